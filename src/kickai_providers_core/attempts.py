@@ -1,0 +1,132 @@
+"""What became of each target of one request: the records that a reply and an error carry."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kickai_providers_core.errors import ProviderError
+
+__all__ = ["Attempt", "Outcome", "Skip", "SkipReason", "in_order"]
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+class SkipReason(StrEnum):
+    """Why a target was not tried."""
+
+    NOT_INSTALLED = "not_installed"
+    NOT_CONFIGURED = "not_configured"
+    RESTING = "resting"
+    BREAKER_OPEN = "breaker_open"
+    INCAPABLE = "incapable"
+    WINDOW_TOO_SMALL = "window_too_small"
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """One call of one target.
+
+    Attributes:
+        position: The target's place in the chain, from 0.
+        provider: The instance's name.
+        model: The model asked for, or None for the instance's own.
+        number: 1 for the first try of this target in this request, 2 for its first retry, and so on.
+        started_s: Seconds from the start of the request.
+        latency_s: Seconds the call took.
+        outcome: How it ended.
+        error: What it raised; None exactly when the outcome is not ``error``.
+    """
+
+    position: int
+    provider: str
+    model: str | None
+    number: int
+    started_s: float
+    latency_s: float
+    outcome: Outcome
+    error: ProviderError | None = None
+
+    @property
+    def target(self) -> str:
+        """The target as it is written in a chain."""
+        return f"{self.provider}:{self.model}" if self.model else self.provider
+
+    def __str__(self) -> str:
+        if self.error is None:
+            told = "answered" if self.outcome is Outcome.SUCCESS else "was cancelled"
+            return f"{self.target} {told} in {self.latency_s:.1f} s"
+        return f"{self.target}: {type(self.error).__name__}: {self.error.message}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record for machines, safe to print: names, numbers and the error's own words."""
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "number": self.number,
+            "started_s": round(self.started_s, 6),
+            "latency_s": round(self.latency_s, 6),
+            "outcome": self.outcome.value,
+            "error": type(self.error).__name__ if self.error else None,
+            "message": self.error.message if self.error else None,
+            "status_code": self.error.status_code if self.error else None,
+        }
+
+
+@frozen(kw_only=True)
+class Skip:
+    """One target that was not called.
+
+    Attributes:
+        position: The target's place in the chain, from 0.
+        provider: The instance's name.
+        model: The model it would have been asked for, or None for the instance's own.
+        reason: Why it was passed over.
+        detail: The same for a reader: what is missing, or what it rests from.
+        at_s: Seconds from the start of the request.
+        retry_in_s: Seconds until the target may be tried again, or None when time alone will not help.
+    """
+
+    position: int
+    provider: str
+    model: str | None
+    reason: SkipReason
+    detail: str = ""
+    at_s: float = 0.0
+    retry_in_s: float | None = None
+
+    @property
+    def target(self) -> str:
+        """The target as it is written in a chain."""
+        return f"{self.provider}:{self.model}" if self.model else self.provider
+
+    def __str__(self) -> str:
+        told = self.reason.value.replace("_", " ")
+        return f"{self.target}: {told} ({self.detail})" if self.detail else f"{self.target}: {told}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record for machines."""
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "reason": self.reason.value,
+            "detail": self.detail,
+            "retry_in_s": None if self.retry_in_s is None else round(self.retry_in_s, 3),
+        }
+
+
+def in_order(attempts: Iterable[Attempt], skipped: Iterable[Skip]) -> list[Attempt | Skip]:
+    """Return a request's attempts and skips in the order in which they happened."""
+    steps: list[Attempt | Skip] = [*attempts, *skipped]
+    return sorted(steps, key=lambda s: (s.started_s if isinstance(s, Attempt) else s.at_s, s.position))

@@ -1,0 +1,350 @@
+"""The exception tree: the class of an error *is* what happens next.
+
+::
+
+    KickaiError
+    ├─ ConfigError                    settings that cannot be used; every problem at once
+    ├─ PluginError                    a plugin that cannot be used
+    │  ├─ PluginLoadError
+    │  └─ DuplicateProviderError
+    ├─ UnknownProviderError           no installed plugin has that name
+    ├─ ProviderError                  one attempt failed
+    │  ├─ TransientError              may work later, or elsewhere now
+    │  │  ├─ RateLimitedError
+    │  │  ├─ ProviderTimeoutError
+    │  │  ├─ ProviderUnavailableError
+    │  │  └─ InvalidReplyError
+    │  ├─ UnusableProviderError       will not work here until something changes
+    │  │  ├─ AuthenticationError
+    │  │  ├─ QuotaExhaustedError
+    │  │  └─ ModelNotFoundError
+    │  └─ RejectedRequestError        the request itself was refused
+    │     ├─ InvalidRequestError
+    │     ├─ ContextLengthExceededError
+    │     └─ ContentFilteredError
+    ├─ DeadlineExceededError          the time of the whole request is spent
+    └─ ChainExhaustedError            every target failed or was skipped; an ExceptionGroup
+
+Every class pickles with all its fields (but not its ``__cause__``, as usual for exceptions). No field ever
+holds a prompt, a key, or the body of a service's answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from attrs import frozen
+
+from kickai_providers_core.attempts import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kickai_providers_core.attempts import Attempt, Skip
+
+__all__ = [
+    "AuthenticationError",
+    "ChainExhaustedError",
+    "ConfigError",
+    "ContentFilteredError",
+    "ContextLengthExceededError",
+    "DeadlineExceededError",
+    "DuplicateProviderError",
+    "InvalidReplyError",
+    "InvalidRequestError",
+    "KickaiError",
+    "ModelNotFoundError",
+    "PluginError",
+    "PluginLoadError",
+    "Problem",
+    "ProviderError",
+    "ProviderTimeoutError",
+    "ProviderUnavailableError",
+    "QuotaExhaustedError",
+    "RateLimitedError",
+    "RejectedRequestError",
+    "TimeoutPhase",
+    "TransientError",
+    "UnknownProviderError",
+    "UnusableProviderError",
+]
+
+TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
+"""Which bound of an attempt ran out."""
+
+
+@frozen(kw_only=True)
+class Problem:
+    """One thing that keeps something from being used, told so that its reader can mend it.
+
+    Attributes:
+        path: Where, as a dotted path: ``providers.huggingface.timeout_s``. Empty for the whole.
+        message: What is wrong, and what was expected, as one sentence without its path.
+        hint: What to do about it, as one sentence; may be empty.
+        source: The file or the environment variable that the value came from; empty when unknown.
+        missing: The short name of what is absent, for "not configured (…)": an environment variable, a
+            package, a file. Empty when nothing is absent.
+        severity: ``"error"`` keeps the thing from being used, ``"warning"`` does not.
+    """
+
+    path: str
+    message: str
+    hint: str = ""
+    source: str = ""
+    missing: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.source, self.path) if part)
+        told = f"{where}: {self.message}" if where else self.message
+        return f"{told}. {self.hint}" if self.hint else told
+
+
+def _restore(cls: type[KickaiError], args: tuple[Any, ...], state: dict[str, Any]) -> KickaiError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class KickaiError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__.copy())
+
+
+class ConfigError(KickaiError, ValueError):
+    """Settings that cannot be used.
+
+    Attributes:
+        problems: Every problem found, in the order of the file.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class PluginError(KickaiError):
+    """A plugin that cannot be used.
+
+    Attributes:
+        plugin: The entry-point name, or the registered name, of the plugin.
+        distribution: The distribution that brought it, empty when it was registered in code.
+    """
+
+    def __init__(self, message: str, *, plugin: str, distribution: str = "") -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.distribution = distribution
+
+    def __str__(self) -> str:
+        origin = f"{self.plugin} (from {self.distribution})" if self.distribution else self.plugin
+        return f"plugin {origin}: {self.args[0]}"
+
+
+class PluginLoadError(PluginError, ImportError):
+    """A plugin whose import, registration or description failed."""
+
+
+class DuplicateProviderError(PluginError):
+    """A plugin that claims a provider name or alias which another plugin has."""
+
+
+class UnknownProviderError(KickaiError, LookupError):
+    """No installed plugin, and no instance in the settings, has the name.
+
+    Attributes:
+        name: The name asked for.
+        known: The names that would have worked.
+    """
+
+    def __init__(self, message: str, *, name: str, known: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.known = tuple(known)
+
+
+class ProviderError(KickaiError):
+    """One attempt at one target failed.
+
+    A plugin raises the subclass that says what should happen next; ``provider`` and ``model`` may be left
+    empty, the core fills them in.
+
+    Attributes:
+        message: What happened, in words that are safe to log.
+        provider: The instance's name in the settings.
+        model: The model asked for, or None for the instance's own.
+        status_code: The HTTP status the service answered with, or None.
+        request_id: The service's name for the request, or None.
+        retry_after_s: Seconds until the service asks to be tried again, or None when it did not say.
+        partial_text: What a stream had handed out before it failed; in no message and no repr.
+        attempts: Every attempt of the request, when this error ends it; empty otherwise.
+        skipped: Every target that was not tried, likewise.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        model: str | None = None,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+        self.model = model
+        self.status_code = status_code
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.partial_text = ""
+        self.attempts: tuple[Attempt, ...] = ()
+        self.skipped: tuple[Skip, ...] = ()
+
+    def __str__(self) -> str:
+        target = f"{self.provider}:{self.model}" if self.model else self.provider
+        known = [f"HTTP {self.status_code}"] if self.status_code is not None else []
+        if self.request_id:
+            known.append(f"request {self.request_id}")
+        told = f"{self.message} ({', '.join(known)})" if known else self.message
+        return f"{target}: {told}" if target else told
+
+
+class TransientError(ProviderError):
+    """The attempt may work later, or at another target now."""
+
+
+class RateLimitedError(TransientError):
+    """Too many requests or tokens in a short window; ``retry_after_s`` says for how long to stay away."""
+
+
+class ProviderTimeoutError(TransientError, TimeoutError):
+    """The service did not answer in time.
+
+    Attributes:
+        phase: Which bound ran out: ``connect``, ``first_token``, ``idle`` or ``total``.
+    """
+
+    def __init__(self, message: str, *, phase: TimeoutPhase = "total", **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.phase = phase
+
+
+class ProviderUnavailableError(TransientError):
+    """The service is down, overloaded or out of reach, or failed in a way that nothing else describes."""
+
+
+class InvalidReplyError(TransientError):
+    """The service answered, but with nothing usable: malformed, empty or truncated."""
+
+
+class UnusableProviderError(ProviderError):
+    """The target will not answer anybody until something changes."""
+
+
+class AuthenticationError(UnusableProviderError):
+    """The key is missing, malformed, refused or not allowed to do this."""
+
+
+class QuotaExhaustedError(UnusableProviderError):
+    """The credit or the daily quota is spent; ``retry_after_s`` is the time to its reset when stated."""
+
+
+class ModelNotFoundError(UnusableProviderError):
+    """The model does not exist, is retired, or is not served here."""
+
+
+class RejectedRequestError(ProviderError):
+    """The service understood the request and refused it."""
+
+
+class InvalidRequestError(RejectedRequestError):
+    """The request is malformed, or asks for what cannot be had; another provider would refuse it too."""
+
+
+class ContextLengthExceededError(RejectedRequestError):
+    """The prompt, or the prompt and the tokens asked for, do not fit the model's window.
+
+    Attributes:
+        limit_tokens: The size of the window, when the service said it.
+    """
+
+    def __init__(self, message: str, *, limit_tokens: int | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.limit_tokens = limit_tokens
+
+
+class ContentFilteredError(RejectedRequestError):
+    """The provider refused the prompt or withheld its answer.
+
+    Attributes:
+        reason: The provider's own word for why (``SAFETY``, ``RECITATION``, ``content_filter``, …).
+    """
+
+    def __init__(self, message: str, *, reason: str = "", **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.reason = reason
+
+
+class DeadlineExceededError(KickaiError, TimeoutError):
+    """The deadline of the whole request passed before any target answered.
+
+    Attributes:
+        deadline_s: The deadline, seconds from the start of the request.
+        elapsed_s: The time that was spent, seconds.
+        attempts: Every attempt, in order; the last one may have been cut short.
+        skipped: Every target that was not tried, and why.
+    """
+
+    def __init__(
+        self, *, deadline_s: float, elapsed_s: float, attempts: Sequence[Attempt] = (), skipped: Sequence[Skip] = ()
+    ) -> None:
+        self.deadline_s = deadline_s
+        self.elapsed_s = elapsed_s
+        self.attempts = tuple(attempts)
+        self.skipped = tuple(skipped)
+        steps = " → ".join(map(str, in_order(self.attempts, self.skipped))) or "nothing was tried"
+        super().__init__(f"no answer within {deadline_s:g} s ({elapsed_s:.2f} s spent): {steps}")
+
+
+class ChainExhaustedError(KickaiError, ExceptionGroup[Exception]):
+    """Every target failed or was skipped.
+
+    The group holds one exception for each failed attempt, in order. When nothing at all was tried it holds
+    one `KickaiError` for each skipped target instead, since a group cannot be empty.
+
+    Attributes:
+        attempts: Every attempt, in order.
+        skipped: Every target that was not tried, and why.
+    """
+
+    def __new__(cls, message: str, exceptions: Sequence[Exception] = (), **_fields: Any) -> Self:  # noqa: D102
+        return super().__new__(cls, message, exceptions or (KickaiError("nothing to try"),))
+
+    def __init__(
+        self,
+        message: str,
+        exceptions: Sequence[Exception] = (),
+        *,
+        attempts: Sequence[Attempt] = (),
+        skipped: Sequence[Skip] = (),
+    ) -> None:
+        super().__init__(message, exceptions)
+        self.attempts = tuple(attempts)
+        self.skipped = tuple(skipped)
+
+    @classmethod
+    def of(cls, attempts: Sequence[Attempt], skipped: Sequence[Skip]) -> Self:
+        """Return the error that tells how each of a request's targets came to nothing."""
+        causes: list[Exception] = [attempt.error for attempt in attempts if attempt.error is not None]
+        causes = causes or [KickaiError(str(skip)) for skip in skipped]
+        steps = " → ".join(map(str, in_order(attempts, skipped))) or "the chain is empty"
+        return cls(f"no target could answer: {steps}", causes, attempts=attempts, skipped=skipped)
+
+    def derive(self, excs: Sequence[Exception]) -> ChainExhaustedError:  # type: ignore[override]
+        """Return the same error over a part of its causes (called by ``except*`` and ``split``)."""
+        return ChainExhaustedError(self.message, excs, attempts=self.attempts, skipped=self.skipped)

@@ -1,0 +1,209 @@
+"""What happens to a request, told to observers: small values without prompts, replies or keys.
+
+``attributes()`` names fields as the OpenTelemetry semantic conventions for generative AI do, where those have a
+name; the rest stands under ``kickai.``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from kickai_providers_core.attempts import Attempt, Skip
+    from kickai_providers_core.breaker import State
+    from kickai_providers_core.messages import Usage
+
+__all__ = [
+    "AttemptEnded",
+    "AttemptStarted",
+    "BreakerChanged",
+    "Event",
+    "Observer",
+    "ProviderCloseFailed",
+    "RequestEnded",
+    "RequestStarted",
+    "TargetSkipped",
+    "Waiting",
+]
+
+
+@frozen(kw_only=True)
+class Event:
+    """Base of all events.
+
+    Attributes:
+        request: A number that all events of one request share, unique within its resolver; 0 for events that belong
+            to none.
+        role: The role that the request was made for, or None.
+    """
+
+    request: int = 0
+    role: str | None = None
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the event as flat attributes for tracing and metrics; a field that is None is left out."""
+        named = {"kickai.request": self.request, "kickai.role": self.role, **self._fields()}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def _fields(self) -> dict[str, Any]:
+        return {}
+
+
+@frozen(kw_only=True)
+class RequestStarted(Event):
+    """A request has come in."""
+
+    targets: int
+    deadline_s: float
+
+    def _fields(self) -> dict[str, Any]:
+        return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
+
+
+@frozen(kw_only=True)
+class AttemptStarted(Event):
+    """A target is about to be called."""
+
+    provider: str
+    model: str | None
+    number: int
+    timeout_s: float
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self.provider,
+            "gen_ai.request.model": self.model,
+            "kickai.attempt.number": self.number,
+            "kickai.attempt.timeout_s": self.timeout_s,
+        }
+
+
+@frozen(kw_only=True)
+class AttemptEnded(Event):
+    """A call has ended, well or not."""
+
+    attempt: Attempt
+    usage: Usage | None = None
+
+    def _fields(self) -> dict[str, Any]:
+        attempt, usage = self.attempt, self.usage
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": attempt.provider,
+            "gen_ai.request.model": attempt.model,
+            "gen_ai.usage.input_tokens": usage.input_tokens if usage else None,
+            "gen_ai.usage.output_tokens": usage.output_tokens if usage else None,
+            "error.type": type(attempt.error).__name__ if attempt.error else None,
+            "http.response.status_code": attempt.error.status_code if attempt.error else None,
+            "kickai.attempt.number": attempt.number,
+            "kickai.attempt.outcome": attempt.outcome.value,
+            "kickai.attempt.latency_s": attempt.latency_s,
+        }
+
+
+@frozen(kw_only=True)
+class TargetSkipped(Event):
+    """A target was passed over."""
+
+    skip: Skip
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "gen_ai.provider.name": self.skip.provider,
+            "gen_ai.request.model": self.skip.model,
+            "kickai.skip.reason": self.skip.reason.value,
+            "kickai.skip.retry_in_s": self.skip.retry_in_s,
+        }
+
+
+@frozen(kw_only=True)
+class Waiting(Event):
+    """The request waits before it tries a target again."""
+
+    provider: str
+    model: str | None
+    wait_s: float
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "gen_ai.provider.name": self.provider,
+            "gen_ai.request.model": self.model,
+            "kickai.wait_s": self.wait_s,
+        }
+
+
+@frozen(kw_only=True)
+class BreakerChanged(Event):
+    """A target's circuit breaker has opened, admitted a probe, or closed."""
+
+    provider: str
+    model: str | None
+    before: State
+    after: State
+    retry_in_s: float | None = None
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "gen_ai.provider.name": self.provider,
+            "gen_ai.request.model": self.model,
+            "kickai.breaker.before": self.before.value,
+            "kickai.breaker.after": self.after.value,
+            "kickai.breaker.retry_in_s": self.retry_in_s,
+        }
+
+
+@frozen(kw_only=True)
+class RequestEnded(Event):
+    """A request has been answered, has failed, or was cancelled.
+
+    Attributes:
+        outcome: ``success``, ``error`` or ``cancelled``.
+        error: The class of the error that reached the caller, or None.
+        provider: The instance that answered, or empty.
+        model: The model that answered, or empty.
+        latency_s: Seconds from the call to its end.
+        attempts: How many calls were made.
+        fell_back: Whether another than the first target answered.
+    """
+
+    outcome: str
+    latency_s: float
+    attempts: int
+    error: str | None = None
+    provider: str = ""
+    model: str = ""
+    fell_back: bool = False
+    usage: Usage | None = None
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self.provider or None,
+            "gen_ai.response.model": self.model or None,
+            "gen_ai.usage.input_tokens": self.usage.input_tokens if self.usage else None,
+            "gen_ai.usage.output_tokens": self.usage.output_tokens if self.usage else None,
+            "error.type": self.error,
+            "kickai.outcome": self.outcome,
+            "kickai.latency_s": self.latency_s,
+            "kickai.attempts": self.attempts,
+            "kickai.fell_back": self.fell_back,
+        }
+
+
+@frozen(kw_only=True)
+class ProviderCloseFailed(Event):
+    """A provider raised while it was closed; the others were closed all the same."""
+
+    provider: str
+    error: str
+
+    def _fields(self) -> dict[str, Any]:
+        return {"gen_ai.provider.name": self.provider, "error.type": self.error}
+
+
+Observer = Callable[[Event], None]
+"""Whoever is told: called on the thread that serves the request; it must be quick and must not raise."""

@@ -1,0 +1,118 @@
+"""What an error means for the walk: the disposition table, as data, and the few functions that read it.
+
+Pure: no clock, no randomness but the one passed in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from attrs import field, fields, frozen
+from attrs.validators import ge, gt, in_, optional
+
+from kickai_providers_core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Policy", "Random", "Rule", "backoff_s"]
+
+RetryRule = Literal["never", "backoff", "last", "wait"]
+FallBackRule = Literal["always", "never", "larger_window"]
+Scope = Literal["nothing", "target", "provider"]
+
+
+class Random(Protocol):
+    """The part of `random.Random` that jitter needs."""
+
+    def uniform(self, a: float, b: float, /) -> float:
+        """Return a number in [a, b]."""
+
+
+@frozen(kw_only=True)
+class Rule:
+    """One row of the table: what follows from one class of errors.
+
+    Attributes:
+        retry: Whether the same target is tried again. ``backoff``: at once, after a full-jitter backoff.
+            ``last``: only when no other target is left. ``wait``: only when no other target can answer sooner and
+            the stated delay fits the deadline. ``never``.
+        fall_back: Whether the next target is tried: ``always``, ``never``, or only one with a ``larger_window``.
+        rests: What is left alone afterwards, for all requests: ``nothing``, the ``target``, or the whole ``provider``.
+        rest_s: For how long, when the service did not state a delay.
+        counts: Whether the failure counts against the target's breaker.
+    """
+
+    retry: RetryRule = field(default="never", validator=in_(("never", "backoff", "last", "wait")))
+    fall_back: FallBackRule = field(default="always", validator=in_(("always", "never", "larger_window")))
+    rests: Scope = field(default="nothing", validator=in_(("nothing", "target", "provider")))
+    rest_s: float | None = field(default=None, validator=optional(ge(0)))
+    counts: bool = False
+
+
+def _row(**columns: object) -> Callable[[], Rule]:
+    return lambda: Rule(**columns)  # type: ignore[arg-type]
+
+
+@frozen(kw_only=True)
+class Policy:
+    """The whole table, and how long a backoff is. Each attribute but the last three is the row of one error.
+
+    Attributes:
+        backoff_initial_s: The ceiling of the first backoff; it doubles with each further try.
+        backoff_max_s: The ceiling of any backoff.
+        last_resort: Whether, when every target rests, the one that is due first is tried all the same.
+    """
+
+    rate_limited: Rule = field(factory=_row(retry="wait", rests="target", rest_s=30.0))
+    quota_exhausted: Rule = field(factory=_row(rests="provider", rest_s=3600.0))
+    timeout: Rule = field(factory=_row(retry="last", counts=True))
+    unavailable: Rule = field(factory=_row(retry="backoff", counts=True))
+    invalid_reply: Rule = field(factory=_row(retry="backoff", counts=True))
+    authentication: Rule = field(factory=_row(rests="provider", rest_s=3600.0))
+    model_not_found: Rule = field(factory=_row(rests="target", rest_s=3600.0))
+    invalid_request: Rule = field(factory=_row(fall_back="never"))
+    context_length: Rule = field(factory=_row(fall_back="larger_window"))
+    content_filtered: Rule = field(factory=_row(fall_back="never"))
+    backoff_initial_s: float = field(default=0.25, validator=gt(0))
+    backoff_max_s: float = field(default=4.0, validator=gt(0))
+    last_resort: bool = True
+
+    def rule_for(self, error: errors.ProviderError) -> Rule:
+        """Return the row of an error: that of its own class, or of the nearest class above it in the table."""
+        for kind in type(error).__mro__:
+            row = _ROWS.get(kind)
+            if row is not None:
+                return getattr(self, row)  # type: ignore[no-any-return]
+        return self.unavailable
+
+
+_ROWS: dict[type, str] = {
+    errors.RateLimitedError: "rate_limited",
+    errors.QuotaExhaustedError: "quota_exhausted",
+    errors.ProviderTimeoutError: "timeout",
+    errors.ProviderUnavailableError: "unavailable",
+    errors.InvalidReplyError: "invalid_reply",
+    errors.AuthenticationError: "authentication",
+    errors.ModelNotFoundError: "model_not_found",
+    errors.InvalidRequestError: "invalid_request",
+    errors.ContextLengthExceededError: "context_length",
+    errors.ContentFilteredError: "content_filtered",
+    # A plugin should raise a leaf; where it raises a branch, the mildest leaf below it speaks.
+    errors.TransientError: "unavailable",
+    errors.UnusableProviderError: "model_not_found",
+    errors.RejectedRequestError: "invalid_request",
+}
+
+ROWS = tuple(attribute.name for attribute in fields(Policy) if attribute.name in _ROWS.values())
+"""The names of the table's rows, in its order."""
+
+
+def backoff_s(policy: Policy, failures: int, random: Random) -> float:
+    """Return how long to wait before the next try of a target that failed ``failures`` times in this request.
+
+    Full jitter: uniform between zero and a ceiling that doubles, as in Marc Brooker, "Exponential Backoff And
+    Jitter", AWS Architecture Blog, 2015.
+    """
+    ceiling = min(policy.backoff_max_s, policy.backoff_initial_s * 2.0 ** (failures - 1))
+    return random.uniform(0.0, ceiling)
