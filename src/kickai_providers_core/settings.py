@@ -1,0 +1,109 @@
+"""What a resolver is told: frozen values, built in code or read from a file by `kickai_providers_core.loading`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+from attrs.validators import gt
+
+from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.catalogue import KICKAI, Group, Role, living, revived
+from kickai_providers_core.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kickai_providers_core.errors import Problem
+    from kickai_providers_core.provider_settings import ProviderSettings
+
+__all__ = ["KickaiSettings", "Settings"]
+
+
+@frozen(kw_only=True)
+class KickaiSettings:
+    """The table ``[kickai]``.
+
+    Attributes:
+        primary: The instance that is asked first.
+        fallback: The instances that are asked after it, in order.
+        deadline_s: How long a whole request may take, above 0.
+        plugins: The entry-point names of the plugins that may be loaded; None for all, an empty tuple for none.
+        catalogue: The name of the role catalogue.
+        preferred: An instance that every role asks first, whatever its chain; None for no such wish.
+    """
+
+    primary: str = "huggingface"
+    fallback: tuple[str, ...] = ("gemini", "local")
+    deadline_s: float = field(default=30.0, validator=gt(0))
+    plugins: tuple[str, ...] | None = None
+    catalogue: str = KICKAI.name
+    preferred: str | None = None
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The primary and the fallback instances, each once."""
+        return tuple(dict.fromkeys((self.primary, *self.fallback)))
+
+
+def _shipped_roles() -> dict[str, Role]:
+    return {name: revived(role, KICKAI.successors) for name, role in KICKAI.roles.items()}
+
+
+def _shipped_default() -> Role:
+    return revived(KICKAI.default, KICKAI.successors)
+
+
+@frozen(kw_only=True)
+class Settings:
+    """All settings of one resolver.
+
+    Attributes:
+        kickai: Which providers are asked, in which order, for how long.
+        providers: The settings of each instance, by its name; each of its plugin's own settings class.
+        roles: The roles by name, their models all alive.
+        default_role: The role of everyone who has none.
+        groups: The groups that roles belong to, by name.
+        successors: From the name of a retired model to the one to call instead.
+        policy: What follows from each class of errors.
+        breaker: When a circuit breaker opens, and for how long.
+        explicit: The names in ``kickai.primary`` and ``kickai.fallback`` that somebody chose. A name that only stands
+            there by default is skipped when its plugin is not installed; a chosen one is an error. In code: those
+            that differ from the defaults.
+        sources: From the dotted path of a value to where it comes from: ``kickai.toml``,
+            ``environment GOOGLE_API_KEY``, ``catalogue kickai``, ``code``. Read it with `source_of`.
+        warnings: What is worth telling of these settings, although they can be used.
+    """
+
+    kickai: KickaiSettings = field(factory=KickaiSettings)
+    providers: Mapping[str, ProviderSettings] = field(factory=dict)
+    roles: Mapping[str, Role] = field(factory=_shipped_roles)
+    default_role: Role = field(factory=_shipped_default)
+    groups: Mapping[str, Group] = field(factory=lambda: KICKAI.groups)
+    successors: Mapping[str, str] = field(factory=lambda: KICKAI.successors)
+    policy: Policy = field(factory=Policy)
+    breaker: BreakerSettings = field(factory=BreakerSettings)
+    explicit: frozenset[str] = field()
+    sources: Mapping[str, str] = field(factory=dict, repr=False)
+    warnings: tuple[Problem, ...] = ()
+
+    @explicit.default
+    def _chosen_in_code(self) -> frozenset[str]:
+        return frozenset(self.kickai.order) - frozenset(KickaiSettings().order)
+
+    def role(self, name: str) -> Role:
+        """Return the role of that name, or the default role when there is none."""
+        return self.roles.get(name, self.default_role)
+
+    def kind_of(self, instance: str) -> str:
+        """Return the name of the plugin that an instance belongs to."""
+        settings = self.providers.get(instance)
+        return (settings.kind if settings is not None else None) or instance
+
+    def living(self, model: str) -> str:
+        """Return the model to call for a name that may be retired."""
+        return living(self.successors, model)
+
+    def source_of(self, path: str) -> str:
+        """Return where the value at a dotted path comes from; ``default`` when nobody set it."""
+        return self.sources.get(path, "default")
