@@ -1,0 +1,1 @@
+"""The kit for authors of providers: prove a plugin against the seam. Needs the extra ``testing``."""
