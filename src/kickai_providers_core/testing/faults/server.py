@@ -8,7 +8,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
-from kickai_providers_core.testing.faults.answers import REDIRECT_PATH, Fault, Ok, RedirectLoop
+from kickai_providers_core.testing.faults.answers import Fault, Ok
+from kickai_providers_core.testing.faults.bodies import REDIRECT_PATH, RedirectLoop
 from kickai_providers_core.testing.faults.connection import Connection
 
 if TYPE_CHECKING:
