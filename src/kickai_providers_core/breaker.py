@@ -9,8 +9,9 @@ States and transitions::
 
 The error count of a closed breaker goes up by one on a failure and down by one on a success. An open breaker
 admits nothing until its cool-down is over, and then one probe; a probe that is given back leaves the breaker as
-if it had not been asked for. The state is counted in generations: a result whose permit was given out in an earlier
-generation changes nothing, so that the stragglers of an outage neither close nor reopen anything.
+if it had not been asked for, and one that never comes back is given up after a while. The state is counted in
+generations: a result whose permit was given out in an earlier generation changes nothing, so that the stragglers of
+an outage neither close nor reopen anything.
 """
 
 from __future__ import annotations
@@ -46,11 +47,13 @@ class BreakerSettings:
         max_errors: The error count at which it opens.
         cooldown_s: How long it stays open the first time.
         max_cooldown_s: The ceiling of the cool-down, which doubles with each failed probe.
+        probe_lease_s: After this time a probe that has not come back is given up, and another is admitted.
     """
 
     max_errors: int = field(default=3, validator=ge(1))
     cooldown_s: float = field(default=5.0, validator=gt(0))
     max_cooldown_s: float = field(default=20.0, validator=gt(0))
+    probe_lease_s: float = field(default=120.0, validator=gt(0))
 
 
 @frozen
@@ -77,6 +80,8 @@ class Breaker:
         generation: How many state changes there have been.
         failed_probes: How many probes in a row have failed since it was last closed.
         opens_until: The time at which an open breaker admits a probe.
+        lease_until: The time at which a half-open breaker gives its probe up.
+        permit: The leave that a closed breaker gives.
     """
 
     settings: BreakerSettings = field(factory=BreakerSettings)
@@ -85,14 +90,22 @@ class Breaker:
     generation: int = 0
     failed_probes: int = 0
     opens_until: float = 0.0
+    lease_until: float = 0.0
+    permit: Permit = field(init=False, eq=False, repr=False)
 
-    def retry_in_s(self, now: float) -> float | None:
-        """Return the seconds until a call may be admitted: 0 when now, None while a probe is out."""
+    def __attrs_post_init__(self) -> None:
+        # Made once for each state, so that a healthy call only picks it up.
+        object.__setattr__(self, "permit", Permit(self.generation))
+
+    def due_at(self, now: float) -> float:
+        """Return the time from which a call may be admitted, not before now."""
         if self.state is State.CLOSED:
-            return 0.0
-        if self.state is State.HALF_OPEN:
-            return None
-        return max(0.0, self.opens_until - now)
+            return now
+        return max(now, self.opens_until if self.state is State.OPEN else self.lease_until)
+
+    def retry_in_s(self, now: float) -> float:
+        """Return the seconds until a call may be admitted: 0 when now."""
+        return self.due_at(now) - now
 
     def admit(self, now: float, *, early: bool = False) -> tuple[Breaker, Permit | None]:
         """Ask for leave to call.
@@ -105,11 +118,12 @@ class Breaker:
             The breaker after the question, and a permit, or None when nothing may be called.
         """
         if self.state is State.CLOSED:
-            return self, Permit(self.generation)
-        if self.state is State.OPEN and (early or now >= self.opens_until):
-            half_open = evolve(self, state=State.HALF_OPEN, generation=self.generation + 1)
-            return half_open, Permit(half_open.generation, probe=True)
-        return self, None
+            return self, self.permit
+        if now < self.due_at(now) and not (early and self.state is State.OPEN):
+            return self, None
+        lease_until = now + self.settings.probe_lease_s
+        half_open = evolve(self, state=State.HALF_OPEN, generation=self.generation + 1, lease_until=lease_until)
+        return half_open, Permit(half_open.generation, probe=True)
 
     def succeeded(self, permit: Permit) -> Breaker:
         """Return the breaker after a call that worked."""

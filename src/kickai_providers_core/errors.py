@@ -235,7 +235,16 @@ class ProviderTimeoutError(TransientError, TimeoutError):
 
 
 class ProviderUnavailableError(TransientError):
-    """The service is down, overloaded or out of reach, or failed in a way that nothing else describes."""
+    """The service is down, overloaded or out of reach, or failed in a way that nothing else describes.
+
+    Attributes:
+        reached: False when no connection could be made at all (refused, unknown host, TLS), which says the same of
+            every other model of that provider.
+    """
+
+    def __init__(self, message: str, *, reached: bool = True, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.reached = reached
 
 
 class InvalidReplyError(TransientError):

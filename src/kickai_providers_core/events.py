@@ -48,6 +48,11 @@ class Event:
         named = {"kickai.request": self.request, "kickai.role": self.role, **self._fields()}
         return {name: value for name, value in named.items() if value is not None}
 
+    @property
+    def failed(self) -> bool:
+        """Whether it tells of something that went wrong."""
+        return False
+
     def _fields(self) -> dict[str, Any]:
         return {}
 
@@ -58,6 +63,9 @@ class RequestStarted(Event):
 
     targets: int
     deadline_s: float
+
+    def __str__(self) -> str:
+        return f"request {self.request} for {self.targets} targets within {self.deadline_s:g} s"
 
     def _fields(self) -> dict[str, Any]:
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
@@ -71,6 +79,9 @@ class AttemptStarted(Event):
     model: str | None
     number: int
     timeout_s: float
+
+    def __str__(self) -> str:
+        return f"{_target(self.provider, self.model)}: try {self.number}, for {self.timeout_s:.1f} s at most"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -88,6 +99,14 @@ class AttemptEnded(Event):
 
     attempt: Attempt
     usage: Usage | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the call failed."""
+        return self.attempt.error is not None
+
+    def __str__(self) -> str:
+        return str(self.attempt)
 
     def _fields(self) -> dict[str, Any]:
         attempt, usage = self.attempt, self.usage
@@ -111,6 +130,9 @@ class TargetSkipped(Event):
 
     skip: Skip
 
+    def __str__(self) -> str:
+        return f"passed over {self.skip}"
+
     def _fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.skip.provider,
@@ -128,6 +150,9 @@ class Waiting(Event):
     model: str | None
     wait_s: float
 
+    def __str__(self) -> str:
+        return f"{_target(self.provider, self.model)}: again in {self.wait_s:.2f} s"
+
     def _fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.provider,
@@ -144,7 +169,10 @@ class BreakerChanged(Event):
     model: str | None
     before: State
     after: State
-    retry_in_s: float | None = None
+    retry_in_s: float
+
+    def __str__(self) -> str:
+        return f"{_target(self.provider, self.model)}: its breaker went from {self.before.value} to {self.after.value}"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -179,6 +207,16 @@ class RequestEnded(Event):
     fell_back: bool = False
     usage: Usage | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether an error reached the caller."""
+        return self.error is not None
+
+    def __str__(self) -> str:
+        if self.outcome != "success":
+            return f"request {self.request}: {self.error or self.outcome} after {self.latency_s:.2f} s"
+        return f"request {self.request}: {_target(self.provider, self.model)} answered in {self.latency_s:.2f} s"
+
     def _fields(self) -> dict[str, Any]:
         return {
             "gen_ai.operation.name": "chat",
@@ -201,8 +239,15 @@ class ProviderCloseFailed(Event):
     provider: str
     error: str
 
+    def __str__(self) -> str:
+        return f"{self.provider}: closing it raised {self.error}"
+
     def _fields(self) -> dict[str, Any]:
         return {"gen_ai.provider.name": self.provider, "error.type": self.error}
+
+
+def _target(provider: str, model: str | None) -> str:
+    return f"{provider}:{model}" if model else provider
 
 
 Observer = Callable[[Event], None]

@@ -56,11 +56,12 @@ def _row(**columns: object) -> Callable[[], Rule]:
 
 @frozen(kw_only=True)
 class Policy:
-    """The whole table, and how long a backoff is. Each attribute but the last three is the row of one error.
+    """The whole table, and a few numbers beside it. Each attribute that is not listed here is the row of one error.
 
     Attributes:
         backoff_initial_s: The ceiling of the first backoff; it doubles with each further try.
         backoff_max_s: The ceiling of any backoff.
+        min_attempt_s: With less time than this before the deadline, no attempt is started: it could not finish.
         last_resort: Whether, when every target rests, the one that is due first is tried all the same.
     """
 
@@ -76,6 +77,7 @@ class Policy:
     content_filtered: Rule = field(factory=_row(fall_back="never"))
     backoff_initial_s: float = field(default=0.25, validator=gt(0))
     backoff_max_s: float = field(default=4.0, validator=gt(0))
+    min_attempt_s: float = field(default=0.05, validator=ge(0))
     last_resort: bool = True
 
     def rule_for(self, error: errors.ProviderError) -> Rule:

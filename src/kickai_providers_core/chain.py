@@ -1,0 +1,246 @@
+"""A chain: what an application holds and calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from attrs import field, frozen
+
+from kickai_providers_core import drivers
+from kickai_providers_core.drivers import Course
+from kickai_providers_core.link import Brief
+from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+    from types import TracebackType
+
+    from kickai_providers_core.drivers import Clockwork, StreamMode
+    from kickai_providers_core.events import Event
+    from kickai_providers_core.link import Link
+    from kickai_providers_core.messages import Prompt, Reply, ReplyChunk
+    from kickai_providers_core.policy import Policy, Random
+    from kickai_providers_core.registry import Instance
+
+__all__ = ["AsyncReplyStream", "Chain", "ReplyStream", "Runtime", "Terms"]
+
+
+@frozen(kw_only=True)
+class Runtime:
+    """What all chains of one resolver share.
+
+    Attributes:
+        policy: The disposition table.
+        random: Where jitter comes from.
+        time: Clock and sleeps.
+        tell: Hands an event to the observers; None when there are none.
+        numbers: Numbers the requests.
+    """
+
+    policy: Policy
+    random: Random
+    time: Clockwork
+    tell: Callable[[Event], None] | None
+    numbers: Iterator[int]
+
+
+@frozen(kw_only=True)
+class Terms:
+    """What a chain adds to a request that does not say it itself.
+
+    Attributes:
+        deadline_s: Seconds that the whole request may take.
+        temperature: From 0; None leaves it to the provider.
+        max_tokens: The most tokens to answer with; None leaves it to the provider.
+        role: The role that the chain was made for.
+    """
+
+    deadline_s: float
+    temperature: float | None = None
+    max_tokens: int | None = None
+    role: str | None = None
+
+
+@frozen
+class Chain:
+    """An ordered list of targets that answers as one: the first that can, does.
+
+    Safe to share between threads and between event loops. It holds nothing that must be closed; its resolver does.
+
+    Every way of calling takes a text, a sequence of messages or of ``{"role", "content"}`` mappings, or a
+    `ChatRequest`, and raises:
+
+    - `TypeError` or `ValueError`: the prompt is malformed;
+    - `RejectedRequestError`: a provider refused the request in a way that no other would mend;
+    - `DeadlineExceededError`: the deadline passed;
+    - `ChainExhaustedError`: every target failed or was skipped;
+    - `RuntimeError`: the resolver is closed.
+    """
+
+    _links: Sequence[Link] = field(repr=False)
+    _instances: Sequence[Instance | None] = field(repr=False)
+    _runtime: Runtime = field(repr=False)
+    terms: Terms
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets in order, as they are written in settings."""
+        return tuple(f"{link.provider}:{link.model}" if link.model else link.provider for link in self._links)
+
+    def invoke(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
+        """Return the answer, blocking the thread.
+
+        Args:
+            prompt: What to ask.
+            deadline_s: Seconds that the request may take, instead of the chain's own.
+        """
+        return drivers.invoke(self._course(prompt, deadline_s))
+
+    def __call__(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
+        """Return the answer; the same as `invoke`."""
+        return drivers.invoke(self._course(prompt, deadline_s))
+
+    async def ainvoke(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
+        """Return the answer without blocking the event loop; cancelling it cancels the attempt under way.
+
+        Args:
+            prompt: What to ask.
+            deadline_s: Seconds that the request may take, instead of the chain's own.
+        """
+        return await drivers.ainvoke(self._course(prompt, deadline_s))
+
+    def stream(self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None) -> ReplyStream:
+        """Return the answer piece by piece. Nothing is sent before the first piece is asked for.
+
+        Args:
+            prompt: What to ask.
+            mode: ``live`` hands out pieces as they come and falls back only before the first; after it, a failure
+                raises that attempt's error, with the text so far in ``partial_text``. ``restart`` goes on with
+                another try, marked by a chunk whose ``restart`` is true: discard what came before. ``buffered``
+                hands out nothing before the answer is whole.
+            deadline_s: Seconds that the whole stream may take, instead of the chain's own.
+        """
+        course, known = self._course(prompt, deadline_s), _known(mode)
+        return ReplyStream(lambda done: drivers.stream(course, known, done))
+
+    def astream(
+        self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None
+    ) -> AsyncReplyStream:
+        """Return the answer piece by piece, without blocking the event loop; otherwise as `stream`."""
+        course, known = self._course(prompt, deadline_s), _known(mode)
+        return AsyncReplyStream(lambda done: drivers.astream(course, known, done))
+
+    def _course(self, prompt: Prompt, deadline_s: float | None) -> Course:
+        request, terms, runtime = ChatRequest.of(prompt), self.terms, self._runtime
+        if deadline_s is not None and not deadline_s > 0:
+            told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
+            raise ValueError(told)
+        brief = Brief(
+            policy=runtime.policy,
+            deadline_s=terms.deadline_s if deadline_s is None else deadline_s,
+            random=runtime.random,
+            needs=request.needs,
+            tell=runtime.tell,
+            request=next(runtime.numbers),
+            role=terms.role,
+        )
+        return Course(
+            walk=Walk(self._links, brief, runtime.time.clock()),
+            instances=self._instances,
+            request_for=lambda position: self._request_for(position, request),
+            time=runtime.time,
+        )
+
+    def _request_for(self, position: int, request: ChatRequest) -> ChatRequest:
+        """Return the request as the target at a position gets it: what the target and the role say filled in."""
+        terms = self.terms
+        return ChatRequest(
+            messages=request.messages,
+            model=self._links[position].model or request.model,
+            temperature=terms.temperature if request.temperature is None else request.temperature,
+            max_tokens=terms.max_tokens if request.max_tokens is None else request.max_tokens,
+            top_p=request.top_p,
+            stop=request.stop,
+            seed=request.seed,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            json_schema=request.json_schema,
+        )
+
+
+class ReplyStream:
+    """An answer that comes in pieces: iterate over it once; leave it early with ``close()`` or ``with``.
+
+    Not to be shared between threads. An abandoned stream closes its connection when it is closed or collected.
+
+    Attributes:
+        reply: The whole answer, once the last piece was taken; None before.
+    """
+
+    def __init__(self, open_: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]]) -> None:
+        self.reply: Reply | None = None
+        self._chunks = open_(self._done)
+
+    def _done(self, reply: Reply) -> None:
+        self.reply = reply
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ReplyChunk:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """End the stream, and the request behind it."""
+        self._chunks.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncReplyStream:
+    """An answer that comes in pieces: iterate over it once with ``async for``; leave it early with ``async with``.
+
+    Belongs to one event loop.
+
+    Attributes:
+        reply: The whole answer, once the last piece was taken; None before.
+    """
+
+    def __init__(self, open_: Callable[[Callable[[Reply], None]], AsyncGenerator[ReplyChunk, None]]) -> None:
+        self.reply: Reply | None = None
+        self._chunks = open_(self._done)
+
+    def _done(self, reply: Reply) -> None:
+        self.reply = reply
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ReplyChunk:
+        return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        """End the stream, and the request behind it."""
+        await self._chunks.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _known(mode: StreamMode) -> StreamMode:
+    if mode not in {"live", "restart", "buffered"}:
+        told = f"a stream's mode is live, restart or buffered, not {mode!r}"
+        raise ValueError(told)
+    return mode

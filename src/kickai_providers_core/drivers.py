@@ -1,0 +1,259 @@
+"""The four shells that carry out what a walk asks for: the only callers of a provider.
+
+None of them decides anything. Whatever is not a `ProviderError` (cancellation, KeyboardInterrupt, an abandoned
+stream) gives back what the attempt under way held and propagates untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Literal
+
+from attrs import frozen
+
+from kickai_providers_core import threads
+from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.messages import ReplyChunk
+from kickai_providers_core.replies import Gathered
+from kickai_providers_core.walk import GiveUp, Pause
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+
+    from kickai_providers_core.messages import ChatRequest, Reply
+    from kickai_providers_core.registry import Instance
+    from kickai_providers_core.walk import Step, Try, Walk
+
+__all__ = ["Clockwork", "Course", "StreamMode", "ainvoke", "astream", "invoke", "stream"]
+
+StreamMode = Literal["live", "restart", "buffered"]
+"""When a stream may fall back: before its first chunk, at any time with a fresh start, or unseen."""
+
+
+@frozen(kw_only=True)
+class Clockwork:
+    """Time, as the drivers see it.
+
+    Attributes:
+        clock: Returns the time in seconds, monotonic.
+        sleep: Blocks the thread for so many seconds.
+        asleep: Waits so many seconds without blocking the event loop.
+    """
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    asleep: Callable[[float], Awaitable[None]]
+
+
+@frozen(kw_only=True)
+class Course:
+    """What one request needs to be carried down its chain.
+
+    Attributes:
+        walk: Decides.
+        instances: The provider instance of each link, by its position; None for a link that is not usable.
+        request_for: Returns the request in the form for the link at a position.
+        time: Clock and sleeps.
+    """
+
+    walk: Walk
+    instances: Sequence[Instance | None]
+    request_for: Callable[[int], ChatRequest]
+    time: Clockwork
+
+    def instance(self, step: Try) -> Instance:
+        """Return the instance to call."""
+        instance = self.instances[step.link.position]
+        if instance is None:
+            message = f"{step.link.provider} has no instance, and a walk must not come to it"
+            raise RuntimeError(message)
+        return instance
+
+    def prepared(self, step: Try) -> tuple[Instance, object, ChatRequest, float]:
+        """Return the instance to call, its provider, the request, and the seconds left for the attempt."""
+        instance = self.instance(step)
+        ready = instance.created
+        provider = instance.provider()
+        timeout_s = step.timeout_s if ready else self._left_s(step)  # creating it was a part of the attempt
+        return instance, provider, self.request_for(step.link.position), timeout_s
+
+    async def aprepared(self, step: Try) -> tuple[Instance, object, ChatRequest, float]:
+        """Do as `prepared` does, creating a provider in a thread: a vendor's import may take a second."""
+        instance = self.instance(step)
+        if not instance.created:
+            try:
+                async with asyncio.timeout(step.timeout_s):
+                    return await threads.acall(lambda: self.prepared(step))
+            except TimeoutError as exc:
+                raise ProviderTimeoutError("creating the provider took all the time") from exc
+        return self.prepared(step)
+
+    def _left_s(self, step: Try) -> float:
+        left_s = step.timeout_s - (self.time.clock() - step.began)
+        if left_s <= 0:
+            raise ProviderTimeoutError("creating the provider took all the time")
+        return left_s
+
+
+def invoke(course: Course) -> Reply:
+    """Return the first answer, blocking the thread.
+
+    Raises:
+        KickaiError: As the walk decides.
+    """
+    walk, clock = course.walk, course.time.clock
+    try:
+        step = walk.next(clock())
+        while True:
+            attempt = _paced(course, step)
+            try:
+                instance, provider, request, timeout_s = course.prepared(attempt)
+                reply = instance.seam.invoke(provider, request, timeout_s)
+            except ProviderError as error:
+                step = walk.failed(error, clock())
+            else:
+                return walk.succeeded(reply, clock())
+    except BaseException:
+        walk.cancelled(clock())
+        raise
+
+
+async def ainvoke(course: Course) -> Reply:
+    """Return the first answer without blocking the event loop.
+
+    Raises:
+        KickaiError: As the walk decides.
+    """
+    walk, clock = course.walk, course.time.clock
+    try:
+        step = walk.next(clock())
+        while True:
+            attempt = await _apaced(course, step)
+            try:
+                instance, provider, request, timeout_s = await course.aprepared(attempt)
+                reply = await instance.seam.ainvoke(provider, request, timeout_s)
+            except ProviderError as error:
+                step = walk.failed(error, clock())
+            else:
+                return walk.succeeded(reply, clock())
+    except BaseException:
+        walk.cancelled(clock())
+        raise
+
+
+def stream(course: Course, mode: StreamMode, done: Callable[[Reply], None]) -> Generator[ReplyChunk, None, None]:
+    """Yield the chunks of the first answer, blocking the thread for each, and hand the whole to ``done``.
+
+    Raises:
+        KickaiError: As the walk decides; after the first chunk in mode ``live``, the error of that attempt, with
+            the text so far.
+    """
+    walk, clock = course.walk, course.time.clock
+    try:
+        step = walk.next(clock())
+        while True:
+            attempt, part = _paced(course, step), _Part(mode)
+            try:
+                instance, provider, request, timeout_s = course.prepared(attempt)
+                with closing(instance.seam.stream(provider, request, timeout_s, instance.settings)) as chunks:
+                    for chunk in chunks:
+                        if part.hands_out(chunk):
+                            yield chunk
+                reply = part.gathered.reply()
+            except ProviderError as error:
+                step = walk.failed(part.signed(error), clock(), final=part.final)
+                if part.discarded(step):
+                    yield ReplyChunk(restart=True)
+            else:
+                done(walk.succeeded(reply, clock()))
+                yield from part.kept
+                return
+    except BaseException:
+        walk.cancelled(clock())
+        raise
+
+
+async def astream(course: Course, mode: StreamMode, done: Callable[[Reply], None]) -> AsyncGenerator[ReplyChunk, None]:
+    """Yield the chunks of the first answer without blocking the event loop, and hand the whole to ``done``.
+
+    Raises:
+        KickaiError: As `stream`.
+    """
+    walk, clock = course.walk, course.time.clock
+    try:
+        step = walk.next(clock())
+        while True:
+            attempt, part = await _apaced(course, step), _Part(mode)
+            try:
+                instance, provider, request, timeout_s = await course.aprepared(attempt)
+                async with aclosing(instance.seam.astream(provider, request, timeout_s, instance.settings)) as chunks:
+                    async for chunk in chunks:
+                        if part.hands_out(chunk):
+                            yield chunk
+                reply = part.gathered.reply()
+            except ProviderError as error:
+                step = walk.failed(part.signed(error), clock(), final=part.final)
+                if part.discarded(step):
+                    yield ReplyChunk(restart=True)
+            else:
+                done(walk.succeeded(reply, clock()))
+                for chunk in part.kept:
+                    yield chunk
+                return
+    except BaseException:
+        walk.cancelled(clock())
+        raise
+
+
+def _paced(course: Course, step: Step) -> Try:
+    """Wait as the walk asks, and return the attempt that it comes to."""
+    while isinstance(step, Pause):
+        course.time.sleep(step.wait_s)
+        step = course.walk.next(course.time.clock())
+    if isinstance(step, GiveUp):
+        raise step.error
+    return step
+
+
+async def _apaced(course: Course, step: Step) -> Try:
+    """Wait as the walk asks, and return the attempt that it comes to."""
+    while isinstance(step, Pause):
+        await course.time.asleep(step.wait_s)
+        step = course.walk.next(course.time.clock())
+    if isinstance(step, GiveUp):
+        raise step.error
+    return step
+
+
+class _Part:
+    """What one target has streamed so far, and what the caller has seen of it."""
+
+    def __init__(self, mode: StreamMode) -> None:
+        self.gathered = Gathered()
+        self.kept: list[ReplyChunk] = []
+        self._mode = mode
+        self._seen = False
+
+    @property
+    def final(self) -> bool:
+        """Whether the caller has seen a part that nothing can take back."""
+        return self._seen and self._mode == "live"
+
+    def hands_out(self, chunk: ReplyChunk) -> bool:
+        """Take a chunk; return whether the caller gets it now."""
+        worth = self.gathered.add(chunk)
+        if worth and self._mode == "buffered":
+            self.kept.append(chunk)
+            return False
+        self._seen = self._seen or worth
+        return worth
+
+    def signed(self, error: ProviderError) -> ProviderError:
+        """Return the error with the text that came before it."""
+        error.partial_text = self.gathered.text
+        return error
+
+    def discarded(self, step: Step) -> bool:
+        """Return whether the caller must be told to discard what it has, since another try follows."""
+        return self._seen and self._mode == "restart" and not isinstance(step, GiveUp)

@@ -1,0 +1,69 @@
+"""A link of a chain, and what a walk down the chain is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kickai_providers_core.attempts import SkipReason
+    from kickai_providers_core.events import Event
+    from kickai_providers_core.health import Route
+    from kickai_providers_core.messages import Capability
+    from kickai_providers_core.policy import Policy, Random
+
+__all__ = ["Brief", "Link"]
+
+
+@frozen(kw_only=True)
+class Link:
+    """One target of a chain, as the walk sees it.
+
+    Attributes:
+        position: Its place in the chain, from 0.
+        provider: The instance's name.
+        model: The model to ask for; None for one that only the provider knows.
+        timeout_s: The most that one attempt may take.
+        retries: How often it may be tried again within one request.
+        context_window: Tokens that prompt and answer may have together; None when unknown.
+        capabilities: What it offers.
+        route: Its health, shared with every other walk.
+        unusable: Asked when a walk comes by: why the target cannot be used at all, with a word for a reader, or
+            None when it can. It may take a moment the first time.
+    """
+
+    position: int
+    provider: str
+    model: str | None
+    timeout_s: float
+    retries: int
+    context_window: int | None
+    capabilities: frozenset[Capability]
+    route: Route
+    unusable: Callable[[], tuple[SkipReason, str] | None]
+
+
+@frozen(kw_only=True)
+class Brief:
+    """What a walk is about, apart from its links.
+
+    Attributes:
+        policy: The disposition table.
+        deadline_s: Seconds that the whole request may take.
+        random: Where jitter comes from.
+        needs: Capabilities without which a target is passed over.
+        tell: Takes each event; None when nobody listens, and then no event is made.
+        request: The number that the request's events carry.
+        role: The role that the request is for.
+    """
+
+    policy: Policy
+    deadline_s: float
+    random: Random
+    needs: frozenset[Capability] = frozenset()
+    tell: Callable[[Event], None] | None = None
+    request: int = 0
+    role: str | None = None

@@ -1,0 +1,244 @@
+"""The composition root: from settings and plugins to chains."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random as stdlib_random
+import time as stdlib_time
+from itertools import count
+from typing import TYPE_CHECKING, Self
+
+from attrs import field, frozen
+
+from kickai_providers_core import discovery as finding
+from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.chain import Chain, Runtime, Terms
+from kickai_providers_core.drivers import Clockwork
+from kickai_providers_core.health import Health
+from kickai_providers_core.link import Link
+from kickai_providers_core.log import log_event
+from kickai_providers_core.observers import Observers
+from kickai_providers_core.registry import PACKAGES, Registry
+from kickai_providers_core.roles import targets_for
+from kickai_providers_core.settings import Settings
+from kickai_providers_core.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+    from types import TracebackType
+
+    from kickai_providers_core.discovery import Discovery
+    from kickai_providers_core.events import Observer
+    from kickai_providers_core.policy import Random
+    from kickai_providers_core.registry import Instance
+
+__all__ = ["REAL_TIME", "Resolver"]
+
+REAL_TIME = Clockwork(clock=stdlib_time.monotonic, sleep=stdlib_time.sleep, asleep=asyncio.sleep)
+"""The clock and the sleeps of the machine."""
+
+
+class Resolver:
+    """Holds the configured providers, and gives out the chains that use them.
+
+    Safe to share between threads and event loops. Close it with ``close()`` or ``with``, or on a running event loop
+    with ``aclose()`` or ``async with``; its chains cannot be called afterwards.
+
+    Attributes:
+        settings: What it was told.
+        discovery: The plugins it found.
+        registry: The configured providers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        discovery: Discovery,
+        *,
+        observers: Iterable[Observer] = (),
+        time: Clockwork = REAL_TIME,
+        random: Random | None = None,
+    ) -> None:
+        """Compose a resolver from its parts; most applications call `from_settings`.
+
+        Args:
+            settings: What to do.
+            discovery: The plugins to do it with.
+            observers: Called with every event, on the thread that serves the request.
+            time: Clock and sleeps, for tests on a virtual clock.
+            random: Where jitter comes from; a generator of its own when None.
+        """
+        random = random or stdlib_random.Random()  # noqa: S311  jitter is no secret
+        self.settings = settings
+        self.discovery = discovery
+        self.registry = Registry(discovery, settings.providers)
+        self._observers = Observers((log_event, *observers), discovery.observers())
+        self._health = Health(settings.breaker, random)
+        self._runtime = Runtime(
+            policy=settings.policy, random=random, time=time, tell=self._observers.tell, numbers=count(1)
+        )
+
+    @classmethod
+    def from_settings(
+        cls,
+        source: str | PathLike[str] | Mapping[str, object] | Settings | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        plugins: Mapping[str, object] | None = None,
+        observers: Iterable[Observer] = (),
+        time: Clockwork = REAL_TIME,
+        random: Random | None = None,
+    ) -> Self:
+        """Return a resolver for settings from a file, a mapping, or code.
+
+        Args:
+            source: A path to a TOML file, a mapping of the same form, or `Settings`; None looks for ``kickai.toml``
+                from the working directory upwards, and does without when there is none.
+            env: The environment; None for that of the process.
+            plugins: Plugins to use beside the installed ones, by name; a provider among them takes the place of an
+                installed one of the same name.
+            observers: Called with every event, on the thread that serves the request.
+            time: Clock and sleeps, for tests on a virtual clock.
+            random: Where jitter comes from.
+
+        Raises:
+            ConfigError: The settings cannot be used; it tells every problem at once.
+        """
+        if isinstance(source, Settings):
+            found = finding.discover(finding.installed(), allowed=source.kickai.plugins, given=plugins)
+            return cls(source, found, observers=observers, time=time, random=random)
+        from kickai_providers_core import loading  # noqa: PLC0415  cattrs is paid for by those who need it
+
+        document = loading.read(source, os.environ if env is None else env)
+        found = finding.discover(finding.installed(), allowed=document.plugins, given=plugins)
+        settings = loading.structure(document, found.infos())
+        return cls(settings, found, observers=observers, time=time, random=random)
+
+    def for_role(self, name: str) -> Chain:
+        """Return the chain of a role; a name that no catalogue has gets the default role's.
+
+        Raises:
+            UnknownProviderError: A target that the settings name has no provider.
+        """
+        role = self.settings.role(name)
+        chosen = role.chain is not None
+        links = self._links(targets_for(role, self.settings), chosen=chosen)
+        terms = Terms(
+            deadline_s=self.settings.kickai.deadline_s,
+            temperature=role.temperature,
+            max_tokens=role.max_tokens,
+            role=name,
+        )
+        return self._chain(links, terms)
+
+    def chain(
+        self,
+        *targets: str | Target,
+        deadline_s: float | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> Chain:
+        """Return a chain of targets, each ``instance`` or ``instance:model``, in the order given.
+
+        Raises:
+            UnknownProviderError: A target has no provider.
+            ValueError: There is no target, or one is malformed, or the deadline is not above 0.
+        """
+        if not targets:
+            message = "a chain has at least one target"
+            raise ValueError(message)
+        if deadline_s is not None and not deadline_s > 0:
+            message = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
+            raise ValueError(message)
+        parsed = [Target.parse(target) if isinstance(target, str) else target for target in targets]
+        terms = Terms(
+            deadline_s=deadline_s or self.settings.kickai.deadline_s, temperature=temperature, max_tokens=max_tokens
+        )
+        return self._chain(self._links(parsed, chosen=True), terms)
+
+    def _chain(self, links: list[_Bound], terms: Terms) -> Chain:
+        return Chain([bound.link for bound in links], [bound.instance for bound in links], self._runtime, terms)
+
+    def _links(self, targets: Iterable[Target], *, chosen: bool) -> list[_Bound]:
+        return [self._link(position, target, chosen=chosen) for position, target in enumerate(targets)]
+
+    def _link(self, position: int, target: Target, *, chosen: bool) -> _Bound:
+        instance = self.registry.find(target.provider)
+        if instance is not None:
+            return _Bound(_link_of(position, target, instance, self.settings, self._health), instance)
+        unknown = self.registry.unknown(target.provider)
+        if chosen or target.provider in self.settings.explicit or target.provider not in PACKAGES:
+            raise unknown
+        return _Bound(_absent(position, target, f"pip install {PACKAGES[target.provider]}", self._health), None)
+
+    def close(self) -> None:
+        """Close every provider that was created. Requests under way may fail. Closing twice is no error."""
+        self.registry.close(self._observers.tell)
+
+    async def aclose(self) -> None:
+        """Close every provider that was created, on the running loop; otherwise as `close`."""
+        await self.registry.aclose(self._observers.tell)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+@frozen
+class _Bound:
+    """A link with the instance that it stands for, if that is installed."""
+
+    link: Link
+    instance: Instance | None = field(repr=False)
+
+
+def _link_of(position: int, target: Target, instance: Instance, settings: Settings, health: Health) -> Link:
+    own = instance.settings
+    model = settings.living(target.model) if target.model else own.model
+    known = instance.model(model)
+
+    def unusable() -> tuple[SkipReason, str] | None:
+        problems = instance.problems()
+        if not problems:
+            return None
+        return SkipReason.NOT_CONFIGURED, ", ".join(problem.missing or problem.message for problem in problems)
+
+    return Link(
+        position=position,
+        provider=instance.name,
+        model=model,
+        timeout_s=own.timeout_s,
+        retries=own.retries,
+        context_window=own.context_window or (known.context_window if known else None),
+        capabilities=instance.info.capabilities if known is None or known.capabilities is None else known.capabilities,
+        route=health.route(instance.name, model),
+        unusable=unusable,
+    )
+
+
+def _absent(position: int, target: Target, detail: str, health: Health) -> Link:
+    return Link(
+        position=position,
+        provider=target.provider,
+        model=target.model,
+        timeout_s=1.0,
+        retries=0,
+        context_window=None,
+        capabilities=frozenset(),
+        route=health.route(target.provider, target.model),
+        unusable=lambda: (SkipReason.NOT_INSTALLED, detail),
+    )

@@ -1,0 +1,148 @@
+"""Blocking calls, moved to threads of their own, so that whoever waits for one can leave it.
+
+A thread cannot be stopped from outside: one that is left runs on until its call returns, and what it brings is
+dropped. The threads are daemons, so that a call which never returns does not keep the interpreter from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+__all__ = ["acall", "aiterate", "call", "iterate"]
+
+T = TypeVar("T")
+
+
+class _Ended:
+    """How a call or an iterator ended: with a value, or with an exception."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: Any = None, error: BaseException | None = None) -> None:
+        self.value = value
+        self.error = error
+
+    def result(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def _start(run: Callable[[], None]) -> None:
+    Thread(target=copy_context().run, args=(run,), name="kickai-call", daemon=True).start()
+
+
+def _outcome(function: Callable[[], Any]) -> _Ended:
+    try:
+        return _Ended(function())
+    except BaseException as exc:  # noqa: BLE001  whoever waits raises it, SystemExit included
+        return _Ended(error=exc)
+
+
+def call(function: Callable[[], T], timeout_s: float) -> T:
+    """Return what the function returns, or leave it.
+
+    Raises:
+        TimeoutError: It did not return within ``timeout_s``.
+    """
+    ended: SimpleQueue[_Ended] = SimpleQueue()
+    _start(lambda: ended.put(_outcome(function)))
+    try:
+        return ended.get(timeout=timeout_s).result()  # type: ignore[no-any-return]
+    except Empty:
+        raise TimeoutError from None
+
+
+async def acall(function: Callable[[], T]) -> T:
+    """Return what the function returns; cancelling leaves it.
+
+    Unlike `asyncio.to_thread` this has no shared pool that calls which hang could fill.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_Ended] = loop.create_future()
+
+    def deliver(ended: _Ended) -> None:
+        if not future.done():
+            future.set_result(ended)
+
+    def run() -> None:
+        _post(loop, deliver, _outcome(function))
+
+    _start(run)
+    return (await future).result()  # type: ignore[no-any-return]
+
+
+def _post(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], item: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(deliver, item)
+    except RuntimeError:  # the loop has ended, and with it whoever waited
+        return
+
+
+def _pump(open_: Callable[[], Iterator[T]], put: Callable[[T | _Ended], None], stopped: Event) -> None:
+    """Read an iterator to its end, or until nobody wants more of it, and close it."""
+
+    def read() -> None:
+        items = open_()
+        try:
+            for item in items:
+                if stopped.is_set():
+                    return
+                put(item)
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    put(_outcome(read))
+
+
+def iterate(open_: Callable[[], Iterator[T]], wait_s: Callable[[], float]) -> Iterator[T]:
+    """Yield what an iterator yields that is read in a thread.
+
+    Args:
+        open_: Makes the iterator; called in the thread.
+        wait_s: Asked before each item for how long to wait for it.
+
+    Raises:
+        TimeoutError: The next item did not come in time.
+    """
+    queue: SimpleQueue[T | _Ended] = SimpleQueue()
+    stopped = Event()
+    _start(lambda: _pump(open_, queue.put, stopped))
+    try:
+        while True:
+            try:
+                item = queue.get(timeout=wait_s())
+            except Empty:
+                raise TimeoutError from None
+            if isinstance(item, _Ended):
+                item.result()
+                return
+            yield item
+    finally:
+        stopped.set()
+
+
+async def aiterate(open_: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+    """Yield what an iterator yields that is read in a thread; closing or cancelling leaves it."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[T | _Ended] = asyncio.Queue()
+    stopped = Event()
+    _start(lambda: _pump(open_, lambda item: _post(loop, queue.put_nowait, item), stopped))
+    try:
+        while True:
+            item = await queue.get()
+            if isinstance(item, _Ended):
+                item.result()
+                return
+            yield item
+    finally:
+        stopped.set()

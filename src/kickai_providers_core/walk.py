@@ -1,0 +1,367 @@
+"""One request's walk down a chain, sans I/O: it decides, a driver acts.
+
+A driver asks `Walk.next` what to do, does it, and tells the walk how it went::
+
+    Try     call the target for at most ``timeout_s``; then `succeeded`, `failed` or `cancelled`
+    Pause   wait ``wait_s``; then `next`
+    GiveUp  raise ``error``
+
+The time is an argument of every call and is never read. The same class serves the sync driver, the asyncio
+driver, both streaming drivers and the simulations of the tests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.breaker import State
+from kickai_providers_core.errors import (
+    ChainExhaustedError,
+    DeadlineExceededError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RejectedRequestError,
+)
+from kickai_providers_core.health import Rest
+from kickai_providers_core.messages import Reply
+from kickai_providers_core.policy import backoff_s
+from kickai_providers_core.story import Story
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kickai_providers_core.attempts import Attempt
+    from kickai_providers_core.errors import KickaiError, ProviderError
+    from kickai_providers_core.health import Leave
+    from kickai_providers_core.link import Brief, Link
+    from kickai_providers_core.policy import Rule
+
+__all__ = ["GiveUp", "Pause", "Step", "Try", "Walk"]
+
+TICK_S = 0.001
+"""A wait shorter than this is over: clocks and sleeps are not that exact."""
+
+
+@frozen
+class Try:
+    """Call this target, for at most so long.
+
+    Attributes:
+        link: The target.
+        number: 1 for its first try in this request.
+        timeout_s: The time the attempt has, the deadline of the request included.
+        leave: What the health of the target gave for it; the walk takes it back with the result.
+        began: The time at which it was decided.
+    """
+
+    link: Link
+    number: int
+    timeout_s: float
+    leave: Leave
+    began: float
+
+
+@frozen
+class Pause:
+    """Wait so long, then ask again."""
+
+    wait_s: float
+
+
+@frozen
+class GiveUp:
+    """Raise this: the request has failed."""
+
+    error: KickaiError
+
+
+Step = Try | Pause | GiveUp
+"""What a driver is told to do."""
+
+
+class Walk:
+    """One request's walk: where it stands, and what its story is so far.
+
+    It belongs to one request and is not to be shared; the health of its links is shared with all other walks.
+    """
+
+    __slots__ = (
+        "_again",
+        "_brief",
+        "_ends",
+        "_floor",
+        "_forced",
+        "_least_s",
+        "_links",
+        "_position",
+        "_story",
+        "_under_way",
+    )
+
+    def __init__(self, links: Sequence[Link], brief: Brief, started: float) -> None:
+        self._links = links
+        self._brief = brief
+        self._ends = started + brief.deadline_s
+        # The time without which no attempt is started; a very short deadline gets one all the same.
+        self._least_s = min(brief.policy.min_attempt_s, brief.deadline_s / 2)
+        self._story = Story(brief, len(links), started)
+        self._position = 0  # of the link to come by next
+        self._again: tuple[float, Link] | None = None  # a link to come back to, and when
+        self._under_way: Try | None = None
+        self._floor: int | None = None  # only a window larger than this will do
+        self._forced = False
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every attempt that has ended, in order."""
+        return tuple(self._story.attempts)
+
+    # What a driver calls
+
+    def next(self, now: float) -> Step:
+        """Return what to do now."""
+        if self._again is not None:
+            due, link = self._again
+            if due - now > TICK_S:
+                self._story.waits(link, due - now)
+                return Pause(due - now)
+            self._again = None
+            step = self._approach(link, max(now, due))
+            if step is not None:
+                return step
+        while self._position < len(self._links):
+            link = self._links[self._position]
+            self._position += 1
+            step = self._approach(link, now)
+            if step is not None:
+                return step
+        return self._come_back(now)
+
+    def succeeded(self, reply: Reply, now: float) -> Reply:
+        """Take the answer of the attempt under way; return it with the story of the request."""
+        step = self._take()
+        link, story = step.link, self._story
+        for attempt in story.attempts:
+            _let_go(attempt.error)
+        story.ends(link, step.number, step.began, now, usage=reply.usage)
+        before = link.route.states()
+        link.route.succeeded(step.leave)
+        story.changes(link, before, now)
+        whole = Reply(
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            usage=reply.usage,
+            model=reply.model or link.model or "",
+            tool_calls=reply.tool_calls,
+            request_id=reply.request_id,
+            omitted=reply.omitted,
+            provider=link.provider,
+            attempts=tuple(story.attempts),
+            skipped=story.skipped,
+            fell_back=link.position > 0,
+            last_resort=self._forced,
+            latency_s=now - story.started,
+        )
+        story.over(now, reply=whole)
+        return whole
+
+    def failed(self, error: ProviderError, now: float, *, final: bool = False) -> Step:
+        """Take the error of the attempt under way; return what to do now.
+
+        Args:
+            error: What the attempt raised.
+            now: The time.
+            final: Whether a part of the answer is in the caller's hands, so that nothing else may be tried.
+        """
+        step = self._take()
+        rule = self._brief.policy.rule_for(error)
+        self._story.ends(step.link, step.number, step.began, now, error=error)
+        self._mark(step, rule, error, now)
+        if final:
+            return self._raise(error, now)
+        if rule.retry == "backoff" and self._plan_retry(step, error, now):
+            return self.next(now)
+        if rule.fall_back == "never":
+            return self._raise(error, now)
+        if rule.fall_back == "larger_window":
+            known = getattr(error, "limit_tokens", None) or step.link.context_window or 0
+            self._floor = max(self._floor or 0, known)
+        return self.next(now)
+
+    def cancelled(self, now: float) -> None:
+        """Take it that the request was cancelled, if it was not over; give back what an attempt under way held."""
+        if self._under_way is not None:
+            step = self._take()
+            self._story.ends(step.link, step.number, step.began, now, cancelled=True)
+            before = step.link.route.states()
+            step.link.route.give_back(step.leave)
+            self._story.changes(step.link, before, now)
+        self._story.over(now)
+
+    # Coming by a target
+
+    def _approach(self, link: Link, now: float) -> Step | None:
+        """Return what to do at a target, or None when it is passed over."""
+        if self._ends - now < self._least_s:
+            return self._give_up(now)
+        obstacle = self._obstacle(link)
+        if obstacle is not None:
+            self._story.passes(link, *obstacle, now)
+            return None
+        before = link.route.states()
+        leave = link.route.admit(now)
+        if leave is None:
+            self._story.passes(link, *_resting(link, now), now, link.route.due_at(now))
+            return None
+        self._story.changes(link, before, now)
+        return self._try(link, leave, now)
+
+    def _obstacle(self, link: Link) -> tuple[SkipReason, str] | None:
+        """Return why the target cannot serve this request, whenever it is asked."""
+        unusable = link.unusable()
+        if unusable is not None:
+            return unusable
+        lacking = self._brief.needs - link.capabilities
+        if lacking:
+            return SkipReason.INCAPABLE, "no " + ", ".join(sorted(lacking))
+        if self._floor is not None and (link.context_window or 0) <= self._floor:
+            size = f"{link.context_window} tokens" if link.context_window else "of unknown size"
+            return SkipReason.WINDOW_TOO_SMALL, f"its window is {size}"
+        return None
+
+    def _try(self, link: Link, leave: Leave, now: float) -> Try:
+        step = Try(link, self._story.tries(link) + 1, min(link.timeout_s, self._ends - now), leave, now)
+        self._under_way = step
+        self._story.begins(link, step.number, step.timeout_s)
+        return step
+
+    # After an attempt
+
+    def _take(self) -> Try:
+        step, self._under_way = self._under_way, None
+        if step is None:
+            message = "no attempt is under way"
+            raise RuntimeError(message)
+        return step
+
+    def _mark(self, step: Try, rule: Rule, error: ProviderError, now: float) -> None:
+        """Let all other walks know what a failure says of the target and of its provider."""
+        route = step.link.route
+        before = route.states()
+        route.failed(step.leave, now, target=rule.counts, provider=rule.counts and _out_of_reach(error))
+        rest_s = error.retry_after_s if error.retry_after_s is not None else rule.rest_s
+        if rule.rests != "nothing" and rest_s:
+            condition = route.target if rule.rests == "target" else route.provider
+            condition.leave_alone(Rest(now + rest_s, type(error).__name__, limited=rule.retry == "wait"))
+        self._story.changes(step.link, before, now)
+
+    def _plan_retry(self, step: Try, error: ProviderError, now: float) -> bool:
+        """Plan the next try of the same target before any other; return False when it would be in vain."""
+        if step.number > step.link.retries:
+            return False
+        policy = self._brief.policy
+        wait_s = max(backoff_s(policy, step.number, self._brief.random), error.retry_after_s or 0.0)
+        due = step.link.route.due_at(now)
+        if wait_s > policy.backoff_max_s or due > now + wait_s:
+            return False
+        if now + wait_s + self._least_s > self._ends:
+            return False
+        self._again = (now + wait_s, step.link)
+        return True
+
+    # At the end of the chain
+
+    def _come_back(self, now: float) -> Step:
+        """Return to the target that may be asked soonest, or give up."""
+        chances = [(due, link.position) for link in self._links if (due := self._due_again(link, now)) is not None]
+        if not self._story.attempts and self._brief.policy.last_resort:
+            forced = self._last_resort(min(chances, default=None), now)
+            if forced is not None:
+                return forced
+        if not chances:
+            return self._give_up(now)
+        due, position = min(chances)
+        self._again = (due, self._links[position])
+        return self.next(now)
+
+    def _due_again(self, link: Link, now: float) -> float | None:
+        """Return when a target that was passed over or failed may be asked again in this request, if at all."""
+        if self._story.tries(link) > link.retries or self._obstacle(link) is not None:
+            return None
+        last = self._story.last_try(link)
+        due: float | None = None
+        if last is None:
+            rest = link.route.rest(now)
+            due = link.route.due_at(now) if rest is not None and rest.limited else None
+        elif last.error is not None:
+            due = self._due_after(last, last.error, link.route.due_at(now), now)
+        return due if due is not None and due + self._least_s <= self._ends else None
+
+    def _due_after(self, last: Attempt, error: ProviderError, due: float, now: float) -> float | None:
+        """Return when a failed target may be asked again, now that no other is left."""
+        rule = self._brief.policy.rule_for(error)
+        if rule.retry == "last":
+            return due if last is self._story.attempts[-1] and due <= now else None
+        stated = error.retry_after_s
+        if rule.retry == "wait" or (rule.retry == "backoff" and stated is not None):
+            return max(due, self._story.started + last.started_s + last.latency_s + (stated or 0.0))
+        return None
+
+    def _last_resort(self, chance: tuple[float, int] | None, now: float) -> Try | None:
+        """Return the try of the resting target that is due first, unless the one to wait for is due before it."""
+        resting = [(link.route.due_at(now), link.position) for link in self._links if self._obstacle(link) is None]
+        if not resting or (chance is not None and chance <= min(resting)):
+            return None
+        link = self._links[min(resting)[1]]
+        before = link.route.states()
+        leave = link.route.force(now)
+        self._story.changes(link, before, now)
+        self._forced = True
+        return self._try(link, leave, now)
+
+    def _give_up(self, now: float) -> GiveUp:
+        story = self._story
+        last = story.attempts[-1].error if story.attempts else None
+        if isinstance(last, RejectedRequestError):
+            return self._raise(last, now)
+        error: KickaiError = ChainExhaustedError.of(story.attempts, story.skipped)
+        if self._ends - now < self._least_s:
+            error = DeadlineExceededError(
+                deadline_s=self._brief.deadline_s,
+                elapsed_s=now - story.started,
+                attempts=story.attempts,
+                skipped=story.skipped,
+            )
+        story.over(now, error=error)
+        return GiveUp(error)
+
+    def _raise(self, error: ProviderError, now: float) -> GiveUp:
+        error.attempts, error.skipped = self.attempts, self._story.skipped
+        self._story.over(now, error=error)
+        return GiveUp(error)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop the frames that an error of an answered request holds on to: they hold requests, clients and keys."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def _resting(link: Link, now: float) -> tuple[SkipReason, str]:
+    """Return what keeps a target that could serve from being called just now."""
+    left = f"{link.route.due_at(now) - now:.1f} s left"
+    rest = link.route.rest(now)
+    if rest is not None:
+        return SkipReason.RESTING, f"{rest.reason}, {left}"
+    return SkipReason.BREAKER_OPEN, "a probe is out" if State.HALF_OPEN in link.route.states() else left
+
+
+def _out_of_reach(error: ProviderError) -> bool:
+    """Return whether the error says that no model of the provider can be reached."""
+    if isinstance(error, ProviderTimeoutError):
+        return error.phase == "connect"
+    return isinstance(error, ProviderUnavailableError) and not error.reached
