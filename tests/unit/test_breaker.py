@@ -1,0 +1,134 @@
+"""The circuit breaker, state by state."""
+
+from __future__ import annotations
+
+import pytest
+from simulator import Fixed
+
+from kickai_providers_core.breaker import JITTER, Breaker, BreakerSettings, Permit, State
+
+RANDOM = Fixed(1.0)
+
+
+def opened(at: float = 0.0, **settings: float) -> Breaker:
+    """Return a breaker that has just opened."""
+    breaker = Breaker(settings=BreakerSettings(max_errors=1, **settings))
+    return breaker.failed(breaker.permit, at, RANDOM)
+
+
+def test_a_closed_breaker_admits_everything() -> None:
+    """A closed breaker gives leave without changing."""
+    breaker = Breaker()
+    same, permit = breaker.admit(0.0)
+    assert same is breaker
+    assert permit == Permit(0)
+    assert breaker.retry_in_s(5.0) == 0.0
+
+
+def test_the_error_count_goes_up_and_down_by_one() -> None:
+    """A failure counts one up, a success one down, and never below zero."""
+    breaker = Breaker()
+    for outcome, errors in (("bad", 1), ("bad", 2), ("good", 1), ("bad", 2), ("good", 1), ("good", 0), ("good", 0)):
+        permit = breaker.permit
+        breaker = breaker.failed(permit, 0.0, RANDOM) if outcome == "bad" else breaker.succeeded(permit)
+        assert (breaker.state, breaker.errors) == (State.CLOSED, errors)
+
+
+def test_it_opens_at_max_errors() -> None:
+    """The third error opens the breaker for the cool-down, and it says when to come back."""
+    breaker = Breaker()
+    for _ in range(3):
+        breaker = breaker.failed(breaker.permit, 10.0, RANDOM)
+    assert breaker.state is State.OPEN
+    assert breaker.admit(10.0) == (breaker, None)
+    assert breaker.retry_in_s(12.0) == pytest.approx(3.0)
+
+
+def test_the_cool_down_is_jittered_below_its_nominal_length() -> None:
+    """The cool-down lies between its nominal length less the jitter, and its nominal length."""
+    breaker = Breaker(settings=BreakerSettings(max_errors=1))
+    assert breaker.failed(breaker.permit, 0.0, Fixed(0.0)).opens_until == pytest.approx(5.0 * (1 - JITTER))
+    assert breaker.failed(breaker.permit, 0.0, Fixed(1.0)).opens_until == pytest.approx(5.0)
+
+
+def test_after_the_cool_down_one_probe_is_admitted() -> None:
+    """A half-open breaker admits a single call."""
+    breaker, probe = opened().admit(5.0)
+    assert breaker.state is State.HALF_OPEN
+    assert probe is not None
+    assert probe.probe
+    assert breaker.admit(6.0) == (breaker, None)
+
+
+def test_a_good_probe_closes_it() -> None:
+    """A probe that works closes the breaker and forgets its errors."""
+    breaker, probe = opened().admit(5.0)
+    assert probe is not None
+    closed = breaker.succeeded(probe)
+    assert (closed.state, closed.errors, closed.failed_probes) == (State.CLOSED, 0, 0)
+
+
+def test_bad_probes_double_the_cool_down_up_to_its_ceiling() -> None:
+    """Each failed probe opens the breaker for twice as long, at most the ceiling, however long the outage lasts."""
+    breaker, now, lengths = opened(), 0.0, []
+    for _ in range(2000):
+        lengths.append(breaker.opens_until - now)
+        now = breaker.opens_until
+        breaker, probe = breaker.admit(now)
+        assert probe is not None
+        breaker = breaker.failed(probe, now, RANDOM)
+    assert lengths[:5] == pytest.approx([5.0, 10.0, 20.0, 20.0, 20.0])
+    assert set(lengths[2:]) == {20.0}
+
+
+def test_a_probe_that_is_given_back_leaves_the_way_free() -> None:
+    """A cancelled probe gives its permit back: the next call is the probe."""
+    breaker, probe = opened().admit(5.0)
+    assert probe is not None
+    breaker, another = breaker.given_back(probe).admit(5.0)
+    assert another is not None
+    assert another.probe
+
+
+def test_a_probe_that_never_comes_back_is_given_up() -> None:
+    """A lost probe cannot keep the breaker half-open for ever."""
+    breaker, lost = opened(probe_lease_s=60.0).admit(5.0)
+    assert breaker.admit(64.0)[1] is None
+    assert breaker.retry_in_s(64.0) == pytest.approx(1.0)
+    breaker, another = breaker.admit(65.0)
+    assert lost is not None
+    assert another is not None
+    assert breaker.succeeded(lost) is breaker
+    assert breaker.succeeded(another).state is State.CLOSED
+
+
+def test_results_of_an_earlier_generation_change_nothing() -> None:
+    """A call that began before the breaker opened neither closes it nor keeps it open."""
+    before = Breaker(settings=BreakerSettings(max_errors=1))
+    stale = before.permit
+    breaker = before.failed(stale, 0.0, RANDOM)
+    assert breaker.succeeded(stale) is breaker
+    assert breaker.failed(stale, 1.0, RANDOM) is breaker
+    assert breaker.given_back(stale) is breaker
+
+
+def test_giving_back_an_ordinary_permit_changes_nothing() -> None:
+    """A cancelled call through a closed breaker is neither a success nor a failure."""
+    breaker = Breaker(errors=1)
+    assert breaker.given_back(breaker.permit) is breaker
+
+
+def test_the_probe_can_be_asked_for_early_but_only_once() -> None:
+    """Asked for early, an open breaker admits its probe at once; a half-open one still refuses."""
+    breaker, probe = opened().admit(0.0, early=True)
+    assert probe is not None
+    assert breaker.admit(0.0, early=True) == (breaker, None)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_errors": 0}, {"cooldown_s": 0}, {"max_cooldown_s": -1.0}, {"probe_lease_s": 0.0}]
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    """A breaker that could never open, or never close, cannot be configured."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        BreakerSettings(**wrong)

@@ -1,0 +1,560 @@
+"""The walk, row by row of the disposition table, on a virtual clock."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from simulator import Fixed, Target, World, always, script
+
+from kickai_providers_core.attempts import Outcome, SkipReason
+from kickai_providers_core.breaker import BreakerSettings, State
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    ChainExhaustedError,
+    ContentFilteredError,
+    ContextLengthExceededError,
+    DeadlineExceededError,
+    InvalidReplyError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+    RateLimitedError,
+)
+from kickai_providers_core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    BreakerChanged,
+    RequestEnded,
+    RequestStarted,
+    TargetSkipped,
+    Waiting,
+)
+from kickai_providers_core.messages import Capability
+from kickai_providers_core.policy import Policy, Rule
+from kickai_providers_core.walk import Pause, Try
+
+
+def down() -> ProviderUnavailableError:
+    """Return the error of a service that answers 503."""
+    return ProviderUnavailableError("down", status_code=503)
+
+
+def world(*targets: Target, **settings: object) -> World:
+    """Return a world without backoff waits, unless told otherwise."""
+    return World(list(targets), **{"random": Fixed(0.0), **settings})
+
+
+def test_the_first_success_wins_and_nothing_is_called_after_it() -> None:
+    """A healthy first target answers alone."""
+    result = world(Target(name="a"), Target(name="b")).ask()
+    assert result.order == ["a"]
+    assert result.reply is not None
+    assert (result.reply.provider, result.reply.model, result.reply.fell_back) == ("a", "a", False)
+    assert [attempt.outcome for attempt in result.reply.attempts] == [Outcome.SUCCESS]
+
+
+@pytest.mark.parametrize("make", [down, lambda: InvalidReplyError("half a reply")])
+def test_an_unavailable_target_is_retried_and_then_left(make) -> None:
+    """503s and broken replies are retried as often as the target allows, then the next one is asked."""
+    result = world(Target(name="a", script=always(make), retries=2), Target(name="b")).ask()
+    assert result.order == ["a", "a", "a", "b"]
+    assert result.reply is not None
+    assert result.reply.fell_back
+    assert [attempt.number for attempt in result.reply.attempts] == [1, 2, 3, 1]
+
+
+def test_retries_back_off_with_full_jitter_under_a_doubling_ceiling() -> None:
+    """With the jitter drawn at its upper end, the waits are the ceilings themselves."""
+    there = world(
+        Target(name="a", script=always(down), retries=4), random=Fixed(1.0), breaker=BreakerSettings(max_errors=99)
+    )
+    times = [call.at for call in there.ask().calls]
+    assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == pytest.approx(
+        [0.25, 0.5, 1, 2]
+    )
+
+
+def test_no_wait_follows_the_last_try() -> None:
+    """The failure of the last try ends the request at once."""
+    there = world(Target(name="a", script=always(down), retries=0), random=Fixed(1.0))
+    began = there.now
+    assert isinstance(there.ask().error, ChainExhaustedError)
+    assert there.now == began
+
+
+def test_a_backoff_that_does_not_fit_the_deadline_is_not_waited_for() -> None:
+    """With too little time for wait and retry, the next target is asked instead."""
+    there = world(Target(name="a", script=always(down)), Target(name="b"), random=Fixed(1.0))
+    assert there.ask(deadline_s=0.2).order == ["a", "b"]
+
+
+def test_a_503_that_states_a_short_delay_is_retried_after_it() -> None:
+    """The stated delay lengthens the backoff."""
+    busy = ProviderUnavailableError("loading", status_code=503, retry_after_s=3.0)
+    result = world(Target(name="a", script=script(busy)), Target(name="b")).ask()
+    assert result.order == ["a", "a"]
+    assert result.calls[1].at - result.calls[0].at == pytest.approx(3.0)
+
+
+def test_a_503_that_states_a_long_delay_sends_the_request_on() -> None:
+    """A target that says it will be long is left for the next."""
+    busy = ProviderUnavailableError("loading", status_code=503, retry_after_s=20.0)
+    assert world(Target(name="a", script=script(busy)), Target(name="b")).ask().order == ["a", "b"]
+
+
+def test_a_503_that_states_a_long_delay_is_waited_for_when_nothing_else_is_left() -> None:
+    """With no other target, the stated delay is waited out if the deadline allows."""
+    busy = ProviderUnavailableError("loading", status_code=503, retry_after_s=20.0)
+    result = world(Target(name="a", script=script(busy))).ask()
+    assert result.order == ["a", "a"]
+    assert result.calls[1].at - result.calls[0].at == pytest.approx(20.0)
+
+
+def test_a_silent_route_is_left_at_once() -> None:
+    """After a timeout the next target is asked without a retry."""
+    assert world(Target(name="a", script=script(ProviderTimeoutError("slow"))), Target(name="b")).ask().order == [
+        "a",
+        "b",
+    ]
+
+
+def test_a_silent_route_is_asked_again_when_it_is_the_last() -> None:
+    """With no other target left, a timeout is retried as often as allowed."""
+    slow = always(lambda: ProviderTimeoutError("slow"))
+    there = world(Target(name="a", script=slow), Target(name="b", script=slow, retries=1))
+    assert there.ask().order == ["a", "b", "b"]
+
+
+def test_a_timeout_is_no_reason_to_ask_a_target_whose_breaker_has_opened() -> None:
+    """When the timeout opened the breaker, the last target is not asked again."""
+    slow = always(lambda: ProviderTimeoutError("slow"))
+    there = world(Target(name="a", script=slow), breaker=BreakerSettings(max_errors=1))
+    assert there.ask().order == ["a"]
+
+
+def test_a_rate_limited_target_rests_for_exactly_the_stated_delay() -> None:
+    """It is passed over until the delay is over, and its health is not touched."""
+    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=7.5))), Target(name="b"))
+    assert there.ask().order == ["a", "b"]
+    there.now += 7.4
+    again = there.ask()
+    assert again.order == ["b"]
+    assert again.reply is not None
+    assert [skip.reason for skip in again.reply.skipped] == [SkipReason.RESTING]
+    assert again.reply.skipped[0].retry_in_s == pytest.approx(0.1)
+    there.now += 0.2
+    assert there.ask().order == ["a"]
+    assert there.links[0].route.target.breaker.errors == 0
+
+
+def test_a_rate_limit_without_a_delay_rests_for_half_a_minute() -> None:
+    """Thirty seconds stand in for a delay that was not stated."""
+    there = world(Target(name="a", script=script(RateLimitedError("slow down"))), Target(name="b"))
+    there.ask()
+    there.now += 29.9
+    assert there.ask().order == ["b"]
+    there.now += 0.2
+    assert there.ask().order == ["a"]
+
+
+def test_a_second_shorter_delay_never_shortens_a_longer_one() -> None:
+    """The later of two ends counts."""
+    there = world(Target(name="a"), Target(name="b"))
+    link = there.links[0]
+    for delay_s in (10.0, 1.0):
+        walk = there.walk()
+        assert isinstance(walk.next(there.now), Try) or delay_s == 1.0
+        if delay_s == 10.0:
+            walk.failed(RateLimitedError("slow down", retry_after_s=delay_s), there.now)
+    stale = there.walk()
+    stale._under_way = evolve(stale.next(there.now), link=link)  # a call that began before the first answer came
+    stale.failed(RateLimitedError("slow down", retry_after_s=1.0), there.now)
+    there.now += 9.9
+    assert there.ask().order == ["b"]
+
+
+def test_a_rate_limit_is_waited_for_when_no_other_target_can_answer() -> None:
+    """The only target is asked again after its delay, if that fits the deadline."""
+    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.5))))
+    result = there.ask()
+    assert [call.at for call in result.calls] == pytest.approx([1000.0, 1002.5])
+    assert result.reply is not None
+    assert result.reply.skipped == ()
+
+
+def test_a_rate_limit_that_outlasts_the_deadline_ends_the_request() -> None:
+    """Waiting in vain is not waiting."""
+    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=40.0))))
+    result = there.ask()
+    assert result.order == ["a"]
+    assert isinstance(result.error, ChainExhaustedError)
+    assert there.now == 1000.0
+
+
+def test_of_several_rate_limited_targets_the_one_due_first_is_asked_again() -> None:
+    """Whoever can answer soonest gets the second chance."""
+    there = world(
+        Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=9.0))),
+        Target(name="b", script=script(RateLimitedError("slow down", retry_after_s=3.0))),
+    )
+    result = there.ask()
+    assert result.order == ["a", "b", "b"]
+    assert there.now == pytest.approx(1003.0)
+
+
+def test_a_target_that_rests_from_a_rate_limit_is_waited_for() -> None:
+    """A rest that another request brought is waited out too, when nothing else is left, and is no skip in the end."""
+    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=5.0)), retries=0))
+    there.ask()
+    result = there.ask()
+    assert result.order == ["a"]
+    assert there.now == pytest.approx(1005.0)
+    assert result.reply is not None
+    assert (result.reply.skipped, result.reply.last_resort) == ((), False)
+
+
+@pytest.mark.parametrize("error", [QuotaExhaustedError, AuthenticationError])
+def test_credentials_and_quota_rest_the_whole_provider_for_an_hour(error: type[ProviderError]) -> None:
+    """Every other target of that provider is passed over, in this request and in later ones."""
+    there = world(
+        Target(name="a", provider="p", script=script(error("no"))), Target(name="b", provider="p"), Target(name="c")
+    )
+    assert there.ask().order == ["a", "c"]
+    there.now += 3599.0
+    assert there.ask().order == ["c"]
+    there.now += 2.0
+    assert there.ask().order == ["a"]
+
+
+def test_a_quota_rests_until_its_stated_reset() -> None:
+    """The stated reset replaces the hour."""
+    there = world(Target(name="a", script=script(QuotaExhaustedError("spent", retry_after_s=60.0))), Target(name="b"))
+    there.ask()
+    there.now += 61.0
+    assert there.ask().order == ["a"]
+
+
+def test_a_missing_model_rests_alone() -> None:
+    """The provider's other models are still asked."""
+    there = world(
+        Target(name="a", provider="p", script=script(ModelNotFoundError("gone"))), Target(name="b", provider="p")
+    )
+    assert there.ask().order == ["a", "b"]
+    assert there.ask().order == ["b"]
+
+
+def test_an_invalid_request_is_raised_at_once() -> None:
+    """No other provider is bothered, and the error carries the story."""
+    result = world(Target(name="a", script=script(InvalidRequestError("temperature"))), Target(name="b")).ask()
+    assert result.order == ["a"]
+    assert isinstance(result.error, InvalidRequestError)
+    assert [attempt.target for attempt in result.error.attempts] == ["a:a"]
+
+
+def test_a_refusal_is_not_routed_around() -> None:
+    """The provider's refusal reaches the caller with its reason."""
+    refusal = ContentFilteredError("refused", reason="SAFETY")
+    result = world(Target(name="a", script=script(refusal)), Target(name="b")).ask()
+    assert result.order == ["a"]
+    assert result.error is refusal
+
+
+def test_a_setting_routes_around_refusals() -> None:
+    """Every row of the table is a setting."""
+    policy = Policy(content_filtered=Rule(fall_back="always"))
+    result = world(Target(name="a", script=script(ContentFilteredError("no"))), Target(name="b"), policy=policy).ask()
+    assert result.order == ["a", "b"]
+
+
+def test_a_prompt_that_is_too_long_goes_only_to_a_larger_window() -> None:
+    """Smaller, equal and unknown windows are passed over with that reason."""
+    there = world(
+        Target(name="a", window=8_000, script=script(ContextLengthExceededError("too long"))),
+        Target(name="b", window=4_000),
+        Target(name="c", window=8_000),
+        Target(name="d"),
+        Target(name="e", window=32_000),
+    )
+    result = there.ask()
+    assert result.order == ["a", "e"]
+    assert result.reply is not None
+    assert [(skip.target, skip.reason) for skip in result.reply.skipped] == [
+        (f"{name}:{name}", SkipReason.WINDOW_TOO_SMALL) for name in "bcd"
+    ]
+
+
+def test_the_stated_window_counts_more_than_the_known_one() -> None:
+    """A limit in the error replaces what the settings say."""
+    too_long = ContextLengthExceededError("too long", limit_tokens=50_000)
+    there = world(Target(name="a", window=8_000, script=script(too_long)), Target(name="b", window=32_000))
+    assert there.ask().order == ["a"]
+
+
+def test_a_prompt_that_fits_nowhere_is_told_as_such() -> None:
+    """The error is the one about the length, not that the chain is exhausted."""
+    too_long = ContextLengthExceededError("too long")
+    result = world(Target(name="a", script=script(too_long)), Target(name="b")).ask()
+    assert result.error is too_long
+    assert [skip.reason for skip in too_long.skipped] == [SkipReason.WINDOW_TOO_SMALL]
+
+
+def test_targets_that_cannot_serve_are_passed_over_with_the_reason() -> None:
+    """Unconfigured and incapable targets are skipped; the answer tells."""
+    there = world(
+        Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")),
+        Target(name="b"),
+        Target(name="c", capabilities=frozenset({Capability.TOOLS})),
+    )
+    result = there.ask(needs=[Capability.TOOLS])
+    assert result.order == ["c"]
+    assert result.reply is not None
+    assert [str(skip) for skip in result.reply.skipped] == [
+        "a:a: not configured (SOME_KEY)",
+        "b:b: incapable (no tools)",
+    ]
+
+
+def test_a_chain_of_skips_says_so() -> None:
+    """With nothing to try, the error holds one cause per skipped target."""
+    there = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")))
+    error = there.ask().error
+    assert isinstance(error, ChainExhaustedError)
+    assert str(error.exceptions[0]) == "a:a: not configured (SOME_KEY)"
+    assert error.attempts == ()
+
+
+def test_every_failed_attempt_is_one_cause() -> None:
+    """The group holds the errors of the attempts in order, each signed with its target."""
+    there = world(
+        Target(name="a", script=always(down), retries=1), Target(name="b", script=script(AuthenticationError("no")))
+    )
+    error = there.ask().error
+    assert isinstance(error, ChainExhaustedError)
+    assert [str(cause) for cause in error.exceptions] == [
+        "a:a: down (HTTP 503)",
+        "a:a: down (HTTP 503)",
+        "b:b: no",
+    ]
+
+
+def test_an_attempt_has_at_most_the_time_that_is_left() -> None:
+    """The timeout of an attempt is capped by the deadline."""
+    there = world(Target(name="a", latency_s=99.0, timeout_s=4.0), Target(name="b", timeout_s=10.0))
+    result = there.ask(deadline_s=6.0)
+    assert [call.timeout_s for call in result.calls] == pytest.approx([4.0, 2.0])
+
+
+def test_no_attempt_starts_that_could_not_finish() -> None:
+    """With the deadline spent, the next target is not called, and the error says why."""
+    there = world(Target(name="a", latency_s=99.0, timeout_s=10.0), Target(name="b"))
+    result = there.ask(deadline_s=5.0)
+    assert result.order == ["a"]
+    assert isinstance(result.error, DeadlineExceededError)
+    assert (result.error.deadline_s, result.error.elapsed_s) == (5.0, 5.0)
+    assert len(result.error.attempts) == 1
+
+
+def test_a_very_short_deadline_still_gets_one_attempt() -> None:
+    """The least time for an attempt is never more than half the deadline."""
+    assert world(Target(name="a")).ask(deadline_s=0.01).order == ["a"]
+
+
+def test_an_open_breaker_is_passed_over() -> None:
+    """After three failures the target is skipped until its cool-down is over, then probed and taken back."""
+    there = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
+    assert there.ask().order == ["a", "a", "a", "b"]
+    skipped = there.ask()
+    assert skipped.order == ["b"]
+    assert skipped.reply is not None
+    assert skipped.reply.skipped[0].reason is SkipReason.BREAKER_OPEN
+    assert skipped.reply.skipped[0].retry_in_s == pytest.approx(4.0)
+    there.now += 4.1
+    assert there.ask().order == ["a"]
+    assert there.links[0].route.states() == (State.CLOSED, State.CLOSED)
+
+
+def test_while_a_probe_is_out_others_pass_the_target_over() -> None:
+    """A half-open target serves its probe and nobody else."""
+    there = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
+    there.ask()
+    there.now += 5.0
+    prober = there.walk()
+    step = prober.next(there.now)
+    assert isinstance(step, Try)
+    assert step.link.provider == "a"
+    other = there.ask()
+    assert other.order == ["b"]
+    assert other.reply is not None
+    assert "a probe is out" in str(other.reply.skipped[0])
+    prober.cancelled(there.now)
+    assert there.ask().order == ["a"]
+
+
+def test_an_unreachable_provider_is_left_as_a_whole() -> None:
+    """Failures to connect count against the provider too, so that its other models are not tried one by one."""
+    gone = always(lambda: ProviderUnavailableError("refused", reached=False))
+    there = world(
+        Target(name="a", provider="p", script=gone), Target(name="b", provider="p", script=gone), Target(name="c")
+    )
+    assert there.ask().order == ["a", "a", "a", "c"]
+
+
+def test_a_connect_timeout_says_the_same_of_the_provider() -> None:
+    """A connection that does not come about in time is a failure to connect."""
+    there = world(
+        Target(name="a", provider="p", script=always(lambda: ProviderTimeoutError("no", phase="connect"))),
+        Target(name="b", provider="p"),
+        breaker=BreakerSettings(max_errors=1),
+    )
+    assert there.ask().order == ["a"]
+
+
+def test_when_every_target_rests_the_one_due_first_is_tried_once() -> None:
+    """Rather than fail without trying, the walk probes early, and the answer says so."""
+    there = world(
+        Target(name="a", script=script(down(), down(), down())), Target(name="b", script=script(down(), down(), down()))
+    )
+    there.ask()
+    result = there.ask()
+    assert result.order == ["a"]
+    assert result.reply is not None
+    assert result.reply.last_resort
+    assert [skip.target for skip in result.reply.skipped] == ["b:b"]
+
+
+def test_the_last_resort_is_a_setting() -> None:
+    """Without it, a chain of resting targets fails at once."""
+    there = world(Target(name="a", script=script(down(), down(), down())), policy=Policy(last_resort=False))
+    there.ask()
+    result = there.ask()
+    assert result.order == []
+    assert isinstance(result.error, ChainExhaustedError)
+
+
+def test_the_last_resort_is_tried_once_only() -> None:
+    """When it fails, the request fails."""
+    there = world(Target(name="a", script=always(down)))
+    there.ask()
+    assert there.ask().order == ["a"]
+
+
+def test_while_the_probe_is_out_the_last_resort_is_called_beside_it() -> None:
+    """Its result changes nothing, whatever it is."""
+    there = world(Target(name="a", script=script(down(), down(), down())))
+    there.ask()
+    there.now += 5.0
+    prober = there.walk()
+    prober.next(there.now)
+    before = there.links[0].route.target.breaker
+    assert there.ask().reply is not None
+    assert there.links[0].route.target.breaker is before
+
+
+def test_an_answer_ends_a_rest() -> None:
+    """A target that answered as the last resort is called again right away by the next request."""
+    there = world(Target(name="a", script=script(QuotaExhaustedError("spent"))), policy=Policy())
+    there.ask()
+    assert there.ask().reply is not None
+    again = there.ask()
+    assert again.reply is not None
+    assert not again.reply.last_resort
+
+
+def test_a_cancelled_attempt_is_written_down_and_counts_for_nothing() -> None:
+    """Cancellation touches no breaker and starts nothing else."""
+    there = world(Target(name="a"))
+    walk = there.walk()
+    walk.next(there.now)
+    walk.cancelled(there.now + 1.5)
+    walk.cancelled(there.now + 2.0)
+    assert [(attempt.outcome, attempt.latency_s) for attempt in walk.attempts] == [(Outcome.CANCELLED, 1.5)]
+    assert [event.outcome for event in there.events if isinstance(event, RequestEnded)] == ["cancelled"]
+
+
+def test_a_result_without_an_attempt_is_a_mistake_of_the_driver() -> None:
+    """The walk does not invent an attempt."""
+    with pytest.raises(RuntimeError, match="no attempt"):
+        world(Target(name="a")).walk().failed(down(), 0.0)
+
+
+def test_after_a_part_was_handed_out_the_error_is_final() -> None:
+    """A live stream that breaks off is neither retried nor routed on."""
+    there = world(Target(name="a"), Target(name="b"))
+    walk = there.walk()
+    walk.next(there.now)
+    step = walk.failed(down(), there.now, final=True)
+    assert str(step.error) == "a:a: down (HTTP 503)"
+
+
+def test_asked_too_early_the_walk_waits_on() -> None:
+    """A wait that ended early is gone on with; one that is over but for a moment is over."""
+    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
+    walk = there.walk()
+    walk.next(there.now)
+    step = walk.failed(RateLimitedError("slow down", retry_after_s=2.0), there.now)
+    assert step == Pause(2.0)
+    assert walk.next(there.now + 1.5) == Pause(0.5)
+    assert isinstance(walk.next(there.now + 1.9995), Try)
+
+
+def test_the_observers_hear_the_whole_story() -> None:
+    """Start, tries, waits, skips, breakers and the end are told in order, with names for machines."""
+    there = world(
+        Target(name="a", script=script(down())),
+        Target(name="b"),
+        breaker=BreakerSettings(max_errors=1),
+        random=Fixed(1.0),
+    )
+    there.ask()
+    there.ask()
+    kinds = [type(event) for event in there.events]
+    assert kinds == [
+        RequestStarted,
+        AttemptStarted,
+        AttemptEnded,
+        BreakerChanged,
+        AttemptStarted,
+        AttemptEnded,
+        RequestEnded,
+        RequestStarted,
+        TargetSkipped,
+        AttemptStarted,
+        AttemptEnded,
+        RequestEnded,
+    ]
+    failed = there.events[2].attributes()
+    assert failed["error.type"] == "ProviderUnavailableError"
+    assert failed["gen_ai.provider.name"] == "a"
+    assert failed["http.response.status_code"] == 503
+    assert all(str(event) and "object at" not in str(event) for event in there.events)
+
+
+def test_a_wait_is_told() -> None:
+    """Whoever watches sees how long the request will wait, and for whom."""
+    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
+    there.ask()
+    waits = [event for event in there.events if isinstance(event, Waiting)]
+    assert [(event.provider, event.wait_s) for event in waits] == [("a", 2.0)]
+
+
+def test_an_answered_request_holds_on_to_no_frames() -> None:
+    """The errors on a reply keep no traceback, for it would keep requests, clients and keys."""
+
+    def failing(_now: float) -> ProviderError:
+        try:
+            raise ConnectionError
+        except ConnectionError as exc:
+            error = down()
+            error.__cause__ = exc
+            return error
+
+    there = world(Target(name="a", script=failing, retries=0), Target(name="b"))
+    reply = there.ask().reply
+    assert reply is not None
+    error = reply.attempts[0].error
+    assert error is not None
+    assert error.__cause__ is not None
+    assert error.__cause__.__traceback__ is None
