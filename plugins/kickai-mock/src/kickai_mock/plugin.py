@@ -1,0 +1,84 @@
+"""The plugin: the hooks of the seam, handed on to `MockProvider`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from kickai_providers_core.hookspecs import ProviderInfo, hookimpl
+from kickai_providers_core.messages import Capability
+
+from kickai_mock.client import MockProvider
+from kickai_mock.settings import MockSettings, problems
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from kickai_providers_core.errors import Problem
+    from kickai_providers_core.messages import ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core.provider_settings import ProviderSettings
+
+__all__: list[str] = []
+
+
+@hookimpl
+def kickai_provider_info() -> ProviderInfo:
+    """Describe the mock."""
+    return ProviderInfo(
+        name="mock",
+        aliases=("fake",),
+        summary="answers and fails as told, for tests and drills",
+        settings_class=MockSettings,
+        capabilities=frozenset(Capability),
+        environment={"KICKAI_MOCK_DRILL": "drill", "KICKAI_MOCK_REPLY": "reply", "KICKAI_MOCK_SEED": "seed"},
+        holds_timeouts=True,
+    )
+
+
+@hookimpl
+def kickai_validate_provider(settings: ProviderSettings) -> list[Problem]:
+    """Say which settings exclude each other; the mock needs nothing else, and has no service to ask."""
+    return list(problems(cast("MockSettings", settings)))
+
+
+@hookimpl
+def kickai_create_provider(settings: ProviderSettings) -> MockProvider:
+    """Create the mock."""
+    return MockProvider(cast("MockSettings", settings))
+
+
+@hookimpl
+def kickai_invoke_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Reply:
+    """Answer, or fail, as told."""
+    return provider.invoke(request, timeout_s)
+
+
+@hookimpl
+async def kickai_ainvoke_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Reply:
+    """Answer, or fail, as told, without blocking the loop."""
+    return await provider.ainvoke(request, timeout_s)
+
+
+@hookimpl
+def kickai_stream_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
+    """Answer, or fail, as told, word by word."""
+    return provider.stream(request, timeout_s)
+
+
+@hookimpl
+def kickai_astream_provider(
+    provider: MockProvider, request: ChatRequest, timeout_s: float
+) -> AsyncIterator[ReplyChunk]:
+    """Answer, or fail, as told, word by word and without blocking the loop."""
+    return provider.astream(request, timeout_s)
+
+
+@hookimpl
+def kickai_close_provider(provider: MockProvider) -> None:
+    """End every call that waits."""
+    provider.close()
+
+
+@hookimpl
+async def kickai_aclose_provider(provider: MockProvider) -> None:
+    """End every call that waits."""
+    provider.close()

@@ -1,0 +1,106 @@
+"""The grammar of faults, and the errors that come of it."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kickai_providers_core import errors
+
+from kickai_mock import KINDS, Fault
+
+
+def _leaves(cls: type) -> set[type]:
+    below = cls.__subclasses__()
+    return {leaf for child in below for leaf in _leaves(child)} if below else {cls}
+
+
+def _snake(cls: type) -> str:
+    words = cls.__name__.removesuffix("Error").removeprefix("Provider")
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in words).removeprefix("_")
+
+
+def test_there_is_a_fault_for_every_leaf_of_the_error_tree_and_it_is_called_after_its_class():
+    """Each kind of failure that a chain tells apart can be scripted, under the name of its class."""
+    leaves = {leaf for leaf in _leaves(errors.ProviderError) if leaf.__module__ == errors.__name__}
+
+    assert {_snake(leaf): leaf for leaf in leaves} == {name: kind.error for name, kind in KINDS.items() if kind.error}
+
+
+@pytest.mark.parametrize(
+    ("entry", "status", "fields"),
+    [
+        ("timeout", None, {"phase": "total", "retry_after_s": None}),
+        ("rate_limited", 429, {"retry_after_s": None}),
+        ("rate_limited:2.5", 429, {"retry_after_s": 2.5}),
+        ("unavailable", 503, {"retry_after_s": None}),
+        ("unavailable:0", 503, {"retry_after_s": 0.0}),
+        ("invalid_reply", 200, {}),
+        ("authentication", 401, {}),
+        ("quota_exhausted:3600", 402, {"retry_after_s": 3600.0}),
+        ("model_not_found", 404, {}),
+        ("invalid_request", 400, {}),
+        ("context_length_exceeded:4096", 400, {"limit_tokens": 4096}),
+        ("content_filtered:SAFETY", 400, {"reason": "SAFETY"}),
+    ],
+)
+def test_an_error_carries_the_status_and_the_fields_that_services_send(entry, status, fields):
+    """What a fault raises looks as if a real service had sent it, and says that it is simulated."""
+    error = Fault.parse(entry).error()
+
+    assert error is not None
+    assert error.status_code == status
+    assert {name: getattr(error, name) for name in fields} == fields
+    assert error.message.startswith("simulated: ")
+    assert pickle.loads(pickle.dumps(error)).__dict__ == error.__dict__  # noqa: S301
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        ("timeot", "'timeot' is no fault; the nearest is 'timeout'"),
+        ("Timeout", "'Timeout' is no fault; the nearest is 'timeout'"),
+        ("rate_limit:2", "'rate_limit' is no fault; the nearest is 'rate_limited'"),
+        ("", "'' is no fault"),
+        ("cut:3", "'cut' takes nothing after it, found 'cut:3'"),
+        ("ok:", "'ok' takes nothing after it"),
+        ("slow_first_token", "'slow_first_token' needs a number of seconds: write 'slow_first_token:0.5'"),
+        ("stall:soon", "'stall:soon' must have a number of seconds from 0 after the colon, found 'soon'"),
+        ("stall:-1", "a number of seconds from 0"),
+        ("stall:inf", "a number of seconds from 0"),
+        ("stall:nan", "a number of seconds from 0"),
+        ("rate_limited:", "a number of seconds from 0 after the colon, found ''"),
+        ("context_length_exceeded:0", "a whole number of tokens from 1"),
+        ("context_length_exceeded:4096.5", "a whole number of tokens from 1"),
+        ("content_filtered:", "'content_filtered:' must have a word after the colon"),
+    ],
+)
+def test_a_wrong_entry_is_told_with_what_would_be_right(entry, complaint):
+    """The message names the nearest kind, or the form that the argument must have."""
+    with pytest.raises(ValueError, match=complaint.replace("'", "['\"]")):
+        Fault.parse(entry)
+
+
+ARGUMENTS = {
+    "": st.none(),
+    "seconds": st.none() | st.floats(0, 1e6),
+    "tokens": st.none() | st.integers(1, 10**9),
+    "word": st.none() | st.from_regex(r"[A-Za-z_][A-Za-z0-9_:-]*", fullmatch=True),
+}
+
+
+@given(st.sampled_from(sorted(KINDS)).flatmap(lambda name: st.tuples(st.just(name), ARGUMENTS[KINDS[name].takes])))
+def test_what_a_fault_is_written_as_reads_as_the_same_fault(told):
+    """The text of a fault is an entry again."""
+    name, argument = told
+    fault = Fault(name, 0.5 if KINDS[name].needs and argument is None else argument)
+
+    assert Fault.parse(str(fault)) == fault
+
+
+def test_a_prompt_or_a_key_has_no_way_into_an_error():
+    """The words of an error come from the vocabulary alone."""
+    for name, kind in KINDS.items():
+        error = Fault(name).error()
+        if error is not None:
+            assert str(error).startswith(f"simulated: {kind.meaning}")
