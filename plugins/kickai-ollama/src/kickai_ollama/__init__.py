@@ -1,0 +1,1 @@
+"""Ollama as a provider: models on one's own machine or network."""

@@ -1,0 +1,145 @@
+"""The provider: one Ollama server, asked through the ollama client."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, cast
+
+import ollama
+from kickai_providers_core.errors import ModelNotFoundError
+
+from kickai_ollama.deadline import Deadline
+from kickai_ollama.exchange import AsyncTransport, Exchange, Transport, place
+from kickai_ollama.failures import Scene, says_missing, translate
+from kickai_ollama.library import Library
+from kickai_ollama.mapping import Answer, body_of, omissions
+from kickai_ollama.pools import Pools
+from kickai_ollama.pulls import Pulls
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+
+    from kickai_providers_core.errors import ProviderError
+    from kickai_providers_core.messages import ChatRequest, Reply, ReplyChunk
+
+    from kickai_ollama.settings import OllamaSettings
+
+__all__ = ["OllamaProvider"]
+
+
+class OllamaProvider:
+    """One Ollama server. Safe to share between threads and event loops; close it with `close` or `aclose`.
+
+    Each attempt has an ollama client of its own, bound to the attempt's deadline, over connections that all share: a
+    client costs some 40 µs, and nothing of one attempt can be seen by another.
+
+    Args:
+        settings: Where the server is and how it is asked.
+        pools: The connections; by default real ones.
+    """
+
+    def __init__(self, settings: OllamaSettings, pools: Pools | None = None) -> None:
+        self._settings = settings
+        self._place = place(settings.address)
+        self._pools = pools or Pools(settings.address)
+        self._pulls = Pulls(Library(settings, self._pools))
+
+    def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
+        """Return the answer, or raise a typed error, within ``timeout_s``."""
+        call = _Call(self._settings, request, timeout_s, stream=False)
+        try:
+            with ollama.Client(transport=Transport(self._pools.blocking, call.exchange), **self._place) as client:
+                return call.answer.whole(client.chat(call.model, stream=False))
+        except Exception as exc:  # noqa: BLE001  whatever the client raises is translated, in one place
+            error = self._error(exc, call)
+        raise error  # outside the handler: the client's exception holds the answer and is not to be our context
+
+    async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
+        """Return the answer without blocking the loop; cancelling closes the connection."""
+        call = _Call(self._settings, request, timeout_s, stream=False)
+        try:
+            transport = AsyncTransport(await self._pools.of_this_loop(), call.exchange)
+            async with ollama.AsyncClient(transport=transport, **self._place) as client:
+                return call.answer.whole(await client.chat(call.model, stream=False))
+        except Exception as exc:  # noqa: BLE001
+            error = self._error(exc, call)
+        raise error
+
+    def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
+        """Yield the answer as it comes; closing the iterator closes the connection."""
+        call = _Call(self._settings, request, timeout_s, stream=True)
+        try:
+            with (
+                ollama.Client(transport=Transport(self._pools.blocking, call.exchange), **self._place) as client,
+                closing(cast("Generator[Any]", client.chat(call.model, stream=True))) as parts,
+            ):
+                for part in parts:
+                    yield call.answer.add(part)
+                    if part.done:
+                        return
+                    call.waits()
+            call.answer.end()
+        except Exception as exc:  # noqa: BLE001
+            error = self._error(exc, call)
+        raise error
+
+    async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
+        """Yield the answer as it comes, without blocking the loop; closing the iterator closes the connection."""
+        call = _Call(self._settings, request, timeout_s, stream=True)
+        try:
+            transport = AsyncTransport(await self._pools.of_this_loop(), call.exchange)
+            async with (
+                ollama.AsyncClient(transport=transport, **self._place) as client,
+                aclosing(cast("AsyncGenerator[Any]", await client.chat(call.model, stream=True))) as parts,
+            ):
+                async for part in parts:
+                    yield call.answer.add(part)
+                    if part.done:
+                        return
+                    call.waits()
+            call.answer.end()
+        except Exception as exc:  # noqa: BLE001
+            error = self._error(exc, call)
+        raise error
+
+    def close(self) -> None:
+        """Close all connections, which ends whatever runs over them."""
+        self._pools.close()
+
+    async def aclose(self) -> None:
+        """Close all connections, which ends whatever runs over them."""
+        await self._pools.aclose()
+
+    def _error(self, exc: Exception, call: _Call) -> ProviderError:
+        error = translate(exc, Scene.of(self._settings, call.model, call.exchange))
+        if self._settings.pull and says_missing(error):
+            error = self._pulls.start(call.model)
+        # Without the frames it came through: they hold the prompt.
+        return error.with_traceback(None)
+
+
+class _Call:
+    """One attempt: what it asks for, and until when. Not to be shared.
+
+    Raises:
+        ModelNotFoundError: Neither the request nor the settings name a model, or Ollama cannot be asked this.
+    """
+
+    def __init__(self, settings: OllamaSettings, request: ChatRequest, timeout_s: float, *, stream: bool) -> None:
+        model = request.model or settings.model
+        if not model:
+            raise ModelNotFoundError("no model is named: write a target as ollama:MODEL, or set model")
+        self.model = model
+        self.answer = Answer(omitted=omissions(request))
+        self.exchange = Exchange(
+            Deadline(timeout_s, settings.connect_timeout_s),
+            body_of(request, settings, model, stream=stream),
+            api_key=settings.sendable_key,
+        )
+        self._settings = settings
+        if stream:
+            self.exchange.deadline.expect("first_token", settings.first_token_timeout_s)
+
+    def waits(self) -> None:
+        """Start the time that the next chunk may take."""
+        self.exchange.deadline.expect("idle", self._settings.idle_timeout_s)

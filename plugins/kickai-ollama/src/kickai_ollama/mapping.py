@@ -1,0 +1,214 @@
+"""Requests and replies, translated between the core's words and Ollama's. Pure.
+
+The protocol is that of https://github.com/ollama/ollama/blob/main/docs/api.md and of ``api/types.go`` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from kickai_providers_core.errors import InvalidReplyError, ModelNotFoundError
+from kickai_providers_core.messages import FinishReason, Reply, ReplyChunk, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kickai_providers_core.messages import ChatRequest, Message
+    from ollama import ChatResponse
+
+    from kickai_ollama.settings import OllamaSettings
+
+__all__ = ["Answer", "body_of", "omissions"]
+
+FINISH = {
+    "length": FinishReason.LENGTH,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "error": FinishReason.ERROR,
+}
+"""From Ollama's reason to ours. Old servers give none, new ones may give others: ``done`` says that it is whole."""
+
+ONLY_LOADED = frozenset({"load", "unload"})
+"""What a server says that has moved the model in or out of memory and answered nothing."""
+
+LEVELS = {"off": False, "on": True}
+"""The words for thinking that Ollama spells as truth values."""
+
+
+def body_of(request: ChatRequest, settings: OllamaSettings, model: str, *, stream: bool) -> dict[str, Any]:
+    """Return the JSON body of a chat request.
+
+    Raises:
+        ModelNotFoundError: A message holds what Ollama does not take, though others may: a picture by address, or a
+            tool call whose arguments are no object. It asks for no rest: the model serves the next request.
+    """
+    asked = {
+        "temperature": request.temperature,
+        "num_predict": request.max_tokens,
+        "top_p": request.top_p,
+        "seed": request.seed,
+        "stop": list(request.stop) or None,
+    }
+    names = {call.id: call.name for message in request.messages for call in message.tool_calls}
+    body = {
+        "model": model,
+        # Not a comprehension: its frame would show a message to whoever prints the traceback with its variables.
+        "messages": list(map(partial(_message, names=names), request.messages)),
+        "stream": stream,
+        "options": {**settings.extras(), **_given(asked)},
+        "tools": None if request.tool_choice == "none" else _tools(request),
+        "format": None if request.json_schema is None else dict(request.json_schema),
+        "keep_alive": _keep_alive(settings.keep_alive),
+        "think": LEVELS.get(settings.think, settings.think) if settings.think else None,
+        "truncate": None if settings.truncate else False,
+    }
+    return _given(body)
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def omissions(request: ChatRequest) -> tuple[str, ...]:
+    """Return the fields of a request that Ollama has no words for: it cannot be made to call a tool."""
+    return () if request.tool_choice in {None, "auto", "none"} else ("tool_choice",)
+
+
+def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
+    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        if any(image.data is None for image in message.images):
+            raise ModelNotFoundError("Ollama takes pictures as data, not by address", retry_after_s=0.0)
+        told["images"] = [b64encode(image.data or b"").decode("ascii") for image in message.images]
+    if message.tool_calls:
+        told["tool_calls"] = [
+            {"id": call.id, "function": {"name": call.name, "arguments": _arguments(call)}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        told["tool_call_id"] = message.tool_call_id
+        told["tool_name"] = names.get(message.tool_call_id, message.tool_call_id)
+    return told
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise ModelNotFoundError("Ollama takes a tool call's arguments as a JSON object alone", retry_after_s=0.0)
+    return arguments
+
+
+def _tools(request: ChatRequest) -> list[dict[str, Any]] | None:
+    return [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)},
+        }
+        for tool in request.tools
+    ] or None
+
+
+def _keep_alive(duration: str | None) -> str | float | None:
+    """Return a duration as Ollama takes it: a number for seconds, a text for anything with a unit."""
+    if duration is None or duration[-1].isalpha():
+        return duration
+    return float(duration)
+
+
+class Answer:
+    """One answer, taken part by part as it comes; an answer that comes whole is one part.
+
+    Args:
+        omitted: The request's `omissions`.
+    """
+
+    def __init__(self, *, omitted: tuple[str, ...] = ()) -> None:
+        self._omitted = omitted
+        self._ended = False
+        self._has_text = False
+        self._has_calls = False
+        self._has_thought = False
+
+    def add(self, part: ChatResponse) -> ReplyChunk:
+        """Return what a part adds; it has a finish reason when it is the last.
+
+        A part of the model's thinking adds no text, but shows that it is at work.
+
+        Raises:
+            InvalidReplyError: It is the last, and there is nothing in the answer.
+        """
+        text, calls = part.message.content or "", _calls(part)
+        self._has_text = self._has_text or bool(text)
+        self._has_calls = self._has_calls or bool(calls)
+        self._has_thought = self._has_thought or bool(part.message.thinking)
+        return ReplyChunk(
+            text=text,
+            tool_calls=calls,
+            finish_reason=self._finish(part) if part.done else None,
+            usage=_usage(part),
+            model=part.model or "",
+            omitted=self._omitted,
+        )
+
+    def end(self) -> None:
+        """Take it that nothing more comes.
+
+        Raises:
+            InvalidReplyError: The server has not said that it is whole.
+        """
+        if not self._ended:
+            raise InvalidReplyError("the answer was cut: it ended before the server said that it is done")
+
+    def whole(self, part: ChatResponse) -> Reply:
+        """Return the reply that is this one part.
+
+        Raises:
+            InvalidReplyError: It is not whole, or there is nothing in it.
+        """
+        chunk = self.add(part)
+        self.end()
+        return Reply(
+            text=chunk.text,
+            finish_reason=chunk.finish_reason or FinishReason.STOP,
+            usage=chunk.usage,
+            model=chunk.model,
+            tool_calls=chunk.tool_calls,
+            omitted=chunk.omitted,
+        )
+
+    def _finish(self, part: ChatResponse) -> FinishReason:
+        self._ended = True
+        reason = part.done_reason or ""
+        if reason in ONLY_LOADED:
+            raise InvalidReplyError(f"the server answered nothing (done_reason {reason})")
+        finish = FINISH.get(reason, FinishReason.TOOL_CALL if self._has_calls else FinishReason.STOP)
+        if not self._has_text and not self._has_calls and finish is not FinishReason.CONTENT_FILTER:
+            why = ": all of it went into thinking; raise max_tokens, or set think" if self._has_thought else ""
+            raise InvalidReplyError(f"the answer is empty{why}")
+        return finish
+
+
+def _calls(part: ChatResponse) -> tuple[ToolCall, ...]:
+    """Return the calls of a part. The client drops the ids that the server gives them, so they get new ones."""
+    calls: Iterable[Any] = part.message.tool_calls or ()
+    return tuple(
+        ToolCall(
+            id=f"call_{uuid4().hex[:8]}",
+            name=call.function.name,
+            arguments=json.dumps(dict(call.function.arguments), ensure_ascii=False),
+        )
+        for call in calls
+    )
+
+
+def _usage(part: ChatResponse) -> Usage | None:
+    """Return the counts of a part; Ollama leaves out a count of zero, as of a prompt that is wholly cached."""
+    if part.prompt_eval_count is None and part.eval_count is None:
+        return None
+    return Usage(input_tokens=part.prompt_eval_count or 0, output_tokens=part.eval_count or 0)

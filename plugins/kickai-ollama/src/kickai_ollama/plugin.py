@@ -1,0 +1,94 @@
+"""The hooks. The ollama client is imported when the first of them needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kickai_providers_core.hookspecs import ProviderInfo, hookimpl
+from kickai_providers_core.messages import Capability
+
+from kickai_ollama.settings import OllamaSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from kickai_providers_core.errors import Problem
+    from kickai_providers_core.messages import ChatRequest, Reply, ReplyChunk
+
+    from kickai_ollama.client import OllamaProvider
+    from kickai_ollama.library import PullProgress
+
+
+@hookimpl
+def kickai_provider_info() -> ProviderInfo:
+    """Describe Ollama."""
+    return ProviderInfo(
+        name="ollama",
+        summary="Models on one's own machine or network, served by Ollama",
+        settings_class=OllamaSettings,
+        capabilities=frozenset(Capability),
+        environment={"OLLAMA_HOST": "host", "OLLAMA_API_KEY": "api_key"},
+        holds_timeouts=True,
+    )
+
+
+@hookimpl
+def kickai_validate_provider(settings: OllamaSettings, online: bool) -> Iterable[Problem]:
+    """Say what is unsafe, and, online, whether the server answers and has the model."""
+    from kickai_ollama import checks  # noqa: PLC0415
+
+    return [*checks.offline(settings), *(checks.online(settings) if online else ())]
+
+
+@hookimpl
+def kickai_create_provider(settings: OllamaSettings) -> OllamaProvider:
+    """Create the provider; no connection is made."""
+    from kickai_ollama.client import OllamaProvider  # noqa: PLC0415
+
+    return OllamaProvider(settings)
+
+
+@hookimpl(optionalhook=True)
+def kickai_prepare_provider(settings: OllamaSettings, model: str | None) -> Iterator[PullProgress]:
+    """Pull the model when the settings say so and the server lacks it, and yield how far that is."""
+    from kickai_ollama import checks  # noqa: PLC0415
+
+    return checks.prepare(settings, model)
+
+
+@hookimpl
+def kickai_invoke_provider(provider: OllamaProvider, request: ChatRequest, timeout_s: float) -> Reply:
+    """Answer a request."""
+    return provider.invoke(request, timeout_s)
+
+
+@hookimpl
+async def kickai_ainvoke_provider(provider: OllamaProvider, request: ChatRequest, timeout_s: float) -> Reply:
+    """Answer a request without blocking the loop."""
+    return await provider.ainvoke(request, timeout_s)
+
+
+@hookimpl
+def kickai_stream_provider(provider: OllamaProvider, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
+    """Answer a request piece by piece."""
+    return provider.stream(request, timeout_s)
+
+
+@hookimpl
+def kickai_astream_provider(
+    provider: OllamaProvider, request: ChatRequest, timeout_s: float
+) -> AsyncIterator[ReplyChunk]:
+    """Answer a request piece by piece without blocking the loop."""
+    return provider.astream(request, timeout_s)
+
+
+@hookimpl
+def kickai_close_provider(provider: OllamaProvider) -> None:
+    """Close all connections."""
+    provider.close()
+
+
+@hookimpl
+async def kickai_aclose_provider(provider: OllamaProvider) -> None:
+    """Close all connections, those of the running loop at once."""
+    await provider.aclose()

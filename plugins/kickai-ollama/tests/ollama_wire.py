@@ -1,0 +1,78 @@
+"""How an Ollama server answers, for the fault server: our reading of docs/api.md and server/routes.go of Ollama."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from kickai_providers_core.messages import FinishReason
+from kickai_providers_core.testing.faults import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kickai_providers_core.testing.faults import Recorded
+
+MODEL = "qwen2.5:0.5b"
+
+SAYINGS = {
+    "model_not_found": f"model '{MODEL}' not found",
+    "context_length": "request (302 tokens) exceeds the available context size (256 tokens), try increasing it",
+    "out_of_memory": "model requires more system memory (5.6 GiB) than is available (3.2 GiB)",
+    "no_tools": f'"{MODEL}" does not support tools',
+    "busy": "server busy, please try again.  maximum pending requests exceeded",
+    "rate_limit": "rate limit exceeded",
+    "quota": "you have reached your weekly usage limit, please upgrade to continue",
+    "auth": "unauthorized",
+    "invalid_request": "json: cannot unmarshal string into Go struct field ChatRequest.messages",
+    "unavailable": "an error was encountered while running the model: unexpected EOF",
+    "crashed": "llama runner process has terminated: exit status 2",
+}
+
+REASONS = {FinishReason.LENGTH: "length"}
+
+
+class OllamaWire:
+    """Ollama's JSON and JSON lines."""
+
+    def __init__(self, names: Sequence[str] = (MODEL,)) -> None:
+        self.names = names
+
+    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP) -> Response:
+        """Return a whole answer, or the list of models when that is asked for."""
+        if request.path.endswith("/api/tags"):
+            return Response.json({"models": [{"model": name, "name": name, "size": 1} for name in self.names]})
+        return Response.json(_end(text, finish), headers={"content-type": "application/json; charset=utf-8"})
+
+    def stream(
+        self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP
+    ) -> tuple[Response, list[bytes]]:
+        """Return the head and the lines of a streamed answer."""
+        parts = [*(_part(piece, done=False) for piece in pieces), _end("", finish)]
+        return Response(headers={"content-type": "application/x-ndjson"}), list(map(_line, parts))
+
+    def error(self, request: Recorded, status: int, kind: str) -> Response:
+        """Return an error; Ollama tells errors in one word and a sentence."""
+        return Response.json({"error": SAYINGS.get(kind, SAYINGS["unavailable"])}, status=status)
+
+    def wants_stream(self, request: Recorded) -> bool:
+        """Say whether a stream is asked for; it is the default of Ollama's protocol."""
+        return request.method == "POST" and bool(request.json().get("stream", True))
+
+
+def _part(text: str, **fields: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    return {"model": MODEL, "created_at": "2026-11-23T06:45:00.123456789Z", "message": message, **fields}
+
+
+def _end(text: str, finish: FinishReason) -> dict[str, Any]:
+    counts = {"prompt_eval_count": 11, "eval_count": 3}
+    part = _part(text, done=True, done_reason=REASONS.get(finish, "stop"), total_duration=5_000_000, **counts)
+    if finish is FinishReason.TOOL_CALL:
+        call = {"id": "call_qfz1", "function": {"index": 0, "name": "canary_tool", "arguments": {"canary_day": "Sat"}}}
+        part["message"]["tool_calls"] = [call]
+    return part
+
+
+def _line(part: dict[str, Any]) -> bytes:
+    return json.dumps(part).encode() + b"\n"

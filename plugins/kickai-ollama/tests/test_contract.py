@@ -1,0 +1,27 @@
+"""The conformance kit, run on this plugin."""
+
+from __future__ import annotations
+
+from kickai_providers_core.messages import FinishReason, Usage
+from kickai_providers_core.testing import ProviderContract
+from ollama_wire import MODEL, OllamaWire
+
+from kickai_ollama import plugin
+from kickai_ollama.settings import OllamaSettings
+
+
+class TestOllama(ProviderContract):
+    """Ollama is a provider like any other."""
+
+    plugin = plugin
+    wire = OllamaWire()
+    vendor = ("ollama", "httpx", "httpcore")
+    model = MODEL
+    needs_key = False
+    usage = Usage(input_tokens=11, output_tokens=3)
+    finish_reasons = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALL})
+    never_says = frozenset({"content_filter"})
+
+    def settings(self, url, key):
+        """Return settings for the server of a test."""
+        return OllamaSettings(host=url, api_key=key, model=MODEL)
