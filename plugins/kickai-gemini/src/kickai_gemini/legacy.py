@@ -1,0 +1,188 @@
+"""The wire under ``google-generativeai``, the client whose support has ended.
+
+Its `GenerativeModel` shares one configuration in the whole process, retries a 503 for ten minutes and sends a 401
+three times. So the plugin takes the client one layer lower: its messages, and the REST transport that it ships with
+its service, on a session of our own. The transport's async form needs gRPC and a second set of everything; here
+async calls run in threads, and there is one wire.
+
+Importing this module imports the client, which takes about a second: only `kickai_gemini.client` does, when asked.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.client import HTTPException, RemoteDisconnected
+from typing import TYPE_CHECKING, Any
+
+import requests
+import urllib3
+from google.ai.generativelanguage_v1beta.services.generative_service.transports.rest import (
+    GenerativeServiceRestTransport,
+)
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.credentials import AnonymousCredentials
+from google.generativeai import protos
+from google.protobuf.json_format import ParseError
+from kickai_providers_core.errors import InvalidReplyError, ProviderError, ProviderUnavailableError
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from kickai_gemini.bounded import dial, tls_context
+from kickai_gemini.failures import Told, bare, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kickai_providers_core.secret import Secret
+
+    from kickai_gemini.bounded import Allowance
+    from kickai_gemini.mapping import Asked
+    from kickai_gemini.settings import GeminiSettings
+
+__all__ = ["LegacyWire"]
+
+POOL_SIZE = 100
+"""Connections kept; urllib3 writes a warning to the terminal when more calls than its usual 10 end at once."""
+
+
+class LegacyWire:
+    """Carries requests through ``google-generativeai``. Safe to share between threads."""
+
+    current = False
+
+    def __init__(self, settings: GeminiSettings) -> None:
+        self._base_url = settings.base_url.rstrip("/")
+        self._session = requests.Session()
+        self._session.trust_env = False  # neither proxies nor a netrc that nobody mentioned
+        self._session.max_redirects = 0  # the key would follow
+        adapter = _Adapter(settings.api_key)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._transport = _Transport(self._base_url, self._session)
+
+    def generate(self, asked: Asked, allowance: Allowance) -> Mapping[str, Any]:  # noqa: ARG002  the sockets have it
+        """Return the whole answer."""
+        return _as_json(self._transport.generate_content(_request(asked)))
+
+    def stream(self, asked: Asked, allowance: Allowance) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
+        """Yield the parts of the answer; closing it closes the connection."""
+        responses = self._transport.stream_generate_content(_request(asked))
+        try:
+            yield from map(_as_json, responses)
+        finally:
+            responses.cancel()
+
+    def models(self, allowance: Allowance) -> list[str]:  # noqa: ARG002
+        """Return the names of the models that the key may use to generate text."""
+        listed = self._session.get(f"{self._base_url}/v1beta/models", params={"pageSize": 1000})
+        if listed.status_code != requests.codes.ok:
+            raise failure(Told.of(listed.status_code, listed.headers, listed.content), datetime.now(UTC))
+        models = listed.json().get("models", ())
+        return [each["name"] for each in models if "generateContent" in each.get("supportedGenerationMethods", ())]
+
+    def error(self, exc: Exception) -> ProviderError:
+        """Return the error that stands for what the client raised."""
+        if isinstance(exc, GoogleAPICallError) and exc.response is not None:
+            response = exc.response
+            return failure(Told.of(response.status_code, response.headers, response.content), datetime.now(UTC))
+        if isinstance(exc, (ParseError, UnicodeError, ValueError)) and not isinstance(exc, requests.RequestException):
+            return InvalidReplyError(f"the answer cannot be read ({type(exc).__name__})")
+        broken = InvalidReplyError("the answer is cut or is no HTTP") if _is_half(exc) else None
+        error = broken or ProviderUnavailableError(f"the service cannot be reached ({type(exc).__name__})")
+        error.__cause__ = bare(exc)
+        return error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+
+class _Transport(GenerativeServiceRestTransport):
+    """The client's REST transport on a given session.
+
+    The client's own session answers a 401 by fetching new credentials and sending the request again, twice, and the
+    methods that it wraps round the transport retry. The stubs, which are called here, take the session as it is.
+    """
+
+    def __init__(self, base_url: str, session: requests.Session) -> None:
+        # Anonymous, since the adapter adds the key: with none the client would ask the metadata server for some.
+        super().__init__(host=base_url, credentials=AnonymousCredentials())
+        self._session: Any = session
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connections that hold a request's time, and the key on the wire and nowhere else."""
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+        super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make a pool of bounded connections."""
+        super().init_poolmanager(*args, ssl_context=tls_context(), **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request with the key, which is taken off it again before anybody else can look at it."""
+        with _signed(request.headers, self._key):
+            return super().send(request, *args, **kwargs)
+
+
+@contextmanager
+def _signed(headers: Any, key: Secret) -> Iterator[None]:
+    headers["x-goog-api-key"] = key.reveal()
+    try:
+        yield
+    finally:
+        del headers["x-goog-api-key"]
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> Any:
+        return dial(self._dns_host, self.port)
+
+
+class _TLSConnection(HTTPSConnection):
+    def _new_conn(self) -> Any:
+        return dial(self._dns_host, self.port)
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+def _request(asked: Asked) -> Any:
+    return protos.GenerateContentRequest.from_json(json.dumps({"model": f"models/{asked.model}", **asked.body}))
+
+
+def _as_json(response: Any) -> Mapping[str, Any]:
+    names = {"preserving_proto_field_name": False, "use_integers_for_enums": False}
+    message: Mapping[str, Any] = _with_integers(
+        protos.GenerateContentResponse.to_dict(response, including_default_value_fields=False, **names)
+    )
+    return message
+
+
+def _with_integers(value: Any) -> Any:
+    """Return a value whose whole floats are integers: the client's messages keep all of JSON's numbers as floats."""
+    if isinstance(value, dict):
+        return {name: _with_integers(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_half(exc: BaseException | None) -> bool:
+    """Say whether an answer began and was cut, or was no HTTP: somewhere behind the exception, HTTP says so."""
+    while exc is not None:
+        if isinstance(exc, (HTTPException, urllib3.exceptions.IncompleteRead)):
+            return not isinstance(exc, RemoteDisconnected)
+        inner = [each for each in exc.args if isinstance(each, BaseException)]
+        exc = inner[0] if inner else exc.__cause__ or exc.__context__
+    return False

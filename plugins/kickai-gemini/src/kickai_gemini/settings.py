@@ -1,0 +1,50 @@
+"""The settings of a Gemini instance."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import field, frozen
+from attrs.validators import in_, matches_re, optional
+from kickai_providers_core.provider_settings import ProviderSettings
+from kickai_providers_core.secret import Secret
+
+from kickai_gemini.lifecycle import DEFAULT_MODEL
+
+__all__ = ["Client", "GeminiSettings", "ThinkingLevel"]
+
+Client = Literal["auto", "google-genai", "google-generativeai"]
+"""Which of Google's clients carries the requests; ``auto`` takes the successor when it is installed."""
+
+ThinkingLevel = Literal["minimal", "low", "medium", "high"]
+"""How much a model may think before it answers."""
+
+CLIENTS = ("auto", "google-genai", "google-generativeai")
+LEVELS = ("minimal", "low", "medium", "high")
+
+
+@frozen(kw_only=True)
+class GeminiSettings(ProviderSettings):
+    """One ``[providers.NAME]`` table of kind ``gemini``.
+
+    Attributes:
+        model: Asked for when a target names none.
+        api_key: A key from Google AI Studio; for the instance named ``gemini`` it comes from ``GOOGLE_API_KEY``, or
+            ``GEMINI_API_KEY`` when that is not set.
+        client: Which of Google's Python clients is used.
+        base_url: Where the Gemini API is served, without a version. No environment variable changes it.
+        thinking_level: How much the model may think; None leaves it to the model. Thinking is paid for, and is
+            taken from ``max_tokens``. Only ``google-genai`` can send it.
+        sampling: Whether temperature and top_p are sent: ``auto``, to the models that take them; ``always``;
+            ``never``.
+    """
+
+    model: str | None = DEFAULT_MODEL
+    api_key: Secret = field(factory=lambda: Secret(""))
+    client: Client = field(default="auto", validator=in_(CLIENTS))
+    base_url: str = field(
+        default="https://generativelanguage.googleapis.com",
+        validator=matches_re(r"https?://[^/?#@\s]+/?"),
+    )
+    thinking_level: ThinkingLevel | None = field(default=None, validator=optional(in_(LEVELS)))
+    sampling: Literal["auto", "always", "never"] = field(default="auto", validator=in_(("auto", "always", "never")))

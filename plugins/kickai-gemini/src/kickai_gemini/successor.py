@@ -1,0 +1,153 @@
+"""The wire under ``google-genai``, the client that Google maintains.
+
+It gets HTTP clients of our own: their sockets hold a request's time, the key joins a request at the last moment, no
+proxy or redirect from elsewhere is followed, and the client neither swaps in aiohttp, whose errors it would answer with
+a second request after some seconds, nor picks its own HTTP library.
+
+Importing this module imports the client, which takes about a second: only `kickai_gemini.client` does, when asked.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+from google import genai
+from google.genai import errors, types
+from google.genai.client import DebugConfig
+from kickai_providers_core.errors import (
+    InvalidReplyError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+)
+
+from kickai_gemini.bounded import tls_context
+from kickai_gemini.failures import Told, bare, failure
+from kickai_gemini.transports import BoundedTransport, LoopTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from kickai_gemini.bounded import Allowance
+    from kickai_gemini.mapping import Asked
+    from kickai_gemini.settings import GeminiSettings
+
+__all__ = ["SuccessorWire"]
+
+API_VERSION = "v1beta"
+"""The version of the API that has everything used here, and the names ``gemini-flash-latest`` and its kin."""
+
+NO_KEY = "added-by-the-transport"
+"""What the client is given for a key, so that the real one is in none of its variables."""
+
+DISCONNECTED = "Server disconnected without sending a response."
+
+
+class SuccessorWire:
+    """Carries requests through ``google-genai``. Safe to share between threads and event loops."""
+
+    current = True
+
+    def __init__(self, settings: GeminiSettings) -> None:
+        context = tls_context()
+        self._pools = LoopTransport(settings.api_key, context, settings.connect_timeout_s)
+        self._sync = httpx2.Client(transport=BoundedTransport(settings.api_key, context), trust_env=False)
+        self._async = httpx2.AsyncClient(transport=self._pools, trust_env=False)
+        self._client = genai.Client(
+            api_key=NO_KEY,
+            enterprise=False,
+            debug_config=DebugConfig(client_mode=None, replays_directory=None, replay_id=None),
+            http_options=types.HttpOptions(
+                base_url=settings.base_url,
+                api_version=API_VERSION,
+                httpx_client=self._sync,
+                httpx_async_client=self._async,
+            ),
+        )
+
+    def generate(self, asked: Asked, allowance: Allowance) -> Mapping[str, Any]:
+        """Return the whole answer."""
+        return _body(self._client.models.generate_content(**_arguments(asked, allowance, raw=True)))
+
+    def stream(self, asked: Asked, allowance: Allowance) -> Iterator[Mapping[str, Any]]:
+        """Yield the parts of the answer; closing it closes the connection."""
+        for part in self._client.models.generate_content_stream(**_arguments(asked, allowance)):
+            yield _as_json(part)
+
+    async def agenerate(self, asked: Asked, allowance: Allowance) -> Mapping[str, Any]:
+        """Return the whole answer."""
+        return _body(await self._client.aio.models.generate_content(**_arguments(asked, allowance, raw=True)))
+
+    async def astream(self, asked: Asked, allowance: Allowance) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the parts of the answer; closing it closes the connection."""
+        async for part in await self._client.aio.models.generate_content_stream(**_arguments(asked, allowance)):
+            yield _as_json(part)
+
+    def models(self, allowance: Allowance) -> list[str]:
+        """Return the names of the models that the key may use to generate text."""
+        config = types.ListModelsConfig(page_size=1000, http_options=_options(allowance))
+        listed = self._client.models.list(config=config)
+        return [model.name for model in listed if model.name and "generateContent" in (model.supported_actions or ())]
+
+    def error(self, exc: Exception) -> ProviderError:
+        """Return the error that stands for what the client raised."""
+        if isinstance(exc, errors.APIError):
+            headers = dict(exc.response.headers) if exc.response is not None else {}
+            return failure(Told.of(int(exc.code), headers, json.dumps(exc.details)), datetime.now(UTC))
+        if isinstance(exc, ValueError | Warning):  # no JSON, or of another shape; the words of both quote the answer
+            return InvalidReplyError(f"the answer cannot be read ({type(exc).__name__})")
+        half = isinstance(exc, httpx2.DecodingError | httpx2.RemoteProtocolError) and str(exc) != DISCONNECTED
+        error: ProviderError
+        if isinstance(exc, httpx2.ConnectTimeout):
+            error = ProviderTimeoutError("no connection in time", phase="connect")
+        elif half:
+            error = InvalidReplyError("the answer is cut or is no HTTP")
+        else:
+            error = ProviderUnavailableError(f"the service cannot be reached ({type(exc).__name__})")
+        error.__cause__ = bare(exc)
+        return error
+
+    def close(self) -> None:
+        """Close all connections; those of event loops that run are closed by these."""
+        self._client.close()
+        self._sync.close()
+        self._pools.close()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._async.aclose()
+        self.close()
+
+
+def _arguments(asked: Asked, allowance: Allowance, *, raw: bool = False) -> dict[str, Any]:
+    """Return what the client's methods take: its own types, read from the API's JSON."""
+    told = {**asked.body.get("generationConfig", {}), **asked.body}
+    config = {name: told[name] for name in told if name not in {"contents", "generationConfig"}}
+    config |= {"automaticContinuation": False, "automaticFunctionCalling": {"disable": True}}
+    made = types.GenerateContentConfig.model_validate_json(json.dumps(config))
+    made.http_options = _options(allowance)
+    # As the service sent it, where the client can: its own types warn on the terminal of words they do not know yet.
+    made.should_return_http_response = raw
+    contents = [types.Content.model_validate_json(json.dumps(content)) for content in asked.body["contents"]]
+    return {"model": asked.model, "contents": contents, "config": made}
+
+
+def _options(allowance: Allowance) -> types.HttpOptions:
+    return types.HttpOptions(timeout=math.ceil(allowance.remaining_s() * 1000))
+
+
+def _body(response: types.GenerateContentResponse) -> Mapping[str, Any]:
+    """Return the whole answer, from a response that the client has not looked into."""
+    http = response.sdk_http_response
+    body = json.loads((http.body if http is not None else None) or "null")
+    return body if isinstance(body, dict) else {}
+
+
+def _as_json(part: types.GenerateContentResponse) -> Mapping[str, Any]:
+    fields = {"candidates", "prompt_feedback", "usage_metadata", "model_version", "response_id"}
+    told: Mapping[str, Any] = part.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
+    return told

@@ -1,0 +1,158 @@
+"""httpx2 transports for ``google-genai``: bounded in time, with the key on the wire and nowhere else.
+
+Imported with that client only; it brings httpx2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import httpcore2
+import httpx2
+
+from kickai_gemini.bounded import dial
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
+    from kickai_providers_core.secret import Secret
+
+__all__ = ["BoundedTransport", "LoopTransport"]
+
+LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
+"""No cap on connections: how many calls run at once is the core's decision."""
+
+
+class BoundedTransport(httpx2.HTTPTransport):
+    """Sync connections that hold the time of the allowance that governs the call."""
+
+    def __init__(self, key: Secret, context: ssl.SSLContext) -> None:
+        self._key = key
+        # In place of the base class's own constructor, which takes no network backend.
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=context,
+            max_connections=LIMITS.max_connections,
+            max_keepalive_connections=LIMITS.max_keepalive_connections,
+            keepalive_expiry=LIMITS.keepalive_expiry,
+            network_backend=_Backend(),
+        )
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request with the key."""
+        with _signed(request, self._key):
+            return super().handle_request(request)
+
+
+class LoopTransport(httpx2.AsyncBaseTransport):
+    """Async connections, in one pool for each event loop: a connection cannot be used on another than its own."""
+
+    def __init__(self, key: Secret, context: ssl.SSLContext, connect_timeout_s: float) -> None:
+        self._key = key
+        self._context = context
+        self._connect_timeout_s = connect_timeout_s
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncHTTPTransport] = WeakKeyDictionary()
+        self._lock = Lock()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request with the key, through the running loop's pool."""
+        timeouts = request.extensions["timeout"]
+        timeouts["connect"] = min(self._connect_timeout_s, timeouts["connect"])
+        with _signed(request, self._key):
+            return await self._pool().handle_async_request(request)
+
+    def _pool(self) -> httpx2.AsyncHTTPTransport:
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            pool = self._pools.get(loop)
+            if pool is None:
+                pool = httpx2.AsyncHTTPTransport(verify=self._context, trust_env=False, limits=LIMITS)
+                self._pools[loop] = pool
+            return pool
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections, and have other loops that run close theirs."""
+        with self._lock:
+            pools = dict(self._pools)
+            self._pools.clear()
+        own = pools.pop(asyncio.get_running_loop(), None)
+        _leave(pools)
+        if own is not None:
+            await own.aclose()
+
+    def close(self) -> None:
+        """Have every loop that runs close its connections."""
+        with self._lock:
+            pools = dict(self._pools)
+            self._pools.clear()
+        _leave(pools)
+
+
+def _leave(pools: dict[asyncio.AbstractEventLoop, httpx2.AsyncHTTPTransport]) -> None:
+    for loop, pool in pools.items():
+        if loop.is_running():
+            with suppress(RuntimeError):  # it has just ended
+                asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
+
+
+@contextmanager
+def _signed(request: httpx2.Request, key: Secret) -> Iterator[None]:
+    """Put the key into a request, and take it out before anybody else can look at the request."""
+    request.headers["x-goog-api-key"] = key.reveal()
+    try:
+        yield
+    finally:
+        del request.headers["x-goog-api-key"]
+
+
+class _Backend(httpcore2.NetworkBackend):
+    """Dials bounded sockets; the timeouts that it is given are looser than the allowance, and not looked at."""
+
+    def connect_tcp(self, host: str, port: int, *_args: Any, **_kwargs: Any) -> httpcore2.NetworkStream:
+        with _translated(httpcore2.ConnectTimeout, httpcore2.ConnectError):
+            return _Stream(dial(host, port))
+
+
+class _Stream(httpcore2.NetworkStream):
+    def __init__(self, sock: Any) -> None:
+        self._socket = sock
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        with _translated(httpcore2.ReadTimeout, httpcore2.ReadError):
+            return self._socket.recv(max_bytes)  # type: ignore[no-any-return]
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        with _translated(httpcore2.WriteTimeout, httpcore2.WriteError):
+            self._socket.sendall(buffer)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore2.NetworkStream:
+        with _translated(httpcore2.ConnectTimeout, httpcore2.ConnectError):
+            return _Stream(ssl_context.wrap_socket(self._socket, server_hostname=server_hostname))
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":  # an idle connection that has something to say has been closed by the service
+            return self._socket.fileno() < 0 or bool(select.select([self._socket], [], [], 0)[0])
+        return {"socket": self._socket, "ssl_object": getattr(self._socket, "_sslobj", None)}.get(info)
+
+
+@contextmanager
+def _translated(timeout: type[Exception], failure: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as exc:
+        raise timeout(str(exc)) from exc
+    except OSError as exc:
+        raise failure(str(exc)) from exc
