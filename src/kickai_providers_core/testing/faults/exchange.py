@@ -105,7 +105,7 @@ class Exchange:
     @property
     def streamed(self) -> bool:
         """Whether the client asked for a stream."""
-        return self.wire.wants_stream(self.request)
+        return bool(self.request.body) and self.wire.wants_stream(self.request)
 
     async def respond(self, response: Response) -> None:
         """Send a whole response."""

@@ -101,6 +101,13 @@ class FaultServer:
         """Wait until so many requests have come in; say whether that came true in time."""
         return self._wait(lambda: len(self._requests) >= count, timeout_s)
 
+    def drop(self) -> None:
+        """Close every client's connection, as a service does that is restarted."""
+        with self._changed:
+            connections = list(self._connections)
+        for connection in connections:
+            self._loop.call_soon_threadsafe(connection.abort)
+
     def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         with self._changed:
             return self._changed.wait_for(condition, timeout_s)

@@ -1,0 +1,92 @@
+"""The hooks, as methods, so that a mutant can differ in one of them."""
+
+from __future__ import annotations
+
+from kestrel.settings import KestrelSettings
+
+from kickai_providers_core.errors import Problem
+from kickai_providers_core.hookspecs import ModelInfo, ProviderInfo, hookimpl
+from kickai_providers_core.messages import Capability
+
+
+class KestrelPlugin:
+    """The provider plugin of the invented service."""
+
+    info = ProviderInfo(
+        name="kestrel",
+        summary="The invented service that the conformance tests are tested with",
+        settings_class=KestrelSettings,
+        aliases=("falcon",),
+        capabilities=frozenset(Capability),
+        environment={"KESTREL_API_KEY": "key", "KESTREL_URL": "url"},
+        models={"kestrel-1": ModelInfo(context_window=4096)},
+        holds_timeouts=True,
+    )
+
+    def client(self, settings):
+        """Return a new client."""
+        from kestrel.client import Client
+
+        return Client(settings)
+
+    @hookimpl
+    def kickai_provider_info(self):
+        """Describe the provider."""
+        return self.info
+
+    @hookimpl
+    def kickai_validate_provider(self, settings, online):
+        """Say whether the key is missing or, online, refused."""
+        if not settings.key:
+            hint = "set KESTREL_API_KEY"
+            return [Problem(path="key", message="the key is missing", hint=hint, missing="KESTREL_API_KEY")]
+        return self.asked(settings) if online else []
+
+    def asked(self, settings):
+        """Ask the service for the smallest answer; return what is wrong."""
+        from kickai_providers_core.errors import ProviderError
+        from kickai_providers_core.messages import ChatRequest
+
+        try:
+            self.client(settings).ask(ChatRequest.of("ping"), settings.timeout_s)
+        except ProviderError as error:
+            return [Problem(path="", message=error.message)]
+        return []
+
+    @hookimpl
+    def kickai_create_provider(self, settings):
+        """Create a client."""
+        return self.client(settings)
+
+    @hookimpl
+    def kickai_invoke_provider(self, provider, request, timeout_s):
+        """Ask, waiting."""
+        return provider.ask(request, timeout_s)
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self, provider, request, timeout_s):
+        """Ask."""
+        return await provider.aask(request, timeout_s)
+
+    @hookimpl
+    def kickai_stream_provider(self, provider, request, timeout_s):
+        """Ask for a stream, waiting."""
+        return provider.stream(request, timeout_s)
+
+    @hookimpl
+    def kickai_astream_provider(self, provider, request, timeout_s):
+        """Ask for a stream."""
+        return provider.astream(request, timeout_s)
+
+    @hookimpl
+    def kickai_close_provider(self, provider):
+        """Close the client."""
+        provider.close()
+
+    @hookimpl
+    async def kickai_aclose_provider(self, provider):
+        """Close the client."""
+        provider.close()
+
+
+plugin = KestrelPlugin()

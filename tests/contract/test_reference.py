@@ -1,0 +1,23 @@
+"""The reference provider passes every conformance test."""
+
+from __future__ import annotations
+
+from kestrel.plugin import plugin
+from kestrel.settings import KestrelSettings
+from kestrel.wire import KestrelWire
+
+from kickai_providers_core.messages import FinishReason
+from kickai_providers_core.testing import ProviderContract
+
+
+class TestKestrel(ProviderContract):
+    """A good provider of an invented service."""
+
+    plugin = plugin
+    wire = KestrelWire()
+    vendor = ("kestrel.client",)
+    finish_reasons = frozenset(FinishReason) - {FinishReason.ERROR}
+
+    def settings(self, url, key):
+        """Point it at the service."""
+        return KestrelSettings(url=url, key=key)
