@@ -202,11 +202,16 @@ def _fault(info: object, names: frozenset[str]) -> str:
 
 
 def _misfit(told: str, hooks: object) -> str:
-    """Return pluggy's complaint, with the hook that was probably meant."""
-    known = [name for name in vars(hookspecs) if name.startswith("kickai_")]
-    for stranger in sorted(_hooks_of(hooks).difference(known)):
-        near = difflib.get_close_matches(stranger, known, n=1)
-        return f"there is no hook {stranger}" + (f"; did you mean {near[0]}?" if near else "")
+    """Return pluggy's complaint in the words of the seam: the hook or the parameter that does not exist."""
+    known = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("kickai_")}
+    for name in sorted(_hooks_of(hooks)):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            return f"there is no hook {name}" + (f"; did you mean {near[0]}?" if near else "")
+        wanted = inspect.signature(known[name]).parameters
+        strange = [given for given in inspect.signature(getattr(hooks, name)).parameters if given not in wanted]
+        if strange:
+            return f"{name} has no parameter {strange[0]!r}; it has {', '.join(wanted) or 'none'}"
     return " ".join(told.split())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, always, script
@@ -72,9 +74,7 @@ def test_retries_back_off_with_full_jitter_under_a_doubling_ceiling() -> None:
         Target(name="a", script=always(down), retries=4), random=Fixed(1.0), breaker=BreakerSettings(max_errors=99)
     )
     times = [call.at for call in there.ask().calls]
-    assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == pytest.approx(
-        [0.25, 0.5, 1, 2]
-    )
+    assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx([0.25, 0.5, 1, 2])
 
 
 def test_no_wait_follows_the_last_try() -> None:

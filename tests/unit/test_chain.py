@@ -1,0 +1,631 @@
+"""Chains and their resolver, end to end over scripted providers, in all four ways of calling."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import frozen
+
+from kickai_providers_core import (
+    AuthenticationError,
+    BreakerSettings,
+    Capability,
+    Chain,
+    ChainExhaustedError,
+    ChatRequest,
+    Clockwork,
+    FinishReason,
+    InvalidReplyError,
+    KickaiSettings,
+    Message,
+    ModelInfo,
+    Problem,
+    ProviderInfo,
+    ProviderSettings,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    Reply,
+    ReplyChunk,
+    Resolver,
+    Role,
+    Settings,
+    Target,
+    UnknownProviderError,
+    Usage,
+    hookimpl,
+)
+from kickai_providers_core.breaker import State
+from kickai_providers_core.events import ProviderCloseFailed, RequestEnded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+
+class Scripted:
+    """A provider whose models each answer by a function of the request; a stream says the answer word by word."""
+
+    def __init__(self, name: str = "scripted", **answers: Callable[[ChatRequest], Any]) -> None:
+        self.name = name
+        self.answers = answers
+        self.requests: list[ChatRequest] = []
+        self.created = self.closed = 0
+        self.open_streams = 0
+        self.problems: tuple[Problem, ...] = ()
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        return ProviderInfo(
+            name=self.name,
+            summary="",
+            aliases=(f"{self.name}-too",),
+            holds_timeouts=True,
+            capabilities=frozenset({Capability.TOOLS}),
+            models={"small": ModelInfo(context_window=10, capabilities=frozenset())},
+        )
+
+    @hookimpl
+    def kickai_validate_provider(self) -> tuple[Problem, ...]:
+        return self.problems
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        self.created += 1
+        return self
+
+    @hookimpl
+    def kickai_close_provider(self) -> None:
+        self.closed += 1
+
+    def answer(self, request: ChatRequest) -> Any:
+        """Return the words of the answer, or raise."""
+        self.requests.append(request)
+        say = self.answers.get(request.model or "", lambda _request: ["po", "ng"])
+        return say(request)
+
+    @hookimpl
+    def kickai_invoke_provider(self, request: ChatRequest) -> Reply:
+        usage = Usage(input_tokens=1, output_tokens=2)
+        return Reply(text="".join(self.answer(request)), finish_reason=FinishReason.STOP, usage=usage)
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self, request: ChatRequest) -> Reply:
+        await asyncio.sleep(0)
+        return self.kickai_invoke_provider(request)
+
+    @hookimpl
+    def kickai_stream_provider(self, request: ChatRequest) -> Iterator[ReplyChunk]:
+        self.open_streams += 1
+        try:
+            yield ReplyChunk(model="served")
+            for word in self.answer(request):
+                if isinstance(word, Exception):
+                    raise word
+                yield ReplyChunk(text=word)
+            yield ReplyChunk(finish_reason=FinishReason.STOP, usage=Usage(input_tokens=1, output_tokens=2))
+        finally:
+            self.open_streams -= 1
+
+    @hookimpl
+    async def kickai_astream_provider(self, request: ChatRequest) -> AsyncIterator[ReplyChunk]:
+        for chunk in self.kickai_stream_provider(request):
+            await asyncio.sleep(0)
+            yield chunk
+
+
+@frozen
+class Time:
+    """A virtual clock; whoever sleeps moves it."""
+
+    now: list[float]
+
+    def clockwork(self) -> Clockwork:
+        """Return it in the form that a resolver takes."""
+
+        async def asleep(seconds: float) -> None:
+            self.now[0] += seconds
+
+        def sleep(seconds: float) -> None:
+            self.now[0] += seconds
+
+        return Clockwork(clock=lambda: self.now[0], sleep=sleep, asleep=asleep)
+
+
+def resolver(*plugins: Scripted, events: list[Any] | None = None, **settings: Any) -> Resolver:
+    """Return a resolver of scripted providers on a virtual clock."""
+    settings.setdefault("kickai", KickaiSettings(plugins=()))
+    return Resolver.from_settings(
+        Settings(**settings),
+        plugins={plugin.name: plugin for plugin in plugins},
+        observers=[] if events is None else [events.append],
+        time=Time([0.0]).clockwork(),
+    )
+
+
+def fails(error: Callable[[], Exception]) -> Callable[[ChatRequest], Any]:
+    """Return an answer that raises."""
+
+    def say(_request: ChatRequest) -> Any:
+        raise error()
+
+    return say
+
+
+def down() -> ProviderUnavailableError:
+    """Return the error of a service that answers 503."""
+    return ProviderUnavailableError("down", status_code=503)
+
+
+def invoke(chain: Chain, prompt: Any = "hi") -> Reply:
+    """Ask in the plainest way."""
+    return chain.invoke(prompt)
+
+
+def ainvoke(chain: Chain, prompt: Any = "hi") -> Reply:
+    """Ask on an event loop."""
+    return asyncio.run(chain.ainvoke(prompt))
+
+
+def stream(chain: Chain, prompt: Any = "hi") -> Reply:
+    """Ask for a stream, and return its whole."""
+    with chain.stream(prompt) as chunks:
+        text = "".join(chunk.text for chunk in chunks)
+    assert chunks.reply is not None
+    assert chunks.reply.text == text
+    return chunks.reply
+
+
+def astream(chain: Chain, prompt: Any = "hi") -> Reply:
+    """Ask for an async stream, and return its whole."""
+
+    async def main() -> Reply:
+        async with chain.astream(prompt) as chunks:
+            text = "".join([chunk.text async for chunk in chunks])
+        assert chunks.reply is not None
+        assert chunks.reply.text == text
+        return chunks.reply
+
+    return asyncio.run(main())
+
+
+ways = pytest.mark.parametrize("ask", [invoke, ainvoke, stream, astream])
+
+
+@ways
+def test_the_chain_falls_back_and_the_reply_tells(ask: Callable[..., Reply]) -> None:
+    """In every way of calling, a failing target is left for the next, and both are on the reply."""
+    plugin = Scripted(bad=fails(lambda: AuthenticationError("no")), worse=fails(down))
+    other = Scripted("other")
+    with resolver(plugin, other) as holder:
+        reply = ask(holder.chain("scripted:bad", "other:fine"))
+    assert (reply.text, reply.provider, reply.fell_back) == ("pong", "other", True)
+    assert [str(attempt) for attempt in reply.attempts] == [
+        "scripted:bad: AuthenticationError: no",
+        "other:fine answered in 0.0 s",
+    ]
+    assert reply.usage == Usage(input_tokens=1, output_tokens=2)
+
+
+@ways
+def test_a_chain_without_an_answer_raises_the_whole_story(ask: Callable[..., Reply]) -> None:
+    """In every way of calling, the group holds one cause per attempt."""
+    plugin = Scripted(bad=fails(lambda: AuthenticationError("no")))
+    other = Scripted("other", worse=fails(lambda: QuotaExhaustedError("spent")))
+    with resolver(plugin, other) as holder, pytest.raises(ChainExhaustedError) as raised:
+        ask(holder.chain("scripted:bad", "other:worse"))
+    assert [type(cause) for cause in raised.value.exceptions] == [AuthenticationError, QuotaExhaustedError]
+
+
+@ways
+def test_waits_use_the_clock_that_was_passed_in(ask: Callable[..., Reply]) -> None:
+    """A rate limit is waited out on the virtual clock, in no real time."""
+    replies = iter([RateLimitedError("slow down", retry_after_s=20.0)])
+
+    def say(_request: ChatRequest) -> Any:
+        for error in replies:
+            raise error
+        return ["pong"]
+
+    with resolver(Scripted(busy=say)) as holder:
+        reply = ask(holder.chain("scripted:busy"))
+    assert reply.latency_s == pytest.approx(20.0)
+
+
+@ways
+def test_whatever_is_no_error_of_a_provider_passes_untouched(ask: Callable[..., Reply]) -> None:
+    """A KeyboardInterrupt stops the request at once, and the probe that it held is given back."""
+    plugin = Scripted(bad=fails(down), stop=fails(KeyboardInterrupt))
+    settings = {"breaker": BreakerSettings(max_errors=1), "providers": {"scripted": ProviderSettings(retries=0)}}
+    with resolver(plugin, **settings) as holder:
+        chain = holder.chain("scripted:bad")
+        with pytest.raises(ChainExhaustedError):
+            ask(chain)
+        plugin.answers["bad"] = fails(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ask(chain)
+        condition = chain._links[0].route.target
+        assert condition.breaker.state is State.OPEN
+        plugin.answers["bad"] = lambda _request: ["back"]
+        assert ask(chain).text == "back"
+
+
+def test_a_cancelled_task_cancels_its_attempt() -> None:
+    """Cancellation reaches the provider, and the request counts as cancelled."""
+    events: list[Any] = []
+    started = asyncio.Event()
+
+    class Hanging(Scripted):
+        @hookimpl
+        async def kickai_ainvoke_provider(self) -> Reply:
+            started.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def main() -> None:
+        async with resolver(Hanging("hanging"), events=events) as holder:
+            task = asyncio.create_task(holder.chain("hanging").ainvoke("hi"))
+            await started.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    assert [event.outcome for event in events if isinstance(event, RequestEnded)] == ["cancelled"]
+
+
+def pieces(*words: Any) -> Callable[[ChatRequest], Any]:
+    """Return an answer of words, in which an exception breaks off."""
+    return lambda _request: list(words)
+
+
+def collect(chain: Chain, mode: Any, *, sync: bool) -> tuple[list[Any], Reply | None, Exception | None]:
+    """Return what a stream handed out, its whole, and how it ended."""
+    seen: list[Any] = []
+
+    def keep(chunk: ReplyChunk) -> None:
+        seen.append("restart" if chunk.restart else chunk.text or chunk.finish_reason)
+
+    async def main() -> Reply | None:
+        chunks = chain.astream("hi", mode=mode)
+        async for chunk in chunks:
+            keep(chunk)
+        return chunks.reply
+
+    try:
+        if not sync:
+            return seen, asyncio.run(main()), None
+        chunks = chain.stream("hi", mode=mode)
+        for chunk in chunks:
+            keep(chunk)
+    except Exception as exc:  # noqa: BLE001
+        return seen, None, exc
+    return seen, chunks.reply, None
+
+
+both = pytest.mark.parametrize("sync", [True, False])
+
+
+@both
+def test_a_live_stream_falls_back_before_its_first_chunk(*, sync: bool) -> None:
+    """An error before any text is routed on, unseen."""
+    with resolver(Scripted(bad=pieces(AuthenticationError("no"))), Scripted("other")) as holder:
+        seen, reply, error = collect(holder.chain("scripted:bad", "other"), "live", sync=sync)
+    assert (seen, error) == (["po", "ng", FinishReason.STOP], None)
+    assert reply is not None
+    assert (reply.text, reply.model) == ("pong", "served")
+
+
+@both
+def test_a_live_stream_that_breaks_off_raises_with_the_text_so_far(*, sync: bool) -> None:
+    """After the first chunk nothing else is tried; the error carries what was said."""
+    plugin, other = Scripted(bad=pieces("po", down())), Scripted("other")
+    with resolver(plugin, other) as holder:
+        seen, _, error = collect(holder.chain("scripted:bad", "other"), "live", sync=sync)
+    assert seen == ["po"]
+    assert isinstance(error, ProviderUnavailableError)
+    assert error.partial_text == "po"
+    assert [attempt.target for attempt in error.attempts] == ["scripted:bad"]
+    assert other.requests == []
+    assert "po" not in str(error)
+
+
+@both
+def test_a_restarting_stream_goes_on_and_says_so(*, sync: bool) -> None:
+    """A mid-stream failure is followed by a chunk that asks to discard what came before."""
+    plugin = Scripted(bad=pieces("wrong", AuthenticationError("no")))
+    with resolver(plugin, Scripted("other")) as holder:
+        seen, reply, _ = collect(holder.chain("scripted:bad", "other"), "restart", sync=sync)
+    assert seen == ["wrong", "restart", "po", "ng", FinishReason.STOP]
+    assert reply is not None
+    assert reply.text == "pong"
+
+
+@both
+def test_a_restarting_stream_with_nowhere_to_go_raises(*, sync: bool) -> None:
+    """No restart is announced when nothing follows."""
+    with resolver(Scripted(bad=pieces("wrong", AuthenticationError("no")))) as holder:
+        seen, _, error = collect(holder.chain("scripted:bad"), "restart", sync=sync)
+    assert seen == ["wrong"]
+    assert isinstance(error, ChainExhaustedError)
+
+
+@both
+def test_a_buffered_stream_hands_out_nothing_before_the_whole(*, sync: bool) -> None:
+    """Any failure is unseen, since only a whole answer is handed out."""
+    plugin = Scripted(bad=pieces("wrong", AuthenticationError("no")))
+    with resolver(plugin, Scripted("other")) as holder:
+        seen, reply, _ = collect(holder.chain("scripted:bad", "other"), "buffered", sync=sync)
+    assert seen == ["po", "ng", FinishReason.STOP]
+    assert reply is not None
+
+
+@both
+def test_a_cut_stream_never_passes_for_a_whole_one(*, sync: bool) -> None:
+    """A stream that ends without a finish reason is an error, however much it said."""
+
+    class Cut(Scripted):
+        @hookimpl
+        def kickai_stream_provider(self) -> Iterator[ReplyChunk]:
+            yield ReplyChunk(text="half a")
+
+        @hookimpl
+        async def kickai_astream_provider(self) -> AsyncIterator[ReplyChunk]:
+            yield ReplyChunk(text="half a")
+
+    with resolver(Cut("cut")) as holder:
+        seen, reply, error = collect(holder.chain("cut"), "live", sync=sync)
+    assert (seen, reply) == (["half a"], None)
+    assert isinstance(error, InvalidReplyError)
+    assert error.partial_text == "half a"
+
+
+def test_leaving_a_stream_closes_the_provider_s() -> None:
+    """Closed, left with ``with``, or simply dropped: the provider's stream ends, sync and async."""
+    events: list[Any] = []
+    plugin = Scripted()
+    with resolver(plugin, events=events) as holder:
+        chain = holder.chain("scripted")
+        with chain.stream("hi") as chunks:
+            next(chunks)
+            assert plugin.open_streams == 1
+        assert plugin.open_streams == 0
+        dropped = chain.stream("hi")
+        next(dropped)
+        del dropped
+        gc.collect()
+        assert plugin.open_streams == 0
+
+        async def main() -> None:
+            async with chain.astream("hi") as chunks:
+                await anext(chunks)
+                assert plugin.open_streams == 1
+
+        asyncio.run(main())
+        gc.collect()
+        assert plugin.open_streams == 0
+    assert [event.outcome for event in events if isinstance(event, RequestEnded)] == ["cancelled"] * 3
+
+
+def test_a_stream_that_is_never_read_sends_nothing() -> None:
+    """Only the first piece starts the request."""
+    plugin = Scripted()
+    with resolver(plugin) as holder:
+        holder.chain("scripted").stream("hi").close()
+    assert plugin.requests == []
+
+
+def test_a_prompt_is_text_messages_mappings_or_a_request() -> None:
+    """All forms come to the provider as one."""
+    plugin = Scripted()
+    mapping = {"role": "user", "content": "hi"}
+    with resolver(plugin) as holder:
+        chain = holder.chain("scripted:m", temperature=0.5, max_tokens=7)
+        for prompt in ("hi", [mapping], [Message(role="user", content="hi")], ChatRequest.of("hi")):
+            chain(prompt)
+    assert len({request.messages for request in plugin.requests}) == 1
+    first = plugin.requests[0]
+    assert (first.model, first.temperature, first.max_tokens) == ("m", 0.5, 7)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ([], "at least one message"),
+        (7, "not int"),
+        ({"role": "user"}, "not dict"),
+        ([7], "not int"),
+        ([{"content": "hi"}], "role and content"),
+        ([{"role": "user", "text": "hi"}], "role and content"),
+        ([{"role": "boss", "content": "hi"}], "not 'boss'"),
+        ([{"role": "user", "content": 7}], "not int"),
+    ],
+)
+def test_a_malformed_prompt_is_refused_before_anything_is_sent(prompt: Any, told: str) -> None:
+    """The error says what a prompt is."""
+    plugin = Scripted()
+    with resolver(plugin) as holder, pytest.raises((TypeError, ValueError), match=told):
+        holder.chain("scripted").invoke(prompt)
+    assert plugin.requests == []
+
+
+def test_the_request_s_own_wishes_win_over_the_chain_s() -> None:
+    """What a request says itself is not replaced, but the target names the model."""
+    plugin = Scripted()
+    with resolver(plugin) as holder:
+        request = ChatRequest(messages=(Message(role="user", content="hi"),), temperature=0.0, max_tokens=1, model="x")
+        holder.chain("scripted:m", temperature=0.5, max_tokens=7)(request)
+        holder.chain("scripted")(request)
+    assert [(r.model, r.temperature, r.max_tokens) for r in plugin.requests] == [("m", 0.0, 1), ("x", 0.0, 1)]
+
+
+@pytest.mark.parametrize("deadline_s", [0, -1.0, float("nan")])
+def test_a_deadline_that_is_none_is_refused(deadline_s: float) -> None:
+    """A deadline is a positive number of seconds, wherever it is given."""
+    with resolver(Scripted()) as holder:
+        with pytest.raises(ValueError, match="deadline_s is more than 0 seconds"):
+            holder.chain("scripted", deadline_s=deadline_s)
+        with pytest.raises(ValueError, match="deadline_s is more than 0 seconds"):
+            holder.chain("scripted").invoke("hi", deadline_s=deadline_s)
+
+
+def test_an_unknown_stream_mode_is_refused() -> None:
+    """The error names the three there are."""
+    with resolver(Scripted()) as holder, pytest.raises(ValueError, match="live, restart or buffered"):
+        holder.chain("scripted").stream("hi", mode="fast")
+
+
+def test_a_provider_is_created_once_on_first_use_and_closed_with_the_resolver() -> None:
+    """Nothing is created for nothing, threads share the one that is, and closing twice is no error."""
+    plugin = Scripted()
+    holder = resolver(plugin)
+    chain = holder.chain("scripted")
+    assert plugin.created == 0
+    threads = [threading.Thread(target=chain.invoke, args=("hi",)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    holder.close()
+    holder.close()
+    assert (plugin.created, plugin.closed) == (1, 1)
+    with pytest.raises(RuntimeError, match="is closed"):
+        chain.invoke("hi")
+
+
+def test_one_provider_that_cannot_be_closed_stops_nothing() -> None:
+    """The others are closed, and the observers are told, sync and async."""
+
+    class Stuck(Scripted):
+        @hookimpl
+        def kickai_close_provider(self) -> None:
+            raise OSError
+
+    events: list[Any] = []
+    for is_async in (False, True):
+        stuck, other = Stuck("a-stuck"), Scripted()
+        holder = resolver(stuck, other, events=events)
+        holder.chain("a-stuck")("hi")
+        holder.chain("scripted")("hi")
+        if is_async:
+            asyncio.run(holder.aclose())
+        else:
+            holder.close()
+        assert other.closed == 1
+    told = [(event.provider, event.error) for event in events if isinstance(event, ProviderCloseFailed)]
+    assert told == [("a-stuck", "OSError")] * 2
+
+
+def test_a_provider_that_is_not_configured_is_passed_over() -> None:
+    """The reply names what is missing; a warning keeps nobody from answering."""
+    plugin = Scripted()
+    plugin.problems = (Problem(path="key", message="no key", missing="THE_KEY"),)
+    careless = Scripted("careless")
+    careless.problems = (Problem(path="host", message="plain HTTP", severity="warning"),)
+    with resolver(plugin, careless) as holder:
+        reply = holder.chain("scripted", "careless")("hi")
+    assert [str(skip) for skip in reply.skipped] == ["scripted: not configured (THE_KEY)"]
+    assert reply.provider == "careless"
+
+
+def test_what_a_model_lacks_is_known_by_model() -> None:
+    """A model's own capabilities and window replace those of its provider."""
+    with resolver(Scripted()) as holder:
+        small, other = holder.chain("scripted:small", "scripted:other")._links
+    assert (small.context_window, small.capabilities) == (10, frozenset())
+    assert (other.context_window, other.capabilities) == (None, frozenset({Capability.TOOLS}))
+
+
+def test_an_alias_leads_to_the_instance() -> None:
+    """A plugin's alias means the instance that is named after the plugin."""
+    with resolver(Scripted()) as holder:
+        assert holder.chain("scripted-too:m").targets == ("scripted:m",)
+
+
+def test_several_instances_of_one_plugin_live_side_by_side() -> None:
+    """Each has its own provider, settings and health."""
+    plugin = Scripted()
+    providers = {"eu": ProviderSettings(kind="scripted", model="a"), "us": ProviderSettings(kind="scripted", model="b")}
+    with resolver(plugin, providers=providers) as holder:
+        assert holder.chain("eu", "us").targets == ("eu:a", "us:b")
+        holder.chain("eu")("hi")
+        holder.chain("us")("hi")
+    assert plugin.created == 2
+
+
+def test_a_role_becomes_a_chain_with_its_terms() -> None:
+    """The role's targets, temperature and token limit are the chain's."""
+    role = Role(name="coach", group="", temperature=0.25, max_tokens=9, chain=(Target("scripted", "m"),))
+    plugin = Scripted()
+    with resolver(plugin, roles={"coach": role}) as holder:
+        chain = holder.for_role("coach")
+        chain("hi")
+    assert chain.targets == ("scripted:m",)
+    assert (plugin.requests[0].temperature, plugin.requests[0].max_tokens) == (0.25, 9)
+
+
+def test_a_default_link_that_is_not_installed_is_passed_over() -> None:
+    """Whoever installs one provider need not configure away the others of the default chain."""
+    with resolver(Scripted("local")) as holder:
+        reply = holder.for_role("player_coordinator")("hi")
+    assert reply.provider == "local"
+    assert "huggingface" in reply.skipped[0].target
+    assert reply.skipped[0].detail == "pip install kickai-hf"
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("huggingface", "pip install kickai-hf"),
+        ("scriptd", "did you mean 'scripted'"),
+        ("nobody", "installed are scripted"),
+    ],
+)
+def test_an_unknown_provider_says_what_to_install(target: str, told: str) -> None:
+    """A target that somebody wrote has to exist."""
+    with resolver(Scripted()) as holder, pytest.raises(UnknownProviderError, match=told) as raised:
+        holder.chain(target)
+    assert raised.value.known == ("scripted",)
+
+
+def test_a_chosen_link_that_is_not_installed_is_an_error() -> None:
+    """A primary that somebody chose has to exist."""
+    with (
+        resolver(Scripted(), kickai=KickaiSettings(plugins=(), primary="nobody")) as holder,
+        pytest.raises(UnknownProviderError),
+    ):
+        holder.for_role("player_coordinator")
+
+
+@pytest.mark.parametrize("targets", [(), ("",), (":m",), ("a:",)])
+def test_a_malformed_chain_is_refused(targets: tuple[str, ...]) -> None:
+    """A chain has targets, and a target has an instance."""
+    with resolver(Scripted()) as holder, pytest.raises(ValueError, match=r"target"):
+        holder.chain(*targets)
+
+
+def test_an_observer_that_raises_harms_nobody() -> None:
+    """The request is answered and the other observers are told."""
+    events: list[Any] = []
+
+    def broken(_event: Any) -> None:
+        raise ZeroDivisionError
+
+    holder = Resolver.from_settings(
+        Settings(kickai=KickaiSettings(plugins=())),
+        plugins={"scripted": Scripted()},
+        observers=[broken, events.append],
+    )
+    with holder:
+        assert holder.chain("scripted")("hi").text == "pong"
+    assert len(events) == 4
+
+
+def test_a_broken_plugin_is_named_when_it_is_asked_for() -> None:
+    """The error says what is wrong with it, not that it is missing."""
+    holder = Resolver.from_settings(Settings(kickai=KickaiSettings(plugins=())), plugins={"broken": object()})
+    with holder, pytest.raises(UnknownProviderError, match="plugin broken: it implements no hook"):
+        holder.chain("broken")

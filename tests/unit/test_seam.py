@@ -1,0 +1,404 @@
+"""The seam: what a plugin lacks is filled in, and what it returns or raises is checked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import evolve
+
+from kickai_providers_core import (
+    ChatRequest,
+    ContentFilteredError,
+    FinishReason,
+    InvalidReplyError,
+    ModelNotFoundError,
+    Problem,
+    ProviderInfo,
+    ProviderSettings,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    Reply,
+    ReplyChunk,
+    Usage,
+    hookimpl,
+)
+from kickai_providers_core.discovery import discover
+from kickai_providers_core.seam import Seam
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+REQUEST = ChatRequest.of("hi")
+PONG = Reply(text="pong", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=1, output_tokens=1))
+SETTINGS = ProviderSettings(first_token_timeout_s=0.2, idle_timeout_s=0.2)
+
+
+class Minimal:
+    """A provider that implements no more than it must; what it answers is passed in."""
+
+    def __init__(self, answer: Callable[[], Any] = lambda: PONG, *, holds_timeouts: bool = False) -> None:
+        self.answer = answer
+        self.holds_timeouts = holds_timeouts
+        self.threads: list[str] = []
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        return ProviderInfo(name="minimal", summary="", holds_timeouts=self.holds_timeouts)
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self) -> Any:
+        self.threads.append(threading.current_thread().name)
+        return self.answer()
+
+
+class Streaming(Minimal):
+    """A provider that streams the chunks that are passed in."""
+
+    def __init__(self, chunks: Callable[[], Iterator[Any]], *, holds_timeouts: bool = False) -> None:
+        super().__init__(holds_timeouts=holds_timeouts)
+        self.chunks = chunks
+
+    @hookimpl
+    def kickai_stream_provider(self) -> Iterator[Any]:
+        return self.chunks()
+
+
+def seam(plugin: Minimal, *wrappers: object) -> Seam:
+    """Return the seam of a plugin as the resolver would make it."""
+    found = discover((), given={"minimal": plugin})
+    info = found.infos()["minimal"]
+    return Seam(plugin, info, wrappers)
+
+
+def raises(error: BaseException) -> Callable[[], Any]:
+    """Return a function that raises."""
+
+    def fail() -> Any:
+        raise error
+
+    return fail
+
+
+async def texts(chunks: AsyncIterator[ReplyChunk]) -> list[str]:
+    """Return the texts of an async stream."""
+    return [chunk.text async for chunk in chunks]
+
+
+def test_a_provider_that_does_not_hold_timeouts_is_called_in_a_thread() -> None:
+    """The calling thread stays free to leave."""
+    plugin = Minimal()
+    assert seam(plugin).invoke(plugin, REQUEST, 1.0) is PONG
+    assert plugin.threads == ["kickai-call"]
+
+
+def test_a_provider_that_holds_timeouts_is_called_directly() -> None:
+    """No thread stands between a caller and a provider that can be trusted."""
+    plugin = Minimal(holds_timeouts=True)
+    assert seam(plugin).invoke(plugin, REQUEST, 1.0) is PONG
+    assert plugin.threads == [threading.current_thread().name]
+
+
+def test_a_call_that_hangs_is_left_when_its_time_is_over() -> None:
+    """The caller gets a timeout, though the provider's thread has not come back."""
+    release = threading.Event()
+    plugin = Minimal(lambda: release.wait(10) and PONG)
+    began = time.monotonic()
+    with pytest.raises(ProviderTimeoutError):
+        seam(plugin).invoke(plugin, REQUEST, 0.1)
+    assert time.monotonic() - began < 5
+    release.set()
+
+
+def test_an_async_call_without_a_native_hook_runs_in_a_thread() -> None:
+    """The event loop is not blocked, and the time is held."""
+    release = threading.Event()
+    plugin = Minimal(lambda: release.wait(10) and PONG, holds_timeouts=True)
+
+    async def main() -> None:
+        with pytest.raises(ProviderTimeoutError):
+            await seam(plugin).ainvoke(plugin, REQUEST, 0.1)
+
+    asyncio.run(main())
+    release.set()
+    assert plugin.threads == ["kickai-call"]
+
+
+WRONG = {
+    "none": (lambda: None, InvalidReplyError, "the provider returned NoneType, not a Reply"),
+    "text": (lambda: "pong", InvalidReplyError, "the provider returned str, not a Reply"),
+    "empty": (lambda: evolve(PONG, text=""), InvalidReplyError, "the answer is empty"),
+    "broken off": (
+        lambda: evolve(PONG, finish_reason=FinishReason.ERROR),
+        InvalidReplyError,
+        "the model broke off with an error",
+    ),
+    "withheld": (
+        lambda: evolve(PONG, finish_reason=FinishReason.CONTENT_FILTER),
+        ContentFilteredError,
+        "withheld the answer",
+    ),
+    "an error of its own": (raises(KeyError("choices")), ProviderUnavailableError, "an error of its own: KeyError"),
+    "a builtin timeout": (raises(TimeoutError()), ProviderTimeoutError, "no answer in time"),
+    "a typed error": (raises(ModelNotFoundError("gone")), ModelNotFoundError, "gone"),
+}
+
+
+@pytest.mark.parametrize(("answer", "error", "told"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("holds_timeouts", [True, False])
+def test_what_cannot_pass_for_an_answer_is_a_typed_error(
+    answer: Callable[[], Any], error: type[Exception], told: str, *, holds_timeouts: bool
+) -> None:
+    """In every mode, directly and in a thread, the same fault is the same error, with its cause attached."""
+    plugin = Minimal(answer, holds_timeouts=holds_timeouts)
+    whole = seam(plugin)
+
+    async def ainvoke() -> None:
+        await whole.ainvoke(plugin, REQUEST, 1.0)
+
+    async def astream() -> None:
+        await texts(whole.astream(plugin, REQUEST, 1.0, SETTINGS))
+
+    ways = {
+        "invoke": lambda: whole.invoke(plugin, REQUEST, 1.0),
+        "ainvoke": lambda: asyncio.run(ainvoke()),
+        "stream": lambda: list(whole.stream(plugin, REQUEST, 1.0, SETTINGS)),
+        "astream": lambda: asyncio.run(astream()),
+    }
+    for way in ways.values():
+        with pytest.raises(error, match=told) as raised:
+            way()
+        if "of its own" in told:
+            assert isinstance(raised.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("holds_timeouts", [True, False])
+def test_a_whole_answer_streams_as_one_chunk(*, holds_timeouts: bool) -> None:
+    """A provider that cannot stream gives its answer in one piece, in both worlds."""
+    plugin = Minimal(holds_timeouts=holds_timeouts)
+    chunks = list(seam(plugin).stream(plugin, REQUEST, 1.0, SETTINGS))
+    assert [(chunk.text, chunk.finish_reason, chunk.usage) for chunk in chunks] == [
+        ("pong", FinishReason.STOP, PONG.usage)
+    ]
+    assert asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, 1.0, SETTINGS))) == ["pong"]
+
+
+@pytest.mark.parametrize("holds_timeouts", [True, False])
+def test_a_sync_stream_is_read_in_both_worlds(*, holds_timeouts: bool) -> None:
+    """Without a native async stream, the sync one is read in a thread."""
+
+    def chunks() -> Iterator[ReplyChunk]:
+        yield ReplyChunk(text="po")
+        yield ReplyChunk(text="ng", finish_reason=FinishReason.STOP)
+
+    plugin = Streaming(chunks, holds_timeouts=holds_timeouts)
+    assert [chunk.text for chunk in seam(plugin).stream(plugin, REQUEST, 1.0, SETTINGS)] == ["po", "ng"]
+    assert asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, 1.0, SETTINGS))) == ["po", "ng"]
+
+
+STREAM_FAULTS = {
+    "not a chunk": (lambda: iter(["po"]), InvalidReplyError, "yielded str, not a ReplyChunk"),
+    "an error of its own": (raises(KeyError("delta")), ProviderUnavailableError, "an error of its own: KeyError"),
+    "a typed error": (raises(ModelNotFoundError("gone")), ModelNotFoundError, "gone"),
+}
+
+
+@pytest.mark.parametrize(("chunks", "error", "told"), STREAM_FAULTS.values(), ids=STREAM_FAULTS)
+@pytest.mark.parametrize("holds_timeouts", [True, False])
+def test_what_a_stream_does_wrong_is_a_typed_error(
+    chunks: Callable[[], Any], error: type[Exception], told: str, *, holds_timeouts: bool
+) -> None:
+    """Streams are held to the same rules as whole answers."""
+    plugin = Streaming(chunks, holds_timeouts=holds_timeouts)
+    with pytest.raises(error, match=told):
+        list(seam(plugin).stream(plugin, REQUEST, 1.0, SETTINGS))
+    with pytest.raises(error, match=told):
+        asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, 1.0, SETTINGS)))
+
+
+PATIENCE = {
+    "first_token": (0, 5.0, "no first token in time"),
+    "idle": (1, 5.0, "the stream fell silent"),
+    "total": (1, 0.1, "no answer in time"),
+}
+
+
+@pytest.mark.parametrize(("before", "timeout_s", "told"), PATIENCE.values(), ids=PATIENCE)
+def test_a_stream_that_falls_silent_is_left(before: int, timeout_s: float, told: str) -> None:
+    """First token, idleness and the whole each have their own bound, sync and async."""
+    release = threading.Event()
+
+    def chunks() -> Iterator[ReplyChunk]:
+        for _ in range(before):
+            yield ReplyChunk(text="po")
+        release.wait(10)
+        yield ReplyChunk(text="ng", finish_reason=FinishReason.STOP)
+
+    plugin = Streaming(chunks)
+    with pytest.raises(ProviderTimeoutError, match=told):
+        list(seam(plugin).stream(plugin, REQUEST, timeout_s, SETTINGS))
+    with pytest.raises(ProviderTimeoutError, match=told):
+        asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, timeout_s, SETTINGS)))
+    release.set()
+
+
+@pytest.mark.parametrize("holds_timeouts", [True, False])
+def test_an_abandoned_stream_is_closed(*, holds_timeouts: bool) -> None:
+    """Whoever leaves a stream half-way closes the provider's."""
+    closed = threading.Event()
+
+    def chunks() -> Iterator[ReplyChunk]:
+        try:
+            while True:
+                yield ReplyChunk(text="po")
+                time.sleep(0.001)
+        finally:
+            closed.set()
+
+    plugin = Streaming(chunks, holds_timeouts=holds_timeouts)
+    stream = seam(plugin).stream(plugin, REQUEST, 5.0, SETTINGS)
+    next(stream)
+    stream.close()
+    assert closed.wait(5)
+    closed.clear()
+
+    async def main() -> None:
+        stream = seam(plugin).astream(plugin, REQUEST, 5.0, SETTINGS)
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(main())
+    assert closed.wait(5)
+
+
+class Native(Minimal):
+    """A provider with every hook of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(holds_timeouts=True)
+        self.closed: list[str] = []
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self) -> Reply:
+        return evolve(PONG, text="async pong")
+
+    @hookimpl
+    async def kickai_astream_provider(self) -> AsyncIterator[ReplyChunk]:
+        yield ReplyChunk(text="async ")
+        yield ReplyChunk(text="stream", finish_reason=FinishReason.STOP)
+
+    @hookimpl
+    def kickai_close_provider(self) -> None:
+        self.closed.append("sync")
+
+    @hookimpl
+    async def kickai_aclose_provider(self) -> None:
+        self.closed.append("async")
+
+
+def test_native_hooks_are_preferred() -> None:
+    """What a plugin implements itself is what is called."""
+    plugin = Native()
+    whole = seam(plugin)
+    assert asyncio.run(whole.ainvoke(plugin, REQUEST, 1.0)).text == "async pong"
+    assert asyncio.run(texts(whole.astream(plugin, REQUEST, 1.0, SETTINGS))) == ["async ", "stream"]
+    whole.close(plugin)
+    asyncio.run(whole.aclose(plugin))
+    assert plugin.closed == ["sync", "async"]
+    assert plugin.threads == []
+
+
+def test_closing_asynchronously_falls_back_to_the_sync_hook() -> None:
+    """A plugin without ``aclose`` is closed in a thread, and one without any hook needs no closing."""
+
+    class Closing(Minimal):
+        closed: str = ""
+
+        @hookimpl
+        def kickai_close_provider(self) -> None:
+            self.closed = threading.current_thread().name
+
+    plugin = Closing()
+    asyncio.run(seam(plugin).aclose(plugin))
+    assert plugin.closed == "kickai-call"
+    bare = Minimal()
+    assert asyncio.run(seam(bare).aclose(bare)) is None
+
+
+def test_wrappers_wrap_every_way_of_calling() -> None:
+    """A wrapper sees the reply of a sync call, the awaitable of an async one, and the iterators of streams."""
+    seen: list[str] = []
+
+    class Wrapper:
+        @hookimpl(wrapper=True)
+        def kickai_invoke_provider(self, request: ChatRequest) -> Any:
+            seen.append(f"invoke {request.messages[0].content}")
+            return evolve((yield), text="wrapped")
+
+        @hookimpl(wrapper=True)
+        def kickai_ainvoke_provider(self) -> Any:
+            awaitable = yield
+
+            async def measured() -> Reply:
+                reply = await awaitable
+                seen.append("ainvoke")
+                return evolve(reply, text="wrapped")
+
+            return measured()
+
+        @hookimpl(wrapper=True)
+        def kickai_stream_provider(self) -> Any:
+            return (evolve(chunk, text=chunk.text.upper()) for chunk in (yield))
+
+    plugin = Native()
+    whole = seam(plugin, Wrapper())
+    assert whole.invoke(plugin, REQUEST, 1.0).text == "wrapped"
+    assert asyncio.run(whole.ainvoke(plugin, REQUEST, 1.0)).text == "wrapped"
+    assert seen == ["invoke hi", "ainvoke"]
+    streaming = Streaming(lambda: iter([ReplyChunk(text="pong", finish_reason=FinishReason.STOP)]))
+    chunks = seam(streaming, Wrapper()).stream(streaming, REQUEST, 1.0, SETTINGS)
+    assert [chunk.text for chunk in chunks] == ["PONG"]
+
+
+def test_validation_is_told_whole_and_its_faults_are_problems() -> None:
+    """No hook means no problem; an exception and a strange result are one problem each."""
+
+    class Validating(Minimal):
+        found: Callable[[], Any] = staticmethod(lambda: [Problem(path="key", message="missing")])
+
+        @hookimpl
+        def kickai_validate_provider(self) -> Any:
+            return self.found()
+
+    plugin = Validating()
+    assert seam(Minimal()).validate(SETTINGS) == ()
+    assert [str(problem) for problem in seam(plugin).validate(SETTINGS)] == ["key: missing"]
+    plugin.found = raises(OSError("disk"))
+    assert "its validation raised OSError" in str(seam(plugin).validate(SETTINGS)[0])
+    plugin.found = lambda: ["no key"]
+    assert "something other than Problems" in str(seam(plugin).validate(SETTINGS)[0])
+
+
+def test_a_provider_that_cannot_be_created_is_a_typed_error() -> None:
+    """An exception and a missing provider are told as errors of the provider."""
+
+    class Uncreatable(Minimal):
+        made: Callable[[], Any] = staticmethod(lambda: None)
+
+        @hookimpl
+        def kickai_create_provider(self) -> Any:
+            return self.made()
+
+    plugin = Uncreatable()
+    with pytest.raises(ProviderUnavailableError, match="created no provider"):
+        seam(plugin).create(SETTINGS)
+    plugin.made = raises(ValueError("bad"))
+    with pytest.raises(ProviderUnavailableError, match="could not be created: ValueError"):
+        seam(plugin).create(SETTINGS)
