@@ -1,0 +1,158 @@
+"""What llama.cpp is asked, and how its answers are read."""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+
+import pytest
+from kickai_providers_core.errors import (
+    ContextLengthExceededError,
+    InvalidReplyError,
+    InvalidRequestError,
+    ProviderUnavailableError,
+)
+from kickai_providers_core.messages import ChatRequest, FinishReason, Usage
+
+from kickai_local import mapping
+from kickai_local.sealed import Sealed
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}
+
+
+def _event(delta=None, finish=None, **fields):
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return Sealed(json.dumps({"choices": choices, "id": "chatcmpl-1", **fields}).encode())
+
+
+def _read(*events, max_tokens=3):
+    answer = mapping.Answer("small", max_tokens)
+    return list(answer.texts(events)), answer.end()
+
+
+def test_only_what_was_wished_for_is_asked():
+    """A request that leaves everything to the provider asks for no more than the messages and a token limit."""
+    asked = json.loads(mapping.body(ChatRequest.of("hi"), 9))
+    assert asked == {
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 9,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_every_wish_is_asked():
+    """Zero is a wish, the stop texts keep their order, and a schema keeps its nulls and may be any mapping."""
+    schema = MappingProxyType({"properties": MappingProxyType({"a": {"default": None}})})
+    request = ChatRequest(
+        messages=ChatRequest.of("hi").messages, temperature=0.0, top_p=0.5, stop=("b", "a"), seed=0, json_schema=schema
+    )
+    asked = json.loads(mapping.body(request, 9))
+    assert (asked["temperature"], asked["top_p"], asked["stop"], asked["seed"]) == (0.0, 0.5, ["b", "a"], 0)
+    assert asked["json_schema"] == {"properties": {"a": {"default": None}}}
+    assert asked["cache_prompt"] is False
+
+
+def test_a_schema_that_is_no_json_is_refused_quietly():
+    """What cannot be written as JSON is the caller's mistake, and the error's story does not show the prompt."""
+    request = ChatRequest(messages=ChatRequest.of("canary").messages, json_schema={"enum": {1, 2}})
+    with pytest.raises(InvalidRequestError) as caught:
+        mapping.body(request, 9)
+    assert caught.value.__suppress_context__
+    assert "canary" not in repr(mapping.body(ChatRequest.of("canary"), 9))
+
+
+def test_an_answer_is_read():
+    """Texts come in order; end, tokens and name come with the last chunk."""
+    opening = _event({"role": "assistant", "content": None})
+    texts, last = _read(
+        opening, _event({"content": "Hel"}), _event({"content": "lo"}), _event({}, "stop"), _event(usage=USAGE)
+    )
+    assert texts == ["Hel", "lo"]
+    assert (last.finish_reason, last.text, last.model) == (FinishReason.STOP, "", "small")
+    assert last.usage == Usage(input_tokens=7, output_tokens=3, cached_tokens=2)
+    assert last.request_id == "chatcmpl-1"
+
+
+def test_thinking_is_a_sign_of_life():
+    """While the model thinks there are pieces without text, and the thoughts are none of the answer."""
+    assert _read(_event({"reasoning_content": "hm"}), _event({"content": "5"}), _event({}, "stop"))[0] == ["", "5"]
+
+
+def test_the_end_of_the_stream_is_no_event():
+    """The word that ends a stream adds nothing."""
+    assert _read(_event({"content": "a"}), _event({}, "stop"), Sealed(b"[DONE]"))[0] == ["a"]
+
+
+def test_a_limit_that_was_reached_is_an_end():
+    """An answer of as many tokens as were asked for ended at its limit."""
+    assert _read(_event({}, "length"), _event(usage=USAGE), max_tokens=3)[1].finish_reason is FinishReason.LENGTH
+
+
+def test_a_window_that_was_full_is_no_end():
+    """An answer of fewer tokens than were asked for, that the model did not end, ran out of window."""
+    with pytest.raises(ContextLengthExceededError) as caught:
+        _read(_event({}, "length"), _event(usage=USAGE), max_tokens=4)
+    assert caught.value.limit_tokens == 10
+
+
+def test_a_cut_answer_is_no_answer():
+    """A stream that ends without a finish reason was cut."""
+    with pytest.raises(InvalidReplyError, match="cut"):
+        _read(_event({"content": "Hel"}))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(b"", b"{", b"[]", b"7", b'"x"', b"null", b"{}", b"\xff"),
+        *(b'{"choices": 7}', b'{"choices": [7]}', b'{"choices": [{"finish_reason": "tired"}]}'),
+        *(b'{"choices": [], "usage": {"prompt_tokens": 1}}', b'{"error": 7}', b'{"error": {}}'),
+    ],
+)
+def test_strange_events_are_no_answer(event):
+    """Whatever is not what llama.cpp writes is told as such, and the error's story does not show it."""
+    with pytest.raises(InvalidReplyError) as caught:
+        _read(Sealed(event))
+    assert caught.value.__suppress_context__
+
+
+def test_a_failure_in_the_middle_is_told():
+    """An event that tells of a failure raises it."""
+    with pytest.raises(ProviderUnavailableError) as caught:
+        _read(
+            _event({"content": "Hel"}), Sealed(b'{"error": {"code": 500, "message": "canary", "type": "server_error"}}')
+        )
+    assert (caught.value.status_code, "canary" in str(caught.value)) == (500, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind", "words"),
+    [
+        (
+            400,
+            {"type": "exceed_context_size_error", "n_ctx": 9, "n_prompt_tokens": 12},
+            ContextLengthExceededError,
+            "12",
+        ),
+        (400, {"type": "invalid_request_error", "message": "JSON schema error canary"}, InvalidRequestError, "schema"),
+        (400, {"type": "invalid_request_error", "message": "Template canary"}, InvalidRequestError, "chat template"),
+        (400, {"type": "invalid_request_error", "message": "canary"}, InvalidRequestError, "refused"),
+        (400, "canary", InvalidRequestError, "refused"),
+        (401, {"message": "canary"}, ProviderUnavailableError, "failed"),
+        (503, {"message": "canary"}, ProviderUnavailableError, "failed"),
+    ],
+)
+def test_refusals_are_told_in_our_own_words(status, error, kind, words):
+    """Each refusal is a typed error with its status, and repeats nothing that the prompt could be part of."""
+    told = mapping.refusal(status, {"error": error})
+    assert type(told) is kind
+    assert told.status_code == status
+    assert words in str(told)
+    assert "canary" not in str(told)
+
+
+@pytest.mark.parametrize("read", [None, [], "x", {}, {"error": None}])
+def test_a_refusal_of_any_form_is_told(read):
+    """A refusal that is no JSON, or of another form, is a failure of the service."""
+    assert type(mapping.refusal(500, read)) is ProviderUnavailableError

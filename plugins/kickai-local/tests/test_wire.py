@@ -1,0 +1,98 @@
+"""One exchange with the model's process, byte by byte."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kickai_providers_core.errors import InvalidReplyError, InvalidRequestError, ProviderUnavailableError
+from kickai_providers_core.secret import Secret
+
+from kickai_local.sealed import Sealed
+from kickai_local.wire import Exchange
+
+EVENTS = [b'{"a": 1}', b'{"text": "\xe6\x9d\xb1\xe4\xba\xac"}', b"[DONE]"]
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def _chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+ANSWER = HEAD + _chunk(b": ping\n\n") + b"".join(_chunk(b"data: " + event + b"\n\n") for event in EVENTS) + _chunk(b"")
+
+
+def _refused(status, body):
+    return b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+def _exchange():
+    return Exchange(Secret("canary-key"), Sealed(b'{"messages": []}'))
+
+
+def test_the_request_is_whole():
+    """What is sent has the key in a header, and the body with its length."""
+    head, _, body = bytes(_exchange().opening).partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
+    assert b"Authorization: Bearer canary-key" in head
+    assert b"Content-Length: 16" in head
+    assert body == b'{"messages": []}'
+
+
+def test_the_request_shows_itself_to_nobody():
+    """No repr holds the key or the prompt."""
+    exchange = _exchange()
+    assert repr(exchange.opening) == f"<{len(exchange.opening)} bytes>"
+    assert "canary" not in repr(vars(exchange))
+
+
+@given(st.lists(st.integers(0, len(ANSWER))))
+def test_events_come_whole_however_they_arrive(cuts):
+    """Wherever the bytes are cut, the same events come, and the exchange is over with the last byte alone."""
+    exchange, events = _exchange(), []
+    edges = sorted({0, len(ANSWER), *cuts})
+    for start, end in pairwise(edges):
+        assert not exchange.over
+        events += exchange.receive(ANSWER[start:end])
+    assert events == EVENTS
+    assert exchange.over
+
+
+@given(st.integers(0, len(ANSWER) - 1))
+def test_hanging_up_is_no_end(length):
+    """An answer that is cut at any byte does not pass for a whole one."""
+    exchange = _exchange()
+    with pytest.raises(ConnectionAbortedError):  # noqa: PT012  the cut may come at the very first byte
+        if length:
+            exchange.receive(ANSWER[:length])
+        exchange.receive(b"")
+
+
+@given(st.binary(min_size=1))
+def test_noise_is_no_answer(noise):
+    """Bytes that are no HTTP are told as such, or wait for more; nothing else is raised."""
+    exchange = _exchange()
+    with suppress(InvalidReplyError):
+        assert exchange.receive(noise + b"\r\n\r\n") == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, json.dumps({"error": {"message": "x"}}).encode(), InvalidRequestError),
+        (400, b"<html>", InvalidRequestError),
+        (500, b"", ProviderUnavailableError),
+        (301, b"", ProviderUnavailableError),
+    ],
+)
+def test_a_refusal_is_read_to_its_end(status, body, kind):
+    """An answer with another status is an error once its body is there."""
+    exchange, answer = _exchange(), _refused(status, body)
+    assert exchange.receive(answer[:20]) == []
+    with pytest.raises(kind) as caught:
+        exchange.receive(answer[20:])
+    assert caught.value.status_code == status
