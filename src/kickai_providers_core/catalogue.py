@@ -7,13 +7,15 @@ called in their place, so that the plan can be read and the calls still work.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 from attrs.validators import ge, le
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from attrs import Attribute
 
     from kickai_providers_core.targets import Target
 
@@ -21,6 +23,9 @@ __all__ = ["KICKAI", "Catalogue", "Group", "Role"]
 
 MAX_TEMPERATURE = 2.0
 """The highest temperature that any of the known services takes (OpenAI's and Google's references say 2)."""
+
+IN_RANGE: tuple[Callable[[Any, Attribute[Any], Any], Any], ...] = (ge(0), le(MAX_TEMPERATURE))
+"""The validators of a temperature."""
 
 
 @frozen(kw_only=True)
@@ -32,7 +37,7 @@ class Group:
         reason: Why this temperature, as half a sentence.
     """
 
-    temperature: float = field(validator=[ge(0), le(MAX_TEMPERATURE)])
+    temperature: float = field(validator=IN_RANGE)
     reason: str = ""
 
 
@@ -56,7 +61,7 @@ class Role:
 
     name: str
     group: str = ""
-    temperature: float = field(default=0.3, validator=[ge(0), le(MAX_TEMPERATURE)])
+    temperature: float = field(default=0.3, validator=IN_RANGE)
     max_tokens: int = field(default=500, validator=ge(1))
     models: Mapping[str, tuple[str, ...]] = field(factory=dict)
     planned: Mapping[str, str] = field(factory=dict)

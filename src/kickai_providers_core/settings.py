@@ -67,9 +67,9 @@ class Settings:
         successors: From the name of a retired model to the one to call instead.
         policy: What follows from each class of errors.
         breaker: When a circuit breaker opens, and for how long.
-        explicit: The names in ``kickai.primary`` and ``kickai.fallback`` that somebody chose. A name that only stands
-            there by default is skipped when its plugin is not installed; a chosen one is an error. In code: those
-            that differ from the defaults.
+        explicit: The names in ``kickai.primary``, ``fallback`` and ``preferred`` that somebody chose. A name that only
+            stands there by default is skipped when its plugin is not installed; a chosen one is an error. In code:
+            those that differ from the defaults, and the preferred one.
         sources: From the dotted path of a value to where it comes from: ``kickai.toml``,
             ``environment GOOGLE_API_KEY``, ``catalogue kickai``, ``code``. Read it with `source_of`.
         warnings: What is worth telling of these settings, although they can be used.
@@ -89,7 +89,8 @@ class Settings:
 
     @explicit.default
     def _chosen_in_code(self) -> frozenset[str]:
-        return frozenset(self.kickai.order) - frozenset(KickaiSettings().order)
+        chosen = {self.kickai.preferred} if self.kickai.preferred is not None else set()
+        return frozenset(self.kickai.order) - frozenset(KickaiSettings().order) | chosen
 
     def role(self, name: str) -> Role:
         """Return the role of that name, or the default role when there is none."""

@@ -1,0 +1,89 @@
+"""What the annotations and validators of a settings class ask for, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import attrs
+
+from kickai_providers_core.loading.wording import found, one_of
+from kickai_providers_core.secret import Secret
+from kickai_providers_core.targets import Target
+
+if TYPE_CHECKING:
+    from attrs import Attribute
+
+__all__ = ["complaint", "hides", "hints_of", "limits", "wanted"]
+
+_NAMES = {"Any": Any, "Mapping": Mapping, "Secret": Secret, "Sequence": Sequence, "Target": Target}
+"""What an annotation may name although its module imports it for type checkers only."""
+
+_WORDS: dict[Any, str] = {
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    Secret: 'a string, { env = "NAME" }, { keyring = "service/username" } or { file = "path" }',
+    Target: "'instance' or 'instance:model'",
+    Mapping: "a table",
+    dict: "a table",
+    tuple: "an array in square brackets",
+    list: "an array in square brackets",
+    frozenset: "an array in square brackets",
+    Sequence: "an array in square brackets",
+}
+
+_BOUND = re.compile(r"for x (>=|>|<=|<) ([^\s>]+)>")
+_FROM = {">=": "from {}", ">": "greater than {}"}
+_TO = {"<=": "up to {}", "<": "less than {}"}
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """Return the types of a class's fields.
+
+    Raises:
+        Exception: An annotation names what there is not, or is no type: whatever evaluating it raises.
+    """
+    try:
+        return get_type_hints(cls)
+    except NameError:
+        return get_type_hints(cls, localns=_NAMES)
+
+
+def hides(hint: Any) -> bool:
+    """Return whether a value of that type may be, or hold, a secret: then it is in no message."""
+    return hint is Secret or any(map(hides, get_args(hint)))
+
+
+def wanted(hint: Any) -> str:
+    """Return what a type asks for: ``a whole number``, ``'never' or 'backoff'``."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return one_of(map(found, get_args(hint)))
+    if origin in {Union, UnionType}:
+        return one_of(wanted(option) for option in get_args(hint) if option is not NoneType)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return one_of(found(member.value) for member in hint)
+    if hint not in _WORDS and attrs.has(hint):
+        return "a table"
+    return _WORDS.get(origin or hint) or f"a value of type {getattr(hint, '__name__', hint)}"
+
+
+def limits(field: Attribute[Any]) -> str:
+    """Return the bounds that a field's validators set, as in ``from 0 up to 2``; empty when there are none.
+
+    They are read from the validators' representations, the only place where attrs shows them.
+    """
+    bounds = {sign: f"{float(bound):g}" for sign, bound in _BOUND.findall(repr(field.validator))}
+    words = [text.format(bounds[sign]) for sign, text in (_FROM | _TO).items() if sign in bounds]
+    return f"{words[0]} up" if [*bounds] == [">="] else " ".join(words)
+
+
+def complaint(error: Exception) -> str:
+    """Return the words of a validator of a plugin's or of attrs', as the second half of a sentence."""
+    told = str(error.args[0]) if error.args else ""
+    return f"but {told}" if told else f"which {type(error).__name__} refused"

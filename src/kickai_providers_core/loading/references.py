@@ -1,0 +1,103 @@
+"""Secrets that settings only point to: in a variable, in the keyring, or in a file of their own."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import field, frozen
+
+from kickai_providers_core.loading.misfit import Fault, Misfit
+from kickai_providers_core.loading.wording import did_you_mean, kind_of
+from kickai_providers_core.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Keyring", "References", "described"]
+
+FORMS = ("env", "keyring", "file")
+
+
+class Keyring(Protocol):
+    """The part of the keyring library, or of one of its backends, that is used."""
+
+    def get_password(self, service: str, username: str, /) -> str | None:
+        """Return the secret, or None when there is none."""
+
+
+@frozen(kw_only=True)
+class References:
+    """Where references are looked up.
+
+    Attributes:
+        environment: The environment variables.
+        folder: The folder that relative paths start from.
+        keyring: Whom to ask for ``keyring`` references; None for the keyring library, which is an optional extra.
+    """
+
+    environment: Mapping[str, str] = field(repr=False)
+    folder: Path = Path()
+    keyring: Keyring | None = None
+
+    def reveal(self, reference: Mapping[str, Any]) -> Secret:
+        """Return the secret; an empty one when the environment or the keyring has none of that name.
+
+        Raises:
+            Misfit: It is no reference, or what it points to cannot be read.
+        """
+        form, place = _parsed(reference)
+        if form == "env":
+            return Secret(self.environment.get(place, "").strip())
+        return self._from_keyring(place) if form == "keyring" else self._from_file(place)
+
+    def _from_keyring(self, place: str) -> Secret:
+        service, slash, username = place.partition("/")
+        if not (service and slash and username):
+            raise _wrong("keyring", f"found {place!r}, expected 'service/username'")
+        try:
+            keyring = self.keyring or importlib.import_module("keyring")
+        except ImportError:
+            told = "found a reference to the keyring, expected the package keyring, which is not installed"
+            raise _wrong("keyring", told, "pip install 'kickai-providers-core[keyring]'") from None
+        try:
+            return Secret((keyring.get_password(service, username) or "").strip())
+        except Exception as exc:  # noqa: BLE001 # every backend has errors of its own
+            told = f"found a keyring that cannot be asked ({type(exc).__name__}), expected one with {place!r}"
+            raise _wrong("keyring", told) from None
+
+    def _from_file(self, place: str) -> Secret:
+        path = self.folder / Path(place).expanduser()
+        try:
+            content = path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as exc:
+            # The reason of a decoding error would repeat a part of the content.
+            why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "it is no text"
+            raise _wrong("file", f"found {place!r}, expected a file that can be read: {why}") from None
+        if not content:
+            raise _wrong("file", f"found an empty file {place!r}, expected a secret in it")
+        return Secret(content)
+
+
+def described(reference: Mapping[str, Any]) -> str:
+    """Return where a reference points to, as in ``environment MY_TOKEN``."""
+    form, place = _parsed(reference)
+    return f"{'environment' if form == 'env' else form} {place}"
+
+
+def _parsed(reference: Mapping[str, Any]) -> tuple[str, str]:
+    if len(reference) != 1:
+        raise Misfit(Fault.of(f"a table with {len(reference)} keys", "one of env, keyring or file"))
+    ((form, place),) = reference.items()
+    if form not in FORMS:
+        hint = did_you_mean(str(form), FORMS)
+        raise Misfit(*Misfit(Fault.of("an unknown key", "env, keyring or file", hint)).under(str(form)))
+    if not isinstance(place, str) or not place.strip():
+        shown = "an empty string" if isinstance(place, str) else kind_of(place)
+        raise Misfit(*Misfit(Fault.of(shown, "a string")).under(form))
+    return form, place.strip()
+
+
+def _wrong(form: str, told: str, hint: str = "") -> Misfit:
+    return Misfit(Fault((form,), told, hint))

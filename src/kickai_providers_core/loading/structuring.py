@@ -1,0 +1,301 @@
+"""Plain data to settings classes, exactly: nothing is coerced, and everything that does not fit is told at once.
+
+cattrs finds the hook for a type; the hooks are ours, since its own would read ``"false"`` as true, None as ``'None'``
+and 2.9 as 2. A value that is an instance of the wanted class already is taken as it is: code may mix both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+import attrs
+import cattrs
+
+from kickai_providers_core.loading.annotations import complaint, hides, hints_of, limits, wanted
+from kickai_providers_core.loading.misfit import Fault, Misfit
+from kickai_providers_core.loading.wording import did_you_mean, found, kind_of, one_of
+from kickai_providers_core.secret import Secret
+from kickai_providers_core.targets import Target
+
+if TYPE_CHECKING:
+    from cattrs.dispatch import StructureHook
+
+    from kickai_providers_core.loading.wording import Path
+
+__all__ = ["Text", "converter_with", "fitted"]
+
+Reveal = Callable[[Mapping[str, Any]], Secret]
+"""Finds the secret that a reference (``{ env = "NAME" }``) stands for, or raises a `Misfit`."""
+
+_TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+class Text(str):
+    """Text from an environment variable: whether it is a number or an array is for the wanted type to say."""
+
+    __slots__ = ()
+
+
+def converter_with(reveal: Reveal) -> cattrs.Converter:
+    """Return a converter with exact hooks, which turns references into secrets with ``reveal``."""
+    converter = cattrs.Converter()
+    for scalar in (bool, int, float, str, Enum):
+        converter.register_structure_hook(scalar, _scalar)
+    converter.register_structure_hook(Target, _target)
+    converter.register_structure_hook(Secret, lambda value, _hint: _secret(value, reveal))
+    for shaped, factory in (
+        (_made_of(Literal), _literal_hook),
+        (_made_of(tuple, list, frozenset, Sequence), _array_hook),
+        (_made_of(dict, Mapping), _mapping_hook),
+        (_made_of(Union, UnionType), _union_hook),
+        (attrs.has, _class_hook),
+    ):
+        converter.register_structure_hook_factory(shaped, factory)
+    return converter
+
+
+def _made_of(*origins: object) -> Callable[[Any], bool]:
+    return lambda hint: get_origin(hint) in origins
+
+
+def fitted(converter: cattrs.Converter, table: object, hint: Any) -> tuple[Any, tuple[Fault, ...]]:
+    """Return a table as the wanted class, and what did not fit.
+
+    What did not fit is left out, so that the rest can be looked at all the same: its fields have their defaults
+    then. The first is None when there is nothing to be had even so.
+    """
+    faults: tuple[Fault, ...] = ()
+    while True:
+        try:
+            return _fit(converter, table, hint), faults
+        except Misfit as misfit:
+            # What only shows once something else was left out may be no fault of its writer's: it waits its turn.
+            faults = faults or misfit.faults
+            rest = table
+            for fault in misfit.faults:
+                rest = _without(rest, fault.path)
+            if rest == table:
+                return None, faults
+            table = rest
+
+
+def _without(table: Any, path: Path) -> Any:
+    """Return a table without the field at a path; of an array with a fault nothing is kept."""
+    if not path or not isinstance(table, Mapping) or path[0] not in table:
+        return {}
+    key, inner = path[0], table[path[0]]
+    whole = len(path) == 1 or not isinstance(inner, Mapping)
+    left = {} if whole else _without(inner, path[1:])
+    return {name: left if name == key else value for name, value in table.items() if name != key or left}
+
+
+def _fit(converter: cattrs.Converter, value: object, hint: Any) -> Any:
+    try:
+        return converter.structure(value, hint)
+    except Misfit:
+        raise
+    except Exception:  # noqa: BLE001 # a plugin may name any type, and cattrs raises what that type raises
+        raise Misfit(Fault.of(_shown(value, hint), wanted(hint))) from None
+
+
+def _shown(value: object, hint: Any) -> str:
+    return kind_of(value) if hides(hint) else found(value)
+
+
+def _scalar(value: object, hint: type) -> object:
+    if issubclass(hint, Enum):
+        return value if isinstance(value, hint) else hint(_chosen(value, [member.value for member in hint]))
+    fits: object = None
+    if hint is str:
+        fits = str(value) if isinstance(value, str) else None
+    elif hint is bool:
+        fits = _TRUTH.get(value.strip().lower()) if isinstance(value, Text) else value
+        fits = fits if isinstance(fits, bool) else None
+    elif isinstance(value, Text | int) or (isinstance(value, float) and hint is float):
+        fits = _number(value, hint) if not isinstance(value, bool) else None
+    if fits is None:
+        raise Misfit(Fault.of(found(value), wanted(hint)))
+    return fits
+
+
+def _number(value: Text | float, hint: type) -> object:
+    try:
+        number = hint(value)
+        return number if math.isfinite(number) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _chosen(value: object, options: Sequence[Any]) -> Any:
+    for option in options:
+        written = isinstance(value, Text) and str(option).lower() == value.strip().lower()
+        if written or (value == option and isinstance(value, bool) == isinstance(option, bool)):
+            return option
+    hint = did_you_mean(value, map(str, options)) if isinstance(value, str) else ""
+    raise Misfit(Fault.of(found(value), one_of(map(found, options)), hint))
+
+
+def _target(value: object, hint: Any) -> Target:
+    if isinstance(value, Target):
+        return value
+    if isinstance(value, str):
+        try:
+            return Target.parse(value)
+        except ValueError:
+            pass  # its message repeats the text, however long
+    raise Misfit(Fault.of(found(value), wanted(hint)))
+
+
+def _secret(value: object, reveal: Reveal) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str):
+        return Secret(value.strip())  # a line break at its end would make an illegal header, and be shown as such
+    if isinstance(value, Mapping):
+        return reveal(value)
+    raise Misfit(Fault.of(kind_of(value), wanted(Secret)))
+
+
+def _literal_hook(hint: Any, _converter: cattrs.Converter) -> StructureHook:
+    return lambda value, _hint: _chosen(value, get_args(hint))
+
+
+def _array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
+    origin, items = get_origin(hint), get_args(hint)
+    fixed = origin is tuple and items[-1] is not Ellipsis
+    build = origin if origin in {list, frozenset} else tuple
+
+    def structure(value: object, _hint: Any) -> Any:
+        if isinstance(value, Text):
+            value = [Text(part.strip()) for part in value.split(",")] if value.strip() else []
+        if not isinstance(value, list | tuple | frozenset):
+            raise Misfit(Fault.of(_shown(value, hint), wanted(hint)))
+        if fixed and len(value) != len(items):
+            raise Misfit(Fault.of(f"an array of {len(value)}", f"an array of {len(items)}"))
+        hints = items if fixed else (items[0],) * len(value)
+        return build(_each(converter, ((key, item, hints[key]) for key, item in enumerate(value))).values())
+
+    return structure
+
+
+def _mapping_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
+    item_hint = get_args(hint)[1]
+
+    def structure(value: object, _hint: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise Misfit(Fault.of(kind_of(value), wanted(hint)))
+        return _each(converter, ((str(key), item, item_hint) for key, item in value.items()))
+
+    return structure
+
+
+def _each(converter: cattrs.Converter, items: Iterable[tuple[Any, object, Any]]) -> dict[Any, Any]:
+    done: dict[Any, Any] = {}
+    faults: list[Fault] = []
+    for key, item, hint in items:
+        try:
+            done[key] = _fit(converter, item, hint)
+        except Misfit as misfit:
+            faults += misfit.under(key)
+    if faults:
+        raise Misfit(*faults)
+    return done
+
+
+def _union_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
+    options = [option for option in get_args(hint) if option is not NoneType]
+
+    def structure(value: object, _hint: Any) -> Any:
+        if value is None and NoneType in get_args(hint):
+            return None
+        misfits = []
+        for option in options:
+            try:
+                return _fit(converter, value, option)
+            except Misfit as misfit:
+                misfits.append(misfit)
+        if len(misfits) == 1:
+            raise misfits[0]
+        raise Misfit(Fault.of(_shown(value, hint), wanted(hint)))
+
+    return structure
+
+
+def _class_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
+    def structure(value: object, _hint: Any) -> Any:
+        if isinstance(value, hint):
+            return value
+        if not isinstance(value, Mapping):
+            raise Misfit(Fault.of(kind_of(value), wanted(hint)))
+        return _built(converter, hint, value, None)
+
+    return structure
+
+
+def _built(converter: cattrs.Converter, cls: Any, table: Mapping[str, object], over: Any) -> Any:
+    """Return an instance of a class, field by field over another one or over the defaults."""
+    try:
+        hints = hints_of(cls)
+    except Exception as exc:  # noqa: BLE001 # an annotation is code of the plugin's
+        told = f"the settings class {cls.__name__} cannot be read ({type(exc).__name__}: {exc})"
+        raise Misfit(Fault((), told)) from None
+    fields = {field.alias: field for field in attrs.fields(cls) if field.init}
+    done: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for key, value in table.items():
+        if key not in fields:
+            unknown = Fault.of("an unknown key", one_of(fields), did_you_mean(str(key), fields))
+            faults += Misfit(unknown).under(str(key))
+            continue
+        field = fields[key]
+        try:
+            done[key] = _field(converter, field, hints[field.name], value, over)
+        except Misfit as misfit:
+            faults += misfit.under(key)
+    for key, field in fields.items() if over is None else ():
+        if field.default is attrs.NOTHING and key not in table:
+            faults += Misfit(Fault.of("nothing", wanted(hints[field.name]))).under(key)
+    if faults:
+        raise Misfit(*faults)
+    try:
+        return cls(**done) if over is None else attrs.evolve(over, **done)
+    except Exception as exc:  # noqa: BLE001 # a class may check what concerns several of its fields
+        raise Misfit(Fault((), complaint(exc))) from None
+
+
+def _field(converter: cattrs.Converter, field: attrs.Attribute[Any], hint: Any, value: object, over: Any) -> Any:
+    default = _default(field) if over is None else getattr(over, field.name)
+    bounds = limits(field)
+    try:
+        if attrs.has(type(default)) and isinstance(value, Mapping):
+            return _built(converter, type(default), value, default)
+        fits = _fit(converter, value, hint)
+    except Misfit as misfit:
+        only = misfit.faults[0]
+        if bounds and not only.path:
+            raise Misfit(attrs.evolve(only, message=f"{only.message} {bounds}")) from None
+        raise
+    if field.validator is not None and field.converter is None:
+        _validate(field, hint, fits, f"found {_shown(value, hint)}", bounds)
+    return fits
+
+
+def _validate(field: attrs.Attribute[Any], hint: Any, value: object, shown: str, bounds: str) -> None:
+    try:
+        field.validator(None, field, value)  # type: ignore[misc] # it is not None
+    except (TypeError, ValueError) as exc:
+        told = f"expected {wanted(hint)} {bounds}" if bounds else complaint(exc)
+        raise Misfit(Fault((), f"{shown}, {told}")) from None
+    except Exception:  # noqa: BLE001, S110 # it looks at other fields, which are not there yet: the class calls it again
+        pass
+
+
+def _default(field: attrs.Attribute[Any]) -> Any:
+    default: Any = field.default
+    if not isinstance(default, attrs.Factory):  # type: ignore[arg-type] # a class, but a function to its stubs
+        return default
+    return None if default.takes_self else default.factory()
