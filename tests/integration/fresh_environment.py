@@ -1,0 +1,47 @@
+"""Install wheels into an empty environment and find their providers: ``python fresh_environment.py WHEEL …``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+
+def main(wheels: list[str]) -> None:
+    """Fail unless ``kickai providers`` finds one working provider for each plugin wheel."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "venv"
+        uv = shutil.which("uv")
+        venv.create(home, with_pip=uv is None, symlinks=True)
+        python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
+        install = (
+            [uv, "pip", "install", "--quiet", "--python", str(python)]
+            if uv
+            else [str(python), "-m", "pip", "-q", "install"]
+        )
+        core = next(wheel for wheel in wheels if "providers_core" in wheel)
+        subprocess.run([*install, *[w for w in wheels if w != core], f"{core}[cli]"], check=True)
+        listing = subprocess.run(
+            [str(python.with_name("kickai")), "providers", "--json"],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=folder,
+        )
+    found = {plugin["distribution"]: plugin for plugin in json.loads(listing.stdout)["plugins"]}
+    expected = {Path(wheel).name.split("-")[0].replace("_", "-") for wheel in wheels if wheel != core}
+    if set(found) != expected:
+        sys.exit(f"kickai providers found {sorted(found)}, not {sorted(expected)}")
+    broken = [name for name, plugin in found.items() if plugin["status"] == "broken"]
+    if broken:
+        sys.exit(f"broken: {broken}: {listing.stdout}")
+    print(f"an empty environment with {len(wheels)} wheels: kickai providers finds {', '.join(sorted(found))}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

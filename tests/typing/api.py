@@ -1,0 +1,57 @@
+"""The public surface as a user's type checker sees it; checked, never run."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from kickai_providers_core import (
+    AsyncReplyStream,
+    Attempt,
+    Chain,
+    ChatRequest,
+    FinishReason,
+    KickaiSettings,
+    Message,
+    Reply,
+    ReplyChunk,
+    ReplyStream,
+    Resolver,
+    Settings,
+    Skip,
+    Usage,
+)
+
+
+def sync() -> None:
+    """Use a resolver without an event loop."""
+    with Resolver.from_settings(Settings(kickai=KickaiSettings(primary="mock")), env={}, plugins={}) as resolver:
+        assert_type(resolver, Resolver)
+        llm = resolver.for_role("player_coordinator")
+        assert_type(llm, Chain)
+        reply = llm.invoke("Who can play on Saturday?")
+        assert_type(reply, Reply)
+        assert_type(llm([{"role": "user", "content": "hi"}]), Reply)
+        assert_type(llm([Message(role="user", content="hi")], deadline_s=3), Reply)
+        assert_type(llm(ChatRequest.of("hi")), Reply)
+        assert_type(reply.text, str)
+        assert_type(reply.usage, Usage | None)
+        assert_type(reply.finish_reason, FinishReason)
+        assert_type(reply.attempts, tuple[Attempt, ...])
+        assert_type(reply.skipped, tuple[Skip, ...])
+        chunks = llm.stream("hi", mode="restart")
+        assert_type(chunks, ReplyStream)
+        for chunk in chunks:
+            assert_type(chunk, ReplyChunk)
+        assert_type(resolver.chain("huggingface:a", "gemini", deadline_s=5), Chain)
+        llm.stream("hi", mode="fast")  # type: ignore[arg-type]
+
+
+async def asynchronous() -> None:
+    """Use a resolver on an event loop."""
+    async with Resolver.from_settings("kickai.toml") as resolver:
+        llm = resolver.chain("mock")
+        assert_type(await llm.ainvoke("hi"), Reply)
+        async with llm.astream("hi") as chunks:
+            assert_type(chunks, AsyncReplyStream)
+            async for chunk in chunks:
+                assert_type(chunk, ReplyChunk)
