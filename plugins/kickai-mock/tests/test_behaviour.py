@@ -65,6 +65,11 @@ def test_a_latency_above_the_timeout_raises_when_the_time_is_over(mode, make, te
     assert (ended.took_s, ended.error.phase) == (5.0, "total")
 
 
+def test_a_latency_of_just_the_timeout_is_in_time(mode, make, tell):
+    """Only what comes after the time is over is late."""
+    assert tell(mode, make(reply="pong", latency_s=5.0), timeout_s=5).text == "pong"
+
+
 def test_a_stream_keeps_each_of_its_limits(make, tell):
     """First token, idleness and the whole have times of their own, and the error says which was over."""
     for mode in STREAMS:
@@ -142,11 +147,9 @@ def test_a_stall_for_a_while_only_takes_time(mode, make, tell):
 def test_a_cut_stream_ends_after_half_the_answer_without_a_finish_reason(make, tell):
     """It does not say that it is cut: whoever reads it must notice."""
     for mode in STREAMS:
-        ended = tell(mode, make(reply="a b c", script=("cut",)))
-        assert (ended.text, ended.error, ended.last.finish_reason) == ("a b ", None, None)
-
-        alone = tell(mode, make(reply="pong", script=("cut",)))
-        assert (alone.text, alone.last.finish_reason) == ("pong", None)
+        for reply, text in (("a b c", "a b "), ("a b c d", "a b "), ("pong", "pong")):
+            ended = tell(mode, make(reply=reply, script=("cut",)))
+            assert (ended.text, ended.error, ended.last.finish_reason) == (text, None, None)
 
 
 def test_a_cut_answer_that_is_no_stream_is_an_invalid_reply(make, tell):

@@ -12,7 +12,7 @@ from kickai_mock.faults import KINDS, OK, Fault
 from kickai_mock.settings import drill_scripts
 
 if TYPE_CHECKING:
-    from kickai_mock.settings import Behaviour, MockSettings
+    from kickai_mock.settings import MockSettings
 
 __all__ = ["Conduct"]
 
@@ -24,45 +24,32 @@ class Conduct:
     Attributes:
         model: Its name.
         seed: Where its draws come from.
-        behaviour: What the settings say of it.
+        texts: What it answers in turn; nothing when it echoes.
+        latency_s: The latency, or the least when it is drawn evenly, or the median of a lognormal.
+        latency_max_s: The most, when it is drawn evenly.
+        latency_sigma: Above 0 when it is drawn from a lognormal.
+        pause_s: Seconds between two pieces of a stream.
         script: What its first calls do, or all of them in turn when it repeats.
         repeat: Whether the script goes round.
-        rates: The shares of its calls that do each fault.
-        texts: What it answers in turn; nothing when it echoes.
-        latency_s: The latency, or the least, or the median, as the behaviour says.
-        pause_s: Seconds between two pieces of a stream.
+        rates: The shares of its calls that do each fault, when no script speaks.
         steady: Whether all its calls are alike, so that nothing needs to be drawn.
     """
 
     model: str
     seed: int
-    behaviour: Behaviour
+    texts: tuple[str, ...]
+    latency_s: float
+    latency_max_s: float | None
+    latency_sigma: float
+    pause_s: float
     script: tuple[Fault, ...]
     repeat: bool
     rates: tuple[tuple[Fault, float], ...]
-    texts: tuple[str, ...] = field(init=False)
-    latency_s: float = field(init=False)
-    pause_s: float = field(init=False)
     steady: bool = field(init=False)
 
-    @texts.default
-    def _texts(self) -> tuple[str, ...]:
-        reply = self.behaviour.reply
-        return (self.behaviour.cycle or ()) if reply is None else (reply,)
-
-    @latency_s.default
-    def _latency_s(self) -> float:
-        return self.behaviour.latency_s or 0.0
-
-    @pause_s.default
-    def _pause_s(self) -> float:
-        return self.behaviour.pause_s or 0.0
-
     @steady.default
-    def _steady(self) -> bool:
-        behaviour = self.behaviour
-        drawn = behaviour.latency_max_s is not None or behaviour.latency_sigma
-        return not (self.script or self.rates or drawn)
+    def _all_alike(self) -> bool:
+        return not (self.script or self.rates or self.latency_sigma or self.latency_max_s is not None)
 
     @classmethod
     def of(cls, settings: MockSettings, model: str) -> Self:
@@ -71,19 +58,20 @@ class Conduct:
         Raises:
             ModelNotFoundError: The model's name begins as an entry of the fault grammar, but is none.
         """
-        behaviour = settings.behaviour_of(model)
+        own = settings.behaviour_of(model)
         imposed = _imposed(settings, model)
-        own = imposed or tuple(map(Fault.parse, behaviour.script or ()))
-        rates = (
-            () if imposed else tuple((Fault.parse(entry), share) for entry, share in (behaviour.rates or {}).items())
-        )
+        rates = {} if imposed else own.rates or {}
         return cls(
             model=model,
             seed=settings.seed,
-            behaviour=behaviour,
-            script=own,
-            repeat=bool(imposed or behaviour.repeat),
-            rates=rates,
+            texts=(own.cycle or ()) if own.reply is None else (own.reply,),
+            latency_s=own.latency_s or 0.0,
+            latency_max_s=own.latency_max_s,
+            latency_sigma=own.latency_sigma or 0.0,
+            pause_s=own.pause_s or 0.0,
+            script=imposed or tuple(map(Fault.parse, own.script or ())),
+            repeat=bool(imposed or own.repeat),
+            rates=tuple((Fault.parse(entry), share) for entry, share in rates.items()),
         )
 
     def at(self, number: int) -> tuple[Fault, float]:
@@ -94,8 +82,8 @@ class Conduct:
         """
         if self.steady:
             return OK, self.latency_s
-        for_fault, for_latency = shares(self.seed, self.model, number)
-        return self._fault(number, for_fault), self._latency(for_latency)
+        for_fault, *for_latency = shares(self.seed, self.model, number)
+        return self._fault(number, for_fault), self._latency(*for_latency)
 
     def _fault(self, number: int, share: float) -> Fault:
         if self.script and (self.repeat or number < len(self.script)):
@@ -106,12 +94,11 @@ class Conduct:
             share -= rate
         return OK
 
-    def _latency(self, share: float) -> float:
-        behaviour = self.behaviour
-        if behaviour.latency_max_s is not None:
-            return self.latency_s + share * (behaviour.latency_max_s - self.latency_s)
-        if behaviour.latency_sigma:
-            return lognormal(share, self.latency_s, behaviour.latency_sigma)
+    def _latency(self, one: float, other: float) -> float:
+        if self.latency_max_s is not None:
+            return self.latency_s + one * (self.latency_max_s - self.latency_s)
+        if self.latency_sigma:
+            return lognormal(one, other, self.latency_s, self.latency_sigma)
         return self.latency_s
 
 

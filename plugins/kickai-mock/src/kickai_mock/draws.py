@@ -7,30 +7,32 @@ thread makes it, in whichever mode, and whatever the other models were asked bef
 from __future__ import annotations
 
 from hashlib import blake2b
-from math import exp
-from statistics import NormalDist
+from math import cos, exp, log, pi, sqrt
 
 __all__ = ["lognormal", "shares"]
 
-_NORMAL = NormalDist()
+_BYTES = 8
 
 
-def shares(seed: int, model: str, number: int) -> tuple[float, float]:
-    """Return two independent numbers, uniform in the open interval (0, 1): one for the fault, one for the latency.
+def shares(seed: int, model: str, number: int) -> tuple[float, float, float]:
+    """Return three independent numbers, uniform in the open interval (0, 1): one for the fault, two for the latency.
 
     They are 52 bits each of a BLAKE2b digest (RFC 7693), in the middle of their step so that neither 0 nor 1 occurs.
     """
-    digest = blake2b(f"{seed}/{number}/{model}".encode(), digest_size=16).digest()
-    first, second = int.from_bytes(digest[:8]) >> 12, int.from_bytes(digest[8:]) >> 12
-    return (first + 0.5) / 2.0**52, (second + 0.5) / 2.0**52
+    digest = blake2b(f"{seed}/{number}/{model}".encode(), digest_size=3 * _BYTES).digest()
+    one, two, three = (int.from_bytes(digest[at : at + _BYTES]) >> 12 for at in (0, _BYTES, 2 * _BYTES))
+    return (one + 0.5) / 2.0**52, (two + 0.5) / 2.0**52, (three + 0.5) / 2.0**52
 
 
-def lognormal(share: float, median: float, sigma: float) -> float:
-    """Return the value below which ``share`` of a lognormal distribution lies.
+def lognormal(one: float, other: float, median: float, sigma: float) -> float:
+    """Return a draw from a lognormal distribution, made of two uniform ones.
+
+    By G. E. P. Box and M. E. Muller, "A Note on the Generation of Random Normal Deviates", 1958.
 
     Args:
-        share: In (0, 1).
+        one: In (0, 1).
+        other: In (0, 1), independent of it.
         median: The value that half of the draws are below.
         sigma: The standard deviation of the logarithm, from 0.
     """
-    return median * exp(sigma * _NORMAL.inv_cdf(share))
+    return median * exp(sigma * sqrt(-2.0 * log(one)) * cos(2.0 * pi * other))

@@ -117,8 +117,9 @@ class Fault:
         name, colon, argument = (part.strip() for part in entry.partition(":"))
         kind = KINDS.get(name)
         if kind is None:
-            near = get_close_matches(name, KINDS, n=1, cutoff=0.0)
-            raise ValueError(f"{name!r} is no fault; the nearest is {near[0]!r}")
+            near = get_close_matches(name, KINDS, n=1)
+            told = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(KINDS)}"
+            raise ValueError(f"{name!r} is no fault; {told}")
         if not colon:
             if kind.needs:
                 raise ValueError(f"{name!r} needs a number of {kind.takes}: write '{name}:0.5'")

@@ -59,10 +59,8 @@ def instance_of(schema: object, root: object = None, depth: int = 0) -> Any:
     unknown = sorted(set(schema) - _FOLLOWED - _HARMLESS)
     if unknown:
         raise ValueError(f"the keyword {unknown[0]!r} is not followed")
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return _first(schema["enum"])
+    if "const" in schema or "enum" in schema:
+        return _listed(schema)
     make = _MAKERS.get(_type(schema))
     if make is None:
         raise ValueError(f"there is no type {_type(schema)!r}")
@@ -102,6 +100,25 @@ def _referred(reference: str, root: Any) -> Any:
     return found
 
 
+def _listed(schema: Mapping[str, Any]) -> Any:
+    """Return the first value of an enumeration that has the schema's type."""
+    key = "const" if "const" in schema else "enum"
+    if clash := sorted(set(schema) - _HARMLESS - {key, "type", "format"}):
+        raise ValueError(f"{clash[0]!r} beside {key!r} is not followed")
+    values = [schema["const"]] if key == "const" else schema["enum"]
+    kinds = schema.get("type", list(_MAKERS))
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    return _first([value for value in values if kinds & _types_of(value)])
+
+
+def _types_of(value: object) -> set[str]:
+    if isinstance(value, bool) or value is None:
+        return {"null" if value is None else "boolean"}
+    if isinstance(value, int | float):
+        return {"number", "integer"} if value == int(value) else {"number"}
+    return {"string" if isinstance(value, str) else "object" if isinstance(value, Mapping) else "array"}
+
+
 def _first(values: Any) -> Any:
     if not values:
         raise ValueError("nothing is admitted")
@@ -116,17 +133,21 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _object(schema: Mapping[str, Any], root: object, depth: int) -> dict[str, Any]:
-    known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
-    return {name: instance_of(known.get(name, others), root, depth) for name in schema.get("required", ())}
+    names, known = schema.get("required", ()), schema.get("properties", {})
+    if len(names) > schema.get("maxProperties", inf):
+        raise ValueError("more properties are required than are allowed")
+    others = schema.get("additionalProperties", True)
+    return {name: instance_of(known.get(name, others), root, depth) for name in names}
 
 
 def _array(schema: Mapping[str, Any], root: object, depth: int) -> list[Any]:
-    schemas = list(schema.get("prefixItems", ()))
-    missing = schema.get("minItems", 0) - len(schemas)
-    schemas += [schema.get("items", True)] * missing
-    if schema.get("uniqueItems") and len(schemas) > 1:
+    length = schema.get("minItems", 0)
+    if length > schema.get("maxItems", inf):
+        raise ValueError("more items are required than are allowed")
+    if length > 1 and schema.get("uniqueItems"):
         raise ValueError("'uniqueItems' with several items is not followed")
-    return [instance_of(item, root, depth) for item in schemas[: schema.get("maxItems")]]
+    schemas = [*schema.get("prefixItems", ()), *[schema.get("items", True)] * length]
+    return [instance_of(item, root, depth) for item in schemas[:length]]
 
 
 def _string(schema: Mapping[str, Any], _root: object, _depth: int) -> str:
