@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 
 import attrs
 
-from kickai_providers_core.loading.wording import found, one_of
+from kickai_providers_core.loading.wording import SHOWN, found, one_of
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.targets import Target
 
@@ -83,7 +83,9 @@ def limits(field: Attribute[Any]) -> str:
     return f"{words[0]} up" if [*bounds] == [">="] else " ".join(words)
 
 
-def complaint(error: Exception) -> str:
-    """Return the words of a validator of a plugin's or of attrs', as the second half of a sentence."""
-    told = str(error.args[0]) if error.args else ""
-    return f"but {told}" if told else f"which {type(error).__name__} refused"
+def complaint(error: Exception, value: object) -> str:
+    """Return a validator's words on a value, as the second half of a sentence; long text is not repeated."""
+    told = str(error.args[0]) if error.args else f"{type(error).__name__} was raised"
+    if isinstance(value, str) and len(value) > SHOWN:
+        told = told.replace(value, "…")
+    return f"but {told}"

@@ -42,20 +42,20 @@ class Directory:
         tables: Iterable[str],
         allowed: tuple[str, ...] | None,
     ) -> tuple[Directory, list[tuple[str, str]]]:
-        """Return the directory, and each table whose instance has one already, with the key of that one."""
+        """Return the directory, and the tables that are left out: each with the key of the one it would clash with."""
         by_name = {info.name: info for info in infos}
         plugins = {alias: info.name for info in by_name.values() for alias in info.aliases}
         plugins |= {name: name for name in (*broken, *by_name)}
-        taken: dict[str, str] = {}
+        owners = {variable_part(alias): name for alias, name in plugins.items()}
         instances: dict[str, str] = {}
         doubles = []
         for key in tables:
             name = plugins.get(key, key)
-            first = taken.setdefault(variable_part(name), key)
-            if first == key:
+            owner = owners.setdefault(variable_part(key), name)
+            if owner == name and name not in instances:
                 instances[name] = key
             else:
-                doubles.append((key, first))
+                doubles.append((key, instances.get(owner, owner)))
         return cls(by_name, plugins, {name: name for name in plugins.values()} | instances, allowed), doubles
 
     def canonical(self, name: str) -> str:
@@ -75,7 +75,7 @@ class Directory:
         known = sorted(names)
         if hint := did_you_mean(name, known):
             pass
-        elif self.allowed is not None and name not in self.allowed:
+        elif self.allowed is not None and not {name, PACKAGES.get(name)}.intersection(self.allowed):
             hint = "The plugins that may be loaded are in kickai.plugins or KICKAI_PLUGINS"
         elif name in PACKAGES:
             hint = f"pip install {PACKAGES[name]}"

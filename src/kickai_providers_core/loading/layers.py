@@ -11,7 +11,7 @@ import attrs
 from kickai_providers_core.loading.directory import variable_part
 from kickai_providers_core.loading.document import overlaid
 from kickai_providers_core.loading.misfit import Fault
-from kickai_providers_core.loading.structuring import Text
+from kickai_providers_core.loading.scalars import Text
 from kickai_providers_core.loading.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def layered(document: Document, directory: Directory) -> Layers:
         sources=_marked(sources, _leaves(document.given), "code"),
         file=document.file,
         faults=tuple(faults),
-        suspects=tuple(_suspects(document)),
+        suspects=tuple(_suspects(document, directory)),
     )
 
 
@@ -162,10 +162,11 @@ def _of_instances(document: Document, directory: Directory) -> Iterator[tuple[st
             yield variable, ("providers", keys[instance], *(part.lower() for part in field))
 
 
-def _suspects(document: Document) -> Iterator[tuple[str, Fault]]:
+def _suspects(document: Document, directory: Directory) -> Iterator[tuple[str, Fault]]:
     known = [*VARIABLES, "KICKAI_CONFIG"]
+    read = {*known, *(variable for info in directory.infos.values() for variable in info.environment)}
     for variable in document.environment:
-        if variable.startswith(PREFIX) or variable in known:
+        if variable.startswith(PREFIX) or variable in read:
             continue
         near = difflib.get_close_matches(variable, known, n=1, cutoff=TYPO)
         if near:

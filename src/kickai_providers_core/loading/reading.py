@@ -130,7 +130,8 @@ class _Reading:
         for source, fault in layers.suspects:
             findings.add((), fault, source=source, severity="warning")
         for key, first in doubles:
-            told = Fault.of(f"a second table for the instance of {dotted(('providers', first))}", "one table for each")
+            hint = "An alias is the same name, and names differ in more than case, '-' and '_'"
+            told = Fault.of(f"another name for {dotted(('providers', first))}", "one table for each instance", hint)
             findings.add(("providers", key), told)
         return cls(
             directory=directory,

@@ -6,7 +6,6 @@ and 2.9 as 2. A value that is an instance of the wanted class already is taken a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from types import NoneType, UnionType
@@ -17,6 +16,7 @@ import cattrs
 
 from kickai_providers_core.loading.annotations import complaint, hides, hints_of, limits, wanted
 from kickai_providers_core.loading.misfit import Fault, Misfit
+from kickai_providers_core.loading.scalars import Reveal, Text, chosen, scalar, secret, target
 from kickai_providers_core.loading.wording import did_you_mean, found, kind_of, one_of
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.targets import Target
@@ -26,27 +26,16 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.loading.wording import Path
 
-__all__ = ["Text", "converter_with", "fitted"]
-
-Reveal = Callable[[Mapping[str, Any]], Secret]
-"""Finds the secret that a reference (``{ env = "NAME" }``) stands for, or raises a `Misfit`."""
-
-_TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-
-
-class Text(str):
-    """Text from an environment variable: whether it is a number or an array is for the wanted type to say."""
-
-    __slots__ = ()
+__all__ = ["converter_with", "fitted"]
 
 
 def converter_with(reveal: Reveal) -> cattrs.Converter:
     """Return a converter with exact hooks, which turns references into secrets with ``reveal``."""
     converter = cattrs.Converter()
-    for scalar in (bool, int, float, str, Enum):
-        converter.register_structure_hook(scalar, _scalar)
-    converter.register_structure_hook(Target, _target)
-    converter.register_structure_hook(Secret, lambda value, _hint: _secret(value, reveal))
+    for single in (bool, int, float, str, Enum):
+        converter.register_structure_hook(single, scalar)
+    converter.register_structure_hook(Target, target)
+    converter.register_structure_hook(Secret, lambda value, _hint: secret(value, reveal))
     for shaped, factory in (
         (_made_of(Literal), _literal_hook),
         (_made_of(tuple, list, frozenset, Sequence), _array_hook),
@@ -106,62 +95,8 @@ def _shown(value: object, hint: Any) -> str:
     return kind_of(value) if hides(hint) else found(value)
 
 
-def _scalar(value: object, hint: type) -> object:
-    if issubclass(hint, Enum):
-        return value if isinstance(value, hint) else hint(_chosen(value, [member.value for member in hint]))
-    fits: object = None
-    if hint is str:
-        fits = str(value) if isinstance(value, str) else None
-    elif hint is bool:
-        fits = _TRUTH.get(value.strip().lower()) if isinstance(value, Text) else value
-        fits = fits if isinstance(fits, bool) else None
-    elif isinstance(value, Text | int) or (isinstance(value, float) and hint is float):
-        fits = _number(value, hint) if not isinstance(value, bool) else None
-    if fits is None:
-        raise Misfit(Fault.of(found(value), wanted(hint)))
-    return fits
-
-
-def _number(value: Text | float, hint: type) -> object:
-    try:
-        number = hint(value)
-        return number if math.isfinite(number) else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _chosen(value: object, options: Sequence[Any]) -> Any:
-    for option in options:
-        written = isinstance(value, Text) and str(option).lower() == value.strip().lower()
-        if written or (value == option and isinstance(value, bool) == isinstance(option, bool)):
-            return option
-    hint = did_you_mean(value, map(str, options)) if isinstance(value, str) else ""
-    raise Misfit(Fault.of(found(value), one_of(map(found, options)), hint))
-
-
-def _target(value: object, hint: Any) -> Target:
-    if isinstance(value, Target):
-        return value
-    if isinstance(value, str):
-        try:
-            return Target.parse(value)
-        except ValueError:
-            pass  # its message repeats the text, however long
-    raise Misfit(Fault.of(found(value), wanted(hint)))
-
-
-def _secret(value: object, reveal: Reveal) -> Secret:
-    if isinstance(value, Secret):
-        return value
-    if isinstance(value, str):
-        return Secret(value.strip())  # a line break at its end would make an illegal header, and be shown as such
-    if isinstance(value, Mapping):
-        return reveal(value)
-    raise Misfit(Fault.of(kind_of(value), wanted(Secret)))
-
-
 def _literal_hook(hint: Any, _converter: cattrs.Converter) -> StructureHook:
-    return lambda value, _hint: _chosen(value, get_args(hint))
+    return lambda value, _hint: chosen(value, get_args(hint))
 
 
 def _array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
@@ -258,13 +193,14 @@ def _built(converter: cattrs.Converter, cls: Any, table: Mapping[str, object], o
             faults += misfit.under(key)
     for key, field in fields.items() if over is None else ():
         if field.default is attrs.NOTHING and key not in table:
-            faults += Misfit(Fault.of("nothing", wanted(hints[field.name]))).under(key)
+            expected = f"{wanted(hints[field.name])} {limits(field)}".rstrip()
+            faults += Misfit(Fault.of("nothing", expected)).under(key)
     if faults:
         raise Misfit(*faults)
     try:
         return cls(**done) if over is None else attrs.evolve(over, **done)
     except Exception as exc:  # noqa: BLE001 # a class may check what concerns several of its fields
-        raise Misfit(Fault((), complaint(exc))) from None
+        raise Misfit(Fault((), f"found a table, {complaint(exc, table)}")) from None
 
 
 def _field(converter: cattrs.Converter, field: attrs.Attribute[Any], hint: Any, value: object, over: Any) -> Any:
@@ -288,7 +224,7 @@ def _validate(field: attrs.Attribute[Any], hint: Any, value: object, shown: str,
     try:
         field.validator(None, field, value)  # type: ignore[misc] # it is not None
     except (TypeError, ValueError) as exc:
-        told = f"expected {wanted(hint)} {bounds}" if bounds else complaint(exc)
+        told = f"expected {wanted(hint)} {bounds}" if bounds else complaint(exc, value)
         raise Misfit(Fault((), f"{shown}, {told}")) from None
     except Exception:  # noqa: BLE001, S110 # it looks at other fields, which are not there yet: the class calls it again
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def dotted(path: Iterable[str | int]) -> str:
         if isinstance(step, int):
             told += f"[{step}]"
             continue
-        key = step if _BARE_KEY.fullmatch(step) else '"' + step.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        key = step if _BARE_KEY.fullmatch(step) else json.dumps(step, ensure_ascii=False)
         told += f".{key}" if told else key
     return told
 
