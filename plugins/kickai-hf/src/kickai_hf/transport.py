@@ -1,0 +1,178 @@
+"""Transports whose timeouts hold: all the waits of one attempt share one bound.
+
+An HTTP client's timeout is for one read, so that a server which sends a byte now and then is never too slow. Here the
+network stream asks the attempt's own `Limit` before each operation, in the calling thread. Two waits are out of a
+socket's reach and are bounded otherwise: the name of a host is looked up in a thread of its own, which is left behind
+when the lookup hangs (only for a new connection, and never for an IP address), and the addresses of one host share the
+time to connect.
+
+asyncio needs none of this: there an attempt is cancelled from outside, and cancelling closes its connection.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from ipaddress import ip_address
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore2
+import httpx2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from kickai_hf.patience import Limit
+
+__all__ = ["async_transport", "sync_transport"]
+
+
+def sync_transport(url: str, max_concurrency: int) -> httpx2.BaseTransport:
+    """Return a transport to one service, for all threads. Its requests carry a `Patience` as their timeout."""
+    return _HeldTransport(**_options(url, max_concurrency))
+
+
+def async_transport(url: str, max_concurrency: int) -> httpx2.AsyncBaseTransport:
+    """Return a transport to one service, for one event loop."""
+    return httpx2.AsyncHTTPTransport(**_options(url, max_concurrency))
+
+
+def _options(url: str, max_concurrency: int) -> dict[str, Any]:
+    """Return what both transports are made with.
+
+    Without TLS there is no proxy either, as it would read the token; and no store of certificates is loaded, which
+    takes longer than a request.
+    """
+    parts = urlsplit(url)
+    limits = httpx2.Limits(max_connections=max_concurrency, max_keepalive_connections=max_concurrency)
+    if parts.scheme != "https":
+        return {"limits": limits, "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
+    proxies = getproxies()
+    proxy = None if proxy_bypass(parts.hostname or "") else proxies.get("https", proxies.get("all"))
+    return {"limits": limits, "proxy": proxy}
+
+
+class _HeldTransport(httpx2.HTTPTransport):
+    """httpx2's transport on a backend that holds timeouts."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # The pool takes a backend as an argument, but the transport that makes the pool has no way to say so.
+        self._pool._network_backend = HeldBackend()  # noqa: SLF001
+
+
+def _look_up(host: str, port: int) -> list[str]:
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class HeldBackend(httpcore2.NetworkBackend):
+    """Opens connections within the limit that is given as their timeout.
+
+    Args:
+        look_up: From a host and a port to IP addresses; may block.
+    """
+
+    def __init__(self, look_up: Callable[[str, int], list[str]] = _look_up) -> None:
+        self._look_up = look_up
+        self._sockets = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Return a stream to the first address of the host that answers; each gets its share of the time."""
+        limit = cast("Limit", timeout)
+        limit.begin("connect", limit)
+        addresses = self._addresses(host, port, limit)
+        failure: Exception = httpcore2.ConnectError("the host has no address")
+        for number, address in enumerate(addresses):
+            share = _left(limit, httpcore2.ConnectTimeout) / (len(addresses) - number)
+            try:
+                stream = self._sockets.connect_tcp(address, port, share, local_address, socket_options or ())
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as exc:
+                failure = exc
+            else:
+                return HeldStream(stream)
+        raise failure
+
+    def _addresses(self, host: str, port: int, limit: Limit) -> list[str]:
+        try:
+            return [str(ip_address(host))]
+        except ValueError:
+            answer: SimpleQueue[list[str] | Exception] = SimpleQueue()
+        Thread(target=self._ask, args=(host, port, answer), name="kickai-hf-lookup", daemon=True).start()
+        try:
+            found = answer.get(timeout=_left(limit, httpcore2.ConnectTimeout))
+        except Empty:
+            raise httpcore2.ConnectTimeout("the name of the host was not looked up in time") from None
+        if isinstance(found, Exception):
+            raise httpcore2.ConnectError("the name of the host cannot be looked up") from found
+        return found
+
+    def _ask(self, host: str, port: int, answer: SimpleQueue[list[str] | Exception]) -> None:
+        try:
+            answer.put(self._look_up(host, port))
+        except (OSError, UnicodeError) as exc:
+            answer.put(exc)
+
+
+class HeldStream(httpcore2.NetworkStream):
+    """A connection whose every operation ends with the limit that is given as its timeout."""
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return the next bytes; none at the end."""
+        return self._stream.read(max_bytes, _left(timeout, httpcore2.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all the bytes. One after the other: a server that takes them slowly is not waited for anew each time."""
+        connection: socket.socket = self._stream.get_extra_info("socket")
+        rest = memoryview(buffer)
+        try:
+            while rest:
+                connection.settimeout(_left(timeout, httpcore2.WriteTimeout))
+                rest = rest[connection.send(rest) :]
+        except TimeoutError as exc:
+            raise httpcore2.WriteTimeout(exc) from exc
+        except OSError as exc:
+            raise httpcore2.WriteError(exc) from exc
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        """Return the same connection, encrypted.
+
+        Raises:
+            httpcore2.ConnectError: The handshake failed; or it is encrypted already, as when the proxy itself is
+                reached by TLS: `write` would go past the inner layer.
+        """
+        if self._stream.get_extra_info("ssl_object") is not None:
+            raise httpcore2.ConnectError("TLS within TLS is not supported: use a proxy that is reached by http://")
+        left = _left(timeout, httpcore2.ConnectTimeout)
+        return HeldStream(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the connection below knows of itself."""
+        return self._stream.get_extra_info(info)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+
+def _left(timeout: float | None, over: type[Exception]) -> float:
+    """Return the seconds that are left, above 0; raise when there are none."""
+    left = cast("Limit", timeout).left()
+    if left <= 0:
+        raise over("the time is over")
+    return left
