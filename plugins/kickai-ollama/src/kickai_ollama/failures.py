@@ -70,6 +70,8 @@ TOO_LONG = re.compile(
 
 WINDOW = re.compile(r"(?:size|length|window) \((\d+) tokens\)")
 
+BUSY = re.compile(r"server busy|maximum pending requests")
+
 LACKING = re.compile(r"does not support (tools|thinking|chat|images|vision)")
 
 MISSING = re.compile(r"model.*not found|try pulling|model is required|invalid model name|file does not exist")
@@ -217,7 +219,9 @@ def _unable(words: str, status: int, scene: Scene) -> ProviderError:
         return ProviderUnavailableError(
             f"the server is out of memory for {model}{told}: take a smaller model or a smaller context_window"
         )
-    if TOO_LONG.search(words) or status == 413:  # noqa: PLR2004
+    if status == 413:  # noqa: PLR2004  of a proxy before the server
+        return ContextLengthExceededError(f"the prompt is larger than {scene.address.url} takes")
+    if TOO_LONG.search(words):
         limit = WINDOW.search(words)
         return ContextLengthExceededError(
             f"the prompt does not fit the window that the server gives {model}",
@@ -232,7 +236,8 @@ def _unable(words: str, status: int, scene: Scene) -> ProviderError:
         return ModelNotFoundError(f"{scene.address.url} knows no /api/chat: is it an Ollama server?")
     if status < 500 and status not in {408, 425, 499}:  # noqa: PLR2004
         return InvalidRequestError("the server refuses the request as malformed")
-    return ProviderUnavailableError("the server failed", retry_after_s=retry_after_s(scene.headers))
+    told = "the server's queue is full" if BUSY.search(words) else "the server failed: its log may say why"
+    return ProviderUnavailableError(told, retry_after_s=retry_after_s(scene.headers))
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

@@ -1,0 +1,32 @@
+"""What the tests share: a server that answers as scripted, and a provider that asks it."""
+
+from __future__ import annotations
+
+import pytest
+from calling import Caller
+from kickai_providers_core.testing.faults import FaultServer
+from ollama_wire import MODEL, OllamaWire
+
+from kickai_ollama.settings import OllamaSettings
+
+
+@pytest.fixture
+def server():
+    """Serve Ollama's protocol, or faults, on loopback."""
+    with FaultServer(OllamaWire()) as server:
+        yield server
+
+
+@pytest.fixture
+def calls(server):
+    """Return a maker of callers, which ask the server unless told otherwise; all are closed afterwards."""
+    made: list[Caller] = []
+
+    def make(**changes: object) -> Caller:
+        caller = Caller(OllamaSettings(**{"host": server.url, "model": MODEL, **changes}))
+        made.append(caller)
+        return caller
+
+    yield make
+    for caller in made:
+        caller.provider.close()

