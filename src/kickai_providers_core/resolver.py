@@ -9,7 +9,7 @@ import time as stdlib_time
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from kickai_providers_core import discovery as finding
 from kickai_providers_core.attempts import SkipReason
@@ -116,13 +116,18 @@ class Resolver:
         settings = loading.structure(document, found.infos())
         return cls(settings, found, observers=observers, time=time, random=random)
 
-    def for_role(self, name: str) -> Chain:
-        """Return the chain of a role; a name that no catalogue has gets the default role's.
+    def for_role(self, name: str | None = None) -> Chain:
+        """Return the chain of a role.
+
+        Args:
+            name: A name that no catalogue has gets the default role's chain. Without a name the primary and the
+                fallback instances are asked in the order of the settings, whatever the default role prefers, with
+                the default role's temperature and limit of tokens.
 
         Raises:
             UnknownProviderError: A target that the settings name has no provider.
         """
-        role = self.settings.role(name)
+        role = self.settings.role(name) if name is not None else evolve(self.settings.default_role, prefers=None)
         chosen = role.chain is not None
         links = self._links(targets_for(role, self.settings), chosen=chosen)
         terms = Terms(
