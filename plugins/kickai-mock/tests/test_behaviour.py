@@ -125,6 +125,7 @@ def test_silence_lasts_until_the_time_is_over(mode, make, tell):
 def test_a_slow_first_token_is_added_to_the_latency(mode, make, tell):
     """The answer begins so much later."""
     assert tell(mode, make(latency_s=0.5, script=("slow_first_token:0.75",))).took_s == 1.25
+    assert tell(mode, make(latency_s=0.5, script=("slow_first_token:0",))).took_s == 0.5
 
 
 def test_a_stall_for_ever_ends_in_a_timeout(mode, make, tell):

@@ -2,7 +2,7 @@
 
 from kickai_providers_core import ChatRequest
 
-from kickai_mock import Call, Fault, MockProvider, MockSettings
+from kickai_mock import Call, Fault, MockInCode, MockProvider, MockSettings
 
 
 def test_every_call_is_recorded_with_what_was_asked_and_what_was_decided(mode, make, tell):
@@ -55,3 +55,4 @@ def test_the_repr_of_a_call_holds_no_prompt(make, tell):
     tell("invoke", mock, "my secret line-up")
 
     assert "line-up" not in repr(mock.calls)
+    assert "Call" not in repr(MockInCode(record=[*mock.calls]))

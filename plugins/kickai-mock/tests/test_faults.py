@@ -41,6 +41,7 @@ def test_there_is_a_fault_for_every_leaf_of_the_error_tree_and_it_is_called_afte
         ("model_not_found", 404, {}),
         ("invalid_request", 400, {}),
         ("context_length_exceeded:4096", 400, {"limit_tokens": 4096}),
+        ("context_length_exceeded:1", 400, {"limit_tokens": 1}),
         ("content_filtered:SAFETY", 400, {"reason": "SAFETY"}),
     ],
 )
