@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from kestrel import mapping
 from kestrel.http import Incoming
-
 from kickai_providers_core.errors import InvalidReplyError, ProviderTimeoutError, ProviderUnavailableError
 
 PATH = "/v1/answers"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kestrel.settings import KestrelSettings
-
 from kickai_providers_core.errors import Problem
 from kickai_providers_core.hookspecs import ModelInfo, ProviderInfo, hookimpl
 from kickai_providers_core.messages import Capability

@@ -1,0 +1,90 @@
+"""Fill in the parts of the documentation that the code says itself: ``python docs/generate.py``.
+
+Such a part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+"""
+# ruff: noqa: INP001
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+from attrs import fields
+
+from kickai_providers_core import hookspecs
+from kickai_providers_core.testing import faults
+
+HERE = Path(__file__).parent
+PAGES = ("seam.md", "writing-a-provider.md")
+PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+REQUIRED = ("kickai_provider_info", "kickai_create_provider", "kickai_invoke_provider")
+
+
+def hooks() -> list[str]:
+    """Return the names of the seam's hooks, in its order."""
+    return [name for name in vars(hookspecs) if name.startswith("kickai_")]
+
+
+def hooks_part() -> str:
+    """Return a section for each hook."""
+    return "".join(map(hook_section, hooks())) + "\n"
+
+
+def hook_section(name: str) -> str:
+    """Return the section of one hook: its signature, what its docstring says, its parameters."""
+    function = getattr(hookspecs, name)
+    prose, *entries = re.split(r"^(?=:)", in_markdown(inspect.getdoc(function) or ""), flags=re.MULTILINE)
+    needed = "Required of a provider." if name in REQUIRED else "Optional."
+    lines = [
+        "",
+        f"### `{name}`",
+        "",
+        "```python",
+        f"def {name}{inspect.signature(function)}: ...".replace("'", ""),
+        "```",
+    ]
+    return "\n".join([*lines, "", f"*{needed}* {prose.strip()}", "", *map(entry_line, entries), ""])
+
+
+def entry_line(entry: str) -> str:
+    """Return a line of a list for one ``:param x:``, ``:return:`` or ``:raises X:`` of a docstring."""
+    label, _, words = entry[1:].partition(":")
+    kind, _, what = label.partition(" ")
+    told = " ".join(words.split())
+    return {"param": f"* `{what}`: {told}", "return": f"* returns: {told}"}.get(kind, f"* raises `{what}`: {told}")
+
+
+def in_markdown(text: str) -> str:
+    """Return a docstring's text as Markdown: one backtick where reStructuredText has two."""
+    return text.replace("``", "`")
+
+
+def faults_part() -> str:
+    """Return a table of the faults."""
+    kinds = [getattr(faults, name) for name in faults.__all__ if name != "Fault"]
+    rows = [
+        f"| `{call(kind)}` | {in_markdown((inspect.getdoc(kind) or '').splitlines()[0])} |"
+        for kind in kinds
+        if inspect.isclass(kind) and issubclass(kind, faults.Fault)
+    ]
+    return "\n".join(["", "| fault | what the service gives |", "|---|---|", *rows, "", ""])
+
+
+def call(kind: type) -> str:
+    """Return how a fault is written, with its fields."""
+    return f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
+
+
+PARTS = {"hooks": hooks_part, "faults": faults_part}
+
+
+def filled(page: str) -> str:
+    """Return a page with its generated parts as the code has them now."""
+    return PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}{match[3]}", page)
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        path = HERE / name
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
