@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.hookspecs import Mode
     from kickai_providers_core.messages import ChatRequest
     from kickai_providers_core.testing.contract.subject import Subject
-    from kickai_providers_core.testing.faults import Recorded
+    from kickai_providers_core.testing.faults import FaultServer, Recorded
 
 __all__ = ["Asking"]
 
@@ -50,32 +50,36 @@ class Asking(Supplied):
     def test_the_key_is_sent(self, subject: Subject, mode: Mode) -> None:
         """The key that the settings hold authenticates the request, in a header."""
         subject.need_key()
+        server = subject.server
         subject.attempt(mode).reply  # noqa: B018
-        assert KEY.reveal() in " ".join(_asked(subject).headers.values()), "no header holds the key"
+        assert KEY.reveal() in " ".join(_asked(server).headers.values()), "no header holds the key"
 
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("field", FIELDS)
     def test_fields_are_sent_or_named(self, subject: Subject, mode: Mode, field: str) -> None:
         """Each field of the request goes to the service, or the reply names it as left out."""
+        server = subject.server
         reply = subject.attempt(mode, request=evolve(subject.request, **{field: FIELDS[field]})).reply
-        sent = _values(_asked(subject).json())
+        sent = _values(_asked(server).json())
         wanted = FIELDS[field][0] if field == "stop" else FIELDS[field]
         assert wanted in sent or field in reply.omitted, f"{field} was neither sent nor named in omitted"
 
     @pytest.mark.parametrize("mode", MODES)
     def test_the_model_is_asked_for(self, subject: Subject, mode: Mode) -> None:
         """The model that the request names is the one asked for, and not the settings' own."""
+        server = subject.server
         subject.attempt(mode, request=evolve(subject.request, model="another-model")).reply  # noqa: B018
-        asked = _asked(subject)
+        asked = _asked(server)
         assert "another-model" in asked.path or "another-model" in _values(asked.json())
 
     @pytest.mark.parametrize("mode", MODES)
     def test_the_conversation_keeps_its_order(self, subject: Subject, mode: Mode) -> None:
         """Every message is sent, oldest first; a service may want the system's words in a place of their own."""
+        server = subject.server
         turns = [("system", "turn-0"), ("user", "turn-1"), ("assistant", "turn-2"), ("user", "turn-3")]
         messages = tuple(Message.of({"role": role, "content": content}) for role, content in turns)
         subject.attempt(mode, request=evolve(subject.request, messages=messages)).reply  # noqa: B018
-        sent = [value for value in _values(_asked(subject).json()) if isinstance(value, str) and "turn-" in value]
+        sent = [value for value in _values(_asked(server).json()) if isinstance(value, str) and "turn-" in value]
         assert [value for value in sent if "turn-0" not in value] == ["turn-1", "turn-2", "turn-3"]
         assert any("turn-0" in value for value in sent), "the system's message was not sent"
 
@@ -100,8 +104,9 @@ class Asking(Supplied):
     def test_tools_are_offered(self, subject: Subject, mode: Mode) -> None:
         """A provider that claims tools sends their names and schemas."""
         subject.need_capability(Capability.TOOLS)
+        server = subject.server
         subject.attempt(mode, request=evolve(subject.request, tools=(TOOL,))).reply  # noqa: B018
-        sent = json.dumps(_asked(subject).json())
+        sent = json.dumps(_asked(server).json())
         assert "canary_tool" in sent
         assert "canary_day" in sent
 
@@ -120,24 +125,26 @@ class Asking(Supplied):
     def test_schemas_are_sent(self, subject: Subject, mode: Mode) -> None:
         """A provider that claims JSON schemas sends the one it is given."""
         subject.need_capability(Capability.JSON_SCHEMA)
+        server = subject.server
         schema = {"type": "object", "properties": {"canary_field": {"type": "string"}}}
         subject.attempt(mode, request=evolve(subject.request, json_schema=schema)).reply  # noqa: B018
-        assert "canary_field" in json.dumps(_asked(subject).json())
+        assert "canary_field" in json.dumps(_asked(server).json())
 
     @pytest.mark.parametrize("mode", MODES)
     def test_images_are_sent(self, subject: Subject, mode: Mode) -> None:
         """A provider that claims images sends them, in the text encoding that JSON needs."""
         subject.need_capability(Capability.IMAGES)
+        server = subject.server
         image = Image(media_type="image/png", data=b"canary-picture")
         messages = (Message(role="user", content=PROMPT, images=(image,)),)
         subject.attempt(mode, request=evolve(subject.request, messages=messages)).reply  # noqa: B018
-        assert "Y2FuYXJ5LXBpY3R1cmU" in json.dumps(_asked(subject).json())
+        assert "Y2FuYXJ5LXBpY3R1cmU" in json.dumps(_asked(server).json())
 
 
-def _asked(subject: Subject) -> Recorded:
+def _asked(server: FaultServer) -> Recorded:
     """Return the last request that came in."""
-    assert subject.server.requests, "no request was made"
-    return subject.server.requests[-1]
+    assert server.requests, "no request was made"
+    return server.requests[-1]
 
 
 def _values(value: Any) -> list[Any]:
