@@ -249,28 +249,33 @@ ROWS = (
 )
 
 
+INTRODUCTION = """\
+# What becomes of each fault
+
+Each row is a fault that the tests cause on a real socket, with the real `ollama` client, in each way of calling. The
+server is the fault server of `kickai_providers_core.testing`, speaking our reading of Ollama's protocol.
+
+In every cell the call makes at most one request, ends in time, and leaves the provider object fit for the next call,
+which is answered. Time runs out at the bound that is set plus at most 0.25 s, and then the socket is closed.
+
+Written by `python tests/fault_matrix.py`: {faults} faults, {cells} cells.
+
+| fault | invoke, ainvoke | stream, astream | message |
+|---|---|---|---|
+"""
+
+
 def rendered() -> str:
     """Return the document."""
-    lines = [
-        "# What becomes of each fault",
-        "",
-        "Each row is a fault that the tests cause on a real socket, with the real `ollama` client, in each way of calling.",
-        "The server is the fault server of `kickai_providers_core.testing`, speaking our reading of Ollama's protocol.",
-        "",
-        "In every cell the call makes at most one request, ends in time, and leaves the provider object fit for the next",
-        "call, which is answered. Time runs out at the bound that is set plus at most 0.25 s, and then the socket is closed.",
-        "",
-        f"Written by `python tests/fault_matrix.py`: {len(ROWS)} faults, {sum(len(row.modes) for row in ROWS)} cells.",
-        "",
-        "| fault | invoke, ainvoke | stream, astream | message |",
-        "|---|---|---|---|",
-    ]
-    for row in ROWS:
-        unary = f"`{row.kind}`" if row.modes == ALL else "–"
-        says = row.says if row.retry_after_s is None else f"{row.says}; `retry_after_s` {row.retry_after_s:g}"
-        says += f"; in a stream: {row.in_a_stream}" if row.in_a_stream else ""
-        lines.append(f"| {row.name} | {unary} | `{row.kind}` | {says.replace('|', chr(92) + '|')} |")
-    return "\n".join([*lines, ""])
+    told = INTRODUCTION.format(faults=len(ROWS), cells=sum(len(row.modes) for row in ROWS))
+    return told + "".join(map(_line, ROWS))
+
+
+def _line(row: Row) -> str:
+    unary = f"`{row.kind}`" if row.modes == ALL else "–"
+    says = row.says if row.retry_after_s is None else f"{row.says}; `retry_after_s` {row.retry_after_s:g}"
+    says += f"; in a stream: {row.in_a_stream}" if row.in_a_stream else ""
+    return f"| {row.name} | {unary} | `{row.kind}` | {says} |\n"
 
 
 if __name__ == "__main__":

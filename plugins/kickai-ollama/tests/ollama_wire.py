@@ -29,6 +29,17 @@ SAYINGS = {
     "crashed": "llama runner process has terminated: exit status 2",
 }
 
+PULLING = (
+    {"status": "pulling manifest"},
+    {"status": "pulling aaaa", "digest": "sha256:aaaa", "total": 300},
+    {"status": "pulling aaaa", "digest": "sha256:aaaa", "total": 300, "completed": 150},
+    {"status": "pulling aaaa", "digest": "sha256:aaaa", "total": 300, "completed": 300},
+    {"status": "pulling bbbb", "digest": "sha256:bbbb", "total": 100, "completed": 100},
+    {"status": "verifying sha256 digest"},
+    {"status": "success"},
+)
+"""What a server tells while it pulls a model of two layers."""
+
 REASONS = {FinishReason.LENGTH: "length"}
 
 
@@ -47,7 +58,9 @@ class OllamaWire:
     def stream(
         self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP
     ) -> tuple[Response, list[bytes]]:
-        """Return the head and the lines of a streamed answer."""
+        """Return the head and the lines of a streamed answer, or of a pull when one is asked for."""
+        if request.path.endswith("/api/pull"):
+            return Response(headers={"content-type": "application/x-ndjson"}), list(map(_line, PULLING))
         parts = [*(_part(piece, done=False) for piece in pieces), _end("", finish)]
         return Response(headers={"content-type": "application/x-ndjson"}), list(map(_line, parts))
 

@@ -1,0 +1,230 @@
+"""Connections: how they are shared, and that none is left."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import threading
+import time
+from contextlib import closing
+
+import pytest
+from attrs import evolve
+from calling import MODES
+from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.testing.faults import Silence, Stall, closed_port
+
+PING = ChatRequest.of("ping")
+SOON_S = 2.0
+SLACK_S = 0.25
+BIG = "word " * 4 * 2**20
+"""A prompt that no buffer between two sockets takes in whole."""
+
+
+def test_calls_share_a_connection(server, calls):
+    """Calls one after the other need one connection."""
+    call = calls()
+    for _ in range(5):
+        assert call("invoke").reply
+    assert server.accepted_connections == 1
+
+
+def test_calls_of_one_loop_share_a_connection(server, calls):
+    """So do those of one event loop."""
+    provider = calls().provider
+
+    async def ask():
+        for _ in range(5):
+            await provider.ainvoke(PING, 10)
+
+    asyncio.run(ask())
+    assert server.accepted_connections == 1
+
+
+def test_the_connections_of_a_loop_end_with_it(server, calls):
+    """When ``asyncio.run`` ends, its connections are closed, though the provider is not; the next one works."""
+    provider = calls().provider
+    for _ in range(3):
+        assert asyncio.run(provider.ainvoke(PING, 10)).text == "pong"
+        assert server.wait_closed(SOON_S)
+
+
+def test_two_loops_that_take_turns_each_keep_their_own(server, calls):
+    """Loops that are entered again find their connection, and close it when they end."""
+    provider = calls().provider
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        for runner in (first, second, first, second):
+            assert runner.run(provider.ainvoke(PING, 10)).text == "pong"
+        assert server.accepted_connections == 2
+    assert server.wait_closed(SOON_S)
+
+
+def test_closing_reaches_a_loop_that_runs_elsewhere(server, calls):
+    """Closing from another thread closes the connections of a loop that is still running."""
+    provider = calls().provider
+    used, done = threading.Event(), threading.Event()
+
+    async def use():
+        await provider.ainvoke(PING, 10)
+        used.set()
+        await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(use(),))
+    thread.start()
+    assert used.wait(SOON_S)
+    provider.close()
+    assert server.wait_closed(SOON_S)
+    done.set()
+    thread.join()
+
+
+def test_closing_ends_a_call_that_waits(server, calls):
+    """A blocking call of another thread does not wait on for a provider that was closed."""
+    call = calls()
+    server.script(Silence())
+    ended = []
+    thread = threading.Thread(target=lambda: ended.append(call("invoke", timeout_s=60.0)))
+    thread.start()
+    assert server.wait_requests(1, SOON_S)
+    call.provider.close()
+    thread.join(SOON_S)
+    assert not thread.is_alive()
+    assert type(ended[0].error) is ProviderUnavailableError
+
+
+def test_a_stream_that_is_dropped_is_closed(server, calls):
+    """A stream that nobody refers to any more gives its connection back."""
+    server.script(Stall(1))
+    stream = calls().provider.stream(PING, 60)
+    assert next(stream).text
+    del stream
+    gc.collect()
+    assert server.wait_closed(SOON_S)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_server_that_does_not_read_is_left(calls, mode):
+    """A prompt that is not taken off our hands is a timeout like any other."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        call = calls(host=f"127.0.0.1:{listener.getsockname()[1]}")
+        ended = call(mode, BIG, timeout_s=0.4)
+    assert type(ended.error) is ProviderTimeoutError
+    assert ended.elapsed_s < 0.4 + SLACK_S + SLACK_S  # writing twenty megabytes as JSON takes its time, too
+
+
+def _sip(listener, stop):
+    """Take a little of what is sent, again and again."""
+    connection, _ = listener.accept()
+    with connection:
+        while not stop.wait(0.02) and connection.recv(65536):
+            pass
+
+
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
+def test_a_server_that_reads_in_sips_is_left(calls, mode):
+    """Each byte that is taken does not renew the time for the rest."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_sip, args=(listener, stop))
+        thread.start()
+        ended = calls(host=f"127.0.0.1:{listener.getsockname()[1]}")(mode, BIG, timeout_s=0.4)
+        stop.set()
+        thread.join()
+    assert type(ended.error) is ProviderTimeoutError
+    assert ended.elapsed_s < 0.4 + SLACK_S + SLACK_S
+
+
+def _resolving(monkeypatch, answer):
+    """Make the resolver know one name."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host, *more, **options):
+        if host in {"ollama.test", b"ollama.test"}:
+            return answer(real, *more, **options)
+        return real(host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_resolver_that_hangs_is_left(calls, monkeypatch, mode):
+    """The resolver knows no timeout; the time to connect holds all the same."""
+
+    def hang(real, *more, **options):
+        time.sleep(1.0)
+        return real("127.0.0.1", *more, **options)
+
+    _resolving(monkeypatch, hang)
+    call = calls(host="http://ollama.test", connect_timeout_s=0.2)
+
+    async def timed():
+        # Measured inside: when a loop ends it waits for the thread that the resolver hangs in.
+        began = time.perf_counter()
+        asked = call.provider.ainvoke(PING, 10) if mode == "ainvoke" else anext(call.provider.astream(PING, 10))
+        with pytest.raises(ProviderTimeoutError) as caught:
+            await asked
+        return caught.value, time.perf_counter() - began
+
+    if mode in {"invoke", "stream"}:
+        ended = call(mode)
+        error, elapsed_s = ended.error, ended.elapsed_s
+    else:
+        error, elapsed_s = asyncio.run(timed())
+    assert error.phase == "connect"
+    assert elapsed_s < 0.2 + SLACK_S
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_name_that_nobody_knows_is_out_of_reach(calls, monkeypatch, mode):
+    """A host name that does not resolve is told as such."""
+
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    _resolving(monkeypatch, unknown)
+    error = calls(host="http://ollama.test")(mode).error
+    assert type(error) is ProviderUnavailableError
+    assert error.reached is False
+    assert "(Name or service not known)" in error.message
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_host_of_several_addresses_is_reached_at_one_that_accepts(server, calls, monkeypatch, mode):
+    """An address that refuses is passed over for the next."""
+
+    def two(real, *more, **options):
+        return [*real("127.0.0.2", *more, **options), *real("127.0.0.1", *more, **options)]
+
+    _resolving(monkeypatch, two)
+    assert calls(host=f"http://ollama.test:{server.port}")(mode).reply.text == "pong"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_host_of_which_no_address_accepts_is_out_of_reach(calls, monkeypatch, mode):
+    """When every address refuses, the host does."""
+
+    def two(real, *more, **options):
+        return [*real("127.0.0.2", *more, **options), *real("127.0.0.1", *more, **options)]
+
+    _resolving(monkeypatch, two)
+    error = calls(host=f"http://ollama.test:{closed_port()}")(mode).error
+    assert type(error) is ProviderUnavailableError
+    assert error.reached is False
+
+
+def test_a_provider_without_a_model_says_how_to_name_one(calls):
+    """Where neither the request nor the settings name a model, the error says how; the chain goes on."""
+    assert "ollama:MODEL" in calls(model=None)("invoke").error.message
+    assert calls(model=None)("invoke", evolve(PING, model="m")).reply.text == "pong"
+
+
+def test_closing_streams_half_way_leaves_the_provider_fit(server, calls):
+    """After many streams were left half-way, the next call is answered, and one connection is open."""
+    provider = calls().provider
+    for _ in range(20):
+        with closing(provider.stream(PING, 10)) as stream:
+            next(stream)
+    assert provider.invoke(PING, 10).text == "pong"
+    assert server.open_connections == 1
