@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from kickai_providers_core.breaker import BreakerSettings
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.health import Health
-from kickai_providers_core.link import Brief, Link
+from kickai_providers_core.link import Brief, Errand, Link
 from kickai_providers_core.messages import Capability, FinishReason, Reply
 from kickai_providers_core.policy import Policy
 from kickai_providers_core.walk import GiveUp, Pause, Try, Walk
@@ -118,14 +118,8 @@ class World:
 
     def walk(self, deadline_s: float = 30.0, needs: Iterable[Capability] = ()) -> Walk:
         """Return a new request's walk."""
-        brief = Brief(
-            policy=self.policy,
-            deadline_s=deadline_s,
-            random=self.random,
-            needs=frozenset(needs),
-            tell=self.events.append,
-        )
-        return Walk(self.links, brief, self.now)
+        brief = Brief(policy=self.policy, random=self.random, tell=self.events.append)
+        return Walk(self.links, brief, Errand(deadline_s=deadline_s, needs=frozenset(needs)), self.now)
 
     def ask(self, deadline_s: float = 30.0, needs: Iterable[Capability] = ()) -> Result:
         """Drive one request to its end; the time passes as its calls and waits take it."""

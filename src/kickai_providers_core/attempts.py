@@ -34,7 +34,7 @@ class SkipReason(StrEnum):
     WINDOW_TOO_SMALL = "window_too_small"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Attempt:
     """One call of one target.
 
@@ -84,7 +84,7 @@ class Attempt:
         }
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Skip:
     """One target that was not called.
 

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from kickai_providers_core import drivers
 from kickai_providers_core.drivers import Course
-from kickai_providers_core.link import Brief
+from kickai_providers_core.link import Brief, Errand
 from kickai_providers_core.messages import ChatRequest
 from kickai_providers_core.walk import Walk
 
@@ -82,6 +82,12 @@ class Chain:
     _instances: Sequence[Instance | None] = field(repr=False)
     _runtime: Runtime = field(repr=False)
     terms: Terms
+    _brief: Brief = field(init=False, repr=False)
+
+    @_brief.default
+    def _brief_of_the_chain(self) -> Brief:
+        runtime = self._runtime
+        return Brief(policy=runtime.policy, random=runtime.random, tell=runtime.tell, role=self.terms.role)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -132,27 +138,17 @@ class Chain:
         return AsyncReplyStream(lambda done: drivers.astream(course, known, done))
 
     def _course(self, prompt: Prompt, deadline_s: float | None) -> Course:
-        request, terms, runtime = ChatRequest.of(prompt), self.terms, self._runtime
-        if deadline_s is not None and not deadline_s > 0:
+        request, runtime = ChatRequest.of(prompt), self._runtime
+        if deadline_s is None:
+            deadline_s = self.terms.deadline_s
+        elif not deadline_s > 0:
             told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
             raise ValueError(told)
-        brief = Brief(
-            policy=runtime.policy,
-            deadline_s=terms.deadline_s if deadline_s is None else deadline_s,
-            random=runtime.random,
-            needs=request.needs,
-            tell=runtime.tell,
-            request=next(runtime.numbers),
-            role=terms.role,
-        )
-        return Course(
-            walk=Walk(self._links, brief, runtime.time.clock()),
-            instances=self._instances,
-            request_for=lambda position: self._request_for(position, request),
-            time=runtime.time,
-        )
+        errand = Errand(deadline_s=deadline_s, needs=request.needs, number=next(runtime.numbers))
+        walk = Walk(self._links, self._brief, errand, runtime.time.clock())
+        return Course(walk=walk, instances=self._instances, request=request, fitted=self._fitted, time=runtime.time)
 
-    def _request_for(self, position: int, request: ChatRequest) -> ChatRequest:
+    def _fitted(self, request: ChatRequest, position: int) -> ChatRequest:
         """Return the request as the target at a position gets it: what the target and the role say filled in."""
         terms = self.terms
         return ChatRequest(

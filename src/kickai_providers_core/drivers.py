@@ -46,20 +46,22 @@ class Clockwork:
     asleep: Callable[[float], Awaitable[None]]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Course:
     """What one request needs to be carried down its chain.
 
     Attributes:
         walk: Decides.
         instances: The provider instance of each link, by its position; None for a link that is not usable.
-        request_for: Returns the request in the form for the link at a position.
+        request: What is asked.
+        fitted: Returns the request in the form for the link at a position.
         time: Clock and sleeps.
     """
 
     walk: Walk
     instances: Sequence[Instance | None]
-    request_for: Callable[[int], ChatRequest]
+    request: ChatRequest
+    fitted: Callable[[ChatRequest, int], ChatRequest]
     time: Clockwork
 
     def instance(self, step: Try) -> Instance:
@@ -76,7 +78,7 @@ class Course:
         ready = instance.created
         provider = instance.provider()
         timeout_s = step.timeout_s if ready else self._left_s(step)  # creating it was a part of the attempt
-        return instance, provider, self.request_for(step.link.position), timeout_s
+        return instance, provider, self.fitted(self.request, step.link.position), timeout_s
 
     async def aprepared(self, step: Try) -> tuple[Instance, object, ChatRequest, float]:
         """Do as `prepared` does, creating a provider in a thread: a vendor's import may take a second."""

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Event:
     """Base of all events.
 
@@ -57,7 +57,7 @@ class Event:
         return {}
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class RequestStarted(Event):
     """A request has come in."""
 
@@ -71,7 +71,7 @@ class RequestStarted(Event):
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class AttemptStarted(Event):
     """A target is about to be called."""
 
@@ -93,7 +93,7 @@ class AttemptStarted(Event):
         }
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class AttemptEnded(Event):
     """A call has ended, well or not."""
 
@@ -124,7 +124,7 @@ class AttemptEnded(Event):
         }
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class TargetSkipped(Event):
     """A target was passed over."""
 
@@ -142,7 +142,7 @@ class TargetSkipped(Event):
         }
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Waiting(Event):
     """The request waits before it tries a target again."""
 
@@ -161,7 +161,7 @@ class Waiting(Event):
         }
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class BreakerChanged(Event):
     """A target's circuit breaker has opened, admitted a probe, or closed."""
 
@@ -184,7 +184,7 @@ class BreakerChanged(Event):
         }
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class RequestEnded(Event):
     """A request has been answered, has failed, or was cancelled.
 
@@ -232,7 +232,7 @@ class RequestEnded(Event):
         }
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class ProviderCloseFailed(Event):
     """A provider raised while it was closed; the others were closed all the same."""
 

@@ -107,12 +107,17 @@ class Condition:
             self.breaker = change(self.breaker)
 
 
-@frozen
+@frozen(slots=False)
 class Leave:
     """Leave to call one target once: a permit of its provider and one of its own."""
 
     of_provider: Permit
     of_target: Permit
+
+    @property
+    def probing(self) -> bool:
+        """Whether the call is a probe, so that its result will change the state of a breaker."""
+        return self.of_target.probe or self.of_provider.probe
 
 
 @frozen

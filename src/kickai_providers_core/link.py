@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.messages import Capability
     from kickai_providers_core.policy import Policy, Random
 
-__all__ = ["Brief", "Link"]
+__all__ = ["Brief", "Errand", "Link"]
 
 
 @frozen(kw_only=True)
@@ -48,22 +48,31 @@ class Link:
 
 @frozen(kw_only=True)
 class Brief:
-    """What a walk is about, apart from its links.
+    """What all walks down one chain have in common, apart from its links.
 
     Attributes:
         policy: The disposition table.
-        deadline_s: Seconds that the whole request may take.
         random: Where jitter comes from.
-        needs: Capabilities without which a target is passed over.
         tell: Takes each event; None when nobody listens, and then no event is made.
-        request: The number that the request's events carry.
-        role: The role that the request is for.
+        role: The role that the chain was made for.
     """
 
     policy: Policy
-    deadline_s: float
     random: Random
-    needs: frozenset[Capability] = frozenset()
     tell: Callable[[Event], None] | None = None
-    request: int = 0
     role: str | None = None
+
+
+@frozen(kw_only=True, slots=False)
+class Errand:
+    """What one walk is about.
+
+    Attributes:
+        deadline_s: Seconds that the whole request may take.
+        needs: Capabilities without which a target is passed over.
+        number: The number that the request's events carry.
+    """
+
+    deadline_s: float
+    needs: frozenset[Capability] = frozenset()
+    number: int = 0

@@ -18,7 +18,7 @@ from kickai_providers_core.events import (
 if TYPE_CHECKING:
     from kickai_providers_core.breaker import State
     from kickai_providers_core.errors import ProviderError
-    from kickai_providers_core.link import Brief, Link
+    from kickai_providers_core.link import Brief, Errand, Link
     from kickai_providers_core.messages import Reply, Usage
 
 __all__ = ["Story"]
@@ -34,17 +34,17 @@ class Story:
 
     __slots__ = ("_over", "_request", "_role", "_skips", "_tell", "attempts", "started")
 
-    def __init__(self, brief: Brief, links: int, started: float) -> None:
+    def __init__(self, brief: Brief, errand: Errand, links: int, started: float) -> None:
         self.started = started
         self.attempts: list[Attempt] = []
         self._skips: dict[int, Skip] = {}
         self._tell = brief.tell
-        self._request = brief.request
+        self._request = errand.number
         self._role = brief.role
         self._over = False
         if self._tell is not None:
             self._tell(
-                RequestStarted(request=self._request, role=self._role, targets=links, deadline_s=brief.deadline_s)
+                RequestStarted(request=self._request, role=self._role, targets=links, deadline_s=errand.deadline_s)
             )
 
     @property

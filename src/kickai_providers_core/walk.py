@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.attempts import Attempt
     from kickai_providers_core.errors import KickaiError, ProviderError
     from kickai_providers_core.health import Leave
-    from kickai_providers_core.link import Brief, Link
+    from kickai_providers_core.link import Brief, Errand, Link
     from kickai_providers_core.policy import Rule
 
 __all__ = ["GiveUp", "Pause", "Step", "Try", "Walk"]
@@ -45,7 +45,7 @@ TICK_S = 0.001
 """A wait shorter than this is over: clocks and sleeps are not that exact."""
 
 
-@frozen
+@frozen(slots=False)
 class Try:
     """Call this target, for at most so long.
 
@@ -92,6 +92,7 @@ class Walk:
         "_again",
         "_brief",
         "_ends",
+        "_errand",
         "_floor",
         "_forced",
         "_least_s",
@@ -101,13 +102,14 @@ class Walk:
         "_under_way",
     )
 
-    def __init__(self, links: Sequence[Link], brief: Brief, started: float) -> None:
+    def __init__(self, links: Sequence[Link], brief: Brief, errand: Errand, started: float) -> None:
         self._links = links
         self._brief = brief
-        self._ends = started + brief.deadline_s
+        self._errand = errand
+        self._ends = started + errand.deadline_s
         # The time without which no attempt is started; a very short deadline gets one all the same.
-        self._least_s = min(brief.policy.min_attempt_s, brief.deadline_s / 2)
-        self._story = Story(brief, len(links), started)
+        self._least_s = min(brief.policy.min_attempt_s, errand.deadline_s / 2)
+        self._story = Story(brief, errand, len(links), started)
         self._position = 0  # of the link to come by next
         self._again: tuple[float, Link] | None = None  # a link to come back to, and when
         self._under_way: Try | None = None
@@ -147,9 +149,10 @@ class Walk:
         for attempt in story.attempts:
             _let_go(attempt.error)
         story.ends(link, step.number, step.began, now, usage=reply.usage)
-        before = link.route.states()
+        before = link.route.states() if step.leave.probing else None
         link.route.succeeded(step.leave)
-        story.changes(link, before, now)
+        if before is not None:
+            story.changes(link, before, now)
         whole = Reply(
             text=reply.text,
             finish_reason=reply.finish_reason,
@@ -216,7 +219,8 @@ class Walk:
         if leave is None:
             self._story.passes(link, *_resting(link, now), now, link.route.due_at(now))
             return None
-        self._story.changes(link, before, now)
+        if leave.probing:
+            self._story.changes(link, before, now)
         return self._try(link, leave, now)
 
     def _obstacle(self, link: Link) -> tuple[SkipReason, str] | None:
@@ -224,8 +228,8 @@ class Walk:
         unusable = link.unusable()
         if unusable is not None:
             return unusable
-        lacking = self._brief.needs - link.capabilities
-        if lacking:
+        needs = self._errand.needs
+        if needs and (lacking := needs - link.capabilities):
             return SkipReason.INCAPABLE, "no " + ", ".join(sorted(lacking))
         if self._floor is not None and (link.context_window or 0) <= self._floor:
             size = f"{link.context_window} tokens" if link.context_window else "of unknown size"
@@ -330,7 +334,7 @@ class Walk:
         error: KickaiError = ChainExhaustedError.of(story.attempts, story.skipped)
         if self._ends - now < self._least_s:
             error = DeadlineExceededError(
-                deadline_s=self._brief.deadline_s,
+                deadline_s=self._errand.deadline_s,
                 elapsed_s=now - story.started,
                 attempts=story.attempts,
                 skipped=story.skipped,
