@@ -44,6 +44,7 @@ PLAYER = {
         ({"type": "integer", "maximum": -3}, -3),
         ({"type": "integer", "exclusiveMaximum": 0}, -1),
         ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, 0.5),
+        ({"type": "number", "exclusiveMinimum": 1, "exclusiveMaximum": 2}, 1.5),
         ({"type": "number", "exclusiveMinimum": 0}, 1),
         ({"type": "number", "exclusiveMaximum": 0}, -1),
         ({"type": "number", "minimum": 0, "maximum": 0}, 0),
@@ -94,6 +95,7 @@ def test_a_schema_gets_a_small_value_that_it_admits(schema, instance):
         ({"type": "string", "format": "uuid", "maxLength": 4}, "lengths"),
         ({"type": "integer", "minimum": 3, "maximum": 2}, "no number"),
         ({"type": "number", "exclusiveMinimum": 3, "maximum": 3}, "no number"),
+        ({"type": "number", "exclusiveMaximum": 3, "minimum": 3}, "no number"),
         ({"type": "text"}, "no type 'text'"),
     ],
 )

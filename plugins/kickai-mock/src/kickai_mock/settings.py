@@ -161,8 +161,7 @@ def problems(settings: MockSettings) -> Iterator[Problem]:
                 message="latency_sigma and latency_max_s are both set: a latency is drawn in one way",
                 hint="Leave one of them out",
             )
-        if whole.latency_max_s < (whole.latency_s or 0.0):
-            yield Problem(
-                path=f"{path}latency_max_s",
-                message=f"must not be less than latency_s ({whole.latency_s:g}), found {whole.latency_max_s:g}",
-            )
+        least = whole.latency_s or 0.0
+        if whole.latency_max_s < least:
+            told = f"a latency of at most {whole.latency_max_s:g} s is less than the least, {least:g} s"
+            yield Problem(path=f"{path}latency_max_s", message=told)
