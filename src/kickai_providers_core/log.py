@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from kickai_providers_core.events import (
-    AttemptEnded,
-    AttemptStarted,
     BreakerChanged,
     Event,
     ProviderCloseFailed,
     RequestEnded,
-    RequestStarted,
     TargetSkipped,
     Waiting,
 )
@@ -26,21 +23,33 @@ from kickai_providers_core.events import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from loguru import Record
+
 __all__ = ["log_event"]
 
 LEVELS: Mapping[type[Event], str] = {
-    RequestStarted: "TRACE",
-    AttemptStarted: "TRACE",
-    AttemptEnded: "DEBUG",
     Waiting: "DEBUG",
     TargetSkipped: "INFO",
     BreakerChanged: "WARNING",
-    RequestEnded: "INFO",
+    RequestEnded: "DEBUG",
     ProviderCloseFailed: "WARNING",
 }
+"""What is logged, and how loudly, beside failures, which are warnings; the end of a request tells the rest."""
+
+
+def _name_attributes(record: Record) -> None:
+    """Put the event's attributes into the record's extra fields, under their OpenTelemetry names."""
+    event = record["extra"].pop("event", None)
+    if isinstance(event, Event):
+        record["extra"].update(event.attributes())
+
+
+# Patched once, so that a record that nobody wants costs no more than finding that out.
+_logger = logger.patch(_name_attributes)
 
 
 def log_event(event: Event) -> None:
-    """Write one event to the log; its attributes are bound under their OpenTelemetry names."""
-    level = "WARNING" if event.failed else LEVELS.get(type(event), "DEBUG")
-    logger.bind(**event.attributes()).log(level, "{event}", event=event)
+    """Write one event to the log."""
+    level = "WARNING" if event.failed else LEVELS.get(type(event))
+    if level is not None:
+        _logger.log(level, "{event}", event=event)
