@@ -120,8 +120,8 @@ class Secrecy(Supplied):
     def test_nothing_secret_is_logged(self, subject: Subject, mode: Mode, fault: Fault) -> None:
         """With every logger at its most talkative no log line, and nothing printed, holds the key or the prompt."""
         with _overheard(self.plugin) as lines:
-            subject.attempt(mode)
             subject.attempt(mode, fault)
+            subject.attempt(mode)
             told = "\n".join([*lines, lines.printed])
             assert PROMPT not in told, "the prompt is logged"
             error = subject.attempt(mode, fault).raises(ProviderError)
