@@ -73,8 +73,8 @@ class GeminiService:
         """Return a whole answer, or the list of models."""
         if request.method == "GET":
             return Response.json({"models": list(self.models)})
-        whole = self.answer[0] if self.answer else candidate(text, FINISH[finish], model=_model(request), usage=USAGE)
-        return Response.json(_encoded(whole, request))
+        whole = candidate(text, FINISH[finish], parts=_call(request, finish), model=_model(request), usage=USAGE)
+        return Response.json(_encoded(self.answer[0] if self.answer else whole, request))
 
     def stream(
         self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP
@@ -82,7 +82,7 @@ class GeminiService:
         """Return a stream: server-sent events when ``alt=sse`` asks for them, else one JSON array."""
         model = _model(request)
         events = [candidate(piece, model=model) for piece in pieces]
-        events.append(candidate("", FINISH[finish], model=model, usage=USAGE))
+        events.append(candidate("", FINISH[finish], parts=_call(request, finish), model=model, usage=USAGE))
         told = [json.dumps(_encoded(event, request)).encode() for event in (self.answer or events)]
         if parse_qs(urlsplit(request.path).query).get("alt") == ["sse"]:
             head = Response(headers={"content-type": "text/event-stream"})
@@ -136,7 +136,7 @@ def error_body(status: int, kind: str = "") -> dict[str, Any]:
     return error
 
 
-def retry_info(delay: str = "17.489s") -> dict[str, Any]:
+def retry_info(delay: str = "6.489s") -> dict[str, Any]:
     """Return the detail that states a delay."""
     return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
 
@@ -145,6 +145,14 @@ def quota_failure(quota_id: str) -> dict[str, Any]:
     """Return the detail that names the quota which was exceeded."""
     violation = {"quotaMetric": "generativelanguage.googleapis.com/generate_content_requests", "quotaId": quota_id}
     return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}
+
+
+def _call(request: Recorded, finish: FinishReason) -> list[dict[str, Any]]:
+    """Return a call of the first tool that the request offers, when that is why the model stops."""
+    if finish is not FinishReason.TOOL_CALL:
+        return []
+    name = request.json()["tools"][0]["functionDeclarations"][0]["name"]
+    return [{"functionCall": {"name": name, "args": {"day": "Saturday", "number": 7}}}]
 
 
 def _model(request: Recorded) -> str:

@@ -17,14 +17,12 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-import certifi
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kickai_providers_core.errors import TimeoutPhase
 
-__all__ = ["Allowance", "BoundedSocket", "BoundedTLSSocket", "dial", "tls_context"]
+__all__ = ["Allowance", "BoundedSocket", "BoundedTLSSocket", "dial"]
 
 SLACK_S = 0.005
 """A wait that ended so little before its time is up has run out: clocks and timers differ by less."""
@@ -154,24 +152,12 @@ class BoundedSocket(_Bounded):
 
 
 class BoundedTLSSocket(_Bounded, ssl.SSLSocket):
-    """The same over TLS. A context makes it: see `tls_context`."""
+    """The same over TLS. A context makes it: see `kickai_gemini.network.tls_context`."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT002  the standard library's own signature
         """Shake hands within the time for connecting."""
         self._bound(connected=False)
         super().do_handshake(block)
-
-
-def tls_context() -> ssl.SSLContext:
-    """Return a context that makes bounded sockets.
-
-    It trusts what the system trusts (with ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``), and certifi's authorities, for
-    containers that come without any.
-    """
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    context.sslsocket_class = BoundedTLSSocket
-    return context
 
 
 def dial(host: str, port: int) -> BoundedSocket:

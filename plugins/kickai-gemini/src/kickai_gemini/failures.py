@@ -32,12 +32,18 @@ from kickai_providers_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Told", "bare", "failure", "timed_out"]
+__all__ = ["UNREADABLE", "Told", "bare", "failure", "timed_out"]
+
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError, Warning)
+"""What the clients raise over a body that is no JSON, or JSON of a shape that they did not expect. Their words may
+quote the body."""
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
 TOO_LONG = re.compile(r"token count.*exceeds the maximum number of tokens allowed(?:\D+(\d+))?", re.IGNORECASE)
 KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_HTTP_REFERRER_BLOCKED"})
 RATE_LIMITED = 429
+TRANSIENT = frozenset({408, 409, 499})
+"""The 4xx that speak of the moment and not of the request: a timeout, an aborted transaction, a cancellation."""
 
 
 @frozen(kw_only=True)
@@ -103,14 +109,14 @@ def failure(told: Told, now: datetime) -> ProviderError:
         return QuotaExhaustedError(f"the credit is spent{word}", **known)
     if status in {404, 410}:
         return ModelNotFoundError(f"the model is not served{word}", **known)
-    if status in {408, 504}:
-        return ProviderTimeoutError(f"the service gave up on the request{word}", **known)
     too_long = TOO_LONG.search(str(told.error.get("message") or ""))
     if too_long:
         limit = int(too_long[1]) if too_long[1] else None
         return ContextLengthExceededError(f"the prompt is too long{word}", limit_tokens=limit, **known)
-    if 400 <= status < 500 and status != 409:  # noqa: PLR2004
+    if 400 <= status < 500 and status not in TRANSIENT:  # noqa: PLR2004
         return InvalidRequestError(f"the service refused the request{word}", **known)
+    if 300 <= status < 400:  # noqa: PLR2004
+        return ProviderUnavailableError("the service redirects elsewhere, and the key goes nowhere else", **known)
     return ProviderUnavailableError(f"the service failed{word}", **known)
 
 

@@ -21,18 +21,19 @@ import urllib3
 from google.ai.generativelanguage_v1beta.services.generative_service.transports.rest import (
     GenerativeServiceRestTransport,
 )
-from google.api_core.exceptions import GoogleAPICallError
 from google.auth.credentials import AnonymousCredentials
 from google.generativeai import protos
-from google.protobuf.json_format import ParseError
-from kickai_providers_core.errors import InvalidReplyError, ProviderError, ProviderUnavailableError
+from google.protobuf.json_format import MessageToDict, ParseError
+from kickai_providers_core.errors import InvalidReplyError, InvalidRequestError, ProviderError, ProviderUnavailableError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from kickai_gemini.bounded import dial, tls_context
-from kickai_gemini.failures import Told, bare, failure
+from kickai_gemini.bounded import dial
+from kickai_gemini.failures import UNREADABLE, Told, bare, failure
+from kickai_gemini.network import proxy_to, tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping
 
     from kickai_providers_core.secret import Secret
@@ -55,9 +56,9 @@ class LegacyWire:
     def __init__(self, settings: GeminiSettings) -> None:
         self._base_url = settings.base_url.rstrip("/")
         self._session = requests.Session()
-        self._session.trust_env = False  # neither proxies nor a netrc that nobody mentioned
-        self._session.max_redirects = 0  # the key would follow
-        adapter = _Adapter(settings.api_key)
+        self._session.trust_env = False  # its netrc would take the place of the key
+        self._session.proxies = {"https": proxy} if (proxy := proxy_to(self._base_url)) else {}
+        adapter = _Adapter(settings.api_key, tls_context(self._base_url))
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._transport = _Transport(self._base_url, self._session)
@@ -77,17 +78,12 @@ class LegacyWire:
     def models(self, allowance: Allowance) -> list[str]:  # noqa: ARG002
         """Return the names of the models that the key may use to generate text."""
         listed = self._session.get(f"{self._base_url}/v1beta/models", params={"pageSize": 1000})
-        if listed.status_code != requests.codes.ok:
-            raise failure(Told.of(listed.status_code, listed.headers, listed.content), datetime.now(UTC))
         models = listed.json().get("models", ())
         return [each["name"] for each in models if "generateContent" in each.get("supportedGenerationMethods", ())]
 
     def error(self, exc: Exception) -> ProviderError:
         """Return the error that stands for what the client raised."""
-        if isinstance(exc, GoogleAPICallError) and exc.response is not None:
-            response = exc.response
-            return failure(Told.of(response.status_code, response.headers, response.content), datetime.now(UTC))
-        if isinstance(exc, (ParseError, UnicodeError, ValueError)) and not isinstance(exc, requests.RequestException):
+        if isinstance(exc, (ParseError, *UNREADABLE)) and not isinstance(exc, requests.RequestException):
             return InvalidReplyError(f"the answer cannot be read ({type(exc).__name__})")
         broken = InvalidReplyError("the answer is cut or is no HTTP") if _is_half(exc) else None
         error = broken or ProviderUnavailableError(f"the service cannot be reached ({type(exc).__name__})")
@@ -115,19 +111,43 @@ class _Transport(GenerativeServiceRestTransport):
 class _Adapter(requests.adapters.HTTPAdapter):
     """Connections that hold a request's time, and the key on the wire and nowhere else."""
 
-    def __init__(self, key: Secret) -> None:
+    def __init__(self, key: Secret, context: ssl.SSLContext) -> None:
         self._key = key
+        self._context = context
         super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make a pool of bounded connections."""
-        super().init_poolmanager(*args, ssl_context=tls_context(), **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def close(self) -> None:
+        """Close the connections now: urllib3 itself leaves them to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118  not iterable otherwise, since threads may change it
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Make a pool of bounded connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request with the key, which is taken off it again before anybody else can look at it."""
+        """Send a request with the key, which is taken off it again before anybody else can look at it.
+
+        Raises:
+            ProviderError: The answer is no success. It is told here because the client cannot read the form in which
+                the service puts the errors of streams, and because a redirect would take the key along.
+        """
         with _signed(request.headers, self._key):
-            return super().send(request, *args, **kwargs)
+            response = super().send(request, *args, **kwargs)
+        if response.status_code != requests.codes.ok:
+            raise failure(Told.of(response.status_code, response.headers, response.content), datetime.now(UTC))
+        return response
 
 
 @contextmanager
@@ -157,16 +177,21 @@ class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
+POOLS = {"http": _Pool, "https": _TLSPool}
+
+
 def _request(asked: Asked) -> Any:
-    return protos.GenerateContentRequest.from_json(json.dumps({"model": f"models/{asked.model}", **asked.body}))
+    try:
+        return protos.GenerateContentRequest.from_json(json.dumps({"model": f"models/{asked.model}", **asked.body}))
+    except (ParseError, UnicodeError):
+        error = InvalidRequestError("the request cannot be put into the client's messages: is all of it Unicode?")
+    raise error  # out here: the client's words quote the request
 
 
 def _as_json(response: Any) -> Mapping[str, Any]:
-    names = {"preserving_proto_field_name": False, "use_integers_for_enums": False}
-    message: Mapping[str, Any] = _with_integers(
-        protos.GenerateContentResponse.to_dict(response, including_default_value_fields=False, **names)
-    )
-    return message
+    # Not with the message's own `to_dict`: that swaps the process's warning filters for a moment, on every call.
+    told: Mapping[str, Any] = _with_integers(MessageToDict(protos.GenerateContentResponse.pb(response)))
+    return told
 
 
 def _with_integers(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """The wire under ``google-genai``, the client that Google maintains.
 
 It gets HTTP clients of our own: their sockets hold a request's time, the key joins a request at the last moment, no
-proxy or redirect from elsewhere is followed, and the client neither swaps in aiohttp, whose errors it would answer with
-a second request after some seconds, nor picks its own HTTP library.
+redirect is followed, and the client neither swaps in aiohttp, whose errors it would answer with a second request after
+some seconds, nor picks its own HTTP library.
 
 Importing this module imports the client, which takes about a second: only `kickai_gemini.client` does, when asked.
 """
@@ -20,13 +20,14 @@ from google.genai import errors, types
 from google.genai.client import DebugConfig
 from kickai_providers_core.errors import (
     InvalidReplyError,
+    InvalidRequestError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
 
-from kickai_gemini.bounded import tls_context
-from kickai_gemini.failures import Told, bare, failure
+from kickai_gemini.failures import UNREADABLE, Told, bare, failure
+from kickai_gemini.network import proxy_to, tls_context
 from kickai_gemini.transports import BoundedTransport, LoopTransport
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ class SuccessorWire:
     current = True
 
     def __init__(self, settings: GeminiSettings) -> None:
-        context = tls_context()
-        self._pools = LoopTransport(settings.api_key, context, settings.connect_timeout_s)
-        self._sync = httpx2.Client(transport=BoundedTransport(settings.api_key, context), trust_env=False)
+        key, context, proxy = settings.api_key, tls_context(settings.base_url), proxy_to(settings.base_url)
+        self._pools = LoopTransport(key, context, proxy, settings.connect_timeout_s)
+        self._sync = httpx2.Client(transport=BoundedTransport(key, context, proxy), trust_env=False)
         self._async = httpx2.AsyncClient(transport=self._pools, trust_env=False)
         self._client = genai.Client(
             api_key=NO_KEY,
@@ -98,7 +99,7 @@ class SuccessorWire:
         if isinstance(exc, errors.APIError):
             headers = dict(exc.response.headers) if exc.response is not None else {}
             return failure(Told.of(int(exc.code), headers, json.dumps(exc.details)), datetime.now(UTC))
-        if isinstance(exc, ValueError | Warning):  # no JSON, or of another shape; the words of both quote the answer
+        if isinstance(exc, UNREADABLE):
             return InvalidReplyError(f"the answer cannot be read ({type(exc).__name__})")
         half = isinstance(exc, httpx2.DecodingError | httpx2.RemoteProtocolError) and str(exc) != DISCONNECTED
         error: ProviderError
@@ -112,28 +113,37 @@ class SuccessorWire:
         return error
 
     def close(self) -> None:
-        """Close all connections; those of event loops that run are closed by these."""
+        """Close all connections; those of event loops that run are closed by these, soon."""
         self._client.close()
         self._sync.close()
         self._pools.close()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._async.aclose()
-        self.close()
+        await self._pools.aclose()
+        self._client.close()
+        self._sync.close()
 
 
 def _arguments(asked: Asked, allowance: Allowance, *, raw: bool = False) -> dict[str, Any]:
     """Return what the client's methods take: its own types, read from the API's JSON."""
     told = {**asked.body.get("generationConfig", {}), **asked.body}
-    config = {name: told[name] for name in told if name not in {"contents", "generationConfig"}}
-    config |= {"automaticContinuation": False, "automaticFunctionCalling": {"disable": True}}
-    made = types.GenerateContentConfig.model_validate_json(json.dumps(config))
-    made.http_options = _options(allowance)
+    settings = {name: told[name] for name in told if name not in {"contents", "generationConfig"}}
+    settings |= {"automaticContinuation": False, "automaticFunctionCalling": {"disable": True}}
+    config = _made(types.GenerateContentConfig, settings)
+    config.http_options = _options(allowance)
     # As the service sent it, where the client can: its own types warn on the terminal of words they do not know yet.
-    made.should_return_http_response = raw
-    contents = [types.Content.model_validate_json(json.dumps(content)) for content in asked.body["contents"]]
-    return {"model": asked.model, "contents": contents, "config": made}
+    config.should_return_http_response = raw
+    contents = [_made(types.Content, content) for content in asked.body["contents"]]
+    return {"model": asked.model, "contents": contents, "config": config}
+
+
+def _made(kind: Any, value: Mapping[str, Any]) -> Any:
+    try:
+        return kind.model_validate_json(json.dumps(value))
+    except ValueError:
+        error = InvalidRequestError("the request cannot be put into the client's messages: is all of it Unicode?")
+    raise error  # out here: the client's words quote the request
 
 
 def _options(allowance: Allowance) -> types.HttpOptions:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import select
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import httpcore2
 import httpx2
+from attrs import frozen
 
 from kickai_gemini.bounded import dial
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from kickai_providers_core.secret import Secret
 
@@ -32,16 +33,11 @@ LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keep
 class BoundedTransport(httpx2.HTTPTransport):
     """Sync connections that hold the time of the allowance that governs the call."""
 
-    def __init__(self, key: Secret, context: ssl.SSLContext) -> None:
+    def __init__(self, key: Secret, context: ssl.SSLContext, proxy: str | None) -> None:
+        super().__init__(verify=context, trust_env=False, limits=LIMITS, proxy=proxy)
+        # The pool takes a backend as an argument, but the base class, which makes the pool, has no way to pass one.
+        self._pool._network_backend = _Backend()  # noqa: SLF001
         self._key = key
-        # In place of the base class's own constructor, which takes no network backend.
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=context,
-            max_connections=LIMITS.max_connections,
-            max_keepalive_connections=LIMITS.max_keepalive_connections,
-            keepalive_expiry=LIMITS.keepalive_expiry,
-            network_backend=_Backend(),
-        )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request with the key."""
@@ -50,54 +46,72 @@ class BoundedTransport(httpx2.HTTPTransport):
 
 
 class LoopTransport(httpx2.AsyncBaseTransport):
-    """Async connections, in one pool for each event loop: a connection cannot be used on another than its own."""
+    """Async connections, in one pool for each event loop: a connection cannot be used on another loop than its own.
 
-    def __init__(self, key: Secret, context: ssl.SSLContext, connect_timeout_s: float) -> None:
+    A loop that has ended cannot close connections either. But `asyncio.run` closes a loop's asynchronous generators
+    before it ends the loop, so each pool is held by one of these, which closes it.
+    """
+
+    def __init__(self, key: Secret, context: ssl.SSLContext, proxy: str | None, connect_timeout_s: float) -> None:
         self._key = key
-        self._context = context
+        self._make = partial(httpx2.AsyncHTTPTransport, verify=context, trust_env=False, limits=LIMITS, proxy=proxy)
         self._connect_timeout_s = connect_timeout_s
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncHTTPTransport] = WeakKeyDictionary()
+        self._held: dict[asyncio.AbstractEventLoop, _Held] = {}
         self._lock = Lock()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request with the key, through the running loop's pool."""
         timeouts = request.extensions["timeout"]
         timeouts["connect"] = min(self._connect_timeout_s, timeouts["connect"])
+        pool = await self._pool()
         with _signed(request, self._key):
-            return await self._pool().handle_async_request(request)
+            return await pool.handle_async_request(request)
 
-    def _pool(self) -> httpx2.AsyncHTTPTransport:
+    async def _pool(self) -> httpx2.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
-        with self._lock:
-            pool = self._pools.get(loop)
-            if pool is None:
-                pool = httpx2.AsyncHTTPTransport(verify=self._context, trust_env=False, limits=LIMITS)
-                self._pools[loop] = pool
-            return pool
+        held = self._held.get(loop)
+        if held is None:
+            holder = self._hold(loop)
+            held = _Held(await anext(holder), holder)
+            with self._lock:
+                self._held[loop] = held
+        return held.pool
+
+    async def _hold(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[httpx2.AsyncHTTPTransport, None]:
+        pool = self._make()
+        try:
+            yield pool
+        finally:
+            with self._lock:
+                self._held.pop(loop, None)
+            await pool.aclose()
 
     async def aclose(self) -> None:
         """Close the running loop's connections, and have other loops that run close theirs."""
-        with self._lock:
-            pools = dict(self._pools)
-            self._pools.clear()
-        own = pools.pop(asyncio.get_running_loop(), None)
-        _leave(pools)
-        if own is not None:
-            await own.aclose()
+        held = self._held.get(asyncio.get_running_loop())
+        if held is not None:
+            await held.close()
+        self.close()
 
     def close(self) -> None:
         """Have every loop that runs close its connections."""
         with self._lock:
-            pools = dict(self._pools)
-            self._pools.clear()
-        _leave(pools)
+            others = list(self._held.items())
+        for loop, held in others:
+            if loop.is_running():
+                with suppress(RuntimeError):  # it has just ended
+                    asyncio.run_coroutine_threadsafe(held.close(), loop)
 
 
-def _leave(pools: dict[asyncio.AbstractEventLoop, httpx2.AsyncHTTPTransport]) -> None:
-    for loop, pool in pools.items():
-        if loop.is_running():
-            with suppress(RuntimeError):  # it has just ended
-                asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
+@frozen
+class _Held:
+    """A loop's pool, and the generator that closes it."""
+
+    pool: httpx2.AsyncHTTPTransport
+    holder: AsyncGenerator[httpx2.AsyncHTTPTransport, None]
+
+    async def close(self) -> None:
+        await self.holder.aclose()
 
 
 @contextmanager
