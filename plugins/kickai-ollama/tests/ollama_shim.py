@@ -1,8 +1,8 @@
 """A server that speaks Ollama's protocol over a real small model: a script, run by the tests in a process of its own.
 
 It is our reading of docs/api.md of Ollama, over llama.cpp instead of Ollama: what it proves of the plugin holds for
-the real client and a real model, and for a real Ollama as far as that reading is right. It prints its address, and
-ends with its input.
+the real client and a real model, and for a real Ollama as far as that reading is right. It prints its
+address and that of llama.cpp's own server, which speaks OpenAI's protocol, and ends with its input.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def main():
     Ollama.upstream = urlsplit(server.listening_address).netloc
     http = ThreadingHTTPServer(("127.0.0.1", 0), Ollama)
     Thread(target=http.serve_forever, daemon=True).start()
-    sys.stdout.write(f"http://127.0.0.1:{http.server_port}\n")
+    sys.stdout.write(f"http://127.0.0.1:{http.server_port} {server.listening_address}\n")
     sys.stdout.flush()
     sys.stdin.read()
     os._exit(0)

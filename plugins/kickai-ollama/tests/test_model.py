@@ -32,7 +32,7 @@ PATIENCE_S = 60.0
 @pytest.fixture(scope="module")
 def call():
     """Return a caller of the small model."""
-    with model_server() as url:
+    with model_server() as (url, _):
         caller = Caller(OllamaSettings(host=url, model=NAME, keep_alive="5m"))
         yield caller
         caller.provider.close()

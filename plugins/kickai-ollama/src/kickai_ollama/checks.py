@@ -51,7 +51,7 @@ def online(settings: OllamaSettings) -> Iterator[Problem]:
             yield Problem(path="api_key", message=error.message, missing="OLLAMA_API_KEY")
             return
         except ProviderError as error:
-            yield Problem(path="host", message=error.message, missing="ollama serve")
+            yield Problem(path="host", message=error.message, missing="a running Ollama server")
             return
     has = f"it has {_listed(names)}" if names else "it has none yet"
     if settings.model is None:

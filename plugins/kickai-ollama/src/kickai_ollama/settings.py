@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
-from attrs.validators import gt, matches_re, optional
+from attrs.validators import gt
 from kickai_providers_core.provider_settings import ProviderSettings
 
 from kickai_ollama.address import Address
@@ -24,6 +24,12 @@ Think = Literal["off", "on", "low", "medium", "high", "max"]
 
 DURATION = re.compile(r"-?(\d+(\.\d+)?|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)")
 """Seconds, or a duration as Go's ``time.ParseDuration`` reads it, which is what Ollama uses."""
+
+
+def _is_a_duration(_: object, __: Attribute[str | None], value: str | None) -> None:
+    if value is not None and not DURATION.fullmatch(value):
+        message = f"keep_alive is a number of seconds or a duration such as '5m' or '1h30m', not {value!r}"
+        raise ValueError(message)
 
 
 def _is_an_address(_: object, __: Attribute[str | None], value: str | None) -> None:
@@ -64,7 +70,7 @@ class OllamaSettings(ProviderSettings):
     idle_timeout_s: float = field(default=30.0, validator=gt(0))
     host: str | None = field(default=None, validator=_is_an_address)
     api_key: Secret | None = field(default=None, validator=_fits_a_header)
-    keep_alive: str | None = field(default=None, validator=optional(matches_re(DURATION)))
+    keep_alive: str | None = field(default=None, validator=_is_a_duration)
     truncate: bool = False
     think: Think | None = None
     options: Mapping[str, float] = field(factory=dict)
