@@ -1,4 +1,4 @@
-"""What the services themselves say to an instance's settings: is the token accepted, who serves the model, what instead?
+"""What the services say to an instance's settings: is the token accepted, who serves the model, what instead?
 
 Three questions to the Hub (https://huggingface.co/docs/inference-providers/hub-api), or two to a server of one's own.
 They are asked directly rather than through the vendor's ``HfApi``, whose requests have no bound in time.

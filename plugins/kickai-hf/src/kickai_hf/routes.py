@@ -12,11 +12,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, field, frozen
 from kickai_providers_core.errors import Problem
+from kickai_providers_core.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from kickai_providers_core.secret import Secret
 
     from kickai_hf.settings import HuggingFaceSettings
 
@@ -53,18 +52,18 @@ class Route:
 
     url: str
     token: Secret | None = None
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    headers: Mapping[str, Secret] = field(factory=dict)
     public: bool = False
 
 
 def route(settings: HuggingFaceSettings) -> Route:
     """Return the way to the models; call it only when `problems` finds no error."""
     if settings.base_url is None:
-        billed = {"x-hf-bill-to": settings.bill_to} if settings.bill_to else {}
+        billed = {"x-hf-bill-to": Secret(settings.bill_to)} if settings.bill_to else {}
         token = settings.token or settings.hub_token
-        return Route(url=chat_url(ROUTER_URL), token=token, headers={**billed, **_lower(settings.headers)}, public=True)
+        return Route(url=chat_url(ROUTER_URL), token=token, headers={**settings.headers, **billed}, public=True)
     url = settings.base_url if settings.task == "text_generation" else chat_url(settings.base_url)
-    return Route(url=url, token=settings.token or None, headers=_lower(settings.headers))
+    return Route(url=url, token=settings.token or None, headers=settings.headers)
 
 
 def hub_route(settings: HuggingFaceSettings) -> Route:
@@ -86,10 +85,6 @@ def chat_url(base_url: str) -> str:
     if not path.endswith("/chat/completions"):
         path += "/chat/completions" if path.endswith("/v1") else "/v1/chat/completions"
     return urlunsplit(parts._replace(path=path))
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
@@ -138,7 +133,7 @@ def _headers(settings: HuggingFaceSettings) -> Iterator[Problem]:
                 hint="copy it again, without what stands around it",
             )
     for name, value in settings.headers.items():
-        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value.reveal())):
             yield Problem(path=f"headers.{name}", message="it is no header that can be sent")
         elif name.lower() == "authorization" and settings.token:
             yield Problem(path=f"headers.{name}", message="it contradicts token", hint="set one of them")

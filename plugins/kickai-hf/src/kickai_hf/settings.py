@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import Factory, field, frozen
 from attrs.validators import ge, matches_re
 from kickai_providers_core.provider_settings import ProviderSettings
-from kickai_providers_core.secret import Secret  # noqa: TC002
+from kickai_providers_core.secret import Secret
 
 __all__ = ["DEFAULT_MODEL", "HuggingFaceSettings", "SchemaForm", "Task", "Template"]
 
@@ -19,6 +19,10 @@ that takes system messages and tools and is served by several inference provider
 Task = Literal["chat", "text_generation"]
 Template = Literal["transcript", "chatml"]
 SchemaForm = Literal["openai", "tgi"]
+
+
+def _hidden(headers: Mapping[str, Secret | str]) -> Mapping[str, Secret]:
+    return {name: value if isinstance(value, Secret) else Secret(value) for name, value in headers.items()}
 
 
 @frozen(kw_only=True)
@@ -43,7 +47,7 @@ class HuggingFaceSettings(ProviderSettings):
         schema_form: How a ``base_url`` wants a JSON schema: as OpenAI's API, vLLM, llama.cpp and TGI from 3.3 do, or as
             an older ``tgi``. The router takes OpenAI's form always.
         bill_to: The organisation that the router bills.
-        headers: Sent with each request to the router or the ``base_url``; the values are in no repr.
+        headers: Sent with each request to the router or the ``base_url``. Their values are taken for secrets.
         max_concurrency: Connections at once, for the sync modes together and for each event loop; further calls wait
             for one within their timeout. 100 is what the vendor's client has.
         allow_plain_http: Whether tokens and headers may go to another machine without TLS.
@@ -61,7 +65,7 @@ class HuggingFaceSettings(ProviderSettings):
     template: Template = "transcript"
     schema_form: SchemaForm = "openai"
     bill_to: str | None = None
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    headers: Mapping[str, Secret] = field(factory=dict, converter=_hidden)
     max_concurrency: int = field(default=100, validator=ge(1))
     allow_plain_http: bool = False
     hub_url: str = "https://huggingface.co"

@@ -23,6 +23,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore2
 import httpx2
 
+from kickai_hf.aio import AsyncioBackend
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -37,8 +39,8 @@ def sync_transport(url: str, max_concurrency: int) -> httpx2.BaseTransport:
 
 
 def async_transport(url: str, max_concurrency: int) -> httpx2.AsyncBaseTransport:
-    """Return a transport to one service, for one event loop."""
-    return httpx2.AsyncHTTPTransport(**_options(url, max_concurrency))
+    """Return a transport to one service, for one event loop; with the same timeout."""
+    return _AsyncioTransport(**_options(url, max_concurrency))
 
 
 def _options(url: str, max_concurrency: int) -> dict[str, Any]:
@@ -63,6 +65,14 @@ class _HeldTransport(httpx2.HTTPTransport):
         super().__init__(**options)
         # The pool takes a backend as an argument, but the transport that makes the pool has no way to say so.
         self._pool._network_backend = HeldBackend()  # noqa: SLF001
+
+
+class _AsyncioTransport(httpx2.AsyncHTTPTransport):
+    """httpx2's transport on asyncio's own connections."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._pool._network_backend = AsyncioBackend()  # noqa: SLF001
 
 
 def _look_up(host: str, port: int) -> list[str]:

@@ -93,10 +93,10 @@ class _Call:
         """The service's name for the request."""
         return verdicts.request_id(self.response.headers) if self.response is not None else None
 
-    def _request(self, parameters: RequestParameters, timeouts: dict[str, float]) -> httpx2.Request:
+    def _request(self, parameters: RequestParameters) -> httpx2.Request:
         if self._requests.public and constants.is_offline_mode():
             raise OfflineModeIsEnabled
-        return self._requests.post(payload.encoded(cast("dict[str, Any]", parameters.json)), timeouts)
+        return self._requests.post(payload.encoded(cast("dict[str, Any]", parameters.json)), self._patience.timeouts)
 
 
 def _no_stream(body: bytes) -> NoReturn:
@@ -121,7 +121,7 @@ class SyncCall(_Call, InferenceClient):
     def _inner_post(  # type: ignore[override]  # the overloads say which of the two it is
         self, request_parameters: RequestParameters, *, stream: bool = False
     ) -> bytes | Iterator[str]:
-        request = self._request(request_parameters, self._patience.timeouts)
+        request = self._request(request_parameters)
         response = self.response = self._transport.handle_request(request)
         if not response.is_success:
             raise verdicts.from_response(response.status_code, response.headers, self._error_body(response))
@@ -184,7 +184,7 @@ class AsyncCall(_Call, AsyncInferenceClient):
     async def _inner_post(  # type: ignore[override]
         self, request_parameters: RequestParameters, *, stream: bool = False
     ) -> bytes | AsyncGenerator[str, None]:
-        request = self._request(request_parameters, {"connect": float(self._patience.connect)})
+        request = self._request(request_parameters)
         response = self.response = await self._transport.handle_async_request(request)
         if not response.is_success:
             raise verdicts.from_response(response.status_code, response.headers, await self._error_body(response))

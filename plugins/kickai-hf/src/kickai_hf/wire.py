@@ -43,7 +43,6 @@ class Requests:
                 f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')};"
                 f" python/{platform.python_version()}"
             ),
-            **route.headers,
         }
 
     def post(self, body: bytes, timeouts: Mapping[str, float | None]) -> httpx2.Request:
@@ -60,8 +59,10 @@ class Requests:
         request = httpx2.Request(method, url, headers=self._headers, content=body, extensions={"timeout": timeouts})
         if body is not None:
             request.headers["content-type"] = "application/json"
+        # Only here are secrets revealed, so that no other value has them in it.
+        for name, value in self._route.headers.items():
+            request.headers[name] = value.reveal()
         if self._route.token:
-            # Only here, so that no other value of this program has it in it.
             request.headers["authorization"] = f"Bearer {self._route.token.reveal()}"
         return request
 

@@ -1,0 +1,113 @@
+"""Connections for asyncio alone, below the transport of `kickai_hf.transport`.
+
+httpx2 serves several kinds of event loops through anyio, and pays for it with each read, each write and each look at an
+idle connection: a quarter of a small request's CPU time (``benchmarks/hf_overhead.py`` measured it). Providers only run on
+asyncio, whose own streams do the same.
+
+Only connecting has a timeout here. Whatever comes after it is cancelled from outside when the time is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import httpcore2
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+    from kickai_hf.patience import Limit
+
+__all__ = ["AsyncioBackend"]
+
+NEXT_ADDRESS_S = 0.25
+"""How long one address of a host has before the next is tried as well: RFC 8305, section 5."""
+
+
+class AsyncioBackend(httpcore2.AsyncNetworkBackend):
+    """Opens connections on the running loop, within the limit that is given as their timeout."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore2's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002 - the transport sets none
+    ) -> httpcore2.AsyncNetworkStream:
+        """Return a stream to the first address of the host that answers."""
+        limit = cast("Limit", timeout)
+        limit.begin("connect", limit)
+        try:
+            async with asyncio.timeout(limit.left()):
+                reader, writer = await asyncio.open_connection(
+                    host,
+                    port,
+                    local_addr=(local_address, 0) if local_address else None,
+                    happy_eyeballs_delay=NEXT_ADDRESS_S,
+                )
+        except TimeoutError as exc:
+            raise httpcore2.ConnectTimeout(exc) from exc
+        except (OSError, UnicodeError) as exc:  # the latter from a host that is no name
+            raise httpcore2.ConnectError(exc) from exc
+        return AsyncioStream(reader, writer)
+
+
+class AsyncioStream(httpcore2.AsyncNetworkStream):
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
+        """Return the next bytes; none at the end."""
+        try:
+            return await self._reader.read(max_bytes)
+        except OSError as exc:
+            raise httpcore2.ReadError(exc) from exc
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """Send all the bytes."""
+        if not buffer:
+            return
+        try:
+            self._writer.write(buffer)
+            await self._writer.drain()
+        except OSError as exc:
+            raise httpcore2.WriteError(exc) from exc
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore2.AsyncNetworkStream:
+        """Return the same connection, encrypted; it is closed when that fails."""
+        try:
+            async with asyncio.timeout(cast("Limit", timeout).left()):
+                await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+        except TimeoutError as exc:
+            await self.aclose()
+            raise httpcore2.ConnectTimeout(exc) from exc
+        except OSError as exc:
+            await self.aclose()
+            raise httpcore2.ConnectError(exc) from exc
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what httpcore2 asks of a connection: whether it is encrypted, and whether the server has ended it."""
+        if info == "is_readable":
+            return self._reader.at_eof() or self._writer.is_closing()
+        return self._writer.get_extra_info(info)
+
+    async def aclose(self) -> None:
+        """Close the connection without waiting for the server to agree."""
+        self._writer.close()
+        await asyncio.sleep(0)  # for the loop to close the socket, where nothing is left to send
+        self._writer.transport.abort()
