@@ -1,0 +1,222 @@
+"""``kickai ask``: answer a prompt through a chain of providers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from attrs import frozen
+
+from kickai_providers_core.catalogue import MAX_TEMPERATURE
+from kickai_providers_core.cli import records
+from kickai_providers_core.cli.narration import Narrator, Verbosity
+from kickai_providers_core.cli.options import Number, shared
+from kickai_providers_core.cli.options import targets as parsed_targets
+from kickai_providers_core.cli.roles import warn_of_stranger
+from kickai_providers_core.messages import ChatRequest, FinishReason, Message
+
+if TYPE_CHECKING:
+    from kickai_providers_core.chain import Chain
+    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.drivers import StreamMode
+    from kickai_providers_core.messages import Reply
+    from kickai_providers_core.resolver import Resolver
+    from kickai_providers_core.targets import Target
+
+__all__ = ["command"]
+
+EPILOG = """\b
+Examples:
+  kickai ask "Who can play on Saturday?"
+  kickai ask --role squad_selector --stream < availability.txt
+  kickai ask --chain huggingface:Qwen/Qwen2.5-7B-Instruct,gemini,local "Hello"
+  kickai ask --json "Hello" | jq -r .provider
+"""
+
+
+@frozen(kw_only=True)
+class _Wish:
+    """How the answer is wanted."""
+
+    role: str | None
+    targets: tuple[Target, ...]
+    mode: StreamMode | None
+    deadline_s: float | None
+    verbosity: Verbosity
+
+
+@click.command("ask", epilog=EPILOG)
+@click.argument("words", metavar="[PROMPT]", nargs=-1)
+@click.option("--role", metavar="ROLE", help="Ask as this role: its models, temperature and limit of tokens.")
+@click.option(
+    "--chain",
+    "targets",
+    metavar="TARGET,…",
+    callback=parsed_targets,
+    help="Ask these targets in this order, each INSTANCE or INSTANCE:MODEL.",
+)
+@click.option("--stream", is_flag=True, help="Print the answer as it comes.")
+@click.option(
+    "--mode",
+    type=click.Choice(["live", "restart", "buffered"]),
+    help="What a stream does when its provider breaks off: live gives up, restart starts over at the next one, "
+    "buffered has shown nothing yet. Implies --stream.  [default: live]",
+)
+@click.option("--system", metavar="TEXT", help="Put this system message before the prompt.")
+@click.option("--temperature", type=Number(0, MAX_TEMPERATURE), help="Instead of the role's.")
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Answer with so many tokens at most.")
+@click.option("--deadline", type=Number(0, min_open=True), metavar="SECONDS", help="Give up after so long.")
+@click.option("-q", "--quiet", "verbosity", flag_value="quiet", help="Tell nothing but errors beside the answer.")
+@click.option("-v", "--verbose", "verbosity", flag_value="verbose", help="Tell every step.")
+@shared
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    words: tuple[str, ...],
+    role: str | None,
+    targets: tuple[Target, ...],
+    stream: bool,
+    mode: StreamMode | None,
+    system: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    deadline: float | None,
+    verbosity: Verbosity | None,
+) -> None:
+    """Answer PROMPT, or what comes from standard input, through a chain of providers.
+
+    The first target of the chain that can answer, does. Without --role and --chain these are the primary provider of
+    the settings and then its fallbacks. With both, the role gives temperature and limit of tokens, and --chain the
+    targets.
+
+    The answer goes to standard output. When something else than a plain first answer happens, standard error tells
+    each step in a line.
+    """
+    system_message = [Message(role="system", content=_text(system, "the system message"))] if system else []
+    request = ChatRequest(
+        messages=(*system_message, Message(role="user", content=_prompt(words))),
+        temperature=temperature,
+        max_tokens=max_tokens,
+    )
+    wish = _Wish(
+        role=role,
+        targets=targets,
+        mode=mode or ("live" if stream else None),
+        deadline_s=deadline,
+        verbosity=verbosity or "story",
+    )
+    _ask(session, request, wish)
+
+
+def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
+    console = session.console
+    narrator = Narrator(console.tell, console.wait_for, wish.verbosity)
+    with session.resolver([narrator]) as resolver:
+        chain = _chain(resolver, wish)
+        if wish.verbosity != "quiet":
+            session.story_told = True
+            _warn(session, resolver, wish.role)
+        if wish.verbosity == "verbose":
+            console.tell(f"chain: {' → '.join(chain.targets)}", "bright_black")
+        with console.waiting():
+            reply = (
+                _streamed(session, chain, request, wish)
+                if wish.mode
+                else chain.invoke(request, deadline_s=wish.deadline_s)
+            )
+    if session.as_json:
+        console.record(records.answer(reply))
+    elif not _printed_already(session, wish):
+        console.answer(reply.text)
+    console.end_line()
+    if wish.verbosity != "quiet":
+        _remark(session, reply, wish.verbosity)
+
+
+def _chain(resolver: Resolver, wish: _Wish) -> Chain:
+    if not wish.targets:
+        return resolver.for_role(wish.role)
+    if wish.role is None:
+        return resolver.chain(*wish.targets)
+    role = resolver.settings.role(wish.role)
+    return resolver.chain(*wish.targets, temperature=role.temperature, max_tokens=role.max_tokens)
+
+
+def _streamed(session: Session, chain: Chain, request: ChatRequest, wish: _Wish) -> Reply:
+    """Return the answer, having written what of it may be written before it is whole."""
+    console = session.console
+    with chain.stream(request, mode=wish.mode or "live", deadline_s=wish.deadline_s) as stream:
+        for chunk in stream:
+            if session.as_json:
+                if chunk.text or chunk.restart:
+                    console.record(records.chunk(chunk))
+            elif chunk.restart and console.terminal:
+                console.end_line()
+                console.tell("starting over: what stands above is void", "yellow")
+            elif _printed_already(session, wish):
+                console.answer(chunk.text)
+        if stream.reply is None:
+            message = "a stream ended without a reply and without an error"
+            raise RuntimeError(message)
+        return stream.reply
+
+
+def _printed_already(session: Session, wish: _Wish) -> bool:
+    """Return whether the pieces of an answer are written as they come.
+
+    A file or a pipe cannot be told to forget what it has got: where an answer may start over it gets the whole one.
+    """
+    return wish.mode is not None and (wish.mode != "restart" or session.console.terminal)
+
+
+def _warn(session: Session, resolver: Resolver, role: str | None) -> None:
+    """Tell what is odd about the settings that somebody wrote, and about the role."""
+    settings, tell = resolver.settings, session.console.tell
+    for problem in settings.warnings:
+        if problem.source and not problem.source.startswith("catalogue "):
+            tell(f"warning: {problem}", "yellow")
+    if role is not None:
+        warn_of_stranger(session, settings, role)
+
+
+def _remark(session: Session, reply: Reply, verbosity: Verbosity) -> None:
+    """Tell what the answer itself does not show."""
+    tell = session.console.tell
+    if reply.finish_reason is FinishReason.LENGTH:
+        tell("warning: the answer stops at its limit of tokens; --max-tokens raises it", "yellow")
+    if reply.tool_calls:
+        tell(f"the model asks to call {', '.join(call.name for call in reply.tool_calls)}; --json shows how", "yellow")
+    if reply.omitted and verbosity == "verbose":
+        tell(f"the model does not take {', '.join(reply.omitted)}, which was left out", "bright_black")
+
+
+def _prompt(words: tuple[str, ...]) -> str:
+    if words and words != ("-",):
+        text = _text(" ".join(words), "the prompt")
+    else:
+        if sys.stdin is None or (not words and sys.stdin.isatty()):
+            raise click.UsageError("There is no prompt: write it as an argument, or pipe it in.")
+        text = _piped()
+    if not text.strip():
+        raise click.UsageError("The prompt is empty.")
+    return text
+
+
+def _piped() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.UsageError("Standard input is not UTF-8 text.") from None
+    except OSError as exc:
+        raise click.UsageError(f"Standard input cannot be read: {exc.strerror}.") from None
+
+
+def _text(value: str, what: str) -> str:
+    """Return an argument that is text; others come from the shell with lone surrogates in the place of their bytes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError(f"{what.capitalize()} is not UTF-8 text.") from None
+    return value

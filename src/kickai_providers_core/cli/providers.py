@@ -1,0 +1,107 @@
+"""``kickai providers``: every plugin that was found, and whether it can be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kickai_providers_core.cli.options import shared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.discovery import Plugin
+    from kickai_providers_core.registry import Instance
+    from kickai_providers_core.resolver import Resolver
+
+__all__ = ["command"]
+
+EPILOG = """\b
+Examples:
+  kickai providers
+  kickai providers --json | jq -r '.providers[] | select(.state == "ready") | .name'
+"""
+
+COLORS = {"ready": "green", "not configured": "yellow", "broken": "red", "not allowed": "bright_black"}
+
+
+@click.command("providers", epilog=EPILOG)
+@shared
+@click.pass_obj
+def command(session: Session) -> None:
+    """List every plugin with its version, distribution, capabilities and instances.
+
+    A provider is ready, or not configured (and then what is missing), or broken (and then why), or not allowed by
+    kickai.plugins or KICKAI_PLUGINS, and then it was not loaded. Nothing is asked over the network.
+    """
+    with session.resolver() as resolver:
+        rows = [_row(plugin, resolver) for plugin in resolver.discovery.plugins]
+    if session.as_json:
+        session.console.record({"providers": rows})
+        return
+    for row in rows:
+        for line in _lines(row):
+            session.console.show(line)
+    if not rows:
+        session.console.tell("no provider plugin is installed: pip install kickai-hf, for one", "yellow")
+
+
+def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
+    info = plugin.info
+    own = [instance for instance in resolver.registry if info is not None and instance.info.name == info.name]
+    instances = [_instance(instance) for instance in own]
+    lead = next((one for one in instances if one["state"] == "ready"), instances[0] if instances else {})
+    return {
+        "name": info.name if info else plugin.name,
+        "version": plugin.version,
+        "distribution": plugin.distribution,
+        "state": lead.get("state", plugin.status),
+        "missing": lead.get("missing", []),
+        "why": str(plugin.error.args[0]) if plugin.error else lead.get("why", ""),
+        "summary": info.summary if info else "",
+        "aliases": list(info.aliases) if info else [],
+        "capabilities": sorted(info.capabilities) if info else [],
+        "native": [mode for mode in ("invoke", "ainvoke", "stream", "astream") if info and mode in info.native],
+        "provider": info is not None or plugin.status != "ready",
+        "instances": instances,
+    }
+
+
+def _instance(instance: Instance) -> dict[str, Any]:
+    problems = instance.problems()
+    return {
+        "name": instance.name,
+        "state": "not configured" if problems else "ready",
+        "missing": [problem.missing for problem in problems if problem.missing],
+        "why": "; ".join(problem.message for problem in problems),
+        "model": instance.settings.model,
+    }
+
+
+def _lines(row: dict[str, Any]) -> Iterator[str]:
+    title = click.style(" ".join(filter(None, (row["name"], row["version"]))), bold=True)
+    yield " · ".join(filter(None, (title, row["distribution"], _state(row))))
+    if row["summary"]:
+        yield f"  {row['summary']}"
+    offers = [
+        f"offers {', '.join(row['capabilities'])}" if row["capabilities"] else "",
+        f"native {', '.join(row['native'])}" if row["native"] else "",
+        f"also called {', '.join(row['aliases'])}" if row["aliases"] else "",
+    ]
+    if any(offers):
+        yield f"  {' · '.join(filter(None, offers))}"
+    if not row["provider"]:
+        yield "  no provider: it watches, or wraps the calls of others"
+    for instance in row["instances"]:
+        if instance["name"] != row["name"] or len(row["instances"]) > 1:
+            yield f"  instance {instance['name']} · {_state(instance)}"
+
+
+def _state(row: dict[str, Any]) -> str:
+    state = row["state"]
+    styled = click.style(state, fg=COLORS[state])
+    if state == "broken":
+        return f"{styled}: {row['why']}"
+    return f"{styled} ({', '.join(row['missing']) or row['why']})" if state == "not configured" else styled

@@ -1,0 +1,56 @@
+"""One run of the command line: how its commands write, and what all of them are told."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from kickai_providers_core.resolver import Resolver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from kickai_providers_core.cli.console import Console
+    from kickai_providers_core.events import Observer
+
+__all__ = ["Session"]
+
+
+@define
+class Session:
+    """What the options that all commands share have set.
+
+    Attributes:
+        console: Where to write.
+        config: The settings file; None for the one that is found.
+        as_json: Whether the answer, and an error in its place, is written as JSON.
+        debug: Whether an error shows where it was raised.
+        story_told: Whether the steps of the request have been told while they happened.
+    """
+
+    console: Console
+    config: Path | None = None
+    as_json: bool = False
+    debug: bool = False
+    story_told: bool = False
+
+    @contextmanager
+    def resolver(self, observers: Iterable[Observer] = ()) -> Iterator[Resolver]:
+        """Yield a resolver for the settings of this run, and close it.
+
+        Raises:
+            ConfigError: The settings cannot be used.
+        """
+        with Resolver.from_settings(self.config, observers=observers) as resolver:
+            self.hide_keys_of(resolver)
+            yield resolver
+
+    def hide_keys_of(self, resolver: Resolver) -> None:
+        """Mask every key that the settings of a resolver hold in all that is written."""
+        from kickai_providers_core.loading.instances import secrets_in  # noqa: PLC0415  --help does without
+
+        own = resolver.settings.providers.values()
+        self.console.hide(secret for settings in own for _, secret in secrets_in(settings))
