@@ -83,11 +83,11 @@ class LocalProvider:
         answer, body = self._prepared(request)
         with patience.translating():
             address = _known(self._runtime.address().result(patience.wait_s()))
-            patience.connected()
             exchange = Exchange(address.key, body)
             with self._mourning(address), closing(socket.socket(address.family)) as connection:
                 connection.settimeout(patience.wait_s())
                 connection.connect(address.place)
+                patience.connected()
                 connection.settimeout(patience.wait_s())
                 connection.sendall(exchange.opening)
                 while not exchange.over:
@@ -103,12 +103,13 @@ class LocalProvider:
         with patience.translating():
             async with asyncio.timeout(patience.wait_s()):
                 address = _known(await asyncio.wrap_future(self._runtime.address()))
-            patience.connected()
             exchange = Exchange(address.key, body)
             with self._mourning(address), closing(socket.socket(address.family)) as connection:
                 connection.settimeout(0)  # the loop does the waiting
                 async with asyncio.timeout(patience.wait_s()):
                     await loop.sock_connect(connection, address.place)
+                patience.connected()
+                async with asyncio.timeout(patience.wait_s()):
                     await loop.sock_sendall(connection, exchange.opening)
                 while not exchange.over:
                     async with asyncio.timeout(patience.wait_s()):

@@ -127,7 +127,13 @@ class Answer:
                 self._finish_reason = FINISH_REASONS[choice["finish_reason"]]
             delta = choice.get("delta") or {}
             return delta.get("content") or ("" if delta.get("reasoning_content") else None)
-        except (ValueError, LookupError, TypeError, AttributeError):  # its traceback may show the answer
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ):  # its traceback may show the answer
             raise InvalidReplyError("llama.cpp wrote an event of an unknown form") from None
 
     def _take(self, read: dict[str, Any]) -> None:

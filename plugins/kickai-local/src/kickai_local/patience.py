@@ -55,7 +55,7 @@ class Patience:
         return left_s
 
     def connected(self) -> None:
-        """Take note that the model is loaded: the first token is next."""
+        """Take note that the model is loaded and takes the call: the first token is next."""
         self._phase, self._due = "first_token", self._began + self._first_token_s
 
     def heard(self) -> None:

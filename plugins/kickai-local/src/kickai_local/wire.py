@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
+LONGEST = 1 << 20
+"""Bytes of the longest event or refusal that is read; llama.cpp writes a few hundred."""
+
 
 class Exchange:
     """One HTTP exchange over a connection of its own.
@@ -56,7 +59,7 @@ class Exchange:
 
         Raises:
             ConnectionAbortedError: The server hung up before its answer was whole.
-            InvalidReplyError: It did not speak HTTP.
+            InvalidReplyError: It did not speak HTTP, or without end.
             ProviderError: It refused the request, or failed.
         """
         try:
@@ -82,6 +85,8 @@ class Exchange:
                     self._status = event.status_code
                 case h11.Data():
                     self._unread = Sealed(self._unread + event.data)
+                    if len(self._unread) > LONGEST:
+                        raise InvalidReplyError("the runtime writes without end")
                 case h11.EndOfMessage():
                     self.over = True
                 case h11.NEED_DATA:
@@ -90,5 +95,5 @@ class Exchange:
     def _parsed(self) -> Any:
         try:
             return json.loads(self._unread)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None

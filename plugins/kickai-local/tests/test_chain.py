@@ -1,0 +1,118 @@
+"""The model as the last link of a chain, when every service is away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from kickai_providers_core import Resolver
+from kickai_providers_core.attempts import Outcome, SkipReason
+from kickai_providers_core.errors import ProviderUnavailableError
+from kickai_providers_core.hookspecs import ProviderInfo, hookimpl
+from kickai_providers_core.messages import Capability, ChatRequest, Tool
+
+ECHO = "Repeat exactly: KICKAI-42"
+LOCAL = {"context_window": 512, "max_tokens": 16, "timeout_s": 60.0}
+
+llama = pytest.mark.llama
+
+
+class Away:
+    """A service that is down."""
+
+    @hookimpl
+    def kickai_provider_info(self):
+        """Describe it."""
+        return ProviderInfo(name="away", summary="Down.", capabilities=frozenset({Capability.TOOLS}))
+
+    @hookimpl
+    def kickai_create_provider(self, settings):
+        """Create it."""
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self, provider, request, timeout_s):
+        """Fail."""
+        raise ProviderUnavailableError("down")
+
+
+@pytest.fixture
+def resolver():
+    """Return a resolver with a service that is down and the local model."""
+    settings = {"kickai": {"deadline_s": 60.0}, "providers": {"local": LOCAL, "away": {"kind": "away", "retries": 0}}}
+    with Resolver.from_settings(settings, env={}, plugins={"away": Away()}) as resolver:
+        yield resolver
+
+
+@llama
+def test_it_answers_when_the_service_is_down(resolver):
+    """A chain falls back to the model on the machine, and its reply tells the story."""
+    reply = resolver.chain("away", "local", temperature=0.0).invoke(ECHO)
+    assert (reply.text, reply.provider, reply.fell_back) == ("KICKAI-42", "local", True)
+    assert reply.model == "SmolLM2-135M-Instruct.Q4_1"
+    assert [attempt.outcome for attempt in reply.attempts] == [Outcome.ERROR, Outcome.SUCCESS]
+
+
+@llama
+def test_it_answers_in_every_mode(resolver):
+    """Sync, async and both streams go through the chain to the model."""
+    chain = resolver.chain("away", "local", temperature=0.0)
+
+    async def both():
+        pieces = [chunk.text async for chunk in chain.astream(ECHO)]
+        return (await chain.ainvoke(ECHO)).text, "".join(pieces)
+
+    assert asyncio.run(both()) == ("KICKAI-42", "KICKAI-42")
+    assert "".join(chunk.text for chunk in chain.stream(ECHO)) == "KICKAI-42"
+
+
+@llama
+def test_it_is_passed_over_for_what_it_cannot_do(resolver):
+    """A request with tools does not come to the model, and the error says why."""
+    request = ChatRequest(messages=ChatRequest.of(ECHO).messages, tools=(Tool(name="players"),))
+    with pytest.raises(ExceptionGroup) as caught:
+        resolver.chain("away", "local").invoke(request)
+    assert [skip.reason for skip in caught.value.skipped] == [SkipReason.INCAPABLE]
+
+
+@llama
+def test_a_process_that_died_costs_no_answer(resolver):
+    """When the model's process has died since the last answer, the next one comes from a new process."""
+    chain = resolver.chain("local", temperature=0.0)
+    assert chain.invoke(ECHO).text
+    runtime = resolver.registry.find("local").provider()._runtime
+    stream = chain.stream(ECHO)
+    os.kill(runtime._process._child.pid, signal.SIGKILL)
+    assert "".join(chunk.text for chunk in stream) == "KICKAI-42"
+
+
+def test_a_missing_model_is_not_configured(tmp_path):
+    """Without its file the model is passed over as not configured, and the chain says which file."""
+    settings = {"providers": {"local": {"model_path": str(tmp_path / "gone.gguf")}}}
+    with Resolver.from_settings(settings, env={}) as resolver, pytest.raises(ExceptionGroup) as caught:
+        resolver.chain("local").invoke(ECHO)
+    (skip,) = caught.value.skipped
+    assert skip.reason is SkipReason.NOT_CONFIGURED
+    assert "gone.gguf" in skip.detail
+
+
+def test_the_environment_names_a_model(tmp_path):
+    """The variable that the plugin reads fills in the path."""
+    with Resolver.from_settings({}, env={"KICKAI_LOCAL_MODEL": "/of/mine.gguf"}) as resolver:
+        assert resolver.registry.find("local").settings.model_path == "/of/mine.gguf"
+
+
+@llama
+def test_an_application_sees_the_answer_alone():
+    """A program that asks and prints has the answer on standard output, and nothing else anywhere."""
+    script = f"""
+from kickai_providers_core import Resolver
+with Resolver.from_settings({{"providers": {{"local": {LOCAL!r}}}}}, env={{}}) as resolver:
+    print(resolver.chain("local", temperature=0.0).invoke({ECHO!r}))
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("KICKAI-42\n", "")

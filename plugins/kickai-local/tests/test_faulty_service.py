@@ -1,0 +1,118 @@
+"""The conformance tests on the plugin's wire: the model's process answers as told, or fails in every way."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future
+from socket import AF_INET
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from attrs import evolve, frozen
+from kickai_providers_core.hookspecs import hookimpl
+from kickai_providers_core.messages import FinishReason
+from kickai_providers_core.secret import Secret
+from kickai_providers_core.testing import ProviderContract
+from kickai_providers_core.testing.faults import Response
+
+import kickai_local.plugin
+from kickai_local.client import LocalProvider
+from kickai_local.process import Address
+from kickai_local.settings import LocalSettings
+
+
+class LlamaWire:
+    """llama.cpp's server, as it answers the one request that the plugin makes of it: a stream."""
+
+    def wants_stream(self, request):
+        return True
+
+    def reply(self, request, text, finish=FinishReason.STOP):
+        raise NotImplementedError
+
+    def stream(self, request, pieces, finish=FinishReason.STOP):
+        told = [{"choices": [_choice({"content": piece})]} for piece in pieces]
+        told.append({"choices": [_choice({}, finish.value)]})
+        tokens = request.json()["max_tokens"] if finish is FinishReason.LENGTH else 5
+        told.append({"choices": [], "id": "1", "usage": {"prompt_tokens": 11, "completion_tokens": tokens}})
+        events = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in told]
+        return Response(headers={"content-type": "text/event-stream"}), [*events, b"data: [DONE]\n\n"]
+
+    def error(self, request, status, kind):
+        types = {"context_length": "exceed_context_size_error", "invalid_request": "invalid_request_error"}
+        error = {"code": status, "message": request.body.decode(), "type": types.get(kind, "server_error")}
+        return Response.json({"error": error}, status=status)
+
+
+def _choice(delta, finish=None):
+    return {"index": 0, "delta": delta, "finish_reason": finish}
+
+
+@frozen(kw_only=True)
+class ServedSettings(LocalSettings):
+    """Settings of a local model whose process is somebody else's server."""
+
+    url: str = ""
+    key: Secret | None = None
+
+
+class Elsewhere:
+    """In the place of a `Runtime`: a server that runs already."""
+
+    name = "test-model"
+
+    def __init__(self, settings):
+        place = urlsplit(settings.url)
+        self._address = Future()
+        self._address.set_running_or_notify_cancel()
+        self._address.set_result(Address(AF_INET, (place.hostname, place.port), settings.key))
+
+    def address(self):
+        return self._address
+
+    def abandon(self, address):
+        assert address is self._address.result()
+
+    def close(self):
+        """Nothing of it is ours."""
+
+
+class Served:
+    """The plugin, but for the process: its provider asks a server that runs already."""
+
+    @hookimpl
+    def kickai_provider_info(self):
+        return evolve(kickai_local.plugin.kickai_provider_info(), settings_class=ServedSettings)
+
+    @hookimpl
+    def kickai_create_provider(self, settings):
+        return LocalProvider(settings, Elsewhere(settings))
+
+    kickai_invoke_provider = staticmethod(kickai_local.plugin.kickai_invoke_provider)
+    kickai_ainvoke_provider = staticmethod(kickai_local.plugin.kickai_ainvoke_provider)
+    kickai_stream_provider = staticmethod(kickai_local.plugin.kickai_stream_provider)
+    kickai_astream_provider = staticmethod(kickai_local.plugin.kickai_astream_provider)
+    kickai_close_provider = staticmethod(kickai_local.plugin.kickai_close_provider)
+
+
+served = Served()
+
+
+class TestWire(ProviderContract):
+    """The wire keeps the contract."""
+
+    plugin = served
+    wire = LlamaWire()
+    needs_key = False
+    never_says = frozenset({"auth", "quota", "model_not_found", "rate_limit", "content_filter"})
+    expected_failures = MappingProxyType(
+        {
+            "test_the_model_is_asked_for": "an instance serves one model, and refuses the name of any other",
+            "test_retry_after_seconds_are_kept": "a process on this machine states no delay",
+            "test_a_retry_after_date_is_kept": "a process on this machine states no delay",
+        }
+    )
+
+    def settings(self, url, key):
+        """Return settings for the server."""
+        return ServedSettings(url=url, key=key)
