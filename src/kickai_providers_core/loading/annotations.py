@@ -38,8 +38,16 @@ _WORDS: dict[Any, str] = {
 }
 
 _BOUND = re.compile(r"for x (>=|>|<=|<) ([^\s>]+)>")
-_FROM = {">=": "from {}", ">": "greater than {}"}
-_TO = {"<=": "up to {}", "<": "less than {}"}
+_RANGES = {
+    (">=",): "from {} up",
+    (">",): "greater than {}",
+    ("<=",): "up to {}",
+    ("<",): "less than {}",
+    (">=", "<="): "from {} to {}",
+    (">=", "<"): "from {} to less than {}",
+    (">", "<="): "greater than {} and up to {}",
+    (">", "<"): "between {} and {}",
+}
 
 
 def hints_of(cls: type) -> dict[str, Any]:
@@ -74,18 +82,16 @@ def wanted(hint: Any) -> str:
 
 
 def limits(field: Attribute[Any]) -> str:
-    """Return the bounds that a field's validators set, as in ``from 0 up to 2``; empty when there are none.
+    """Return the bounds that a field's validators set, as in ``from 0 to 2``; empty when there are none.
 
     They are read from the validators' representations, the only place where attrs shows them.
     """
     bounds = {sign: f"{float(bound):g}" for sign, bound in _BOUND.findall(repr(field.validator))}
-    words = [text.format(bounds[sign]) for sign, text in (_FROM | _TO).items() if sign in bounds]
-    return f"{words[0]} up" if [*bounds] == [">="] else " ".join(words)
+    signs = sorted(bounds, reverse=True)
+    return _RANGES.get((*signs,), "").format(*(bounds[sign] for sign in signs))
 
 
 def complaint(error: Exception, value: object) -> str:
-    """Return a validator's words on a value, as the second half of a sentence; long text is not repeated."""
+    """Return a validator's words on a value; long text is not repeated."""
     told = str(error.args[0]) if error.args else f"{type(error).__name__} was raised"
-    if isinstance(value, str) and len(value) > SHOWN:
-        told = told.replace(value, "…")
-    return f"but {told}"
+    return told.replace(value, "…") if isinstance(value, str) and len(value) > SHOWN else told

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.catalogue import KICKAI, living
 from kickai_providers_core.loading.misfit import Fault
-from kickai_providers_core.loading.wording import did_you_mean, found
+from kickai_providers_core.loading.wording import did_you_mean, found, listed
 from kickai_providers_core.registry import PACKAGES
 from kickai_providers_core.targets import Target
 
@@ -44,8 +44,12 @@ def check_role(
 ) -> None:
     """Find what is wrong with the names in a role's table."""
     if role.group and role.group not in groups:
-        fault = Fault.of(found(role.group), f"a group ({', '.join(groups)})", did_you_mean(role.group, groups))
+        fault = Fault.of(found(role.group), f"a group ({listed(groups)})", did_you_mean(role.group, groups))
         findings.add((*path, "group"), fault)
+    if role.chain == ():
+        findings.add((*path, "chain"), Fault.of("an empty array", "at least one target"))
+    for key in (key for key, models in role.models.items() if not models):
+        findings.add((*path, "models", key), Fault.of("an empty array", "at least one model"))
     chain = role.chain or ()
     check_names((((*path, "chain", at), target.provider) for at, target in enumerate(chain)), directory, findings)
     check_doubles(
@@ -63,7 +67,7 @@ def check_catalogues(
     """Find what is wrong with the catalogues of the file, and whether the one that is asked for exists."""
     names = {KICKAI.name, *catalogues}
     if name not in names:
-        fault = Fault.of(found(name), f"a catalogue ({', '.join(sorted(names))})", did_you_mean(name, names))
+        fault = Fault.of(found(name), f"a catalogue ({listed(sorted(names))})", did_you_mean(name, names))
         findings.add(("kickai", "catalogue"), fault)
     for key, table in catalogues.items():
         path = ("catalogues", key)

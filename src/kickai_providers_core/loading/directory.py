@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kickai_providers_core.loading.misfit import Fault
-from kickai_providers_core.loading.wording import did_you_mean, found
+from kickai_providers_core.loading.wording import did_you_mean, found, listed
 from kickai_providers_core.registry import PACKAGES
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Directory:
             hint = f"pip install {PACKAGES[name]}"
         else:
             hint = did_you_mean(name, PACKAGES)
-        return Fault.of(found(name), f"{expected} ({', '.join(known) or 'there is none'})", hint)
+        return Fault.of(found(name), f"{expected} ({listed(known)})", hint)
 
 
 def variable_part(name: str) -> str:

@@ -55,13 +55,13 @@ def _info(name: str, path: Path, table: Any, directory: Directory, findings: Fin
         kind = table.kind if isinstance(table, ProviderSettings) else None
     if kind is not None and not isinstance(kind, str):
         findings.add((*path, "kind"), Fault.of(found(kind), "a string"))
-        kind = None
+        return directory.infos.get(name)
     plugin = directory.plugins.get(name if kind is None else str(kind))
     own = directory.plugins.get(name)
     if plugin is None:
-        at = path if kind is None else (*path, "kind")
-        fault = directory.stranger(kind or name, "the name of a plugin, or a kind that is one", directory.infos)
-        findings.add(at, fault)
+        expected = "a plugin" if kind is not None else "a plugin's name, or the key kind with one"
+        fault = directory.stranger(name if kind is None else str(kind), expected, directory.infos)
+        findings.add(path if kind is None else (*path, "kind"), fault)
     elif own is not None and plugin != own:
         told = Fault.of(found(kind), found(own), "An instance with the name of a plugin is of that plugin")
         findings.add((*path, "kind"), told)
@@ -97,7 +97,7 @@ def check_secrets(
     for name, settings in providers.items():
         for path, secret in secrets_in(settings, ("providers", directory.instances[name])):
             written = layers.written(path)
-            if isinstance(written, Mapping):
+            if isinstance(written, Mapping) and described(written):
                 sources[path] = described(written)
                 if not secret:
                     fault = Fault.of(f"a reference to {sources[path]}, where there is nothing", "a secret")

@@ -80,7 +80,7 @@ class Layers:
 def layered(document: Document, directory: Directory) -> Layers:
     """Return the layers of a document, for the plugins and instances of a directory."""
     tables: Mapping[str, Any] = document.tables
-    sources = dict.fromkeys(_leaves(tables), document.file)
+    sources = dict.fromkeys((*_leaves(tables), *_empty(tables)), document.file)
     faults: list[tuple[str, Fault]] = []
     for variable, path in (*_of_core(document), *_of_plugins(document, directory), *_of_instances(document, directory)):
         if isinstance(path, Fault):
@@ -91,7 +91,7 @@ def layered(document: Document, directory: Directory) -> Layers:
     return Layers(
         tables=overlaid(tables, document.given),
         filed=document.tables,
-        sources=_marked(sources, _leaves(document.given), "code"),
+        sources=_marked(sources, _leaves(document.given), "code") | dict.fromkeys(_empty(document.given), "code"),
         file=document.file,
         faults=tuple(faults),
         suspects=tuple(_suspects(document, directory)),
@@ -102,16 +102,23 @@ def _leaves(tables: Mapping[Any, Any], above: Path = ()) -> Iterator[Path]:
     """Yield the path of each field; what is below the third key belongs to its field."""
     for key, value in tables.items():
         path = (*above, str(key))
-        if isinstance(value, Mapping) and value and len(path) < FIELD_DEPTH:
+        if isinstance(value, Mapping) and len(path) < FIELD_DEPTH:
             yield from _leaves(value, path)
         else:
             yield path
 
 
+def _empty(tables: Mapping[Any, Any]) -> Iterator[Path]:
+    """Yield the path of each table without a field: it says nothing, but it stands there."""
+    for section, names in tables.items():
+        if isinstance(names, Mapping):
+            yield from ((str(section), str(name)) for name, table in names.items() if table == {})
+
+
 def _marked(sources: Mapping[Path, str], paths: Iterable[Path], source: str) -> dict[Path, str]:
-    """Return the sources with others for some paths and for all that is below these."""
+    """Return the sources with another for some paths; what was below these is gone, and places are kept."""
     new = dict.fromkeys(paths, source)
-    kept = {path: kept for path, kept in sources.items() if not any(path[: len(above)] == above for above in new)}
+    kept = {path: old for path, old in sources.items() if not any(path[: len(at)] == at != path for at in new)}
     return kept | new
 
 

@@ -81,8 +81,11 @@ class References:
 
 
 def described(reference: Mapping[str, Any]) -> str:
-    """Return where a reference points to, as in ``environment MY_TOKEN``."""
-    form, place = _parsed(reference)
+    """Return where a reference points to, as in ``environment MY_TOKEN``; nothing when it is none."""
+    try:
+        form, place = _parsed(reference)
+    except Misfit:
+        return ""
     return f"{'environment' if form == 'env' else form} {place}"
 
 

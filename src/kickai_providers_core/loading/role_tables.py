@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import evolve, field, frozen
 from attrs.validators import ge, optional
@@ -11,26 +11,10 @@ from attrs.validators import ge, optional
 from kickai_providers_core.catalogue import IN_RANGE, KICKAI, Catalogue, Group, Role
 from kickai_providers_core.targets import Target
 
-if TYPE_CHECKING:
-    from attrs import Attribute
-
 __all__ = ["CatalogueTable", "RoleTable", "catalogue_of", "roles_of"]
 
 Canonical = Callable[[str], str]
 """From the name of an instance, or an alias, to the name that the instance goes by."""
-
-
-def _some_target(_instance: object, _attribute: Attribute[Any], value: tuple[Target, ...] | None) -> None:
-    if value is not None and not value:
-        message = "a role has at least one target; without this key it has those of the settings"
-        raise ValueError(message)
-
-
-def _some_model(_instance: object, _attribute: Attribute[Any], value: Mapping[str, tuple[str, ...]]) -> None:
-    empty = [key for key, models in value.items() if not models]
-    if empty:
-        message = f"{empty[0]} has at least one model, or no entry at all"
-        raise ValueError(message)
 
 
 @frozen(kw_only=True)
@@ -49,9 +33,9 @@ class RoleTable:
     group: str | None = None
     temperature: float | None = field(default=None, validator=optional(IN_RANGE))
     max_tokens: int | None = field(default=None, validator=optional(ge(1)))
-    models: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_some_model)
+    models: Mapping[str, tuple[str, ...]] = field(factory=dict)
     prefers: str | None = None
-    chain: tuple[Target, ...] | None = field(default=None, validator=_some_target)
+    chain: tuple[Target, ...] | None = None
 
     def over(self, role: Role, groups: Mapping[str, Group], canonical: Canonical) -> Role:
         """Return the role with this table's fields in the place of its own."""

@@ -36,20 +36,25 @@ def scalar(value: object, hint: type) -> object:
     if issubclass(hint, Enum):
         return value if isinstance(value, hint) else hint(chosen(value, [member.value for member in hint]))
     fits: object = None
-    if hint is str:
-        fits = value.strip() if isinstance(value, Text) else value
-        fits = str(fits) if isinstance(fits, str) else None
-    elif hint is bool:
-        fits = _TRUTH.get(value.strip().lower()) if isinstance(value, Text) else value
-        fits = fits if isinstance(fits, bool) else None
-    elif isinstance(value, Text | int) or (isinstance(value, float) and hint is float):
-        fits = _number(value, hint) if not isinstance(value, bool) else None
+    if isinstance(value, Text):
+        fits = _read(value.strip(), hint)
+    elif hint in {str, bool}:
+        fits = value if isinstance(value, hint) else None
+    elif isinstance(value, int if hint is int else int | float) and not isinstance(value, bool):
+        fits = _number(value, hint)
     if fits is None:
-        raise Misfit(Fault.of(found(value), wanted(hint)))
+        finite = not isinstance(value, float) or math.isfinite(value)
+        raise Misfit(Fault.of(found(value), wanted(hint) if finite else "a finite number"))
     return fits
 
 
-def _number(value: Text | float, hint: type) -> object:
+def _read(text: str, hint: type) -> object:
+    if hint is str:
+        return str(text)
+    return _TRUTH.get(text.lower()) if hint is bool else _number(text, hint)
+
+
+def _number(value: str | float, hint: type) -> object:
     try:
         number = hint(value)
         return number if math.isfinite(number) else None

@@ -200,7 +200,7 @@ def _built(converter: cattrs.Converter, cls: Any, table: Mapping[str, object], o
     try:
         return cls(**done) if over is None else attrs.evolve(over, **done)
     except Exception as exc:  # noqa: BLE001 # a class may check what concerns several of its fields
-        raise Misfit(Fault((), f"found a table, {complaint(exc, table)}")) from None
+        raise Misfit(Fault((), f"found a table, expected fields that go together: {complaint(exc, table)}")) from None
 
 
 def _field(converter: cattrs.Converter, field: attrs.Attribute[Any], hint: Any, value: object, over: Any) -> Any:
@@ -216,7 +216,7 @@ def _field(converter: cattrs.Converter, field: attrs.Attribute[Any], hint: Any, 
             raise Misfit(attrs.evolve(only, message=f"{only.message} {bounds}")) from None
         raise
     if field.validator is not None and field.converter is None:
-        _validate(field, hint, fits, f"found {_shown(value, hint)}", bounds)
+        _validate(field, hint, fits, _shown(value, hint), bounds)
     return fits
 
 
@@ -224,8 +224,8 @@ def _validate(field: attrs.Attribute[Any], hint: Any, value: object, shown: str,
     try:
         field.validator(None, field, value)  # type: ignore[misc] # it is not None
     except (TypeError, ValueError) as exc:
-        told = f"expected {wanted(hint)} {bounds}" if bounds else complaint(exc, value)
-        raise Misfit(Fault((), f"{shown}, {told}")) from None
+        expected = f"{wanted(hint)} {bounds}" if bounds else f"{wanted(hint)}: {complaint(exc, value)}"
+        raise Misfit(Fault.of(shown, expected)) from None
     except Exception:  # noqa: BLE001, S110 # it looks at other fields, which are not there yet: the class calls it again
         pass
 

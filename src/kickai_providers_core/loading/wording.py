@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "dotted", "found", "kind_of", "one_of"]
+__all__ = ["did_you_mean", "dotted", "found", "kind_of", "listed", "one_of"]
 
 Path = tuple[str | int, ...]
 """Where a value stands: keys, and the positions in arrays."""
@@ -66,10 +66,15 @@ def found(value: object) -> str:
     return kind_of(value)
 
 
-def one_of(names: Iterable[str], none: str = "nothing: there is none") -> str:
+def one_of(names: Iterable[str]) -> str:
     """Return the names as "a, b or c"."""
-    *most, last = [*names] or [none]
+    *most, last = [*names] or ["nothing"]
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the names for a pair of brackets."""
+    return ", ".join(names) or "there is none"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -1,0 +1,342 @@
+"""Structuring: exact, complete, and in the words of the one who wrote the value."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from enum import Enum, IntEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from attrs import define, field, frozen
+from attrs.validators import ge, gt, in_, le, lt, optional
+
+from kickai_providers_core import Secret, Target
+from kickai_providers_core.loading.annotations import limits, wanted
+from kickai_providers_core.loading.misfit import Fault, Misfit
+from kickai_providers_core.loading.scalars import Text
+from kickai_providers_core.loading.structuring import converter_with, fitted
+from kickai_providers_core.loading.wording import did_you_mean, dotted, found, kind_of, one_of
+
+
+class Level(IntEnum):
+    """An enumeration of numbers."""
+
+    LOW = 1
+    HIGH = 2
+
+
+class Mode(Enum):
+    """An enumeration of several types."""
+
+    OFF = False
+    AUTO = "auto"
+
+
+@frozen(kw_only=True)
+class Inner:
+    """A table within a table."""
+
+    size: int = 1
+    name: str = "inner"
+
+
+@frozen(kw_only=True)
+class Outer:
+    """A table with one of each."""
+
+    inner: Inner = field(factory=lambda: Inner(size=5))
+    other: Inner | None = None
+    many: tuple[Inner, ...] = ()
+    _hidden: int = 0
+    fixed: int = field(default=0, init=False)
+    stamped: str = field(default="", converter=str.upper)
+
+
+def structured(value, hint):
+    """Return a value as a type, with secrets from nowhere."""
+    return converter_with(lambda reference: Secret(reference["env"])).structure(value, hint)
+
+
+def refused(value, hint):
+    """Return what is said of a value that is not of a type."""
+    with pytest.raises(Misfit) as caught:
+        structured(value, hint)
+    return [(dotted(fault.path), fault.message) for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        ("a", str, "a"),
+        (Text(" a "), str, "a"),
+        (True, bool, True),
+        (Text("ON"), bool, True),
+        (Text("0"), bool, False),
+        (2, int, 2),
+        (Text(" 2 "), int, 2),
+        (2, float, 2.0),
+        (2.5, float, 2.5),
+        (Text("2.5"), float, 2.5),
+        (None, int | None, None),
+        (3, int | None, 3),
+        ("b", Literal["a", "b"], "b"),
+        (1, Literal[True, 1], 1),
+        (Text("true"), Literal[True, "a"], True),
+        (2, Level, Level.HIGH),
+        (Level.LOW, Level, Level.LOW),
+        (False, Mode, Mode.OFF),
+        ([1, 2], tuple[int, ...], (1, 2)),
+        ((1, 2), list[int], [1, 2]),
+        ([1, 1], frozenset[int], frozenset({1})),
+        ([1, "a"], tuple[int, str], (1, "a")),
+        (["a"], Sequence[str], ("a",)),
+        (Text(""), tuple[str, ...], ()),
+        (Text("1, 2"), tuple[int, ...], (1, 2)),
+        ({"a": [1]}, Mapping[str, tuple[int, ...]], {"a": (1,)}),
+        ({"a": 1}, dict[str, float], {"a": 1.0}),
+        ("x", int | str, "x"),
+        (Text("5"), int | str, 5),
+        ("g:m:1", Target, Target("g", "m:1")),
+        (Target("g"), Target, Target("g")),
+        (" key\n", Secret, Secret("key")),
+        ({"env": "v"}, Secret | None, Secret("v")),
+        ([{"env": "v"}, "w"], tuple[Secret, ...], (Secret("v"), Secret("w"))),
+        ({"size": 2}, Inner, Inner(size=2)),
+        (Inner(size=3), Inner, Inner(size=3)),
+        ({"inner": {"name": "n"}}, Outer, Outer(inner=Inner(size=5, name="n"))),
+        ({"other": {"name": "n"}}, Outer, Outer(other=Inner(size=1, name="n"))),
+        ({"many": [{"size": 2}]}, Outer, Outer(many=(Inner(size=2),))),
+        ({"hidden": 4, "stamped": "a"}, Outer, Outer(hidden=4, stamped="A")),
+        ({"x": object}, Any, {"x": object}),
+        ("a/b", Path, Path("a/b")),
+    ],
+)
+def test_what_fits_is_taken(value, hint, expected):
+    """Each value becomes exactly what was asked for, and no other type passes for it."""
+    result = structured(value, hint)
+    assert result == expected
+    assert type(result) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "told"),
+    [
+        (None, str, "found None, expected a string"),
+        (1, str, "found 1, expected a string"),
+        ("false", bool, "found 'false', expected true or false"),
+        (1, bool, "found 1, expected true or false"),
+        (None, bool, "found None, expected true or false"),
+        (Text("2"), bool, "found '2', expected true or false"),
+        (2.9, int, "found 2.9, expected a whole number"),
+        (2.0, int, "found 2.0, expected a whole number"),
+        (True, int, "found true, expected a whole number"),
+        ("2", int, "found '2', expected a whole number"),
+        (Text("2.0"), int, "found '2.0', expected a whole number"),
+        (10**400, int, "found a number, expected a whole number"),
+        (10**400, float, "found a number, expected a number"),
+        (float("inf"), float, "found inf, expected a finite number"),
+        (Text("nan"), float, "found 'nan', expected a number"),
+        (True, float, "found true, expected a number"),
+        (None, float, "found None, expected a number"),
+        (True, Literal[1, "a"], "found true, expected 1 or 'a'"),
+        (Text("c"), Literal["a"], "found 'c', expected 'a'"),
+        (3, Level, "found 3, expected 1 or 2"),
+        ("a", tuple[str, ...], "found 'a', expected an array in square brackets"),
+        ({"a": 1}, tuple[str, ...], "found a table, expected an array in square brackets"),
+        ([1], tuple[int, int], "found an array of 1, expected an array of 2"),
+        ([], Mapping[str, int], "found an empty array, expected a table"),
+        (None, int | str, "found None, expected a whole number or a string"),
+        ("sk-canary", tuple[Secret, ...], "found a string, expected an array in square brackets"),
+        ("sk-canary", Mapping[str, Secret], "found a string, expected a table"),
+        (("sk-canary",), int | Secret, f"found an array, expected a whole number or {wanted(Secret)}"),
+        (dt.date(2026, 1, 1), str, "found a date or time, expected a string"),
+        (object(), str, "found a value of type object, expected a string"),
+        ("x" * 33, int, "found a string of 33 characters, expected a whole number"),
+        ("", Target, "found '', expected 'instance' or 'instance:model'"),
+        ("x", Inner, "found a string, expected a table"),
+    ],
+)
+def test_what_does_not_fit_is_told(value, hint, told):
+    """Nothing is coerced, long text is not repeated, and where a secret may stand nothing is."""
+    assert refused(value, hint) == [("", told)]
+
+
+def test_a_type_of_the_plugins_own_says_its_name():
+    """What cattrs and the type itself make of a value may be anything; what is told is not."""
+    assert refused({"a": 3}, Mapping[str, Path]) == [("a", "found 3, expected a value of type Path")]
+
+
+def test_every_fault_has_its_path():
+    """All of them are told, through arrays, tables and classes."""
+    value = {"many": [{"size": "a"}, {"sze": 1}], "inner": {"size": 1.5, 3: 4}, "fixed": 1, "hidden": None}
+    assert refused(value, Outer) == [
+        ("many[0].size", "found 'a', expected a whole number"),
+        ("many[1].sze", "found an unknown key, expected size or name"),
+        ("inner.size", "found 1.5, expected a whole number"),
+        ("inner.3", "found an unknown key, expected size or name"),
+        ("fixed", "found an unknown key, expected inner, other, many, hidden or stamped"),
+        ("hidden", "found None, expected a whole number"),
+    ]
+
+
+def test_a_missing_field_is_told_with_its_range():
+    """A field without a default has to be there."""
+
+    @frozen(kw_only=True)
+    class Needy:
+        size: int = field(validator=ge(3))
+        mode: Mode = field()
+        word: Literal["a", "b"] | None = field()
+        name: str = ""
+
+    assert refused({}, Needy) == [
+        ("size", "found nothing, expected a whole number from 3 up"),
+        ("mode", "found nothing, expected false or 'auto'"),
+        ("word", "found nothing, expected 'a' or 'b'"),
+    ]
+
+
+def test_fields_that_have_to_go_together():
+    """What a class checks as a whole is told of the whole, with its own words."""
+
+    @frozen(kw_only=True)
+    class Window:
+        start: int = 0
+        end: int = field(default=1)
+
+        @end.validator
+        def _after(self, _attribute, value):
+            if value <= self.start:
+                message = "the end is after the start"
+                raise ValueError(message)
+
+        def __attrs_post_init__(self):
+            if self.start == 7:
+                raise KeyError
+
+    assert structured({"start": 1, "end": 2}, Window) == Window(start=1, end=2)
+    assert refused({"start": 3, "end": 2}, Window) == [
+        ("", "found a table, expected fields that go together: the end is after the start")
+    ]
+    assert refused({"start": 7, "end": 9}, Window) == [
+        ("", "found a table, expected fields that go together: KeyError was raised")
+    ]
+
+
+def test_a_default_that_depends_on_others_is_no_base():
+    """A default that the instance computes cannot be known before the instance is."""
+
+    @define(kw_only=True)
+    class Computed:
+        size: int = 2
+        inner: Inner = field()
+
+        @inner.default
+        def _of_size(self):
+            return Inner(size=self.size)
+
+    assert structured({"inner": {"name": "n"}}, Computed).inner == Inner(size=1, name="n")
+    assert structured({}, Computed).inner == Inner(size=2)
+
+
+@pytest.mark.parametrize(
+    ("validator", "told"),
+    [
+        (None, ""),
+        (in_([1]), ""),
+        (ge(1), "from 1 up"),
+        (gt(1), "greater than 1"),
+        (le(1.5), "up to 1.5"),
+        (lt(2), "less than 2"),
+        ([le(2), ge(0)], "from 0 to 2"),
+        ([gt(0), le(1)], "greater than 0 and up to 1"),
+        (optional([gt(0), lt(1)]), "between 0 and 1"),
+        ([ge(0), lt(1)], "from 0 to less than 1"),
+    ],
+)
+def test_the_bounds_of_a_validator(validator, told):
+    """They are said in words, whatever they are wrapped in."""
+
+    @frozen
+    class Bounded:
+        value: float = field(default=0.5, validator=validator)
+
+    assert limits(Bounded.__attrs_attrs__[0]) == told
+
+
+@pytest.mark.parametrize(
+    ("table", "expected", "faults"),
+    [
+        ({"size": 2}, Inner(size=2), 0),
+        ({"size": "x", "name": "n"}, Inner(name="n"), 1),
+        ({"sze": 2, "name": 3}, Inner(), 2),
+        ("x", Inner(), 1),
+    ],
+)
+def test_what_does_not_fit_is_left_out(table, expected, faults):
+    """The rest is there all the same, so that it can be looked at, too."""
+    value, told = fitted(converter_with(lambda _: Secret("")), table, Inner)
+    assert value == expected
+    assert len(told) == faults
+
+
+def test_a_fault_in_an_array_leaves_the_array_out():
+    """Half an array is not what its writer meant; neighbours stay."""
+    table = {"many": [{"size": 2}, {"size": "x"}], "inner": {"size": "x", "name": "n"}, "hidden": 3}
+    value, told = fitted(converter_with(lambda _: Secret("")), table, Outer)
+    assert value == Outer(inner=Inner(size=5, name="n"), hidden=3)
+    assert [dotted(fault.path) for fault in told] == ["many[1].size", "inner.size"]
+
+
+def test_a_class_that_is_never_content_is_not_to_be_had():
+    """It is None, and what was wrong is told once."""
+
+    @frozen(kw_only=True)
+    class Never:
+        size: int = 0
+
+        def __attrs_post_init__(self):
+            message = "never"
+            raise ValueError(message)
+
+    value, told = fitted(converter_with(lambda _: Secret("")), {"size": 1}, Never)
+    assert value is None
+    assert told == (Fault((), "found a table, expected fields that go together: never"),)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ((), ""),
+        (("a", "b-c", 1, "d"), "a.b-c[1].d"),
+        (("a b", "", 'q"\n\x1b'), '"a b"."".' + r'"q\"\n\u001b"'),
+        ((0,), "[0]"),
+    ],
+)
+def test_a_path_is_written_as_in_the_file(path, told):
+    """Keys that TOML would quote are quoted, and nothing in them can steer a terminal."""
+    assert dotted(path) == told
+
+
+def test_small_words():
+    """Values by their kind, lists in words, and the nearest name."""
+    assert [kind_of(value) for value in (True, 1.5, "a", {}, (), [1], None)] == [
+        "a boolean",
+        "a number",
+        "a string",
+        "a table",
+        "an empty array",
+        "an array",
+        "None",
+    ]
+    assert [found(value) for value in (-3, 2.5, True)] == ["-3", "2.5", "true"]
+    assert [one_of(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "nothing",
+        "a",
+        "a or b",
+        "a, b or c",
+    ]
+    assert did_you_mean("Gemni", ["mock", "gemini"]) == "Did you mean 'gemini'?"
+    assert did_you_mean("xyzzy", ["mock", "gemini"]) == ""

@@ -1,0 +1,113 @@
+"""Settings as values: built in code, cheap to import, refused when they make no sense."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from attrs.exceptions import FrozenInstanceError
+
+from kickai_providers_core import KickaiSettings, ProviderSettings, Settings
+from kickai_providers_core.catalogue import KICKAI, Group, Role, living, revived
+
+
+def imported_by(statement):
+    """Return the names of the modules that a fresh interpreter has imported after a statement."""
+    told = f"{statement}; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", told], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_settings_stand_without_an_argument():
+    """Everything has a default: Hugging Face first, then Gemini, then the model on the machine."""
+    settings = Settings()
+    assert settings.kickai.order == ("huggingface", "gemini", "local")
+    assert settings.kickai.deadline_s == 30.0
+    assert settings.kickai.plugins is None
+    assert settings.providers == {}
+    assert settings.explicit == frozenset()
+    assert settings.warnings == ()
+
+
+@pytest.mark.parametrize("module", ["kickai_providers_core", "kickai_providers_core.settings"])
+def test_settings_in_code_pay_for_no_parser(module):
+    """Neither cattrs nor the TOML and .env parsers are imported by whoever passes settings in code."""
+    modules = imported_by(f"import {module}")
+    assert module in modules
+    assert not modules & {"cattrs", "tomllib", "dotenv", "keyring"}
+    assert not any(name.startswith("kickai_providers_core.loading") for name in modules)
+
+
+def test_names_that_differ_from_the_defaults_count_as_chosen():
+    """In code a chosen name is one that the defaults do not have, or the preferred one."""
+    settings = Settings(kickai=KickaiSettings(primary="mock", fallback=("gemini", "mock:b"), preferred="local"))
+    assert settings.explicit == {"mock", "mock:b", "local"}
+
+
+def test_an_instance_is_of_its_kind_or_named_after_it():
+    """Without a kind, and without settings at all, an instance's name is that of its plugin."""
+    settings = Settings(providers={"tgi": ProviderSettings(kind="huggingface"), "gemini": ProviderSettings()})
+    assert [settings.kind_of(name) for name in ("tgi", "gemini", "ollama")] == ["huggingface", "gemini", "ollama"]
+
+
+def test_order_names_each_instance_once():
+    """A primary that is also a fallback stands once, first."""
+    assert KickaiSettings(primary="a", fallback=("b", "a", "b")).order == ("a", "b")
+
+
+@pytest.mark.parametrize("deadline_s", [0, -1, float("nan")])
+def test_a_deadline_is_above_zero(deadline_s):
+    """A request that has no time at all is no request."""
+    with pytest.raises(ValueError, match="deadline_s"):
+        KickaiSettings(deadline_s=deadline_s)
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: Role(name="r", temperature=2.1), "temperature"),
+        (lambda: Role(name="r", temperature=-0.1), "temperature"),
+        (lambda: Role(name="r", max_tokens=0), "max_tokens"),
+        (lambda: Group(temperature=3), "temperature"),
+    ],
+)
+def test_roles_and_groups_keep_their_ranges(make, field):
+    """A temperature is from 0 to 2, and an answer has at least one token."""
+    with pytest.raises(ValueError, match=field):
+        make()
+
+
+def test_settings_do_not_change():
+    """All of it is frozen."""
+    with pytest.raises(FrozenInstanceError):
+        Settings().kickai.primary = "gemini"
+
+
+def test_a_value_that_nobody_set_is_a_default():
+    """Sources know what somebody said; the rest is the default."""
+    settings = Settings(sources={"kickai.primary": "kickai.toml"})
+    assert settings.source_of("kickai.primary") == "kickai.toml"
+    assert settings.source_of("kickai.deadline_s") == "default"
+
+
+def test_a_retired_model_has_a_living_successor():
+    """The chain of successors is followed to its end, and a circle ends somewhere."""
+    assert living({"a": "b", "b": "c"}, "a") == "c"
+    assert living({"a": "b"}, "c") == "c"
+    assert living({"a": "b", "b": "a"}, "a") == "b"
+    assert Settings().living("gemini-1.5-flash") == "gemini-3.5-flash-lite"
+    assert Settings().living("gemini-1.5-pro") == "gemini-3.8-flash"
+
+
+def test_no_successor_is_itself_retired():
+    """Nothing in the shipped catalogue leads to a model that the catalogue knows to be gone."""
+    assert not set(KICKAI.successors) & set(KICKAI.successors.values())
+
+
+def test_a_revived_role_remembers_its_plan():
+    """The model's successor is called, the plan's name is kept, and models that become one are asked once."""
+    role = Role(name="r", models={"gemini": ("old", "older", "new"), "huggingface": ("q",)})
+    revived_role = revived(role, {"old": "new", "older": "new"})
+    assert revived_role.models == {"gemini": ("new",), "huggingface": ("q",)}
+    assert revived_role.planned == {"gemini": "old"}

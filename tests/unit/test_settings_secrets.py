@@ -1,0 +1,298 @@
+"""Keys: wherever one can be set, it arrives, and shows itself nowhere."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+import traceback
+
+import pytest
+from known_plugins import INFOS
+from loguru import logger
+
+from kickai_providers_core import ConfigError, Secret
+from kickai_providers_core.loading import read, structure
+
+CANARY = "sk-canary-0123456789"
+
+
+class Keyring:
+    """A keyring with one entry."""
+
+    def __init__(self, value=CANARY):
+        self.value = value
+        self.asked = []
+
+    def get_password(self, service, username):
+        """Return the one entry, whatever is asked for."""
+        self.asked.append((service, username))
+        return self.value
+
+
+class BrokenKeyring:
+    """A keyring that nobody can open."""
+
+    def get_password(self, service, username):
+        """Fail, with the secret in the message as a careless backend might."""
+        raise RuntimeError(CANARY)
+
+
+def wrapped(value):
+    """Return settings in which a field of each shape is a secret."""
+    return f"""
+        [providers.huggingface]
+        token = {value}
+        [providers.gemini]
+        api_key = {value}
+        spare_keys = [{value}, {value}]
+        keys_by_project = {{ a = {value} }}
+    """
+
+
+def keys_of(settings):
+    """Return the keys of such settings, shown on purpose."""
+    gemini = settings.providers["gemini"]
+    secrets = (
+        settings.providers["huggingface"].token,
+        gemini.api_key,
+        *gemini.spare_keys,
+        *gemini.keys_by_project.values(),
+    )
+    return [secret.reveal() for secret in secrets]
+
+
+def shown(settings):
+    """Return all that settings may show."""
+    return "\n".join(
+        [
+            repr(settings),
+            str(settings),
+            *map(repr, settings.providers.values()),
+            *map(str, settings.warnings),
+            *map(repr, settings.warnings),
+            repr(settings.sources),
+            repr(copy.copy(settings)),
+        ]
+    )
+
+
+PLACES = {
+    "in the file": (f'"{CANARY}"', {}, "", "kickai.toml"),
+    "by a variable": ('{ env = "MY_KEY" }', {"MY_KEY": f" {CANARY}\n"}, "", "environment MY_KEY"),
+    "by the .env": ('{ env = "MY_KEY" }', {}, f"MY_KEY={CANARY}\n", "environment MY_KEY"),
+    "by the keyring": ('{ keyring = "kickai/me" }', {}, "", "keyring kickai/me"),
+    "by a file": ('{ file = "my.key" }', {}, "", "file my.key"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_key_arrives_and_is_not_shown(tmp_path, place):
+    """From each place that a file can name: in a field, in one that may be empty, in arrays and in tables."""
+    value, env, dotenv, source = PLACES[place]
+    (tmp_path / "kickai.toml").write_text(wrapped(value))
+    (tmp_path / "my.key").write_text(f"{CANARY}\n")
+    (tmp_path / ".env").write_text(dotenv)
+    document = read(None, env, folder=tmp_path)
+    settings = structure(document, INFOS, keyring=Keyring())
+    assert keys_of(settings) == [CANARY] * 5
+    assert CANARY not in shown(settings) + repr(document)
+    assert settings.source_of("providers.huggingface.token") == source
+    assert_not_pickled(settings)
+    assert_not_pickled(document)
+
+
+@pytest.mark.parametrize(
+    ("source", "env"),
+    [
+        ({}, {"HUGGINGFACE_API_TOKEN": CANARY}),
+        ({}, {"HF_TOKEN": f"{CANARY}\n"}),
+        ({}, {"KICKAI_PROVIDERS__HF__TOKEN": CANARY}),
+        ({"providers": {"hf": {"token": CANARY}}}, {}),
+        ({"providers": {"hf": {"token": Secret(CANARY)}}}, {}),
+        ({"providers": {"huggingface": {"token": {"env": "K"}}}}, {"K": CANARY}),
+    ],
+)
+def test_a_key_from_code_or_a_variable_is_not_shown(source, env):
+    """It arrives as well, and needs no warning: it is not in a file."""
+    document = read(source, env)
+    settings = structure(document, INFOS)
+    assert settings.providers["huggingface"].token == Secret(CANARY)
+    assert CANARY not in shown(settings) + repr(document)
+    assert not any(warning.path.startswith("providers") for warning in settings.warnings)
+    assert_not_pickled(settings)
+
+
+def assert_not_pickled(value):
+    """Hold that a value that may hold keys is in no pickle."""
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(value)
+    assert CANARY not in str(caught.value)
+
+
+def test_settings_without_keys_are_plain_values():
+    """They can be copied."""
+    settings = structure(read({}, {}), {"mock": INFOS["mock"]})
+    assert copy.deepcopy(settings) == settings
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_key_in_the_file_is_a_warning(tmp_path):
+    """It is taken, and its writer is told, also when the environment outranks it; every one of them."""
+    (tmp_path / "kickai.toml").write_text(wrapped(f'"{CANARY}"'))
+    settings = structure(read(None, {"HF_TOKEN": "other"}, folder=tmp_path), INFOS)
+    assert settings.providers["huggingface"].token == Secret("other")
+    told = [warning for warning in settings.warnings if "the secret itself" in warning.message]
+    assert [warning.path for warning in told] == [
+        "providers.huggingface.token",
+        "providers.gemini.api_key",
+        "providers.gemini.spare_keys[0]",
+        "providers.gemini.spare_keys[1]",
+        "providers.gemini.keys_by_project.a",
+    ]
+    assert str(told[0]) == (
+        "kickai.toml: providers.huggingface.token: found the secret itself, "
+        'expected a reference such as { env = "NAME" }. Whoever may read the file has it'
+    )
+    assert {warning.severity for warning in told} == {"warning"}
+
+
+def test_an_empty_key_in_the_file_is_nothing(tmp_path):
+    """A template may leave it out."""
+    (tmp_path / "kickai.toml").write_text('[kickai]\nprimary = "hf"\n[providers.hf]\ntoken = ""\n')
+    settings = structure(read(None, {}, folder=tmp_path), {"huggingface": INFOS["huggingface"]})
+    assert not settings.providers["huggingface"].token
+    assert settings.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("reference", "keyring", "missing", "told"),
+    [
+        (
+            '{ env = "MY_KEY" }',
+            None,
+            "MY_KEY",
+            "found a reference to environment MY_KEY, where there is nothing, expected a secret",
+        ),
+        (
+            '{ keyring = "kickai/me" }',
+            Keyring(None),
+            "keyring kickai/me",
+            "found a reference to keyring kickai/me, where there is nothing, expected a secret",
+        ),
+    ],
+)
+def test_a_reference_to_nothing_yet_is_a_warning(tmp_path, reference, keyring, missing, told):
+    """The provider is not configured, and what is missing has a name; the others work."""
+    (tmp_path / "kickai.toml").write_text(f"[providers.hf]\ntoken = {reference}\n")
+    settings = structure(read(None, {}, folder=tmp_path), INFOS, keyring=keyring)
+    assert not settings.providers["huggingface"].token
+    warning = next(warning for warning in settings.warnings if warning.missing)
+    assert (warning.path, warning.missing, warning.message) == ("providers.hf.token", missing, told)
+
+
+def test_the_keyring_is_asked_by_service_and_user():
+    """What stands behind the first slash is the user."""
+    keyring = Keyring()
+    structure(read({"providers": {"hf": {"token": {"keyring": "kickai/team/me"}}}}, {}), INFOS, keyring=keyring)
+    assert keyring.asked == [("kickai", "team/me")]
+
+
+@pytest.mark.parametrize("place", ["/kickai", "kickai/", "kickai"])
+def test_a_keyring_entry_has_both(place):
+    """A service and a user."""
+    with pytest.raises(ConfigError, match="expected 'service/username'"):
+        structure(read({"providers": {"hf": {"token": {"keyring": place}}}}, {}), INFOS, keyring=Keyring())
+
+
+def test_a_keyring_that_fails_says_so_without_its_words():
+    """A backend's message may hold anything."""
+    with pytest.raises(ConfigError) as caught:
+        structure(read({"providers": {"hf": {"token": {"keyring": "kickai/me"}}}}, {}), INFOS, keyring=BrokenKeyring())
+    assert str(caught.value) == (
+        "code: providers.hf.token.keyring: found a keyring that cannot be asked (RuntimeError), "
+        "expected one with 'kickai/me'"
+    )
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_without_the_keyring_library_the_extra_is_named(monkeypatch):
+    """It is optional, and imported when a reference needs it."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(ConfigError) as caught:
+        structure(read({"providers": {"hf": {"token": {"keyring": "kickai/me"}}}}, {}), INFOS)
+    assert str(caught.value) == (
+        "code: providers.hf.token.keyring: found a reference to the keyring, expected the package keyring, "
+        "which is not installed. pip install 'kickai-providers-core[keyring]'"
+    )
+
+
+def test_the_keyring_library_is_used_when_there_is_one(monkeypatch):
+    """Without another one, the library's own functions are asked."""
+    monkeypatch.setitem(sys.modules, "keyring", Keyring())
+    settings = structure(read({"providers": {"hf": {"token": {"keyring": "kickai/me"}}}}, {}), INFOS)
+    assert settings.providers["huggingface"].token == Secret(CANARY)
+
+
+def test_a_secret_file_is_found_from_the_settings_file(tmp_path):
+    """A relative path starts beside the settings file, wherever the process runs."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "my.key").write_text(CANARY)
+    (tmp_path / "conf" / "kickai.toml").write_text('[providers.hf]\ntoken = { file = "my.key" }\n')
+    settings = structure(read("conf/kickai.toml", {}, folder=tmp_path), INFOS)
+    assert settings.providers["huggingface"].token == Secret(CANARY)
+
+
+MISTAKES = {
+    "a number": "token = 12345678987654321",
+    "an array": f'token = ["{CANARY}"]',
+    "a table": f'token = {{ value = "{CANARY}" }}',
+    "a reference in a reference": f'token = {{ env = {{ value = "{CANARY}" }} }}',
+    "a misspelt key": f'tokn = "{CANARY}"',
+    "a table too high": f'[providers]\nhuggingface = "{CANARY}"',
+    "an array too high": f'[providers]\nhuggingface = ["{CANARY}"]',
+    "a section": f'[kickai]\ntoken = "{CANARY}"',
+    "a whole section": f'kickai = "{CANARY}"',
+    "a wrong type elsewhere": f'token = "{CANARY}"\ntimeout_s = "ten"',
+    "no quotes": f"token = {CANARY}",
+    "one quote": f'token = "{CANARY}',
+    "a number elsewhere": f'retries = "{CANARY}{CANARY}"',
+    "an array of arrays": f'[providers.gemini]\nspare_keys = [["{CANARY}"]]',
+    "no array": f'[providers.gemini]\nspare_keys = "{CANARY}"',
+    "no table": f'[providers.gemini]\nkeys_by_project = "{CANARY}"',
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_with_a_key_does_not_show_it(tmp_path, mistake):
+    """Not in the message, not in a pickle, not in a traceback with local variables, not in a log with diagnosis."""
+    toml = MISTAKES[mistake]
+    toml = toml if toml.startswith(("[", "kickai")) else f"[providers.huggingface]\n{toml}"
+    (tmp_path / "kickai.toml").write_text(f"{toml}\n")
+    (tmp_path / ".env").write_text(f"GOOGLE_API_KEY={CANARY}\n")
+    lines = []
+    handler = logger.add(lines.append, diagnose=True, backtrace=True, format="{message}")
+    try:
+        structure(read(None, {}, folder=tmp_path), INFOS)
+    except ConfigError as error:
+        logger.exception("settings")
+        caught = error
+    finally:
+        logger.remove(handler)
+    frames = "".join(traceback.format_exception(caught))
+    told = [str(caught), repr(caught), repr(caught.problems), frames, *lines]
+    assert CANARY not in "\n".join(told)
+    assert "12345678987654321" not in "\n".join(told)
+    assert CANARY.encode() not in pickle.dumps(caught)
+    assert lines
+
+
+def test_local_variables_of_the_failing_reading_hold_no_key(tmp_path):
+    """A traceback that shows every local variable of ours shows no key, but for the environment it was given."""
+    (tmp_path / "kickai.toml").write_text(f'[providers.huggingface]\ntoken = "{CANARY}"\nxyzzy = 1\n')
+    with pytest.raises(ConfigError) as caught:
+        structure(read(None, {"HF_TOKEN": CANARY}, folder=tmp_path), INFOS)
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in frames.stack if "kickai_providers_core" in frame.filename]
+    assert ours
+    assert all(CANARY not in str(frame.locals) for frame in ours)
