@@ -117,12 +117,13 @@ def test_any_file_is_settings_or_problems(text, raw):
 
 @QUICK
 @given(
-    documents, st.sampled_from(["huggingface", "hf", "my-tgi"]), st.sampled_from(["token", "tokn", "toke"]), st.data()
+    documents,
+    st.sampled_from(["huggingface", "hf", "my-tgi"]),
+    st.sampled_from(["token", "tokn", "toke"]),
+    st.sampled_from([CANARY, [CANARY], {"env": [CANARY]}, {"value": CANARY}, [[CANARY]], {"a": CANARY}]),
 )
-def test_a_key_is_never_told(tables, instance, field, data):
+def test_a_key_is_never_told(tables, instance, field, shape):
     """Whatever else is wrong, and however the key was written: in a table, an array, under a misspelt name."""
-        st.sampled_from([CANARY, [CANARY], {"env": [CANARY]}, {"value": CANARY}, [[CANARY]], {"a": CANARY}])
-    )
     providers = tables.get("providers", {})
     assume(isinstance(providers, dict))
     inner = providers.get(instance, {})
