@@ -151,7 +151,10 @@ def ask(session: nox.Session) -> None:
     extras = ["./plugins/kickai-hf", "./plugins/kickai-gemini", "./plugins/kickai-local"]
     session.install("-q", ".[cli]", *extras, silent=True)
     session.install("-q", "--no-deps", *RUNTIME, silent=True)
-    session.run("kickai", "ask", *(session.posargs or ["Who can play on Saturday?"]))
+    # A small model on a busy machine is slow: it gets time, and not too much to say.
+    session.run(
+        "kickai", "ask", "--deadline=120", "--max-tokens=120", *(session.posargs or ["Who can play on Saturday?"])
+    )
 
 
 if __name__ == "__main__":
