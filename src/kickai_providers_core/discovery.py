@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
 
 import pluggy
@@ -104,6 +103,8 @@ class Discovery:
 
 def installed() -> tuple[EntryPoint, ...]:
     """Return the entry points that the installed distributions declare; nothing is imported."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  costs as much as the rest of this package
+
     return tuple(entry_points(group=hookspecs.ENTRY_POINT_GROUP))
 
 
