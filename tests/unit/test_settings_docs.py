@@ -1,0 +1,73 @@
+"""The page on configuration: each of its examples works, and each error reads as it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+from attrs import fields
+from known_plugins import INFOS
+
+from kickai_providers_core import ConfigError, KickaiSettings, Policy, ProviderSettings, Role, Settings
+from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.loading import read, structure
+from kickai_providers_core.loading.layers import VARIABLES
+from kickai_providers_core.policy import Rule
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    (kind, text, BLOCKS[at + 1][1] if at + 1 < len(BLOCKS) and BLOCKS[at + 1][0] == "text" else None)
+    for at, (kind, text) in enumerate(BLOCKS)
+    if kind != "text"
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "says"), EXAMPLES)
+def test_an_example_does_what_the_page_says(tmp_path, monkeypatch, kind, text, says):
+    """Settings are usable, or their problems are those that stand below; code prints what stands below."""
+    (tmp_path / "kickai.toml").write_text(text if kind == "toml" else "", encoding="utf-8")
+    (tmp_path / "secrets").mkdir()
+    for name in ("tgi.key", "hub.key"):
+        (tmp_path / "secrets" / name).write_text("key")
+    monkeypatch.chdir(tmp_path)
+    if kind == "python":
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(text, "docs/configuration.md", "exec"), {})  # noqa: S102 # an example is there to be run
+        assert printed.getvalue() == says
+    elif says is None:
+        assert isinstance(structure(read(None, {}), INFOS, keyring=_Keyring()), Settings)
+    else:
+        with pytest.raises(ConfigError) as caught:
+            structure(read(None, {}), INFOS)
+        assert str(caught.value) == says.rstrip("\n")
+
+
+class _Keyring:
+    """A keyring with a key for everybody."""
+
+    def get_password(self, service, username):
+        """Return the key."""
+        return "key"
+
+
+def test_the_page_has_every_setting():
+    """Each key of each table, each variable and each role is on it."""
+    names = {
+        field.name for cls in (KickaiSettings, ProviderSettings, Policy, Rule, BreakerSettings) for field in fields(cls)
+    }
+    names |= {field.name for field in fields(Role)} - {"name", "planned"}
+    names |= {*VARIABLES, "KICKAI_CONFIG", *Settings().roles}
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", PAGE)] == []
+
+
+@pytest.mark.parametrize("name", Settings().roles)
+def test_the_page_has_the_catalogue(name):
+    """Every role's row says what the catalogue says."""
+    role = Settings().roles[name]
+    row = f"| {name} | {role.group} | {role.temperature} | {role.max_tokens} | {role.models['huggingface'][0]} |"
+    assert row in PAGE
