@@ -161,7 +161,8 @@ def _reason(error: Exception) -> str:
 def _toml(path: Path, folder: Path, variable: str) -> Mapping[str, Any]:
     tables, told = _parsed(_text(path, folder, variable))
     if told:
-        raise ConfigError([Problem(path="", source=_shown(path, folder), message=told)])
+        hint = "Text stands in quotes, and true and false are small" if told.endswith("Invalid value") else ""
+        raise ConfigError([Problem(path="", source=_shown(path, folder), message=told, hint=hint)])
     return tables
 
 
