@@ -50,7 +50,6 @@ STATUSES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-DEFAULT_STATUS = "UNKNOWN"
 
 
 class GeminiService:
@@ -116,11 +115,8 @@ def candidate(
 
 def error_body(status: int, kind: str = "") -> dict[str, Any]:
     """Return the ``error`` object that the service sends with a status."""
-    error: dict[str, Any] = {
-        "code": status,
-        "message": "Something is wrong with 'a secret prompt'.",
-        "status": STATUSES.get(status, DEFAULT_STATUS),
-    }
+    told = {"status": STATUSES[status]} if status in STATUSES else {}
+    error: dict[str, Any] = {"code": status, "message": "Something is wrong with 'a secret prompt'.", **told}
     if kind == "auth" and status == 400:
         info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
         return error | {"message": "API key not valid.", "details": [info]}

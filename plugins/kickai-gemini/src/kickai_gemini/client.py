@@ -15,7 +15,7 @@ from loguru import logger
 from kickai_gemini import lifecycle
 from kickai_gemini.bounded import Allowance
 from kickai_gemini.choice import SUCCESSOR, choose, missing
-from kickai_gemini.failures import bare, timed_out
+from kickai_gemini.failures import timed_out
 from kickai_gemini.mapping import asked
 from kickai_gemini.quiet import quietly
 from kickai_gemini.replies import Gathering, reply
@@ -90,7 +90,7 @@ class Gemini:
         self.wire = wire
         self._settings = settings
         self._today = today or (lambda: datetime.now(UTC).date())
-        self._told: set[str] = set()
+        self._told: dict[str, object] = {}
 
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the answer; see `kickai_providers_core.hookspecs.kickai_invoke_provider`."""
@@ -143,8 +143,8 @@ class Gemini:
     def _asked(self, request: ChatRequest) -> Asked:
         named = request.model or self._settings.model or lifecycle.DEFAULT_MODEL
         model = lifecycle.served(named, self._today())
-        if model != named and named not in self._told:
-            self._told.add(named)
+        mark = object()
+        if model != named and self._told.setdefault(named, mark) is mark:  # once, whichever thread comes first
             logger.warning(
                 "the model {retired} is retired; {successor} is asked instead", retired=named, successor=model
             )
@@ -179,9 +179,12 @@ class Gemini:
     def _drained(self, allowance: Allowance, responses: Iterator[Mapping[str, Any]]) -> bool:
         """Say whether a stream whose answer is whole ends as well, at once: then its connection can serve again."""
         allowance.narrow("idle", DRAIN_S)
+        whole = False
         with suppress(ProviderError):
-            return self._step(allowance, lambda: next(responses, None)) is None
-        return False
+            whole = self._step(allowance, lambda: next(responses, None)) is None
+        if whole:
+            allowance.finished()
+        return whole
 
     def _step(self, allowance: Allowance, step: Callable[[], T]) -> T:
         """Return what a step of the client returns, within the time that is left."""
@@ -196,11 +199,7 @@ class Gemini:
         raise error
 
     def _error(self, exc: Exception, allowance: Allowance) -> ProviderError:
-        if not allowance.over():
-            return self.wire.error(exc)
-        error = timed_out(allowance.phase)
-        error.__cause__ = bare(exc)
-        return error
+        return timed_out(allowance.phase, exc) if allowance.over() else self.wire.error(exc)
 
 
 class AsyncGemini(Gemini):

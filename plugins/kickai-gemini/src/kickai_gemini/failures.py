@@ -19,6 +19,7 @@ from attrs import field, frozen
 from kickai_providers_core.errors import (
     AuthenticationError,
     ContextLengthExceededError,
+    InvalidReplyError,
     InvalidRequestError,
     ModelNotFoundError,
     ProviderError,
@@ -32,7 +33,7 @@ from kickai_providers_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["UNREADABLE", "Told", "bare", "failure", "timed_out"]
+__all__ = ["UNREADABLE", "Told", "broken", "failure", "timed_out", "unreadable"]
 
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError, Warning)
 """What the clients raise over a body that is no JSON, or JSON of a shape that they did not expect. Their words may
@@ -164,10 +165,28 @@ def _until_midnight_s(now: datetime) -> float:
     return (midnight.astimezone(UTC) - now.astimezone(UTC)).total_seconds()
 
 
-def timed_out(phase: TimeoutPhase) -> ProviderTimeoutError:
+def timed_out(phase: TimeoutPhase, exc: BaseException) -> ProviderTimeoutError:
     """Return the error for a bound that ran out."""
     words = {"connect": "no connection in time", "first_token": "no first token in time", "idle": "the stream stalled"}
-    return ProviderTimeoutError(words.get(phase, "no answer in time"), phase=phase)
+    error = ProviderTimeoutError(words.get(phase, "no answer in time"), phase=phase)
+    error.__cause__ = bare(exc)
+    return error
+
+
+def unreadable() -> InvalidReplyError:
+    """Return the error for a body that the client could not read."""
+    return InvalidReplyError("the answer cannot be read: it is not in the form of the Gemini API")
+
+
+def broken(exc: BaseException, *, cut: bool = False) -> ProviderError:
+    """Return the error for a connection that failed, or that an answer was cut off by."""
+    error = (
+        InvalidReplyError("the answer was cut, or is no HTTP")
+        if cut
+        else ProviderUnavailableError("the service cannot be reached, or hung up")
+    )
+    error.__cause__ = bare(exc)
+    return error
 
 
 def bare(exc: BaseException) -> BaseException:
@@ -175,8 +194,7 @@ def bare(exc: BaseException) -> BaseException:
 
     The variables in them hold the key and the prompt, and some loggers print them; class and words stay.
     """
-    seen: BaseException | None = exc
-    while seen is not None:
-        seen.__traceback__ = None
-        seen = seen.__cause__ or seen.__context__
-    return exc
+    for behind in (exc.__cause__, exc.__context__):
+        if behind is not None and behind.__traceback__ is not None:
+            bare(behind)
+    return exc.with_traceback(None)

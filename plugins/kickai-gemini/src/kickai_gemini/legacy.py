@@ -13,29 +13,28 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.client import HTTPException, RemoteDisconnected
 from typing import TYPE_CHECKING, Any
 
 import requests
-import urllib3
 from google.ai.generativelanguage_v1beta.services.generative_service.transports.rest import (
     GenerativeServiceRestTransport,
 )
 from google.auth.credentials import AnonymousCredentials
 from google.generativeai import protos
 from google.protobuf.json_format import MessageToDict, ParseError
-from kickai_providers_core.errors import InvalidReplyError, InvalidRequestError, ProviderError, ProviderUnavailableError
+from kickai_providers_core.errors import InvalidRequestError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from kickai_gemini.bounded import dial
-from kickai_gemini.failures import UNREADABLE, Told, bare, failure
+from kickai_gemini.failures import UNREADABLE, Told, broken, failure, unreadable
 from kickai_gemini.network import proxy_to, tls_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Mapping
 
+    from kickai_providers_core.errors import ProviderError
     from kickai_providers_core.secret import Secret
 
     from kickai_gemini.bounded import Allowance
@@ -84,11 +83,8 @@ class LegacyWire:
     def error(self, exc: Exception) -> ProviderError:
         """Return the error that stands for what the client raised."""
         if isinstance(exc, (ParseError, *UNREADABLE)) and not isinstance(exc, requests.RequestException):
-            return InvalidReplyError(f"the answer cannot be read ({type(exc).__name__})")
-        broken = InvalidReplyError("the answer is cut or is no HTTP") if _is_half(exc) else None
-        error = broken or ProviderUnavailableError(f"the service cannot be reached ({type(exc).__name__})")
-        error.__cause__ = bare(exc)
-        return error
+            return unreadable()
+        return broken(exc, cut=_is_cut(exc))
 
     def close(self) -> None:
         """Close all connections."""
@@ -181,8 +177,9 @@ POOLS = {"http": _Pool, "https": _TLSPool}
 
 
 def _request(asked: Asked) -> Any:
+    model = asked.model if "/" in asked.model else f"models/{asked.model}"  # tuned models have a path of their own
     try:
-        return protos.GenerateContentRequest.from_json(json.dumps({"model": f"models/{asked.model}", **asked.body}))
+        return protos.GenerateContentRequest.from_json(json.dumps({"model": model, **asked.body}))
     except (ParseError, UnicodeError):
         error = InvalidRequestError("the request cannot be put into the client's messages: is all of it Unicode?")
     raise error  # out here: the client's words quote the request
@@ -203,11 +200,11 @@ def _with_integers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _is_half(exc: BaseException | None) -> bool:
-    """Say whether an answer began and was cut, or was no HTTP: somewhere behind the exception, HTTP says so."""
-    while exc is not None:
-        if isinstance(exc, (HTTPException, urllib3.exceptions.IncompleteRead)):
-            return not isinstance(exc, RemoteDisconnected)
-        inner = [each for each in exc.args if isinstance(each, BaseException)]
-        exc = inner[0] if inner else exc.__cause__ or exc.__context__
-    return False
+def _is_cut(exc: BaseException) -> bool:
+    """Say whether an answer began and did not end, though nobody reset its connection."""
+    behind: list[BaseException] = [exc]
+    for each in behind:
+        inner = (*each.args, each.__cause__, each.__context__)
+        behind += [one for one in inner if isinstance(one, BaseException) and one not in behind]
+    broken_off = any(isinstance(each, ConnectionError) for each in behind)
+    return isinstance(exc, requests.exceptions.ChunkedEncodingError) and not broken_off

@@ -66,7 +66,7 @@ def asked(request: ChatRequest, model: str, settings: GeminiSettings, *, current
     system = [{"text": message.content} for message in request.messages if message.role == "system"]
     body: dict[str, Any] = {"contents": _contents(request.messages, current=current)}
     if not body["contents"]:
-        body["contents"], system = [{"role": "user", "parts": system}], []
+        body["contents"], system = [{"role": "user", "parts": system or [{"text": ""}]}], []
     if system:
         body["systemInstruction"] = {"parts": system}
     if request.tools:
@@ -148,19 +148,20 @@ def _call(call: ToolCall) -> dict[str, Any]:
         arguments = None
     if not isinstance(arguments, dict):
         raise InvalidRequestError(f"the arguments of the tool call {call.name!r} are no JSON object")
-    return {"name": call.name, "args": arguments}
+    return {"id": call.id, "name": call.name, "args": arguments}
 
 
 def _result(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
     """Return what a tool answered; the service knows it by the tool's name and wants an object."""
-    name = names.get(message.tool_call_id or "")
-    if name is None:
+    call = message.tool_call_id
+    if call is None or call not in names:
         raise InvalidRequestError("a tool message answers no call of the conversation: its tool_call_id is unknown")
     try:
         answer = json.loads(message.content)
     except ValueError:
         answer = message.content
-    return {"functionResponse": {"name": name, "response": answer if isinstance(answer, dict) else {"result": answer}}}
+    told = answer if isinstance(answer, dict) else {"result": answer}
+    return {"functionResponse": {"id": call, "name": names[call], "response": told}}
 
 
 def _tool(tool: Tool, omitted: list[str], *, current: bool) -> dict[str, Any]:

@@ -18,20 +18,16 @@ import httpx2
 from google import genai
 from google.genai import errors, types
 from google.genai.client import DebugConfig
-from kickai_providers_core.errors import (
-    InvalidReplyError,
-    InvalidRequestError,
-    ProviderError,
-    ProviderTimeoutError,
-    ProviderUnavailableError,
-)
+from kickai_providers_core.errors import InvalidRequestError
 
-from kickai_gemini.failures import UNREADABLE, Told, bare, failure
+from kickai_gemini.failures import UNREADABLE, Told, broken, failure, timed_out, unreadable
 from kickai_gemini.network import proxy_to, tls_context
 from kickai_gemini.transports import BoundedTransport, LoopTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from kickai_providers_core.errors import ProviderError
 
     from kickai_gemini.bounded import Allowance
     from kickai_gemini.mapping import Asked
@@ -98,19 +94,13 @@ class SuccessorWire:
         """Return the error that stands for what the client raised."""
         if isinstance(exc, errors.APIError):
             headers = dict(exc.response.headers) if exc.response is not None else {}
-            return failure(Told.of(int(exc.code), headers, json.dumps(exc.details)), datetime.now(UTC))
+            return failure(Told.of(int(exc.code or 500), headers, json.dumps(exc.details)), datetime.now(UTC))
         if isinstance(exc, UNREADABLE):
-            return InvalidReplyError(f"the answer cannot be read ({type(exc).__name__})")
-        half = isinstance(exc, httpx2.DecodingError | httpx2.RemoteProtocolError) and str(exc) != DISCONNECTED
-        error: ProviderError
+            return unreadable()
         if isinstance(exc, httpx2.ConnectTimeout):
-            error = ProviderTimeoutError("no connection in time", phase="connect")
-        elif half:
-            error = InvalidReplyError("the answer is cut or is no HTTP")
-        else:
-            error = ProviderUnavailableError(f"the service cannot be reached ({type(exc).__name__})")
-        error.__cause__ = bare(exc)
-        return error
+            return timed_out("connect", exc)
+        half = isinstance(exc, httpx2.DecodingError | httpx2.RemoteProtocolError) and str(exc) != DISCONNECTED
+        return broken(exc, cut=half)
 
     def close(self) -> None:
         """Close all connections; those of event loops that run are closed by these, soon."""
@@ -154,7 +144,10 @@ def _body(response: types.GenerateContentResponse) -> Mapping[str, Any]:
     """Return the whole answer, from a response that the client has not looked into."""
     http = response.sdk_http_response
     body = json.loads((http.body if http is not None else None) or "null")
-    return body if isinstance(body, dict) else {}
+    if not isinstance(body, dict):
+        message = "the answer is no JSON object"
+        raise TypeError(message)
+    return body
 
 
 def _as_json(part: types.GenerateContentResponse) -> Mapping[str, Any]:

@@ -1,0 +1,127 @@
+"""What the tests share: the installed clients, a service that answers as scripted, and a provider that asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import aclosing, closing
+
+import pytest
+from attrs import frozen
+from gemini_service import GeminiService
+from kickai_providers_core.errors import ProviderError
+from kickai_providers_core.messages import ChatRequest, Reply, ReplyChunk
+from kickai_providers_core.replies import Gathered
+from kickai_providers_core.secret import Secret
+from kickai_providers_core.testing.faults import FaultServer
+
+from kickai_gemini import client
+from kickai_gemini.choice import importable
+from kickai_gemini.settings import GeminiSettings
+
+SDKS = ("google-generativeai", "google-genai")
+MODES = ("invoke", "ainvoke", "stream", "astream")
+KEY = Secret("AIza-canary-key")
+
+
+def pytest_configure(config):
+    """Refuse to run without the clients that the caller counts on: tests of a client that is absent are skipped."""
+    expected = os.environ.get("KICKAI_GEMINI_CLIENTS", "google-generativeai" if "CI" in os.environ else "")
+    absent = [sdk for sdk in expected.split(",") if sdk and not (sdk in SDKS and importable(sdk))]
+    if absent:
+        pytest.exit(
+            f"not installed, though KICKAI_GEMINI_CLIENTS or CI counts on it: {', '.join(absent)}", returncode=1
+        )
+
+
+@pytest.fixture(params=SDKS)
+def sdk(request):
+    """Name each client in turn."""
+    if not importable(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    return request.param
+
+
+@frozen
+class Ended:
+    """How a call ended, and after how long."""
+
+    reply: Reply | None
+    error: ProviderError | None
+    elapsed_s: float
+    chunks: tuple[ReplyChunk, ...] = ()
+
+
+class Caller:
+    """A provider, and the four ways to call it, told apart by name."""
+
+    def __init__(self, settings: GeminiSettings) -> None:
+        self.provider = client.create(settings)
+
+    def __call__(self, mode: str = "invoke", request: ChatRequest | str = "ping", timeout_s: float = 10.0) -> Ended:
+        """Call, and return how it ended; the async modes on an event loop of their own."""
+        request = ChatRequest.of(request)
+        chunks: list[ReplyChunk] = []
+        reply = error = None
+        began = time.perf_counter()
+        try:
+            reply = getattr(self, f"_{mode}")(request, timeout_s, chunks)
+        except ProviderError as exc:
+            error = exc
+        return Ended(reply, error, time.perf_counter() - began, tuple(chunks))
+
+    def _invoke(self, request: ChatRequest, timeout_s: float, _: list[ReplyChunk]) -> Reply:
+        return self.provider.invoke(request, timeout_s)
+
+    def _ainvoke(self, request: ChatRequest, timeout_s: float, _: list[ReplyChunk]) -> Reply:
+        return asyncio.run(self.provider.ainvoke(request, timeout_s))
+
+    def _stream(self, request: ChatRequest, timeout_s: float, chunks: list[ReplyChunk]) -> Reply:
+        with closing(self.provider.stream(request, timeout_s)) as stream:
+            chunks.extend(stream)
+        return _gathered(chunks)
+
+    def _astream(self, request: ChatRequest, timeout_s: float, chunks: list[ReplyChunk]) -> Reply:
+        async def read() -> None:
+            async with aclosing(self.provider.astream(request, timeout_s)) as stream:
+                async for chunk in stream:
+                    chunks.append(chunk)  # noqa: PERF401  those before an error count
+
+        asyncio.run(read())
+        return _gathered(chunks)
+
+
+def _gathered(chunks: list[ReplyChunk]) -> Reply:
+    gathered = Gathered()
+    for chunk in chunks:
+        gathered.add(chunk)
+    return gathered.reply()
+
+
+@pytest.fixture
+def service():
+    """Return the service behind `server`, to be told what to answer."""
+    return GeminiService()
+
+
+@pytest.fixture
+def server(service):
+    """Serve the Gemini API, or faults, on loopback."""
+    with FaultServer(service) as server:
+        yield server
+
+
+@pytest.fixture
+def calls(server, sdk):
+    """Return a maker of callers, which ask the server unless told otherwise; all are closed afterwards."""
+    made: list[Caller] = []
+
+    def make(**changes: object) -> Caller:
+        caller = Caller(GeminiSettings(**{"base_url": server.url, "api_key": KEY, "client": sdk, **changes}))
+        made.append(caller)
+        return caller
+
+    yield make
+    for caller in made:
+        caller.provider.close()
