@@ -55,10 +55,10 @@ if TYPE_CHECKING:
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "fault-matrix.md"
 
-TIMEOUT_S = 0.4
+TIMEOUT_S = 0.3
 """The whole attempt, in the rows in which that runs out."""
 
-BOUND_S = 0.3
+BOUND_S = 0.2
 """Connecting, the first token and idleness, in the rows in which one of those runs out."""
 
 ALL = ("invoke", "ainvoke", "stream", "astream")

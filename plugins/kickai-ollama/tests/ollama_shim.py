@@ -43,6 +43,13 @@ def runtime():
     return xllamacpp.Server(params)
 
 
+class Server(ThreadingHTTPServer):
+    """Takes it quietly when a client leaves."""
+
+    def handle_error(self, *_):
+        """Say nothing."""
+
+
 class Ollama(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -148,7 +155,7 @@ def main():
     """Serve until standard input ends."""
     server = runtime()
     Ollama.upstream = urlsplit(server.listening_address).netloc
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Ollama)
+    http = Server(("127.0.0.1", 0), Ollama)
     Thread(target=http.serve_forever, daemon=True).start()
     sys.stdout.write(f"http://127.0.0.1:{http.server_port} {server.listening_address}\n")
     sys.stdout.flush()

@@ -15,6 +15,7 @@ class TestOllama(ProviderContract):
 
     plugin = plugin
     wire = OllamaWire()
+    patience_s = 0.2
     vendor = ("ollama", "httpx", "httpcore")
     model = MODEL
     needs_key = False

@@ -153,7 +153,7 @@ def test_a_resolver_that_hangs_is_left(calls, monkeypatch, mode):
     """The resolver knows no timeout; the time to connect holds all the same."""
 
     def hang(real, *more, **options):
-        time.sleep(1.0)
+        time.sleep(0.6)
         return real("127.0.0.1", *more, **options)
 
     _resolving(monkeypatch, hang)

@@ -23,7 +23,7 @@ from kickai_ollama.settings import OllamaSettings
 ECHO = evolve(ChatRequest.of("Repeat exactly: KICKAI-42"), temperature=0.0, max_tokens=16)
 """What even a small model does."""
 
-SCHEMA = {"type": "object", "properties": {"available": {"type": "boolean"}}, "required": ["available"]}
+SCHEMA = {"enum": ["available", "injured"]}
 
 PATIENCE_S = 60.0
 """Much more than an answer takes, for a machine that does other things too."""
@@ -67,16 +67,14 @@ def test_a_stop_text_stops(call, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_schema_constrains(call, mode):
     """An answer to a request with a JSON schema is JSON that the schema admits."""
-    request = evolve(ChatRequest.of("Can Ann play?"), json_schema=SCHEMA, max_tokens=32, temperature=0.7, seed=3)
-    told = json.loads(call(mode, request, PATIENCE_S).reply.text)
-    assert list(told) == ["available"]
-    assert isinstance(told["available"], bool)
+    request = evolve(ChatRequest.of("Can Ann play?"), json_schema=SCHEMA, max_tokens=24, temperature=0.0)
+    assert json.loads(call(mode, request, PATIENCE_S).reply.text) in SCHEMA["enum"]
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_seed_repeats(call, mode):
     """The same seed brings the same answer, at any temperature."""
-    request = evolve(ChatRequest.of("Name a colour."), temperature=1.5, max_tokens=8, seed=11)
+    request = evolve(ChatRequest.of("Name a colour."), temperature=1.5, max_tokens=6, seed=11)
     assert call(mode, request, PATIENCE_S).reply.text == call(mode, request, PATIENCE_S).reply.text
 
 

@@ -100,9 +100,9 @@ def test_time_is_held_over_tls(server, tls_url, trusting, calls, mode):
     assert call(mode).reply  # connects and loads what TLS needs
     for fault in (Silence(), Drip(0.05)):
         server.script(fault)
-        ended = call(mode, timeout_s=0.4)
+        ended = call(mode, timeout_s=0.3)
         assert type(ended.error) is ProviderTimeoutError
-        assert ended.elapsed_s < 0.4 + SLACK_S
+        assert ended.elapsed_s < 0.3 + SLACK_S
         assert server.wait_closed(1.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
@@ -76,7 +77,7 @@ class OllamaSettings(ProviderSettings):
     options: Mapping[str, float] = field(factory=dict)
     pull: bool = False
 
-    @property
+    @cached_property
     def address(self) -> Address:
         """Where the server is."""
         return Address.parse(self.host)
