@@ -73,14 +73,10 @@ class Directory:
     def stranger(self, name: str, expected: str, names: Iterable[str]) -> Fault:
         """Return what is wrong with a name that is none of those it may be, and what to do about it."""
         known = sorted(names)
-        if hint := did_you_mean(name, known):
-            pass
-        elif self.allowed is not None and not {name, PACKAGES.get(name)}.intersection(self.allowed):
+        hint = f"pip install {PACKAGES[name]}" if name in PACKAGES else did_you_mean(name, [*known, *PACKAGES])
+        may_be_left_out = self.allowed is not None and not {name, PACKAGES.get(name)}.intersection(self.allowed)
+        if may_be_left_out and (name in PACKAGES or not hint):
             hint = "The plugins that may be loaded are in kickai.plugins or KICKAI_PLUGINS"
-        elif name in PACKAGES:
-            hint = f"pip install {PACKAGES[name]}"
-        else:
-            hint = did_you_mean(name, PACKAGES)
         return Fault.of(found(name), f"{expected} ({listed(known)})", hint)
 
 
