@@ -104,7 +104,7 @@ def failure(told: Told, now: datetime) -> ProviderError:
         return _limited(told, known, now)
     if status in {401, 403} or reason in KEY_REASONS:
         return AuthenticationError(f"the key was refused{word}", **known)
-    if reason == "FAILED_PRECONDITION":
+    if told.error.get("status") == "FAILED_PRECONDITION":
         return AuthenticationError(f"this key may not use the service, for its region or its billing{word}", **known)
     if status == 402:  # noqa: PLR2004
         return QuotaExhaustedError(f"the credit is spent{word}", **known)

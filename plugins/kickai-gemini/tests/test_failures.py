@@ -1,0 +1,156 @@
+"""What a status means."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfoNotFoundError
+
+import pytest
+from gemini_service import error_body, quota_failure, retry_info
+from hypothesis import given
+from hypothesis import strategies as st
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    ContextLengthExceededError,
+    ProviderError,
+    QuotaExhaustedError,
+    RateLimitedError,
+)
+
+from kickai_gemini import failures
+from kickai_gemini.failures import Told, failure
+
+NOON = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
+"""Noon in California, in winter."""
+
+
+def told(status, *details, headers=None, **error):
+    """Return what the service says with a status."""
+    body = {"error": {**error_body(status), **error, "details": list(details)}}
+    return Told.of(status, headers or {}, json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    ("details", "headers", "delay_s"),
+    [
+        ([retry_info("17.489s")], {}, 17.489),
+        ([retry_info("0.4s")], {}, 0.4),
+        ([], {"Retry-After": "7"}, 7.0),
+        ([], {"retry-after": "Mon, 23 Nov 2026 20:00:30 GMT"}, 30.0),
+        ([], {"retry-after": "Mon, 23 Nov 2026 19:00:00 GMT"}, 0.0),
+        ([retry_info("3s")], {"retry-after": "30"}, 30.0),
+        ([retry_info("30s")], {"retry-after": "3"}, 30.0),
+        ([retry_info("soon")], {"retry-after": "later"}, None),
+        ([], {}, None),
+    ],
+)
+def test_the_longest_delay_that_is_stated_counts(details, headers, delay_s):
+    """Delays come in the body and in a header, as seconds, fractions and dates; a shorter one shortens nothing."""
+    error = failure(told(429, *details, headers=headers), NOON)
+    assert type(error) is RateLimitedError
+    assert error.retry_after_s == (None if delay_s is None else pytest.approx(delay_s))
+
+
+@pytest.mark.parametrize(
+    ("now", "hours"),
+    [
+        (NOON, 12),
+        (datetime(2026, 7, 1, 19, 0, tzinfo=UTC), 12),  # noon in summer
+        (datetime(2026, 11, 24, 7, 59, tzinfo=UTC), 1 / 60),
+        (datetime(2026, 3, 8, 8, 0, tzinfo=UTC), 23),  # the day on which summer time begins
+        (NOON.astimezone(timezone(timedelta(hours=9))), 12),
+    ],
+)
+def test_a_daily_quota_is_full_again_at_midnight_in_california(now, hours):
+    """A per-day quota rests until the reset, and not for the delay for minutes that comes with it."""
+    daily = quota_failure("GenerateRequestsPerDayPerProjectPerModel-FreeTier")
+    error = failure(told(429, daily, retry_info("37s")), now)
+    assert type(error) is QuotaExhaustedError
+    assert error.retry_after_s == pytest.approx(hours * 3600)
+
+
+def test_a_system_without_time_zones_is_late_by_an_hour_at_most(monkeypatch):
+    """Without a time zone database the reset is told as that of winter time."""
+
+    def no_zone(_):
+        raise ZoneInfoNotFoundError
+
+    monkeypatch.setattr(failures, "ZoneInfo", no_zone)
+    daily = quota_failure("RequestsPerDay")
+    assert failure(told(429, daily), datetime(2026, 7, 1, 19, 0, tzinfo=UTC)).retry_after_s == 13 * 3600
+
+
+def test_one_daily_quota_among_others_is_enough():
+    """When minute and day are both exceeded, the day counts."""
+    error = failure(told(429, quota_failure("RequestsPerMinute"), quota_failure("RequestsPerDay")), NOON)
+    assert type(error) is QuotaExhaustedError
+
+
+def test_the_size_of_the_window_is_read():
+    """A prompt that is too long is told with the window's size, when the service says it."""
+    error = failure(Told(status=400, body={"error": error_body(400, "context_length")}), NOON)
+    assert type(error) is ContextLengthExceededError
+    assert error.limit_tokens == 1048576
+
+
+def test_a_key_s_reason_is_read_from_the_details():
+    """A key that is not valid comes as 400, and its reason tells it from other requests that are refused."""
+    error = failure(told(400, {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}), NOON)
+    assert type(error) is AuthenticationError
+    assert "API_KEY_INVALID" in str(error)
+
+
+def test_no_words_of_the_service_s_are_repeated():
+    """Its messages quote prompts, and for a suspended key the key; neither goes into an error."""
+    message = "Consumer 'api_key:AIza-canary' has been suspended: 'my secret prompt'"
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "AIza-canary lower case is no reason"}
+    for status in (400, 401, 403, 404, 429, 500):
+        error = failure(told(status, info, message=message), NOON)
+        assert "canary" not in f"{error}{error!r}{vars(error)}"
+        assert "prompt'" not in f"{error}{error!r}{vars(error)}"
+
+
+@given(st.integers(100, 599), st.dictionaries(st.text(), st.text()), st.binary() | st.text())
+def test_any_answer_is_a_typed_error(status, headers, body):
+    """However odd a response is, a `ProviderError` with its status comes of it."""
+    error = failure(Told.of(status, headers, body), NOON)
+    assert isinstance(error, ProviderError)
+    assert error.status_code == status
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["error", "details", "@type", "violations", "reason", "retryDelay", "quotaId", "status", "message"]
+            ),
+            inner,
+        )
+    ),
+)
+
+
+@given(st.sampled_from([400, 403, 429, 500]), JSON)
+def test_any_json_is_a_typed_error(status, body):
+    """However odd an error's JSON is, a `ProviderError` comes of it."""
+    assert isinstance(failure(Told(status=status, body=body), NOON), ProviderError)
+
+
+def test_an_exception_is_laid_bare_with_all_behind_it():
+    """Neither an exception nor one behind it keeps frames, whose variables hold key and prompt."""
+
+    def deep(key):
+        try:
+            raise OSError(key[:0])
+        except OSError as exc:
+            raise ValueError from exc
+
+    try:
+        deep("canary")
+    except ValueError as exc:
+        caught = failures.bare(exc)
+    assert caught.__traceback__ is None
+    assert caught.__cause__.__traceback__ is None

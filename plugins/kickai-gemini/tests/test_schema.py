@@ -1,0 +1,107 @@
+"""JSON schemas for the old client."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kickai_providers_core.errors import InvalidRequestError
+
+from kickai_gemini.schema import openapi
+
+STRING = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (STRING, {"type": "STRING"}),
+        ({"type": ["string", "null"]}, {"type": "STRING", "nullable": True}),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, {"type": "INTEGER", "nullable": True}),
+        ({"anyOf": [STRING], "description": "d"}, {"type": "STRING", "description": "d"}),
+        ({"enum": ["a", "b"]}, {"type": "STRING", "enum": ["a", "b"], "format": "enum"}),
+        ({"const": "a"}, {"type": "STRING", "enum": ["a"], "format": "enum"}),
+        (
+            {"type": "array", "items": STRING, "minItems": 1},
+            {"type": "ARRAY", "minItems": 1, "items": {"type": "STRING"}},
+        ),
+        (
+            {"properties": {"a": STRING}, "required": ["a", "b"], "additionalProperties": False, "title": "T"},
+            {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}, "required": ["a"]},
+        ),
+        (
+            {"$defs": {"d": STRING}, "type": "object", "properties": {"a": {"$ref": "#/$defs/d", "description": "x"}}},
+            {"type": "OBJECT", "properties": {"a": {"type": "STRING", "description": "x"}}, "required": []},
+        ),
+        (
+            {"$defs": {"d": STRING}, "anyOf": [{"$ref": "#/$defs/d"}, {"type": "null"}]},
+            {"type": "STRING", "nullable": True},
+        ),
+    ],
+)
+def test_what_can_be_said_is_said(schema, expected):
+    """Types, nullability, enumerations, objects, lists and references have a form, and nothing is left out."""
+    assert openapi(schema) == (expected, ())
+
+
+def test_bounds_are_left_out_and_named():
+    """Bounds on values, which the form lacks, are dropped and told of, each once."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string", "pattern": "x", "maxLength": 3, "format": "email"},
+            "b": {"type": "integer", "minimum": 1},
+            "c": {"type": "string", "pattern": "y"},
+        },
+    }
+    made, dropped = openapi(schema)
+    assert dropped == ("format", "maxLength", "minimum", "pattern")
+    assert made["properties"]["a"] == {"type": "STRING"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [STRING, {"type": "integer"}]},
+        {"type": ["string", "integer"]},
+        {"allOf": [STRING]},
+        {"type": "array", "prefixItems": [STRING]},
+        {"enum": [1, 2]},
+        {"type": "object", "properties": {"a": True}},
+        {"$ref": "#/$defs/missing"},
+        {"$defs": {"d": {"type": "array", "items": {"$ref": "#/$defs/d"}}}, "$ref": "#/$defs/d"},
+        {"$ref": "#"},
+        {},
+    ],
+)
+def test_shapes_that_cannot_be_said_are_refused(schema):
+    """A schema that would come to mean something else is refused, with what to install."""
+    with pytest.raises(InvalidRequestError):
+        openapi(schema)
+
+
+@given(
+    st.recursive(
+        st.sampled_from([STRING, {"type": "integer"}, {"type": "boolean"}]),
+        lambda inner: (
+            st.builds(lambda items: {"type": "array", "items": items}, inner)
+            | st.builds(
+                lambda parts: {"type": "object", "properties": parts},
+                st.dictionaries(st.text(max_size=3), inner, max_size=3),
+            )
+        ),
+    )
+)
+def test_the_shape_is_kept(schema):
+    """Whatever is nested in whatever, the form has the same shape."""
+
+    def shape(node):
+        inner = [shape(node["items"])] if "items" in node else []
+        return (
+            node["type"].lower(),
+            *inner,
+            *((name, shape(part)) for name, part in node.get("properties", {}).items()),
+        )
+
+    made, dropped = openapi(schema)
+    assert (shape(made), dropped) == (shape(schema), ())
