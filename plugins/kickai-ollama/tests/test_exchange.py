@@ -153,6 +153,13 @@ def test_the_host_of_the_environment_has_no_say(server, calls, monkeypatch, mode
     assert calls()(mode).reply.text == "pong"
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_half_a_character_is_no_reason_to_fail(server, calls, mode):
+    """Text that cannot be encoded, as careless cutting leaves it, is sent as JSON's escapes."""
+    assert calls()(mode, "cut \ud83d").reply.text == "pong"
+    assert server.requests[-1].json()["messages"][0]["content"] == "cut \ud83d"
+
+
 def test_a_path_before_the_api_is_kept(server, calls):
     """A server behind a proxy's path is asked there."""
     calls(host=f"{server.url}/ollama/")("invoke")

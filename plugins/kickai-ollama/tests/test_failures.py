@@ -93,10 +93,10 @@ def test_an_error_in_another_vendors_form_is_read_as_far_as_it_goes(error):
 
 def test_only_a_missing_model_can_be_pulled():
     """A model that is there, and lacks something, is not pulled."""
-    assert says_missing(refused("model 'm' not found", 404))
-    assert not says_missing(refused('"m" does not support tools', 400))
-    assert not says_missing(refused("404 page not found", 404))
-    assert not says_missing(refused("slow down", 429))
+    assert says_missing(ResponseError("model 'm' not found", 404))
+    assert not says_missing(ResponseError('"m" does not support tools', 400))
+    assert not says_missing(ResponseError("404 page not found", 404))
+    assert not says_missing(ConnectionError("model 'm' not found"))
 
 
 def test_a_proxys_name_for_the_request_is_kept():

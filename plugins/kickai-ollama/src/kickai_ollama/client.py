@@ -111,9 +111,9 @@ class OllamaProvider:
         await self._pools.aclose()
 
     def _error(self, exc: Exception, call: _Call) -> ProviderError:
+        if self._settings.pull and says_missing(exc):
+            return self._pulls.start(call.model)
         error = translate(exc, Scene.of(self._settings, call.model, call.exchange))
-        if self._settings.pull and says_missing(error):
-            error = self._pulls.start(call.model)
         # Without the frames it came through: they hold the prompt.
         return error.with_traceback(None)
 

@@ -70,7 +70,7 @@ class Exchange:
 
     def outgoing(self, request: httpx.Request) -> httpcore.Request:
         """Return what goes onto the wire for a request of the client's."""
-        content = b"" if self._body is None else json.dumps(self._body, ensure_ascii=False).encode()
+        content = b"" if self._body is None else json.dumps(self._body).encode()
         headers = [pair for pair in request.headers.raw if pair[0].lower() not in OURS]
         headers += [(b"accept-encoding", b"identity"), (b"content-length", str(len(content)).encode())]
         if self._api_key:

@@ -139,9 +139,9 @@ def translate(exc: Exception, scene: Scene) -> ProviderError:
     return error
 
 
-def says_missing(error: ProviderError) -> bool:
-    """Say whether an error means that the server does not have the model, so that pulling it would help."""
-    return isinstance(error, ModelNotFoundError) and "ollama pull" in error.message
+def says_missing(exc: Exception) -> bool:
+    """Say whether an exception of the client's means that the server does not have the model."""
+    return kind_of(exc) is Kind.REFUSED and MISSING.search(_words(exc)) is not None
 
 
 def _root(exc: BaseException | None) -> OSError | None:
@@ -197,7 +197,11 @@ def _refused(words: str, scene: Scene) -> ProviderError:
     if status < REDIRECT:  # told in a stream, or in a body that came with a success
         status = next((code for pattern, code in SAID.items() if pattern.search(words)), 500)
     if status in {401, 403}:
-        why = ": api_key is not sent over plain HTTP; use https://" if scene.key_withheld else ": check api_key"
+        why = (
+            ": api_key is not sent over plain HTTP; use https://"
+            if scene.key_withheld
+            else ": check api_key, or sign in there with `ollama signin`"
+        )
         return AuthenticationError(f"the server refuses access{why}")
     if status == 402 or (status == 429 and SPENT.search(words)):  # noqa: PLR2004
         return QuotaExhaustedError("the account's usage is spent", retry_after_s=retry_after_s(scene.headers))

@@ -112,10 +112,9 @@ class Library:
         return ollama.Client(transport=Transport(self._pools.blocking, exchange), **place(self._settings.address))
 
     def _error(self, exc: Exception, exchange: Exchange, model: str) -> ProviderError:
-        error = translate(exc, Scene.of(self._settings, model, exchange))
-        if model and says_missing(error):
-            error = ModelNotFoundError(f"there is no {model} to pull: see https://ollama.com/library")
-        return error.with_traceback(None)
+        if model and says_missing(exc):
+            return ModelNotFoundError(f"there is no {model} to pull: see https://ollama.com/library")
+        return translate(exc, Scene.of(self._settings, model, exchange)).with_traceback(None)
 
 
 def _progress(step: ollama.ProgressResponse, sizes: dict[str, tuple[int, int]]) -> PullProgress:

@@ -50,8 +50,7 @@ class Pools:
         self._async_network = async_network or AsyncNetwork()
         self._tls_context = httpx.create_ssl_context() if address.scheme == "https" else None
         self._lock = Lock()
-        self._holders: dict[asyncio.AbstractEventLoop, Holder] = {}
-        self._pools: dict[asyncio.AbstractEventLoop, httpcore.AsyncConnectionPool] = {}
+        self._held: dict[asyncio.AbstractEventLoop, tuple[httpcore.AsyncConnectionPool, Holder]] = {}
         self.blocking = httpcore.ConnectionPool(
             ssl_context=self._tls_context,
             max_connections=None,
@@ -62,13 +61,13 @@ class Pools:
     async def of_this_loop(self) -> httpcore.AsyncConnectionPool:
         """Return the pool of the running event loop."""
         loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None:
+        held = self._held.get(loop)
+        if held is None:
             holder = self._hold(loop)
-            pool = await anext(holder)
+            held = await anext(holder), holder
             with self._lock:
-                self._holders[loop] = holder
-        return pool
+                self._held[loop] = held
+        return held[0]
 
     async def _hold(self, loop: asyncio.AbstractEventLoop) -> Holder:
         pool = httpcore.AsyncConnectionPool(
@@ -77,30 +76,27 @@ class Pools:
             keepalive_expiry=KEEP_ALIVE_S,
             network_backend=self._async_network,
         )
-        with self._lock:
-            self._pools[loop] = pool
         try:
             yield pool
         finally:
             with self._lock:
-                self._pools.pop(loop, None)
-                self._holders.pop(loop, None)
+                self._held.pop(loop, None)
             await pool.aclose()
 
     def close(self) -> None:
         """Close all connections: those of an event loop that runs soon, those of one that does not with that loop."""
         self.blocking.close()
         with self._lock:
-            others = list(self._holders.items())
-        for loop, holder in others:
+            others = list(self._held.items())
+        for loop, (_, holder) in others:
             if loop.is_running():
                 asyncio.run_coroutine_threadsafe(_close(holder), loop)
 
     async def aclose(self) -> None:
         """Close all connections: those of the running loop now, all others as `close` does."""
-        holder = self._holders.get(asyncio.get_running_loop())
-        if holder is not None:
-            await holder.aclose()
+        held = self._held.get(asyncio.get_running_loop())
+        if held is not None:
+            await held[1].aclose()
         self.close()
 
 
