@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.budget import Budget
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.health import Health
 from kickai_providers_core.link import Brief, Errand, Link
@@ -95,10 +96,13 @@ class World:
     random: Fixed = field(factory=Fixed)
     now: float = 1000.0
     events: list[Event] = field(factory=list)
+    requests: int = 0
+    retries: Budget = field(init=False)
     health: Health = field(init=False)
     links: list[Link] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.retries = Budget(self.policy.retry_share, self.policy.retry_floor)
         self.health = Health(self.breaker, self.random)
         self.links = [self._link(position, target) for position, target in enumerate(self.targets)]
 
@@ -118,8 +122,10 @@ class World:
 
     def walk(self, deadline_s: float = 30.0, needs: Iterable[Capability] = ()) -> Walk:
         """Return a new request's walk."""
-        brief = Brief(policy=self.policy, random=self.random, tell=self.events.append)
-        return Walk(self.links, brief, Errand(deadline_s=deadline_s, needs=frozenset(needs)), self.now)
+        self.requests += 1
+        brief = Brief(policy=self.policy, random=self.random, retries=self.retries, tell=self.events.append)
+        errand = Errand(deadline_s=deadline_s, needs=frozenset(needs), number=self.requests)
+        return Walk(self.links, brief, errand, self.now)
 
     def ask(self, deadline_s: float = 30.0, needs: Iterable[Capability] = ()) -> Result:
         """Drive one request to its end; the time passes as its calls and waits take it."""

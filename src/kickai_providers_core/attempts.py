@@ -47,6 +47,7 @@ class Attempt:
         latency_s: Seconds the call took.
         outcome: How it ended.
         error: What it raised; None exactly when the outcome is not ``error``.
+        retry_withheld: Whether the target would have been tried again, had the budget for retries not been spent.
     """
 
     position: int
@@ -57,6 +58,7 @@ class Attempt:
     latency_s: float
     outcome: Outcome
     error: ProviderError | None = None
+    retry_withheld: bool = False
 
     @property
     def target(self) -> str:
@@ -81,6 +83,7 @@ class Attempt:
             "error": type(self.error).__name__ if self.error else None,
             "message": self.error.message if self.error else None,
             "status_code": self.error.status_code if self.error else None,
+            "retry_withheld": self.retry_withheld,
         }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
     from types import TracebackType
 
+    from kickai_providers_core.budget import Budget
     from kickai_providers_core.drivers import Clockwork, StreamMode
     from kickai_providers_core.events import Event
     from kickai_providers_core.link import Link
@@ -33,6 +34,7 @@ class Runtime:
     Attributes:
         policy: The disposition table.
         random: Where jitter comes from.
+        retries: How many retries all requests together may make.
         time: Clock and sleeps.
         tell: Hands an event to the observers; None when there are none.
         numbers: Numbers the requests.
@@ -40,6 +42,7 @@ class Runtime:
 
     policy: Policy
     random: Random
+    retries: Budget
     time: Clockwork
     tell: Callable[[Event], None] | None
     numbers: Iterator[int]
@@ -87,7 +90,13 @@ class Chain:
     @_brief.default
     def _brief_of_the_chain(self) -> Brief:
         runtime = self._runtime
-        return Brief(policy=runtime.policy, random=runtime.random, tell=runtime.tell, role=self.terms.role)
+        return Brief(
+            policy=runtime.policy,
+            random=runtime.random,
+            retries=runtime.retries,
+            tell=runtime.tell,
+            role=self.terms.role,
+        )
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ __all__ = [
     "ProviderCloseFailed",
     "RequestEnded",
     "RequestStarted",
+    "RetryWithheld",
     "TargetSkipped",
     "Waiting",
 ]
@@ -159,6 +160,20 @@ class Waiting(Event):
             "gen_ai.request.model": self.model,
             "kickai.wait_s": self.wait_s,
         }
+
+
+@frozen(kw_only=True, slots=False)
+class RetryWithheld(Event):
+    """A target could have been tried again, but the retries of the last minute have used up their budget."""
+
+    provider: str
+    model: str | None
+
+    def __str__(self) -> str:
+        return f"{_target(self.provider, self.model)}: not tried again, the budget for retries is spent"
+
+    def _fields(self) -> dict[str, Any]:
+        return {"gen_ai.provider.name": self.provider, "gen_ai.request.model": self.model}
 
 
 @frozen(kw_only=True, slots=False)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kickai_providers_core.attempts import SkipReason
+    from kickai_providers_core.budget import Budget
     from kickai_providers_core.events import Event
     from kickai_providers_core.health import Route
     from kickai_providers_core.messages import Capability
@@ -53,12 +54,14 @@ class Brief:
     Attributes:
         policy: The disposition table.
         random: Where jitter comes from.
+        retries: How many retries all walks of the resolver may make.
         tell: Takes each event; None when nobody listens, and then no event is made.
         role: The role that the chain was made for.
     """
 
     policy: Policy
     random: Random
+    retries: Budget
     tell: Callable[[Event], None] | None = None
     role: str | None = None
 

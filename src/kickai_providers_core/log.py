@@ -16,6 +16,7 @@ from kickai_providers_core.events import (
     Event,
     ProviderCloseFailed,
     RequestEnded,
+    RetryWithheld,
     TargetSkipped,
     Waiting,
 )
@@ -29,6 +30,7 @@ __all__ = ["log_event"]
 
 LEVELS: Mapping[type[Event], str] = {
     Waiting: "DEBUG",
+    RetryWithheld: "INFO",
     TargetSkipped: "INFO",
     BreakerChanged: "WARNING",
     RequestEnded: "DEBUG",

@@ -63,6 +63,9 @@ class Policy:
         backoff_max_s: The ceiling of any backoff.
         min_attempt_s: With less time than this before the deadline, no attempt is started: it could not finish.
         last_resort: Whether, when every target rests, the one that is due first is tried all the same.
+        retry_share: How many retries all requests together may make, for each request of the last minute, from 0:
+            0.2 means that retries add at most 20 % to the load.
+        retry_floor: How many retries in a minute are allowed however little traffic there is, from 0.
     """
 
     rate_limited: Rule = field(factory=_row(retry="wait", rests="target", rest_s=30.0))
@@ -79,6 +82,8 @@ class Policy:
     backoff_max_s: float = field(default=4.0, validator=gt(0))
     min_attempt_s: float = field(default=0.05, validator=ge(0))
     last_resort: bool = True
+    retry_share: float = field(default=0.2, validator=ge(0))
+    retry_floor: int = field(default=10, validator=ge(0))
 
     def rule_for(self, error: errors.ProviderError) -> Rule:
         """Return the row of an error: that of its own class, or of the nearest class above it in the table."""

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from kickai_providers_core import discovery as finding
 from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.budget import Budget
 from kickai_providers_core.chain import Chain, Runtime, Terms
 from kickai_providers_core.drivers import Clockwork
 from kickai_providers_core.health import Health
@@ -76,8 +77,14 @@ class Resolver:
         self.registry = Registry(discovery, settings.providers)
         self._observers = Observers((log_event, *observers), discovery.observers())
         self._health = Health(settings.breaker, random)
+        policy = settings.policy
         self._runtime = Runtime(
-            policy=settings.policy, random=random, time=time, tell=self._observers.tell, numbers=count(1)
+            policy=policy,
+            random=random,
+            retries=Budget(policy.retry_share, policy.retry_floor),
+            time=time,
+            tell=self._observers.tell,
+            numbers=count(1),
         )
 
     @classmethod

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.events import (
     AttemptEnded,
@@ -11,6 +13,7 @@ from kickai_providers_core.events import (
     BreakerChanged,
     RequestEnded,
     RequestStarted,
+    RetryWithheld,
     TargetSkipped,
     Waiting,
 )
@@ -152,6 +155,13 @@ class Story:
             self._tell(
                 Waiting(request=self._request, role=self._role, provider=link.provider, model=link.model, wait_s=wait_s)
             )
+
+    def withholds(self, link: Link) -> None:
+        """Write down that a failed target is not tried again, since the retries of all have used up their budget."""
+        at = max(at for at, attempt in enumerate(self.attempts) if attempt.position == link.position)
+        self.attempts[at] = evolve(self.attempts[at], retry_withheld=True)
+        if self._tell is not None:
+            self._tell(RetryWithheld(request=self._request, role=self._role, provider=link.provider, model=link.model))
 
     def changes(self, link: Link, before: tuple[State, State], now: float) -> None:
         """Tell which breakers on the way to a target are in another state than before."""

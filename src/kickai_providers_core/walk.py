@@ -115,6 +115,8 @@ class Walk:
         self._under_way: Try | None = None
         self._floor: int | None = None  # only a window larger than this will do
         self._forced = False
+        if started >= brief.retries.due:
+            brief.retries.count(errand.number, started)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -271,10 +273,17 @@ class Walk:
         due = step.link.route.due_at(now)
         if wait_s > policy.backoff_max_s or due > now + wait_s:
             return False
-        if now + wait_s + self._least_s > self._ends:
+        if now + wait_s + self._least_s > self._ends or not self._affords(step.link, now):
             return False
         self._again = (now + wait_s, step.link)
         return True
+
+    def _affords(self, link: Link, now: float) -> bool:
+        """Return whether a target may be tried now as far as the budget for retries goes; take it from there."""
+        if not self._story.tries(link) or self._brief.retries.spend(self._errand.number, now):
+            return True
+        self._story.withholds(link)
+        return False
 
     # At the end of the chain
 
@@ -285,11 +294,12 @@ class Walk:
             forced = self._last_resort(min(chances, default=None), now)
             if forced is not None:
                 return forced
-        if not chances:
-            return self._give_up(now)
-        due, position = min(chances)
-        self._again = (due, self._links[position])
-        return self.next(now)
+        for due, position in sorted(chances):
+            link = self._links[position]
+            if self._affords(link, now):
+                self._again = (due, link)
+                return self.next(now)
+        return self._give_up(now)
 
     def _due_again(self, link: Link, now: float) -> float | None:
         """Return when a target that was passed over or failed may be asked again in this request, if at all."""

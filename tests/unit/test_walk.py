@@ -31,6 +31,7 @@ from kickai_providers_core.events import (
     BreakerChanged,
     RequestEnded,
     RequestStarted,
+    RetryWithheld,
     TargetSkipped,
     Waiting,
 )
@@ -558,3 +559,58 @@ def test_an_answered_request_holds_on_to_no_frames() -> None:
     assert error is not None
     assert error.__cause__ is not None
     assert error.__cause__.__traceback__ is None
+
+
+def test_without_a_budget_nothing_is_tried_twice() -> None:
+    """When the retries of all have used up their share, the next target is asked, and the story says why."""
+    there = world(
+        Target(name="a", script=always(down)),
+        Target(name="b"),
+        policy=Policy(retry_share=0.0, retry_floor=1),
+        breaker=BreakerSettings(max_errors=99),
+    )
+    assert there.ask().order == ["a", "a", "b"]
+    result = there.ask()
+    assert result.order == ["a", "b"]
+    assert result.reply is not None
+    assert [attempt.retry_withheld for attempt in result.reply.attempts] == [True, False]
+    withheld = [event for event in there.events if isinstance(event, RetryWithheld)]
+    assert [(event.request, event.provider) for event in withheld] == [(1, "a"), (2, "a")]
+
+
+def test_without_a_budget_a_second_chance_is_not_given_but_a_first_one_is() -> None:
+    """A rate-limited target that this request has not asked yet is waited for; one that it has asked is not."""
+    limited = always(lambda: RateLimitedError("slow down", retry_after_s=2.0))
+    there = world(Target(name="a", script=limited), policy=Policy(retry_share=0.0, retry_floor=0))
+    assert there.ask().order == ["a"]
+    assert there.now == 1000.0
+    assert there.ask().order == ["a"]
+    assert there.now == pytest.approx(1002.0)
+
+
+def test_the_second_chance_of_another_target_needs_no_retry() -> None:
+    """Withholding one target's retry leaves the targets that were not tried yet."""
+    there = world(
+        Target(name="a", script=always(lambda: RateLimitedError("slow down", retry_after_s=1.0))),
+        Target(name="b", script=script(RateLimitedError("slow down", retry_after_s=3.0))),
+        policy=Policy(retry_share=0.0, retry_floor=0),
+    )
+    there.ask()
+    there.now += 1.5
+    result = there.ask()
+    assert result.order == ["a", "b"]
+    assert there.now == pytest.approx(1003.0)
+
+
+def test_a_minute_later_there_is_a_new_budget() -> None:
+    """The window slides."""
+    there = world(
+        Target(name="a", script=always(down), retries=1),
+        policy=Policy(retry_share=0.0, retry_floor=1, last_resort=False),
+        breaker=BreakerSettings(max_errors=99),
+    )
+    counts = []
+    for _ in range(4):
+        counts.append(len(there.ask().calls))
+        there.now += 31.0
+    assert counts == [2, 1, 2, 1]
