@@ -173,10 +173,12 @@ def _printed_already(session: Session, wish: _Wish) -> bool:
 
 def _warn(session: Session, resolver: Resolver, role: str | None) -> None:
     """Tell what is odd about the settings that somebody wrote, and about the role."""
-    settings, tell = resolver.settings, session.console.tell
+    settings = resolver.settings
     for problem in settings.warnings:
-        if problem.source and not problem.source.startswith("catalogue "):
-            tell(f"warning: {problem}", "yellow")
+        planned = problem.source.startswith("catalogue ")
+        unset = problem.path.startswith("kickai.") and settings.source_of(problem.path.partition("[")[0]) == "default"
+        if not planned and not unset:
+            session.console.tell(f"warning: {problem}", "yellow")
     if role is not None:
         warn_of_stranger(session, settings, role)
 

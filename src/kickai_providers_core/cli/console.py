@@ -60,8 +60,8 @@ class Console:
         """Write a part of an answer, at once."""
         self.rest()
         if text:
+            self._open = not text.endswith("\n")  # first, since Ctrl-C may come as soon as the text is seen
             self._write(CONTROL.sub("", text) if self.terminal else text)
-            self._open = not text.endswith("\n")
 
     def end_line(self) -> None:
         """End the line that an answer has left open."""

@@ -155,7 +155,7 @@ def _unneeded(problems: Iterable[Problem]) -> Problem:
     missing = [problem.missing for problem in errors if problem.missing]
     if not missing:
         return evolve(errors[0], severity="warning")
-    told = f"not configured ({', '.join(missing)}), and nothing says that it should be"
+    told = f"not configured ({', '.join(missing)}), so it is passed over"
     return Problem(path="", message=told, missing=", ".join(missing), severity="warning")
 
 

@@ -1,0 +1,280 @@
+"""``kickai ask`` over the installed mock: answers, stories, failures and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import CommandLine
+
+pytest.importorskip("kickai_mock", reason="the chains of these tests are drilled with kickai-mock")
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANSWER = {
+    "text",
+    "provider",
+    "model",
+    "usage",
+    "finish_reason",
+    "fell_back",
+    "last_resort",
+    "latency_s",
+    "attempts",
+    "skipped",
+    "omitted",
+    "tool_calls",
+    "request_id",
+}
+
+
+@pytest.fixture
+def kickai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Return the command line, in an empty folder."""
+    return CommandLine(tmp_path, monkeypatch, capsys)
+
+
+def test_a_plain_first_answer_is_all_there_is(kickai: CommandLine) -> None:
+    """The answer on standard output, nothing on standard error."""
+    ended = kickai("ask", "--chain", "mock", "Who", "can", "play?")
+    assert (ended.code, ended.out, ended.err) == (0, "Who can play?\n", "")
+
+
+def test_a_chain_whose_first_times_out_answers_from_the_second(kickai: CommandLine) -> None:
+    """The object lists both attempts with outcome, error class and latency."""
+    ended = kickai("ask", "--chain", "mock:a,mock:b", "--json", "hi", env={"KICKAI_MOCK_DRILL": "a=timeout"})
+    assert ended.code == 0
+    reply = ended.json
+    assert set(reply) == ANSWER
+    assert (reply["text"], reply["provider"], reply["model"], reply["fell_back"]) == ("hi", "mock", "b", True)
+    assert [(each["model"], each["outcome"], each["error"]) for each in reply["attempts"]] == [
+        ("a", "error", "ProviderTimeoutError"),
+        ("b", "success", None),
+    ]
+    assert all(each["latency_s"] >= 0 for each in reply["attempts"])
+    assert reply["usage"]["total_tokens"] == 2
+    assert ended.err.splitlines() == [
+        "mock:a: ProviderTimeoutError: simulated: no answer in time (after 0.0 s)",
+        "mock:b answered in 0.0 s",
+    ]
+
+
+def test_quiet_hides_the_story_and_verbose_tells_it_all(kickai: CommandLine) -> None:
+    """Both are about standard error alone."""
+    assert kickai("ask", "-q", "--chain", "mock:timeout,mock:b", "hi").err == ""
+    lines = kickai("ask", "-v", "--chain", "mock:b", "hi").err.splitlines()
+    assert lines == ["chain: mock:b", "mock:b answered in 0.0 s (1 tokens in, 1 out)"]
+
+
+def test_without_a_role_the_settings_order_is_asked(kickai: CommandLine) -> None:
+    """The primary first, whatever the default role would rather have; AI_PROVIDER moves another before it."""
+    kickai.write(
+        '[kickai]\nprimary = "mock"\nfallback = ["second"]\n'
+        '[providers.mock]\nreply = "from the first"\n[providers.second]\nkind = "mock"\nreply = "from the second"\n'
+    )
+    assert kickai("ask", "hi").out == "from the first\n"
+    assert kickai("ask", "hi", env={"AI_PROVIDER": "second"}).out == "from the second\n"
+
+
+def test_a_role_gives_its_terms_and_a_chain_beside_it_the_targets(kickai: CommandLine) -> None:
+    """The limit of tokens of the role holds for targets that the role does not name."""
+    kickai.write('[roles.terse]\nmax_tokens = 2\nchain = ["mock:own"]\n')
+    assert kickai("ask", "--role", "terse", "one two three", "--json").json["model"] == "own"
+    ended = kickai("ask", "--role", "terse", "--chain", "mock:other", "one two three", "--json")
+    assert (ended.json["model"], ended.json["finish_reason"], ended.json["text"].split()) == (
+        "other",
+        "length",
+        ["one", "two"],
+    )
+    assert ended.err == "warning: the answer stops at its limit of tokens; --max-tokens raises it\n"
+
+
+def test_options_outrank_the_role(kickai: CommandLine) -> None:
+    """What is said on the command line is what is asked."""
+    kickai.write('[roles.terse]\nmax_tokens = 2\nchain = ["mock"]\n')
+    assert kickai("ask", "--role", "terse", "--max-tokens", "9", "one two three").out == "one two three\n"
+
+
+def test_an_unknown_role_is_warned_of_with_the_nearest(kickai: CommandLine) -> None:
+    """It gets the default role, by design, but a misspelling should not go unseen."""
+    ended = kickai("ask", "--role", "squad_selectr", "--chain", "mock", "hi")
+    assert (ended.code, ended.out) == (0, "hi\n")
+    assert ended.err == "warning: no role 'squad_selectr', so it gets the default one; did you mean squad_selector?\n"
+
+
+def test_the_system_message_goes_before_the_prompt(kickai: CommandLine) -> None:
+    """It is counted with the prompt's tokens, and not taken for it."""
+    ended = kickai("ask", "--system", "Be very brief", "--chain", "mock", "hi", "--json")
+    assert (ended.json["text"], ended.json["usage"]["input_tokens"]) == ("hi", 4)
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)], ids=["no argument", "a dash"])
+def test_the_prompt_may_come_from_standard_input(kickai: CommandLine, arguments: tuple[str, ...]) -> None:
+    """Its last line break and a byte order mark are no part of it."""
+    ended = kickai("ask", "--chain", "mock", *arguments, stdin="\ufeffWho?\nWhen?\n".encode())
+    assert ended.out == "Who?\nWhen?\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "told"),
+    [
+        (("ask",), b" \n", "The prompt is empty."),
+        (("ask", ""), b"", "The prompt is empty."),
+        (("ask",), b"caf\xe9", "Standard input is not UTF-8 text."),
+        (("ask", "caf\udce9"), b"", "The prompt is not UTF-8 text."),
+        (("ask", "--system", "caf\udce9", "hi"), b"", "The system message is not UTF-8 text."),
+        (("ask", "--chain", "mock:", "hi"), b"", "'mock:' is no target: write 'instance' or 'instance:model'"),
+        (("ask", "--chain", "mock,,mock:b", "hi"), b"", "'' is no target"),
+        (("ask", "--chain", "", "hi"), b"", "'' is no target"),
+        (("ask", "--deadline", "0", "hi"), b"", "0.0 is not in the range x>0"),
+        (("ask", "--deadline", "nan", "hi"), b"", "'nan' is not a finite number"),
+        (("ask", "--temperature", "2.5", "hi"), b"", "2.5 is not in the range 0<=x<=2.0"),
+        (("ask", "--max-tokens", "0", "hi"), b"", "0 is not in the range x>=1"),
+        (("ask", "--mode", "fast", "hi"), b"", "'live', 'restart', 'buffered'"),
+        (("ask", "--strem", "hi"), b"", "No such option"),
+        (("answer", "hi"), b"", "No such command 'answer'"),
+    ],
+)
+def test_wrong_usage_says_what_is_wrong(
+    kickai: CommandLine, arguments: tuple[str, ...], stdin: bytes, told: str
+) -> None:
+    """The exit code is 2, and standard output stays empty."""
+    ended = kickai(*arguments, stdin=stdin)
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_an_unknown_provider_is_wrong_usage_with_the_nearest(kickai: CommandLine) -> None:
+    """The line says what to install or what was probably meant; with --json an object says so, too."""
+    ended = kickai("ask", "--chain", "mok", "--json", "hi")
+    assert ended.code == 2
+    assert ended.json["error"]["class"] == "UnknownProviderError"
+    assert ended.json["error"]["known"] == ["mock"]
+    assert ended.err.startswith("kickai: no provider 'mok': did you mean 'mock'?")
+
+
+def test_when_nobody_can_answer_the_exit_code_is_1(kickai: CommandLine) -> None:
+    """Standard error has the story and an end that does not repeat it."""
+    ended = kickai("ask", "--chain", "mock:authentication,mock:model_not_found", "hi")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines() == [
+        "mock:authentication: AuthenticationError: simulated: key refused (after 0.0 s)",
+        "mock: resting (AuthenticationError, 3600.0 s left)",
+        "kickai: no target could answer",
+        "kickai: `kickai doctor` says what is missing, `kickai doctor --online` asks the services",
+    ]
+
+
+def test_the_error_of_a_quiet_run_has_the_whole_story(kickai: CommandLine) -> None:
+    """Who did not see the steps gets them with the error."""
+    ended = kickai("ask", "-q", "--chain", "mock:timeout", "hi")
+    assert ended.err.startswith("kickai: no target could answer: mock:timeout: ProviderTimeoutError: simulated")
+
+
+def test_a_failure_as_json_is_one_object(kickai: CommandLine) -> None:
+    """It names the error and lists attempts and skips as an answer does."""
+    ended = kickai("ask", "--chain", "mock:quota_exhausted,mock:b", "--json", "hi")
+    assert ended.code == 1
+    failure = ended.json
+    assert failure["error"]["class"] == "ChainExhaustedError"
+    assert failure["error"]["message"].startswith("no target could answer: mock:quota_exhausted: QuotaExhaustedError")
+    assert [each["error"] for each in failure["attempts"]] == ["QuotaExhaustedError"]
+    assert [(each["model"], each["reason"]) for each in failure["skipped"]] == [("b", "resting")]
+
+
+def test_a_refusal_is_not_routed_around(kickai: CommandLine) -> None:
+    """The provider's own reason reaches the caller."""
+    ended = kickai("ask", "--chain", "mock:content_filtered,mock:b", "hi")
+    assert (ended.code, ended.out) == (1, "")
+    assert "prompt or answer withheld (HTTP 400)" in ended.err
+
+
+def test_the_deadline_ends_the_request(kickai: CommandLine) -> None:
+    """After so many seconds there is an error and no answer."""
+    ended = kickai("ask", "--chain", "mock:silence", "--deadline", "0.2", "hi")
+    assert ended.code == 1
+    assert "kickai: no answer within 0.2 s" in ended.err
+
+
+def test_a_stream_as_json_is_a_line_per_piece_and_the_whole(kickai: CommandLine) -> None:
+    """The last line is what --json alone would print."""
+    ended = kickai("ask", "--chain", "mock", "--stream", "--json", "one two three")
+    *pieces, whole = map(json.loads, ended.out.splitlines())
+    assert pieces == [{"chunk": "one "}, {"chunk": "two "}, {"chunk": "three"}]
+    assert set(whole) == ANSWER
+    assert whole["text"] == "one two three"
+
+
+def test_a_live_stream_that_breaks_off_never_passes_for_whole(kickai: CommandLine) -> None:
+    """What came is on standard output, and the exit code and the last line say that it is not all."""
+    ended = kickai("ask", "--chain", "mock:cut,mock:b", "--stream", "one two three four")
+    assert (ended.code, ended.out) == (1, "one two \n")
+    assert ended.err.splitlines()[-1] == "kickai: the answer is incomplete"
+    as_json = kickai("ask", "--chain", "mock:cut,mock:b", "--stream", "--json", "one two three four")
+    assert json.loads(as_json.out.splitlines()[-1])["text"] == "one two "
+
+
+def test_a_stream_that_may_restart_shows_a_pipe_the_whole_answer_alone(kickai: CommandLine) -> None:
+    """Nothing that was started over is in the output; JSON says where it was."""
+    prompt = ("--mode", "restart", "--chain", "mock:cut,mock:b", "one two three four")
+    assert kickai("ask", *prompt).out == "one two three four\n"
+    lines = [json.loads(line) for line in kickai("ask", "--json", *prompt).out.splitlines()]
+    assert {"restart": True} in lines
+    assert lines[-1]["text"] == "one two three four"
+
+
+def test_a_buffered_stream_shows_the_whole_answer(kickai: CommandLine) -> None:
+    """Its first provider broke off, and nobody saw it."""
+    ended = kickai("ask", "--mode", "buffered", "--chain", "mock:cut,mock:b", "one two three four")
+    assert (ended.code, ended.out) == (0, "one two three four\n")
+
+
+def test_a_model_that_calls_a_tool_is_told(kickai: CommandLine) -> None:
+    """There is no text to print then, but something to say."""
+    ended = kickai("ask", "--chain", "mock:tool_call:pick", "hi")
+    assert ended.code == 0
+    assert "the model asks to call pick" in ended.err
+
+
+def test_what_is_odd_about_the_settings_is_told(kickai: CommandLine) -> None:
+    """Of what somebody wrote: a misspelt variable, and not the models that a catalogue has planned."""
+    ended = kickai("ask", "--chain", "mock", "hi", env={"KICKAI_PRIMAR": "mock"})
+    assert ended.code == 0
+    assert ended.err.startswith("warning: environment KICKAI_PRIMAR: ")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_another_settings_file_is_read_when_it_is_named(kickai: CommandLine) -> None:
+    """--config outranks the file that would be found."""
+    kickai.write('[providers.mock]\nreply = "found"\n')
+    kickai.write('[providers.mock]\nreply = "named"\n', "other.toml")
+    assert kickai("ask", "--chain", "mock", "hi").out == "found\n"
+    assert kickai("ask", "--config", "other.toml", "--chain", "mock", "hi").out == "named\n"
+
+
+def test_an_unexpected_exception_is_one_line(kickai: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the class alone, since the message may hold anything; --debug shows where it was raised."""
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise ZeroDivisionError("private words")
+
+    monkeypatch.setattr("kickai_providers_core.resolver.Resolver.for_role", fail)
+    ended = kickai("ask", "hi")
+    assert ended.code == 70
+    assert ended.err == ("kickai: unexpected ZeroDivisionError: please report it; --debug shows where it was raised\n")
+    assert "Traceback (most recent call last)" in kickai("ask", "--debug", "hi").err
+
+
+def test_the_program_says_what_it_is(kickai: CommandLine) -> None:
+    """Version, help, and help on standard error where a command is missing."""
+    assert kickai("--version").out.startswith("kickai 0.")
+    for command in ("ask", "providers", "roles", "doctor"):
+        ended = kickai(command, "--help")
+        assert (ended.code, ended.err) == (0, "")
+        assert f"Examples:\n    kickai {command}" in ended.out
+    nothing = kickai()
+    assert (nothing.code, nothing.out) == (2, "")
+    assert "Commands:" in nothing.err

@@ -1,0 +1,260 @@
+"""``kickai providers``, ``kickai roles`` and ``kickai doctor`` over the installed mock and a broken plugin."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import CommandLine
+
+pytest.importorskip("kickai_mock", reason="the settings of these tests are of kickai-mock")
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WATCHER = """
+from kickai_providers_core import hookimpl
+
+@hookimpl
+def kickai_observe(event):
+    pass
+"""
+
+FUSSY = """
+import time
+from kickai_providers_core import FinishReason, Problem, ProviderInfo, Reply, hookimpl
+
+SERVED = {"small", None}
+
+@hookimpl
+def kickai_provider_info():
+    return ProviderInfo(name="fussy", summary="asks a service")
+
+@hookimpl
+def kickai_validate_provider(settings, online):
+    if online and settings.model == "slow":
+        time.sleep(30)
+    if online and settings.model not in SERVED:
+        yield Problem(path="model", message=f"{settings.model} is not served")
+
+@hookimpl
+def kickai_create_provider(settings):
+    return object()
+
+@hookimpl
+def kickai_invoke_provider(provider, request, timeout_s):
+    return Reply(text="hm", finish_reason=FinishReason.STOP)
+"""
+
+
+@pytest.fixture
+def kickai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Return the command line, in an empty folder."""
+    return CommandLine(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of distributions that this process sees."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def distribute(site: Path, name: str, source: str) -> None:
+    """Put a distribution with one plugin into a folder, as an installer leaves it."""
+    module = f"{name.replace('-', '_')}_{os.getpid()}"
+    (site / f"{module}.py").write_text(source, encoding="utf-8")
+    info = site / f"{module}-2.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[kickai.providers]\n{name} = {module}\n", encoding="utf-8")
+
+
+def provider(kickai: CommandLine, name: str, **env: str) -> dict[str, object]:
+    """Return one row of the list of providers."""
+    rows = kickai("providers", "--json", env=env).json["providers"]
+    return next(row for row in rows if row["name"] == name)
+
+
+def test_a_ready_provider_is_listed_with_all_that_it_is(kickai: CommandLine) -> None:
+    """Name, version, distribution, capabilities, modes, aliases, instances."""
+    row = provider(kickai, "mock")
+    assert row["state"] == "ready"
+    assert row["distribution"] == "kickai-mock"
+    assert row["native"] == ["invoke", "ainvoke", "stream", "astream"]
+    assert row["capabilities"] == ["images", "json_schema", "seed", "tools"]
+    assert row["instances"] == [{"name": "mock", "state": "ready", "missing": [], "why": "", "model": None}]
+    assert kickai("providers").out.splitlines()[0].endswith("· kickai-mock · ready")
+
+
+def test_the_instances_of_a_provider_are_listed_with_their_states(kickai: CommandLine) -> None:
+    """One is usable, so the provider is; the other says what is wrong."""
+    kickai.write('[providers.odd]\nkind = "mock"\nlatency_s = 3\nlatency_max_s = 1\n')
+    row = provider(kickai, "mock")
+    assert row["state"] == "ready"
+    lines = kickai("providers").out.splitlines()
+    assert "  instance mock · ready" in lines
+    assert "  instance odd · not configured (a latency of at most 1 s is less than the least, 3 s)" in lines
+
+
+def test_a_broken_plugin_says_why_and_the_others_are_listed(kickai: CommandLine, site: Path) -> None:
+    """One faulty plugin is one faulty line."""
+    distribute(site, "test-bad", "raise RuntimeError('no database')")
+    distribute(site, "test-watcher", WATCHER)
+    assert provider(kickai, "mock")["state"] == "ready"
+    ended = kickai("providers")
+    assert ended.code == 0
+    assert "test-bad 2.1 · test-bad · broken: its import raised RuntimeError: no database" in ended.out
+    assert "  no provider: it watches, or wraps the calls of others" in ended.out.splitlines()
+
+
+def test_a_plugin_that_may_not_be_loaded_is_listed_as_such(kickai: CommandLine, site: Path) -> None:
+    """Its code never runs."""
+    distribute(site, "test-forbidden", "raise RuntimeError('ran')")
+    assert provider(kickai, "test-forbidden", KICKAI_PLUGINS="mock")["state"] == "not allowed"
+    assert (
+        "test-forbidden 2.1 · test-forbidden · not allowed" in kickai("providers", env={"KICKAI_PLUGINS": "mock"}).out
+    )
+
+
+def test_no_plugin_at_all_says_what_to_install(kickai: CommandLine) -> None:
+    """An allow-list of none leaves a list of what is not allowed."""
+    ended = kickai("providers", env={"KICKAI_PLUGINS": ""})
+    assert (ended.code, "not allowed" in ended.out) == (0, True)
+
+
+def test_every_role_has_its_targets_numbers_and_sources(kickai: CommandLine) -> None:
+    """The catalogue's ten and the default, with the plan's retired model and its successor."""
+    listed = kickai("roles", "--json").json
+    roles = {role["name"]: role for role in listed["roles"]}
+    assert len(roles) == 11
+    assert listed["sources"]["primary"] == "default"
+    squad = roles["squad_selector"]
+    assert (squad["temperature"], squad["max_tokens"], squad["group"]) == (0.7, 600, "creative")
+    assert squad["sources"] == dict.fromkeys(("group", "temperature", "max_tokens"), "catalogue kickai")
+    first, *_, gemini, local = squad["targets"]
+    assert (first["provider"], first["model"], first["source"]) == (
+        "huggingface",
+        "google/gemma-2-2b-it",
+        "catalogue kickai",
+    )
+    assert gemini["planned"] == "gemini-1.5-flash"
+    assert gemini["model"] != gemini["planned"]
+    assert local == {
+        "provider": "local",
+        "model": None,
+        "planned": None,
+        "source": "the provider's own model",
+    }
+
+
+def test_a_role_shows_which_of_its_values_somebody_changed(kickai: CommandLine) -> None:
+    """A field of the file, a group of the file with its temperature, a chain of the file, models of one provider."""
+    kickai.write(
+        "[roles.team_manager]\ntemperature = 0.4\n"
+        '[roles.help_assistant]\ngroup = "creative"\n'
+        '[roles.mine]\nmax_tokens = 9\nchain = ["mock:a", "mock:gemini-1.5-flash"]\n'
+        '[roles.learning_agent.models]\ngemini = ["gemini-9"]\n'
+    )
+    roles = {role["name"]: role for role in kickai("roles", "--json").json["roles"]}
+    assert roles["team_manager"]["sources"] == {
+        "group": "catalogue kickai",
+        "temperature": "kickai.toml",
+        "max_tokens": "catalogue kickai",
+    }
+    assert roles["help_assistant"]["temperature"] == 0.7
+    assert roles["help_assistant"]["sources"]["temperature"] == "group creative, kickai.toml"
+    mine = roles["mine"]
+    assert mine["sources"] == {"group": "default", "temperature": "default", "max_tokens": "kickai.toml"}
+    assert {target["source"] for target in mine["targets"]} == {"kickai.toml"}
+    assert [target["planned"] for target in mine["targets"]] == [None, "gemini-1.5-flash"]
+    sources = {target["provider"]: target["source"] for target in roles["learning_agent"]["targets"]}
+    assert sources == {
+        "huggingface": "catalogue kickai",
+        "gemini": "kickai.toml",
+        "local": "the provider's own model",
+    }
+
+
+def test_one_role_can_be_shown(kickai: CommandLine) -> None:
+    """In lines that say the same; a stranger gets the default role and a word about the nearest."""
+    ended = kickai("roles", "squad_selector")
+    heading, _, role, *targets = ended.out.splitlines()
+    assert heading == "catalogue kickai · primary huggingface (default) · fallback gemini, local (default)"
+    assert role == "squad_selector · creative · temperature 0.7 (catalogue kickai) · 600 tokens (catalogue kickai)"
+    assert targets[0].split() == ["1.", "huggingface:google/gemma-2-2b-it", "catalogue", "kickai"]
+    assert any(line.endswith("catalogue kickai, instead of gemini-1.5-flash, which is retired") for line in targets)
+    stranger = kickai("roles", "squad_selectr", env={"AI_PROVIDER": "mock"})
+    assert stranger.code == 0
+    assert stranger.out.startswith("catalogue kickai · primary huggingface (default) · fallback gemini, local")
+    assert "mock first (environment AI_PROVIDER)" in stranger.out
+    assert (
+        stranger.err == "warning: no role 'squad_selectr', so it gets the default one; did you mean squad_selector?\n"
+    )
+
+
+def test_a_healthy_set_up_has_no_errors(kickai: CommandLine) -> None:
+    """The exit code is 0, and the last line counts."""
+    kickai.write('[kickai]\nprimary = "mock"\nfallback = []\n')
+    ended = kickai("doctor")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines()[0] == "settings: kickai.toml"
+    assert "ok       providers.mock: ready" in ended.out.splitlines()
+    assert ended.out.splitlines()[-1].startswith("no errors, no warnings")
+
+
+def test_a_problem_of_what_somebody_chose_is_an_error(kickai: CommandLine, site: Path) -> None:
+    """So is a broken plugin; the exit code is 1."""
+    distribute(site, "test-bad", "raise RuntimeError('no database')")
+    kickai.write('[kickai]\nprimary = "mock"\nfallback = []\n[providers.mock]\nlatency_s = 3\nlatency_max_s = 1\n')
+    ended = kickai("doctor", "--json")
+    assert ended.code == 1
+    assert ended.json["ok"] is False
+    errors = [each for each in ended.json["findings"] if each["severity"] == "error"]
+    assert [each["path"] for each in errors] == ["", "providers.mock.latency_max_s", ""]
+    assert "its import raised RuntimeError: no database" in errors[0]["message"]
+    assert errors[2]["message"] == "no provider can answer"
+
+
+def test_settings_that_cannot_be_used_are_told_beside_the_plugins(kickai: CommandLine, site: Path) -> None:
+    """All problems at once, and the exit code of wrong settings."""
+    distribute(site, "test-bad", "raise RuntimeError('no database')")
+    kickai.write("[kickai]\ndeadline_s = -1\n[providers.mock]\nrepply = 'a'\n")
+    ended = kickai("doctor")
+    assert ended.code == 2
+    errors = [line for line in ended.out.splitlines() if line.startswith("error")]
+    assert len(errors) == 3
+    assert "kickai.deadline_s" in errors[0]
+    assert "providers.mock.repply" in errors[1]
+    assert "Did you mean 'reply'?" in errors[1]
+    assert "plugin test-bad" in errors[2]
+
+
+def test_online_each_model_that_a_role_asks_for_is_checked(kickai: CommandLine, site: Path) -> None:
+    """A model that nobody serves is told with the roles that ask for it; offline it is not seen."""
+    distribute(site, "test-fussy", FUSSY)
+    kickai.write(
+        '[kickai]\nprimary = "fussy"\nfallback = ["mock"]\n'
+        '[roles.a]\nmodels = { fussy = ["small", "gone"] }\n[roles.b]\nchain = ["fussy:away", "mock"]\n'
+    )
+    assert kickai("doctor").code == 0
+    ended = kickai("doctor", "--online")
+    assert ended.code == 1
+    lines = ended.out.splitlines()
+    assert "error    fussy:away: away is not served (asked by b)" in lines
+    assert "warning  fussy:gone: gone is not served (asked by a)" in lines
+    assert not any("small" in line for line in lines)
+
+
+def test_an_online_check_is_bounded(kickai: CommandLine, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that says nothing is a problem of that service, and the others are told."""
+    monkeypatch.setattr("kickai_providers_core.cli.doctor.CHECK_S", 0.3)
+    distribute(site, "test-fussy", FUSSY)
+    kickai.write('[kickai]\nprimary = "fussy"\nfallback = ["mock"]\n[providers.fussy]\nmodel = "slow"\n')
+    ended = kickai("doctor", "--online")
+    assert ended.code == 1
+    assert "error    providers.fussy: the service has not answered its check within 0.3 s" in ended.out
+    assert "ok       providers.mock: ready" in ended.out

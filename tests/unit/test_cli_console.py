@@ -1,0 +1,81 @@
+"""What is written: keys are masked, terminals are not steered, and lines end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kickai_providers_core import Secret
+from kickai_providers_core.cli.console import Console, WriteError
+
+KEY = "hf_0123456789abcdef"
+
+
+@pytest.fixture
+def console() -> Console:
+    """Return a console that hides one key."""
+    console = Console({})
+    console.hide([Secret(KEY), Secret("short"), Secret("")])
+    return console
+
+
+def test_a_hidden_key_is_in_nothing_that_is_written(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers, listings, records, lines and blocks all pass the same mask."""
+    console.answer(f"a {KEY}\n")
+    console.show(f"b {KEY}")
+    console.record({"c": [KEY, {"d": KEY}], "e": 1, "f": None})
+    console.tell(f"g {KEY}")
+    console.tell_block(f"h\n{KEY}")
+    out, err = capsys.readouterr()
+    assert KEY not in out + err
+    assert out.splitlines()[:2] == ["a ***", "b ***"]
+    assert json.loads(out.splitlines()[2]) == {"c": ["***", {"d": "***"}], "e": 1, "f": None}
+    assert err == "g ***\nh\n***\n"
+
+
+def test_a_key_that_is_too_short_is_not_looked_for(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
+    """A word of five letters stands in many texts, and an empty key in all."""
+    console.answer("cut short\n")
+    assert capsys.readouterr().out == "cut short\n"
+
+
+def test_a_line_to_standard_error_is_one_line_and_steers_nothing(
+    console: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Line breaks become blanks, and control characters go."""
+    console.tell("a\nb\x1b[2J\r c\x07")
+    assert capsys.readouterr().err == "a b[2J c\n"
+
+
+def test_a_terminal_gets_no_control_characters_and_a_pipe_gets_the_bytes(
+    console: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model cannot move the cursor; whoever redirects the answer has it as it is."""
+    text = "\x1b]0;title\x07\ttab\n"
+    console.answer(text)
+    console.terminal = True
+    console.answer(text)
+    console.show("\x1b[1mbold\x1b[0m \x1b[2Jwiped")
+    out = capsys.readouterr().out
+    assert out.startswith("\x1b]0;title\x07\ttab\n]0;title\ttab\n")
+    assert out.endswith(" [2Jwiped\n")
+
+
+def test_an_open_line_is_ended_once(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
+    """An answer without a line break at its end gets one, another does not."""
+    console.answer("one")
+    console.end_line()
+    console.end_line()
+    console.answer("two\n")
+    console.end_line()
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_a_stream_that_cannot_be_written_to_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is told as such, and what was left is let go."""
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        monkeypatch.setattr("sys.stdout", full)
+        console = Console({})
+        with pytest.raises(WriteError, match="No space left on device"):
+            console.record({})
