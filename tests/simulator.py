@@ -120,16 +120,16 @@ class World:
             unusable=lambda: target.unusable,
         )
 
-    def walk(self, deadline_s: float = 30.0, needs: Iterable[Capability] = ()) -> Walk:
+    def walk(self, deadline_s: float = 30.0, needs: Iterable[Capability] = (), tokens: int = 0) -> Walk:
         """Return a new request's walk."""
         self.requests += 1
         brief = Brief(policy=self.policy, random=self.random, retries=self.retries, tell=self.events.append)
-        errand = Errand(deadline_s=deadline_s, needs=frozenset(needs), number=self.requests)
+        errand = Errand(deadline_s=deadline_s, needs=frozenset(needs), tokens=tokens, number=self.requests)
         return Walk(self.links, brief, errand, self.now)
 
-    def ask(self, deadline_s: float = 30.0, needs: Iterable[Capability] = ()) -> Result:
+    def ask(self, deadline_s: float = 30.0, needs: Iterable[Capability] = (), tokens: int = 0) -> Result:
         """Drive one request to its end; the time passes as its calls and waits take it."""
-        walk = self.walk(deadline_s, needs)
+        walk = self.walk(deadline_s, needs, tokens)
         result = Result(walk, [])
         step = walk.next(self.now)
         while True:

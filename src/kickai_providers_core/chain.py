@@ -10,6 +10,7 @@ from kickai_providers_core import drivers
 from kickai_providers_core.drivers import Course
 from kickai_providers_core.link import Brief, Errand
 from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.sizes import least_tokens
 from kickai_providers_core.walk import Walk
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Chain:
     _runtime: Runtime = field(repr=False)
     terms: Terms
     _brief: Brief = field(init=False, repr=False)
+    _windowed: bool = field(init=False, repr=False)
 
     @_brief.default
     def _brief_of_the_chain(self) -> Brief:
@@ -97,6 +99,10 @@ class Chain:
             tell=runtime.tell,
             role=self.terms.role,
         )
+
+    @_windowed.default
+    def _any_window(self) -> bool:
+        return any(link.context_window is not None for link in self._links)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -153,9 +159,14 @@ class Chain:
         elif not deadline_s > 0:
             told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
             raise ValueError(told)
-        errand = Errand(deadline_s=deadline_s, needs=request.needs, number=next(runtime.numbers))
+        tokens = self._least_tokens(request) if self._windowed else 0
+        errand = Errand(deadline_s=deadline_s, needs=request.needs, tokens=tokens, number=next(runtime.numbers))
         walk = Walk(self._links, self._brief, errand, runtime.time.clock())
         return Course(walk=walk, instances=self._instances, request=request, fitted=self._fitted, time=runtime.time)
+
+    def _least_tokens(self, request: ChatRequest) -> int:
+        answer = self.terms.max_tokens if request.max_tokens is None else request.max_tokens
+        return least_tokens(request) + (answer or 0)
 
     def _fitted(self, request: ChatRequest, position: int) -> ChatRequest:
         """Return the request as the target at a position gets it: what the target and the role say filled in."""

@@ -73,9 +73,11 @@ class Errand:
     Attributes:
         deadline_s: Seconds that the whole request may take.
         needs: Capabilities without which a target is passed over.
+        tokens: How many tokens prompt and answer take at least; 0 when it does not matter.
         number: The number that the request's events carry.
     """
 
     deadline_s: float
     needs: frozenset[Capability] = frozenset()
+    tokens: int = 0
     number: int = 0

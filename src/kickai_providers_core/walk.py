@@ -233,8 +233,12 @@ class Walk:
         needs = self._errand.needs
         if needs and (lacking := needs - link.capabilities):
             return SkipReason.INCAPABLE, "no " + ", ".join(sorted(lacking))
-        if self._floor is not None and (link.context_window or 0) <= self._floor:
-            size = f"{link.context_window} tokens" if link.context_window else "of unknown size"
+        window = link.context_window
+        if window is not None and self._errand.tokens > window:
+            told = f"its window is {window} tokens, and prompt and answer take at least {self._errand.tokens}"
+            return SkipReason.WINDOW_TOO_SMALL, told
+        if self._floor is not None and (window or 0) <= self._floor:
+            size = f"{window} tokens" if window else "of unknown size"
             return SkipReason.WINDOW_TOO_SMALL, f"its window is {size}"
         return None
 

@@ -34,6 +34,7 @@ from kickai_providers_core import (
     Resolver,
     Role,
     Settings,
+    SkipReason,
     Target,
     UnknownProviderError,
     Usage,
@@ -629,3 +630,26 @@ def test_a_broken_plugin_is_named_when_it_is_asked_for() -> None:
     holder = Resolver.from_settings(Settings(kickai=KickaiSettings(plugins=())), plugins={"broken": object()})
     with holder, pytest.raises(UnknownProviderError, match="plugin broken: it implements no hook"):
         holder.chain("broken")
+
+
+@pytest.mark.parametrize(("prompt", "max_tokens", "asked"), [("x" * 54, 1, 1), ("x" * 54, 2, 0), ("x" * 66, None, 0)])
+def test_a_chain_measures_its_requests(prompt: str, max_tokens: int | None, asked: int) -> None:
+    """Prompt and answer together are held against the window that the plugin states: ten tokens."""
+    plugin = Scripted()
+    with resolver(plugin) as holder:
+        chain = holder.chain("scripted:small", max_tokens=max_tokens)
+        if asked:
+            assert chain.invoke(prompt).text == "pong"
+        else:
+            with pytest.raises(ChainExhaustedError) as raised:
+                chain.invoke(prompt)
+            assert [skip.reason for skip in raised.value.skipped] == [SkipReason.WINDOW_TOO_SMALL]
+    assert len(plugin.requests) == asked
+
+
+def test_the_request_outranks_the_chain() -> None:
+    """What the request says about the length of the answer counts."""
+    with resolver(Scripted()) as holder:
+        chain = holder.chain("scripted:small", max_tokens=500)
+        request = ChatRequest(messages=(Message(role="user", content="hi"),), max_tokens=5)
+        assert chain.invoke(request).text == "pong"

@@ -287,6 +287,25 @@ def test_a_prompt_that_is_too_long_goes_only_to_a_larger_window() -> None:
     ]
 
 
+def test_a_window_that_prompt_and_answer_cannot_fit_is_passed_over() -> None:
+    """It is not sent a request that must fail; a window that just fits, or is unknown, is asked."""
+    there = world(Target(name="a", window=999), Target(name="b", window=1000))
+    reply = there.ask(tokens=1000).reply
+    assert reply is not None
+    assert [str(skip) for skip in reply.skipped] == [
+        "a:a: window too small (its window is 999 tokens, and prompt and answer take at least 1000)"
+    ]
+    assert there.ask(tokens=999).order == ["a"]
+    assert world(Target(name="a")).ask(tokens=10**9).order == ["a"]
+
+
+def test_a_prompt_that_no_window_fits_is_sent_nowhere() -> None:
+    """Every target says how large it is."""
+    error = world(Target(name="a", window=10), Target(name="b", window=20)).ask(tokens=30).error
+    assert isinstance(error, ChainExhaustedError)
+    assert [skip.reason for skip in error.skipped] == [SkipReason.WINDOW_TOO_SMALL] * 2
+
+
 def test_the_stated_window_counts_more_than_the_known_one() -> None:
     """A limit in the error replaces what the settings say."""
     too_long = ContextLengthExceededError("too long", limit_tokens=50_000)
