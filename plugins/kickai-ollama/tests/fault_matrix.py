@@ -82,6 +82,7 @@ NO_TOOLS = f"{MODEL} does not support tools"
 LOADED = "the server answered nothing (done_reason load)"
 LOADING = "the model may still be loading"
 SPENT = "the account's usage is spent"
+TOO_LARGE = "the answer is larger than any answer should be"
 FAILED = "the server failed: its log may say why"
 QUEUE = "the server's queue is full"
 ELSEWHERE = "URL redirects elsewhere, and prompts go nowhere but there: set host to the new address"
@@ -200,7 +201,7 @@ ROWS = (
     _bad("text that is no UTF-8", Malformed(b'{"model": "\xff\xfe"}')),
     _bad("an empty body", EmptyBody(), in_a_stream=NOT_DONE),
     _bad("a login page with status 200", WrongContentType()),
-    _bad("a body of 40 MiB", HugeBody(40 * 2**20)),
+    _bad("a body of 40 MiB", HugeBody(40 * 2**20), TOO_LARGE),
     _bad("an object without a message", WrongShape({})),
     _bad("a list", WrongShape([1])),
     _bad("a message that is a number", WrongShape({"message": 7})),
@@ -242,7 +243,7 @@ ROWS = (
     _bad("a cut by hanging up", Cut(1, "fin"), CUT_OFF, modes=STREAMS),
     _down("a cut by a reset", Cut(1, "rst"), HUNG_UP, modes=STREAMS),
     _bad("a malformed line", MalformedPiece(1), modes=STREAMS),
-    _bad("a line without end", Endless(b"x" * 2**20), modes=STREAMS),
+    _bad("a line without end", Endless(b"x" * 2**20), TOO_LARGE, modes=STREAMS),
     _down("an error in the middle", ErrorPiece(1, "unavailable"), modes=STREAMS),
     _down("out of memory in the middle", ErrorPiece(1, "out_of_memory"), NO_MEMORY, modes=STREAMS),
     _no("usage spent, told in the stream", ErrorPiece(0, "quota", 402), QuotaExhaustedError, SPENT, modes=STREAMS),

@@ -46,6 +46,7 @@ BECOMES = {
     Kind.CUT: (ProviderUnavailableError, InvalidReplyError),
     Kind.REFUSED: (ProviderUnavailableError, ProviderUnavailableError),
     Kind.UNREADABLE: (ProviderUnavailableError, InvalidReplyError),
+    Kind.ENDLESS: (InvalidReplyError, InvalidReplyError),
     Kind.MISUSED: (InvalidRequestError, InvalidRequestError),
 }
 """What each kind becomes: before there is an answer, and in the middle of one."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 from attrs import evolve
@@ -115,10 +116,10 @@ def test_a_server_that_does_not_read_is_left(calls, mode):
 
 
 def _sip(listener, stop):
-    """Take a little of what is sent, again and again."""
+    """Take some of what is sent, again and again: often enough that no single wait is long."""
     connection, _ = listener.accept()
     with connection:
-        while not stop.wait(0.02) and connection.recv(65536):
+        while not stop.wait(0.02) and connection.recv(262144):
             pass
 
 
@@ -199,6 +200,28 @@ def test_a_host_of_several_addresses_is_reached_at_one_that_accepts(server, call
 
     _resolving(monkeypatch, two)
     assert calls(host=f"http://ollama.test:{server.port}")(mode).reply.text == "pong"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux has a second loopback address, and drops what is not accepted"
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_an_address_that_hangs_leaves_time_for_the_next(server, calls, monkeypatch, mode):
+    """An address that answers nothing has its share of the time to connect, and not all of it."""
+
+    def two(real, *more, **options):
+        return [*real("127.0.0.2", *more, **options), *real("127.0.0.1", *more, **options)]
+
+    _resolving(monkeypatch, two)
+    with ExitStack() as stack:
+        hole = stack.enter_context(socket.socket())
+        hole.bind(("127.0.0.2", server.port))
+        hole.listen(0)
+        for _ in range(2):
+            visitor = stack.enter_context(socket.socket())
+            visitor.settimeout(0)
+            visitor.connect_ex(hole.getsockname())
+        assert calls(host=f"http://ollama.test:{server.port}", connect_timeout_s=0.8)(mode).reply.text == "pong"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -128,6 +128,8 @@ def translate(exc: Exception, scene: Scene) -> ProviderError:
         error = InvalidReplyError("the answer was cut: the connection ended in the middle of it")
     elif kind is Kind.UNREADABLE and status:
         error = InvalidReplyError("the answer cannot be read: it is not in the form of Ollama's protocol")
+    elif kind is Kind.ENDLESS:
+        error = InvalidReplyError("the answer is larger than any answer should be")
     elif kind is Kind.MISUSED:
         error = InvalidRequestError("the ollama client refused the request")
     elif kind in {Kind.BROKEN, Kind.CUT}:

@@ -16,6 +16,7 @@ class Kind(Enum):
     CUT = "cut"
     REFUSED = "refused"
     UNREADABLE = "unreadable"
+    ENDLESS = "endless"
     MISUSED = "misused"
 
 
@@ -63,7 +64,7 @@ KINDS = {
     "builtins.RecursionError": Kind.UNREADABLE,
     "httpx.DecodingError": Kind.UNREADABLE,
     "httpx.CookieConflict": Kind.UNREADABLE,
-    "kickai_ollama.OversizedReplyError": Kind.UNREADABLE,
+    "kickai_ollama.OversizedReplyError": Kind.ENDLESS,
     # The client's own no, before it sends anything
     "ollama.RequestError": Kind.MISUSED,
 }
