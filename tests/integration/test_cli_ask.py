@@ -6,12 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import CommandLine
 
 pytest.importorskip("kickai_mock", reason="the chains of these tests are drilled with kickai-mock")
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from command_line import CommandLine
 
 ANSWER = {
     "text",
@@ -28,12 +27,6 @@ ANSWER = {
     "tool_calls",
     "request_id",
 }
-
-
-@pytest.fixture
-def kickai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    """Return the command line, in an empty folder."""
-    return CommandLine(tmp_path, monkeypatch, capsys)
 
 
 def test_a_plain_first_answer_is_all_there_is(kickai: CommandLine) -> None:

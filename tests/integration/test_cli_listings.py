@@ -6,12 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import CommandLine
 
 pytest.importorskip("kickai_mock", reason="the settings of these tests are of kickai-mock")
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from command_line import CommandLine
 
 WATCHER = """
 from kickai_providers_core import hookimpl
@@ -46,12 +47,6 @@ def kickai_create_provider(settings):
 def kickai_invoke_provider(provider, request, timeout_s):
     return Reply(text="hm", finish_reason=FinishReason.STOP)
 """
-
-
-@pytest.fixture
-def kickai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    """Return the command line, in an empty folder."""
-    return CommandLine(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import CommandLine, installed
+from command_line import installed
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from command_line import CommandLine
 
 NAMES = ("HUGGINGFACE_API_TOKEN", "HF_TOKEN", "GOOGLE_API_KEY", "GEMINI_API_KEY")
 MARK = "CANARY"
@@ -91,20 +93,20 @@ FILES = {
 }
 
 
-@pytest.fixture
-def kickai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    """Return the command line, in a folder with keys everywhere and a plugin that is careless with them."""
+@pytest.fixture(autouse=True)
+def leaky(kickai: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put keys everywhere, and beside them a plugin that is careless with them."""
+    folder = kickai.folder
     module = f"leaky_plugin_{os.getpid()}"
-    (tmp_path / f"{module}.py").write_text(LEAKY, encoding="utf-8")
-    info = tmp_path / "leaky-1.0.dist-info"
+    (folder / f"{module}.py").write_text(LEAKY, encoding="utf-8")
+    info = folder / "leaky-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: leaky\nVersion: 1.0\n", encoding="utf-8")
     (info / "entry_points.txt").write_text(f"[kickai.providers]\nleaky = {module}\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    kickai = CommandLine(tmp_path, monkeypatch, capsys)
+    monkeypatch.syspath_prepend(str(folder))
     kickai.write("".join(f"{name}={CANARY}\n" for name in NAMES), ".env")
     kickai.write(f"{CANARY}\n", "key.txt")
-    return kickai
+    monkeypatch.setenv("KICKAI_PROVIDERS__LEAKY__RETRIES", "0")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,15 @@ def test_the_plugin_of_these_tests_is_careless_indeed(kickai: CommandLine) -> No
     ending = kickai("ask", "--debug", "--chain", "leaky:ending", "hi", env=env)
     assert (ending.code, "SystemExit: ***" in ending.err) == (70, True)
     assert "*** is refused. not ***" in kickai("doctor", "--online", env=env).out
+
+
+def test_a_key_in_the_file_is_taken_with_a_warning(kickai: CommandLine) -> None:
+    """It works, and each run says where it had better not stand."""
+    kickai.write(FILES["a key in the file"])
+    ended = kickai("ask", "--chain", "leaky", "hi")
+    assert (ended.code, ended.out) == (0, "my key is *** ***\n")
+    assert ended.err.startswith("warning: kickai.toml: providers.leaky.token: ")
+    assert len(ended.err.splitlines()) == 2
 
 
 def test_the_installed_program_writes_no_key_whatever_is_installed_beside_it(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Wrong settings, each with its message and exit code 2, as whoever wrote them sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("kickai_mock", reason="many of these settings are of kickai-mock")
+
+if TYPE_CHECKING:
+    from command_line import CommandLine
+
+MOCK = "[providers.mock]\n"
+
+FILES = {
+    "bad TOML": ("[kickai\n", ["kickai.toml: found bad TOML at line 1"]),
+    "a key twice": ("[kickai]\ndeadline_s = 1\ndeadline_s = 2\n", ["kickai.toml: found bad TOML at line 3"]),
+    "a table twice": (MOCK * 2, ["kickai.toml: found bad TOML at line 2"]),
+    "an unknown table": ("[kicki]\n", ["kicki: found an unknown key", "Did you mean 'kickai'?"]),
+    "a value where a table belongs": ("kickai = 3\n", ["kickai: found a number, expected a table"]),
+    "a table where providers belong": ("providers = 3\n", ["providers: found a number, expected a table"]),
+    "an unknown key": ("[kickai]\nfrobnicate = 1\n", ["kickai.frobnicate: found an unknown key, expected primary"]),
+    "a misspelt key": ("[kickai]\ndeadlines = 1\n", ["kickai.deadlines: found an unknown key", "'deadline_s'?"]),
+    "text for a number": ('[kickai]\ndeadline_s = "30"\n', ["kickai.deadline_s: found '30', expected a number"]),
+    "a number out of range": ("[kickai]\ndeadline_s = 0\n", ["kickai.deadline_s: found 0", "greater than 0"]),
+    "a number that is none": ("[kickai]\ndeadline_s = nan\n", ["kickai.deadline_s: found nan"]),
+    "a number without end": ("[kickai]\ndeadline_s = inf\n", ["kickai.deadline_s: found inf"]),
+    "a boolean for a number": ("[kickai]\ndeadline_s = true\n", ["kickai.deadline_s: found true"]),
+    "a number for a name": ("[kickai]\nprimary = 1\n", ["kickai.primary: found 1, expected a string"]),
+    "an unknown primary": ('[kickai]\nprimary = "mok"\n', ["kickai.primary: found 'mok'", "Did you mean 'mock'?"]),
+    "a primary that is not installed": ('[kickai]\nprimary = "gemini"\n', ["kickai.primary", "kickai-gemini"]),
+    "an unknown fallback": ('[kickai]\nfallback = ["mock", "nobody"]\n', ["kickai.fallback[1]: found 'nobody'"]),
+    "a name for a list": ('[kickai]\nfallback = "mock"\n', ["kickai.fallback: found 'mock', expected an array"]),
+    "a number in a list": ("[kickai]\nfallback = [1]\n", ["kickai.fallback[0]: found 1, expected a string"]),
+    "an unknown catalogue": ('[kickai]\ncatalogue = "kickei"\n', ["kickai.catalogue", "Did you mean 'kickai'?"]),
+    "an allow-list of numbers": ("[kickai]\nplugins = [1]\n", ["kickai.plugins[0]: found 1"]),
+    "an unknown provider": ("[providers.nobody]\n", ["providers.nobody: found 'nobody'", "a plugin's name"]),
+    "a misspelt provider": ("[providers.mok]\n", ["providers.mok: found 'mok'", "Did you mean 'mock'?"]),
+    "an unknown kind": ('[providers.x]\nkind = "mok"\n', ["providers.x.kind: found 'mok'", "Did you mean 'mock'?"]),
+    "a kind that is no name": ("[providers.x]\nkind = 1\n", ["providers.x.kind: found 1, expected a string"]),
+    "an instance twice": ("[providers.mock]\n[providers.fake]\n", ["providers.fake", "mock"]),
+    "a misspelt field": (MOCK + "repply = 'a'\n", ["providers.mock.repply: found an unknown key", "'reply'?"]),
+    "a number for text": (MOCK + "reply = 1\n", ["providers.mock.reply: found 1, expected a string"]),
+    "text for a whole number": (MOCK + "retries = 'two'\n", ["providers.mock.retries: found 'two'"]),
+    "a fraction for a whole number": (MOCK + "retries = 1.5\n", ["providers.mock.retries: found 1.5"]),
+    "a negative number": (MOCK + "retries = -1\n", ["providers.mock.retries: found -1", "from 0"]),
+    "text for a boolean": (MOCK + "repeat = 'false'\n", ["providers.mock.repeat: found 'false', expected true or"]),
+    "a number for a boolean": (MOCK + "repeat = 1\n", ["providers.mock.repeat: found 1, expected true or false"]),
+    "an entry of no grammar": (MOCK + "script = ['timout']\n", ["providers.mock.script", "'timout'", "'timeout'"]),
+    "a share beyond all": (MOCK + "rates = { timeout = 2.0 }\n", ["providers.mock.rates", "2.0"]),
+    "a fault below": (MOCK + "models.a.latency_s = -1\n", ["providers.mock.models.a.latency_s: found -1"]),
+    "a temperature out of range": ("[roles.x]\ntemperature = 3\n", ["roles.x.temperature: found 3", "to 2"]),
+    "no token at all": ("[roles.x]\nmax_tokens = 0\n", ["roles.x.max_tokens: found 0", "from 1"]),
+    "a role without a target": ("[roles.x]\nchain = []\n", ["roles.x.chain", "at least one target"]),
+    "a role without a model": ("[roles.x]\nmodels = { mock = [] }\n", ["roles.x.models", "at least one model"]),
+    "a malformed target": ('[roles.x]\nchain = ["mock:"]\n', ["roles.x.chain[0]: found 'mock:'", "instance:model"]),
+    "a target of nobody": ('[roles.x]\nchain = ["mok:a"]\n', ["roles.x.chain[0]: found 'mok'", "'mock'?"]),
+    "an unknown group": ('[roles.x]\ngroup = "creativ"\n', ["roles.x.group", "Did you mean 'creative'?"]),
+    "a preference for nobody": ('[roles.x]\nprefers = "mok"\n', ["roles.x.prefers: found 'mok'"]),
+    "a misspelt field of a role": ("[roles.x]\ntemprature = 1\n", ["roles.x.temprature", "'temperature'?"]),
+    "the name of the shipped catalogue": ("[catalogues.kickai]\n", ["catalogues.kickai: found the name of"]),
+    "successors in a circle": ('[successors]\na = "a"\n', ["successors.a", "leads back"]),
+    "a misspelt rule": ("[policy]\nbackof_s = 1\n", ["policy.backof_s: found an unknown key"]),
+    "a breaker that never opens": ("[breaker]\nmax_errors = 0\n", ["breaker.max_errors: found 0"]),
+}
+
+VARIABLES = {
+    "text for a number": (
+        {"KICKAI_DEADLINE_S": "soon"},
+        ["environment KICKAI_DEADLINE_S: kickai.deadline_s: found 'soon'"],
+    ),
+    "a preferred nobody": ({"AI_PROVIDER": "geminy"}, ["environment AI_PROVIDER: kickai.preferred: found 'geminy'"]),
+    "an unknown primary": ({"KICKAI_PRIMARY": "mok"}, ["environment KICKAI_PRIMARY", "Did you mean 'mock'?"]),
+    "an unknown instance": ({"KICKAI_PROVIDERS__MOK__SEED": "1"}, ["KICKAI_PROVIDERS__MOK__SEED", "MOCK"]),
+    "half a name": ({"KICKAI_PROVIDERS__MOCK": "1"}, ["KICKAI_PROVIDERS__MOCK", "KICKAI_PROVIDERS__INSTANCE__FIELD"]),
+    "an unknown field": ({"KICKAI_PROVIDERS__MOCK__REPPLY": "1"}, ["providers.mock.repply", "Did you mean 'reply'?"]),
+    "a field out of range": ({"KICKAI_PROVIDERS__MOCK__RETRIES": "-1"}, ["providers.mock.retries: found '-1'"]),
+    "no truth": ({"KICKAI_PROVIDERS__MOCK__REPEAT": "perhaps"}, ["providers.mock.repeat: found 'perhaps'"]),
+    "a drill of no grammar": ({"KICKAI_MOCK_DRILL": "a=timout"}, ["KICKAI_MOCK_DRILL", "'timeout'"]),
+    "a missing file": ({"KICKAI_CONFIG": "none.toml"}, ["none.toml: found no such file", "KICKAI_CONFIG names it"]),
+}
+
+
+@pytest.mark.parametrize("fault", FILES)
+def test_a_wrong_file_is_told_with_its_place_and_what_was_expected(kickai: CommandLine, fault: str) -> None:
+    """The same for every command: a line with file, path, found, expected, nearest; exit code 2; no traceback."""
+    text, told = FILES[fault]
+    kickai.write(text)
+    ended = kickai("roles")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("kickai: kickai.toml: ")
+    assert all(words in ended.err for words in told), ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("fault", VARIABLES)
+def test_a_wrong_variable_is_told_with_its_name(kickai: CommandLine, fault: str) -> None:
+    """The variable is where the value came from, so it is where it must be changed."""
+    env, told = VARIABLES[fault]
+    ended = kickai("ask", "hi", env=env)
+    assert (ended.code, ended.out) == (2, "")
+    assert all(words in ended.err for words in told), ended.err
+
+
+@pytest.mark.parametrize("command", [("ask", "hi"), ("providers",), ("roles",), ("doctor",)])
+def test_every_command_tells_all_problems_at_once(kickai: CommandLine, command: tuple[str, ...]) -> None:
+    """Nobody has to mend one to see the next; with --json they are in an object."""
+    kickai.write("[kickai]\ndeadline_s = 0\n[providers.mock]\nreply = 1\nseed = 'x'\n")
+    ended = kickai(*command)
+    assert ended.code == 2
+    for path in ("kickai.deadline_s", "providers.mock.reply", "providers.mock.seed"):
+        assert path in ended.out + ended.err
+    as_json = kickai(*command, "--json")
+    assert as_json.code == 2
+    listed = as_json.json.get("findings") or as_json.json["error"]["problems"]
+    assert [each["path"] for each in listed] == ["kickai.deadline_s", "providers.mock.reply", "providers.mock.seed"]
+
+
+def test_a_file_that_is_named_and_missing_is_told(kickai: CommandLine) -> None:
+    """A folder in its place, too."""
+    missing = kickai("roles", "--config", "none.toml")
+    assert (missing.code, missing.err) == (2, "kickai: none.toml: found no such file, expected a TOML file\n")
+    folder = kickai("roles", "--config", ".")
+    assert folder.code == 2
+    assert "found a file that cannot be read (Is a directory)" in folder.err
