@@ -102,9 +102,8 @@ def _flagged(name: str, today: date) -> str:
     end = lifecycle.retirement(name)
     if end is None or not (end.over(today) or end.soon(today)):
         return name
-    return (
-        f"{name} ({'retired' if end.over(today) else 'until'} {end.on}: use {lifecycle.served(end.successor, today)})"
-    )
+    told = "retired on" if end.over(today) else "until"
+    return f"{name} ({told} {end.on}: use {lifecycle.served(end.successor, today)})"
 
 
 def _warning(message: str) -> Problem:

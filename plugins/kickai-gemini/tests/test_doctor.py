@@ -1,0 +1,176 @@
+"""What is told of settings that cannot be used, or not for long."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import attrs
+import pytest
+from conftest import KEY
+from kickai_providers_core.secret import Secret
+from kickai_providers_core.testing.faults import Ok, Silence, Status
+
+from kickai_gemini import choice, doctor
+from kickai_gemini.choice import choose
+from kickai_gemini.settings import GeminiSettings
+
+TODAY = date(2026, 11, 23)
+READY = GeminiSettings(api_key=KEY)
+
+
+def problems(settings=READY, *, online=False, **changes):
+    """Return the problems of settings."""
+    return list(doctor.problems(attrs.evolve(settings, **changes), TODAY, online=online))
+
+
+def test_good_settings_have_no_problem():
+    """A key is all that the defaults lack."""
+    assert problems() == []
+
+
+def test_a_missing_key_is_told_with_where_to_get_one():
+    """Without a key the instance is not configured, and the problem says what is missing."""
+    (problem,) = problems(api_key=Secret(""))
+    assert (problem.path, problem.missing, problem.severity) == ("api_key", "GOOGLE_API_KEY", "error")
+    assert "aistudio.google.com" in problem.hint
+
+
+@pytest.mark.parametrize("key", ["AIza key", "AIza\n", "AIzaé"])
+def test_a_key_that_cannot_go_into_a_header_is_told(key):
+    """A key with a space, a line's end or an accent was copied wrongly; it is not repeated."""
+    (problem,) = problems(api_key=Secret(key))
+    assert problem.path == "api_key"
+    assert "AIza" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "chosen"),
+    [
+        ("auto", {"google-genai", "google-generativeai"}, "google-genai"),
+        ("auto", {"google-generativeai"}, "google-generativeai"),
+        ("auto", set(), None),
+        ("google-genai", {"google-generativeai"}, None),
+        ("google-generativeai", {"google-genai", "google-generativeai"}, "google-generativeai"),
+        ("google-generativeai", {"google-genai"}, None),
+    ],
+)
+def test_the_successor_is_chosen_when_it_is_there_and_a_setting_forces_either(wanted, there, chosen):
+    """``auto`` prefers the maintained client; a forced one is that one or none."""
+    assert choose(wanted, there.__contains__) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "module", "command"),
+    [
+        ("google-genai", "google.genai", "pip install 'kickai-gemini[genai]'"),
+        ("google-generativeai", "google.generativeai", "pip install google-generativeai"),
+    ],
+)
+def test_a_forced_client_that_is_missing_is_told_with_the_command(monkeypatch, wanted, module, command):
+    """A client that is forced and not installed is a problem that names it, and what to run."""
+    monkeypatch.setitem(choice.MODULES, wanted, f"{module}_that_is_not_installed")
+    (problem,) = problems(client=wanted)
+    assert (problem.path, problem.missing) == ("client", wanted)
+    assert command in problem.hint
+
+
+@pytest.mark.parametrize(("version", "usable"), [("1.65.0", False), ("2.34.0", False), ("3.0.0", True), ("10.1", True)])
+def test_a_successor_that_is_too_old_counts_as_missing(monkeypatch, version, usable):
+    """Other packages pin google-genai to versions on another HTTP library: those are passed over."""
+    monkeypatch.setattr(choice, "find_spec", lambda _: object())
+    monkeypatch.setattr(choice.metadata, "version", lambda _: version)
+    assert choice.importable("google-genai") is usable
+
+
+def test_an_unencrypted_address_elsewhere_is_told():
+    """A key goes over plain HTTP to this machine only."""
+    assert problems(base_url="http://127.0.0.1:8080") == []
+    assert problems(base_url="http://localhost:8080") == []
+    (problem,) = problems(base_url="http://proxy.example")
+    assert (problem.path, problem.severity) == ("base_url", "error")
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "https://", "https://x/v1beta", "https://u:p@x", "https://x?a=b", "x"])
+def test_an_address_is_a_scheme_and_a_host(url):
+    """A path, a query or credentials in the address are a mistake, and told when the settings are read."""
+    with pytest.raises(ValueError, match="base_url"):
+        GeminiSettings(base_url=url)
+
+
+def test_a_level_that_the_client_cannot_send_is_told():
+    """With the old client a thinking level has no effect, which is a warning."""
+    (problem,) = problems(client="google-generativeai", thinking_level="low")
+    assert (problem.path, problem.severity) == ("thinking_level", "warning")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("gemini-1.5-flash", "gemini-1.5-flash is retired; gemini-3.5-flash-lite is asked instead"),
+        ("gemini-2.5-pro", "gemini-2.5-pro will be retired on 2026-12-01; its successor is gemini-3.8-flash"),
+    ],
+)
+def test_a_model_at_its_end_is_told(model, words):
+    """A retired model, and one that soon will be, are warnings with the successor."""
+    (problem,) = problems(model=model)
+    assert (problem.path, problem.severity, problem.message) == ("model", "warning", words)
+
+
+@pytest.fixture
+def online(server, sdk):
+    """Return a function that examines settings for the server online."""
+    return lambda **changes: problems(
+        GeminiSettings(api_key=KEY, base_url=server.url, client=sdk), online=True, **changes
+    )
+
+
+def models(*names, method="generateContent"):
+    """Return models as the service lists them."""
+    return [{"name": f"models/{name}", "supportedGenerationMethods": [method, "countTokens"]} for name in names]
+
+
+def test_online_the_usable_models_are_listed_and_flagged(online, service, server):
+    """The doctor lists what the key may use, and flags what is retired or soon will be."""
+    names = ("gemini-3.5-flash-lite", "gemini-2.5-flash", "gemini-2.0-flash")
+    service.models = [*models(*names), *models("embedding-001", method="embedContent")]
+    (problem,) = online()
+    assert problem.severity == "warning"
+    assert problem.message == (
+        "the key may use gemini-2.0-flash (retired on 2026-06-01: use gemini-3.5-flash-lite), "
+        "gemini-2.5-flash (until 2026-12-01: use gemini-3.5-flash-lite), gemini-3.5-flash-lite"
+    )
+    (sent,) = server.requests
+    assert sent.path.startswith("/v1beta/models?")
+    assert sent.headers["x-goog-api-key"] == KEY.reveal()
+    assert KEY.reveal() not in sent.path
+
+
+def test_online_a_model_that_is_not_served_is_told(online, service):
+    """A model that the key may not use is an error, unless it is retired and its successor is served."""
+    service.models = models("gemini-3.5-flash-lite")
+    assert [each.severity for each in online(model="gemini-9-flash")] == ["error", "warning"]
+    assert {each.severity for each in online(model="gemini-1.5-flash")} == {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        (Status(400, "auth"), "api_key"),
+        (Status(403), "api_key"),
+        (Status(503), "base_url"),
+        (Silence(), "base_url"),
+        (Ok(), "model"),
+    ],
+)
+def test_online_whatever_happens_is_a_problem(online, server, fault, path):
+    """A refused key, a service that is down or silent, and an empty list are told, in time and without the key."""
+    server.default = fault
+    first, *_ = online(timeout_s=0.3)
+    assert (first.path, first.severity) == (path, "error")
+    assert KEY.reveal() not in str(first)
+
+
+def test_the_service_is_not_asked_when_something_is_wrong_already(online, server):
+    """With a problem that the settings show by themselves nobody is asked."""
+    online(api_key=Secret(""))
+    assert server.accepted_connections == 0

@@ -1,0 +1,88 @@
+"""That the vendor's messages reach nobody's terminal, and that the process's warning filters stay as they were."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import warnings
+
+import pytest
+from gemini_service import GeminiService
+from kickai_providers_core.testing.faults import FaultServer
+
+from kickai_gemini.quiet import UNWANTED, quietly
+
+CALL = """
+import sys, warnings
+from kickai_gemini import client
+from kickai_gemini.settings import GeminiSettings
+from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.secret import Secret
+before = list(warnings.filters)
+provider = client.create(GeminiSettings(base_url=sys.argv[1], api_key=Secret("k"), client=sys.argv[2]))
+request = ChatRequest.of("ping")
+print(provider.invoke(request, 10.0), "".join(chunk.text for chunk in provider.stream(request, 10.0)))
+provider.close()
+print([entry for entry in warnings.filters if entry not in before and entry[2] is FutureWarning])
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["-W", "error"], ["-W", "always"]], ids=["plain", "error", "always"])
+def test_a_first_call_prints_nothing(sdk, flags, monkeypatch):
+    """In a fresh interpreter, whatever its warnings do and with both keys set, only the answer is printed."""
+    monkeypatch.setenv("GOOGLE_API_KEY", "one")
+    monkeypatch.setenv("GEMINI_API_KEY", "another")
+    with FaultServer(GeminiService()) as server:
+        command = [sys.executable, *flags, "-c", CALL, server.url, sdk]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stderr, done.stdout, done.returncode) == ("", "pong pong\n[]\n", 0)
+
+
+def test_only_the_vendor_s_messages_are_kept_back():
+    """The two known warnings are dropped while a client is loaded; every other one is shown."""
+    messages = (
+        "\nAll support for the `google.generativeai` package has ended.",
+        "You are using a Python version (3.11) which google.api_core leaves",
+        "something else",
+    )
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with quietly():
+            for message in messages:
+                warnings.warn(message, FutureWarning, stacklevel=1)
+    assert [str(each.message) for each in shown] == ["something else"]
+
+
+def test_filters_are_as_before_even_when_other_threads_change_theirs_meanwhile():
+    """Another thread's `catch_warnings` around, inside or across the block neither loses its filters nor keeps ours."""
+    before = list(warnings.filters)
+    entered, loaded, left = threading.Event(), threading.Event(), threading.Event()
+
+    def other():
+        entered.wait(5)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="of the other thread")
+            loaded.set()
+            left.wait(5)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with quietly():
+        entered.set()
+        loaded.wait(5)
+    left.set()
+    thread.join()
+    assert list(warnings.filters) == before
+    assert not [entry for entry in warnings.filters if entry[1] is not None and entry[1].pattern in UNWANTED]
+
+
+def test_the_message_about_two_keys_is_kept_back_and_no_other(caplog):
+    """google-genai tells which key of the environment it uses, though it uses neither."""
+    log = logging.getLogger("google_genai._api_client")
+    with quietly():
+        log.warning("Both GOOGLE_API_KEY and GEMINI_API_KEY are set. Using GOOGLE_API_KEY.")
+        log.warning("something else")
+    log.warning("Both GOOGLE_API_KEY and GEMINI_API_KEY are set. Using GOOGLE_API_KEY.")
+    assert [record.getMessage()[:14] for record in caplog.records] == ["something else", "Both GOOGLE_AP"]

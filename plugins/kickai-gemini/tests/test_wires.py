@@ -1,0 +1,285 @@
+"""What each client really sends and makes of what comes back, on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from datetime import date
+
+import pytest
+from conftest import KEY, MODES, Caller
+from gemini_service import USAGE, candidate
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    InvalidReplyError,
+    InvalidRequestError,
+    ProviderUnavailableError,
+)
+from kickai_providers_core.messages import ChatRequest, FinishReason, Image, Message, Tool, ToolCall, Usage
+from kickai_providers_core.secret import Secret
+from kickai_providers_core.testing.faults import FaultServer, Ok, Redirect, Status
+from loguru import logger
+
+from kickai_gemini import client
+from kickai_gemini.settings import GeminiSettings
+
+SCHEMA = {"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]}
+ANN = {"result": "Ann"}
+FULL = ChatRequest(
+    messages=(
+        Message(role="system", content="Be brief."),
+        Message(role="user", content="Who?", images=(Image(media_type="image/png", data=b"\xfb\xff"),)),
+        Message(role="assistant", tool_calls=(ToolCall(id="7", name="who", arguments='{"day": "Sat", "n": 1}'),)),
+        Message(role="tool", content="Ann", tool_call_id="7"),
+    ),
+    model="gemini-3.1-flash-lite",
+    temperature=0.1,
+    max_tokens=64,
+    top_p=0.5,
+    stop=("END",),
+    tools=(Tool(name="who", description="Finds players.", parameters=SCHEMA),),
+    tool_choice="required",
+    json_schema=SCHEMA,
+)
+
+
+NUMBERS = {"mode": {1: "AUTO", 2: "ANY", 3: "NONE"}, "type": {1: "STRING", 6: "OBJECT"}}
+
+
+def plain(value):
+    """Return JSON in the reference's words: the API also takes numbers for words, and names with underscores."""
+    if isinstance(value, dict):
+        words = {re.sub("_(.)", lambda found: found[1].upper(), name): each for name, each in value.items()}
+        return {
+            name: NUMBERS[name][each] if name in NUMBERS and isinstance(each, int) else plain(each)
+            for name, each in words.items()
+            if name != "thoughtSignature"
+        }
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return value.replace("-", "+").replace("_", "/") if isinstance(value, str) and value.endswith("=") else value
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_full_request_arrives_in_the_api_s_own_words(calls, server, sdk, mode):
+    """Every part of a request is in the body that the REST reference describes, and the model in the path."""
+    assert calls()(mode, FULL).error is None
+    (sent,) = server.requests
+    assert sent.path.startswith("/v1beta/models/gemini-3.1-flash-lite:")
+    new = sdk == "google-genai"
+    schema = SCHEMA if new else {**SCHEMA, "type": "OBJECT", "properties": {"day": {"type": "STRING"}}}
+    assert plain(sent.json()) == {
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "contents": [
+            {"role": "user", "parts": [{"text": "Who?"}, {"inlineData": {"mimeType": "image/png", "data": "+/8="}}]},
+            {"role": "model", "parts": [{"functionCall": {"id": "7", "name": "who", "args": {"day": "Sat", "n": 1}}}]},
+            {
+                "role": "user",
+                "parts": [{"functionResponse": {"id": "7", "name": "who", "response": {"result": "Ann"}}}],
+            },
+        ],
+        "tools": [
+            {
+                "functionDeclarations": [
+                    {
+                        "name": "who",
+                        "description": "Finds players.",
+                        "parametersJsonSchema" if new else "parameters": schema,
+                    }
+                ]
+            }
+        ],
+        "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
+        "generationConfig": {
+            "temperature": 0.1,
+            "topP": 0.5,
+            "maxOutputTokens": 64,
+            "stopSequences": ["END"],
+            "responseMimeType": "application/json",
+            "responseJsonSchema" if new else "responseSchema": schema,
+        },
+    }
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fault", [Ok(), Status(401), Status(429), Status(503)], ids=["ok", "401", "429", "503"])
+def test_one_call_is_one_request(calls, server, mode, fault):
+    """Neither client retries, refreshes or continues by itself."""
+    server.script(fault)
+    calls()(mode)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_answer_to_be_continued_is_not_continued(calls, server, service, mode):
+    """A finish reason that makes google-genai ask on by itself ends the call, as an answer that broke off."""
+    service.answer = [{**candidate("half", "CONTINUATION"), "continuationToken": "dG9rZW4="}]
+    server.script(Ok(pieces=()))
+    assert isinstance(calls()(mode).error, InvalidReplyError)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_key_is_in_a_header_and_nowhere_else(calls, server, mode):
+    """The key is one header of the request: not in its path, not in its body, and not in the provider's variables."""
+    call = calls()
+    assert call(mode).error is None
+    (sent,) = server.requests
+    assert sent.headers["x-goog-api-key"] == KEY.reveal()
+    assert KEY.reveal() not in sent.path + sent.body.decode()
+    assert KEY.reveal() not in repr(vars(call.provider)) + repr(vars(call.provider.wire))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_redirect_takes_the_key_nowhere(calls, server, mode):
+    """A redirect is an error, and its target hears nothing."""
+    with FaultServer(server.wire) as elsewhere:
+        server.script(Redirect(f"{elsewhere.url}/v1beta"))
+        assert isinstance(calls()(mode).error, ProviderUnavailableError)
+        assert elsewhere.requests == []
+
+
+def test_two_keys_and_two_services_in_one_process(calls, server):
+    """Instances share nothing: each asks its own service with its own key, in any order."""
+    with FaultServer(server.wire, Ok("other")) as second:
+        one, other = calls(), calls(base_url=second.url, api_key=Secret("another-key"))
+        assert [call().reply.text for call in (one, other, one)] == ["pong", "other", "pong"]
+        assert [each.headers["x-goog-api-key"] for each in server.requests] == [KEY.reveal()] * 2
+        assert [each.headers["x-goog-api-key"] for each in second.requests] == ["another-key"]
+
+
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
+def test_no_environment_variable_redirects_an_instance(calls, server, monkeypatch, mode):
+    """Nothing that the clients read from the environment changes where an instance goes, or with which key."""
+    with FaultServer(server.wire) as elsewhere:
+        for name in ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, elsewhere.url)
+        for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY"):
+            monkeypatch.setenv(name, "a-key-of-the-environment")
+        monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+        monkeypatch.setenv("GOOGLE_GENAI_USE_ENTERPRISE", "true")
+        monkeypatch.setenv("GOOGLE_GENAI_API_VERSION", "v9")
+        monkeypatch.setenv("GOOGLE_GENAI_CLIENT_MODE", "replay")
+        monkeypatch.setenv("GOOGLE_GENAI_REPLAYS_DIRECTORY", "/nowhere")
+        monkeypatch.setenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "elsewhere.test")
+        monkeypatch.setenv("GOOGLE_API_USE_MTLS_ENDPOINT", "always")
+        monkeypatch.setenv("GOOGLE_API_USE_CLIENT_CERTIFICATE", "perhaps")
+        assert calls()(mode).reply.text == "pong"
+        assert elsewhere.accepted_connections == 0
+    (sent,) = server.requests
+    assert sent.path.startswith("/v1beta/models/")
+    assert sent.headers["x-goog-api-key"] == KEY.reveal()
+
+
+def test_without_a_key_nobody_is_asked(sdk, monkeypatch):
+    """No key means not configured, at once: no other credentials are looked for, and no address is asked for some."""
+    asked = []
+    monkeypatch.setattr("socket.socket.connect", lambda _, address: asked.append(address))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *where, **_: asked.append(where))
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+    with pytest.raises(AuthenticationError, match="GOOGLE_API_KEY"):
+        client.create(GeminiSettings(client=sdk))
+    assert asked == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_model_that_answered_is_named(calls, service, server, mode):
+    """When the service answers with another model than was asked, the reply shows it."""
+    service.answer = [candidate("pong", "STOP", model="gemini-3.8-flash", usage=USAGE)]
+    server.script(Ok(pieces=()))
+    assert calls(model="gemini-2.5-pro")(mode).reply.model == "gemini-3.8-flash"
+    assert "gemini-2.5-pro" in server.requests[0].path or date.today() >= date(2026, 12, 1)  # noqa: DTZ011
+
+
+def test_a_retired_model_leads_to_its_successor_with_one_warning(calls, server):
+    """A retired name asks its successor, in each call, and says so once."""
+    told = []
+    logger.enable("kickai_gemini")
+    sink = logger.add(lambda message: told.append((message.record["level"].name, message.record["message"])))
+    try:
+        call = calls(model="gemini-1.5-flash")
+        for mode in MODES:
+            assert call(mode).reply.text == "pong"
+    finally:
+        logger.remove(sink)
+        logger.disable("kickai_gemini")
+    assert told == [("WARNING", "the model gemini-1.5-flash is retired; gemini-3.5-flash-lite is asked instead")]
+    assert all("gemini-3.5-flash-lite:" in each.path for each in server.requests)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_was_left_out_is_told(calls, server, mode):
+    """A model without sampling parameters gets none, and the reply names them."""
+    request = ChatRequest(messages=FULL.messages[:2], model="gemini-3.5-flash-lite", temperature=0.1, top_p=0.5)
+    assert calls()(mode, request).reply.omitted == ("temperature", "top_p")
+    assert "temperature" not in server.requests[0].body.decode()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_thinking_tokens_are_counted_with_both_clients(calls, mode):
+    """google-generativeai drops the field that counts thoughts; the tokens are counted all the same."""
+    assert calls()(mode).reply.usage == Usage(input_tokens=3, output_tokens=7, reasoning_tokens=2)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_tool_s_arguments_keep_their_numbers(calls, server, mode):
+    """Whole numbers stay whole, whatever the client keeps numbers in."""
+    server.script(Ok("", (), finish=FinishReason.TOOL_CALL))
+    request = ChatRequest(messages=FULL.messages[:2], tools=FULL.tools)
+    (called,) = calls()(mode, request).reply.tool_calls
+    assert called.name == "who"
+    assert json.loads(called.arguments) == {"day": "Saturday", "number": 7}
+    assert "7.0" not in called.arguments
+
+
+def test_the_thinking_level_is_sent(server, service):
+    """google-genai tells the model how much to think."""
+    pytest.importorskip("google.genai")
+    call = Caller(GeminiSettings(base_url=server.url, api_key=KEY, client="google-genai", thinking_level="minimal"))
+    assert call().reply.text == "pong"
+    call.provider.close()
+    assert plain(server.requests[0].json())["generationConfig"] == {"thinkingConfig": {"thinkingLevel": "MINIMAL"}}
+
+
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
+def test_the_successor_does_not_switch_to_another_http_library(server, monkeypatch, mode):
+    """With aiohttp installed google-genai would use it, and answer its errors with a second request: not here."""
+    api = pytest.importorskip("google.genai._api_client")
+    monkeypatch.setattr(api, "has_aiohttp", True)
+    monkeypatch.setenv("GOOGLE_GENAI_HTTP_CLIENT", "auto")
+    call = Caller(GeminiSettings(base_url=server.url, api_key=KEY, client="google-genai"))
+    assert call(mode).reply.text == "pong"
+    call.provider.close()
+    assert "aiohttp" not in sys.modules
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+def test_a_connection_serves_again_after_a_stream(calls, server, mode):
+    """A stream that was read to its end leaves its connection for the next call, within one event loop or thread."""
+    call = calls()
+    if mode == "stream":
+        assert [call("stream").reply.text for _ in range(3)] == ["pong"] * 3
+    else:
+
+        async def thrice():
+            for _ in range(3):
+                assert [chunk.text async for chunk in call.provider.astream(ChatRequest.of("ping"), 10.0)]
+
+        asyncio.run(thrice())
+    assert server.accepted_connections == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_text_that_is_no_unicode_is_refused(calls, server, mode):
+    """Half a character cannot be sent by anybody: the request is refused, and no other provider is asked."""
+    assert isinstance(calls()(mode, "half a smile: \ud83d").error, InvalidRequestError)
+    assert server.requests == []
+
+
+def test_requests_are_json(calls, server):
+    """What is sent is JSON, and said to be."""
+    calls()()
+    assert server.requests[0].headers["content-type"] == "application/json"
+    assert json.loads(server.requests[0].body)
