@@ -145,6 +145,21 @@ def kit(session: nox.Session) -> None:
     session.run("pytest", "tests/contract", *session.posargs)
 
 
+@nox.session(python=OLDEST, default=False)
+def bench(session: nox.Session) -> None:
+    """Print what a call, a crowd of them and an import cost, each against its bound; -- --full for a million requests."""
+    session.install("-e", ".", "-e", "./plugins/kickai-mock")
+    session.run("python", "benchmarks/bench.py", *session.posargs)
+
+
+@nox.session(python=OLDEST, default=False)
+def soak(session: nox.Session) -> None:
+    """Ask from many threads and tasks at once, a fifth of it failing: nothing is lost and nothing left; -- SECONDS."""
+    session.install(*groups("test"), "-e", ".[testing]", "-e", "./plugins/kickai-mock")
+    seconds = session.posargs[0] if session.posargs else "30"
+    session.run("pytest", "-s", "tests/soak", env={"KICKAI_SOAK_S": seconds})
+
+
 @nox.session(default=False)
 def ask(session: nox.Session) -> None:
     """Answer a question with a real model, through the default chain: nox -s ask -- "Who can play on Saturday?"."""

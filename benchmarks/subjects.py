@@ -1,0 +1,108 @@
+"""What is measured: a provider that does nothing, the mock, and the resolvers that call them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import kickai_mock.plugin as mock
+import pluggy
+from kickai_mock.settings import MockSettings
+
+from kickai_providers_core import (
+    BreakerSettings,
+    ChatRequest,
+    FinishReason,
+    KickaiSettings,
+    ProviderInfo,
+    ProviderTimeoutError,
+    Reply,
+    Resolver,
+    Settings,
+    Usage,
+    hookimpl,
+    hookspecs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kickai_providers_core.events import Event
+
+__all__ = ["REQUEST", "Trivial", "bare_hook", "bare_mock_hook", "resolver"]
+
+REQUEST = ChatRequest.of("Who can play on Saturday?")
+REPLY = Reply(text="Ann", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=6, output_tokens=1))
+
+
+class Trivial:
+    """A provider whose answer costs nothing; the model ``down`` fails, and ``slow`` waits for 50 ms.
+
+    Its hooks take every argument, as those of real providers do: pluggy's time grows with their number.
+    """
+
+    def __init__(self, name: str = "trivial") -> None:
+        self._info = ProviderInfo(name=name, summary="answers at once", holds_timeouts=True)
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        """Describe the provider."""
+        return self._info
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        """Create nothing."""
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:  # noqa: ARG002
+        """Answer, or fail."""
+        if request.model == "down":
+            raise ProviderTimeoutError("no answer in time")
+        return REPLY
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:  # noqa: ARG002
+        """Answer, late or at once."""
+        if request.model == "slow":
+            await asyncio.sleep(0.05)
+        return REPLY
+
+
+def watch(_event: Event) -> None:
+    """Observe, and do nothing about it."""
+
+
+def resolver(*, plugins: int = 1, breaker: BreakerSettings | None = None) -> Resolver:
+    """Return a resolver with every policy and breaker on, and one observer.
+
+    Args:
+        plugins: How many providers there are beside the mock; the first is called ``trivial``.
+        breaker: When breakers open.
+    """
+    names = ["trivial", *(f"trivial-{number}" for number in range(1, plugins))]
+    return Resolver.from_settings(
+        Settings(kickai=KickaiSettings(plugins=()), breaker=breaker or BreakerSettings()),
+        plugins={"mock": mock, **{name: Trivial(name) for name in names}},
+        observers=[watch],
+    )
+
+
+def _hooks(plugin: object) -> pluggy.HookRelay:
+    manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin)
+    return manager.hook
+
+
+def bare_hook() -> Callable[[], Any]:
+    """Return one bare call of the invocation hook, implemented by the trivial provider."""
+    hook, provider = _hooks(Trivial()).kickai_invoke_provider, object()
+    return lambda: hook(provider=provider, request=REQUEST, timeout_s=10.0)
+
+
+def bare_mock_hook() -> Callable[[], Any]:
+    """Return one bare call of the invocation hook, implemented by the mock."""
+    hooks = _hooks(mock)
+    hook, provider = hooks.kickai_invoke_provider, hooks.kickai_create_provider(settings=MockSettings())
+    return lambda: hook(provider=provider, request=REQUEST, timeout_s=10.0)
