@@ -47,6 +47,7 @@ class Attempt:
         latency_s: Seconds the call took.
         outcome: How it ended.
         error: What it raised; None exactly when the outcome is not ``error``.
+        rests_s: Seconds for which its target, or the whole provider, is left alone after it; 0 for none.
         retry_withheld: Whether the target would have been tried again, had the budget for retries not been spent.
     """
 
@@ -58,6 +59,7 @@ class Attempt:
     latency_s: float
     outcome: Outcome
     error: ProviderError | None = None
+    rests_s: float = 0.0
     retry_withheld: bool = False
 
     @property
@@ -83,6 +85,7 @@ class Attempt:
             "error": type(self.error).__name__ if self.error else None,
             "message": self.error.message if self.error else None,
             "status_code": self.error.status_code if self.error else None,
+            "rests_s": round(self.rests_s, 3),
             "retry_withheld": self.retry_withheld,
         }
 

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from attrs import frozen
 
 from kickai_providers_core.attempts import in_order
+from kickai_providers_core.explanation import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,6 +108,25 @@ def _restore(cls: type[KickaiError], args: tuple[Any, ...], state: dict[str, Any
     return error
 
 
+class _EndsRequest:
+    """What the errors that may end a request have in common: they can tell its story."""
+
+    attempts: tuple[Attempt, ...] = ()
+    skipped: tuple[Skip, ...] = ()
+    deadline_s: float | None = None
+    elapsed_s: float = 0.0
+
+    def explain(self) -> str:
+        """Return how the request came to this, in lines for a reader: what was tried and skipped, why, and when."""
+        return explained(
+            self.attempts,
+            self.skipped,
+            end=type(self).__name__,
+            elapsed_s=self.elapsed_s,
+            deadline_s=self.deadline_s,
+        )
+
+
 class KickaiError(Exception):
     """Base of every error that this project raises on purpose."""
 
@@ -166,7 +186,7 @@ class UnknownProviderError(KickaiError, LookupError):
         self.known = tuple(known)
 
 
-class ProviderError(KickaiError):
+class ProviderError(_EndsRequest, KickaiError):
     """One attempt at one target failed.
 
     A plugin raises the subclass that says what should happen next; ``provider`` and ``model`` may be left
@@ -182,6 +202,8 @@ class ProviderError(KickaiError):
         partial_text: What a stream had handed out before it failed; in no message and no repr.
         attempts: Every attempt of the request, when this error ends it; empty otherwise.
         skipped: Every target that was not tried, likewise.
+        deadline_s: Seconds that the request might have taken, likewise.
+        elapsed_s: Seconds that the request took, likewise.
     """
 
     def __init__(
@@ -202,8 +224,6 @@ class ProviderError(KickaiError):
         self.request_id = request_id
         self.retry_after_s = retry_after_s
         self.partial_text = ""
-        self.attempts: tuple[Attempt, ...] = ()
-        self.skipped: tuple[Skip, ...] = ()
 
     def __str__(self) -> str:
         target = f"{self.provider}:{self.model}" if self.model else self.provider
@@ -299,7 +319,7 @@ class ContentFilteredError(RejectedRequestError):
         self.reason = reason
 
 
-class DeadlineExceededError(KickaiError, TimeoutError):
+class DeadlineExceededError(_EndsRequest, KickaiError, TimeoutError):
     """The deadline of the whole request passed before any target answered.
 
     Attributes:
@@ -320,7 +340,7 @@ class DeadlineExceededError(KickaiError, TimeoutError):
         super().__init__(f"no answer within {deadline_s:g} s ({elapsed_s:.2f} s spent): {steps}")
 
 
-class ChainExhaustedError(KickaiError, ExceptionGroup[Exception]):
+class ChainExhaustedError(_EndsRequest, KickaiError, ExceptionGroup[Exception]):
     """Every target failed or was skipped.
 
     The group holds one exception for each failed attempt, in order. When nothing at all was tried it holds
@@ -329,6 +349,8 @@ class ChainExhaustedError(KickaiError, ExceptionGroup[Exception]):
     Attributes:
         attempts: Every attempt, in order.
         skipped: Every target that was not tried, and why.
+        deadline_s: Seconds that the request might have taken.
+        elapsed_s: Seconds that it took.
     """
 
     def __new__(cls, message: str, exceptions: Sequence[Exception] = (), **_fields: Any) -> Self:  # noqa: D102
@@ -341,19 +363,30 @@ class ChainExhaustedError(KickaiError, ExceptionGroup[Exception]):
         *,
         attempts: Sequence[Attempt] = (),
         skipped: Sequence[Skip] = (),
+        deadline_s: float | None = None,
+        elapsed_s: float = 0.0,
     ) -> None:
         super().__init__(message, exceptions)
         self.attempts = tuple(attempts)
         self.skipped = tuple(skipped)
+        self.deadline_s = deadline_s
+        self.elapsed_s = elapsed_s
 
     @classmethod
-    def of(cls, attempts: Sequence[Attempt], skipped: Sequence[Skip]) -> Self:
+    def of(cls, attempts: Sequence[Attempt], skipped: Sequence[Skip], **spent: float) -> Self:
         """Return the error that tells how each of a request's targets came to nothing."""
         causes: list[Exception] = [attempt.error for attempt in attempts if attempt.error is not None]
         causes = causes or [KickaiError(str(skip)) for skip in skipped]
         steps = " → ".join(map(str, in_order(attempts, skipped))) or "the chain is empty"
-        return cls(f"no target could answer: {steps}", causes, attempts=attempts, skipped=skipped)
+        return cls(f"no target could answer: {steps}", causes, attempts=attempts, skipped=skipped, **spent)
 
     def derive(self, excs: Sequence[Exception]) -> ChainExhaustedError:  # type: ignore[override]
         """Return the same error over a part of its causes (called by ``except*`` and ``split``)."""
-        return ChainExhaustedError(self.message, excs, attempts=self.attempts, skipped=self.skipped)
+        return ChainExhaustedError(
+            self.message,
+            excs,
+            attempts=self.attempts,
+            skipped=self.skipped,
+            deadline_s=self.deadline_s,
+            elapsed_s=self.elapsed_s,
+        )

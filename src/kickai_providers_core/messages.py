@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
+from kickai_providers_core.explanation import explained
+
 if TYPE_CHECKING:
     from kickai_providers_core.attempts import Attempt, Skip
 
@@ -266,6 +268,7 @@ class Reply:
         fell_back: Whether the answer came from another than the chain's first target.
         last_resort: Whether every target rested, and this one was tried all the same.
         latency_s: Seconds from the call to the answer, all attempts and waits included.
+        deadline_s: Seconds that the request might have taken.
     """
 
     text: str
@@ -282,9 +285,15 @@ class Reply:
     fell_back: bool = False
     last_resort: bool = False
     latency_s: float = 0.0
+    deadline_s: float | None = None
 
     def __str__(self) -> str:
         return self.text
+
+    def explain(self) -> str:
+        """Return how this answer came about, in lines for a reader: what was tried and skipped, why, and when."""
+        end = f"{self.attempts[-1].target if self.attempts else self.provider} answered"
+        return explained(self.attempts, self.skipped, end=end, elapsed_s=self.latency_s, deadline_s=self.deadline_s)
 
 
 @frozen(kw_only=True, slots=False)

@@ -88,6 +88,7 @@ class Story:
         now: float,
         *,
         error: ProviderError | None = None,
+        rests_s: float = 0.0,
         cancelled: bool = False,
         usage: Usage | None = None,
     ) -> None:
@@ -106,6 +107,7 @@ class Story:
             latency_s=now - began,
             outcome=outcome,
             error=error,
+            rests_s=rests_s,
         )
         self.attempts.append(attempt)
         if self._tell is not None:

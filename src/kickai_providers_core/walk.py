@@ -169,6 +169,7 @@ class Walk:
             fell_back=link.position > 0,
             last_resort=self._forced,
             latency_s=now - story.started,
+            deadline_s=self._errand.deadline_s,
         )
         story.over(now, reply=whole)
         return whole
@@ -183,8 +184,11 @@ class Walk:
         """
         step = self._take()
         rule = self._brief.policy.rule_for(error)
-        self._story.ends(step.link, step.number, step.began, now, error=error)
+        before = step.link.route.states()
         self._mark(step, rule, error, now)
+        rests_s = step.link.route.due_at(now) - now
+        self._story.ends(step.link, step.number, step.began, now, error=error, rests_s=rests_s)
+        self._story.changes(step.link, before, now)
         if final:
             return self._raise(error, now)
         if rule.retry == "backoff" and self._plan_retry(step, error, now):
@@ -260,13 +264,11 @@ class Walk:
     def _mark(self, step: Try, rule: Rule, error: ProviderError, now: float) -> None:
         """Let all other walks know what a failure says of the target and of its provider."""
         route = step.link.route
-        before = route.states()
         route.failed(step.leave, now, target=rule.counts, provider=rule.counts and _out_of_reach(error))
         rest_s = error.retry_after_s if error.retry_after_s is not None else rule.rest_s
         if rule.rests != "nothing" and rest_s:
             condition = route.target if rule.rests == "target" else route.provider
             condition.leave_alone(Rest(now + rest_s, type(error).__name__, limited=rule.retry == "wait"))
-        self._story.changes(step.link, before, now)
 
     def _plan_retry(self, step: Try, error: ProviderError, now: float) -> bool:
         """Plan the next try of the same target before any other; return False when it would be in vain."""
@@ -345,19 +347,20 @@ class Walk:
         last = story.attempts[-1].error if story.attempts else None
         if isinstance(last, RejectedRequestError):
             return self._raise(last, now)
-        error: KickaiError = ChainExhaustedError.of(story.attempts, story.skipped)
+        deadline_s, elapsed_s = self._errand.deadline_s, now - story.started
+        error: KickaiError
         if self._ends - now < self._least_s:
             error = DeadlineExceededError(
-                deadline_s=self._errand.deadline_s,
-                elapsed_s=now - story.started,
-                attempts=story.attempts,
-                skipped=story.skipped,
+                deadline_s=deadline_s, elapsed_s=elapsed_s, attempts=story.attempts, skipped=story.skipped
             )
+        else:
+            error = ChainExhaustedError.of(story.attempts, story.skipped, deadline_s=deadline_s, elapsed_s=elapsed_s)
         story.over(now, error=error)
         return GiveUp(error)
 
     def _raise(self, error: ProviderError, now: float) -> GiveUp:
         error.attempts, error.skipped = self.attempts, self._story.skipped
+        error.deadline_s, error.elapsed_s = self._errand.deadline_s, now - self._story.started
         self._story.over(now, error=error)
         return GiveUp(error)
 

@@ -1,0 +1,124 @@
+"""The story of a request, told to a reader."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from simulator import Fixed, Target, World, always, script
+
+from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    ChainExhaustedError,
+    ContentFilteredError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    ProviderUnavailableError,
+    RateLimitedError,
+)
+from kickai_providers_core.messages import FinishReason, Reply
+from kickai_providers_core.policy import Policy
+
+
+def down() -> ProviderUnavailableError:
+    """Return the error of a service that answers 503."""
+    return ProviderUnavailableError("down", status_code=503)
+
+
+def test_an_answer_tells_how_it_came_about() -> None:
+    """Skips, tries, waits, rests and the deadline stand in the order in which they happened."""
+    world = World(
+        [
+            Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")),
+            Target(name="b", script=script(down(), RateLimitedError("slow down", retry_after_s=7.5)), latency_s=0.5),
+            Target(name="c", latency_s=1.25),
+        ],
+        random=Fixed(1.0),
+    )
+    reply = world.ask(deadline_s=20.0).reply
+    assert reply is not None
+    assert reply.explain().splitlines() == [
+        "   0.00 s  a:a: skipped, not configured (SOME_KEY)",
+        "   0.00 s  b:b: ProviderUnavailableError after 0.50 s (down, HTTP 503)",
+        "   0.50 s  waited 0.25 s",
+        "   0.75 s  b:b: try 2, RateLimitedError after 0.50 s (slow down); left alone for 7.5 s",
+        "   1.25 s  c:c: answered after 1.25 s",
+        "c:c answered after 2.50 s of 20 s: 2.25 s in 3 calls, 0.25 s between them",
+    ]
+    later = world.ask(deadline_s=20.0).reply
+    assert later is not None
+    assert (
+        later.explain().splitlines()[1]
+        == "   0.00 s  b:b: skipped, resting (RateLimitedError, 6.2 s left); again in 6.2 s"
+    )
+
+
+def test_an_exhausted_chain_tells_its_story() -> None:
+    """The error that ends a request says the same, its pickle included."""
+    world = World(
+        [Target(name="a", script=always(down), retries=1), Target(name="b", script=always(down), retries=1)],
+        random=Fixed(0.0),
+        breaker=BreakerSettings(max_errors=1, cooldown_s=5.0),
+        policy=Policy(retry_share=0.0, retry_floor=0),
+    )
+    error = world.ask().error
+    assert isinstance(error, ChainExhaustedError)
+    assert error.explain().splitlines() == [
+        "   0.00 s  a:a: ProviderUnavailableError after 0.00 s (down, HTTP 503); left alone for 4.0 s",
+        "   0.00 s  b:b: ProviderUnavailableError after 0.00 s (down, HTTP 503); left alone for 4.0 s",
+        "ChainExhaustedError after 0.00 s of 30 s: 0.00 s in 2 calls, 0.00 s between them",
+    ]
+    assert pickle.loads(pickle.dumps(error)).explain() == error.explain()
+    assert error.subgroup(lambda cause: cause is error.exceptions[0]).explain() == error.explain()
+
+
+def test_a_withheld_retry_is_told() -> None:
+    """Who reads the story sees that the budget stood against a second try."""
+    world = World([Target(name="a", script=always(down))], policy=Policy(retry_share=0.0, retry_floor=0))
+    error = world.ask().error
+    assert isinstance(error, ChainExhaustedError)
+    assert error.explain().splitlines()[0].endswith("; not tried again, the budget for retries is spent")
+
+
+def test_a_deadline_tells_how_it_was_spent() -> None:
+    """Every second of it is accounted for."""
+    world = World([Target(name="a", latency_s=99.0, timeout_s=4.0), Target(name="b", latency_s=99.0)])
+    error = world.ask(deadline_s=6.0).error
+    assert isinstance(error, DeadlineExceededError)
+    assert error.explain().splitlines()[-1] == (
+        "DeadlineExceededError after 6.00 s of 6 s: 6.00 s in 2 calls, 0.00 s between them"
+    )
+
+
+@pytest.mark.parametrize("refusal", [InvalidRequestError("temperature"), ContentFilteredError("no", reason="SAFETY")])
+def test_a_refusal_tells_what_came_before_it(refusal: InvalidRequestError | ContentFilteredError) -> None:
+    """An error of one provider that ends the request knows the others."""
+    world = World([Target(name="a", script=always(lambda: AuthenticationError("bad key"))), Target(name="b")])
+    world.targets[1] = Target(name="b", script=script(refusal), latency_s=0.5)
+    assert world.ask().error is refusal
+    told = refusal.explain().splitlines()
+    assert told[0] == "   0.00 s  a:a: AuthenticationError after 0.00 s (bad key); left alone for 3600.0 s"
+    assert told[-1].startswith(f"{type(refusal).__name__} after 0.50 s of 30 s: 0.50 s in 2 calls")
+
+
+def test_a_cancelled_attempt_is_told_as_such() -> None:
+    """It neither answered nor failed."""
+    walk = World([Target(name="a")]).walk()
+    walk.next(1000.0)
+    walk.cancelled(1001.5)
+    reply = Reply(text="x", finish_reason=FinishReason.STOP, attempts=walk.attempts, provider="a")
+    assert reply.explain().splitlines()[0] == "   0.00 s  a:a: cancelled after 1.50 s"
+
+
+def test_what_no_request_made_has_little_to_tell() -> None:
+    """A reply or an error made by hand explains itself all the same."""
+    assert ProviderUnavailableError("down").explain() == (
+        "nothing was tried\nProviderUnavailableError after 0.00 s: 0.00 s in 0 calls, 0.00 s between them"
+    )
+    assert (
+        Reply(text="x", finish_reason=FinishReason.STOP, provider="p")
+        .explain()
+        .endswith("p answered after 0.00 s: 0.00 s in 0 calls, 0.00 s between them")
+    )
