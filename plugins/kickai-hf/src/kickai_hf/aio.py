@@ -1,8 +1,8 @@
 """Connections for asyncio alone, below the transport of `kickai_hf.transport`.
 
 httpx2 serves several kinds of event loops through anyio, and pays for it with each read, each write and each look at an
-idle connection: a quarter of a small request's CPU time (``benchmarks/hf_overhead.py`` measured it). Providers only run on
-asyncio, whose own streams do the same.
+idle connection: a quarter of a small request's CPU time (``benchmarks/hf_overhead.py`` measured it). Providers run
+on asyncio alone, whose own streams do the same.
 
 Only connecting has a timeout here. Whatever comes after it is cancelled from outside when the time is over.
 """

@@ -78,7 +78,7 @@ class Answer:
         if not choices:  # the last event of a stream, which only counts tokens; or no answer at all
             return ""
         choice = choices[0]
-        said = getattr(choice, "message", None) or getattr(choice, "delta", None)
+        said = _said(choice)
         self._word = _string(getattr(choice, "finish_reason", None)) or self._word
         self._refused = self._refused or bool(getattr(said, "refusal", None))
         for number, call in enumerate(getattr(said, "tool_calls", None) or ()):
@@ -194,6 +194,12 @@ class _Stops:
         return next(
             (size for size in range(longest, 0, -1) if any(stop.startswith(text[-size:]) for stop in self._stop)), 0
         )
+
+
+def _said(choice: Any) -> Any:
+    """Return the message of an answer, or the delta of an event: whichever the client knows, and has parsed."""
+    parts = (getattr(choice, name, None) for name in ("message", "delta"))
+    return next((part for part in parts if hasattr(part, "role")), None)
 
 
 def _string(value: Any) -> str:

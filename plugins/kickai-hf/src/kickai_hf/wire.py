@@ -10,15 +10,17 @@ import httpx2
 from kickai_providers_core.errors import InvalidReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kickai_hf.routes import Route
 
 __all__ = ["DONE", "Gathering", "Lines", "Requests"]
 
 MAX_ANSWER_BYTES = 8 * 2**20
-"""The most that an answer, or one line of a stream, may have: ten times what the longest answer of today's models needs
-(128,000 tokens of about six bytes)."""
+"""The most that an answer may have: ten times what the longest of today's models needs (128,000 tokens of 6 bytes)."""
+
+MAX_LINE_BYTES = 2**20
+"""The most that one event of a stream may have: it carries a token, or the arguments of a tool call at most."""
 
 DONE = "[DONE]"
 """What ends a stream of server-sent events in OpenAI's API."""
@@ -85,14 +87,22 @@ class Gathering:
         self._parts.append(part)
         self._size += len(part)
 
+    def check(self) -> None:
+        """Do nothing when there is no more than may be.
+
+        Raises:
+            InvalidReplyError: There is.
+        """
+        if self.full:
+            raise InvalidReplyError(f"the answer, or one event of it, is larger than {self._most} bytes")
+
     def body(self) -> bytes:
         """Return the body.
 
         Raises:
             InvalidReplyError: It is too large.
         """
-        if self.full:
-            raise InvalidReplyError(f"the answer is larger than {self._most} bytes")
+        self.check()
         return self.beginning()
 
     def beginning(self) -> bytes:
@@ -108,7 +118,7 @@ class Lines:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._begun = Gathering(MAX_LINE_BYTES)
 
     def feed(self, part: bytes) -> Iterator[str]:
         """Take bytes; yield the data of each line that is whole now, as ``data: …`` or as `DONE`.
@@ -117,14 +127,21 @@ class Lines:
             InvalidReplyError: A line is too long.
             UnicodeDecodeError: A line is no UTF-8.
         """
-        *lines, self._rest = (self._rest + part).split(b"\n")
-        if len(self._rest) > MAX_ANSWER_BYTES:
-            raise InvalidReplyError(f"an event of the stream is larger than {MAX_ANSWER_BYTES} bytes")
-        for line in lines:
-            if line.startswith(b"data:"):
-                data = line[5:].strip().decode()
-                yield DONE if data == DONE else f"data: {data}"
+        first, *others = part.split(b"\n")
+        self._begun.add(first)
+        self._begun.check()
+        if others:
+            yield from _data((self._begun.beginning(), *others[:-1]))
+            self._begun = Gathering(MAX_LINE_BYTES)
+            self._begun.add(others[-1])
 
     def end(self) -> Iterator[str]:
         """Yield the data of the last line, if it had no line feed."""
         return self.feed(b"\n")
+
+
+def _data(lines: Iterable[bytes]) -> Iterator[str]:
+    for line in lines:
+        if line.startswith(b"data:"):
+            data = line[5:].strip().decode()
+            yield DONE if data == DONE else f"data: {data}"
