@@ -142,6 +142,8 @@ def test_no_key_travels_unencrypted(server, afar, monkeypatch, mode):
     error = call(mode).error
     assert type(error) is AuthenticationError
     assert "not sent over plain HTTP" in error.message
+    server.script(Status(401, "auth"))
+    assert "check api_key" in afar(api_key=Secret(""))(mode).error.message
 
 
 @pytest.mark.parametrize("mode", MODES)

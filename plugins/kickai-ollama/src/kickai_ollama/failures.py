@@ -107,7 +107,7 @@ class Scene:
             status=exchange.status,
             headers=exchange.headers,
             deadline=exchange.deadline,
-            key_withheld=settings.api_key is not settings.sendable_key,
+            key_withheld=bool(settings.api_key) and settings.sendable_key is None,
         )
 
 
