@@ -61,6 +61,26 @@ def test_quiet_hides_the_story_and_verbose_tells_it_all(kickai: CommandLine) -> 
     assert lines == ["chain: mock:b", "mock:b answered in 0.0 s (1 tokens in, 1 out)"]
 
 
+def test_explain_tells_the_whole_way_to_an_answer(kickai: CommandLine) -> None:
+    """After the answer standard error has every step with its second, whatever else it tells."""
+    ended = kickai("ask", "-q", "--explain", "--chain", "mock:timeout,mock:b", "hi")
+    assert (ended.code, ended.out) == (0, "hi\n")
+    first, second, whole = ended.err.splitlines()
+    assert "mock:timeout: ProviderTimeoutError after 0.0" in first
+    assert "mock:b: answered after 0.0" in second
+    assert whole.startswith("mock:b answered after 0.0")
+    assert " of 30 s: " in whole
+
+
+def test_explain_tells_the_whole_way_to_a_failure(kickai: CommandLine) -> None:
+    """The story comes before the error's own line."""
+    ended = kickai("ask", "-q", "--explain", "--json", "--chain", "mock:timeout", "--deadline", "3", "hi")
+    assert (ended.code, ended.json["error"]["class"]) == (1, "ChainExhaustedError")
+    lines = ended.err.splitlines()
+    assert "mock:timeout: ProviderTimeoutError" in lines[0]
+    assert any(line.startswith("ChainExhaustedError after 0.0") and " of 3 s: " in line for line in lines)
+
+
 def test_without_a_role_the_settings_order_is_asked(kickai: CommandLine) -> None:
     """The primary first, whatever the default role would rather have; AI_PROVIDER moves another before it."""
     kickai.write(

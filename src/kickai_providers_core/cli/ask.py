@@ -14,6 +14,7 @@ from kickai_providers_core.cli.narration import Narrator, Verbosity
 from kickai_providers_core.cli.options import Number, shared
 from kickai_providers_core.cli.options import targets as parsed_targets
 from kickai_providers_core.cli.roles import warn_of_stranger
+from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
 from kickai_providers_core.messages import ChatRequest, FinishReason, Message
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class _Wish:
     mode: StreamMode | None
     deadline_s: float | None
     verbosity: Verbosity
+    explained: bool
 
 
 @click.command("ask", epilog=EPILOG)
@@ -67,6 +69,7 @@ class _Wish:
 @click.option("--temperature", type=Number(0, MAX_TEMPERATURE), help="Instead of the role's.")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Answer with so many tokens at most.")
 @click.option("--deadline", type=Number(0, min_open=True), metavar="SECONDS", help="Give up after so long.")
+@click.option("--explain", "explained", is_flag=True, help="Tell at the end what was tried and skipped, why, and when.")
 @click.option("-q", "--quiet", "verbosity", flag_value="quiet", help="Tell nothing but errors beside the answer.")
 @click.option("-v", "--verbose", "verbosity", flag_value="verbose", help="Tell every step.")
 @shared
@@ -83,6 +86,7 @@ def command(
     temperature: float | None,
     max_tokens: int | None,
     deadline: float | None,
+    explained: bool,
     verbosity: Verbosity | None,
 ) -> None:
     """Answer PROMPT, or what comes from standard input, through a chain of providers.
@@ -106,8 +110,15 @@ def command(
         mode=mode or ("live" if stream else None),
         deadline_s=deadline,
         verbosity=verbosity or "story",
+        explained=explained,
     )
-    _ask(session, request, wish)
+    try:
+        _ask(session, request, wish)
+    except (ProviderError, DeadlineExceededError, ChainExhaustedError) as error:
+        if wish.explained:
+            session.console.end_line()
+            session.console.tell_block(error.explain())
+        raise
 
 
 def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
@@ -133,6 +144,8 @@ def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
     console.end_line()
     if wish.verbosity != "quiet":
         _remark(session, reply, wish.verbosity)
+    if wish.explained:
+        console.tell_block(reply.explain())
 
 
 def _chain(resolver: Resolver, wish: _Wish) -> Chain:
