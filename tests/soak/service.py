@@ -1,0 +1,61 @@
+"""The invented service in a process of its own, a fifth of whose answers go wrong.
+
+Prints its port; then, for each line on its standard input, how many clients are connected and how many have asked.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from kickai_providers_core.testing import faults
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
+from kestrel.wire import KestrelWire
+
+if TYPE_CHECKING:
+    from kickai_providers_core.testing.faults.exchange import Exchange
+
+GOOD = faults.Ok("Ann and Bob", pieces=("Ann ", "and ", "Bob"))
+BAD = (
+    (faults.Status(503), 5),
+    (faults.Reset(20), 4),
+    (faults.CloseEarly(10), 3),
+    (faults.Malformed(), 3),
+    (faults.Status(429, "rate_limit", headers={"retry-after": "0.05"}), 2),
+    (faults.Cut(1), 2),
+    (faults.Silence(), 1),
+)
+"""What goes wrong, in per cent of the answers."""
+
+
+@frozen
+class Mostly(faults.Fault):
+    """A good answer, four times out of five."""
+
+    chance: random.Random = field(factory=lambda: random.Random(7))
+
+    async def play(self, exchange: Exchange) -> None:
+        """Draw, and do it."""
+        kinds, shares = zip((GOOD, 100 - sum(share for _, share in BAD)), *BAD, strict=True)
+        fault = self.chance.choices(kinds, shares)[0]
+        if isinstance(fault, faults.Cut) and not exchange.streamed:
+            fault = faults.EmptyBody()  # as little of an answer as a whole one can be
+        await fault.play(exchange)
+
+
+def main() -> None:
+    """Serve until the standard input ends."""
+    with faults.FaultServer(KestrelWire(), Mostly()) as server:
+        print(server.port, flush=True)
+        for _ in sys.stdin:
+            server.wait_closed(5.0)
+            print(server.open_connections, len(server.requests), flush=True)
+
+
+if __name__ == "__main__":
+    main()
