@@ -36,7 +36,7 @@ from kickai_providers_core.errors import (
     UnknownProviderError,
     UnusableProviderError,
 )
-from kickai_providers_core.hookspecs import ModelInfo, ProviderInfo, hookimpl
+from kickai_providers_core.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.messages import (
     Capability,
     ChatRequest,
@@ -87,6 +87,7 @@ __all__ = [
     "PluginLoadError",
     "Policy",
     "Problem",
+    "Progress",
     "Prompt",
     "ProviderError",
     "ProviderInfo",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.budget import Budget
     from kickai_providers_core.drivers import Clockwork, StreamMode
     from kickai_providers_core.events import Event
+    from kickai_providers_core.hookspecs import Progress
     from kickai_providers_core.link import Link
     from kickai_providers_core.messages import Prompt, Reply, ReplyChunk
     from kickai_providers_core.policy import Policy, Random
@@ -151,6 +152,20 @@ class Chain:
         """Return the answer piece by piece, without blocking the event loop; otherwise as `stream`."""
         course, known = self._course(prompt, deadline_s), _known(mode)
         return AsyncReplyStream(lambda done: drivers.astream(course, known, done))
+
+    def prepare(self) -> Iterator[Progress]:
+        """Make the first target that can be used ready, and yield how far that is; nothing when all is ready.
+
+        Calling does not need it. It is for whoever would rather wait and watch than be answered by the next target
+        while, say, a model is downloaded.
+
+        Raises:
+            ProviderError: It cannot be made ready; the chain may still answer.
+        """
+        for link, instance in zip(self._links, self._instances, strict=True):
+            if instance is not None and link.unusable() is None:
+                yield from instance.seam.prepare(instance.settings, link.model)
+                return
 
     def _course(self, prompt: Prompt, deadline_s: float | None) -> Course:
         request, runtime = ChatRequest.of(prompt), self._runtime

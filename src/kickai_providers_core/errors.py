@@ -85,7 +85,8 @@ class Problem:
         source: The file or the environment variable that the value came from; empty when unknown.
         missing: The short name of what is absent, for "not configured (…)": an environment variable, a
             package, a file. Empty when nothing is absent.
-        severity: ``"error"`` keeps the thing from being used, ``"warning"`` does not.
+        severity: ``"error"`` keeps the thing from being used, ``"warning"`` does not, ``"note"`` is merely worth
+            knowing.
     """
 
     path: str
@@ -93,7 +94,7 @@ class Problem:
     hint: str = ""
     source: str = ""
     missing: str = ""
-    severity: Literal["error", "warning"] = "error"
+    severity: Literal["error", "warning", "note"] = "error"
 
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.source, self.path) if part)

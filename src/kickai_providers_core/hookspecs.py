@@ -34,6 +34,7 @@ __all__ = [
     "SEAM_VERSION",
     "Mode",
     "ModelInfo",
+    "Progress",
     "ProviderInfo",
     "hookimpl",
     "hookspec",
@@ -68,6 +69,24 @@ class ModelInfo:
     context_window: int | None = None
     capabilities: frozenset[Capability] | None = None
     successor: str | None = None
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far something is that takes a while.
+
+    Attributes:
+        status: What is being done, in a few words.
+        completed: Bytes that are done.
+        total: Bytes that there are; 0 while that is unknown.
+    """
+
+    status: str
+    completed: int = 0
+    total: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.completed / self.total:.0%}" if self.total else self.status
 
 
 @frozen(kw_only=True)
@@ -123,7 +142,8 @@ def kickai_validate_provider(settings: ProviderSettings, online: bool) -> Iterab
     :param settings: An instance of the plugin's own settings class.
     :param online: Whether the service may be asked: is the key accepted, is the model served? When False, no network.
     :return: Problems, their paths relative to the settings (``api_key``); none when usable.
-        One with the severity ``warning`` does not keep the provider from being used.
+        One with the severity ``warning`` does not keep the provider from being used; a ``note`` is merely worth
+        knowing, such as which models the service has.
         An exception counts as one problem.
     """
 
@@ -138,6 +158,20 @@ def kickai_create_provider(settings: ProviderSettings) -> object:
     :param settings: An instance of the plugin's own settings class, already validated.
     :return: Any object but None; it is handed back to the other hooks as ``provider``.
         An exception means that the instance is not configured; the message of a `ProviderError` is shown.
+    """
+
+
+@hookspec(firstresult=True)
+def kickai_prepare_provider(settings: ProviderSettings, model: str | None) -> Iterator[Progress]:  # type: ignore[empty-body]
+    """Make ready what a first call would have to wait for: download a model, say.
+
+    Called by whoever has the time to wait and shows how far it is, as ``kickai ask`` does; never by a chain.
+    Optional, and only what the settings ask for.
+
+    :param settings: An instance of the plugin's own settings class, already validated.
+    :param model: The model that is going to be asked; None for the instance's own.
+    :return: An iterator that does the work while it is read, and tells how far it is; empty when all is ready.
+    :raises ProviderError: From the iterator, when it cannot be made ready.
     """
 
 

@@ -28,7 +28,7 @@ from kickai_providers_core.replies import checked
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
 
-    from kickai_providers_core.hookspecs import ProviderInfo
+    from kickai_providers_core.hookspecs import Progress, ProviderInfo
     from kickai_providers_core.messages import ChatRequest
     from kickai_providers_core.provider_settings import ProviderSettings
 
@@ -81,6 +81,15 @@ class Seam:
         if provider is None:
             raise ProviderUnavailableError("the plugin created no provider")
         return provider
+
+    def prepare(self, settings: ProviderSettings, model: str | None) -> Iterator[Progress]:
+        """Yield how far the plugin is in making a model ready; every failure is a `ProviderError`."""
+        try:
+            yield from self._hook.kickai_prepare_provider(settings=settings, model=model) or ()
+        except ProviderError:
+            raise
+        except Exception as exc:  # noqa: BLE001
+            _fail(exc, "the provider could not be made ready")
 
     def close(self, provider: object) -> None:
         """Free what the provider holds; raise whatever its plugin raises."""

@@ -24,6 +24,7 @@ from kickai_providers_core import (
     Message,
     ModelInfo,
     Problem,
+    Progress,
     ProviderInfo,
     ProviderSettings,
     ProviderUnavailableError,
@@ -653,3 +654,18 @@ def test_the_request_outranks_the_chain() -> None:
         chain = holder.chain("scripted:small", max_tokens=500)
         request = ChatRequest(messages=(Message(role="user", content="hi"),), max_tokens=5)
         assert chain.invoke(request).text == "pong"
+
+
+def test_preparing_makes_the_first_usable_target_ready() -> None:
+    """Who would rather wait and watch is told how far it is; a target that cannot be used is passed over."""
+
+    class Preparing(Scripted):
+        @hookimpl
+        def kickai_prepare_provider(self, model: str | None) -> Iterator[Progress]:
+            yield Progress(status=f"pulling {model}")
+
+    idle = Preparing("idle")
+    idle.problems = (Problem(path="key", message="no key", missing="THE_KEY"),)
+    with resolver(idle, Preparing("ready"), Scripted()) as holder:
+        assert [str(step) for step in holder.chain("idle:a", "ready:b").prepare()] == ["pulling b"]
+        assert list(holder.chain("scripted", "ready:b").prepare()) == []

@@ -17,6 +17,7 @@ from kickai_providers_core import (
     InvalidReplyError,
     ModelNotFoundError,
     Problem,
+    Progress,
     ProviderInfo,
     ProviderSettings,
     ProviderTimeoutError,
@@ -402,3 +403,25 @@ def test_a_provider_that_cannot_be_created_is_a_typed_error() -> None:
     plugin.made = raises(ValueError("bad"))
     with pytest.raises(ProviderUnavailableError, match="could not be created: ValueError"):
         seam(plugin).create(SETTINGS)
+
+
+def test_preparing_is_told_step_by_step_and_needs_no_hook() -> None:
+    """A plugin that has something to make ready tells how far it is; its faults are typed errors."""
+
+    class Preparing(Minimal):
+        steps: Callable[[], Any] = staticmethod(lambda: iter([Progress(status="pulling", completed=1, total=4)]))
+
+        @hookimpl
+        def kickai_prepare_provider(self, model: str | None) -> Any:
+            assert model == "m"
+            return self.steps()
+
+    plugin = Preparing()
+    assert [str(step) for step in seam(plugin).prepare(SETTINGS, "m")] == ["25%"]
+    assert list(seam(Minimal()).prepare(SETTINGS, None)) == []
+    plugin.steps = raises(ModelNotFoundError("nowhere"))
+    with pytest.raises(ModelNotFoundError):
+        list(seam(plugin).prepare(SETTINGS, "m"))
+    plugin.steps = raises(KeyError("layers"))
+    with pytest.raises(ProviderUnavailableError, match="could not be made ready: KeyError"):
+        list(seam(plugin).prepare(SETTINGS, "m"))

@@ -12,13 +12,14 @@ from kickai_providers_core.errors import (
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
+from kickai_providers_core.hookspecs import Progress
 from kickai_providers_core.messages import ChatRequest
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.testing.faults import Cut, Ok, Silence, Stall, Status, closed_port
 from ollama_wire import MODEL, PULLING, OllamaWire
 
 from kickai_ollama import checks, library, plugin
-from kickai_ollama.library import Library, PullProgress, full_name
+from kickai_ollama.library import Library, full_name
 from kickai_ollama.pools import Pools
 from kickai_ollama.settings import OllamaSettings
 
@@ -153,7 +154,7 @@ def test_preparing_pulls_what_is_missing(server, settings):
     """The command line pulls the model before it asks, and sees how far that is."""
     steps = list(plugin.kickai_prepare_provider(settings=settings, model=None))
     assert len(steps) == len(PULLING)
-    assert all(isinstance(step, PullProgress) for step in steps)
+    assert all(isinstance(step, Progress) for step in steps)
     assert [request.path for request in server.requests] == ["/api/tags", "/api/pull"]
 
 
@@ -198,9 +199,11 @@ def test_a_key_that_will_not_be_sent_is_said():
     assert "canary" not in str(found)
 
 
-def test_a_model_that_is_there_is_no_problem(server, settings):
-    """With the server up and the model there, online validation has nothing to say."""
-    assert problems(evolve(settings, model=MODEL)) == []
+def test_what_is_there_is_listed_also_when_all_is_well(server, settings):
+    """With the server up and the model there, online validation merely notes what the server has."""
+    (note,) = problems(evolve(settings, model=MODEL))
+    assert note.severity == "note"
+    assert note.message.startswith(f"the server has {MODEL}; it has ")
 
 
 def test_a_model_that_is_missing_is_a_problem_that_lists_what_is_there(server, settings):

@@ -113,7 +113,9 @@ def test_threads_and_tasks_share_the_model(call):
 
 
 def test_validating_online_finds_the_model(call):
-    """A server that answers and has the model leaves nothing to say; without a model it says what it has."""
-    assert not plugin.kickai_validate_provider(settings=call.settings, online=True)
+    """A server that answers is asked what it has; only an instance without a model is warned."""
+    assert [problem.severity for problem in plugin.kickai_validate_provider(settings=call.settings, online=True)] == [
+        "note"
+    ]
     (problem,) = plugin.kickai_validate_provider(settings=evolve(call.settings, model=None), online=True)
     assert f"it has {NAME}" in problem.message

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from kickai_providers_core.chain import Chain
     from kickai_providers_core.cli.session import Session
     from kickai_providers_core.drivers import StreamMode
+    from kickai_providers_core.hookspecs import Progress
     from kickai_providers_core.messages import Reply
     from kickai_providers_core.resolver import Resolver
     from kickai_providers_core.targets import Target
 
 __all__ = ["command"]
+
+BAR = 24
+"""The columns of a progress bar."""
 
 EPILOG = """\b
 Examples:
@@ -132,6 +136,7 @@ def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
         if wish.verbosity == "verbose":
             console.tell(f"chain: {' → '.join(chain.targets)}", "bright_black")
         with console.waiting():
+            _prepare(session, chain, wish)
             reply = (
                 _streamed(session, chain, request, wish)
                 if wish.mode
@@ -146,6 +151,28 @@ def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
         _remark(session, reply, wish.verbosity)
     if wish.explained:
         console.tell_block(reply.explain())
+
+
+def _prepare(session: Session, chain: Chain, wish: _Wish) -> None:
+    """Make the first target ready while the user watches, so far as its settings ask for that."""
+    console = session.console
+    status = ""
+    try:
+        for progress in chain.prepare():
+            console.wait_for(_bar(progress))
+            if progress.status != status and wish.verbosity != "quiet":
+                console.tell(progress.status, "bright_black")
+            status = progress.status
+    except ProviderError as error:
+        console.tell(f"{type(error).__name__}: {error.message}", "yellow")
+
+
+def _bar(progress: Progress) -> str:
+    """Return a progress as a line: what is being done, a bar when its length is known, and the share."""
+    if not progress.total:
+        return progress.status
+    done = round(BAR * progress.completed / progress.total)
+    return f"{progress.status} {'━' * done}{'─' * (BAR - done)} {progress}"
 
 
 def _chain(resolver: Resolver, wish: _Wish) -> Chain:

@@ -106,7 +106,7 @@ def _of_instances(settings: Settings, answers: Answers) -> Iterator[Finding]:
             yield Finding("note", _at(name, _unneeded(problems)))
             continue
         yield from (Finding(problem.severity, _at(name, problem)) for problem in problems)
-        if all(problem.severity == "warning" for problem in problems):
+        if all(problem.severity != "error" for problem in problems):
             yield Finding("ok", Problem(path=f"providers.{name}", message="ready"))
     for name in settings.kickai.order:
         if name not in answers.of_instances and name in PACKAGES:

@@ -104,7 +104,7 @@ async def _asked_online(answers: Answers, usable: Sequence[Instance], targets: I
 
     found = await asyncio.gather(*(check(one, one.settings.model) for one in usable))
     own = {one.name: problems for one, problems in zip(usable, found, strict=True)}
-    healthy = {one.name: one for one in usable if all(problem.severity == "warning" for problem in own[one.name])}
+    healthy = {one.name: one for one in usable if all(problem.severity != "error" for problem in own[one.name])}
     further = [
         target
         for target in sorted(targets, key=str)

@@ -10,7 +10,8 @@ from kickai_providers_core.errors import AuthenticationError, Problem, ProviderE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_ollama.library import PullProgress
+    from kickai_providers_core.hookspecs import Progress
+
     from kickai_ollama.settings import OllamaSettings
 
 __all__ = ["offline", "online", "prepare"]
@@ -70,6 +71,8 @@ def online(settings: OllamaSettings) -> Iterator[Problem]:
             missing=settings.model,
             severity="warning" if settings.pull else "error",
         )
+    else:
+        yield Problem(path="model", message=f"the server has {settings.model}; {has}", severity="note")
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -77,7 +80,7 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def prepare(settings: OllamaSettings, model: str | None) -> Iterator[PullProgress]:
+def prepare(settings: OllamaSettings, model: str | None) -> Iterator[Progress]:
     """Pull the model, when the settings say so and the server lacks it, and yield how far that is.
 
     Args:

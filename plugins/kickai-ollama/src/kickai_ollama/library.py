@@ -6,8 +6,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import ollama
-from attrs import frozen
 from kickai_providers_core.errors import ModelNotFoundError, ProviderUnavailableError
+from kickai_providers_core.hookspecs import Progress
 
 from kickai_ollama.deadline import Deadline
 from kickai_ollama.exchange import Exchange, Transport, place
@@ -21,31 +21,13 @@ if TYPE_CHECKING:
     from kickai_ollama.pools import Pools
     from kickai_ollama.settings import OllamaSettings
 
-__all__ = ["Library", "PullProgress", "full_name"]
+__all__ = ["Library", "full_name"]
 
 LIST_S = 5.0
 """How long listing may take: the server reads a directory."""
 
 STALL_S = 60.0
 """How long a pull may be without any progress: the server itself tries its own downloads again meanwhile."""
-
-
-@frozen(kw_only=True)
-class PullProgress:
-    """How far a pull is.
-
-    Attributes:
-        status: What the server is doing, in its words.
-        completed: Bytes that are there, of all layers that it has told of.
-        total: Bytes that these layers have; 0 while it has told of none. It grows with each layer told of.
-    """
-
-    status: str
-    completed: int = 0
-    total: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.completed / self.total:.0%}" if self.total else self.status
 
 
 def full_name(model: str) -> str:
@@ -79,7 +61,7 @@ class Library:
             error = self._error(exc, exchange, "")
         raise error
 
-    def pull(self, model: str) -> Iterator[PullProgress]:
+    def pull(self, model: str) -> Iterator[Progress]:
         """Pull a model, and yield how far it is, until it is there.
 
         Closing the iterator stops; a later pull goes on from where this one came.
@@ -117,9 +99,9 @@ class Library:
         return translate(exc, Scene.of(self._settings, model, exchange)).with_traceback(None)
 
 
-def _progress(step: ollama.ProgressResponse, sizes: dict[str, tuple[int, int]]) -> PullProgress:
+def _progress(step: ollama.ProgressResponse, sizes: dict[str, tuple[int, int]]) -> Progress:
     """Return how far a pull is, and keep the size of the layer that this step tells of."""
     if step.digest and step.total:
         sizes[step.digest] = (step.completed or 0, step.total)
     completed, total = (sum(column) for column in zip(*sizes.values(), strict=True)) if sizes else (0, 0)
-    return PullProgress(status=step.status or "", completed=completed, total=total)
+    return Progress(status=step.status or "", completed=completed, total=total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.hookspecs import ProviderInfo, hookimpl
+from kickai_providers_core.hookspecs import Progress, ProviderInfo, hookimpl
 from kickai_providers_core.messages import Capability
 
 from kickai_ollama.settings import OllamaSettings
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.messages import ChatRequest, Reply, ReplyChunk
 
     from kickai_ollama.client import OllamaProvider
-    from kickai_ollama.library import PullProgress
 
 
 @hookimpl
@@ -48,8 +47,8 @@ def kickai_create_provider(settings: OllamaSettings) -> OllamaProvider:
     return OllamaProvider(settings)
 
 
-@hookimpl(optionalhook=True)
-def kickai_prepare_provider(settings: OllamaSettings, model: str | None) -> Iterator[PullProgress]:
+@hookimpl
+def kickai_prepare_provider(settings: OllamaSettings, model: str | None) -> Iterator[Progress]:
     """Pull the model when the settings say so and the server lacks it, and yield how far that is."""
     from kickai_ollama import checks  # noqa: PLC0415
 

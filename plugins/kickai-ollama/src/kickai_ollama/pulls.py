@@ -6,8 +6,9 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.errors import ModelNotFoundError, ProviderError
+from kickai_providers_core.hookspecs import Progress
 
-from kickai_ollama.library import PullProgress, full_name
+from kickai_ollama.library import full_name
 
 if TYPE_CHECKING:
     from kickai_ollama.library import Library
@@ -27,7 +28,7 @@ class Pulls:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._lock = Lock()
-        self._under_way: dict[str, PullProgress] = {}
+        self._under_way: dict[str, Progress] = {}
         self._failed: dict[str, str] = {}
 
     def start(self, model: str) -> ModelNotFoundError:
@@ -41,7 +42,7 @@ class Pulls:
             if failed is not None:
                 return ModelNotFoundError(f"pulling {model} failed: {failed}")
             if name not in self._under_way:
-                self._under_way[name] = PullProgress(status="starting")
+                self._under_way[name] = Progress(status="starting")
                 Thread(target=self._run, args=(name,), name=f"pull-{name}", daemon=True).start()
             progress = self._under_way[name]
         return ModelNotFoundError(f"{model} is being pulled ({progress})", retry_after_s=ASK_AGAIN_S)
