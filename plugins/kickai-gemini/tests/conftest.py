@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 
 import pytest
 from attrs import frozen
@@ -41,6 +42,14 @@ def sdk(request):
     if not importable(request.param):
         pytest.skip(f"{request.param} is not installed")
     return request.param
+
+
+@contextmanager
+def nobody():
+    """Give a port at which nobody listens, and which nobody takes meanwhile: other tests' servers look for one too."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @frozen

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 
 import pytest
-from conftest import KEY, Caller
+from conftest import KEY, Caller, nobody
 from fault_matrix import BOUND_S, DOCUMENT, ROWS, TIMEOUT_S, rendered
 from gemini_service import GeminiService
 from kickai_providers_core.messages import ChatRequest, Message
-from kickai_providers_core.testing.faults import FaultServer, Ok, blackhole, closed_port
+from kickai_providers_core.testing.faults import FaultServer, Ok, blackhole
 
 from kickai_gemini.settings import GeminiSettings
 
@@ -30,8 +29,8 @@ def met(row, sdk, mode):
     service.answer = row.answer
     bounds = {f"{row.phase}_timeout_s": BOUND_S} if row.phase in {"connect", "first_token", "idle"} else {}
     timeout_s = TIMEOUT_S if row.phase == "total" else 10.0
-    hanging = blackhole() if row.place == "hangs" else nullcontext(closed_port())
-    with FaultServer(service) as server, hanging as port:
+    elsewhere = blackhole() if row.place == "hangs" else nobody()
+    with FaultServer(service) as server, elsewhere as port:
         url = server.url if row.place == "server" else f"http://127.0.0.1:{port}"
         call = Caller(GeminiSettings(base_url=url, api_key=KEY, client=sdk, **bounds))
         server.script(row.fault if row.answer is None else Ok(pieces=()))

@@ -63,6 +63,7 @@ class SuccessorWire:
                 api_version=API_VERSION,
                 httpx_client=self._sync,
                 httpx_async_client=self._async,
+                async_client_args={"ssl": context},  # or it loads a store of certificates for websockets
             ),
         )
 
