@@ -29,7 +29,6 @@ FILES = {
     "a boolean for a number": ("[kickai]\ndeadline_s = true\n", ["kickai.deadline_s: found true"]),
     "a number for a name": ("[kickai]\nprimary = 1\n", ["kickai.primary: found 1, expected a string"]),
     "an unknown primary": ('[kickai]\nprimary = "mok"\n', ["kickai.primary: found 'mok'", "Did you mean 'mock'?"]),
-    "a primary that is not installed": ('[kickai]\nprimary = "gemini"\n', ["kickai.primary", "kickai-gemini"]),
     "an unknown fallback": ('[kickai]\nfallback = ["mock", "nobody"]\n', ["kickai.fallback[1]: found 'nobody'"]),
     "a name for a list": ('[kickai]\nfallback = "mock"\n', ["kickai.fallback: found 'mock', expected an array"]),
     "a number in a list": ("[kickai]\nfallback = [1]\n", ["kickai.fallback[0]: found 1, expected a string"]),

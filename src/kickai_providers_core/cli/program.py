@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -90,9 +91,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _carry_out(arguments: Sequence[str], session: Session) -> int:
-    import os  # noqa: PLC0415
+    asked = os.environ.get(COMPLETION)
+    if asked:
+        from click.shell_completion import shell_complete  # noqa: PLC0415  a shell asks once, people run the rest
 
-    if COMPLETION in os.environ:
-        program.main(list(arguments), prog_name="kickai")
+        return shell_complete(program, {"obj": session}, "kickai", COMPLETION, asked)
     with program.make_context("kickai", list(arguments), obj=session) as context:
         return program.invoke(context) or 0

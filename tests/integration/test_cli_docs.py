@@ -1,0 +1,60 @@
+"""The page about the command line is true: its sessions run as shown, and its object has the promised names."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from command_line import PROGRAM, environment, installed
+
+pytest.importorskip("kickai_mock", reason="the page's sessions are drilled with kickai-mock")
+
+PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+SESSIONS = [
+    text for text in re.findall(r"^```console\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE) if "\n" in text[:-1]
+]
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.partition("\n")[0])
+def test_a_session_of_the_page_runs_as_shown(session: str, tmp_path: Path) -> None:
+    """Its command prints its lines; seconds are whatever they are."""
+    command, _, shown = session.removeprefix("$ ").partition("\n")
+    done = subprocess.run(
+        ["bash", "-c", command],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        env=environment(PATH=f"{PROGRAM.parent}:/usr/bin:/bin", KICKAI_PLUGINS="mock"),
+    )
+    assert _timeless(done.stdout) == _timeless(shown)
+
+
+def _timeless(text: str) -> str:
+    """Return the text without what differs from run to run, and without plugins that may not be loaded here."""
+    lines = [line for line in text.splitlines() if not line.endswith(("· not allowed", "it was not loaded"))]
+    return re.sub(r"\d+\.\d s|\w+ notes?$", "…", "\n".join(lines))
+
+
+def test_the_object_of_the_page_has_the_names_that_are_printed(tmp_path: Path) -> None:
+    """Down to the attempts and the usage, in that order."""
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    promised = json.loads(shown)
+    printed = installed("ask", "--chain", "mock:timeout,mock:b", "--json", "hi", folder=tmp_path).json
+    assert list(printed) == list(promised)
+    assert list(printed["usage"]) == list(promised["usage"])
+    assert [list(each) for each in printed["attempts"]] == [list(each) for each in promised["attempts"]]
+
+
+def test_completion_works_as_the_page_says(tmp_path: Path) -> None:
+    """The script that is evaluated completes the commands."""
+    script = installed(folder=tmp_path, _KICKAI_COMPLETE="bash_source")
+    assert script.code == 0
+    assert "_kickai_completion" in script.out
+    words = installed(folder=tmp_path, _KICKAI_COMPLETE="bash_complete", COMP_WORDS="kickai pro", COMP_CWORD="1")
+    assert words.out == "plain,providers\n"
