@@ -52,7 +52,7 @@ def hook() -> Any:
 @pytest.fixture(scope="session")
 def provider(hook: Any) -> Iterator[Any]:
     """Return a provider whose model stays loaded for all tests that do not harm it."""
-    provider = hook.kickai_create_provider(settings=LocalSettings(context_window=1024, threads=1))
+    provider = hook.kickai_create_provider(settings=LocalSettings(context_window=1024, max_tokens=1024))
     yield provider
     hook.kickai_close_provider(provider=provider)
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from attrs import fields
 from kickai_providers_core import Resolver
 from kickai_providers_core.attempts import Outcome, SkipReason
 from kickai_providers_core.errors import ProviderUnavailableError
 from kickai_providers_core.hookspecs import ProviderInfo, hookimpl
 from kickai_providers_core.messages import Capability, ChatRequest, Tool
+
+from kickai_local.settings import LocalSettings
 
 ECHO = "Repeat exactly: KICKAI-42"
 LOCAL = {"context_window": 512, "max_tokens": 16, "timeout_s": 60.0}
@@ -116,3 +121,25 @@ with Resolver.from_settings({{"providers": {{"local": {LOCAL!r}}}}}, env={{}}) a
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("KICKAI-42\n", "")
+
+
+@llama
+def test_the_readme_says_what_happens(tmp_path):
+    """The example of the README, run in an empty folder, prints what the README shows."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", readme, re.DOTALL)
+    command = [sys.executable, "-W", "error", "-c", example]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == (shown, "")
+
+
+def test_the_readme_names_every_setting():
+    """The table of the README has the settings of this plugin, with their defaults."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    own = {field.name: field.default for field in fields(LocalSettings) if not field.inherited}
+    told = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", readme, re.MULTILINE))
+    assert set(told) == set(own)
+    for name, default in own.items():
+        shown = "the small model" if default is None else str(default).lower() if default is False else f"{default:g}"
+        assert told[name].startswith(shown), name

