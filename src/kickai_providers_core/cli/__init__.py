@@ -32,10 +32,10 @@ def main() -> int:
         from kickai_providers_core.cli.program import run  # noqa: PLC0415  click is there, as was just seen
 
         return run(sys.argv[1:])
-    except KeyboardInterrupt:  # while it was loading, or once more while it was ending
-        return 130
-    except Terminated:
-        return 143
+    except (KeyboardInterrupt, Terminated) as signalled:  # while it was loading, or once more while it was ending
+        interrupted = isinstance(signalled, KeyboardInterrupt)
+        sys.stderr.write(f"kickai: {'interrupted' if interrupted else 'terminated'}\n")
+        return 130 if interrupted else 143
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:
