@@ -1,0 +1,40 @@
+"""The README tells what is there."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import attrs
+from kickai_providers_core.loading import read, structure
+
+from kickai_gemini import plugin
+from kickai_gemini.settings import GeminiSettings
+
+FOLDER = Path(__file__).parents[1]
+README = (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_can_be_used():
+    """The settings of the example are read as they stand."""
+    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    table = tomllib.loads(example)["providers"]["gemini"]
+    settings = structure(read({"providers": {"gemini": table}}, {}), {"gemini": plugin.kickai_provider_info()})
+    assert settings.providers["gemini"] == GeminiSettings(**table)
+
+
+def test_every_setting_is_described():
+    """The table of settings names every field, and the defaults that it tells are those of the class."""
+    described = README.split("## Settings")[1].split("**The key.**")[0]
+    for field in (each for each in attrs.fields(GeminiSettings) if not each.inherited):
+        assert f"`{field.name}`" in described, field.name
+    assert f"| `model` | `{GeminiSettings().model}` |" in described
+    assert f"| `base_url` | `{GeminiSettings().base_url}` |" in described
+
+
+def test_every_link_leads_somewhere():
+    """Links within the distribution point to files that are there."""
+    for text in (README, (FOLDER / "docs" / "wire.md").read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\((?!https:)([^)]+)\)", text):
+            assert (FOLDER / target).is_file(), target
