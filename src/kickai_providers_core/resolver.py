@@ -120,7 +120,8 @@ class Resolver:
 
         document = loading.read(source, os.environ if env is None else env)
         found = finding.discover(finding.installed(), allowed=document.plugins, given=plugins)
-        settings = loading.structure(document, found.infos())
+        broken = [plugin.name for plugin in found.plugins if plugin.error is not None]
+        settings = loading.structure(document, found.infos(), broken=broken)
         return cls(settings, found, observers=observers, time=time, random=random)
 
     def for_role(self, name: str | None = None) -> Chain:
