@@ -106,6 +106,16 @@ def test_a_broken_plugin_says_why_and_the_others_are_listed(kickai: CommandLine,
     assert "  no provider: it watches, or wraps the calls of others" in ended.out.splitlines()
 
 
+def test_whoever_asks_a_broken_plugin_hears_why_it_is_broken(kickai: CommandLine, site: Path) -> None:
+    """It is installed, so there is no word of installing it."""
+    distribute(site, "test-bad", "raise RuntimeError('no database')")
+    kickai.write('[kickai]\nprimary = "test-bad"\nfallback = ["mock"]\n')
+    ended = kickai("ask", "hi")
+    assert ended.code == 2
+    assert ended.err.startswith("kickai: no provider 'test-bad': plugin test-bad (from test-bad): its import raised")
+    assert kickai("providers").code == 0
+
+
 def test_a_plugin_that_may_not_be_loaded_is_listed_as_such(kickai: CommandLine, site: Path) -> None:
     """Its code never runs."""
     distribute(site, "test-forbidden", "raise RuntimeError('ran')")
