@@ -132,3 +132,52 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     """A breaker that could never open, or never close, cannot be configured."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         BreakerSettings(**wrong)
+
+
+def test_every_change_of_state_is_a_new_generation() -> None:
+    """Closed, open, half-open, open, half-open, open, half-open, closed: one up each time, whatever the change is."""
+    breaker = Breaker(settings=BreakerSettings(max_errors=1))
+    generations = [breaker.generation]
+    breaker = breaker.failed(breaker.permit, 0.0, RANDOM)
+    generations.append(breaker.generation)
+    for end in ("bad", "back", "good"):
+        breaker, probe = breaker.admit(1000.0)
+        assert probe is not None
+        generations.append(breaker.generation)
+        if end == "bad":
+            breaker = breaker.failed(probe, 900.0, RANDOM)
+        else:
+            breaker = breaker.given_back(probe) if end == "back" else breaker.succeeded(probe)
+        generations.append(breaker.generation)
+    assert generations == list(range(8))
+
+
+def test_a_breaker_keeps_its_settings_and_counts_what_it_shows() -> None:
+    """An open one shows the count at which it opened; a closed one starts at nought, under the same settings."""
+    settings = BreakerSettings(max_errors=2, cooldown_s=1.0)
+    breaker = Breaker(settings=settings)
+    for _ in range(2):
+        breaker = breaker.failed(breaker.permit, 0.0, RANDOM)
+    assert (breaker.errors, breaker.settings) == (2, settings)
+    breaker, probe = breaker.admit(1.0)
+    assert probe is not None
+    closed = breaker.succeeded(probe)
+    assert closed == Breaker(settings=settings, generation=breaker.generation + 1)
+
+
+def test_a_very_long_outage_does_not_overflow() -> None:
+    """After thousands of failed probes the cool-down is its ceiling."""
+    breaker = opened()
+    for _ in range(2000):
+        breaker, probe = breaker.admit(breaker.opens_until)
+        assert probe is not None
+        breaker = breaker.failed(probe, breaker.opens_until, RANDOM)
+    assert breaker.retry_in_s(breaker.opens_until - 20.0) == pytest.approx(20.0)
+    assert breaker.failed_probes == 2000
+
+
+def test_the_defaults_of_a_breaker() -> None:
+    """They are the documented ones."""
+    settings = BreakerSettings()
+    assert (settings.max_errors, settings.cooldown_s, settings.max_cooldown_s) == (3, 5.0, 20.0)
+    assert settings.probe_lease_s == 120.0

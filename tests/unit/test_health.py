@@ -1,0 +1,237 @@
+"""What is known of a target and its provider: rests, permits, and who hears of a result."""
+
+from __future__ import annotations
+
+import pytest
+from simulator import Fixed
+
+from kickai_providers_core.breaker import BreakerSettings, State
+from kickai_providers_core.health import NO_REST, OUTSIDER, Condition, Health, Rest, Route
+
+ONE_ERROR = BreakerSettings(max_errors=1)
+
+
+def condition(settings: BreakerSettings = ONE_ERROR) -> Condition:
+    """Return a condition whose breaker opens at the first error, for exactly five seconds."""
+    return Condition(settings, Fixed(1.0))
+
+
+def opened() -> Condition:
+    """Return a condition whose breaker opened at 0."""
+    there = condition()
+    there.failed(there.admit(0.0), 0.0)
+    return there
+
+
+def route(settings: BreakerSettings = ONE_ERROR) -> Route:
+    """Return the way to a target."""
+    return Health(settings, Fixed(1.0)).route("p", "m")
+
+
+def test_a_rest_refuses_up_to_its_end_and_not_at_it() -> None:
+    """The end of a rest is the first moment at which a call is admitted."""
+    there = condition()
+    there.leave_alone(Rest(5.0, "x"))
+    assert there.admit(4.999) is None
+    assert there.due_at(1.0) == 5.0
+    assert there.admit(5.0) is not None
+
+
+def test_the_longer_of_two_rests_counts() -> None:
+    """A shorter one changes nothing, nor does one of equal length; a longer one replaces it."""
+    there = condition()
+    first = Rest(5.0, "first")
+    for rest, holds in ((first, first), (Rest(4.0, "shorter"), first), (Rest(5.0, "equal"), first)):
+        there.leave_alone(rest)
+        assert there.rest is holds
+    longer = Rest(6.0, "longer")
+    there.leave_alone(longer)
+    assert there.rest is longer
+
+
+def test_waking_ends_a_rest() -> None:
+    """Nothing is left of it."""
+    there = condition()
+    there.leave_alone(Rest(5.0, "x"))
+    there.wake()
+    assert there.rest is NO_REST
+    assert there.admit(0.0) is not None
+
+
+def test_a_healthy_condition_gives_the_same_permit_again_and_again() -> None:
+    """The healthy path makes nothing anew."""
+    there = condition()
+    assert there.admit(0.0) is there.admit(1.0)
+
+
+def test_an_open_breaker_can_be_forced_once_early() -> None:
+    """The first forced call is the probe; while it is out, further ones change nothing."""
+    there = opened()
+    assert there.admit(1.0) is None
+    probe = there.force(1.0)
+    assert probe.probe
+    assert there.breaker.state is State.HALF_OPEN
+    assert there.force(1.0) is OUTSIDER
+    there.succeeded(OUTSIDER)
+    there.failed(OUTSIDER, 2.0)
+    there.give_back(OUTSIDER)
+    assert there.breaker.state is State.HALF_OPEN
+    there.succeeded(probe)
+    assert there.breaker.state is State.CLOSED
+
+
+def test_forcing_a_condition_that_only_rests_is_an_ordinary_call() -> None:
+    """Its breaker is closed, and the call counts as any other."""
+    there = condition()
+    there.leave_alone(Rest(5.0, "x"))
+    assert there.force(1.0) == there.breaker.permit
+
+
+def test_a_good_result_counts_one_error_down() -> None:
+    """An ordinary success is heard as long as there are errors to forget."""
+    there = condition(BreakerSettings(max_errors=3))
+    permit = there.admit(0.0)
+    there.failed(permit, 0.0)
+    there.failed(permit, 0.0)
+    there.succeeded(permit)
+    assert there.breaker.errors == 1
+
+
+def test_a_good_probe_closes_even_when_the_error_count_is_nought() -> None:
+    """A probe's result is heard whatever the count."""
+    there = opened()
+    probe = there.admit(5.0)
+    there.succeeded(probe)
+    assert (there.breaker.state, there.breaker.errors) == (State.CLOSED, 0)
+
+
+def test_a_probe_that_is_given_back_is_free_at_once() -> None:
+    """The next caller gets it."""
+    there = opened()
+    there.give_back(there.admit(5.0))
+    assert there.breaker.state is State.OPEN
+    assert there.admit(5.0).probe
+
+
+def test_an_ordinary_permit_that_is_given_back_changes_nothing() -> None:
+    """There is nothing to give back."""
+    there = condition(BreakerSettings(max_errors=2))
+    there.failed(there.admit(0.0), 0.0)
+    there.give_back(there.admit(0.0))
+    assert there.breaker.errors == 1
+
+
+def test_a_target_that_refuses_gives_the_probe_of_its_provider_back() -> None:
+    """Otherwise the provider would wait for a probe that nobody makes."""
+    way = route()
+    way.provider.failed(way.provider.admit(0.0), 0.0)
+    way.target.leave_alone(Rest(9.0, "x"))
+    assert way.admit(6.0) is None
+    assert way.provider.breaker.state is State.OPEN
+    assert way.provider.admit(6.0).probe
+
+
+def test_a_provider_that_refuses_leaves_the_probe_of_its_target_alone() -> None:
+    """The target is not even asked."""
+    way = route()
+    way.target.failed(way.target.admit(0.0), 0.0)
+    way.provider.leave_alone(Rest(9.0, "x"))
+    assert way.admit(6.0) is None
+    assert way.states() == (State.CLOSED, State.OPEN)
+
+
+def test_leave_probes_when_either_permit_does() -> None:
+    """A result may then change a breaker."""
+    way = route()
+    assert not way.admit(0.0).probing
+    way.provider.failed(way.provider.admit(0.0), 0.0)
+    assert way.admit(6.0).probing
+    other = route()
+    other.target.failed(other.target.admit(0.0), 0.0)
+    assert other.admit(6.0).probing
+
+
+def test_a_forced_way_forces_both() -> None:
+    """Provider and target are probed early, at that time."""
+    way = route()
+    way.provider.failed(way.provider.admit(0.0), 0.0)
+    way.target.failed(way.target.admit(0.0), 0.0)
+    leave = way.force(1.0)
+    assert way.states() == (State.HALF_OPEN, State.HALF_OPEN)
+    assert (way.provider.breaker.lease_until, way.target.breaker.lease_until) == (121.0, 121.0)
+    way.give_back(leave)
+    assert way.states() == (State.OPEN, State.OPEN)
+
+
+def test_the_way_is_due_when_both_are() -> None:
+    """The later of the two times counts, whichever of them it is."""
+    way = route()
+    way.provider.leave_alone(Rest(3.0, "p"))
+    way.target.leave_alone(Rest(4.0, "t"))
+    assert way.due_at(1.0) == 4.0
+    way.provider.leave_alone(Rest(6.0, "p"))
+    assert way.due_at(1.0) == 6.0
+    assert way.due_at(7.0) == 7.0
+
+
+def test_the_longest_rest_on_the_way_is_told_until_it_is_over() -> None:
+    """At its end there is none."""
+    way = route()
+    assert way.rest(0.0) is None
+    short, long = Rest(3.0, "short"), Rest(4.0, "long")
+    way.provider.leave_alone(long)
+    way.target.leave_alone(short)
+    assert way.rest(3.5) is long
+    assert way.rest(4.0) is None
+
+
+def test_a_good_result_wakes_both_and_closes_both() -> None:
+    """An answer says that provider and target are well."""
+    way = route()
+    way.provider.failed(way.provider.admit(0.0), 0.0)
+    way.target.failed(way.target.admit(0.0), 0.0)
+    way.provider.leave_alone(Rest(9.0, "p"))
+    way.target.leave_alone(Rest(9.0, "t"))
+    way.succeeded(way.force(1.0))
+    assert way.states() == (State.CLOSED, State.CLOSED)
+    assert way.rest(1.0) is None
+
+
+@pytest.mark.parametrize(("target", "provider"), [(True, False), (False, True), (True, True), (False, False)])
+def test_a_failure_counts_against_whom_it_is_told_to(*, target: bool, provider: bool) -> None:
+    """The one it says nothing of gets its probe back."""
+    way = route()
+    way.failed(way.admit(0.0), 0.0, target=target, provider=provider)
+    expected = tuple(State.OPEN if counts else State.CLOSED for counts in (provider, target))
+    assert way.states() == expected
+
+
+def test_a_failure_that_says_nothing_gives_probes_back() -> None:
+    """A rate limit during a probe leaves the breaker open and due, not stuck half-open."""
+    way = route()
+    way.target.failed(way.target.admit(0.0), 0.0)
+    way.failed(way.admit(6.0), 6.0, target=False, provider=False)
+    assert way.states() == (State.CLOSED, State.OPEN)
+    assert way.admit(6.0).probing
+
+
+def test_all_ways_of_a_provider_share_its_condition() -> None:
+    """And all ways of a target share that of the target; a target without a model is one of its own."""
+    health = Health(ONE_ERROR, Fixed(1.0))
+    one, same, other = health.route("p", "m"), health.route("p", "m"), health.route("p", "n")
+    assert (one.provider, one.target) == (same.provider, same.target)
+    assert one.provider is other.provider
+    assert one.target is not other.target
+    nameless = health.route("p", None)
+    assert nameless.target not in {one.target, nameless.provider}
+    assert nameless.target is health.route("p", None).target
+    assert health.route("q", "m").target is not one.target
+
+
+def test_the_settings_and_the_jitter_are_those_of_the_health() -> None:
+    """Each condition opens as the settings say, for as long as is drawn."""
+    way = Health(BreakerSettings(max_errors=2), Fixed(0.0)).route("p", "m")
+    way.target.failed(way.target.admit(0.0), 0.0)
+    assert way.states()[1] is State.CLOSED
+    way.target.failed(way.target.admit(0.0), 0.0)
+    assert way.target.due_at(0.0) == pytest.approx(4.0)

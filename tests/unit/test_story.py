@@ -1,0 +1,356 @@
+"""The story of a request: what its observers are told and what its reply carries, field by field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import evolve
+from simulator import Fixed, Target, World
+
+from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.breaker import BreakerSettings, State
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    ChainExhaustedError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RateLimitedError,
+)
+from kickai_providers_core.events import (
+    AttemptEnded,
+    AttemptStarted,
+    BreakerChanged,
+    RequestEnded,
+    RequestStarted,
+    RetryWithheld,
+    TargetSkipped,
+    Waiting,
+)
+from kickai_providers_core.messages import FinishReason, Reply, ToolCall, Usage
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.walk import GiveUp, Pause, Try, Walk
+
+if TYPE_CHECKING:
+    from kickai_providers_core.events import Event
+
+BEGAN = 1000.0
+WHO = {"request": 7, "role": "scout"}
+USAGE = Usage(input_tokens=11, output_tokens=5)
+ANSWER = Reply(
+    text="Ann",
+    finish_reason=FinishReason.TOOL_CALL,
+    usage=USAGE,
+    tool_calls=(ToolCall(id="1", name="call", arguments="{}"),),
+    request_id="r-1",
+    omitted=("temperature",),
+)
+
+
+def world(*targets: Target, **settings: object) -> World:
+    """Return a world whose jitter is drawn at its upper end."""
+    return World(list(targets), **{"random": Fixed(1.0), **settings})
+
+
+def walk(there: World, deadline_s: float = 30.0) -> Walk:
+    """Return the walk of request 7 for the role of the scout; what was told before is forgotten."""
+    plain = there.walk(deadline_s)
+    there.events.clear()
+    return Walk(there.links, evolve(plain._brief, role="scout"), evolve(plain._errand, number=7), there.now)
+
+
+def attempt(name: str, number: int, started_s: float, latency_s: float, **how: object) -> Attempt:
+    """Return the record of a call of a target that is called as its provider is."""
+    said = {"outcome": Outcome.SUCCESS, **how}
+    return Attempt(
+        position="abc".index(name),
+        provider=name,
+        model=name,
+        number=number,
+        started_s=started_s,
+        latency_s=latency_s,
+        **said,
+    )
+
+
+def starts(name: str, number: int, timeout_s: float = 10.0) -> AttemptStarted:
+    """Return the event of a call that begins."""
+    return AttemptStarted(**WHO, provider=name, model=name, number=number, timeout_s=timeout_s)
+
+
+def over(outcome: str, latency_s: float, attempts: int, **further: object) -> RequestEnded:
+    """Return the event of a request that is over."""
+    return RequestEnded(**WHO, outcome=outcome, latency_s=latency_s, attempts=attempts, **further)
+
+
+def breaker(name: str, model: str | None, before: State, after: State, retry_in_s: float) -> BreakerChanged:
+    """Return the event of a breaker that changed."""
+    return BreakerChanged(**WHO, provider=name, model=model, before=before, after=after, retry_in_s=retry_in_s)
+
+
+def of(events: list[Event], *kinds: type[Event]) -> list[Event]:
+    """Return the events of some kinds."""
+    return [event for event in events if isinstance(event, kinds)]
+
+
+def test_an_answer_at_once_is_four_events() -> None:
+    """It came in, a target was called, the call ended, the request ended: each with all its fields."""
+    there = world(Target(name="a"), Target(name="b"))
+    this = walk(there)
+    assert isinstance(this.next(BEGAN), Try)
+    this.succeeded(evolve(ANSWER, model="a-large"), BEGAN + 2.0)
+    assert there.events == [
+        RequestStarted(**WHO, targets=2, deadline_s=30.0),
+        starts("a", 1),
+        AttemptEnded(**WHO, attempt=attempt("a", 1, 0.0, 2.0), usage=USAGE),
+        over("success", 2.0, 1, provider="a", model="a-large", usage=USAGE),
+    ]
+
+
+def test_the_reply_keeps_what_the_provider_said_and_gains_what_the_walk_knows() -> None:
+    """Text, usage, tool calls, request id and omissions are the provider's; the rest is the story of the request."""
+    there = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "KEY")), Target(name="b"))
+    this = walk(there)
+    this.next(BEGAN)
+    assert this.succeeded(ANSWER, BEGAN + 2.0) == evolve(
+        ANSWER,
+        provider="b",
+        model="b",
+        attempts=(attempt("b", 1, 0.0, 2.0),),
+        skipped=(Skip(position=0, provider="a", model="a", reason=SkipReason.NOT_CONFIGURED, detail="KEY", at_s=0.0),),
+        fell_back=True,
+        last_resort=False,
+        latency_s=2.0,
+        deadline_s=30.0,
+    )
+
+
+def test_an_answer_of_a_target_without_a_model_names_none() -> None:
+    """When neither the answer nor the target names a model, the reply's is empty."""
+    there = world(Target(name="a"))
+    there.links = [evolve(there.links[0], model=None)]
+    this = walk(there)
+    this.next(BEGAN)
+    assert this.succeeded(ANSWER, BEGAN).model == ""
+
+
+def test_a_retry_and_a_fallback_are_told_in_order() -> None:
+    """A failure, the wait before its retry, the retry, and the next target: numbers and times are each their own."""
+    there = world(Target(name="a", retries=1), Target(name="b"))
+    this = walk(there)
+    first, second = (ProviderUnavailableError("down", status_code=503) for _ in range(2))
+    this.next(BEGAN)
+    pause = this.failed(first, BEGAN + 1.0)
+    assert pause == Pause(0.25)
+    this.next(BEGAN + 1.25)
+    this.failed(second, BEGAN + 2.0)
+    this.succeeded(ANSWER, BEGAN + 3.0)
+    assert there.events[2:] == [
+        AttemptEnded(**WHO, attempt=attempt("a", 1, 0.0, 1.0, outcome=Outcome.ERROR, error=first)),
+        Waiting(**WHO, provider="a", model="a", wait_s=0.25),
+        starts("a", 2),
+        AttemptEnded(**WHO, attempt=attempt("a", 2, 1.25, 0.75, outcome=Outcome.ERROR, error=second)),
+        starts("b", 1),
+        AttemptEnded(**WHO, attempt=attempt("b", 1, 2.0, 1.0), usage=USAGE),
+        over("success", 3.0, 3, provider="b", model="b", fell_back=True, usage=USAGE),
+    ]
+    assert (first.provider, first.model) == ("a", "a")
+
+
+def test_an_error_that_is_signed_already_keeps_its_name() -> None:
+    """What a gateway says of who failed behind it is not written over."""
+    there = world(Target(name="a"))
+    this = walk(there)
+    this.next(BEGAN)
+    told = InvalidRequestError("no", provider="behind", model="deep")
+    this.failed(told, BEGAN)
+    assert (told.provider, told.model) == ("behind", "deep")
+
+
+def test_an_error_that_names_its_model_gets_the_provider_alone() -> None:
+    """The model that the service named stays."""
+    there = world(Target(name="a"))
+    this = walk(there)
+    this.next(BEGAN)
+    told = InvalidRequestError("no", model="a-large")
+    this.failed(told, BEGAN)
+    assert (told.provider, told.model) == ("a", "a-large")
+
+
+def test_a_target_that_rests_is_told_with_its_time() -> None:
+    """The skip says what it rests from, when that was found out, and when it is over."""
+    there = world(Target(name="a"), Target(name="b"))
+    this = walk(there)
+    this.next(BEGAN)
+    this.failed(RateLimitedError("slow down", retry_after_s=7.5), BEGAN)
+    this.succeeded(ANSWER, BEGAN)
+    there.now = BEGAN + 3.0
+    that = walk(there)
+    that.next(BEGAN + 3.5)
+    skip = Skip(
+        position=0,
+        provider="a",
+        model="a",
+        reason=SkipReason.RESTING,
+        detail="RateLimitedError, 4.0 s left",
+        at_s=0.5,
+        retry_in_s=4.0,
+    )
+    assert of(there.events, TargetSkipped) == [TargetSkipped(**WHO, skip=skip)]
+    assert that.succeeded(ANSWER, BEGAN + 4.0).skipped == (skip,)
+
+
+def test_an_open_breaker_is_told_with_its_time() -> None:
+    """The change to open says when the next probe is due, and so does the skip."""
+    there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
+    this = walk(there)
+    this.next(BEGAN)
+    this.failed(ProviderTimeoutError("slow"), BEGAN + 1.0)
+    assert of(there.events, BreakerChanged) == [breaker("a", "a", State.CLOSED, State.OPEN, 5.0)]
+    that = walk(there)
+    that.next(BEGAN + 2.0)
+    (told,) = of(there.events, TargetSkipped)
+    assert (told.skip.reason, told.skip.detail, told.skip.retry_in_s) == (SkipReason.BREAKER_OPEN, "4.0 s left", 4.0)
+
+
+def test_a_probe_changes_the_breaker_twice() -> None:
+    """It opens half when the probe goes out, with the time after which it is given up, and closes when that is good."""
+    there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
+    this = walk(there)
+    this.next(BEGAN)
+    this.failed(ProviderTimeoutError("slow"), BEGAN)
+    there.now = BEGAN + 6.0
+    that = walk(there)
+    that.next(there.now)
+    meanwhile = there.walk()
+    meanwhile.next(there.now)
+    that.succeeded(ANSWER, there.now + 1.0)
+    assert [event for event in of(there.events, BreakerChanged) if event.request == 7] == [
+        breaker("a", "a", State.OPEN, State.HALF_OPEN, 120.0),
+        breaker("a", "a", State.HALF_OPEN, State.CLOSED, 0.0),
+    ]
+    assert [event.skip.detail for event in of(there.events, TargetSkipped)] == ["a probe is out"]
+
+
+def test_a_failed_probe_opens_the_breaker_again() -> None:
+    """The next probe is due after twice the time."""
+    there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
+    this = walk(there)
+    this.next(BEGAN)
+    this.failed(ProviderTimeoutError("slow"), BEGAN)
+    there.now = BEGAN + 5.0
+    that = walk(there)
+    that.next(there.now)
+    that.failed(ProviderTimeoutError("slow"), there.now + 1.0)
+    assert of(there.events, BreakerChanged)[1:] == [breaker("a", "a", State.HALF_OPEN, State.OPEN, 10.0)]
+
+
+def test_the_breaker_of_a_provider_is_told_without_a_model() -> None:
+    """A route that nobody accepts counts against the provider, and both breakers are told apart by the model."""
+    there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
+    this = walk(there)
+    this.next(BEGAN)
+    this.failed(ProviderTimeoutError("nobody there", phase="connect"), BEGAN)
+    assert of(there.events, BreakerChanged) == [
+        breaker("a", None, State.CLOSED, State.OPEN, 5.0),
+        breaker("a", "a", State.CLOSED, State.OPEN, 5.0),
+    ]
+
+
+def test_a_cancelled_call_is_told_and_written_down() -> None:
+    """Its attempt is cancelled, the probe that it held is given back, and the request is over, once."""
+    there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
+    first = walk(there)
+    first.next(BEGAN)
+    first.failed(ProviderTimeoutError("slow"), BEGAN)
+    there.now = BEGAN + 6.0
+    this = walk(there)
+    this.next(there.now)
+    this.cancelled(there.now + 2.0)
+    this.cancelled(there.now + 3.0)
+    assert there.events[3:] == [
+        AttemptEnded(**WHO, attempt=attempt("a", 1, 0.0, 2.0, outcome=Outcome.CANCELLED)),
+        breaker("a", "a", State.HALF_OPEN, State.OPEN, 0.0),
+        over("cancelled", 2.0, 1),
+    ]
+
+
+def test_a_request_that_is_cancelled_while_it_waits_has_no_cancelled_call() -> None:
+    """Between two tries nothing is under way."""
+    there = world(Target(name="a"))
+    this = walk(there)
+    this.next(BEGAN)
+    this.failed(ProviderUnavailableError("down", status_code=503), BEGAN)
+    this.cancelled(BEGAN + 0.1)
+    assert of(there.events, RequestEnded) == [over("cancelled", pytest.approx(0.1), 1)]
+
+
+def test_a_refused_request_ends_with_the_name_of_its_error() -> None:
+    """The end of the request names what reached the caller."""
+    there = world(Target(name="a"), Target(name="b"))
+    this = walk(there)
+    this.next(BEGAN)
+    refused = InvalidRequestError("temperature")
+    assert this.failed(refused, BEGAN + 1.0) == GiveUp(refused)
+    assert there.events[-1] == over("error", 1.0, 1, error="InvalidRequestError")
+
+
+def test_an_exhausted_chain_ends_with_the_name_of_its_error() -> None:
+    """With the number of the calls that were made."""
+    there = world(Target(name="a", retries=0), Target(name="b", retries=0))
+    this = walk(there)
+    this.next(BEGAN)
+    this.failed(AuthenticationError("no"), BEGAN + 1.0)
+    step = this.failed(AuthenticationError("no"), BEGAN + 2.0)
+    assert isinstance(step, GiveUp)
+    assert isinstance(step.error, ChainExhaustedError)
+    assert there.events[-1] == over("error", 2.0, 2, error="ChainExhaustedError")
+
+
+def test_a_passed_deadline_says_how_long_it_took() -> None:
+    """The error holds the deadline, the time, the attempts, and what was skipped."""
+    there = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "KEY")), Target(name="b"), Target(name="c"))
+    this = walk(there, deadline_s=5.0)
+    this.next(BEGAN)
+    slow = ProviderTimeoutError("slow")
+    step = this.failed(slow, BEGAN + 4.96)
+    assert isinstance(step, GiveUp)
+    error = step.error
+    assert isinstance(error, DeadlineExceededError)
+    assert (error.deadline_s, error.elapsed_s) == (5.0, pytest.approx(4.96))
+    assert [made.error for made in error.attempts] == [slow]
+    assert [skip.target for skip in error.skipped] == ["a:a"]
+    assert there.events[-1] == over("error", pytest.approx(4.96), 1, error="DeadlineExceededError")
+
+
+def test_a_withheld_retry_is_told_and_marked() -> None:
+    """The last attempt of that target says that another would have followed."""
+    there = world(Target(name="a"), Target(name="b"), policy=Policy(retry_share=0.0, retry_floor=0))
+    this = walk(there)
+    this.next(BEGAN)
+    this.failed(ProviderUnavailableError("down", status_code=503), BEGAN)
+    assert of(there.events, RetryWithheld) == [RetryWithheld(**WHO, provider="a", model="a")]
+    assert [made.retry_withheld for made in this.attempts] == [True]
+
+
+def test_a_walk_that_nobody_watches_comes_to_the_same() -> None:
+    """Without observers nothing is told, and everything is written down."""
+    there = world(
+        Target(name="a", retries=1),
+        Target(name="b", unusable=(SkipReason.NOT_CONFIGURED, "KEY")),
+        Target(name="c"),
+        breaker=BreakerSettings(max_errors=2),
+    )
+    plain = there.walk()
+    there.events.clear()
+    this = Walk(there.links, evolve(plain._brief, tell=None), plain._errand, BEGAN)
+    this.next(BEGAN)
+    this.failed(ProviderUnavailableError("down", status_code=503), BEGAN)
+    this.next(BEGAN + 0.25)
+    this.failed(ProviderUnavailableError("down", status_code=503), BEGAN + 0.5)
+    reply = this.succeeded(ANSWER, BEGAN + 1.0)
+    assert [made.number for made in reply.attempts] == [1, 2, 1]
+    assert [skip.target for skip in reply.skipped] == ["b:b"]
+    assert there.events == []
