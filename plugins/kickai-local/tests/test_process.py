@@ -166,6 +166,47 @@ def test_a_process_that_cannot_start_is_told(monkeypatch, asking, created, call,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_strange_import_paths_are_no_obstacle(monkeypatch, asking, runtime):
+    """An import path that Python itself would pass over does not keep the runtime from starting."""
+    monkeypatch.setattr(sys, "path", [Path("/not/text"), b"bytes", *sys.path])
+    assert _provider(runtime).invoke(asking(ECHO), LOAD_S).text == "KICKAI-42"
+
+
+def test_the_terminals_signals_pass_by(runtime):
+    """Ctrl-C at the terminal goes to the application alone: the process is in a session of its own."""
+    runtime.address().result(LOAD_S)
+    assert os.getsid(_pid(runtime)) == _pid(runtime) != os.getsid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_application_has_a_process_of_its_own():
+    """After a fork each of the two asks a process of its own, and closing one leaves the other's alone."""
+    script = f"""
+import os
+from kickai_local.client import LocalProvider
+from kickai_local.settings import LocalSettings
+from kickai_providers_core.messages import ChatRequest
+provider = LocalProvider.of(LocalSettings(context_window=256))
+def ask():
+    text = provider.invoke(ChatRequest(messages=ChatRequest.of({ECHO!r}).messages, temperature=0.0), 60.0).text
+    return f"{{text}} {{provider._runtime._process._child.pid}}"
+print(ask(), flush=True)
+forked = os.fork()
+if not forked:
+    print(ask(), flush=True)
+    provider.close()
+    os._exit(0)
+os.waitpid(forked, 0)
+print(ask(), flush=True)
+provider.close()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    first, other, again = done.stdout.splitlines()
+    assert first == again
+    assert first != other
+    assert {line.split()[0] for line in (first, other)} == {"KICKAI-42"}
+
+
 def test_a_long_temporary_path_is_no_obstacle(monkeypatch, asking, call, created, tmp_path):
     """Where the path of a socket would be too long, a loopback port takes its place."""
     deep = tmp_path / ("x" * 120)

@@ -124,9 +124,9 @@ class Process:
         try:
             with tempfile.TemporaryFile() as log:
                 self.address.set_result(self._start(log))
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._clear(-1)
-            self.address.set_result(ProviderUnavailableError(f"the runtime could not be started: {exc.strerror}"))
+            self.address.set_result(ProviderUnavailableError(f"the runtime could not be started: {exc}"))
 
     def _start(self, log: IO[bytes]) -> Address | ProviderError:
         """Start the process; return its address once the model is loaded, or why it is not."""
@@ -167,7 +167,7 @@ def _spawn(order: Mapping[str, Any], key: Secret, log: IO[bytes]) -> subprocess.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        # Threads that spin while they wait ruin each other where the cores are shared; with one thread it is idle.
+        # Threads that spin while they wait for each other ruin each other where the cores are shared.
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
         # Ctrl-C at the terminal is for the application; the process ends when the application lets go of it.
         start_new_session=True,
@@ -175,7 +175,8 @@ def _spawn(order: Mapping[str, Any], key: Secret, log: IO[bytes]) -> subprocess.
     )
     stdin = cast("IO[bytes]", child.stdin)
     with suppress(OSError):  # it has died already: its exit status tells why
-        stdin.write(json.dumps({**order, "key": key.reveal()}).encode() + b"\n")
+        # Whatever is no text in ``sys.path`` is passed over by imports, here as there.
+        stdin.write(json.dumps({**order, "key": key.reveal()}, default=str).encode() + b"\n")
         stdin.flush()
     return child
 
