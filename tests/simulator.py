@@ -13,7 +13,7 @@ from kickai_providers_core.health import Health
 from kickai_providers_core.link import Brief, Errand, Link
 from kickai_providers_core.messages import Capability, FinishReason, Reply
 from kickai_providers_core.policy import Policy
-from kickai_providers_core.walk import GiveUp, Pause, Try, Walk
+from kickai_providers_core.walk import GiveUp, Pause, Queue, Try, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.attempts import SkipReason
     from kickai_providers_core.errors import KickaiError
     from kickai_providers_core.events import Event
+    from kickai_providers_core.gate import Gate
 
 Outcome = ProviderError | None
 """What one call comes to: an error, or None for an answer."""
@@ -47,6 +48,7 @@ class Target:
     timeout_s: float = 10.0
     retries: int = 2
     window: int | None = None
+    gate: Gate | None = None
     capabilities: frozenset[Capability] = frozenset()
     unusable: tuple[SkipReason, str] | None = None
 
@@ -118,6 +120,7 @@ class World:
             capabilities=target.capabilities,
             route=self.health.route(provider, target.name),
             unusable=lambda: target.unusable,
+            gate=target.gate,
         )
 
     def walk(self, deadline_s: float = 30.0, needs: Iterable[Capability] = (), tokens: int = 0) -> Walk:
@@ -136,7 +139,7 @@ class World:
             if isinstance(step, GiveUp):
                 result.error = step.error
                 return result
-            if isinstance(step, Pause):
+            if isinstance(step, Pause | Queue):  # nobody else is there to wake it
                 assert step.wait_s > 0
                 self.now += step.wait_s
                 step = walk.next(self.now)

@@ -30,6 +30,7 @@ class SkipReason(StrEnum):
     NOT_CONFIGURED = "not_configured"
     RESTING = "resting"
     BREAKER_OPEN = "breaker_open"
+    BUSY = "busy"
     INCAPABLE = "incapable"
     WINDOW_TOO_SMALL = "window_too_small"
 

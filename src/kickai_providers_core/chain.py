@@ -88,7 +88,7 @@ class Chain:
     _runtime: Runtime = field(repr=False)
     terms: Terms
     _brief: Brief = field(init=False, repr=False)
-    _windowed: bool = field(init=False, repr=False)
+    _measured: bool = field(init=False, repr=False)
 
     @_brief.default
     def _brief_of_the_chain(self) -> Brief:
@@ -101,9 +101,9 @@ class Chain:
             role=self.terms.role,
         )
 
-    @_windowed.default
-    def _any_window(self) -> bool:
-        return any(link.context_window is not None for link in self._links)
+    @_measured.default
+    def _any_window_or_gate(self) -> bool:
+        return any(link.context_window is not None or link.gate is not None for link in self._links)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ class Chain:
         elif not deadline_s > 0:
             told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
             raise ValueError(told)
-        tokens = self._least_tokens(request) if self._windowed else 0
+        tokens = self._least_tokens(request) if self._measured else 0
         errand = Errand(deadline_s=deadline_s, needs=request.needs, tokens=tokens, number=next(runtime.numbers))
         walk = Walk(self._links, self._brief, errand, runtime.time.clock())
         return Course(walk=walk, instances=self._instances, request=request, fitted=self._fitted, time=runtime.time)

@@ -7,7 +7,8 @@ stream) gives back what the attempt under way held and propagates untouched.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
+from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
@@ -16,7 +17,7 @@ from kickai_providers_core import threads
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.messages import ReplyChunk
 from kickai_providers_core.replies import Gathered
-from kickai_providers_core.walk import GiveUp, Pause
+from kickai_providers_core.walk import GiveUp, Pause, Queue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
@@ -210,8 +211,11 @@ async def astream(course: Course, mode: StreamMode, done: Callable[[Reply], None
 
 def _paced(course: Course, step: Step) -> Try:
     """Wait as the walk asks, and return the attempt that it comes to."""
-    while isinstance(step, Pause):
-        course.time.sleep(step.wait_s)
+    while isinstance(step, Pause | Queue):
+        if isinstance(step, Pause):
+            course.time.sleep(step.wait_s)
+        else:
+            _stand(step)
         step = course.walk.next(course.time.clock())
     if isinstance(step, GiveUp):
         raise step.error
@@ -220,12 +224,40 @@ def _paced(course: Course, step: Step) -> Try:
 
 async def _apaced(course: Course, step: Step) -> Try:
     """Wait as the walk asks, and return the attempt that it comes to."""
-    while isinstance(step, Pause):
-        await course.time.asleep(step.wait_s)
+    while isinstance(step, Pause | Queue):
+        if isinstance(step, Pause):
+            await course.time.asleep(step.wait_s)
+        else:
+            await _astand(step)
         step = course.walk.next(course.time.clock())
     if isinstance(step, GiveUp):
         raise step.error
     return step
+
+
+def _stand(step: Queue) -> None:
+    """Wait for a turn, blocking the thread."""
+    woken = Event()
+    step.turn.wake_with(woken.set)
+    woken.wait(step.wait_s)
+
+
+async def _astand(step: Queue) -> None:
+    """Wait for a turn without blocking the event loop."""
+    loop = asyncio.get_running_loop()
+    woken: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the loop has ended, and whoever waited on it has left the line
+            loop.call_soon_threadsafe(_settle, woken)
+
+    step.turn.wake_with(wake)
+    await asyncio.wait((woken,), timeout=step.wait_s)
+
+
+def _settle(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 class _Part:

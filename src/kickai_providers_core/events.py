@@ -23,6 +23,7 @@ __all__ = [
     "Event",
     "Observer",
     "ProviderCloseFailed",
+    "Queued",
     "RequestEnded",
     "RequestStarted",
     "RetryWithheld",
@@ -159,6 +160,32 @@ class Waiting(Event):
             "gen_ai.provider.name": self.provider,
             "gen_ai.request.model": self.model,
             "kickai.wait_s": self.wait_s,
+        }
+
+
+@frozen(kw_only=True, slots=False)
+class Queued(Event):
+    """The request stands in line before a provider whose limits are reached.
+
+    Attributes:
+        ahead: How many requests stood in the line before it.
+        patience_s: Seconds after which it will leave the line for another target.
+    """
+
+    provider: str
+    model: str | None
+    ahead: int
+    patience_s: float
+
+    def __str__(self) -> str:
+        return f"{_target(self.provider, self.model)}: in line behind {self.ahead}, for {self.patience_s:.1f} s at most"
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "gen_ai.provider.name": self.provider,
+            "gen_ai.request.model": self.model,
+            "kickai.queue.ahead": self.ahead,
+            "kickai.queue.patience_s": self.patience_s,
         }
 
 

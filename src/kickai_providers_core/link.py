@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.attempts import SkipReason
     from kickai_providers_core.budget import Budget
     from kickai_providers_core.events import Event
+    from kickai_providers_core.gate import Gate
     from kickai_providers_core.health import Route
     from kickai_providers_core.messages import Capability
     from kickai_providers_core.policy import Policy, Random
@@ -32,6 +33,7 @@ class Link:
         context_window: Tokens that prompt and answer may have together; None when unknown.
         capabilities: What it offers.
         route: Its health, shared with every other walk.
+        gate: Who may call the provider when, shared likewise; None when it sets no limits.
         unusable: Asked when a walk comes by: why the target cannot be used at all, with a word for a reader, or
             None when it can. It may take a moment the first time.
     """
@@ -45,6 +47,7 @@ class Link:
     capabilities: frozenset[Capability]
     route: Route
     unusable: Callable[[], tuple[SkipReason, str] | None]
+    gate: Gate | None = None
 
 
 @frozen(kw_only=True)
@@ -73,7 +76,7 @@ class Errand:
     Attributes:
         deadline_s: Seconds that the whole request may take.
         needs: Capabilities without which a target is passed over.
-        tokens: How many tokens prompt and answer take at least; 0 when it does not matter.
+        tokens: How many tokens prompt and answer take, estimated low; 0 when it does not matter.
         number: The number that the request's events carry.
     """
 

@@ -15,6 +15,7 @@ from kickai_providers_core.events import (
     BreakerChanged,
     Event,
     ProviderCloseFailed,
+    Queued,
     RequestEnded,
     RetryWithheld,
     TargetSkipped,
@@ -30,6 +31,7 @@ __all__ = ["log_event"]
 
 LEVELS: Mapping[type[Event], str] = {
     Waiting: "DEBUG",
+    Queued: "DEBUG",
     RetryWithheld: "INFO",
     TargetSkipped: "INFO",
     BreakerChanged: "WARNING",

@@ -24,6 +24,9 @@ class ProviderSettings:
         first_token_timeout_s: From the request to the first chunk of a stream.
         idle_timeout_s: Between two chunks of a stream.
         retries: How often a failed target may be tried again within one request, from 0.
+        max_concurrency: Calls under way at once, from 1; further requests wait in line. None for no limit.
+        requests_per_minute: Calls that may begin within any minute, from 1, likewise.
+        tokens_per_minute: Tokens that the calls which begin within any minute may take, likewise.
         context_window: Tokens that prompt and answer may have together, when the plugin does not know it.
     """
 
@@ -34,4 +37,7 @@ class ProviderSettings:
     first_token_timeout_s: float = field(default=10.0, validator=gt(0))
     idle_timeout_s: float = field(default=10.0, validator=gt(0))
     retries: int = field(default=2, validator=ge(0))
+    max_concurrency: int | None = field(default=None, validator=optional(ge(1)))
+    requests_per_minute: int | None = field(default=None, validator=optional(ge(1)))
+    tokens_per_minute: int | None = field(default=None, validator=optional(ge(1)))
     context_window: int | None = field(default=None, validator=optional(gt(0)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.errors import UnknownProviderError
 from kickai_providers_core.events import ProviderCloseFailed
+from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.seam import Seam
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Instance:
         info: What its plugin says of itself.
         settings: Its settings.
         seam: Its plugin's hooks.
+        gate: Who may call it when; None when its settings set no limits.
     """
 
     def __init__(self, name: str, info: ProviderInfo, settings: ProviderSettings, seam: Seam) -> None:
@@ -45,6 +47,8 @@ class Instance:
         self.info = info
         self.settings = settings
         self.seam = seam
+        limits = Limits.of(settings)
+        self.gate = Gate(limits) if limits is not None else None
         self._lock = Lock()
         self._provider: object | None = None
         self._problems: tuple[Problem, ...] | None = None

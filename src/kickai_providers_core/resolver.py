@@ -240,6 +240,7 @@ def _link_of(position: int, target: Target, instance: Instance, settings: Settin
         capabilities=instance.info.capabilities if known is None or known.capabilities is None else known.capabilities,
         route=health.route(instance.name, model),
         unusable=unusable,
+        gate=instance.gate,
     )
 
 

@@ -11,6 +11,7 @@ from kickai_providers_core.events import (
     AttemptEnded,
     AttemptStarted,
     BreakerChanged,
+    Queued,
     RequestEnded,
     RequestStarted,
     RetryWithheld,
@@ -156,6 +157,20 @@ class Story:
         if self._tell is not None:
             self._tell(
                 Waiting(request=self._request, role=self._role, provider=link.provider, model=link.model, wait_s=wait_s)
+            )
+
+    def lines_up(self, link: Link, ahead: int, patience_s: float) -> None:
+        """Tell that the request stands in line before a target."""
+        if self._tell is not None:
+            self._tell(
+                Queued(
+                    request=self._request,
+                    role=self._role,
+                    provider=link.provider,
+                    model=link.model,
+                    ahead=ahead,
+                    patience_s=patience_s,
+                )
             )
 
     def withholds(self, link: Link) -> None:

@@ -4,6 +4,7 @@ A driver asks `Walk.next` what to do, does it, and tells the walk how it went::
 
     Try     call the target for at most ``timeout_s``; then `succeeded`, `failed` or `cancelled`
     Pause   wait ``wait_s``; then `next`
+    Queue   wait until ``turn`` wakes you, or for ``wait_s``; then `next`
     GiveUp  raise ``error``
 
 The time is an argument of every call and is never read. The same class serves the sync driver, the asyncio
@@ -25,6 +26,7 @@ from kickai_providers_core.errors import (
     ProviderUnavailableError,
     RejectedRequestError,
 )
+from kickai_providers_core.gate import NOBODY_KNOWS
 from kickai_providers_core.health import Rest
 from kickai_providers_core.messages import Reply
 from kickai_providers_core.policy import backoff_s
@@ -35,11 +37,13 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.attempts import Attempt
     from kickai_providers_core.errors import KickaiError, ProviderError
+    from kickai_providers_core.gate import Turn
     from kickai_providers_core.health import Leave
     from kickai_providers_core.link import Brief, Errand, Link
+    from kickai_providers_core.messages import Usage
     from kickai_providers_core.policy import Rule
 
-__all__ = ["GiveUp", "Pause", "Step", "Try", "Walk"]
+__all__ = ["GiveUp", "Pause", "Queue", "Step", "Try", "Walk"]
 
 TICK_S = 0.001
 """A wait shorter than this is over: clocks and sleeps are not that exact."""
@@ -55,6 +59,7 @@ class Try:
         timeout_s: The time the attempt has, the deadline of the request included.
         leave: What the health of the target gave for it; the walk takes it back with the result.
         began: The time at which it was decided.
+        turn: Its place among the calls of a provider that limits them; the walk takes it back too.
     """
 
     link: Link
@@ -62,6 +67,7 @@ class Try:
     timeout_s: float
     leave: Leave
     began: float
+    turn: Turn | None = None
 
 
 @frozen
@@ -72,13 +78,21 @@ class Pause:
 
 
 @frozen
+class Queue:
+    """Wait until the turn wakes you, or for so long, then ask again."""
+
+    turn: Turn
+    wait_s: float
+
+
+@frozen
 class GiveUp:
     """Raise this: the request has failed."""
 
     error: KickaiError
 
 
-Step = Try | Pause | GiveUp
+Step = Try | Pause | Queue | GiveUp
 """What a driver is told to do."""
 
 
@@ -91,12 +105,14 @@ class Walk:
     __slots__ = (
         "_again",
         "_brief",
+        "_busy",
         "_ends",
         "_errand",
         "_floor",
         "_forced",
         "_least_s",
         "_links",
+        "_place",
         "_position",
         "_story",
         "_under_way",
@@ -112,6 +128,8 @@ class Walk:
         self._story = Story(brief, errand, len(links), started)
         self._position = 0  # of the link to come by next
         self._again: tuple[float, Link] | None = None  # a link to come back to, and when
+        self._place: _Place | None = None  # where it stands in line
+        self._busy: dict[int, float] | None = None  # links whose line was left, and when to come back at the soonest
         self._under_way: Try | None = None
         self._floor: int | None = None  # only a window larger than this will do
         self._forced = False
@@ -127,6 +145,10 @@ class Walk:
 
     def next(self, now: float) -> Step:
         """Return what to do now."""
+        if self._place is not None:
+            step = self._stand(self._place, now)
+            if step is not None:
+                return step
         if self._again is not None:
             due, link = self._again
             if due - now > TICK_S:
@@ -146,7 +168,7 @@ class Walk:
 
     def succeeded(self, reply: Reply, now: float) -> Reply:
         """Take the answer of the attempt under way; return it with the story of the request."""
-        step = self._take()
+        step = self._take(now, reply.usage)
         link, story = step.link, self._story
         for attempt in story.attempts:
             _let_go(attempt.error)
@@ -182,7 +204,7 @@ class Walk:
             now: The time.
             final: Whether a part of the answer is in the caller's hands, so that nothing else may be tried.
         """
-        step = self._take()
+        step = self._take(now)
         rule = self._brief.policy.rule_for(error)
         before = step.link.route.states()
         self._mark(step, rule, error, now)
@@ -203,11 +225,13 @@ class Walk:
     def cancelled(self, now: float) -> None:
         """Take it that the request was cancelled, if it was not over; give back what an attempt under way held."""
         if self._under_way is not None:
-            step = self._take()
+            step = self._take(now)
             self._story.ends(step.link, step.number, step.began, now, cancelled=True)
             before = step.link.route.states()
             step.link.route.give_back(step.leave)
             self._story.changes(step.link, before, now)
+        elif self._place is not None:
+            self._place.turn.leave(now, used=False)
         self._story.over(now)
 
     # Coming by a target
@@ -220,14 +244,48 @@ class Walk:
         if obstacle is not None:
             self._story.passes(link, *obstacle, now)
             return None
+        # Before a target that would not be called anyway there is no line worth standing in.
+        if link.gate is not None and link.route.due_at(now) <= now:
+            return self._line_up(link, link.gate.enter(self._errand.tokens, now), now)
+        return self._enter(link, None, now)
+
+    def _line_up(self, link: Link, turn: Turn, now: float) -> Step | None:
+        """Take a place in the line before a target; it is left in time for the targets behind, if there are any."""
+        left_s = self._ends - now
+        until = now + left_s / 2 if self._position < len(self._links) else self._ends - self._least_s
+        self._place = _Place(link, turn, until)
+        if not turn.inside:
+            self._story.lines_up(link, turn.ahead, until - now)
+        return self._stand(self._place, now)
+
+    def _stand(self, place: _Place, now: float) -> Step | None:
+        """Return what to do while a request stands in line, or None when it has left the line for other targets."""
+        wait_s = place.turn.wait_s(now)
+        if wait_s <= 0:
+            self._place = None
+            return self._enter(place.link, place.turn, now)
+        if now + TICK_S < place.until and (wait_s == NOBODY_KNOWS or now + wait_s <= place.until):
+            # The first in line waits for nobody: only time keeps it out.
+            return Queue(place.turn, place.until - now) if wait_s == NOBODY_KNOWS else Pause(wait_s)
+        self._place = None
+        place.turn.leave(now, used=False)
+        due = None if wait_s == NOBODY_KNOWS else now + wait_s
+        self._busy = {**(self._busy or {}), place.link.position: due or now}
+        self._story.passes(place.link, SkipReason.BUSY, f"{place.turn.ahead} were in line before it", now, due)
+        return None
+
+    def _enter(self, link: Link, turn: Turn | None, now: float) -> Step | None:
+        """Return the try of a target whose limits allow it, or None when its health does not."""
         before = link.route.states()
         leave = link.route.admit(now)
         if leave is None:
+            if turn is not None:
+                turn.leave(now, used=False)
             self._story.passes(link, *_resting(link, now), now, link.route.due_at(now))
             return None
         if leave.probing:
             self._story.changes(link, before, now)
-        return self._try(link, leave, now)
+        return self._try(link, leave, turn, now)
 
     def _obstacle(self, link: Link) -> tuple[SkipReason, str] | None:
         """Return why the target cannot serve this request, whenever it is asked."""
@@ -246,19 +304,21 @@ class Walk:
             return SkipReason.WINDOW_TOO_SMALL, f"its window is {size}"
         return None
 
-    def _try(self, link: Link, leave: Leave, now: float) -> Try:
-        step = Try(link, self._story.tries(link) + 1, min(link.timeout_s, self._ends - now), leave, now)
+    def _try(self, link: Link, leave: Leave, turn: Turn | None, now: float) -> Try:
+        step = Try(link, self._story.tries(link) + 1, min(link.timeout_s, self._ends - now), leave, now, turn)
         self._under_way = step
         self._story.begins(link, step.number, step.timeout_s)
         return step
 
     # After an attempt
 
-    def _take(self) -> Try:
+    def _take(self, now: float, usage: Usage | None = None) -> Try:
         step, self._under_way = self._under_way, None
         if step is None:
             message = "no attempt is under way"
             raise RuntimeError(message)
+        if step.turn is not None:
+            step.turn.leave(now, tokens=usage.total_tokens if usage is not None else None)
         return step
 
     def _mark(self, step: Try, rule: Rule, error: ProviderError, now: float) -> None:
@@ -313,6 +373,11 @@ class Walk:
             return None
         last = self._story.last_try(link)
         due: float | None = None
+        busy = (self._busy or {}).get(link.position)
+        if busy is not None:
+            due = max(busy, link.route.due_at(now))
+            # Whoever left the line a moment ago would stand in it for the same moment again.
+            return due if due + self._least_s + TICK_S < self._ends else None
         if last is None:
             rest = link.route.rest(now)
             due = link.route.due_at(now) if rest is not None and rest.limited else None
@@ -336,11 +401,15 @@ class Walk:
         if not resting or (chance is not None and chance <= min(resting)):
             return None
         link = self._links[min(resting)[1]]
+        turn = link.gate.enter(self._errand.tokens, now) if link.gate is not None else None
+        if turn is not None and not turn.inside:
+            turn.leave(now, used=False)
+            return None
         before = link.route.states()
         leave = link.route.force(now)
         self._story.changes(link, before, now)
         self._forced = True
-        return self._try(link, leave, now)
+        return self._try(link, leave, turn, now)
 
     def _give_up(self, now: float) -> GiveUp:
         story = self._story
@@ -363,6 +432,15 @@ class Walk:
         error.deadline_s, error.elapsed_s = self._errand.deadline_s, now - self._story.started
         self._story.over(now, error=error)
         return GiveUp(error)
+
+
+@frozen
+class _Place:
+    """A place in the line before a target, to be left at the latest when ``until`` has come."""
+
+    link: Link
+    turn: Turn
+    until: float
 
 
 def _let_go(error: BaseException | None) -> None:

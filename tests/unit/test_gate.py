@@ -1,0 +1,322 @@
+"""Requests before a provider that limits its calls: on a virtual clock, and on real threads and event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from typing import Any
+
+import pytest
+from attrs import frozen
+from simulator import Fixed, Target, World, always
+
+from kickai_providers_core import (
+    ChainExhaustedError,
+    DeadlineExceededError,
+    FinishReason,
+    KickaiSettings,
+    ProviderInfo,
+    ProviderSettings,
+    Reply,
+    Resolver,
+    Settings,
+    SkipReason,
+    Usage,
+    hookimpl,
+)
+from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.errors import ProviderUnavailableError
+from kickai_providers_core.events import Queued
+from kickai_providers_core.gate import Gate, Limits
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.walk import Pause, Queue, Try
+
+
+def down() -> ProviderUnavailableError:
+    """Return the error of a service that answers 503."""
+    return ProviderUnavailableError("down", status_code=503)
+
+
+def answer(tokens: int = 0) -> Reply:
+    """Return an answer that took so many tokens."""
+    return Reply(text="yes", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=tokens, output_tokens=0))
+
+
+def one_at_a_time(*others: Target, **target: Any) -> tuple[Gate, World]:
+    """Return a world whose first target serves one call at a time, and its gate."""
+    gate = Gate(Limits(max_concurrency=1))
+    return gate, World([Target(name="a", gate=gate, **target), *others], random=Fixed(0.0))
+
+
+def test_a_request_waits_its_turn() -> None:
+    """The second request is let in as soon as the first has its answer, and hears of it."""
+    gate, world = one_at_a_time()
+    first, second = world.walk(), world.walk()
+    assert isinstance(first.next(1000.0), Try)
+    step = second.next(1000.0)
+    assert isinstance(step, Queue)
+    woken: list[bool] = []
+    step.turn.wake_with(lambda: woken.append(True))
+    first.succeeded(answer(), 1004.0)
+    assert woken == [True]
+    going = second.next(1004.0)
+    assert isinstance(going, Try)
+    assert (going.number, going.began) == (1, 1004.0)
+    second.succeeded(answer(), 1005.0)
+    assert (gate.inside, gate.waiting) == (0, 0)
+    queued = [event for event in world.events if isinstance(event, Queued)]
+    assert [(event.request, event.ahead, event.provider) for event in queued] == [(2, 0, "a")]
+
+
+def test_half_the_time_is_kept_for_the_next_target() -> None:
+    """A line that does not move is left in time for the target behind it."""
+    gate, world = one_at_a_time(Target(name="b"))
+    assert isinstance(world.walk().next(world.now), Try)
+    result = world.ask(deadline_s=8.0)
+    assert [(call.target, call.at) for call in result.calls] == [("b", pytest.approx(1004.0, abs=0.01))]
+    assert result.reply is not None
+    assert [(skip.reason, skip.detail) for skip in result.reply.skipped] == [
+        (SkipReason.BUSY, "0 were in line before it")
+    ]
+    assert gate.waiting == 0
+
+
+def test_the_only_target_is_waited_for_while_an_attempt_can_still_be_made() -> None:
+    """Then the request ends, a moment before its deadline, and says why."""
+    gate, world = one_at_a_time()
+    assert isinstance(world.walk().next(world.now), Try)
+    error = world.ask(deadline_s=8.0).error
+    assert isinstance(error, ChainExhaustedError | DeadlineExceededError)
+    assert [skip.reason for skip in error.skipped] == [SkipReason.BUSY]
+    assert world.now == pytest.approx(1008.0, abs=0.06)
+    assert (gate.inside, gate.waiting) == (1, 0)
+
+
+def test_a_turn_that_is_known_to_come_too_late_is_not_waited_for() -> None:
+    """When the minute's calls are spent, the next target serves at once, and the skip says when to come again."""
+    gate = Gate(Limits(requests_per_minute=1))
+    world = World([Target(name="a", gate=gate), Target(name="b")])
+    world.ask()
+    result = world.ask()
+    assert (result.order, world.now) == (["b"], 1000.0)
+    assert result.reply is not None
+    assert result.reply.skipped[0].retry_in_s == pytest.approx(60.0)
+    world.now = 1050.0
+    assert world.ask().order == ["a"]
+    assert world.now == pytest.approx(1060.0)
+
+
+def test_the_first_in_line_watches_the_clock() -> None:
+    """It pauses for as long as the window asks; whoever is behind waits to be woken."""
+    gate = Gate(Limits(requests_per_minute=1))
+    world = World([Target(name="a", gate=gate)])
+    world.ask()
+    world.now = 1050.0
+    first, second = world.walk(), world.walk(deadline_s=100.0)
+    assert first.next(1050.0) == Pause(10.0)
+    behind = second.next(1050.0)
+    assert isinstance(behind, Queue)
+    woken: list[bool] = []
+    behind.turn.wake_with(lambda: woken.append(True))
+    first.cancelled(1055.0)
+    assert woken == [True]
+    assert second.next(1055.0) == Pause(5.0)
+    assert isinstance(second.next(1060.0), Try)
+
+
+def test_tokens_are_estimated_before_a_call_and_settled_after_it() -> None:
+    """What the provider counted replaces the estimate."""
+    world = World([Target(name="a", gate=Gate(Limits(tokens_per_minute=100))), Target(name="b")])
+    walk = world.walk(tokens=90)
+    walk.next(1000.0)
+    assert world.ask(tokens=20).order == ["b"]
+    walk.succeeded(answer(30), 1000.0)
+    assert world.ask(tokens=20).order == ["a"]
+    assert world.ask(tokens=71).order == ["b"]
+
+
+def test_a_request_over_the_limit_of_tokens_goes_alone() -> None:
+    """It would never get in otherwise."""
+    world = World([Target(name="a", gate=Gate(Limits(tokens_per_minute=100)))])
+    assert world.ask(tokens=5000).order == ["a"]
+
+
+def test_a_request_comes_back_to_the_line_when_the_next_target_fails() -> None:
+    """With nothing else left, it waits for the rest of its time."""
+    _, world = one_at_a_time(Target(name="b", script=always(down), retries=0))
+    first = world.walk()
+    first.next(world.now)
+    walk = world.walk(deadline_s=8.0)
+    assert isinstance(walk.next(1000.0), Queue)
+    at_next = walk.next(1004.0)
+    assert isinstance(at_next, Try)
+    assert at_next.link.provider == "b"
+    assert isinstance(walk.failed(down(), 1004.5), Queue)
+    first.succeeded(answer(), 1005.0)
+    step = walk.next(1005.0)
+    assert isinstance(step, Try)
+    reply = walk.succeeded(answer(), 1005.5)
+    assert (reply.provider, reply.skipped) == ("a", ())
+
+
+def test_a_cancelled_request_leaves_no_hole() -> None:
+    """Neither in the line nor when it had just been let in."""
+    gate, world = one_at_a_time()
+    first, second, third = world.walk(), world.walk(), world.walk()
+    first.next(1000.0)
+    assert isinstance(second.next(1000.0), Queue)
+    assert isinstance(third.next(1000.0), Queue)
+    assert gate.waiting == 2
+    first.cancelled(1001.0)
+    second.cancelled(1001.0)
+    assert isinstance(third.next(1001.0), Try)
+    assert (gate.inside, gate.waiting) == (1, 0)
+
+
+def test_whoever_comes_in_looks_at_the_health_again() -> None:
+    """A target that failed while a request stood in its line is not called, and its place is given back."""
+    gate, world = one_at_a_time(Target(name="b"))
+    first, second = world.walk(), world.walk()
+    step = first.next(1000.0)
+    assert isinstance(step, Try)
+    assert isinstance(second.next(1000.0), Queue)
+    for _ in range(2):
+        step.link.route.failed(step.leave, 1000.0, target=True, provider=False)
+    first.failed(down(), 1001.0)
+    after = second.next(1001.0)
+    assert isinstance(after, Try)
+    assert after.link.provider == "b"
+    assert (gate.inside, gate.waiting) == (0, 0)
+
+
+def test_the_last_resort_holds_the_limit_too() -> None:
+    """A target that rests and is full is not called beside those that are inside."""
+    gate = Gate(Limits(max_concurrency=1))
+    world = World(
+        [Target(name="a", gate=gate, script=always(down), retries=0)],
+        breaker=BreakerSettings(max_errors=1),
+        policy=Policy(),
+    )
+    world.ask()
+    assert gate.enter(0, world.now).inside
+    result = world.ask()
+    assert result.order == []
+    assert [skip.reason for skip in result.error.skipped] == [SkipReason.BREAKER_OPEN]
+    assert (gate.inside, gate.waiting) == (1, 0)
+
+
+class Counting:
+    """A provider that takes a moment, and counts how many calls it has at once."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = self.most = self.calls = 0
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        return ProviderInfo(name="counting", summary="", holds_timeouts=True)
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        return self
+
+    def count(self, step: int) -> None:
+        """Count a call that begins or ends."""
+        with self.lock:
+            self.inside += step
+            self.most = max(self.most, self.inside)
+            self.calls += step > 0
+
+    @hookimpl
+    def kickai_invoke_provider(self) -> Reply:
+        self.count(1)
+        try:
+            time.sleep(0.001)
+            return answer(1)
+        finally:
+            self.count(-1)
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self) -> Reply:
+        self.count(1)
+        try:
+            await asyncio.sleep(0.001)
+            return answer(1)
+        finally:
+            self.count(-1)
+
+
+@frozen
+class Crowd:
+    """Threads and event loops that all ask one chain."""
+
+    plugin: Counting
+    chain: Any
+
+    def threads(self) -> list[threading.Thread]:
+        """Return four that block and two that run a loop."""
+        return [
+            *(threading.Thread(target=self.block) for _ in range(4)),
+            *(threading.Thread(target=lambda: asyncio.run(self.loop())) for _ in range(2)),
+        ]
+
+    def block(self) -> None:
+        """Ask one after the other."""
+        for _ in range(25):
+            assert self.chain.invoke("hi", deadline_s=60).text == "yes"
+
+    async def loop(self) -> None:
+        """Ask all at once, and leave every third early."""
+        tasks = [asyncio.create_task(self.chain.ainvoke("hi", deadline_s=60)) for _ in range(60)]
+        leaving = random.Random(1)
+        for task in tasks[::3]:
+            await asyncio.sleep(leaving.uniform(0.0, 0.003))
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, Reply | asyncio.CancelledError) for end in ended)
+        assert sum(isinstance(end, Reply) for end in ended) >= 40
+
+
+def test_threads_and_loops_share_the_limit_and_lose_no_permit() -> None:
+    """However many ask and leave, no more than three are inside, and in the end none."""
+    plugin = Counting()
+    settings = Settings(
+        kickai=KickaiSettings(plugins=()), providers={"counting": ProviderSettings(max_concurrency=3, timeout_s=30.0)}
+    )
+    with Resolver.from_settings(settings, plugins={"counting": plugin}) as resolver:
+        crowd = Crowd(plugin, resolver.chain("counting"))
+        threads = crowd.threads()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        instance = resolver.registry.find("counting")
+    assert plugin.most == 3
+    assert plugin.calls >= 180
+    assert instance is not None
+    assert instance.gate is not None
+    assert (instance.gate.inside, instance.gate.waiting) == (0, 0)
+
+
+@frozen(kw_only=True)
+class Own(ProviderSettings):
+    """The settings of a plugin that limits its calls itself."""
+
+    max_concurrency: int = 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "limits"),
+    [
+        (ProviderSettings(), None),
+        (ProviderSettings(max_concurrency=2), Limits(max_concurrency=2)),
+        (Own(), None),
+        (Own(max_concurrency=5, requests_per_minute=7), Limits(requests_per_minute=7)),
+        (ProviderSettings(tokens_per_minute=9), Limits(tokens_per_minute=9)),
+    ],
+)
+def test_the_settings_say_what_a_gate_holds(settings: ProviderSettings, limits: Limits | None) -> None:
+    """Without limits there is no gate; what a plugin limits itself is left to it."""
+    assert Limits.of(settings) == limits
