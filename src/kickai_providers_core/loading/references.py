@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["Keyring", "References", "described"]
 
 FORMS = ("env", "keyring", "file")
+
+SHORTEST_KEY = 12
+"""No key is shorter than this."""
+
+PLAUSIBLE = {"env": r"[A-Z_][A-Z0-9_]*", "keyring": r"[^/]{1,32}/[^/]{1,32}", "file": r".*[/\\.].*"}
+"""What a place of each form looks like; anything else may be a key in the wrong place, and is not repeated."""
 
 
 class Keyring(Protocol):
@@ -55,7 +62,7 @@ class References:
     def _from_keyring(self, place: str) -> Secret:
         service, slash, username = place.partition("/")
         if not (service and slash and username):
-            raise _wrong("keyring", f"found {place!r}, expected 'service/username'")
+            raise _wrong("keyring", f"found {_quoted('keyring', place)}, expected 'service/username'")
         try:
             keyring = self.keyring or importlib.import_module("keyring")
         except ImportError:
@@ -64,8 +71,8 @@ class References:
         try:
             return Secret((keyring.get_password(service, username) or "").strip())
         except Exception as exc:  # noqa: BLE001 # every backend has errors of its own
-            told = f"found a keyring that cannot be asked ({type(exc).__name__}), expected one with {place!r}"
-            raise _wrong("keyring", told) from None
+            told = f"found a keyring that cannot be asked ({type(exc).__name__})"
+            raise _wrong("keyring", f"{told}, expected one with {_quoted('keyring', place)}") from None
 
     def _from_file(self, place: str) -> Secret:
         path = self.folder / Path(place).expanduser()
@@ -74,9 +81,9 @@ class References:
         except (OSError, ValueError) as exc:
             # The reason of a decoding error would repeat a part of the content.
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "it is no text"
-            raise _wrong("file", f"found {place!r}, expected a file that can be read: {why}") from None
+            raise _wrong("file", f"found {_quoted('file', place)}, expected a file that can be read: {why}") from None
         if not content:
-            raise _wrong("file", f"found an empty file {place!r}, expected a secret in it")
+            raise _wrong("file", f"found an empty file {_quoted('file', place)}, expected a secret in it")
         return Secret(content)
 
 
@@ -86,7 +93,18 @@ def described(reference: Mapping[str, Any]) -> str:
         form, place = _parsed(reference)
     except Misfit:
         return ""
-    return f"{'environment' if form == 'env' else form} {place}"
+    return f"{'environment' if form == 'env' else form} {_shown(form, place)}"
+
+
+def _shown(form: str, place: str) -> str:
+    """Return a place as a message shows it."""
+    repeated = len(place) < SHORTEST_KEY or re.fullmatch(PLAUSIBLE[form], place)
+    return place if repeated else f"a string of {len(place)} characters"
+
+
+def _quoted(form: str, place: str) -> str:
+    shown = _shown(form, place)
+    return repr(shown) if shown == place else shown
 
 
 def _parsed(reference: Mapping[str, Any]) -> tuple[str, str]:

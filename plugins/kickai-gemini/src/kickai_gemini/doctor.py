@@ -95,7 +95,8 @@ def _online(settings: GeminiSettings, today: date) -> Iterator[Problem]:
     asked = lifecycle.plain(lifecycle.served(settings.model or lifecycle.DEFAULT_MODEL, today))
     if asked not in names:
         yield Problem(path="model", message=f"{asked} is not served to this key", hint="Choose one of the list below")
-    yield _warning(f"the key may use {', '.join(_flagged(name, today) for name in names) or 'no model'}")
+    told = f"the key may use {', '.join(_flagged(name, today) for name in names) or 'no model'}"
+    yield Problem(path="model", message=told, severity="note" if names else "warning")
 
 
 def _flagged(name: str, today: date) -> str:
