@@ -192,6 +192,15 @@ def soak(session: nox.Session) -> None:
     session.run("pytest", "-s", "tests/soak", env={"KICKAI_SOAK_S": seconds})
 
 
+@nox.session(python=OLDEST, default=False)
+def mutation(session: nox.Session) -> None:
+    """Change the decisions in a thousand small ways, and demand that the tests notice 95 % of them; -- MODULE …."""
+    # Not the core itself: what is tested is a changed copy of it.
+    needed = nox.project.load_toml(ROOT / "pyproject.toml")["project"]["dependencies"]
+    session.install(*needed, *groups("test"), "mutmut==3.8.1")
+    session.run("python", "tests/mutation/run.py", *session.posargs)
+
+
 @nox.session(default=False)
 def ask(session: nox.Session) -> None:
     """Answer a question with a real model, through the default chain: nox -s ask -- "Who can play on Saturday?"."""
