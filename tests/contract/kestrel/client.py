@@ -89,9 +89,9 @@ class Client:
         """Return the chunk that a line of a stream holds."""
         return mapping.event(mapping.read(line))
 
-    def ended(self, finish_reason):
-        """See a stream to its end."""
-        if finish_reason is None:
+    def ended(self, chunk):
+        """See a stream to its end, after its last chunk or none."""
+        if chunk is None or chunk.finish_reason is None:
             raise InvalidReplyError("the stream ended before the service said why")
 
     def lost(self):
@@ -107,14 +107,13 @@ class Client:
 
     def stream(self, request, timeout_s):
         """Yield the chunks of an answer."""
-        lines, reason = Lines(), None
+        lines, chunk = Lines(), None
         with closing(self.bodies(request, timeout_s, live=True)) as bodies:
             for body in bodies:
                 for line in lines.feed(body):
                     chunk = self.event(line)
-                    reason = chunk.finish_reason
                     yield chunk
-        self.ended(reason)
+        self.ended(chunk)
 
     def bodies(self, request, timeout_s, *, live):
         """Yield the parts of an answer's body as they come; raise what it stands for if it is no success."""
@@ -154,17 +153,16 @@ class Client:
 
     async def astream(self, request, timeout_s):
         """Yield the chunks of an answer."""
-        lines, reason = Lines(), None
+        lines, chunk = Lines(), None
         bodies = self.abodies(request, timeout_s, live=True)
         try:
             async for body in bodies:
                 for line in lines.feed(body):
                     chunk = self.event(line)
-                    reason = chunk.finish_reason
                     yield chunk
         finally:
             await bodies.aclose()
-        self.ended(reason)
+        self.ended(chunk)
 
     async def abodies(self, request, timeout_s, *, live):
         """Yield the parts of an answer's body as they come; raise what it stands for if it is no success."""

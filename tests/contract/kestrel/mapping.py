@@ -112,7 +112,7 @@ def refusal(status, headers, body):
 
 
 def delay_s(value):
-    """Return the seconds of a ``Retry-After`` header, a number or a date (RFC 9110, 10.2.3); None when it is neither."""
+    """Return the seconds of a ``Retry-After`` header, a number or a date (RFC 9110, 10.2.3), or None."""
     try:
         seconds = float(value)
     except TypeError:

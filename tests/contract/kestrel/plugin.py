@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kestrel.settings import KestrelSettings
 from kickai_providers_core.errors import Problem
-from kickai_providers_core.hookspecs import ModelInfo, ProviderInfo, hookimpl
+from kickai_providers_core.events import AttemptEnded
+from kickai_providers_core.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.messages import Capability
 
 
@@ -21,6 +22,8 @@ class KestrelPlugin:
         models={"kestrel-1": ModelInfo(context_window=4096)},
         holds_timeouts=True,
     )
+
+    attempts = 0
 
     def client(self, settings):
         """Return a new client."""
@@ -51,6 +54,11 @@ class KestrelPlugin:
         except ProviderError as error:
             return [Problem(path="", message=error.message)]
         return []
+
+    @hookimpl
+    def kickai_prepare_provider(self, settings, model):
+        """Have nothing to make ready, and say so."""
+        yield Progress(status=f"{model} is always ready", completed=1, total=1)
 
     @hookimpl
     def kickai_create_provider(self, settings):
@@ -86,6 +94,11 @@ class KestrelPlugin:
     async def kickai_aclose_provider(self, provider):
         """Close the client."""
         provider.close()
+
+    @hookimpl
+    def kickai_observe(self, event):
+        """Count the attempts."""
+        self.attempts += isinstance(event, AttemptEnded)
 
 
 plugin = KestrelPlugin()

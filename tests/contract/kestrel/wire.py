@@ -25,7 +25,7 @@ class KestrelWire:
     def stream(self, request, pieces, finish=FinishReason.STOP):
         """Answer in one line a piece, and one for the end."""
         values = [*({"says": piece} for piece in pieces), self.end(request, finish)]
-        lines = [json.dumps(value).encode() + b"\n" for value in values]
+        lines = [json.dumps(value, ensure_ascii=False).encode() + b"\n" for value in values]
         return Response(headers={"content-type": "application/x-ndjson"}), lines
 
     def end(self, request, finish):

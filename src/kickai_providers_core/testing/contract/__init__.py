@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from functools import cache
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from kickai_providers_core.testing.contract.described import Described
 from kickai_providers_core.testing.contract.freeing import Freeing
 from kickai_providers_core.testing.contract.lazy import Lazy
 from kickai_providers_core.testing.contract.lifecycle import Lifecycle
+from kickai_providers_core.testing.contract.observing import Observing
 from kickai_providers_core.testing.contract.refusals import Particulars, Refusals
 from kickai_providers_core.testing.contract.secrecy import Secrecy
 from kickai_providers_core.testing.contract.sharing import Sharing
@@ -46,6 +48,7 @@ class ProviderContract(
     Sharing,
     Freeing,
     Secrecy,
+    Observing,
 ):
     """The standard tests of a provider. See `Supplied` for what a subclass gives.
 
@@ -55,22 +58,8 @@ class ProviderContract(
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in standard_tests():
-            if getattr(cls, name, None) is not getattr(ProviderContract, name):
-                told = (
-                    f"{cls.__name__}.{name}: a standard test cannot be overridden or taken away; "
-                    f"name it in expected_failures, with the reason why it fails"
-                )
-                raise TypeError(told)
-        for name, reason in cls.expected_failures.items():
-            known = standard_tests()
-            if name.partition("[")[0] not in known:
-                near = get_close_matches(name, known, 1)
-                told = f"{cls.__name__}.expected_failures: there is no test {name}"
-                raise TypeError(f"{told}; did you mean {near[0]}?" if near else told)
-            if not reason.strip():
-                told = f"{cls.__name__}.expected_failures: {name} has no reason"
-                raise TypeError(told)
+        _refuse_changes(cls)
+        _refuse_misnomers(cls)
 
     @classmethod
     @cache
@@ -95,3 +84,25 @@ class ProviderContract(
 def standard_tests() -> tuple[str, ...]:
     """Return the names of the standard tests."""
     return tuple(name for name in dir(ProviderContract) if name.startswith("test_"))
+
+
+def _refuse_changes(kind: type[ProviderContract]) -> None:
+    for name in ("subject", "hooks", "_expect_failures", *standard_tests()):
+        if getattr_static(kind, name) is not getattr_static(ProviderContract, name):
+            told = (
+                f"{kind.__name__}.{name}: a standard test, or what it stands on, cannot be overridden or taken away; "
+                "name a test in expected_failures, with the reason why it fails"
+            )
+            raise TypeError(told)
+
+
+def _refuse_misnomers(kind: type[ProviderContract]) -> None:
+    known = standard_tests()
+    for name, reason in kind.expected_failures.items():
+        if name.partition("[")[0] not in known:
+            near = get_close_matches(name, known, 1)
+            told = f"{kind.__name__}.expected_failures: there is no test {name}"
+            raise TypeError(f"{told}; did you mean {near[0]}?" if near else told)
+        if not reason.strip():
+            told = f"{kind.__name__}.expected_failures: {name} has no reason"
+            raise TypeError(told)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import evolve
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from kickai_providers_core.errors import ProviderError
 from kickai_providers_core.messages import Capability, FinishReason, Image, Message, Tool
@@ -28,6 +28,9 @@ __all__ = ["Asking"]
 
 FIELDS: dict[str, Any] = {"temperature": 0.375, "max_tokens": 137, "top_p": 0.625, "stop": ("HALT",), "seed": 4242}
 """Values that stand for nothing else, so that they can be found wherever a service wants them."""
+
+HALF_A_CHARACTER = "\ud83d"
+"""A lone surrogate, as a client in JavaScript makes of an emoji that it cuts through. UTF-8 has no bytes for it."""
 
 TOOL = Tool(
     name="canary_tool",
@@ -88,6 +91,7 @@ class Asking(Supplied):
         server = subject.server
 
         @given(strategies.requests(model=self.model))
+        @example(evolve(subject.request, messages=(Message(role="user", content=HALF_A_CHARACTER),)))
         @settings(
             max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
         )

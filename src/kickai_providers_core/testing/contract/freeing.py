@@ -54,8 +54,9 @@ class Freeing(Supplied):
         """A cancelled call ends at once, as cancelled, and its connection is closed."""
         subject.need_native("ainvoke")
         subject.server.default = Silence()
-        assert subject.run(lambda: _cancelled(subject, subject.ainvoke)), "the call swallowed its cancellation"
-        assert subject.server.wait_closed(GRACE_S), "the connection is open after the call was cancelled"
+        cancelled, closed = subject.run(lambda: _cancelled_and_closed(subject, subject.ainvoke))
+        assert cancelled, "the call swallowed its cancellation"
+        assert closed, "the connection is open after the call was cancelled"
 
     def test_cancelling_a_stream_frees(self, subject: Subject) -> None:
         """A cancelled stream ends at once, as cancelled, and its connection is closed."""
@@ -66,8 +67,9 @@ class Freeing(Supplied):
             async for _ in await subject.astream():
                 pass
 
-        assert subject.run(lambda: _cancelled(subject, read)), "the stream swallowed its cancellation"
-        assert subject.server.wait_closed(GRACE_S), "the connection is open after the stream was cancelled"
+        cancelled, closed = subject.run(lambda: _cancelled_and_closed(subject, read))
+        assert cancelled, "the stream swallowed its cancellation"
+        assert closed, "the connection is open after the stream was cancelled"
 
     def test_a_cancelled_call_takes_nothing_from_the_next(self, subject: Subject) -> None:
         """After a cancelled call the same provider answers, on the same loop."""
@@ -136,6 +138,11 @@ async def _cancelled(subject: Subject, work: Callable[[], object]) -> bool:
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=GRACE_S)
     return bool(done) and task.cancelled()
+
+
+async def _cancelled_and_closed(subject: Subject, work: Callable[[], object]) -> tuple[bool, bool]:
+    """Cancel a call; return whether it ended as cancelled, and whether its connection closed while the loop ran."""
+    return await _cancelled(subject, work), await asyncio.to_thread(subject.server.wait_closed, GRACE_S)
 
 
 async def _asked(subject: Subject) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from kickai_providers_core.errors import Problem
+from kickai_providers_core.errors import Problem, ProviderError
+from kickai_providers_core.hookspecs import Progress
 from kickai_providers_core.secret import Secret
-from kickai_providers_core.testing.contract.subject import GRACE_S, KEY, MODES, id_of
+from kickai_providers_core.testing.contract.subject import GRACE_S, KEY, MODES, PROMPT_S, id_of
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Status
 
@@ -60,6 +61,20 @@ class Lifecycle(Supplied):
             "invoke", lambda: _problems(subject, hasty, online=True), 10 * self.patience_s + GRACE_S
         )
         assert isinstance(outcome.within(10 * self.patience_s + GRACE_S).value, list), repr(outcome.raised)
+
+    @pytest.mark.parametrize("fault", [Ok(), Status(500, "unavailable")], ids=id_of)
+    def test_preparing_tells_how_far_it_is(self, subject: Subject, fault: Fault) -> None:
+        """Making a model ready is told as progress, or ends in a typed error; there may be nothing to do."""
+        if self.wire is not None:
+            subject.server.default = fault
+        hook = subject.hook.kickai_prepare_provider
+        outcome = subject.timed(
+            "invoke", lambda: list(hook(settings=subject.settings, model=self.model) or ()), PROMPT_S
+        )
+        if outcome.raised is not None:
+            outcome.raises(ProviderError)
+        else:
+            assert all(isinstance(step, Progress) for step in outcome.value)  # type: ignore[attr-defined]
 
     def test_instances_share_nothing(self, subject: Subject) -> None:
         """Two instances of one plugin each ask their own service with their own key, in any order."""

@@ -215,7 +215,7 @@ class Subject:
         elsewhere = self.patient(self.supplied.settings(url, KEY))
         names = (field.name for field in fields(type(elsewhere)))
         moved = {name: value for name in names if (value := getattr(elsewhere, name)) != getattr(self.settings, name)}
-        return self.attempt(mode, **{"as_core": True, **moved, **more})
+        return self.attempt(mode, **{**moved, **more})
 
     def _arranged(self, fault: Fault | None, changes: dict[str, Any]) -> tuple[Any, ProviderSettings]:
         settings = evolve(self.settings, **changes) if changes else self.settings
@@ -224,7 +224,7 @@ class Subject:
         elif fault is not None and fault != Ok():
             told = self.supplied.settings_for(fault)
             if told is None:
-                pytest.skip(f"not applicable: the provider cannot be told to meet {fault}")
+                pytest.skip(f"not applicable: the provider cannot be told to meet {type(fault).__name__}")
             settings = evolve(self.patient(told), **changes)
         provider = self.provider if settings is self.settings else self.created(settings)
         return provider, settings

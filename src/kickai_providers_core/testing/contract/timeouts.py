@@ -61,7 +61,7 @@ class Timeouts(Supplied):
         limit_s = self.patience_s + self.slack_s
         with blackhole() as port:
             url = f"http://127.0.0.1:{port}"
-            outcome = subject.attempt_at(mode, url, timeout_s=self.patience_s, limit_s=limit_s)
+            outcome = subject.attempt_at(mode, url, timeout_s=self.patience_s, limit_s=limit_s, as_core=True)
         outcome.within(limit_s).raises(ProviderTimeoutError)
 
     @in_each_mode
@@ -72,7 +72,7 @@ class Timeouts(Supplied):
         limit_s = self.patience_s + self.slack_s
         with blackhole() as port:
             url = f"http://127.0.0.1:{port}"
-            outcome = subject.attempt_at(mode, url, limit_s=limit_s, connect_timeout_s=self.patience_s)
+            outcome = subject.attempt_at(mode, url, limit_s=limit_s, as_core=True, connect_timeout_s=self.patience_s)
         assert outcome.within(limit_s).raises(ProviderTimeoutError).phase == "connect"
 
     @in_each_mode

@@ -153,7 +153,7 @@ class HugeBody(Fault):
         size: Of the body, in bytes.
     """
 
-    size: int = 16 * 2**20
+    size: int = 8 * 2**20
 
     async def play(self, exchange: Exchange) -> None:
         """Announce the size, then send that much as fast as the client takes it."""

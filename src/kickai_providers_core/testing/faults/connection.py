@@ -40,6 +40,10 @@ class Connection(asyncio.Protocol):
     """Reads requests one after the other, and plays the fault that the server has for each.
 
     Its one task is cancelled as soon as the client is gone, whatever the fault is doing.
+
+    Attributes:
+        peer: The client's address.
+        done: The task.
     """
 
     def __init__(self, owner: Owner) -> None:
@@ -52,6 +56,7 @@ class Connection(asyncio.Protocol):
         # asyncio does so only for sockets that name their protocol; without it each answer waits 40 ms for the client.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._link = Link(self._transport)
+        self.peer = self._transport.get_extra_info("peername")
         self._owner.opened(self)
         self.done = asyncio.get_running_loop().create_task(self._serve())
 

@@ -46,7 +46,7 @@ class FaultServer:
         self._requests: list[Recorded] = []
         self._errors: list[Exception] = []
         self._connections: set[Connection] = set()
-        self._accepted = 0
+        self._clients: list[object] = []
 
     def __enter__(self) -> Self:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -89,9 +89,14 @@ class FaultServer:
 
     @property
     def accepted_connections(self) -> int:
-        """How many clients have ever connected."""
+        """How many clients have ever connected, those included that the server has yet to notice."""
+        with socket.create_connection(("127.0.0.1", self.port)) as probe:
+            address = probe.getsockname()
+            # The kernel hands connections out in the order in which they came: with this one, all before it are there.
+            self._wait(lambda: address in self._clients, STOP_S)
         with self._changed:
-            return self._accepted
+            self._clients.remove(address)
+            return len(self._clients)
 
     def wait_closed(self, timeout_s: float) -> bool:
         """Wait until no client is connected; say whether that came true in time."""
@@ -132,7 +137,8 @@ class FaultServer:
         """Count a connection."""
         with self._changed:
             self._connections.add(connection)
-            self._accepted += 1
+            self._clients.append(connection.peer)
+            self._changed.notify_all()
 
     def closed(self, connection: Connection) -> None:
         """Count a connection no more."""

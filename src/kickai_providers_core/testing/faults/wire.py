@@ -56,9 +56,9 @@ class Response:
 
     @classmethod
     def json(cls, value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
-        """Return a response whose body is a JSON value."""
+        """Return a response whose body is a JSON value, its text in UTF-8 as it is."""
         told = {"content-type": "application/json", **(headers or {})}
-        return cls(status=status, headers=told, body=json.dumps(value).encode())
+        return cls(status=status, headers=told, body=json.dumps(value, ensure_ascii=False).encode())
 
 
 class Wire(Protocol):

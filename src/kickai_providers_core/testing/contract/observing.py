@@ -1,0 +1,61 @@
+"""A provider plugin that also observes: it takes every event that there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kickai_providers_core import events
+from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.breaker import State
+from kickai_providers_core.errors import RateLimitedError
+from kickai_providers_core.messages import Usage
+from kickai_providers_core.testing.contract.supplied import Supplied
+
+if TYPE_CHECKING:
+    from kickai_providers_core.testing.contract.subject import Subject
+
+__all__ = ["EVENTS", "Observing"]
+
+ERROR = RateLimitedError("too many requests", status_code=429, retry_after_s=7.0)
+FAILED = Attempt(
+    position=0,
+    provider="somebody",
+    model=None,
+    number=1,
+    started_s=0.0,
+    latency_s=0.5,
+    outcome=Outcome.ERROR,
+    error=ERROR,
+)
+ANSWERED = Attempt(
+    position=1, provider="other", model="m", number=1, started_s=0.5, latency_s=0.1, outcome=Outcome.SUCCESS
+)
+RESTING = Skip(position=0, provider="somebody", model=None, reason=SkipReason.RESTING, retry_in_s=7.0)
+
+EVENTS = (
+    events.RequestStarted(request=1, role="squad_selector", targets=2, deadline_s=30.0),
+    events.TargetSkipped(request=1, skip=RESTING),
+    events.AttemptStarted(request=1, provider="other", model="m", number=1, timeout_s=10.0),
+    events.AttemptEnded(request=1, attempt=FAILED),
+    events.AttemptEnded(request=1, attempt=ANSWERED, usage=Usage(input_tokens=11, output_tokens=5)),
+    events.Waiting(request=1, provider="other", model="m", wait_s=0.2),
+    events.BreakerChanged(provider="other", model=None, before=State.CLOSED, after=State.OPEN, retry_in_s=5.0),
+    events.RequestEnded(request=1, outcome="success", latency_s=0.6, attempts=2, provider="other", fell_back=True),
+    events.RequestEnded(request=2, outcome="error", latency_s=0.6, attempts=2, error="ChainExhaustedError"),
+    events.ProviderCloseFailed(provider="other", error="OSError"),
+    events.Event(),
+)
+"""One of each kind at least; the last is of a kind that a plugin cannot know."""
+
+
+class Observing(Supplied):
+    """What is observed is observed without harm."""
+
+    @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+    def test_every_event_is_taken(self, subject: Subject, event: events.Event) -> None:
+        """The plugin's observer, if it has one, takes events of every kind, and of kinds that are yet to come."""
+        if not subject.hook.kickai_observe.get_hookimpls():
+            pytest.skip("not applicable: the plugin does not observe")
+        subject.hook.kickai_observe(event=event)

@@ -1,0 +1,15 @@
+"""A mutant of its own module: it imports the client when it is discovered."""
+
+from kestrel import client
+from kestrel.plugin import KestrelPlugin
+
+
+class EagerPlugin(KestrelPlugin):
+    """Imports its vendor's client at discovery."""
+
+    def client(self, settings):
+        """Return a new client."""
+        return client.Client(settings)
+
+
+plugin = EagerPlugin()

@@ -1,0 +1,79 @@
+"""The pages about the seam and about providers are true, and what the code says in them is what it says now."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from kickai_providers_core import Resolver, hookspecs
+from kickai_providers_core.testing.contract.supplied import Supplied
+from kickai_providers_core.testing.faults import FaultServer, Ok, Status
+
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = (DOCS / "writing-a-provider.md").read_text(encoding="utf-8")
+GENERATE = runpy.run_path(str(DOCS / "generate.py"))
+HOOKS = GENERATE["hooks"]()
+
+
+def block(title):
+    """Return the code block of the guide that has this title."""
+    return re.search(rf'^```\w+ title="{re.escape(title)}"\n(.*?)^```$', GUIDE, re.DOTALL | re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize("page", GENERATE["PAGES"])
+def test_generated_parts_are_up_to_date(page):
+    """The parts that the code says itself are what ``python docs/generate.py`` makes of it now."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert "<!-- generated: " in text
+    assert GENERATE["filled"](text) == text
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_documented(hook):
+    """Each hook has a section, and its docstring says when it is called and what each parameter is."""
+    assert f"### `{hook}`" in (DOCS / "seam.md").read_text(encoding="utf-8")
+    text = inspect.getdoc(getattr(hookspecs, hook))
+    assert "Called" in text
+    for parameter in inspect.signature(getattr(hookspecs, hook)).parameters:
+        assert f":param {parameter}:" in text
+    assert ":return:" in text or inspect.signature(getattr(hookspecs, hook)).return_annotation == "None"
+
+
+def test_every_hook_stands_in_the_overview():
+    """The order in which the hooks are called is shown with all of them."""
+    overview = (DOCS / "seam.md").read_text(encoding="utf-8").partition("## What a plugin")[0]
+    assert [hook for hook in HOOKS if hook not in overview] == []
+
+
+def test_what_a_subclass_gives_is_documented():
+    """Each attribute that an author may set stands in the guide."""
+    public = [name for name in vars(Supplied) if not name.startswith("_")]
+    assert [name for name in [*public, "plugin"] if f"`{name}" not in GUIDE] == []
+
+
+def test_the_guides_provider_is_short():
+    """A provider is one file of under sixty lines, blank ones included."""
+    assert len(block("kickai_osprey.py").splitlines()) < 60
+
+
+def test_the_guides_provider_answers_through_a_chain(tmp_path, monkeypatch):
+    """The provider of the guide, with the wire of the guide, works in the core as it works under the kit."""
+    for name in ("kickai_osprey.py", "test_osprey.py"):
+        (tmp_path / name).write_text(block(name))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "kickai_osprey", raising=False)
+    osprey, wire = importlib.import_module("kickai_osprey"), importlib.import_module("test_osprey").OspreyWire()
+    with FaultServer(wire) as server:
+        settings = {"providers": {"osprey": {"host": server.url.removeprefix("http://"), "retries": 1}}}
+        server.script(Status(503, "unavailable"), Ok("Everybody can."))
+        with Resolver.from_settings(settings, env={"OSPREY_KEY": "k"}, plugins={"osprey": osprey}) as resolver:
+            reply = resolver.chain("osprey:osprey-1").invoke("Who can play on Saturday?")
+    assert (reply.text, reply.provider, len(reply.attempts)) == ("Everybody can.", "osprey", 2)
+    for name in ("kickai_osprey", "test_osprey"):
+        monkeypatch.delitem(sys.modules, name)

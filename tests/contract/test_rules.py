@@ -1,0 +1,103 @@
+"""What a subclass of the contract may say, and what it may not."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from kickai_providers_core.hookspecs import hookimpl
+from kickai_providers_core.testing import ProviderContract
+from kickai_providers_core.testing.contract.subject import Hooks
+
+
+def test_a_standard_test_cannot_be_overridden():
+    """A subclass that defines one is refused when it is made, and the message names the test."""
+    with pytest.raises(TypeError, match=r"Own\.test_401_is_an_authentication_error: .*expected_failures"):
+
+        class Own(ProviderContract):
+            def test_401_is_an_authentication_error(self):
+                """Look away."""
+
+
+def test_a_standard_test_cannot_be_taken_away():
+    """Neither None in its place, nor another base class that hides it, gets past."""
+    with pytest.raises(TypeError, match="test_errors_pickle"):
+        type("Own", (ProviderContract,), {"test_errors_pickle": None})
+    hiding = type("Hiding", (), {"test_errors_pickle": lambda self: None})
+    with pytest.raises(TypeError, match="test_errors_pickle"):
+        type("Own", (hiding, ProviderContract), {})
+
+
+def test_what_the_tests_stand_on_cannot_be_replaced():
+    """The fixtures that every test takes are as standard as the tests."""
+    with pytest.raises(TypeError, match="subject"):
+        type("Own", (ProviderContract,), {"subject": lambda self: None})
+
+
+def test_own_tests_may_be_added():
+    """A subclass has tests of its own beside the standard ones."""
+    assert type("Own", (ProviderContract,), {"test_of_its_own": lambda self: None}).test_of_its_own
+
+
+def test_an_expected_failure_needs_a_test_and_a_reason():
+    """A misspelt name is told with the nearest one, and so is a reason that says nothing."""
+    with pytest.raises(TypeError, match="did you mean test_errors_pickle"):
+        type("Own", (ProviderContract,), {"expected_failures": {"test_errors_pickl": "it does not"}})
+    with pytest.raises(TypeError, match="has no reason"):
+        type("Own", (ProviderContract,), {"expected_failures": {"test_errors_pickle[invoke]": " "}})
+
+
+def test_hooks_of_a_plugin_that_discovery_refuses_fail():
+    """A plugin that is broken fails with discovery's own words."""
+
+    class Misspelt:
+        @hookimpl
+        def kickai_provider_inof(self):
+            """Describe nothing."""
+
+    with pytest.raises(pytest.fail.Exception, match="did you mean kickai_provider_info"):
+        Hooks.of(Misspelt())
+
+
+SUITE = """
+    import pytest
+    from kestrel.mutants import MUTANTS
+    from kestrel.settings import KestrelSettings
+    from kestrel.wire import KestrelWire
+    from kickai_providers_core.testing import ProviderContract
+
+    class TestOwn(ProviderContract):
+        plugin = MUTANTS["UnpicklableError"].plugin
+        wire = KestrelWire()
+        expected_failures = {expected}
+
+        def settings(self, url, key):
+            return KestrelSettings(url=url, key=key)
+"""
+
+
+def outcomes(tmp_path, expected):
+    """Run two tests of a provider whose errors do not pickle; return pytest's last line."""
+    suite = textwrap.dedent(SUITE).replace("{expected}", repr(expected))
+    (tmp_path / "test_own.py").write_text(suite)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "pickle", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    return re.sub(r", \d+ deselected.*", "", done.stdout.strip().splitlines()[-1])
+
+
+def test_an_expected_failure_must_fail(tmp_path):
+    """A named test that fails is expected to, by its name or with its parameters; one that passes is an error."""
+    assert outcomes(tmp_path, {}) == "4 failed, 5 passed"
+    assert outcomes(tmp_path, {"test_errors_pickle": "a lock"}) == "5 passed"
+    assert outcomes(tmp_path, {"test_errors_pickle[stream]": "a lock"}) == "3 failed, 5 passed"
+    assert (
+        outcomes(tmp_path, {"test_errors_pickle": "a lock", "test_answers_pickle": "nothing"}) == "4 failed, 1 passed"
+    )

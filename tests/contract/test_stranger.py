@@ -1,0 +1,140 @@
+"""A stranger, with the guide and nothing else, writes a provider outside this repository and proves it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "writing-a-provider.md"
+FILES = re.compile(r'^```\w+ title="(.+?)"\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+RUN_S = 60.0
+"""The most that a run of the kit may take."""
+
+FAULTS = {
+    "test_429_is_rate_limited": ("429: core.RateLimitedError", "429: core.InvalidRequestError"),
+    "test_401_is_an_authentication_error": ("401: core.AuthenticationError", "401: core.ModelNotFoundError"),
+    "test_402_is_quota_exhausted": ("402: core.QuotaExhaustedError", "402: core.RateLimitedError"),
+    "test_a_malformed_body_is_an_invalid_reply": (
+        'raise core.InvalidReplyError("Osprey answered with something else than an answer") from None',
+        "return None",
+    ),
+    "test_a_refused_connection_is_unavailable": ("except (OSError, HTTPException):", "except HTTPException:"),
+    "test_the_key_is_in_no_error": (
+        'raise core.ProviderUnavailableError("Osprey cannot be reached") from None',
+        'raise core.ProviderUnavailableError("Osprey cannot be reached")',
+    ),
+    "test_the_key_is_in_no_url": ('"/chat"', 'f"/chat?key={provider.key.reveal()}"'),
+    "test_nothing_secret_is_logged": (
+        "            answer = line",
+        "            print(provider.key.reveal())\n            answer = line",
+    ),
+    "test_nothing_is_retried": (
+        "    if status != 200:\n",
+        "    if status == 503 and timeout_s > 1:\n        kickai_invoke_provider(provider, request, 1)\n"
+        "    if status != 200:\n",
+    ),
+    "test_a_retry_after_date_is_kept": ("max(0.0, mktime_tz(date) - time()) if date else None", "None"),
+    "test_usage_is_counted": ("usage=usage, ", ""),
+    "test_the_request_is_not_changed": (
+        "    if status != 200:\n",
+        '    object.__setattr__(request, "stop", ())\n    if status != 200:\n',
+    ),
+    "test_the_model_is_asked_for": (
+        "json.dumps(asdict(request))",
+        'json.dumps({**asdict(request), "model": "osprey-1"})',
+    ),
+    "test_a_dripping_body_times_out": ('summary="Osprey",', 'summary="Osprey", holds_timeouts=True,'),
+    "test_no_socket_is_left": (
+        "with closing(HTTPConnection(provider.host, timeout=timeout_s)) as line:",
+        "for line in [HTTPConnection(provider.host, timeout=timeout_s)]:",
+    ),
+    "test_a_missing_key_is_a_problem": ("return [] if settings.key else", "return [] if settings.host else"),
+}
+"""From the test that names a fault to the change of the guide's provider that plants it."""
+
+
+def run(*command, **options):
+    """Run a command; fail with what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """Make a distribution of the guide's files, and an environment with it and the core's wheel; return its folder."""
+    home = tmp_path_factory.mktemp("stranger")
+    for name, text in FILES.findall(GUIDE.read_text(encoding="utf-8")):
+        path = home / ("tests" if name.startswith("test_") else "osprey") / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    wheels = home / "wheels"
+    uv = shutil.which("uv")
+    if uv is None and subprocess.run([sys.executable, "-c", "import ensurepip"], check=False).returncode:
+        reason = "there is neither uv nor pip to install with"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    python = home / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if uv:
+        run(uv, "build", "--quiet", "--wheel", "--out-dir", wheels, ROOT)
+        run(uv, "venv", "--quiet", "--python", sys.executable, home / "venv")
+        install = (uv, "pip", "install", "--quiet", "--python", python)
+    else:
+        run(sys.executable, "-m", "venv", home / "venv")
+        install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, ROOT)
+    (wheel,) = wheels.glob("kickai_providers_core-*.whl")
+    run(*install, f"kickai-providers-core[testing] @ {wheel.as_uri()}", home / "osprey")
+    return home, python
+
+
+def prove(python, folder, *options):
+    """Run the guide's test in a folder; return how pytest ended and what it printed."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "KICKAI"))
+    }
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+    return done.returncode, done.stdout
+
+
+def test_the_strangers_provider_passes(stranger):
+    """Installed beside the core's wheel, the guide's provider is found, and passes the kit within a minute."""
+    home, python = stranger
+    asked = "from kickai_providers_core.discovery import *; print(discover(installed()).find('osprey').distribution)"
+    assert run(python, "-c", asked, cwd=home / "tests").strip() == "kickai-osprey"
+    began = time.perf_counter()
+    code, printed = prove(python, home / "tests")
+    assert code == 0, printed
+    assert time.perf_counter() - began < RUN_S
+    assert int(re.search(r"(\d+) passed", printed)[1]) > 400
+
+
+def test_planted_faults_are_found(stranger, tmp_path):
+    """With each of a number of faults planted, the test that names the fault fails."""
+    home, python = stranger
+    source = (home / "osprey" / "kickai_osprey.py").read_text(encoding="utf-8")
+
+    def planted(name):
+        good, bad = FAULTS[name]
+        assert source.count(good) == 1, f"{good!r} does not stand once in the guide's provider"
+        folder = tmp_path / name
+        shutil.copytree(home / "tests", folder)
+        (folder / "kickai_osprey.py").write_text(source.replace(good, bad), encoding="utf-8")
+        return name, *prove(python, folder, "-x", "-k", name)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = list(pool.map(planted, FAULTS))
+    for name, code, printed in outcomes:
+        assert code == 1, f"{name} did not find its fault\n{printed}"
+        assert re.search(rf"^FAILED .*::{name}\b", printed, re.MULTILINE), printed
