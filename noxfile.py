@@ -71,7 +71,7 @@ nox.options.sessions = [
 @nox.session(python=OLDEST)
 def build(session: nox.Session) -> None:
     """Build the wheel of every distribution, install them all into an empty environment, and find their providers."""
-    session.install("build>=1.2", "hatchling>=1.27", "twine>=6")
+    session.install("build>=1.2", "hatchling>=1.27", "twine>=6", "uv")
     shutil.rmtree(WHEELS, ignore_errors=True)
     for folder in (ROOT, *(ROOT / "plugins" / name for name in PLUGINS)):
         session.run("python", "-m", "build", "--no-isolation", "--outdir", str(WHEELS), str(folder), silent=True)

@@ -1,10 +1,12 @@
-"""Install wheels into an empty environment and find their providers: ``python fresh_environment.py WHEEL …``."""
+"""Install wheels into an empty environment and find their providers: ``python fresh_environment.py WHEEL …``.
+
+It needs uv beside the interpreter that runs it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,16 +18,11 @@ def main(wheels: list[str]) -> None:
     """Fail unless ``kickai providers`` finds one working provider for each plugin wheel."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "venv"
-        uv = shutil.which("uv")
-        venv.create(home, with_pip=uv is None, symlinks=True)
+        venv.create(home, symlinks=True)
         python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
-        install = (
-            [uv, "pip", "install", "--quiet", "--python", str(python)]
-            if uv
-            else [str(python), "-m", "pip", "-q", "install"]
-        )
+        command = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", str(python)]
         core = next(wheel for wheel in wheels if "providers_core" in wheel)
-        subprocess.run([*install, *[w for w in wheels if w != core], f"{core}[cli]"], check=True)
+        subprocess.run([*command, f"kickai-providers-core[cli] @ {Path(core).as_uri()}", *wheels], check=True)
         listing = subprocess.run(
             [str(python.with_name("kickai")), "providers", "--json"],
             check=True,

@@ -66,7 +66,7 @@ def test_when_nobody_can_answer_it_says_what_to_do() -> None:
     findings = diagnosed(settings, NOBODY, Answers(of_instances={"acme": (NO_KEY,)}))
     assert findings[0].severity == "error"
     assert findings[0].problem.message == "no provider can answer"
-    assert findings[0].problem.hint == "Do one of these: provide ACME_KEY for acme; pip install kickai-local"
+    assert findings[0].problem.hint == "Do one of these: for acme: provide ACME_KEY; pip install kickai-local"
 
 
 def test_a_role_none_of_whose_targets_can_answer_is_an_error() -> None:

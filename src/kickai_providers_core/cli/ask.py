@@ -227,7 +227,8 @@ def _remark(session: Session, reply: Reply, verbosity: Verbosity) -> None:
     """Tell what the answer itself does not show."""
     tell = session.console.tell
     if reply.finish_reason is FinishReason.LENGTH:
-        tell("warning: the answer stops at its limit of tokens; --max-tokens raises it", "yellow")
+        way_out = f"{reply.provider} allows no more" if "max_tokens" in reply.omitted else "--max-tokens raises it"
+        tell(f"warning: the answer stops at its limit of tokens; {way_out}", "yellow")
     if reply.tool_calls:
         tell(f"the model asks to call {', '.join(call.name for call in reply.tool_calls)}; --json shows how", "yellow")
     if reply.omitted and verbosity == "verbose":

@@ -143,8 +143,10 @@ def _way_out(settings: Settings, answers: Answers) -> str:
     ways = []
     for name in settings.kickai.order:
         if name in answers.of_instances:
-            missing = [problem.missing for problem in answers.of_instances[name] if problem.missing]
-            ways.append(f"provide {' and '.join(missing)} for {name}" if missing else f"mend {name}")
+            found = answers.of_instances[name]
+            told = [problem.hint.rstrip(".") for problem in found if problem.hint]
+            told = told or [f"provide {problem.missing}" for problem in found if problem.missing]
+            ways.append(f"for {name}: {told[0]}" if told else f"mend {name}")
         elif name in PACKAGES:
             ways.append(f"pip install {PACKAGES[name]}")
     return f"Do one of these: {'; '.join(ways)}" if ways else ""
