@@ -87,6 +87,7 @@ class Chain:
     _instances: Sequence[Instance | None] = field(repr=False)
     _runtime: Runtime = field(repr=False)
     terms: Terms
+    _rank: Callable[[ChatRequest, Sequence[Link]], Sequence[Link]] | None = field(default=None, repr=False)
     _brief: Brief = field(init=False, repr=False)
     _measured: bool = field(init=False, repr=False)
 
@@ -176,7 +177,8 @@ class Chain:
             raise ValueError(told)
         tokens = self._least_tokens(request) if self._measured else 0
         errand = Errand(deadline_s=deadline_s, needs=request.needs, tokens=tokens, number=next(runtime.numbers))
-        walk = Walk(self._links, self._brief, errand, runtime.time.clock())
+        links = self._links if self._rank is None else self._rank(request, self._links)
+        walk = Walk(links, self._brief, errand, runtime.time.clock())
         return Course(walk=walk, instances=self._instances, request=request, fitted=self._fitted, time=runtime.time)
 
     def _least_tokens(self, request: ChatRequest) -> int:

@@ -31,6 +31,8 @@ MODES: Mapping[hookspecs.Mode, str] = {
     "stream": "kickai_stream_provider",
     "astream": "kickai_astream_provider",
 }
+BYSTANDERS = frozenset({"kickai_observe", "kickai_rank_targets"})
+"""What a plugin may implement that is no provider; the rest it may wrap."""
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -94,9 +96,16 @@ class Discovery:
 
     def observers(self) -> pluggy.PluginManager | None:
         """Return a manager of the plugins that implement ``kickai_observe``, or None when there is none."""
+        return self._implementing("kickai_observe")
+
+    def rankers(self) -> pluggy.PluginManager | None:
+        """Return a manager of the plugins that implement ``kickai_rank_targets``, or None when there is none."""
+        return self._implementing("kickai_rank_targets")
+
+    def _implementing(self, hook: str) -> pluggy.PluginManager | None:
         manager = _manager()
         for plugin in self.plugins:
-            if plugin.plugin is not None and "kickai_observe" in _hooks_of(plugin.plugin):
+            if plugin.plugin is not None and hook in _hooks_of(plugin.plugin):
                 manager.register(plugin.plugin)
         return manager if manager.get_plugins() else None
 
@@ -177,7 +186,7 @@ def _bystander(plugin: Plugin, hooks: object, manager: pluggy.PluginManager) -> 
     """Return a plugin that is no provider; it may observe and wrap, but not answer in a provider's stead."""
     for hook in manager.get_hookcallers(hooks) or []:
         for implementation in hook.get_hookimpls():
-            if hook.name != "kickai_observe" and not (implementation.wrapper or implementation.hookwrapper):
+            if hook.name not in BYSTANDERS and not (implementation.wrapper or implementation.hookwrapper):
                 told = f"it implements {hook.name} but not kickai_provider_info: only wrappers may do so"
                 return _broken(plugin, told)
     return evolve(plugin, plugin=hooks)

@@ -22,11 +22,12 @@ from attrs import field, frozen
 from kickai_providers_core.provider_settings import ProviderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 
     from kickai_providers_core.errors import Problem
     from kickai_providers_core.events import Event
     from kickai_providers_core.messages import Capability, ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core.targets import Target
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -260,6 +261,21 @@ def kickai_aclose_provider(provider: object) -> Awaitable[None]:  # type: ignore
 
     :param provider: As in `kickai_invoke_provider`.
     :return: An awaitable.
+    """
+
+
+@hookspec(firstresult=True)
+def kickai_rank_targets(request: ChatRequest, targets: Sequence[Target]) -> Sequence[Target] | None:
+    """Say in which order a request should go down its chain: a complex one to a stronger provider first, say.
+
+    Called once for each request of a role's chain, on the thread that serves it, before its first attempt: be quick,
+    do not block. Any plugin may implement it; of several, the first that returns something counts. A chain that was
+    made of explicit targets keeps its order, and so does every chain while all traffic is moved to one provider.
+
+    :param request: What is asked, before role and target have filled in what is missing. It is not to be changed.
+    :param targets: The chain in the order of the settings.
+    :return: The targets to ask first, in order; those that are left out follow in theirs, and what is not in the chain
+        is passed over. None for no opinion. An exception leaves the order as it is, and is logged once.
     """
 
 

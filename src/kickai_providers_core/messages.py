@@ -265,7 +265,7 @@ class Reply:
         provider: The instance that answered.
         attempts: Every attempt of the request, this answer's last.
         skipped: Every target that was not tried, and why.
-        fell_back: Whether the answer came from another than the chain's first target.
+        fell_back: Whether the answer came from another than the first target that this request was meant for.
         last_resort: Whether every target rested, and this one was tried all the same.
         latency_s: Seconds from the call to the answer, all attempts and waits included.
         deadline_s: Seconds that the request might have taken.

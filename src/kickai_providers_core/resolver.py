@@ -20,6 +20,7 @@ from kickai_providers_core.health import Health
 from kickai_providers_core.link import Link
 from kickai_providers_core.log import log_event
 from kickai_providers_core.observers import Observers
+from kickai_providers_core.ranking import Ranking
 from kickai_providers_core.registry import PACKAGES, Registry
 from kickai_providers_core.roles import targets_for
 from kickai_providers_core.settings import Settings
@@ -76,6 +77,7 @@ class Resolver:
         self.discovery = discovery
         self.registry = Registry(discovery, settings.providers)
         self._observers = Observers((log_event, *observers), discovery.observers())
+        self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
         policy = settings.policy
         self._runtime = Runtime(
@@ -144,7 +146,9 @@ class Resolver:
             max_tokens=role.max_tokens,
             role=name,
         )
-        return self._chain(links, terms)
+        # A chain that was asked for target by target keeps its order; so does traffic that was moved to one provider.
+        ranked = self._ranking.needed and self.settings.kickai.preferred is None
+        return self._chain(links, terms, self._ranking if ranked else None)
 
     def chain(
         self,
@@ -171,8 +175,8 @@ class Resolver:
         )
         return self._chain(self._links(parsed, chosen=True), terms)
 
-    def _chain(self, links: list[_Bound], terms: Terms) -> Chain:
-        return Chain([bound.link for bound in links], [bound.instance for bound in links], self._runtime, terms)
+    def _chain(self, links: list[_Bound], terms: Terms, rank: Ranking | None = None) -> Chain:
+        return Chain([bound.link for bound in links], [bound.instance for bound in links], self._runtime, terms, rank)
 
     def _links(self, targets: Iterable[Target], *, chosen: bool) -> list[_Bound]:
         return [self._link(position, target, chosen=chosen) for position, target in enumerate(targets)]

@@ -10,6 +10,7 @@ from attrs.validators import gt
 from kickai_providers_core.breaker import BreakerSettings
 from kickai_providers_core.catalogue import KICKAI, Group, Role, living, revived
 from kickai_providers_core.policy import Policy
+from kickai_providers_core.routing import Routing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,7 @@ class Settings:
         successors: From the name of a retired model to the one to call instead.
         policy: What follows from each class of errors.
         breaker: When a circuit breaker opens, and for how long.
+        routing: Which requests go to a stronger provider first.
         explicit: The names in ``kickai.primary``, ``fallback`` and ``preferred`` that somebody chose. A name that only
             stands there by default is skipped when its plugin is not installed; a chosen one is an error. In code:
             those that differ from the defaults, and the preferred one.
@@ -83,6 +85,7 @@ class Settings:
     successors: Mapping[str, str] = field(factory=lambda: KICKAI.successors)
     policy: Policy = field(factory=Policy)
     breaker: BreakerSettings = field(factory=BreakerSettings)
+    routing: Routing = field(factory=Routing)
     explicit: frozenset[str] = field()
     sources: Mapping[str, str] = field(factory=dict, repr=False)
     warnings: tuple[Problem, ...] = ()

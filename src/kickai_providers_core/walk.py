@@ -188,7 +188,7 @@ class Walk:
             provider=link.provider,
             attempts=tuple(story.attempts),
             skipped=story.skipped,
-            fell_back=link.position > 0,
+            fell_back=link is not self._links[0],
             last_resort=self._forced,
             latency_s=now - story.started,
             deadline_s=self._errand.deadline_s,
@@ -355,13 +355,15 @@ class Walk:
 
     def _come_back(self, now: float) -> Step:
         """Return to the target that may be asked soonest, or give up."""
-        chances = [(due, link.position) for link in self._links if (due := self._due_again(link, now)) is not None]
+        chances = [
+            (due, place) for place, link in enumerate(self._links) if (due := self._due_again(link, now)) is not None
+        ]
         if not self._story.attempts and self._brief.policy.last_resort:
             forced = self._last_resort(min(chances, default=None), now)
             if forced is not None:
                 return forced
-        for due, position in sorted(chances):
-            link = self._links[position]
+        for due, place in sorted(chances):
+            link = self._links[place]
             if self._affords(link, now):
                 self._again = (due, link)
                 return self.next(now)
@@ -397,7 +399,9 @@ class Walk:
 
     def _last_resort(self, chance: tuple[float, int] | None, now: float) -> Try | None:
         """Return the try of the resting target that is due first, unless the one to wait for is due before it."""
-        resting = [(link.route.due_at(now), link.position) for link in self._links if self._obstacle(link) is None]
+        resting = [
+            (link.route.due_at(now), place) for place, link in enumerate(self._links) if self._obstacle(link) is None
+        ]
         if not resting or (chance is not None and chance <= min(resting)):
             return None
         link = self._links[min(resting)[1]]

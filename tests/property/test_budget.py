@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Thread
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World, always
 
@@ -16,6 +16,7 @@ from kickai_providers_core.policy import Policy
 steps = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 1.0, 7.0, 59.5, 61.5, 300.0]), st.booleans()), max_size=80)
 
 
+@settings(deadline=None)
 @given(steps=steps, share=st.sampled_from([0.0, 0.2, 0.5, 2.0]), floor=st.integers(0, 3))
 def test_extra_calls_stay_within_the_share_of_any_minute(
     steps: list[tuple[float, bool]], share: float, floor: int
@@ -44,6 +45,7 @@ def test_extra_calls_stay_within_the_share_of_any_minute(
         assert len(tally.marks) <= 63
 
 
+@settings(deadline=None, max_examples=50)
 @given(every_s=st.floats(0.05, 5.0), retries=st.integers(1, 4), share=st.sampled_from([0.1, 0.2, 0.5]))
 def test_retries_do_not_make_an_outage_worse(every_s: float, retries: int, share: float) -> None:
     """Promise 4: through minutes in which everything fails, the calls beyond the first stay within the budget."""

@@ -32,7 +32,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(limits=limits, steps=steps)
 def test_whoever_comes_and_goes_the_limits_and_the_order_hold(
     limits: Limits, steps: list[tuple[str, int, float]]

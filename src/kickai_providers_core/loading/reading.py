@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import evolve, field, frozen
 
 from kickai_providers_core.breaker import BreakerSettings
-from kickai_providers_core.catalogue import Catalogue, Role, revived
+from kickai_providers_core.catalogue import Catalogue, Role, living, revived
 from kickai_providers_core.errors import ConfigError
 from kickai_providers_core.loading.checks import (
     check_catalogues,
@@ -29,7 +29,9 @@ from kickai_providers_core.loading.role_tables import CatalogueTable, RoleTable,
 from kickai_providers_core.loading.structuring import converter_with, fitted
 from kickai_providers_core.loading.wording import dotted
 from kickai_providers_core.policy import Policy
+from kickai_providers_core.routing import Routing
 from kickai_providers_core.settings import KickaiSettings, Settings
+from kickai_providers_core.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -82,6 +84,7 @@ class _Tables:
     successors: Mapping[str, str] = field(factory=dict)
     policy: Policy = field(factory=Policy)
     breaker: BreakerSettings = field(factory=BreakerSettings)
+    routing: Routing = field(factory=Routing)
 
 
 @frozen(kw_only=True)
@@ -165,6 +168,7 @@ class _Reading:
             successors=successors,
             policy=tables.policy,
             breaker=tables.breaker,
+            routing=self._routing(successors),
             explicit=frozenset(canonical(name) for _, name in self._links()),
             sources=self._named(catalogue, sources),
             warnings=(*self.warnings, *self.findings.warnings()),
@@ -178,6 +182,14 @@ class _Reading:
             fallback=tuple(map(canonical, kickai.fallback)),
             preferred=None if kickai.preferred is None else canonical(kickai.preferred),
         )
+
+    def _routing(self, successors: Mapping[str, str]) -> Routing:
+        routing = self.tables.routing
+        strong = routing.strong
+        if strong is None:
+            return routing
+        model = living(successors, strong.model) if strong.model is not None else None
+        return evolve(routing, strong=Target(self.directory.canonical(strong.provider), model))
 
     def _links(self) -> list[tuple[Path, str]]:
         """Return the names that somebody chose in ``[kickai]``, and where; the defaults are not among them."""
@@ -205,6 +217,9 @@ class _Reading:
         directory, findings, kickai = self.directory, self.findings, self.tables.kickai
         links = self._links()
         check_names(links, directory, findings)
+        strong = self.tables.routing.strong
+        if strong is not None:
+            check_names([(("routing", "strong"), strong.provider)], directory, findings)
         check_doubles(("kickai", "fallback"), map(directory.canonical, kickai.fallback), findings)
         if not links and not any(map(directory.knows, kickai.order)):
             told = Fault.of(

@@ -1,0 +1,243 @@
+"""Which target a request is sent to first: the chain's order, the rule of the settings, and a plugin's opinion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from known_plugins import INFOS
+from loguru import logger
+from simulator import Target as Scripted
+from simulator import World, always, script
+
+from kickai_providers_core import (
+    Capability,
+    ChatRequest,
+    ConfigError,
+    FinishReason,
+    KickaiSettings,
+    ProviderInfo,
+    ProviderUnavailableError,
+    RateLimitedError,
+    Reply,
+    Resolver,
+    Role,
+    Settings,
+    Target,
+    Tool,
+    hookimpl,
+)
+from kickai_providers_core.loading import read, structure
+from kickai_providers_core.ranking import Ranking
+from kickai_providers_core.routing import Routing
+from kickai_providers_core.walk import Try
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LONG = "word " * 1000
+TOOLS = ChatRequest(messages=ChatRequest.of("hi").messages, tools=(Tool(name="t"),))
+
+
+class Provider:
+    """A provider that answers with its own name, whatever is asked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        offers = frozenset({Capability.TOOLS})
+        return ProviderInfo(name=self.name, summary="", holds_timeouts=True, capabilities=offers)
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self) -> Reply:
+        return Reply(text=self.name, finish_reason=FinishReason.STOP)
+
+
+class Ranker:
+    """A plugin that is no provider, and has an opinion."""
+
+    def __init__(self, opinion: Callable[[ChatRequest, Any], Any]) -> None:
+        self.opinion = opinion
+
+    @hookimpl
+    def kickai_rank_targets(self, request: ChatRequest, targets: Any) -> Any:
+        return self.opinion(request, targets)
+
+
+def resolver(routing: Routing | None = None, opinion: Any = None, **kickai: Any) -> Resolver:
+    """Return a resolver whose role ``coach`` asks the weak provider twice, then the strong one."""
+    plugins: dict[str, object] = {name: Provider(name) for name in ("weak", "strong")}
+    if opinion is not None:
+        plugins["ranker"] = Ranker(opinion)
+    settings = Settings(
+        kickai=KickaiSettings(primary="weak", fallback=("strong",), plugins=(), **kickai),
+        roles={"coach": Role(name="coach", chain=(Target("weak", "a"), Target("weak", "b"), Target("strong", "c")))},
+        routing=routing or Routing(),
+    )
+    return Resolver.from_settings(settings, plugins=plugins)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "rule", "first"),
+    [
+        ("hi", Routing(strong=Target("strong"), above_tokens=100), "weak"),
+        (LONG, Routing(strong=Target("strong"), above_tokens=100), "strong"),
+        (LONG, Routing(strong=Target("strong", "c"), above_tokens=100), "strong"),
+        (LONG, Routing(strong=Target("strong", "other"), above_tokens=100), "weak"),
+        (LONG, Routing(strong=Target("elsewhere"), above_tokens=100), "weak"),
+        (LONG, Routing(above_tokens=100), "weak"),
+        (LONG, Routing(strong=Target("strong")), "weak"),
+        (TOOLS, Routing(strong=Target("strong"), needs=(Capability.TOOLS, Capability.IMAGES)), "strong"),
+        (TOOLS, Routing(strong=Target("strong"), needs=(Capability.IMAGES,)), "weak"),
+        ("", Routing(strong=Target("strong"), above_tokens=0), "weak"),
+        ("x" * 6, Routing(strong=Target("strong"), above_tokens=0), "strong"),
+    ],
+)
+def test_a_rule_sends_complex_requests_to_the_stronger_provider(prompt: Any, rule: Routing, first: str) -> None:
+    """Above its size, or with one of its needs; an answer from there is no fallback."""
+    with resolver(rule) as holder:
+        reply = holder.for_role("coach").invoke(prompt)
+    assert (reply.text, reply.fell_back) == (first, False)
+
+
+def test_the_rest_of_the_chain_keeps_its_order() -> None:
+    """What is not the stronger provider's follows as it stood."""
+    links = World([Scripted(name=name, provider=name[0]) for name in ("a1", "b1", "a2", "b2")]).links
+    ranked = Ranking(Routing(strong=Target("b"), above_tokens=0))(ChatRequest.of(LONG), links)
+    assert [link.model for link in ranked] == ["b1", "b2", "a1", "a2"]
+
+
+@pytest.mark.parametrize(
+    ("opinion", "order"),
+    [
+        (lambda _request, targets: targets[::-1], "strong:c weak:b weak:a"),
+        (lambda _request, targets: [targets[1]], "weak:b weak:a strong:c"),
+        (lambda _request, _targets: None, "weak:a weak:b strong:c"),
+        (lambda _request, _targets: [], "weak:a weak:b strong:c"),
+        (
+            lambda _request, _targets: [Target("other"), Target("strong", "c"), Target("strong", "c")],
+            "strong:c weak:a weak:b",
+        ),
+        (lambda request, targets: targets[::-1] if request.needs else None, "weak:a weak:b strong:c"),
+    ],
+)
+def test_a_plugin_may_have_an_opinion(opinion: Any, order: str) -> None:
+    """It moves targets; it neither adds any nor takes one away."""
+    with resolver(opinion=opinion) as holder:
+        chain = holder.for_role("coach")
+        assert chain._rank is not None
+        links = chain._rank(ChatRequest.of("hi"), chain._links)
+        assert " ".join(f"{link.provider}:{link.model}" for link in links) == order
+        assert chain.invoke("hi").model == order.split(maxsplit=1)[0].partition(":")[2]
+
+
+def test_the_plugin_has_the_last_word() -> None:
+    """It is shown the order that the rule made."""
+    seen: list[Any] = []
+    rule = Routing(strong=Target("strong"), above_tokens=100)
+    with resolver(rule, lambda _request, targets: seen.append(targets)) as holder:
+        assert holder.for_role("coach").invoke(LONG).text == "strong"
+    assert [[str(target) for target in targets] for targets in seen] == [["strong:c", "weak:a", "weak:b"]]
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """Return what the core logs."""
+    lines: list[str] = []
+    logger.enable("kickai_providers_core")
+    sink = logger.add(lines.append, format="{message}", level=0)
+    yield lines
+    logger.remove(sink)
+    logger.disable("kickai_providers_core")
+
+
+@pytest.mark.parametrize("opinion", [lambda _request, _targets: 1 / 0, lambda _request, _targets: 7])
+def test_a_plugin_that_cannot_rank_changes_nothing(opinion: Any, logged: list[str]) -> None:
+    """Its error is logged once, and the requests are answered."""
+    with resolver(opinion=opinion) as holder:
+        chain = holder.for_role("coach")
+        assert [chain.invoke("hi").text for _ in range(3)] == ["weak"] * 3
+    assert sum("ranking the targets raised" in line for line in logged) == 1
+
+
+def test_what_was_asked_for_by_name_keeps_its_order() -> None:
+    """Neither a chain of given targets nor traffic that was moved to one provider is ranked."""
+    rule = Routing(strong=Target("strong"), above_tokens=100)
+    with resolver(rule) as holder:
+        assert holder.chain("weak", "strong").invoke(LONG).text == "weak"
+    with resolver(rule, preferred="weak") as holder:
+        assert holder.for_role("coach").invoke(LONG).text == "weak"
+
+
+def test_nobody_is_asked_when_nobody_ranks() -> None:
+    """Without a rule and a plugin a chain has no ranking at all."""
+    with resolver() as holder:
+        assert holder.for_role("coach")._rank is None
+
+
+def test_a_walk_goes_by_the_order_that_it_was_given() -> None:
+    """Fallbacks, second chances and the last resort count from there, and the records keep the chain's own places."""
+    world = World(
+        [
+            Scripted(name="a", script=always(lambda: ProviderUnavailableError("down")), retries=0),
+            Scripted(name="b", script=script(RateLimitedError("slow down", retry_after_s=2.0))),
+        ]
+    )
+    world.links.reverse()
+    walk = world.walk()
+    step = walk.next(1000.0)
+    assert isinstance(step, Try)
+    assert step.link.provider == "b"
+    step = walk.failed(RateLimitedError("slow down", retry_after_s=2.0), 1000.0)
+    assert isinstance(step, Try)
+    walk.failed(ProviderUnavailableError("down"), 1000.0)
+    step = walk.next(1002.0)
+    assert isinstance(step, Try)
+    assert step.link.provider == "b"
+    reply = walk.succeeded(Reply(text="x", finish_reason=FinishReason.STOP), 1002.0)
+    assert not reply.fell_back
+    assert [attempt.position for attempt in reply.attempts] == [1, 0, 1]
+    for link in world.links:
+        link.route.target.leave_alone(type(link.route.target.rest)(9000.0 - link.position, "quota"))
+    forced = world.walk().next(1010.0)
+    assert isinstance(forced, Try)
+    assert forced.link.provider == "b"
+
+
+def settings(text: dict[str, Any]) -> Settings:
+    """Return the settings that a mapping means."""
+    return structure(read(text, {}), INFOS)
+
+
+def test_the_rule_is_read_from_the_settings() -> None:
+    """An alias and a retired model are told by their living names."""
+    routing = settings(
+        {"routing": {"strong": "gemini:gemini-1.5-flash", "above_tokens": 2000, "needs": ["tools", "json_schema"]}}
+    ).routing
+    assert routing.strong is not None
+    assert routing.strong.provider == "gemini"
+    assert routing.strong.model != "gemini-1.5-flash"
+    assert (routing.above_tokens, routing.needs) == (2000, (Capability.TOOLS, Capability.JSON_SCHEMA))
+    assert settings({"routing": {"strong": "hf"}}).routing == Routing(strong=Target("huggingface"))
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"strong": "gemni"}, "routing.strong"),
+        ({"strong": "gemini", "above_tokens": -1}, "routing.above_tokens"),
+        ({"strong": "gemini", "needs": ["toools"]}, "routing.needs[0]"),
+        ({"stronger": "gemini"}, "routing.stronger"),
+    ],
+)
+def test_a_wrong_rule_says_what_is_wrong(table: dict[str, Any], told: str) -> None:
+    """With its path, like every other setting."""
+    with pytest.raises(ConfigError) as raised:
+        settings({"routing": table})
+    assert [problem.path for problem in raised.value.problems] == [told]
