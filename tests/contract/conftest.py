@@ -39,7 +39,7 @@ def pytest_terminal_summary(terminalreporter, config):
     found = config.stash.get(REPORTS, None)
     if found is None:
         return
-    from kestrel.mutants import MUTANTS
+    from kestrel.wrong import MUTANTS
 
     from kickai_providers_core.testing.contract import standard_tests
 

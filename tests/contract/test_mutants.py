@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from kestrel.mutants import MUTANTS
+from kestrel.wrong import MUTANTS
 
 from kickai_providers_core import hookspecs
 from kickai_providers_core.testing.contract import standard_tests

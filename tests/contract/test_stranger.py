@@ -21,6 +21,8 @@ FILES = re.compile(r'^```\w+ title="(.+?)"\n(.*?)^```$', re.DOTALL | re.MULTILIN
 RUN_S = 60.0
 """The most that a run of the kit may take."""
 
+TWICE = "    if status == 503 and timeout_s > 1:\n        kickai_invoke_provider(provider, request, 1)\n"
+
 FAULTS = {
     "test_429_is_rate_limited": ("429: core.RateLimitedError", "429: core.InvalidRequestError"),
     "test_401_is_an_authentication_error": ("401: core.AuthenticationError", "401: core.ModelNotFoundError"),
@@ -30,7 +32,7 @@ FAULTS = {
         "return None",
     ),
     "test_a_refused_connection_is_unavailable": ("except (OSError, HTTPException):", "except HTTPException:"),
-    "test_the_key_is_in_no_error": (
+    "test_the_key_is_in_no_refusals_error": (
         'raise core.ProviderUnavailableError("Osprey cannot be reached") from None',
         'raise core.ProviderUnavailableError("Osprey cannot be reached")',
     ),
@@ -39,11 +41,7 @@ FAULTS = {
         "            answer = line",
         "            print(provider.key.reveal())\n            answer = line",
     ),
-    "test_nothing_is_retried": (
-        "    if status != 200:\n",
-        "    if status == 503 and timeout_s > 1:\n        kickai_invoke_provider(provider, request, 1)\n"
-        "    if status != 200:\n",
-    ),
+    "test_nothing_is_retried": ("    if status != 200:\n", f"{TWICE}    if status != 200:\n"),
     "test_a_retry_after_date_is_kept": ("max(0.0, mktime_tz(date) - time()) if date else None", "None"),
     "test_usage_is_counted": ("usage=usage, ", ""),
     "test_the_request_is_not_changed": (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from kestrel.mutants import MUTANTS
 from kestrel.plugin import plugin
 from kestrel.settings import KestrelSettings
 from kestrel.wire import KestrelWire
+from kestrel.wrong import MUTANTS
 from kickai_providers_core.messages import FinishReason
 from kickai_providers_core.testing import ProviderContract
 

@@ -19,7 +19,7 @@ from types import FunctionType
 import pytest
 
 import kickai_providers_core.testing.contract  # noqa: F401 - so that no child has to import it
-from kestrel import mutants
+from kestrel import wrong
 from kestrel.client import Client
 from kestrel.plugin import KestrelPlugin
 
@@ -89,7 +89,7 @@ def chosen_for(mutant, called):
     for kind in mutant.kind.__mro__[: mutant.kind.__mro__.index(good)]:
         different |= {name: value for name, value in vars(kind).items() if name not in ORDINARY}
     known = {name: value for name, value in different.items() if hasattr(good, name)}
-    if mutant.kind.__module__ != mutants.__name__ or not all(
+    if not mutant.kind.__module__.startswith(wrong.__name__) or not all(
         isinstance(value, FunctionType) for value in known.values()
     ):
         return None
@@ -113,7 +113,7 @@ def main(folder):
     gc.freeze()  # so that collecting in a child does not copy what it shares
     os.waitpid(fork(GOOD, folder), 0)
     called = json.loads((folder / f"{GOOD}.json").read_text())["called"]
-    running, left = set(), list(mutants.MUTANTS.values())
+    running, left = set(), list(wrong.MUTANTS.values())
     while running or left:
         if left and len(running) < AT_ONCE:
             mutant = left.pop(0)

@@ -14,7 +14,7 @@ import pytest
 from loguru import logger
 
 from kickai_providers_core.errors import ProviderError
-from kickai_providers_core.testing.contract.subject import KEY, MODES, PROMPT, PROMPT_S, id_of
+from kickai_providers_core.testing.contract.subject import KEY, MODES, PROMPT, id_of
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import (
     Cut,
@@ -27,12 +27,14 @@ from kickai_providers_core.testing.faults import (
     Reset,
     Silence,
     Status,
+    closed_port,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.testing.contract.outcome import Outcome
     from kickai_providers_core.testing.contract.subject import Subject
     from kickai_providers_core.testing.faults import Fault
 
@@ -101,19 +103,24 @@ class Secrecy(Supplied):
     @of_each_fault
     def test_the_key_is_in_no_error(self, subject: Subject, mode: Mode, fault: Fault) -> None:
         """Neither an error, nor its traceback with local variables, nor its causes show the key."""
-        self._check_error(subject, mode, fault)
+        _check_error(subject, subject.attempt(mode, fault))
+
+    @in_each_mode
+    def test_the_key_is_in_no_refusals_error(self, subject: Subject, mode: Mode) -> None:
+        """The same of a connection that is refused, when the request with its headers is still in somebody's hands."""
+        _check_error(subject, subject.attempt_at(mode, f"http://127.0.0.1:{closed_port()}"))
 
     @in_each_mode
     def test_the_key_is_in_no_timeouts_error(self, subject: Subject, mode: Mode) -> None:
         """The same of an error that a timeout ends with."""
-        self._check_error(subject, mode, Silence(), self.patience_s)
+        _check_error(subject, subject.attempt(mode, Silence(), timeout_s=self.patience_s, as_core=True))
 
     @pytest.mark.parametrize("mode", ["stream", "astream"])
     @pytest.mark.parametrize("fault", [Cut(1), ErrorPiece(1)], ids=id_of)
     def test_the_key_is_in_no_streams_error(self, subject: Subject, mode: Mode, fault: Fault) -> None:
         """The same of a stream that breaks half-way."""
         subject.need_stream(mode)
-        self._check_error(subject, mode, fault)
+        _check_error(subject, subject.attempt(mode, fault))
 
     @in_each_mode
     @of_each_fault
@@ -142,17 +149,20 @@ class Secrecy(Supplied):
             assert PROMPT not in text, "the prompt is in the error"
             assert ANSWER not in text, "the service's answer is in the error"
 
-    def _check_error(self, subject: Subject, mode: Mode, fault: Fault, timeout_s: float = PROMPT_S) -> None:
-        subject.need_key()
-        error = subject.attempt(mode, fault, timeout_s=timeout_s, as_core=timeout_s < PROMPT_S).raises(ProviderError)
-        trace = traceback.TracebackException.from_exception(error, capture_locals=True)
-        for where, text in {
-            "message": str(error),
-            "repr": repr(error),
-            "fields": repr(vars(error)),
-            "traceback": "".join(trace.format(chain=True)),
-        }.items():
-            assert KEY.reveal() not in text, f"the key is in the error's {where}"
+
+def _check_error(subject: Subject, outcome: Outcome) -> None:
+    """Look for the key in all that can be shown of an error."""
+    subject.need_key()
+    error = outcome.raises(ProviderError)
+    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+    shown = {
+        "message": str(error),
+        "repr": repr(error),
+        "fields": repr(vars(error)),
+        "traceback": "".join(trace.format()),
+    }
+    for where, text in shown.items():
+        assert KEY.reveal() not in text, f"the key is in the error's {where}"
 
 
 class _Lines(list[str]):
