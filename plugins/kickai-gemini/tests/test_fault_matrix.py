@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -80,17 +81,14 @@ def test_a_fault_becomes_its_error_and_the_next_call_works(row, sdk):
 
 
 def secrets_in(error):
-    """Return what an error, or one behind it, tells of the key and the prompt: in its text, its repr, its frames."""
+    """Return what an error, or one behind it, tells of key and prompt: in its text, its fields, its frames."""
     told = []
-    while error is not None:
-        told += [str(error), repr(error), repr(vars(error))]
-        trace = error.__traceback__
-        while trace is not None:
-            told += [
-                repr(value) for name, value in trace.tb_frame.f_locals.items() if "kickai_gemini" in str(trace.tb_frame)
+    for each in (error, error.__cause__, error.__context__):
+        if each is not None:
+            frames = [
+                frame for frame, _ in traceback.walk_tb(each.__traceback__) if "/tests/" not in frame.f_code.co_filename
             ]
-            trace = trace.tb_next
-        error = error.__cause__ or error.__context__
+            told += [str(each), repr(each), repr(vars(each)), *(repr(frame.f_locals) for frame in frames)]
     return [text for text in told if PROMPT in text or KEY.reveal() in text]
 
 

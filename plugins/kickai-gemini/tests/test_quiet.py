@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 from gemini_service import GeminiService
-from kickai_providers_core.testing.faults import FaultServer
+from kickai_providers_core.testing.faults import Cut, ErrorPiece, FaultServer, MalformedPiece, Silence, Stall
 
 from kickai_gemini.quiet import UNWANTED, quietly
 
@@ -27,6 +27,68 @@ print(provider.invoke(request, 10.0), "".join(chunk.text for chunk in provider.s
 provider.close()
 print([entry for entry in warnings.filters if entry not in before and entry[2] is FutureWarning])
 """
+
+
+LEAVE = """
+import asyncio, gc, sys
+from contextlib import suppress
+from kickai_gemini import client
+from kickai_gemini.settings import GeminiSettings
+from kickai_providers_core.errors import ProviderError
+from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.secret import Secret
+
+async def leave(how):
+    stream = provider.astream(ChatRequest.of("ping"), 10.0)
+    async def read():
+        async for _ in stream:
+            pass
+    if how == "read":
+        with suppress(ProviderError):
+            await read()
+    elif how == "cancel":
+        task = asyncio.create_task(read())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.wait([task])
+    else:
+        await anext(stream)
+        if how == "close":
+            await stream.aclose()
+        del stream
+
+url, sdk, *ways = sys.argv[1:]
+for how in ways:
+    times = {"first_token_timeout_s": 0.3, "idle_timeout_s": 0.2}
+    settings = GeminiSettings(base_url=url, api_key=Secret("k"), client=sdk, **times)
+    provider = client.create(settings)
+    asyncio.run(leave(how))
+    provider.close()
+    gc.collect()
+print("left")
+"""
+
+
+def test_a_stream_that_is_left_complains_of_nothing(sdk):
+    """However an async stream ends, half-way or with an error, the loop that is closed next has nothing to say."""
+    ways = [
+        (Cut(1, "fin"), "read"),
+        (Cut(1, "clean"), "read"),
+        (ErrorPiece(1), "read"),
+        (MalformedPiece(1), "read"),
+        (Stall(0), "read"),
+        (Stall(1), "read"),
+        (Stall(1), "cancel"),
+        (Silence(), "cancel"),
+        (Cut(2, "rst"), "close"),
+        (Stall(2), "drop"),
+    ]
+    with FaultServer(GeminiService()) as server:
+        server.script(*(fault for fault, _ in ways))
+        command = [sys.executable, "-W", "always", "-c", LEAVE, server.url, sdk, *(how for _, how in ways)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.stderr, done.stdout) == ("", "left\n")
+        assert server.wait_closed(2.0)
 
 
 @pytest.mark.parametrize("flags", [[], ["-W", "error"], ["-W", "always"]], ids=["plain", "error", "always"])

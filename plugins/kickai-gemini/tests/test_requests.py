@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from itertools import pairwise
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
-from kickai_providers_core.errors import InvalidRequestError
+from kickai_providers_core.errors import InvalidRequestError, ModelNotFoundError
 from kickai_providers_core.messages import ChatRequest, Image, Message, Tool, ToolCall
 from kickai_providers_core.testing import strategies
 
@@ -187,6 +188,27 @@ def test_the_choice_of_tools_is_told(choice, told):
     made = body(tools=(Tool(name="t"),), tool_choice=choice)
     assert made["toolConfig"] == {"functionCallingConfig": told}
     assert made["tools"] == [{"functionDeclarations": [{"name": "t", "description": ""}]}]
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen2.5-7B-Instruct", "../v1/models/x", "x?key=1", "a b", "qwen2.5:0.5b", ""])
+def test_another_provider_s_model_is_not_asked_for(model):
+    """A name that none of Gemini's models can have is not found, and does not become a part of an address."""
+    with pytest.raises(ModelNotFoundError):
+        body(model=model)
+
+
+@pytest.mark.parametrize("model", ["gemini-3.8-flash", "models/gemini-3.8-flash", "tunedModels/mine", "gemma-3-27b-it"])
+def test_every_form_of_a_model_s_name_is_asked_for(model):
+    """Plain names, the service's own full names, and tuned models are asked for."""
+    assert ask(model=model).model == model.removeprefix("models/")
+
+
+def test_schemas_may_be_any_kind_of_mapping():
+    """Frozen mappings and tuples are JSON as well; what is none is refused."""
+    frozen = MappingProxyType({"type": "object", "required": ("day",), "properties": MappingProxyType({"day": {}})})
+    assert body(json_schema=frozen)["generationConfig"]["responseJsonSchema"]["required"] == ["day"]
+    with pytest.raises(InvalidRequestError):
+        body(json_schema={"type": object()})
 
 
 def test_the_prompt_is_in_no_repr():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,3 +107,18 @@ def test_the_shape_is_kept(schema):
 
     made, dropped = openapi(schema)
     assert (shape(made), dropped) == (shape(schema), ())
+
+
+KEYWORDS = ["type", "enum", "const", "properties", "required", "items", "anyOf", "$ref", "$defs", "format", "minimum"]
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.sampled_from(["object", "array", "string", "null", "#", "#/$defs/enum"]),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=4),
+    ).filter(lambda value: isinstance(value, dict))
+)
+def test_any_json_is_a_form_or_refused(schema):
+    """However odd a schema is, it has a form or is refused; it raises nothing else."""
+    with suppress(InvalidRequestError):
+        assert openapi(schema)[0]["type"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.errors import TimeoutPhase
 
-__all__ = ["Allowance", "BoundedSocket", "BoundedTLSSocket", "dial"]
+__all__ = ["Allowance", "BoundedSocket", "BoundedTLSSocket", "current", "dial"]
 
 SLACK_S = 0.005
 """A wait that ended so little before its time is up has run out: clocks and timers differ by less."""
@@ -31,12 +31,12 @@ _current: ContextVar[Allowance | None] = ContextVar("kickai_gemini_allowance", d
 
 
 class Allowance:
-    """The time of one request, and the socket that it is using.
+    """The time of one request, and what it is using: a socket, or with asyncio a response.
 
     One thread, or one task, uses it; `abort` may be called from any.
 
     Attributes:
-        phase: Which bound is the nearest: the one that has run out once `over` says so.
+        response: The response that is being read, for the asynchronous client.
     """
 
     def __init__(self, timeout_s: float, connect_timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,10 +48,11 @@ class Allowance:
         self._lock = Lock()
         self._socket: socket.socket | None = None
         self._aborted = False
+        self.response: Any = None
 
     @property
     def phase(self) -> TimeoutPhase:
-        """Which bound is the nearest."""
+        """Which bound is the nearest: the one that has run out once `over` says so."""
         return "connect" if self._nearest() < self._until else self._phase
 
     def _nearest(self) -> float:
@@ -118,6 +119,11 @@ class Allowance:
                 # Not the socket's own method: that of a TLS socket drops the session under the reader's feet.
                 with suppress(OSError):
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def current() -> Allowance | None:
+    """Return the allowance that governs the running code."""
+    return _current.get()
 
 
 class _Bounded(socket.socket):

@@ -15,7 +15,7 @@ from loguru import logger
 from kickai_gemini import lifecycle
 from kickai_gemini.bounded import Allowance
 from kickai_gemini.choice import SUCCESSOR, choose, missing
-from kickai_gemini.failures import timed_out
+from kickai_gemini.failures import bare, timed_out
 from kickai_gemini.mapping import asked
 from kickai_gemini.quiet import quietly
 from kickai_gemini.replies import Gathering, reply
@@ -191,14 +191,15 @@ class Gemini:
         try:
             with allowance.governs():
                 return step()
-        except ProviderError:
-            raise
         except Exception as exc:  # noqa: BLE001  two clients and four HTTP libraries: `_error` knows them all
             error = self._error(exc, allowance)
         # Out here, so that the client's exception, whose frames hold key and prompt, is not this one's context.
         raise error
 
     def _error(self, exc: Exception, allowance: Allowance) -> ProviderError:
+        if isinstance(exc, ProviderError):  # told below the client, through whose frames it came
+            bare(exc)
+            return exc
         return timed_out(allowance.phase, exc) if allowance.over() else self.wire.error(exc)
 
 
@@ -240,9 +241,8 @@ class AsyncGemini(Gemini):
     async def _astep(self, allowance: Allowance, step: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(allowance.remaining_s()):
-                return await step()
-        except ProviderError:
-            raise
+                with allowance.governs():
+                    return await step()
         except Exception as exc:  # noqa: BLE001  as in `_step`
             error = self._error(exc, allowance)
         raise error

@@ -33,7 +33,7 @@ from kickai_providers_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["UNREADABLE", "Told", "broken", "failure", "timed_out", "unreadable"]
+__all__ = ["UNREADABLE", "Told", "bare", "broken", "failure", "timed_out", "unreadable"]
 
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError, Warning)
 """What the clients raise over a body that is no JSON, or JSON of a shape that they did not expect. Their words may

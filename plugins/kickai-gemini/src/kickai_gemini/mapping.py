@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
-from kickai_providers_core.errors import InvalidRequestError
+from kickai_providers_core.errors import InvalidRequestError, ModelNotFoundError
 
 from kickai_gemini import lifecycle
 from kickai_gemini.schema import openapi
@@ -29,6 +30,7 @@ UNSIGNED = b"skip_thought_signature_validator"
 """Stands for the signature of a call that was made elsewhere, or whose signature was not kept: without one, Gemini 3
 refuses the conversation (ai.google.dev/gemini-api/docs/thought-signatures)."""
 
+NAME = re.compile(r"(models/|tunedModels/)?[A-Za-z0-9][\w.-]*", re.ASCII)
 TOOL_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
@@ -61,7 +63,10 @@ def asked(request: ChatRequest, model: str, settings: GeminiSettings, *, current
 
     Raises:
         InvalidRequestError: The request asks for what cannot be sent.
+        ModelNotFoundError: No model of Gemini's has such a name: it is another provider's, most likely.
     """
+    if not NAME.fullmatch(model):
+        raise ModelNotFoundError("Gemini has no models of such a name")
     omitted: list[str] = []
     system = [{"text": message.content} for message in request.messages if message.role == "system"]
     body: dict[str, Any] = {"contents": _contents(request.messages, current=current)}
@@ -101,9 +106,9 @@ def _config(
     if request.json_schema is not None:
         config["responseMimeType"] = "application/json"
         if current:
-            config["responseJsonSchema"] = request.json_schema
+            config["responseJsonSchema"] = _plain(request.json_schema)
         else:
-            config["responseSchema"], dropped = openapi(request.json_schema)
+            config["responseSchema"], dropped = openapi(_plain(request.json_schema))
             omitted.extend(f"json_schema.{keyword}" for keyword in dropped)
     if settings.thinking_level is not None and current:
         config["thinkingConfig"] = {"thinkingLevel": settings.thinking_level.upper()}
@@ -169,11 +174,20 @@ def _tool(tool: Tool, omitted: list[str], *, current: bool) -> dict[str, Any]:
     if not tool.parameters.get("properties"):
         return declared  # the service refuses an object without properties
     if current:
-        declared["parametersJsonSchema"] = tool.parameters
+        declared["parametersJsonSchema"] = _plain(tool.parameters)
     else:
-        declared["parameters"], dropped = openapi(tool.parameters)
+        declared["parameters"], dropped = openapi(_plain(tool.parameters))
         omitted.extend(f"tools.{keyword}" for keyword in dropped)
     return declared
+
+
+def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema as JSON knows it, whatever kinds of mappings and sequences it is made of."""
+    try:
+        made: dict[str, Any] = json.loads(json.dumps(schema, default=dict))
+    except (TypeError, ValueError) as exc:
+        raise InvalidRequestError("the JSON schema holds what is no JSON") from exc
+    return made
 
 
 def _tool_config(choice: str) -> dict[str, Any]:

@@ -37,7 +37,11 @@ def openapi(schema: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
         InvalidRequestError: It has a shape that the form cannot say.
     """
     dropped: set[str] = set()
-    return _node(schema, schema, dropped, 0), tuple(sorted(dropped))
+    try:
+        made = _node(schema, schema, dropped, 0)
+    except (AttributeError, TypeError) as exc:  # a list where an object belongs, and the like
+        raise InvalidRequestError("the JSON schema is malformed") from exc
+    return made, tuple(sorted(dropped))
 
 
 def _node(schema: Any, root: Mapping[str, Any], dropped: set[str], depth: int) -> dict[str, Any]:

@@ -82,8 +82,12 @@ class SuccessorWire:
 
     async def astream(self, asked: Asked, allowance: Allowance) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the parts of the answer; closing it closes the connection."""
-        async for part in await self._client.aio.models.generate_content_stream(**_arguments(asked, allowance)):
-            yield _as_json(part)
+        try:
+            async for part in await self._client.aio.models.generate_content_stream(**_arguments(asked, allowance)):
+                yield _as_json(part)
+        finally:
+            if allowance.response is not None:
+                await allowance.response.leave()
 
     def models(self, allowance: Allowance) -> list[str]:
         """Return the names of the models that the key may use to generate text."""
@@ -95,7 +99,7 @@ class SuccessorWire:
         """Return the error that stands for what the client raised."""
         if isinstance(exc, errors.APIError):
             headers = dict(exc.response.headers) if exc.response is not None else {}
-            return failure(Told.of(int(exc.code or 500), headers, json.dumps(exc.details)), datetime.now(UTC))
+            return failure(Told(status=int(exc.code or 500), headers=headers, body=exc.details), datetime.now(UTC))
         if isinstance(exc, UNREADABLE):
             return unreadable()
         if isinstance(exc, httpx2.ConnectTimeout):

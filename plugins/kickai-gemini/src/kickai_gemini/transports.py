@@ -16,7 +16,7 @@ import httpcore2
 import httpx2
 from attrs import frozen
 
-from kickai_gemini.bounded import dial
+from kickai_gemini.bounded import current, dial
 
 if TYPE_CHECKING:
     import ssl
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.secret import Secret
 
-__all__ = ["BoundedTransport", "LoopTransport"]
+__all__ = ["BoundedTransport", "LeavableResponse", "LoopTransport"]
 
 LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
 """No cap on connections: how many calls run at once is the core's decision."""
@@ -65,14 +65,21 @@ class LoopTransport(httpx2.AsyncBaseTransport):
         timeouts["connect"] = min(self._connect_timeout_s, timeouts["connect"])
         pool = await self._pool()
         with _signed(request, self._key):
-            return await pool.handle_async_request(request)
+            found = await pool.handle_async_request(request)
+        response = LeavableResponse(
+            found.status_code, headers=found.headers, stream=found.stream, extensions=found.extensions
+        )
+        allowance = current()
+        if allowance is not None:
+            allowance.response = response
+        return response
 
     async def _pool(self) -> httpx2.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
         if held is None:
             holder = self._hold(loop)
-            held = _Held(await anext(holder), holder)
+            held = _Held(await anext(holder), holder)  # does not suspend, so that no other task comes between
             with self._lock:
                 self._held[loop] = held
         return held.pool
@@ -101,6 +108,29 @@ class LoopTransport(httpx2.AsyncBaseTransport):
             if loop.is_running():
                 with suppress(RuntimeError):  # it has just ended
                     asyncio.run_coroutine_threadsafe(held.close(), loop)
+
+
+class LeavableResponse(httpx2.Response):
+    """A response that can be left in the middle.
+
+    Between its bytes and those who read them stands a row of asynchronous generators. The client lets go of them
+    all at once when it has read enough, and then the loop closes each by itself, in any order: those that are about to
+    close each other complain on the terminal.
+    """
+
+    _reading: AsyncGenerator[bytes, None] | None = None
+
+    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Return the generator that reads the body, and remember it."""
+        self._reading = super().aiter_bytes(chunk_size)
+        return self._reading
+
+    async def leave(self) -> None:
+        """Close the connection, and let the generators run into that, one after the other."""
+        await self.aclose()
+        if self._reading is not None:
+            with suppress(Exception):  # whatever the closed connection is told as
+                await anext(self._reading)
 
 
 @frozen
