@@ -10,24 +10,33 @@ Only connecting has a timeout here. Whatever comes after it is cancelled from ou
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpcore2
+from kickai_providers_core import threads
+
+from kickai_hf.lookup import LookUp, addresses_of, is_address
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
     from kickai_hf.patience import Limit
 
 __all__ = ["AsyncioBackend"]
 
-NEXT_ADDRESS_S = 0.25
-"""How long one address of a host has before the next is tried as well: RFC 8305, section 5."""
+T = TypeVar("T")
 
 
 class AsyncioBackend(httpcore2.AsyncNetworkBackend):
-    """Opens connections on the running loop, within the limit that is given as their timeout."""
+    """Opens connections on the running loop, within the limit that is given as their timeout.
+
+    Args:
+        look_up: From a host and a port to IP addresses; may block.
+    """
+
+    def __init__(self, look_up: LookUp = addresses_of) -> None:
+        self._look_up = look_up
 
     async def connect_tcp(
         self,
@@ -37,22 +46,37 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002 - the transport sets none
     ) -> httpcore2.AsyncNetworkStream:
-        """Return a stream to the first address of the host that answers."""
+        """Return a stream to the first address of the host that answers; each gets its share of the time.
+
+        Not all at once, as asyncio can do: there it may lose a connection that stands when the time is over.
+        """
         limit = cast("Limit", timeout)
         limit.begin("connect", limit)
-        try:
-            async with asyncio.timeout(limit.left()):
-                reader, writer = await asyncio.open_connection(
-                    host,
-                    port,
-                    local_addr=(local_address, 0) if local_address else None,
-                    happy_eyeballs_delay=NEXT_ADDRESS_S,
-                )
-        except TimeoutError as exc:
-            raise httpcore2.ConnectTimeout(exc) from exc
-        except (OSError, UnicodeError) as exc:  # the latter from a host that is no name
-            raise httpcore2.ConnectError(exc) from exc
-        return AsyncioStream(reader, writer)
+        failure: Exception = httpcore2.ConnectError("the host has no address")
+        addresses = await self._addresses(host, port, limit)
+        for number, address in enumerate(addresses):
+            opening = asyncio.open_connection(address, port, local_addr=(local_address, 0) if local_address else None)
+            try:
+                return AsyncioStream(*await _in_time(opening, limit.left() / (len(addresses) - number)))
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as exc:
+                failure = exc
+        raise failure
+
+    async def _addresses(self, host: str, port: int, limit: Limit) -> list[str]:
+        if is_address(host):
+            return [host]
+        # Not the loop's own lookup: its pool has few threads, and ``asyncio.run`` waits for those that hang.
+        return await _in_time(threads.acall(lambda: self._look_up(host, port)), limit.left())
+
+
+async def _in_time(connecting: Awaitable[T], seconds: float) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await connecting
+    except TimeoutError as exc:
+        raise httpcore2.ConnectTimeout(exc) from exc
+    except (OSError, UnicodeError) as exc:  # the latter from a host that is no name
+        raise httpcore2.ConnectError(exc) from exc
 
 
 class AsyncioStream(httpcore2.AsyncNetworkStream):
@@ -87,14 +111,8 @@ class AsyncioStream(httpcore2.AsyncNetworkStream):
     ) -> httpcore2.AsyncNetworkStream:
         """Return the same connection, encrypted; it is closed when that fails."""
         try:
-            async with asyncio.timeout(cast("Limit", timeout).left()):
-                await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
-        except TimeoutError as exc:
-            await self.aclose()
-            raise httpcore2.ConnectTimeout(exc) from exc
-        except OSError as exc:
-            await self.aclose()
-            raise httpcore2.ConnectError(exc) from exc
+            starting = self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+            await _in_time(starting, cast("Limit", timeout).left())
         except BaseException:
             await self.aclose()
             raise

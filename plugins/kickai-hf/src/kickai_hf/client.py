@@ -55,10 +55,9 @@ class HuggingFace:
         route = routes.route(settings)
         self._settings = settings
         self._requests = Requests(route)
-        self._sync = sync_transport or transport.sync_transport(route.url, settings.max_concurrency)
-        self._loops = TransportPerLoop(
-            async_transport or (lambda: transport.async_transport(route.url, settings.max_concurrency))
-        )
+        way = (route.url, settings.max_concurrency, transport.trust(route.url))
+        self._sync = sync_transport or transport.sync_transport(*way)
+        self._loops = TransportPerLoop(async_transport or (lambda: transport.async_transport(*way)))
 
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Answer a request."""

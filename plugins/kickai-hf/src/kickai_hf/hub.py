@@ -170,7 +170,7 @@ def _get(route: Route, path: str, settings: HuggingFaceSettings) -> Any:
     patience = Patience(settings, settings.timeout_s)
     answering = False
     try:
-        with closing(transport.sync_transport(route.url, 1)) as sender:
+        with closing(transport.sync_transport(route.url, 1, transport.trust(route.url))) as sender:
             response = sender.handle_request(Requests(route).get(path, patience.timeouts))
             gathered = Gathering()
             for part in response.iter_bytes():

@@ -11,51 +11,55 @@ asyncio needs none of this: there an attempt is cancelled from outside, and canc
 
 from __future__ import annotations
 
-import socket
 import ssl
-from ipaddress import ip_address
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 import httpx2
+from kickai_providers_core import threads
 
 from kickai_hf.aio import AsyncioBackend
+from kickai_hf.lookup import LookUp, addresses_of, is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import socket
+    from collections.abc import Iterable
 
     from kickai_hf.patience import Limit
 
-__all__ = ["async_transport", "sync_transport"]
+__all__ = ["async_transport", "sync_transport", "trust"]
 
 
-def sync_transport(url: str, max_concurrency: int) -> httpx2.BaseTransport:
-    """Return a transport to one service, for all threads. Its requests carry a `Patience` as their timeout."""
-    return _HeldTransport(**_options(url, max_concurrency))
+def trust(url: str) -> ssl.SSLContext:
+    """Return what the certificates of a service are checked against.
 
-
-def async_transport(url: str, max_concurrency: int) -> httpx2.AsyncBaseTransport:
-    """Return a transport to one service, for one event loop; with the same timeout."""
-    return _AsyncioTransport(**_options(url, max_concurrency))
-
-
-def _options(url: str, max_concurrency: int) -> dict[str, Any]:
-    """Return what both transports are made with.
-
-    Without TLS there is no proxy either, as it would read the token; and no store of certificates is loaded, which
-    takes longer than a request.
+    Loading the system's certificates takes longer than a small request, so this is done once for all transports; and
+    not at all for an address without TLS, whose transports need a context all the same.
     """
+    return httpx2.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def sync_transport(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> httpx2.BaseTransport:
+    """Return a transport to one service, for all threads. Its requests carry a `Patience` as their timeout."""
+    return _HeldTransport(**_options(url, max_concurrency, trusted))
+
+
+def async_transport(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> httpx2.AsyncBaseTransport:
+    """Return a transport to one service, for one event loop; with the same timeout."""
+    return _AsyncioTransport(**_options(url, max_concurrency, trusted))
+
+
+def _options(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> dict[str, Any]:
+    """Return what both transports are made with. Without TLS there is no proxy, as it would read the token."""
     parts = urlsplit(url)
     limits = httpx2.Limits(max_connections=max_concurrency, max_keepalive_connections=max_concurrency)
-    if parts.scheme != "https":
-        return {"limits": limits, "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
-    proxies = getproxies()
-    proxy = None if proxy_bypass(parts.hostname or "") else proxies.get("https", proxies.get("all"))
-    return {"limits": limits, "proxy": proxy}
+    proxy = None
+    if parts.scheme == "https" and not proxy_bypass(parts.hostname or ""):
+        proxies = getproxies()
+        proxy = proxies.get("https", proxies.get("all"))
+    return {"limits": limits, "verify": trusted, "proxy": proxy}
 
 
 class _HeldTransport(httpx2.HTTPTransport):
@@ -75,10 +79,6 @@ class _AsyncioTransport(httpx2.AsyncHTTPTransport):
         self._pool._network_backend = AsyncioBackend()  # noqa: SLF001
 
 
-def _look_up(host: str, port: int) -> list[str]:
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
 class HeldBackend(httpcore2.NetworkBackend):
     """Opens connections within the limit that is given as their timeout.
 
@@ -86,7 +86,7 @@ class HeldBackend(httpcore2.NetworkBackend):
         look_up: From a host and a port to IP addresses; may block.
     """
 
-    def __init__(self, look_up: Callable[[str, int], list[str]] = _look_up) -> None:
+    def __init__(self, look_up: LookUp = addresses_of) -> None:
         self._look_up = look_up
         self._sockets = httpcore2.SyncBackend()
 
@@ -114,24 +114,14 @@ class HeldBackend(httpcore2.NetworkBackend):
         raise failure
 
     def _addresses(self, host: str, port: int, limit: Limit) -> list[str]:
+        if is_address(host):
+            return [host]
         try:
-            return [str(ip_address(host))]
-        except ValueError:
-            answer: SimpleQueue[list[str] | Exception] = SimpleQueue()
-        Thread(target=self._ask, args=(host, port, answer), name="kickai-hf-lookup", daemon=True).start()
-        try:
-            found = answer.get(timeout=_left(limit, httpcore2.ConnectTimeout))
-        except Empty:
-            raise httpcore2.ConnectTimeout("the name of the host was not looked up in time") from None
-        if isinstance(found, Exception):
-            raise httpcore2.ConnectError("the name of the host cannot be looked up") from found
-        return found
-
-    def _ask(self, host: str, port: int, answer: SimpleQueue[list[str] | Exception]) -> None:
-        try:
-            answer.put(self._look_up(host, port))
+            return threads.call(lambda: self._look_up(host, port), _left(limit, httpcore2.ConnectTimeout))
+        except TimeoutError as exc:
+            raise httpcore2.ConnectTimeout("the name of the host was not looked up in time") from exc
         except (OSError, UnicodeError) as exc:
-            answer.put(exc)
+            raise httpcore2.ConnectError("the name of the host cannot be looked up") from exc
 
 
 class HeldStream(httpcore2.NetworkStream):

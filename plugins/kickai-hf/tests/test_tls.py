@@ -1,0 +1,138 @@
+"""TLS, with real certificates on real sockets."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import trustme
+from calling import MODES, call
+from hf_wire import MODEL, HfWire
+from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.secret import Secret
+from kickai_providers_core.testing.faults import Recorded
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the service does."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        """Answer, in one piece or in events."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        asked = Recorded(method="POST", path=self.path, headers={}, body=body)
+        wire = HfWire()
+        if wire.wants_stream(asked):
+            head, events = wire.stream(asked, ("po", "ng"))
+            data = b"".join(events)
+        else:
+            head = wire.reply(asked, "pong")
+            data = head.body
+        self.send_response(200)
+        for name, value in {**head.headers, "content-length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for part in (data,) if b"drip" not in body else data.split(b" "):
+            self.wfile.write(part)
+            self.wfile.flush()
+            time.sleep(0.1 * (b"drip" in body))
+
+    def do_CONNECT(self):
+        """Refuse, as a proxy may."""
+        self.server.connects.append(dict(self.headers))
+        self.send_response(403)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+class Quiet(ThreadingHTTPServer):
+    """A server that does not print what its clients do."""
+
+    daemon_threads = True
+    connects: list
+
+    def handle_error(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def authority():
+    """Return a certificate authority that nobody knows yet."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def address(authority):
+    """Serve with TLS; return the address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    server = Quiet(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def trusted(address, authority, monkeypatch, tmp_path):
+    """Return the address of a server whose authority is trusted."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return address
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_tls_works(mode, trusted, provide):
+    """With an authority that is trusted all modes work, several times on one connection."""
+    provider = provide(base_url=trusted)
+    for _ in range(3):
+        assert call(provider, mode, "ping" * 100_000).text == "pong"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_timeouts_hold_within_tls(mode, trusted, provide):
+    """A body that drips through an encrypted connection ends with the timeout as well."""
+    ended = call(provide(base_url=trusted), mode, "drip", timeout_s=0.3)
+    assert isinstance(ended.error, ProviderTimeoutError)
+    assert ended.elapsed_s < 0.8
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_certificate_that_is_not_trusted_is_told(mode, address, provide):
+    """A certificate that cannot be verified is told as such, and nothing is sent."""
+    ended = call(provide(base_url=address), mode)
+    assert isinstance(ended.error, ProviderUnavailableError)
+    assert "certificate" in ended.error.message
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_proxy_is_used_for_tls_and_sees_no_token(mode, provide, monkeypatch):
+    """The proxy of the environment is asked for a tunnel, which is all that it learns."""
+    proxy = Quiet(("127.0.0.1", 0), Handler)
+    proxy.connects = []
+    thread = threading.Thread(target=proxy.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.server_port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        provider = provide(base_url="https://inference.example/v1", token=Secret("canary"), model=MODEL)
+        ended = call(provider, mode)
+    finally:
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
+    assert isinstance(ended.error, ProviderUnavailableError)
+    assert "proxy" in ended.error.message
+    assert len(proxy.connects) == 1
+    assert "canary" not in str(proxy.connects)
