@@ -111,7 +111,8 @@ def plugins(session: nox.Session, plugin: str) -> None:
     session.install(*groups("test"), wheel("kickai-providers-core", "testing"), wheel(name, *filter(None, [extra])))
     install_runtime(session)
     session.chdir(ROOT / "plugins" / name)
-    session.run("pytest", *session.posargs)
+    needs = ["google-generativeai", *(["google-genai"] if extra else [])]
+    session.run("pytest", *session.posargs, env={"KICKAI_GEMINI_NEEDS": ",".join(needs)})
 
 
 @nox.session(python=NEWEST)
@@ -124,7 +125,8 @@ def together(session: nox.Session) -> None:
         ROOT.glob("plugins/*/tests/test_fallback.py")
     ):
         session.chdir(path.parents[1])
-        session.run("pytest", f"tests/{path.name}", *session.posargs)
+        needs = {"KICKAI_GEMINI_NEEDS": "google-generativeai,google-genai,kickai-hf"}
+        session.run("pytest", f"tests/{path.name}", *session.posargs, env=needs)
 
 
 @nox.session
