@@ -181,7 +181,7 @@ def kit(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def bench(session: nox.Session) -> None:
-    """Print what a call, a crowd of them and an import cost, against its bound; -- --full for a million requests."""
+    """Print what a call, a crowd of them and an import cost, against its bound; -- --full, -- --peers."""
     session.install("-e", ".", "-e", "./plugins/kickai-mock")
     session.run("python", "benchmarks/bench.py", *session.posargs)
 

@@ -15,6 +15,7 @@ import crowd
 import growth
 import imports
 import overhead
+import peers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,8 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
     yield from growth.use(rounds, 1_000_000 if options.full else 200_000)
     yield from crowd.at_once(max(5, rounds // 10))
     yield from imports.costs(max(5, rounds // 10))
+    if options.peers:
+        yield from peers.figures()
 
 
 def line(figure: Figure) -> str:
@@ -46,6 +49,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=150, help="rounds of each comparison, in turns")
     parser.add_argument("--full", action="store_true", help="serve 1,000,000 requests instead of 200,000")
+    parser.add_argument(
+        "--peers", action="store_true", help="do the same with other libraries, which are installed for it"
+    )
     options = parser.parse_args()
     print(f"Python {platform.python_version()} on {platform.machine()}; medians over {options.rounds} rounds, in turns")
     missed = 0

@@ -1,0 +1,38 @@
+"""pydantic-ai: two function models that answer at once, in a ``FallbackModel``; it is asynchronous by nature."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from measuring import PROMPT, report
+from pydantic_ai import ModelHTTPError
+from pydantic_ai.direct import model_request
+from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.function import FunctionModel
+
+
+async def answer(*_args: Any) -> ModelResponse:
+    """Answer."""
+    return ModelResponse(parts=[TextPart("Ann")])
+
+
+async def fail(*_args: Any) -> ModelResponse:
+    """Fail."""
+    raise ModelHTTPError(status_code=503, model_name="ill")
+
+
+well = FunctionModel(answer)
+healthy, falling = FallbackModel(well, FunctionModel(answer)), FallbackModel(FunctionModel(fail), FunctionModel(answer))
+asked = [ModelRequest.user_text_prompt(PROMPT)]
+loop = asyncio.new_event_loop()
+assert loop.run_until_complete(model_request(falling, asked)).parts == [TextPart("Ann")]
+report(
+    {
+        "bare": lambda: model_request(well, asked),
+        "healthy": lambda: model_request(healthy, asked),
+        "first fails": lambda: model_request(falling, asked),
+    },
+    loop=loop,
+)
