@@ -19,7 +19,7 @@ from kickai_providers_core.errors import (
 )
 from kickai_providers_core.events import Queued
 from kickai_providers_core.gate import Gate, Limits
-from kickai_providers_core.messages import FinishReason, Reply
+from kickai_providers_core.messages import Capability, FinishReason, Reply
 from kickai_providers_core.policy import Policy, Rule
 from kickai_providers_core.walk import GiveUp, Pause, Queue, Try, Walk
 
@@ -267,3 +267,63 @@ def test_a_last_resort_whose_gate_is_shut_is_none() -> None:
     gate.enter(0, BEGAN)
     assert isinstance(there.ask().error, ChainExhaustedError)
     assert (gate.inside, gate.waiting) == (1, 0)
+
+
+def test_health_that_changed_while_a_request_stood_in_line_is_respected() -> None:
+    """Let in by the gate and refused by the breaker, it leaves at once and counts for nothing."""
+    gate = Gate(Limits(max_concurrency=1, requests_per_minute=2))
+    there = world(Target(name="a", gate=gate), Target(name="b"), breaker=BreakerSettings(max_errors=1))
+    first, second = there.walk(), there.walk()
+    first.next(BEGAN)
+    assert isinstance(second.next(BEGAN), Queue)
+    first.failed(ProviderTimeoutError("slow"), BEGAN + 1.0)
+    step = second.next(BEGAN + 1.0)
+    assert isinstance(step, Try)
+    assert step.link.provider == "b"
+    assert gate.inside == 0
+    assert gate.enter(0, BEGAN + 1.0).inside
+
+
+# Words.
+
+
+def test_all_that_is_lacking_is_told() -> None:
+    """In one order, whatever the order of the request."""
+    needs = [Capability.TOOLS, Capability.IMAGES]
+    error = world(Target(name="a")).ask(needs=needs).error
+    assert isinstance(error, ChainExhaustedError)
+    assert [skip.detail for skip in error.skipped] == ["no images, tools"]
+
+
+def test_a_window_that_is_no_larger_is_told() -> None:
+    """With its size, or that it is unknown."""
+    too_long = ContextLengthExceededError("too long")
+    result = world(
+        Target(name="a", window=8, script=script(too_long)), Target(name="b", window=4), Target(name="c")
+    ).ask()
+    assert result.error is too_long
+    assert [skip.detail for skip in too_long.skipped] == ["its window is 4 tokens", "its window is of unknown size"]
+
+
+def test_the_mistake_of_a_driver_is_named() -> None:
+    """A result needs an attempt."""
+    with pytest.raises(RuntimeError, match=r"^no attempt is under way$"):
+        world(Target(name="a")).walk().succeeded(ANSWER, BEGAN)
+
+
+def test_a_very_short_deadline_has_room_for_halves() -> None:
+    """With less than half of it left, no further attempt is started."""
+    walk = world(Target(name="a"), Target(name="b")).walk(0.08)
+    walk.next(BEGAN)
+    step = walk.failed(ProviderTimeoutError("slow"), BEGAN + 0.05)
+    assert isinstance(step, GiveUp)
+    assert isinstance(step.error, DeadlineExceededError)
+
+
+def test_the_budget_hears_of_requests_once_a_second() -> None:
+    """At the very second, and not before."""
+    there = world(Target(name="a"))
+    for after_s in (0.0, 0.9, 1.0):
+        there.now = BEGAN + after_s
+        there.ask()
+    assert [mark.at for mark in there.retries._tally.marks] == [BEGAN, BEGAN + 1.0]
