@@ -19,7 +19,7 @@ from pathlib import Path
 from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
-DECISIONS = ("walk", "policy", "breaker", "health", "story", "budget", "gate")
+DECISIONS = ("walk", "policy", "breaker", "health", "story", "budget", "gate", "routing")
 TESTS = (*(f"unit/test_{name}*.py" for name in DECISIONS), "property/test_[!s]*.py")
 KILLED_PER_CENT = 95.0
 NOTICED = {"killed", "timeout", "segfault", "caught by type check"}
@@ -29,6 +29,7 @@ SETUP = """
 source_paths = src
 only_mutate = {modules}
 also_copy = README.md
+timeout_multiplier = 4.0
 pytest_add_cli_args = -p
     tests.mutation.quick
     --import-mode=prepend
