@@ -78,8 +78,7 @@ def serving(model: str, settings: HuggingFaceSettings) -> tuple[Serving, ...]:
         listed = [{**entry, "provider": name} for name, entry in listed.items() if isinstance(entry, dict)]
     return tuple(
         Serving(provider=str(one.get("provider")), status=str(one.get("status")), task=str(one.get("task")))
-        for one in listed or ()
-        if isinstance(one, dict)
+        for one in _objects(listed)
     )
 
 
@@ -137,7 +136,7 @@ def _instead(model: str, settings: HuggingFaceSettings) -> str:
 def _served_models(settings: HuggingFaceSettings, **which: str) -> Iterable[str]:
     query = urlencode({"inference_provider": "all", "pipeline_tag": "text-generation", "limit": SUGGESTIONS, **which})
     found = _get(routes.hub_route(settings), f"/api/models?{query}", settings)
-    return [one["id"] for one in found if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    return [str(one["id"]) for one in _objects(found) if "id" in one]
 
 
 def _server(settings: HuggingFaceSettings) -> Iterator[Problem]:
@@ -151,7 +150,7 @@ def _server(settings: HuggingFaceSettings) -> Iterator[Problem]:
         yield Problem(path="token", message=told, hint="set token in this instance's settings")
         return
     data = listed.get("data") if isinstance(listed, dict) else None
-    names = [str(one["id"]) for one in data or () if isinstance(one, dict) and "id" in one]
+    names = [str(one["id"]) for one in _objects(data) if "id" in one]
     if settings.model is not None and names and settings.model not in names:
         yield Problem(
             path="model",
@@ -159,6 +158,11 @@ def _server(settings: HuggingFaceSettings) -> Iterator[Problem]:
             hint=f"it lists {', '.join(names[:SUGGESTIONS])}",
             severity="warning",  # llama.cpp and TGI answer whatever they are called
         )
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a JSON array; none of anything else."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _get(route: Route, path: str, settings: HuggingFaceSettings) -> Any:
