@@ -10,6 +10,7 @@ from kickai_providers_core.breaker import BreakerSettings
 from kickai_providers_core.budget import Budget
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.health import Health
+from kickai_providers_core.hedging import Hedges, Hedging
 from kickai_providers_core.link import Brief, Errand, Link
 from kickai_providers_core.messages import Capability, FinishReason, Reply
 from kickai_providers_core.policy import Policy
@@ -98,13 +99,16 @@ class World:
     random: Fixed = field(factory=Fixed)
     now: float = 1000.0
     events: list[Event] = field(factory=list)
+    hedging: Hedging = field(factory=Hedging)
     requests: int = 0
     retries: Budget = field(init=False)
+    hedges: Hedges | None = field(init=False)
     health: Health = field(init=False)
     links: list[Link] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.retries = Budget(self.policy.retry_share, self.policy.retry_floor)
+        self.hedges = Hedges(self.hedging) if self.hedging.on else None
         self.health = Health(self.breaker, self.random)
         self.links = [self._link(position, target) for position, target in enumerate(self.targets)]
 
@@ -126,7 +130,9 @@ class World:
     def walk(self, deadline_s: float = 30.0, needs: Iterable[Capability] = (), tokens: int = 0) -> Walk:
         """Return a new request's walk."""
         self.requests += 1
-        brief = Brief(policy=self.policy, random=self.random, retries=self.retries, tell=self.events.append)
+        brief = Brief(
+            policy=self.policy, random=self.random, retries=self.retries, hedges=self.hedges, tell=self.events.append
+        )
         errand = Errand(deadline_s=deadline_s, needs=frozenset(needs), tokens=tokens, number=self.requests)
         return Walk(self.links, brief, errand, self.now)
 

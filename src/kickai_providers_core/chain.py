@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
-from kickai_providers_core import drivers
+from kickai_providers_core import drivers, hedged
 from kickai_providers_core.drivers import Course
 from kickai_providers_core.link import Brief, Errand
 from kickai_providers_core.messages import ChatRequest
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
     from types import TracebackType
 
+    from kickai_providers_core.background import Background
     from kickai_providers_core.budget import Budget
     from kickai_providers_core.drivers import Clockwork, StreamMode
     from kickai_providers_core.events import Event
+    from kickai_providers_core.hedging import Hedges
     from kickai_providers_core.hookspecs import Progress
     from kickai_providers_core.link import Link
     from kickai_providers_core.messages import Prompt, Reply, ReplyChunk
@@ -37,6 +39,8 @@ class Runtime:
         policy: The disposition table.
         random: Where jitter comes from.
         retries: How many retries all requests together may make.
+        hedges: When a second target is asked beside one that takes long; None for never.
+        background: The loop for blocking callers whose request may have two attempts under way.
         time: Clock and sleeps.
         tell: Hands an event to the observers; None when there are none.
         numbers: Numbers the requests.
@@ -45,6 +49,8 @@ class Runtime:
     policy: Policy
     random: Random
     retries: Budget
+    hedges: Hedges | None
+    background: Background
     time: Clockwork
     tell: Callable[[Event], None] | None
     numbers: Iterator[int]
@@ -98,6 +104,7 @@ class Chain:
             policy=runtime.policy,
             random=runtime.random,
             retries=runtime.retries,
+            hedges=runtime.hedges,
             tell=runtime.tell,
             role=self.terms.role,
         )
@@ -118,11 +125,13 @@ class Chain:
             prompt: What to ask.
             deadline_s: Seconds that the request may take, instead of the chain's own.
         """
+        if self._brief.hedges is not None:
+            return hedged.invoke(self._course(prompt, deadline_s), self._runtime.background)
         return drivers.invoke(self._course(prompt, deadline_s))
 
     def __call__(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
         """Return the answer; the same as `invoke`."""
-        return drivers.invoke(self._course(prompt, deadline_s))
+        return self.invoke(prompt, deadline_s=deadline_s)
 
     async def ainvoke(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
         """Return the answer without blocking the event loop; cancelling it cancels the attempt under way.
@@ -131,6 +140,8 @@ class Chain:
             prompt: What to ask.
             deadline_s: Seconds that the request may take, instead of the chain's own.
         """
+        if self._brief.hedges is not None:
+            return await hedged.ainvoke(self._course(prompt, deadline_s))
         return await drivers.ainvoke(self._course(prompt, deadline_s))
 
     def stream(self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None) -> ReplyStream:

@@ -17,16 +17,16 @@ from kickai_providers_core import threads
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.messages import ReplyChunk
 from kickai_providers_core.replies import Gathered
-from kickai_providers_core.walk import GiveUp, Pause, Queue
+from kickai_providers_core.walk import GiveUp, Pause, Queue, Try
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 
     from kickai_providers_core.messages import ChatRequest, Reply
     from kickai_providers_core.registry import Instance
-    from kickai_providers_core.walk import Step, Try, Walk
+    from kickai_providers_core.walk import Step, Walk
 
-__all__ = ["Clockwork", "Course", "StreamMode", "ainvoke", "astream", "invoke", "stream"]
+__all__ = ["Clockwork", "Course", "StreamMode", "ainvoke", "apaced", "astream", "invoke", "stream"]
 
 StreamMode = Literal["live", "restart", "buffered"]
 """When a stream may fall back: before its first chunk, at any time with a fresh start, or unseen."""
@@ -132,7 +132,7 @@ async def ainvoke(course: Course) -> Reply:
     try:
         step = walk.next(clock())
         while True:
-            attempt = await _apaced(course, step)
+            attempt = await apaced(course, step)
             try:
                 instance, provider, request, timeout_s = await course.aprepared(attempt)
                 reply = await instance.seam.ainvoke(provider, request, timeout_s)
@@ -187,7 +187,7 @@ async def astream(course: Course, mode: StreamMode, done: Callable[[Reply], None
     try:
         step = walk.next(clock())
         while True:
-            attempt, part = await _apaced(course, step), _Part(mode)
+            attempt, part = await apaced(course, step), _Part(mode)
             try:
                 instance, provider, request, timeout_s = await course.aprepared(attempt)
                 async with aclosing(instance.seam.astream(provider, request, timeout_s, instance.settings)) as chunks:
@@ -211,27 +211,27 @@ async def astream(course: Course, mode: StreamMode, done: Callable[[Reply], None
 
 def _paced(course: Course, step: Step) -> Try:
     """Wait as the walk asks, and return the attempt that it comes to."""
-    while isinstance(step, Pause | Queue):
-        if isinstance(step, Pause):
-            course.time.sleep(step.wait_s)
-        else:
+    while not isinstance(step, Try):
+        if isinstance(step, GiveUp):
+            raise step.error
+        if isinstance(step, Queue):
             _stand(step)
+        elif isinstance(step, Pause):
+            course.time.sleep(step.wait_s)
         step = course.walk.next(course.time.clock())
-    if isinstance(step, GiveUp):
-        raise step.error
     return step
 
 
-async def _apaced(course: Course, step: Step) -> Try:
+async def apaced(course: Course, step: Step) -> Try:
     """Wait as the walk asks, and return the attempt that it comes to."""
-    while isinstance(step, Pause | Queue):
-        if isinstance(step, Pause):
-            await course.time.asleep(step.wait_s)
-        else:
+    while not isinstance(step, Try):
+        if isinstance(step, GiveUp):
+            raise step.error
+        if isinstance(step, Queue):
             await _astand(step)
+        elif isinstance(step, Pause):
+            await course.time.asleep(step.wait_s)
         step = course.walk.next(course.time.clock())
-    if isinstance(step, GiveUp):
-        raise step.error
     return step
 
 

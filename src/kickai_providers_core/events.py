@@ -21,6 +21,7 @@ __all__ = [
     "AttemptStarted",
     "BreakerChanged",
     "Event",
+    "Hedged",
     "Observer",
     "ProviderCloseFailed",
     "Queued",
@@ -160,6 +161,31 @@ class Waiting(Event):
             "gen_ai.provider.name": self.provider,
             "gen_ai.request.model": self.model,
             "kickai.wait_s": self.wait_s,
+        }
+
+
+@frozen(kw_only=True, slots=False)
+class Hedged(Event):
+    """A target takes long, and the next is asked too; the first of their answers counts.
+
+    Attributes:
+        provider: The instance that takes long.
+        model: Its model.
+        after_s: How long it has taken so far, seconds.
+    """
+
+    provider: str
+    model: str | None
+    after_s: float
+
+    def __str__(self) -> str:
+        return f"{_target(self.provider, self.model)}: no answer after {self.after_s:.2f} s, another is asked too"
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "gen_ai.provider.name": self.provider,
+            "gen_ai.request.model": self.model,
+            "kickai.hedge.after_s": self.after_s,
         }
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.events import Event
     from kickai_providers_core.gate import Gate
     from kickai_providers_core.health import Route
+    from kickai_providers_core.hedging import Hedges
     from kickai_providers_core.messages import Capability
     from kickai_providers_core.policy import Policy, Random
 
@@ -58,6 +59,7 @@ class Brief:
         policy: The disposition table.
         random: Where jitter comes from.
         retries: How many retries all walks of the resolver may make.
+        hedges: When a second target is asked beside one that takes long; None for never.
         tell: Takes each event; None when nobody listens, and then no event is made.
         role: The role that the chain was made for.
     """
@@ -65,6 +67,7 @@ class Brief:
     policy: Policy
     random: Random
     retries: Budget
+    hedges: Hedges | None = None
     tell: Callable[[Event], None] | None = None
     role: str | None = None
 

@@ -14,6 +14,7 @@ from loguru import logger
 from kickai_providers_core.events import (
     BreakerChanged,
     Event,
+    Hedged,
     ProviderCloseFailed,
     Queued,
     RequestEnded,
@@ -32,6 +33,7 @@ __all__ = ["log_event"]
 LEVELS: Mapping[type[Event], str] = {
     Waiting: "DEBUG",
     Queued: "DEBUG",
+    Hedged: "DEBUG",
     RetryWithheld: "INFO",
     TargetSkipped: "INFO",
     BreakerChanged: "WARNING",

@@ -13,10 +13,12 @@ from attrs import evolve, field, frozen
 
 from kickai_providers_core import discovery as finding
 from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.background import Background
 from kickai_providers_core.budget import Budget
 from kickai_providers_core.chain import Chain, Runtime, Terms
 from kickai_providers_core.drivers import Clockwork
 from kickai_providers_core.health import Health
+from kickai_providers_core.hedging import Hedges
 from kickai_providers_core.link import Link
 from kickai_providers_core.log import log_event
 from kickai_providers_core.observers import Observers
@@ -84,6 +86,8 @@ class Resolver:
             policy=policy,
             random=random,
             retries=Budget(policy.retry_share, policy.retry_floor),
+            hedges=Hedges(settings.hedging) if settings.hedging.on else None,
+            background=Background(),
             time=time,
             tell=self._observers.tell,
             numbers=count(1),
@@ -192,11 +196,17 @@ class Resolver:
 
     def close(self) -> None:
         """Close every provider that was created. Requests under way may fail. Closing twice is no error."""
+        background = self._runtime.background
+        if background.running:  # what it opened can only be closed there
+            background.run(lambda: self.registry.aclose(self._observers.tell))
+            background.stop()
         self.registry.close(self._observers.tell)
 
     async def aclose(self) -> None:
         """Close every provider that was created, on the running loop; otherwise as `close`."""
         await self.registry.aclose(self._observers.tell)
+        if self._runtime.background.running:
+            await asyncio.to_thread(self._runtime.background.stop)
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ from attrs.validators import gt
 
 from kickai_providers_core.breaker import BreakerSettings
 from kickai_providers_core.catalogue import KICKAI, Group, Role, living, revived
+from kickai_providers_core.hedging import Hedging
 from kickai_providers_core.policy import Policy
 from kickai_providers_core.routing import Routing
 
@@ -68,6 +69,7 @@ class Settings:
         successors: From the name of a retired model to the one to call instead.
         policy: What follows from each class of errors.
         breaker: When a circuit breaker opens, and for how long.
+        hedging: When a second target is asked beside one that takes long.
         routing: Which requests go to a stronger provider first.
         explicit: The names in ``kickai.primary``, ``fallback`` and ``preferred`` that somebody chose. A name that only
             stands there by default is skipped when its plugin is not installed; a chosen one is an error. In code:
@@ -85,6 +87,7 @@ class Settings:
     successors: Mapping[str, str] = field(factory=lambda: KICKAI.successors)
     policy: Policy = field(factory=Policy)
     breaker: BreakerSettings = field(factory=BreakerSettings)
+    hedging: Hedging = field(factory=Hedging)
     routing: Routing = field(factory=Routing)
     explicit: frozenset[str] = field()
     sources: Mapping[str, str] = field(factory=dict, repr=False)

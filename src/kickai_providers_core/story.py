@@ -11,6 +11,7 @@ from kickai_providers_core.events import (
     AttemptEnded,
     AttemptStarted,
     BreakerChanged,
+    Hedged,
     Queued,
     RequestEnded,
     RequestStarted,
@@ -157,6 +158,15 @@ class Story:
         if self._tell is not None:
             self._tell(
                 Waiting(request=self._request, role=self._role, provider=link.provider, model=link.model, wait_s=wait_s)
+            )
+
+    def hedges(self, link: Link, after_s: float) -> None:
+        """Tell that another target is asked beside one that takes long."""
+        if self._tell is not None:
+            self._tell(
+                Hedged(
+                    request=self._request, role=self._role, provider=link.provider, model=link.model, after_s=after_s
+                )
             )
 
     def lines_up(self, link: Link, ahead: int, patience_s: float) -> None:

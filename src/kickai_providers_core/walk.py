@@ -5,7 +5,11 @@ A driver asks `Walk.next` what to do, does it, and tells the walk how it went::
     Try     call the target for at most ``timeout_s``; then `succeeded`, `failed` or `cancelled`
     Pause   wait ``wait_s``; then `next`
     Queue   wait until ``turn`` wakes you, or for ``wait_s``; then `next`
+    Await   wait for the other attempt that is under way
     GiveUp  raise ``error``
+
+Beside an attempt that takes long it may want another: a driver that can have two under way asks `Walk.hedge_in_s`
+when, and then `Walk.hedge` for it.
 
 The time is an argument of every call and is never read. The same class serves the sync driver, the asyncio
 driver, both streaming drivers and the simulations of the tests.
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.messages import Usage
     from kickai_providers_core.policy import Rule
 
-__all__ = ["GiveUp", "Pause", "Queue", "Step", "Try", "Walk"]
+__all__ = ["Await", "GiveUp", "Pause", "Queue", "Step", "Try", "Walk"]
 
 TICK_S = 0.001
 """A wait shorter than this is over: clocks and sleeps are not that exact."""
@@ -86,13 +90,18 @@ class Queue:
 
 
 @frozen
+class Await:
+    """Another attempt is still under way: wait for it."""
+
+
+@frozen
 class GiveUp:
     """Raise this: the request has failed."""
 
     error: KickaiError
 
 
-Step = Try | Pause | Queue | GiveUp
+Step = Try | Pause | Queue | Await | GiveUp
 """What a driver is told to do."""
 
 
@@ -104,12 +113,14 @@ class Walk:
 
     __slots__ = (
         "_again",
+        "_beside",
         "_brief",
         "_busy",
         "_ends",
         "_errand",
         "_floor",
         "_forced",
+        "_hedged",
         "_least_s",
         "_links",
         "_place",
@@ -131,10 +142,14 @@ class Walk:
         self._place: _Place | None = None  # where it stands in line
         self._busy: dict[int, float] | None = None  # links whose line was left, and when to come back at the soonest
         self._under_way: Try | None = None
+        self._beside: Try | None = None  # a second one under way
+        self._hedged: Try | None = None  # the last one beside which another was wanted
         self._floor: int | None = None  # only a window larger than this will do
         self._forced = False
         if started >= brief.retries.due:
             brief.retries.count(errand.number, started)
+            if brief.hedges is not None:
+                brief.hedges.budget.count(errand.number, started)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -166,10 +181,53 @@ class Walk:
                 return step
         return self._come_back(now)
 
-    def succeeded(self, reply: Reply, now: float) -> Reply:
-        """Take the answer of the attempt under way; return it with the story of the request."""
-        step = self._take(now, reply.usage)
+    def hedge_in_s(self, now: float) -> float | None:
+        """Return the seconds until a second attempt may be wanted beside the one under way; None for never."""
+        step, hedges = self._under_way, self._brief.hedges
+        if hedges is None or step is None or step is self._hedged or self._beside is not None:
+            return None
+        if self._position >= len(self._links):
+            return None
+        after_s = hedges.after_s(step.link)
+        return None if after_s is None else max(0.0, step.began + after_s - now)
+
+    def hedge(self, now: float) -> Try | None:
+        """Return the attempt to start beside the one under way, or None when there is to be none.
+
+        Each target that it comes by without asking is passed over, as `next` would.
+        """
+        step, hedges = self._under_way, self._brief.hedges
+        if step is None or hedges is None:
+            return None
+        self._hedged = step  # asked once, whatever comes of it
+        if self._ends - now < self._least_s:
+            return None
+        if not hedges.budget.spend(self._errand.number, now):
+            return None
+        while self._position < len(self._links):
+            link = self._links[self._position]
+            self._position += 1
+            beside = self._approach(link, now, patient=False)
+            if isinstance(beside, Try):
+                self._under_way, self._beside = step, beside
+                self._story.hedges(step.link, now - step.began)
+                return beside
+        return None
+
+    def succeeded(self, reply: Reply, now: float, *, of: Try | None = None) -> Reply:
+        """Take the answer of the attempt under way; return it with the story of the request.
+
+        Args:
+            reply: What it answered.
+            now: The time.
+            of: Which attempt it was, where two may be under way. The other counts as cancelled.
+        """
+        step = self._take(now, reply.usage, of)
+        if self._under_way is not None:
+            self._abandon(now)
         link, story = step.link, self._story
+        if self._brief.hedges is not None:
+            self._brief.hedges.answered(link, now - step.began)
         for attempt in story.attempts:
             _let_go(attempt.error)
         story.ends(link, step.number, step.began, now, usage=reply.usage)
@@ -196,15 +254,16 @@ class Walk:
         story.over(now, reply=whole)
         return whole
 
-    def failed(self, error: ProviderError, now: float, *, final: bool = False) -> Step:
+    def failed(self, error: ProviderError, now: float, *, final: bool = False, of: Try | None = None) -> Step:
         """Take the error of the attempt under way; return what to do now.
 
         Args:
             error: What the attempt raised.
             now: The time.
             final: Whether a part of the answer is in the caller's hands, so that nothing else may be tried.
+            of: Which attempt it was, where two may be under way. The other goes on.
         """
-        step = self._take(now)
+        step = self._take(now, of=of)
         rule = self._brief.policy.rule_for(error)
         before = step.link.route.states()
         self._mark(step, rule, error, now)
@@ -213,31 +272,37 @@ class Walk:
         self._story.changes(step.link, before, now)
         if final:
             return self._raise(error, now)
-        if rule.retry == "backoff" and self._plan_retry(step, error, now):
-            return self.next(now)
-        if rule.fall_back == "never":
-            return self._raise(error, now)
         if rule.fall_back == "larger_window":
             known = getattr(error, "limit_tokens", None) or step.link.context_window or 0
             self._floor = max(self._floor or 0, known)
-        return self.next(now)
+        # While another is asked, a second try of this one would be a third call.
+        alone = self._under_way is None
+        if alone and rule.retry == "backoff" and self._plan_retry(step, error, now):
+            return self.next(now)
+        if rule.fall_back == "never":
+            return self._raise(error, now)
+        return self.next(now) if alone else Await()
 
     def cancelled(self, now: float) -> None:
         """Take it that the request was cancelled, if it was not over; give back what an attempt under way held."""
-        if self._under_way is not None:
+        self._abandon(now)
+        if self._place is not None:
+            self._place.turn.leave(now, used=False)
+        self._story.over(now)
+
+    def _abandon(self, now: float) -> None:
+        """Write down as cancelled what is under way, and give back what it held."""
+        while self._under_way is not None:
             step = self._take(now)
             self._story.ends(step.link, step.number, step.began, now, cancelled=True)
             before = step.link.route.states()
             step.link.route.give_back(step.leave)
             self._story.changes(step.link, before, now)
-        elif self._place is not None:
-            self._place.turn.leave(now, used=False)
-        self._story.over(now)
 
     # Coming by a target
 
-    def _approach(self, link: Link, now: float) -> Step | None:
-        """Return what to do at a target, or None when it is passed over."""
+    def _approach(self, link: Link, now: float, *, patient: bool = True) -> Step | None:
+        """Return what to do at a target, or None when it is passed over; who is not patient stands in no line."""
         if self._ends - now < self._least_s:
             return self._give_up(now)
         obstacle = self._obstacle(link)
@@ -246,15 +311,18 @@ class Walk:
             return None
         # Before a target that would not be called anyway there is no line worth standing in.
         if link.gate is not None and link.route.due_at(now) <= now:
-            return self._line_up(link, link.gate.enter(self._errand.tokens, now), now)
+            return self._line_up(link, link.gate.enter(self._errand.tokens, now), now, patient=patient)
         return self._enter(link, None, now)
 
-    def _line_up(self, link: Link, turn: Turn, now: float) -> Step | None:
+    def _line_up(self, link: Link, turn: Turn, now: float, *, patient: bool) -> Step | None:
         """Take a place in the line before a target; it is left in time for the targets behind, if there are any."""
-        left_s = self._ends - now
-        until = now + left_s / 2 if self._position < len(self._links) else self._ends - self._least_s
+        until = self._ends - self._least_s
+        if not patient:
+            until = now
+        elif self._position < len(self._links):
+            until = now + (self._ends - now) / 2
         self._place = _Place(link, turn, until)
-        if not turn.inside:
+        if patient and not turn.inside:
             self._story.lines_up(link, turn.ahead, until - now)
         return self._stand(self._place, now)
 
@@ -312,8 +380,12 @@ class Walk:
 
     # After an attempt
 
-    def _take(self, now: float, usage: Usage | None = None) -> Try:
-        step, self._under_way = self._under_way, None
+    def _take(self, now: float, usage: Usage | None = None, of: Try | None = None) -> Try:
+        step: Try | None
+        if of is not None and of is self._beside:
+            step, self._beside = self._beside, None
+        else:
+            step, self._under_way, self._beside = self._under_way, self._beside, None
         if step is None:
             message = "no attempt is under way"
             raise RuntimeError(message)
@@ -432,6 +504,7 @@ class Walk:
         return GiveUp(error)
 
     def _raise(self, error: ProviderError, now: float) -> GiveUp:
+        self._abandon(now)
         error.attempts, error.skipped = self.attempts, self._story.skipped
         error.deadline_s, error.elapsed_s = self._errand.deadline_s, now - self._story.started
         self._story.over(now, error=error)

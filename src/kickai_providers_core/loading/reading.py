@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 from kickai_providers_core.breaker import BreakerSettings
 from kickai_providers_core.catalogue import Catalogue, Role, living, revived
 from kickai_providers_core.errors import ConfigError
+from kickai_providers_core.hedging import Hedging
 from kickai_providers_core.loading.checks import (
     check_catalogues,
     check_doubles,
@@ -84,6 +85,7 @@ class _Tables:
     successors: Mapping[str, str] = field(factory=dict)
     policy: Policy = field(factory=Policy)
     breaker: BreakerSettings = field(factory=BreakerSettings)
+    hedging: Hedging = field(factory=Hedging)
     routing: Routing = field(factory=Routing)
 
 
@@ -168,6 +170,7 @@ class _Reading:
             successors=successors,
             policy=tables.policy,
             breaker=tables.breaker,
+            hedging=tables.hedging,
             routing=self._routing(successors),
             explicit=frozenset(canonical(name) for _, name in self._links()),
             sources=self._named(catalogue, sources),

@@ -1,0 +1,97 @@
+"""The driver for requests that may have two attempts under way; apart from the plain ones, which stay fast.
+
+Like those it decides nothing: the walk says when a second target is asked, and which answer counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kickai_providers_core.drivers import apaced
+from kickai_providers_core.errors import ProviderError
+from kickai_providers_core.walk import Await
+
+if TYPE_CHECKING:
+    from kickai_providers_core.background import Background
+    from kickai_providers_core.drivers import Course
+    from kickai_providers_core.messages import Reply
+    from kickai_providers_core.walk import Step, Try
+
+__all__ = ["ainvoke", "invoke"]
+
+GRACE_S = 0.1
+"""How long an answer waits for the call that it made needless to be closed."""
+
+
+def invoke(course: Course, background: Background) -> Reply:
+    """Return the first answer, blocking the thread; the attempts are tasks of a loop in the background.
+
+    Raises:
+        KickaiError: As the walk decides.
+    """
+    return background.run(lambda: ainvoke(course))
+
+
+async def ainvoke(course: Course) -> Reply:
+    """Return the first answer without blocking the event loop; whatever else is under way then is cancelled.
+
+    Raises:
+        KickaiError: As the walk decides.
+    """
+    walk, clock = course.walk, course.time.clock
+    calls: dict[asyncio.Task[Reply], Try] = {}
+    try:
+        step: Step = walk.next(clock())
+        while True:
+            if not isinstance(step, Await):
+                _start(course, await apaced(course, step), calls)
+            task = await _first(course, calls)
+            attempt = calls.pop(task)
+            try:
+                reply = task.result()
+            except ProviderError as error:
+                step = walk.failed(error, clock(), of=attempt)
+            else:
+                return walk.succeeded(reply, clock(), of=attempt)
+    except BaseException:
+        walk.cancelled(clock())
+        raise
+    finally:
+        await _left(calls)
+
+
+async def _first(course: Course, calls: dict[asyncio.Task[Reply], Try]) -> asyncio.Task[Reply]:
+    """Return the first call to end, having started another beside it when the walk says so."""
+    walk, clock = course.walk, course.time.clock
+    while True:
+        done, _ = await asyncio.wait(calls, timeout=walk.hedge_in_s(clock()), return_when=asyncio.FIRST_COMPLETED)
+        if done:
+            return done.pop()
+        beside = walk.hedge(clock())
+        if beside is not None:
+            _start(course, beside, calls)
+
+
+def _start(course: Course, attempt: Try, calls: dict[asyncio.Task[Reply], Try]) -> None:
+    calls[asyncio.get_running_loop().create_task(_call(course, attempt))] = attempt
+
+
+async def _call(course: Course, attempt: Try) -> Reply:
+    instance, provider, request, timeout_s = await course.aprepared(attempt)
+    return await instance.seam.ainvoke(provider, request, timeout_s)
+
+
+async def _left(calls: dict[asyncio.Task[Reply], Try]) -> None:
+    """Cancel the calls that nobody waits for any more, and give them a moment to close what they hold."""
+    for task in calls:
+        task.cancel()
+        task.add_done_callback(_forget)
+    if calls:
+        await asyncio.wait(calls, timeout=GRACE_S)
+
+
+def _forget(task: asyncio.Task[Reply]) -> None:
+    """Look at how a task ended, so that asyncio does not complain that nobody did."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,93 @@
+"""Hedged walks, whatever becomes of their attempts and in whatever order."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulator import Fixed, Target, World
+
+from kickai_providers_core.attempts import Outcome
+from kickai_providers_core.breaker import BreakerSettings, State
+from kickai_providers_core.errors import (
+    InvalidRequestError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RateLimitedError,
+)
+from kickai_providers_core.events import RequestEnded
+from kickai_providers_core.gate import Gate, Limits
+from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.messages import FinishReason, Reply
+from kickai_providers_core.walk import Await, GiveUp, Pause, Queue, Try
+
+ERRORS: dict[str, ProviderError] = {
+    "down": ProviderUnavailableError("down"),
+    "slow": ProviderTimeoutError("slow"),
+    "limited": RateLimitedError("slow down", retry_after_s=2.0),
+    "refused": InvalidRequestError("no"),
+}
+moves = st.tuples(
+    st.sampled_from(["wait", "wait", "win", "cancel", *ERRORS]), st.integers(0, 1), st.sampled_from([0.0, 0.4, 3.0])
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(requests=st.lists(st.lists(moves, max_size=12), min_size=1, max_size=4), concurrency=st.integers(1, 3))
+def test_a_hedged_request_ends_once_and_gives_everything_back(  # noqa: C901  the promise, in one place
+    requests: list[list[tuple[str, int, float]]], concurrency: int
+) -> None:
+    """Promise 8: two calls at most, one record for each, one end, and no permit, probe or place is lost."""
+    gate = Gate(Limits(max_concurrency=concurrency))
+    world = World(
+        [Target(name=name, gate=gate if name != "b" else None) for name in "abc"],
+        hedging=Hedging(after_s=0.5, budget=5.0),
+        breaker=BreakerSettings(max_errors=2),
+        random=Fixed(0.0),
+    )
+    for course in requests:
+        walk = world.walk()
+        under_way: list[Try] = []
+        started = 0
+        outcome: Reply | GiveUp | None = None
+        step: object = walk.next(world.now)
+        for what, which, wait_s in [*course, ("cancel", 0, 0.0)]:
+            while isinstance(step, Pause | Queue):
+                world.now += step.wait_s
+                step = walk.next(world.now)
+            if isinstance(step, Try):
+                under_way.append(step)
+                started += 1
+            if isinstance(step, GiveUp):
+                outcome = step
+                break
+            step = None
+            assert 1 <= len(under_way) <= 2
+            world.now += wait_s
+            due_s = walk.hedge_in_s(world.now)
+            assert due_s is None or len(under_way) == 1
+            if due_s == 0.0:
+                beside = walk.hedge(world.now)
+                assert walk.hedge_in_s(world.now) is None
+                if beside is not None:
+                    assert beside.link is not under_way[0].link
+                    under_way.append(beside)
+                    started += 1
+            attempt = under_way[which % len(under_way)]
+            if what == "win":
+                outcome = walk.succeeded(Reply(text="x", finish_reason=FinishReason.STOP), world.now, of=attempt)
+                assert outcome.provider == attempt.link.provider
+                break
+            if what == "cancel":
+                walk.cancelled(world.now)
+                break
+            if what in ERRORS:
+                under_way.remove(attempt)
+                step = walk.failed(ERRORS[what], world.now, of=attempt)
+                assert isinstance(step, Await) == (bool(under_way) and what != "refused")
+        outcomes = [attempt.outcome for attempt in walk.attempts]
+        assert len(outcomes) == started
+        assert outcomes.count(Outcome.SUCCESS) == isinstance(outcome, Reply)
+        assert (gate.inside, gate.waiting) == (0, 0)
+    assert sum(isinstance(event, RequestEnded) for event in world.events) == len(requests)
+    assert not [link for link in world.links if State.HALF_OPEN in link.route.states()]

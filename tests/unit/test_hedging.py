@@ -1,0 +1,392 @@
+"""Hedging: a second target is asked beside one that takes long; decided on a virtual clock, done on a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from known_plugins import INFOS
+from simulator import Fixed, Target, World
+
+from kickai_providers_core import (
+    ChainExhaustedError,
+    ConfigError,
+    ContentFilteredError,
+    FinishReason,
+    KickaiSettings,
+    ProviderInfo,
+    ProviderSettings,
+    ProviderUnavailableError,
+    Reply,
+    Resolver,
+    Settings,
+    hookimpl,
+)
+from kickai_providers_core.attempts import Outcome, SkipReason
+from kickai_providers_core.breaker import BreakerSettings, State
+from kickai_providers_core.events import Hedged
+from kickai_providers_core.gate import Gate, Limits
+from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.loading import read, structure
+from kickai_providers_core.walk import Await, GiveUp, Try
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SOON = Hedging(after_s=1.5, budget=1.0)
+YES = Reply(text="yes", finish_reason=FinishReason.STOP)
+
+
+def down() -> ProviderUnavailableError:
+    """Return the error of a service that answers 503."""
+    return ProviderUnavailableError("down", status_code=503)
+
+
+def world(*names: str, hedging: Hedging = SOON, **settings: Any) -> World:
+    """Return a world of targets that takes time only as a test says."""
+    return World([Target(name=name) for name in names], hedging=hedging, random=Fixed(0.0), **settings)
+
+
+def two_under_way(there: World) -> tuple[Any, Try, Try]:
+    """Return a walk with its first two attempts."""
+    walk = there.walk()
+    first = walk.next(1000.0)
+    assert isinstance(first, Try)
+    assert walk.hedge_in_s(1000.5) == pytest.approx(1.0)
+    second = walk.hedge(1001.5)
+    assert isinstance(second, Try)
+    return walk, first, second
+
+
+def test_the_next_target_is_asked_beside_one_that_takes_long() -> None:
+    """The first answer wins, and the other attempt counts as cancelled, and against nobody."""
+    there = world("a", "b")
+    walk, _, second = two_under_way(there)
+    assert (second.link.provider, second.number) == ("b", 1)
+    assert walk.hedge_in_s(1002.0) is None
+    reply = walk.succeeded(YES, 1002.0, of=second)
+    assert (reply.provider, reply.fell_back, reply.skipped) == ("b", True, ())
+    assert [(attempt.provider, attempt.outcome, attempt.latency_s) for attempt in reply.attempts] == [
+        ("a", Outcome.CANCELLED, 2.0),
+        ("b", Outcome.SUCCESS, 0.5),
+    ]
+    assert there.links[0].route.target.breaker.errors == 0
+    told = [event for event in there.events if isinstance(event, Hedged)]
+    assert [(event.provider, event.after_s) for event in told] == [("a", 1.5)]
+    assert told[0].attributes()["kickai.hedge.after_s"] == 1.5
+
+
+def test_the_first_may_still_win() -> None:
+    """Then the second counts as cancelled, and it is no fallback."""
+    walk, first, _ = two_under_way(world("a", "b"))
+    reply = walk.succeeded(YES, 1002.0, of=first)
+    assert (reply.provider, reply.fell_back) == ("a", False)
+    assert [attempt.outcome for attempt in reply.attempts] == [Outcome.CANCELLED, Outcome.SUCCESS]
+
+
+@pytest.mark.parametrize("loser", [0, 1])
+def test_when_one_fails_the_other_is_waited_for(loser: int) -> None:
+    """No third call is made beside it; when it fails too, the request goes on as ever."""
+    there = world("a", "b", "c")
+    walk, *attempts = two_under_way(there)
+    assert walk.failed(down(), 1002.0, of=attempts[loser]) == Await()
+    step = walk.failed(down(), 1003.0, of=attempts[1 - loser])
+    assert isinstance(step, Try)
+    assert step.link is attempts[1 - loser].link
+    assert step.number == 2
+
+
+def test_a_refusal_ends_the_request_for_both() -> None:
+    """A refusal is not routed around, by the attempt beside it neither."""
+    walk, first, _ = two_under_way(world("a", "b"))
+    end = walk.failed(ContentFilteredError("no"), 1002.0, of=first)
+    assert isinstance(end, GiveUp)
+    assert [attempt.outcome for attempt in walk.attempts] == [Outcome.ERROR, Outcome.CANCELLED]
+
+
+def test_cancellation_gives_back_what_both_held() -> None:
+    """Two probes and two places at a gate."""
+    gate = Gate(Limits(max_concurrency=2))
+    there = World(
+        [Target(name="a", gate=gate), Target(name="b", gate=gate)],
+        hedging=SOON,
+        breaker=BreakerSettings(max_errors=1, cooldown_s=0.001),
+    )
+    for link in there.links:
+        leave = link.route.admit(999.0)
+        assert leave is not None
+        link.route.failed(leave, 999.0, target=True, provider=False)
+    walk, first, second = two_under_way(there)
+    assert first.leave.probing
+    assert second.leave.probing
+    assert gate.inside == 2
+    walk.cancelled(1002.0)
+    assert gate.inside == 0
+    assert [link.route.target.breaker.state for link in there.links] == [State.OPEN, State.OPEN]
+
+
+def test_what_cannot_serve_now_is_passed_over_with_its_reason() -> None:
+    """Nobody stands in line for a second attempt; the one behind is asked."""
+    full = Gate(Limits(max_concurrency=1))
+    full.enter(0, 0.0)
+    there = World([Target(name="a"), Target(name="b", gate=full), Target(name="c")], hedging=SOON)
+    walk, _, second = two_under_way(there)
+    assert second.link.provider == "c"
+    assert [skip.reason for skip in walk.succeeded(YES, 1002.0, of=second).skipped] == [SkipReason.BUSY]
+    assert full.waiting == 0
+
+
+def test_the_last_target_and_the_last_moment_are_not_hedged() -> None:
+    """There is nobody to ask, or no time to be answered."""
+    walk = world("a").walk()
+    walk.next(1000.0)
+    assert walk.hedge_in_s(1000.0) is None
+    assert walk.hedge(1002.0) is None
+    late = world("a", "b").walk(deadline_s=2.0)
+    late.next(1000.0)
+    assert late.hedge(1001.99) is None
+    assert late.hedge_in_s(1001.99) is None
+
+
+def test_without_hedging_nothing_is_hedged() -> None:
+    """It is off by default."""
+    walk = World([Target(name="a"), Target(name="b")]).walk()
+    walk.next(1000.0)
+    assert walk.hedge_in_s(1000.0) is None
+    assert walk.hedge(1100.0) is None
+
+
+def test_a_percentile_is_that_of_the_targets_own_recent_answers() -> None:
+    """While there are fewer than twenty, the seconds of the settings count, or nothing does."""
+    there = world("a", "b", hedging=Hedging(after="p95", after_s=9.0))
+    only = world("a", "b", hedging=Hedging(after="p95"))
+    assert there.hedges is not None
+    assert only.hedges is not None
+    link = there.links[0]
+    for tenth in range(19):
+        there.hedges.answered(link, tenth / 10)
+    assert (there.hedges.after_s(link), only.hedges.after_s(link)) == (9.0, None)
+    there.hedges.answered(link, 1.9)
+    assert there.hedges.after_s(link) == 1.9
+    for _ in range(95):
+        there.hedges.answered(link, 0.5)
+    assert there.hedges.after_s(link) == 1.5
+    assert there.hedges.after_s(there.links[1]) == 9.0
+
+
+def test_the_walk_takes_down_how_long_answers_take() -> None:
+    """Each answer is one more latency of its target."""
+    there = world("a", "b", hedging=Hedging(after="p50"))
+    there.targets[0] = Target(name="a", latency_s=2.0)
+    for _ in range(20):
+        there.ask()
+    assert there.hedges is not None
+    assert there.hedges.after_s(there.links[0]) == pytest.approx(2.0)
+
+
+@examples(deadline=None, max_examples=50)
+@given(share=st.sampled_from([0.0, 0.05, 0.3]), floor=st.integers(0, 2), every_s=st.floats(0.05, 3.0))
+def test_the_extra_calls_stay_within_their_budget(share: float, floor: int, every_s: float) -> None:
+    """Promise 8: when every request is slow, no more of them are hedged in any minute than the share allows."""
+    there = world("a", "b", hedging=Hedging(after_s=0.1, budget=share, floor=floor))
+    asked: list[float] = []
+    extra: list[float] = []
+    for _ in range(200):
+        walk = there.walk()
+        asked.append(there.now)
+        first = walk.next(there.now)
+        beside = walk.hedge(there.now)
+        assert isinstance(first, Try)
+        if beside is not None:
+            extra.append(there.now)
+        walk.succeeded(YES, there.now, of=beside or first)
+        there.now += every_s
+    for end in extra:
+        within = sum(end - 60.0 < at <= end for at in extra)
+        assert within <= max(floor, share * sum(end - 61.0 < at <= end for at in asked))
+    assert bool(extra) == bool(floor or share)
+
+
+TRACE: ContextVar[str] = ContextVar("TRACE", default="")
+
+
+class Racing:
+    """A provider whose models take as long as their names say, in seconds, or fail after that."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.crowded = asyncio.Event()
+        self.ended: list[str] = []
+        self.traces: list[str] = []
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        return ProviderInfo(name="racing", summary="")
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self, request: Any) -> Reply:
+        raise AssertionError
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self, request: Any) -> Reply:
+        seconds, _, fails = request.model.partition("-")
+        self.traces.append(TRACE.get())
+        self.open += 1
+        if self.open == 2:
+            self.crowded.set()
+        try:
+            await asyncio.sleep(float(seconds))
+            if fails:
+                raise down()
+            self.ended.append(request.model)
+            return YES
+        finally:
+            self.open -= 1
+
+
+def resolver(plugin: object, **hedging: Any) -> Resolver:
+    """Return a resolver that hedges after a twentieth of a second, without retries."""
+    settings = Settings(
+        kickai=KickaiSettings(plugins=()),
+        hedging=Hedging(**{"after_s": 0.05, "budget": 1.0, **hedging}),
+        providers={"racing": ProviderSettings(retries=0)},
+    )
+    return Resolver.from_settings(settings, plugins={"racing": plugin})
+
+
+def invoke(holder: Resolver, *targets: str) -> Reply:
+    """Ask, blocking, and close the resolver."""
+    with holder:
+        return holder.chain(*targets).invoke("hi")
+
+
+def ainvoke(holder: Resolver, *targets: str) -> Reply:
+    """Ask on an event loop; none of its tasks is left."""
+
+    async def main() -> Reply:
+        async with holder:
+            reply = await holder.chain(*targets).ainvoke("hi")
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            return reply
+
+    return asyncio.run(main())
+
+
+ways = pytest.mark.parametrize("ask", [invoke, ainvoke])
+
+
+@ways
+def test_the_faster_answer_comes_back_and_the_slower_call_is_cancelled(ask: Callable[..., Reply]) -> None:
+    """Promise 8, sync and async: nobody waits for the loser, and nothing of it is left."""
+    plugin = Racing()
+    began = time.monotonic()
+    reply = ask(resolver(plugin), "racing:30", "racing:0.01")
+    assert time.monotonic() - began < 5.0
+    assert [(attempt.model, attempt.outcome.value) for attempt in reply.attempts] == [
+        ("30", "cancelled"),
+        ("0.01", "success"),
+    ]
+    assert (plugin.open, plugin.ended) == (0, ["0.01"])
+    assert "kickai-background" not in {thread.name for thread in threading.enumerate()}
+
+
+@ways
+def test_a_quick_answer_is_not_hedged(ask: Callable[..., Reply]) -> None:
+    """Only what takes long is asked twice."""
+    plugin = Racing()
+    assert len(ask(resolver(plugin, after_s=5.0), "racing:0", "racing:0.01").attempts) == 1
+    assert plugin.ended == ["0"]
+
+
+@ways
+def test_a_failure_leaves_the_other_to_answer(ask: Callable[..., Reply]) -> None:
+    """Whichever of the two fails."""
+    assert ask(resolver(Racing()), "racing:0.2-x", "racing:0.4").model == "0.4"
+    assert ask(resolver(Racing()), "racing:0.4", "racing:0.01-x").model == "0.4"
+
+
+@ways
+def test_when_both_fail_the_rest_of_the_chain_is_asked(ask: Callable[..., Reply]) -> None:
+    """And when that fails too, the request does, with one cause for each."""
+    assert ask(resolver(Racing()), "racing:0.2-x", "racing:0.01-x", "racing:0").model == "0"
+    with pytest.raises(ChainExhaustedError) as raised:
+        ask(resolver(Racing()), "racing:0.1-x", "racing:0.01-x")
+    assert len(raised.value.exceptions) == 2
+
+
+@ways
+def test_without_a_budget_the_first_is_waited_for(ask: Callable[..., Reply]) -> None:
+    """Nothing turns in circles meanwhile."""
+    began = time.process_time()
+    assert ask(resolver(Racing(), budget=0.0, floor=0), "racing:0.5", "racing:0").model == "0.5"
+    assert time.process_time() - began < 0.4
+
+
+def test_cancelling_the_request_cancels_both_calls() -> None:
+    """None of the two goes on."""
+    plugin = Racing()
+
+    async def main() -> None:
+        async with resolver(plugin) as holder:
+            task = asyncio.create_task(holder.chain("racing:30", "racing:31").ainvoke("hi"))
+            async with asyncio.timeout(10):
+                await plugin.crowded.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert plugin.open == 0
+
+    asyncio.run(main())
+
+
+def test_a_blocking_request_keeps_its_context() -> None:
+    """What a tracer put into the context is seen by the provider, though its call is made on another thread."""
+    plugin = Racing()
+    token = TRACE.set("span-7")
+    try:
+        invoke(resolver(plugin), "racing:0")
+    finally:
+        TRACE.reset(token)
+    assert plugin.traces == ["span-7"]
+
+
+def test_threads_share_the_loop_in_the_background() -> None:
+    """Twenty threads get their answers, and closing ends the loop."""
+    plugin = Racing()
+    answers: list[str] = []
+    with resolver(plugin) as holder:
+        chain = holder.chain("racing:30", "racing:0.01")
+        threads = [threading.Thread(target=lambda: answers.append(chain.invoke("hi").model)) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert answers == ["0.01"] * 20
+    assert plugin.open == 0
+    assert "kickai-background" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_hedging_is_read_from_the_settings() -> None:
+    """A table like the others."""
+    table = {"after_s": 1.5, "after": "p95", "budget": 0.1, "floor": 3}
+    assert structure(read({"hedging": table}, {}), INFOS).hedging == Hedging(**table)
+    assert not Settings().hedging.on
+
+
+@pytest.mark.parametrize("table", [{"after_s": 0}, {"after": "95"}, {"after": "p5"}, {"budget": -1}, {"floor": -1}])
+def test_wrong_hedging_says_what_is_wrong(table: dict[str, Any]) -> None:
+    """With its path."""
+    with pytest.raises(ConfigError) as raised:
+        structure(read({"hedging": table}, {}), INFOS)
+    assert [problem.path for problem in raised.value.problems] == [f"hedging.{next(iter(table))}"]
