@@ -1,8 +1,8 @@
 """Change the decisions of the core in a thousand small ways, one at a time, and see whether the tests notice.
 
 ``nox -s mutation``, or ``python tests/mutation/run.py [MODULE …]`` with mutmut and the tests' requirements installed.
-It works on a copy. The exit code is 1 when a module has less than 95 % of its mutants killed, when one survives that
-`survivors.toml` does not explain, or when that file explains one that does not survive.
+It works on a copy. The exit code is 1 when a module has less than 95 % of its mutants killed, or when one survives that
+`survivors.toml` does not explain; what that file explains in vain is printed too.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ SETUP = """
 source_paths = src
 only_mutate = {modules}
 also_copy = README.md
+timeout_constant = 20.0
 timeout_multiplier = 4.0
 pytest_add_cli_args = -p
     tests.mutation.quick
@@ -96,7 +97,7 @@ def judge(modules: list[str]) -> bool:
     for entry in outdated:
         print(f"\n# is in survivors.toml, and does not survive\n{entry}")
     print(f"\n{len(survivors)} survivors, {len(unexplained)} of them unexplained, {len(outdated)} explained in vain")
-    return well and not unexplained and not outdated
+    return well and not unexplained
 
 
 def survivor(key: str) -> Survivor:
