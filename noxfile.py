@@ -30,6 +30,10 @@ def groups(*names: str) -> list[str]:
     return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), *names))
 
 
+TESTS = [f"tests/{kind}" for kind in ("unit", "property", "integration", "architecture")]
+"""The core's own tests; the kit's, the documentation's and those that take long have sessions of their own."""
+
+
 @functools.cache
 def wheels() -> dict[str, Path]:
     """Return the wheel of each distribution by its name, as the build session left them."""
@@ -84,7 +88,7 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the core's tests against the installed wheels."""
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
-    command = ["coverage", "run", "-m", "pytest", *(session.posargs or ["tests", "--ignore=tests/contract"])]
+    command = ["coverage", "run", "-m", "pytest", *(session.posargs or TESTS)]
     session.run(*command, env={"COVERAGE_FILE": f".coverage.{session.python}"})
 
 

@@ -54,8 +54,9 @@ def test_every_example_is_well_formed(page: Path) -> None:
         compile(
             textwrap.dedent(source), f"{page.name}, example {number}", "exec", flags=0x2000
         )  # top-level await is allowed
-    for source in blocks(page, "toml"):
-        tomllib.loads(source)
+    if page.name != "configuration.md":  # which shows wrong ones too, and has tests of its own
+        for source in blocks(page, "toml"):
+            tomllib.loads(source)
 
 
 def test_the_first_example_prints_what_it_says() -> None:

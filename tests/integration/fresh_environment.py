@@ -30,11 +30,11 @@ def main(wheels: list[str]) -> None:
             text=True,
             cwd=folder,
         )
-    found = {plugin["distribution"]: plugin for plugin in json.loads(listing.stdout)["plugins"]}
+    found = {plugin["distribution"]: plugin for plugin in json.loads(listing.stdout)["providers"]}
     expected = {Path(wheel).name.split("-")[0].replace("_", "-") for wheel in wheels if wheel != core}
     if set(found) != expected:
         sys.exit(f"kickai providers found {sorted(found)}, not {sorted(expected)}")
-    broken = [name for name, plugin in found.items() if plugin["status"] == "broken"]
+    broken = [name for name, plugin in found.items() if plugin["state"] == "broken"]
     if broken:
         sys.exit(f"broken: {broken}: {listing.stdout}")
     print(f"an empty environment with {len(wheels)} wheels: kickai providers finds {', '.join(sorted(found))}")
