@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["REQUEST", "Trivial", "bare_hook", "bare_mock_hook", "resolver"]
 
 REQUEST = ChatRequest.of("Who can play on Saturday?")
+MOCK = MockSettings(keep_calls=0)
 REPLY = Reply(text="Ann", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=6, output_tokens=1))
 
 
@@ -82,7 +83,7 @@ def resolver(*, plugins: int = 1, breaker: BreakerSettings | None = None) -> Res
     """
     names = ["trivial", *(f"trivial-{number}" for number in range(1, plugins))]
     return Resolver.from_settings(
-        Settings(kickai=KickaiSettings(plugins=()), breaker=breaker or BreakerSettings()),
+        Settings(kickai=KickaiSettings(plugins=()), breaker=breaker or BreakerSettings(), providers={"mock": MOCK}),
         plugins={"mock": mock, **{name: Trivial(name) for name in names}},
         observers=[watch],
     )
@@ -104,5 +105,5 @@ def bare_hook() -> Callable[[], Any]:
 def bare_mock_hook() -> Callable[[], Any]:
     """Return one bare call of the invocation hook, implemented by the mock."""
     hooks = _hooks(mock)
-    hook, provider = hooks.kickai_invoke_provider, hooks.kickai_create_provider(settings=MockSettings())
+    hook, provider = hooks.kickai_invoke_provider, hooks.kickai_create_provider(settings=MOCK)
     return lambda: hook(provider=provider, request=REQUEST, timeout_s=10.0)
