@@ -199,17 +199,10 @@ class Chain:
     def _fitted(self, request: ChatRequest, position: int) -> ChatRequest:
         """Return the request as the target at a position gets it: what the target and the role say filled in."""
         terms = self.terms
-        return ChatRequest(
-            messages=request.messages,
-            model=self._links[position].model or request.model,
-            temperature=terms.temperature if request.temperature is None else request.temperature,
-            max_tokens=terms.max_tokens if request.max_tokens is None else request.max_tokens,
-            top_p=request.top_p,
-            stop=request.stop,
-            seed=request.seed,
-            tools=request.tools,
-            tool_choice=request.tool_choice,
-            json_schema=request.json_schema,
+        return request.resolved(
+            self._links[position].model or request.model,
+            terms.temperature if request.temperature is None else request.temperature,
+            terms.max_tokens if request.max_tokens is None else request.max_tokens,
         )
 
 

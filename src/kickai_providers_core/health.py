@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from kickai_providers_core.breaker import Breaker, Permit, State
 
@@ -120,12 +120,13 @@ class Leave:
         return self.of_target.probe or self.of_provider.probe
 
 
-@frozen
+@define
 class Route:
     """The way to one target: the condition of its provider, and its own."""
 
     provider: Condition
     target: Condition
+    _latest: Leave = field(default=Leave(OUTSIDER, OUTSIDER), init=False, eq=False, repr=False)
 
     def admit(self, now: float) -> Leave | None:
         """Return leave for one call, or None while anything on the way rests or refuses."""
@@ -136,7 +137,11 @@ class Route:
         if of_target is None:
             self.provider.give_back(of_provider)
             return None
-        return Leave(of_provider, of_target)
+        leave = self._latest
+        if leave.of_provider is of_provider and leave.of_target is of_target:
+            return leave  # a value like any other: closed breakers give one permit again and again
+        self._latest = leave = Leave(of_provider, of_target)
+        return leave
 
     def force(self, now: float) -> Leave:
         """Return leave for one call whatever the state."""

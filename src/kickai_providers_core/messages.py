@@ -229,6 +229,15 @@ class ChatRequest:
             raise ValueError(told)
         return cls(messages=messages)
 
+    def resolved(self, model: str | None, temperature: float | None, max_tokens: int | None) -> ChatRequest:
+        """Return the request with what role and target say filled in."""
+        # Every attempt needs one: copying the dict takes half the time of passing ten fields through a constructor.
+        request = ChatRequest.__new__(ChatRequest)
+        fields = request.__dict__
+        fields.update(self.__dict__)
+        fields["model"], fields["temperature"], fields["max_tokens"] = model, temperature, max_tokens
+        return request
+
     @property
     def needs(self) -> frozenset[Capability]:
         """The capabilities without which this request cannot be served as it stands."""

@@ -373,7 +373,9 @@ class Walk:
         return None
 
     def _try(self, link: Link, leave: Leave, turn: Turn | None, now: float) -> Try:
-        step = Try(link, self._story.tries(link) + 1, min(link.timeout_s, self._ends - now), leave, now, turn)
+        number = self._story.tries(link) + 1 if self._story.attempts else 1
+        left_s = self._ends - now
+        step = Try(link, number, min(left_s, link.timeout_s), leave, now, turn)
         self._under_way = step
         self._story.begins(link, step.number, step.timeout_s)
         return step

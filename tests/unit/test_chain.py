@@ -669,3 +669,12 @@ def test_preparing_makes_the_first_usable_target_ready() -> None:
     with resolver(idle, Preparing("ready"), Scripted()) as holder:
         assert [str(step) for step in holder.chain("idle:a", "ready:b").prepare()] == ["pulling b"]
         assert list(holder.chain("scripted", "ready:b").prepare()) == []
+
+
+def test_a_resolved_request_is_the_request_with_three_fields_filled_in() -> None:
+    """It equals the one that a constructor makes, and the original stays as it is."""
+    request = ChatRequest(messages=ChatRequest.of("hi").messages, seed=7, stop=("x",), temperature=0.9)
+    resolved = request.resolved("m", 0.1, 5)
+    whole = {"seed": 7, "stop": ("x",), "model": "m", "temperature": 0.1, "max_tokens": 5}
+    assert resolved == ChatRequest(messages=request.messages, **whole)
+    assert (request.model, request.temperature, request.max_tokens) == (None, 0.9, None)
