@@ -18,6 +18,7 @@ from kickai_providers_core.testing.contract.asking import Asking
 from kickai_providers_core.testing.contract.breakage import Breakage
 from kickai_providers_core.testing.contract.described import Described
 from kickai_providers_core.testing.contract.freeing import Freeing
+from kickai_providers_core.testing.contract.givens import KEY, PROMPT
 from kickai_providers_core.testing.contract.lazy import Lazy
 from kickai_providers_core.testing.contract.lifecycle import Lifecycle
 from kickai_providers_core.testing.contract.observing import Observing
@@ -25,7 +26,7 @@ from kickai_providers_core.testing.contract.refusals import Particulars, Refusal
 from kickai_providers_core.testing.contract.secrecy import Secrecy
 from kickai_providers_core.testing.contract.sharing import Sharing
 from kickai_providers_core.testing.contract.streaming import Streaming
-from kickai_providers_core.testing.contract.subject import KEY, PROMPT, Hooks, Subject
+from kickai_providers_core.testing.contract.subject import Hooks, Subject
 from kickai_providers_core.testing.contract.timeouts import Timeouts
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from attrs import evolve
 
 from kickai_providers_core.errors import ContentFilteredError
 from kickai_providers_core.messages import FinishReason, Reply
-from kickai_providers_core.testing.contract.subject import MODES, STREAMS
+from kickai_providers_core.testing.contract.givens import MODES, STREAMS
+from kickai_providers_core.testing.contract.needs import need_finish, need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Drip, Ok
 
@@ -60,14 +61,14 @@ class Answers(Supplied):
     @pytest.mark.parametrize("mode", MODES)
     def test_finish_reason_is_length(self, subject: Subject, mode: Mode) -> None:
         """An answer that ran into its token limit is an answer, and says so."""
-        subject.need_finish(FinishReason.LENGTH)
+        need_finish(subject, FinishReason.LENGTH)
         reply = subject.attempt(mode, Ok("pong", finish=FinishReason.LENGTH)).reply
         assert (reply.text, reply.finish_reason) == ("pong", FinishReason.LENGTH)
 
     @pytest.mark.parametrize("mode", MODES)
     def test_finish_reason_is_content_filter(self, subject: Subject, mode: Mode) -> None:
         """An answer that the provider withheld does not pass for one that the model ended."""
-        subject.need_finish(FinishReason.CONTENT_FILTER)
+        need_finish(subject, FinishReason.CONTENT_FILTER)
         outcome = subject.attempt(mode, Ok("po", finish=FinishReason.CONTENT_FILTER))
         if outcome.raised is None:
             assert outcome.reply.finish_reason is FinishReason.CONTENT_FILTER
@@ -105,7 +106,7 @@ class Answers(Supplied):
     @pytest.mark.parametrize("mode", STREAMS)
     def test_streams_come_in_pieces(self, subject: Subject, mode: Mode) -> None:
         """Each piece of the service's stream is handed out, and only the last chunk has a finish reason."""
-        subject.need_stream(mode)
+        need_stream(subject, mode)
         chunks = subject.attempt(mode, Ok(pieces=("one ", "two ", "three"))).chunks
         texts = [chunk.text for chunk in chunks if chunk.text]  # type: ignore[attr-defined]
         assert texts == ["one ", "two ", "three"] if self.wire else len(texts) > 1

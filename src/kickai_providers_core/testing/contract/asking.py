@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from kickai_providers_core.errors import ProviderError
 from kickai_providers_core.messages import Capability, FinishReason, Image, Message, Tool
 from kickai_providers_core.testing import strategies
-from kickai_providers_core.testing.contract.subject import GRACE_S, KEY, MODES, PROMPT
+from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, MODES, PROMPT
+from kickai_providers_core.testing.contract.needs import need_capability, need_finish, need_key
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Ok
 
@@ -52,7 +53,7 @@ class Asking(Supplied):
     @pytest.mark.parametrize("mode", MODES)
     def test_the_key_is_sent(self, subject: Subject, mode: Mode) -> None:
         """The key that the settings hold authenticates the request, in a header."""
-        subject.need_key()
+        need_key(subject)
         server = subject.server
         subject.attempt(mode).reply  # noqa: B018
         assert KEY.reveal() in " ".join(_asked(server).headers.values()), "no header holds the key"
@@ -107,7 +108,7 @@ class Asking(Supplied):
     @pytest.mark.parametrize("mode", MODES)
     def test_tools_are_offered(self, subject: Subject, mode: Mode) -> None:
         """A provider that claims tools sends their names and schemas."""
-        subject.need_capability(Capability.TOOLS)
+        need_capability(subject, Capability.TOOLS)
         server = subject.server
         subject.attempt(mode, request=evolve(subject.request, tools=(TOOL,))).reply  # noqa: B018
         sent = json.dumps(_asked(server).json())
@@ -117,8 +118,8 @@ class Asking(Supplied):
     @pytest.mark.parametrize("mode", MODES)
     def test_tool_calls_come_back(self, subject: Subject, mode: Mode) -> None:
         """A provider that claims tools returns the call that the model asks for, and the finish reason for it."""
-        subject.need_capability(Capability.TOOLS)
-        subject.need_finish(FinishReason.TOOL_CALL)
+        need_capability(subject, Capability.TOOLS)
+        need_finish(subject, FinishReason.TOOL_CALL)
         request = evolve(subject.request, tools=(TOOL,))
         reply = subject.attempt(mode, Ok("", (), finish=FinishReason.TOOL_CALL), request=request).reply
         assert reply.finish_reason is FinishReason.TOOL_CALL
@@ -128,7 +129,7 @@ class Asking(Supplied):
     @pytest.mark.parametrize("mode", MODES)
     def test_schemas_are_sent(self, subject: Subject, mode: Mode) -> None:
         """A provider that claims JSON schemas sends the one it is given."""
-        subject.need_capability(Capability.JSON_SCHEMA)
+        need_capability(subject, Capability.JSON_SCHEMA)
         server = subject.server
         schema = {"type": "object", "properties": {"canary_field": {"type": "string"}}}
         subject.attempt(mode, request=evolve(subject.request, json_schema=schema)).reply  # noqa: B018
@@ -137,7 +138,7 @@ class Asking(Supplied):
     @pytest.mark.parametrize("mode", MODES)
     def test_images_are_sent(self, subject: Subject, mode: Mode) -> None:
         """A provider that claims images sends them, in the text encoding that JSON needs."""
-        subject.need_capability(Capability.IMAGES)
+        need_capability(subject, Capability.IMAGES)
         server = subject.server
         image = Image(media_type="image/png", data=b"canary-picture")
         messages = (Message(role="user", content=PROMPT, images=(image,)),)

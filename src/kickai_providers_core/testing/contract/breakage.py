@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kickai_providers_core.errors import InvalidReplyError, ProviderError, ProviderUnavailableError
-from kickai_providers_core.testing.contract.subject import MODES, id_of
+from kickai_providers_core.testing.contract.givens import MODES, id_of
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import (
     CloseEarly,

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kickai_providers_core.errors import ProviderError
-from kickai_providers_core.testing.contract.subject import GRACE_S, MODES, PROMPT_S, id_of
+from kickai_providers_core.testing.contract.calling import opened, run
+from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, id_of
+from kickai_providers_core.testing.contract.needs import need_native
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import CloseEarly, Malformed, Reset, Silence, Stall, Status
 
@@ -52,35 +54,35 @@ class Freeing(Supplied):
 
     def test_cancelling_frees(self, subject: Subject) -> None:
         """A cancelled call ends at once, as cancelled, and its connection is closed."""
-        subject.need_native("ainvoke")
+        need_native(subject, "ainvoke")
         subject.server.default = Silence()
-        cancelled, closed = subject.run(lambda: _cancelled_and_closed(subject, subject.ainvoke))
+        cancelled, closed = run(lambda: _cancelled_and_closed(subject, lambda: subject.raw("ainvoke")))
         assert cancelled, "the call swallowed its cancellation"
         assert closed, "the connection is open after the call was cancelled"
 
     def test_cancelling_a_stream_frees(self, subject: Subject) -> None:
         """A cancelled stream ends at once, as cancelled, and its connection is closed."""
-        subject.need_native("astream")
+        need_native(subject, "astream")
         subject.server.default = Stall(1)
 
         async def read() -> None:
-            async for _ in await subject.astream():
+            async for _ in await opened(subject.raw("astream")):
                 pass
 
-        cancelled, closed = subject.run(lambda: _cancelled_and_closed(subject, read))
+        cancelled, closed = run(lambda: _cancelled_and_closed(subject, read))
         assert cancelled, "the stream swallowed its cancellation"
         assert closed, "the connection is open after the stream was cancelled"
 
     def test_a_cancelled_call_takes_nothing_from_the_next(self, subject: Subject) -> None:
         """After a cancelled call the same provider answers, on the same loop."""
-        subject.need_native("ainvoke")
+        need_native(subject, "ainvoke")
         subject.server.script(Silence())
 
         async def both() -> str:
-            await _cancelled(subject, subject.ainvoke)
-            return str(await subject.ainvoke())
+            await _cancelled(subject, lambda: subject.raw("ainvoke"))
+            return str(await subject.raw("ainvoke"))
 
-        assert subject.run(both) == "pong"
+        assert run(both) == "pong"
 
     @pytest.mark.parametrize("fault", [None, Status(503, "unavailable"), Reset(), Malformed()], ids=id_of)
     def test_no_socket_is_left(self, subject: Subject, fault: Fault | None) -> None:
@@ -109,7 +111,7 @@ class Freeing(Supplied):
             await asyncio.sleep(0.05)  # for callbacks that are due
             return {repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}}
 
-        assert not subject.run(use)
+        assert not run(use)
 
     @pytest.mark.parametrize("fault", [None, Status(503, "unavailable"), Silence()], ids=id_of)
     def test_no_thread_is_left(self, subject: Subject, fault: Fault | None) -> None:

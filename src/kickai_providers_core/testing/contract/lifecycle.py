@@ -10,7 +10,10 @@ import pytest
 from kickai_providers_core.errors import Problem, ProviderError
 from kickai_providers_core.hookspecs import Progress
 from kickai_providers_core.secret import Secret
-from kickai_providers_core.testing.contract.subject import GRACE_S, KEY, MODES, PROMPT_S, id_of
+from kickai_providers_core.testing.contract.calling import run, timed
+from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, MODES, PROMPT_S, id_of
+from kickai_providers_core.testing.contract.needs import fields_with_key, need_key
+from kickai_providers_core.testing.contract.subject import patient
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Status
 
@@ -36,10 +39,10 @@ class Lifecycle(Supplied):
 
     def test_a_missing_key_is_a_problem(self, subject: Subject) -> None:
         """Without its key the provider says what is missing, and where it would come from."""
-        subject.need_key()
+        need_key(subject)
         if not self.needs_key:
             pytest.skip("not applicable: the provider works without a key")
-        fields = [field.name for field in attrs.fields(type(subject.settings)) if _holds_key(subject, field)]
+        fields = fields_with_key(subject)
         for empty in (None, Secret("")):
             bare = attrs.evolve(subject.settings, **dict.fromkeys(fields, empty))
             problems = [problem for problem in _problems(subject, bare) if problem.severity == "error"]
@@ -57,9 +60,7 @@ class Lifecycle(Supplied):
             idle_timeout_s=self.patience_s,
         )
         # It may ask several things, one after the other, and each may take its time.
-        outcome = subject.timed(
-            "invoke", lambda: _problems(subject, hasty, online=True), 10 * self.patience_s + GRACE_S
-        )
+        outcome = timed("invoke", lambda: _problems(subject, hasty, online=True), 10 * self.patience_s + GRACE_S)
         assert isinstance(outcome.within(10 * self.patience_s + GRACE_S).value, list), repr(outcome.raised)
 
     @pytest.mark.parametrize("fault", [Ok(), Status(500, "unavailable")], ids=id_of)
@@ -68,9 +69,7 @@ class Lifecycle(Supplied):
         if self.wire is not None:
             subject.server.default = fault
         hook = subject.hook.kickai_prepare_provider
-        outcome = subject.timed(
-            "invoke", lambda: list(hook(settings=subject.settings, model=self.model) or ()), PROMPT_S
-        )
+        outcome = timed("invoke", lambda: list(hook(settings=subject.settings, model=self.model) or ()), PROMPT_S)
         if outcome.raised is not None:
             outcome.raises(ProviderError)
         else:
@@ -80,12 +79,12 @@ class Lifecycle(Supplied):
         """Two instances of one plugin each ask their own service with their own key, in any order."""
         first, other_key = subject.server, Secret("canary-key-of-another")
         with FaultServer(first.wire, Ok("other")) as second:
-            other = subject.created(subject.patient(self.settings(second.url, other_key)))
+            other = subject.created(patient(self.settings(second.url, other_key)))
             for provider, text in ((subject.provider, "pong"), (other, "other"), (subject.provider, "pong")):
                 ask = _asking(subject, provider)
-                assert subject.timed("invoke", ask, GRACE_S).text == text
+                assert timed("invoke", ask, GRACE_S).text == text
             assert (len(first.requests), len(second.requests)) == (2, 1)
-            if subject.secretive:
+            if fields_with_key(subject):
                 assert other_key.reveal() in str(second.requests[0].headers), "the second instance's key was not sent"
                 assert KEY.reveal() not in str(second.requests[0].headers), (
                     "the first instance's key went to the second"
@@ -95,9 +94,7 @@ class Lifecycle(Supplied):
     def test_closing_frees_connections(self, subject: Subject, mode: str) -> None:
         """A provider that was used and closed, from a thread without a loop, holds no connection."""
         subject.attempt(mode).reply  # type: ignore[arg-type]  # noqa: B018
-        outcome = subject.timed(
-            "invoke", lambda: subject.hook.kickai_close_provider(provider=subject.provider), GRACE_S
-        )
+        outcome = timed("invoke", lambda: subject.hook.kickai_close_provider(provider=subject.provider), GRACE_S)
         assert outcome.within(GRACE_S).raised is None, repr(outcome.raised)
         assert subject.server.wait_closed(GRACE_S), "a connection is open after closing"
 
@@ -108,7 +105,7 @@ class Lifecycle(Supplied):
             await subject.seam.ainvoke(subject.provider, subject.request, GRACE_S)
             await subject.seam.aclose(subject.provider)
 
-        subject.run(use)
+        run(use)
         assert subject.server.wait_closed(GRACE_S), "a connection is open after closing"
 
     def test_closing_twice_is_harmless(self, subject: Subject) -> None:
@@ -120,7 +117,7 @@ class Lifecycle(Supplied):
 
         subject.hook.kickai_close_provider(provider=subject.provider)
         subject.hook.kickai_close_provider(provider=subject.provider)
-        subject.run(close)
+        run(close)
 
     def test_closing_an_unused_provider_is_harmless(self, subject: Subject) -> None:
         """A provider may be closed that was never called."""
@@ -132,10 +129,6 @@ def _problems(subject: Subject, settings: ProviderSettings, *, online: bool = Fa
     strange = [problem for problem in problems if not isinstance(problem, Problem)]
     assert not strange, f"not a Problem: {strange}"
     return problems
-
-
-def _holds_key(subject: Subject, field: attrs.Attribute[Any]) -> bool:
-    return bool(getattr(subject.settings, field.name) == KEY)
 
 
 def _asking(subject: Subject, provider: object) -> Any:

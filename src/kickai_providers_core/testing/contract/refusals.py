@@ -20,7 +20,7 @@ from kickai_providers_core.errors import (
     QuotaExhaustedError,
     RateLimitedError,
 )
-from kickai_providers_core.testing.contract.subject import MODES
+from kickai_providers_core.testing.contract.givens import MODES
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Status
 

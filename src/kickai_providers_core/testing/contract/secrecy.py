@@ -14,7 +14,8 @@ import pytest
 from loguru import logger
 
 from kickai_providers_core.errors import ProviderError
-from kickai_providers_core.testing.contract.subject import KEY, MODES, PROMPT, id_of
+from kickai_providers_core.testing.contract.givens import KEY, MODES, PROMPT, id_of
+from kickai_providers_core.testing.contract.needs import need_key, need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import (
     Cut,
@@ -53,7 +54,7 @@ class Secrecy(Supplied):
     @in_each_mode
     def test_the_key_is_in_no_url(self, subject: Subject, mode: Mode) -> None:
         """The address of a request, which every proxy logs, does not hold the key."""
-        subject.need_key()
+        need_key(subject)
         subject.attempt(mode)
         assert subject.server.requests, "no request was made"
         assert all(KEY.reveal() not in request.path for request in subject.server.requests)
@@ -61,7 +62,7 @@ class Secrecy(Supplied):
     @in_each_mode
     def test_the_key_is_in_no_body(self, subject: Subject, mode: Mode) -> None:
         """The body of a request does not hold the key."""
-        subject.need_key()
+        need_key(subject)
         subject.attempt(mode)
         assert subject.server.requests, "no request was made"
         assert all(KEY.reveal().encode() not in request.body for request in subject.server.requests)
@@ -69,7 +70,7 @@ class Secrecy(Supplied):
     @in_each_mode
     def test_the_key_follows_no_redirect(self, subject: Subject, mode: Mode) -> None:
         """A redirect to another address does not take the key along."""
-        subject.need_key()
+        need_key(subject)
         with FaultServer(subject.server.wire) as elsewhere:
             subject.attempt(mode, Redirect(f"{elsewhere.url}/elsewhere"))
             told = " ".join(f"{request.path} {request.headers} {request.body!r}" for request in elsewhere.requests)
@@ -77,7 +78,7 @@ class Secrecy(Supplied):
 
     def test_the_key_is_in_no_repr(self, subject: Subject) -> None:
         """Neither the settings nor the provider, nor what it holds, show the key."""
-        subject.need_key()
+        need_key(subject)
         subject.attempt("invoke")
         shown = [repr(subject.settings), str(subject.settings), repr(subject.provider), str(subject.provider)]
         shown += [repr(value) for value in getattr(subject.provider, "__dict__", {}).values()]
@@ -85,13 +86,13 @@ class Secrecy(Supplied):
 
     def test_the_key_is_in_no_problem(self, subject: Subject) -> None:
         """What validation says does not hold the key."""
-        subject.need_key()
+        need_key(subject)
         problems = subject.hook.kickai_validate_provider(settings=subject.settings, online=False) or ()
         assert KEY.reveal() not in " ".join(map(repr, problems))
 
     def test_the_key_is_in_no_pickle(self, subject: Subject) -> None:
         """Neither the settings nor the provider can be pickled with the key in it."""
-        subject.need_key()
+        need_key(subject)
         for value in (subject.settings, subject.provider):
             try:
                 data = pickle.dumps(value)
@@ -119,7 +120,7 @@ class Secrecy(Supplied):
     @pytest.mark.parametrize("fault", [Cut(1), ErrorPiece(1)], ids=id_of)
     def test_the_key_is_in_no_streams_error(self, subject: Subject, mode: Mode, fault: Fault) -> None:
         """The same of a stream that breaks half-way."""
-        subject.need_stream(mode)
+        need_stream(subject, mode)
         _check_error(subject, subject.attempt(mode, fault))
 
     @in_each_mode
@@ -152,7 +153,7 @@ class Secrecy(Supplied):
 
 def _check_error(subject: Subject, outcome: Outcome) -> None:
     """Look for the key in all that can be shown of an error."""
-    subject.need_key()
+    need_key(subject)
     error = outcome.raises(ProviderError)
     trace = traceback.TracebackException.from_exception(error, capture_locals=True)
     shown = {

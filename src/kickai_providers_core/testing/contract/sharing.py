@@ -12,7 +12,8 @@ import pytest
 from attrs import evolve, frozen
 
 from kickai_providers_core.messages import Message
-from kickai_providers_core.testing.contract.subject import GRACE_S, MODES, PROMPT_S
+from kickai_providers_core.testing.contract.calling import run
+from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Delay, Fault, Ok
 
@@ -64,7 +65,7 @@ class Sharing(Supplied):
     def test_tasks_share_a_provider(self, subject: Subject) -> None:
         """Calls of several tasks of one loop each get the answer to their own question."""
         subject.server.default = Echo()
-        assert subject.run(lambda: _gathered(subject, range(THREADS))) == _answers(THREADS)
+        assert run(lambda: _gathered(subject, range(THREADS))) == _answers(THREADS)
 
     def test_tasks_do_not_wait_for_each_other(self, subject: Subject) -> None:
         """Calls of several tasks are under way at the same time."""
@@ -75,7 +76,7 @@ class Sharing(Supplied):
             await asyncio.gather(*(_ask(subject) for _ in range(THREADS)))
             return time.perf_counter() - began
 
-        assert subject.run(together, THREADS * PROMPT_S) < THREADS * self.patience_s / 2
+        assert run(together, THREADS * PROMPT_S) < THREADS * self.patience_s / 2
 
     @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
     def test_the_loop_is_not_blocked(self, subject: Subject, mode: Mode) -> None:
@@ -99,7 +100,7 @@ class Sharing(Supplied):
                 assert [chunk async for chunk in stream]
             others.cancel()
 
-        subject.run(both)
+        run(both)
         due = self.patience_s / TICK_S
         assert turns > due / 5, f"the loop turned {turns} times where about {due:.0f} were due"
 
@@ -113,8 +114,8 @@ class Sharing(Supplied):
         """Two event loops of two threads use one provider at the same time."""
         subject.server.default = Echo()
         with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(subject.run, lambda: _gathered(subject, range(CALLS)))
-            second = pool.submit(subject.run, lambda: _gathered(subject, range(CALLS)))
+            first = pool.submit(run, lambda: _gathered(subject, range(CALLS)))
+            second = pool.submit(run, lambda: _gathered(subject, range(CALLS)))
             assert first.result(PROMPT_S) == second.result(PROMPT_S) == _answers(CALLS)
 
     def test_modes_mix(self, subject: Subject) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
-from kickai_providers_core.testing.contract.subject import GRACE_S, MODES, PROMPT_S, STREAMS
+from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, STREAMS
+from kickai_providers_core.testing.contract.needs import need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import (
     Delay,
@@ -98,21 +99,21 @@ class Timeouts(Supplied):
     @in_each_stream
     def test_a_slow_first_token_times_out(self, subject: Subject, mode: Mode) -> None:
         """A stream whose first piece does not come has a timeout of its own."""
-        subject.need_stream(mode)
+        need_stream(subject, mode)
         error = self._within(subject, mode, SlowFirstToken(PROMPT_S), "first_token_timeout_s")
         assert error.phase == "first_token"
 
     @in_each_stream
     def test_a_stall_times_out(self, subject: Subject, mode: Mode) -> None:
         """A stream that falls silent half-way has a timeout of its own, and keeps what came before."""
-        subject.need_stream(mode)
+        need_stream(subject, mode)
         error = self._within(subject, mode, Stall(1), "idle_timeout_s")
         assert error.phase == "idle"
 
     @in_each_stream
     def test_a_stall_ends_with_the_whole_timeout(self, subject: Subject, mode: Mode) -> None:
         """A stream that falls silent ends with the attempt's timeout, when that is over first."""
-        subject.need_stream(mode)
+        need_stream(subject, mode)
         self._hasty(subject, mode, Stall(1)).raises(ProviderTimeoutError)
 
     def _hasty(self, subject: Subject, mode: Mode, fault: Fault) -> Outcome:

@@ -90,17 +90,25 @@ class FaultServer:
     @property
     def accepted_connections(self) -> int:
         """How many clients have ever connected, those included that the server has yet to notice."""
-        with socket.create_connection(("127.0.0.1", self.port)) as probe:
-            address = probe.getsockname()
-            # The kernel hands connections out in the order in which they came: with this one, all before it are there.
-            self._wait(lambda: address in self._clients, STOP_S)
+        self._catch_up()
         with self._changed:
-            self._clients.remove(address)
             return len(self._clients)
 
     def wait_closed(self, timeout_s: float) -> bool:
         """Wait until no client is connected; say whether that came true in time."""
+        self._catch_up()
         return self._wait(lambda: not self._connections, timeout_s)
+
+    def _catch_up(self) -> None:
+        """Wait until the server has noticed every client that is connected by now.
+
+        The kernel hands connections out in the order in which they came: with one's own, all before it are there.
+        """
+        with socket.create_connection(("127.0.0.1", self.port)) as probe:
+            address = probe.getsockname()
+            self._wait(lambda: address in self._clients, STOP_S)
+        with self._changed:
+            self._clients.remove(address)
 
     def wait_requests(self, count: int, timeout_s: float) -> bool:
         """Wait until so many requests have come in; say whether that came true in time."""

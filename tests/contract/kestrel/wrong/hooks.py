@@ -7,6 +7,7 @@ from attrs import evolve
 from kestrel import eager
 from kestrel.plugin import KestrelPlugin
 from kestrel.wrong.register import mutant
+from kickai_providers_core.errors import Problem
 from kickai_providers_core.hookspecs import hookimpl
 
 mutant("test_discovery_imports_no_vendor")(eager.EagerPlugin, eager.plugin)
@@ -77,3 +78,47 @@ class ComesFromThePast(KestrelPlugin):
     """Was written for a seam that never was."""
 
     info = evolve(KestrelPlugin.info, api_version=0)
+
+
+@mutant("test_defaults_are_validated", "test_a_missing_key_is_a_problem")
+class NeedsAKeyToValidate(KestrelPlugin):
+    """Lets an AttributeError through when there is no key to look at."""
+
+    @hookimpl
+    def kickai_validate_provider(self, settings, online):
+        """Look at the key."""
+        settings.key.reveal()
+        return super().kickai_validate_provider(settings, online)
+
+
+@mutant("test_good_settings_have_no_problems")
+class FindsFault(KestrelPlugin):
+    """Finds a problem where there is none."""
+
+    @hookimpl
+    def kickai_validate_provider(self, settings, online):
+        """Complain."""
+        return [*super().kickai_validate_provider(settings, online), Problem(path="url", message="it is short")]
+
+
+@mutant("test_the_key_is_in_no_problem")
+class QuotesTheKey(KestrelPlugin):
+    """Shows the key in a warning."""
+
+    @hookimpl
+    def kickai_validate_provider(self, settings, online):
+        """Warn."""
+        found = super().kickai_validate_provider(settings, online)
+        told = f"the key {settings.key and settings.key.reveal()} is short"
+        return [*found, Problem(path="key", message=told, severity="warning")]
+
+
+@mutant("test_info_is_the_same_each_time")
+class ChangesItsMind(KestrelPlugin):
+    """Describes itself in new words each time."""
+
+    @hookimpl
+    def kickai_provider_info(self):
+        """Count."""
+        self.attempts += 1
+        return evolve(self.info, summary=f"Described {self.attempts} times")

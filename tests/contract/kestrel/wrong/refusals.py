@@ -6,6 +6,7 @@ import json
 import threading
 from typing import ClassVar
 
+from kestrel import mapping
 from kestrel.client import Client
 from kestrel.wrong.register import mutant
 from kickai_providers_core import errors
@@ -110,3 +111,70 @@ class UnpicklableError(Client):
         error = super().refusal(status, headers, body)
         error.lock = threading.Lock()
         return error
+
+
+@mutant("test_errors_keep_the_status")
+class ForgetsTheStatus(Client):
+    """Does not say with which status it was refused."""
+
+    def refusal(self, status, headers, body):
+        """Leave the status out."""
+        error = super().refusal(status, headers, body)
+        error.status_code = None
+        return error
+
+
+@mutant("test_errors_leave_the_name_to_the_core")
+class NamesItself(Client):
+    """Names an instance, which it cannot know."""
+
+    def refusal(self, status, headers, body):
+        """Fill the name in."""
+        error = super().refusal(status, headers, body)
+        error.provider = "kestrel"
+        return error
+
+
+@mutant("test_errors_have_a_message")
+class SaysNothing(Client):
+    """Has no words for its errors."""
+
+    def refusal(self, status, headers, body):
+        """Be silent."""
+        error = super().refusal(status, headers, body)
+        error.message = ""
+        return error
+
+
+@mutant("test_an_unheard_of_status_is_typed")
+class KnowsEveryStatus(Client):
+    """Lets a KeyError through for a status that its table lacks."""
+
+    def refusal(self, status, headers, body):
+        """Look it up."""
+        if 400 <= status < 500:
+            mapping.STATUSES[status]
+        return super().refusal(status, headers, body)
+
+
+@mutant("test_5xx_is_unavailable")
+class TakesAGatewayForTheRequest(Client):
+    """Takes 504 for a wrong request, which ends the chain."""
+
+    def refusal(self, status, headers, body):
+        """Blame the request."""
+        if status == 504:
+            return errors.InvalidRequestError("no", status_code=status)
+        return super().refusal(status, headers, body)
+
+
+@mutant("test_a_retry_after_that_is_none_is_dropped")
+class ReadsEveryDelay(Client):
+    """Lets a ValueError through for a Retry-After that is neither a number nor a date."""
+
+    def refusal(self, status, headers, body):
+        """Read it as a number."""
+        delay = headers.get("retry-after", "0")
+        if "GMT" not in delay:
+            float(delay)
+        return super().refusal(status, headers, body)

@@ -123,3 +123,22 @@ class DecodesPieces(Client):
                 yield body.decode(errors="replace").encode()
         finally:
             await bodies.aclose()
+
+
+@mutant("test_finish_reason_is_stop")
+class MistakesTheStop(Client):
+    """Takes every end for a limit."""
+
+    def reply(self, body):
+        """Return an answer that was cut."""
+        reply = super().reply(body)
+        return evolve(reply, finish_reason=FinishReason.LENGTH) if reply.finish_reason is FinishReason.STOP else reply
+
+
+@mutant("test_tool_calls_come_back")
+class DropsToolCalls(Client):
+    """Drops the calls that the model asks for."""
+
+    def reply(self, body):
+        """Return the text alone."""
+        return evolve(super().reply(body), tool_calls=())

@@ -99,3 +99,40 @@ class SharesItsSettings(KestrelPlugin):
     def kickai_invoke_provider(self, provider, request, timeout_s):
         """Ask the newest client."""
         return SharesItsSettings.latest.ask(request, timeout_s)
+
+
+@mutant("test_the_next_call_works")
+class StaysBroken(Client):
+    """Believes, after a connection was lost, that the next one is lost too."""
+
+    broken = False
+
+    def lost(self):
+        """Remember it."""
+        self.broken = True
+        return super().lost()
+
+    def connect(self, patience):
+        """Fail once more."""
+        if self.broken:
+            self.broken = False
+            raise OSError
+        return super().connect(patience)
+
+
+@mutant("test_modes_mix")
+class SyncOrAsync(Client):
+    """Cannot be called on a loop any more once it was called without one."""
+
+    sync = False
+
+    def ask(self, request, timeout_s):
+        """Settle for sync."""
+        self.sync = True
+        return super().ask(request, timeout_s)
+
+    async def aask(self, request, timeout_s):
+        """Refuse."""
+        if self.sync:
+            raise RuntimeError("this client is sync")
+        return await super().aask(request, timeout_s)

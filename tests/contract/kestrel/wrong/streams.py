@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from attrs import evolve
 
 from kestrel import mapping
-from kestrel.client import Client
+from kestrel.client import Client, Patience
 from kestrel.wrong.register import mutant
 from kickai_providers_core import errors
 from kickai_providers_core.messages import FinishReason, ReplyChunk
@@ -103,3 +105,40 @@ class EndsTwice(Client):
         """Say stop, and go on."""
         chunk = super().event(line)
         return chunk if chunk.finish_reason else evolve(chunk, finish_reason=FinishReason.STOP)
+
+
+@mutant(
+    "test_a_stream_without_an_event_is_no_answer",
+    "test_an_empty_body_is_an_invalid_reply",
+    "test_a_malformed_body_is_an_invalid_reply",
+    "test_a_wrong_content_type_is_an_invalid_reply",
+    "test_the_next_call_works",
+    "test_the_key_is_in_no_error",
+    "test_the_users_words_are_in_no_error",
+    "test_nothing_secret_is_logged",
+)
+class TrustsSilence(Client):
+    """Takes a stream without a piece for an answer."""
+
+    def ended(self, chunk):
+        """Be content with nothing."""
+        if chunk is not None:
+            super().ended(chunk)
+
+
+@mutant("test_an_unread_stream_leaves_nothing")
+class OpensEarly(Client):
+    """Connects when the stream is asked for, and closes only what is read."""
+
+    early = None
+
+    def stream(self, request, timeout_s):
+        """Connect now, read later."""
+        with suppress(OSError, errors.ProviderTimeoutError):
+            self.early = self.connect(Patience(self.settings, 0.1, live=True))
+        return self._read(super().stream(request, timeout_s))
+
+    def _read(self, chunks):
+        if self.early is not None:
+            self.early.close()
+        yield from chunks
