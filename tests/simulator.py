@@ -100,6 +100,7 @@ class World:
     now: float = 1000.0
     events: list[Event] = field(factory=list)
     hedging: Hedging = field(factory=Hedging)
+    watched: bool = True
     requests: int = 0
     retries: Budget = field(init=False)
     hedges: Hedges | None = field(init=False)
@@ -131,7 +132,11 @@ class World:
         """Return a new request's walk."""
         self.requests += 1
         brief = Brief(
-            policy=self.policy, random=self.random, retries=self.retries, hedges=self.hedges, tell=self.events.append
+            policy=self.policy,
+            random=self.random,
+            retries=self.retries,
+            hedges=self.hedges,
+            tell=self.events.append if self.watched else None,
         )
         errand = Errand(deadline_s=deadline_s, needs=frozenset(needs), tokens=tokens, number=self.requests)
         return Walk(self.links, brief, errand, self.now)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from kickai_providers_core import (
     KickaiSettings,
     ProviderInfo,
     ProviderSettings,
+    ProviderTimeoutError,
     ProviderUnavailableError,
     Reply,
     Resolver,
@@ -30,12 +33,14 @@ from kickai_providers_core import (
     hookimpl,
 )
 from kickai_providers_core.attempts import Outcome, SkipReason
+from kickai_providers_core.background import Background
 from kickai_providers_core.breaker import BreakerSettings, State
 from kickai_providers_core.events import Hedged
 from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.hedging import Hedging
 from kickai_providers_core.loading import read, structure
-from kickai_providers_core.walk import Await, GiveUp, Try
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.walk import Await, GiveUp, Queue, Try
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -390,3 +395,79 @@ def test_wrong_hedging_says_what_is_wrong(table: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as raised:
         structure(read({"hedging": table}, {}), INFOS)
     assert [problem.path for problem in raised.value.problems] == [f"hedging.{next(iter(table))}"]
+
+
+def test_an_unwatched_walk_hedges_queues_and_withholds_all_the_same() -> None:
+    """Nobody listening changes nothing but that nothing is told."""
+    gate = Gate(Limits(max_concurrency=1))
+    there = World(
+        [Target(name="a"), Target(name="b", gate=gate), Target(name="c", retries=1)],
+        hedging=SOON,
+        watched=False,
+        policy=Policy(retry_share=0.0, retry_floor=0),
+    )
+    walk, first, second = two_under_way(there)
+    other = there.walk()
+    other.next(1001.5)
+    assert isinstance(other.failed(ProviderTimeoutError("slow"), 1001.5), Queue)
+    assert walk.failed(down(), 1002.0, of=first) == Await()
+    assert isinstance(walk.failed(down(), 1002.0, of=second), Try)
+    assert [attempt.retry_withheld for attempt in walk.attempts] == [False, True]
+    assert there.events == []
+
+
+def test_a_loser_that_fails_as_it_is_cancelled_makes_no_noise() -> None:
+    """Its error concerns nobody any more."""
+
+    class Grumbling(Racing):
+        @hookimpl
+        async def kickai_ainvoke_provider(self, request: Any) -> Reply:
+            try:
+                await asyncio.sleep(float(request.model))
+            except asyncio.CancelledError:
+                raise down() from None
+            return YES
+
+    complaints: list[Any] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        async with resolver(Grumbling()) as holder:
+            assert (await holder.chain("racing:30", "racing:0.01").ainvoke("hi")).model == "0.01"
+        gc.collect()
+
+    asyncio.run(main())
+    assert complaints == []
+
+
+def test_a_loop_that_never_began_needs_no_end() -> None:
+    """Stopping it is no error, twice neither."""
+    background = Background()
+    background.stop()
+    assert background.run(lambda: asyncio.sleep(0, "done")) == "done"
+    assert background.running
+    background.stop()
+    background.stop()
+    assert not background.running
+
+
+def test_what_interrupts_a_blocking_caller_cancels_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A KeyboardInterrupt while it waits ends the call in the background too."""
+    background, begun, cancelled = Background(), threading.Event(), threading.Event()
+
+    async def forever() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    def interrupted(future: Future[Any], timeout: float | None = None) -> Any:
+        assert begun.wait(5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        background.run(forever)
+    assert cancelled.wait(5)
+    background.stop()

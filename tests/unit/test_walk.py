@@ -37,7 +37,7 @@ from kickai_providers_core.events import (
 )
 from kickai_providers_core.messages import Capability
 from kickai_providers_core.policy import Policy, Rule
-from kickai_providers_core.walk import Pause, Try
+from kickai_providers_core.walk import GiveUp, Pause, Try
 
 
 def down() -> ProviderUnavailableError:
@@ -633,3 +633,12 @@ def test_a_minute_later_there_is_a_new_budget() -> None:
         counts.append(len(there.ask().calls))
         there.now += 31.0
     assert counts == [2, 1, 2, 1]
+
+
+def test_after_a_cancellation_there_is_nothing_to_come_back_to() -> None:
+    """A driver that asks on all the same is told to give up."""
+    there = world(Target(name="a"))
+    walk = there.walk()
+    walk.next(there.now)
+    walk.cancelled(there.now)
+    assert isinstance(walk.next(there.now), GiveUp)
