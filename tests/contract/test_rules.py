@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from kickai_providers_core import errors
 from kickai_providers_core.hookspecs import hookimpl
-from kickai_providers_core.testing import ProviderContract
+from kickai_providers_core.testing import ProviderContract, contract
 from kickai_providers_core.testing.contract.subject import Hooks
+from kickai_providers_core.testing.strategies import LEAVES
 
 
 def test_a_standard_test_cannot_be_overridden():
@@ -101,3 +103,22 @@ def test_an_expected_failure_must_fail(tmp_path):
     assert (
         outcomes(tmp_path, {"test_errors_pickle": "a lock", "test_answers_pickle": "nothing"}) == "4 failed, 1 passed"
     )
+
+
+def test_every_error_class_has_a_test():
+    """Each class of error that a plugin can raise is demanded by name in a standard test."""
+    demanded = set()
+    for path in Path(contract.__file__).parent.glob("*.py"):
+        for call in re.findall(r"\.raises\(([^)]*)\)", path.read_text(encoding="utf-8")):
+            demanded.update(re.findall(r"\w+", call))
+    leaves = {kind.__name__ for kind in LEAVES}
+    assert leaves <= demanded
+    assert leaves == {kind.__name__ for kind in map(vars(errors).get, errors.__all__) if is_leaf(kind)}
+
+
+def is_leaf(kind):
+    """Say whether a class is an error of providers that none of the tree's own extends."""
+    if not isinstance(kind, type) or not issubclass(kind, errors.ProviderError):
+        return False
+    known = [vars(errors)[name] for name in errors.__all__]
+    return not any(issubclass(other, kind) and other is not kind for other in known if isinstance(other, type))
