@@ -14,7 +14,8 @@ from kickai_providers_core.hedging import Hedges, Hedging
 from kickai_providers_core.link import Brief, Errand, Link
 from kickai_providers_core.messages import Capability, FinishReason, Reply
 from kickai_providers_core.policy import Policy
-from kickai_providers_core.walk import GiveUp, Pause, Queue, Try, Walk
+from kickai_providers_core.steps import GiveUp, Pause, Queue, Try
+from kickai_providers_core.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,14 +17,15 @@ from kickai_providers_core import threads
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.messages import ReplyChunk
 from kickai_providers_core.replies import Gathered
-from kickai_providers_core.walk import GiveUp, Pause, Queue, Try
+from kickai_providers_core.steps import GiveUp, Pause, Queue, Try
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 
     from kickai_providers_core.messages import ChatRequest, Reply
     from kickai_providers_core.registry import Instance
-    from kickai_providers_core.walk import Step, Walk
+    from kickai_providers_core.steps import Step
+    from kickai_providers_core.walk import Walk
 
 __all__ = ["Clockwork", "Course", "StreamMode", "ainvoke", "apaced", "astream", "invoke", "stream"]
 

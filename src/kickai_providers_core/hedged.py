@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.drivers import apaced
 from kickai_providers_core.errors import ProviderError
-from kickai_providers_core.walk import Await
+from kickai_providers_core.steps import Await
 
 if TYPE_CHECKING:
     from kickai_providers_core.background import Background
     from kickai_providers_core.drivers import Course
     from kickai_providers_core.messages import Reply
-    from kickai_providers_core.walk import Step, Try
+    from kickai_providers_core.steps import Step, Try
 
 __all__ = ["ainvoke", "invoke"]
 

@@ -34,6 +34,7 @@ from kickai_providers_core.gate import NOBODY_KNOWS
 from kickai_providers_core.health import Rest
 from kickai_providers_core.messages import Reply
 from kickai_providers_core.policy import backoff_s
+from kickai_providers_core.steps import Await, GiveUp, Pause, Queue, Try
 from kickai_providers_core.story import Story
 
 if TYPE_CHECKING:
@@ -46,63 +47,12 @@ if TYPE_CHECKING:
     from kickai_providers_core.link import Brief, Errand, Link
     from kickai_providers_core.messages import Usage
     from kickai_providers_core.policy import Rule
+    from kickai_providers_core.steps import Step
 
-__all__ = ["Await", "GiveUp", "Pause", "Queue", "Step", "Try", "Walk"]
+__all__ = ["Walk"]
 
 TICK_S = 0.001
 """A wait shorter than this is over: clocks and sleeps are not that exact."""
-
-
-@frozen(slots=False)
-class Try:
-    """Call this target, for at most so long.
-
-    Attributes:
-        link: The target.
-        number: 1 for its first try in this request.
-        timeout_s: The time the attempt has, the deadline of the request included.
-        leave: What the health of the target gave for it; the walk takes it back with the result.
-        began: The time at which it was decided.
-        turn: Its place among the calls of a provider that limits them; the walk takes it back too.
-    """
-
-    link: Link
-    number: int
-    timeout_s: float
-    leave: Leave
-    began: float
-    turn: Turn | None = None
-
-
-@frozen
-class Pause:
-    """Wait so long, then ask again."""
-
-    wait_s: float
-
-
-@frozen
-class Queue:
-    """Wait until the turn wakes you, or for so long, then ask again."""
-
-    turn: Turn
-    wait_s: float
-
-
-@frozen
-class Await:
-    """Another attempt is still under way: wait for it."""
-
-
-@frozen
-class GiveUp:
-    """Raise this: the request has failed."""
-
-    error: KickaiError
-
-
-Step = Try | Pause | Queue | Await | GiveUp
-"""What a driver is told to do."""
 
 
 class Walk:

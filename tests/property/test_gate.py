@@ -14,7 +14,8 @@ from kickai_providers_core.attempts import SkipReason
 from kickai_providers_core.errors import ProviderUnavailableError
 from kickai_providers_core.gate import Gate, Limits, Turn
 from kickai_providers_core.messages import FinishReason, Reply, Usage
-from kickai_providers_core.walk import GiveUp, Pause, Queue, Try, Walk
+from kickai_providers_core.steps import GiveUp, Pause, Queue, Try
+from kickai_providers_core.walk import Walk
 
 limits = st.builds(
     Limits,

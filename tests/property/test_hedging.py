@@ -19,7 +19,7 @@ from kickai_providers_core.events import RequestEnded
 from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.hedging import Hedging
 from kickai_providers_core.messages import FinishReason, Reply
-from kickai_providers_core.walk import Await, GiveUp, Pause, Queue, Try
+from kickai_providers_core.steps import Await, GiveUp, Pause, Queue, Try
 
 ERRORS: dict[str, ProviderError] = {
     "down": ProviderUnavailableError("down"),

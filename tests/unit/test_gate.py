@@ -31,7 +31,7 @@ from kickai_providers_core.errors import ProviderUnavailableError
 from kickai_providers_core.events import Queued
 from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.policy import Policy
-from kickai_providers_core.walk import Pause, Queue, Try
+from kickai_providers_core.steps import Pause, Queue, Try
 
 
 def down() -> ProviderUnavailableError:

@@ -40,7 +40,7 @@ from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.hedging import Hedging
 from kickai_providers_core.loading import read, structure
 from kickai_providers_core.policy import Policy
-from kickai_providers_core.walk import Await, GiveUp, Queue, Try
+from kickai_providers_core.steps import Await, GiveUp, Queue, Try
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,7 @@ from kickai_providers_core import (
 from kickai_providers_core.loading import read, structure
 from kickai_providers_core.ranking import Ranking
 from kickai_providers_core.routing import Routing
-from kickai_providers_core.walk import Try
+from kickai_providers_core.steps import Try
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -31,7 +31,8 @@ from kickai_providers_core.events import (
 )
 from kickai_providers_core.messages import FinishReason, Reply, ToolCall, Usage
 from kickai_providers_core.policy import Policy
-from kickai_providers_core.walk import GiveUp, Pause, Try, Walk
+from kickai_providers_core.steps import GiveUp, Pause, Try
+from kickai_providers_core.walk import Walk
 
 if TYPE_CHECKING:
     from kickai_providers_core.events import Event

@@ -37,7 +37,7 @@ from kickai_providers_core.events import (
 )
 from kickai_providers_core.messages import Capability
 from kickai_providers_core.policy import Policy, Rule
-from kickai_providers_core.walk import GiveUp, Pause, Try
+from kickai_providers_core.steps import GiveUp, Pause, Try
 
 
 def down() -> ProviderUnavailableError:

@@ -21,7 +21,8 @@ from kickai_providers_core.events import Queued
 from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.messages import Capability, FinishReason, Reply
 from kickai_providers_core.policy import Policy, Rule
-from kickai_providers_core.walk import GiveUp, Pause, Queue, Try, Walk
+from kickai_providers_core.steps import GiveUp, Pause, Queue, Try
+from kickai_providers_core.walk import Walk
 
 BEGAN = 1000.0
 ANSWER = Reply(text="yes", finish_reason=FinishReason.STOP)
