@@ -1,0 +1,94 @@
+"""The moments at which a walk hedges, to the second, and what it tells of it."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from simulator import Fixed, Target, World
+
+from kickai_providers_core.events import Hedged
+from kickai_providers_core.gate import Gate, Limits
+from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.messages import FinishReason, Reply
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.steps import Try
+from kickai_providers_core.walk import Walk
+
+BEGAN = 1000.0
+YES = Reply(text="yes", finish_reason=FinishReason.STOP)
+SOON = Hedging(after_s=1.5, budget=1.0)
+
+
+def world(*targets: Target, hedging: Hedging = SOON, **settings: object) -> World:
+    """Return a world that hedges."""
+    return World(list(targets), hedging=hedging, **{"random": Fixed(0.0), **settings})
+
+
+def started(there: World, deadline_s: float = 30.0) -> Walk:
+    """Return the walk of the scout, with its first attempt under way."""
+    plain = there.walk(deadline_s)
+    there.events.clear()
+    walk = Walk(there.links, evolve(plain._brief, role="scout"), evolve(plain._errand, number=7), BEGAN)
+    assert isinstance(walk.next(BEGAN), Try)
+    return walk
+
+
+def test_the_wait_for_a_hedge_ends_at_nothing() -> None:
+    """It counts down, and a driver that asks late is told to hedge now."""
+    walk = started(world(Target(name="a"), Target(name="b")))
+    assert [walk.hedge_in_s(BEGAN + at) for at in (0.0, 1.0, 1.5, 9.0)] == [1.5, 0.5, 0.0, 0.0]
+
+
+def test_a_percentile_is_that_of_the_target_under_way() -> None:
+    """While its latencies are unknown nothing is hedged, whatever is known of others."""
+    there = world(Target(name="a"), Target(name="b"), hedging=Hedging(after="p50", budget=1.0))
+    for _ in range(20):
+        there.hedges.answered(there.links[1], 0.7)
+    assert started(there).hedge_in_s(BEGAN) is None
+    for _ in range(20):
+        there.hedges.answered(there.links[0], 0.4)
+    assert started(there).hedge_in_s(BEGAN) == pytest.approx(0.4)
+
+
+def test_a_walk_without_hedging_never_hedges() -> None:
+    """Neither when it is asked when, nor when it is told to."""
+    walk = started(world(Target(name="a"), Target(name="b"), hedging=Hedging()))
+    assert walk.hedge_in_s(BEGAN) is None
+    assert walk.hedge(BEGAN + 9.0) is None
+
+
+def test_a_walk_without_an_attempt_has_nothing_to_hedge() -> None:
+    """Before its first step there is none."""
+    walk = world(Target(name="a"), Target(name="b")).walk()
+    assert walk.hedge_in_s(BEGAN) is None
+    assert walk.hedge(BEGAN) is None
+
+
+@pytest.mark.parametrize(("left_s", "hedges"), [(0.6, True), (0.5, True), (0.4, False)])
+def test_a_hedge_needs_the_time_of_an_attempt(left_s: float, *, hedges: bool) -> None:
+    """With just the least time left it is still made, and with less it costs no budget."""
+    there = world(Target(name="a"), Target(name="b"), policy=Policy(min_attempt_s=0.5))
+    walk = started(there, deadline_s=4.0)
+    assert (walk.hedge(BEGAN + 4.0 - left_s) is not None) == hedges
+    assert there.hedges.budget._tally.spent == hedges
+
+
+def test_a_hedge_stands_in_no_line() -> None:
+    """A target whose place is taken is passed over for the next one."""
+    gate = Gate(Limits(max_concurrency=1))
+    there = world(Target(name="a"), Target(name="b", gate=gate), Target(name="c"))
+    gate.enter(0, BEGAN)
+    step = started(there).hedge(BEGAN + 2.0)
+    assert step is not None
+    assert step.link.provider == "c"
+    assert gate.waiting == 0
+
+
+def test_a_hedge_is_told_with_who_takes_long() -> None:
+    """Of which request, for which role, and after how long."""
+    there = world(Target(name="a"), Target(name="b"))
+    walk = started(there)
+    walk.hedge(BEGAN + 2.0)
+    assert [event for event in there.events if isinstance(event, Hedged)] == [
+        Hedged(request=7, role="scout", provider="a", model="a", after_s=2.0)
+    ]
