@@ -66,13 +66,14 @@ class Turn:
         ahead: How many stood before it when it came.
     """
 
-    __slots__ = ("_gate", "_wake", "_woken", "ahead", "began", "inside", "left", "tokens")
+    __slots__ = ("_gate", "_wake", "_woken", "ahead", "began", "inside", "left", "recent", "tokens")
 
     def __init__(self, gate: Gate, tokens: int, ahead: int) -> None:
         self.tokens = tokens
         self.ahead = ahead
         self.inside = False
         self.left = False
+        self.recent = False  # whether it is among those that the gate remembers for its windows
         self.began = 0.0
         self._gate = gate
         self._wake: Callable[[], None] | None = None
@@ -169,7 +170,8 @@ class Gate:
             if turn.inside:
                 self._inside -= 1
                 self._settle(turn, 0 if not used else turn.tokens if tokens is None else tokens)
-                if not used and turn in self._recent:
+                if not used and turn.recent:
+                    turn.recent = False
                     self._recent.remove(turn)
             else:
                 self._line.remove(turn)
@@ -177,14 +179,16 @@ class Gate:
         _wake(woken)
 
     def _settle(self, turn: Turn, tokens: int) -> None:
-        if turn in self._recent:
+        if turn.recent:
             self._tokens += tokens - turn.tokens
         turn.tokens = tokens
 
     def _move_up(self, now: float, asking: Turn) -> list[Turn]:
         """Let in whoever may go; return whom to wake: them, and the first in line when only time keeps it out."""
         while self._recent and self._recent[0].began <= now - MINUTE_S:
-            self._tokens -= self._recent.popleft().tokens
+            old = self._recent.popleft()
+            old.recent = False
+            self._tokens -= old.tokens
         woken = []
         while self._line:
             first = self._line[0]
@@ -204,6 +208,7 @@ class Gate:
         turn.began = now
         self._inside += 1
         if self._limits.requests_per_minute is not None or self._limits.tokens_per_minute is not None:
+            turn.recent = True
             self._recent.append(turn)
             self._tokens += turn.tokens
 
