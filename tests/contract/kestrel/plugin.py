@@ -96,6 +96,11 @@ class KestrelPlugin:
         provider.close()
 
     @hookimpl
+    def kickai_rank_targets(self, request, targets):
+        """Put its own targets first when the request has tools, which it is good at."""
+        return [target for target in targets if target.provider == "kestrel"] if request.tools else None
+
+    @hookimpl
     def kickai_observe(self, event):
         """Count the attempts."""
         self.attempts += isinstance(event, AttemptEnded)

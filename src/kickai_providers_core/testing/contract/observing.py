@@ -1,7 +1,8 @@
-"""A provider plugin that also observes: it takes every event that there is."""
+"""What a provider plugin does beside answering: it may observe, and rank targets."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.breaker import State
 from kickai_providers_core.errors import RateLimitedError
 from kickai_providers_core.messages import Usage
+from kickai_providers_core.targets import Target
 from kickai_providers_core.testing.contract.supplied import Supplied
 
 if TYPE_CHECKING:
@@ -50,8 +52,11 @@ EVENTS = (
 """One of each kind at least; the last is of a kind that a plugin cannot know."""
 
 
+TARGETS = (Target("somebody"), Target("other", "m"), Target("other", "n"))
+
+
 class Observing(Supplied):
-    """What is observed is observed without harm."""
+    """What is observed and ranked is observed and ranked without harm."""
 
     @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
     def test_every_event_is_taken(self, subject: Subject, event: events.Event) -> None:
@@ -59,3 +64,12 @@ class Observing(Supplied):
         if not subject.hook.kickai_observe.get_hookimpls():
             pytest.skip("not applicable: the plugin does not observe")
         subject.hook.kickai_observe(event=event)
+
+    def test_ranking_gives_targets(self, subject: Subject) -> None:
+        """The plugin's ranking, if it has one, is a sequence of targets, or None; the request stays as it is."""
+        if not subject.hook.kickai_rank_targets.get_hookimpls():
+            pytest.skip("not applicable: the plugin does not rank targets")
+        request, before = subject.request, copy.deepcopy(subject.request)
+        ranked = subject.hook.kickai_rank_targets(request=request, targets=TARGETS)
+        assert ranked is None or all(isinstance(target, Target) for target in ranked), f"not targets: {ranked}"
+        assert request == before, "the request was changed"

@@ -16,10 +16,24 @@ FILL = 64
 
 
 def closed_port() -> int:
-    """Return a port of 127.0.0.1 with nobody listening: connecting to it is refused."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """Return a port of 127.0.0.1 with nobody listening: connecting to it is refused.
+
+    It is one of those below 1024, which no system hands out by itself, so that it stays closed.
+
+    Raises:
+        RuntimeError: Every one of them has a listener, or is filtered.
+    """
+    for port in range(1, 1024):
+        with socket.socket() as visitor:
+            visitor.settimeout(0.1)
+            try:
+                visitor.connect(("127.0.0.1", port))
+            except ConnectionRefusedError:
+                return port
+            except OSError:
+                continue
+    message = "no port below 1024 refuses connections"
+    raise RuntimeError(message)
 
 
 @contextmanager

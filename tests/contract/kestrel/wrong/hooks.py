@@ -122,3 +122,13 @@ class ChangesItsMind(KestrelPlugin):
         """Count."""
         self.attempts += 1
         return evolve(self.info, summary=f"Described {self.attempts} times")
+
+
+@mutant("test_ranking_gives_targets")
+class RanksNames(KestrelPlugin):
+    """Ranks targets by names instead of returning them."""
+
+    @hookimpl
+    def kickai_rank_targets(self, request, targets):
+        """Return text."""
+        return [str(target) for target in targets]
