@@ -11,12 +11,12 @@ from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from attrs import fields_dict, frozen
-
-from kickai_providers_core.provider_settings import ProviderSettings
+from attrs import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from kickai_providers_core.provider_settings import ProviderSettings
 
 __all__ = ["NOBODY_KNOWS", "Gate", "Limits", "Turn"]
 
@@ -44,14 +44,9 @@ class Limits:
 
     @classmethod
     def of(cls, settings: ProviderSettings) -> Limits | None:
-        """Return the limits of a provider, or None when it has none.
-
-        A plugin whose settings class redefines ``max_concurrency`` holds it itself, and the gate leaves it to it.
-        """
-        field = fields_dict(type(settings))["max_concurrency"]
-        own = type(settings) is ProviderSettings or field.inherited  # type: ignore[attr-defined]  # attrs has it
+        """Return the limits of a provider, or None when it has none."""
         limits = cls(
-            max_concurrency=settings.max_concurrency if own else None,
+            max_concurrency=settings.max_concurrency,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
         )

@@ -300,23 +300,15 @@ def test_threads_and_loops_share_the_limit_and_lose_no_permit() -> None:
     assert (instance.gate.inside, instance.gate.waiting) == (0, 0)
 
 
-@frozen(kw_only=True)
-class Own(ProviderSettings):
-    """The settings of a plugin that limits its calls itself."""
-
-    max_concurrency: int = 100
-
-
 @pytest.mark.parametrize(
     ("settings", "limits"),
     [
         (ProviderSettings(), None),
         (ProviderSettings(max_concurrency=2), Limits(max_concurrency=2)),
-        (Own(), None),
-        (Own(max_concurrency=5, requests_per_minute=7), Limits(requests_per_minute=7)),
+        (ProviderSettings(requests_per_minute=7), Limits(requests_per_minute=7)),
         (ProviderSettings(tokens_per_minute=9), Limits(tokens_per_minute=9)),
     ],
 )
 def test_the_settings_say_what_a_gate_holds(settings: ProviderSettings, limits: Limits | None) -> None:
-    """Without limits there is no gate; what a plugin limits itself is left to it."""
+    """Without limits there is no gate."""
     assert Limits.of(settings) == limits

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["HuggingFace"]
 
+CONNECTIONS = 100
+"""Connections at once where ``max_concurrency`` sets no limit, as the vendor's client has: for the sync modes together,
+and for each event loop."""
+
 TAIL_S = 1.0
 """How long the count of tokens is waited for once a stream has said why the model stopped: the answer is whole."""
 
@@ -55,7 +59,7 @@ class HuggingFace:
         route = routes.route(settings)
         self._settings = settings
         self._requests = Requests(route)
-        way = (route.url, settings.max_concurrency, transport.trust(route.url))
+        way = (route.url, settings.max_concurrency or CONNECTIONS, transport.trust(route.url))
         self._sync = sync_transport or transport.sync_transport(*way)
         self._loops = TransportPerLoop(async_transport or (lambda: transport.async_transport(*way)))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping  # noqa: TC003 - read by whoever structures 
 from typing import Literal
 
 from attrs import Factory, field, frozen
-from attrs.validators import ge, matches_re
+from attrs.validators import matches_re
 from kickai_providers_core.provider_settings import ProviderSettings
 from kickai_providers_core.secret import Secret
 
@@ -48,8 +48,6 @@ class HuggingFaceSettings(ProviderSettings):
             an older ``tgi``. The router takes OpenAI's form always.
         bill_to: The organisation that the router bills.
         headers: Sent with each request to the router or the ``base_url``. Their values are taken for secrets.
-        max_concurrency: Connections at once, for the sync modes together and for each event loop; further calls wait
-            for one within their timeout. 100 is what the vendor's client has.
         allow_plain_http: Whether tokens and headers may go to another machine without TLS.
         hub_url: The Hub that online checks ask.
     """
@@ -66,6 +64,5 @@ class HuggingFaceSettings(ProviderSettings):
     schema_form: SchemaForm = "openai"
     bill_to: str | None = None
     headers: Mapping[str, Secret] = field(factory=dict, converter=_hidden)
-    max_concurrency: int = field(default=100, validator=ge(1))
     allow_plain_http: bool = False
     hub_url: str = "https://huggingface.co"
