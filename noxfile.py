@@ -103,7 +103,10 @@ def coverage(session: nox.Session) -> None:
 
 DECISIONS = [
     f"*/kickai_providers_core/{name}.py"
-    for name in ("walk", "policy", "breaker", "health", "story", "attempts", "errors")
+    for name in (
+        *("walk", "steps", "policy", "breaker", "health", "story", "budget", "gate", "hedging", "routing", "sizes"),
+        *("attempts", "errors", "explanation", "replies"),
+    )
 ]
 
 
