@@ -194,6 +194,12 @@ def _streamed(name: str, fault: Fault, error: type[e.ProviderError] = e.InvalidR
 PONG = {"role": "assistant", "content": "pong"}
 CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
 ERROR_HEAD = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n"
+CHUNKED_422 = (
+    b"HTTP/1.1 422 No\r\ncontent-type: application/json\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    + chunk(b'{"error": "`inputs` tokens + ')
+    + chunk(b'`max_new_tokens` must be <= 64"}')
+    + b"0\r\n\r\n"
+)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HTML = b"<html><h1>502 Bad Gateway</h1></html>"
 DETAIL = b'{"detail": [{"loc": ["body"], "msg": "temperature must be a number", "input": "maximum context length"}]}'
@@ -274,6 +280,13 @@ STATUSES = (
     _said(502, e.ProviderUnavailableError, "a proxy's page", body=HTML),
     _said(503, e.ProviderUnavailableError, "the model is loading", "loading", retry_after_s=20.5),
     _said(504, e.ProviderUnavailableError, "gateway timeout", body=HTML),
+    Row(
+        name="422 with a chunked body",
+        fault=Bytes(CHUNKED_422),
+        error=e.ContextLengthExceededError,
+        status=422,
+        fields={"limit_tokens": 64},
+    ),
     _down("503 whose body comes byte by byte", Endless(b" ", ERROR_HEAD), status=503),
 )
 CONTENT = (

@@ -95,6 +95,18 @@ def test_a_model_that_is_served_is_no_problem(listed, hub):
     ]
 
 
+def test_a_hub_that_limits_questions_about_tokens_is_asked_on(hub):
+    """The question whose token it is has a strict limit of its own, which says nothing about the token."""
+
+    class Strict(Hub):
+        def answer(self, request):
+            return Response(status=429) if "whoami" in request.path else super().answer(request)
+
+    hub.default = Strict({"org/m": {}})
+    (problem,) = checked(hub)
+    assert problem.path == "model"
+
+
 def test_who_serves_a_model_can_be_asked(hub):
     """Each inference provider is told with its state."""
     settings = HuggingFaceSettings(token=TOKEN, hub_url=hub.url)

@@ -7,12 +7,18 @@ They are asked directly rather than through the vendor's ``HfApi``, whose reques
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
-from kickai_providers_core.errors import AuthenticationError, ModelNotFoundError, Problem, ProviderError
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    ModelNotFoundError,
+    Problem,
+    ProviderError,
+    RateLimitedError,
+)
 
 from kickai_hf import routes, transport, verdicts
 from kickai_hf.mapping import from_exception
@@ -84,7 +90,8 @@ def serving(model: str, settings: HuggingFaceSettings) -> tuple[Serving, ...]:
 
 def _hub(settings: HuggingFaceSettings) -> Iterator[Problem]:
     try:
-        _get(routes.hub_route(settings), "/api/whoami-v2", settings)
+        with suppress(RateLimitedError):  # this question alone has a strict limit; the next one shows a bad token, too
+            _get(routes.hub_route(settings), "/api/whoami-v2", settings)
     except AuthenticationError:
         yield Problem(
             path="token" if settings.token else "hub_token",
