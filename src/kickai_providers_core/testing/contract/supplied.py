@@ -47,14 +47,15 @@ class Supplied:
     slack_s: ClassVar[float] = 0.5
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
-    def settings(self, url: str, key: Secret) -> ProviderSettings:
+    def settings(self, url: str, key: Secret) -> ProviderSettings:  # noqa: ARG002 - for subclasses
         """Return settings for a service at this address that wants this key.
 
         Args:
             url: ``http://127.0.0.1:PORT``; empty for a provider without a wire.
             key: What to authenticate with.
         """
-        raise NotImplementedError
+        message = f"{type(self).__name__} does not define settings(url, key)"
+        raise TypeError(message)
 
     def settings_for(self, fault: Fault) -> ProviderSettings | None:  # noqa: ARG002 - for subclasses
         """Return settings that make the next call meet a fault, for a provider without a wire.

@@ -39,22 +39,22 @@ class Timeouts(Supplied):
     @in_each_mode
     def test_silence_times_out(self, subject: Subject, mode: Mode) -> None:
         """A service that never answers is left in time."""
-        self._hasty(subject, mode, Silence()).raises(ProviderTimeoutError)
+        _hasty(subject, mode, Silence()).raises(ProviderTimeoutError)
 
     @in_each_mode
     def test_a_late_answer_times_out(self, subject: Subject, mode: Mode) -> None:
         """An answer that comes after the timeout is not waited for."""
-        self._hasty(subject, mode, Delay(self.patience_s + 2 * self.slack_s)).raises(ProviderTimeoutError)
+        _hasty(subject, mode, Delay(self.patience_s + 2 * self.slack_s)).raises(ProviderTimeoutError)
 
     @in_each_mode
     def test_slow_headers_time_out(self, subject: Subject, mode: Mode) -> None:
         """A head that comes byte by byte does not renew the timeout."""
-        self._hasty(subject, mode, SlowHeaders(self.patience_s / 5)).raises(ProviderTimeoutError)
+        _hasty(subject, mode, SlowHeaders(self.patience_s / 5)).raises(ProviderTimeoutError)
 
     @in_each_mode
     def test_a_dripping_body_times_out(self, subject: Subject, mode: Mode) -> None:
         """A body that comes byte by byte does not renew the timeout."""
-        self._hasty(subject, mode, Drip(self.patience_s / 5)).raises(ProviderTimeoutError)
+        _hasty(subject, mode, Drip(self.patience_s / 5)).raises(ProviderTimeoutError)
 
     @in_each_mode
     def test_connecting_times_out(self, subject: Subject, mode: Mode) -> None:
@@ -79,7 +79,7 @@ class Timeouts(Supplied):
     @in_each_mode
     def test_redirects_end_in_time(self, subject: Subject, mode: Mode) -> None:
         """Redirects without end are left in time, whether they are followed or not."""
-        self._hasty(subject, mode, RedirectLoop()).raises(ProviderError)
+        _hasty(subject, mode, RedirectLoop()).raises(ProviderError)
 
     @in_each_mode
     def test_patience_is_respected(self, subject: Subject, mode: Mode) -> None:
@@ -92,7 +92,7 @@ class Timeouts(Supplied):
     def test_the_next_call_works_after_a_timeout(self, subject: Subject, mode: Mode) -> None:
         """A call that was left takes nothing from the next one."""
         server = subject.server
-        self._hasty(subject, mode, Silence()).raises(ProviderTimeoutError)
+        _hasty(subject, mode, Silence()).raises(ProviderTimeoutError)
         assert server.requests, "no request was made"
         assert subject.attempt(mode, as_core=True).within(GRACE_S).text == "pong"
 
@@ -100,31 +100,34 @@ class Timeouts(Supplied):
     def test_a_slow_first_token_times_out(self, subject: Subject, mode: Mode) -> None:
         """A stream whose first piece does not come has a timeout of its own."""
         need_stream(subject, mode)
-        error = self._within(subject, mode, SlowFirstToken(PROMPT_S), "first_token_timeout_s")
+        error = _within(subject, mode, SlowFirstToken(PROMPT_S), "first_token_timeout_s")
         assert error.phase == "first_token"
 
     @in_each_stream
     def test_a_stall_times_out(self, subject: Subject, mode: Mode) -> None:
         """A stream that falls silent half-way has a timeout of its own, and keeps what came before."""
         need_stream(subject, mode)
-        error = self._within(subject, mode, Stall(1), "idle_timeout_s")
+        error = _within(subject, mode, Stall(1), "idle_timeout_s")
         assert error.phase == "idle"
 
     @in_each_stream
     def test_a_stall_ends_with_the_whole_timeout(self, subject: Subject, mode: Mode) -> None:
         """A stream that falls silent ends with the attempt's timeout, when that is over first."""
         need_stream(subject, mode)
-        self._hasty(subject, mode, Stall(1)).raises(ProviderTimeoutError)
+        _hasty(subject, mode, Stall(1)).raises(ProviderTimeoutError)
 
-    def _hasty(self, subject: Subject, mode: Mode, fault: Fault) -> Outcome:
-        """Return how a call ends that has little time for the whole."""
-        limit_s = self.patience_s + self.slack_s
-        outcome = subject.attempt(mode, fault, timeout_s=self.patience_s, limit_s=limit_s, as_core=True)
-        return outcome.within(limit_s)
 
-    def _within(self, subject: Subject, mode: Mode, fault: Fault, timeout: str) -> ProviderTimeoutError:
-        """Return the error of a stream that has much time for the whole, and little for one of its phases."""
-        limit_s = self.patience_s + self.slack_s
-        changes: dict[str, Any] = {timeout: self.patience_s}
-        outcome = subject.attempt(mode, fault, limit_s=limit_s, as_core=True, **changes)
-        return outcome.within(limit_s).raises(ProviderTimeoutError)
+def _hasty(subject: Subject, mode: Mode, fault: Fault) -> Outcome:
+    """Return how a call ends that has little time for the whole."""
+    patience_s = subject.supplied.patience_s
+    limit_s = patience_s + subject.supplied.slack_s
+    outcome = subject.attempt(mode, fault, timeout_s=patience_s, limit_s=limit_s, as_core=True)
+    return outcome.within(limit_s)
+
+
+def _within(subject: Subject, mode: Mode, fault: Fault, timeout: str) -> ProviderTimeoutError:
+    """Return the error of a stream that has much time for the whole, and little for one of its phases."""
+    changes: dict[str, Any] = {timeout: subject.supplied.patience_s}
+    limit_s = subject.supplied.patience_s + subject.supplied.slack_s
+    outcome = subject.attempt(mode, fault, limit_s=limit_s, as_core=True, **changes)
+    return outcome.within(limit_s).raises(ProviderTimeoutError)

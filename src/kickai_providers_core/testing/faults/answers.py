@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
@@ -18,12 +19,12 @@ __all__ = ["CloseEarly", "Delay", "Drip", "Fault", "Ok", "Reset", "Silence", "Sl
 
 
 @frozen
-class Fault:
+class Fault(ABC):
     """What the server does with one request. A subclass says it in `play`."""
 
+    @abstractmethod
     async def play(self, exchange: Exchange) -> None:
         """Answer the request, or fail to. Runs on the server's loop, and is cancelled when the client goes away."""
-        raise NotImplementedError
 
 
 @frozen
