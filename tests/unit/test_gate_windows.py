@@ -105,3 +105,25 @@ def test_a_call_that_was_not_made_leaves_no_trace() -> None:
     gate.enter(80, 1.0).leave(2.0, used=False)
     assert gate.enter(90, 3.0).inside
     assert gate.enter(0, 4.0).wait_s(4.0) == 56.0
+
+
+def test_a_turn_knows_whether_the_minute_counts_it() -> None:
+    """Not in the line, not when its call is a minute old, not when it was never made."""
+    gate = Gate(Limits(tokens_per_minute=100, max_concurrency=2))
+    old, unused, waiting = gate.enter(50, 0.0), gate.enter(10, 0.0), gate.enter(30, 0.0)
+    assert (old.recent, unused.recent) == (True, True)
+    assert waiting.recent is False
+    unused.leave(1.0, used=False)
+    assert unused.recent is False
+    assert (waiting.inside, waiting.recent) == (True, True)
+    gate.enter(0, 60.5)
+    assert (old.recent is False, waiting.recent) == (True, True)
+
+
+def test_a_call_of_more_than_a_minute_changes_no_window_when_it_ends() -> None:
+    """Its tokens have left the window before they were counted."""
+    gate = tokens_gate()
+    old = gate.enter(50, 0.0)
+    gate.enter(30, 61.0)
+    old.leave(62.0, tokens=100)
+    assert gate.enter(70, 63.0).inside
