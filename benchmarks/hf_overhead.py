@@ -1,7 +1,7 @@
 """What a chain and kickai-hf cost on top of a bare ``InferenceClient``: latency and CPU time, side by side.
 
-``python benchmarks/hf_overhead.py [--calls N] [--rounds N]`` serves one canned answer on loopback, from a process of its
-own, and asks for it in turns: through the bare client, and through a resolver, a chain and the plugin. Sync calls come
+``python benchmarks/hf_overhead.py [--calls N] [--rounds N]`` serves one canned answer on loopback, from a process of
+its own, and asks for it in turns: through the bare client, and through a resolver, a chain and the plugin. Sync calls come
 one after the other; the async ones 500 at once. It prints the medians of both and their ratios, and exits with 1 when
 a ratio is above its target: 1.05 for the median latency, 1.10 for the CPU time of this process.
 
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from huggingface_hub import AsyncInferenceClient, InferenceClient
+
 from kickai_providers_core import Resolver
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ ANSWER = json.dumps(
 class Canned(asyncio.Protocol):
     """Answers every request with the same bytes, once its body is there."""
 
-    reply = (
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
-    ) + ANSWER
+    reply = (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)) + ANSWER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with nothing."""
