@@ -1,9 +1,9 @@
 """What a chain and kickai-hf cost on top of a bare ``InferenceClient``: latency and CPU time, side by side.
 
 ``python benchmarks/hf_overhead.py [--calls N] [--rounds N]`` serves one canned answer on loopback, from a process of
-its own, and asks for it in turns: through the bare client, and through a resolver, a chain and the plugin. Sync calls come
-one after the other; the async ones 500 at once. It prints the medians of both and their ratios, and exits with 1 when
-a ratio is above its target: 1.05 for the median latency, 1.10 for the CPU time of this process.
+its own, and asks for it in turns: through the bare client, and through a resolver, a chain and the plugin. Sync calls
+come one after the other; the async ones 500 at once. It prints the medians of both and their ratios, and exits with 1
+when a ratio is above its target: 1.05 for the median latency, 1.10 for the CPU time of this process.
 
 Needs ``kickai-providers-core`` and ``kickai-hf``.
 """
