@@ -13,7 +13,7 @@ from calling import acall, call
 from fault_matrix import BOUND_S, DOCUMENT, FULL, HANGS, NOBODY, PLENTY_S, ROWS, rendered
 from hf_wire import MODEL, HfWire
 from kickai_providers_core.messages import ChatRequest
-from kickai_providers_core.testing.faults import FaultServer, Stall, blackhole, closed_port
+from kickai_providers_core.testing.faults import FaultServer, Stall
 
 from kickai_hf.client import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
@@ -29,9 +29,27 @@ TRIES = 3
 
 
 @contextmanager
-def forwarded(port, to):
-    """Pass on connections to a port that nobody listened on before."""
-    with socket.create_server(("127.0.0.1", port)) as listener, ExitStack() as stack:
+def shut_door(*, hangs):
+    """Give a bound socket that nobody listens on; or one whose queue is full, so that connecting to it hangs."""
+    with ExitStack() as stack:
+        door = stack.enter_context(socket.socket())
+        door.bind(("127.0.0.1", 0))
+        while hangs:
+            door.listen(0)
+            visitor = stack.enter_context(socket.socket())
+            visitor.settimeout(0.05)
+            try:
+                visitor.connect(door.getsockname())
+            except TimeoutError:
+                break
+        yield door
+
+
+@contextmanager
+def forwarded(listener, to):
+    """Listen on a door that was shut, and pass on connections."""
+    listener.listen(16)
+    with ExitStack() as stack:
 
         def pump(source, sink):
             with suppress(OSError):
@@ -45,15 +63,19 @@ def forwarded(port, to):
                 while True:
                     client = stack.enter_context(listener.accept()[0])
                     target = stack.enter_context(socket.create_connection(("127.0.0.1", to)))
+                    ends.extend((client, target))
                     for pair in ((client, target), (target, client)):
                         pumping = threading.Thread(target=pump, args=pair, daemon=True)
                         pumping.start()
                         threads.append(pumping)
 
+        ends = [listener]
         threads = [threading.Thread(target=accept, daemon=True)]
         threads[0].start()
         yield
-        listener.shutdown(socket.SHUT_RDWR)
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
 
@@ -104,13 +126,12 @@ class Cell:
 
     def _elsewhere(self):
         """Call a port where nothing can be had; then open it."""
-        with ExitStack() as stack:
-            port = stack.enter_context(blackhole()) if self.row.fault == HANGS else closed_port()
-            provider = self.provider(f"http://127.0.0.1:{port}")
+        with shut_door(hangs=self.row.fault == HANGS) as door:
+            provider = self.provider(f"http://127.0.0.1:{door.getsockname()[1]}")
             ended = call(provider, self.mode, timeout_s=self.timeout_s)
-        with forwarded(port, self.server.port):
-            again = call(provider, self.mode)
-            provider.close()
+            with forwarded(door, self.server.port):
+                again = call(provider, self.mode)
+                provider.close()
         return ended, True, again
 
     def _with_full_pool(self, provider):
