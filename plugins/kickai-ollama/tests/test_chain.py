@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from attrs import evolve
 from calling import MODES
 from kickai_providers_core import ChatRequest, Resolver, SkipReason
-from kickai_providers_core.testing.faults import Cut, FaultServer, Silence, Stall, closed_port
+from kickai_providers_core.testing.faults import Cut, FaultServer, Ok, Silence, Stall, closed_port
 from model_server import model_server
 from ollama_shim import NAME
 from ollama_wire import OllamaWire
@@ -122,3 +126,20 @@ def test_a_server_that_fails_before_its_first_word_is_replaced(resolver, fault):
         reply = ask(chain, "stream")
     assert reply.provider == "local"
     assert len(server.requests) == 1
+
+
+def test_the_command_line_pulls_a_model_while_the_user_watches():
+    """With ``pull`` a missing model is pulled before it is asked, and standard error tells how far that is."""
+    with FaultServer(OllamaWire(["phi4:latest"])) as server:
+        server.default = Ok("pong", pieces=("po", "ng"))
+        done = subprocess.run(
+            [Path(sys.executable).with_name("kickai"), "ask", "--chain", "ollama:llama3.2", "hi"],
+            env={**os.environ, "OLLAMA_HOST": server.url, "KICKAI_PROVIDERS__OLLAMA__PULL": "true"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert [request.path for request in server.requests] == ["/api/tags", "/api/pull", "/api/chat"]
+    assert (done.returncode, done.stdout) == (0, "pong\n")
+    assert done.stderr.splitlines()[0] == "pulling manifest"
+    assert done.stderr.splitlines()[-1] == "success"
