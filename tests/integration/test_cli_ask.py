@@ -260,6 +260,13 @@ def test_what_is_odd_about_the_settings_is_told(kickai: CommandLine) -> None:
     assert len(ended.err.splitlines()) == 1
 
 
+def test_a_retired_model_in_a_chain_is_told_with_its_successor(kickai: CommandLine) -> None:
+    """One line says which model answers instead."""
+    ended = kickai("ask", "--chain", "mock:gemini-1.5-flash", "hi")
+    assert (ended.code, ended.out) == (0, "hi\n")
+    assert ended.err.splitlines() == ["warning: gemini-1.5-flash is retired: gemini-3.5-flash-lite is asked instead"]
+
+
 def test_another_settings_file_is_read_when_it_is_named(kickai: CommandLine) -> None:
     """--config outranks the file that would be found."""
     kickai.write('[providers.mock]\nreply = "found"\n')

@@ -132,7 +132,7 @@ def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
         chain = _chain(resolver, wish)
         if wish.verbosity != "quiet":
             session.story_told = True
-            _warn(session, resolver, wish.role)
+            _warn(session, resolver, wish)
         if wish.verbosity == "verbose":
             console.tell(f"chain: {' → '.join(chain.targets)}", "bright_black")
         with console.waiting():
@@ -211,16 +211,19 @@ def _printed_already(session: Session, wish: _Wish) -> bool:
     return wish.mode is not None and (wish.mode != "restart" or session.console.terminal)
 
 
-def _warn(session: Session, resolver: Resolver, role: str | None) -> None:
-    """Tell what is odd about the settings that somebody wrote, and about the role."""
+def _warn(session: Session, resolver: Resolver, wish: _Wish) -> None:
+    """Tell what is odd about the settings that somebody wrote, about the targets, and about the role."""
     settings = resolver.settings
     for problem in settings.warnings:
         planned = problem.source.startswith("catalogue ")
         unset = problem.path.startswith("kickai.") and settings.source_of(problem.path.partition("[")[0]) == "default"
         if not planned and not unset:
             session.console.tell(f"warning: {problem}", "yellow")
-    if role is not None:
-        warn_of_stranger(session, settings, role)
+    for target in wish.targets:
+        if target.model is not None and (successor := settings.living(target.model)) != target.model:
+            session.console.tell(f"warning: {target.model} is retired: {successor} is asked instead", "yellow")
+    if wish.role is not None:
+        warn_of_stranger(session, settings, wish.role)
 
 
 def _remark(session: Session, reply: Reply, verbosity: Verbosity) -> None:
