@@ -1,0 +1,35 @@
+"""A stream's chunks, gathered into the answer that they make up."""
+
+from __future__ import annotations
+
+import pytest
+
+from kickai_providers_core import FinishReason, InvalidReplyError, ReplyChunk, ToolCall, Usage
+from kickai_providers_core.replies import Gathered
+
+FIRST, SECOND = (ToolCall(id=str(number), name="lookup", arguments="{}") for number in (1, 2))
+
+
+def test_what_any_chunk_tells_is_in_the_reply() -> None:
+    """Texts and tool calls add up; of everything else the last that is set counts."""
+    gathered = Gathered()
+    for chunk, worth in (
+        (ReplyChunk(model="asked"), False),
+        (ReplyChunk(text="po", usage=Usage(input_tokens=1, output_tokens=1)), True),
+        (ReplyChunk(text="ng", model="served", tool_calls=(FIRST,)), True),
+        (ReplyChunk(tool_calls=(SECOND,), request_id="r"), True),
+        (ReplyChunk(finish_reason=FinishReason.TOOL_CALL, usage=Usage(input_tokens=1, output_tokens=2)), True),
+    ):
+        assert gathered.add(chunk) is worth
+    reply = gathered.reply()
+    assert (reply.text, reply.tool_calls, reply.model, reply.request_id) == ("pong", (FIRST, SECOND), "served", "r")
+    assert reply.usage == Usage(input_tokens=1, output_tokens=2)
+
+
+def test_without_an_end_there_is_no_whole() -> None:
+    """However much was said, a stream without a finish reason was cut."""
+    gathered = Gathered()
+    gathered.add(ReplyChunk(text="half a"))
+    with pytest.raises(InvalidReplyError, match="cut"):
+        gathered.reply()
+    assert gathered.text == "half a"
