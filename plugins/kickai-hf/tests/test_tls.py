@@ -6,9 +6,9 @@ import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
-import trustme
 from calling import MODES, call
 from hf_wire import MODEL, HfWire
 from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
@@ -62,17 +62,15 @@ class Quiet(ThreadingHTTPServer):
         """Say nothing."""
 
 
-@pytest.fixture
-def authority():
-    """Return a certificate authority that nobody knows yet."""
-    return trustme.CA()
+CERTIFICATES = Path(__file__).parent / "tls"
+"""A certificate authority that nobody knows, and a server's key and certificate from it; both valid for a century."""
 
 
 @pytest.fixture
-def address(authority):
+def address():
     """Serve with TLS; return the address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    context.load_cert_chain(CERTIFICATES / "server.pem")
     server = Quiet(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -84,10 +82,9 @@ def address(authority):
 
 
 @pytest.fixture
-def trusted(address, authority, monkeypatch, tmp_path):
+def trusted(address, monkeypatch):
     """Return the address of a server whose authority is trusted."""
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "authority.pem"))
     return address
 
 
