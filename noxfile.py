@@ -115,7 +115,9 @@ DECISIONS = [
 def plugins(session: nox.Session, plugin: str) -> None:
     """Run one plugin's tests with that plugin alone beside the core."""
     name, _, extra = plugin.partition("+")
-    session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel(name, *filter(None, [extra])))
+    session.install(
+        *groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel(name, *filter(None, [extra]))
+    )
     install_runtime(session)
     session.chdir(ROOT / "plugins" / name)
     needs = ["google-generativeai", *(["google-genai"] if extra else [])]
