@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import KEY, nobody
 from gemini_service import GeminiService
+from kickai_providers_core.attempts import SkipReason
 from kickai_providers_core.discovery import discover
 from kickai_providers_core.errors import ProviderError
 from kickai_providers_core.policy import Policy
@@ -132,5 +133,9 @@ def test_gemini_answers_when_hugging_face_fails(row):
             continue
         assert not isinstance(ended, Exception), (mode, ended)
         assert (ended.text, ended.provider, ended.fell_back, asked) == ("Gemini's", "gemini", True, 1), mode
+        if row.fault == FAULTS.FULL:  # a chain does not try to get in: it sees the line
+            assert [skip.reason for skip in ended.skipped] == [SkipReason.BUSY], mode
+            assert [attempt.provider for attempt in ended.attempts] == ["gemini"], mode
+            continue
         assert [type(attempt.error) for attempt in ended.attempts] == [row.error, type(None)], mode
         assert [attempt.provider for attempt in ended.attempts] == ["huggingface", "gemini"], mode
