@@ -20,7 +20,7 @@ from huggingface_hub.utils import hf_raise_for_status
 from kickai_providers_core import errors
 from kickai_providers_core.provider_settings import ProviderSettings
 
-from kickai_hf.mapping import from_exception, is_mapped
+from kickai_hf.mapping import _RULES, from_exception
 from kickai_hf.patience import Patience
 
 ELSEWHERE = {
@@ -62,6 +62,11 @@ ELSEWHERE = {
     "CLIExtensionInstallError",
 }
 """Classes of the client that belong to parts of it which inference never enters. Each was looked up in its source."""
+
+
+def is_mapped(kind):
+    """Say whether the table names a class, or one above it that is no more general than the client's own."""
+    return any(above in _RULES for above in kind.__mro__ if above.__module__ != "builtins")
 
 
 def exceptions_in(package):

@@ -8,7 +8,7 @@ from hf_wire import HfWire
 from kickai_providers_core import Resolver
 from kickai_providers_core.errors import AuthenticationError, ProviderUnavailableError
 from kickai_providers_core.secret import Secret
-from kickai_providers_core.testing.faults import FaultServer, Redirect
+from kickai_providers_core.testing.faults import FaultServer, Redirect, Status
 from rerouted import routed
 
 from kickai_hf.client import HuggingFace
@@ -30,6 +30,16 @@ def test_no_token_that_lies_around_is_sent(mode, server, provide):
     """A base address without a token gets none, although the vendor's client would send what it finds."""
     assert call(provide(token=None), mode).text == "pong"
     assert "authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_token_that_was_not_sent_is_told(mode, server, provide):
+    """A server that wants a token, where the settings name none, is not told to be refusing one."""
+    server.default = Status(401, "auth")
+    ended = call(provide(token=None, hub_token=Secret("hf_env")), mode)
+    assert isinstance(ended.error, AuthenticationError)
+    assert "name none" in ended.error.message
+    assert "name none" not in call(provide(), mode).error.message
 
 
 @pytest.mark.parametrize("mode", MODES)

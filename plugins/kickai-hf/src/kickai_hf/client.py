@@ -97,8 +97,7 @@ class HuggingFace:
         answer = self._answer(request)
         add = self._add(answer)
         try:
-            with closing(call):
-                outputs = self._ask(call, request, stream=True)
+            with closing(call), closing(self._ask(call, request, stream=True)) as outputs:
                 while (output := _next(outputs, answer)) is not None:
                     text = add(output)
                     if text:
@@ -122,11 +121,12 @@ class HuggingFace:
             async with aclosing(call):
                 async with asyncio.timeout(patience.wait.left()):
                     outputs = await self._ask(call, request, stream=True)
-                while (output := await _anext(outputs, answer, patience)) is not None:
-                    text = add(output)
-                    if text:
-                        yield ReplyChunk(text=text, model=answer.model, request_id=call.request_id)
-                    _go_on(patience, answer, handed_out=bool(text))
+                async with aclosing(outputs):
+                    while (output := await _anext(outputs, answer, patience)) is not None:
+                        text = add(output)
+                        if text:
+                            yield ReplyChunk(text=text, model=answer.model, request_id=call.request_id)
+                        _go_on(patience, answer, handed_out=bool(text))
             last = _last(*answer.end(call.request_id))
         except Exception as exc:  # noqa: BLE001
             failure = from_exception(exc, patience, answering=call.answering)

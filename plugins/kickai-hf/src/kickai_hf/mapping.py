@@ -20,7 +20,7 @@ from kickai_hf import verdicts
 if TYPE_CHECKING:
     from kickai_hf.patience import Patience
 
-__all__ = ["from_exception", "is_mapped"]
+__all__ = ["from_exception"]
 
 Rule = Callable[[Any, "Patience", bool], errors.ProviderError]
 
@@ -42,11 +42,6 @@ def from_exception(exc: Exception, patience: Patience, *, answering: bool) -> er
     error = rule(exc, patience, answering)
     error.__cause__ = _copy(exc)
     return error
-
-
-def is_mapped(kind: type[BaseException]) -> bool:
-    """Say whether the table names a class, or one above it that is no more general than the client's own."""
-    return any(above in _RULES for above in kind.__mro__ if above.__module__ != "builtins")
 
 
 def _copy(exc: Exception) -> Exception | None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import httpx2
@@ -28,7 +28,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.inference._providers import PROVIDERS
 from huggingface_hub.inference._providers._common import TaskProviderHelper
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.errors import InvalidReplyError, ProviderError
 
 from kickai_hf import payload, verdicts
 from kickai_hf.wire import DONE, Gathering, Lines
@@ -98,6 +98,9 @@ class _Call:
             raise OfflineModeIsEnabled
         return self._requests.post(payload.encoded(cast("dict[str, Any]", parameters.json)), self._patience.timeouts)
 
+    def _refused(self, response: httpx2.Response, body: bytes) -> ProviderError:
+        return verdicts.from_response(response.status_code, response.headers, body, anonymous=self._requests.anonymous)
+
 
 def _no_stream(body: bytes) -> NoReturn:
     """Raise for an answer in one piece to a request for a stream; it may be an error with status 200."""
@@ -124,7 +127,7 @@ class SyncCall(_Call, InferenceClient):
         request = self._request(request_parameters)
         response = self.response = self._transport.handle_request(request)
         if not response.is_success:
-            raise verdicts.from_response(response.status_code, response.headers, self._error_body(response))
+            raise self._refused(response, self._error_body(response))
         if not stream:
             return self._body(response)
         if _is_json(response):
@@ -187,7 +190,7 @@ class AsyncCall(_Call, AsyncInferenceClient):
         request = self._request(request_parameters)
         response = self.response = await self._transport.handle_async_request(request)
         if not response.is_success:
-            raise verdicts.from_response(response.status_code, response.headers, await self._error_body(response))
+            raise self._refused(response, await self._error_body(response))
         if not stream:
             return await self._body(response)
         if _is_json(response):
@@ -215,13 +218,13 @@ class AsyncCall(_Call, AsyncInferenceClient):
 
     async def _lines(self, response: httpx2.Response) -> AsyncGenerator[str, None]:
         lines = Lines()
-        parts = response.aiter_bytes()
-        async for part in parts:
-            for line in lines.feed(part):
-                if line == DONE:
-                    await self._finish(parts)
-                    return
-                yield line
+        async with aclosing(response.aiter_bytes()) as parts:
+            async for part in parts:
+                for line in lines.feed(part):
+                    if line == DONE:
+                        await self._finish(parts)
+                        return
+                    yield line
         for line in lines.end():
             yield line
 

@@ -91,7 +91,7 @@ _TOLD: dict[Kind, str] = {
 
 
 def from_response(
-    status: int, headers: Mapping[str, str], body: bytes, *, now_s: float | None = None
+    status: int, headers: Mapping[str, str], body: bytes, *, anonymous: bool = False, now_s: float | None = None
 ) -> errors.ProviderError:
     """Return the error that a response with a status other than success stands for.
 
@@ -99,12 +99,15 @@ def from_response(
         status: The HTTP status.
         headers: Case-insensitive, or with names in lower case.
         body: As much of it as was read; need not be whole.
+        anonymous: Whether the request was made without a token.
         now_s: Seconds since 1970; the time on the clock by default.
     """
     document = _parsed(body)
     words = " ".join((headers.get("x-error-code", ""), *_words(document)))
     kind = _kind(status, words)
     told = _TOLD[kind]
+    if kind is errors.AuthenticationError and anonymous:
+        told = "the service wants a token, and this instance's settings name none: set token"
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
         told = "the service sends us elsewhere: redirects are not followed, as the token was not meant for there"
     return _error(

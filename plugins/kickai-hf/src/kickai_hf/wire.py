@@ -31,10 +31,12 @@ class Requests:
 
     Attributes:
         public: Whether they go to Hugging Face's router.
+        anonymous: Whether no token goes along.
     """
 
     def __init__(self, route: Route) -> None:
         self.public = route.public
+        self.anonymous = not route.token
         self._url = httpx2.URL(route.url)
         self._route = route
         self._headers = {
