@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from calling import MODES, call
+from calling import MODES, acall, call
 from hf_wire import MODEL, HfWire
 from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
 from kickai_providers_core.secret import Secret
@@ -20,9 +22,11 @@ class Handler(BaseHTTPRequestHandler):
     """Answers as the service does."""
 
     protocol_version = "HTTP/1.1"
+    connections: ClassVar[set] = set()
 
     def do_POST(self):
         """Answer, in one piece or in events."""
+        self.connections.add(self.client_address)
         body = self.rfile.read(int(self.headers["content-length"]))
         asked = Recorded(method="POST", path=self.path, headers={}, body=body)
         wire = HfWire()
@@ -90,10 +94,26 @@ def trusted(address, monkeypatch):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_tls_works(mode, trusted, provide):
-    """With an authority that is trusted all modes work, several times on one connection."""
+    """With an authority that is trusted all modes work."""
     provider = provide(base_url=trusted)
     for _ in range(3):
         assert call(provider, mode, "ping" * 100_000).text == "pong"
+
+
+def test_a_connection_with_tls_serves_again_after_a_stream(trusted, provide):
+    """Where connecting is dear, calls and streams share one connection, in sync code and on each loop."""
+    provider = provide(base_url=trusted)
+
+    async def several():
+        for mode in ("ainvoke", "astream") * 3:
+            assert (await acall(provider, mode)).text == "pong"
+
+    Handler.connections.clear()
+    asyncio.run(several())
+    assert len(Handler.connections) == 1
+    for mode in ("invoke", "stream") * 3:
+        assert call(provider, mode).text == "pong"
+    assert len(Handler.connections) == 2
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["async_transport", "sync_transport", "trust"]
 
+IDLE_S = 4.0
+"""How long a connection is kept for the next call: less than the 5 s after which uvicorn (under vLLM) and llama.cpp
+close it, for a request that meets a closing connection is lost."""
+
 
 def trust(url: str) -> ssl.SSLContext:
     """Return what the certificates of a service are checked against.
@@ -54,7 +58,9 @@ def async_transport(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> 
 def _options(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> dict[str, Any]:
     """Return what both transports are made with. Without TLS there is no proxy, as it would read the token."""
     parts = urlsplit(url)
-    limits = httpx2.Limits(max_connections=max_concurrency, max_keepalive_connections=max_concurrency)
+    limits = httpx2.Limits(
+        max_connections=max_concurrency, max_keepalive_connections=max_concurrency, keepalive_expiry=IDLE_S
+    )
     proxy = None
     if parts.scheme == "https" and not proxy_bypass(parts.hostname or ""):
         proxies = getproxies()

@@ -54,7 +54,8 @@ ERROR_BODY_S = 1.0
 
 LEFTOVER_S = 0.05
 """How long the end of a stream's HTTP message is waited for after its last event, so that the connection can serve
-again. It usually came with that event."""
+again; it usually came with that event. Only with TLS, where a connection is dear: llama.cpp closes it after a stream
+without saying so, and the next request would be lost on it."""
 
 
 class _Plain(TaskProviderHelper):
@@ -164,6 +165,8 @@ class SyncCall(_Call, InferenceClient):
         yield from lines.end()
 
     def _finish(self, parts: Iterator[bytes]) -> None:
+        if not self._requests.encrypted:
+            return
         self._patience.hurry(LEFTOVER_S)
         with suppress(httpx2.HTTPError):
             for _ in parts:
@@ -229,6 +232,8 @@ class AsyncCall(_Call, AsyncInferenceClient):
             yield line
 
     async def _finish(self, parts: AsyncIterator[bytes]) -> None:
+        if not self._requests.encrypted:
+            return
         with suppress(httpx2.HTTPError, TimeoutError):
             async with asyncio.timeout(LEFTOVER_S):
                 async for _ in parts:

@@ -32,11 +32,13 @@ class Requests:
     Attributes:
         public: Whether they go to Hugging Face's router.
         anonymous: Whether no token goes along.
+        encrypted: Whether they go through TLS.
     """
 
     def __init__(self, route: Route) -> None:
         self.public = route.public
         self.anonymous = not route.token
+        self.encrypted = route.url.startswith("https:")
         self._url = httpx2.URL(route.url)
         self._route = route
         self._headers = {
