@@ -83,12 +83,13 @@ def checked(hub, **told):
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_model_that_is_served_is_no_problem(listed, hub):
-    """A token that is accepted and a model that somebody serves: nothing to say, in either form of the Hub's answer."""
+    """A token that is accepted and a model that is served: who serves it is noted, in either form of answer."""
     hub.default = Hub({"org/m": LIVE}, listed=listed)
-    assert checked(hub) == []
-    assert checked(hub, model="org/m:groq") == []
-    assert checked(hub, model="org/m:cheapest") == []
-    assert checked(hub, inference_provider="novita") == []
+    (note,) = checked(hub)
+    assert (note.severity, str(note)[:26]) == ("note", "model: org/m is served by ")
+    assert [problem.severity for problem in checked(hub, model="org/m:groq")] == ["note"]
+    assert [problem.severity for problem in checked(hub, model="org/m:cheapest")] == ["note"]
+    assert [problem.severity for problem in checked(hub, inference_provider="novita")] == ["note"]
     assert [request.path for request in hub.requests[:2]] == [
         "/api/whoami-v2",
         "/api/models/org/m?expand=inferenceProviderMapping",

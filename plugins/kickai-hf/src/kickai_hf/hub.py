@@ -127,6 +127,8 @@ def _model(named: str, settings: HuggingFaceSettings) -> Iterator[Problem]:
             message=f"{wanted} does not serve {model} for chat now",
             hint=f"served by {', '.join(live)}",
         )
+    else:
+        yield Problem(path="model", message=f"{model} is served by {', '.join(live)} now", severity="note")
 
 
 def _instead(model: str, settings: HuggingFaceSettings) -> str:
