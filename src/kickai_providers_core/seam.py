@@ -5,7 +5,6 @@ This is where foreign code is called, and the one place beside discovery that ca
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pluggy
 
 from kickai_providers_core import hookspecs, threads
+from kickai_providers_core.alarms import Alarms
 from kickai_providers_core.errors import (
     InvalidReplyError,
     Problem,
@@ -51,6 +51,7 @@ class Seam:
         for wrapper in wrappers:
             manager.register(wrapper)
         self._info = info
+        self._alarms = Alarms()
         self._hook = manager.hook
         self._invoke: Callable[..., Any] = manager.hook.kickai_invoke_provider
         self._ainvoke: Callable[..., Any] = manager.hook.kickai_ainvoke_provider
@@ -119,7 +120,7 @@ class Seam:
     async def ainvoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the provider's checked answer without blocking the loop; every failure is a `ProviderError`."""
         try:
-            async with asyncio.timeout(timeout_s):
+            with self._alarms.after(timeout_s):
                 if "ainvoke" in self._info.native:
                     reply = await self._ainvoke(provider=provider, request=request, timeout_s=timeout_s)
                 else:
@@ -174,7 +175,7 @@ class Seam:
             chunks = await self._open_astream(provider, request, timeout_s)
             while True:
                 try:
-                    async with asyncio.timeout(patience.wait_s()):
+                    with self._alarms.after(patience.wait_s()):
                         chunk = await anext(chunks)
                 except StopAsyncIteration:
                     return
