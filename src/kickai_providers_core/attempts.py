@@ -35,7 +35,7 @@ class SkipReason(StrEnum):
     WINDOW_TOO_SMALL = "window_too_small"
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(slots=False)
 class Attempt:
     """One call of one target.
 
@@ -91,7 +91,7 @@ class Attempt:
         }
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(slots=False)
 class Skip:
     """One target that was not called.
 

@@ -69,7 +69,7 @@ class Permit:
     probe: bool = False
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Breaker:
     """One circuit breaker at one moment.
 
@@ -91,11 +91,11 @@ class Breaker:
     failed_probes: int = 0
     opens_until: float = 0.0
     lease_until: float = 0.0
-    permit: Permit = field(init=False, eq=False, repr=False)
+    permit: Permit = field(eq=False, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        # Made once for each state, so that a healthy call only picks it up.
-        object.__setattr__(self, "permit", Permit(self.generation))
+    @permit.default
+    def _permit_of_its_generation(self) -> Permit:
+        return Permit(self.generation)
 
     def due_at(self, now: float) -> float:
         """Return the time from which a call may be admitted, not before now."""
@@ -121,8 +121,7 @@ class Breaker:
             return self, self.permit
         if now < self.due_at(now) and not (early and self.state is State.OPEN):
             return self, None
-        lease_until = now + self.settings.probe_lease_s
-        half_open = evolve(self, state=State.HALF_OPEN, generation=self.generation + 1, lease_until=lease_until)
+        half_open = evolve(self._turned(State.HALF_OPEN), lease_until=now + self.settings.probe_lease_s)
         return half_open, Permit(half_open.generation, probe=True)
 
     def succeeded(self, permit: Permit) -> Breaker:
@@ -131,7 +130,7 @@ class Breaker:
             return self
         if permit.probe:
             return Breaker(settings=self.settings, generation=self.generation + 1)
-        return evolve(self, errors=self.errors - 1) if self.errors else self
+        return self._counting(self.errors - 1) if self.errors else self
 
     def failed(self, permit: Permit, now: float, random: Random) -> Breaker:
         """Return the breaker after a call that failed in a way that counts."""
@@ -141,23 +140,30 @@ class Breaker:
             return self._opened(now, self.failed_probes + 1, random)
         errors = self.errors + 1
         if errors < self.settings.max_errors:
-            return evolve(self, errors=errors)
+            return self._counting(errors)
         return self._opened(now, 0, random)
 
     def given_back(self, permit: Permit) -> Breaker:
         """Return the breaker after a call that was cancelled, or whose failure says nothing of the target's health."""
         if permit.generation != self.generation or not permit.probe:
             return self
-        return evolve(self, state=State.OPEN, generation=self.generation + 1)
+        return self._turned(State.OPEN)
 
     def _opened(self, now: float, failed_probes: int, random: Random) -> Breaker:
         # The exponent is capped so that a very long outage cannot overflow; the ceiling is reached long before.
         nominal = min(self.settings.max_cooldown_s, self.settings.cooldown_s * 2.0 ** min(failed_probes, 64))
         return evolve(
-            self,
-            state=State.OPEN,
+            self._turned(State.OPEN),
             errors=self.settings.max_errors,
-            generation=self.generation + 1,
             failed_probes=failed_probes,
             opens_until=now + random.uniform(nominal * (1.0 - JITTER), nominal),
         )
+
+    def _counting(self, errors: int) -> Breaker:
+        """Return a closed breaker with another error count, in the same generation."""
+        return Breaker(settings=self.settings, errors=errors, generation=self.generation, permit=self.permit)
+
+    def _turned(self, state: State) -> Breaker:
+        """Return the breaker in another state, which is another generation."""
+        generation = self.generation + 1
+        return evolve(self, state=state, generation=generation, permit=Permit(generation))

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from kickai_providers_core import drivers, hedged
 from kickai_providers_core.drivers import Course
 from kickai_providers_core.link import Brief, Errand
-from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.messages import NOTHING, ChatRequest
 from kickai_providers_core.sizes import least_tokens
 from kickai_providers_core.walk import Walk
 
@@ -95,6 +95,7 @@ class Chain:
     terms: Terms
     _rank: Callable[[ChatRequest, Sequence[Link]], Sequence[Link]] | None = field(default=None, repr=False)
     _brief: Brief = field(init=False, repr=False)
+    _opening: ChatRequest = field(init=False, repr=False)
     _measured: bool = field(init=False, repr=False)
 
     @_brief.default
@@ -107,6 +108,14 @@ class Chain:
             hedges=runtime.hedges,
             tell=runtime.tell,
             role=self.terms.role,
+        )
+
+    @_opening.default
+    def _request_without_its_message(self) -> ChatRequest:
+        # Made for the first target already, unless there is one that leaves the model to its provider.
+        model = self._links[0].model if all(link.model for link in self._links) else None
+        return ChatRequest(
+            messages=(), model=model, temperature=self.terms.temperature, max_tokens=self.terms.max_tokens
         )
 
     @_measured.default
@@ -180,30 +189,23 @@ class Chain:
                 return
 
     def _course(self, prompt: Prompt, deadline_s: float | None) -> Course:
-        request, runtime = ChatRequest.of(prompt), self._runtime
+        runtime, links = self._runtime, self._links
         if deadline_s is None:
             deadline_s = self.terms.deadline_s
         elif not deadline_s > 0:
             told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
             raise ValueError(told)
-        tokens = self._least_tokens(request) if self._measured else 0
-        errand = Errand(deadline_s=deadline_s, needs=request.needs, tokens=tokens, number=next(runtime.numbers))
-        links = self._links if self._rank is None else self._rank(request, self._links)
+        if isinstance(prompt, str) and self._rank is None:
+            request, needs = self._opening.saying(prompt), NOTHING
+        else:
+            asked = ChatRequest.of(prompt)
+            if self._rank is not None:
+                links = self._rank(asked, links)
+            request, needs = asked.filled(self.terms.temperature, self.terms.max_tokens), asked.needs
+        tokens = least_tokens(request) + (request.max_tokens or 0) if self._measured else 0
+        errand = Errand(deadline_s, needs, tokens, next(runtime.numbers))
         walk = Walk(links, self._brief, errand, runtime.time.clock())
-        return Course(walk=walk, instances=self._instances, request=request, fitted=self._fitted, time=runtime.time)
-
-    def _least_tokens(self, request: ChatRequest) -> int:
-        answer = self.terms.max_tokens if request.max_tokens is None else request.max_tokens
-        return least_tokens(request) + (answer or 0)
-
-    def _fitted(self, request: ChatRequest, position: int) -> ChatRequest:
-        """Return the request as the target at a position gets it: what the target and the role say filled in."""
-        terms = self.terms
-        return request.resolved(
-            self._links[position].model or request.model,
-            terms.temperature if request.temperature is None else request.temperature,
-            terms.max_tokens if request.max_tokens is None else request.max_tokens,
-        )
+        return Course(walk, self._instances, request, runtime.time)
 
 
 class ReplyStream:

@@ -11,7 +11,7 @@ from contextlib import aclosing, closing, suppress
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
-from attrs import frozen
+from attrs import define, frozen
 
 from kickai_providers_core import threads
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.walk import Walk
 
 __all__ = ["Clockwork", "Course", "StreamMode", "ainvoke", "apaced", "astream", "invoke", "stream"]
+
+Call = tuple["Instance", object, "ChatRequest", float]
+"""The instance to call, its provider, the request as it gets it, and the seconds that the attempt has."""
 
 StreamMode = Literal["live", "restart", "buffered"]
 """When a stream may fall back: before its first chunk, at any time with a fresh start, or unseen."""
@@ -48,56 +51,50 @@ class Clockwork:
     asleep: Callable[[float], Awaitable[None]]
 
 
-@frozen(kw_only=True, slots=False)
+@define(eq=False, repr=False)
 class Course:
-    """What one request needs to be carried down its chain.
+    """What one request needs to be carried down its chain; a record that lives as long as the request.
 
     Attributes:
         walk: Decides.
         instances: The provider instance of each link, by its position; None for a link that is not usable.
-        request: What is asked.
-        fitted: Returns the request in the form for the link at a position.
+        request: What is asked, with what the chain says filled in.
         time: Clock and sleeps.
     """
 
     walk: Walk
     instances: Sequence[Instance | None]
     request: ChatRequest
-    fitted: Callable[[ChatRequest, int], ChatRequest]
     time: Clockwork
 
-    def instance(self, step: Try) -> Instance:
-        """Return the instance to call."""
-        instance = self.instances[step.link.position]
+    def call(self, step: Try) -> Call | None:
+        """Return what an attempt calls, or None while its provider is yet to be created."""
+        link = step.link
+        instance = self.instances[link.position]
         if instance is None:
-            message = f"{step.link.provider} has no instance, and a walk must not come to it"
+            message = f"{link.provider} has no instance, and a walk must not come to it"
             raise RuntimeError(message)
-        return instance
+        if (provider := instance.ready) is None:
+            return None
+        return instance, provider, self.request.meant_for(link.model), step.timeout_s
 
-    def prepared(self, step: Try) -> tuple[Instance, object, ChatRequest, float]:
-        """Return the instance to call, its provider, the request, and the seconds left for the attempt."""
-        instance = self.instance(step)
-        ready = instance.created
+    def created(self, step: Try) -> Call:
+        """Return what an attempt calls, once its provider is created, which is a part of the attempt."""
+        instance = self.instances[step.link.position]
+        assert instance is not None  # noqa: S101  as `call` has seen
         provider = instance.provider()
-        timeout_s = step.timeout_s if ready else self._left_s(step)  # creating it was a part of the attempt
-        return instance, provider, self.fitted(self.request, step.link.position), timeout_s
-
-    async def aprepared(self, step: Try) -> tuple[Instance, object, ChatRequest, float]:
-        """Do as `prepared` does, creating a provider in a thread: a vendor's import may take a second."""
-        instance = self.instance(step)
-        if not instance.created:
-            try:
-                async with asyncio.timeout(step.timeout_s):
-                    return await threads.acall(lambda: self.prepared(step))
-            except TimeoutError as exc:
-                raise ProviderTimeoutError("creating the provider took all the time") from exc
-        return self.prepared(step)
-
-    def _left_s(self, step: Try) -> float:
         left_s = step.timeout_s - (self.time.clock() - step.began)
         if left_s <= 0:
             raise ProviderTimeoutError("creating the provider took all the time")
-        return left_s
+        return instance, provider, self.request.meant_for(step.link.model), left_s
+
+    async def acreated(self, step: Try) -> Call:
+        """Do as `created` does, in a thread: a vendor's import may take a second."""
+        try:
+            async with asyncio.timeout(step.timeout_s):
+                return await threads.acall(lambda: self.created(step))
+        except TimeoutError as exc:
+            raise ProviderTimeoutError("creating the provider took all the time") from exc
 
 
 def invoke(course: Course) -> Reply:
@@ -110,9 +107,9 @@ def invoke(course: Course) -> Reply:
     try:
         step = walk.next(clock())
         while True:
-            attempt = _paced(course, step)
+            attempt = step if isinstance(step, Try) else _paced(course, step)
             try:
-                instance, provider, request, timeout_s = course.prepared(attempt)
+                instance, provider, request, timeout_s = course.call(attempt) or course.created(attempt)
                 reply = instance.seam.invoke(provider, request, timeout_s)
             except ProviderError as error:
                 step = walk.failed(error, clock())
@@ -133,9 +130,9 @@ async def ainvoke(course: Course) -> Reply:
     try:
         step = walk.next(clock())
         while True:
-            attempt = await apaced(course, step)
+            attempt = step if isinstance(step, Try) else await apaced(course, step)
             try:
-                instance, provider, request, timeout_s = await course.aprepared(attempt)
+                instance, provider, request, timeout_s = course.call(attempt) or await course.acreated(attempt)
                 reply = await instance.seam.ainvoke(provider, request, timeout_s)
             except ProviderError as error:
                 step = walk.failed(error, clock())
@@ -157,9 +154,10 @@ def stream(course: Course, mode: StreamMode, done: Callable[[Reply], None]) -> G
     try:
         step = walk.next(clock())
         while True:
-            attempt, part = _paced(course, step), _Part(mode)
+            attempt = step if isinstance(step, Try) else _paced(course, step)
+            part = _Part(mode)
             try:
-                instance, provider, request, timeout_s = course.prepared(attempt)
+                instance, provider, request, timeout_s = course.call(attempt) or course.created(attempt)
                 with closing(instance.seam.stream(provider, request, timeout_s, instance.settings)) as chunks:
                     for chunk in chunks:
                         if part.hands_out(chunk):
@@ -188,9 +186,10 @@ async def astream(course: Course, mode: StreamMode, done: Callable[[Reply], None
     try:
         step = walk.next(clock())
         while True:
-            attempt, part = await apaced(course, step), _Part(mode)
+            attempt = step if isinstance(step, Try) else await apaced(course, step)
+            part = _Part(mode)
             try:
-                instance, provider, request, timeout_s = await course.aprepared(attempt)
+                instance, provider, request, timeout_s = course.call(attempt) or await course.acreated(attempt)
                 async with aclosing(instance.seam.astream(provider, request, timeout_s, instance.settings)) as chunks:
                     async for chunk in chunks:
                         if part.hands_out(chunk):

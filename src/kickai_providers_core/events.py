@@ -2,6 +2,9 @@
 
 ``attributes()`` names fields as the OpenTelemetry semantic conventions for generative AI do, where those have a
 name; the rest stands under ``kickai.``.
+
+Observers leave events as they are: the next one gets the same. They are not frozen, since each request makes four of
+them, and attrs takes three times as long to fill a class that is.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import define
 
 if TYPE_CHECKING:
     from kickai_providers_core.attempts import Attempt, Skip
@@ -33,7 +36,7 @@ __all__ = [
 ]
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class Event:
     """Base of all events.
 
@@ -43,8 +46,8 @@ class Event:
         role: The role that the request was made for, or None.
     """
 
-    request: int = 0
-    role: str | None = None
+    request: int
+    role: str | None
 
     def attributes(self) -> dict[str, Any]:
         """Return the event as flat attributes for tracing and metrics; a field that is None is left out."""
@@ -60,7 +63,7 @@ class Event:
         return {}
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class RequestStarted(Event):
     """A request has come in."""
 
@@ -74,7 +77,7 @@ class RequestStarted(Event):
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class AttemptStarted(Event):
     """A target is about to be called."""
 
@@ -96,7 +99,7 @@ class AttemptStarted(Event):
         }
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class AttemptEnded(Event):
     """A call has ended, well or not."""
 
@@ -127,7 +130,7 @@ class AttemptEnded(Event):
         }
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class TargetSkipped(Event):
     """A target was passed over."""
 
@@ -145,7 +148,7 @@ class TargetSkipped(Event):
         }
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class Waiting(Event):
     """The request waits before it tries a target again."""
 
@@ -164,7 +167,7 @@ class Waiting(Event):
         }
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class Hedged(Event):
     """A target takes long, and the next is asked too; the first of their answers counts.
 
@@ -189,7 +192,7 @@ class Hedged(Event):
         }
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class Queued(Event):
     """The request stands in line before a provider whose limits are reached.
 
@@ -215,7 +218,7 @@ class Queued(Event):
         }
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class RetryWithheld(Event):
     """A target could have been tried again, but the retries of the last minute have used up their budget."""
 
@@ -229,7 +232,7 @@ class RetryWithheld(Event):
         return {"gen_ai.provider.name": self.provider, "gen_ai.request.model": self.model}
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class BreakerChanged(Event):
     """A target's circuit breaker has opened, admitted a probe, or closed."""
 
@@ -252,7 +255,7 @@ class BreakerChanged(Event):
         }
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class RequestEnded(Event):
     """A request has been answered, has failed, or was cancelled.
 
@@ -300,7 +303,7 @@ class RequestEnded(Event):
         }
 
 
-@frozen(kw_only=True, slots=False)
+@define(unsafe_hash=True)
 class ProviderCloseFailed(Event):
     """A provider raised while it was closed; the others were closed all the same."""
 

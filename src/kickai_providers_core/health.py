@@ -46,37 +46,42 @@ NO_REST = Rest()
 
 
 class Condition:
-    """The breaker and the rest of one target, or of one provider as a whole."""
+    """The breaker and the rest of one target, or of one provider as a whole.
 
-    __slots__ = ("_lock", "_random", "breaker", "rest")
+    Attributes:
+        breaker: The breaker as it stands.
+        rest: The rest that ends last.
+        free: The permit that every call gets while all is well: the breaker closed, no error counted, no rest. None
+            while anything is otherwise, and then `admit` and `succeeded` have to be asked.
+    """
+
+    __slots__ = ("_lock", "_random", "breaker", "free", "rest")
 
     def __init__(self, settings: BreakerSettings, random: Random) -> None:
         self.breaker = Breaker(settings=settings)
         self.rest = NO_REST
+        self.free: Permit | None = self.breaker.permit
         self._random = random
         self._lock = Lock()
 
     def due_at(self, now: float) -> float:
         """Return the time from which it may be called, not before now."""
-        return max(self.breaker.due_at(now), self.rest.until)
+        return now if self.free is not None else max(self.breaker.due_at(now), self.rest.until)
 
     def admit(self, now: float) -> Permit | None:
         """Return leave for one call, or None while it rests or its breaker refuses."""
         if now < self.rest.until:
             return None
         breaker = self.breaker
-        if breaker.state is State.CLOSED:
-            return breaker.permit
-        return self._admit(now, early=False)
+        return breaker.permit if breaker.state is State.CLOSED else self._admit(now, early=False)
 
     def force(self, now: float) -> Permit:
         """Return leave for one call whatever the state: the probe, early, or a permit that changes nothing."""
         return self._admit(now, early=True) or OUTSIDER
 
     def succeeded(self, permit: Permit) -> None:
-        """Take the result of a call that worked."""
-        if permit.probe or self.breaker.errors:
-            self._change(lambda breaker: breaker.succeeded(permit))
+        """Take the result of a call that worked, and end the rest: an answer has come all the same."""
+        self._change(lambda breaker: breaker.succeeded(permit), rest=NO_REST)
 
     def failed(self, permit: Permit, now: float) -> None:
         """Take the result of a call that failed in a way that counts."""
@@ -91,33 +96,41 @@ class Condition:
         """Send nothing until the rest is over; one that already lasts longer stays as it is."""
         with self._lock:
             if rest.until > self.rest.until:
-                self.rest = rest
-
-    def wake(self) -> None:
-        """End the rest: an answer has come all the same."""
-        self.rest = NO_REST
+                self.rest, self.free = rest, None
 
     def _admit(self, now: float, *, early: bool) -> Permit | None:
         with self._lock:
             self.breaker, permit = self.breaker.admit(now, early=early)
             return permit
 
-    def _change(self, change: Callable[[Breaker], Breaker]) -> None:
+    def _change(self, change: Callable[[Breaker], Breaker], *, rest: Rest | None = None) -> None:
         with self._lock:
-            self.breaker = change(self.breaker)
+            self.breaker = breaker = change(self.breaker)
+            if rest is not None:
+                self.rest = rest
+            well = breaker.state is State.CLOSED and not breaker.errors and self.rest is NO_REST
+            self.free = breaker.permit if well else None
 
 
-@frozen(slots=False)
+@frozen
 class Leave:
-    """Leave to call one target once: a permit of its provider and one of its own."""
+    """Leave to call one target once: a permit of its provider and one of its own.
+
+    Attributes:
+        of_provider: The provider's permit.
+        of_target: The target's.
+        found: The states of the two breakers before the leave was given, when the call is a probe: its result will
+            change them. None for any other call.
+    """
 
     of_provider: Permit
     of_target: Permit
+    found: tuple[State, State] | None = None
 
     @property
     def probing(self) -> bool:
-        """Whether the call is a probe, so that its result will change the state of a breaker."""
-        return self.of_target.probe or self.of_provider.probe
+        """Whether the call is a probe."""
+        return self.found is not None
 
 
 @define
@@ -130,6 +143,17 @@ class Route:
 
     def admit(self, now: float) -> Leave | None:
         """Return leave for one call, or None while anything on the way rests or refuses."""
+        of_provider, of_target = self.provider.free, self.target.free
+        if of_provider is None or of_target is None:
+            return self._ask(now)
+        leave = self._latest
+        if leave.of_provider is of_provider and leave.of_target is of_target:
+            return leave  # a value like any other: conditions that are well give one permit again and again
+        self._latest = leave = Leave(of_provider, of_target)
+        return leave
+
+    def _ask(self, now: float) -> Leave | None:
+        before = self.states()
         of_provider = self.provider.admit(now)
         if of_provider is None:
             return None
@@ -137,15 +161,13 @@ class Route:
         if of_target is None:
             self.provider.give_back(of_provider)
             return None
-        leave = self._latest
-        if leave.of_provider is of_provider and leave.of_target is of_target:
-            return leave  # a value like any other: closed breakers give one permit again and again
-        self._latest = leave = Leave(of_provider, of_target)
-        return leave
+        return Leave(of_provider, of_target, before if of_provider.probe or of_target.probe else None)
 
     def force(self, now: float) -> Leave:
         """Return leave for one call whatever the state."""
-        return Leave(self.provider.force(now), self.target.force(now))
+        before = self.states()
+        of_provider, of_target = self.provider.force(now), self.target.force(now)
+        return Leave(of_provider, of_target, before if of_provider.probe or of_target.probe else None)
 
     def due_at(self, now: float) -> float:
         """Return the time from which the target may be called, not before now."""
@@ -153,15 +175,16 @@ class Route:
 
     def rest(self, now: float) -> Rest | None:
         """Return the longest rest on the way that is not over, or None."""
-        longest = max(self.provider.rest, self.target.rest, key=lambda rest: rest.until)
+        provider, target = self.provider.rest, self.target.rest
+        longest = provider if provider.until >= target.until else target
         return longest if now < longest.until else None
 
     def succeeded(self, leave: Leave) -> None:
         """Take the result of a call that worked."""
-        for condition, permit in ((self.provider, leave.of_provider), (self.target, leave.of_target)):
-            condition.succeeded(permit)
-            if condition.rest is not NO_REST:
-                condition.wake()
+        if self.provider.free is None or leave.of_provider.probe:
+            self.provider.succeeded(leave.of_provider)
+        if self.target.free is None or leave.of_target.probe:
+            self.target.succeeded(leave.of_target)
 
     def failed(self, leave: Leave, now: float, *, target: bool, provider: bool) -> None:
         """Take the result of a call that failed, counting it against the target, its provider, both or neither."""

@@ -78,7 +78,7 @@ def _start(course: Course, attempt: Try, calls: dict[asyncio.Task[Reply], Try]) 
 
 
 async def _call(course: Course, attempt: Try) -> Reply:
-    instance, provider, request, timeout_s = await course.aprepared(attempt)
+    instance, provider, request, timeout_s = course.call(attempt) or await course.acreated(attempt)
     return await instance.seam.ainvoke(provider, request, timeout_s)
 
 

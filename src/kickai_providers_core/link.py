@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,9 +72,9 @@ class Brief:
     role: str | None = None
 
 
-@frozen(kw_only=True, slots=False)
+@define(eq=False, repr=False)
 class Errand:
-    """What one walk is about.
+    """What one walk is about; a record that lives as long as the request.
 
     Attributes:
         deadline_s: Seconds that the whole request may take.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from kickai_providers_core.events import (
+    AttemptEnded,
     BreakerChanged,
     Event,
     Hedged,
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
     from loguru import Record
 
-__all__ = ["log_event"]
+__all__ = ["LEVELS", "log_event"]
 
-LEVELS: Mapping[type[Event], str] = {
+LEVELS: Mapping[type[Event], str | None] = {
+    AttemptEnded: None,
     Waiting: "DEBUG",
     Queued: "DEBUG",
     Hedged: "DEBUG",
@@ -40,7 +42,7 @@ LEVELS: Mapping[type[Event], str] = {
     RequestEnded: "DEBUG",
     ProviderCloseFailed: "WARNING",
 }
-"""What is logged, and how loudly, beside failures, which are warnings; the end of a request tells the rest."""
+"""What is logged, and how loudly where it does not tell of a failure, which is a warning; None for not at all."""
 
 
 def _name_attributes(record: Record) -> None:
@@ -55,7 +57,7 @@ _logger = logger.patch(_name_attributes)
 
 
 def log_event(event: Event) -> None:
-    """Write one event to the log."""
+    """Write one event to the log, if its kind is among the `LEVELS`."""
     level = "WARNING" if event.failed else LEVELS.get(type(event))
     if level is not None:
         _logger.log(level, "{event}", event=event)

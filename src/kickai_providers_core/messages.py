@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from kickai_providers_core.explanation import explained
 
@@ -177,6 +177,10 @@ class Message:
         return cls(role=role, content=content)
 
 
+FROM_USER = Message(role="user").__dict__
+"""The fields of a message of the user's that is yet to be written."""
+
+
 @frozen(kw_only=True, slots=False)
 class ChatRequest:
     """All that a provider is asked.
@@ -229,14 +233,39 @@ class ChatRequest:
             raise ValueError(told)
         return cls(messages=messages)
 
-    def resolved(self, model: str | None, temperature: float | None, max_tokens: int | None) -> ChatRequest:
-        """Return the request with what role and target say filled in."""
-        # Every attempt needs one: copying the dict takes half the time of passing ten fields through a constructor.
+    # What every request or attempt needs is a copy of the dict: that takes half the time of a constructor's ten fields.
+
+    def saying(self, text: str) -> ChatRequest:
+        """Return the request with one message of the user's instead of its own."""
+        message = Message.__new__(Message)
+        fields = message.__dict__
+        fields.update(FROM_USER)
+        fields["content"] = text
         request = ChatRequest.__new__(ChatRequest)
         fields = request.__dict__
         fields.update(self.__dict__)
-        fields["model"], fields["temperature"], fields["max_tokens"] = model, temperature, max_tokens
+        fields["messages"] = (message,)
         return request
+
+    def meant_for(self, model: str | None) -> ChatRequest:
+        """Return the request for a model; None leaves it as it is."""
+        if model is None or model == self.model:
+            return self
+        request = ChatRequest.__new__(ChatRequest)
+        fields = request.__dict__
+        fields.update(self.__dict__)
+        fields["model"] = model
+        return request
+
+    def filled(self, temperature: float | None, max_tokens: int | None) -> ChatRequest:
+        """Return the request with the temperature and the limit of tokens that it leaves open filled in."""
+        if self.temperature is not None:
+            temperature = self.temperature
+        if self.max_tokens is not None:
+            max_tokens = self.max_tokens
+        if temperature == self.temperature and max_tokens == self.max_tokens:
+            return self
+        return evolve(self, temperature=temperature, max_tokens=max_tokens)
 
     @property
     def needs(self) -> frozenset[Capability]:
@@ -298,6 +327,27 @@ class Reply:
 
     def __str__(self) -> str:
         return self.text
+
+    def completed(  # noqa: PLR0917  by position, since every request comes by here
+        self,
+        provider: str,
+        model: str,
+        attempts: tuple[Attempt, ...],
+        skipped: tuple[Skip, ...],
+        fell_back: bool,
+        last_resort: bool,
+        latency_s: float,
+        deadline_s: float,
+    ) -> Reply:
+        """Return a provider's answer with what the core adds to it."""
+        whole = Reply.__new__(Reply)  # as in `ChatRequest.saying`
+        fields = whole.__dict__
+        fields.update(self.__dict__)
+        fields["provider"], fields["model"] = provider, model
+        fields["attempts"], fields["skipped"] = attempts, skipped
+        fields["fell_back"], fields["last_resort"] = fell_back, last_resort
+        fields["latency_s"], fields["deadline_s"] = latency_s, deadline_s
+        return whole
 
     def explain(self) -> str:
         """Return how this answer came about, in lines for a reader: what was tried and skipped, why, and when."""

@@ -40,6 +40,7 @@ class Instance:
         settings: Its settings.
         seam: Its plugin's hooks.
         gate: Who may call it when; None when its settings set no limits.
+        ready: The provider object, once it was created and until it is closed; None else.
     """
 
     def __init__(self, name: str, info: ProviderInfo, settings: ProviderSettings, seam: Seam) -> None:
@@ -50,14 +51,9 @@ class Instance:
         limits = Limits.of(settings)
         self.gate = Gate(limits) if limits is not None else None
         self._lock = Lock()
-        self._provider: object | None = None
+        self.ready: object | None = None
         self._problems: tuple[Problem, ...] | None = None
         self._closed = False
-
-    @property
-    def created(self) -> bool:
-        """Whether the provider stands ready, so that `provider` will not block."""
-        return self._provider is not None
 
     def provider(self) -> object:
         """Return the provider object, creating it on the first call.
@@ -66,15 +62,13 @@ class Instance:
             ProviderError: It could not be created; the next call tries again.
             RuntimeError: The instance is closed.
         """
-        if self._provider is not None:
-            return self._provider
         with self._lock:
             if self._closed:
                 message = f"the resolver that {self.name} belongs to is closed"
                 raise RuntimeError(message)
-            if self._provider is None:
-                self._provider = self.seam.create(self.settings)
-            return self._provider
+            if self.ready is None:
+                self.ready = self.seam.create(self.settings)
+            return self.ready
 
     def problems(self) -> tuple[Problem, ...]:
         """Return what keeps the instance from being used, asked of its plugin once and offline."""
@@ -103,7 +97,7 @@ class Instance:
     def _taken(self) -> object | None:
         with self._lock:
             self._closed = True
-            provider, self._provider = self._provider, None
+            provider, self.ready = self.ready, None
             return provider
 
 
@@ -159,7 +153,7 @@ class Registry:
             try:
                 instance.close()
             except Exception as exc:  # noqa: BLE001  foreign code, and the others still have to be closed
-                tell(ProviderCloseFailed(provider=instance.name, error=type(exc).__name__))
+                tell(ProviderCloseFailed(0, None, instance.name, type(exc).__name__))
 
     async def aclose(self, tell: Callable[[Event], None]) -> None:
         """Close every provider that was created, on the running loop; one that raises stops nothing."""
@@ -167,4 +161,4 @@ class Registry:
             try:
                 await instance.aclose()
             except Exception as exc:  # noqa: BLE001  foreign code, and the others still have to be closed
-                tell(ProviderCloseFailed(provider=instance.name, error=type(exc).__name__))
+                tell(ProviderCloseFailed(0, None, instance.name, type(exc).__name__))

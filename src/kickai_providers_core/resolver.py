@@ -20,7 +20,6 @@ from kickai_providers_core.drivers import Clockwork
 from kickai_providers_core.health import Health
 from kickai_providers_core.hedging import Hedges
 from kickai_providers_core.link import Link
-from kickai_providers_core.log import log_event
 from kickai_providers_core.observers import Observers
 from kickai_providers_core.ranking import Ranking
 from kickai_providers_core.registry import PACKAGES, Registry
@@ -78,7 +77,7 @@ class Resolver:
         self.settings = settings
         self.discovery = discovery
         self.registry = Registry(discovery, settings.providers)
-        self._observers = Observers((log_event, *observers), discovery.observers())
+        self._observers = Observers(observers, discovery.observers())
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
         policy = settings.policy

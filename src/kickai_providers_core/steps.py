@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, frozen
 
 if TYPE_CHECKING:
     from kickai_providers_core.errors import KickaiError
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Await", "GiveUp", "Pause", "Queue", "Step", "Try"]
 
 
-@frozen(slots=False)
+@define(eq=False, repr=False)
 class Try:
-    """Call this target, for at most so long.
+    """Call this target, for at most so long; a record that lives as long as the attempt.
 
     Attributes:
         link: The target.

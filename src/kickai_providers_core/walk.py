@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.attempts import Outcome, SkipReason
 from kickai_providers_core.breaker import State
 from kickai_providers_core.errors import (
     ChainExhaustedError,
@@ -32,7 +32,6 @@ from kickai_providers_core.errors import (
 )
 from kickai_providers_core.gate import NOBODY_KNOWS
 from kickai_providers_core.health import Rest
-from kickai_providers_core.messages import Reply
 from kickai_providers_core.policy import backoff_s
 from kickai_providers_core.steps import Await, GiveUp, Pause, Queue, Try
 from kickai_providers_core.story import Story
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.gate import Turn
     from kickai_providers_core.health import Leave
     from kickai_providers_core.link import Brief, Errand, Link
-    from kickai_providers_core.messages import Usage
+    from kickai_providers_core.messages import Reply, Usage
     from kickai_providers_core.policy import Rule
     from kickai_providers_core.steps import Step
 
@@ -61,41 +60,26 @@ class Walk:
     It belongs to one request and is not to be shared; the health of its links is shared with all other walks.
     """
 
-    __slots__ = (
-        "_again",
-        "_beside",
-        "_brief",
-        "_busy",
-        "_ends",
-        "_errand",
-        "_floor",
-        "_forced",
-        "_hedged",
-        "_least_s",
-        "_links",
-        "_place",
-        "_position",
-        "_story",
-        "_under_way",
-    )
+    # Where a walk stands that has not come far; most never set any of these.
+    _again: tuple[float, Link] | None = None  # a link to come back to, and when
+    _place: _Place | None = None  # where it stands in line
+    _busy: dict[int, float] | None = None  # links whose line was left, and when to come back at the soonest
+    _beside: Try | None = None  # a second attempt under way
+    _hedged: Try | None = None  # the last one beside which another was wanted
+    _floor: int | None = None  # only a window larger than this will do
+    _forced = False
 
     def __init__(self, links: Sequence[Link], brief: Brief, errand: Errand, started: float) -> None:
         self._links = links
         self._brief = brief
         self._errand = errand
-        self._ends = started + errand.deadline_s
+        deadline_s, least_s = errand.deadline_s, brief.policy.min_attempt_s
+        self._ends = started + deadline_s
         # The time without which no attempt is started; a very short deadline gets one all the same.
-        self._least_s = min(brief.policy.min_attempt_s, errand.deadline_s / 2)
+        self._least_s = least_s if least_s < deadline_s / 2 else deadline_s / 2
         self._story = Story(brief, errand, len(links), started)
         self._position = 0  # of the link to come by next
-        self._again: tuple[float, Link] | None = None  # a link to come back to, and when
-        self._place: _Place | None = None  # where it stands in line
-        self._busy: dict[int, float] | None = None  # links whose line was left, and when to come back at the soonest
         self._under_way: Try | None = None
-        self._beside: Try | None = None  # a second one under way
-        self._hedged: Try | None = None  # the last one beside which another was wanted
-        self._floor: int | None = None  # only a window larger than this will do
-        self._forced = False
         if started >= brief.retries.due:
             brief.retries.count(errand.number, started)
             if brief.hedges is not None:
@@ -180,28 +164,22 @@ class Walk:
             self._brief.hedges.answered(link, now - step.began)
         for attempt in story.attempts:
             _let_go(attempt.error)
-        story.ends(link, step.number, step.began, now, usage=reply.usage)
-        before = link.route.states() if step.leave.probing else None
+        story.ends(step, now, Outcome.SUCCESS, usage=reply.usage)
+        before = link.route.states() if step.leave.found is not None else None
         link.route.succeeded(step.leave)
         if before is not None:
             story.changes(link, before, now)
-        whole = Reply(
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            usage=reply.usage,
-            model=reply.model or link.model or "",
-            tool_calls=reply.tool_calls,
-            request_id=reply.request_id,
-            omitted=reply.omitted,
-            provider=link.provider,
-            attempts=tuple(story.attempts),
-            skipped=story.skipped,
-            fell_back=link is not self._links[0],
-            last_resort=self._forced,
-            latency_s=now - story.started,
-            deadline_s=self._errand.deadline_s,
+        whole = reply.completed(
+            link.provider,
+            reply.model or link.model or "",
+            tuple(story.attempts),
+            story.skipped,
+            link is not self._links[0],
+            self._forced,
+            now - story.started,
+            self._errand.deadline_s,
         )
-        story.over(now, reply=whole)
+        story.succeeds(now, whole)
         return whole
 
     def failed(self, error: ProviderError, now: float, *, final: bool = False, of: Try | None = None) -> Step:
@@ -218,7 +196,7 @@ class Walk:
         before = step.link.route.states()
         self._mark(step, rule, error, now)
         rests_s = step.link.route.due_at(now) - now
-        self._story.ends(step.link, step.number, step.began, now, error=error, rests_s=rests_s)
+        self._story.ends(step, now, Outcome.ERROR, error=error, rests_s=rests_s)
         self._story.changes(step.link, before, now)
         if final:
             return self._raise(error, now)
@@ -244,7 +222,7 @@ class Walk:
         """Write down as cancelled what is under way, and give back what it held."""
         while self._under_way is not None:
             step = self._take(now)
-            self._story.ends(step.link, step.number, step.began, now, cancelled=True)
+            self._story.ends(step, now, Outcome.CANCELLED)
             before = step.link.route.states()
             step.link.route.give_back(step.leave)
             self._story.changes(step.link, before, now)
@@ -294,15 +272,15 @@ class Walk:
 
     def _enter(self, link: Link, turn: Turn | None, now: float) -> Step | None:
         """Return the try of a target whose limits allow it, or None when its health does not."""
-        before = link.route.states()
         leave = link.route.admit(now)
         if leave is None:
             if turn is not None:
                 turn.leave(now, used=False)
-            self._story.passes(link, *_resting(link, now), now, link.route.due_at(now))
+            due = link.route.due_at(now)
+            self._story.passes(link, *_resting(link, due, now), now, due)
             return None
-        if leave.probing:
-            self._story.changes(link, before, now)
+        if leave.found is not None:
+            self._story.changes(link, leave.found, now)
         return self._try(link, leave, turn, now)
 
     def _obstacle(self, link: Link) -> tuple[SkipReason, str] | None:
@@ -323,11 +301,11 @@ class Walk:
         return None
 
     def _try(self, link: Link, leave: Leave, turn: Turn | None, now: float) -> Try:
-        number = self._story.tries(link) + 1 if self._story.attempts else 1
+        number = self._story.tries(link) + 1
         left_s = self._ends - now
-        step = Try(link, number, min(left_s, link.timeout_s), leave, now, turn)
-        self._under_way = step
-        self._story.begins(link, step.number, step.timeout_s)
+        timeout_s = left_s if left_s < link.timeout_s else link.timeout_s
+        self._under_way = step = Try(link, number, timeout_s, leave, now, turn)
+        self._story.begins(link, number, timeout_s)
         return step
 
     # After an attempt
@@ -433,9 +411,9 @@ class Walk:
         if turn is not None and not turn.inside:
             turn.leave(now, used=False)
             return None
-        before = link.route.states()
         leave = link.route.force(now)
-        self._story.changes(link, before, now)
+        if leave.found is not None:
+            self._story.changes(link, leave.found, now)
         self._forced = True
         return self._try(link, leave, turn, now)
 
@@ -452,14 +430,14 @@ class Walk:
             )
         else:
             error = ChainExhaustedError.of(story.attempts, story.skipped, deadline_s=deadline_s, elapsed_s=elapsed_s)
-        story.over(now, error=error)
+        story.over(now, error)
         return GiveUp(error)
 
     def _raise(self, error: ProviderError, now: float) -> GiveUp:
         self._abandon(now)
         error.attempts, error.skipped = self.attempts, self._story.skipped
         error.deadline_s, error.elapsed_s = self._errand.deadline_s, now - self._story.started
-        self._story.over(now, error=error)
+        self._story.over(now, error)
         return GiveUp(error)
 
 
@@ -479,9 +457,9 @@ def _let_go(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _resting(link: Link, now: float) -> tuple[SkipReason, str]:
+def _resting(link: Link, due: float, now: float) -> tuple[SkipReason, str]:
     """Return what keeps a target that could serve from being called just now."""
-    left = f"{link.route.due_at(now) - now:.1f} s left"
+    left = f"{due - now:.1f} s left"
     rest = link.route.rest(now)
     if rest is not None:
         return SkipReason.RESTING, f"{rest.reason}, {left}"

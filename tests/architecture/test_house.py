@@ -152,7 +152,7 @@ def test_the_log_is_silent_until_it_is_enabled() -> None:
     code = (
         "from loguru import logger; import sys; logger.remove(); logger.add(sys.stdout, level=0, format='{message}');"
         "from kickai_providers_core.log import log_event; from kickai_providers_core.events import ProviderCloseFailed;"
-        "event = ProviderCloseFailed(provider='{braces}', error='OSError'); log_event(event); print('--');"
+        "event = ProviderCloseFailed(0, None, '{braces}', 'OSError'); log_event(event); print('--');"
         "logger.enable('kickai_providers_core'); log_event(event)"
     )
     assert run(code).split("\n")[:2] == ["--", "{braces}: closing it raised OSError"]

@@ -671,10 +671,13 @@ def test_preparing_makes_the_first_usable_target_ready() -> None:
         assert list(holder.chain("scripted", "ready:b").prepare()) == []
 
 
-def test_a_resolved_request_is_the_request_with_three_fields_filled_in() -> None:
-    """It equals the one that a constructor makes, and the original stays as it is."""
+def test_a_changed_request_is_the_one_that_a_constructor_makes() -> None:
+    """What it leaves open is filled in, model and text are replaced, and the original stays as it is."""
     request = ChatRequest(messages=ChatRequest.of("hi").messages, seed=7, stop=("x",), temperature=0.9)
-    resolved = request.resolved("m", 0.1, 5)
-    whole = {"seed": 7, "stop": ("x",), "model": "m", "temperature": 0.1, "max_tokens": 5}
-    assert resolved == ChatRequest(messages=request.messages, **whole)
-    assert (request.model, request.temperature, request.max_tokens) == (None, 0.9, None)
+    whole = {"messages": request.messages, "seed": 7, "stop": ("x",), "temperature": 0.9}
+    assert request.filled(0.1, 5) == ChatRequest(**whole, max_tokens=5)
+    assert request.filled(0.1, 5).filled(0.2, 6) == ChatRequest(**whole, max_tokens=5)
+    assert request.filled(0.1, None) is request
+    assert request.meant_for("m") == ChatRequest(**whole, model="m")
+    assert request.saying("ho") == ChatRequest(**(whole | {"messages": ChatRequest.of("ho").messages}))
+    assert request == ChatRequest(**whole)

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 def skipped(target: str, reason: SkipReason = SkipReason.NOT_CONFIGURED, detail: str = "HF_TOKEN") -> Event:
     """Return the event of a target that was passed over."""
     provider, _, model = target.partition(":")
-    return TargetSkipped(skip=Skip(position=0, provider=provider, model=model or None, reason=reason, detail=detail))
+    return TargetSkipped(
+        1, None, skip=Skip(position=0, provider=provider, model=model or None, reason=reason, detail=detail)
+    )
 
 
 def ended(target: str, error: ProviderError | None = None, number: int = 1, usage: Usage | None = None) -> Event:
@@ -49,7 +51,7 @@ def ended(target: str, error: ProviderError | None = None, number: int = 1, usag
         outcome=Outcome.ERROR if error else Outcome.SUCCESS,
         error=error,
     )
-    return AttemptEnded(attempt=attempt, usage=usage)
+    return AttemptEnded(1, None, attempt, usage)
 
 
 def told(*events: Event, verbosity: Verbosity = "story") -> list[str]:
@@ -67,7 +69,7 @@ def test_a_chain_that_falls_back_is_told_step_by_step() -> None:
         skipped("huggingface"),
         skipped("gemini", detail="GOOGLE_API_KEY"),
         ended("local"),
-        RequestEnded(outcome="success", latency_s=0.9, attempts=1),
+        RequestEnded(1, None, outcome="success", latency_s=0.9, attempts=1),
     ) == [
         "huggingface: not configured (HF_TOKEN)",
         "gemini: not configured (GOOGLE_API_KEY)",
@@ -77,7 +79,7 @@ def test_a_chain_that_falls_back_is_told_step_by_step() -> None:
 
 def test_a_plain_first_answer_is_told_in_no_line() -> None:
     """Nothing is worth telling when the first target answers at once."""
-    assert told(AttemptStarted(provider="mock", model="a", number=1, timeout_s=1.0), ended("mock:a")) == []
+    assert told(AttemptStarted(1, None, provider="mock", model="a", number=1, timeout_s=1.0), ended("mock:a")) == []
 
 
 def test_three_models_of_a_provider_that_is_not_configured_are_one_line() -> None:
@@ -115,7 +117,7 @@ def test_two_targets_that_fail_alike_are_two_lines() -> None:
 
 def test_only_a_long_wait_is_worth_a_line() -> None:
     """A second or more of silence is announced."""
-    waits = (Waiting(provider="m", model="a", wait_s=wait_s) for wait_s in (0.2, 12.0))
+    waits = (Waiting(1, None, provider="m", model="a", wait_s=wait_s) for wait_s in (0.2, 12.0))
     assert told(*waits) == ["m:a: again in 12.0 s"]
 
 
@@ -126,12 +128,12 @@ def test_quiet_tells_nothing() -> None:
 
 def test_verbose_tells_everything_each_time() -> None:
     """Repetitions, breakers, short waits and tokens are told."""
-    change = BreakerChanged(provider="m", model="a", before=State.CLOSED, after=State.OPEN, retry_in_s=5.0)
+    change = BreakerChanged(1, None, provider="m", model="a", before=State.CLOSED, after=State.OPEN, retry_in_s=5.0)
     assert told(
         skipped("hf:a"),
         skipped("hf:b"),
         change,
-        Waiting(provider="m", model="a", wait_s=0.2),
+        Waiting(1, None, provider="m", model="a", wait_s=0.2),
         ended("m:a", usage=Usage(input_tokens=3, output_tokens=4)),
         verbosity="verbose",
     ) == [
@@ -147,6 +149,6 @@ def test_what_is_waited_for_is_handed_on() -> None:
     """The target that is asked, and the wait before it is asked again."""
     waits: list[str] = []
     narrator = Narrator(lambda _line, _color: None, waits.append, "story")
-    narrator(AttemptStarted(provider="m", model="a", number=1, timeout_s=1.0))
-    narrator(Waiting(provider="m", model="a", wait_s=0.5))
+    narrator(AttemptStarted(1, None, provider="m", model="a", number=1, timeout_s=1.0))
+    narrator(Waiting(1, None, provider="m", model="a", wait_s=0.5))
     assert waits == ["asking m:a", "m:a: again in 0.5 s"]

@@ -49,13 +49,15 @@ def test_the_longer_of_two_rests_counts() -> None:
     assert there.rest is longer
 
 
-def test_waking_ends_a_rest() -> None:
+def test_an_answer_ends_a_rest() -> None:
     """Nothing is left of it."""
     there = condition()
+    permit = there.admit(0.0)
     there.leave_alone(Rest(5.0, "x"))
-    there.wake()
+    assert there.free is None
+    there.succeeded(permit)
     assert there.rest is NO_REST
-    assert there.admit(0.0) is not None
+    assert there.free is permit
 
 
 def test_a_healthy_condition_gives_the_same_permit_again_and_again() -> None:

@@ -37,17 +37,17 @@ ANSWERED = Attempt(
 RESTING = Skip(position=0, provider="somebody", model=None, reason=SkipReason.RESTING, retry_in_s=7.0)
 
 EVENTS = (
-    events.RequestStarted(request=1, role="squad_selector", targets=2, deadline_s=30.0),
-    events.TargetSkipped(request=1, skip=RESTING),
-    events.AttemptStarted(request=1, provider="other", model="m", number=1, timeout_s=10.0),
-    events.AttemptEnded(request=1, attempt=FAILED),
-    events.AttemptEnded(request=1, attempt=ANSWERED, usage=Usage(input_tokens=11, output_tokens=5)),
-    events.Waiting(request=1, provider="other", model="m", wait_s=0.2),
-    events.BreakerChanged(provider="other", model=None, before=State.CLOSED, after=State.OPEN, retry_in_s=5.0),
-    events.RequestEnded(request=1, outcome="success", latency_s=0.6, attempts=2, provider="other", fell_back=True),
-    events.RequestEnded(request=2, outcome="error", latency_s=0.6, attempts=2, error="ChainExhaustedError"),
-    events.ProviderCloseFailed(provider="other", error="OSError"),
-    events.Event(),
+    events.RequestStarted(1, "squad_selector", targets=2, deadline_s=30.0),
+    events.TargetSkipped(1, None, RESTING),
+    events.AttemptStarted(1, None, provider="other", model="m", number=1, timeout_s=10.0),
+    events.AttemptEnded(1, None, FAILED),
+    events.AttemptEnded(1, None, ANSWERED, usage=Usage(input_tokens=11, output_tokens=5)),
+    events.Waiting(1, None, provider="other", model="m", wait_s=0.2),
+    events.BreakerChanged(1, None, provider="other", model=None, before=State.CLOSED, after=State.OPEN, retry_in_s=5.0),
+    events.RequestEnded(1, None, outcome="success", latency_s=0.6, attempts=2, provider="other", fell_back=True),
+    events.RequestEnded(2, None, outcome="error", latency_s=0.6, attempts=2, error="ChainExhaustedError"),
+    events.ProviderCloseFailed(0, None, provider="other", error="OSError"),
+    events.Event(0, None),
 )
 """One of each kind at least; the last is of a kind that a plugin cannot know."""
 
