@@ -5,58 +5,62 @@
 ...     print(resolver.for_role("player_coordinator").invoke("Who can play on Saturday?"))
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from loguru import logger
 
-from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
-from kickai_providers_core.breaker import BreakerSettings
-from kickai_providers_core.chain import AsyncReplyStream, Chain, ReplyStream
-from kickai_providers_core.drivers import Clockwork, StreamMode
-from kickai_providers_core.errors import (
-    AuthenticationError,
-    ChainExhaustedError,
-    ConfigError,
-    ContentFilteredError,
-    ContextLengthExceededError,
-    DeadlineExceededError,
-    DuplicateProviderError,
-    InvalidReplyError,
-    InvalidRequestError,
-    KickaiError,
-    ModelNotFoundError,
-    PluginError,
-    PluginLoadError,
-    Problem,
-    ProviderError,
-    ProviderTimeoutError,
-    ProviderUnavailableError,
-    QuotaExhaustedError,
-    RateLimitedError,
-    RejectedRequestError,
-    TransientError,
-    UnknownProviderError,
-    UnusableProviderError,
-)
-from kickai_providers_core.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
-from kickai_providers_core.messages import (
-    Capability,
-    ChatRequest,
-    FinishReason,
-    Image,
-    Message,
-    Prompt,
-    Reply,
-    ReplyChunk,
-    Tool,
-    ToolCall,
-    Usage,
-)
-from kickai_providers_core.policy import Policy, Rule
-from kickai_providers_core.provider_settings import ProviderSettings
-from kickai_providers_core.resolver import Resolver
-from kickai_providers_core.roles import Role
-from kickai_providers_core.secret import Secret
-from kickai_providers_core.settings import KickaiSettings, Settings
-from kickai_providers_core.targets import Target
+if TYPE_CHECKING:
+    from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
+    from kickai_providers_core.breaker import BreakerSettings
+    from kickai_providers_core.chain import AsyncReplyStream, Chain, ReplyStream
+    from kickai_providers_core.drivers import Clockwork, StreamMode
+    from kickai_providers_core.errors import (
+        AuthenticationError,
+        ChainExhaustedError,
+        ConfigError,
+        ContentFilteredError,
+        ContextLengthExceededError,
+        DeadlineExceededError,
+        DuplicateProviderError,
+        InvalidReplyError,
+        InvalidRequestError,
+        KickaiError,
+        ModelNotFoundError,
+        PluginError,
+        PluginLoadError,
+        Problem,
+        ProviderError,
+        ProviderTimeoutError,
+        ProviderUnavailableError,
+        QuotaExhaustedError,
+        RateLimitedError,
+        RejectedRequestError,
+        TransientError,
+        UnknownProviderError,
+        UnusableProviderError,
+    )
+    from kickai_providers_core.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
+    from kickai_providers_core.messages import (
+        Capability,
+        ChatRequest,
+        FinishReason,
+        Image,
+        Message,
+        Prompt,
+        Reply,
+        ReplyChunk,
+        Tool,
+        ToolCall,
+        Usage,
+    )
+    from kickai_providers_core.policy import Policy, Rule
+    from kickai_providers_core.provider_settings import ProviderSettings
+    from kickai_providers_core.resolver import Resolver
+    from kickai_providers_core.roles import Role
+    from kickai_providers_core.secret import Secret
+    from kickai_providers_core.settings import KickaiSettings, Settings
+    from kickai_providers_core.targets import Target
 
 __all__ = [
     "AsyncReplyStream",
@@ -117,6 +121,39 @@ __all__ = [
     "Usage",
     "hookimpl",
 ]
+
+_HOMES = {
+    "attempts": ("Attempt", "Outcome", "Skip", "SkipReason"),
+    "breaker": ("BreakerSettings",),
+    "chain": ("AsyncReplyStream", "Chain", "ReplyStream"),
+    "drivers": ("Clockwork", "StreamMode"),
+    "errors": ("Problem", *(name for name in __all__ if name.endswith("Error"))),
+    "hookspecs": ("ModelInfo", "Progress", "ProviderInfo", "hookimpl"),
+    "policy": ("Policy", "Rule"),
+    "provider_settings": ("ProviderSettings",),
+    "resolver": ("Resolver",),
+    "roles": ("Role",),
+    "secret": ("Secret",),
+    "settings": ("KickaiSettings", "Settings"),
+    "targets": ("Target",),
+}
+"""Where the public names are from, but for those of `messages`; a module is imported when one of its is needed."""
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    home = import_module(f"{__name__}.{_HOME_OF.get(name, 'messages')}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 logger.disable(__name__)
 del logger

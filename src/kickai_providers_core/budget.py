@@ -36,7 +36,7 @@ class Mark:
     spent: int
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Tally:
     """The requests and the extra calls of the last minute, as a value.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncReplyStream", "Chain", "ReplyStream", "Runtime", "Terms"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Runtime:
     """What all chains of one resolver share.
 

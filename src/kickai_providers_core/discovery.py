@@ -36,7 +36,7 @@ BYSTANDERS = frozenset({"kickai_observe", "kickai_rank_targets"})
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Plugin:
     """One plugin that was found, usable or not.
 
@@ -64,7 +64,7 @@ class Plugin:
         return (self.info.name, *self.info.aliases) if self.info else ()
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Discovery:
     """All plugins that were found, in the order of their distributions and names.
 

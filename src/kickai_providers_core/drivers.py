@@ -36,7 +36,7 @@ StreamMode = Literal["live", "restart", "buffered"]
 """When a stream may fall back: before its first chunk, at any time with a fresh start, or unseen."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Clockwork:
     """Time, as the drivers see it.
 

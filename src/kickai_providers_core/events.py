@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
+from attrs import asdict, astuple, define
 
 if TYPE_CHECKING:
     from kickai_providers_core.attempts import Attempt, Skip
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class Event:
     """Base of all events.
 
@@ -48,6 +48,20 @@ class Event:
 
     request: int
     role: str | None
+
+    # Here once, and not by attrs for each class: that would take a tenth of the time in which the core is imported.
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event) or type(self) is not type(other):
+            return NotImplemented
+        return astuple(self, recurse=False) == astuple(other, recurse=False)
+
+    def __hash__(self) -> int:
+        return hash((type(self), astuple(self, recurse=False)))
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in asdict(self, recurse=False).items())
+        return f"{type(self).__name__}({told})"
 
     def attributes(self) -> dict[str, Any]:
         """Return the event as flat attributes for tracing and metrics; a field that is None is left out."""
@@ -63,7 +77,7 @@ class Event:
         return {}
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class RequestStarted(Event):
     """A request has come in."""
 
@@ -77,7 +91,7 @@ class RequestStarted(Event):
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class AttemptStarted(Event):
     """A target is about to be called."""
 
@@ -99,7 +113,7 @@ class AttemptStarted(Event):
         }
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class AttemptEnded(Event):
     """A call has ended, well or not."""
 
@@ -130,7 +144,7 @@ class AttemptEnded(Event):
         }
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class TargetSkipped(Event):
     """A target was passed over."""
 
@@ -148,7 +162,7 @@ class TargetSkipped(Event):
         }
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class Waiting(Event):
     """The request waits before it tries a target again."""
 
@@ -167,7 +181,7 @@ class Waiting(Event):
         }
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class Hedged(Event):
     """A target takes long, and the next is asked too; the first of their answers counts.
 
@@ -192,7 +206,7 @@ class Hedged(Event):
         }
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class Queued(Event):
     """The request stands in line before a provider whose limits are reached.
 
@@ -218,7 +232,7 @@ class Queued(Event):
         }
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class RetryWithheld(Event):
     """A target could have been tried again, but the retries of the last minute have used up their budget."""
 
@@ -232,7 +246,7 @@ class RetryWithheld(Event):
         return {"gen_ai.provider.name": self.provider, "gen_ai.request.model": self.model}
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class BreakerChanged(Event):
     """A target's circuit breaker has opened, admitted a probe, or closed."""
 
@@ -255,7 +269,7 @@ class BreakerChanged(Event):
         }
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class RequestEnded(Event):
     """A request has been answered, has failed, or was cancelled.
 
@@ -303,7 +317,7 @@ class RequestEnded(Event):
         }
 
 
-@define(unsafe_hash=True)
+@define(eq=False, repr=False)
 class ProviderCloseFailed(Event):
     """A provider raised while it was closed; the others were closed all the same."""
 

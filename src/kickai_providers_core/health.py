@@ -27,7 +27,7 @@ OUTSIDER = Permit(-1)
 """A permit of no generation: whatever comes of the call that holds it changes nothing."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Rest:
     """A time during which nothing is sent somewhere.
 
@@ -112,7 +112,7 @@ class Condition:
             self.free = breaker.permit if well else None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Leave:
     """Leave to call one target once: a permit of its provider and one of its own.
 
@@ -133,7 +133,7 @@ class Leave:
         return self.found is not None
 
 
-@define
+@define(eq=False, repr=False)
 class Route:
     """The way to one target: the condition of its provider, and its own."""
 
@@ -207,7 +207,7 @@ class Route:
         return self.provider.breaker.state, self.target.breaker.state
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Health:
     """Every `Condition` of a resolver, by provider and by target."""
 

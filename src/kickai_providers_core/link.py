@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Brief", "Errand", "Link"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Link:
     """One target of a chain, as the walk sees it.
 
@@ -51,7 +51,7 @@ class Link:
     gate: Gate | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Brief:
     """What all walks down one chain have in common, apart from its links.
 

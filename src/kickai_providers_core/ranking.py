@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Ranking"]
 
 
-@define
+@define(eq=False, repr=False)
 class Ranking:
     """Puts the links of a chain in the order for one request. Safe to call from any thread.
 

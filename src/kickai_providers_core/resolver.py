@@ -224,7 +224,7 @@ class Resolver:
         await self.aclose()
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Bound:
     """A link with the instance that it stands for, if that is installed."""
 

@@ -441,7 +441,7 @@ class Walk:
         return GiveUp(error)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Place:
     """A place in the line before a target, to be left at the latest when ``until`` has come."""
 
