@@ -1,11 +1,14 @@
-"""What became of each target of one request: the records that a reply and an error carry."""
+"""What became of each target of one request: the records that a reply and an error carry.
+
+They are shared and not to be changed. Like events they are not frozen, since every request makes some.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import define
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +38,7 @@ class SkipReason(StrEnum):
     WINDOW_TOO_SMALL = "window_too_small"
 
 
-@frozen(slots=False)
+@define(unsafe_hash=True)
 class Attempt:
     """One call of one target.
 
@@ -91,7 +94,7 @@ class Attempt:
         }
 
 
-@frozen(slots=False)
+@define(unsafe_hash=True)
 class Skip:
     """One target that was not called.
 

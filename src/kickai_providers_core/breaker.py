@@ -69,7 +69,7 @@ class Permit:
     probe: bool = False
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(slots=False)
 class Breaker:
     """One circuit breaker at one moment.
 
@@ -161,7 +161,7 @@ class Breaker:
 
     def _counting(self, errors: int) -> Breaker:
         """Return a closed breaker with another error count, in the same generation."""
-        return Breaker(settings=self.settings, errors=errors, generation=self.generation, permit=self.permit)
+        return Breaker(self.settings, State.CLOSED, errors, self.generation, permit=self.permit)
 
     def _turned(self, state: State) -> Breaker:
         """Return the breaker in another state, which is another generation."""

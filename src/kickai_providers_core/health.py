@@ -112,7 +112,7 @@ class Condition:
             self.free = breaker.permit if well else None
 
 
-@frozen(eq=False, repr=False)
+@define(eq=False, repr=False)
 class Leave:
     """Leave to call one target once: a permit of its provider and one of its own.
 

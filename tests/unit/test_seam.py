@@ -333,6 +333,38 @@ def test_closing_asynchronously_falls_back_to_the_sync_hook() -> None:
     assert asyncio.run(seam(bare).aclose(bare)) is None
 
 
+def test_an_implementation_gets_the_arguments_that_it_names() -> None:
+    """All of them, some, in another order, or none: by their names, as from pluggy, with a wrapper round it or not."""
+
+    class All:
+        @hookimpl
+        def kickai_invoke_provider(self, timeout_s: float, request: ChatRequest, provider: object) -> Reply:
+            return said(provider, request.messages[0].content, timeout_s)
+
+    class Some:
+        @hookimpl
+        def kickai_invoke_provider(self, timeout_s: float, provider: object) -> Reply:
+            return said(provider, timeout_s)
+
+    class None_:
+        @hookimpl
+        def kickai_invoke_provider(self) -> Reply:
+            return said("nothing")
+
+    class Wrapper:
+        @hookimpl(wrapper=True)
+        def kickai_invoke_provider(self) -> Iterator[None]:
+            return (yield)
+
+    def said(*words: object) -> Reply:
+        return Reply(text=" ".join(map(str, words)), finish_reason=FinishReason.STOP)
+
+    for plugin, text in ((All(), "p hi 2.0"), (Some(), "p 2.0"), (None_(), "nothing")):
+        for wrappers in ((), (Wrapper(),)):
+            info = ProviderInfo(name="x", summary="", holds_timeouts=True)
+            assert Seam(plugin, info, wrappers).invoke("p", REQUEST, 2.0).text == text
+
+
 def test_wrappers_wrap_every_way_of_calling() -> None:
     """A wrapper sees the reply of a sync call, the awaitable of an async one, and the iterators of streams."""
     seen: list[str] = []
