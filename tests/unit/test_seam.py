@@ -336,17 +336,17 @@ def test_closing_asynchronously_falls_back_to_the_sync_hook() -> None:
 def test_an_implementation_gets_the_arguments_that_it_names() -> None:
     """All of them, some, in another order, or none: by their names, as from pluggy, with a wrapper round it or not."""
 
-    class All:
+    class Everything:
         @hookimpl
         def kickai_invoke_provider(self, timeout_s: float, request: ChatRequest, provider: object) -> Reply:
             return said(provider, request.messages[0].content, timeout_s)
 
-    class Some:
+    class Something:
         @hookimpl
         def kickai_invoke_provider(self, timeout_s: float, provider: object) -> Reply:
             return said(provider, timeout_s)
 
-    class None_:
+    class Nothing:
         @hookimpl
         def kickai_invoke_provider(self) -> Reply:
             return said("nothing")
@@ -359,7 +359,7 @@ def test_an_implementation_gets_the_arguments_that_it_names() -> None:
     def said(*words: object) -> Reply:
         return Reply(text=" ".join(map(str, words)), finish_reason=FinishReason.STOP)
 
-    for plugin, text in ((All(), "p hi 2.0"), (Some(), "p 2.0"), (None_(), "nothing")):
+    for plugin, text in ((Everything(), "p hi 2.0"), (Something(), "p 2.0"), (Nothing(), "nothing")):
         for wrappers in ((), (Wrapper(),)):
             info = ProviderInfo(name="x", summary="", holds_timeouts=True)
             assert Seam(plugin, info, wrappers).invoke("p", REQUEST, 2.0).text == text
