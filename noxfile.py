@@ -104,8 +104,8 @@ def coverage(session: nox.Session) -> None:
 DECISIONS = [
     f"*/kickai_providers_core/{name}.py"
     for name in (
-        *("walk", "steps", "policy", "breaker", "health", "story", "budget", "gate", "hedging", "routing", "sizes"),
-        *("attempts", "errors", "explanation", "replies"),
+        *("walk", "aftermath", "comeback", "link", "steps", "story", "policy", "breaker", "health", "budget"),
+        *("gate", "hedging", "routing", "sizes", "attempts", "errors", "explanation", "replies"),
     )
 ]
 

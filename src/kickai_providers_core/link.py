@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
+from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.breaker import State
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.attempts import SkipReason
     from kickai_providers_core.budget import Budget
     from kickai_providers_core.events import Event
     from kickai_providers_core.gate import Gate
@@ -50,6 +52,14 @@ class Link:
     unusable: Callable[[], tuple[SkipReason, str] | None]
     gate: Gate | None = None
 
+    def resting(self, due: float, now: float) -> tuple[SkipReason, str]:
+        """Return what keeps the target, which could serve, from being called until it is due."""
+        left = f"{due - now:.1f} s left"
+        rest = self.route.rest(now)
+        if rest is not None:
+            return SkipReason.RESTING, f"{rest.reason}, {left}"
+        return SkipReason.BREAKER_OPEN, "a probe is out" if State.HALF_OPEN in self.route.states() else left
+
 
 @frozen(kw_only=True, eq=False, repr=False)
 class Brief:
@@ -81,9 +91,27 @@ class Errand:
         needs: Capabilities without which a target is passed over.
         tokens: How many tokens prompt and answer take, estimated low; 0 when it does not matter.
         number: The number that the request's events carry.
+        floor: Only a window larger than this will do, as one that was too small has shown; None for none.
     """
 
     deadline_s: float
     needs: frozenset[Capability] = frozenset()
     tokens: int = 0
     number: int = 0
+    floor: int | None = None
+
+    def obstacle(self, link: Link) -> tuple[SkipReason, str] | None:
+        """Return why a target cannot serve the request, whenever it is asked; None when it can."""
+        unusable = link.unusable()
+        if unusable is not None:
+            return unusable
+        needs, window = self.needs, link.context_window
+        if needs and (lacking := needs - link.capabilities):
+            return SkipReason.INCAPABLE, "no " + ", ".join(sorted(lacking))
+        if window is not None and self.tokens > window:
+            told = f"its window is {window} tokens, and prompt and answer take at least {self.tokens}"
+            return SkipReason.WINDOW_TOO_SMALL, told
+        if self.floor is not None and (window or 0) <= self.floor:
+            size = f"{window} tokens" if window else "of unknown size"
+            return SkipReason.WINDOW_TOO_SMALL, f"its window is {size}"
+        return None

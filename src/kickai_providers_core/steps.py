@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from kickai_providers_core.health import Leave
     from kickai_providers_core.link import Link
 
-__all__ = ["Await", "GiveUp", "Pause", "Queue", "Step", "Try"]
+__all__ = ["TICK_S", "Await", "GiveUp", "Pause", "Queue", "Step", "Try"]
+
+
+TICK_S = 0.001
+"""A wait shorter than this is over: clocks and sleeps are not that exact."""
 
 
 @define(eq=False, repr=False)

@@ -21,19 +21,13 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from kickai_providers_core.aftermath import let_go, mark
 from kickai_providers_core.attempts import Outcome, SkipReason
-from kickai_providers_core.breaker import State
-from kickai_providers_core.errors import (
-    ChainExhaustedError,
-    DeadlineExceededError,
-    ProviderTimeoutError,
-    ProviderUnavailableError,
-    RejectedRequestError,
-)
+from kickai_providers_core.comeback import Comeback, due_first
+from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
 from kickai_providers_core.gate import NOBODY_KNOWS
-from kickai_providers_core.health import Rest
 from kickai_providers_core.policy import backoff_s
-from kickai_providers_core.steps import Await, GiveUp, Pause, Queue, Try
+from kickai_providers_core.steps import TICK_S, Await, GiveUp, Pause, Queue, Try
 from kickai_providers_core.story import Story
 
 if TYPE_CHECKING:
@@ -45,13 +39,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.health import Leave
     from kickai_providers_core.link import Brief, Errand, Link
     from kickai_providers_core.messages import Reply, Usage
-    from kickai_providers_core.policy import Rule
     from kickai_providers_core.steps import Step
 
 __all__ = ["Walk"]
-
-TICK_S = 0.001
-"""A wait shorter than this is over: clocks and sleeps are not that exact."""
 
 
 class Walk:
@@ -66,7 +56,6 @@ class Walk:
     _busy: dict[int, float] | None = None  # links whose line was left, and when to come back at the soonest
     _beside: Try | None = None  # a second attempt under way
     _hedged: Try | None = None  # the last one beside which another was wanted
-    _floor: int | None = None  # only a window larger than this will do
     _forced = False
 
     def __init__(self, links: Sequence[Link], brief: Brief, errand: Errand, started: float) -> None:
@@ -163,7 +152,7 @@ class Walk:
         if self._brief.hedges is not None:
             self._brief.hedges.answered(link, now - step.began)
         for attempt in story.attempts:
-            _let_go(attempt.error)
+            let_go(attempt.error)
         story.ends(step, now, Outcome.SUCCESS, usage=reply.usage)
         before = link.route.states() if step.leave.found is not None else None
         link.route.succeeded(step.leave)
@@ -194,7 +183,7 @@ class Walk:
         step = self._take(now, of=of)
         rule = self._brief.policy.rule_for(error)
         before = step.link.route.states()
-        self._mark(step, rule, error, now)
+        mark(step, rule, error, now)
         rests_s = step.link.route.due_at(now) - now
         self._story.ends(step, now, Outcome.ERROR, error=error, rests_s=rests_s)
         self._story.changes(step.link, before, now)
@@ -202,7 +191,7 @@ class Walk:
             return self._raise(error, now)
         if rule.fall_back == "larger_window":
             known = getattr(error, "limit_tokens", None) or step.link.context_window or 0
-            self._floor = max(self._floor or 0, known)
+            self._errand.floor = max(self._errand.floor or 0, known)
         # While another is asked, a second try of this one would be a third call.
         alone = self._under_way is None
         if alone and rule.retry == "backoff" and self._plan_retry(step, error, now):
@@ -233,7 +222,7 @@ class Walk:
         """Return what to do at a target, or None when it is passed over; who is not patient stands in no line."""
         if self._ends - now < self._least_s:
             return self._give_up(now)
-        obstacle = self._obstacle(link)
+        obstacle = self._errand.obstacle(link)
         if obstacle is not None:
             self._story.passes(link, *obstacle, now)
             return None
@@ -277,28 +266,11 @@ class Walk:
             if turn is not None:
                 turn.leave(now, used=False)
             due = link.route.due_at(now)
-            self._story.passes(link, *_resting(link, due, now), now, due)
+            self._story.passes(link, *link.resting(due, now), now, due)
             return None
         if leave.found is not None:
             self._story.changes(link, leave.found, now)
         return self._try(link, leave, turn, now)
-
-    def _obstacle(self, link: Link) -> tuple[SkipReason, str] | None:
-        """Return why the target cannot serve this request, whenever it is asked."""
-        unusable = link.unusable()
-        if unusable is not None:
-            return unusable
-        needs = self._errand.needs
-        if needs and (lacking := needs - link.capabilities):
-            return SkipReason.INCAPABLE, "no " + ", ".join(sorted(lacking))
-        window = link.context_window
-        if window is not None and self._errand.tokens > window:
-            told = f"its window is {window} tokens, and prompt and answer take at least {self._errand.tokens}"
-            return SkipReason.WINDOW_TOO_SMALL, told
-        if self._floor is not None and (window or 0) <= self._floor:
-            size = f"{window} tokens" if window else "of unknown size"
-            return SkipReason.WINDOW_TOO_SMALL, f"its window is {size}"
-        return None
 
     def _try(self, link: Link, leave: Leave, turn: Turn | None, now: float) -> Try:
         number = self._story.tries(link) + 1
@@ -322,15 +294,6 @@ class Walk:
         if step.turn is not None:
             step.turn.leave(now, tokens=usage.total_tokens if usage is not None else None)
         return step
-
-    def _mark(self, step: Try, rule: Rule, error: ProviderError, now: float) -> None:
-        """Let all other walks know what a failure says of the target and of its provider."""
-        route = step.link.route
-        route.failed(step.leave, now, target=rule.counts, provider=rule.counts and _out_of_reach(error))
-        rest_s = error.retry_after_s if error.retry_after_s is not None else rule.rest_s
-        if rule.rests != "nothing" and rest_s:
-            condition = route.target if rule.rests == "target" else route.provider
-            condition.leave_alone(Rest(now + rest_s, type(error).__name__, limited=rule.retry == "wait"))
 
     def _plan_retry(self, step: Try, error: ProviderError, now: float) -> bool:
         """Plan the next try of the same target before any other; return False when it would be in vain."""
@@ -357,56 +320,26 @@ class Walk:
 
     def _come_back(self, now: float) -> Step:
         """Return to the target that may be asked soonest, or give up."""
-        chances = [
-            (due, place) for place, link in enumerate(self._links) if (due := self._due_again(link, now)) is not None
-        ]
+        latest = self._ends - self._least_s
+        comeback = Comeback(self._errand, self._story, self._brief.policy, self._busy or {}, latest=latest)
+        chances = comeback.chances(self._links, now)
         if not self._story.attempts and self._brief.policy.last_resort:
-            forced = self._last_resort(min(chances, default=None), now)
+            forced = self._last_resort(chances[0] if chances else None, now)
             if forced is not None:
                 return forced
-        for due, place in sorted(chances):
+        for due, place in chances:
             link = self._links[place]
             if self._affords(link, now):
                 self._again = (due, link)
                 return self.next(now)
         return self._give_up(now)
 
-    def _due_again(self, link: Link, now: float) -> float | None:
-        """Return when a target that was passed over or failed may be asked again in this request, if at all."""
-        if self._story.tries(link) > link.retries or self._obstacle(link) is not None:
-            return None
-        last = self._story.last_try(link)
-        due: float | None = None
-        busy = (self._busy or {}).get(link.position)
-        if busy is not None:
-            due = max(busy, link.route.due_at(now))
-            # Whoever left the line a moment ago would stand in it for the same moment again.
-            return due if due + self._least_s + TICK_S < self._ends else None
-        if last is None:
-            rest = link.route.rest(now)
-            due = link.route.due_at(now) if rest is not None and rest.limited else None
-        elif last.error is not None:
-            due = self._due_after(last, last.error, link.route.due_at(now), now)
-        return due if due is not None and due + self._least_s <= self._ends else None
-
-    def _due_after(self, last: Attempt, error: ProviderError, due: float, now: float) -> float | None:
-        """Return when a failed target may be asked again, now that no other is left."""
-        rule = self._brief.policy.rule_for(error)
-        if rule.retry == "last":
-            return due if last is self._story.attempts[-1] and due <= now else None
-        stated = error.retry_after_s
-        if rule.retry == "wait" or (rule.retry == "backoff" and stated is not None):
-            return max(due, self._story.started + last.started_s + last.latency_s + (stated or 0.0))
-        return None
-
     def _last_resort(self, chance: tuple[float, int] | None, now: float) -> Try | None:
         """Return the try of the resting target that is due first, unless the one to wait for is due before it."""
-        resting = [
-            (link.route.due_at(now), place) for place, link in enumerate(self._links) if self._obstacle(link) is None
-        ]
-        if not resting or (chance is not None and chance <= min(resting)):
+        first = due_first(self._links, self._errand, now)
+        if first is None or (chance is not None and chance <= first):
             return None
-        link = self._links[min(resting)[1]]
+        link = self._links[first[1]]
         turn = link.gate.enter(self._errand.tokens, now) if link.gate is not None else None
         if turn is not None and not turn.inside:
             turn.leave(now, used=False)
@@ -448,26 +381,3 @@ class _Place:
     link: Link
     turn: Turn
     until: float
-
-
-def _let_go(error: BaseException | None) -> None:
-    """Drop the frames that an error of an answered request holds on to: they hold requests, clients and keys."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
-
-
-def _resting(link: Link, due: float, now: float) -> tuple[SkipReason, str]:
-    """Return what keeps a target that could serve from being called just now."""
-    left = f"{due - now:.1f} s left"
-    rest = link.route.rest(now)
-    if rest is not None:
-        return SkipReason.RESTING, f"{rest.reason}, {left}"
-    return SkipReason.BREAKER_OPEN, "a probe is out" if State.HALF_OPEN in link.route.states() else left
-
-
-def _out_of_reach(error: ProviderError) -> bool:
-    """Return whether the error says that no model of the provider can be reached."""
-    if isinstance(error, ProviderTimeoutError):
-        return error.phase == "connect"
-    return isinstance(error, ProviderUnavailableError) and not error.reached

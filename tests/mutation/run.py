@@ -19,7 +19,10 @@ from pathlib import Path
 from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
-DECISIONS = ("walk", "policy", "breaker", "health", "story", "budget", "gate", "hedging", "routing")
+DECISIONS = (
+    *("walk", "aftermath", "comeback", "link", "story", "policy", "breaker", "health"),
+    *("budget", "gate", "hedging", "routing", "sizes"),
+)
 TESTS = (*(f"unit/test_{name}*.py" for name in DECISIONS), "property/test_[!s]*.py")
 KILLED_PER_CENT = 95.0
 NOTICED = {"killed", "timeout", "segfault", "caught by type check"}
