@@ -286,5 +286,6 @@ def kickai_observe(event: Event) -> None:
     Called for every event, on the thread that served the request, between its steps: be quick, do not block. Any
     plugin may implement it. An exception is dropped, after it was logged once.
 
-    :param event: One of the classes of `kickai_providers_core.events`; it holds no prompt, no reply, no key.
+    :param event: One of the classes of `kickai_providers_core.events`; it holds no prompt, no reply, no key. It is
+        not to be changed: other observers are told of the same.
     """

@@ -55,6 +55,14 @@ EVENTS = (
 TARGETS = (Target("somebody"), Target("other", "m"), Target("other", "n"))
 
 
+def _copied(event: events.Event) -> events.Event:
+    """Return an event for one test alone, with a record of its own."""
+    copied = copy.copy(event)
+    if isinstance(copied, events.AttemptEnded):
+        copied.attempt = copy.copy(copied.attempt)
+    return copied
+
+
 class Observing(Supplied):
     """What is observed and ranked is observed and ranked without harm."""
 
@@ -63,7 +71,16 @@ class Observing(Supplied):
         """The plugin's observer, if it has one, takes events of every kind, and of kinds that are yet to come."""
         if not subject.hook.kickai_observe.get_hookimpls():
             pytest.skip("not applicable: the plugin does not observe")
-        subject.hook.kickai_observe(event=event)
+        subject.hook.kickai_observe(event=_copied(event))
+
+    @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+    def test_events_are_left_as_they_are(self, subject: Subject, event: events.Event) -> None:
+        """The plugin's observer, if it has one, changes nothing of an event: others are told of the same."""
+        if not subject.hook.kickai_observe.get_hookimpls():
+            pytest.skip("not applicable: the plugin does not observe")
+        given = _copied(event)
+        subject.hook.kickai_observe(event=given)
+        assert given == event, f"the event was changed: {given}"
 
     def test_ranking_gives_targets(self, subject: Subject) -> None:
         """The plugin's ranking, if it has one, is a sequence of targets, or None; the request stays as it is."""

@@ -73,6 +73,17 @@ class KnowsEveryEvent(KestrelPlugin):
         event.attributes()["gen_ai.operation.name"]
 
 
+@mutant("test_events_are_left_as_they_are")
+class RenamesProviders(KestrelPlugin):
+    """Writes a provider's name in capitals into the events that it sees."""
+
+    @hookimpl
+    def kickai_observe(self, event):
+        """Shout."""
+        if hasattr(event, "provider"):
+            event.provider = event.provider.upper()
+
+
 @mutant("test_seam_version_is_known")
 class ComesFromThePast(KestrelPlugin):
     """Was written for a seam that never was."""
