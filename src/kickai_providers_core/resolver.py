@@ -139,6 +139,7 @@ class Resolver:
 
         Raises:
             UnknownProviderError: A target that the settings name has no provider.
+            ValueError: The role's chain has no target, which settings that were made in code may say.
         """
         role = self.settings.role(name) if name is not None else evolve(self.settings.default_role, prefers=None)
         chosen = role.chain is not None
@@ -166,9 +167,6 @@ class Resolver:
             UnknownProviderError: A target has no provider.
             ValueError: There is no target, or one is malformed, or the deadline is not above 0.
         """
-        if not targets:
-            message = "a chain has at least one target"
-            raise ValueError(message)
         if deadline_s is not None and not deadline_s > 0:
             message = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
             raise ValueError(message)
@@ -182,7 +180,11 @@ class Resolver:
         return Chain([bound.link for bound in links], [bound.instance for bound in links], self._runtime, terms, rank)
 
     def _links(self, targets: Iterable[Target], *, chosen: bool) -> list[_Bound]:
-        return [self._link(position, target, chosen=chosen) for position, target in enumerate(targets)]
+        links = [self._link(position, target, chosen=chosen) for position, target in enumerate(targets)]
+        if not links:
+            message = "a chain has at least one target"
+            raise ValueError(message)
+        return links
 
     def _link(self, position: int, target: Target, *, chosen: bool) -> _Bound:
         instance = self.registry.find(target.provider)

@@ -609,6 +609,13 @@ def test_a_malformed_chain_is_refused(targets: tuple[str, ...]) -> None:
         holder.chain(*targets)
 
 
+def test_a_role_without_a_target_is_refused() -> None:
+    """Settings from a file cannot say that; settings in code can."""
+    settings = Settings(kickai=KickaiSettings(plugins=()), roles={"scout": Role(name="scout", chain=())})
+    with Resolver.from_settings(settings) as holder, pytest.raises(ValueError, match="at least one target"):
+        holder.for_role("scout")
+
+
 def test_an_observer_that_raises_harms_nobody() -> None:
     """The request is answered and the other observers are told."""
     events: list[Any] = []
