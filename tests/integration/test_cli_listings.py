@@ -201,6 +201,13 @@ def test_one_role_can_be_shown(kickai: CommandLine) -> None:
     )
 
 
+def test_the_default_role_shows_what_somebody_changed(kickai: CommandLine) -> None:
+    """Its own table is a source like any other, and the rest comes from the catalogue."""
+    kickai.write("[roles.default]\ntemperature = 0.9\n")
+    role = kickai("roles", "nobody").out.splitlines()[2]
+    assert role == "default · temperature 0.9 (kickai.toml) · 500 tokens (catalogue kickai)"
+
+
 def test_a_healthy_set_up_has_no_errors(kickai: CommandLine) -> None:
     """The exit code is 0, and the last line counts."""
     kickai.write('[kickai]\nprimary = "mock"\nfallback = []\n')

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kickai_providers_core import KickaiSettings, ProviderSettings, Settings, Target
+from kickai_providers_core import KickaiSettings, ProviderInfo, ProviderSettings, Settings, Target
 from kickai_providers_core.catalogue import KICKAI
+from kickai_providers_core.loading import read, structure
 from kickai_providers_core.roles import Role, targets_for
 
 SMALL, MEDIUM, GEMMA = "Qwen/Qwen2.5-1.5B-Instruct", "Qwen/Qwen2.5-3B-Instruct", "google/gemma-2-2b-it"
@@ -145,3 +146,22 @@ def test_an_endpoint_with_a_model_of_its_own_keeps_it():
     }
     settings = Settings(kickai=KickaiSettings(primary="tgi", fallback=("work",)), providers=providers)
     assert told(role, settings) == ["tgi", "work:q"]
+
+
+def test_the_default_role_is_changed_by_its_table():
+    """Field by field, for everyone who has no role of their own; it is no role beside the others."""
+    tables = {"roles": {"default": {"temperature": 0.9, "prefers": "mock"}, "scout": {"max_tokens": 7}}}
+    settings = structure(read(tables, {}), {})
+    assert settings.role("nobody") is settings.role("default") is settings.default_role
+    assert (settings.default_role.temperature, settings.default_role.max_tokens) == (0.9, 500)
+    assert (settings.default_role.prefers, settings.default_role.models) == ("mock", Settings().default_role.models)
+    assert "default" not in settings.roles
+    assert settings.role("scout").temperature == Role(name="scout").temperature
+
+
+def test_a_retired_model_of_the_default_role_is_told():
+    """As in any other table."""
+    tables = {"roles": {"default": {"models": {"gemini": ["gemini-1.5-pro"]}}}, "successors": {"gemini-1.5-pro": "new"}}
+    settings = structure(read(tables, {}), {"gemini": ProviderInfo(name="gemini", summary="")})
+    assert settings.default_role.models["gemini"] == ("new",)
+    assert any("roles.default.models.gemini" in str(problem) for problem in settings.warnings)

@@ -99,10 +99,11 @@ def _source(role: Role, field: str, settings: Settings) -> str:
 def _said(role: Role, field: str, settings: Settings) -> str:
     from kickai_providers_core.loading.wording import dotted  # noqa: PLC0415  --help does without
 
-    if role is settings.default_role:
+    own = settings.source_of(dotted(("roles", role.name, field)))
+    if role is settings.default_role and own == UNSET:
         own = settings.source_of(f"catalogues.{settings.kickai.catalogue}.default.{field}")
         return f"{CATALOGUE}{settings.kickai.catalogue}" if own == UNSET else own
-    return settings.source_of(dotted(("roles", role.name, field)))
+    return own
 
 
 def _target(target: Target, role: Role, settings: Settings) -> dict[str, Any]:

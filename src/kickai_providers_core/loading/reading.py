@@ -153,19 +153,20 @@ class _Reading:
         canonical, tables = self.directory.canonical, self.tables
         catalogue = catalogue_of(tables.kickai.catalogue, tables.catalogues, canonical)
         successors = self._successors(catalogue)
-        roles = roles_of(catalogue, tables.roles, canonical)
+        roles, default = roles_of(catalogue, tables.roles, canonical)
         providers: dict[str, ProviderSettings] = {}
         # Without a readable allow-list no plugin is loaded, and every name would seem unknown.
         if not self.faulty & {("kickai",), ("kickai", "plugins")}:
             providers = instances_of(self.layers, self.directory, self.converter, self.findings)
             self._check(catalogue)
-            check_retired(self._asked(catalogue, roles, providers), successors, self.findings)
+            asked = roles if default is catalogue.default else {**roles, default.name: default}
+            check_retired(self._asked(catalogue, asked, providers), successors, self.findings)
         sources = dict(self.layers.sources) | check_secrets(providers, self.layers, self.directory, self.findings)
         return Settings(
             kickai=self._kickai(),
             providers={name: living_in(settings, successors) for name, settings in providers.items()},
             roles={name: revived(role, successors) for name, role in roles.items()},
-            default_role=revived(catalogue.default, successors),
+            default_role=revived(default, successors),
             groups=catalogue.groups,
             successors=successors,
             policy=tables.policy,

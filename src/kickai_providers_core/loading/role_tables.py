@@ -84,10 +84,14 @@ def catalogue_of(name: str, tables: Mapping[str, CatalogueTable], canonical: Can
     )
 
 
-def roles_of(catalogue: Catalogue, tables: Mapping[str, RoleTable], canonical: Canonical) -> dict[str, Role]:
-    """Return the catalogue's roles with the tables' fields in the place of theirs, and the tables' own roles."""
+def roles_of(
+    catalogue: Catalogue, tables: Mapping[str, RoleTable], canonical: Canonical
+) -> tuple[dict[str, Role], Role]:
+    """Return the catalogue's roles with the tables' fields in the place of theirs, and the default role likewise."""
+    known = {catalogue.default.name: catalogue.default, **catalogue.roles}
     own = {
-        name: table.over(catalogue.roles.get(name, Role(name=name)), catalogue.groups, canonical)
+        name: table.over(known.get(name, Role(name=name)), catalogue.groups, canonical)
         for name, table in tables.items()
     }
-    return {**catalogue.roles, **own}
+    default = own.pop(catalogue.default.name, catalogue.default)
+    return {**catalogue.roles, **own}, default
