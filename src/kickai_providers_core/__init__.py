@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
     from kickai_providers_core.breaker import BreakerSettings
     from kickai_providers_core.chain import AsyncReplyStream, Chain, ReplyStream
+    from kickai_providers_core.delays import retry_after_s
     from kickai_providers_core.drivers import Clockwork, StreamMode
     from kickai_providers_core.errors import (
         AuthenticationError,
@@ -120,12 +121,14 @@ __all__ = [
     "UnusableProviderError",
     "Usage",
     "hookimpl",
+    "retry_after_s",
 ]
 
 _HOMES = {
     "attempts": ("Attempt", "Outcome", "Skip", "SkipReason"),
     "breaker": ("BreakerSettings",),
     "chain": ("AsyncReplyStream", "Chain", "ReplyStream"),
+    "delays": ("retry_after_s",),
     "drivers": ("Clockwork", "StreamMode"),
     "errors": ("Problem", *(name for name in __all__ if name.endswith("Error"))),
     "hookspecs": ("ModelInfo", "Progress", "ProviderInfo", "hookimpl"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
-
 import pytest
 from kickai_providers_core.errors import (
     AuthenticationError,
@@ -18,7 +16,7 @@ from ollama import ResponseError
 
 from kickai_ollama.address import Address
 from kickai_ollama.deadline import Deadline
-from kickai_ollama.failures import Scene, retry_after_s, says_missing, translate
+from kickai_ollama.failures import Scene, says_missing, translate
 
 
 def refused(words, status=500, **scene):
@@ -105,20 +103,12 @@ def test_a_proxys_name_for_the_request_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("told", "delay_s"),
-    [("7", 7), ("0.5", 0.5), ("", None), ("soon", None), ("-5", None), ("nan", None), ("9" * 400, None)],
+    ("headers", "delay_s"), [({"retry-after": "7"}, 7), ({"retry-after": "soon"}, None), ({}, None)]
 )
-def test_a_delay_in_seconds_is_read(told, delay_s):
+def test_a_delay_is_read_from_the_headers(headers, delay_s):
     """A delay is kept when it is one."""
-    assert retry_after_s({"retry-after": told}) == delay_s
-
-
-def test_a_date_is_read_as_seconds_from_now():
-    """A date in the future is so many seconds away, and one in the past is none."""
-    date = formatdate(1_000_060, usegmt=True)
-    assert retry_after_s({"retry-after": date}, now=1_000_000.0) == 60
-    assert retry_after_s({"retry-after": date}, now=2_000_000.0) == 0
-    assert retry_after_s({}) is None
+    scene = Scene(address=Address.parse("gpu-box"), status=503, headers=headers, deadline=Deadline(1, 1), model="m")
+    assert scene.retry_after_s == delay_s
 
 
 def test_elsewhere_the_server_is_started_there():

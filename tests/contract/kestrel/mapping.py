@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import math
-import time
-from email.utils import parsedate_to_datetime
 
-from kickai_providers_core import errors
+from kickai_providers_core import errors, retry_after_s
 from kickai_providers_core.messages import FinishReason, Reply, ReplyChunk, ToolCall, Usage
 
 REASONS = {
@@ -108,18 +105,4 @@ def refusal(status, headers, body):
     except (ValueError, LookupError, TypeError):
         kind = None
     kind = kind or STATUSES.get(status, errors.ProviderUnavailableError)
-    return kind("the service refused", status_code=status, retry_after_s=delay_s(headers.get("retry-after")))
-
-
-def delay_s(value):
-    """Return the seconds of a ``Retry-After`` header, a number or a date (RFC 9110, 10.2.3), or None."""
-    try:
-        seconds = float(value)
-    except TypeError:
-        return None
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return kind("the service refused", status_code=status, retry_after_s=retry_after_s(headers.get("retry-after", "")))

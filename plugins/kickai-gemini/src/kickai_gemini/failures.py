@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import field, frozen
+from kickai_providers_core import retry_after_s
 from kickai_providers_core.errors import (
     AuthenticationError,
     ContextLengthExceededError,
@@ -134,24 +134,12 @@ def _limited(told: Told, known: dict[str, Any], now: datetime) -> ProviderError:
 
 def _delay_s(told: Told, now: datetime) -> float | None:
     """Return the longest delay that the service asks for, by header or in the body, in seconds."""
-    stated = [_header_s(told.headers.get("retry-after", ""), now)]
+    stated = [retry_after_s(told.headers.get("retry-after", ""), now_s=now.timestamp())]
     for info in told.details("RetryInfo"):
         match = DURATION.fullmatch(str(info.get("retryDelay")))
         stated.append(float(match[1]) if match else None)
     known = [delay for delay in stated if delay is not None]
     return max(known) if known else None
-
-
-def _header_s(value: str, now: datetime) -> float | None:
-    """Read a ``Retry-After``: seconds, or a date (RFC 9110, 10.2.3)."""
-    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
-        return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - now).total_seconds())
 
 
 def _until_midnight_s(now: datetime) -> float:

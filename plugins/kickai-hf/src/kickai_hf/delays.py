@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
+
+from kickai_providers_core import retry_after_s as stated_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,30 +34,14 @@ def retry_after_s(headers: Mapping[str, str], words: str, document: Any, now_s: 
         now_s: Seconds since 1970, for dates.
     """
     stated = [
-        *_header(headers, now_s),
         *_rate_limits(headers),
         *(_duration(found.group(1)) for found in _TRY_AGAIN.finditer(words)),
         *_estimates(document),
     ]
+    header_s = stated_s(headers.get("retry-after", ""), now_s=now_s)
+    if header_s is not None:
+        stated.append(header_s)
     return max((seconds for seconds in stated if isfinite(seconds) and seconds >= 0), default=None)
-
-
-def _header(headers: Mapping[str, str], now_s: float) -> Iterator[float]:
-    """Yield ``Retry-After`` (RFC 9110, section 10.2.3), a number of seconds or a date."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        yield float(value)
-    except ValueError:
-        yield from _date(value, now_s)
-
-
-def _date(value: str, now_s: float) -> Iterator[float]:
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return
-    aware = when if when.tzinfo else when.replace(tzinfo=UTC)
-    yield max(0.0, (aware - datetime.fromtimestamp(now_s, UTC)).total_seconds())
 
 
 def _rate_limits(headers: Mapping[str, str]) -> Iterator[float]:

@@ -6,16 +6,14 @@ ours. What does is the operating system's own word (``Connection refused``), wit
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import socket
 import ssl
-import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
+from kickai_providers_core import retry_after_s
 from kickai_providers_core.errors import (
     AuthenticationError,
     ContextLengthExceededError,
@@ -109,6 +107,11 @@ class Scene:
             deadline=exchange.deadline,
             key_withheld=bool(settings.api_key) and settings.sendable_key is None,
         )
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The seconds for which the server asks to be left alone; None when it does not."""
+        return retry_after_s(self.headers.get("retry-after", ""))
 
 
 def translate(exc: Exception, scene: Scene) -> ProviderError:
@@ -206,9 +209,9 @@ def _refused(words: str, scene: Scene) -> ProviderError:
         )
         return AuthenticationError(f"the server refuses access{why}")
     if status == 402 or (status == 429 and SPENT.search(words)):  # noqa: PLR2004
-        return QuotaExhaustedError("the account's usage is spent", retry_after_s=retry_after_s(scene.headers))
+        return QuotaExhaustedError("the account's usage is spent", retry_after_s=scene.retry_after_s)
     if status == 429:  # noqa: PLR2004
-        return RateLimitedError("the server limits requests", retry_after_s=retry_after_s(scene.headers))
+        return RateLimitedError("the server limits requests", retry_after_s=scene.retry_after_s)
     if status < 400:  # noqa: PLR2004
         return ProviderUnavailableError(
             f"{scene.address.url} redirects elsewhere, and prompts go nowhere but there: set host to the new address"
@@ -243,14 +246,4 @@ def _unable(words: str, status: int, scene: Scene) -> ProviderError:
     if status < 500 and status not in {408, 425, 499}:  # noqa: PLR2004
         return InvalidRequestError("the server refuses the request as malformed")
     told = "the server's queue is full" if BUSY.search(words) else "the server failed: its log may say why"
-    return ProviderUnavailableError(told, retry_after_s=retry_after_s(scene.headers))
-
-
-def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, given in seconds or as a date (RFC 9110, 10.2.3)."""
-    told = headers.get("retry-after", "").strip()
-    try:
-        delay_s = float(told) if told[:1].isdigit() else parsedate_to_datetime(told).timestamp() - (now or time.time())
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, delay_s) if math.isfinite(delay_s) else None
+    return ProviderUnavailableError(told, retry_after_s=scene.retry_after_s)
