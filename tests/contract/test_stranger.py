@@ -42,7 +42,7 @@ FAULTS = {
         "            print(provider.key.reveal())\n            answer = line",
     ),
     "test_nothing_is_retried": ("    if status != 200:\n", f"{TWICE}    if status != 200:\n"),
-    "test_a_retry_after_date_is_kept": ("max(0.0, mktime_tz(date) - time()) if date else None", "None"),
+    "test_a_retry_after_date_is_kept": ("core.retry_after_s(delay)", "float(delay) if delay.isdecimal() else None"),
     "test_usage_is_counted": ("usage=usage, ", ""),
     "test_the_request_is_not_changed": (
         "    if status != 200:\n",

@@ -63,7 +63,7 @@ class FillsNothing(KestrelPlugin):
     info = evolve(KestrelPlugin.info, environment={"KESTREL_API_KEY": "key", "KESTREL_REGION": "region"})
 
 
-@mutant("test_every_event_is_taken")
+@mutant("test_every_event_is_taken", "test_events_are_left_as_they_are")
 class KnowsEveryEvent(KestrelPlugin):
     """Lets a KeyError through for an event that it does not know."""
 
