@@ -105,6 +105,7 @@ class InterleavingsMachine(RuleBasedStateMachine):
             self.world.hedges.budget = Counted(0.3, floor)
             self.budgets.append(self.world.hedges.budget)
         self.came: list[float] = []
+        self.late: set[float] = set()  # when things happened later than they were due
 
     # What happens
 
@@ -144,6 +145,7 @@ class InterleavingsMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.25, 1.0, 4.0, 10.0, 60.0]), sudden=st.booleans())
     def time_passes(self, seconds: float, *, sudden: bool) -> None:
         """Time passes, or is found to have passed."""
+        self.late |= {self.world.now + seconds} if sudden else set()
         self.crowd.passes(seconds, sudden=sudden)
 
     @rule(answered=st.booleans())
@@ -249,7 +251,8 @@ class InterleavingsMachine(RuleBasedStateMachine):
         assert all(request.ends >= self.world.now for request in self.crowd.live)
         for request, step in self.crowd.begun:
             assert step.began + step.timeout_s <= request.ends
-            assert step.turn is not None or step.timeout_s >= min(LEAST_S, request.deadline_s / 2)
+            if step.turn is None and step.began not in self.late:
+                assert step.timeout_s >= min(LEAST_S, request.deadline_s / 2)
             assert step.number <= 1 + RETRIES
 
     @property

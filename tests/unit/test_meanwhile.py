@@ -7,7 +7,12 @@ from crowd import Crowd
 from simulator import Fixed, Target, World, always, script
 
 from kickai_providers_core.breaker import BreakerSettings
-from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError, RateLimitedError
+from kickai_providers_core.errors import (
+    DeadlineExceededError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RateLimitedError,
+)
 from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.policy import Policy
 
@@ -49,6 +54,22 @@ def test_a_turn_that_is_taken_too_late_is_no_attempt() -> None:
     crowd.goes_on(second)
     assert (second.over, second.walk.attempts) == (True, ())
     assert there.links[0].gate.inside == 0
+
+
+@pytest.mark.xfail(reason="at the end of the chain nobody asks for the time")
+def test_after_the_deadline_there_is_no_last_resort() -> None:
+    """Let in too late by a target whose breaker has opened meanwhile, a request ends without a call."""
+    gate = Gate(Limits(max_concurrency=1))
+    there = World([Target(name="a", gate=gate)], breaker=BreakerSettings(max_errors=1))
+    crowd = Crowd(there)
+    first, second = crowd.comes(30.0), crowd.comes(3.0)
+    for request in (first, second):
+        crowd.goes_on(request)
+    there.now += 4.0
+    crowd.returns(first, first.trying[0], ProviderUnavailableError("down"))
+    crowd.goes_on(second)
+    assert isinstance(second.outcome, DeadlineExceededError)
+    assert second.walk.attempts == ()
 
 
 @pytest.mark.xfail(reason="half of the time that is left may be less than an attempt needs")
