@@ -162,7 +162,7 @@ def cases(whole: dict[str, Any], streamed: dict[str, Any]) -> pytest.MarkDecorat
 @providers
 @cases(FAULTS, STREAM_FAULTS)
 def test_the_deadline_holds_whatever_the_server_does(fault: Any, ask: Callable[[Chain], str], provider: str) -> None:
-    """A request that cannot be answered ends at its deadline, and the next one works."""
+    """Promise 3: a request that cannot be answered ends at its deadline, and the next one works."""
 
     def fails() -> None:
         with pytest.raises((DeadlineExceededError, ChainExhaustedError, ProviderTimeoutError)):
@@ -178,7 +178,7 @@ def test_the_deadline_holds_whatever_the_server_does(fault: Any, ask: Callable[[
 
 @ways
 def test_the_deadline_holds_when_nobody_accepts(ask: Callable[[Chain], str]) -> None:
-    """A connection that never comes about is given up in time."""
+    """Promise 3: a connection that never comes about is given up in time."""
 
     def fails() -> None:
         with pytest.raises(KickaiError):
@@ -191,7 +191,7 @@ def test_the_deadline_holds_when_nobody_accepts(ask: Callable[[Chain], str]) -> 
 
 @cases({"reset": Reset(20), "silence": Silence()}, BROKEN_STREAMS)
 def test_a_slow_or_broken_primary_is_answered_for_in_time(fault: Any, ask: Callable[[Chain], str]) -> None:
-    """Whatever the primary does before its answer is whole, the fallback answers within the deadline, unseen."""
+    """Promise 7: whatever the primary does before its answer is whole, the fallback answers in time, unseen."""
     settings = {"timeout_s": 0.2, "first_token_timeout_s": 0.1, "idle_timeout_s": 0.1}
     with FaultServer(KestrelWire()) as bad, FaultServer(KestrelWire()) as good:
         bad.default, good.default = fault, Ok("pong", pieces=("po", "ng"))

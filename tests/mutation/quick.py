@@ -14,6 +14,10 @@ settings.load_profile("quick")
 
 def pytest_collection_modifyitems(items):
     """Bring those down that ask for more by themselves."""
+    for machine in {getattr(item, "cls", None) for item in items}:
+        own = getattr(machine, "settings", None)
+        if isinstance(own, settings) and own.max_examples > EXAMPLES:
+            machine.settings = settings(own, max_examples=EXAMPLES)
     for item in items:
         function = getattr(item, "obj", None)
         own = getattr(function, "_hypothesis_internal_use_settings", None)

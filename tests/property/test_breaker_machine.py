@@ -12,7 +12,7 @@ COOLDOWN_S, CEILING_S, LEASE_S, MAX_ERRORS = 5.0, 20.0, 120.0, 3
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """Any order of calls, results, cancellations and time: the breaker does what a plain table of fields says."""
+    """Promise 6: in any order of calls, results, cancellations and time, the breaker does what a plain table says."""
 
     permits = Bundle("permits")
 

@@ -66,7 +66,7 @@ def test_retries_do_not_make_an_outage_worse(every_s: float, retries: int, share
 
 
 def test_threads_share_one_budget_exactly() -> None:
-    """Sixteen threads that ask at once get no more than there is, and all of it."""
+    """Promise 9: sixteen threads that ask at once get no more than there is, and all of it."""
     budget = Budget(0.0, 100)
     got: list[bool] = []
     threads = [Thread(target=lambda: got.extend([budget.spend(1, 0.0) for _ in range(50)])) for _ in range(16)]

@@ -23,7 +23,7 @@ RECOVERY_S = 30.0
 def test_through_an_outage_everyone_is_answered_and_the_primary_is_left_in_peace(
     seed: int, every_s: float, *, silent: bool
 ) -> None:
-    """The primary gets a handful of probes, each request an answer, and the traffic is back within half a minute."""
+    """Promise 6: the primary gets a handful of probes, each request an answer; traffic is back within half a minute."""
     down, up = 1010.0, 1010.0 + MINUTE
 
     def primary(now: float) -> Outcome:
@@ -49,7 +49,7 @@ def test_through_an_outage_everyone_is_answered_and_the_primary_is_left_in_peace
 
 @pytest.mark.parametrize("every_s", [0.5])
 def test_a_handful_is_a_handful(every_s: float) -> None:
-    """With the jitter of one seed, an outage of a minute costs the primary at most eight calls."""
+    """Promise 6: with the jitter of one seed, an outage of a minute costs the primary at most eight calls."""
     world = World(
         [
             Target(name="primary", script=lambda _now: ProviderUnavailableError("down", status_code=503)),

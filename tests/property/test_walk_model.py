@@ -108,7 +108,7 @@ ENDS = {
 @settings(max_examples=500)
 @given(chain=st.lists(plans, min_size=1, max_size=4), deadline=st.integers(5, 60))
 def test_the_walk_does_what_the_model_says(chain: list[Plan], deadline: int) -> None:
-    """Who is called, in which order, and how it ends: promises 1, 4 and 5, for any course of events."""
+    """Promises 1, 4 and 5: who is called, in which order, and how it ends, for any course of events."""
     targets = [
         Target(
             name=f"t{place}",

@@ -72,7 +72,7 @@ def holder(ledger: Ledger, plugins: Mapping[str, object], **instances: ProviderS
 
 
 def test_over_the_mock(seconds: float) -> None:
-    """Each request ends in exactly one reply or one typed error, and the process holds what it held before."""
+    """Promise 9: each request ends in exactly one reply or typed error, and the process holds what it held before."""
     before, ledger = Holdings.now(), Ledger()
     common = {"kind": "mock", "latency_s": 0.02, "rates": RATES, "timeout_s": 1.0}
     instances = {name: MockSettings(seed=seed, **common) for seed, name in enumerate(("first", "second"))}
@@ -85,7 +85,7 @@ def test_over_the_mock(seconds: float) -> None:
 
 
 def test_over_sockets(seconds: float) -> None:
-    """The same over real connections to a service that refuses, resets, cuts, garbles and falls silent."""
+    """Promise 9: the same over real connections to a service that refuses, resets, cuts, garbles and falls silent."""
     before, ledger = Holdings.now(), Ledger()
     command = [sys.executable, str(Path(__file__).with_name("service.py"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as service:

@@ -37,7 +37,7 @@ def flap(server: FaultServer, stop: threading.Event, calls: list[tuple[str, int]
 
 
 def test_a_flapping_primary(seconds: float) -> None:
-    """Through all its comings and goings nobody is left without an answer; at the end it serves again within 30 s."""
+    """Promise 6: through all comings and goings nobody is left without an answer; in the end it serves within 30 s."""
     held, ledger, stop, calls = Holdings.now(), Ledger(), threading.Event(), []
     with FaultServer(KestrelWire()) as bad, FaultServer(KestrelWire()) as good:
         instances = {

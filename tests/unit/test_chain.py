@@ -313,7 +313,7 @@ both = pytest.mark.parametrize("sync", [True, False])
 
 @both
 def test_a_live_stream_falls_back_before_its_first_chunk(*, sync: bool) -> None:
-    """An error before any text is routed on, unseen."""
+    """Promise 7: an error before any text is routed on, unseen."""
     with resolver(Scripted(bad=pieces(AuthenticationError("no"))), Scripted("other")) as holder:
         seen, reply, error = collect(holder.chain("scripted:bad", "other"), "live", sync=sync)
     assert (seen, error) == (["po", "ng", FinishReason.STOP], None)
@@ -323,7 +323,7 @@ def test_a_live_stream_falls_back_before_its_first_chunk(*, sync: bool) -> None:
 
 @both
 def test_a_live_stream_that_breaks_off_raises_with_the_text_so_far(*, sync: bool) -> None:
-    """After the first chunk nothing else is tried; the error carries what was said."""
+    """Promise 7: after the first chunk nothing else is tried; the error carries what was said."""
     plugin, other = Scripted(bad=pieces("po", down())), Scripted("other")
     with resolver(plugin, other) as holder:
         seen, _, error = collect(holder.chain("scripted:bad", "other"), "live", sync=sync)
@@ -337,7 +337,7 @@ def test_a_live_stream_that_breaks_off_raises_with_the_text_so_far(*, sync: bool
 
 @both
 def test_a_restarting_stream_goes_on_and_says_so(*, sync: bool) -> None:
-    """A mid-stream failure is followed by a chunk that asks to discard what came before."""
+    """Promise 7: a mid-stream failure is followed by a chunk that asks to discard what came before."""
     plugin = Scripted(bad=pieces("wrong", AuthenticationError("no")))
     with resolver(plugin, Scripted("other")) as holder:
         seen, reply, _ = collect(holder.chain("scripted:bad", "other"), "restart", sync=sync)
@@ -357,7 +357,7 @@ def test_a_restarting_stream_with_nowhere_to_go_raises(*, sync: bool) -> None:
 
 @both
 def test_a_buffered_stream_hands_out_nothing_before_the_whole(*, sync: bool) -> None:
-    """Any failure is unseen, since only a whole answer is handed out."""
+    """Promise 7: any failure is unseen, since only a whole answer is handed out."""
     plugin = Scripted(bad=pieces("wrong", AuthenticationError("no")))
     with resolver(plugin, Scripted("other")) as holder:
         seen, reply, _ = collect(holder.chain("scripted:bad", "other"), "buffered", sync=sync)
@@ -367,7 +367,7 @@ def test_a_buffered_stream_hands_out_nothing_before_the_whole(*, sync: bool) -> 
 
 @both
 def test_a_cut_stream_never_passes_for_a_whole_one(*, sync: bool) -> None:
-    """A stream that ends without a finish reason is an error, however much it said."""
+    """Promise 7: a stream that ends without a finish reason is an error, however much it said."""
 
     class Cut(Scripted):
         @hookimpl
@@ -386,7 +386,7 @@ def test_a_cut_stream_never_passes_for_a_whole_one(*, sync: bool) -> None:
 
 
 def test_leaving_a_stream_closes_the_provider_s() -> None:
-    """Closed, left with ``with``, or simply dropped: the provider's stream ends, sync and async."""
+    """Promise 7: closed, left with ``with``, or simply dropped: the provider's stream ends, sync and async."""
     events: list[Any] = []
     plugin = Scripted()
     with resolver(plugin, events=events) as holder:

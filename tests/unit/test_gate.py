@@ -280,7 +280,7 @@ class Crowd:
 
 
 def test_threads_and_loops_share_the_limit_and_lose_no_permit() -> None:
-    """However many ask and leave, no more than three are inside, and in the end none."""
+    """Promise 9: however many ask and leave, no more than three are inside, and in the end none."""
     plugin = Counting()
     settings = Settings(
         kickai=KickaiSettings(plugins=()), providers={"counting": ProviderSettings(max_concurrency=3, timeout_s=30.0)}

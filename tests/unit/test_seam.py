@@ -233,7 +233,7 @@ PATIENCE = {
 
 @pytest.mark.parametrize(("before", "timeout_s", "told"), PATIENCE.values(), ids=PATIENCE)
 def test_a_stream_that_falls_silent_is_left(before: int, timeout_s: float, told: str) -> None:
-    """First token, idleness and the whole each have their own bound, sync and async."""
+    """Promise 7: first token, idleness and the whole each have their own bound, sync and async."""
     release = threading.Event()
 
     def chunks() -> Iterator[ReplyChunk]:

@@ -51,7 +51,7 @@ def world(*targets: Target, **settings: object) -> World:
 
 
 def test_the_first_success_wins_and_nothing_is_called_after_it() -> None:
-    """A healthy first target answers alone."""
+    """Promise 1: a healthy first target answers alone."""
     result = world(Target(name="a"), Target(name="b")).ask()
     assert result.order == ["a"]
     assert result.reply is not None
@@ -347,7 +347,7 @@ def test_a_chain_of_skips_says_so() -> None:
 
 
 def test_every_failed_attempt_is_one_cause() -> None:
-    """The group holds the errors of the attempts in order, each signed with its target."""
+    """Promise 5: the group holds the errors of the attempts in order, each signed with its target."""
     there = world(
         Target(name="a", script=always(down), retries=1), Target(name="b", script=script(AuthenticationError("no")))
     )
@@ -361,14 +361,14 @@ def test_every_failed_attempt_is_one_cause() -> None:
 
 
 def test_an_attempt_has_at_most_the_time_that_is_left() -> None:
-    """The timeout of an attempt is capped by the deadline."""
+    """Promise 3: the timeout of an attempt is capped by the deadline."""
     there = world(Target(name="a", latency_s=99.0, timeout_s=4.0), Target(name="b", timeout_s=10.0))
     result = there.ask(deadline_s=6.0)
     assert [call.timeout_s for call in result.calls] == pytest.approx([4.0, 2.0])
 
 
 def test_no_attempt_starts_that_could_not_finish() -> None:
-    """With the deadline spent, the next target is not called, and the error says why."""
+    """Promise 3: with the deadline spent, the next target is not called, and the error says why."""
     there = world(Target(name="a", latency_s=99.0, timeout_s=10.0), Target(name="b"))
     result = there.ask(deadline_s=5.0)
     assert result.order == ["a"]
@@ -433,7 +433,7 @@ def test_a_connect_timeout_says_the_same_of_the_provider() -> None:
 
 
 def test_when_every_target_rests_the_one_due_first_is_tried_once() -> None:
-    """Rather than fail without trying, the walk probes early, and the answer says so."""
+    """Promise 2: rather than fail without trying, the walk probes early, and the answer says so."""
     there = world(
         Target(name="a", script=script(down(), down(), down())), Target(name="b", script=script(down(), down(), down()))
     )
@@ -446,7 +446,7 @@ def test_when_every_target_rests_the_one_due_first_is_tried_once() -> None:
 
 
 def test_the_last_resort_is_a_setting() -> None:
-    """Without it, a chain of resting targets fails at once."""
+    """Promise 2: without it, a chain of resting targets fails at once."""
     there = world(Target(name="a", script=script(down(), down(), down())), policy=Policy(last_resort=False))
     there.ask()
     result = there.ask()

@@ -1,0 +1,180 @@
+"""One request, cancelled after each of its steps in turn: what is shared is as if its last step had not been taken."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from attrs import frozen
+from crowd import Crowd, Request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulator import Fixed, Result, Target, World
+
+from kickai_providers_core import errors
+from kickai_providers_core.attempts import Outcome
+from kickai_providers_core.breaker import BreakerSettings, State
+from kickai_providers_core.events import RequestEnded
+from kickai_providers_core.gate import Gate, Limits
+from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.steps import Try
+
+KINDS: dict[str, Any] = {
+    "ok": lambda: None,
+    "down": lambda: errors.ProviderUnavailableError("down", status_code=503),
+    "unreached": lambda: errors.ProviderUnavailableError("refused", reached=False),
+    "limited": lambda: errors.RateLimitedError("slow down", retry_after_s=6.0),
+    "quota": lambda: errors.QuotaExhaustedError("spent", retry_after_s=90.0),
+    "gone": lambda: errors.ModelNotFoundError("gone"),
+}
+kinds = st.sampled_from(["down", "down", *KINDS])
+
+
+@frozen(kw_only=True)
+class Plot:
+    """What has happened in a world, and what happens to one request.
+
+    Attributes:
+        providers: That of each target; the first has room for two calls.
+        history: The requests before: what their calls came to, and the seconds after each of them.
+        taken: How many of the two places others hold.
+        hedged: Whether a second target is asked beside one that takes long.
+        course: Seconds, and what happens then: an end of one of the calls under way, or ``room`` for one more call.
+    """
+
+    providers: str
+    history: list[tuple[list[str], float]]
+    taken: int
+    hedged: bool
+    course: list[tuple[float, str, int]]
+
+
+plots = st.builds(
+    Plot,
+    providers=st.text("pq", min_size=1, max_size=3),
+    history=st.lists(st.tuples(st.lists(kinds, max_size=5), st.sampled_from([0.0, 2.0, 5.0, 20.0])), max_size=3),
+    taken=st.sampled_from([0, 0, 2]),
+    hedged=st.booleans(),
+    course=st.lists(
+        st.tuples(st.sampled_from([0.0, 0.5, 2.0]), kinds | st.just("room"), st.integers(0, 1)), max_size=8
+    ),
+)
+
+
+class Cut(Crowd):
+    """A crowd whose one request ends after so many steps: it is cancelled, or the error that it met there is its last.
+
+    Attributes:
+        gate: That of the first target's provider.
+        made: How many steps it has taken.
+        failures: After how many steps an error came.
+        abandoned: How many calls were under way when it was cancelled; None when it was not.
+    """
+
+    def __init__(self, plot: Plot, steps: int, *, final: bool = False) -> None:
+        said: list[str] = []
+        self.gate = Gate(Limits(max_concurrency=2))
+        targets = [
+            Target(
+                name=f"t{place}",
+                provider=provider,
+                gate=self.gate if provider == plot.providers[0] else None,
+                script=lambda _now: KINDS[said.pop(0)]() if said else None,
+            )
+            for place, provider in enumerate(plot.providers)
+        ]
+        world = World(
+            targets,
+            policy=Policy(retry_floor=1000),
+            breaker=BreakerSettings(max_errors=2),
+            hedging=Hedging(after_s=1.0 if plot.hedged else None, floor=1000),
+            random=Fixed(1.0),
+        )
+        super().__init__(world)
+        for said[:], seconds in plot.history:
+            world.ask()
+            world.now += seconds
+        said.clear()
+        self.steps, self.final = steps, final
+        self.made, self.failures, self.abandoned = 0, [0], None
+        self.others = [self.gate.enter(0, world.now) for _ in range(plot.taken)]
+        self.request = self.comes(30.0)
+        if steps:
+            self.goes_on(self.request)
+        else:
+            self.cancels(self.request)
+        for seconds, what, which in plot.course:
+            self.passes(seconds)
+            if what == "room":
+                for turn in self.others[:1]:
+                    self.others.remove(turn)
+                    turn.leave(world.now)
+                    self.steps_on()
+            elif self.calls:
+                self.returns(*self.calls[which % len(self.calls)], KINDS[what]())
+
+    def goes_on(self, request: Request) -> None:
+        """Take a step that no call has led to."""
+        super().goes_on(request)
+        self.steps_on()
+
+    def hedges(self, request: Request) -> None:
+        """Take a step beside a call."""
+        super().hedges(request)
+        self.steps_on()
+
+    def returns(self, request: Request, step: Try, error: errors.ProviderError | None, *, final: bool = False) -> None:
+        """Take the step that the end of a call leads to."""
+        super().returns(request, step, error, final=final or (self.final and self.made + 1 == self.steps))
+        self.failures += [self.made + 1] if error is not None else []
+        self.steps_on()
+
+    def steps_on(self) -> None:
+        """Count a step, and cancel the request when it was the last."""
+        self.made += 1
+        if self.made == self.steps and not self.request.over:
+            self.cancels(self.request)
+
+    def cancels(self, request: Request) -> None:
+        """Cancel the request where it stands."""
+        self.abandoned = len(request.trying)
+        super().cancels(request)
+
+    def health(self) -> list[Any]:
+        """Return all that is known of the targets and their providers."""
+        known = [condition for link in self.world.links for condition in (link.route.provider, link.route.target)]
+        return [
+            (one.breaker.state, one.breaker.errors, one.breaker.failed_probes, one.due_at(self.world.now), one.rest)
+            for one in known
+        ]
+
+
+def told(result: Result) -> tuple[Any, ...]:
+    """Return what a request came to, in a form to compare."""
+    outcome = result.reply or result.error
+    assert outcome is not None
+    return type(outcome), result.order, [(skip.position, skip.reason) for skip in outcome.skipped]
+
+
+@settings(max_examples=400, deadline=None)
+@given(plot=plots)
+def test_a_request_that_is_cancelled_leaves_no_trace(plot: Plot) -> None:
+    """Promises 6, 8 and 9: at every step: each breaker, probe, place and rest is as after the last error it met."""
+    for steps in count():
+        cut = Cut(plot, steps)
+        if cut.abandoned is None:
+            break  # it had come to its end before, or stands at its last step
+        outcomes = [attempt.outcome for attempt in cut.request.walk.attempts]
+        assert outcomes.count(Outcome.CANCELLED) == cut.abandoned
+        assert [e.outcome for e in cut.world.events if isinstance(e, RequestEnded)][-1] == "cancelled"
+        twin = Cut(plot, cut.failures[-1], final=True)
+        assert twin.world.now == cut.world.now
+        assert (cut.gate.inside, cut.gate.waiting) == (len(cut.others), 0)
+        assert not any(State.HALF_OPEN in link.route.states() for link in cut.world.links)
+        assert cut.health() == twin.health()
+        for turn in [*cut.others, *twin.others]:
+            turn.leave(cut.world.now)
+        assert told(cut.world.ask()) == told(twin.world.ask())
+        cut.world.now += 7200.0
+        assert cut.world.ask().order == ["t0"]

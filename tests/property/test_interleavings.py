@@ -1,0 +1,266 @@
+"""Many requests under way at once over what they share: breakers, rests, limits and budgets, in any order of events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from crowd import Crowd
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from simulator import Fixed, Target, World
+
+from kickai_providers_core import errors
+from kickai_providers_core.breaker import BreakerSettings, Permit, State
+from kickai_providers_core.budget import Budget
+from kickai_providers_core.events import AttemptEnded, AttemptStarted, Hedged, Queued, RequestEnded
+from kickai_providers_core.gate import Gate, Limits
+from kickai_providers_core.health import Condition
+from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.messages import Reply
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.steps import Queue, Try
+
+RETRIES, LEAST_S, LONGEST_S = 2, 0.5, 100.0
+WINDOW_S = 61.0 + LONGEST_S
+"""How old the requests may be that pay for a retry, when the request that wants it came as long ago as it can."""
+
+ERRORS: dict[str, Any] = {
+    "ok": lambda: None,
+    "down": lambda: errors.ProviderUnavailableError("down", status_code=503),
+    "unreached": lambda: errors.ProviderUnavailableError("refused", reached=False),
+    "slow": lambda: errors.ProviderTimeoutError("slow"),
+    "limited": lambda: errors.RateLimitedError("slow down", retry_after_s=3.0),
+    "quota": lambda: errors.QuotaExhaustedError("spent", retry_after_s=8.0),
+    "refused": lambda: errors.InvalidRequestError("no"),
+}
+limits = st.builds(
+    Limits,
+    max_concurrency=st.sampled_from([None, 1, 2, 4]),
+    requests_per_minute=st.sampled_from([None, None, None, None, 3]),
+    tokens_per_minute=st.sampled_from([None, None, None, None, 30]),
+)
+which = st.integers(0, 7)
+few = st.integers(1, 4)
+
+
+class Counted(Budget):
+    """A budget that writes down for whom and when it was spent."""
+
+    def __init__(self, share: float, floor: int) -> None:
+        super().__init__(share, floor)
+        self.share, self.floor = share, floor
+        self.spent: list[tuple[int, float]] = []
+
+    def spend(self, requests: int, now: float) -> bool:
+        """Spend one extra call, if there is one."""
+        granted = super().spend(requests, now)
+        if granted:
+            self.spent.append((requests, now))
+        return granted
+
+
+def permits(step: Try) -> list[tuple[Condition, Permit]]:
+    """Return what a call was given leave by, and the leave."""
+    route, leave = step.link.route, step.leave
+    return [(route.provider, leave.of_provider), (route.target, leave.of_target)]
+
+
+def marks(condition: Condition) -> tuple[int, int, float]:
+    """Return what results have made of a breaker, whether its probe is out or not."""
+    breaker = condition.breaker
+    return breaker.errors, breaker.failed_probes, breaker.opens_until
+
+
+class InterleavingsMachine(RuleBasedStateMachine):
+    """Promises 3, 4, 5, 6, 8 and 9: however requests interleave, what they share is never overdrawn, and never lost."""
+
+    @initialize(
+        first=limits,
+        second=st.none() | limits,
+        hedged=st.sampled_from([None, 0.25, 1.0]),
+        floor=st.sampled_from([0, 2, 20, 20]),
+        max_errors=st.sampled_from([1, 2, 5]),
+    )
+    def opens(self, first: Limits, second: Limits | None, floor: int, max_errors: int, hedged: float | None) -> None:
+        """Set up two providers, the first of them with limits."""
+        self.limits = [(Gate(limits), limits) for limits in (first, second) if limits is not None]
+        gates = [gate for gate, _ in self.limits]
+        self.world = World(
+            [
+                Target(name="a", provider="p", gate=gates[0], retries=RETRIES),
+                Target(name="b", provider="p", gate=gates[0], retries=RETRIES),
+                Target(name="c", provider="q", gate=gates[1] if second else None, retries=RETRIES),
+            ],
+            policy=Policy(retry_share=0.2, retry_floor=floor, min_attempt_s=LEAST_S),
+            breaker=BreakerSettings(max_errors=max_errors),
+            hedging=Hedging(after_s=hedged, budget=0.3, floor=floor),
+            random=Fixed(1.0),
+        )
+        self.crowd = Crowd(self.world)
+        self.world.retries = self.retries = Counted(0.2, floor)
+        self.budgets = [self.retries]
+        if self.world.hedges is not None:
+            self.world.hedges.budget = Counted(0.3, floor)
+            self.budgets.append(self.world.hedges.budget)
+        self.came: list[float] = []
+        self.late: set[float] = set()  # when things happened later than they were due
+
+    # What happens
+
+    @rule(deadline_s=st.sampled_from([0.75, 3.0, 8.0, 30.0, LONGEST_S]), tokens=st.sampled_from([0, 7, 40]), many=few)
+    def come(self, deadline_s: float, tokens: int, many: int) -> None:
+        """Requests come, and ask what to do."""
+        for _ in range(many):
+            self.came.append(self.world.now)
+            self.crowd.goes_on(self.crowd.comes(deadline_s, tokens))
+
+    @precondition(lambda self: self.crowd.calls)
+    @rule(which=which, kind=st.sampled_from(["ok", "ok", "down", "down", *ERRORS]), many=few)
+    def return_(self, which: int, kind: str, many: int) -> None:
+        """Calls come to something, one after the other."""
+        for _ in range(many):
+            if calls := self.crowd.calls:
+                request, step = calls[which % len(calls)]
+                late = [one for one, permit in permits(step) if permit.generation != one.breaker.generation]
+                before = [marks(condition) for condition in late]
+                self.crowd.returns(request, step, ERRORS[kind]())
+                assert [marks(condition) for condition in late] == before
+
+    @precondition(lambda self: any(request.woken for request in self.crowd.live))
+    @rule(which=which)
+    def looks(self, which: int) -> None:
+        """A request that was woken asks what to do."""
+        woken = [request for request in self.crowd.live if request.woken]
+        self.crowd.goes_on(woken[which % len(woken)])
+
+    @precondition(lambda self: self.crowd.live)
+    @rule(which=which)
+    def is_cancelled(self, which: int) -> None:
+        """A request is cancelled, wherever it stands."""
+        live = self.crowd.live
+        self.crowd.cancels(live[which % len(live)])
+
+    @rule(seconds=st.sampled_from([0.25, 1.0, 4.0, 10.0, 60.0]), sudden=st.booleans())
+    def time_passes(self, seconds: float, *, sudden: bool) -> None:
+        """Time passes, or is found to have passed."""
+        self.late |= {self.world.now + seconds} if sudden else set()
+        self.crowd.passes(seconds, sudden=sudden)
+
+    @rule(answered=st.booleans())
+    def all_end(self, *, answered: bool) -> None:
+        """Every call is answered, and whoever it made room for is let in; or every request is cancelled."""
+        while answered and (self.crowd.calls or any(request.woken for request in self.crowd.live)):
+            for request, step in self.crowd.calls[:1]:
+                self.crowd.returns(request, step, None)
+            for request in [request for request in self.crowd.live if request.woken]:
+                self.crowd.goes_on(request)
+        for request in self.crowd.live if not answered else ():
+            self.crowd.cancels(request)
+        assert answered or all((gate.inside, gate.waiting) == (0, 0) for gate, _ in self.limits)
+
+    def teardown(self) -> None:
+        """In the end nobody is left, nothing is held, and each target is called again."""
+        if not hasattr(self, "crowd"):
+            return
+        self.crowd.passes(LONGEST_S)
+        assert not self.crowd.live
+        assert [(gate.inside, gate.waiting) for gate, _ in self.limits] == [(0, 0)] * len(self.limits)
+        self.world.now += 7200.0
+        for link in self.world.links:
+            leave = link.route.admit(self.world.now)
+            assert leave is not None
+            link.route.give_back(leave)
+        result = self.world.ask()
+        assert result.order == ["a"]
+
+    # What holds
+
+    @invariant()
+    def nobody_waits_in_vain(self) -> None:
+        """Whoever stands in line is woken by somebody: by a call that ends, or by the first in line, who is awake."""
+        for gate, limits in self.limits:
+            here = [r for r in self.crowd.live if self.lines.get(r.number) is gate and r.wait is not None]
+            asleep = [r for r in here if isinstance(r.wait, Queue) and not r.woken]
+            calling = sum(step.link.gate is gate for _, step in self.crowd.calls)
+            assert not any(r.wait.turn.inside for r in asleep)
+            free = limits.max_concurrency is None or gate.inside < limits.max_concurrency
+            assert not asleep or len(here) > len(asleep) or not free
+            assert not asleep or len(here) > len(asleep) or calling
+            let_in = sum(isinstance(r.wait, Queue) and r.wait.turn.inside for r in here)
+            paused = sum(not isinstance(r.wait, Queue) for r in here)
+            assert calling + let_in <= gate.inside <= calling + let_in + paused
+
+    @invariant()
+    def limits_hold(self) -> None:
+        """No more calls at once, and none more in a minute, than a provider allows."""
+        for gate, limits in self.limits:
+            calls = [step for _, step in self.crowd.begun if step.link.gate is gate]
+            if limits.max_concurrency is not None:
+                assert gate.inside <= limits.max_concurrency
+            if limits.requests_per_minute is not None:
+                assert sum(step.turn.began > self.world.now - 60.0 for step in calls) <= limits.requests_per_minute
+
+    @invariant()
+    def one_probe_is_out(self) -> None:
+        """A half-open breaker has exactly one probe under way, and no other has any."""
+        conditions = {id(c): c for link in self.world.links for c in (link.route.provider, link.route.target)}
+        probes = Counter()
+        for _, step in self.crowd.calls:
+            for condition, permit in permits(step):
+                probes[id(condition)] += permit.probe
+        for key, condition in conditions.items():
+            assert probes[key] == (condition.breaker.state is State.HALF_OPEN)
+
+    @invariant()
+    def budgets_hold(self) -> None:
+        """Extra calls are few in any minute, and none is made that was not taken from the budget."""
+        for budget in self.budgets:
+            for _, end in budget.spent[-1:]:
+                extra = sum(end - 60.0 < at for _, at in budget.spent)
+                assert extra <= max(budget.floor, budget.share * sum(end - WINDOW_S < at for at in self.came))
+        again = Counter(
+            event.request for event in self.world.events if isinstance(event, AttemptStarted) and event.number > 1
+        )
+        assert again <= Counter(number for number, _ in self.retries.spent)
+        beside = Counter(event.request for event in self.world.events if isinstance(event, Hedged))
+        assert beside <= Counter(number for budget in self.budgets[1:] for number, _ in budget.spent)
+
+    @invariant()
+    def each_request_ends_once(self) -> None:
+        """Each request tells its end once, when it is over and not before; each call that began has one end."""
+        began = Counter(event.request for event in self.world.events if isinstance(event, AttemptStarted))
+        ended = Counter(event.request for event in self.world.events if isinstance(event, AttemptEnded))
+        over = {}
+        for event in self.world.events:
+            if isinstance(event, RequestEnded):
+                assert event.request not in over
+                over[event.request] = event
+        for request in self.crowd.requests:
+            assert began[request.number] == ended[request.number] + len(request.trying)
+            assert (request.number in over) == request.over
+            assert request.over or bool(request.trying) != (request.wait is not None)
+            if request.over:
+                came = "success" if isinstance(request.outcome, Reply) else "error" if request.outcome else "cancelled"
+                assert over[request.number].outcome == came
+
+    @invariant()
+    def deadlines_hold(self) -> None:
+        """No request is under way after its deadline, and no call begins that could not finish before it."""
+        assert all(request.ends >= self.world.now for request in self.crowd.live)
+        for request, step in self.crowd.begun:
+            assert step.began + step.timeout_s <= request.ends
+            if step.turn is None and step.began not in self.late:
+                assert step.timeout_s >= min(LEAST_S, request.deadline_s / 2)
+            assert step.number <= 1 + RETRIES
+
+    @property
+    def lines(self) -> dict[int, Gate | None]:
+        """The gate before which each request stood last."""
+        gates = {link.model: link.gate for link in self.world.links}
+        return {event.request: gates[event.model] for event in self.world.events if isinstance(event, Queued)}
+
+
+TestInterleavings = InterleavingsMachine.TestCase
+TestInterleavings.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -1,0 +1,107 @@
+"""What time has done meanwhile: a rest that has ended, a turn that came late, requests that are no longer recent."""
+
+from __future__ import annotations
+
+import pytest
+from crowd import Crowd
+from simulator import Fixed, Target, World, always, script
+
+from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.errors import (
+    DeadlineExceededError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RateLimitedError,
+)
+from kickai_providers_core.gate import Gate, Limits
+from kickai_providers_core.policy import Policy
+
+
+@pytest.mark.parametrize(
+    "left_s",
+    [
+        7.0,
+        pytest.param(3.0, marks=pytest.mark.xfail(reason="a rest that has ended is not remembered as a limit")),
+    ],
+)
+def test_a_rate_limit_that_ends_while_others_are_asked_is_come_back_to(left_s: float) -> None:
+    """Whether it ends after the others have failed or before: its target is asked rather than nobody."""
+    limited = RateLimitedError("slow down", retry_after_s=5.0 + left_s)
+    silent = ProviderTimeoutError("silence")
+    there = World(
+        [
+            Target(name="a", script=script(limited)),
+            Target(name="b", script=script(None, silent), latency_s=5.0, retries=0),
+        ]
+    )
+    assert there.ask().order == ["a", "b"]
+    result = there.ask()
+    assert result.order == ["b", "a"]
+    assert result.reply is not None
+
+
+@pytest.mark.xfail(reason="whoever is let in is not asked for the time")
+def test_a_turn_that_is_taken_too_late_is_no_attempt() -> None:
+    """A driver that was kept from looking until the deadline had passed calls nobody, and nobody's health suffers."""
+    there = World([Target(name="a", gate=Gate(Limits(max_concurrency=1)))])
+    crowd = Crowd(there)
+    first, second = crowd.comes(30.0), crowd.comes(3.0)
+    for request in (first, second):
+        crowd.goes_on(request)
+    crowd.returns(first, first.trying[0], None)
+    assert second.woken
+    there.now += 4.0
+    crowd.goes_on(second)
+    assert (second.over, second.walk.attempts) == (True, ())
+    assert there.links[0].gate.inside == 0
+
+
+@pytest.mark.xfail(reason="at the end of the chain nobody asks for the time")
+def test_after_the_deadline_there_is_no_last_resort() -> None:
+    """Let in too late by a target whose breaker has opened meanwhile, a request ends without a call."""
+    gate = Gate(Limits(max_concurrency=1))
+    there = World([Target(name="a", gate=gate)], breaker=BreakerSettings(max_errors=1))
+    crowd = Crowd(there)
+    first, second = crowd.comes(30.0), crowd.comes(3.0)
+    for request in (first, second):
+        crowd.goes_on(request)
+    there.now += 4.0
+    crowd.returns(first, first.trying[0], ProviderUnavailableError("down"))
+    crowd.goes_on(second)
+    assert isinstance(second.outcome, DeadlineExceededError)
+    assert second.walk.attempts == ()
+
+
+@pytest.mark.xfail(reason="half of the time that is left may be less than an attempt needs")
+def test_a_line_is_left_while_an_attempt_could_still_finish() -> None:
+    """Also a line in the middle of the chain, by a request that was let in at the last moment."""
+    gate = Gate(Limits(max_concurrency=1))
+    there = World([Target(name="a", gate=gate), Target(name="b")], policy=Policy(min_attempt_s=2.0))
+    crowd = Crowd(there)
+    first, second = crowd.comes(30.0), crowd.comes(4.0)
+    crowd.goes_on(first)
+    there.now += 1.5
+    crowd.goes_on(second)
+    crowd.passes(1.0)
+    crowd.returns(first, first.trying[0], None)
+    crowd.passes(0.0)
+    assert second.trying[0].timeout_s >= 2.0
+
+
+@pytest.mark.xfail(reason="a mark made by an older request does not know of those that came after it")
+def test_only_the_requests_of_the_last_minute_pay_for_retries() -> None:
+    """However long ago the request came that asks for one."""
+    down = ProviderUnavailableError("down")
+    there = World(
+        [Target(name="a", script=always(lambda: down), retries=1)],
+        policy=Policy(retry_share=0.2, retry_floor=0),
+        breaker=BreakerSettings(max_errors=10**9),
+        random=Fixed(0.0),
+    )
+    crowd = Crowd(there)
+    many = [crowd.comes(100.0) for _ in range(101)]
+    crowd.goes_on(many[1])
+    there.now += 50.0
+    crowd.returns(many[1], many[1].trying[0], down)
+    there.now += 50.0
+    assert len(there.ask().calls) == 1
