@@ -82,12 +82,15 @@ class Budget:
 
     Attributes:
         due: The time from which the next request must be counted with `count`.
+        latest: The number of the latest request, which each that comes sets to its own: one that spends may have come
+            long before.
     """
 
-    __slots__ = ("_lock", "_tally", "due")
+    __slots__ = ("_lock", "_tally", "due", "latest")
 
     def __init__(self, share: float, floor: int) -> None:
         self.due = float("-inf")
+        self.latest = 0
         self._tally = Tally(share, floor)
         self._lock = Lock()
 
@@ -100,7 +103,7 @@ class Budget:
     def spend(self, requests: int, now: float) -> bool:
         """Take one extra call from the budget; return False when nothing is left."""
         with self._lock:
-            self._tally = self._tally.seen(requests, now)
+            self._tally = self._tally.seen(max(requests, self.latest), now)
             if not self._tally.affords():
                 return False
             self._tally = self._tally.spends()

@@ -58,7 +58,8 @@ class Comeback:
             return back if back + TICK_S < self._latest else None
         if last is None:
             rest = link.route.rest(now)
-            due = health if rest is not None and rest.limited else None
+            # What kept it from being called may be over by now; the end of a rate limit is worth waiting for.
+            due = health if health <= now or (rest is not None and rest.limited) else None
         else:
             due = self._due_after(last, last.error, health, now)
         return due if due is not None and due <= self._latest else None

@@ -27,7 +27,7 @@ OUTSIDER = Permit(-1)
 """A permit of no generation: whatever comes of the call that holds it changes nothing."""
 
 
-@frozen(eq=False, repr=False)
+@frozen
 class Rest:
     """A time during which nothing is sent somewhere.
 

@@ -69,10 +69,11 @@ class Walk:
         self._story = Story(brief, errand, len(links), started)
         self._position = 0  # of the link to come by next
         self._under_way: Try | None = None
+        brief.retries.latest = errand.number
         if started >= brief.retries.due:
             brief.retries.count(errand.number, started)
-            if brief.hedges is not None:
-                brief.hedges.budget.count(errand.number, started)
+        if brief.hedges is not None:
+            brief.hedges.came(errand.number, started)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -237,7 +238,7 @@ class Walk:
         if not patient:
             until = now
         elif self._position < len(self._links):
-            until = now + (self._ends - now) / 2
+            until = min(until, now + (self._ends - now) / 2)
         self._place = _Place(link, turn, until)
         if patient and not turn.inside:
             self._story.lines_up(link, turn.ahead, until - now)
@@ -246,7 +247,7 @@ class Walk:
     def _stand(self, place: _Place, now: float) -> Step | None:
         """Return what to do while a request stands in line, or None when it has left the line for other targets."""
         wait_s = place.turn.wait_s(now)
-        if wait_s <= 0:
+        if wait_s <= 0 and self._ends - now >= self._least_s:
             self._place = None
             return self._enter(place.link, place.turn, now)
         if now + TICK_S < place.until and (wait_s == NOBODY_KNOWS or now + wait_s <= place.until):
@@ -320,6 +321,8 @@ class Walk:
 
     def _come_back(self, now: float) -> Step:
         """Return to the target that may be asked soonest, or give up."""
+        if self._ends - now < self._least_s:
+            return self._give_up(now)
         latest = self._ends - self._least_s
         comeback = Comeback(self._errand, self._story, self._brief.policy, self._busy or {}, latest=latest)
         chances = comeback.chances(self._links, now)

@@ -23,8 +23,6 @@ from kickai_providers_core.policy import Policy
 from kickai_providers_core.steps import Queue, Try
 
 RETRIES, LEAST_S, LONGEST_S = 2, 0.5, 100.0
-WINDOW_S = 61.0 + LONGEST_S
-"""How old the requests may be that pay for a retry, when the request that wants it came as long ago as it can."""
 
 ERRORS: dict[str, Any] = {
     "ok": lambda: None,
@@ -105,7 +103,6 @@ class InterleavingsMachine(RuleBasedStateMachine):
             self.world.hedges.budget = Counted(0.3, floor)
             self.budgets.append(self.world.hedges.budget)
         self.came: list[float] = []
-        self.late: set[float] = set()  # when things happened later than they were due
 
     # What happens
 
@@ -145,7 +142,6 @@ class InterleavingsMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.25, 1.0, 4.0, 10.0, 60.0]), sudden=st.booleans())
     def time_passes(self, seconds: float, *, sudden: bool) -> None:
         """Time passes, or is found to have passed."""
-        self.late |= {self.world.now + seconds} if sudden else set()
         self.crowd.passes(seconds, sudden=sudden)
 
     @rule(answered=st.booleans())
@@ -219,7 +215,7 @@ class InterleavingsMachine(RuleBasedStateMachine):
         for budget in self.budgets:
             for _, end in budget.spent[-1:]:
                 extra = sum(end - 60.0 < at for _, at in budget.spent)
-                assert extra <= max(budget.floor, budget.share * sum(end - WINDOW_S < at for at in self.came))
+                assert extra <= max(budget.floor, budget.share * sum(end - 61.0 < at for at in self.came))
         again = Counter(
             event.request for event in self.world.events if isinstance(event, AttemptStarted) and event.number > 1
         )
@@ -251,8 +247,7 @@ class InterleavingsMachine(RuleBasedStateMachine):
         assert all(request.ends >= self.world.now for request in self.crowd.live)
         for request, step in self.crowd.begun:
             assert step.began + step.timeout_s <= request.ends
-            if step.turn is None and step.began not in self.late:
-                assert step.timeout_s >= min(LEAST_S, request.deadline_s / 2)
+            assert step.timeout_s >= min(LEAST_S, request.deadline_s / 2)
             assert step.number <= 1 + RETRIES
 
     @property

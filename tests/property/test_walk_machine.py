@@ -123,7 +123,7 @@ class Model:
 
         def again(at: int) -> float:  # when a target may be asked again, now that no other is left
             due, rest, limited = self.due(at)
-            retry, ready = said.get(at, ("wait" if limited and rest > self.now else "", 0.0))
+            retry, ready = said.get(at, ("wait" if due == self.now or (limited and rest > self.now) else "", 0.0))
             return max(due, ready) if retry and (retry != "last" or (at, self.now) == (calls[-1][0], due)) else inf
 
         while not end:

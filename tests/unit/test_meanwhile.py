@@ -17,13 +17,7 @@ from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.policy import Policy
 
 
-@pytest.mark.parametrize(
-    "left_s",
-    [
-        7.0,
-        pytest.param(3.0, marks=pytest.mark.xfail(reason="a rest that has ended is not remembered as a limit")),
-    ],
-)
+@pytest.mark.parametrize("left_s", [7.0, 3.0])
 def test_a_rate_limit_that_ends_while_others_are_asked_is_come_back_to(left_s: float) -> None:
     """Whether it ends after the others have failed or before: its target is asked rather than nobody."""
     limited = RateLimitedError("slow down", retry_after_s=5.0 + left_s)
@@ -40,7 +34,6 @@ def test_a_rate_limit_that_ends_while_others_are_asked_is_come_back_to(left_s: f
     assert result.reply is not None
 
 
-@pytest.mark.xfail(reason="whoever is let in is not asked for the time")
 def test_a_turn_that_is_taken_too_late_is_no_attempt() -> None:
     """A driver that was kept from looking until the deadline had passed calls nobody, and nobody's health suffers."""
     there = World([Target(name="a", gate=Gate(Limits(max_concurrency=1)))])
@@ -56,7 +49,6 @@ def test_a_turn_that_is_taken_too_late_is_no_attempt() -> None:
     assert there.links[0].gate.inside == 0
 
 
-@pytest.mark.xfail(reason="at the end of the chain nobody asks for the time")
 def test_after_the_deadline_there_is_no_last_resort() -> None:
     """Let in too late by a target whose breaker has opened meanwhile, a request ends without a call."""
     gate = Gate(Limits(max_concurrency=1))
@@ -72,7 +64,6 @@ def test_after_the_deadline_there_is_no_last_resort() -> None:
     assert second.walk.attempts == ()
 
 
-@pytest.mark.xfail(reason="half of the time that is left may be less than an attempt needs")
 def test_a_line_is_left_while_an_attempt_could_still_finish() -> None:
     """Also a line in the middle of the chain, by a request that was let in at the last moment."""
     gate = Gate(Limits(max_concurrency=1))
@@ -88,7 +79,6 @@ def test_a_line_is_left_while_an_attempt_could_still_finish() -> None:
     assert second.trying[0].timeout_s >= 2.0
 
 
-@pytest.mark.xfail(reason="a mark made by an older request does not know of those that came after it")
 def test_only_the_requests_of_the_last_minute_pay_for_retries() -> None:
     """However long ago the request came that asks for one."""
     down = ProviderUnavailableError("down")
