@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Chain], str]
 
-__all__ = ["MODES", "STREAMS", "WAYS", "abreast", "alone", "best_of_three"]
+__all__ = ["MODES", "STREAMS", "WAYS", "abreast", "alone", "best_of_three", "until"]
 
 HANGS_S = 15.0
 """Whatever takes longer than this does not end at all."""
@@ -77,6 +77,13 @@ def alone(main: Callable[[], Awaitable[Any]]) -> Any:
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
     return asyncio.run(watched())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is true that happens on other threads."""
+    async with asyncio.timeout(HANGS_S):
+        while not condition():  # noqa: ASYNC110  nobody there knows of this loop
+            await asyncio.sleep(0.005)
 
 
 def abreast(jobs: Mapping[str, Callable[[], object]]) -> None:

@@ -1,4 +1,4 @@
-"""Three providers for one service, which differ in who holds the time; and services that never come to an end."""
+"""Three providers for one service, which differ in who holds the time; and faults that last as long as a test wants."""
 
 from __future__ import annotations
 
@@ -37,11 +37,23 @@ from kestrel.wire import KestrelWire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from threading import Event
 
     from kickai_providers_core.events import Observer
     from kickai_providers_core.testing.faults.exchange import Exchange
 
-__all__ = ["Careless", "Dribble", "Endless", "KestrelWire", "everyone", "instance", "kestrel", "pairs", "resolver"]
+__all__ = [
+    "Careless",
+    "Dribble",
+    "Endless",
+    "HeldBack",
+    "KestrelWire",
+    "everyone",
+    "instance",
+    "kestrel",
+    "pairs",
+    "resolver",
+]
 
 PROVIDERS = ("kestrel", "careless", "heedless")
 """Who holds the time: the provider itself; the core, in a thread; the core, by cancelling."""
@@ -182,3 +194,16 @@ class Endless(Fault):
         while True:
             await exchange.link.send(answer.parts[0])
             await asyncio.sleep(self.interval_s)
+
+
+@frozen
+class HeldBack(Fault):
+    """A good answer that does not come before it is released."""
+
+    released: Event
+
+    async def play(self, exchange: Exchange) -> None:
+        """Wait for the release, then answer."""
+        while not self.released.is_set():  # noqa: ASYNC110  it is set on another thread
+            await asyncio.sleep(0.005)
+        await exchange.send(exchange.answer())
