@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,18 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Chain], str]
 
-__all__ = ["MODES", "STREAMS", "WAYS", "abreast", "alone", "best_of_three", "until"]
+__all__ = [
+    "MODES",
+    "STREAMS",
+    "WAYS",
+    "abreast",
+    "alone",
+    "best_of_three",
+    "calls",
+    "comes_true",
+    "once_in_three",
+    "until",
+]
 
 HANGS_S = 15.0
 """Whatever takes longer than this does not end at all."""
@@ -68,13 +80,16 @@ WAYS: dict[str, Ask] = {"invoke": invoke, "ainvoke": ainvoke, **STREAMS}
 
 
 def alone(main: Callable[[], Awaitable[Any]]) -> Any:
-    """Run a coroutine on a loop of its own, and hold that it leaves no task on it, however it ends."""
+    """Run a coroutine on a loop of its own; hold that it leaves no task and no open stream on it, however it ends."""
 
     async def watched() -> Any:
         try:
             return await main()
         finally:
             assert asyncio.all_tasks() == {asyncio.current_task()}
+            # The end of the loop would close them, and so hide that nobody else did.
+            opened = asyncio.get_running_loop()._asyncgens  # type: ignore[attr-defined]
+            assert [stream for stream in opened if stream.ag_frame is not None] == []
 
     return asyncio.run(watched())
 
@@ -108,6 +123,29 @@ def abreast(jobs: Mapping[str, Callable[[], object]]) -> None:
     if wrong:
         told = f"{len(wrong)} of {len(jobs)} went wrong: {'; '.join(wrong)}"
         raise BaseExceptionGroup(told, list(wrong.values()))
+
+
+def calls() -> set[threading.Thread]:
+    """Return the threads in which the core has providers called."""
+    return {thread for thread in threading.enumerate() if thread.name == "kickai-call"}
+
+
+def comes_true(condition: Callable[[], bool], within_s: float = 0.5) -> bool:
+    """Wait until something is true; say whether it was in time."""
+    ends = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def once_in_three(job: Callable[[], None]) -> None:
+    """Do what must come out right, again if it does not: times of a fifth of a second need a machine that is idle."""
+    for _ in range(2):
+        with suppress(AssertionError):
+            return job()
+    return job()
 
 
 def best_of_three(ask: Callable[[], object], bound_s: float) -> float:

@@ -190,9 +190,10 @@ class Endless(Fault):
     async def play(self, exchange: Exchange) -> None:
         """Send the head, then the first piece for ever."""
         answer = exchange.answer()
+        pieces = answer.parts[0] if self.interval_s else answer.parts[0] * 100
         await exchange.link.send(answer.head)
         while True:
-            await exchange.link.send(answer.parts[0])
+            await exchange.link.send(pieces)
             await asyncio.sleep(self.interval_s)
 
 

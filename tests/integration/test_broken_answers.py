@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from holdings import nothing_left
-from integration.callers import MODES, STREAMS, WAYS, abreast, alone, best_of_three
+from integration.callers import MODES, STREAMS, WAYS, abreast, alone, best_of_three, once_in_three
 from integration.services import Dribble, KestrelWire, instance, pairs, resolver
 
 from kickai_providers_core import KickaiError, ProviderError, ReplyChunk, Resolver
+from kickai_providers_core.events import AttemptEnded, Event
 from kickai_providers_core.policy import Policy
 from kickai_providers_core.testing import faults
 from kickai_providers_core.testing.faults import FaultServer, Ok
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kickai_providers_core import Chain
     from kickai_providers_core.drivers import StreamMode
+    from kickai_providers_core.events import Observer
 
 DEADLINE_S = 0.5
 OVERRUN_S = 0.25
@@ -90,13 +92,15 @@ SEEN = {
     "a piece, then a byte at a time": Dribble(0.05),
     **{name: fault for name, fault in BROKEN_STREAMS.items() if name != "cut after the last piece"},
 }
-PATIENCE = {"timeout_s": 0.3, "first_token_timeout_s": 0.15, "idle_timeout_s": 0.15}
+PATIENCE = {"timeout_s": 0.6, "first_token_timeout_s": 0.2, "idle_timeout_s": 0.2}
+PHASES = {"silence": "first_token", "a slow first token": "first_token", "a stall": "idle"}
+"""Which of the timeouts of a stream must have ended it."""
 
 
-def bad_and_good(provider: str, bad: str, good: str) -> Resolver:
+def bad_and_good(provider: str, bad: str, good: str, observers: Sequence[Observer] = ()) -> Resolver:
     """Return a resolver whose primary, of little patience, is at one address and its fallback at another."""
     instances = {"bad": instance(provider, bad, **PATIENCE), "good": instance("kestrel", good)}
-    return resolver(bad, **instances)
+    return resolver(bad, observers=observers, **instances)
 
 
 def read(chain: Chain, mode: StreamMode) -> Iterator[ReplyChunk]:
@@ -123,12 +127,13 @@ def aread(chain: Chain, mode: StreamMode) -> Iterator[ReplyChunk]:
 READERS = {"stream": read, "astream": aread}
 
 
-def falls_back(provider: str, reader: str, mode: StreamMode, fault: faults.Fault, *, seen: bool) -> None:
+def falls_back(provider: str, reader: str, mode: StreamMode, name: str, *, seen: bool) -> None:
     """Hold one break of the primary to what the mode promises."""
+    fault, told = (SEEN if seen else UNSEEN)[name], list[Event]()
     with (
         FaultServer(KestrelWire(), fault) as bad,
         FaultServer(KestrelWire(), Ok("fine", pieces=("fi", "ne"))) as good,
-        bad_and_good(provider, bad.url, good.url) as holder,
+        bad_and_good(provider, bad.url, good.url, [told.append]) as holder,
     ):
         taken, error = [], None
         try:
@@ -138,6 +143,8 @@ def falls_back(provider: str, reader: str, mode: StreamMode, fault: faults.Fault
             error = raised
         assert provider == "careless" or bad.wait_closed(1.0)
         assert good.wait_closed(1.0)
+    phases = [getattr(event.attempt.error, "phase", "") for event in told if isinstance(event, AttemptEnded)]
+    assert name not in PHASES or phases[0] == PHASES[name]
     if mode == "live" and seen:
         assert error is not None
         assert (error.partial_text, "".join(taken), len(good.requests)) == ("po", "po", 0)
@@ -153,8 +160,8 @@ def test_a_stream_that_breaks_is_answered_for_as_its_mode_says(provider: str, wa
     """Live: unseen before the first piece, else the error with the text so far; restart: marked; buffered: unseen."""
     cells: dict[str, Any] = {}
     for known, seen in ((UNSEEN, False), (SEEN, True)):
-        for name, fault in known.items():
-            cells[name] = partial(falls_back, provider, way, mode, fault, seen=seen)
+        for name in known:
+            cells[name] = partial(once_in_three, partial(falls_back, provider, way, mode, name, seen=seen))
     with nothing_left():
         abreast(cells)
 
