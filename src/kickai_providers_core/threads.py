@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["acall", "aiterate", "call", "iterate"]
 
 T = TypeVar("T")
+
+AHEAD = 1_000
+"""How many items of an iterator may wait to be taken: more than any answer has pieces, and no load for the memory."""
 
 
 class _Ended:
@@ -86,63 +89,83 @@ def _post(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], item:
         return
 
 
-def _pump(open_: Callable[[], Iterator[T]], put: Callable[[T | _Ended], None], stopped: Event) -> None:
-    """Read an iterator to its end, or until nobody wants more of it, and close it."""
+def _pump(
+    open_: Callable[[], Iterator[T]], put: Callable[[T], None], end: Callable[[_Ended], None], stopped: Event
+) -> None:
+    """Read an iterator to its end, or until nobody wants more of it, which is a `TimeoutError`, and close it."""
 
     def read() -> None:
         items = open_()
         try:
             for item in items:
-                if stopped.is_set():
-                    return
                 put(item)
+                if stopped.is_set():
+                    raise TimeoutError
         finally:
             close = getattr(items, "close", None)
             if close is not None:
                 close()
 
-    put(_outcome(read))
+    end(_outcome(read))
 
 
 def iterate(open_: Callable[[], Iterator[T]], wait_s: Callable[[], float]) -> Iterator[T]:
-    """Yield what an iterator yields that is read in a thread.
+    """Yield what an iterator yields that is read in a thread, a little ahead.
 
     Args:
         open_: Makes the iterator; called in the thread.
-        wait_s: Asked before each item for how long to wait for it.
+        wait_s: Asked before each item for how long to wait for it. With 0, what has come by now is still handed out,
+            and nothing that comes later: an iterator that never pauses ends all the same.
 
     Raises:
         TimeoutError: The next item did not come in time.
     """
     queue: SimpleQueue[T | _Ended] = SimpleQueue()
-    stopped = Event()
-    _start(lambda: _pump(open_, queue.put, stopped))
+    room, stopped = Semaphore(AHEAD), Event()
+
+    def put(item: T) -> None:
+        room.acquire()
+        queue.put(item)
+
+    _start(lambda: _pump(open_, put, queue.put, stopped))
     try:
         while True:
+            left_s = wait_s()
+            if left_s <= 0:
+                stopped.set()
             try:
-                item = queue.get(timeout=wait_s())
+                item = queue.get(timeout=left_s)
             except Empty:
                 raise TimeoutError from None
             if isinstance(item, _Ended):
                 item.result()
                 return
+            room.release()
             yield item
     finally:
         stopped.set()
+        room.release()  # for one item that waits for room; there is none after it
 
 
 async def aiterate(open_: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
-    """Yield what an iterator yields that is read in a thread; closing or cancelling leaves it."""
+    """Yield what an iterator yields that is read in a thread, a little ahead; closing or cancelling leaves it."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[T | _Ended] = asyncio.Queue()
-    stopped = Event()
-    _start(lambda: _pump(open_, lambda item: _post(loop, queue.put_nowait, item), stopped))
+    room, stopped = Semaphore(AHEAD), Event()
+
+    def put(item: T) -> None:
+        room.acquire()
+        _post(loop, queue.put_nowait, item)
+
+    _start(lambda: _pump(open_, put, lambda ended: _post(loop, queue.put_nowait, ended), stopped))
     try:
         while True:
             item = await queue.get()
             if isinstance(item, _Ended):
                 item.result()
                 return
+            room.release()
             yield item
     finally:
         stopped.set()
+        room.release()  # for one item that waits for room; there is none after it

@@ -1,51 +1,17 @@
-"""Who is asked and how it ends, and what the process holds: kept in a few numbers, however long the traffic goes on."""
+"""Who is asked and how it ends: kept in a few numbers, however long the traffic goes on."""
 
 from __future__ import annotations
 
-import gc
 import threading
-from collections import Counter
-from pathlib import Path
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
-from kickai_providers_core.events import RequestEnded, RequestStarted
+from kickai_providers_core.events import AttemptEnded, Queued, RequestEnded, RequestStarted
 
 if TYPE_CHECKING:
     from kickai_providers_core.events import Event
 
-__all__ = ["Holdings", "Ledger"]
-
-
-@frozen
-class Holdings:
-    """What this process holds at one moment."""
-
-    threads: int
-    sockets: int
-    memory_mb: float
-    objects: int
-
-    @classmethod
-    def now(cls) -> Holdings:
-        """Count, after the collector has had its turn."""
-        gc.collect()
-        status = Path("/proc/self/status").read_text(encoding="ascii").split("VmRSS:")[1]
-        return cls(threading.active_count(), _sockets(), int(status.split()[0]) / 1024, len(gc.get_objects()))
-
-    def __str__(self) -> str:
-        return f"{self.threads} threads, {self.sockets} sockets, {self.memory_mb:.1f} MB, {self.objects} objects"
-
-
-def _sockets() -> int:
-    count = 0
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            count += entry.readlink().name.startswith("socket:")
-        except FileNotFoundError:  # the listing itself was one of them
-            continue
-    return count
+__all__ = ["Ledger"]
 
 
 class Ledger:
@@ -54,16 +20,25 @@ class Ledger:
     Attributes:
         asked: How many requests callers have made.
         ends: How callers saw them end: ``reply``, ``cancelled``, or the name of a typed error.
+        ways: The same for each way of calling.
         strange: Whatever else reached a caller.
         told: How the events say that they ended.
         wrong: Events that do not fit: an end without a beginning, or a second one.
+        calls: How the calls of providers ended, as the events tell it.
+        queued: How often somebody had to stand in line.
+        line: How long the longest line was.
+        slowest_s: The longest that a caller had to wait.
     """
 
     def __init__(self) -> None:
         self.asked = 0
         self.ends: Counter[str] = Counter()
+        self.ways: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.strange: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.queued = 0
+        self.line = 0
         self.wrong = 0
         self.slowest_s = 0.0
         self._open: set[int] = set()
@@ -80,15 +55,23 @@ class Ledger:
                 self.wrong += event.request not in self._open
                 self._open.discard(event.request)
                 self.told[event.error or event.outcome] += 1
+        elif isinstance(event, AttemptEnded):
+            with self._lock:
+                self.calls[event.attempt.outcome.value] += 1
+        elif isinstance(event, Queued):
+            with self._lock:
+                self.queued += 1
+                self.line = max(self.line, event.ahead + 1)
 
     def begins(self) -> None:
         """Count a request that a caller makes."""
         with self._lock:
             self.asked += 1
 
-    def ended(self, how: str, took_s: float, *, strange: bool = False) -> None:
-        """Count how a caller saw a request end."""
+    def ended(self, way: str, how: str, took_s: float, *, strange: bool = False) -> None:
+        """Count how a caller saw a request end that he made in some way."""
         with self._lock:
+            self.ways[way][how] += 1
             (self.strange if strange else self.ends)[how] += 1
             self.slowest_s = max(self.slowest_s, took_s)
 
@@ -96,6 +79,12 @@ class Ledger:
     def open(self) -> int:
         """How many requests have begun and not ended."""
         return len(self._open)
+
+    @property
+    def failing(self) -> float:
+        """Which share of the calls of providers failed, of those that were not cancelled."""
+        failed, answered = self.calls["error"], self.calls["success"]
+        return failed / max(1, failed + answered)
 
     def check(self) -> None:
         """Hold both counts against each other."""

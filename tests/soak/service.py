@@ -20,6 +20,19 @@ from kestrel.wire import KestrelWire
 if TYPE_CHECKING:
     from kickai_providers_core.testing.faults.exchange import Exchange
 
+
+@frozen
+class Either(faults.Fault):
+    """One fault for whole answers and another for streams."""
+
+    whole: faults.Fault
+    streamed: faults.Fault
+
+    async def play(self, exchange: Exchange) -> None:
+        """Do the one that fits."""
+        await (self.streamed if exchange.streamed else self.whole).play(exchange)
+
+
 GOOD = faults.Ok("Ann and Bob", pieces=("Ann ", "and ", "Bob"))
 BAD = (
     (faults.Status(503), 5),
@@ -27,7 +40,7 @@ BAD = (
     (faults.CloseEarly(10), 3),
     (faults.Malformed(), 3),
     (faults.Status(429, "rate_limit", headers={"retry-after": "0.05"}), 2),
-    (faults.Cut(1), 2),
+    (Either(faults.EmptyBody(), faults.Cut(1)), 2),  # the one is as little of an answer as the other
     (faults.Silence(), 1),
 )
 """What goes wrong, in per cent of the answers."""
@@ -42,10 +55,7 @@ class Mostly(faults.Fault):
     async def play(self, exchange: Exchange) -> None:
         """Draw, and do it."""
         kinds, shares = zip((GOOD, 100 - sum(share for _, share in BAD)), *BAD, strict=True)
-        fault = self.chance.choices(kinds, shares)[0]
-        if isinstance(fault, faults.Cut) and not exchange.streamed:
-            fault = faults.EmptyBody()  # as little of an answer as a whole one can be
-        await fault.play(exchange)
+        await self.chance.choices(kinds, shares)[0].play(exchange)
 
 
 def main() -> None:

@@ -1,0 +1,160 @@
+"""The ways of calling a chain, each as one function; and a way to do many things at once that shows what hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from kickai_providers_core import Chain
+    from kickai_providers_core.drivers import StreamMode
+
+    Ask = Callable[[Chain], str]
+
+__all__ = [
+    "MODES",
+    "STREAMS",
+    "WAYS",
+    "abreast",
+    "alone",
+    "best_of_three",
+    "calls",
+    "comes_true",
+    "once_in_three",
+    "until",
+]
+
+HANGS_S = 15.0
+"""Whatever takes longer than this does not end at all."""
+
+
+def invoke(chain: Chain) -> str:
+    """Ask in the plainest way."""
+    return chain.invoke("hi").text
+
+
+def ainvoke(chain: Chain) -> str:
+    """Ask on an event loop."""
+
+    async def main() -> str:
+        return (await chain.ainvoke("hi")).text
+
+    return alone(main)
+
+
+def stream(chain: Chain, mode: StreamMode) -> str:
+    """Ask for a stream, and read it as its mode wants it read."""
+    text = ""
+    with chain.stream("hi", mode=mode) as chunks:
+        for chunk in chunks:
+            text = "" if chunk.restart else text + chunk.text
+    return text
+
+
+def astream(chain: Chain, mode: StreamMode) -> str:
+    """Ask for an async stream, and read it as its mode wants it read."""
+
+    async def main() -> str:
+        text = ""
+        async with chain.astream("hi", mode=mode) as chunks:
+            async for chunk in chunks:
+                text = "" if chunk.restart else text + chunk.text
+        return text
+
+    return alone(main)
+
+
+MODES: tuple[StreamMode, ...] = ("live", "restart", "buffered")
+STREAMS: dict[str, Ask] = {
+    f"{name}, {mode}": partial(way, mode=mode)
+    for name, way in (("stream", stream), ("astream", astream))
+    for mode in MODES
+}
+WAYS: dict[str, Ask] = {"invoke": invoke, "ainvoke": ainvoke, **STREAMS}
+
+
+def alone(main: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a coroutine on a loop of its own; hold that it leaves no task and no open stream on it, however it ends."""
+
+    async def watched() -> Any:
+        try:
+            return await main()
+        finally:
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            # The end of the loop would close them, and so hide that nobody else did.
+            opened = asyncio.get_running_loop()._asyncgens  # type: ignore[attr-defined]
+            assert [stream for stream in opened if stream.ag_frame is not None] == []
+
+    return asyncio.run(watched())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is true that happens on other threads."""
+    async with asyncio.timeout(HANGS_S):
+        while not condition():  # noqa: ASYNC110  nobody there knows of this loop
+            await asyncio.sleep(0.005)
+
+
+def abreast(jobs: Mapping[str, Callable[[], object]]) -> None:
+    """Do several things at once, each on a thread of its own; raise what went wrong with them, each under its name."""
+    wrong: dict[str, BaseException] = {name: AssertionError(f"{name}: it hangs") for name in jobs}
+
+    def do(name: str, job: Callable[[], object]) -> None:
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001  all of it is raised below
+            error.add_note(f"this was: {name}")
+            wrong[name] = error
+        else:
+            del wrong[name]
+
+    crew = [threading.Thread(target=do, args=job, daemon=True) for job in jobs.items()]
+    for thread in crew:
+        thread.start()
+    ends = time.monotonic() + HANGS_S
+    for thread in crew:
+        thread.join(max(0.0, ends - time.monotonic()))
+    if wrong:
+        told = f"{len(wrong)} of {len(jobs)} went wrong: {'; '.join(wrong)}"
+        raise BaseExceptionGroup(told, list(wrong.values()))
+
+
+def calls() -> set[threading.Thread]:
+    """Return the threads in which the core has providers called."""
+    return {thread for thread in threading.enumerate() if thread.name == "kickai-call"}
+
+
+def comes_true(condition: Callable[[], bool], within_s: float = 0.5) -> bool:
+    """Wait until something is true; say whether it was in time."""
+    ends = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def once_in_three(job: Callable[[], None]) -> None:
+    """Do what must come out right, again if it does not: times of a fifth of a second need a machine that is idle."""
+    for _ in range(2):
+        with suppress(AssertionError):
+            return job()
+    return job()
+
+
+def best_of_three(ask: Callable[[], object], bound_s: float) -> float:
+    """Return the shortest of up to three runs: a machine that is doing something else is no fault of the code."""
+    best = float("inf")
+    for _ in range(3):
+        began = time.monotonic()
+        ask()
+        best = min(best, time.monotonic() - began)
+        if best <= bound_s:
+            break
+    return best

@@ -1,0 +1,210 @@
+"""Three providers for one service, which differ in who holds the time; and faults that last as long as a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from attrs import evolve, frozen
+
+from kickai_providers_core import (
+    FinishReason,
+    KickaiSettings,
+    ProviderInfo,
+    ProviderSettings,
+    Reply,
+    ReplyChunk,
+    Resolver,
+    Secret,
+    Settings,
+    hookimpl,
+)
+from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.testing.faults import Fault
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
+from kestrel.plugin import KestrelPlugin
+from kestrel.plugin import plugin as kestrel
+from kestrel.settings import KestrelSettings
+from kestrel.wire import KestrelWire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from threading import Event
+
+    from kickai_providers_core.events import Observer
+    from kickai_providers_core.testing.faults.exchange import Exchange
+
+__all__ = [
+    "Careless",
+    "Dribble",
+    "Endless",
+    "HeldBack",
+    "KestrelWire",
+    "everyone",
+    "instance",
+    "kestrel",
+    "pairs",
+    "resolver",
+]
+
+PROVIDERS = ("kestrel", "careless", "heedless")
+"""Who holds the time: the provider itself; the core, in a thread; the core, by cancelling."""
+
+HOUR_S = 3600.0
+NEVER, USUAL = Hedging(), Policy()
+
+
+def everyone(*ways: str) -> list[tuple[str, str]]:
+    """Return each provider with each way of calling; one whose async hooks alone differ is called in those."""
+    return [(who, way) for who in PROVIDERS for way in ways if who != "heedless" or way.startswith("a")]
+
+
+def pairs(*ways: str) -> pytest.MarkDecorator:
+    """Return the parameters ``provider`` and ``way`` of a test."""
+    found = everyone(*ways)
+    return pytest.mark.parametrize(("provider", "way"), found, ids=[": ".join(pair) for pair in found])
+
+
+class Careless:
+    """A provider that knows nothing of timeouts: one sync hook, one sync stream, the standard library.
+
+    A call of it cannot be stopped, and goes on to the vendor's own timeout.
+
+    Attributes:
+        timeout_s: That.
+        url: Where the service is.
+    """
+
+    timeout_s = 1.0
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        return ProviderInfo(name="careless", summary="")
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        return self
+
+    def open(self, *, live: bool) -> Any:
+        """Send a request, for as long as it takes."""
+        body = json.dumps({"model": "m", "live": live, "messages": []}).encode()
+        try:
+            return urlopen(Request(f"{self.url}/v1/answers", data=body), timeout=self.timeout_s)  # noqa: S310
+        except HTTPError as error:
+            error.close()
+            raise
+
+    @hookimpl
+    def kickai_invoke_provider(self) -> Reply:
+        with self.open(live=False) as answer:
+            return Reply(text=json.load(answer)["says"], finish_reason=FinishReason.STOP)
+
+    @hookimpl
+    def kickai_stream_provider(self) -> Iterator[ReplyChunk]:
+        with self.open(live=True) as answer:
+            for line in answer:
+                event = json.loads(line)
+                yield ReplyChunk(
+                    text=event.get("says", ""), finish_reason=FinishReason.STOP if "why" in event else None
+                )
+
+
+class Heedless(KestrelPlugin):
+    """A provider with async hooks of its own that knows nothing of timeouts either."""
+
+    info = evolve(KestrelPlugin.info, name="heedless", aliases=(), environment={}, models={}, holds_timeouts=False)
+
+    def client(self, settings: Any) -> Any:
+        """Return a client that does not hold what the core is to hold."""
+        patient = ("connect_timeout_s", "first_token_timeout_s", "idle_timeout_s")
+        return super().client(evolve(settings, **dict.fromkeys(patient, HOUR_S)))
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self, provider: Any, request: Any) -> Any:
+        return await provider.aask(request, HOUR_S)
+
+    @hookimpl
+    def kickai_astream_provider(self, provider: Any, request: Any) -> Any:
+        return provider.astream(request, HOUR_S)
+
+
+def instance(kind: str, url: str, **settings: Any) -> ProviderSettings:
+    """Return the settings of one of the three, without retries unless they are asked for."""
+    settings = {"kind": kind, "retries": 0, **settings}
+    if kind == "careless":
+        return ProviderSettings(**settings)
+    return KestrelSettings(url=url, key=Secret("k"), **settings)
+
+
+def resolver(
+    url: str,
+    *,
+    hedging: Hedging = NEVER,
+    policy: Policy = USUAL,
+    observers: Sequence[Observer] = (),
+    **instances: ProviderSettings,
+) -> Resolver:
+    """Return a resolver of all three pointed at a service, and of whatever else is given."""
+    settings = Settings(
+        kickai=KickaiSettings(plugins=()),
+        providers={**{kind: instance(kind, url) for kind in PROVIDERS}, **instances},
+        hedging=hedging,
+        policy=policy,
+    )
+    plugins = {"kestrel": kestrel, "careless": Careless(url), "heedless": Heedless()}
+    return Resolver.from_settings(settings, plugins=plugins, observers=observers)
+
+
+@frozen
+class Dribble(Fault):
+    """A good stream whose first piece comes at once and the rest one byte at a time."""
+
+    interval_s: float
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send the head and a piece, then drip."""
+        answer = exchange.answer()
+        await exchange.link.send(answer.head + answer.parts[0])
+        for byte in b"".join((*answer.parts[1:], answer.end)):
+            await asyncio.sleep(self.interval_s)
+            await exchange.link.send(bytes((byte,)))
+
+
+@frozen
+class Endless(Fault):
+    """A stream of good pieces that never ends; without an interval, as fast as the client takes them."""
+
+    interval_s: float = 0.0
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send the head, then the first piece for ever."""
+        answer = exchange.answer()
+        pieces = answer.parts[0] if self.interval_s else answer.parts[0] * 100
+        await exchange.link.send(answer.head)
+        while True:
+            await exchange.link.send(pieces)
+            await asyncio.sleep(self.interval_s)
+
+
+@frozen
+class HeldBack(Fault):
+    """A good answer that does not come before it is released."""
+
+    released: Event
+
+    async def play(self, exchange: Exchange) -> None:
+        """Wait for the release, then answer."""
+        while not self.released.is_set():  # noqa: ASYNC110  it is set on another thread
+            await asyncio.sleep(0.005)
+        await exchange.send(exchange.answer())

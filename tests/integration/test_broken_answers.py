@@ -1,0 +1,183 @@
+"""Answers and streams that break, over real sockets: in each way of calling, and in each mode of streams.
+
+As in ``test_deadline.py`` each cell is held to it that nothing hangs and nothing is left, and that the next request
+is answered.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from holdings import nothing_left
+from integration.callers import MODES, STREAMS, WAYS, abreast, alone, best_of_three, once_in_three
+from integration.services import Dribble, KestrelWire, instance, pairs, resolver
+
+from kickai_providers_core import KickaiError, ProviderError, ReplyChunk, Resolver
+from kickai_providers_core.events import AttemptEnded, Event
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.testing import faults
+from kickai_providers_core.testing.faults import FaultServer, Ok
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kickai_providers_core import Chain
+    from kickai_providers_core.drivers import StreamMode
+    from kickai_providers_core.events import Observer
+
+DEADLINE_S = 0.5
+OVERRUN_S = 0.25
+
+BROKEN = {
+    "reset at once": faults.Reset(),
+    "reset in the head": faults.Reset(20),
+    "reset in the body": faults.Reset(10_000),
+    "closed at once": faults.CloseEarly(),
+    "closed in the body": faults.CloseEarly(10_000),
+    "a short body": faults.ShortBody(),
+    "malformed": faults.Malformed(),
+    "of another shape": faults.WrongShape(),
+    "of another type": faults.WrongContentType(),
+    "empty": faults.EmptyBody(),
+    "not HTTP": faults.NotHttp(),
+    "unavailable": faults.Status(503),
+}
+BROKEN_STREAMS = {
+    "reset after a piece": faults.Cut(1, how="rst"),
+    "closed after a piece": faults.Cut(1, how="fin"),
+    "cut after a piece": faults.Cut(1, how="clean"),
+    "cut after the last piece": faults.Cut(2, how="clean"),
+    "a malformed piece": faults.MalformedPiece(1),
+    "an error for a piece": faults.ErrorPiece(1),
+}
+
+
+def cell(provider: str, way: str, fault: faults.Fault) -> None:
+    """Hold that a request fails in time, however often it is tried again, and leaves nothing."""
+    bound_s = DEADLINE_S + OVERRUN_S
+
+    def fails() -> None:
+        again = instance(provider, server.url, retries=1)
+        with resolver(server.url, policy=Policy(backoff_initial_s=0.05), **{provider: again}) as holder:
+            with pytest.raises(KickaiError):
+                WAYS[way](holder.chain(f"{provider}:a", f"{provider}:b", deadline_s=DEADLINE_S))
+            assert server.wait_closed(1.0)
+            server.default = Ok("pong", pieces=("po", "ng"))
+            assert WAYS[way](holder.chain(f"{provider}:c")) == "pong"
+            server.default = fault
+
+    with FaultServer(KestrelWire(), fault) as server:
+        assert best_of_three(fails, bound_s) <= bound_s
+
+
+@pairs(*WAYS)
+def test_a_broken_answer_is_a_typed_error_in_time(provider: str, way: str) -> None:
+    """Promise 3: a request that is only ever answered wrongly ends before its deadline, and the next one works."""
+    known = BROKEN | (BROKEN_STREAMS if way in STREAMS else {})
+    with nothing_left():
+        abreast({name: partial(cell, provider, way, fault) for name, fault in known.items()})
+
+
+UNSEEN = {
+    "reset in the head": faults.Reset(20),
+    "malformed": faults.Malformed(),
+    "silence": faults.Silence(),
+    "a byte at a time": faults.Drip(0.05),
+    "a slow first token": faults.SlowFirstToken(5.0),
+}
+SEEN = {
+    "a stall": faults.Stall(1),
+    "a piece, then a byte at a time": Dribble(0.05),
+    **{name: fault for name, fault in BROKEN_STREAMS.items() if name != "cut after the last piece"},
+}
+PATIENCE = {"timeout_s": 0.6, "first_token_timeout_s": 0.2, "idle_timeout_s": 0.2}
+PHASES = {"silence": "first_token", "a slow first token": "first_token", "a stall": "idle"}
+"""Which of the timeouts of a stream must have ended it."""
+
+
+def bad_and_good(provider: str, bad: str, good: str, observers: Sequence[Observer] = ()) -> Resolver:
+    """Return a resolver whose primary, of little patience, is at one address and its fallback at another."""
+    instances = {"bad": instance(provider, bad, **PATIENCE), "good": instance("kestrel", good)}
+    return resolver(bad, observers=observers, **instances)
+
+
+def read(chain: Chain, mode: StreamMode) -> Iterator[ReplyChunk]:
+    """Take all pieces of a stream."""
+    with chain.stream("hi", mode=mode) as chunks:
+        yield from chunks
+
+
+def aread(chain: Chain, mode: StreamMode) -> Iterator[ReplyChunk]:
+    """Take all pieces of an async stream; its error comes after them."""
+    taken: list[ReplyChunk] = []
+
+    async def main() -> None:
+        async with chain.astream("hi", mode=mode) as chunks:
+            async for chunk in chunks:
+                taken.append(chunk)  # noqa: PERF401  an error may follow
+
+    try:
+        alone(main)
+    finally:
+        yield from taken
+
+
+READERS = {"stream": read, "astream": aread}
+
+
+def falls_back(provider: str, reader: str, mode: StreamMode, name: str, *, seen: bool) -> None:
+    """Hold one break of the primary to what the mode promises."""
+    fault, told = (SEEN if seen else UNSEEN)[name], list[Event]()
+    with (
+        FaultServer(KestrelWire(), fault) as bad,
+        FaultServer(KestrelWire(), Ok("fine", pieces=("fi", "ne"))) as good,
+        bad_and_good(provider, bad.url, good.url, [told.append]) as holder,
+    ):
+        taken, error = [], None
+        try:
+            for chunk in READERS[reader](holder.chain("bad:a", "good:b", deadline_s=3.0), mode):
+                taken.append("RESTART" if chunk.restart else chunk.text)  # noqa: PERF401  an error may follow
+        except ProviderError as raised:
+            error = raised
+        assert provider == "careless" or bad.wait_closed(1.0)
+        assert good.wait_closed(1.0)
+    phases = [getattr(event.attempt.error, "phase", "") for event in told if isinstance(event, AttemptEnded)]
+    assert name not in PHASES or phases[0] == PHASES[name]
+    if mode == "live" and seen:
+        assert error is not None
+        assert (error.partial_text, "".join(taken), len(good.requests)) == ("po", "po", 0)
+        return
+    assert error is None
+    pieces = [piece for piece in taken if piece]
+    assert pieces == [*(["po", "RESTART"] if mode == "restart" and seen else []), "fi", "ne"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pairs("stream", "astream")
+def test_a_stream_that_breaks_is_answered_for_as_its_mode_says(provider: str, way: str, mode: StreamMode) -> None:
+    """Promise 7: unseen before the first piece; then live raises with the text, restart marks it, buffered hides it."""
+    cells: dict[str, Any] = {}
+    for known, seen in ((UNSEEN, False), (SEEN, True)):
+        for name in known:
+            cells[name] = partial(once_in_three, partial(falls_back, provider, way, mode, name, seen=seen))
+    with nothing_left():
+        abreast(cells)
+
+
+@pairs("invoke", "ainvoke")
+def test_a_whole_answer_that_breaks_is_answered_for(provider: str, way: str) -> None:
+    """Promise 7: whatever the primary does before its answer is whole, the fallback answers, within the deadline."""
+
+    def answered(fault: faults.Fault) -> None:
+        with (
+            FaultServer(KestrelWire(), fault) as bad,
+            FaultServer(KestrelWire(), Ok("fine")) as good,
+            bad_and_good(provider, bad.url, good.url) as holder,
+        ):
+            assert WAYS[way](holder.chain("bad:a", "good:b", deadline_s=3.0)) == "fine"
+
+    known = BROKEN | {"silence": faults.Silence(), "a byte at a time": faults.Drip(0.05), "late": faults.Delay(5.0)}
+    with nothing_left():
+        abreast({name: partial(answered, fault) for name, fault in known.items()})

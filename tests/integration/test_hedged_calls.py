@@ -1,0 +1,182 @@
+"""Hedging over real sockets, sync and async: the first answer wins, and the loser's connection is closed at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from holdings import nothing_left
+from integration.callers import alone, best_of_three, calls, comes_true, until
+from integration.services import Careless, KestrelWire, instance, resolver
+
+from kickai_providers_core import DeadlineExceededError
+from kickai_providers_core.attempts import Outcome
+from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.testing import faults
+from kickai_providers_core.testing.faults import FaultServer, Ok, Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kickai_providers_core import Chain, Reply, Resolver
+
+OVERRUN_S = 0.25
+LONG_S = 10.0
+SOON = Hedging(after_s=0.05, budget=1.0, floor=100)
+
+
+def invoke(chain: Chain) -> Reply:
+    """Ask, blocking."""
+    return chain.invoke("hi")
+
+
+def ainvoke(chain: Chain) -> Reply:
+    """Ask on an event loop; no task is left on it."""
+
+    async def main() -> Reply:
+        return await chain.ainvoke("hi")
+
+    return alone(main)
+
+
+ways = pytest.mark.parametrize("ask", [invoke, ainvoke])
+
+
+class Race:
+    """Two services, and a chain that asks the second beside the first."""
+
+    def __init__(self, first: FaultServer, second: FaultServer, kind: str, hedging: Hedging) -> None:
+        self.first = first
+        self.second = second
+        instances = {"first": instance(kind, first.url), "second": instance("kestrel", second.url)}
+        self.resolver: Resolver = resolver(first.url, hedging=hedging, **instances)
+
+    def chain(self, deadline_s: float = LONG_S) -> Chain:
+        """Return the chain."""
+        return self.resolver.chain("first:a", "second:b", deadline_s=deadline_s)
+
+
+@pytest.fixture
+def race() -> Iterator[Callable[..., Race]]:
+    """Return what makes a race of two faults; when it is over nothing of it is left, the background's loop neither."""
+    with nothing_left(), FaultServer(KestrelWire()) as first, FaultServer(KestrelWire()) as second:
+        made: list[Race] = []
+
+        def make(one: faults.Fault, other: faults.Fault, kind: str = "kestrel", hedging: Hedging = SOON) -> Race:
+            first.default, second.default = one, other
+            made.append(Race(first, second, kind, hedging))
+            return made[-1]
+
+        yield make
+        for each in made:
+            each.resolver.close()
+
+
+def ends(reply: Reply) -> list[tuple[str, Outcome]]:
+    """Return how each of the two calls ended."""
+    return [(attempt.provider, attempt.outcome) for attempt in reply.attempts]
+
+
+@ways
+@pytest.mark.parametrize("kind", ["kestrel", "heedless"])
+@pytest.mark.parametrize("fault", [Silence(), faults.Drip(0.05), faults.SlowHeaders(0.05)], ids=str)
+def test_the_losers_connection_is_closed(
+    fault: faults.Fault, kind: str, ask: Callable[[Chain], Reply], race: Callable[..., Race]
+) -> None:
+    """Promise 8: while its service is still at it, and before anything else is closed; the winner counts as such."""
+    two = race(fault, Ok("fine"), kind)
+    reply = ask(two.chain())
+    assert (reply.text, reply.provider, reply.fell_back) == ("fine", "second", True)
+    assert ends(reply) == [("first", Outcome.CANCELLED), ("second", Outcome.SUCCESS)]
+    assert two.first.wait_closed(0.5)
+    assert two.second.wait_closed(0.5)
+    two.first.default = Ok("pong")
+    assert ask(two.chain()).text == "pong"
+
+
+@ways
+def test_the_first_may_win_and_the_second_is_closed(ask: Callable[[Chain], Reply], race: Callable[..., Race]) -> None:
+    """The extra call is the loser then."""
+    two = race(faults.Delay(0.2), Silence())
+    reply = ask(two.chain())
+    assert (reply.text, reply.fell_back) == ("pong", False)
+    assert dict(ends(reply)) == {"first": Outcome.SUCCESS, "second": Outcome.CANCELLED}
+    assert len(two.second.requests) == 1
+    assert two.second.wait_closed(0.5)
+
+
+@ways
+@pytest.mark.parametrize("fault", [faults.Reset(20), faults.CloseEarly(20), faults.Malformed()], ids=str)
+def test_a_broken_second_call_leaves_the_first_to_answer(
+    fault: faults.Fault, ask: Callable[[Chain], Reply], race: Callable[..., Race]
+) -> None:
+    """And both connections are closed."""
+    two = race(faults.Delay(0.2), fault)
+    assert ask(two.chain()).provider == "first"
+    assert two.first.wait_closed(0.5)
+    assert two.second.wait_closed(0.5)
+
+
+@ways
+@pytest.mark.parametrize("kind", ["kestrel", "careless", "heedless"])
+def test_the_deadline_holds_for_both(kind: str, ask: Callable[[Chain], Reply], race: Callable[..., Race]) -> None:
+    """Promises 3 and 8: two services that are silent take no longer than one."""
+    two = race(Silence(), Silence(), kind)
+
+    def fails() -> None:
+        with pytest.raises(DeadlineExceededError) as raised:
+            ask(two.chain(0.25))
+        assert len(raised.value.attempts) == 2
+
+    assert best_of_three(fails, 0.25 + OVERRUN_S) <= 0.25 + OVERRUN_S
+    assert two.second.wait_closed(0.5)
+    assert kind == "careless" or two.first.wait_closed(0.5)
+
+
+@ways
+def test_a_loser_that_cannot_be_cancelled_is_left_to_its_own_timeout(
+    ask: Callable[[Chain], Reply], race: Callable[..., Race]
+) -> None:
+    """The answer does not wait for its thread, which ends with the vendor's call."""
+    two = race(Silence(), Ok("fine"), "careless")
+    before, began = calls(), time.monotonic()
+    assert ask(two.chain()).text == "fine"
+    assert time.monotonic() - began < Careless.timeout_s
+    assert comes_true(lambda: len(calls() - before) == 1)  # the one that created the provider is on its way out
+    assert comes_true(lambda: not calls() - before, Careless.timeout_s + 1.0)
+    assert two.first.wait_closed(0.5)
+
+
+def test_cancelling_the_request_closes_both_connections(race: Callable[..., Race]) -> None:
+    """None of the two services is left with a client."""
+    two = race(Silence(), Silence())
+
+    async def main() -> None:
+        task = asyncio.ensure_future(two.chain().ainvoke("hi"))
+        await until(lambda: bool(two.second.requests))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    alone(main)
+    assert two.first.wait_closed(0.5)
+    assert two.second.wait_closed(0.5)
+
+
+@ways
+def test_the_extra_calls_stay_within_their_budget(ask: Callable[[Chain], Reply], race: Callable[..., Race]) -> None:
+    """Promise 8: of twenty slow requests no more are asked twice than the settings allow, and none is by default."""
+    two = race(faults.Delay(0.2), Ok("fine"), hedging=Hedging(after_s=0.05, budget=0.0, floor=3))
+    crew = [threading.Thread(target=partial(ask, two.chain())) for _ in range(20)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert (len(two.first.requests), len(two.second.requests)) == (20, 3)
+    plain = race(faults.Delay(0.2), Ok("fine"), hedging=Hedging())
+    assert len(ask(plain.chain()).attempts) == 1
+    assert len(two.second.requests) == 3

@@ -1,0 +1,93 @@
+"""Iterators that are read in a thread, and how they are left."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kickai_providers_core import threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Counted:
+    """An iterator without an end that counts what was taken from it."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.closed = threading.Event()
+
+    def __iter__(self) -> Iterator[int]:
+        try:
+            while True:
+                self.taken += 1
+                yield self.taken
+        finally:
+            self.closed.set()
+
+
+def patience(seconds: float) -> Callable[[], float]:
+    """Return what says how long is left, as a seam does."""
+    ends = time.monotonic() + seconds
+    return lambda: max(0.0, ends - time.monotonic())
+
+
+def test_an_iterator_that_never_pauses_is_left_when_the_time_is_over() -> None:
+    """However far it is ahead of its reader, nothing that comes after the end is handed out, and it is closed."""
+    endless, taken = Counted(), list[int]()
+    items = threads.iterate(lambda: iter(endless), patience(0.1))
+    assert next(items) == 1
+    time.sleep(0.15)
+
+    def read_on() -> None:
+        while len(taken) <= 3 * threads.AHEAD:
+            taken.append(next(items))
+            time.sleep(0)  # it has every opportunity to go on
+
+    with pytest.raises(TimeoutError):
+        read_on()
+    assert len(taken) <= threads.AHEAD + 2
+    assert endless.closed.wait(5)
+
+
+def test_what_came_in_time_is_handed_out_to_whoever_is_slow() -> None:
+    """A reader that takes its time between two items loses none that were there."""
+    items = threads.iterate(lambda: iter([1, 2, 3]), patience(0.1))
+    assert next(items) == 1
+    time.sleep(0.2)
+    assert list(items) == [2, 3]
+
+
+def settled(endless: Counted) -> int:
+    """Return how much was taken, once no more is."""
+    before = -1
+    while endless.taken != before:
+        before = endless.taken
+        time.sleep(0.05)
+    return before
+
+
+def test_no_iterator_is_read_far_ahead() -> None:
+    """Who reads slowly, sync or async, is not buried under what he has not asked for, and can leave at any time."""
+    endless = Counted()
+    items = threads.iterate(lambda: iter(endless), lambda: 10.0)
+    assert next(items) == 1
+    assert settled(endless) <= threads.AHEAD + 2
+    items.close()
+    assert endless.closed.wait(5)
+
+    async def main(endless: Counted) -> None:
+        items = threads.aiterate(lambda: iter(endless))
+        assert await anext(items) == 1
+        for _ in range(2):
+            await asyncio.sleep(0.05)
+        assert settled(endless) <= threads.AHEAD + 2
+        await items.aclose()
+        assert endless.closed.wait(5)
+
+    asyncio.run(main(Counted()))
