@@ -218,11 +218,14 @@ class ReplyStream:
     """
 
     def __init__(self, open_: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]]) -> None:
-        self.reply: Reply | None = None
-        self._chunks = open_(self._done)
+        # The generator must not know its stream: one that is dropped would wait for the collector to be closed.
+        self._whole: list[Reply] = []
+        self._chunks = open_(self._whole.append)
 
-    def _done(self, reply: Reply) -> None:
-        self.reply = reply
+    @property
+    def reply(self) -> Reply | None:
+        """The whole answer, once the last piece was taken; None before."""
+        return self._whole[0] if self._whole else None
 
     def __iter__(self) -> Self:
         return self
@@ -253,11 +256,13 @@ class AsyncReplyStream:
     """
 
     def __init__(self, open_: Callable[[Callable[[Reply], None]], AsyncGenerator[ReplyChunk, None]]) -> None:
-        self.reply: Reply | None = None
-        self._chunks = open_(self._done)
+        self._whole: list[Reply] = []  # as in `ReplyStream`
+        self._chunks = open_(self._whole.append)
 
-    def _done(self, reply: Reply) -> None:
-        self.reply = reply
+    @property
+    def reply(self) -> Reply | None:
+        """The whole answer, once the last piece was taken; None before."""
+        return self._whole[0] if self._whole else None
 
     def __aiter__(self) -> Self:
         return self

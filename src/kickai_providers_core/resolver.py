@@ -6,6 +6,7 @@ import asyncio
 import os
 import random as stdlib_random
 import time as stdlib_time
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
@@ -199,15 +200,18 @@ class Resolver:
         """Close every provider that was created. Requests under way may fail. Closing twice is no error."""
         background = self._runtime.background
         if background.running:  # what it opened can only be closed there
-            background.run(lambda: self.registry.aclose(self._observers.tell))
-            background.stop()
+            with suppress(RuntimeError):  # another thread is closing as well, and was first
+                background.run(lambda: self.registry.aclose(self._observers.tell))
+        background.stop()  # one that has not begun must not begin now
         self.registry.close(self._observers.tell)
 
     async def aclose(self) -> None:
         """Close every provider that was created, on the running loop; otherwise as `close`."""
         await self.registry.aclose(self._observers.tell)
-        if self._runtime.background.running:
-            await asyncio.to_thread(self._runtime.background.stop)
+        background = self._runtime.background
+        if background.running:
+            await asyncio.to_thread(background.stop)
+        background.stop()
 
     def __enter__(self) -> Self:
         return self

@@ -175,7 +175,8 @@ class Seam:
         patience = _Patience(settings, timeout_s)
         chunks: AsyncIterator[ReplyChunk] | None = None
         try:
-            chunks = await self._open_astream(provider, request, timeout_s)
+            with self._alarms.after(patience.wait_s()):
+                chunks = await self._open_astream(provider, request, timeout_s)
             while True:
                 try:
                     with self._alarms.after(patience.wait_s()):

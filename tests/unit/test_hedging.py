@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -438,6 +438,33 @@ def test_a_loser_that_fails_as_it_is_cancelled_makes_no_noise() -> None:
 
     asyncio.run(main())
     assert complaints == []
+
+
+@pytest.mark.parametrize("used", [True, False])
+@pytest.mark.parametrize("on_a_loop", [True, False])
+def test_a_resolver_that_is_closed_begins_no_loop(*, used: bool, on_a_loop: bool) -> None:
+    """Whoever still asks is told so, and no thread is left that nobody would end."""
+    holder = resolver(Racing(), after_s=5.0)
+    chain = holder.chain("racing:0")
+    if used:
+        chain.invoke("hi")
+    if on_a_loop:
+        asyncio.run(holder.aclose())
+    else:
+        holder.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        chain.invoke("hi")
+    assert "kickai-background" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_resolver_may_be_closed_by_many_at_once() -> None:
+    """Each returns when it is closed, and none is told of an error."""
+    for _ in range(20):
+        holder = resolver(Racing(), after_s=5.0)
+        holder.chain("racing:0").invoke("hi")
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda _: holder.close(), range(4))) == [None] * 4  # noqa: B023
+    assert "kickai-background" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_loop_that_never_began_needs_no_end() -> None:

@@ -231,6 +231,21 @@ PATIENCE = {
 }
 
 
+def test_a_stream_that_is_slow_to_open_is_left() -> None:
+    """Promise 7: an ``async def`` that returns its iterator has no longer for that than for its first token."""
+
+    class Slow(Streaming):
+        @hookimpl
+        async def kickai_astream_provider(self) -> AsyncIterator[ReplyChunk]:
+            await asyncio.sleep(10)
+            raise AssertionError
+
+    plugin = Slow(lambda: iter(()))
+    for timeout_s, told in ((5.0, "no first token in time"), (0.1, "no answer in time")):
+        with pytest.raises(ProviderTimeoutError, match=told):
+            asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, timeout_s, SETTINGS)))
+
+
 @pytest.mark.parametrize(("before", "timeout_s", "told"), PATIENCE.values(), ids=PATIENCE)
 def test_a_stream_that_falls_silent_is_left(before: int, timeout_s: float, told: str) -> None:
     """Promise 7: first token, idleness and the whole each have their own bound, sync and async."""
