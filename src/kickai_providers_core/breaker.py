@@ -81,7 +81,7 @@ class Breaker:
         failed_probes: How many probes in a row have failed since it was last closed.
         opens_until: The time at which an open breaker admits a probe.
         lease_until: The time at which a half-open breaker gives its probe up.
-        permit: The leave that a closed breaker gives.
+        permit: The leave that a closed breaker gives; no matter while it is not closed.
     """
 
     settings: BreakerSettings = field(factory=BreakerSettings)
@@ -164,6 +164,5 @@ class Breaker:
         return Breaker(self.settings, State.CLOSED, errors, self.generation, permit=self.permit)
 
     def _turned(self, state: State) -> Breaker:
-        """Return the breaker in another state, which is another generation."""
-        generation = self.generation + 1
-        return evolve(self, state=state, generation=generation, permit=Permit(generation))
+        """Return a breaker that is not closed, in another generation."""
+        return evolve(self, state=state, generation=self.generation + 1)

@@ -153,6 +153,49 @@ def test_leave_probes_when_either_permit_does() -> None:
     assert other.admit(6.0).probing
 
 
+def test_leave_tells_the_states_that_it_found() -> None:
+    """Before a probe was let through, be it due or forced; an ordinary call has nothing to tell."""
+    way = route()
+    way.provider.failed(way.provider.admit(0.0), 0.0)
+    assert way.admit(6.0).found == (State.OPEN, State.CLOSED)
+    early = route()
+    early.target.failed(early.target.admit(0.0), 0.0)
+    assert early.force(1.0).found == (State.CLOSED, State.OPEN)
+    assert early.force(1.0).found is None
+    assert route().force(1.0).found is None
+    once = Health(BreakerSettings(max_errors=2), Fixed(1.0)).route("p", "m")
+    once.target.failed(once.target.admit(0.0), 0.0)
+    assert once.admit(0.0).found is None
+
+
+def test_leave_is_that_of_the_present_generation() -> None:
+    """Also where one of its two permits is as before, since another way has changed the other meanwhile."""
+    for changed in ("provider", "target"):
+        way = route()
+        stale = way.admit(0.0)
+        assert way.admit(0.0) is stale
+        condition = getattr(way, changed)
+        condition.failed(condition.admit(0.0), 0.0)
+        condition.succeeded(condition.admit(6.0))
+        fresh = way.admit(7.0)
+        assert (fresh.of_provider, fresh.of_target) == (way.provider.free, way.target.free)
+        assert fresh is not stale
+
+
+def test_a_condition_that_is_well_has_its_permit_ready() -> None:
+    """From the beginning, and again when its errors and rests are over; not while there is one."""
+    there = condition(BreakerSettings(max_errors=2))
+    assert there.free is there.admit(0.0)
+    there.failed(there.admit(0.0), 0.0)
+    assert there.free is None
+    there.succeeded(there.admit(0.0))
+    assert there.free is there.admit(0.0)
+    there.leave_alone(Rest(5.0, "x"))
+    assert there.free is None
+    there.succeeded(there.admit(6.0))
+    assert there.free is there.admit(6.0)
+
+
 def test_a_forced_way_forces_both() -> None:
     """Provider and target are probed early, at that time."""
     way = route()
