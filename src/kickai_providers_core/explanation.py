@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explained"]
 
-PAUSE_S = 0.001
-"""A gap between two calls that is shorter than this is no wait."""
+PAUSE_S = 0.005
+"""A gap between two calls that is shorter than this is no wait: it would be told as 0.00 s."""
 
 
 def explained(
