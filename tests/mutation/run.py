@@ -23,7 +23,7 @@ DECISIONS = (
     *("walk", "aftermath", "comeback", "link", "story", "policy", "breaker", "health"),
     *("budget", "gate", "hedging", "routing", "sizes"),
 )
-TESTS = (*(f"unit/test_{name}*.py" for name in DECISIONS), "property/test_[!s]*.py")
+TESTS = (*(f"unit/test_{name}*.py" for name in (*DECISIONS, "meanwhile")), "property/test_[!s]*.py")
 KILLED_PER_CENT = 95.0
 NOTICED = {"killed", "timeout", "segfault", "caught by type check"}
 

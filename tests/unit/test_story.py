@@ -278,6 +278,16 @@ def test_a_cancelled_call_is_told_and_written_down() -> None:
     ]
 
 
+def test_a_request_that_was_answered_is_not_cancelled_any_more() -> None:
+    """Whoever interrupts the caller with the answer in hand changes nothing of the story."""
+    there = world(Target(name="a"))
+    this = walk(there)
+    this.next(BEGAN)
+    this.succeeded(ANSWER, BEGAN + 1.0)
+    this.cancelled(BEGAN + 1.0)
+    assert [event.outcome for event in of(there.events, RequestEnded)] == ["success"]
+
+
 def test_a_request_that_is_cancelled_while_it_waits_has_no_cancelled_call() -> None:
     """Between two tries nothing is under way."""
     there = world(Target(name="a"))

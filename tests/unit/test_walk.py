@@ -382,6 +382,18 @@ def test_a_very_short_deadline_still_gets_one_attempt() -> None:
     assert world(Target(name="a")).ask(deadline_s=0.01).order == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("deadline_s", "left_s", "asked"), [(1.2, 0.55, True), (1.2, 0.45, False), (0.8, 0.45, True), (0.8, 0.35, False)]
+)
+def test_the_least_time_is_that_of_the_policy_or_half_the_deadline(
+    deadline_s: float, left_s: float, *, asked: bool
+) -> None:
+    """Whichever is less: with half a second to be left, a target is asked while that, or half of all, is left."""
+    silent = Target(name="a", latency_s=99.0, timeout_s=deadline_s - left_s)
+    there = world(silent, Target(name="b"), policy=Policy(min_attempt_s=0.5))
+    assert there.ask(deadline_s=deadline_s).order == (["a", "b"] if asked else ["a"])
+
+
 def test_an_open_breaker_is_passed_over() -> None:
     """After three failures the target is skipped until its cool-down is over, then probed and taken back."""
     there = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
