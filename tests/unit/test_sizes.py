@@ -26,3 +26,8 @@ def test_all_that_is_sent_counts() -> None:
     )
     assert least_tokens(request) == (60 + 12 + 14 + len("{'type': 'object'}")) // 6
     assert least_tokens(ChatRequest.of("")) == 0
+
+
+def test_a_token_is_counted_when_its_characters_are_there() -> None:
+    """Not before: the number is one that the prompt has at least."""
+    assert [least_tokens(ChatRequest.of("x" * length)) for length in (5, 6, 11, 12)] == [0, 1, 1, 2]
