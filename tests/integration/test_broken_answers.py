@@ -6,12 +6,14 @@ is answered.
 
 from __future__ import annotations
 
+import time
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from holdings import nothing_left
-from integration.callers import MODES, STREAMS, WAYS, abreast, alone, best_of_three, once_in_three
+from integration.callers import MODES, STREAMS, WAYS, abreast, alone, once_in_three
 from integration.services import Dribble, KestrelWire, instance, pairs, resolver
 
 from kickai_providers_core import KickaiError, ProviderError, ReplyChunk, Resolver
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 0.5
 OVERRUN_S = 0.25
+TRIES = 3
+"""How often a cell is measured at most: a machine that is doing something else is no fault of the code."""
+
+ABREAST = 6
+"""These cells do not wait as others do, but work: more of them at once would only stand in each other's way."""
 
 BROKEN = {
     "reset at once": faults.Reset(),
@@ -56,28 +63,31 @@ BROKEN_STREAMS = {
 
 def cell(provider: str, way: str, fault: faults.Fault) -> None:
     """Hold that a request fails in time, however often it is tried again, and leaves nothing."""
-    bound_s = DEADLINE_S + OVERRUN_S
-
-    def fails() -> None:
+    took_s: list[float] = []
+    with FaultServer(KestrelWire()) as server:
         again = instance(provider, server.url, retries=1)
-        with resolver(server.url, policy=Policy(backoff_initial_s=0.05), **{provider: again}) as holder:
-            with pytest.raises(KickaiError):
-                WAYS[way](holder.chain(f"{provider}:a", f"{provider}:b", deadline_s=DEADLINE_S))
-            assert server.wait_closed(1.0)
-            server.default = Ok("pong", pieces=("po", "ng"))
-            assert WAYS[way](holder.chain(f"{provider}:c")) == "pong"
+        while len(took_s) < TRIES and min(took_s, default=inf) > DEADLINE_S + OVERRUN_S:
             server.default = fault
-
-    with FaultServer(KestrelWire(), fault) as server:
-        assert best_of_three(fails, bound_s) <= bound_s
+            with resolver(server.url, policy=Policy(backoff_initial_s=0.05), **{provider: again}) as holder:
+                chain = holder.chain(f"{provider}:a", f"{provider}:b", deadline_s=DEADLINE_S)
+                began = time.monotonic()
+                with pytest.raises(KickaiError):
+                    WAYS[way](chain)
+                took_s.append(time.monotonic() - began)
+                assert server.wait_closed(1.0)
+                server.default = Ok("pong", pieces=("po", "ng"))
+                assert WAYS[way](holder.chain(f"{provider}:c")) == "pong"
+    assert min(took_s) <= DEADLINE_S + OVERRUN_S
 
 
 @pairs(*WAYS)
 def test_a_broken_answer_is_a_typed_error_in_time(provider: str, way: str) -> None:
     """Promise 3: a request that is only ever answered wrongly ends before its deadline, and the next one works."""
     known = BROKEN | (BROKEN_STREAMS if way in STREAMS else {})
+    cells = {name: partial(cell, provider, way, fault) for name, fault in known.items()}
     with nothing_left():
-        abreast({name: partial(cell, provider, way, fault) for name, fault in known.items()})
+        for some in range(0, len(cells), ABREAST):
+            abreast(dict(list(cells.items())[some : some + ABREAST]))
 
 
 UNSEEN = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
-from simulator import Fixed, Target, World
+from simulator import Fixed, Target, World, script
 
 from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.breaker import BreakerSettings, State
@@ -286,6 +286,18 @@ def test_a_request_that_was_answered_is_not_cancelled_any_more() -> None:
     this.succeeded(ANSWER, BEGAN + 1.0)
     this.cancelled(BEGAN + 1.0)
     assert [event.outcome for event in of(there.events, RequestEnded)] == ["success"]
+
+
+def test_without_listeners_nothing_is_told() -> None:
+    """Requests that are answered, fail, or are cancelled end as they do before an audience."""
+    there = world(Target(name="a", retries=0, script=script(None, ProviderUnavailableError("down"))), watched=False)
+    assert there.ask().reply is not None
+    assert isinstance(there.ask().error, ChainExhaustedError)
+    this = there.walk()
+    this.next(there.now)
+    this.cancelled(there.now)
+    assert [one.outcome for one in this.attempts] == [Outcome.CANCELLED]
+    assert there.events == []
 
 
 def test_a_request_that_is_cancelled_while_it_waits_has_no_cancelled_call() -> None:
