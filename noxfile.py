@@ -34,6 +34,10 @@ TESTS = [f"tests/{kind}" for kind in ("unit", "property", "integration", "archit
 """The core's own tests; the kit's, the documentation's and those that take long have sessions of their own."""
 
 
+SAME = "--hypothesis-seed=0"
+"""The examples are the same ones each time, so that a check says the same twice; plain pytest draws others."""
+
+
 @functools.cache
 def wheels() -> dict[str, Path]:
     """Return the wheel of each distribution by its name, as the build session left them."""
@@ -88,7 +92,7 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the core's tests against the installed wheels."""
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
-    command = ["coverage", "run", "-m", "pytest", *(session.posargs or TESTS)]
+    command = ["coverage", "run", "-m", "pytest", SAME, *(session.posargs or TESTS)]
     session.run(*command, env={"COVERAGE_FILE": f".coverage.{session.python}"})
 
 
@@ -171,7 +175,7 @@ def minimums(session: nox.Session) -> None:
     session.install(
         "--resolution=lowest-direct", "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock", *groups("test")
     )
-    session.run("pytest", "tests/unit", "tests/property", *session.posargs)
+    session.run("pytest", SAME, "tests/unit", "tests/property", *session.posargs)
 
 
 @nox.session(python=OLDEST)

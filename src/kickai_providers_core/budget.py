@@ -54,11 +54,14 @@ class Tally:
     spent: int = 0
     marks: tuple[Mark, ...] = ()
 
-    def seen(self, requests: int, now: float) -> Tally:
-        """Return the tally at a time when so many requests have come; a smaller number than before is an old one."""
+    def seen(self, requests: int, now: float, *, coming: int = 1) -> Tally:
+        """Return the tally at a time when so many requests have come, and so many of them just now.
+
+        A smaller number than before is an old one.
+        """
         marks = self.marks
         if not marks or now - marks[-1].at >= GRAIN_S:
-            marks = (*marks, Mark(now, max(self.requests, requests - 1), self.spent))
+            marks = (*marks, Mark(now, max(self.requests, requests - coming), self.spent))
         # What a mark counts happened within a second of it: it goes when that second has left the window.
         while len(marks) > 1 and marks[0].at <= now - WINDOW_S - GRAIN_S:
             marks = marks[1:]
@@ -103,7 +106,7 @@ class Budget:
     def spend(self, requests: int, now: float) -> bool:
         """Take one extra call from the budget; return False when nothing is left."""
         with self._lock:
-            self._tally = self._tally.seen(max(requests, self.latest), now)
+            self._tally = self._tally.seen(max(requests, self.latest), now, coming=0)
             if not self._tally.affords():
                 return False
             self._tally = self._tally.spends()

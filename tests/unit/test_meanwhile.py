@@ -95,3 +95,19 @@ def test_only_the_requests_of_the_last_minute_pay_for_retries() -> None:
     crowd.returns(many[1], many[1].trying[0], down)
     there.now += 50.0
     assert len(there.ask().calls) == 1
+
+
+def test_a_request_that_came_long_ago_is_not_counted_when_it_spends() -> None:
+    """With nine requests a minute ago and four just now, a fifth of the latter pay for no retry."""
+    down = ProviderUnavailableError("down")
+    there = World([Target(name="a", retries=1)], policy=Policy(retry_share=0.2, retry_floor=0), random=Fixed(0.0))
+    crowd = Crowd(there)
+    old = [crowd.comes(100.0) for _ in range(9)]
+    for request in old[:2]:
+        crowd.goes_on(request)
+    there.now += 61.5
+    crowd.returns(old[0], old[0].trying[0], down)
+    for _ in range(4):
+        crowd.comes(1.0)
+    crowd.returns(old[1], old[1].trying[0], down)
+    assert [request.over for request in old[:2]] == [True, True]
