@@ -85,8 +85,7 @@ class Budget:
 
     Attributes:
         due: The time from which the next request must be counted with `count`.
-        latest: The number of the latest request, which each that comes sets to its own: one that spends may have come
-            long before.
+        latest: The number of the latest request: one that spends may have come long before.
     """
 
     __slots__ = ("_lock", "_tally", "due", "latest")
@@ -96,6 +95,12 @@ class Budget:
         self.latest = 0
         self._tally = Tally(share, floor)
         self._lock = Lock()
+
+    def came(self, number: int, now: float) -> None:
+        """Take it that a request came, the latest so far."""
+        self.latest = number
+        if now >= self.due:
+            self.count(number, now)
 
     def count(self, requests: int, now: float) -> None:
         """Take it that so many requests have come so far, the one that asks included."""

@@ -62,12 +62,6 @@ class Hedges:
         self._percentile = int(settings.after[1:]) if settings.after is not None else None
         self._latencies: dict[str, deque[float]] = {}
 
-    def came(self, number: int, now: float) -> None:
-        """Take it that a request came, the latest so far."""
-        self.budget.latest = number
-        if now >= self.budget.due:
-            self.budget.count(number, now)
-
     def answered(self, link: Link, latency_s: float) -> None:
         """Take it that a target answered after so long."""
         if self._percentile is not None:

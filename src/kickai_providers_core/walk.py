@@ -69,11 +69,9 @@ class Walk:
         self._story = Story(brief, errand, len(links), started)
         self._position = 0  # of the link to come by next
         self._under_way: Try | None = None
-        brief.retries.latest = errand.number
-        if started >= brief.retries.due:
-            brief.retries.count(errand.number, started)
+        brief.retries.came(errand.number, started)
         if brief.hedges is not None:
-            brief.hedges.came(errand.number, started)
+            brief.hedges.budget.came(errand.number, started)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
