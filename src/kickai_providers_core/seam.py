@@ -217,8 +217,8 @@ def _caller(hook: pluggy.HookCaller) -> Callable[..., Any]:
     if len(found) != 1 or found[0].wrapper or found[0].hookwrapper or spec is None:
         return hook
     function, wanted = found[0].function, found[0].argnames
-    if len(wanted) == len(spec.argnames):
-        return function
+    if tuple(wanted) == tuple(spec.argnames):  # by position, as pluggy does: some take them no other way
+        return lambda provider, request, timeout_s: function(provider, request, timeout_s)
     return lambda **given: function(*[given[name] for name in wanted])
 
 

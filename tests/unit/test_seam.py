@@ -366,6 +366,11 @@ def test_an_implementation_gets_the_arguments_that_it_names() -> None:
         def kickai_invoke_provider(self) -> Reply:
             return said("nothing")
 
+    class ByPosition:
+        @hookimpl
+        def kickai_invoke_provider(self, provider: object, request: ChatRequest, timeout_s: float, /) -> Reply:
+            return said(provider, timeout_s)
+
     class Wrapper:
         @hookimpl(wrapper=True)
         def kickai_invoke_provider(self) -> Iterator[None]:
@@ -374,7 +379,12 @@ def test_an_implementation_gets_the_arguments_that_it_names() -> None:
     def said(*words: object) -> Reply:
         return Reply(text=" ".join(map(str, words)), finish_reason=FinishReason.STOP)
 
-    for plugin, text in ((Everything(), "p hi 2.0"), (Something(), "p 2.0"), (Nothing(), "nothing")):
+    for plugin, text in (
+        (Everything(), "p hi 2.0"),
+        (Something(), "p 2.0"),
+        (ByPosition(), "p 2.0"),
+        (Nothing(), "nothing"),
+    ):
         for wrappers in ((), (Wrapper(),)):
             info = ProviderInfo(name="x", summary="", holds_timeouts=True)
             assert Seam(plugin, info, wrappers).invoke("p", REQUEST, 2.0).text == text
