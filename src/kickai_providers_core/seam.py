@@ -218,7 +218,7 @@ def _caller(hook: pluggy.HookCaller) -> Callable[..., Any]:
         return hook
     function, wanted = found[0].function, found[0].argnames
     if tuple(wanted) == tuple(spec.argnames):  # by position, as pluggy does: some take them no other way
-        return lambda provider, request, timeout_s: function(provider, request, timeout_s)
+        return lambda provider, request, timeout_s: function(provider, request, timeout_s)  # noqa: PLW0108
     return lambda **given: function(*[given[name] for name in wanted])
 
 
