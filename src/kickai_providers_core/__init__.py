@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         RejectedRequestError,
         TransientError,
         UnknownProviderError,
+        UnsupportedRequestError,
         UnusableProviderError,
     )
     from kickai_providers_core.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
@@ -118,6 +119,7 @@ __all__ = [
     "ToolCall",
     "TransientError",
     "UnknownProviderError",
+    "UnsupportedRequestError",
     "UnusableProviderError",
     "Usage",
     "hookimpl",

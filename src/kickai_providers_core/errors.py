@@ -18,6 +18,7 @@
     │  │  ├─ AuthenticationError
     │  │  ├─ QuotaExhaustedError
     │  │  └─ ModelNotFoundError
+    │  ├─ UnsupportedRequestError     this target cannot do what the request needs; another may
     │  └─ RejectedRequestError        the request itself was refused
     │     ├─ InvalidRequestError
     │     ├─ ContextLengthExceededError
@@ -67,6 +68,7 @@ __all__ = [
     "TimeoutPhase",
     "TransientError",
     "UnknownProviderError",
+    "UnsupportedRequestError",
     "UnusableProviderError",
 ]
 
@@ -273,7 +275,12 @@ class InvalidReplyError(TransientError):
 
 
 class UnusableProviderError(ProviderError):
-    """The target will not answer anybody until something changes."""
+    """The target cannot be used until something changes.
+
+    Raised as itself for a fault of this machine rather than of the service: an import that fails, an invalid proxy URL,
+    a missing CA file, a certificate that is not trusted, too many open files. The message names the variable or the
+    file. The next target is called. Nothing is suspended, and no breaker counts it.
+    """
 
 
 class AuthenticationError(UnusableProviderError):
@@ -288,12 +295,21 @@ class ModelNotFoundError(UnusableProviderError):
     """The model does not exist, is retired, or is not served here."""
 
 
+class UnsupportedRequestError(ProviderError):
+    """This target cannot do what the request needs; another target may.
+
+    Raise it for tools on a text-only server, a schema that the client cannot express, an image that it will not fetch,
+    and for a refusal that the service does not explain (HTTP 400, 413 or 422): nobody can know that another vendor
+    would refuse the request too. The next target is called. Nothing is suspended, and no breaker counts it.
+    """
+
+
 class RejectedRequestError(ProviderError):
     """The service understood the request and refused it."""
 
 
 class InvalidRequestError(RejectedRequestError):
-    """The request is malformed, or asks for what cannot be had; another provider would refuse it too."""
+    """The request is invalid for every provider, as our own validation or the service's words make certain."""
 
 
 class ContextLengthExceededError(RejectedRequestError):

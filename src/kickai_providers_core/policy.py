@@ -75,6 +75,8 @@ class Policy:
     invalid_reply: Rule = field(factory=_row(retry="backoff", counts=True))
     authentication: Rule = field(factory=_row(rests="provider", rest_s=3600.0))
     model_not_found: Rule = field(factory=_row(rests="target", rest_s=3600.0))
+    unusable: Rule = field(factory=_row())
+    unsupported: Rule = field(factory=_row())
     invalid_request: Rule = field(factory=_row(fall_back="never"))
     context_length: Rule = field(factory=_row(fall_back="larger_window"))
     content_filtered: Rule = field(factory=_row(fall_back="never"))
@@ -102,12 +104,13 @@ _ROWS: dict[type, str] = {
     errors.InvalidReplyError: "invalid_reply",
     errors.AuthenticationError: "authentication",
     errors.ModelNotFoundError: "model_not_found",
+    errors.UnsupportedRequestError: "unsupported",
     errors.InvalidRequestError: "invalid_request",
     errors.ContextLengthExceededError: "context_length",
     errors.ContentFilteredError: "content_filtered",
     # A plugin should raise a leaf; where it raises a branch, the mildest leaf below it speaks.
     errors.TransientError: "unavailable",
-    errors.UnusableProviderError: "model_not_found",
+    errors.UnusableProviderError: "unusable",
     errors.RejectedRequestError: "invalid_request",
 }
 

@@ -20,7 +20,8 @@ TABLE = {
     errors.ContextLengthExceededError: Rule(fall_back="larger_window"),
     errors.ContentFilteredError: Rule(fall_back="never"),
     errors.TransientError: Rule(retry="backoff", counts=True),
-    errors.UnusableProviderError: Rule(rests="target", rest_s=3600.0),
+    errors.UnusableProviderError: Rule(),
+    errors.UnsupportedRequestError: Rule(),
     errors.RejectedRequestError: Rule(fall_back="never"),
     errors.ProviderError: Rule(retry="backoff", counts=True),
 }
