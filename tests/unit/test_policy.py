@@ -49,7 +49,7 @@ def test_every_row_is_a_setting() -> None:
         own = Rule(retry="never", fall_back="always", rests="target", rest_s=1.5)
         policy = Policy(**{row: own})
         assert [kind for kind in TABLE if policy.rule_for(kind("x")) is own]
-    assert len(ROWS) == 10
+    assert len(ROWS) == 12
 
 
 def test_the_numbers_beside_the_table() -> None:
