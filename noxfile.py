@@ -109,7 +109,7 @@ DECISIONS = [
     f"*/kickai_providers_core/{name}.py"
     for name in (
         *("walk", "aftermath", "comeback", "link", "steps", "story", "policy", "breaker", "health", "budget"),
-        *("gate", "hedging", "routing", "sizes", "attempts", "errors", "explanation", "replies"),
+        *("gate", "hedging", "routing", "sizes", "attempts", "errors", "explanation", "replies", "plain_text"),
     )
 ]
 

@@ -38,6 +38,7 @@ from attrs import frozen
 
 from kickai_providers_core.attempts import in_order
 from kickai_providers_core.explanation import explained
+from kickai_providers_core.plain_text import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,6 +72,15 @@ __all__ = [
     "UnsupportedRequestError",
     "UnusableProviderError",
 ]
+
+MESSAGE_LIMIT = 2000
+"""The most characters of a message; a plugin that puts a page of HTML there does not fill the log."""
+
+SERVICE_MESSAGE_LIMIT = 500
+"""The most characters of a service's own words."""
+
+NAME_LIMIT = 200
+"""The most characters of a name that a service gives: a request id, a reason."""
 
 TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 """Which bound of an attempt ran out."""
@@ -202,6 +212,8 @@ class ProviderError(_EndsRequest, KickaiError):
         status_code: The HTTP status the service answered with, or None.
         request_id: The service's name for the request, or None.
         retry_after_s: Seconds until the service asks to be tried again, or None when it did not say.
+        service_message: The service's own words, when ``expose_service_messages`` is true for the instance; empty
+            otherwise. At most 500 characters on one line; whoever fills it in removes the key.
         partial_text: What a stream had handed out before it failed; in no message and no repr.
         attempts: Every attempt of the request, when this error ends it; empty otherwise.
         skipped: Every target that was not tried, likewise.
@@ -218,14 +230,17 @@ class ProviderError(_EndsRequest, KickaiError):
         status_code: int | None = None,
         request_id: str | None = None,
         retry_after_s: float | None = None,
+        service_message: str = "",
     ) -> None:
+        message = clean_line(message, MESSAGE_LIMIT)
         super().__init__(message)
         self.message = message
         self.provider = provider
         self.model = model
         self.status_code = status_code
-        self.request_id = request_id
+        self.request_id = request_id if request_id is None else clean_line(request_id, NAME_LIMIT)
         self.retry_after_s = retry_after_s
+        self.service_message = clean_line(service_message, SERVICE_MESSAGE_LIMIT)
         self.partial_text = ""
 
     def __str__(self) -> str:
@@ -233,8 +248,10 @@ class ProviderError(_EndsRequest, KickaiError):
         known = [f"HTTP {self.status_code}"] if self.status_code is not None else []
         if self.request_id:
             known.append(f"request {self.request_id}")
-        told = f"{self.message} ({', '.join(known)})" if known else self.message
-        return f"{target}: {told}" if target else told
+        text = f"{self.message} ({', '.join(known)})" if known else self.message
+        if self.service_message:
+            text = f'{text}; the service said: "{self.service_message}"'
+        return f"{target}: {text}" if target else text
 
 
 class TransientError(ProviderError):
@@ -271,7 +288,16 @@ class ProviderUnavailableError(TransientError):
 
 
 class InvalidReplyError(TransientError):
-    """The service answered, but with nothing usable: malformed, empty or truncated."""
+    """The service answered, but with nothing usable: malformed, empty or truncated.
+
+    Attributes:
+        due_to_request: True when this request is the reason, for example an answer that does not fit its JSON schema.
+            Such a failure counts against no target's health, since other requests would be answered.
+    """
+
+    def __init__(self, message: str, *, due_to_request: bool = False, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.due_to_request = due_to_request
 
 
 class UnusableProviderError(ProviderError):
@@ -333,7 +359,7 @@ class ContentFilteredError(RejectedRequestError):
 
     def __init__(self, message: str, *, reason: str = "", **fields: Any) -> None:
         super().__init__(message, **fields)
-        self.reason = reason
+        self.reason = clean_line(reason, NAME_LIMIT)
 
 
 class DeadlineExceededError(_EndsRequest, KickaiError, TimeoutError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.attempts import Attempt, Outcome, in_order
+from kickai_providers_core.plain_text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ def explained(
     lines = list(_steps(attempts, skipped)) or ["nothing was tried"]
     called_s = sum(attempt.latency_s for attempt in attempts)
     allowed = f" of {deadline_s:g} s" if deadline_s is not None else ""
-    spent = f"{called_s:.2f} s in {_count(len(attempts), 'call')}, {max(0.0, elapsed_s - called_s):.2f} s between them"
+    spent = f"{called_s:.2f} s in {count(len(attempts), 'call')}, {max(0.0, elapsed_s - called_s):.2f} s between them"
     return "\n".join([*lines, f"{end} after {elapsed_s:.2f} s{allowed}: {spent}"])
 
 
@@ -72,7 +73,3 @@ def _ending(attempt: Attempt) -> str:
     rests = f"; left alone for {attempt.rests_s:.1f} s" if attempt.rests_s > 0 else ""
     withheld = "; not tried again, the budget for retries is spent" if attempt.retry_withheld else ""
     return told + rests + withheld
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

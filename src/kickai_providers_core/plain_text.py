@@ -1,0 +1,43 @@
+"""Text that is safe to show: one line without control characters, encodable, bounded; and counts with their nouns."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["clean_line", "count", "replace_surrogates"]
+
+UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]+")
+"""Control characters (C0, DEL, C1), line and paragraph separators, bidirectional controls, and lone surrogates.
+
+A terminal obeys the first, readers are deceived by the others ("Trojan Source", CVE-2021-42574), and UTF-8 has no place
+for the last.
+"""
+
+SURROGATE = re.compile("[\\ud800-\\udfff]")
+
+
+def clean_line(text: object, limit: int) -> str:
+    """Return text from a service or a plugin as one printable line of at most ``limit`` characters.
+
+    Control characters and line ends become single spaces; what is cut off is marked by ``…``.
+
+    Args:
+        text: The text; the ``str`` of anything else.
+        limit: The most characters to return, at least 1.
+    """
+    line = text if isinstance(text, str) else str(text)
+    if len(line) > 2 * limit:  # so that a page of text is not searched whole
+        line = line[: 2 * limit]
+    if not line.isprintable():
+        line = UNPRINTABLE.sub(" ", line).strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form: ``1 token``, ``2 tokens``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def replace_surrogates(text: str) -> str:
+    """Return the text with each lone surrogate, which UTF-8 cannot encode, replaced by U+FFFD."""
+    return text if text.isascii() else SURROGATE.sub("\ufffd", text)

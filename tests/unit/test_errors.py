@@ -1,0 +1,53 @@
+"""What errors hold: clean text, all their fields after pickling, and the service's words only where they were put."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from kickai_providers_core import InvalidReplyError, ProviderError, RateLimitedError
+from kickai_providers_core.errors import MESSAGE_LIMIT, SERVICE_MESSAGE_LIMIT, ContentFilteredError
+
+ESCAPES = "a\x1b[31mred\x1b[0m\r\nb\x07\x9b2J\u2028c\u202ed\ud800e"
+CLEANED = "a [31mred [0m b 2J c d e"
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_a_copied_error_has_every_field(make) -> None:
+    """Copies and pickles keep the service's message and whether the request was the reason."""
+    error = InvalidReplyError("no", due_to_request=True, service_message="too long", provider="p", request_id="r")
+    copied = make(error)
+    assert vars(copied) == vars(error)
+    assert copied.due_to_request is True
+    assert str(copied) == str(error)
+
+
+def test_an_invalid_reply_is_the_targets_fault_unless_stated() -> None:
+    """`due_to_request` is False by default."""
+    assert InvalidReplyError("no").due_to_request is False
+
+
+def test_the_services_words_follow_the_message() -> None:
+    """`str(error)` ends with the service's message, and has none when there is none."""
+    assert str(ProviderError("refused", provider="p", status_code=400)) == "p: refused (HTTP 400)"
+    error = ProviderError("refused", provider="p", status_code=400, service_message="at most 4096")
+    assert str(error) == 'p: refused (HTTP 400); the service said: "at most 4096"'
+
+
+def test_control_characters_of_a_service_do_not_enter_an_error() -> None:
+    """Message, request id, reason and the service's words are one printable line each."""
+    error = ContentFilteredError(ESCAPES, request_id=ESCAPES, reason=ESCAPES, service_message=ESCAPES)
+    assert [error.message, error.request_id, error.reason, error.service_message] == [CLEANED] * 4
+    assert error.args == (CLEANED,)
+    assert str(error).isprintable()
+
+
+def test_long_texts_are_cut() -> None:
+    """A page of HTML in a message or in the service's words is cut, and the cut is marked."""
+    error = RateLimitedError("m" * 10**6, service_message="s" * 10**6)
+    assert len(error.message) == MESSAGE_LIMIT
+    assert len(error.service_message) == SERVICE_MESSAGE_LIMIT
+    assert error.message.endswith("…")
+    assert error.service_message.endswith("…")
