@@ -28,6 +28,8 @@ class ProviderSettings:
         requests_per_minute: Calls that may begin within any minute, from 1, likewise.
         tokens_per_minute: Tokens that the calls which begin within any minute may take, likewise.
         context_window: Tokens that prompt and answer may have together, when the plugin does not know it.
+        expose_service_messages: Whether errors carry the service's own words, at most 500 characters, without control
+            characters and keys. They may repeat parts of the prompt. ``[kickai]`` sets the default of all instances.
     """
 
     kind: str | None = None
@@ -41,3 +43,4 @@ class ProviderSettings:
     requests_per_minute: int | None = field(default=None, validator=optional(ge(1)))
     tokens_per_minute: int | None = field(default=None, validator=optional(ge(1)))
     context_window: int | None = field(default=None, validator=optional(gt(0)))
+    expose_service_messages: bool = False

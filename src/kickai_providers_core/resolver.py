@@ -121,7 +121,7 @@ class Resolver:
         """
         if isinstance(source, Settings):
             found = finding.discover(finding.installed(), allowed=source.kickai.plugins, given=plugins)
-            return cls(source, found, observers=observers, time=time, random=random)
+            return cls(_exposing(source, found), found, observers=observers, time=time, random=random)
         from kickai_providers_core import loading  # noqa: PLC0415  cattrs is paid for by those who need it
 
         document = loading.read(source, os.environ if env is None else env)
@@ -228,6 +228,19 @@ class Resolver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _exposing(settings: Settings, discovery: Discovery) -> Settings:
+    """Return settings that were made in code, with what ``[kickai]`` says of all instances applied to each."""
+    if not settings.kickai.expose_service_messages:
+        return settings
+    unnamed = {name: info.settings_class() for name, info in discovery.infos().items()}
+    providers = {**unnamed, **settings.providers}
+    return evolve(
+        settings,
+        explicit=settings.explicit,
+        providers={name: evolve(own, expose_service_messages=True) for name, own in providers.items()},
+    )
 
 
 @frozen(eq=False, repr=False)

@@ -33,6 +33,7 @@ class KickaiSettings:
         plugins: The entry-point names of the plugins that may be loaded; None for all, an empty tuple for none.
         catalogue: The name of the role catalogue.
         preferred: An instance that every role asks first, whatever its chain; None for no such wish.
+        expose_service_messages: The default of all instances: whether errors carry the service's own words.
     """
 
     primary: str = "huggingface"
@@ -41,6 +42,7 @@ class KickaiSettings:
     plugins: tuple[str, ...] | None = None
     catalogue: str = KICKAI.name
     preferred: str | None = None
+    expose_service_messages: bool = False
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -10,7 +10,17 @@ import pytest
 from attrs import field, frozen
 from known_plugins import INFOS, GeminiSettings, MockSettings, Size
 
-from kickai_providers_core import ConfigError, KickaiSettings, ProviderInfo, ProviderSettings, Secret, Settings, Target
+from kickai_providers_core import (
+    ConfigError,
+    KickaiSettings,
+    ProviderInfo,
+    ProviderSettings,
+    Resolver,
+    Secret,
+    Settings,
+    Target,
+    hookimpl,
+)
 from kickai_providers_core.catalogue import KICKAI
 from kickai_providers_core.loading import read, structure
 from kickai_providers_core.roles import targets_for
@@ -341,7 +351,8 @@ class TestEnvironment:
         (told,) = [str(warning) for warning in found.warnings if warning.source == "environment KICKAI_FALBACK"]
         assert told == (
             "environment KICKAI_FALBACK: found a variable that is not read, expected one of AI_PROVIDER, "
-            "KICKAI_PRIMARY, KICKAI_FALLBACK, KICKAI_DEADLINE_S, KICKAI_PLUGINS, KICKAI_CONFIG. "
+            "KICKAI_PRIMARY, KICKAI_FALLBACK, KICKAI_DEADLINE_S, KICKAI_PLUGINS, KICKAI_EXPOSE_SERVICE_MESSAGES, "
+            "KICKAI_CONFIG. "
             "Did you mean 'KICKAI_FALLBACK'?"
         )
         assert not any("COLOUR" in warning.source for warning in found.warnings)
@@ -627,3 +638,60 @@ def test_settings_are_read_without_touching_the_process(tmp_path, monkeypatch):
     before = dict(os.environ)
     assert in_file(tmp_path, "").kickai == KickaiSettings(deadline_s=7)
     assert dict(os.environ) == before
+
+
+EXPOSED = "expose_service_messages = true"
+
+
+@pytest.mark.parametrize(
+    ("toml", "env", "mock", "gemini"),
+    [
+        ("", {}, False, False),
+        (f"[kickai]\n{EXPOSED}", {}, True, True),
+        ("", {"KICKAI_EXPOSE_SERVICE_MESSAGES": "yes"}, True, True),
+        (f"[kickai]\n{EXPOSED}", {"KICKAI_EXPOSE_SERVICE_MESSAGES": "no"}, False, False),
+        (f"[providers.mock]\n{EXPOSED}", {}, True, False),
+        (f"[kickai]\n{EXPOSED}\n[providers.mock]\nexpose_service_messages = false", {}, False, True),
+        (f"[kickai]\n{EXPOSED}", {"KICKAI_PROVIDERS__MOCK__EXPOSE_SERVICE_MESSAGES": "0"}, False, True),
+    ],
+)
+def test_an_instance_exposes_service_messages_as_it_says_or_as_all_do(tmp_path, toml, env, mock, gemini):
+    """The value of ``[kickai]`` is the default of every instance, and an instance's own value outranks it."""
+    found = in_file(tmp_path, f"{toml}\n", env)
+    assert found.providers["mock"].expose_service_messages is mock
+    assert found.providers["gemini"].expose_service_messages is gemini
+
+
+@pytest.mark.parametrize("of_all", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+def test_settings_in_code_expose_service_messages_when_either_says_so(of_all, own):
+    """An instance with settings of its own, and one without."""
+    settings = Settings(
+        kickai=KickaiSettings(expose_service_messages=of_all, primary="stub", plugins=()),
+        providers={"stub": ProviderSettings(expose_service_messages=own)},
+    )
+    with Resolver.from_settings(settings, plugins={"stub": _Stub("stub"), "other": _Stub("other")}) as resolver:
+        exposed = {instance.name: instance.settings.expose_service_messages for instance in resolver.registry}
+        assert resolver.settings.explicit == settings.explicit
+    assert exposed == {"stub": of_all or own, "other": of_all}
+
+
+class _Stub:
+    """A provider that is never called."""
+
+    def __init__(self, name):
+        self._name = name
+
+    @hookimpl
+    def kickai_provider_info(self):
+        """Describe it."""
+        return ProviderInfo(name=self._name, summary="")
+
+    @hookimpl
+    def kickai_create_provider(self, settings):
+        """Return nothing of use."""
+        return object()
+
+    @hookimpl
+    def kickai_invoke_provider(self, provider, request, timeout_s):
+        """Answer nothing."""

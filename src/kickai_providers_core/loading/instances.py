@@ -30,9 +30,12 @@ __all__ = ["check_secrets", "instances_of", "living_in"]
 
 
 def instances_of(
-    layers: Layers, directory: Directory, converter: cattrs.Converter, findings: Findings
+    layers: Layers, directory: Directory, converter: cattrs.Converter, findings: Findings, *, exposed: bool
 ) -> dict[str, ProviderSettings]:
-    """Return the settings of every instance that has usable ones; a plugin without a table has its defaults."""
+    """Return the settings of every instance that has usable ones; a plugin without a table has its defaults.
+
+    ``exposed`` is the default of ``expose_service_messages``; a table that has the key keeps its own value.
+    """
     instances = {}
     for name, key in directory.instances.items():
         path = ("providers", key)
@@ -43,7 +46,9 @@ def instances_of(
         settings = _settings(table, path, info, converter, findings)
         if settings is not None:
             kind = None if name == info.name else info.name
-            instances[name] = settings if settings.kind == kind else attrs.evolve(settings, kind=kind)
+            settings = settings if settings.kind == kind else attrs.evolve(settings, kind=kind)
+            said = isinstance(table, Mapping) and "expose_service_messages" in table
+            instances[name] = attrs.evolve(settings, expose_service_messages=True) if exposed and not said else settings
     return instances
 
 

@@ -29,6 +29,7 @@ VARIABLES = {
     "KICKAI_FALLBACK": ("kickai", "fallback"),
     "KICKAI_DEADLINE_S": ("kickai", "deadline_s"),
     "KICKAI_PLUGINS": ("kickai", "plugins"),
+    "KICKAI_EXPOSE_SERVICE_MESSAGES": ("kickai", "expose_service_messages"),
 }
 """The variables of the core's own settings. Like any other, an empty one counts as unset, but for the two lists."""
 

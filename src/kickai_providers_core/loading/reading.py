@@ -157,7 +157,8 @@ class _Reading:
         providers: dict[str, ProviderSettings] = {}
         # Without a readable allow-list no plugin is loaded, and every name would seem unknown.
         if not self.faulty & {("kickai",), ("kickai", "plugins")}:
-            providers = instances_of(self.layers, self.directory, self.converter, self.findings)
+            exposed = tables.kickai.expose_service_messages
+            providers = instances_of(self.layers, self.directory, self.converter, self.findings, exposed=exposed)
             self._check(catalogue)
             asked = roles if default is catalogue.default else {**roles, default.name: default}
             check_retired(self._asked(catalogue, asked, providers), successors, self.findings)
