@@ -184,7 +184,7 @@ class Chain:
             ProviderError: It cannot be made ready; the chain may still answer.
         """
         for link, instance in zip(self._links, self._instances, strict=True):
-            if instance is not None and link.unusable() is None:
+            if instance is not None and not instance.problems() and link.unusable() is None:
                 yield from instance.seam.prepare(instance.settings, link.model)
                 return
 

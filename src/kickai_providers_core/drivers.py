@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import define, frozen
 
-from kickai_providers_core import threads
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.messages import ReplyChunk
 from kickai_providers_core.replies import Gathered
-from kickai_providers_core.steps import GiveUp, Pause, Queue, Try
+from kickai_providers_core.steps import GiveUp, Pause, Queue, Try, Validate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
@@ -82,19 +81,36 @@ class Course:
         """Return what an attempt calls, once its provider is created, which is a part of the attempt."""
         instance = self.instances[step.link.position]
         assert instance is not None  # noqa: S101  as `call` has seen
-        provider = instance.provider()
+        return self._call(step, instance, instance.provider(_creation_s(step)))
+
+    async def acreated(self, step: Try) -> Call:
+        """Do as `created` does, without blocking the event loop: a vendor's import may take a second."""
+        instance = self.instances[step.link.position]
+        assert instance is not None  # noqa: S101  as `call` has seen
+        return self._call(step, instance, await instance.aprovider(_creation_s(step)))
+
+    def _call(self, step: Try, instance: Instance, provider: object) -> Call:
         left_s = step.timeout_s - (self.time.clock() - step.began)
         if left_s <= 0:
             raise ProviderTimeoutError("creating the provider took all the time")
         return instance, provider, self.request.meant_for(step.link.model), left_s
 
-    async def acreated(self, step: Try) -> Call:
-        """Do as `created` does, in a thread: a vendor's import may take a second."""
-        try:
-            async with asyncio.timeout(step.timeout_s):
-                return await threads.acall(lambda: self.created(step))
-        except TimeoutError as exc:
-            raise ProviderTimeoutError("creating the provider took all the time") from exc
+    def validate(self, step: Validate) -> None:
+        """Have the settings of a target validated, blocking the thread for as long as the walk allows."""
+        instance = self.instances[step.link.position]
+        if instance is not None:
+            instance.validate(step.timeout_s)
+
+    async def avalidate(self, step: Validate) -> None:
+        """Do as `validate` does, without blocking the event loop."""
+        instance = self.instances[step.link.position]
+        if instance is not None:
+            await instance.avalidate(step.timeout_s)
+
+
+def _creation_s(step: Try) -> float:
+    """Return how long an attempt may wait for its provider: as long as for a whole answer, in every mode."""
+    return min(step.timeout_s, step.link.timeout_s)
 
 
 def invoke(course: Course) -> Reply:
@@ -216,6 +232,8 @@ def _paced(course: Course, step: Step) -> Try:
             raise step.error
         if isinstance(step, Queue):
             _stand(step)
+        elif isinstance(step, Validate):
+            course.validate(step)
         elif isinstance(step, Pause):
             course.time.sleep(step.wait_s)
         step = course.walk.next(course.time.clock())
@@ -229,6 +247,8 @@ async def apaced(course: Course, step: Step) -> Try:
             raise step.error
         if isinstance(step, Queue):
             await _astand(step)
+        elif isinstance(step, Validate):
+            await course.avalidate(step)
         elif isinstance(step, Pause):
             await course.time.asleep(step.wait_s)
         step = course.walk.next(course.time.clock())

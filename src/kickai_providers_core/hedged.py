@@ -41,6 +41,9 @@ async def ainvoke(course: Course) -> Reply:
     """
     walk, clock = course.walk, course.time.clock
     calls: dict[asyncio.Task[Reply], Try] = {}
+    for instance in course.instances:
+        if instance is not None:
+            instance.begin_validation()  # nobody waits for it when a second target is called
     try:
         step: Step = walk.next(clock())
         while True:

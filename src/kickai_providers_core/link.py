@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from kickai_providers_core.messages import Capability
     from kickai_providers_core.policy import Policy, Random
 
-__all__ = ["Brief", "Errand", "Link"]
+__all__ = ["UNVALIDATED", "Brief", "Errand", "Link"]
+
+UNVALIDATED = (SkipReason.NOT_CONFIGURED, "its settings were not validated in time")
+"""What keeps a target from being called whose plugin has yet to validate its settings. Compare it with ``is``."""
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -38,7 +41,7 @@ class Link:
         route: Its health, shared with every other walk.
         gate: Who may call the provider when, shared likewise; None when it sets no limits.
         unusable: Asked when a walk comes by: why the target cannot be used at all, with a word for a reader, or
-            None when it can. It may take a moment the first time.
+            None when it can; `UNVALIDATED` while nobody knows.
     """
 
     position: int

@@ -6,10 +6,11 @@ import difflib
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.errors import UnknownProviderError
+from kickai_providers_core.errors import ProviderError, ProviderTimeoutError, UnknownProviderError
 from kickai_providers_core.events import ProviderCloseFailed
 from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.seam import Seam
+from kickai_providers_core.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,9 @@ PACKAGES: Mapping[str, str] = {
 }
 """The distributions of this project's own providers, by provider name."""
 
+SLOW_VALIDATION_S = 1.0
+"""A validation that somebody has waited for as long as this, in seconds, is not waited for again until it ends."""
+
 
 class Instance:
     """One configured provider.
@@ -41,6 +45,7 @@ class Instance:
         seam: Its plugin's hooks.
         gate: Who may call it when; None when its settings set no limits.
         ready: The provider object, once it was created and until it is closed; None else.
+        validates_slowly: Whether somebody has waited for its validation in vain, so that nobody should wait again.
     """
 
     def __init__(self, name: str, info: ProviderInfo, settings: ProviderSettings, seam: Seam) -> None:
@@ -52,30 +57,105 @@ class Instance:
         self.gate = Gate(limits) if limits is not None else None
         self._lock = Lock()
         self.ready: object | None = None
-        self._problems: tuple[Problem, ...] | None = None
+        self._creation = SingleFlight(self._create)
+        self._validation = SingleFlight(lambda: self.seam.validate(self.settings))
+        self.validates_slowly = False
+        self._problems: tuple[Problem, ...] | None = None if seam.validates else ()
         self._closed = False
 
-    def provider(self) -> object:
-        """Return the provider object, creating it on the first call.
+    def provider(self, timeout_s: float = float("inf")) -> object:
+        """Return the provider object, created by the first call; block the thread until it is there.
+
+        It is created once, however many callers wait. One that comes late is used by the next call.
+
+        Args:
+            timeout_s: Seconds to wait at most.
 
         Raises:
+            ProviderTimeoutError: It is not there within ``timeout_s``.
             ProviderError: It could not be created; the next call tries again.
             RuntimeError: The instance is closed.
         """
+        ready = self._ready_now()
+        if ready is not None:
+            return ready
+        try:
+            return self._creation.wait(timeout_s)
+        except ProviderError:
+            raise
+        except TimeoutError as exc:
+            raise ProviderTimeoutError("creating the provider took all the time") from exc
+
+    async def aprovider(self, timeout_s: float) -> object:
+        """Return the provider object without blocking the event loop; otherwise as `provider`."""
+        ready = self._ready_now()
+        if ready is not None:
+            return ready
+        try:
+            return await self._creation.await_(timeout_s)
+        except ProviderError:
+            raise
+        except TimeoutError as exc:
+            raise ProviderTimeoutError("creating the provider took all the time") from exc
+
+    def _ready_now(self) -> object | None:
+        if self._closed:
+            raise self._is_closed()
+        return self.ready
+
+    def _create(self) -> object:
+        provider = self.seam.create(self.settings)
         with self._lock:
-            if self._closed:
-                message = f"the resolver that {self.name} belongs to is closed"
-                raise RuntimeError(message)
-            if self.ready is None:
-                self.ready = self.seam.create(self.settings)
-            return self.ready
+            if not self._closed:
+                self.ready = provider
+                return provider
+        self.seam.close(provider)  # the instance was closed meanwhile, and nobody else knows of the provider
+        raise self._is_closed()
+
+    def _is_closed(self) -> RuntimeError:
+        return RuntimeError(f"the resolver that {self.name} belongs to is closed")
 
     def problems(self) -> tuple[Problem, ...]:
-        """Return what keeps the instance from being used, asked of its plugin once and offline."""
+        """Return what keeps the instance from being used, asked of its plugin once and offline; wait for it."""
         if self._problems is None:
-            found = self.seam.validate(self.settings)
-            self._problems = tuple(problem for problem in found if problem.severity == "error")
+            self._validate(float("inf"))
+        return self.known_problems() or ()
+
+    def known_problems(self) -> tuple[Problem, ...] | None:
+        """Return what keeps the instance from being used, as far as that is known without waiting; None if not yet."""
+        if self._problems is None and self._validation.is_done:
+            self._validate(0.0)
         return self._problems
+
+    def validate(self, timeout_s: float) -> None:
+        """Have the plugin validate the settings, unless it has; return after ``timeout_s`` at the latest."""
+        if self._problems is None:
+            self._validate(timeout_s)
+
+    async def avalidate(self, timeout_s: float) -> None:
+        """Do as `validate` does, without blocking the event loop."""
+        if self._problems is None:
+            try:
+                self._take(await self._validation.await_(timeout_s))
+            except TimeoutError:
+                self._take_too_late(timeout_s)
+
+    def begin_validation(self) -> None:
+        """Have the plugin validate the settings, unless it has, and do not wait for it."""
+        if self._problems is None:
+            self._validation.begin()
+
+    def _validate(self, timeout_s: float) -> None:
+        try:
+            self._take(self._validation.wait(timeout_s))
+        except TimeoutError:
+            self._take_too_late(timeout_s)
+
+    def _take(self, found: tuple[Problem, ...]) -> None:
+        self._problems = tuple(problem for problem in found if problem.severity == "error")
+
+    def _take_too_late(self, waited_s: float) -> None:
+        self.validates_slowly = self.validates_slowly or waited_s >= SLOW_VALIDATION_S
 
     def model(self, name: str | None) -> ModelInfo | None:
         """Return what is known of a model; None for the name means the instance's own."""

@@ -20,7 +20,7 @@ from kickai_providers_core.chain import Chain, Runtime, Terms
 from kickai_providers_core.drivers import Clockwork
 from kickai_providers_core.health import Health
 from kickai_providers_core.hedging import Hedges
-from kickai_providers_core.link import Link
+from kickai_providers_core.link import UNVALIDATED, Link
 from kickai_providers_core.observers import Observers
 from kickai_providers_core.ranking import Ranking
 from kickai_providers_core.registry import PACKAGES, Registry
@@ -257,7 +257,11 @@ def _link_of(position: int, target: Target, instance: Instance, settings: Settin
     known = instance.model(model)
 
     def unusable() -> tuple[SkipReason, str] | None:
-        problems = instance.problems()
+        problems = instance.known_problems()
+        if problems is None and not instance.validates_slowly:
+            return UNVALIDATED
+        if problems is None:
+            return SkipReason.NOT_CONFIGURED, "its plugin has not finished validating its settings"
         if not problems:
             return None
         return SkipReason.NOT_CONFIGURED, ", ".join(problem.missing or problem.message for problem in problems)

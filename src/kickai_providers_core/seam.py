@@ -42,6 +42,9 @@ class Seam:
     from one shared manager, but it filters the list of all plugins again on every call.
 
     Safe to share between threads and event loops.
+
+    Attributes:
+        validates: Whether the plugin, or a wrapper, has something to say of settings.
     """
 
     def __init__(self, plugin: object, info: ProviderInfo, wrappers: Iterable[object] = ()) -> None:
@@ -54,6 +57,7 @@ class Seam:
         self._native = info.native
         self._alarms = Alarms()
         self._hook = manager.hook
+        self.validates = bool(manager.hook.kickai_validate_provider.get_hookimpls())
         self._invoke = _caller(manager.hook.kickai_invoke_provider)
         self._ainvoke = _caller(manager.hook.kickai_ainvoke_provider)
         self._stream = _caller(manager.hook.kickai_stream_provider)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.health import Leave
     from kickai_providers_core.link import Link
 
-__all__ = ["TICK_S", "Await", "GiveUp", "Pause", "Queue", "Step", "Try"]
+__all__ = ["TICK_S", "Await", "GiveUp", "Pause", "Queue", "Step", "Try", "Validate"]
 
 
 TICK_S = 0.001
@@ -56,6 +56,14 @@ class Queue:
 
 
 @frozen
+class Validate:
+    """Have the target's plugin validate its settings, for at most ``timeout_s`` seconds, then ask again."""
+
+    link: Link
+    timeout_s: float
+
+
+@frozen
 class Await:
     """Another attempt is still under way: wait for it."""
 
@@ -67,5 +75,5 @@ class GiveUp:
     error: KickaiError
 
 
-Step = Try | Pause | Queue | Await | GiveUp
+Step = Try | Pause | Queue | Validate | Await | GiveUp
 """What a driver is told to do."""

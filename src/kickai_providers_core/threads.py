@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from threading import Event, Semaphore, Thread
+from threading import TIMEOUT_MAX, Event, Semaphore, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["acall", "aiterate", "call", "iterate"]
+__all__ = ["LONGEST_WAIT_S", "acall", "aiterate", "call", "iterate", "post", "start"]
 
 T = TypeVar("T")
+
+LONGEST_WAIT_S = min(TIMEOUT_MAX, 365 * 86_400.0)
+"""A longer wait than this, in seconds, is cut to it: locks, queues and event loops overflow at some length."""
 
 AHEAD = 1_000
 """How many items of an iterator may wait to be taken: more than any answer has pieces, and no load for the memory."""
@@ -38,7 +41,8 @@ class _Ended:
         return self.value
 
 
-def _start(run: Callable[[], None]) -> None:
+def start(run: Callable[[], None]) -> None:
+    """Run a function in a daemon thread of its own, in a copy of the caller's context."""
     Thread(target=copy_context().run, args=(run,), name="kickai-call", daemon=True).start()
 
 
@@ -56,7 +60,7 @@ def call(function: Callable[[], T], timeout_s: float) -> T:
         TimeoutError: It did not return within ``timeout_s``.
     """
     ended: SimpleQueue[_Ended] = SimpleQueue()
-    _start(lambda: ended.put(_outcome(function)))
+    start(lambda: ended.put(_outcome(function)))
     try:
         return ended.get(timeout=timeout_s).result()  # type: ignore[no-any-return]
     except Empty:
@@ -76,13 +80,14 @@ async def acall(function: Callable[[], T]) -> T:
             future.set_result(ended)
 
     def run() -> None:
-        _post(loop, deliver, _outcome(function))
+        post(loop, deliver, _outcome(function))
 
-    _start(run)
+    start(run)
     return (await future).result()  # type: ignore[no-any-return]
 
 
-def _post(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], item: Any) -> None:
+def post(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], item: Any) -> None:
+    """Have an event loop call a function, from any thread; do nothing when the loop is closed."""
     try:
         loop.call_soon_threadsafe(deliver, item)
     except RuntimeError:  # the loop has ended, and with it whoever waited
@@ -127,7 +132,7 @@ def iterate(open_: Callable[[], Iterator[T]], wait_s: Callable[[], float]) -> It
         room.acquire()
         queue.put(item)
 
-    _start(lambda: _pump(open_, put, queue.put, stopped))
+    start(lambda: _pump(open_, put, queue.put, stopped))
     try:
         while True:
             left_s = wait_s()
@@ -155,9 +160,9 @@ async def aiterate(open_: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
 
     def put(item: T) -> None:
         room.acquire()
-        _post(loop, queue.put_nowait, item)
+        post(loop, queue.put_nowait, item)
 
-    _start(lambda: _pump(open_, put, lambda ended: _post(loop, queue.put_nowait, ended), stopped))
+    start(lambda: _pump(open_, put, lambda ended: post(loop, queue.put_nowait, ended), stopped))
     try:
         while True:
             item = await queue.get()

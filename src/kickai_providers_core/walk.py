@@ -5,6 +5,7 @@ A driver asks `Walk.next` what to do, does it, and tells the walk how it went::
     Try     call the target for at most ``timeout_s``; then `succeeded`, `failed` or `cancelled`
     Pause   wait ``wait_s``; then `next`
     Queue   wait until ``turn`` wakes you, or for ``wait_s``; then `next`
+    Validate  have the target's settings validated, for at most ``timeout_s``; then `next`
     Await   wait for the other attempt that is under way
     GiveUp  raise ``error``
 
@@ -26,8 +27,9 @@ from kickai_providers_core.attempts import Outcome, SkipReason
 from kickai_providers_core.comeback import Comeback, due_first
 from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
 from kickai_providers_core.gate import NOBODY_KNOWS
+from kickai_providers_core.link import UNVALIDATED
 from kickai_providers_core.policy import backoff_s
-from kickai_providers_core.steps import TICK_S, Await, GiveUp, Pause, Queue, Try
+from kickai_providers_core.steps import TICK_S, Await, GiveUp, Pause, Queue, Try, Validate
 from kickai_providers_core.story import Story
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Walk:
     _busy: dict[int, float] | None = None  # links whose line was left, and when to come back at the soonest
     _beside: Try | None = None  # a second attempt under way
     _hedged: Try | None = None  # the last one beside which another was wanted
+    _validated: frozenset[int] = frozenset()  # links whose validation was waited for
     _forced = False
 
     def __init__(self, links: Sequence[Link], brief: Brief, errand: Errand, started: float) -> None:
@@ -223,12 +226,23 @@ class Walk:
             return self._give_up(now)
         obstacle = self._errand.obstacle(link)
         if obstacle is not None:
+            if obstacle is UNVALIDATED and patient and link.position not in self._validated:
+                return self._validate(link, now)
             self._story.passes(link, *obstacle, now)
             return None
         # Before a target that would not be called anyway there is no line worth standing in.
         if link.gate is not None and link.route.due_at(now) <= now:
             return self._line_up(link, link.gate.enter(self._errand.tokens, now), now, patient=patient)
         return self._enter(link, None, now)
+
+    def _validate(self, link: Link, now: float) -> Validate:
+        """Have a target validated, and come back to it; in time for the targets behind, if there are any."""
+        self._validated |= {link.position}
+        self._again = (now, link)
+        left_s = self._ends - now
+        if self._position < len(self._links):
+            left_s /= 2
+        return Validate(link, min(left_s, link.timeout_s))
 
     def _line_up(self, link: Link, turn: Turn, now: float, *, patient: bool) -> Step | None:
         """Take a place in the line before a target; it is left in time for the targets behind, if there are any."""
