@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
 from kickai_providers_core.health import Rest
 
 if TYPE_CHECKING:
+    from kickai_providers_core.attempts import Attempt
     from kickai_providers_core.errors import ProviderError
     from kickai_providers_core.policy import Rule
     from kickai_providers_core.steps import Try
 
-__all__ = ["let_go", "mark"]
+__all__ = ["mark", "without_frames"]
 
 
 def mark(step: Try, rule: Rule, error: ProviderError, now: float) -> None:
@@ -32,8 +35,38 @@ def _out_of_reach(error: ProviderError) -> bool:
     return isinstance(error, ProviderUnavailableError) and not error.reached
 
 
-def let_go(error: BaseException | None) -> None:
-    """Drop the frames that an error of an answered request holds on to: they hold requests, clients and keys."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+def without_frames(attempt: Attempt) -> Attempt:
+    """Return an attempt of an answered request with a copy of its error that has no traceback, nor have its causes.
+
+    Their frames hold requests, clients and keys, which a reply must not keep. The error itself stays as it is, since an
+    observer may have it.
+    """
+    error = attempt.error
+    if error is None:
+        return attempt
+    bare = error.copied(frames=False)
+    # Causes may form a cycle, so each is copied once.
+    copies: dict[int, BaseException] = {id(error): bare}
+    left: list[tuple[BaseException, BaseException]] = [(error, bare)]
+    while left:
+        old, new = left.pop()
+        for name in ("__cause__", "__context__"):
+            below = getattr(old, name)
+            if below is not None and id(below) not in copies:
+                copies[id(below)] = copy = _copied(below)
+                left.append((below, copy))
+            if below is not None:
+                setattr(new, name, copies[id(below)])
+        new.__suppress_context__ = old.__suppress_context__  # setting a cause has set it
+    return evolve(attempt, error=bare)
+
+
+def _copied(error: BaseException) -> BaseException:
+    """Return a copy of any exception; of one that cannot be copied, one that names its class."""
+    try:
+        copy = type(error).__new__(type(error), *error.args)
+        copy.args = error.args
+        copy.__dict__.update(error.__dict__)
+    except Exception:  # noqa: BLE001  the class is a vendor's
+        return Exception(type(error).__name__)
+    return copy

@@ -164,15 +164,15 @@ class Chain:
                 hands out nothing before the answer is whole.
             deadline_s: Seconds that the whole stream may take, instead of the chain's own.
         """
-        course, known = self._course(prompt, deadline_s), _known(mode)
-        return ReplyStream(lambda done: drivers.stream(course, known, done))
+        asked, known = self._checked(prompt, deadline_s), _known(mode)
+        return ReplyStream(lambda done: drivers.stream(self._course(asked, deadline_s), known, done))
 
     def astream(
         self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None
     ) -> AsyncReplyStream:
         """Return the answer piece by piece, without blocking the event loop; otherwise as `stream`."""
-        course, known = self._course(prompt, deadline_s), _known(mode)
-        return AsyncReplyStream(lambda done: drivers.astream(course, known, done))
+        asked, known = self._checked(prompt, deadline_s), _known(mode)
+        return AsyncReplyStream(lambda done: drivers.astream(self._course(asked, deadline_s), known, done))
 
     def prepare(self) -> Iterator[Progress]:
         """Make the first target that can be used ready, and yield how far that is; nothing when all is ready.
@@ -188,13 +188,18 @@ class Chain:
                 yield from instance.seam.prepare(instance.settings, link.model)
                 return
 
+    def _checked(self, prompt: Prompt, deadline_s: float | None) -> Prompt:
+        """Return the prompt of a stream, having found what is wrong with the call before anything begins."""
+        if deadline_s is not None:
+            _check_deadline(deadline_s)
+        return prompt if isinstance(prompt, str) else ChatRequest.of(prompt)
+
     def _course(self, prompt: Prompt, deadline_s: float | None) -> Course:
         runtime, links = self._runtime, self._links
         if deadline_s is None:
             deadline_s = self.terms.deadline_s
-        elif not deadline_s > 0:
-            told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
-            raise ValueError(told)
+        else:
+            _check_deadline(deadline_s)
         if isinstance(prompt, str) and self._rank is None:
             request, needs = self._opening.saying(prompt), NOTHING
         else:
@@ -211,7 +216,8 @@ class Chain:
 class ReplyStream:
     """An answer that comes in pieces: iterate over it once; leave it early with ``close()`` or ``with``.
 
-    Not to be shared between threads. An abandoned stream closes its connection when it is closed or collected.
+    The request begins with the first iteration: a stream that nobody reads sends nothing, emits no event and starts no
+    deadline. Not to be shared between threads. An abandoned stream closes its connection when it is closed or collected.
 
     Attributes:
         reply: The whole answer, once the last piece was taken; None before.
@@ -220,7 +226,8 @@ class ReplyStream:
     def __init__(self, open_: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]]) -> None:
         # The generator must not know its stream: one that is dropped would wait for the collector to be closed.
         self._whole: list[Reply] = []
-        self._chunks = open_(self._whole.append)
+        self._open: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]] | None = open_
+        self._chunks: Generator[ReplyChunk, None, None] | None = None
 
     @property
     def reply(self) -> Reply | None:
@@ -231,11 +238,18 @@ class ReplyStream:
         return self
 
     def __next__(self) -> ReplyChunk:
+        if self._open is not None:
+            open_, self._open = self._open, None
+            self._chunks = open_(self._whole.append)
+        if self._chunks is None:
+            raise StopIteration
         return next(self._chunks)
 
     def close(self) -> None:
         """End the stream, and the request behind it."""
-        self._chunks.close()
+        self._open = None
+        if self._chunks is not None:
+            self._chunks.close()
 
     def __enter__(self) -> Self:
         return self
@@ -249,7 +263,7 @@ class ReplyStream:
 class AsyncReplyStream:
     """An answer that comes in pieces: iterate over it once with ``async for``; leave it early with ``async with``.
 
-    Belongs to one event loop.
+    The request begins with the first iteration, as in `ReplyStream`. Belongs to one event loop.
 
     Attributes:
         reply: The whole answer, once the last piece was taken; None before.
@@ -257,7 +271,8 @@ class AsyncReplyStream:
 
     def __init__(self, open_: Callable[[Callable[[Reply], None]], AsyncGenerator[ReplyChunk, None]]) -> None:
         self._whole: list[Reply] = []  # as in `ReplyStream`
-        self._chunks = open_(self._whole.append)
+        self._open: Callable[[Callable[[Reply], None]], AsyncGenerator[ReplyChunk, None]] | None = open_
+        self._chunks: AsyncGenerator[ReplyChunk, None] | None = None
 
     @property
     def reply(self) -> Reply | None:
@@ -268,11 +283,18 @@ class AsyncReplyStream:
         return self
 
     async def __anext__(self) -> ReplyChunk:
+        if self._open is not None:
+            open_, self._open = self._open, None
+            self._chunks = open_(self._whole.append)
+        if self._chunks is None:
+            raise StopAsyncIteration
         return await anext(self._chunks)
 
     async def aclose(self) -> None:
         """End the stream, and the request behind it."""
-        await self._chunks.aclose()
+        self._open = None
+        if self._chunks is not None:
+            await self._chunks.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -281,6 +303,12 @@ class AsyncReplyStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _check_deadline(deadline_s: float) -> None:
+    if not deadline_s > 0:
+        told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
+        raise ValueError(told)
 
 
 def _known(mode: StreamMode) -> StreamMode:

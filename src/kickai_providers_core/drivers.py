@@ -180,7 +180,7 @@ def stream(course: Course, mode: StreamMode, done: Callable[[Reply], None]) -> G
                             yield chunk
                 reply = part.gathered.reply()
             except ProviderError as error:
-                step = walk.failed(part.signed(error), clock(), final=part.final)
+                step = part.signed(walk.failed(error, clock(), final=part.final), error)
                 if part.discarded(step):
                     yield ReplyChunk(restart=True)
             else:
@@ -212,7 +212,7 @@ async def astream(course: Course, mode: StreamMode, done: Callable[[Reply], None
                             yield chunk
                 reply = part.gathered.reply()
             except ProviderError as error:
-                step = walk.failed(part.signed(error), clock(), final=part.final)
+                step = part.signed(walk.failed(error, clock(), final=part.final), error)
                 if part.discarded(step):
                     yield ReplyChunk(restart=True)
             else:
@@ -303,10 +303,13 @@ class _Part:
         self._seen = self._seen or worth
         return worth
 
-    def signed(self, error: ProviderError) -> ProviderError:
-        """Return the error with the text that came before it."""
-        error.partial_text = self.gathered.text
-        return error
+    def signed(self, step: Step, error: ProviderError) -> Step:
+        """Return the step; where it raises the error, it raises a copy that carries the text so far."""
+        if not isinstance(step, GiveUp) or step.error is not error or not self.gathered.texts:
+            return step
+        raised = error.copied()
+        raised.partial_text = self.gathered.text
+        return GiveUp(raised)
 
     def discarded(self, step: Step) -> bool:
         """Return whether the caller must be told to discard what it has, since another try follows."""

@@ -243,6 +243,19 @@ class ProviderError(_EndsRequest, KickaiError):
         self.service_message = clean_line(service_message, SERVICE_MESSAGE_LIMIT)
         self.partial_text = ""
 
+    def copied(self, *, frames: bool = True) -> Self:
+        """Return a copy, with the same cause and traceback.
+
+        Args:
+            frames: False leaves cause and traceback out, for they hold requests, clients and keys.
+        """
+        copy: Self = _restore(type(self), self.args, self.__dict__.copy())  # type: ignore[assignment]
+        if frames:
+            copy.__cause__, copy.__context__ = self.__cause__, self.__context__
+            copy.__suppress_context__ = self.__suppress_context__
+            copy.__traceback__ = self.__traceback__
+        return copy
+
     def __str__(self) -> str:
         target = f"{self.provider}:{self.model}" if self.model else self.provider
         known = [f"HTTP {self.status_code}"] if self.status_code is not None else []

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kickai_providers_core.aftermath import let_go, mark
+from kickai_providers_core.aftermath import mark, without_frames
 from kickai_providers_core.attempts import Outcome, SkipReason
 from kickai_providers_core.comeback import Comeback, due_first
 from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
@@ -153,8 +153,8 @@ class Walk:
         link, story = step.link, self._story
         if self._brief.hedges is not None:
             self._brief.hedges.answered(link, now - step.began)
-        for attempt in story.attempts:
-            let_go(attempt.error)
+        if story.attempts:
+            story.attempts[:] = map(without_frames, story.attempts)
         story.ends(step, now, Outcome.SUCCESS, usage=reply.usage)
         before = link.route.states() if step.leave.found is not None else None
         link.route.succeeded(step.leave)

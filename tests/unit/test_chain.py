@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,13 @@ from kickai_providers_core import (
     ModelInfo,
     Problem,
     Progress,
+    ProviderError,
     ProviderInfo,
     ProviderSettings,
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    RejectedRequestError,
     Reply,
     ReplyChunk,
     Resolver,
@@ -42,7 +45,7 @@ from kickai_providers_core import (
     hookimpl,
 )
 from kickai_providers_core.breaker import State
-from kickai_providers_core.events import ProviderCloseFailed, RequestEnded
+from kickai_providers_core.events import AttemptEnded, ProviderCloseFailed, RequestEnded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -330,9 +333,78 @@ def test_a_live_stream_that_breaks_off_raises_with_the_text_so_far(*, sync: bool
     assert seen == ["po"]
     assert isinstance(error, ProviderUnavailableError)
     assert error.partial_text == "po"
+    assert error.__traceback__ is not None
     assert [attempt.target for attempt in error.attempts] == ["scripted:bad"]
     assert other.requests == []
     assert "po" not in str(error)
+
+
+SECRET_PIECE = "what the model said"
+
+
+@both
+@pytest.mark.parametrize("mode", ["live", "restart", "buffered"])
+@pytest.mark.parametrize("kind", [ProviderUnavailableError, RejectedRequestError, AuthenticationError])
+def test_no_event_carries_the_text_of_a_stream(kind: type[ProviderError], mode: str, *, sync: bool) -> None:
+    """The text so far is on the error that the caller gets, and on nothing that an observer gets, pickled or not."""
+    pickled: list[bytes] = []
+    events: list[Any] = []
+    plugin = Scripted(bad=pieces(SECRET_PIECE, kind("no")))
+    holder = Resolver.from_settings(
+        Settings(kickai=KickaiSettings(plugins=()), providers={"scripted": ProviderSettings(retries=0)}),
+        plugins={"scripted": plugin},
+        observers=[events.append, lambda event: pickled.append(pickle.dumps(event))],
+    )
+    with holder:
+        seen, _, raised = collect(holder.chain("scripted:bad"), mode, sync=sync)
+    assert seen == ([] if mode == "buffered" else [SECRET_PIECE])
+    assert raised is not None
+    ended = [event.attempt.error for event in events if isinstance(event, AttemptEnded)]
+    assert ended
+    assert [error.partial_text for error in ended] == [""] * len(ended)
+    assert not [one for one in (*pickled, pickle.dumps(events)) if SECRET_PIECE.encode() in one]
+    assert [attempt.error.partial_text for attempt in raised.attempts] == [""] * len(ended)
+    if isinstance(raised, ProviderError):
+        assert raised.partial_text == SECRET_PIECE
+
+
+@both
+def test_a_stream_that_is_never_read_does_nothing(*, sync: bool) -> None:
+    """It sends nothing, emits no event and starts no deadline, closed or not; what is wrong with the call is raised."""
+    events: list[Any] = []
+    now = [0.0]
+    plugin = Scripted(bad=pieces("po", down()))
+    holder = Resolver.from_settings(
+        Settings(kickai=KickaiSettings(plugins=())),
+        plugins={"scripted": plugin},
+        observers=[events.append],
+        time=Clockwork(clock=lambda: now[0], sleep=lambda _s: None, asleep=asyncio.sleep),
+    )
+    with holder:
+        chain = holder.chain("scripted", deadline_s=5.0)
+        with pytest.raises(ValueError, match="deadline_s"):
+            (chain.stream if sync else chain.astream)("hi", deadline_s=0)
+        with pytest.raises((TypeError, ValueError)):
+            (chain.stream if sync else chain.astream)([7])
+        if sync:
+            unread, late = chain.stream("hi"), chain.stream("hi")
+            unread.close()
+            assert list(unread) == []
+            assert (events, plugin.requests) == ([], [])
+            now[0] = 60.0
+            assert "".join(chunk.text for chunk in late) == "pong"
+        else:
+
+            async def main() -> None:
+                unread, late = chain.astream("hi"), chain.astream("hi")
+                await unread.aclose()
+                assert [chunk async for chunk in unread] == []
+                assert (events, plugin.requests) == ([], [])
+                now[0] = 60.0
+                assert "".join([chunk.text async for chunk in late]) == "pong"
+
+            asyncio.run(main())
+    assert len({event.request for event in events}) == 1
 
 
 @both

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Self
 
 import pytest
 from attrs import evolve
@@ -588,8 +589,55 @@ def test_an_answered_request_holds_on_to_no_frames() -> None:
     assert reply is not None
     error = reply.attempts[0].error
     assert error is not None
-    assert error.__cause__ is not None
+    assert type(error.__cause__) is ConnectionError
     assert error.__cause__.__traceback__ is None
+
+
+class UncopyableError(Exception):
+    """An exception that only its own constructor can make."""
+
+    def __new__(cls, *_args: object, code: int) -> Self:
+        made = super().__new__(cls)
+        made.args = ("three",)
+        return made
+
+    def __init__(self, *, code: int) -> None:
+        self.code = code
+
+
+@pytest.mark.parametrize("shape", ["a chain", "a cycle", "a cause that cannot be copied"])
+def test_a_traceback_that_an_observer_has_stays_intact(shape: str) -> None:
+    """The reply gets a copy without frames; the error of the event keeps its traceback, its causes and theirs."""
+
+    def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+        try:
+            raise error from cause
+        except Exception as exc:  # noqa: BLE001
+            return exc
+
+    cause = raised(UncopyableError(code=3) if shape == "a cause that cannot be copied" else ConnectionError("reset"))
+    error = raised(down(), cause)
+    if shape == "a cycle":
+        cause.__cause__ = error
+    there = world(Target(name="a", script=lambda _now: error, retries=0), Target(name="b"))
+    reply = there.ask().reply
+    assert reply is not None
+    (seen,) = [event.attempt.error for event in there.events if isinstance(event, AttemptEnded) and event.failed]
+    assert seen is error
+    assert seen.__traceback__ is not None
+    assert seen.__cause__ is cause
+    assert cause.__traceback__ is not None
+    bare = reply.attempts[0].error
+    assert bare is not None
+    assert (type(bare), str(bare)) == (type(error), str(error))
+    assert bare.__traceback__ is None
+    assert bare.__suppress_context__
+    assert bare.__cause__ is not cause
+    assert bare.__cause__ is not None
+    assert bare.__cause__.__traceback__ is None
+    assert (bare.__cause__.__cause__ is bare) is (shape == "a cycle")
+    if shape == "a cause that cannot be copied":
+        assert repr(bare.__cause__) == "Exception('UncopyableError')"
 
 
 def test_without_a_budget_nothing_is_tried_twice() -> None:
