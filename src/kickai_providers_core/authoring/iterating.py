@@ -1,0 +1,68 @@
+"""What the iterators of this package share: they close their source, and let other tasks of an event loop run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+__all__ = ["PAUSE_EVERY_S", "Pauses", "aclosing_source", "closing_source", "slices"]
+
+PAUSE_EVERY_S = 0.005
+"""Seconds after which an asynchronous reader lets other tasks run, when its source never has to wait."""
+
+SLICE_BYTES = 64 * 1024
+"""Bytes that are decoded at once; a source may hand out megabytes in one piece."""
+
+
+class Pauses:
+    """Lets other tasks run every 5 ms, so that a source that never waits does not block the event loop.
+
+    Args:
+        clock: Seconds from any point.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._paused_at = clock()
+
+    async def pause(self) -> None:
+        """Suspend once if the last time was 5 ms ago or longer."""
+        if self._clock() - self._paused_at >= PAUSE_EVERY_S:
+            await asyncio.sleep(0)
+            self._paused_at = self._clock()
+
+
+@contextmanager
+def closing_source(source: object) -> Iterator[None]:
+    """Close an iterable at the end, if it can be closed."""
+    try:
+        yield
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+
+
+@asynccontextmanager
+async def aclosing_source(source: object) -> AsyncIterator[None]:
+    """Close an asynchronous iterable at the end, if it can be closed."""
+    try:
+        yield
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def slices(chunk: bytes) -> Iterator[bytes]:
+    """Yield a chunk in pieces that take little time to decode."""
+    if len(chunk) <= SLICE_BYTES:
+        yield chunk
+        return
+    for start in range(0, len(chunk), SLICE_BYTES):
+        yield chunk[start : start + SLICE_BYTES]
