@@ -38,6 +38,10 @@ SAME = "--hypothesis-seed=0"
 """The examples are the same ones each time, so that a check says the same twice; plain pytest draws others."""
 
 
+PARALLEL = ["-n", "auto", "--dist", "worksteal"]
+"""One process for each core; posargs come after it, so that ``-- -n 0`` turns it off."""
+
+
 @functools.cache
 def wheels() -> dict[str, Path]:
     """Return the wheel of each distribution by its name, as the build session left them."""
@@ -92,8 +96,18 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the core's tests against the installed wheels."""
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
-    command = ["coverage", "run", "-m", "pytest", SAME, *(session.posargs or TESTS)]
-    session.run(*command, env={"COVERAGE_FILE": f".coverage.{session.python}"})
+    measured = ["--cov", "--cov-report=", *PARALLEL]
+    session.run(
+        "pytest", SAME, *measured, *(session.posargs or TESTS), env={"COVERAGE_FILE": f".coverage.{session.python}"}
+    )
+
+
+@nox.session(python=OLDEST, default=False)
+def quick(session: nox.Session) -> None:
+    """Check style and run the core's unit tests in under a minute, for the inner loop; -- TESTS."""
+    session.install(*groups("test", "lint"), "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock")
+    session.run("ruff", "check")
+    session.run("pytest", SAME, *PARALLEL, *(session.posargs or ["tests/unit"]))
 
 
 @nox.session(python=OLDEST)
@@ -125,7 +139,7 @@ def plugins(session: nox.Session, plugin: str) -> None:
     install_runtime(session)
     session.chdir(ROOT / "plugins" / name)
     needs = ["google-generativeai", *(["google-genai"] if extra else [])]
-    session.run("pytest", *session.posargs, env={"KICKAI_GEMINI_NEEDS": ",".join(needs)})
+    session.run("pytest", *PARALLEL, *session.posargs, env={"KICKAI_GEMINI_NEEDS": ",".join(needs)})
 
 
 @nox.session(python=NEWEST)
@@ -175,7 +189,7 @@ def minimums(session: nox.Session) -> None:
     session.install(
         "--resolution=lowest-direct", "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock", *groups("test")
     )
-    session.run("pytest", SAME, "tests/unit", "tests/property", *session.posargs)
+    session.run("pytest", SAME, *PARALLEL, "tests/unit", "tests/property", *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -25,6 +25,7 @@ LEAVES = (
     errors.AuthenticationError,
     errors.QuotaExhaustedError,
     errors.ModelNotFoundError,
+    errors.UnsupportedRequestError,
     errors.InvalidRequestError,
     errors.ContextLengthExceededError,
     errors.ContentFilteredError,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import time
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ class Patience:
         self.settings = settings
         self.ends = time.monotonic() + timeout_s
         self.phase = "connect"
+        self.reached = False
         self.live = live
 
     def wait_s(self):
@@ -40,7 +42,8 @@ class Patience:
         return min(left, own)
 
     def went_on(self, phase):
-        """Go on to the next phase; only streams have any after the connection stands."""
+        """Go on to the next phase; only streams have any once connected."""
+        self.reached = True
         self.phase = phase if self.live else "total"
 
     def error(self):
@@ -53,7 +56,8 @@ class Client:
 
     def __init__(self, settings):
         self.settings = settings
-        self.host, self.port = urlsplit(settings.url).hostname, urlsplit(settings.url).port
+        address = urlsplit(settings.url)
+        self.scheme, self.host, self.port = address.scheme, address.hostname, address.port
 
     # What is sent.
 
@@ -94,9 +98,9 @@ class Client:
         if chunk is None or chunk.finish_reason is None:
             raise InvalidReplyError("the stream ended before the service said why")
 
-    def lost(self):
-        """Return the error of a connection that broke."""
-        return ProviderUnavailableError("the connection was refused or lost")
+    def lost(self, patience):
+        """Return the error of a connection that broke, or that could not be made."""
+        return ProviderUnavailableError("the connection was refused or lost", reached=patience.reached)
 
     # Sync.
 
@@ -133,13 +137,17 @@ class Client:
         except TimeoutError as error:
             raise (error if isinstance(error, ProviderTimeoutError) else patience.error()) from None
         except OSError:
-            raise self.lost() from None
+            raise self.lost(patience) from None
         if incoming.status != 200:
             raise self.refusal(incoming.status, incoming.headers, refused)
 
     def connect(self, patience):
         """Return a new connection."""
-        return socket.create_connection((self.host, self.port), patience.wait_s())
+        line = socket.create_connection((self.host, self.port), patience.wait_s())
+        if self.scheme != "https":
+            return line
+        with closing(line):  # wrapping detaches it; a handshake that fails does not
+            return ssl.create_default_context().wrap_socket(line, server_hostname=self.host)
 
     def wait_s(self, patience):
         """Return how long to wait for the next bytes, seconds."""
@@ -183,7 +191,7 @@ class Client:
         except TimeoutError as error:
             raise (error if isinstance(error, ProviderTimeoutError) else patience.error()) from None
         except OSError:
-            raise self.lost() from None
+            raise self.lost(patience) from None
         finally:
             if writer is not None:
                 await self.hang_up(writer)
@@ -192,7 +200,8 @@ class Client:
 
     async def aconnect(self):
         """Return a new connection's reader and writer."""
-        return await asyncio.open_connection(self.host, self.port)
+        tls = ssl.create_default_context() if self.scheme == "https" else None
+        return await asyncio.open_connection(self.host, self.port, ssl=tls)
 
     async def hang_up(self, writer):
         """End a connection; what the other side still sends is of no interest."""

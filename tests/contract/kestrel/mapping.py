@@ -16,11 +16,13 @@ REASONS = {
 }
 
 STATUSES = {
-    400: errors.InvalidRequestError,
+    400: errors.UnsupportedRequestError,
     401: errors.AuthenticationError,
     402: errors.QuotaExhaustedError,
     403: errors.AuthenticationError,
     404: errors.ModelNotFoundError,
+    413: errors.UnsupportedRequestError,
+    422: errors.UnsupportedRequestError,
     429: errors.RateLimitedError,
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from kickai_providers_core.testing.faults import (
     WrongContentType,
     WrongShape,
     closed_port,
+    no_tls,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +54,30 @@ class Breakage(Supplied):
     def test_a_refused_connection_is_unavailable(self, subject: Subject, mode: Mode) -> None:
         """With nobody listening the service is out of reach."""
         subject.attempt_at(mode, f"http://127.0.0.1:{closed_port()}").raises(ProviderUnavailableError)
+
+    @in_each_mode
+    @pytest.mark.parametrize("how", ["refused", "unknown host", "no TLS"])
+    def test_a_service_that_was_not_reached_is_reported_as_such(
+        self, subject: Subject, mode: Mode, how: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An error has ``reached=False`` when no connection could be made, so that the provider's breaker counts it."""
+        if how == "no TLS" and not self.speaks_tls:
+            pytest.skip("not applicable: the provider speaks plain HTTP only")
+        _know_no_host(monkeypatch, "service.invalid")
+        with no_tls() as plain:
+            url = {
+                "refused": f"http://127.0.0.1:{closed_port()}",
+                "unknown host": f"http://service.invalid:{plain}",
+                "no TLS": f"https://127.0.0.1:{plain}",
+            }[how]
+            error = subject.attempt_at(mode, url).raises(ProviderUnavailableError)
+        assert not error.reached, f"{how}: the error has reached=True: {error}"
+
+    @in_each_mode
+    def test_a_service_that_failed_was_reached(self, subject: Subject, mode: Mode) -> None:
+        """An answer with a server error comes from a service that was reached."""
+        error = subject.attempt(mode, Status(500, "unavailable")).raises(ProviderUnavailableError)
+        assert error.reached, f"the service answered, and the error has reached=False: {error}"
 
     @in_each_mode
     @pytest.mark.parametrize("fault", [Reset(), CloseEarly()], ids=id_of)
@@ -113,3 +139,15 @@ class Breakage(Supplied):
         """A failure leaves nothing behind in the provider that would spoil the next call."""
         subject.attempt(mode, fault).raises(ProviderError)
         assert subject.attempt(mode).text == "pong"
+
+
+def _know_no_host(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Answer for one name as a resolver does that does not know it; a real one may take long to say so."""
+    resolve = socket.getaddrinfo
+
+    def look_up(host: Any, *args: Any, **options: Any) -> Any:
+        if host in {name, name.encode()}:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kickai_providers_core import threads
 from kickai_providers_core.errors import ProviderError
 from kickai_providers_core.testing.contract.calling import opened, run
-from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, id_of
+from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, QUICK_S, STREAMS, id_of
 from kickai_providers_core.testing.contract.needs import need_native
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import CloseEarly, Malformed, Reset, Silence, Stall, Status
@@ -73,6 +74,32 @@ class Freeing(Supplied):
         assert cancelled, "the stream swallowed its cancellation"
         assert closed, "the connection is open after the stream was cancelled"
 
+    @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
+    def test_cleaning_up_after_cancellation_ends_in_time(self, subject: Subject, mode: Mode) -> None:
+        """A cancelled call ends in under a second: its caller, or the next target, waits for it."""
+        need_native(subject, mode)
+        subject.server.default = Silence() if mode == "ainvoke" else Stall(1)
+
+        async def cancel() -> float:
+            task = asyncio.create_task(_whole(subject, mode))
+            await asyncio.to_thread(subject.server.wait_requests, 1, GRACE_S)
+            await asyncio.sleep(0.05)
+            began = time.perf_counter()
+            task.cancel()
+            await asyncio.wait({task})
+            return time.perf_counter() - began
+
+        took_s = run(cancel)
+        assert took_s < QUICK_S, f"the call took {took_s:.2f} s to clean up after it was cancelled"
+
+    @pytest.mark.parametrize("mode", STREAMS)
+    def test_closing_a_stream_ends_in_time(self, subject: Subject, mode: Mode) -> None:
+        """A stream that is closed half-way ends in under a second."""
+        need_native(subject, mode)
+        subject.server.default = Stall(1)
+        took_s = threads.call(lambda: _close(subject), PROMPT_S) if mode == "stream" else run(lambda: _aclose(subject))
+        assert took_s < QUICK_S, f"closing the stream took {took_s:.2f} s"
+
     def test_a_cancelled_call_takes_nothing_from_the_next(self, subject: Subject) -> None:
         """After a cancelled call the same provider answers, on the same loop."""
         need_native(subject, "ainvoke")
@@ -126,6 +153,34 @@ class Freeing(Supplied):
         assert _soon(lambda: not set(threading.enumerate()) - before), (
             f"left: {[thread.name for thread in set(threading.enumerate()) - before]}"
         )
+
+
+async def _whole(subject: Subject, mode: Mode) -> None:
+    """Make a call by the plugin's own hook, to its end."""
+    call = subject.raw(mode)
+    if mode == "ainvoke":
+        await call
+    else:
+        async for _ in await opened(call):
+            pass
+
+
+def _close(subject: Subject) -> float:
+    """Read the first chunk of a stream and close it; return the seconds that closing took."""
+    chunks = subject.raw("stream")
+    next(chunks)
+    began = time.perf_counter()
+    chunks.close()
+    return time.perf_counter() - began
+
+
+async def _aclose(subject: Subject) -> float:
+    """Read the first chunk of an async stream and close it; return the seconds that closing took."""
+    chunks = await opened(subject.raw("astream"))
+    await anext(chunks)
+    began = time.perf_counter()
+    await chunks.aclose()
+    return time.perf_counter() - began
 
 
 async def _cancelled(subject: Subject, work: Callable[[], object]) -> bool:

@@ -12,7 +12,7 @@ from kickai_providers_core.testing.faults import Fault, Status
 if TYPE_CHECKING:
     from kickai_providers_core.hookspecs import Mode
 
-__all__ = ["GRACE_S", "KEY", "MODES", "PROMPT", "PROMPT_S", "STREAMS", "id_of"]
+__all__ = ["GRACE_S", "KEY", "MODES", "PROMPT", "PROMPT_S", "QUICK_S", "STREAMS", "id_of"]
 
 MODES: tuple[Mode, ...] = ("invoke", "ainvoke", "stream", "astream")
 STREAMS: tuple[Mode, ...] = ("stream", "astream")
@@ -25,6 +25,9 @@ PROMPT = "canary-prompt: who can play on Saturday?"
 
 PROMPT_S = 10.0
 """The timeout of calls that are answered at once: long, so that a slow machine fails no test."""
+
+QUICK_S = 1.0
+"""The most that creating, validating offline and cleaning up may take; the core waits 0.25 s for a clean-up."""
 
 GRACE_S = 2.0
 """How much longer than its timeout the kit waits for a call before it gives up on it, where no limit is tested."""

@@ -77,7 +77,7 @@ class Lazy(Supplied):
     def test_creating_starts_no_thread(self, subject: Subject) -> None:
         """A provider that was created and not used has no thread of its own."""
         before = set(threading.enumerate())
-        subject.created(subject.settings)
+        subject.create(subject.settings)
         assert not set(threading.enumerate()) - before
 
 

@@ -11,7 +11,7 @@ from kickai_providers_core.errors import Problem, ProviderError
 from kickai_providers_core.hookspecs import Progress
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.testing.contract.calling import run, timed
-from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, MODES, PROMPT_S, id_of
+from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, MODES, PROMPT_S, QUICK_S, id_of
 from kickai_providers_core.testing.contract.needs import fields_with_key, need_key
 from kickai_providers_core.testing.contract.subject import patient
 from kickai_providers_core.testing.contract.supplied import Supplied
@@ -49,6 +49,20 @@ class Lifecycle(Supplied):
             assert any(problem.missing for problem in problems), f"no problem says what is missing ({empty!r} as key)"
             assert {problem.path for problem in problems} & set(fields), f"no problem has the path {fields[0]!r}"
 
+    def test_creating_ends_in_time(self, subject: Subject) -> None:
+        """Creating a provider takes under a second once the vendor's client is imported: a call waits for it."""
+        if self.wire is not None:
+            subject.server.default = Silence()
+        outcome = timed("invoke", lambda: subject.create(subject.settings), PROMPT_S).within(QUICK_S)
+        assert outcome.raised is None, repr(outcome.raised)
+
+    def test_validating_offline_ends_in_time(self, subject: Subject) -> None:
+        """Offline validation takes under a second: it runs before the first call."""
+        if self.wire is not None:
+            subject.server.default = Silence()
+        outcome = timed("invoke", lambda: _problems(subject, subject.settings), PROMPT_S).within(QUICK_S)
+        assert outcome.raised is None, repr(outcome.raised)
+
     @pytest.mark.parametrize("fault", [Ok(), Status(500, "unavailable"), Status(401, "auth"), Silence()], ids=id_of)
     def test_validating_online_ends_in_problems(self, subject: Subject, fault: Fault) -> None:
         """Whatever the service does, online validation returns problems, in time, and does not raise."""
@@ -79,7 +93,7 @@ class Lifecycle(Supplied):
         """Two instances of one plugin each ask their own service with their own key, in any order."""
         first, other_key = subject.server, Secret("canary-key-of-another")
         with FaultServer(first.wire, Ok("other")) as second:
-            other = subject.created(patient(self.settings(second.url, other_key)))
+            other = subject.create(patient(self.settings(second.url, other_key)))
             for provider, text in ((subject.provider, "pong"), (other, "other"), (subject.provider, "pong")):
                 ask = _asking(subject, provider)
                 assert timed("invoke", ask, GRACE_S).text == text
@@ -121,7 +135,7 @@ class Lifecycle(Supplied):
 
     def test_closing_an_unused_provider_is_harmless(self, subject: Subject) -> None:
         """A provider may be closed that was never called."""
-        subject.hook.kickai_close_provider(provider=subject.created(subject.settings))
+        subject.hook.kickai_close_provider(provider=subject.create(subject.settings))
 
 
 def _problems(subject: Subject, settings: ProviderSettings, *, online: bool = False) -> list[Problem]:

@@ -19,6 +19,7 @@ from kickai_providers_core.errors import (
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    UnsupportedRequestError,
 )
 from kickai_providers_core.testing.contract.givens import MODES
 from kickai_providers_core.testing.contract.supplied import Supplied
@@ -49,9 +50,19 @@ class Refusals(Supplied):
     """A refusal is told as the error that it is."""
 
     @in_each_mode
-    def test_400_is_an_invalid_request(self, subject: Subject, mode: Mode) -> None:
-        """A malformed request is refused for good."""
-        self._refused(subject, mode, 400, "invalid_request").raises(InvalidRequestError)
+    @pytest.mark.parametrize("code", [400, 413, 422])
+    def test_a_refused_request_is_unsupported_or_invalid(self, subject: Subject, mode: Mode, code: int) -> None:
+        """A refused request is unsupported here, or invalid everywhere when the service's words make that certain."""
+        outcome = self._refused(subject, mode, code, "invalid_request")
+        outcome.raises(UnsupportedRequestError, InvalidRequestError, *_too_large(code))
+
+    @in_each_mode
+    @pytest.mark.parametrize("code", [400, 413, 422])
+    @pytest.mark.parametrize("body", [b"", b"<html>Bad Request</html>", b"{}"], ids=["empty", "html", "object"])
+    def test_an_unexplained_refusal_is_unsupported(self, subject: Subject, mode: Mode, code: int, body: bytes) -> None:
+        """A refusal without a reason is this target's: nobody can know that another would refuse the request too."""
+        subject.server.script(Status(code, "invalid_request", body=body))
+        subject.attempt(mode).raises(UnsupportedRequestError, *_too_large(code))
 
     @in_each_mode
     def test_401_is_an_authentication_error(self, subject: Subject, mode: Mode) -> None:
@@ -112,6 +123,11 @@ class Refusals(Supplied):
         if kind in self.never_says:
             pytest.skip(f"not applicable: the service has no words for {kind}")
         return subject.attempt(mode, Status(code, kind))
+
+
+def _too_large(code: int) -> tuple[type[ContextLengthExceededError], ...]:
+    """Return what a status may mean as well: 413 says that the request is too large, which some services say of tokens."""
+    return (ContextLengthExceededError,) if code == 413 else ()
 
 
 class Particulars(Supplied):

@@ -91,7 +91,7 @@ class Subject:
             if self.supplied.wire is not None:
                 self._server = opening.enter_context(FaultServer(self.supplied.wire))
             self.settings = patient(self.supplied.settings(self._server.url if self._server else "", KEY))
-            self.provider = self.created(self.settings)
+            self.provider = self.create(self.settings)
             self._stack = opening.pop_all()
         return self
 
@@ -100,7 +100,7 @@ class Subject:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def created(self, settings: ProviderSettings) -> Any:
+    def create(self, settings: ProviderSettings) -> Any:
         """Return a further provider, closed at the end."""
         provider = self.hook.kickai_create_provider(settings=settings)
         self._stack.callback(self._close_quietly, provider)
@@ -172,7 +172,7 @@ class Subject:
             if told is None:
                 pytest.skip(f"not applicable: the provider cannot be told to meet {type(fault).__name__}")
             settings = evolve(patient(told), **changes)
-        provider = self.provider if settings is self.settings else self.created(settings)
+        provider = self.provider if settings is self.settings else self.create(settings)
         return provider, settings
 
     def raw(self, mode: Mode, timeout_s: float = PROMPT_S) -> Any:

@@ -25,6 +25,7 @@ class Supplied:
         vendor: Modules that may be imported on first use, but not at discovery: the vendor's client.
         model: The model that requests name.
         needs_key: Whether the provider cannot be used without a key.
+        speaks_tls: Whether ``settings`` can be given an ``https://`` address.
         usage: The tokens that the wire's answers state; None when the service does not count.
         finish_reasons: Why the wire's answers can stop.
         never_says: Kinds of error, as `Wire.error` names them, for which the service has no words.
@@ -40,6 +41,7 @@ class Supplied:
     vendor: ClassVar[tuple[str, ...]] = ()
     model: ClassVar[str] = "test-model"
     needs_key: ClassVar[bool] = True
+    speaks_tls: ClassVar[bool] = True
     usage: ClassVar[Usage | None] = Usage(input_tokens=11, output_tokens=5)
     finish_reasons: ClassVar[frozenset[FinishReason]] = frozenset({FinishReason.STOP, FinishReason.LENGTH})
     never_says: ClassVar[frozenset[str]] = frozenset()

@@ -1,15 +1,16 @@
-"""Addresses at which nobody answers."""
+"""Addresses that cannot be connected to: nobody listens, nobody accepts, or nobody speaks TLS."""
 
 from __future__ import annotations
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["blackhole", "closed_port"]
+__all__ = ["blackhole", "closed_port", "no_tls"]
 
 FILL = 64
 """More connections than a listener with a backlog of zero completes on any system."""
@@ -54,3 +55,24 @@ def blackhole() -> Iterator[int]:
             except TimeoutError:
                 break
         yield int(listener.getsockname()[1])
+
+
+@contextmanager
+def no_tls() -> Iterator[int]:
+    """Give a port of 127.0.0.1 that answers every connection in plain text: a TLS handshake with it fails at once."""
+
+    def greet(listener: socket.socket) -> None:
+        while True:
+            try:
+                visitor, _ = listener.accept()
+            except OSError:  # shut down
+                return
+            with visitor:
+                visitor.sendall(b"220 no TLS here\r\n")
+
+    with ThreadPoolExecutor(1, "no-tls") as threads, socket.create_server(("127.0.0.1", 0)) as listener:
+        threads.submit(greet, listener)
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)

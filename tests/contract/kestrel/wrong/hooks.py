@@ -45,7 +45,7 @@ class PreparesInWords(KestrelPlugin):
         yield f"{model}: 100 %"
 
 
-@mutant("test_validating_offline_asks_no_network")
+@mutant("test_validating_offline_asks_no_network", "test_validating_offline_ends_in_time")
 class AlwaysAsks(KestrelPlugin):
     """Asks the service when it validates offline."""
 

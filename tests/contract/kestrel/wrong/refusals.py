@@ -52,11 +52,18 @@ class TakesCreditForLimits(Refuses):
     taken: ClassVar = {errors.QuotaExhaustedError: errors.RateLimitedError}
 
 
-@mutant("test_400_is_an_invalid_request")
+@mutant("test_a_refused_request_is_unsupported_or_invalid", "test_an_unexplained_refusal_is_unsupported")
 class TakesRequestsForOutages(Refuses):
     """Takes 400 for an outage."""
 
-    taken: ClassVar = {errors.InvalidRequestError: errors.ProviderUnavailableError}
+    taken: ClassVar = {errors.UnsupportedRequestError: errors.ProviderUnavailableError}
+
+
+@mutant("test_an_unexplained_refusal_is_unsupported")
+class EndsTheChainForOneTarget(Refuses):
+    """Takes a refusal without a reason for a request that is invalid everywhere."""
+
+    taken: ClassVar = {errors.UnsupportedRequestError: errors.InvalidRequestError}
 
 
 @mutant("test_a_long_prompt_is_context_length_exceeded")
@@ -73,7 +80,11 @@ class RoutesRoundRefusals(Refuses):
     taken: ClassVar = {errors.ContentFilteredError: errors.ProviderUnavailableError}
 
 
-@mutant("test_an_error_without_the_vendors_body_is_typed", "test_a_redirect_loop_is_typed")
+@mutant(
+    "test_an_error_without_the_vendors_body_is_typed",
+    "test_a_redirect_loop_is_typed",
+    "test_an_unexplained_refusal_is_unsupported",
+)
 class ReadsEveryError(Client):
     """Lets a ValueError through when an error's body is no JSON."""
 

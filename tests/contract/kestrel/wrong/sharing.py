@@ -16,6 +16,7 @@ from kickai_providers_core.hookspecs import hookimpl
     "test_tasks_do_not_wait_for_each_other",
     "test_cancelling_frees",
     "test_a_cancelled_call_takes_nothing_from_the_next",
+    "test_cleaning_up_after_cancellation_ends_in_time",
 )
 class BlocksTheLoop(Client):
     """Makes its sync call on the event loop."""
@@ -101,7 +102,7 @@ class SharesItsSettings(KestrelPlugin):
         return SharesItsSettings.latest.ask(request, timeout_s)
 
 
-@mutant("test_the_next_call_works")
+@mutant("test_the_next_call_works", "test_a_service_that_was_not_reached_is_reported_as_such")
 class StaysBroken(Client):
     """Believes, after a connection was lost, that the next one is lost too."""
 

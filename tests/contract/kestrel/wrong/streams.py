@@ -72,7 +72,12 @@ class HearsNoErrors(Client):
         return super().event(line)
 
 
-@mutant("test_pieces_come_as_they_are_sent", "test_pieces_come_before_an_error", "test_an_abandoned_stream_is_closed")
+@mutant(
+    "test_pieces_come_as_they_are_sent",
+    "test_pieces_come_before_an_error",
+    "test_an_abandoned_stream_is_closed",
+    "test_closing_a_stream_ends_in_time",
+)
 class HoardsPieces(Client):
     """Hands out a stream when it has all of it."""
 
