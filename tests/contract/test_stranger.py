@@ -33,7 +33,7 @@ FAULTS = {
     ),
     "test_a_refused_connection_is_unavailable": ("except (OSError, HTTPException):", "except HTTPException:"),
     "test_the_key_is_in_no_refusals_error": (
-        'raise core.ProviderUnavailableError("Osprey cannot be reached") from None',
+        'raise core.ProviderUnavailableError("Osprey cannot be reached", reached=reached) from None',
         'raise core.ProviderUnavailableError("Osprey cannot be reached")',
     ),
     "test_the_key_is_in_no_url": ('"/chat"', 'f"/chat?key={provider.key.reveal()}"'),
@@ -125,7 +125,7 @@ def test_planted_faults_are_found(stranger, tmp_path):
 
     def planted(name):
         good, bad = FAULTS[name]
-        assert source.count(good) == 1, f"{good!r} does not stand once in the guide's provider"
+        assert source.count(good) == 1, f"{good!r} is not found exactly once in the guide's provider"
         folder = tmp_path / name
         shutil.copytree(home / "tests", folder)
         (folder / "kickai_osprey.py").write_text(source.replace(good, bad), encoding="utf-8")

@@ -126,7 +126,7 @@ class Refusals(Supplied):
 
 
 def _too_large(code: int) -> tuple[type[ContextLengthExceededError], ...]:
-    """Return what a status may mean as well: 413 says that the request is too large, which some services say of tokens."""
+    """Return what else a status may mean: some services answer 413 to a prompt with too many tokens."""
     return (ContextLengthExceededError,) if code == 413 else ()
 
 
