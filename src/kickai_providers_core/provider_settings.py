@@ -1,11 +1,47 @@
-"""The settings that every provider instance has; a plugin's settings class extends them."""
+"""The settings that every provider instance has; a plugin's settings class extends them.
+
+A plugin whose settings have a key and an address declares the address with `service_address`::
+
+    @frozen(kw_only=True)
+    class ExampleSettings(ProviderSettings):
+        api_key: Secret | None = None
+        base_url: str = field(
+            default="https://api.example.com", metadata=service_address("https://api.example.com")
+        )
+
+A key that comes from the plugin's own environment variable (``ProviderInfo.environment``) then goes to the vendor's
+own address only. When a file changes the address, the variable is not read, and a warning says how to name the key in
+the file. The plugin has nothing to check.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, optional
 
-__all__ = ["ProviderSettings"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SERVICE_ADDRESS", "ProviderSettings", "service_address"]
+
+SERVICE_ADDRESS: Final = "kickai_service_address"
+"""The key of a field's metadata under which `service_address` keeps the vendor's addresses."""
+
+
+def service_address(*vendor: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the metadata of a settings field that holds the address to which the plugin sends its key.
+
+    Use it for each such field: ``field(default=…, metadata=service_address("https://api.example.com"))``. A field to
+    which the plugin never sends a key from its own variable needs no declaration. The field's default always counts as
+    the vendor's. A class that declares no field is treated as if it declared those named ``base_url``, ``host``,
+    ``url``, ``endpoint``, ``api_base`` and ``address``.
+
+    Args:
+        vendor: The vendor's own addresses, as URLs. Addresses are the same when scheme, host and port are.
+    """
+    return {SERVICE_ADDRESS: vendor}
 
 
 @frozen(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError, UnknownProviderError
@@ -48,7 +49,14 @@ class Instance:
         validates_slowly: Whether somebody has waited for its validation in vain, so that nobody should wait again.
     """
 
-    def __init__(self, name: str, info: ProviderInfo, settings: ProviderSettings, seam: Seam) -> None:
+    def __init__(
+        self,
+        name: str,
+        info: ProviderInfo,
+        settings: ProviderSettings,
+        seam: Seam,
+        unusable: tuple[Problem, ...] = (),
+    ) -> None:
         self.name = name
         self.info = info
         self.settings = settings
@@ -60,7 +68,7 @@ class Instance:
         self._creation = SingleFlight(self._create)
         self._validation = SingleFlight(lambda: self.seam.validate(self.settings))
         self.validates_slowly = False
-        self._problems: tuple[Problem, ...] | None = None if seam.validates else ()
+        self._problems: tuple[Problem, ...] | None = unusable or (None if seam.validates else ())
         self._closed = False
 
     def provider(self, timeout_s: float = float("inf")) -> object:
@@ -184,14 +192,19 @@ class Instance:
 class Registry:
     """Every instance that the settings and the installed plugins give, by name."""
 
-    def __init__(self, discovery: Discovery, providers: Mapping[str, ProviderSettings]) -> None:
+    def __init__(
+        self,
+        discovery: Discovery,
+        providers: Mapping[str, ProviderSettings],
+        unusable: Mapping[str, tuple[Problem, ...]] = MappingProxyType({}),
+    ) -> None:
         self._discovery = discovery
         self._instances: dict[str, Instance] = {}
         for name, settings in self._configured(providers):
             plugin = discovery.find(settings.kind or name)
             if plugin is not None and plugin.info is not None:
                 seam = Seam(plugin.plugin, plugin.info, discovery.others())
-                self._instances[name] = Instance(name, plugin.info, settings, seam)
+                self._instances[name] = Instance(name, plugin.info, settings, seam, unusable.get(name, ()))
 
     def _configured(self, providers: Mapping[str, ProviderSettings]) -> Iterator[tuple[str, ProviderSettings]]:
         yield from providers.items()

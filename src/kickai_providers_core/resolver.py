@@ -77,7 +77,7 @@ class Resolver:
         random = random or stdlib_random.Random()  # noqa: S311  jitter is no secret
         self.settings = settings
         self.discovery = discovery
-        self.registry = Registry(discovery, settings.providers)
+        self.registry = Registry(discovery, settings.providers, settings.unusable)
         self._observers = Observers(observers, discovery.observers())
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)

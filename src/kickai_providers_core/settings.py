@@ -78,6 +78,7 @@ class Settings:
             those that differ from the defaults, and the preferred one.
         sources: From the dotted path of a value to where it comes from: ``kickai.toml``,
             ``environment GOOGLE_API_KEY``, ``catalogue kickai``, ``code``. Read it with `source_of`.
+        unusable: By instance, what keeps it from being used: an environment variable of its plugin that is not valid.
         warnings: What is worth telling of these settings, although they can be used.
     """
 
@@ -93,6 +94,7 @@ class Settings:
     routing: Routing = field(factory=Routing)
     explicit: frozenset[str] = field()
     sources: Mapping[str, str] = field(factory=dict, repr=False)
+    unusable: Mapping[str, tuple[Problem, ...]] = field(factory=dict)
     warnings: tuple[Problem, ...] = ()
 
     @explicit.default

@@ -127,7 +127,7 @@ def test_a_plugin_that_may_not_be_loaded_is_listed_as_such(kickai: CommandLine, 
 
 def test_no_plugin_at_all_says_what_to_install(kickai: CommandLine) -> None:
     """An allow-list of none leaves a list of what is not allowed."""
-    ended = kickai("providers", env={"KICKAI_PLUGINS": ""})
+    ended = kickai("providers", env={"KICKAI_PLUGINS": "none"})
     assert (ended.code, "not allowed" in ended.out) == (0, True)
 
 

@@ -94,13 +94,13 @@ class TestFile:
                 {"KICKAI_CONFIG": "no.toml"},
                 "no.toml: found no such file, expected a TOML file. The variable KICKAI_CONFIG names it",
             ),
-            ("folder", {}, "folder: found a file that cannot be read (Is a directory), expected text"),
-            ("bytes.toml", {}, "bytes.toml: found bytes that are no UTF-8 from position 4, expected text"),
+            ("folder", {}, "folder: found a directory, expected a regular file of at most 1024 KiB"),
+            ("bytes.toml", {}, "bytes.toml: found bytes that are not UTF-8 from position 4, expected text"),
             ("nul\0.toml", {}, "nul\0.toml: found a file that cannot be read (ValueError), expected text"),
             (
                 "deep.toml",
                 {},
-                "deep.toml: found arrays or tables within each other beyond measure, expected a settings file",
+                "deep.toml: found arrays or tables that are nested too deeply, expected a settings file",
             ),
         ],
     )
@@ -176,7 +176,7 @@ class TestDotenv:
         (tmp_path / ".env").write_bytes(b"HF_TOKEN=\xff\n")
         with pytest.raises(ConfigError) as caught:
             in_file(tmp_path, "")
-        assert str(caught.value) == ".env: found bytes that are no UTF-8 from position 9, expected text"
+        assert str(caught.value) == ".env: found bytes that are not UTF-8 from position 9, expected text"
 
     def test_a_folder_of_that_name_is_none(self, tmp_path):
         """It is usually a virtual environment."""
@@ -288,11 +288,60 @@ class TestEnvironment:
             preferred="gemini",
         )
 
-    def test_an_empty_list_is_a_list(self):
-        """An empty KICKAI_FALLBACK is no fallback, an empty KICKAI_PLUGINS no plugin; the others count as unset."""
-        document = read({}, {"KICKAI_FALLBACK": "", "KICKAI_PLUGINS": "", "KICKAI_PRIMARY": "", "AI_PROVIDER": ""})
+    def test_none_is_an_empty_list(self):
+        """KICKAI_FALLBACK=none is no fallback, KICKAI_PLUGINS=none is no plugin."""
+        document = read({}, {"KICKAI_FALLBACK": "None", "KICKAI_PLUGINS": " none "})
         assert document.plugins == ()
         assert structure(document, {}).kickai == KickaiSettings(fallback=(), plugins=())
+
+    @pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+    @pytest.mark.parametrize(
+        ("variable", "text", "read_as"),
+        [
+            ("KICKAI_PRIMARY", "mock", lambda found: found.kickai.primary),
+            ("KICKAI_FALLBACK", "mock", lambda found: found.kickai.fallback),
+            ("KICKAI_DEADLINE_S", "7", lambda found: found.kickai.deadline_s),
+            ("KICKAI_PLUGINS", "mock,gemini,huggingface", lambda found: found.kickai.plugins),
+            ("AI_PROVIDER", "gemini", lambda found: found.kickai.preferred),
+            ("HF_TOKEN", "key", lambda found: found.providers["huggingface"].token),
+            ("GOOGLE_API_KEY", "key", lambda found: found.providers["gemini"].api_key),
+            ("KICKAI_PROVIDERS__MOCK__SEED", "7", lambda found: found.providers["mock"].seed),
+            ("MINE", "key", lambda found: found.providers["work"].api_key),
+        ],
+    )
+    def test_a_blank_variable_counts_as_unset(self, tmp_path, variable, text, read_as, blank):
+        """Over a .env, whose value counts then; in the .env; and without one."""
+        toml = '[providers.work]\nkind = "gemini"\napi_key = { env = "MINE" }\n'
+        unset = read_as(in_file(tmp_path, toml))
+        assert read_as(in_file(tmp_path, toml, {variable: blank})) == unset
+        (tmp_path / ".env").write_text(f"{variable}={text}\n")
+        filled = read_as(in_file(tmp_path, toml))
+        assert filled != unset
+        assert read_as(in_file(tmp_path, toml, {variable: blank})) == filled
+        (tmp_path / ".env").write_text(f"{variable}='{blank}'\n")
+        assert read_as(in_file(tmp_path, toml)) == unset
+
+    @pytest.mark.parametrize("toml", ["", '[kickai]\nprimary = "mock"\n', "[providers.mock]\nretries = 1\n"])
+    def test_an_invalid_variable_of_one_provider_makes_it_unusable(self, tmp_path, toml):
+        """The provider is not configured, the variable is named, and everything else can be used."""
+        found = in_file(tmp_path, toml, {"MOCK_SEED": "x", "GOOGLE_API_KEY": "key"})
+        (problem,) = found.unusable["mock"]
+        assert [*found.unusable] == ["mock"]
+        assert (problem.source, problem.path) == ("environment MOCK_SEED", "seed")
+        assert problem.missing == "a valid MOCK_SEED"
+        assert problem.message == "found 'x', expected a whole number"
+        assert found.providers["gemini"].api_key == Secret("key")
+        assert found.providers["mock"].seed == 0
+
+    @pytest.mark.parametrize(
+        "further", [{"KICKAI_PROVIDERS__MOCK__SEED": "3"}, {"overrides": {"providers": {"mock": {"seed": 3}}}}]
+    )
+    def test_an_invalid_variable_that_is_outranked_does_no_harm(self, tmp_path, further):
+        """The value that outranks it counts."""
+        overrides = further.pop("overrides", {})
+        found = in_file(tmp_path, "", {"MOCK_SEED": "x", **further}, overrides=overrides)
+        assert found.unusable == {}
+        assert found.providers["mock"].seed == 3
 
     def test_text_becomes_what_is_wanted(self):
         """A boolean, a number, an array, a member, an inner field: the field's type decides."""
@@ -366,7 +415,8 @@ class TestAllowList:
         [
             ({}, {}, None),
             ({}, {"KICKAI_PLUGINS": "mock, gemini,"}, ("mock", "gemini")),
-            ({}, {"KICKAI_PLUGINS": ""}, ()),
+            ({}, {"KICKAI_PLUGINS": ""}, None),
+            ({}, {"KICKAI_PLUGINS": "none"}, ()),
             ({"kickai": {"plugins": ["mock"]}}, {}, ("mock",)),
             ({"kickai": {"plugins": ["mock"]}}, {"KICKAI_PLUGINS": "gemini"}, ("mock",)),
             ({"kickai": {"plugins": None}}, {"KICKAI_PLUGINS": "gemini"}, None),

@@ -64,8 +64,13 @@ def targets_of(settings: Settings) -> dict[str, tuple[Target, ...]]:
 def chosen(settings: Settings) -> frozenset[str]:
     """Return the instances that somebody configured or named; the others just happen to be installed."""
     tables = {path.split(".")[1].strip('"') for path in settings.sources if path.startswith("providers.")}
+    return _named(settings) | tables
+
+
+def _named(settings: Settings) -> frozenset[str]:
+    """Return the instances that a chain names."""
     links = {link.provider for role in settings.roles.values() for link in role.chain or ()}
-    return frozenset(settings.explicit | tables | links)
+    return frozenset(settings.explicit | links)
 
 
 def of_plugins(discovery: Discovery) -> Iterator[Finding]:
@@ -102,6 +107,10 @@ def _of_settings(settings: Settings) -> Iterator[Finding]:
 def _of_instances(settings: Settings, answers: Answers) -> Iterator[Finding]:
     needed = chosen(settings)
     for name, problems in answers.of_instances.items():
+        if name in settings.unusable:
+            severity: Severity = "error" if name in _named(settings) else "warning"
+            yield from (Finding(severity, _at(name, problem)) for problem in problems)
+            continue
         if any(problem.severity == "error" for problem in problems) and name not in needed:
             yield Finding("note", _at(name, _unneeded(problems)))
             continue

@@ -80,7 +80,10 @@ def _read(session: Session) -> tuple[str, Discovery, Settings | None, list[Findi
 
 
 def _asked(resolver: Resolver, session: Session, *, online: bool) -> Answers:
-    answers = Answers(of_instances={one.name: one.seam.validate(one.settings) for one in resolver.registry})
+    unusable = resolver.settings.unusable
+    answers = Answers(
+        of_instances={one.name: unusable.get(one.name) or one.seam.validate(one.settings) for one in resolver.registry}
+    )
     if not online:
         return answers
     usable = [one for one in resolver.registry if not one.problems()]

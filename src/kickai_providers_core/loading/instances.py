@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from kickai_providers_core.catalogue import living
+from kickai_providers_core.errors import Problem
 from kickai_providers_core.loading.misfit import Fault
 from kickai_providers_core.loading.references import described
 from kickai_providers_core.loading.structuring import fitted
-from kickai_providers_core.loading.wording import found
+from kickai_providers_core.loading.wording import dotted, found
 from kickai_providers_core.provider_settings import ProviderSettings
 from kickai_providers_core.secret import Secret
 
@@ -31,25 +32,29 @@ __all__ = ["check_secrets", "instances_of", "living_in"]
 
 def instances_of(
     layers: Layers, directory: Directory, converter: cattrs.Converter, findings: Findings, *, exposed: bool
-) -> dict[str, ProviderSettings]:
-    """Return the settings of every instance that has usable ones; a plugin without a table has its defaults.
+) -> tuple[dict[str, ProviderSettings], dict[str, tuple[Problem, ...]]]:
+    """Return the settings of every instance that has usable ones, and what keeps which of them from being used.
 
-    ``exposed`` is the default of ``expose_service_messages``; a table that has the key keeps its own value.
+    A plugin without a table has its defaults. A plugin's own variable that does not fit makes its instance unusable,
+    and nothing else. ``exposed`` is the default of ``expose_service_messages``; a table with that key keeps its value.
     """
     instances = {}
+    unusable: dict[str, tuple[Problem, ...]] = {}
     for name, key in directory.instances.items():
         path = ("providers", key)
         table = layers.written(path)
         info = _info(name, path, table, directory, findings)
         if info is None:
             continue
-        settings = _settings(table, path, info, converter, findings)
+        settings, problems = _settings(path, info, converter, findings, layers)
         if settings is not None:
             kind = None if name == info.name else info.name
             settings = settings if settings.kind == kind else attrs.evolve(settings, kind=kind)
             said = isinstance(table, Mapping) and "expose_service_messages" in table
             instances[name] = attrs.evolve(settings, expose_service_messages=True) if exposed and not said else settings
-    return instances
+        if problems:
+            unusable[name] = problems
+    return instances, unusable
 
 
 def _info(name: str, path: Path, table: Any, directory: Directory, findings: Findings) -> ProviderInfo | None:
@@ -77,15 +82,29 @@ def _info(name: str, path: Path, table: Any, directory: Directory, findings: Fin
 
 
 def _settings(
-    table: Any, path: Path, info: ProviderInfo, converter: cattrs.Converter, findings: Findings
-) -> ProviderSettings | None:
+    path: Path, info: ProviderInfo, converter: cattrs.Converter, findings: Findings, layers: Layers
+) -> tuple[ProviderSettings | None, tuple[Problem, ...]]:
+    table = layers.written(path)
     if isinstance(table, Mapping):
         table = {key: value for key, value in table.items() if key != "kind"}
     settings, faults = fitted(converter, {} if table is None else table, info.settings_class)
+    problems = []
     for fault in faults:
-        # A plugin that nobody has mentioned, and that cannot do without being mentioned, is in nobody's way.
-        findings.add(path, fault, severity="warning" if table is None else "error")
-    return settings  # type: ignore[no-any-return] # it is of the class that was asked for
+        variable = layers.own_variables.get((*path, *fault.path[:1]))
+        if variable is None:
+            # A plugin that nobody has mentioned, and that cannot do without being mentioned, is in nobody's way.
+            findings.add(path, fault, severity="warning" if table is None else "error")
+            continue
+        problems.append(
+            Problem(
+                path=dotted(fault.path),
+                message=fault.message,
+                hint=fault.hint,
+                source=layers.source_of((*path, *fault.path)),
+                missing=f"a valid {variable}",
+            )
+        )
+    return settings, tuple(problems)
 
 
 def living_in(settings: ProviderSettings, successors: Mapping[str, str]) -> ProviderSettings:
@@ -95,7 +114,11 @@ def living_in(settings: ProviderSettings, successors: Mapping[str, str]) -> Prov
 
 
 def check_secrets(
-    providers: Mapping[str, ProviderSettings], layers: Layers, directory: Directory, findings: Findings
+    providers: Mapping[str, ProviderSettings],
+    layers: Layers,
+    directory: Directory,
+    findings: Findings,
+    refused: Mapping[str, str],
 ) -> dict[Path, str]:
     """Find keys that stand in the file, and references to nothing; return where the other references point to."""
     sources = {}
@@ -105,15 +128,24 @@ def check_secrets(
             if isinstance(written, Mapping) and described(written):
                 sources[path] = described(written)
                 if not secret:
-                    fault = Fault.of(f"a reference to {sources[path]}, where there is nothing", "a secret")
                     missing = sources[path].removeprefix("environment ")
-                    findings.add(path, fault, severity="warning", missing=missing)
+                    why = refused.get(str(written.get("file", "")).strip())
+                    findings.add(path, _no_secret(sources[path], why), severity="warning", missing=missing)
             literal = layers.in_file(path)
             if isinstance(literal, str) and literal.strip():
                 hint = "Whoever may read the file has it"
                 fault = Fault.of("the secret itself", 'a reference such as { env = "NAME" }', hint)
                 findings.add(path, fault, severity="warning", source=layers.file)
     return sources
+
+
+def _no_secret(source: str, why_refused: str | None) -> Fault:
+    if why_refused is None:
+        return Fault.of(f"a reference to {source}, where there is nothing", "a secret")
+    hint = "To use it anyway, name the settings file with --config, or with KICKAI_CONFIG in the environment"
+    return Fault.of(
+        f"{source}, which is not used because {why_refused}", "a file that only you and root may write", hint
+    )
 
 
 def secrets_in(value: Any, path: Path = ()) -> Iterator[tuple[Path, Secret]]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from kickai_providers_core.loading.addresses import address_fields, is_vendors, withheld_key
+from kickai_providers_core.loading.annotations import hides, hints_of
 from kickai_providers_core.loading.directory import variable_part
-from kickai_providers_core.loading.document import overlaid
+from kickai_providers_core.loading.document import NOBODY, overlaid
 from kickai_providers_core.loading.misfit import Fault
 from kickai_providers_core.loading.scalars import Text
 from kickai_providers_core.loading.wording import did_you_mean
@@ -17,6 +19,7 @@ from kickai_providers_core.loading.wording import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from kickai_providers_core.hookspecs import ProviderInfo
     from kickai_providers_core.loading.directory import Directory
     from kickai_providers_core.loading.document import Document
     from kickai_providers_core.loading.wording import Path
@@ -31,7 +34,7 @@ VARIABLES = {
     "KICKAI_PLUGINS": ("kickai", "plugins"),
     "KICKAI_EXPOSE_SERVICE_MESSAGES": ("kickai", "expose_service_messages"),
 }
-"""The variables of the core's own settings. Like any other, an empty one counts as unset, but for the two lists."""
+"""The variables of the core's own settings."""
 
 FIELD_DEPTH = 3
 """A field stands below at most a section and a name: ``providers.huggingface.timeout_s``."""
@@ -53,6 +56,8 @@ class Layers:
         file: What has no source of its own comes from here.
         faults: What is wrong with the environment's variables, each with the variable.
         suspects: Variables that are probably misspelt, likewise.
+        withheld: Keys that are not read from a plugin's variable, each with its path and the source of the address.
+        own_variables: The variables that plugins read, from the path of the field that each has filled.
     """
 
     tables: Mapping[str, Any] = attrs.field(repr=False)
@@ -61,6 +66,8 @@ class Layers:
     file: str
     faults: tuple[tuple[str, Fault], ...] = ()
     suspects: tuple[tuple[str, Fault], ...] = ()
+    withheld: tuple[tuple[Path, str, Fault], ...] = ()
+    own_variables: Mapping[Path, str] = attrs.field(factory=dict)
 
     def source_of(self, path: Path) -> str:
         """Return where the value at a path comes from, or the one that has or holds it."""
@@ -81,22 +88,34 @@ class Layers:
 def layered(document: Document, directory: Directory) -> Layers:
     """Return the layers of a document, for the plugins and instances of a directory."""
     tables: Mapping[str, Any] = document.tables
+    written_in_code = dict.fromkeys(_leaves(document.given))
     sources = dict.fromkeys((*_leaves(tables), *_empty(tables)), document.file)
     faults: list[tuple[str, Fault]] = []
-    for variable, path in (*_of_core(document), *_of_plugins(document, directory), *_of_instances(document, directory)):
+    own, withheld = _own_variables(document, directory)
+    of_plugins = ((variable, path) for path, variable in own.items())
+    of_instances = tuple(_of_instances(document, directory))
+    for variable, path in (*_of_core(document), *of_plugins, *of_instances):
         if isinstance(path, Fault):
             faults.append((document.origin(variable), path))
         else:
-            tables = _with(tables, path, Text(document.environment[variable]))
+            tables = _with(tables, path, _value(variable, document.environment[variable]))
             sources = _marked(sources, [path], document.origin(variable))
+    outranked = {*(path for _, path in of_instances), *written_in_code}
     return Layers(
         tables=overlaid(tables, document.given),
         filed=document.tables,
-        sources=_marked(sources, _leaves(document.given), "code") | dict.fromkeys(_empty(document.given), "code"),
+        sources=_marked(sources, written_in_code, "code") | dict.fromkeys(_empty(document.given), "code"),
         file=document.file,
         faults=tuple(faults),
         suspects=tuple(_suspects(document, directory)),
+        withheld=tuple(each for each in withheld if each[0] not in outranked),
+        own_variables={path: variable for path, variable in own.items() if path not in outranked},
     )
+
+
+def _value(variable: str, text: str) -> object:
+    """Return what a variable says: text, whose meaning its setting knows, or an empty list."""
+    return () if variable in LISTS and text.strip().lower() == NOBODY else Text(text)
 
 
 def _leaves(tables: Mapping[Any, Any], above: Path = ()) -> Iterator[Path]:
@@ -119,7 +138,9 @@ def _empty(tables: Mapping[Any, Any]) -> Iterator[Path]:
 def _marked(sources: Mapping[Path, str], paths: Iterable[Path], source: str) -> dict[Path, str]:
     """Return the sources with another for some paths; what was below these is gone, and places are kept."""
     new = dict.fromkeys(paths, source)
-    kept = {path: old for path, old in sources.items() if not any(path[: len(at)] == at != path for at in new)}
+    kept = {
+        path: old for path, old in sources.items() if not any(path[:length] in new for length in range(1, len(path)))
+    }
     return kept | new
 
 
@@ -133,32 +154,81 @@ def _with(tables: Mapping[str, Any], path: Path, value: object) -> dict[str, Any
 
 
 def _of_core(document: Document) -> Iterator[tuple[str, Path]]:
-    for variable, path in VARIABLES.items():
-        text = document.environment.get(variable)
-        if text is not None and (text.strip() or variable in LISTS):
-            yield variable, path
+    return ((variable, path) for variable, path in VARIABLES.items() if variable in document.environment)
 
 
-def _of_plugins(document: Document, directory: Directory) -> Iterator[tuple[str, Path]]:
+def _of_plugins(document: Document, directory: Directory) -> Iterator[tuple[ProviderInfo, str, Path]]:
     """Yield the variables that plugins read, each for the plugin's own instance; of those for one field the first."""
     for name, info in directory.infos.items():
         table = ("providers", directory.instances[name])
         known = {field.alias for field in attrs.fields(info.settings_class)}
         filled: set[str] = set()
         for variable, field in info.environment.items():
-            if not document.environment.get(variable, "").strip() or field in filled or field not in known:
+            if variable not in document.environment or field in filled or field not in known:
                 continue
             filled.add(field)
             # Who writes { env = "MINE" } has chosen where this key comes from: a variable for everyone is not meant.
             if not isinstance(_at(document.tables, (*table, field)), Mapping):
-                yield variable, (*table, field)
+                yield info, variable, (*table, field)
+
+
+def _own_variables(document: Document, directory: Directory) -> tuple[dict[Path, str], list[tuple[Path, str, Fault]]]:
+    """Return the variables that plugins read, by the field that each fills, and the keys that are not to be read.
+
+    A key is not read when a file has changed the address that it would be sent to. A ``.env`` is such a file, unless
+    the key is in it as well.
+    """
+    own: dict[Path, str] = {}
+    withheld: list[tuple[Path, str, Fault]] = []
+    for info, variable, path in _of_plugins(document, directory):
+        moved = _moved(document, info, path, variable) if _is_secret(info, path) else {}
+        if moved:
+            withheld.append((path, next(iter(moved.values())), withheld_key(variable, path, moved)))
+        else:
+            own[path] = variable
+    return own, withheld
+
+
+def _is_secret(info: ProviderInfo, path: Path) -> bool:
+    try:
+        hints = hints_of(info.settings_class)
+    except Exception:  # noqa: BLE001 # an annotation is code of the plugin's; what cannot be read may be a key
+        return True
+    field = next(field for field in attrs.fields(info.settings_class) if field.alias == path[-1])
+    return hides(hints[field.name])
+
+
+def _moved(document: Document, info: ProviderInfo, key: Path, variable: str) -> dict[str, str]:
+    """Return the address fields that a file has changed from the vendor's address, each with the file."""
+    moved = {}
+    for field in address_fields(info.settings_class):
+        name = str(field.alias)
+        value, source = _address(document, info, (*key[:-1], name), variable)
+        if source and not is_vendors(field, value):
+            moved[name] = source
+    return moved
+
+
+def _address(document: Document, info: ProviderInfo, path: Path, key: str) -> tuple[object, str]:
+    """Return an address and the file that says it; no file when it is the process or the code that says it."""
+    if _at(document.given, path) is not None:
+        return None, ""
+    names = [name for name, field in info.environment.items() if field == path[-1]]
+    names.insert(0, f"{PREFIX}{variable_part(str(path[1]))}__{str(path[-1]).upper()}")
+    if info.name != path[1]:
+        names.insert(0, f"{PREFIX}{variable_part(info.name)}__{str(path[-1]).upper()}")
+    said = next((name for name in names if name in document.environment), None)
+    if said is None:
+        return _at(document.tables, path), document.file
+    in_files = said in document.from_dotenv and key not in document.from_dotenv
+    return document.environment[said], document.origin(said) if in_files else ""
 
 
 def _of_instances(document: Document, directory: Directory) -> Iterator[tuple[str, Path | Fault]]:
     """Yield the variables of the form KICKAI_PROVIDERS__INSTANCE__FIELD."""
     keys = {variable_part(name): key for name, key in (*directory.instances.items(), *directory.aliases())}
-    for variable, text in document.environment.items():
-        if not variable.startswith(PREFIX) or not text.strip():
+    for variable in document.environment:
+        if not variable.startswith(PREFIX):
             continue
         instance, *field = variable.removeprefix(PREFIX).split("__")
         if not all(field) or not field:

@@ -100,6 +100,7 @@ class _Reading:
         converter: Makes classes of tables.
         tables: The document, without what did not fit.
         faulty: The sections and fields that something did not fit in.
+        refused: The files of secrets that were not used, each with the reason.
         warnings: What was wrong before.
     """
 
@@ -109,6 +110,7 @@ class _Reading:
     converter: cattrs.Converter
     tables: _Tables = field(repr=False)
     faulty: frozenset[Path]
+    refused: Mapping[str, str]
     warnings: tuple[Problem, ...]
 
     @classmethod
@@ -125,7 +127,12 @@ class _Reading:
         directory, doubles = Directory.of(infos.values(), broken, named, document.plugins)
         layers = layered(document, directory)
         findings = Findings(layers)
-        references = References(environment=document.environment, folder=document.folder, keyring=keyring)
+        references = References(
+            environment=document.environment,
+            folder=document.folder,
+            is_named=document.is_named or not document.file,
+            keyring=keyring,
+        )
         converter = converter_with(references.reveal)
         tables, faults = fitted(converter, layers.tables, _Tables)
         for fault in faults:
@@ -134,6 +141,8 @@ class _Reading:
             findings.add((), fault, source=source)
         for source, fault in layers.suspects:
             findings.add((), fault, source=source, severity="warning")
+        for path, source, fault in layers.withheld:
+            findings.add(path, fault, source=source, severity="warning")
         for key, first in doubles:
             hint = "An alias is the same name, and names differ in more than case, '-' and '_'"
             told = Fault.of(f"another name for {dotted(('providers', first))}", "one table for each instance", hint)
@@ -145,6 +154,7 @@ class _Reading:
             converter=converter,
             tables=tables,
             faulty=frozenset(fault.path[:2] for fault in faults),
+            refused=references.refused,
             warnings=document.warnings,
         )
 
@@ -155,14 +165,18 @@ class _Reading:
         successors = self._successors(catalogue)
         roles, default = roles_of(catalogue, tables.roles, canonical)
         providers: dict[str, ProviderSettings] = {}
+        unusable: dict[str, tuple[Problem, ...]] = {}
         # Without a readable allow-list no plugin is loaded, and every name would seem unknown.
         if not self.faulty & {("kickai",), ("kickai", "plugins")}:
             exposed = tables.kickai.expose_service_messages
-            providers = instances_of(self.layers, self.directory, self.converter, self.findings, exposed=exposed)
+            providers, unusable = instances_of(
+                self.layers, self.directory, self.converter, self.findings, exposed=exposed
+            )
             self._check(catalogue)
             asked = roles if default is catalogue.default else {**roles, default.name: default}
             check_retired(self._asked(catalogue, asked, providers), successors, self.findings)
-        sources = dict(self.layers.sources) | check_secrets(providers, self.layers, self.directory, self.findings)
+        secrets = check_secrets(providers, self.layers, self.directory, self.findings, self.refused)
+        sources = dict(self.layers.sources) | secrets
         return Settings(
             kickai=self._kickai(),
             providers={name: living_in(settings, successors) for name, settings in providers.items()},
@@ -176,6 +190,7 @@ class _Reading:
             routing=self._routing(successors),
             explicit=frozenset(canonical(name) for _, name in self._links()),
             sources=self._named(catalogue, sources),
+            unusable=unusable,
             warnings=(*self.warnings, *self.findings.warnings()),
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
+from kickai_providers_core.loading.files import NotUsableError, UntrustedError, read_found, read_named
 from kickai_providers_core.loading.misfit import Fault, Misfit
 from kickai_providers_core.loading.wording import did_you_mean, kind_of
 from kickai_providers_core.secret import Secret
@@ -41,12 +42,17 @@ class References:
     Attributes:
         environment: The environment variables.
         folder: The folder that relative paths start from.
+        is_named: Whether somebody named the settings file, or wrote the settings in code. Otherwise the file was found,
+            and a secret's file must be as trustworthy as that.
         keyring: Whom to ask for ``keyring`` references; None for the keyring library, which is an optional extra.
+        refused: The files of secrets that were not used, each with the reason; filled by `reveal`.
     """
 
     environment: Mapping[str, str] = field(repr=False)
     folder: Path = Path()
+    is_named: bool = True
     keyring: Keyring | None = None
+    refused: dict[str, str] = field(factory=dict)
 
     def reveal(self, reference: Mapping[str, Any]) -> Secret:
         """Return the secret; an empty one when the environment or the keyring has none of that name.
@@ -75,16 +81,28 @@ class References:
             raise _wrong("keyring", f"{told}, expected one with {_quoted('keyring', place)}") from None
 
     def _from_file(self, place: str) -> Secret:
-        path = self.folder / Path(place).expanduser()
         try:
-            content = path.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as exc:
-            # The reason of a decoding error would repeat a part of the content.
-            why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "it is no text"
-            raise _wrong("file", f"found {_quoted('file', place)}, expected a file that can be read: {why}") from None
+            path = self.folder / Path(place).expanduser()
+            content = (read_named if self.is_named else read_found)(path).decode("utf-8-sig").strip()
+        except UntrustedError as exc:
+            self.refused[place] = str(exc)
+            return Secret("")
+        except (OSError, ValueError, RuntimeError, NotUsableError) as exc:
+            raise _wrong(
+                "file", f"found {_quoted('file', place)}, expected a file that can be read: {_why(exc)}"
+            ) from None
         if not content:
             raise _wrong("file", f"found an empty file {_quoted('file', place)}, expected a secret in it")
         return Secret(content)
+
+
+def _why(error: Exception) -> str:
+    """Return why a file cannot be read; the reason of a decoding error would repeat a part of the content."""
+    if isinstance(error, NotUsableError):
+        return f"it is {error}"
+    if isinstance(error, RuntimeError):
+        return "there is no home directory"
+    return (isinstance(error, OSError) and error.strerror) or "it is not text"
 
 
 def described(reference: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 from attrs.validators import in_, matches_re, optional
-from kickai_providers_core.provider_settings import ProviderSettings
+from kickai_providers_core.provider_settings import ProviderSettings, service_address
 from kickai_providers_core.secret import Secret
 
 from kickai_gemini.lifecycle import DEFAULT_MODEL
@@ -45,6 +45,7 @@ class GeminiSettings(ProviderSettings):
     base_url: str = field(
         default="https://generativelanguage.googleapis.com",
         validator=matches_re(r"https?://[^/?#@\s]+/?"),
+        metadata=service_address("https://generativelanguage.googleapis.com"),
     )
     thinking_level: ThinkingLevel | None = field(default=None, validator=optional(in_(LEVELS)))
     sampling: Literal["auto", "always", "never"] = field(default="auto", validator=in_(("auto", "always", "never")))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import Factory, field, frozen
 from attrs.validators import matches_re
-from kickai_providers_core.provider_settings import ProviderSettings
+from kickai_providers_core.provider_settings import ProviderSettings, service_address
 from kickai_providers_core.secret import Secret
 
 __all__ = ["DEFAULT_MODEL", "HuggingFaceSettings", "SchemaForm", "Task", "Template"]
@@ -65,4 +65,4 @@ class HuggingFaceSettings(ProviderSettings):
     bill_to: str | None = None
     headers: Mapping[str, Secret] = field(factory=dict, converter=_hidden)
     allow_plain_http: bool = False
-    hub_url: str = "https://huggingface.co"
+    hub_url: str = field(default="https://huggingface.co", metadata=service_address("https://huggingface.co"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 from attrs.validators import gt
-from kickai_providers_core.provider_settings import ProviderSettings
+from kickai_providers_core.provider_settings import ProviderSettings, service_address
 
 from kickai_ollama.address import Address
 
@@ -69,7 +69,9 @@ class OllamaSettings(ProviderSettings):
     connect_timeout_s: float = field(default=2.0, validator=gt(0))
     first_token_timeout_s: float = field(default=120.0, validator=gt(0))
     idle_timeout_s: float = field(default=30.0, validator=gt(0))
-    host: str | None = field(default=None, validator=_is_an_address)
+    host: str | None = field(
+        default=None, validator=_is_an_address, metadata=service_address("https://ollama.com", "https://api.ollama.com")
+    )
     api_key: Secret | None = field(default=None, validator=_fits_a_header)
     keep_alive: str | None = field(default=None, validator=_is_a_duration)
     truncate: bool = False

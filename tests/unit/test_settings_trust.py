@@ -1,0 +1,300 @@
+"""Trust: which found files are used, and where a plugin's own key may go."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+from attrs import evolve, field, frozen
+from known_plugins import INFOS
+
+from kickai_providers_core import ConfigError, ProviderInfo, ProviderSettings, Secret
+from kickai_providers_core.loading import read, structure
+from kickai_providers_core.loading.files import LARGEST_BYTES
+from kickai_providers_core.provider_settings import service_address
+
+STRANGER = 54321
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+TOML = "[kickai]\ndeadline_s = 7\n"
+NAMES = {"kickai.toml": TOML, ".env": "KICKAI_DEADLINE_S=7\n"}
+
+
+def given_away(path):
+    """Give a file to another user."""
+    os.chown(path, STRANGER, -1)
+
+
+def behind_a_strangers_link(path):
+    """Put a link of another user in the file's place."""
+    target = path.rename(path.with_name("target"))
+    path.symlink_to(target)
+    os.chown(path, STRANGER, -1, follow_symlinks=False)
+
+
+def behind_a_link_into_an_open_folder(path):
+    """Move a file to where everybody may write, and link to it."""
+    folder = path.parent / "open"
+    folder.mkdir()
+    path.rename(folder / "target")
+    path.symlink_to("open/target")
+    folder.chmod(0o777)
+
+
+def fifo(path):
+    """Put a named pipe in the file's place."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def of_a_group(path):
+    """Let a group write."""
+    os.chown(path, -1, STRANGER)
+    path.chmod(0o664)
+
+
+UNTRUSTED = {
+    "of another user": (given_away, f"it belongs to user {STRANGER}", True),
+    "for everybody to write": (lambda path: path.chmod(0o666), "everybody may write it", False),
+    "for a group to write": (of_a_group, f"group {STRANGER} may write it", True),
+    "in an open folder": (lambda path: path.parent.chmod(0o777), "everybody may write the folder", False),
+    "below an open folder": (lambda path: path.parent.parent.chmod(0o777), "everybody may write the folder", False),
+    "behind a link into an open folder": (behind_a_link_into_an_open_folder, "everybody may write the folder", False),
+    "behind a stranger's link": (behind_a_strangers_link, f"a symbolic link of user {STRANGER}", True),
+    "a named pipe": (fifo, "found a named pipe", False),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder two levels below one that only its owner may enter."""
+    folder = tmp_path / "above" / "here"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("case", UNTRUSTED)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_found_file_that_others_may_have_written_is_ignored(folder, name, case):
+    """One problem names the file, the reason, and how to use it anyway; everything else works."""
+    spoil, reason, by_root = UNTRUSTED[case]
+    if by_root and os.geteuid() != 0:
+        pytest.skip("only root may give files away")
+    (folder / name).write_text(NAMES[name])
+    spoil(folder / name)
+    found = structure(read(None, {}, folder=folder), INFOS)
+    (problem,) = [warning for warning in found.warnings if warning.path == ""]
+    assert found.kickai.deadline_s == 30
+    assert (problem.source, problem.severity) == (name, "warning")
+    assert reason in problem.message
+    assert "--config" in problem.hint
+    assert "KICKAI_CONFIG" in problem.hint
+
+
+@pytest.mark.parametrize("case", [case for case in UNTRUSTED if case != "a named pipe"])
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_named_file_is_used_whoever_owns_it(folder, case, by_variable):
+    """So is the .env next to it: who names a file has chosen its folder."""
+    spoil, _, by_root = UNTRUSTED[case]
+    if by_root and os.geteuid() != 0:
+        pytest.skip("only root may give files away")
+    for name, text in NAMES.items():
+        (folder / name).write_text(text.replace("DEADLINE_S=7", "PRIMARY=mock"))
+    spoil(folder / "kickai.toml")
+    path = str(folder / "kickai.toml")
+    document = read(None, {"KICKAI_CONFIG": path}) if by_variable else read(path, {})
+    found = structure(document, INFOS)
+    assert (found.kickai.deadline_s, found.kickai.primary) == (7, "mock")
+    assert not [warning for warning in found.warnings if warning.path == ""]
+
+
+def test_a_dotenv_cannot_name_the_settings_file(folder):
+    """It is found itself; a warning says where the variable belongs."""
+    (folder / "own.toml").write_text(TOML)
+    (folder / ".env").write_text("KICKAI_CONFIG=own.toml\n")
+    document = read(None, {}, folder=folder)
+    assert document.tables == {}
+    assert [str(warning) for warning in document.warnings] == [
+        ".env: found KICKAI_CONFIG, expected it in the environment of the process, since a .env cannot set it"
+    ]
+
+
+def test_the_search_goes_on_above_an_ignored_file(folder):
+    """The next file upwards is used."""
+    (folder / "kickai.toml").write_text("[kickai]\ndeadline_s = 8\n")
+    (folder / "kickai.toml").chmod(0o666)
+    (folder.parent / "kickai.toml").write_text(TOML)
+    document = read(None, {}, folder=folder)
+    assert document.tables["kickai"] == {"deadline_s": 7}
+    assert len(document.warnings) == 1
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_a_file_of_ones_own_is_used(folder, mode):
+    """Also in a sticky folder in which everybody may write, and behind links of one's own."""
+    folder.parent.chmod(0o1777)
+    (folder / "kickai.toml").write_text(TOML)
+    (folder / "kickai.toml").chmod(mode)
+    (folder / "below").mkdir()
+    (folder / "link").symlink_to("below/../below")
+    (folder / "below" / "kickai.toml").symlink_to("../kickai.toml")
+    assert read(None, {}, folder=folder / "link").tables["kickai"] == {"deadline_s": 7}
+
+
+@needs_root
+def test_a_file_of_root_in_a_sticky_folder_is_not_ones_own():
+    """Somebody else could have moved it there."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "kickai.toml").write_text(TOML)
+        folder.chmod(0o1777)
+        os.seteuid(STRANGER)
+        try:
+            document = read(None, {}, folder=folder)
+        finally:
+            os.seteuid(0)
+    assert document.tables == {}
+    assert "it belongs to root, and everybody may write the folder" in document.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [(lambda path: path.chmod(0o666), "everybody may write it"), (of_a_group, "group")],
+)
+def test_a_secret_file_follows_the_rule_of_the_file_that_names_it(folder, spoil, reason):
+    """Found settings use it only when nobody else may have written it; named settings use it anyway."""
+    if os.geteuid() != 0 and spoil is of_a_group:
+        pytest.skip("only root may give files away")
+    (folder / "my.key").write_text("secret-key")
+    (folder / "kickai.toml").write_text('[providers.hf]\ntoken = { file = "my.key" }\n')
+    spoil(folder / "my.key")
+    found = structure(read(None, {}, folder=folder), INFOS)
+    assert not found.providers["huggingface"].token
+    (problem,) = [warning for warning in found.warnings if warning.missing]
+    assert (problem.path, problem.missing) == ("providers.hf.token", "file my.key")
+    assert "is not used because" in problem.message
+    assert reason in problem.message
+    named = structure(read(folder / "kickai.toml", {}), INFOS)
+    assert named.providers["huggingface"].token == Secret("secret-key")
+
+
+SPECIAL = {
+    "a directory": lambda path: path.mkdir(),
+    "a named pipe": os.mkfifo,
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    f"a file of more than {LARGEST_BYTES // 1024} KiB": lambda path: path.write_bytes(b"#" * (LARGEST_BYTES + 1)),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SPECIAL if kind != "a socket"])
+def test_a_named_file_that_is_none_is_an_error(tmp_path, monkeypatch, kind):
+    """Nothing is waited for, and what was found is named."""
+    monkeypatch.chdir(tmp_path)
+    SPECIAL[kind](tmp_path / "x")
+    with pytest.raises(ConfigError) as caught:
+        read("x", {})
+    assert str(caught.value) == f"x: found {kind}, expected a regular file of at most {LARGEST_BYTES // 1024} KiB"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SPECIAL if kind not in {"a socket", "a directory"}])
+def test_a_secret_file_that_is_none_is_an_error(tmp_path, monkeypatch, kind):
+    """Nothing is waited for either."""
+    monkeypatch.chdir(tmp_path)
+    SPECIAL[kind](tmp_path / "x")
+    with pytest.raises(ConfigError, match=f"found 'x', expected a file that can be read: it is {kind}"):
+        structure(read({"providers": {"hf": {"token": {"file": "x"}}}}, {}), INFOS)
+
+
+def test_the_file_that_was_checked_is_the_file_that_is_read(folder, monkeypatch):
+    """A file that is swapped in between the check and the reading is not used."""
+    path = folder / "kickai.toml"
+    path.write_text(TOML)
+    checked = os.fstat
+
+    def swap(descriptor):
+        found = checked(descriptor)
+        if stat.S_ISREG(found.st_mode):
+            path.unlink(missing_ok=True)
+            path.write_text("[kickai]\ndeadline_s = 666\n")
+        return found
+
+    monkeypatch.setattr(os, "fstat", swap)
+    assert read(None, {}, folder=folder).tables["kickai"] == {"deadline_s": 7}
+
+
+@frozen(kw_only=True)
+class ServiceSettings(ProviderSettings):
+    """The settings of a service with a key and an address."""
+
+    api_key: Secret | None = None
+    base_url: str | None = field(default=None, metadata=service_address("https://api.service.example"))
+    label: str = ""
+
+
+@frozen(kw_only=True)
+class PlainSettings(ProviderSettings):
+    """The same without a declaration."""
+
+    api_key: Secret | None = None
+    base_url: str = "https://api.service.example"
+    label: str = ""
+
+
+VARIABLES = {"SERVICE_KEY": "api_key", "SERVICE_URL": "base_url", "SERVICE_LABEL": "label"}
+SERVICE = ProviderInfo(name="service", summary="", settings_class=ServiceSettings, environment=VARIABLES)
+KEY = {"SERVICE_KEY": "canary-key", "SERVICE_LABEL": "label"}
+ELSEWHERE = "https://evil.example"
+
+
+@pytest.mark.parametrize("settings_class", [ServiceSettings, PlainSettings])
+@pytest.mark.parametrize(
+    ("toml", "dotenv", "env", "is_sent"),
+    [
+        ("", "", {}, True),
+        (f'base_url = "{ELSEWHERE}"', "", {}, False),
+        ('base_url = "https://api.service.example.evil.example"', "", {}, False),
+        ('base_url = "https://api.service.example@evil.example"', "", {}, False),
+        ('base_url = "http://api.service.example"', "", {}, False),
+        ('base_url = "https://api.service.example:8443"', "", {}, False),
+        ('base_url = "https://API.service.example:443/v2"', "", {}, True),
+        (f'base_url = "{ELSEWHERE}"', "", {"SERVICE_URL": "https://mine.example"}, True),
+        (f'base_url = "{ELSEWHERE}"', "", {"KICKAI_PROVIDERS__SERVICE__BASE_URL": "https://mine.example"}, True),
+        ("", f"SERVICE_URL={ELSEWHERE}", {}, False),
+        ("", f"KICKAI_PROVIDERS__SERVICE__BASE_URL={ELSEWHERE}", {}, False),
+        ("", f"SERVICE_URL={ELSEWHERE}\nSERVICE_KEY=canary-key", {"SERVICE_KEY": ""}, True),
+        (f'base_url = "{ELSEWHERE}"', "SERVICE_KEY=canary-key", {"SERVICE_KEY": ""}, False),
+        (f'base_url = "{ELSEWHERE}"\napi_key = {{ env = "SERVICE_KEY" }}', "", {}, True),
+    ],
+)
+def test_a_plugins_own_key_goes_to_the_vendors_address_only(  # noqa: PLR0917 # the cases are a table
+    tmp_path, settings_class, toml, dotenv, env, is_sent
+):
+    """Where a file changes the address, it names the key; a warning says so. Other variables are read all the same."""
+    (tmp_path / "kickai.toml").write_text(f"[providers.service]\n{toml}\n")
+    (tmp_path / ".env").write_text(f"{dotenv}\n")
+    infos = {"service": evolve(SERVICE, settings_class=settings_class)}
+    found = structure(read(None, {**KEY, **env}, folder=tmp_path), infos)
+    assert found.providers["service"].label == "label"
+    assert found.providers["service"].api_key == (Secret("canary-key") if is_sent else None)
+    told = [str(warning) for warning in found.warnings if warning.path == "providers.service.api_key"]
+    assert bool(told) is not is_sent
+    if told:
+        assert told[0].endswith(
+            "providers.service.api_key: found another address in base_url, expected a key that is named next to it. "
+            "SERVICE_KEY only goes to the vendor's own address. If it is meant for this one, write "
+            'api_key = { env = "SERVICE_KEY" } in [providers.service]'
+        )
+        assert "canary" not in told[0]
+
+
+def test_a_key_that_outranks_the_plugins_own_is_no_fault(tmp_path):
+    """A key of the instance's own was meant for its address."""
+    (tmp_path / "kickai.toml").write_text(f'[providers.service]\nbase_url = "{ELSEWHERE}"\n')
+    env = {**KEY, "KICKAI_PROVIDERS__SERVICE__API_KEY": "mine"}
+    found = structure(read(None, env, folder=tmp_path), {"service": SERVICE})
+    assert found.providers["service"].api_key == Secret("mine")
+    assert not [warning for warning in found.warnings if warning.path.endswith("api_key")]
