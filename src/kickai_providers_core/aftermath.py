@@ -6,26 +6,28 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError, QuotaExhaustedError
 from kickai_providers_core.health import Rest
 
 if TYPE_CHECKING:
     from kickai_providers_core.attempts import Attempt
     from kickai_providers_core.errors import ProviderError
-    from kickai_providers_core.policy import Rule
+    from kickai_providers_core.policy import Policy
     from kickai_providers_core.steps import Try
 
 __all__ = ["mark", "without_frames"]
 
 
-def mark(step: Try, rule: Rule, error: ProviderError, now: float) -> None:
+def mark(step: Try, policy: Policy, error: ProviderError, now: float) -> None:
     """Let all walks know what a failure says of the target and of its provider."""
-    route = step.link.route
+    route, rule = step.link.route, policy.rule_for(error)
     route.failed(step.leave, now, target=rule.counts, provider=rule.counts and _out_of_reach(error))
-    rest_s = error.retry_after_s if error.retry_after_s is not None else rule.rest_s
+    delay_s = policy.stated_delay_s(error)
+    rest_s = delay_s if delay_s is not None else rule.rest_s
     if rule.rests != "nothing" and rest_s:
         condition = route.target if rule.rests == "target" else route.provider
-        condition.leave_alone(Rest(now + rest_s, type(error).__name__, limited=rule.retry == "wait"))
+        stated = delay_s is not None or isinstance(error, QuotaExhaustedError)
+        condition.leave_alone(Rest(now + rest_s, type(error).__name__, limited=rule.retry == "wait", stated=stated))
 
 
 def _out_of_reach(error: ProviderError) -> bool:

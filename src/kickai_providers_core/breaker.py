@@ -63,10 +63,13 @@ class Permit:
     Attributes:
         generation: The breaker's generation when it was given.
         probe: Whether it is the one call that a half-open breaker admits.
+        suspension: How many suspensions of the same target or provider had begun when it was given. The breaker does
+            not look at it.
     """
 
     generation: int
     probe: bool = False
+    suspension: int = 0
 
 
 @frozen(slots=False)

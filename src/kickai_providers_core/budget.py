@@ -77,6 +77,11 @@ class Tally:
         """Return the tally after one extra call."""
         return evolve(self, spent=self.spent + 1)
 
+    def refunds(self, since: float) -> Tally:
+        """Return the tally without one extra call that was counted at that time and not made after all."""
+        marks = tuple(evolve(mark, spent=mark.spent - 1) if mark.at > since else mark for mark in self.marks)
+        return evolve(self, spent=self.spent - 1, marks=marks)
+
 
 class Budget:
     """The budget that all requests of a resolver share.
@@ -116,3 +121,8 @@ class Budget:
                 return False
             self._tally = self._tally.spends()
             return True
+
+    def refund(self, since: float) -> None:
+        """Put one extra call back that was taken at that time, since it was not made."""
+        with self._lock:
+            self._tally = self._tally.refunds(since)

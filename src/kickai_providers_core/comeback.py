@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.errors import RejectedRequestError, UnsupportedRequestError
 from kickai_providers_core.steps import TICK_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.attempts import Attempt
+    from kickai_providers_core.attempts import Attempt, Skip
     from kickai_providers_core.errors import ProviderError
     from kickai_providers_core.link import Errand, Link
     from kickai_providers_core.policy import Policy
     from kickai_providers_core.story import Story
 
-__all__ = ["Comeback", "due_first"]
+__all__ = ["Comeback", "due_first", "refused_by_all"]
+
+INCAPABLE = frozenset({SkipReason.INCAPABLE, SkipReason.WINDOW_TOO_SMALL})
+"""Reasons for which a target could serve other requests, but not this one."""
 
 
 class Comeback:
@@ -71,13 +76,31 @@ class Comeback:
         rule = self._policy.rule_for(error)
         if rule.retry == "last":
             return health if last is self._story.attempts[-1] and health <= now else None
-        stated = error.retry_after_s
+        stated = self._policy.stated_delay_s(error)
         if rule.retry == "wait" or (rule.retry == "backoff" and stated is not None):
             return max(health, self._story.started + last.started_s + last.latency_s + (stated or 0.0))
         return None
 
 
-def due_first(links: Sequence[Link], errand: Errand, now: float) -> tuple[float, int] | None:
-    """Return when the target that is due first is due, whatever it rests from, and its place; None without any."""
-    resting = [(link.route.due_at(now), place) for place, link in enumerate(links) if errand.obstacle(link) is None]
-    return min(resting, default=None)
+def due_first(links: Sequence[Link], errand: Errand, now: float) -> list[tuple[float, int]]:
+    """Return when each target is due that could serve, whatever it rests from, and its place; soonest first."""
+    return sorted((link.route.due_at(now), place) for place, link in enumerate(links) if errand.obstacle(link) is None)
+
+
+def refused_by_all(attempts: Sequence[Attempt], skipped: Sequence[Skip], targets: int) -> RejectedRequestError | None:
+    """Return the error of a request that no target can serve as it is; None when another reason played a part.
+
+    Args:
+        attempts: Every attempt.
+        skipped: Every target that was not called.
+        targets: How many targets the chain has.
+    """
+    errors = [attempt.error for attempt in attempts if isinstance(attempt.error, UnsupportedRequestError)]
+    if not errors or len(errors) < len(attempts) or any(skip.reason not in INCAPABLE for skip in skipped):
+        return None
+    if len({attempt.position for attempt in attempts} | {skip.position for skip in skipped}) < targets:
+        return None
+    reasons = "; ".join([*map(str, errors), *map(str, skipped)])
+    error = RejectedRequestError(f"no target can do what the request needs: {reasons}")
+    error.__cause__ = ExceptionGroup("what each target said", errors)
+    return error

@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from kickai_providers_core.breaker import Breaker, Permit, State
 
@@ -35,34 +35,90 @@ class Rest:
         until: When it ends.
         reason: What it is a rest from, for a reader.
         limited: Whether a rate limit asked for it, so that waiting for its end makes sense.
+        stated: Whether the service said how long, or its quota is used up: then not even the last resort calls it.
+        generation: Which suspension of its target or provider it is, from 1. Filled in when it begins.
     """
 
     until: float = NEVER
     reason: str = ""
     limited: bool = False
+    stated: bool = False
+    generation: int = 0
 
 
 NO_REST = Rest()
 
 
-class Condition:
-    """The breaker and the rest of one target, or of one provider as a whole.
+@frozen
+class Suspensions:
+    """The suspensions of one target or provider, as a value.
+
+    A call that was admitted before a suspension began says nothing about it. So each suspension has a generation, each
+    permit says which was the latest when it was given, and a success ends those that had begun by then.
 
     Attributes:
-        breaker: The breaker as it stands.
-        rest: The rest that ends last.
+        generation: How many there have been.
+        longest: The one that ends last; `NO_REST` when there is none.
+        active: Those that may matter: one that ends sooner than a later one is dropped.
+    """
+
+    generation: int = 0
+    longest: Rest = NO_REST
+    active: tuple[Rest, ...] = ()
+
+    def begin(self, rest: Rest) -> Suspensions:
+        """Return these and one more. One that already lasts longer goes on as it is."""
+        generation = self.generation + 1
+        newest = evolve(rest, generation=generation)
+        return self._of(generation, (*(old for old in self.active if not _is_within(old, newest)), newest))
+
+    def end(self, generation: int) -> Suspensions:
+        """Return those that are left after a call has succeeded.
+
+        Args:
+            generation: The latest that had begun when the call was admitted.
+        """
+        left = tuple(rest for rest in self.active if rest.generation > generation)
+        return self if len(left) == len(self.active) else self._of(self.generation, left)
+
+    def stated_until(self) -> float:
+        """Return until when a service has asked to be left alone; long ago when none has."""
+        return max((rest.until for rest in self.active if rest.stated), default=NEVER)
+
+    @staticmethod
+    def _of(generation: int, active: tuple[Rest, ...]) -> Suspensions:
+        return Suspensions(generation, max(active, key=lambda rest: rest.until, default=NO_REST), active)
+
+
+def _is_within(old: Rest, new: Rest) -> bool:
+    """Return whether a suspension makes an older one needless."""
+    return old.until <= new.until and new.stated >= old.stated
+
+
+class Condition:
+    """The breaker and the suspensions of one target, or of one provider as a whole.
+
+    Attributes:
+        breaker: The breaker as it is now.
+        suspensions: What keeps it from being called for a time.
         free: The permit that every call gets while all is well: the breaker closed, no error counted, no rest. None
             while anything is otherwise, and then `admit` and `succeeded` have to be asked.
     """
 
-    __slots__ = ("_lock", "_random", "breaker", "free", "rest")
+    __slots__ = ("_last_resort_until", "_lock", "_random", "breaker", "free", "suspensions")
 
     def __init__(self, settings: BreakerSettings, random: Random) -> None:
         self.breaker = Breaker(settings=settings)
-        self.rest = NO_REST
+        self.suspensions = Suspensions()
         self.free: Permit | None = self.breaker.permit
+        self._last_resort_until = NEVER
         self._random = random
         self._lock = Lock()
+
+    @property
+    def rest(self) -> Rest:
+        """The rest that ends last, `NO_REST` when there is none."""
+        return self.suspensions.longest
 
     def due_at(self, now: float) -> float:
         """Return the time from which it may be called, not before now."""
@@ -70,18 +126,43 @@ class Condition:
 
     def admit(self, now: float) -> Permit | None:
         """Return leave for one call, or None while it rests or its breaker refuses."""
-        if now < self.rest.until:
+        if (free := self.free) is not None:
+            return free
+        suspensions = self.suspensions  # once, so that the permit never names a suspension that was not looked at
+        if now < suspensions.longest.until:
             return None
         breaker = self.breaker
-        return breaker.permit if breaker.state is State.CLOSED else self._admit(now, early=False)
+        if breaker.state is State.CLOSED:
+            return _permit(breaker.permit, suspensions.generation)
+        return self._admit(now, suspensions.generation, early=False)
 
-    def force(self, now: float) -> Permit:
-        """Return leave for one call whatever the state: the probe, early, or a permit that changes nothing."""
-        return self._admit(now, early=True) or OUTSIDER
+    def force(self, now: float) -> Permit | None:
+        """Return leave for one call although it rests, or its breaker is open: the probe, early.
+
+        None while a probe is out, and during a delay that a service has stated.
+        """
+        suspensions = self.suspensions
+        if now < suspensions.stated_until():
+            return None
+        return self._admit(now, suspensions.generation, early=True)
+
+    def claim_last_resort(self, now: float) -> float | None:
+        """Return the lease of a call of last resort, which is the time at which it ends; None while one is out."""
+        with self._lock:
+            if now < self._last_resort_until:
+                return None
+            self._last_resort_until = now + self.breaker.settings.probe_lease_s
+            return self._last_resort_until
+
+    def end_last_resort(self, lease: float) -> None:
+        """Take the lease of a call of last resort back; nothing when another call has one by now."""
+        with self._lock:
+            if lease == self._last_resort_until:
+                self._last_resort_until = NEVER
 
     def succeeded(self, permit: Permit) -> None:
-        """Take the result of a call that worked, and end the rest: an answer has come all the same."""
-        self._change(lambda breaker: breaker.succeeded(permit), rest=NO_REST)
+        """Take the result of a call that worked, and end what suspensions there were when it was admitted."""
+        self._change(lambda breaker: breaker.succeeded(permit), ends=permit.suspension)
 
     def failed(self, permit: Permit, now: float) -> None:
         """Take the result of a call that failed in a way that counts."""
@@ -95,21 +176,30 @@ class Condition:
     def leave_alone(self, rest: Rest) -> None:
         """Send nothing until the rest is over; one that already lasts longer stays as it is."""
         with self._lock:
-            if rest.until > self.rest.until:
-                self.rest, self.free = rest, None
+            self.suspensions, self.free = self.suspensions.begin(rest), None
 
-    def _admit(self, now: float, *, early: bool) -> Permit | None:
+    def is_at_rest(self, now: float) -> bool:
+        """Return whether nothing would be lost if it were forgotten: all is well, and no probe is out."""
+        breaker, over = self.breaker, now >= self.suspensions.longest.until
+        return over and breaker.state is State.CLOSED and not breaker.errors and now >= self._last_resort_until
+
+    def _admit(self, now: float, suspension: int, *, early: bool) -> Permit | None:
         with self._lock:
             self.breaker, permit = self.breaker.admit(now, early=early)
-            return permit
+            return permit and _permit(permit, suspension)
 
-    def _change(self, change: Callable[[Breaker], Breaker], *, rest: Rest | None = None) -> None:
+    def _change(self, change: Callable[[Breaker], Breaker], *, ends: int | None = None) -> None:
         with self._lock:
             self.breaker = breaker = change(self.breaker)
-            if rest is not None:
-                self.rest = rest
-            well = breaker.state is State.CLOSED and not breaker.errors and self.rest is NO_REST
-            self.free = breaker.permit if well else None
+            if ends is not None:
+                self.suspensions = self.suspensions.end(ends)
+            well = breaker.state is State.CLOSED and not breaker.errors and not self.suspensions.active
+            self.free = _permit(breaker.permit, self.suspensions.generation) if well else None
+
+
+def _permit(permit: Permit, suspension: int) -> Permit:
+    """Return a permit that says which suspension was the latest when it was given."""
+    return permit if permit.suspension == suspension else Permit(permit.generation, permit.probe, suspension)
 
 
 @define(eq=False, repr=False)
@@ -121,11 +211,13 @@ class Leave:
         of_target: The target's.
         found: The states of the two breakers before the leave was given, when the call is a probe: its result will
             change them. None for any other call.
+        last_resort: When the target is called although it rests, since no other was left: the lease of that call.
     """
 
     of_provider: Permit
     of_target: Permit
     found: tuple[State, State] | None = None
+    last_resort: float | None = None
 
     @property
     def probing(self) -> bool:
@@ -163,11 +255,25 @@ class Route:
             return None
         return Leave(of_provider, of_target, before if of_provider.probe or of_target.probe else None)
 
-    def force(self, now: float) -> Leave:
-        """Return leave for one call whatever the state."""
+    def force(self, now: float) -> Leave | None:
+        """Return leave for one call of last resort; None where there must be none.
+
+        There is none during a delay that a service has stated, while a probe is out, and while another call of last
+        resort is under way at the same target.
+        """
+        lease = self.target.claim_last_resort(now)
+        if lease is None:
+            return None
         before = self.states()
-        of_provider, of_target = self.provider.force(now), self.target.force(now)
-        return Leave(of_provider, of_target, before if of_provider.probe or of_target.probe else None)
+        of_provider = self.provider.force(now)
+        of_target = self.target.force(now) if of_provider is not None else None
+        if of_provider is None or of_target is None:
+            if of_provider is not None:
+                self.provider.give_back(of_provider)
+            self.target.end_last_resort(lease)
+            return None
+        found = before if of_provider.probe or of_target.probe else None
+        return Leave(of_provider, of_target, found, lease)
 
     def due_at(self, now: float) -> float:
         """Return the time from which the target may be called, not before now."""
@@ -181,6 +287,7 @@ class Route:
 
     def succeeded(self, leave: Leave) -> None:
         """Take the result of a call that worked."""
+        self._end_last_resort(leave)
         if self.provider.free is None or leave.of_provider.probe:
             self.provider.succeeded(leave.of_provider)
         if self.target.free is None or leave.of_target.probe:
@@ -188,6 +295,7 @@ class Route:
 
     def failed(self, leave: Leave, now: float, *, target: bool, provider: bool) -> None:
         """Take the result of a call that failed, counting it against the target, its provider, both or neither."""
+        self._end_last_resort(leave)
         for condition, permit, counts in (
             (self.provider, leave.of_provider, provider),
             (self.target, leave.of_target, target),
@@ -199,8 +307,13 @@ class Route:
 
     def give_back(self, leave: Leave) -> None:
         """Take the leave back from a call that was cancelled."""
+        self._end_last_resort(leave)
         self.provider.give_back(leave.of_provider)
         self.target.give_back(leave.of_target)
+
+    def _end_last_resort(self, leave: Leave) -> None:
+        if leave.last_resort is not None:
+            self.target.end_last_resort(leave.last_resort)
 
     def states(self) -> tuple[State, State]:
         """Return the states of the provider's breaker and of the target's."""

@@ -62,7 +62,9 @@ class Policy:
         backoff_initial_s: The ceiling of the first backoff; it doubles with each further try.
         backoff_max_s: The ceiling of any backoff.
         min_attempt_s: With less time than this before the deadline, no attempt is started: it could not finish.
-        last_resort: Whether, when every target rests, the one that is due first is tried all the same.
+        max_suspension_s: The longest delay that a service may state, above 0; a longer one is cut to it.
+        last_resort: Whether, when every target rests, the one that is due first is tried all the same. Never one whose
+            service has stated a delay or whose quota is used up.
         retry_share: How many retries all requests together may make, for each request of the last minute, from 0:
             0.2 means that retries add at most 20 % to the load.
         retry_floor: How many retries in a minute are allowed however little traffic there is, from 0.
@@ -83,17 +85,25 @@ class Policy:
     backoff_initial_s: float = field(default=0.25, validator=gt(0))
     backoff_max_s: float = field(default=4.0, validator=gt(0))
     min_attempt_s: float = field(default=0.05, validator=ge(0))
+    max_suspension_s: float = field(default=86_400.0, validator=gt(0))
     last_resort: bool = True
     retry_share: float = field(default=0.2, validator=ge(0))
     retry_floor: int = field(default=10, validator=ge(0))
 
     def rule_for(self, error: errors.ProviderError) -> Rule:
         """Return the row of an error: that of its own class, or of the nearest class above it in the table."""
+        if isinstance(error, errors.InvalidReplyError) and error.due_to_request:
+            return self.unsupported  # the target would answer others well, and this request no better the next time
         for kind in type(error).__mro__:
             row = _ROWS.get(kind)
             if row is not None:
                 return getattr(self, row)  # type: ignore[no-any-return]
         return self.unavailable
+
+    def stated_delay_s(self, error: errors.ProviderError) -> float | None:
+        """Return the delay that an error states, from 0 to ``max_suspension_s``; None for none, and for nonsense."""
+        stated = error.retry_after_s
+        return min(stated, self.max_suspension_s) if stated is not None and stated >= 0 else None
 
 
 _ROWS: dict[type, str] = {

@@ -24,7 +24,7 @@ from attrs import frozen
 
 from kickai_providers_core.aftermath import mark, without_frames
 from kickai_providers_core.attempts import Outcome, SkipReason
-from kickai_providers_core.comeback import Comeback, due_first
+from kickai_providers_core.comeback import Comeback, due_first, refused_by_all
 from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
 from kickai_providers_core.gate import NOBODY_KNOWS
 from kickai_providers_core.link import UNVALIDATED
@@ -137,6 +137,7 @@ class Walk:
                 self._under_way, self._beside = step, beside
                 self._story.hedges(step.link, now - step.began)
                 return beside
+        hedges.budget.refund(now)  # only calls that are made cost something
         return None
 
     def succeeded(self, reply: Reply, now: float, *, of: Try | None = None) -> Reply:
@@ -185,7 +186,7 @@ class Walk:
         step = self._take(now, of=of)
         rule = self._brief.policy.rule_for(error)
         before = step.link.route.states()
-        mark(step, rule, error, now)
+        mark(step, self._brief.policy, error, now)
         rests_s = step.link.route.due_at(now) - now
         self._story.ends(step, now, Outcome.ERROR, error=error, rests_s=rests_s)
         self._story.changes(step.link, before, now)
@@ -313,7 +314,7 @@ class Walk:
         if step.number > step.link.retries:
             return False
         policy = self._brief.policy
-        wait_s = max(backoff_s(policy, step.number, self._brief.random), error.retry_after_s or 0.0)
+        wait_s = max(backoff_s(policy, step.number, self._brief.random), policy.stated_delay_s(error) or 0.0)
         due = step.link.route.due_at(now)
         if wait_s > policy.backoff_max_s or due > now + wait_s:
             return False
@@ -351,15 +352,22 @@ class Walk:
 
     def _last_resort(self, chance: tuple[float, int] | None, now: float) -> Try | None:
         """Return the try of the resting target that is due first, unless the one to wait for is due before it."""
-        first = due_first(self._links, self._errand, now)
-        if first is None or (chance is not None and chance <= first):
-            return None
-        link = self._links[first[1]]
+        for first in due_first(self._links, self._errand, now):
+            if chance is not None and chance <= first:
+                return None
+            forced = self._force(self._links[first[1]], now)
+            if forced is not None:
+                return forced
+        return None
+
+    def _force(self, link: Link, now: float) -> Try | None:
+        """Return the try of a target although it rests; None when that must not be, or its limits are reached."""
         turn = link.gate.enter(self._errand.tokens, now) if link.gate is not None else None
-        if turn is not None and not turn.inside:
-            turn.leave(now, used=False)
+        leave = link.route.force(now) if turn is None or turn.inside else None
+        if leave is None:
+            if turn is not None:
+                turn.leave(now, used=False)
             return None
-        leave = link.route.force(now)
         if leave.found is not None:
             self._story.changes(link, leave.found, now)
         self._forced = True
@@ -370,6 +378,9 @@ class Walk:
         last = story.attempts[-1].error if story.attempts else None
         if isinstance(last, RejectedRequestError):
             return self._raise(last, now)
+        refusal = refused_by_all(story.attempts, story.skipped, len(self._links))
+        if refusal is not None:
+            return self._raise(refusal, now)
         deadline_s, elapsed_s = self._errand.deadline_s, now - story.started
         error: KickaiError
         if self._ends - now < self._least_s:

@@ -58,6 +58,11 @@ class Counted(Budget):
             self.spent.append((requests, now))
         return granted
 
+    def refund(self, since: float) -> None:
+        """Put the latest extra call back, which was not made."""
+        super().refund(since)
+        assert self.spent.pop()[1] == since
+
 
 def permits(step: Try) -> list[tuple[Condition, Permit]]:
     """Return what a call was given leave by, and the leave."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from simulator import Fixed
 
-from kickai_providers_core.breaker import BreakerSettings, State
+from kickai_providers_core.breaker import BreakerSettings, Permit, State
 from kickai_providers_core.health import NO_REST, OUTSIDER, Condition, Health, Rest, Route
 
 ONE_ERROR = BreakerSettings(max_errors=1)
@@ -38,26 +38,52 @@ def test_a_rest_refuses_up_to_its_end_and_not_at_it() -> None:
 
 
 def test_the_longer_of_two_rests_counts() -> None:
-    """A shorter one changes nothing, nor does one of equal length; a longer one replaces it."""
+    """A shorter one changes nothing; a longer one replaces it."""
     there = condition()
-    first = Rest(5.0, "first")
-    for rest, holds in ((first, first), (Rest(4.0, "shorter"), first), (Rest(5.0, "equal"), first)):
+    for rest in (Rest(5.0, "first"), Rest(4.0, "shorter")):
         there.leave_alone(rest)
-        assert there.rest is holds
-    longer = Rest(6.0, "longer")
-    there.leave_alone(longer)
-    assert there.rest is longer
+        assert (there.rest.until, there.rest.reason) == (5.0, "first")
+    there.leave_alone(Rest(6.0, "longer"))
+    assert (there.rest.until, there.rest.reason) == (6.0, "longer")
 
 
-def test_an_answer_ends_a_rest() -> None:
-    """Nothing is left of it."""
+@pytest.mark.parametrize("stated", [True, False])
+def test_an_answer_to_a_call_from_before_a_rest_does_not_end_it(*, stated: bool) -> None:
+    """What was admitted before a suspension began says nothing of it, whenever it comes back."""
     there = condition()
     permit = there.admit(0.0)
-    there.leave_alone(Rest(5.0, "x"))
-    assert there.free is None
+    there.leave_alone(Rest(5.0, "x", stated=stated))
     there.succeeded(permit)
+    assert there.free is None
+    assert there.rest.until == 5.0
+    assert there.admit(4.9) is None
+    straggler = there.admit(5.0)
+    there.succeeded(straggler)
     assert there.rest is NO_REST
-    assert there.free is permit
+    assert there.free is there.admit(6.0)
+
+
+def test_an_answer_ends_the_rests_that_had_begun_when_its_call_was_admitted() -> None:
+    """A rest that began after it goes on, though it is the shorter one."""
+    there = condition()
+    there.leave_alone(Rest(9.0, "long"))
+    permit = there.force(1.0)
+    there.leave_alone(Rest(7.0, "short"))
+    there.succeeded(permit)
+    assert (there.rest.until, there.rest.reason) == (7.0, "short")
+    there.succeeded(permit)
+    assert there.rest.until == 7.0
+
+
+def test_no_more_rests_are_kept_than_matter() -> None:
+    """One that ends before a later one is forgotten, unless only it was stated by the service."""
+    there = condition()
+    for until in (1.0, 2.0, 3.0):
+        there.leave_alone(Rest(until, "x", stated=until == 2.0))
+    assert [rest.until for rest in there.suspensions.active] == [2.0, 3.0]
+    assert there.suspensions.stated_until() == 2.0
+    assert there.force(1.9) is None
+    assert there.force(2.0) is not None
 
 
 def test_a_healthy_condition_gives_the_same_permit_again_and_again() -> None:
@@ -67,13 +93,13 @@ def test_a_healthy_condition_gives_the_same_permit_again_and_again() -> None:
 
 
 def test_an_open_breaker_can_be_forced_once_early() -> None:
-    """The first forced call is the probe; while it is out, further ones change nothing."""
+    """The first forced call is the probe; while it is out, there is no other."""
     there = opened()
     assert there.admit(1.0) is None
     probe = there.force(1.0)
     assert probe.probe
     assert there.breaker.state is State.HALF_OPEN
-    assert there.force(1.0) is OUTSIDER
+    assert there.force(1.0) is None
     there.succeeded(OUTSIDER)
     there.failed(OUTSIDER, 2.0)
     there.give_back(OUTSIDER)
@@ -83,10 +109,49 @@ def test_an_open_breaker_can_be_forced_once_early() -> None:
 
 
 def test_forcing_a_condition_that_only_rests_is_an_ordinary_call() -> None:
-    """Its breaker is closed, and the call counts as any other."""
+    """Its breaker is closed, and the call counts as any other; its answer ends the rest."""
     there = condition()
     there.leave_alone(Rest(5.0, "x"))
-    assert there.force(1.0) == there.breaker.permit
+    permit = there.force(1.0)
+    assert permit == Permit(0, probe=False, suspension=1)
+    there.succeeded(permit)
+    assert there.admit(1.0) is not None
+
+
+def test_a_stated_rest_is_not_forced() -> None:
+    """Neither that of a target nor that of its provider, and nothing is held afterwards."""
+    for part in ("provider", "target"):
+        way = route()
+        for condition_ in (way.provider, way.target):
+            condition_.failed(condition_.admit(0.0), 0.0)
+        getattr(way, part).leave_alone(Rest(9.0, "x", stated=True))
+        for _ in range(2):
+            assert way.force(8.9) is None
+            assert way.states() == (State.OPEN, State.OPEN)
+        assert way.force(9.0) is not None
+
+
+def test_one_call_of_last_resort_is_out_at_a_time() -> None:
+    """The next is let through when it has ended in any way, or when its lease is over; a late end changes nothing."""
+    ends = (
+        lambda way, leave: way.succeeded(leave),
+        lambda way, leave: way.failed(leave, 1.0, target=False, provider=False),
+        lambda way, leave: way.give_back(leave),
+    )
+    for end in ends:
+        way = route()
+        way.target.leave_alone(Rest(1000.0, "x"))
+        leave = way.force(1.0)
+        assert way.force(1.0) is None
+        end(way, leave)
+        assert way.force(1.0) is not None
+    way = route()
+    way.target.leave_alone(Rest(1000.0, "x"))
+    late = way.force(1.0)
+    assert way.force(120.9) is None
+    assert way.force(121.0) is not None
+    way.give_back(late)
+    assert way.force(121.0) is None
 
 
 def test_a_good_result_counts_one_error_down() -> None:
@@ -161,7 +226,6 @@ def test_leave_tells_the_states_that_it_found() -> None:
     early = route()
     early.target.failed(early.target.admit(0.0), 0.0)
     assert early.force(1.0).found == (State.CLOSED, State.OPEN)
-    assert early.force(1.0).found is None
     assert route().force(1.0).found is None
     once = Health(BreakerSettings(max_errors=2), Fixed(1.0)).route("p", "m")
     once.target.failed(once.target.admit(0.0), 0.0)
@@ -194,6 +258,7 @@ def test_a_condition_that_is_well_has_its_permit_ready() -> None:
     assert there.free is None
     there.succeeded(there.admit(6.0))
     assert there.free is there.admit(6.0)
+    assert there.free.suspension == 1
 
 
 def test_a_forced_way_forces_both() -> None:
@@ -226,7 +291,7 @@ def test_the_longest_rest_on_the_way_is_told_until_it_is_over() -> None:
     short, long = Rest(3.0, "short"), Rest(4.0, "long")
     way.provider.leave_alone(long)
     way.target.leave_alone(short)
-    assert way.rest(3.5) is long
+    assert way.rest(3.5).reason == "long"
     assert way.rest(4.0) is None
 
 

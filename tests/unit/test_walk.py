@@ -474,21 +474,23 @@ def test_the_last_resort_is_tried_once_only() -> None:
     assert there.ask().order == ["a"]
 
 
-def test_while_the_probe_is_out_the_last_resort_is_called_beside_it() -> None:
-    """Its result changes nothing, whatever it is."""
+def test_while_the_probe_is_out_there_is_no_last_resort() -> None:
+    """One call at a time finds out whether a target is back, however many requests come."""
     there = world(Target(name="a", script=script(down(), down(), down())))
     there.ask()
     there.now += 5.0
     prober = there.walk()
     prober.next(there.now)
     before = there.links[0].route.target.breaker
-    assert there.ask().reply is not None
+    result = there.ask()
+    assert result.calls == []
+    assert isinstance(result.error, ChainExhaustedError)
     assert there.links[0].route.target.breaker is before
 
 
 def test_an_answer_ends_a_rest() -> None:
     """A target that answered as the last resort is called again right away by the next request."""
-    there = world(Target(name="a", script=script(QuotaExhaustedError("spent"))), policy=Policy())
+    there = world(Target(name="a", script=script(AuthenticationError("refused"))), policy=Policy())
     there.ask()
     assert there.ask().reply is not None
     again = there.ask()

@@ -1,0 +1,183 @@
+"""What is left when a chain has come to its end: stated delays, the last resort, and refusals by every target."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from simulator import Target, World, always, script
+
+from kickai_providers_core.attempts import SkipReason
+from kickai_providers_core.breaker import State
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    ChainExhaustedError,
+    InvalidReplyError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    RejectedRequestError,
+    UnsupportedRequestError,
+)
+from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.messages import Capability, FinishReason, Reply
+from kickai_providers_core.policy import Policy
+
+YES = Reply(text="yes", finish_reason=FinishReason.STOP)
+DAY_S = 86_400.0
+TOOLS = Capability.TOOLS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimitedError("slow down", retry_after_s=600.0),
+        QuotaExhaustedError("spent"),
+        QuotaExhaustedError("spent", retry_after_s=600.0),
+        AuthenticationError("refused", retry_after_s=600.0),
+    ],
+)
+def test_the_last_resort_keeps_a_stated_delay_and_a_quota(error: ProviderError) -> None:
+    """What a service has asked for is kept to the second, though no other target is left."""
+    there = World([Target(name="a", script=script(error), retries=0)])
+    there.ask()
+    until = there.links[0].route.due_at(there.now)
+    there.now = until - 40.0
+    result = there.ask()
+    assert result.calls == []
+    assert isinstance(result.error, ChainExhaustedError)
+    assert result.error.skipped[0].reason is SkipReason.RESTING
+    there.now = until
+    assert there.ask().reply is not None
+
+
+def test_the_last_resort_goes_to_the_next_where_it_must_not_call_the_first() -> None:
+    """A target whose service has stated no delay is called, although it is due later."""
+    there = World(
+        [
+            Target(name="a", script=script(RateLimitedError("x", retry_after_s=100.0)), retries=0),
+            Target(name="b", script=script(AuthenticationError("x")), retries=0),
+        ]
+    )
+    there.ask()
+    result = there.ask()
+    assert result.order == ["b"]
+    assert result.reply is not None
+    assert result.reply.last_resort
+
+
+def test_one_request_of_last_resort_is_out_at_a_target() -> None:
+    """Others fail without calling it, until that one has come back."""
+    there = World([Target(name="a", script=script(AuthenticationError("x")), retries=0)])
+    there.ask()
+    first = there.walk()
+    first.next(there.now)
+    assert there.ask().calls == []
+    first.cancelled(there.now)
+    assert there.ask().order == ["a"]
+
+
+def test_an_answer_from_before_does_not_end_a_stated_delay() -> None:
+    """However late it comes: its call was admitted before the service asked to be left alone."""
+    there = World([Target(name="a", script=script(RateLimitedError("x", retry_after_s=3600.0)), retries=0)])
+    straggler = there.walk(deadline_s=9000.0)
+    straggler.next(there.now)
+    there.ask()
+    due = there.links[0].route.due_at(there.now)
+    straggler.succeeded(YES, there.now + 1.0)
+    assert there.links[0].route.due_at(there.now + 1.0) == due == there.now + 3600.0
+
+
+@pytest.mark.parametrize(
+    ("stated", "rests_s"),
+    [(5.0, 5.0), (DAY_S + 1, DAY_S), (math.inf, DAY_S), (1e300, DAY_S), (math.nan, 30.0), (-1.0, 30.0), (0.0, 0.0)],
+)
+def test_a_stated_delay_has_a_ceiling(stated: float, rests_s: float) -> None:
+    """Nothing rests longer than a day, whatever a service says; and nonsense counts as nothing said."""
+    there = World([Target(name="a", script=always(lambda: RateLimitedError("x", retry_after_s=stated)), retries=0)])
+    there.ask(deadline_s=1.0)
+    assert there.links[0].route.due_at(there.now) - there.now == rests_s
+
+
+def test_the_ceiling_of_a_stated_delay_is_a_setting() -> None:
+    """Also for the wait within one request."""
+    policy = Policy(max_suspension_s=2.0)
+    there = World([Target(name="a", script=script(RateLimitedError("x", retry_after_s=3600.0)))], policy=policy)
+    assert there.ask().reply is not None
+    assert there.now == 1002.0
+
+
+def unfit(**fields: object) -> InvalidReplyError:
+    """Return the failure of an answer that does not fit the schema of its request."""
+    return InvalidReplyError("it does not fit the schema", due_to_request=True, **fields)
+
+
+@pytest.mark.parametrize("make", [unfit, lambda: UnsupportedRequestError("no tools here")])
+def test_what_is_due_to_the_request_counts_against_nobody(make: object) -> None:
+    """The target is called once, the next one is asked, and other requests find the first as well as ever."""
+    there = World([Target(name="a", script=script(*(make() for _ in range(5)))), Target(name="b")])
+    for _ in range(5):
+        assert there.ask().order == ["a", "b"]
+    assert there.links[0].route.states() == (State.CLOSED, State.CLOSED)
+    assert there.links[0].route.admit(there.now) is not None
+    assert there.links[0].route.target.breaker.errors == 0
+
+
+def test_a_request_that_every_target_refuses_is_rejected_with_all_causes() -> None:
+    """Targets that were skipped as incapable have refused it too."""
+    there = World(
+        [
+            Target(
+                name="a", script=always(lambda: UnsupportedRequestError("no schema")), capabilities=frozenset({TOOLS})
+            ),
+            Target(name="b"),
+            Target(
+                name="c", script=always(lambda: UnsupportedRequestError("no stop")), capabilities=frozenset({TOOLS})
+            ),
+        ]
+    )
+    result = there.ask(needs=[TOOLS])
+    error = result.error
+    assert type(error) is RejectedRequestError
+    assert [str(each) for each in error.__cause__.exceptions] == ["a:a: no schema", "c:c: no stop"]
+    assert [attempt.error for attempt in error.attempts] == list(error.__cause__.exceptions)
+    assert [skip.position for skip in error.skipped] == [1]
+    for words in ("a:a: no schema", "c:c: no stop", "b:b: incapable (no tools)"):
+        assert words in str(error)
+    assert error.deadline_s == 30.0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Target(name="b", script=always(lambda: ProviderUnavailableError("down")), retries=0),
+        Target(name="b", script=always(lambda: ProviderTimeoutError("slow")), retries=0),
+        Target(name="b", unusable=(SkipReason.NOT_CONFIGURED, "KEY")),
+    ],
+)
+def test_a_request_is_not_rejected_while_another_reason_played_a_part(other: Target) -> None:
+    """Another time, or with another setting, it might be answered."""
+    there = World([Target(name="a", script=always(lambda: UnsupportedRequestError("no"))), other])
+    assert isinstance(there.ask().error, ChainExhaustedError)
+
+
+def test_a_chain_whose_targets_are_all_skipped_as_incapable_is_exhausted() -> None:
+    """Nobody was asked, and nobody has refused."""
+    assert isinstance(World([Target(name="a")]).ask(needs=[TOOLS]).error, ChainExhaustedError)
+
+
+def test_a_hedge_that_finds_no_target_costs_nothing() -> None:
+    """The budget is there for the call that can be made."""
+    there = World(
+        [Target(name="a"), Target(name="b", unusable=(SkipReason.NOT_CONFIGURED, "KEY"))],
+        hedging=Hedging(after_s=1.0, budget=0.0, floor=1),
+    )
+    for _ in range(3):
+        walk = there.walk()
+        walk.next(there.now)
+        assert walk.hedge(there.now + 1.0) is None
+        walk.cancelled(there.now + 1.0)
+    assert there.hedges.budget.spend(3, there.now + 2.0)
+    assert not there.hedges.budget.spend(3, there.now + 2.0)
