@@ -14,8 +14,10 @@ _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]+)?")
 def retry_after_s(value: str, *, now_s: float | None = None) -> float | None:
     """Return the seconds that a ``Retry-After`` header asks for, from 0; None when it does not say.
 
+    See `kickai_providers_core.authoring.longest_retry_after` for all the ways in which services say it.
+
     Args:
-        value: What stands in the header: seconds, which some services give with a fraction, or a date (RFC 9110,
+        value: The value of the header: seconds, which some services give with a fraction, or a date (RFC 9110,
             section 10.2.3). Empty when there is none.
         now_s: Seconds since 1970, which a date is counted from; None for now.
     """

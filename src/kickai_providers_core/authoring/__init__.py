@@ -14,21 +14,34 @@ from kickai_providers_core.authoring.event_stream import (
     sse_events,
 )
 from kickai_providers_core.authoring.json_lines import JsonLinesDecoder, ajson_lines, json_lines
+from kickai_providers_core.authoring.json_schema import check_answer
+from kickai_providers_core.authoring.limits import Decompressor, abounded, bounded
+from kickai_providers_core.authoring.per_loop import PerLoop
+from kickai_providers_core.authoring.retry_after import longest_retry_after
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
+from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
 
 __all__ = [
+    "Decompressor",
     "EventStreamDecoder",
     "JsonLinesDecoder",
+    "PerLoop",
     "ServerSentEvent",
     "SurrogateJoiner",
+    "ToolCallAssembler",
+    "abounded",
     "ajson_lines",
     "as_object",
     "asse_events",
+    "bounded",
+    "check_answer",
     "clean_text",
     "dump_bytes",
     "dumps",
     "json_lines",
     "loads",
+    "longest_retry_after",
+    "new_call_id",
     "sse_events",
 ]

@@ -1,0 +1,140 @@
+"""Everything that is read from a service is bounded, after decompression, error bodies too."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source
+from kickai_providers_core.errors import InvalidReplyError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+
+__all__ = ["MAX_ANSWER_BYTES", "MAX_ERROR_BYTES", "Decompressor", "abounded", "bounded"]
+
+MAX_ANSWER_BYTES = 32 * 2**20
+"""Bytes of an answer that is read unless a caller says otherwise: many times what the longest of today's needs."""
+
+MAX_ERROR_BYTES = 64 * 2**10
+"""Bytes of an error's body that are worth reading."""
+
+_AUTO_WBITS = 32 + zlib.MAX_WBITS
+"""Takes a gzip header or a zlib header."""
+
+_STEP_BYTES = 64 * 2**10
+_HEAD_BYTES = 2
+
+
+def bounded(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> Iterator[bytes]:
+    """Yield chunks up to a limit; closing this iterator closes ``chunks`` when that can be closed.
+
+    Args:
+        chunks: Decompressed bytes. A client that decompresses by itself may turn one small read into a huge chunk: ask
+            for ``accept-encoding: identity``, or decompress with `Decompressor`.
+        limit_bytes: The most bytes of all chunks together, from 0.
+
+    Raises:
+        InvalidReplyError: There are more.
+    """
+    size = 0
+    with closing_source(chunks):
+        for chunk in chunks:
+            size += len(chunk)
+            _check(size, limit_bytes)
+            yield chunk
+
+
+async def abounded(chunks: AsyncIterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> AsyncIterator[bytes]:
+    """Yield chunks up to a limit, as `bounded` does, and let other tasks of the event loop run every 5 ms."""
+    size = 0
+    pauses = Pauses()
+    async with aclosing_source(chunks):
+        async for chunk in chunks:
+            size += len(chunk)
+            _check(size, limit_bytes)
+            yield chunk
+            await pauses.pause()
+
+
+def _check(size: int, limit_bytes: int) -> None:
+    if size > limit_bytes:
+        raise InvalidReplyError(f"the answer is larger than {limit_bytes} bytes")
+
+
+class Decompressor:
+    """Decompresses a body without ever holding more than a limit. Not safe to share between threads.
+
+    Args:
+        encoding: The value of ``content-encoding``: ``gzip``, ``x-gzip``, ``deflate``, ``identity`` or empty.
+        limit_bytes: The most bytes that may come out, from 0.
+
+    Raises:
+        InvalidReplyError: The encoding is another one, which we did not ask for.
+    """
+
+    def __init__(self, encoding: str = "", *, limit_bytes: int = MAX_ANSWER_BYTES) -> None:
+        name = encoding.strip().lower()
+        if name not in {"", "identity", "gzip", "x-gzip", "deflate"}:
+            raise InvalidReplyError("the answer is compressed in a way that was not asked for")
+        self._is_plain = name in {"", "identity"}
+        self._limit_bytes = limit_bytes
+        self._size = 0
+        self._inflate = zlib.decompressobj(_AUTO_WBITS)
+        self._may_lack_header = name == "deflate"
+        self._head = b""
+        self._has_begun = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take compressed bytes; yield what they decompress to, at most 64 KiB at a time.
+
+        Raises:
+            InvalidReplyError: More comes out than may, or they are not in that encoding.
+        """
+        if self._is_plain:
+            yield from self._counted(data)
+            return
+        if self._may_lack_header and data:
+            data = self._read_head(data)
+        while data:
+            part, data = self._step(data)
+            yield from self._counted(part)
+
+    def finish(self) -> None:
+        """Say that there are no more bytes.
+
+        Raises:
+            InvalidReplyError: The compressed body ended early.
+        """
+        if not self._is_plain and self._has_begun and not self._inflate.eof:
+            raise InvalidReplyError("the answer was cut: its compressed body ended early")
+
+    def _read_head(self, data: bytes) -> bytes:
+        """Return what can be decompressed now; the first two bytes say whether there is a header (RFC 1950, 2.2)."""
+        self._has_begun = True
+        data = self._head + data
+        if len(data) < _HEAD_BYTES:
+            self._head = data
+            return b""
+        self._may_lack_header = False
+        has_header = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:_HEAD_BYTES]) % 31 == 0
+        if not has_header:  # some servers send the bare data
+            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        return data
+
+    def _step(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the next part of what comes out, and the bytes that are left to decompress."""
+        if self._inflate.eof:  # another member of a gzip file
+            self._inflate = zlib.decompressobj(_AUTO_WBITS)
+        self._has_begun = True
+        try:
+            part = self._inflate.decompress(data, _STEP_BYTES)
+        except zlib.error:
+            raise InvalidReplyError("the answer cannot be decompressed") from None
+        return part, self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+
+    def _counted(self, part: bytes) -> Iterator[bytes]:
+        self._size += len(part)
+        _check(self._size, self._limit_bytes)
+        if part:
+            yield part

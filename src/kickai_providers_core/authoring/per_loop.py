@@ -1,0 +1,95 @@
+"""One client for each event loop: asyncio's connections belong to the loop that opened them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+__all__ = ["PerLoop"]
+
+T = TypeVar("T")
+
+CLOSE_S = 2.0
+"""Seconds that another thread's loop gets to close its client."""
+
+
+class PerLoop(Generic[T]):
+    """Gives every event loop an object of its own, and closes it before the loop ends.
+
+    A loop finishes its asynchronous generators before it is closed (`asyncio.run` and its like call
+    `asyncio.loop.shutdown_asyncgens`). So each object is held by a generator that waits at its ``yield``. A loop that
+    is closed without that call leaves its idle connections to the garbage collector, as it does with all of asyncio's.
+
+    Safe to share between threads and loops. Has no part in a fork: the core makes providers anew in a child.
+
+    Args:
+        make: Makes an object inside a running loop; must not wait.
+        close: Closes one, in its own loop.
+    """
+
+    def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[object]]) -> None:
+        self._make = make
+        self._close = close
+        self._lock = Lock()
+        self._held: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[T, None]]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def current(self) -> T:
+        """Return the object of the running loop; the first call makes it."""
+        loop = asyncio.get_running_loop()
+        held = self._held.get(loop)
+        if held is None:
+            holder = self._hold(loop)
+            held = await anext(holder), holder
+            with self._lock:
+                for ended in [known for known in self._held if known.is_closed()]:
+                    del self._held[ended]
+                self._held[loop] = held
+        return held[0]
+
+    async def _hold(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[T, None]:
+        value = self._make()
+        try:
+            yield value
+        finally:
+            with self._lock:
+                self._held.pop(loop, None)
+            await self._close(value)
+
+    def close(self) -> None:
+        """Close what every loop has.
+
+        Waits up to 2 s for loops that run in other threads. What belongs to the loop that runs in this thread is closed
+        soon after. A loop that does not run is run for it, unless another one runs in this thread.
+        """
+        running = asyncio._get_running_loop()  # noqa: SLF001  the form of get_running_loop that returns None
+        with self._lock:
+            held = list(self._held.items())
+            self._held.clear()
+        for loop, (_, holder) in held:
+            if loop is running:
+                task = loop.create_task(_finish(holder))
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+            elif loop.is_running():
+                with suppress(TimeoutError):
+                    asyncio.run_coroutine_threadsafe(_finish(holder), loop).result(CLOSE_S)
+            elif running is None and not loop.is_closed():
+                loop.run_until_complete(_finish(holder))
+
+    async def aclose(self) -> None:
+        """Close what every loop has, the running one's first."""
+        held = self._held.get(asyncio.get_running_loop())
+        if held is not None:
+            await held[1].aclose()
+        if self._held:
+            await asyncio.to_thread(self.close)
+
+
+async def _finish(holder: AsyncGenerator[T, None]) -> None:
+    await holder.aclose()
