@@ -25,6 +25,11 @@ class Abandoned:
         """Whether the limit is reached."""
         return self.count >= self.limit
 
+    def renew_after_fork(self) -> None:
+        """Start from none: the parent's calls do not run here."""
+        self._lock = Lock()
+        self.count = 0
+
     def track(self) -> Call:
         """Return the record of one call that begins now."""
         return Call(self)

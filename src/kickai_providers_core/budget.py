@@ -101,6 +101,10 @@ class Budget:
         self._tally = Tally(share, floor)
         self._lock = Lock()
 
+    def renew_after_fork(self) -> None:
+        """Take a lock of this process; what the parent counted stays."""
+        self._lock = Lock()
+
     def came(self, number: int, now: float) -> None:
         """Take it that a request came, the latest so far."""
         self.latest = number

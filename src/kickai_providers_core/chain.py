@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import asyncio
+from os import getpid
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from attrs import field, frozen
 
 from kickai_providers_core import drivers, hedged
 from kickai_providers_core.drivers import Course
+from kickai_providers_core.forking import Guarded, raise_forked
 from kickai_providers_core.link import Brief, Errand
 from kickai_providers_core.messages import NOTHING, ChatRequest
 from kickai_providers_core.sizes import least_tokens
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.budget import Budget
     from kickai_providers_core.drivers import Clockwork, StreamMode
     from kickai_providers_core.events import Event
+    from kickai_providers_core.forking import ForkGuard
     from kickai_providers_core.hedging import Hedges
     from kickai_providers_core.hookspecs import Progress
     from kickai_providers_core.link import Link
@@ -41,6 +45,7 @@ class Runtime:
         retries: How many retries all requests together may make.
         hedges: When a second target is asked beside one that takes long; None for never.
         background: The loop for blocking callers whose request may have two attempts under way.
+        guard: Renews all this in a forked child.
         time: Clock and sleeps.
         tell: Hands an event to the observers; None when there are none.
         numbers: Numbers the requests.
@@ -51,6 +56,7 @@ class Runtime:
     retries: Budget
     hedges: Hedges | None
     background: Background
+    guard: ForkGuard
     time: Clockwork
     tell: Callable[[Event], None] | None
     numbers: Iterator[int]
@@ -73,11 +79,14 @@ class Terms:
     role: str | None = None
 
 
-@frozen
+@frozen(eq=False)
 class Chain:
     """An ordered list of targets that answers as one: the first that can, does.
 
-    Safe to share between threads and between event loops. It holds nothing that must be closed; its resolver does.
+    Safe to share between threads, event loops and forked processes: each process opens its own connections, and a call
+    that was under way when the process forked ends in the child with a `RuntimeError`. It holds nothing that must be
+    closed; its resolver does. A chain is a handle: it equals only itself, and its copies are itself. It cannot be
+    pickled.
 
     Every way of calling takes a text, a sequence of messages or of ``{"role", "content"}`` mappings, or a
     `ChatRequest`, and raises:
@@ -86,7 +95,8 @@ class Chain:
     - `RejectedRequestError`: a provider refused the request in a way that no other would mend;
     - `DeadlineExceededError`: the deadline passed;
     - `ChainExhaustedError`: every target failed or was skipped;
-    - `RuntimeError`: the resolver is closed.
+    - `RuntimeError`: the resolver is closed; the process forked while the call was under way; or no event loop of
+      asyncio is running, which `ainvoke` and `astream` need.
     """
 
     _links: Sequence[Link] = field(repr=False)
@@ -127,6 +137,16 @@ class Chain:
         """The targets in order, as they are written in settings."""
         return tuple(f"{link.provider}:{link.model}" if link.model else link.provider for link in self._links)
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        message = "a chain cannot be pickled: it holds connections; make a Resolver in the other process"
+        raise TypeError(message)
+
     def invoke(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
         """Return the answer, blocking the thread.
 
@@ -149,9 +169,10 @@ class Chain:
             prompt: What to ask.
             deadline_s: Seconds that the request may take, instead of the chain's own.
         """
-        if self._brief.hedges is not None:
-            return await hedged.ainvoke(self._course(prompt, deadline_s))
-        return await drivers.ainvoke(self._course(prompt, deadline_s))
+        task = _current_task()
+        course = self._course(prompt, deadline_s)
+        call = drivers.ainvoke(course) if self._brief.hedges is None else hedged.ainvoke(course)
+        return await Guarded(call, course.guard, task)  # type: ignore[no-any-return]
 
     def stream(self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None) -> ReplyStream:
         """Return the answer piece by piece. Nothing is sent before the first piece is asked for.
@@ -165,14 +186,18 @@ class Chain:
             deadline_s: Seconds that the whole stream may take, instead of the chain's own.
         """
         asked, known = self._checked(prompt, deadline_s), _known(mode)
-        return ReplyStream(lambda done: drivers.stream(self._course(asked, deadline_s), known, done))
+        return ReplyStream(
+            lambda done: drivers.stream(self._course(asked, deadline_s), known, done), self._runtime.guard
+        )
 
     def astream(
         self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None
     ) -> AsyncReplyStream:
         """Return the answer piece by piece, without blocking the event loop; otherwise as `stream`."""
         asked, known = self._checked(prompt, deadline_s), _known(mode)
-        return AsyncReplyStream(lambda done: drivers.astream(self._course(asked, deadline_s), known, done))
+        return AsyncReplyStream(
+            lambda done: drivers.astream(self._course(asked, deadline_s), known, done), self._runtime.guard
+        )
 
     def prepare(self) -> Iterator[Progress]:
         """Make the first target that can be used ready, and yield how far that is; nothing when all is ready.
@@ -196,6 +221,7 @@ class Chain:
 
     def _course(self, prompt: Prompt, deadline_s: float | None) -> Course:
         runtime, links = self._runtime, self._links
+        runtime.guard.renew_if_forked()
         if deadline_s is None:
             deadline_s = self.terms.deadline_s
         else:
@@ -210,24 +236,29 @@ class Chain:
         tokens = least_tokens(request) + (request.max_tokens or 0) if self._measured else 0
         errand = Errand(deadline_s, needs, tokens, next(runtime.numbers))
         walk = Walk(links, self._brief, errand, runtime.time.clock())
-        return Course(walk, self._instances, request, runtime.time)
+        return Course(walk, self._instances, request, runtime.time, runtime.guard)
 
 
 class ReplyStream:
     """An answer that comes in pieces: iterate over it once; leave it early with ``close()`` or ``with``.
 
     The request begins with the first iteration: a stream that nobody reads sends nothing, emits no event and starts no
-    deadline. Not to be shared between threads. An abandoned stream closes its connection when it is closed or collected.
+    deadline. Not to be shared between threads. An abandoned stream closes its connection when it is closed or
+    collected. In a child that was forked meanwhile it ends with a `RuntimeError`.
 
     Attributes:
         reply: The whole answer, once the last piece was taken; None before.
     """
 
-    def __init__(self, open_: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]]) -> None:
+    def __init__(
+        self, open_: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]], guard: ForkGuard
+    ) -> None:
         # The generator must not know its stream: one that is dropped would wait for the collector to be closed.
         self._whole: list[Reply] = []
         self._open: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]] | None = open_
         self._chunks: Generator[ReplyChunk, None, None] | None = None
+        self._guard = guard
+        self._pid: int | None = None
 
     @property
     def reply(self) -> Reply | None:
@@ -238,17 +269,21 @@ class ReplyStream:
         return self
 
     def __next__(self) -> ReplyChunk:
+        if self._pid is not None and self._pid != getpid():
+            raise_forked(self._pid)
         if self._open is not None:
             open_, self._open = self._open, None
             self._chunks = open_(self._whole.append)
+            self._pid = getpid()
+            self._guard.begin_stream(self._chunks)
         if self._chunks is None:
             raise StopIteration
         return next(self._chunks)
 
     def close(self) -> None:
-        """End the stream, and the request behind it."""
+        """End the stream, and the request behind it; in a child that was forked meanwhile, do nothing."""
         self._open = None
-        if self._chunks is not None:
+        if self._chunks is not None and self._pid == getpid():
             self._chunks.close()
 
     def __enter__(self) -> Self:
@@ -269,10 +304,14 @@ class AsyncReplyStream:
         reply: The whole answer, once the last piece was taken; None before.
     """
 
-    def __init__(self, open_: Callable[[Callable[[Reply], None]], AsyncGenerator[ReplyChunk, None]]) -> None:
+    def __init__(
+        self, open_: Callable[[Callable[[Reply], None]], AsyncGenerator[ReplyChunk, None]], guard: ForkGuard
+    ) -> None:
         self._whole: list[Reply] = []  # as in `ReplyStream`
         self._open: Callable[[Callable[[Reply], None]], AsyncGenerator[ReplyChunk, None]] | None = open_
         self._chunks: AsyncGenerator[ReplyChunk, None] | None = None
+        self._guard = guard
+        self._pid: int | None = None
 
     @property
     def reply(self) -> Reply | None:
@@ -283,17 +322,22 @@ class AsyncReplyStream:
         return self
 
     async def __anext__(self) -> ReplyChunk:
+        task = _current_task()
+        if self._pid is not None and self._pid != getpid():
+            raise_forked(self._pid)
         if self._open is not None:
             open_, self._open = self._open, None
             self._chunks = open_(self._whole.append)
+            self._pid = getpid()
+            self._guard.begin_stream(self._chunks)
         if self._chunks is None:
             raise StopAsyncIteration
-        return await anext(self._chunks)
+        return await Guarded(anext(self._chunks), self._guard, task)  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
-        """End the stream, and the request behind it."""
+        """End the stream, and the request behind it; in a child that was forked meanwhile, do nothing."""
         self._open = None
-        if self._chunks is not None:
+        if self._chunks is not None and self._pid == getpid():
             await self._chunks.aclose()
 
     async def __aenter__(self) -> Self:
@@ -309,6 +353,22 @@ def _check_deadline(deadline_s: float) -> None:
     if not deadline_s > 0:
         told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
         raise ValueError(told)
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    """Return the task that is running.
+
+    Raises:
+        RuntimeError: No event loop of asyncio is running, as in a program that uses trio or curio.
+    """
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        message = (
+            "ainvoke and astream need a running event loop of asyncio, and there is none; with trio or curio, call "
+            "invoke in a worker thread"
+        )
+        raise RuntimeError(message) from None
 
 
 def _known(mode: StreamMode) -> StreamMode:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, closing, suppress
+from os import getpid
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.forking import ForkGuard, raise_forked
 from kickai_providers_core.messages import ReplyChunk
 from kickai_providers_core.replies import Gathered
 from kickai_providers_core.steps import GiveUp, Pause, Queue, Try, Validate
@@ -59,12 +61,34 @@ class Course:
         instances: The provider instance of each link, by its position; None for a link that is not usable.
         request: What is asked, with what the chain says filled in.
         time: Clock and sleeps.
+        guard: Knows of forks.
+        pid: The process in which the request began.
     """
 
     walk: Walk
     instances: Sequence[Instance | None]
     request: ChatRequest
     time: Clockwork
+    guard: ForkGuard = field(factory=ForkGuard)
+    pid: int = field(factory=getpid, init=False)
+
+    def require_same_process(self) -> None:
+        """Refuse to go on in a child that was forked meanwhile.
+
+        Raises:
+            RuntimeError: The request began in the parent.
+        """
+        if self.pid != getpid():
+            raise_forked(self.pid)
+
+    def cancel(self) -> None:
+        """Take it that the request was cancelled; a child that was forked meanwhile leaves that to its parent.
+
+        Raises:
+            RuntimeError: The request began in the parent.
+        """
+        self.require_same_process()
+        self.walk.cancelled(self.time.clock())
 
     def call(self, step: Try) -> Call | None:
         """Return what an attempt calls, or None while its provider is yet to be created."""
@@ -128,11 +152,13 @@ def invoke(course: Course) -> Reply:
                 instance, provider, request, timeout_s = course.call(attempt) or course.created(attempt)
                 reply = instance.seam.invoke(provider, request, timeout_s)
             except ProviderError as error:
+                course.require_same_process()
                 step = walk.failed(error, clock())
             else:
+                course.require_same_process()
                 return walk.succeeded(reply, clock())
     except BaseException:
-        walk.cancelled(clock())
+        course.cancel()
         raise
 
 
@@ -155,7 +181,7 @@ async def ainvoke(course: Course) -> Reply:
             else:
                 return walk.succeeded(reply, clock())
     except BaseException:
-        walk.cancelled(clock())
+        course.cancel()
         raise
 
 
@@ -176,10 +202,12 @@ def stream(course: Course, mode: StreamMode, done: Callable[[Reply], None]) -> G
                 instance, provider, request, timeout_s = course.call(attempt) or course.created(attempt)
                 with closing(instance.seam.stream(provider, request, timeout_s, instance.settings)) as chunks:
                     for chunk in chunks:
+                        course.require_same_process()
                         if part.hands_out(chunk):
                             yield chunk
                 reply = part.gathered.reply()
             except ProviderError as error:
+                course.require_same_process()
                 step = part.signed(walk.failed(error, clock(), final=part.final), error)
                 if part.discarded(step):
                     yield ReplyChunk(restart=True)
@@ -188,7 +216,7 @@ def stream(course: Course, mode: StreamMode, done: Callable[[Reply], None]) -> G
                 yield from part.kept
                 return
     except BaseException:
-        walk.cancelled(clock())
+        course.cancel()
         raise
 
 
@@ -221,7 +249,7 @@ async def astream(course: Course, mode: StreamMode, done: Callable[[Reply], None
                     yield chunk
                 return
     except BaseException:
-        walk.cancelled(clock())
+        course.cancel()
         raise
 
 

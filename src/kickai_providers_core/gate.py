@@ -61,9 +61,9 @@ class Turn:
         ahead: How many stood before it when it came.
     """
 
-    __slots__ = ("_gate", "_wake", "_woken", "ahead", "began", "inside", "left", "recent", "tokens")
+    __slots__ = ("_gate", "_generation", "_wake", "_woken", "ahead", "began", "inside", "left", "recent", "tokens")
 
-    def __init__(self, gate: Gate, tokens: int, ahead: int) -> None:
+    def __init__(self, gate: Gate, tokens: int, ahead: int, generation: int = 0) -> None:
         self.tokens = tokens
         self.ahead = ahead
         self.inside = False
@@ -71,8 +71,13 @@ class Turn:
         self.recent = False  # whether it is among those that the gate remembers for its windows
         self.began = 0.0
         self._gate = gate
+        self._generation = generation
         self._wake: Callable[[], None] | None = None
         self._woken = False
+
+    def belongs_to(self, generation: int) -> bool:
+        """Return whether it was given since the gate was made or last renewed."""
+        return self._generation == generation
 
     def wait_s(self, now: float) -> float:
         """Return the seconds until it may go in: 0 when it may, infinity when that is up to others."""
@@ -119,6 +124,16 @@ class Gate:
         self._recent: deque[Turn] = deque()  # those that went in within the last minute, oldest first
         self._inside = 0
         self._tokens = 0  # of the recent ones
+        self._generation = 0
+
+    def renew_after_fork(self) -> None:
+        """Forget who is inside and in line: they are in the parent. What began within the last minute still counts."""
+        self._lock = Lock()
+        self._generation += 1
+        self._line = deque()
+        self._inside = 0
+        self._recent = deque(self._recent)
+        self._tokens = sum(turn.tokens for turn in self._recent)
 
     @property
     def inside(self) -> int:
@@ -138,7 +153,7 @@ class Gate:
             now: The time.
         """
         with self._lock:
-            turn = Turn(self, tokens, len(self._line))
+            turn = Turn(self, tokens, len(self._line), self._generation)
             self._line.append(turn)
             woken = self._move_up(now, turn)
         _wake(woken)
@@ -159,7 +174,7 @@ class Gate:
     def leave(self, turn: Turn, now: float, *, used: bool, tokens: int | None) -> None:
         """Take a turn back."""
         with self._lock:
-            if turn.left:
+            if turn.left or not turn.belongs_to(self._generation):
                 return
             turn.left = True
             if turn.inside:

@@ -120,6 +120,15 @@ class Condition:
         """The rest that ends last, `NO_REST` when there is none."""
         return self.suspensions.longest
 
+    def renew_after_fork(self) -> None:
+        """Keep the breaker and the suspensions; a probe under way is the parent's, and this process may send its own."""
+        self._lock = Lock()
+        self._last_resort_until = NEVER
+        breaker = self.breaker
+        if breaker.state is State.HALF_OPEN:
+            breaker = breaker.given_back(Permit(breaker.generation, probe=True))
+        self._change(lambda _: breaker)
+
     def due_at(self, now: float) -> float:
         """Return the time from which it may be called, not before now."""
         return now if self.free is not None else max(self.breaker.due_at(now), self.rest.until)
@@ -331,6 +340,11 @@ class Health:
     def route(self, provider: str, model: str | None) -> Route:
         """Return the way to a target; all routes to one target share its condition, all to one provider that one's."""
         return Route(self._condition((provider,)), self._condition((provider, model or "")))
+
+    def renew_after_fork(self) -> None:
+        """Renew every condition for this process."""
+        for condition in list(self._conditions.values()):
+            condition.renew_after_fork()
 
     def _condition(self, key: tuple[str, ...]) -> Condition:
         # dict.setdefault with a string key is atomic, so that two threads never end up with two conditions.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.drivers import apaced
 from kickai_providers_core.errors import ProviderError
+from kickai_providers_core.forking import Guarded
 from kickai_providers_core.steps import Await
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def ainvoke(course: Course) -> Reply:
             else:
                 return walk.succeeded(reply, clock(), of=attempt)
     except BaseException:
-        walk.cancelled(clock())
+        course.cancel()
         raise
     finally:
         await _left(calls)
@@ -82,7 +83,8 @@ def _start(course: Course, attempt: Try, calls: dict[asyncio.Task[Reply], Try]) 
 
 async def _call(course: Course, attempt: Try) -> Reply:
     instance, provider, request, timeout_s = course.call(attempt) or await course.acreated(attempt)
-    return await instance.seam.ainvoke(provider, request, timeout_s)
+    inner = instance.seam.ainvoke(provider, request, timeout_s)
+    return await Guarded(inner, course.guard, asyncio.current_task())  # type: ignore[no-any-return]
 
 
 async def _left(calls: dict[asyncio.Task[Reply], Try]) -> None:

@@ -62,6 +62,10 @@ class Hedges:
         self._percentile = int(settings.after[1:]) if settings.after is not None else None
         self._latencies: dict[str, deque[float]] = {}
 
+    def renew_after_fork(self) -> None:
+        """Take a lock of this process; what the parent learned stays."""
+        self.budget.renew_after_fork()
+
     def answered(self, link: Link, latency_s: float) -> None:
         """Take it that a target answered after so long."""
         if self._percentile is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError, UnknownProviderError
 from kickai_providers_core.events import ProviderCloseFailed
+from kickai_providers_core.forking import keep_for_good
 from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.seam import Seam
 from kickai_providers_core.single_flight import SingleFlight
@@ -37,7 +38,8 @@ SLOW_VALIDATION_S = 1.0
 class Instance:
     """One configured provider.
 
-    Safe to share between threads and event loops. The provider object behind it is created once, on first use.
+    Safe to share between threads and event loops. The provider object behind it is created once in each process, on
+    first use there; the one of the parent is never used and never closed in a forked child.
 
     Attributes:
         name: Its name in the settings.
@@ -170,6 +172,18 @@ class Instance:
         name = name or self.settings.model
         return self.info.models.get(name) if name else None
 
+    def renew_after_fork(self) -> None:
+        """Keep the parent's provider object out of use, and alive; the next call creates another."""
+        self._lock = Lock()
+        provider, self.ready = self.ready, None
+        if provider is not None:
+            keep_for_good(provider)
+        # What other threads are creating or validating belongs to the parent.
+        self._creation = SingleFlight(self._create)
+        self._validation = SingleFlight(lambda: self.seam.validate(self.settings))
+        if self.gate is not None:
+            self.gate.renew_after_fork()
+
     def close(self) -> None:
         """Free what the provider holds, if it was ever created; raise whatever its plugin raises."""
         provider = self._taken()
@@ -239,6 +253,11 @@ class Registry:
 
     def _broken(self, name: str) -> Plugin | None:
         return next((p for p in self._discovery.plugins if p.error is not None and p.name == name), None)
+
+    def renew_after_fork(self) -> None:
+        """Renew every instance for this process."""
+        for instance in self:
+            instance.renew_after_fork()
 
     def close(self, tell: Callable[[Event], None]) -> None:
         """Close every provider that was created; one that raises is told of and stops nothing."""

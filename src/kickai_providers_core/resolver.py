@@ -18,6 +18,7 @@ from kickai_providers_core.background import Background
 from kickai_providers_core.budget import Budget
 from kickai_providers_core.chain import Chain, Runtime, Terms
 from kickai_providers_core.drivers import Clockwork
+from kickai_providers_core.forking import ForkGuard
 from kickai_providers_core.health import Health
 from kickai_providers_core.hedging import Hedges
 from kickai_providers_core.link import UNVALIDATED, Link
@@ -47,8 +48,9 @@ REAL_TIME = Clockwork(clock=stdlib_time.monotonic, sleep=stdlib_time.sleep, asle
 class Resolver:
     """Holds the configured providers, and gives out the chains that use them.
 
-    Safe to share between threads and event loops. Close it with ``close()`` or ``with``, or on a running event loop
-    with ``aclose()`` or ``async with``; its chains cannot be called afterwards.
+    Safe to share between threads, event loops and forked processes: after a fork, a child opens its own connections,
+    keeps the suspensions and open breakers, and never uses or closes what is its parent's. Close it with ``close()`` or
+    ``with``, or on a running event loop with ``aclose()`` or ``async with``; its chains cannot be called afterwards.
 
     Attributes:
         settings: What it was told.
@@ -72,9 +74,10 @@ class Resolver:
             discovery: The plugins to do it with.
             observers: Called with every event, on the thread that serves the request.
             time: Clock and sleeps, for tests on a virtual clock.
-            random: Where jitter comes from; a generator of its own when None.
+            random: Where jitter comes from; None for a generator of its own, which a forked child seeds anew.
         """
-        random = random or stdlib_random.Random()  # noqa: S311  jitter is no secret
+        if random is None:
+            random = _OwnRandom()
         self.settings = settings
         self.discovery = discovery
         self.registry = Registry(discovery, settings.providers, settings.unusable)
@@ -82,12 +85,17 @@ class Resolver:
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
         policy = settings.policy
+        retries, background = Budget(policy.retry_share, policy.retry_floor), Background()
+        hedges = Hedges(settings.hedging) if settings.hedging.on else None
+        own_random = random if isinstance(random, _OwnRandom) else None
+        parts = (own_random, self._health, self.registry, retries, hedges, background)
         self._runtime = Runtime(
             policy=policy,
             random=random,
-            retries=Budget(policy.retry_share, policy.retry_floor),
-            hedges=Hedges(settings.hedging) if settings.hedging.on else None,
-            background=Background(),
+            retries=retries,
+            hedges=hedges,
+            background=background,
+            guard=ForkGuard(part for part in parts if part is not None),
             time=time,
             tell=self._observers.tell,
             numbers=count(1),
@@ -198,6 +206,7 @@ class Resolver:
 
     def close(self) -> None:
         """Close every provider that was created. Requests under way may fail. Closing twice is no error."""
+        self._runtime.guard.renew_if_forked()
         background = self._runtime.background
         if background.running:  # what it opened can only be closed there
             with suppress(RuntimeError):  # another thread is closing as well, and was first
@@ -207,6 +216,7 @@ class Resolver:
 
     async def aclose(self) -> None:
         """Close every provider that was created, on the running loop; otherwise as `close`."""
+        self._runtime.guard.renew_if_forked()
         await self.registry.aclose(self._observers.tell)
         background = self._runtime.background
         if background.running:
@@ -241,6 +251,14 @@ def _exposing(settings: Settings, discovery: Discovery) -> Settings:
         explicit=settings.explicit,
         providers={name: evolve(own, expose_service_messages=True) for name, own in providers.items()},
     )
+
+
+class _OwnRandom(stdlib_random.Random):
+    """A generator that forked processes do not share, so that their waits differ."""
+
+    def renew_after_fork(self) -> None:
+        """Seed it anew."""
+        self.seed()
 
 
 @frozen(eq=False, repr=False)

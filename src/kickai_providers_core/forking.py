@@ -1,0 +1,186 @@
+"""What happens when the process forks: a child renews what it must not share with its parent.
+
+After a fork, sockets, locks, threads and event loops of the parent are of no use to the child, and using or closing
+them harms the parent. Each resolver has a `ForkGuard` that renews its parts: from `os.register_at_fork`, and, for a
+fork that Python does not notice, before the next request takes any lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from os import getpid
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+__all__ = ["ForkGuard", "Guarded", "Renewable", "keep_for_good", "raise_forked"]
+
+
+class Renewable(Protocol):
+    """A part of a resolver that holds locks, threads, connections or other things that a child must not share."""
+
+    def renew_after_fork(self) -> None:
+        """Replace them, in the child, without using or closing those of the parent. No other thread runs yet."""
+
+
+class Waking(Protocol):
+    """The part of an `asyncio.Task` that wakes a coroutine which waits."""
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Throw a cancellation into the coroutine."""
+
+    def uncancel(self) -> int:
+        """Take the cancellation back."""
+
+
+def keep_for_good(thing: object) -> None:
+    """Keep an object alive until the process is gone: it is never finalized, not even when the interpreter exits.
+
+    Clients close their connections when they are finalized, with a farewell that goes through the parent's socket.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def raise_forked(began_in: int) -> NoReturn:
+    """Raise the error of a call that was under way when the process forked.
+
+    Args:
+        began_in: The process in which the call began.
+    """
+    message = (
+        f"this call began in process {began_in}, which forked process {getpid()} meanwhile: its answer goes to "
+        f"process {began_in}; make a new call here"
+    )
+    raise RuntimeError(message)
+
+
+class ForkGuard:
+    """Renews the parts of one resolver in a forked child, once, before they are used there.
+
+    Safe to use from any thread; takes no lock.
+    """
+
+    def __init__(self, parts: Iterable[Renewable] = ()) -> None:
+        self._parts = tuple(parts)
+        self._pid = getpid()
+        self._calls: set[Guarded] = set()
+        self._streams: WeakSet[Any] = WeakSet()
+        _guards.add(self)
+
+    def renew_if_forked(self) -> None:
+        """Renew the parts if this process is not the one in which they were made or renewed last."""
+        if self._pid != getpid():
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew the parts, and end what was under way in the thread that forked."""
+        self._pid = getpid()
+        calls, self._calls = self._calls, set()
+        streams, self._streams = self._streams, WeakSet()
+        for stream in list(streams):
+            keep_for_good(stream)
+        for call in calls:
+            call.leave_to_parent()
+        for part in self._parts:
+            part.renew_after_fork()
+
+    def begin_call(self, call: Guarded) -> None:
+        """Note a call that is under way on an event loop."""
+        self._calls.add(call)
+
+    def end_call(self, call: Guarded) -> None:
+        """Note that it has ended."""
+        self._calls.discard(call)
+
+    def begin_stream(self, generator: object) -> None:
+        """Note a generator that reads a stream, until it is collected."""
+        self._streams.add(generator)
+
+
+class Guarded:
+    """An awaitable that ends with an error in a forked child, where what it awaits is never resumed and never closed.
+
+    To be awaited once, by a task of asyncio.
+    """
+
+    __slots__ = ("__weakref__", "_guard", "_inner", "_pid", "_task", "_thread", "_woken")
+
+    def __init__(self, inner: Any, guard: ForkGuard, task: Waking | None) -> None:
+        """Take what to await.
+
+        Args:
+            inner: A coroutine, or anything else with ``send``, ``throw`` and ``close``.
+            guard: The guard of the resolver that it uses.
+            task: The task that awaits it, to be woken in the child; None for nothing to wake.
+        """
+        self._inner = inner
+        self._guard = guard
+        self._pid = getpid()
+        self._task = task
+        self._thread = get_ident()
+        self._woken = False
+        guard.begin_call(self)
+
+    def leave_to_parent(self) -> None:
+        """Take it, in the child, that the call goes on in the parent alone."""
+        keep_for_good(self._inner)
+        if self._task is not None and self._thread == get_ident():  # no other thread is there to be woken
+            self._woken = self._task.cancel()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self  # it has all that ``await`` needs of a generator
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        """Resume what is awaited, in the process in which it began."""
+        self._raise_if_forked()
+        return self._step(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Throw an error into what is awaited, in the process in which it began."""
+        self._raise_if_forked()
+        return self._step(self._inner.throw, *error)
+
+    def close(self) -> None:
+        """Close what is awaited, in the process in which it began."""
+        if self._pid == getpid():
+            self._guard.end_call(self)
+            self._inner.close()
+
+    def _step(self, step: Any, *given: Any) -> Any:
+        try:
+            result = step(*given)
+        except BaseException:
+            self._guard.end_call(self)
+            self._raise_if_forked()
+            raise
+        self._raise_if_forked()
+        return result
+
+    def _raise_if_forked(self) -> None:
+        if self._pid != getpid():
+            if self._woken and self._task is not None:
+                self._task.uncancel()
+                self._woken = False
+            raise_forked(self._pid)
+
+
+_guards: WeakSet[ForkGuard] = WeakSet()
+
+
+def _renew_all() -> None:
+    for guard in list(_guards):
+        guard.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
