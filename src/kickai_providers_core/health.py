@@ -121,7 +121,7 @@ class Condition:
         return self.suspensions.longest
 
     def renew_after_fork(self) -> None:
-        """Keep the breaker and the suspensions; a probe under way is the parent's, and this process may send its own."""
+        """Keep the breaker and the suspensions; a probe under way is the parent's, and a child may send its own."""
         self._lock = Lock()
         self._last_resort_until = NEVER
         breaker = self.breaker
