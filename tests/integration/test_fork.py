@@ -1,0 +1,513 @@
+"""A resolver that was used before the process forked: each process has its own connections, threads and locks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from forks import begin_child, run_in_child
+from integration.echo import EchoPlugin, Provider, serving
+
+from kickai_providers_core import Resolver
+from kickai_providers_core.events import RequestEnded, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kickai_providers_core import Chain
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+    # The provider of these tests leaves the connections of an event loop to the collector when the loop has ended.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+WAYS = ("invoke", "ainvoke", "stream", "astream")
+HEDGING = {"off": {}, "on": {"hedging": {"after_s": 20.0}}}
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Run the server for all tests of the module."""
+    with serving() as port:
+        yield port
+
+
+@pytest.fixture
+def plugin(port: int) -> EchoPlugin:
+    """Return the plugin."""
+    return EchoPlugin(port)
+
+
+@pytest.fixture(params=HEDGING)
+def resolver(request: pytest.FixtureRequest, plugin: EchoPlugin) -> Iterator[Resolver]:
+    """Return a resolver, with hedging and without."""
+    with Resolver.from_settings(HEDGING[request.param], env={}, plugins={"echo": plugin}) as resolver:
+        yield resolver
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Have the collector run while the warnings of these connections are ignored."""
+    yield
+    gc.collect()
+
+
+def ask(chain: Chain, way: str, text: str) -> str:
+    """Return the answer to a question of one word."""
+
+    async def aask() -> str:
+        if way == "ainvoke":
+            return (await chain.ainvoke(text)).text
+        return "".join([chunk.text async for chunk in chain.astream(text)])
+
+    if way == "invoke":
+        return chain.invoke(text).text
+    if way == "stream":
+        return "".join(chunk.text for chunk in chain.stream(text)).strip()
+    return asyncio.run(aask()).strip()
+
+
+def error_of(call: Callable[[], Any]) -> str:
+    """Return what a call raises, as text."""
+    try:
+        call()
+    except BaseException as exc:  # noqa: BLE001
+        return f"{type(exc).__name__}: {exc}"
+    return "nothing"
+
+
+@pytest.mark.parametrize("after", WAYS)
+@pytest.mark.parametrize("before", WAYS)
+def test_each_process_gets_the_answers_to_its_own_questions(resolver: Resolver, before: str, after: str) -> None:
+    """However the parent asked before the fork, and however the children ask at once with it after."""
+    chain = resolver.chain("echo", deadline_s=20)
+    assert ask(chain, before, "warm-up") == "answer-to-warm-up"
+
+    def asking(name: str) -> Callable[[], list[str]]:
+        return lambda: [ask(chain, after, f"{name}{number}") for number in range(3)]
+
+    children = [begin_child(asking(name)) for name in "AB"]
+    assert asking("P")() == [f"answer-to-P{number}" for number in range(3)]
+    for name, child in zip("AB", children, strict=True):
+        assert child() == [f"answer-to-{name}{number}" for number in range(3)]
+
+
+def test_a_child_never_uses_or_closes_what_is_its_parents(resolver: Resolver, plugin: EchoPlugin, port: int) -> None:
+    """Closing the resolver in the child closes only the child's; a collection and a normal exit close nothing."""
+    chain = resolver.chain("echo", deadline_s=20)
+    ask(chain, "invoke", "warm-up")
+    ask(chain, "ainvoke", "warm-up")
+
+    def end_in_child() -> list[Any]:
+        ask(chain, "invoke", "child")
+        resolver.close()
+        gc.collect()
+        return [plugin.closed == [os.getpid()], error_of(lambda: chain.invoke("late"))]
+
+    only_own, late = run_in_child(end_in_child)
+    assert only_own
+    assert "closed" in late
+    assert ask(chain, "invoke", "still-there") == "answer-to-still-there"
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_the_interpreter_of_a_child_exits_without_a_farewell_on_the_parents_connection(
+    port: int, *, closes: bool
+) -> None:
+    """Finalizers that run when a forked worker exits do not reach the parent's provider object."""
+    script = f"""
+import os, sys
+sys.path[:0] = [{str(Path(__file__).parents[1])!r}]
+from integration.echo import EchoPlugin
+from kickai_providers_core import Resolver
+resolver = Resolver.from_settings({{}}, env={{}}, plugins={{"echo": EchoPlugin({port})}})
+chain = resolver.chain("echo", deadline_s=20)
+print(chain.invoke("one").text, flush=True)
+pid = os.fork()
+if pid == 0:
+    if {closes}:
+        resolver.close()
+    del chain, resolver
+    sys.exit(0)
+os.waitpid(pid, 0)
+print(chain.invoke("two").text, flush=True)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.split() == ["answer-to-one", "answer-to-two"], ran.stderr
+    assert "rror" not in ran.stderr
+
+
+def test_a_half_read_stream_ends_in_the_child_and_goes_on_in_the_parent(resolver: Resolver) -> None:
+    """In the child the next piece is an error that says why; closing and collecting the stream there does nothing."""
+    chain = resolver.chain("echo", deadline_s=20)
+    stream = chain.stream("one two three")
+    assert next(stream).text == "answer-to-one "
+
+    def go_on() -> list[str]:
+        errors = [error_of(lambda: next(stream))]
+        stream.close()
+        errors.append(error_of(lambda: next(stream)))
+        gc.collect()
+        return [*errors, ask(chain, "invoke", "child")]
+
+    first, second, answer = run_in_child(go_on)
+    assert first.startswith("RuntimeError: this call began in process")
+    assert second == first
+    assert answer == "answer-to-child"
+    assert "".join(chunk.text for chunk in stream) == "answer-to-two answer-to-three "
+    assert stream.reply is not None
+
+
+def test_a_stream_that_was_opened_but_not_read_works_in_the_child(resolver: Resolver) -> None:
+    """It has not begun, so it belongs to whoever reads it first."""
+    stream = resolver.chain("echo", deadline_s=20).stream("one")
+    assert run_in_child(lambda: [chunk.text.strip() for chunk in stream if chunk.text]) == ["answer-to-one"]
+    assert [chunk.text.strip() for chunk in stream if chunk.text] == ["answer-to-one"]
+
+
+async def test_an_asynchronous_stream_ends_in_the_child_and_goes_on_in_the_parent(resolver: Resolver) -> None:
+    """The same for a stream of the loop on which the process forked."""
+    chain = resolver.chain("echo", deadline_s=20)
+    stream = chain.astream("one two")
+    assert (await anext(stream)).text == "answer-to-one "
+
+    def go_on() -> list[str]:
+        errors = []
+        try:
+            stream.__anext__().send(None)
+        except RuntimeError as exc:
+            errors.append(str(exc))
+        return errors
+
+    # In the child the interpreter has no running loop any more, and says so first where that is so.
+    (told,) = run_in_child(go_on)
+    assert "this call began in process" in told or "event loop" in told
+    assert "".join([chunk.text async for chunk in stream]) == "answer-to-two "
+
+
+@pytest.mark.parametrize("hedging", HEDGING)
+def test_a_call_under_way_on_the_loop_that_forks_ends_in_the_child(plugin: EchoPlugin, hedging: str) -> None:
+    """A task that waits for an answer gets an error in the child, and its answer in the parent."""
+
+    async def main() -> tuple[str, Any]:
+        resolver = Resolver.from_settings(HEDGING[hedging], env={}, plugins={"echo": plugin})
+        chain = resolver.chain("echo", deadline_s=20)
+        await chain.ainvoke("warm-up")
+        task = asyncio.get_running_loop().create_task(chain.ainvoke("late"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        reading, writing = os.pipe()
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            signal.alarm(20)
+            try:
+                await task
+                os.write(writing, b"an answer")
+            except BaseException as exc:  # noqa: BLE001
+                os.write(writing, f"{type(exc).__name__}: {exc}".encode())
+            os._exit(0)
+        answer = (await task).text
+        os.close(writing)
+        os.waitpid(pid, 0)  # noqa: ASYNC222
+        told = os.read(reading, 4096).decode()
+        os.close(reading)
+        await resolver.aclose()
+        return answer, told
+
+    answer, told = asyncio.run(main())
+    assert answer == "answer-to-late"
+    assert told.startswith("RuntimeError: this call began in process")
+
+
+def test_a_fork_from_within_a_blocking_call_ends_the_call_in_the_child(port: int) -> None:
+    """Neither the child's answer nor its events are those of the request that the parent goes on with."""
+    outcomes: list[str] = []
+    pids: list[Any] = []
+
+    def forking_observer(event: object) -> None:
+        if type(event).__name__ == "AttemptStarted" and not pids:
+            pids.append(os.fork())
+        if isinstance(event, RequestEnded):
+            outcomes.append(event.outcome)
+
+    def whole() -> list[Any]:
+        with Resolver.from_settings(
+            {}, env={}, plugins={"echo": EchoPlugin(port)}, observers=[forking_observer]
+        ) as resolver:
+            chain = resolver.chain("echo", deadline_s=20)
+            reading, writing = os.pipe()
+            try:
+                told = chain.invoke("hello").text
+            except RuntimeError as exc:
+                told = str(exc)
+            if pids[0] == 0:
+                os.write(writing, f"{told}|{outcomes}".encode())
+                os._exit(0)
+            os.waitpid(pids[0], 0)
+            return [told, outcomes, os.read(reading, 4096).decode()]
+
+    told, ended, in_child = run_in_child(whole)
+    assert told == "answer-to-hello"
+    assert ended == ["success"]
+    assert in_child.startswith("this call began in process")
+    assert in_child.endswith("|[]")
+
+
+def test_a_signal_handler_that_forks_during_a_hedged_call_does_not_hang_the_child(plugin: EchoPlugin) -> None:
+    """The child has no thread that would ever bring the answer, and is told so."""
+
+    def whole() -> str:
+        resolver = Resolver.from_settings(HEDGING["on"], env={}, plugins={"echo": plugin})
+        chain = resolver.chain("echo", deadline_s=20)
+        chain.invoke("warm-up")
+        reading, writing = os.pipe()
+        pids: list[int] = []
+        signal.signal(signal.SIGUSR1, lambda *_: pids.append(os.fork()))
+        main = threading.get_ident()
+        threading.Timer(0.02, lambda: signal.pthread_kill(main, signal.SIGUSR1)).start()
+        told = ""
+        for _ in range(100):
+            try:
+                told = chain.invoke("hello").text
+            except RuntimeError as exc:
+                told = str(exc)
+            if pids:
+                break
+        if pids[0] == 0:
+            os.write(writing, told.encode())
+            os._exit(0)
+        os.waitpid(pids[0], 0)
+        assert told == "answer-to-hello"
+        return os.read(reading, 4096).decode()
+
+    assert run_in_child(whole).startswith("this call began in process")
+
+
+LOCKS = {
+    "creation": lambda resolver: [instance._lock for instance in resolver.registry],
+    "single flight": lambda resolver: [instance._creation._lock for instance in resolver.registry],
+    "health": lambda resolver: [condition._lock for condition in resolver._health._conditions.values()],
+    "queue": lambda resolver: [instance.gate._lock for instance in resolver.registry if instance.gate],
+    "retry budget": lambda resolver: [resolver._runtime.retries._lock],
+    "hedging": lambda resolver: [resolver._runtime.hedges.budget._lock],
+    "portal": lambda resolver: [resolver._runtime.background._lock],
+}
+
+
+@pytest.mark.parametrize("held", LOCKS)
+def test_a_lock_that_another_thread_holds_during_the_fork_does_not_hang_the_child(
+    plugin: EchoPlugin, held: str
+) -> None:
+    """Whatever lock it is, the child's calls end as if nobody had held it."""
+    settings = {
+        "providers": {"echo": {"max_concurrency": 1}, "mock": {"models": {"bad": {"script": ["unavailable"] * 50}}}},
+        "hedging": {"after_s": 20.0},
+    }
+    with Resolver.from_settings(settings, env={}, plugins={"echo": plugin}) as resolver:
+        chain = resolver.chain("mock:bad", "echo", deadline_s=20)
+        chain.invoke("warm-up")
+        locks = LOCKS[held](resolver)
+        assert locks
+        taken, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            for lock in locks:
+                lock.acquire()
+            taken.set()
+            done.wait()
+            for lock in locks:
+                lock.release()
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        taken.wait()
+        child = begin_child(lambda: [ask(chain, way, "child").split()[-1] for way in ("invoke", "ainvoke")])
+        done.set()
+        holder.join()
+        assert child() == ["answer-to-child", "answer-to-child"]
+
+
+def test_a_fork_while_another_thread_creates_the_provider_does_not_hang_the_child(port: int) -> None:
+    """The creation goes on in the parent, and the child does one of its own."""
+    begun = threading.Event()
+
+    class Slow(EchoPlugin):
+        def create(self) -> Provider:
+            begun.set()
+            time.sleep(0.5)
+            return Provider(port)
+
+    plugin = Slow(port)
+    plugin.kickai_create_provider = _as_hook(lambda settings: plugin.create())  # type: ignore[method-assign]
+    with Resolver.from_settings({}, env={}, plugins={"echo": plugin}) as resolver:
+        chain = resolver.chain("echo", deadline_s=20)
+        first = threading.Thread(target=lambda: chain.invoke("first"))
+        first.start()
+        begun.wait()
+        assert run_in_child(lambda: ask(chain, "invoke", "child")) == "answer-to-child"
+        first.join()
+
+
+def _as_hook(function: Callable[..., Any]) -> Any:
+    from kickai_providers_core import hookimpl
+
+    return hookimpl(function)
+
+
+def test_calls_of_other_threads_and_their_tickets_stay_in_the_parent(plugin: EchoPlugin) -> None:
+    """A place that a thread of the parent has taken is free in the child."""
+    settings = {"providers": {"echo": {"max_concurrency": 1}}}
+    with Resolver.from_settings(settings, env={}, plugins={"echo": plugin}) as resolver:
+        chain = resolver.chain("echo", deadline_s=20)
+        chain.invoke("warm-up")
+        stream = chain.stream("one two")
+        next(stream)  # takes the only place
+        assert run_in_child(lambda: ask(chain, "invoke", "child")) == "answer-to-child"
+        assert "".join(chunk.text for chunk in stream) == "answer-to-two "
+        assert ask(chain, "invoke", "after") == "answer-to-after"
+
+
+def test_suspensions_and_open_breakers_stay_and_a_probe_under_way_does_not(port: int) -> None:
+    """What was learned of a target holds in the child too; the parent's probe says nothing there."""
+    settings = {"providers": {"mock": {"models": {"limited": {"script": ["rate_limited"]}}, "retries": 0}}}
+    with Resolver.from_settings(settings, env={}) as resolver:
+        chain = resolver.chain("mock:limited", "mock:other", deadline_s=5)
+        chain.invoke("warm-up")
+
+        def skipped() -> list[str]:
+            return [str(skip.reason) for skip in chain.invoke("child").skipped]
+
+        assert run_in_child(skipped) == skipped() != []
+
+
+def test_workers_draw_their_own_jitter_and_an_injected_generator_stays_as_it_is() -> None:
+    """Three workers wait for three different times, unless their owner has said otherwise."""
+    settings = {"providers": {"mock": {"models": {"a": {"script": ["unavailable", "unavailable", "ok"]}}}}}
+
+    def waits(given: random.Random | None) -> list[list[float]]:
+        told: list[float] = []
+        resolver = Resolver.from_settings(
+            settings,
+            env={},
+            random=given,
+            observers=[lambda e: told.append(e.wait_s) if isinstance(e, Waiting) else None],
+        )
+
+        def work() -> list[float]:
+            resolver.chain("mock:a").invoke("x")
+            return told
+
+        return [run_in_child(work) for _ in range(3)]
+
+    own, injected = waits(None), waits(random.Random(7))
+    assert len({tuple(each) for each in own}) == 3
+    assert injected[0] == injected[1] == injected[2]
+
+
+def test_a_child_of_a_child_has_its_own_connections_too(resolver: Resolver) -> None:
+    """As daemons do that fork twice."""
+    chain = resolver.chain("echo", deadline_s=20)
+    ask(chain, "invoke", "warm-up")
+
+    def fork_again() -> list[str]:
+        first = ask(chain, "invoke", "child")
+        grandchild = begin_child(lambda: [ask(chain, way, "grandchild") for way in WAYS])
+        return [first, ask(chain, "invoke", "again"), *grandchild()]
+
+    assert run_in_child(fork_again) == ["answer-to-child", "answer-to-again", *["answer-to-grandchild"] * 4]
+
+
+def test_a_fork_from_another_thread_works_like_one_from_the_main_thread(resolver: Resolver) -> None:
+    """The thread that forks is the main thread of the child."""
+    chain = resolver.chain("echo", deadline_s=20)
+    ask(chain, "invoke", "warm-up")
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(run_in_child(lambda: ask(chain, "invoke", "child"))))
+    thread.start()
+    thread.join()
+    assert answers == ["answer-to-child"]
+
+
+def test_the_log_of_a_child_works_although_another_thread_was_writing_to_it(plugin: EchoPlugin) -> None:
+    """Loguru takes care of its own lock."""
+    from loguru import logger
+
+    written: list[str] = []
+    logger.enable("kickai_providers_core")
+    in_sink, go_on = threading.Event(), threading.Event()
+
+    def sink(message: str) -> None:
+        written.append(message)
+        if "slow" in message:
+            in_sink.set()
+            go_on.wait(5)
+
+    number = logger.add(sink, level="DEBUG")
+    try:
+        with Resolver.from_settings({}, env={}, plugins={"echo": plugin}) as resolver:
+            chain = resolver.chain("echo", deadline_s=20)
+            ask(chain, "invoke", "warm-up")
+            writer = threading.Thread(target=lambda: logger.info("slow"))
+            writer.start()
+            in_sink.wait()
+            threading.Timer(0.2, go_on.set).start()  # a fork waits until the line is written
+            assert run_in_child(lambda: ask(chain, "invoke", "child")) == "answer-to-child"
+            writer.join()
+    finally:
+        logger.remove(number)
+        logger.disable("kickai_providers_core")
+
+
+_CHAINS: dict[str, Chain] = {}
+
+
+def answer_in_worker(text: str) -> str:
+    """Ask with the chain that the worker inherited."""
+    return ask(_CHAINS["chain"], "invoke", text)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["pool", "executor"])
+def test_worker_processes_of_the_standard_library_get_their_own_answers(resolver: Resolver, kind: str) -> None:
+    """With the start method fork, a chain that the workers inherit works in each."""
+    _CHAINS["chain"] = chain = resolver.chain("echo", deadline_s=20)
+    ask(chain, "invoke", "warm-up")
+    context = multiprocessing.get_context("fork")
+    asked = [f"q{number}" for number in range(8)]
+    try:
+        if kind == "pool":
+            with context.Pool(3) as pool:
+                answers = pool.map(answer_in_worker, asked, chunksize=1)
+                pool.close()
+                pool.join()
+        else:
+            with ProcessPoolExecutor(3, mp_context=context) as executor:
+                answers = list(executor.map(answer_in_worker, asked))
+    finally:
+        _CHAINS.clear()
+    assert answers == [f"answer-to-{text}" for text in asked]
+
+
+def test_a_chain_cannot_be_sent_to_a_spawned_process_and_says_so(resolver: Resolver) -> None:
+    """Pickling it is refused in a sentence that says what to do instead."""
+    import pickle
+
+    with pytest.raises(TypeError, match="make a Resolver in the other process"):
+        pickle.dumps(resolver.chain("echo"))
