@@ -24,7 +24,10 @@ from attrs.validators import ge, gt, optional
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SERVICE_ADDRESS", "ProviderSettings", "service_address"]
+__all__ = ["LONGEST_S", "SERVICE_ADDRESS", "ProviderSettings", "service_address"]
+
+LONGEST_S: Final = 9_200_000_000
+"""The longest time that a setting may give, in seconds (292 years): no lock, event loop or socket waits longer."""
 
 SERVICE_ADDRESS: Final = "kickai_service_address"
 """The key of a field's metadata under which `service_address` keeps the vendor's addresses."""
@@ -80,3 +83,10 @@ class ProviderSettings:
     tokens_per_minute: int | None = field(default=None, validator=optional(ge(1)))
     context_window: int | None = field(default=None, validator=optional(gt(0)))
     expose_service_messages: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("timeout_s", "connect_timeout_s", "first_token_timeout_s", "idle_timeout_s"):
+            seconds = getattr(self, name)
+            if not seconds <= LONGEST_S:
+                message = f"{name} must be at most {LONGEST_S} seconds, got {seconds!r}"
+                raise ValueError(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Never
+from typing import Never, Self
 
 __all__ = ["Secret"]
 
@@ -11,7 +11,8 @@ class Secret:
     """Wrap a key or a token, so that no repr, log line, traceback or pickle holds it.
 
     Only `reveal` gives the value back; call it where the value goes onto the wire and keep the result in no
-    variable that outlives the call: a traceback with local variables shows variables.
+    variable that outlives the call: a traceback with local variables shows variables. It does not change, so it is its
+    own copy and deep copy; it does not pickle.
     """
 
     __slots__ = ("__value",)
@@ -36,6 +37,12 @@ class Secret:
         return "Secret('***')" if self.__value else "Secret('')"
 
     __str__ = __repr__
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> Never:
         message = "a Secret is never pickled: pass the name of its environment variable instead"

@@ -11,6 +11,7 @@ from kickai_providers_core.breaker import BreakerSettings
 from kickai_providers_core.catalogue import KICKAI, Group, Role, living, revived
 from kickai_providers_core.hedging import Hedging
 from kickai_providers_core.policy import Policy
+from kickai_providers_core.provider_settings import LONGEST_S
 from kickai_providers_core.routing import Routing
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class KickaiSettings:
     catalogue: str = KICKAI.name
     preferred: str | None = None
     expose_service_messages: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if not self.deadline_s <= LONGEST_S:
+            message = f"deadline_s must be at most {LONGEST_S} seconds, got {self.deadline_s!r}"
+            raise ValueError(message)
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -176,8 +176,8 @@ def test_every_fault_has_its_path():
         ("many[1].sze", "found an unknown key, expected size or name"),
         ("inner.size", "found 1.5, expected a whole number"),
         ("inner.3", "found an unknown key, expected size or name"),
-        ("fixed", "found an unknown key, expected inner, other, many, hidden or stamped"),
         ("hidden", "found None, expected a whole number"),
+        ("fixed", "found an unknown key, expected inner, other, many, hidden or stamped"),
     ]
 
 

@@ -137,6 +137,18 @@ def test_settings_without_keys_are_plain_values():
     assert pickle.loads(pickle.dumps(settings)) == settings
 
 
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_settings_with_keys_can_be_copied(copied):
+    """A secret is its own copy, since it does not change; the copy does not pickle either."""
+    settings = structure(read({"providers": {"hf": {"token": CANARY}}}, {}), INFOS)
+    same = copied({"settings": settings, "secret": Secret(CANARY)})
+    assert same["settings"] == settings
+    assert same["settings"].providers["huggingface"].token.reveal() == CANARY
+    assert same["secret"] == Secret(CANARY)
+    assert CANARY not in repr(same)
+    assert_not_pickled(same)
+
+
 def test_a_key_in_the_file_is_a_warning(tmp_path):
     """It is taken, and its writer is told, also when the environment outranks it; every one of them."""
     (tmp_path / "kickai.toml").write_text(wrapped(f'"{CANARY}"'))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 from known_plugins import INFOS
 
-from kickai_providers_core import ConfigError
+from kickai_providers_core import ConfigError, KickaiSettings, ProviderSettings
 from kickai_providers_core.loading import read, structure
+from kickai_providers_core.provider_settings import LONGEST_S
 
 WRONG = tomllib.loads(Path(__file__).with_name("wrong_settings.toml").read_text(encoding="utf-8"))
 
@@ -82,3 +84,48 @@ def test_all_problems_are_told_at_once(tmp_path):
         "providers.gemini.size",
     ]
     assert str(error).count("\n") == len(error.problems) - 1
+
+
+MANY = 20_000
+FLOODS = {
+    "unknown keys": ("[kickai]\n" + "\n".join(f"primray{at} = 1" for at in range(MANY)), 101),
+    "unknown sections": ("\n".join(f"[section{at}]" for at in range(MANY)), 101),
+    "roles with an unknown key": ("\n".join(f"[roles.r{at}]\ntemprature = 1" for at in range(MANY)), MANY),
+    "instances of nobody": ("\n".join(f"[providers.p{at}]\nkind = 'gemni'" for at in range(MANY)), MANY),
+    "unknown fallbacks": ("[kickai]\nfallback = [" + ",".join(f"'gemin{at}'" for at in range(MANY)) + "]", MANY),
+    "wrong values": ("[successors]\n" + "\n".join(f"m{at} = 1" for at in range(MANY)), MANY),
+    "successors in a circle": ("[successors]\n" + "\n".join(f"m{at}='m{(at + 1) % MANY}'" for at in range(MANY)), MANY),
+    "a deep key": ("a." * 400_000 + "a = 1", 1),
+    "a deep table": ("[providers.mock" + ".a" * 900 + "]", 1),
+    "deep arrays": ("a = " + "[" * 100_000, 1),
+    "a long key": ("[kickai]\n" + "a" * 900_000 + " = 1", 1),
+    "a long text": ("[kickai]\nprimary = '" + "a" * 900_000 + "'", 1),
+    "a long number": ("[kickai]\ndeadline_s = " + "1" * 900_000, 1),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_mistakes_is_told_in_good_time(flood, tmp_path):
+    """The time grows with the file and no faster: what took minutes or hours takes less than a minute of a processor."""
+    toml, problems = FLOODS[flood]
+    began = time.process_time()
+    error = complaint(toml, {}, tmp_path)
+    assert time.process_time() - began < 60
+    assert len(error.problems) == problems
+
+
+def test_the_last_of_very_many_unknown_keys_counts_the_rest(tmp_path):
+    """Nobody reads twenty thousand lines of the same."""
+    error = complaint(FLOODS["unknown keys"][0], {}, tmp_path)
+    assert error.problems[-1].message.startswith("found an unknown key, the first of 19900 more, expected primary, ")
+
+
+@pytest.mark.parametrize("seconds", [9.3e9, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["timeout_s", "connect_timeout_s", "first_token_timeout_s", "idle_timeout_s"])
+def test_a_timeout_in_code_is_bounded(name, seconds):
+    """No lock, event loop or socket waits longer than 292 years; the largest allowed one is fine."""
+    with pytest.raises(ValueError, match=name):
+        ProviderSettings(**{name: seconds})
+    with pytest.raises(ValueError, match="deadline_s"):
+        KickaiSettings(deadline_s=seconds)
+    assert getattr(ProviderSettings(**{name: LONGEST_S}), name) == LONGEST_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.catalogue import KICKAI, living
@@ -44,7 +45,7 @@ def check_role(
 ) -> None:
     """Find what is wrong with the names in a role's table."""
     if role.group and role.group not in groups:
-        fault = Fault.of(found(role.group), f"a group ({listed(groups)})", did_you_mean(role.group, groups))
+        fault = Fault.of(found(role.group), f"a group ({listed(groups)})", partial(did_you_mean, role.group, groups))
         findings.add((*path, "group"), fault)
     if role.chain == ():
         findings.add((*path, "chain"), Fault.of("an empty array", "at least one target"))
@@ -67,7 +68,7 @@ def check_catalogues(
     """Find what is wrong with the catalogues of the file, and whether the one that is asked for exists."""
     names = {KICKAI.name, *catalogues}
     if name not in names:
-        fault = Fault.of(found(name), f"a catalogue ({listed(sorted(names))})", did_you_mean(name, names))
+        fault = Fault.of(found(name), f"a catalogue ({listed(sorted(names))})", partial(did_you_mean, name, names))
         findings.add(("kickai", "catalogue"), fault)
     for key, table in catalogues.items():
         path = ("catalogues", key)
@@ -83,11 +84,17 @@ def check_catalogues(
 
 def check_successors(path: Path, successors: Mapping[str, str], findings: Findings) -> None:
     """Find the models whose successors lead back to themselves."""
-    for model in successors:
-        last = living(successors, model)
-        if successors.get(last) == model:
-            fault = Fault.of(f"{found(last)}, which leads back to {found(model)}", "a model that is served")
-            findings.add((*path, model), fault)
+    done: set[str] = set()
+    for first in successors:
+        model, place = first, dict[str, int]()
+        while model in successors and model not in done and model not in place:
+            place[model] = len(place)
+            model = successors[model]
+        done.update(place)
+        circle = [*place][place[model] :] if model in place else []
+        for at, member in enumerate(circle):
+            fault = Fault.of(f"{found(circle[at - 1])}, which leads back to {found(member)}", "a model that is served")
+            findings.add((*path, member), fault)
 
 
 def check_retired(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -73,11 +74,15 @@ class Directory:
     def stranger(self, name: str, expected: str, names: Iterable[str]) -> Fault:
         """Return what is wrong with a name that is none of those it may be, and what to do about it."""
         known = sorted(names)
+        return Fault.of(found(name), f"{expected} ({listed(known)})", partial(self._hint, name, known))
+
+    def _hint(self, name: str, known: Collection[str]) -> str:
+        """Return what to do about a name that is none of the known ones."""
         hint = f"pip install {PACKAGES[name]}" if name in PACKAGES else did_you_mean(name, [*known, *PACKAGES])
         may_be_left_out = self.allowed is not None and not {name, PACKAGES.get(name)}.intersection(self.allowed)
         if may_be_left_out and (name in PACKAGES or not hint):
-            hint = "The plugins that may be loaded are in kickai.plugins or KICKAI_PLUGINS"
-        return Fault.of(found(name), f"{expected} ({listed(known)})", hint)
+            return "The plugins that may be loaded are in kickai.plugins or KICKAI_PLUGINS"
+        return hint
 
 
 def variable_part(name: str) -> str:

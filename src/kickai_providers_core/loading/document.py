@@ -34,6 +34,9 @@ NOBODY = "none"
 FILE_NAME = "kickai.toml"
 """The file that is looked for, from the working directory upwards."""
 
+MOST_PARTS = 1000
+"""The most dots in one line of a settings file."""
+
 _UNSAID: Any = object()
 
 
@@ -253,6 +256,9 @@ def _tables(parsed: tuple[Mapping[str, Any], str], shown: str) -> Mapping[str, A
 
 def _parsed(text: str) -> tuple[Mapping[str, Any], str]:
     """Return the tables, or what is wrong with the text: an exception out of here would hold it."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_PARTS:  # a key that deep takes the parser minutes
+            return {}, f"found a key of more than {MOST_PARTS} parts in line {number}, expected a settings file"
     try:
         return tomllib.loads(text), ""
     except tomllib.TOMLDecodeError as exc:

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["Findings"]
 
 
+MOST_GUESSES = 200
+"""For this many problems the nearest name is looked up; with more, nobody reads the rest."""
+
+
 class Findings:
     """Collects problems during one reading of the settings; for one thread."""
 
     def __init__(self, layers: Layers) -> None:
         self._layers = layers
         self._problems: dict[Path, list[Problem]] = {}
+        self._guesses = 0
 
     def add(
         self,
@@ -32,11 +37,17 @@ class Findings:
         source: str | None = None,
     ) -> None:
         """Add what is wrong with the value at a path; its source is looked up when it is not given."""
+        if not fault.message:
+            return
         path = (*path, *fault.path)
+        hint = fault.hint
+        if not isinstance(hint, str):
+            self._guesses += 1
+            hint = hint() if self._guesses <= MOST_GUESSES else ""
         problem = Problem(
             path=dotted(path),
             message=fault.message,
-            hint=fault.hint,
+            hint=hint,
             source=self._layers.source_of(path) if source is None else source,
             missing=missing,
             severity=severity,
@@ -52,12 +63,5 @@ class Findings:
         return tuple(problem for problem in self._in_order() if problem.severity == "warning")
 
     def _in_order(self) -> list[Problem]:
-        written = [*self._layers.sources]
-
-        def position(path: Path) -> int:
-            alike = (
-                at for at, other in enumerate(written) if other == path[: len(other)] or path == other[: len(path)]
-            )
-            return next(alike, len(written))
-
-        return [problem for path in sorted(self._problems, key=position) for problem in self._problems[path]]
+        paths = sorted(self._problems, key=self._layers.position)
+        return [problem for path in paths for problem in self._problems[path]]

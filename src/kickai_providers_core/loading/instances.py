@@ -99,7 +99,7 @@ def _settings(
             Problem(
                 path=dotted(fault.path),
                 message=fault.message,
-                hint=fault.hint,
+                hint=fault.hint if isinstance(fault.hint, str) else fault.hint(),
                 source=layers.source_of((*path, *fault.path)),
                 missing=f"a valid {variable}",
             )

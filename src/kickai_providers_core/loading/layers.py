@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +15,7 @@ from kickai_providers_core.loading.directory import variable_part
 from kickai_providers_core.loading.document import NOBODY, overlaid
 from kickai_providers_core.loading.misfit import Fault
 from kickai_providers_core.loading.scalars import Text
-from kickai_providers_core.loading.wording import did_you_mean
+from kickai_providers_core.loading.wording import did_you_mean, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,7 +75,32 @@ class Layers:
         for length in range(len(path), 0, -1):
             if path[:length] in self.sources:
                 return self.sources[path[:length]]
-        return next((source for other, source in self.sources.items() if other[: len(path)] == path), self.file)
+        return self._holders.get(path, self.file)
+
+    @cached_property
+    def _holders(self) -> Mapping[Path, str]:
+        """From each path that holds others to the source of the first of them."""
+        holders: dict[Path, str] = {}
+        for path, source in self.sources.items():
+            for length in range(1, len(path)):
+                holders.setdefault(path[:length], source)
+        return holders
+
+    def position(self, path: Path) -> int:
+        """Return where, in the order of the layers, a path, a value that it is in, or something in it was written."""
+        written, first = self._places
+        at = min(written.get(path[:length], len(written)) for length in range(len(path) + 1))
+        return min(at, first.get(path, at))
+
+    @cached_property
+    def _places(self) -> tuple[Mapping[Path, int], Mapping[Path, int]]:
+        """The place of each written path, and of the first one in each path that holds others."""
+        written = {path: at for at, path in enumerate(self.sources)}
+        first: dict[Path, int] = {}
+        for path, at in written.items():
+            for length in range(1, len(path)):
+                first.setdefault(path[:length], at)
+        return written, first
 
     def written(self, path: Path) -> Any:
         """Return the value at a path as it was written; None when nobody wrote it."""
@@ -234,8 +260,8 @@ def _of_instances(document: Document, directory: Directory) -> Iterator[tuple[st
         if not all(field) or not field:
             yield variable, Fault.of("an incomplete name", f"{PREFIX}INSTANCE__FIELD")
         elif instance not in keys:
-            hint = did_you_mean(instance, keys)
-            yield variable, Fault.of(f"no instance {instance}", f"one of {', '.join(sorted(keys)) or 'none'}", hint)
+            hint = partial(did_you_mean, instance, keys)
+            yield variable, Fault.of(f"no instance {instance}", f"one of {listed(sorted(keys))}", hint)
         else:
             yield variable, ("providers", keys[instance], *(part.lower() for part in field))
 

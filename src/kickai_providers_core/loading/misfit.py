@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kickai_providers_core.loading.wording import Path
 
 __all__ = ["Fault", "Misfit"]
@@ -18,16 +20,16 @@ class Fault:
 
     Attributes:
         path: Where it stands, from the value that was to be structured.
-        message: What was found and what was expected.
-        hint: What to do about it; may be empty.
+        message: What was found and what was expected; empty when another fault says it.
+        hint: What to do about it, or what finds that out; may be empty.
     """
 
     path: Path
     message: str
-    hint: str = ""
+    hint: str | Callable[[], str] = ""
 
     @classmethod
-    def of(cls, shown: str, expected: str, hint: str = "") -> Fault:
+    def of(cls, shown: str, expected: str, hint: str | Callable[[], str] = "") -> Fault:
         """Return the fault of a value as a whole."""
         return cls((), f"found {shown}, expected {expected}", hint)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -130,7 +131,7 @@ def _parsed(reference: Mapping[str, Any]) -> tuple[str, str]:
         raise Misfit(Fault.of(f"a table with {len(reference)} keys", "one of env, keyring or file"))
     ((form, place),) = reference.items()
     if form not in FORMS:
-        hint = did_you_mean(str(form), FORMS)
+        hint = partial(did_you_mean, str(form), FORMS)
         raise Misfit(*Misfit(Fault.of("an unknown key", "env, keyring or file", hint)).under(str(form)))
     if not isinstance(place, str) or not place.strip():
         shown = "an empty string" if isinstance(place, str) else kind_of(place)

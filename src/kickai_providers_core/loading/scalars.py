@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from kickai_providers_core.loading.annotations import wanted
@@ -72,7 +73,7 @@ def chosen(value: object, options: Sequence[Any]) -> Any:
         written = isinstance(value, Text) and str(option).lower() == value.strip().lower()
         if written or (value == option and isinstance(value, bool) == isinstance(option, bool)):
             return option
-    hint = did_you_mean(value, map(str, options)) if isinstance(value, str) else ""
+    hint = partial(did_you_mean, value, map(str, options)) if isinstance(value, str) else ""
     raise Misfit(Fault.of(found(value), one_of(map(found, options)), hint))
 
 

@@ -6,8 +6,9 @@ and 2.9 as 2. A value that is an instance of the wanted class already is taken a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
@@ -18,31 +19,71 @@ from kickai_providers_core.loading.annotations import complaint, hides, hints_of
 from kickai_providers_core.loading.misfit import Fault, Misfit
 from kickai_providers_core.loading.scalars import Reveal, Text, chosen, scalar, secret, target
 from kickai_providers_core.loading.wording import did_you_mean, found, kind_of, one_of
+from kickai_providers_core.provider_settings import LONGEST_S
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.targets import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cattrs.dispatch import StructureHook
 
     from kickai_providers_core.loading.wording import Path
 
 __all__ = ["converter_with", "fitted"]
 
+MOST_UNKNOWN = 100
+"""So many unknown keys of one table are listed, each with the nearest known one."""
+
+
+@attrs.frozen
+class _Shape:
+    """What there is to know of a settings class, worked out once: its fields, their types and bounds, by alias."""
+
+    fields: Mapping[str, attrs.Attribute[Any]]
+    hints: Mapping[str, Any]
+    bounds: Mapping[str, str]
+
+    @classmethod
+    def from_class(cls, settings_class: Any) -> _Shape:
+        hints = hints_of(settings_class)
+        fields = {str(field.alias): field for field in attrs.fields(settings_class) if field.init}
+        return cls(
+            fields,
+            {alias: hints[field.name] for alias, field in fields.items()},
+            {alias: limits(field) for alias, field in fields.items()},
+        )
+
+
+class _Converter(cattrs.Converter):
+    """A converter that remembers the shapes of the classes that it has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shapes: dict[Any, _Shape] = {}
+
+    def shape_of(self, cls: Any) -> _Shape:
+        """Return the shape of a settings class; raise whatever evaluating its annotations raises."""
+        if cls not in self._shapes:
+            self._shapes[cls] = _Shape.from_class(cls)
+        return self._shapes[cls]
+
 
 def converter_with(reveal: Reveal) -> cattrs.Converter:
     """Return a converter with exact hooks, which turns references into secrets with ``reveal``."""
-    converter = cattrs.Converter()
+    converter = _Converter()
     for single in (bool, int, float, str, Enum):
         converter.register_structure_hook(single, scalar)
     converter.register_structure_hook(Target, target)
     converter.register_structure_hook(Secret, lambda value, _hint: secret(value, reveal))
-    for shaped, factory in (
+    shapes: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], StructureHook]], ...] = (
         (_made_of(Literal), _literal_hook),
         (_made_of(tuple, list, frozenset, Sequence), _array_hook),
         (_made_of(dict, Mapping), _mapping_hook),
         (_made_of(Union, UnionType), _union_hook),
         (attrs.has, _class_hook),
-    ):
+    )
+    for shaped, factory in shapes:
         converter.register_structure_hook_factory(shaped, factory)
     return converter
 
@@ -64,22 +105,31 @@ def fitted(converter: cattrs.Converter, table: object, hint: Any) -> tuple[Any, 
         except Misfit as misfit:
             # What only shows once something else was left out may be no fault of its writer's: it waits its turn.
             faults = faults or misfit.faults
-            rest = table
-            for fault in misfit.faults:
-                rest = _without(rest, fault.path)
+            rest = _without(table, {fault.path for fault in misfit.faults})
             if rest == table:
                 return None, faults
             table = rest
 
 
-def _without(table: Any, path: Path) -> Any:
-    """Return a table without the field at a path; of an array with a fault nothing is kept."""
-    if not path or not isinstance(table, Mapping) or path[0] not in table:
+def _without(table: Any, paths: Collection[Path]) -> Any:
+    """Return a table without the fields at some paths; of an array with a fault nothing is kept."""
+    if not isinstance(table, Mapping) or () in paths:
         return {}
-    key, inner = path[0], table[path[0]]
-    whole = len(path) == 1 or not isinstance(inner, Mapping)
-    left = {} if whole else _without(inner, path[1:])
-    return {name: left if name == key else value for name, value in table.items() if name != key or left}
+    below: dict[Any, set[Path]] = {}
+    for key, *rest in paths:
+        below.setdefault(key, set()).add(tuple(rest))
+    if not below.keys() <= {str(key) for key in table}:
+        return {}
+    kept = {}
+    for key, inner in table.items():
+        gone = below.get(str(key))
+        if gone is None:
+            kept[key] = inner
+        elif () not in gone and isinstance(inner, Mapping):
+            left = _without(inner, gone)
+            if left:
+                kept[key] = left
+    return kept
 
 
 def _fit(converter: cattrs.Converter, value: object, hint: Any) -> Any:
@@ -160,7 +210,7 @@ def _union_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
     return structure
 
 
-def _class_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
+def _class_hook(hint: Any, converter: _Converter) -> StructureHook:
     def structure(value: object, _hint: Any) -> Any:
         if isinstance(value, hint):
             return value
@@ -171,29 +221,29 @@ def _class_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
     return structure
 
 
-def _built(converter: cattrs.Converter, cls: Any, table: Mapping[str, object], over: Any) -> Any:
+def _built(converter: _Converter, cls: Any, table: Mapping[str, object], over: Any) -> Any:
     """Return an instance of a class, field by field over another one or over the defaults."""
     try:
-        hints = hints_of(cls)
+        shape = converter.shape_of(cls)
     except Exception as exc:  # noqa: BLE001 # an annotation is code of the plugin's
         told = f"the settings class {cls.__name__} cannot be read ({type(exc).__name__}: {exc})"
         raise Misfit(Fault((), told)) from None
-    fields = {field.alias: field for field in attrs.fields(cls) if field.init}
+    fields = shape.fields
     done: dict[str, Any] = {}
     faults: list[Fault] = []
+    unknown: list[str] = []
     for key, value in table.items():
         if key not in fields:
-            unknown = Fault.of("an unknown key", one_of(fields), did_you_mean(str(key), fields))
-            faults += Misfit(unknown).under(str(key))
+            unknown.append(str(key))
             continue
-        field = fields[key]
         try:
-            done[key] = _field(converter, field, hints[field.name], value, over)
+            done[key] = _field(converter, shape, key, value, over)
         except Misfit as misfit:
             faults += misfit.under(key)
+    faults += _unknown(unknown, fields)
     for key, field in fields.items() if over is None else ():
         if field.default is attrs.NOTHING and key not in table:
-            expected = f"{wanted(hints[field.name])} {limits(field)}".rstrip()
+            expected = f"{wanted(shape.hints[key])} {shape.bounds[key]}".rstrip()
             faults += Misfit(Fault.of("nothing", expected)).under(key)
     if faults:
         raise Misfit(*faults)
@@ -203,9 +253,20 @@ def _built(converter: cattrs.Converter, cls: Any, table: Mapping[str, object], o
         raise Misfit(Fault((), f"found a table, expected fields that go together: {complaint(exc, table)}")) from None
 
 
-def _field(converter: cattrs.Converter, field: attrs.Attribute[Any], hint: Any, value: object, over: Any) -> Any:
+def _unknown(keys: list[str], fields: Collection[str]) -> Iterator[Fault]:
+    """Yield a fault for each key that is no field; of very many, the rest in the last one."""
+    expected = one_of(fields)
+    for key in keys[:MOST_UNKNOWN]:
+        yield from Misfit(Fault.of("an unknown key", expected, partial(did_you_mean, key, fields))).under(key)
+    rest = keys[MOST_UNKNOWN:]
+    for at, key in enumerate(rest):
+        shown = f"an unknown key, the first of {len(rest)} more" if len(rest) > 1 else "an unknown key"
+        yield Fault((key,), "" if at else f"found {shown}, expected {expected}")
+
+
+def _field(converter: _Converter, shape: _Shape, key: str, value: object, over: Any) -> Any:
+    field, hint, bounds = shape.fields[key], shape.hints[key], shape.bounds[key]
     default = _default(field) if over is None else getattr(over, field.name)
-    bounds = limits(field)
     try:
         if attrs.has(type(default)) and isinstance(value, Mapping):
             return _built(converter, type(default), value, default)
@@ -215,6 +276,8 @@ def _field(converter: cattrs.Converter, field: attrs.Attribute[Any], hint: Any, 
         if bounds and not only.path:
             raise Misfit(attrs.evolve(only, message=f"{only.message} {bounds}")) from None
         raise
+    if str(field.alias).endswith("_s") and isinstance(fits, int | float) and fits > LONGEST_S:
+        raise Misfit(Fault.of(found(fits), f"a number of seconds up to {LONGEST_S}"))
     if field.validator is not None and field.converter is None:
         _validate(field, hint, fits, _shown(value, hint), bounds)
     return fits

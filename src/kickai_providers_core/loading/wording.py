@@ -23,6 +23,9 @@ SHOWN = 32
 HUGE = 10**15
 """From here on a whole number is not repeated either: Python refuses to print the longest."""
 
+LISTED = 30
+"""So many names are listed in a message."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -33,7 +36,8 @@ def dotted(path: Iterable[str | int]) -> str:
         if isinstance(step, int):
             told += f"[{step}]"
             continue
-        key = step if _BARE_KEY.fullmatch(step) else json.dumps(step, ensure_ascii=False)
+        shown = step if len(step) <= SHOWN * 4 else f"{step[: SHOWN * 4]}…"
+        key = shown if _BARE_KEY.fullmatch(shown) else json.dumps(shown, ensure_ascii=False)
         told += f".{key}" if told else key
     return told
 
@@ -74,11 +78,16 @@ def one_of(names: Iterable[str]) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Return the names for a pair of brackets."""
-    return ", ".join(names) or "there is none"
+    names = [*names]
+    more = len(names) - LISTED
+    shown = ", ".join(names[:LISTED])
+    return f"{shown} and {more} more" if more > 0 else shown or "there is none"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return the question after the nearest of the names, or nothing when none is near."""
+    if len(name) > SHOWN * 2:  # whatever it is, it is no misspelt name, and comparing it would take long
+        return ""
     spelt = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), spelt, n=1)
     return f"Did you mean '{spelt[near[0]]}'?" if near else ""
