@@ -7,6 +7,7 @@ client, in each way of calling, and hold the document against these rows.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import Mapping
@@ -92,6 +93,26 @@ class Endless(Fault):
 
 
 @frozen
+class Flood(Fault):
+    """The same bytes again and again, as fast as the client takes them.
+
+    Attributes:
+        part: The bytes.
+        head: What comes before them; empty for the head of a good answer.
+    """
+
+    part: bytes
+    head: bytes = b""
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send until the client goes away."""
+        await exchange.link.send(self.head or exchange.answer().head)
+        while not exchange.link.closing:
+            await exchange.link.send(self.part)
+            await asyncio.sleep(0)
+
+
+@frozen
 class Body(Fault):
     """A success with a body of our own, and the headers that go with it."""
 
@@ -143,6 +164,7 @@ class Row:
         retry_after_s: What the error says of a delay.
         status: The status that stands in the error.
         fields: Others of its fields.
+        within_s: How long a call may take in which no timeout runs out; an error's body has 1 s of it.
     """
 
     name: str
@@ -154,6 +176,7 @@ class Row:
     retry_after_s: float | None = None
     status: int | None = None
     fields: Mapping[str, Any] = field(factory=dict)
+    within_s: float = 1.5
 
 
 def _late(name: str, fault: Fault | str, bound: str = "timeout_s", phase: str = "total", **more: Any) -> Row:
@@ -171,7 +194,7 @@ def _bad(name: str, fault: Fault, **more: Any) -> Row:
 def _said(code: int, error: type[e.ProviderError], name: str, kind: str = "", **more: Any) -> Row:
     headers = more.pop("headers", {})
     body = more.pop("body", None)
-    fault = Status(code, kind, headers, body)
+    fault = more.pop("fault", None) or Status(code, kind, headers, body)
     return Row(name=f"{code}: {name}", fault=fault, error=error, status=code, **more)
 
 
@@ -200,12 +223,22 @@ CHUNKED_422 = (
     + chunk(b'`max_new_tokens` must be <= 64"}')
     + b"0\r\n\r\n"
 )
+HEAD = b"HTTP/1.1 200 OK\r\n"
+BIG = b"x" * 65_536
+ERROR_FLOOD = b"HTTP/1.1 500 Oh\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+BOMB = gzip.compress(b'{"model": "' + b"0" * 100_000_000)
+EVENT_BOMB = gzip.compress((b": " + b"0" * 200_000 + b"\n") * 1_500)
+GZIP = {"content-encoding": "gzip"}
+JSON_HEADERS = {"content-type": "application/json"}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HTML = b"<html><h1>502 Bad Gateway</h1></html>"
 DETAIL = b'{"detail": [{"loc": ["body"], "msg": "temperature must be a number", "input": "maximum context length"}]}'
 DAILY = (
     b'{"error": {"message": "Limit on tokens per day (TPD) reached. Please try again in 7m12.5s.", "type": "tokens"}}'
 )
+NO_ACCESS = b'{"error": {"message": "Project `p` does not have access to model `org/m`", "code": "permission_denied"}}'
+JINJA = b'{"error": {"code": 500, "message": "tools param requires --jinja flag", "type": "server_error"}}'
+ARGUMENTS = b'{"error": {"code": 500, "message": "Failed to parse tool call arguments as JSON: ..."}}'
 GATED = {"x-error-code": "GatedRepo"}
 LIMIT = {"ratelimit": '"api";r=0;t=55', "retry-after": "3"}
 OPENAI_LIMIT = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m6.5s"}
@@ -217,6 +250,10 @@ TIME = (
     _late("the body comes byte by byte", Drip(0.05)),
     _late("interim answers (100 Continue) without end", Endless(CONTINUE, CONTINUE)),
     _late("a body without end, slowly", Endless(b"1\r\n \r\n", CHUNKED)),
+    _late("interim answers without end, as fast as possible", Flood(CONTINUE * 100, CONTINUE)),
+    _late("a body of single bytes without end, as fast as possible", Flood(chunk(b"\n") * 1000, CHUNKED)),
+    _late("comments without end, as fast as possible", Flood(chunk(b": ping\n\n" * 1000)), modes=STREAMS),
+    _late("pieces without end, as fast as possible", Flood(chunk(_event(delta={"content": "x"})) * 100), modes=STREAMS),
     _late("connecting hangs", HANGS, "connect_timeout_s", "connect"),
     _late("every connection is taken (`max_concurrency`)", FULL),
     _late("no first token", SlowFirstToken(5.0), "first_token_timeout_s", "first_token", modes=STREAMS),
@@ -228,12 +265,17 @@ TIME = (
     _late("a stall half-way, near the end", Stall(1), modes=STREAMS),
 )
 CONNECTION = (
-    _down("nobody listens", NOBODY),
+    _down("nobody listens", NOBODY, fields={"reached": False}),
     _down("another protocol than HTTP", NotHttp()),
     _down("reset before the answer", Reset()),
     _down("closed before the answer", CloseEarly()),
     _down("closed within the head", CloseEarly(30)),
-    _down("reset within the body", Reset(100_000)),
+    _down("headers without end", Flood(b"x-a: " + BIG[:8000] + b"\r\n", HEAD)),
+    _down("one header without end", Flood(BIG, HEAD + b"x-a: ")),
+    _down("a status line without end", Flood(BIG, b"HTTP/1.1 200 ")),
+    _bad("a chunk's extension without end", Flood(BIG, CHUNKED + b"5;")),
+    _bad("trailers without end", Flood(b"t: " + BIG[:1000] + b"\r\n", CHUNKED + b"0\r\n")),
+    _down("reset within the body", Reset(100_000), fields={"reached": True}),
     _bad("closed within the body", CloseEarly(100_000)),
     _bad("a body shorter than announced", ShortBody()),
     _down("a redirect to another server", Redirect("http://127.0.0.1:9/"), status=307),
@@ -242,7 +284,7 @@ CONNECTION = (
     _streamed("a stream reset half-way", Cut(1, "rst"), e.ProviderUnavailableError),
 )
 STATUSES = (
-    _said(400, e.InvalidRequestError, "malformed", "invalid_request"),
+    _said(400, e.UnsupportedRequestError, "a parameter that this service does not take", "invalid_request"),
     _said(400, e.ContextLengthExceededError, "too long", "context_length", fields={"limit_tokens": 4096}),
     _said(400, e.ContentFilteredError, "content filter", "content_filter", fields={"reason": "content_filter"}),
     _said(400, e.ModelNotFoundError, "no provider has the model", "model_not_found"),
@@ -250,15 +292,17 @@ STATUSES = (
     _said(402, e.QuotaExhaustedError, "credits spent", "quota"),
     _said(403, e.AuthenticationError, "token may not", "auth"),
     _said(403, e.ModelNotFoundError, "gated model", headers=GATED, body=b""),
+    _said(403, e.ModelNotFoundError, "no access to this model", body=NO_ACCESS),
     _said(404, e.ModelNotFoundError, "not served", "model_not_found"),
     _said(405, e.ModelNotFoundError, "nothing to be asked there", body=HTML),
     _said(408, e.ProviderTimeoutError, "request timeout", body=b"", phase="total"),
     _said(409, e.ProviderUnavailableError, "conflict", body=b"{}"),
     _said(410, e.ModelNotFoundError, "retired", body=b'{"error": "gone"}'),
-    _said(413, e.ContextLengthExceededError, "too large", body=b"null"),
-    _said(418, e.InvalidRequestError, "unheard of", body=b""),
+    _said(413, e.UnsupportedRequestError, "too large, without a reason", body=b"null"),
+    _said(413, e.ContextLengthExceededError, "too large, by tokens", "context_length", fields={"limit_tokens": 4096}),
+    _said(418, e.UnsupportedRequestError, "unheard of", body=b""),
     _said(422, e.ContextLengthExceededError, "TGI, too long", "validation", fields={"limit_tokens": 2048}),
-    _said(422, e.InvalidRequestError, "a field is wrong; the prompt is echoed", body=DETAIL),
+    _said(422, e.UnsupportedRequestError, "a field is wrong; the prompt is echoed", body=DETAIL),
     _said(424, e.ProviderUnavailableError, "TGI, generation failed", "generation"),
     _said(
         429,
@@ -277,6 +321,9 @@ STATUSES = (
     _said(500, e.ProviderUnavailableError, "told as a list", body=b'["x"]'),
     _said(500, e.ProviderUnavailableError, "told as a text", body=b'"x"'),
     _said(500, e.ProviderUnavailableError, "half a body", body=b'{"error": '),
+    _said(500, e.ProviderUnavailableError, "a body without end", body=None, fault=Flood(chunk(BIG), ERROR_FLOOD)),
+    _said(500, e.UnsupportedRequestError, "llama.cpp, started without tools", body=JINJA),
+    _said(500, e.UnsupportedRequestError, "llama.cpp, arguments of a tool call in the history", body=ARGUMENTS),
     _said(502, e.ProviderUnavailableError, "a proxy's page", body=HTML),
     _said(503, e.ProviderUnavailableError, "the model is loading", "loading", retry_after_s=20.5),
     _said(504, e.ProviderUnavailableError, "gateway timeout", body=HTML),
@@ -300,6 +347,16 @@ CONTENT = (
         "a compressed body that is none",
         Body(b"pong", {"content-type": "application/json", "content-encoding": "gzip"}),
     ),
+    _bad("a compressed body of 100 MB", Body(BOMB, {**JSON_HEADERS, **GZIP})),
+    _streamed(
+        "a compressed stream of 300 MB", Body(EVENT_BOMB, {"content-type": "text/event-stream", **GZIP}), within_s=30.0
+    ),
+    _bad("compressed four times", Body(b"x", {**JSON_HEADERS, "content-encoding": "gzip, gzip, gzip, gzip"})),
+    _bad("an encoding that was not requested", Body(b"x", {**JSON_HEADERS, "content-encoding": "zstd"})),
+    _bad("a compressed body that was cut", Body(gzip.compress(b'{"a": 1}')[:-9], {**JSON_HEADERS, **GZIP})),
+    _bad("a number of a million digits", Malformed(b'{"x": ' + b"9" * 1_000_000 + b"}")),
+    _bad("NaN", Malformed(b'{"x": NaN}')),
+    _bad("a line without end", Flood(chunk(BIG))),
     _bad("JSON null", WrongShape(None)),
     _bad("a list", WrongShape([1])),
     _bad("an object without choices", WrongShape({"id": "x"})),
@@ -329,8 +386,10 @@ CONTENT = (
         error=e.ContextLengthExceededError,
         status=400,
         fields={"limit_tokens": 64},
-        modes=WHOLE,
     ),
+    _bad("a text that is a number", _answer(message={"content": 7}, delta={"content": 7}, finish_reason="stop")),
+    _bad("a finish reason that is a number", _answer(message=PONG, delta=PONG, finish_reason=7)),
+    _bad("another answer than the first", _answer(message=PONG, delta=PONG, finish_reason="stop", index=1)),
     _streamed("a stream that ends without a finish reason", Cut(1, "clean")),
     _streamed("a stream without an event", Cut(0, "clean")),
     _streamed("an event that is half a JSON text", MalformedPiece(1)),
@@ -341,6 +400,11 @@ CONTENT = (
         "one JSON error in place of a stream",
         Body(json.dumps(SAYINGS["quota"]).encode(), {"content-type": "application/json"}),
         e.QuotaExhaustedError,
+    ),
+    _streamed("an event that is nothing of the protocol", MalformedPiece(1, b'{"type": "ping"}')),
+    _streamed(
+        "an event after the last that cannot be read",
+        Events((_event(delta=PONG, finish_reason="stop"), b"data: {\n\n")),
     ),
     _streamed("an error within the stream", ErrorPiece(1), e.ProviderUnavailableError),
     _streamed("TGI within the stream: overloaded", ErrorPiece(1, "overloaded"), e.RateLimitedError),
@@ -364,8 +428,8 @@ ROWS = tuple(row for rows in GROUPS.values() for row in rows)
 INTRODUCTION = """\
 # What becomes of each fault
 
-Each row is a fault that the tests cause on a real socket, under the real `huggingface_hub` client, in each way of
-calling that can meet it: {faults} faults, {cells} cells.
+Each row is a fault that the tests cause on a real socket in each way of calling that can meet it: {faults} faults,
+{cells} cells.
 
 In every cell
 

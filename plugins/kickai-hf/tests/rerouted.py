@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx2
+import httpcore2
 
 from kickai_hf import transport
 from kickai_hf.client import HuggingFace
@@ -10,7 +10,7 @@ from kickai_hf.client import HuggingFace
 ROUTER = "https://router.huggingface.co"
 
 
-class Rerouted(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+class Rerouted:
     """Sends what is meant for the router to a server on loopback, and refuses to send anything elsewhere."""
 
     def __init__(self, url: str) -> None:
@@ -19,9 +19,9 @@ class Rerouted(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         self._async = None
 
     def _moved(self, request):
-        url = str(request.url)
-        assert url.startswith(f"{ROUTER}/"), url
-        request.url = httpx2.URL(self._url + url.removeprefix(ROUTER))
+        origin = f"{request.url.scheme.decode()}://{request.url.host.decode()}"
+        assert origin == ROUTER, origin
+        request.url = httpcore2.URL(self._url.encode() + request.url.target)
         return request
 
     def handle_request(self, request):

@@ -22,4 +22,4 @@ class TestHuggingFace(ProviderContract):
 
     def settings(self, url, key):
         """Return settings for the server of a test."""
-        return HuggingFaceSettings(base_url=url, token=key)
+        return HuggingFaceSettings(base_url=url, token=key, allow_plain_http=True)

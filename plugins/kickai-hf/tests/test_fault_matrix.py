@@ -21,9 +21,6 @@ from kickai_hf.settings import HuggingFaceSettings
 SLACK_S = 0.25
 """How much later than its timeout a call may end: the seam's promise."""
 
-AT_ONCE_S = 1.5
-"""How long a call may take in which no timeout runs out; an error's body has 1 s of it."""
-
 TRIES = 3
 """A call that ends late is made again: what is late by itself stays late, and a busy machine is busy by turns."""
 
@@ -154,7 +151,7 @@ class Cell:
     @property
     def limit_s(self):
         """How long the call may take."""
-        return BOUND_S + SLACK_S if self.row.bound else AT_ONCE_S
+        return BOUND_S + SLACK_S if self.row.bound else self.row.within_s
 
 
 def tried(row, mode):

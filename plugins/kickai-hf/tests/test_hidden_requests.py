@@ -76,5 +76,5 @@ def test_offline_mode_forbids_the_router_alone():
     with FaultServer(HfWire()) as server, FaultServer(HfWire()) as hub:
         told = run(server, hub, [{"own": True}, {}], offline="1")
         assert told[:4] == ["pong"] * 4
-        assert all("ProviderUnavailableError('HF_HUB_OFFLINE" in line for line in told[4:])
+        assert all("UnusableProviderError('HF_HUB_OFFLINE" in line for line in told[4:])
         assert (len(told), len(server.requests)) == (8, 4)

@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from attrs import frozen
 from calling import MODES, acall, call
+from hf_wire import HfWire
 from kickai_providers_core.errors import ProviderUnavailableError
 from kickai_providers_core.messages import ChatRequest
 from kickai_providers_core.testing.faults import Fault, Stall
+from kickai_providers_core.testing.faults.exchange import head_of
 
 WAIT_S = 5.0
 
@@ -68,6 +70,48 @@ class Rude(Fault):
         await exchange.send(exchange.answer())
         await asyncio.sleep(self.after_s)
         exchange.link.close()
+
+
+@frozen
+class Twice(Fault):
+    """A good answer, and another one that nobody requested, in one send or a little later."""
+
+    pause_s: float
+
+    async def play(self, exchange):
+        """Answer twice."""
+        first = HfWire().reply(exchange.request, "pong")
+        second = HfWire().reply(exchange.request, "foreign")
+        data = [head_of(one, {"content-length": str(len(one.body))}) + one.body for one in (first, second)]
+        if not self.pause_s:
+            data = [b"".join(data)]
+        for part in data:
+            await exchange.link.send(part)
+            await asyncio.sleep(self.pause_s)
+        await exchange.hold()
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.05])
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
+def test_an_answer_that_nobody_requested_is_nobodys_answer(mode, pause_s, server, provide):
+    """Bytes after an answer are never taken for the answer to the next request."""
+    server.script(Twice(pause_s))
+    provider = provide()
+
+    async def both():
+        first = await acall(provider, mode)
+        await asyncio.sleep(0.2)
+        return first, await acall(provider, mode), await acall(provider, mode)
+
+    if mode == "ainvoke":
+        first, second, third = asyncio.run(both())
+    else:
+        first = call(provider, mode)
+        threading.Event().wait(0.2)
+        second, third = call(provider, mode), call(provider, mode)
+    assert first.text == "pong"
+    assert type(second.error) is ProviderUnavailableError or second.text == "pong"
+    assert third.text == "pong"
 
 
 def test_no_call_is_lost_to_a_connection_that_closes_after_a_stream(server, provide):

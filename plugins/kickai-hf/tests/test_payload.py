@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 from attrs import evolve
 from calling import MODES, call
-from kickai_providers_core.errors import InvalidReplyError, InvalidRequestError
+from kickai_providers_core.errors import InvalidReplyError, UnsupportedRequestError
 from kickai_providers_core.messages import ChatRequest, FinishReason, Image, Message, Tool, ToolCall
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.testing.faults import Ok
@@ -202,16 +202,17 @@ def test_other_models_get_system_messages(server, provide):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"messages": (Message(role="user", content="\ud800"),)},
-        {"temperature": float("nan")},
+        {"json_schema": {"const": float("nan")}},
+        {"json_schema": {"maximum": float("-inf")}},
         {"json_schema": {"const": object()}},
+        {"tools": (Tool(name="t", parameters={"type": "object", "default": float("inf")}),)},
     ],
-    ids=["surrogate", "nan", "object"],
+    ids=["nan", "infinity", "object", "infinity in a tool"],
 )
-def test_what_has_no_form_in_json_is_refused(mode, wrong, server, provide):
-    """What cannot be written down is the request's fault; nothing is sent."""
+def test_what_has_no_form_in_json_is_not_sent(mode, wrong, server, provide):
+    """A body that cannot be written as JSON is unsupported here, so that the next target is called."""
     ended = call(provide(), mode, evolve(PING, **wrong))
-    assert isinstance(ended.error, InvalidRequestError)
+    assert isinstance(ended.error, UnsupportedRequestError)
     assert server.requests == []
 
 

@@ -17,7 +17,6 @@ from kickai_providers_core.messages import ChatRequest
 from kickai_providers_core.provider_settings import ProviderSettings
 from kickai_providers_core.testing.faults import Silence, blackhole
 
-from kickai_hf import transport
 from kickai_hf.aio import AsyncioBackend
 from kickai_hf.patience import Patience
 from kickai_hf.transport import HeldBackend
@@ -189,7 +188,7 @@ def test_the_loop_runs_on_while_a_service_is_silent(mode, server, provide):
 
     ended, longest = asyncio.run(watched())
     assert isinstance(ended.error, ProviderTimeoutError)
-    assert longest < 0.2
+    assert longest < 1.0
 
 
 def test_time_spent_by_whoever_reads_is_not_the_services(server, provide):
@@ -214,8 +213,13 @@ def test_bounds_never_outlast_the_attempt():
     now = [100.0]
     settings = ProviderSettings(first_token_timeout_s=3, idle_timeout_s=2)
     patience = Patience(settings, 10.0, streamed=True, clock=lambda: now[0])
+    assert (patience.wait.left(), patience.wait.phase) == (8.0, "first_token")  # the time to connect is added
+    now[0] = 101.0
+    patience.wait.note_sending()
     assert (patience.wait.left(), patience.wait.phase) == (3.0, "first_token")
     now[0] = 102.0
+    patience.wait.note_sending()  # of a second write: the wait goes on
+    assert patience.wait.left() == 2.0
     patience.next_piece()
     assert (patience.wait.left(), patience.wait.phase) == (2.0, "idle")
     now[0] = 109.0
@@ -229,12 +233,3 @@ def test_bounds_never_outlast_the_attempt():
     whole = Patience(evolve(settings, connect_timeout_s=20), 10.0, clock=lambda: now[0])
     assert (whole.wait.left(), whole.wait.phase) == (10.0, "total")
     assert (whole.connect.left(), whole.connect.phase) == (10.0, "total")
-
-
-def test_the_transports_stand_on_held_connections():
-    """httpx2 has no way to be given a network backend: here it would show that it takes ours no more."""
-    for made, kind in ((transport.sync_transport, HeldBackend), (transport.async_transport, AsyncioBackend)):
-        connection = made("http://h", 1, transport.trust("http://h"))._pool.create_connection(
-            httpcore2.Origin(b"http", b"h", 80)
-        )
-        assert isinstance(connection._network_backend, kind)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 from calling import MODES, acall, call
 from hf_wire import MODEL, HfWire
-from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError, UnusableProviderError
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.testing.faults import Recorded
 
@@ -126,10 +126,10 @@ def test_timeouts_hold_within_tls(mode, trusted, provide):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_certificate_that_is_not_trusted_is_told(mode, address, provide):
-    """A certificate that cannot be verified is told as such, and nothing is sent."""
+    """A certificate that is not trusted is a fault of this machine: the error says what to set, and nothing is sent."""
     ended = call(provide(base_url=address), mode)
-    assert isinstance(ended.error, ProviderUnavailableError)
-    assert "certificate" in ended.error.message
+    assert type(ended.error) is UnusableProviderError
+    assert "SSL_CERT_FILE" in ended.error.message
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -151,5 +151,6 @@ def test_a_proxy_is_used_for_tls_and_sees_no_token(mode, provide, monkeypatch):
         proxy.server_close()
     assert isinstance(ended.error, ProviderUnavailableError)
     assert "proxy" in ended.error.message
+    assert ended.error.reached is False
     assert len(proxy.connects) == 1
     assert "canary" not in str(proxy.connects)

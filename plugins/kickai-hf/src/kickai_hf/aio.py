@@ -10,6 +10,7 @@ Only connecting has a timeout here. Whatever comes after it is cancelled from ou
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpcore2
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["AsyncioBackend"]
 
 T = TypeVar("T")
+
+READ_BYTES = 16 * 1024
+"""The most that is read at once: h11 parses it without a pause, and takes half a second for 64 KiB of tiny chunks."""
+
+TURN_S = 0.005
+"""How long the work between two reads may keep the event loop before other tasks get their turn."""
 
 
 class AsyncioBackend(httpcore2.AsyncNetworkBackend):
@@ -80,23 +87,39 @@ async def _in_time(connecting: Awaitable[T], seconds: float) -> T:
 
 
 class AsyncioStream(httpcore2.AsyncNetworkStream):
-    """One connection."""
+    """One connection.
+
+    Attributes:
+        has_read: Whether anything was read since the last write.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._turn_ends = 0.0
+        self.has_read = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
-        """Return the next bytes; none at the end."""
+        """Return the next bytes, at most `READ_BYTES`; none at the end.
+
+        Where bytes are there already, asyncio's reader does not suspend: a server that sends faster than they are
+        parsed would keep the event loop to itself.
+        """
+        if time.monotonic() > self._turn_ends:
+            await asyncio.sleep(0)
+            self._turn_ends = time.monotonic() + TURN_S
+        self.has_read = True
         try:
-            return await self._reader.read(max_bytes)
+            return await self._reader.read(min(max_bytes, READ_BYTES))
         except OSError as exc:
             raise httpcore2.ReadError(exc) from exc
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Send all the bytes."""
         if not buffer:
             return
+        cast("Limit", timeout).note_sending()
+        self.has_read = False
         try:
             self._writer.write(buffer)
             await self._writer.drain()
@@ -119,9 +142,13 @@ class AsyncioStream(httpcore2.AsyncNetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore2 asks of a connection: whether it is encrypted, and whether the server has ended it."""
+        """Return what httpcore2 asks of a connection: whether it is encrypted, and whether an idle one can be used.
+
+        It cannot when the server has ended it, or has sent something that nobody requested.
+        """
         if info == "is_readable":
-            return self._reader.at_eof() or self._writer.is_closing()
+            unrequested = self._reader._buffer  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio has no question for it
+            return bool(unrequested) or self._reader.at_eof() or self._writer.is_closing()
         return self._writer.get_extra_info(info)
 
     async def aclose(self) -> None:

@@ -1,25 +1,26 @@
-"""The provider: four ways to ask one Hugging Face instance, each within its time."""
+"""The provider: four ways to call one Hugging Face instance, each within its time."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any
+from contextlib import aclosing, closing, suppress
+from typing import TYPE_CHECKING, Any, Self
 
-from kickai_providers_core.errors import AuthenticationError
+from kickai_providers_core.authoring.per_loop import PerLoop
+from kickai_providers_core.errors import AuthenticationError, InvalidReplyError, UnusableProviderError
 from kickai_providers_core.messages import ReplyChunk
 
-from kickai_hf import payload, routes, templates, transport, vendor
+from kickai_hf import network, payload, routes, templates, transport
 from kickai_hf.answers import Answer
-from kickai_hf.loops import TransportPerLoop
+from kickai_hf.exchange import END, TRANSPORT_ERRORS, AsyncCall, LoopConnections, SyncCall
 from kickai_hf.mapping import from_exception
 from kickai_hf.patience import Patience
 from kickai_hf.wire import Requests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    import httpx2
+    import httpcore2
     from kickai_providers_core.messages import ChatRequest, Reply
 
     from kickai_hf.settings import HuggingFaceSettings
@@ -30,12 +31,12 @@ CONNECTIONS = 100
 """Connections at once where ``max_concurrency`` sets no limit, as the vendor's client has: for the sync modes together,
 and for each event loop."""
 
-TAIL_S = 1.0
-"""How long the count of tokens is waited for once a stream has said why the model stopped: the answer is whole."""
+SIGN_OF_LIFE = ReplyChunk()
+"""A chunk without text: the model reasons or writes a tool call, so that the stream is not idle."""
 
 
 class HuggingFace:
-    """One instance. Safe to share between threads and event loops until it is closed.
+    """One instance, with connections of its own. Safe to share between threads and event loops until it is closed.
 
     Args:
         settings: The instance's settings.
@@ -43,34 +44,40 @@ class HuggingFace:
         async_transport: Makes what one event loop sends with.
 
     Raises:
-        AuthenticationError: The settings would send no token, or one to where it must not go.
+        AuthenticationError: The settings would send no token, or send one to where it must not go.
+        UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
 
     def __init__(
         self,
         settings: HuggingFaceSettings,
         *,
-        sync_transport: httpx2.BaseTransport | None = None,
-        async_transport: Callable[[], httpx2.AsyncBaseTransport] | None = None,
+        sync_transport: httpcore2.ConnectionPool | None = None,
+        async_transport: Callable[[], httpcore2.AsyncConnectionPool] | None = None,
     ) -> None:
         faults = [problem for problem in routes.problems(settings) if problem.severity == "error"]
         if faults:
             raise AuthenticationError("; ".join(map(str, faults)))
         route = routes.route(settings)
+        local = list(network.problems(route.url))
+        if local:
+            raise UnusableProviderError("; ".join(map(str, local)))
         self._settings = settings
-        self._requests = Requests(route)
+        self._requests = Requests(route, expose=settings.expose_service_messages)
         way = (route.url, settings.max_concurrency or CONNECTIONS, transport.trust(route.url))
         self._sync = sync_transport or transport.sync_transport(*way)
-        self._loops = TransportPerLoop(async_transport or (lambda: transport.async_transport(*way)))
+        pool = async_transport or (lambda: transport.async_transport(*way))
+        self._loops = PerLoop(lambda: LoopConnections(pool()), LoopConnections.aclose)
 
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Answer a request."""
         patience = Patience(self._settings, timeout_s)
-        call = vendor.SyncCall(self._requests, patience, self._sync)
-        answer = self._answer(request)
+        call = SyncCall(self._requests, patience, self._sync)
         try:
+            body, answer = self._prepare(request, stream=False)
             with closing(call):
-                self._add(answer)(self._ask(call, request, stream=False))
+                call.post(body)
+                self._add(answer, call.document())
             return answer.end(call.request_id)[0]
         except Exception as exc:  # noqa: BLE001 - whatever the client raises is translated in one place
             failure = from_exception(exc, patience, answering=call.answering)
@@ -79,12 +86,12 @@ class HuggingFace:
     async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Answer a request on the running loop."""
         patience = Patience(self._settings, timeout_s)
-        call = vendor.AsyncCall(self._requests, patience, await self._loops.current())
-        answer = self._answer(request)
+        call = AsyncCall(self._requests, patience, await self._loops.current())
         try:
-            async with asyncio.timeout(timeout_s):
-                async with aclosing(call):
-                    self._add(answer)(await self._ask(call, request, stream=False))
+            body, answer = self._prepare(request, stream=False)
+            async with asyncio.timeout(timeout_s), aclosing(call):
+                await call.post(body)
+                self._add(answer, await call.document())
             return answer.end(call.request_id)[0]
         except Exception as exc:  # noqa: BLE001
             failure = from_exception(exc, patience, answering=call.answering)
@@ -93,16 +100,20 @@ class HuggingFace:
     def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
         """Answer a request piece by piece. Closing the iterator closes the connection."""
         patience = Patience(self._settings, timeout_s, streamed=True)
-        call = vendor.SyncCall(self._requests, patience, self._sync)
-        answer = self._answer(request)
-        add = self._add(answer)
+        call = SyncCall(self._requests, patience, self._sync)
         try:
-            with closing(call), closing(self._ask(call, request, stream=True)) as outputs:
-                while (output := _next(outputs, answer)) is not None:
-                    text = add(output)
-                    if text:
-                        yield ReplyChunk(text=text, model=answer.model, request_id=call.request_id)
-                    _go_on(patience, answer, handed_out=bool(text))
+            body, answer = self._prepare(request, stream=True)
+            with closing(call):
+                call.post(body)
+                with closing(call.events()) as documents:
+                    while (document := _next(documents, call, answer)) is not END:
+                        text = self._add(answer, document)
+                        if text:
+                            yield ReplyChunk(text=text, model=answer.model, request_id=call.request_id)
+                        elif answer.progressed:
+                            yield SIGN_OF_LIFE
+                        if answer.progressed:  # an event that brings nothing of the answer is no sign of life
+                            patience.next_piece()
             last = _last(*answer.end(call.request_id))
         except Exception as exc:  # noqa: BLE001
             failure = from_exception(exc, patience, answering=call.answering)
@@ -111,29 +122,14 @@ class HuggingFace:
             return
         raise failure
 
-    async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
+    def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
         """Answer a request piece by piece on the running loop. Closing the iterator closes the connection."""
-        patience = Patience(self._settings, timeout_s, streamed=True)
-        call = vendor.AsyncCall(self._requests, patience, await self._loops.current())
-        answer = self._answer(request)
-        add = self._add(answer)
-        try:
-            async with aclosing(call):
-                async with asyncio.timeout(patience.wait.left()):
-                    outputs = await self._ask(call, request, stream=True)
-                async with aclosing(outputs):
-                    while (output := await _anext(outputs, answer, patience)) is not None:
-                        text = add(output)
-                        if text:
-                            yield ReplyChunk(text=text, model=answer.model, request_id=call.request_id)
-                        _go_on(patience, answer, handed_out=bool(text))
-            last = _last(*answer.end(call.request_id))
-        except Exception as exc:  # noqa: BLE001
-            failure = from_exception(exc, patience, answering=call.answering)
-        else:
-            yield last
-            return
-        raise failure
+
+        async def begin(patience: Patience) -> tuple[bytes, Answer, AsyncCall]:
+            body, answer = self._prepare(request, stream=True)
+            return body, answer, AsyncCall(self._requests, patience, await self._loops.current())
+
+        return _AsyncStream(lambda: Patience(self._settings, timeout_s, streamed=True), begin, self._add)
 
     def close(self) -> None:
         """Close all connections, from a thread without a running loop."""
@@ -145,48 +141,127 @@ class HuggingFace:
         await self._loops.aclose()
         self._sync.close()
 
-    def _answer(self, request: ChatRequest) -> Answer:
-        if self._settings.task == "chat":
-            return Answer(request, request.stop)
-        return Answer(request, (*request.stop, *templates.BY_NAME[self._settings.template].stop))
+    def _prepare(self, request: ChatRequest, *, stream: bool) -> tuple[bytes, Answer]:
+        """Return the body to post, and what reads the answer to it.
 
-    def _add(self, answer: Answer) -> Callable[[Any], str]:
-        return answer.add_chat if self._settings.task == "chat" else answer.add_text
+        Raises:
+            UnsupportedRequestError: There is no such body.
+        """
+        settings, stop = self._settings, request.stop
+        if settings.task == "text_generation":
+            stop = (*stop, *templates.BY_NAME[settings.template].stop)
+        return payload.encode(request, settings, stream=stream), Answer(request, stop, streamed=stream)
 
-    def _ask(self, call: vendor.SyncCall | vendor.AsyncCall, request: ChatRequest, *, stream: bool) -> Any:
-        """Call the vendor's method for the task; an awaitable when its client is asynchronous."""
-        if self._settings.task == "chat":
-            return call.chat_completion(**payload.chat(request, self._settings, stream=stream))
-        fields = payload.text_generation(request, self._settings, stream=stream)
-        return call.text_generation(model=vendor.UNPOISONED, **fields)
+    def _add(self, answer: Answer, document: Any) -> str:
+        return answer.add_chat(document) if self._settings.task == "chat" else answer.add_text(document)
 
 
-def _next(outputs: Iterator[Any], answer: Answer) -> Any:
-    """Return the next event, or None at the end. What fails once the model has stopped takes nothing away."""
+class _AsyncStream:
+    """The chunks of one stream, as `HuggingFace.stream`. Nothing is sent before the first is awaited.
+
+    Not an asynchronous generator: an event loop that ends closes all of these at once, whoever is reading from whom.
+    """
+
+    def __init__(
+        self,
+        start_patience: Callable[[], Patience],
+        begin: Callable[[Patience], Awaitable[tuple[bytes, Answer, AsyncCall]]],
+        add: Callable[[Answer, Any], str],
+    ) -> None:
+        self._start_patience = start_patience
+        self._begin = begin
+        self._add = add
+        self._call: AsyncCall | None = None
+        self._waited = False
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ReplyChunk:
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            if self._call is None:
+                await self._open()
+            return await self._next_chunk()
+        except Exception as exc:  # noqa: BLE001
+            answering = self._call is not None and self._call.answering
+            failure = from_exception(exc, self._patience, answering=answering)
+        except BaseException:
+            await self.aclose()
+            raise
+        await self.aclose()
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close the connection, where something is still to come on it."""
+        self._ended = True
+        call, self._call = self._call, None
+        if call is not None:
+            with suppress(*TRANSPORT_ERRORS):  # it is closed by then
+                await call.aclose()
+
+    def __del__(self) -> None:
+        call = self._call
+        if call is not None and not self._loop.is_closed():
+            with suppress(RuntimeError):  # closed in between
+                self._loop.call_soon_threadsafe(_close_later, self._loop, call)
+
+    async def _open(self) -> None:
+        self._patience = self._start_patience()
+        body, self._answer, call = await self._begin(self._patience)
+        self._loop = asyncio.get_running_loop()
+        self._call = call
+        async with self._patience.wait.hold():
+            await call.post(body)
+
+    async def _next_chunk(self) -> ReplyChunk:
+        call, answer = self._call, self._answer
+        assert call is not None  # noqa: S101 - for the type checker
+        while (document := await self._read(call)) is not END:
+            text = self._add(answer, document)
+            if answer.progressed:
+                self._waited = True
+                return ReplyChunk(text=text, model=answer.model, request_id=call.request_id) if text else SIGN_OF_LIFE
+        await self.aclose()
+        return _last(*answer.end(call.request_id))
+
+    async def _read(self, call: AsyncCall) -> Any:
+        if self._waited:
+            self._waited = False
+            self._patience.next_piece()
+        try:
+            async with asyncio.timeout(self._patience.wait.left()):
+                return await call.next_document()
+        except TRANSPORT_ERRORS as exc:
+            return _end_anyway(exc, call, self._answer)
+
+
+def _close_later(loop: asyncio.AbstractEventLoop, call: AsyncCall) -> None:
+    closing = loop.create_task(call.aclose())
+    closing.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+def _next(documents: Iterator[Any], call: SyncCall, answer: Answer) -> Any:
+    """Return the next document, or `END`.
+
+    Once the model has stopped, a connection that breaks or falls silent between two events takes nothing away. What
+    cannot be read, or was cut, may be text.
+    """
     try:
-        return next(outputs, None)
-    except Exception:
-        if answer.finished:
-            return None
-        raise
+        return next(documents, END)
+    except TRANSPORT_ERRORS as exc:
+        return _end_anyway(exc, call, answer)
 
 
-async def _anext(outputs: AsyncIterator[Any], answer: Answer, patience: Patience) -> Any:
-    try:
-        async with asyncio.timeout(patience.wait.left()):
-            return await anext(outputs, None)
-    except Exception:
-        if answer.finished:
-            return None
-        raise
-
-
-def _go_on(patience: Patience, answer: Answer, *, handed_out: bool) -> None:
-    """Begin to wait for the next event. One that brings no text is no sign of life."""
-    if answer.finished:
-        patience.hurry(TAIL_S)
-    elif handed_out:
-        patience.next_piece()
+def _end_anyway(exc: Exception, call: SyncCall | AsyncCall, answer: Answer) -> Any:
+    """Return `END` when nothing of the answer is missing; raise otherwise."""
+    if not answer.finished:
+        raise exc
+    if call.is_within_event:
+        raise InvalidReplyError("the stream was cut within an event")
+    return END
 
 
 def _last(reply: Reply, rest: str) -> ReplyChunk:

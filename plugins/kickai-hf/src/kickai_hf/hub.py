@@ -6,7 +6,6 @@ They are asked directly rather than through the vendor's ``HfApi``, whose reques
 
 from __future__ import annotations
 
-import json
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -20,10 +19,11 @@ from kickai_providers_core.errors import (
     RateLimitedError,
 )
 
-from kickai_hf import routes, transport, verdicts
+from kickai_hf import routes, transport
+from kickai_hf.exchange import SyncCall
 from kickai_hf.mapping import from_exception
 from kickai_hf.patience import Patience
-from kickai_hf.wire import Gathering, Requests
+from kickai_hf.wire import Requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -184,16 +184,11 @@ def _get(route: Route, path: str, settings: HuggingFaceSettings) -> Any:
     answering = False
     try:
         with closing(transport.sync_transport(route.url, 1, transport.trust(route.url))) as sender:
-            response = sender.handle_request(Requests(route).get(path, patience.timeouts))
-            gathered = Gathering()
-            for part in response.iter_bytes():
-                gathered.add(part)
-                if gathered.full:
-                    break
-            answering = response.is_success
-            if answering:
-                return json.loads(gathered.body())
-            failure = verdicts.from_response(response.status_code, response.headers, gathered.beginning())
+            call = SyncCall(Requests(route), patience, sender)
+            with closing(call):
+                call.get(path)
+                answering = True
+                return call.document()
     except Exception as exc:  # noqa: BLE001 - translated like that of any other request
         failure = from_exception(exc, patience, answering=answering)
     raise failure

@@ -1,4 +1,4 @@
-"""From every exception that the vendor's client, or what it stands on, can raise to an error of the core. Pure.
+"""Map every exception of the HTTP client, and of what it is built on, to an error of the core. Pure.
 
 The table below names each class once; a class that it does not name is treated as the nearest one above it. What the
 service itself says is read by `kickai_hf.verdicts`.
@@ -6,16 +6,14 @@ service itself says is read by `kickai_hf.verdicts`.
 
 from __future__ import annotations
 
+import errno
 import json
 import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import httpx2
-from huggingface_hub import errors as hub
+import httpcore2
 from kickai_providers_core import errors
-
-from kickai_hf import verdicts
 
 if TYPE_CHECKING:
     from kickai_hf.patience import Patience
@@ -38,6 +36,9 @@ def from_exception(exc: Exception, patience: Patience, *, answering: bool) -> er
     """
     if isinstance(exc, errors.ProviderError):
         return exc.with_traceback(None)
+    local = _local_fault(exc)
+    if local is not None:
+        return local
     rule = next(_RULES[kind] for kind in type(exc).__mro__ if kind in _RULES)
     error = rule(exc, patience, answering)
     error.__cause__ = _copy(exc)
@@ -45,7 +46,7 @@ def from_exception(exc: Exception, patience: Patience, *, answering: bool) -> er
 
 
 def _copy(exc: Exception) -> Exception | None:
-    if isinstance(exc, (ValueError, hub.HfHubHTTPError, hub.TextGenerationError)):
+    if isinstance(exc, ValueError):
         return None
     try:
         return type(exc)(*exc.args)
@@ -58,7 +59,7 @@ def _always(kind: type[errors.ProviderError], told: str) -> Rule:
 
 
 def _timeout(exc: Exception, patience: Patience, _answering: bool) -> errors.ProviderError:
-    phase = (patience.connect if isinstance(exc, httpx2.ConnectTimeout) else patience.wait).phase
+    phase = (patience.connect if isinstance(exc, httpcore2.ConnectTimeout) else patience.wait).phase
     told = {
         "connect": "no connection in time",
         "first_token": "no first token in time",
@@ -68,12 +69,30 @@ def _timeout(exc: Exception, patience: Patience, _answering: bool) -> errors.Pro
     return errors.ProviderTimeoutError(told[phase], phase=phase)
 
 
-def _no_connection(exc: BaseException, _patience: Patience, _answering: bool) -> errors.ProviderError:
+def _no_connection(_exc: BaseException, _patience: Patience, _answering: bool) -> errors.ProviderError:
+    return errors.ProviderUnavailableError("no connection to the service", reached=False)
+
+
+def _local_fault(exc: BaseException) -> errors.ProviderError | None:
+    """Return the error for a fault of this machine, wherever it is among the causes of an exception."""
+    seen: set[int] = set()
     reason: BaseException | None = exc
-    while reason is not None and not isinstance(reason, ssl.SSLCertVerificationError):
+    while reason is not None and id(reason) not in seen:  # a cause may lead back to its effect
+        seen.add(id(reason))
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return errors.UnusableProviderError(
+                "the service's certificate is not trusted: name its authority's certificate in SSL_CERT_FILE"
+            )
+        if isinstance(reason, OSError) and reason.errno in {errno.EMFILE, errno.ENFILE}:
+            return errors.UnusableProviderError(
+                "too many open files: raise the limit (ulimit -n), or send fewer requests"
+            )
+        if isinstance(reason, RuntimeError) and "start new thread" in str(reason):
+            return errors.UnusableProviderError("no more threads can be started: raise the limit (ulimit -u)")
+        if isinstance(reason, ImportError):
+            return errors.UnusableProviderError(f"the module {reason.name or 'of a dependency'} cannot be imported")
         reason = reason.__cause__ or reason.__context__
-    told = "no connection to the service" if reason is None else "the service's certificate cannot be verified"
-    return errors.ProviderUnavailableError(told)
+    return None
 
 
 def _broken_protocol(_exc: Exception, _patience: Patience, answering: bool) -> errors.ProviderError:
@@ -82,55 +101,21 @@ def _broken_protocol(_exc: Exception, _patience: Patience, answering: bool) -> e
     return errors.ProviderUnavailableError("the connection ended without an answer in HTTP")
 
 
-def _status(exc: Any, _patience: Patience, _answering: bool) -> errors.ProviderError:
-    try:
-        body = exc.response.content
-    except httpx2.ResponseNotRead:
-        body = (getattr(exc, "server_message", None) or "").encode()
-    return verdicts.from_response(exc.response.status_code, exc.response.headers, body)
-
-
-def _generation(otherwise: type[errors.ProviderError]) -> Rule:
-    """Return the rule of an error that TGI told: in a response, which is its cause then, or in a stream."""
-
-    def rule(exc: Any, patience: Patience, answering: bool) -> errors.ProviderError:
-        if isinstance(exc.__cause__, hub.HfHubHTTPError):
-            return _status(exc.__cause__, patience, answering)
-        return verdicts.from_document({"error": exc.args[0] if exc.args else None}, otherwise)
-
-    return rule
-
-
 _MALFORMED = _always(errors.InvalidReplyError, "the answer cannot be read: it is no JSON, or not what was expected")
 _BROKEN = _always(errors.ProviderUnavailableError, "the connection to the service broke")
 _CLOSED = _always(errors.ProviderUnavailableError, "the client was closed, or is broken")
 
 _RULES: dict[type[BaseException], Rule] = {
-    # The vendor's client.
-    hub.HfHubHTTPError: _status,
-    hub.InferenceTimeoutError: _timeout,
-    hub.TextGenerationError: _generation(errors.ProviderUnavailableError),
-    hub.ValidationError: _generation(errors.InvalidRequestError),
-    hub.GenerationError: _generation(errors.ProviderUnavailableError),
-    hub.OverloadedError: _generation(errors.RateLimitedError),
-    hub.IncompleteGenerationError: _generation(errors.InvalidReplyError),
-    hub.UnknownError: _generation(errors.ProviderUnavailableError),
-    hub.OfflineModeIsEnabled: _always(
-        errors.ProviderUnavailableError, "HF_HUB_OFFLINE forbids to ask Hugging Face; a base_url can still be asked"
-    ),
-    hub.LocalTokenNotFoundError: _always(errors.AuthenticationError, "there is no token"),
-    hub.HFValidationError: _always(errors.ModelNotFoundError, "this is no name of a model"),
     # What it sends with.
-    httpx2.HTTPStatusError: _status,
-    httpx2.HTTPError: _BROKEN,
-    httpx2.TimeoutException: _timeout,
-    httpx2.ConnectError: _no_connection,
-    httpx2.ProxyError: _always(errors.ProviderUnavailableError, "the proxy does not let us through"),
-    httpx2.RemoteProtocolError: _broken_protocol,
-    httpx2.DecodingError: _MALFORMED,
-    httpx2.InvalidURL: _always(errors.ProviderUnavailableError, "the service's address cannot be read"),
-    httpx2.CookieConflict: _CLOSED,
-    httpx2.StreamError: _CLOSED,
+    httpcore2.NetworkError: _BROKEN,
+    httpcore2.ProtocolError: _BROKEN,
+    httpcore2.UnsupportedProtocol: _BROKEN,
+    httpcore2.TimeoutException: _timeout,
+    httpcore2.ConnectError: _no_connection,
+    httpcore2.ProxyError: lambda _exc, _patience, _answering: errors.ProviderUnavailableError(
+        "the proxy refuses to connect to the service", reached=False
+    ),
+    httpcore2.RemoteProtocolError: _broken_protocol,
     # What it leaks: its parsers are not prepared for an answer of another shape.
     json.JSONDecodeError: _MALFORMED,
     ValueError: _MALFORMED,

@@ -1,14 +1,14 @@
-"""From a request to what the vendor's client is asked: pure translation, nothing added and nothing lost."""
+"""Translate a request into the body that is posted: nothing added and nothing lost. Pure."""
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.errors import InvalidRequestError
+from kickai_providers_core.authoring import dump_bytes
+from kickai_providers_core.errors import UnsupportedRequestError
 
 from kickai_hf import templates
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kickai_hf.settings import HuggingFaceSettings
 
-__all__ = ["chat", "encoded", "served_name", "text_generation"]
+__all__ = ["chat", "encode", "served_name", "text_generation"]
 
 SCHEMA_NAME = "reply"
 """OpenAI's form of a schema must have a name; nobody reads it."""
@@ -40,11 +40,11 @@ def served_name(model: str | None, settings: HuggingFaceSettings) -> str | None:
 
 
 def chat(request: ChatRequest, settings: HuggingFaceSettings, *, stream: bool) -> dict[str, Any]:
-    """Return the arguments of ``chat_completion``."""
+    """Return the body of a chat completion (https://huggingface.co/docs/inference-providers/tasks/chat-completion)."""
     model = served_name(request.model, settings)
     fields: dict[str, Any] = {
+        "model": model,  # first, so that a router finds it without reading the rest
         "messages": [_message(message) for message in _admitted(request.messages, model)],
-        "model": model,
         "stream": stream,
         "temperature": request.temperature,
         "max_tokens": request.max_tokens,
@@ -63,25 +63,26 @@ def chat(request: ChatRequest, settings: HuggingFaceSettings, *, stream: bool) -
         ]
         fields["tool_choice"] = _tool_choice(request.tool_choice)
     if request.json_schema is not None:
+        _need_schemas(settings)
         old_tgi = settings.base_url is not None and settings.schema_form == "tgi"
         fields["response_format"] = _schema(plain(request.json_schema), old_tgi=old_tgi)
     return fields
 
 
 def text_generation(request: ChatRequest, settings: HuggingFaceSettings, *, stream: bool) -> dict[str, Any]:
-    """Return the arguments of ``text_generation``.
+    """Return the body for TGI's ``/generate`` (https://huggingface.co/docs/text-generation-inference).
 
     Raises:
-        InvalidRequestError: It asks for tools or pictures, which plain text has no place for.
+        UnsupportedRequestError: It has tools or images, which plain text has no place for.
     """
     if request.tools or any(m.images or m.tool_calls or m.role == "tool" for m in request.messages):
-        raise InvalidRequestError("a server that only completes text takes no tools and no images")
+        raise UnsupportedRequestError("a server that only completes text takes no tools and no images")
+    if request.json_schema is not None:
+        _need_schemas(settings)
     template = templates.BY_NAME[settings.template]
-    warm = request.temperature != 0  # TGI takes no zero here: greedy decoding is asked for by not sampling
-    return {
-        "prompt": template.render(request.messages),
+    warm = request.temperature != 0  # TGI refuses 0: greedy decoding is requested by not sampling
+    parameters = {
         "details": True,
-        "stream": stream,
         "return_full_text": False,
         "do_sample": None if warm else False,
         "temperature": request.temperature if warm else None,
@@ -92,26 +93,28 @@ def text_generation(request: ChatRequest, settings: HuggingFaceSettings, *, stre
         "stop": [*request.stop, *template.stop],
         "grammar": None if request.json_schema is None else {"type": "json", "value": plain(request.json_schema)},
     }
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return {"inputs": template.render(request.messages), "parameters": given, "stream": stream}
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
+def encode(request: ChatRequest, settings: HuggingFaceSettings, *, stream: bool) -> bytes:
     """Return the body of a request as JSON, without the fields that nobody set.
 
-    Only those: a None inside a tool or a schema is part of it.
+    Only those: a None inside a tool or a schema is a part of it.
 
     Raises:
-        InvalidRequestError: Something in it has no form in JSON.
+        UnsupportedRequestError: There is no such body: the server cannot do it, or something has no form in JSON.
     """
-    said = {name: value for name, value in body.items() if value is not None}
-    with suppress(TypeError, ValueError):  # their texts, and what they carry, would hold the prompt
-        return json.dumps(said, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    raise InvalidRequestError(
-        "something in the request has no form in JSON: half a surrogate pair, NaN, or an object of some class"
-    )
+    make = chat if settings.task == "chat" else text_generation
+    with suppress(AttributeError, TypeError, ValueError, LookupError, RecursionError):
+        body = make(request, settings, stream=stream)
+        return dump_bytes({name: value for name, value in body.items() if value is not None})
+    # Without a cause: its text, and its frames, would hold the prompt.
+    raise UnsupportedRequestError("the request cannot be written as JSON: a part of it has the wrong type")
 
 
 def plain(value: Any) -> Any:
-    """Return the same value out of dicts and lists, which is all that JSON's encoder takes."""
+    """Return the same value made of dicts and lists, which is all that JSON's encoder takes."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -126,19 +129,24 @@ def _admitted(messages: Sequence[Message], model: str | None) -> Sequence[Messag
     return templates.without_system(messages)
 
 
+def _need_schemas(settings: HuggingFaceSettings) -> None:
+    if settings.base_url is not None and settings.schema_form == "none":
+        raise UnsupportedRequestError('this server ignores JSON schemas (schema_form = "none")')
+
+
 def _message(message: Message) -> dict[str, Any]:
-    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    sent: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
         text = [{"type": "text", "text": message.content}] if message.content else []
-        told["content"] = [*text, *({"type": "image_url", "image_url": {"url": _url(i)}} for i in message.images)]
+        sent["content"] = [*text, *({"type": "image_url", "image_url": {"url": _url(i)}} for i in message.images)]
     if message.tool_calls:
-        told["tool_calls"] = [
+        sent["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
-        told["tool_call_id"] = message.tool_call_id
-    return told
+        sent["tool_call_id"] = message.tool_call_id
+    return sent
 
 
 def _url(image: Image) -> str:

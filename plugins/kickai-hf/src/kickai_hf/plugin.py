@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.errors import UnusableProviderError
 from kickai_providers_core.hookspecs import ModelInfo, ProviderInfo, hookimpl
 from kickai_providers_core.messages import Capability
 
-from kickai_hf import routes
+from kickai_hf import network, routes
 from kickai_hf.settings import HuggingFaceSettings
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from kickai_hf.client import HuggingFace
 
+_ALL = frozenset(Capability)
 _TEXT = frozenset({Capability.JSON_SCHEMA, Capability.SEED})
 _CHAT = _TEXT | {Capability.TOOLS}
 
@@ -40,7 +42,7 @@ def kickai_provider_info() -> ProviderInfo:
         aliases=("hf",),
         summary="Hugging Face Inference: the router, Inference Endpoints, TGI, vLLM and llama.cpp servers",
         settings_class=HuggingFaceSettings,
-        capabilities=frozenset(Capability),
+        capabilities=_ALL,
         environment={"HUGGINGFACE_API_TOKEN": "hub_token", "HF_TOKEN": "hub_token"},
         models=_MODELS,
         holds_timeouts=True,
@@ -51,6 +53,10 @@ def kickai_provider_info() -> ProviderInfo:
 def kickai_validate_provider(settings: HuggingFaceSettings, online: bool) -> Sequence[Problem]:
     """Say what keeps these settings from being used; online, what the service says to them."""
     found = list(routes.problems(settings))
+    if all(problem.severity == "warning" for problem in found):
+        found += network.problems(routes.route(settings).url)
+        if settings.base_url is None:
+            found += network.offline_problems()
     if online and all(problem.severity == "warning" for problem in found):
         from kickai_hf import hub  # noqa: PLC0415 - brings the HTTP client
 
@@ -58,11 +64,28 @@ def kickai_validate_provider(settings: HuggingFaceSettings, online: bool) -> Seq
     return found
 
 
+# @hookimpl
+def kickai_provider_capabilities(settings: HuggingFaceSettings, model: str | None) -> frozenset[Capability] | None:
+    """Say what this instance can do; None for all that the plugin and its models can."""
+    if settings.base_url is None:
+        return None
+    lacking = {Capability.TOOLS, Capability.IMAGES} if settings.task == "text_generation" else set()
+    if settings.schema_form == "none":
+        lacking.add(Capability.JSON_SCHEMA)
+    if not lacking:
+        return None
+    named = _MODELS.get(model or settings.model or "")
+    return ((named and named.capabilities) or _ALL) - lacking
+
+
 @hookimpl
 def kickai_create_provider(settings: HuggingFaceSettings) -> HuggingFace:
     """Create the provider; imports the vendor's client."""
-    from kickai_hf.client import HuggingFace  # noqa: PLC0415 - half a second, and only for those who use it
-
+    try:
+        from kickai_hf.client import HuggingFace  # noqa: PLC0415 - takes a while, and only for those who use it
+    except ImportError as exc:
+        message = f"{exc.name or 'a module'} cannot be imported: reinstall kickai-hf and what it needs"
+        raise UnusableProviderError(message) from exc
     return HuggingFace(settings)
 
 

@@ -18,7 +18,7 @@ that takes system messages and tools and is served by several inference provider
 
 Task = Literal["chat", "text_generation"]
 Template = Literal["transcript", "chatml"]
-SchemaForm = Literal["openai", "tgi"]
+SchemaForm = Literal["openai", "tgi", "none"]
 
 
 def _hidden(headers: Mapping[str, Secret | str]) -> Mapping[str, Secret]:
@@ -45,7 +45,8 @@ class HuggingFaceSettings(ProviderSettings):
         task: ``chat``, or ``text_generation`` for a server that only completes text; needs a ``base_url``.
         template: How ``text_generation`` renders the messages; see `kickai_hf.templates`.
         schema_form: How a ``base_url`` wants a JSON schema: as OpenAI's API, vLLM, llama.cpp and TGI from 3.3 do, or as
-            an older ``tgi``. The router takes OpenAI's form always.
+            an older ``tgi``; ``none`` for a server that ignores schemas, which then gets no request that has one. The
+            router takes OpenAI's form always.
         bill_to: The organisation that the router bills.
         headers: Sent with each request to the router or the ``base_url``. Their values are taken for secrets.
         allow_plain_http: Whether tokens and headers may go to another machine without TLS.

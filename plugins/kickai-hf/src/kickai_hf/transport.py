@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 import httpx2
 from kickai_providers_core import threads
 
-from kickai_hf.aio import AsyncioBackend
+from kickai_hf import network
+from kickai_hf.aio import READ_BYTES, AsyncioBackend
 from kickai_hf.lookup import LookUp, addresses_of, is_address
 
 if TYPE_CHECKING:
@@ -45,44 +44,46 @@ def trust(url: str) -> ssl.SSLContext:
     return httpx2.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def sync_transport(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> httpx2.BaseTransport:
-    """Return a transport to one service, for all threads. Its requests carry a `Patience` as their timeout."""
-    return _HeldTransport(**_options(url, max_concurrency, trusted))
+def sync_transport(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> httpcore2.ConnectionPool:
+    """Return connections to one service, for all threads. Their requests carry a `Patience` as their timeout."""
+    options = {**_options(max_concurrency, trusted), "network_backend": HeldBackend()}
+    proxy = _proxy(url)
+    if proxy is None:
+        return httpcore2.ConnectionPool(**options)
+    kind = httpcore2.SOCKSProxy if proxy["proxy_url"].scheme.startswith(b"socks") else httpcore2.HTTPProxy
+    return kind(**proxy, **options)
 
 
-def async_transport(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> httpx2.AsyncBaseTransport:
-    """Return a transport to one service, for one event loop; with the same timeout."""
-    return _AsyncioTransport(**_options(url, max_concurrency, trusted))
+def async_transport(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> httpcore2.AsyncConnectionPool:
+    """Return connections to one service, for one event loop; with the same timeout."""
+    options = {**_options(max_concurrency, trusted), "network_backend": AsyncioBackend()}
+    proxy = _proxy(url)
+    if proxy is None:
+        return httpcore2.AsyncConnectionPool(**options)
+    kind = httpcore2.AsyncSOCKSProxy if proxy["proxy_url"].scheme.startswith(b"socks") else httpcore2.AsyncHTTPProxy
+    return kind(**proxy, **options)
 
 
-def _options(url: str, max_concurrency: int, trusted: ssl.SSLContext) -> dict[str, Any]:
-    """Return what both transports are made with. Without TLS there is no proxy, as it would read the token."""
-    parts = urlsplit(url)
-    limits = httpx2.Limits(
-        max_connections=max_concurrency, max_keepalive_connections=max_concurrency, keepalive_expiry=IDLE_S
+def _options(max_concurrency: int, trusted: ssl.SSLContext) -> dict[str, Any]:
+    """Return what all pools are made with."""
+    return {
+        "ssl_context": trusted,
+        "max_connections": max_concurrency,
+        "max_keepalive_connections": max_concurrency,
+        "keepalive_expiry": IDLE_S,
+    }
+
+
+def _proxy(url: str) -> dict[str, Any] | None:
+    """Return the environment's proxy as httpcore2 takes it, or None."""
+    named = network.proxy_url(url)
+    if named is None:
+        return None
+    proxy = httpx2.Proxy(named)
+    address = httpcore2.URL(
+        scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=proxy.url.raw_path
     )
-    proxy = None
-    if parts.scheme == "https" and not proxy_bypass(parts.hostname or ""):
-        proxies = getproxies()
-        proxy = proxies.get("https", proxies.get("all"))
-    return {"limits": limits, "verify": trusted, "proxy": proxy}
-
-
-class _HeldTransport(httpx2.HTTPTransport):
-    """httpx2's transport on a backend that holds timeouts."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        # The pool takes a backend as an argument, but the transport that makes the pool has no way to say so.
-        self._pool._network_backend = HeldBackend()  # noqa: SLF001
-
-
-class _AsyncioTransport(httpx2.AsyncHTTPTransport):
-    """httpx2's transport on asyncio's own connections."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._pool._network_backend = AsyncioBackend()  # noqa: SLF001
+    return {"proxy_url": address, "proxy_auth": proxy.raw_auth}
 
 
 class HeldBackend(httpcore2.NetworkBackend):
@@ -131,17 +132,25 @@ class HeldBackend(httpcore2.NetworkBackend):
 
 
 class HeldStream(httpcore2.NetworkStream):
-    """A connection whose every operation ends with the limit that is given as its timeout."""
+    """A connection whose every operation ends with the limit that is given as its timeout.
+
+    Attributes:
+        has_read: Whether anything was read since the last write.
+    """
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
+        self.has_read = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return the next bytes; none at the end."""
-        return self._stream.read(max_bytes, _left(timeout, httpcore2.ReadTimeout))
+        self.has_read = True
+        return self._stream.read(min(max_bytes, READ_BYTES), _left(timeout, httpcore2.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all the bytes. One after the other: a server that takes them slowly is not waited for anew each time."""
+        cast("Limit", timeout).note_sending()
+        self.has_read = False
         connection: socket.socket = self._stream.get_extra_info("socket")
         rest = memoryview(buffer)
         try:

@@ -1,0 +1,124 @@
+"""What an event loop notices of a stream: nothing but its turn, its end, and no noise."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from calling import acall
+from fault_matrix import CHUNKED, CONTINUE, Flood
+from hf_wire import HfWire
+from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.testing.faults import FaultServer
+from kickai_providers_core.testing.faults.exchange import chunk
+from test_streams import said
+
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+FLOODS = {
+    "single bytes": Flood(chunk(b"\n") * 1000, CHUNKED),
+    "comments": Flood(chunk(b":\n") * 1000, SSE),
+    "pieces": Flood(chunk(said("z")) * 100, SSE),
+    "interim answers": Flood(CONTINUE * 100, CONTINUE),
+    "an error's body": Flood(chunk(b" ") * 1000, CHUNKED.replace(b"200 OK", b"500 Oh")),
+}
+
+
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_does_not_starve_other_tasks(flood, mode, server, provide):
+    """A server that sends faster than the client reads leaves other tasks their turns, and is left in time."""
+    server.default = FLOODS[flood]
+    provider = provide(idle_timeout_s=10.0, first_token_timeout_s=10.0)
+
+    async def watch():
+        pauses = []
+
+        async def beat():
+            while True:
+                began = time.perf_counter()
+                await asyncio.sleep(0.005)
+                pauses.append(time.perf_counter() - began)
+
+        beating = asyncio.create_task(beat())
+        ended = await acall(provider, mode, timeout_s=1.0)
+        beating.cancel()
+        return ended, pauses
+
+    ended, pauses = asyncio.run(watch())
+    assert isinstance(ended.error, ProviderError)
+    if not isinstance(ended.error, ProviderTimeoutError):
+        assert flood == "an error's body" or (flood == "pieces" and mode == "ainvoke")
+    assert ended.elapsed_s < 3.0
+    assert max(pauses) < 0.5
+    assert len(pauses) > ended.elapsed_s / 0.5
+
+
+PROGRAM = """
+import asyncio, gc, logging, sys, warnings
+warnings.simplefilter("always")
+sys.path.insert(0, sys.argv[1])
+from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core import Resolver
+url, how, through = sys.argv[2:]
+
+async def main(astream):
+    if how == "break":
+        async for piece in astream("x"):
+            break
+    elif how == "drop":
+        stream = astream("x")
+        async for piece in stream:
+            break
+        del stream, piece
+        gc.collect()
+    elif how == "leave":
+        kept.append(astream("x"))
+        async for piece in kept[-1]:
+            break
+    elif how == "cancel":
+        async def read():
+            async for piece in astream("x"):
+                await asyncio.sleep(30)
+        task = asyncio.create_task(read())
+        await asyncio.sleep(0.1)
+        task.cancel()
+    elif how == "end":
+        async def read():
+            async for piece in astream("x"):
+                await asyncio.sleep(30)
+        kept.append(asyncio.create_task(read()))
+        await asyncio.sleep(0.1)
+
+kept = []
+with Resolver.from_settings({"providers": {"p": {"kind": "huggingface", "base_url": url, "model": "m"}}}, env={}) as r:
+    chain = r.chain("p")
+    chain.invoke("warm up")
+    if through == "chain":
+        astream = chain.astream
+    else:
+        provider = r.registry.find("p").provider()
+        astream = lambda prompt: provider.astream(ChatRequest.of(prompt), 10.0)
+    for _ in range(3):
+        asyncio.run(main(astream), debug=True)
+    kept.clear()
+    gc.collect()
+"""
+
+
+@pytest.mark.parametrize("through", ["chain", "provider"])
+@pytest.mark.parametrize("how", ["break", "drop", "leave", "cancel", "end"])
+def test_a_stream_that_is_left_leaves_nothing_on_standard_error(how, through):
+    """However a stream is left, no warning, no log line and no open connection is left behind."""
+    with FaultServer(HfWire()) as server:
+        server.script(server.default, *[FLOODS["pieces"]] * 3)
+        here = str(Path(__file__).parent)
+        command = [sys.executable, "-X", "dev", "-c", PROGRAM, here, server.url, how, through]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        noise = [line for line in done.stderr.splitlines() if line and not line.startswith("Executing <")]
+        assert noise == []  # asyncio's debug mode reports steps that took 0.1 s, as all do on a busy machine
+        assert server.wait_closed(5.0)
