@@ -6,34 +6,28 @@ allow-list names the plugins, by entry point or by distribution, that may be loa
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import re
 from typing import TYPE_CHECKING, Literal
 
-import pluggy
 from attrs import evolve, field, frozen
 
-from kickai_providers_core import hookspecs
+from kickai_providers_core.distributions import Unreadable, installed
 from kickai_providers_core.errors import DuplicateProviderError, PluginError, PluginLoadError
-from kickai_providers_core.provider_settings import ProviderSettings
+from kickai_providers_core.examination import UPGRADE, examine, hooks_of
+from kickai_providers_core.foreign import LOAD_TIMEOUT_S, describe, keys_in, run_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from importlib.metadata import EntryPoint
 
-__all__ = ["Discovery", "Plugin", "discover", "installed"]
+    from kickai_providers_core import hookspecs
 
-REQUIRED = ("kickai_create_provider", "kickai_invoke_provider")
-MODES: Mapping[hookspecs.Mode, str] = {
-    "invoke": "kickai_invoke_provider",
-    "ainvoke": "kickai_ainvoke_provider",
-    "stream": "kickai_stream_provider",
-    "astream": "kickai_astream_provider",
+__all__ = ["PACKAGES", "Discovery", "Plugin", "Unreadable", "discover", "installed"]
+
+PACKAGES: Mapping[str, str] = {
+    name: f"kickai-{'hf' if name == 'huggingface' else name}"
+    for name in ("huggingface", "gemini", "ollama", "local", "mock")
 }
-BYSTANDERS = frozenset({"kickai_observe", "kickai_rank_targets"})
-"""What a plugin may implement that is no provider; the rest it may wrap."""
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+"""The distributions of this project's own providers, by provider name."""
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -48,6 +42,8 @@ class Plugin:
         error: What is wrong with it.
         plugin: The module or object with the hooks; None unless ready.
         info: What it says of itself; None when it is no provider.
+        warnings: What is wrong with it and does not keep it from being used, as clauses.
+        import_s: Seconds that its import took; None when nothing was imported.
     """
 
     name: str
@@ -57,6 +53,13 @@ class Plugin:
     error: PluginError | None = None
     plugin: object | None = field(default=None, repr=False)
     info: hookspecs.ProviderInfo | None = None
+    warnings: tuple[str, ...] = ()
+    import_s: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What messages call it: its name, and its distribution when that has another name."""
+        return f"{self.name} (from {self.distribution})" if self.distribution else self.name
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,9 +73,11 @@ class Discovery:
 
     Attributes:
         plugins: Every one of them, broken ones included.
+        unmatched: The entries of the allow-list that name no installed plugin.
     """
 
     plugins: tuple[Plugin, ...]
+    unmatched: tuple[str, ...] = ()
 
     def providers(self) -> Mapping[str, Plugin]:
         """Return the usable provider plugins, by name."""
@@ -90,35 +95,39 @@ class Discovery:
         """Return what is wrong with the broken ones."""
         return tuple(plugin.error for plugin in self.plugins if plugin.error is not None)
 
-    def others(self) -> tuple[object, ...]:
-        """Return the usable plugins that are no provider: those that wrap and observe."""
-        return tuple(plugin.plugin for plugin in self.plugins if plugin.info is None and plugin.plugin is not None)
+    def others(self) -> Mapping[str, object]:
+        """Return the usable plugins that are no provider, those that wrap and observe, by their labels."""
+        return _labelled(p for p in self.plugins if p.info is None and p.plugin is not None)
 
-    def observers(self) -> pluggy.PluginManager | None:
-        """Return a manager of the plugins that implement ``kickai_observe``, or None when there is none."""
+    def observers(self) -> Mapping[str, object]:
+        """Return the plugins that implement ``kickai_observe``, by their labels."""
         return self._implementing("kickai_observe")
 
-    def rankers(self) -> pluggy.PluginManager | None:
-        """Return a manager of the plugins that implement ``kickai_rank_targets``, or None when there is none."""
+    def rankers(self) -> Mapping[str, object]:
+        """Return the plugins that implement ``kickai_rank_targets``, by their labels."""
         return self._implementing("kickai_rank_targets")
 
-    def _implementing(self, hook: str) -> pluggy.PluginManager | None:
-        manager = _manager()
-        for plugin in self.plugins:
-            if plugin.plugin is not None and hook in _hooks_of(plugin.plugin):
-                manager.register(plugin.plugin)
-        return manager if manager.get_plugins() else None
+    def _implementing(self, hook: str) -> Mapping[str, object]:
+        return _labelled(p for p in self.plugins if p.plugin is not None and hook in hooks_of(p.plugin))
 
 
-def installed() -> tuple[EntryPoint, ...]:
-    """Return the entry points that the installed distributions declare; nothing is imported."""
-    from importlib.metadata import entry_points  # noqa: PLC0415  costs as much as the rest of this package
-
-    return tuple(entry_points(group=hookspecs.ENTRY_POINT_GROUP))
+def _labelled(plugins: Iterable[Plugin]) -> dict[str, object]:
+    named: dict[str, object] = {}
+    for plugin in plugins:
+        label, count = plugin.label, 1
+        while label in named:  # two entry points of one distribution may have one name
+            count += 1
+            label = f"{plugin.label} #{count}"
+        named[label] = plugin.plugin
+    return named
 
 
 def discover(
-    found: Iterable[EntryPoint], *, allowed: Iterable[str] | None = None, given: Mapping[str, object] | None = None
+    found: Iterable[EntryPoint | Unreadable],
+    *,
+    allowed: Iterable[str] | None = None,
+    given: Mapping[str, object] | None = None,
+    timeout_s: float = LOAD_TIMEOUT_S,
 ) -> Discovery:
     """Load plugins and look at each.
 
@@ -127,144 +136,134 @@ def discover(
         allowed: Names of entry points or distributions that may be loaded; None for all.
         given: Further plugins, by name, that the application hands over itself; a given provider takes the place of
             an installed one with the same name.
+        timeout_s: Seconds that the import of one plugin may take, and as many its description of itself. A plugin that
+            takes longer is broken.
     """
-    handed = [_examined(Plugin(name=name), plugin) for name, plugin in (given or {}).items()]
+    allow = None if allowed is None else tuple(allowed)
+    keys = keys_in()
+    handed = [_examined(Plugin(name=name), plugin, keys, timeout_s) for name, plugin in (given or {}).items()]
     taken = {name for plugin in handed for name in plugin.names}
-    allow = None if allowed is None else frozenset(allowed)
-    loaded = [_loaded(point, allow) for point in sorted(found, key=_origin)]
+    points = sorted(found, key=_origin)
+    loaded = [_loaded(point, allow, keys, timeout_s) for point in points]
     loaded = [plugin for plugin in loaded if not taken.intersection(plugin.names)]
-    return Discovery(tuple(_without_rivals([*handed, *loaded])))
+    plugins = _without_shared_aliases(_without_rivals(_without_doubles([*handed, *loaded])))
+    matched = {name for point in points for name in _origin(point)[:2]}
+    return Discovery(tuple(plugins), tuple(name for name in allow or () if name not in matched))
 
 
-def _origin(point: EntryPoint) -> tuple[str, str, str]:
+def _origin(point: EntryPoint | Unreadable) -> tuple[str, str, str]:
+    if isinstance(point, Unreadable):
+        return point.distribution, point.distribution, ""
     distribution = point.dist
     return (distribution.name if distribution else "", point.name, distribution.version if distribution else "")
 
 
-def _loaded(point: EntryPoint, allowed: frozenset[str] | None) -> Plugin:
+def _loaded(
+    point: EntryPoint | Unreadable, allowed: tuple[str, ...] | None, keys: frozenset[str], timeout_s: float
+) -> Plugin:
     distribution, name, version = _origin(point)
     plugin = Plugin(name=name, distribution=distribution, version=version)
-    if allowed is not None and not allowed.intersection((name, distribution)):
+    if allowed is not None and not {name, distribution}.intersection(allowed):
         return evolve(plugin, status="not allowed")
-    try:
-        hooks = point.load()
+    if isinstance(point, Unreadable):
+        return _broken(plugin, point.reason)
     # Foreign code runs here for the first time: a plugin that cannot be imported, for whatever reason, and even one
     # that tries to end the program, is a broken plugin and nothing more.
-    except (Exception, SystemExit) as exc:  # noqa: BLE001
-        return _broken(plugin, f"its import raised {type(exc).__name__}: {exc}", exc)
-    return _examined(plugin, hooks)
+    outcome = run_bounded(point.load, timeout_s, "its import")
+    plugin = evolve(plugin, import_s=outcome.seconds, warnings=outcome.warnings)
+    if outcome.hung:
+        return _broken(plugin, f"its import has not ended within {timeout_s:g} s")
+    if outcome.error is not None:
+        fault = f"its import raised {describe(outcome.error, keys)}{_newer(outcome.error)}"
+        return _broken(plugin, fault, outcome.error)
+    return _examined(plugin, outcome.value, keys, timeout_s)
 
 
-def _examined(plugin: Plugin, hooks: object) -> Plugin:
+def _newer(error: BaseException) -> str:
+    """Return a hint when an import failed for a name that a newer core may have."""
+    ours = isinstance(error, ImportError) and (error.name or "").startswith("kickai_providers_core")
+    return f"; if it was written for a newer plugin API, {UPGRADE}" if ours else ""
+
+
+def _examined(plugin: Plugin, hooks: object, keys: frozenset[str], timeout_s: float) -> Plugin:
     """Return the plugin with its description, or as broken."""
-    manager = _manager()
-    try:
-        if inspect.isclass(hooks):
-            return _broken(
-                plugin, f"{hooks.__qualname__} is a class; the entry point must name a module or an instance"
-            )
-        manager.register(hooks, name=plugin.name)
-        manager.check_pending()
-        names = _hooks_of(hooks)
-        if not names:
-            return _broken(plugin, "it implements no hook; mark its functions with kickai_providers_core.hookimpl")
-        if "kickai_provider_info" not in names:
-            return _bystander(plugin, hooks, manager)
-        info = manager.hook.kickai_provider_info()
-        fault = _fault(info, names)
-        if fault:
-            return _broken(plugin, fault)
-        native = frozenset(mode for mode, hook in MODES.items() if hook in names)
-        return evolve(plugin, plugin=hooks, info=evolve(info, native=native))
-    except pluggy.PluginValidationError as exc:
-        return _broken(plugin, _misfit(str(exc), hooks), exc)
-    except Exception as exc:  # noqa: BLE001  the description is foreign code too
-        return _broken(plugin, f"kickai_provider_info raised {type(exc).__name__}: {exc}", exc)
+    seen = examine(hooks, keys, timeout_s)
+    plugin = evolve(plugin, warnings=(*plugin.warnings, *seen.warnings))
+    return _broken(plugin, seen.fault, seen.cause) if seen.fault else evolve(plugin, plugin=hooks, info=seen.info)
 
 
-def _bystander(plugin: Plugin, hooks: object, manager: pluggy.PluginManager) -> Plugin:
-    """Return a plugin that is no provider; it may observe and wrap, but not answer in a provider's stead."""
-    for hook in manager.get_hookcallers(hooks) or []:
-        for implementation in hook.get_hookimpls():
-            if hook.name not in BYSTANDERS and not (implementation.wrapper or implementation.hookwrapper):
-                told = f"it implements {hook.name} but not kickai_provider_info: only wrappers may do so"
-                return _broken(plugin, told)
-    return evolve(plugin, plugin=hooks)
-
-
-def _fault(info: object, names: frozenset[str]) -> str:
-    """Return what is wrong with a provider's description, or nothing."""
-    if not isinstance(info, hookspecs.ProviderInfo):
-        return f"kickai_provider_info returned {type(info).__name__}, not a ProviderInfo"
-    if info.api_version > hookspecs.SEAM_VERSION:
-        return (
-            f"it was written for seam version {info.api_version}, this core speaks {hookspecs.SEAM_VERSION}: "
-            "upgrade kickai-providers-core"
-        )
-    bad = [name for name in (info.name, *info.aliases) if not NAME.fullmatch(name)]
-    if bad:
-        return f"{bad[0]!r} is no provider name: lower-case letters, digits and '-'"
-    settings: object = info.settings_class
-    if not (inspect.isclass(settings) and issubclass(settings, ProviderSettings)):
-        return "its settings_class is no class that extends ProviderSettings"
-    lacking = [hook for hook in REQUIRED if hook not in names]
-    return f"it lacks the hook {lacking[0]}" if lacking else ""
-
-
-def _misfit(told: str, hooks: object) -> str:
-    """Return pluggy's complaint in the words of the seam: the hook or the parameter that does not exist."""
-    known = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("kickai_")}
-    for name in sorted(_hooks_of(hooks)):
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            return f"there is no hook {name}" + (f"; did you mean {near[0]}?" if near else "")
-        wanted = inspect.signature(known[name]).parameters
-        strange = [given for given in inspect.signature(getattr(hooks, name)).parameters if given not in wanted]
-        if strange:
-            return f"{name} has no parameter {strange[0]!r}; it has {', '.join(wanted) or 'none'}"
-    return " ".join(told.split())
-
-
-def _without_rivals(plugins: list[Plugin]) -> Iterator[Plugin]:
-    """Yield the plugins, rivals for one name as broken: whom to trust with a key is not ours to guess."""
+def _without_doubles(plugins: Iterable[Plugin]) -> list[Plugin]:
+    """Return the plugins; of those that are one and the same object only the first is usable."""
+    kept: list[Plugin] = []
     for plugin in plugins:
-        rivals = [
-            other
-            for other in plugins
-            if other is not plugin and plugin.info is not None and _contests(plugin.info, other)
-        ]
-        if not rivals:
+        first = next((p for p in kept if plugin.plugin is not None and _is_same(p.plugin, plugin.plugin)), None)
+        if first is None:
+            kept.append(plugin)
+        else:
+            fault = f"it is the same object as the plugin {first.label}; remove one of the two entry points"
+            kept.append(_broken(evolve(plugin, plugin=None, info=None), fault))
+    return kept
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other or bool(one == other)  # as pluggy compares them
+
+
+def _without_rivals(plugins: list[Plugin]) -> list[Plugin]:
+    """Return the plugins, rivals for one name as broken: which one to trust with a key is not ours to guess.
+
+    A name wins over an alias: a plugin that claims another's name as its alias is broken, and the other is not. This
+    project's own providers only lose that alias, since nobody can name a plugin so that they stop working.
+    """
+    return [_refused(plugin, plugins) for plugin in plugins]
+
+
+def _refused(plugin: Plugin, plugins: list[Plugin]) -> Plugin:
+    info = plugin.info
+    if info is None:
+        return plugin
+    claimed = (info.name,) if _is_ours(plugin) else plugin.names
+    rivals = [p for p in plugins if p is not plugin and p.info is not None and p.info.name in claimed]
+    if not rivals:
+        return plugin
+    shared = next(name for name in plugin.names for rival in rivals if name == rival.names[0])
+    rival = next(rival for rival in rivals if rival.names[0] == shared)
+    fault = (
+        f"the provider name {shared!r} is also claimed by {rival.name} "
+        f"(from {rival.distribution or 'code'}): uninstall one, or name the other in kickai.plugins"
+    )
+    error = DuplicateProviderError(fault, plugin=plugin.name, distribution=plugin.distribution)
+    return evolve(plugin, status="broken", error=error, plugin=None, info=None)
+
+
+def _is_ours(plugin: Plugin) -> bool:
+    return plugin.info is not None and plugin.distribution == PACKAGES.get(plugin.info.name)
+
+
+def _without_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
+    """Yield the plugins, without the aliases that several of them claim; each keeps its name.
+
+    The providers of this project keep theirs, whoever else claims them.
+    """
+    for plugin in plugins:
+        info = plugin.info
+        if info is None:
             yield plugin
             continue
-        shared = next(name for name in plugin.names if name in rivals[0].names)
-        told = (
-            f"the provider name {shared!r} is also claimed by {rivals[0].name} "
-            f"(from {rivals[0].distribution or 'code'}): uninstall one, or name the other in kickai.plugins"
-        )
-        error = DuplicateProviderError(told, plugin=plugin.name, distribution=plugin.distribution)
-        yield evolve(plugin, status="broken", error=error, plugin=None, info=None)
+        warnings = list(plugin.warnings)
+        aliases = []
+        for alias in info.aliases:
+            others = [p for p in plugins if p is not plugin and alias in (p.names[:1] if _is_ours(plugin) else p.names)]
+            if not others:
+                aliases.append(alias)
+                continue
+            warnings.append(
+                f"its alias {alias!r} is also claimed by {others[0].label}, so it is ignored: use the name {info.name!r}"
+            )
+        yield evolve(plugin, info=evolve(info, aliases=tuple(aliases)), warnings=tuple(warnings))
 
 
-def _contests(info: hookspecs.ProviderInfo, other: Plugin) -> bool:
-    """Return whether another plugin makes this one's names ambiguous; a name beats an alias."""
-    if other.info is None:
-        return False
-    return info.name == other.info.name or any(alias in other.names for alias in info.aliases)
-
-
-def _broken(plugin: Plugin, told: str, cause: BaseException | None = None) -> Plugin:
-    error = PluginLoadError(told, plugin=plugin.name, distribution=plugin.distribution)
+def _broken(plugin: Plugin, fault: str, cause: BaseException | None = None) -> Plugin:
+    error = PluginLoadError(fault, plugin=plugin.name, distribution=plugin.distribution)
     error.__cause__ = cause
     return evolve(plugin, status="broken", error=error)
-
-
-def _manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-    manager.add_hookspecs(hookspecs)
-    return manager
-
-
-def _hooks_of(hooks: object) -> frozenset[str]:
-    """Return the names of a plugin's hook implementations, known to the seam or not."""
-    parser = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-    return frozenset(name for name in dir(hooks) if parser.parse_hookimpl_opts(hooks, name) is not None)

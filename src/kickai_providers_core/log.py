@@ -7,6 +7,7 @@ events hold neither prompts nor replies nor keys.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from loguru import Record
 
-__all__ = ["LEVELS", "log_event"]
+__all__ = ["LEVELS", "log_event", "warn"]
 
 LEVELS: Mapping[type[Event], str | None] = {
     AttemptEnded: None,
@@ -61,3 +62,20 @@ def log_event(event: Event) -> None:
     level = "WARNING" if event.failed else LEVELS.get(type(event))
     if level is not None:
         _logger.log(level, "{event}", event=event)
+
+
+def warn(text: str) -> None:
+    """Write a warning for the developer of an extension, where somebody sees it.
+
+    It goes to loguru when the application has enabled this package there, and otherwise to the standard library's
+    logger ``kickai_providers_core``, which writes to standard error unless the application has configured it.
+    """
+    taken: list[str] = []
+
+    def take() -> str:
+        taken.append(text)
+        return text
+
+    logger.opt(lazy=True, depth=1).warning("{text}", text=take)
+    if not taken:
+        logging.getLogger("kickai_providers_core").warning("%s", text)

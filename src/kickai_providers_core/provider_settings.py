@@ -16,15 +16,19 @@ the file. The plugin has nothing to check.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, get_type_hints
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, optional
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from kickai_providers_core.secret import Secret
+from kickai_providers_core.targets import Target
 
-__all__ = ["LONGEST_S", "SERVICE_ADDRESS", "ProviderSettings", "service_address"]
+__all__ = ["LONGEST_S", "SERVICE_ADDRESS", "ProviderSettings", "hints_of", "service_address"]
+
+_NAMES = {"Any": Any, "Mapping": Mapping, "Secret": Secret, "Sequence": Sequence, "Target": Target}
+"""What an annotation may name although its module imports it for type checkers only."""
 
 LONGEST_S: Final = 9_200_000_000
 """The longest time that a setting may give, in seconds (292 years): no lock, event loop or socket waits longer."""
@@ -90,3 +94,15 @@ class ProviderSettings:
             if not seconds <= LONGEST_S:
                 message = f"{name} must be at most {LONGEST_S} seconds, got {seconds!r}"
                 raise ValueError(message)
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """Return the types of a class's fields.
+
+    Raises:
+        Exception: An annotation names what there is not, or is no type: whatever evaluating it raises.
+    """
+    try:
+        return get_type_hints(cls)
+    except NameError:
+        return get_type_hints(cls, localns=_NAMES)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
-from loguru import logger
 
+from kickai_providers_core.extensions import listeners
+from kickai_providers_core.foreign import is_for_everyone
+from kickai_providers_core.log import warn
 from kickai_providers_core.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import pluggy
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kickai_providers_core.link import Link
     from kickai_providers_core.messages import ChatRequest
@@ -29,36 +29,44 @@ class Ranking:
     """
 
     _routing: Routing
-    _plugins: pluggy.PluginManager | None = field(default=None, repr=False)
-    _faulty: bool = field(default=False, init=False)
+    _plugins: Mapping[str, object] = field(factory=dict, repr=False)
+    _faulty: set[str] = field(factory=set, init=False)
+    _called: Callable[..., Any] | None = field(init=False, repr=False)
+
+    @_called.default
+    def _hook(self) -> Callable[..., Any] | None:
+        return listeners(self._plugins, "kickai_rank_targets", self._report)
 
     @property
     def needed(self) -> bool:
         """Whether there is anybody who might change an order."""
-        return self._routing.strong is not None or self._plugins is not None
+        return self._routing.strong is not None or self._called is not None
 
     def __call__(self, request: ChatRequest, links: Sequence[Link]) -> Sequence[Link]:
         """Return the links in the order in which this request should come by them."""
         strong = self._routing.calls_for(request)
         if strong is not None:
             links = sorted(links, key=lambda link: not _meant(link, strong))
-        if self._plugins is not None:
-            links = self._asked(self._plugins, request, links)
+        if self._called is not None:
+            links = self._asked(self._called, request, links)
         return links
 
-    def _asked(self, plugins: pluggy.PluginManager, request: ChatRequest, links: Sequence[Link]) -> Sequence[Link]:
+    def _asked(self, called: Callable[..., Any], request: ChatRequest, links: Sequence[Link]) -> Sequence[Link]:
         targets = tuple(Target(link.provider, link.model) for link in links)
         try:
-            wanted = plugins.hook.kickai_rank_targets(request=request, targets=targets)
+            wanted = called(request=request, targets=targets)
             return links if wanted is None else _moved(links, targets, wanted)
-        except Exception as exc:  # noqa: BLE001  a plugin's mistake must not fail a request
-            if not self._faulty:
-                self._faulty = True
-                logger.warning(
-                    "ranking the targets raised {error}; the order stays, now and for every such error",
-                    error=type(exc).__name__,
-                )
+        except BaseException as exc:
+            if is_for_everyone(exc):
+                raise
+            self._report(", ".join(self._plugins), exc)
             return links
+
+    def _report(self, label: str, error: BaseException) -> None:
+        """Report what a plugin raised, the first time."""
+        if label not in self._faulty:
+            self._faulty.add(label)
+            warn(f"ranking the targets raised {type(error).__name__} in {label}; its further errors are not reported")
 
 
 def _meant(link: Link, target: Target) -> bool:

@@ -7,8 +7,10 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.discovery import PACKAGES
 from kickai_providers_core.errors import ProviderError, ProviderTimeoutError, UnknownProviderError
 from kickai_providers_core.events import ProviderCloseFailed
+from kickai_providers_core.foreign import cancellations, is_asked, is_for_everyone
 from kickai_providers_core.forking import keep_for_good
 from kickai_providers_core.gate import Gate, Limits
 from kickai_providers_core.seam import Seam
@@ -24,12 +26,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.provider_settings import ProviderSettings
 
 __all__ = ["PACKAGES", "Instance", "Registry"]
-
-PACKAGES: Mapping[str, str] = {
-    name: f"kickai-{'hf' if name == 'huggingface' else name}"
-    for name in ("huggingface", "gemini", "ollama", "local", "mock")
-}
-"""The distributions of this project's own providers, by provider name."""
 
 SLOW_VALIDATION_S = 1.0
 """A validation that somebody has waited for as long as this, in seconds, is not waited for again until it ends."""
@@ -264,13 +260,18 @@ class Registry:
         for instance in self:
             try:
                 instance.close()
-            except Exception as exc:  # noqa: BLE001  foreign code, and the others still have to be closed
+            except BaseException as exc:
+                if is_for_everyone(exc):
+                    raise
                 tell(ProviderCloseFailed(0, None, instance.name, type(exc).__name__))
 
     async def aclose(self, tell: Callable[[Event], None]) -> None:
         """Close every provider that was created, on the running loop; one that raises stops nothing."""
         for instance in self:
+            before = cancellations()
             try:
                 await instance.aclose()
-            except Exception as exc:  # noqa: BLE001  foreign code, and the others still have to be closed
+            except BaseException as exc:
+                if is_asked(exc, before):
+                    raise
                 tell(ProviderCloseFailed(0, None, instance.name, type(exc).__name__))

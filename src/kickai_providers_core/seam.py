@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pluggy
@@ -21,18 +20,24 @@ from kickai_providers_core.errors import (
     ProviderTimeoutError,
     ProviderUnavailableError,
     TimeoutPhase,
+    UnusableProviderError,
 )
+from kickai_providers_core.extensions import guard_wrappers
+from kickai_providers_core.foreign import cancellations, describe, is_asked, is_for_everyone, keys_in, keys_of
+from kickai_providers_core.hookspecs import Progress
 from kickai_providers_core.messages import Reply, ReplyChunk
 from kickai_providers_core.replies import checked
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 
-    from kickai_providers_core.hookspecs import Progress, ProviderInfo
+    from kickai_providers_core.hookspecs import ProviderInfo
     from kickai_providers_core.messages import ChatRequest
     from kickai_providers_core.provider_settings import ProviderSettings
 
 __all__ = ["Seam"]
+
+OF_ITS_OWN = "the provider raised an error of its own"
 
 
 class Seam:
@@ -47,12 +52,13 @@ class Seam:
         validates: Whether the plugin, or a wrapper, has something to say of settings.
     """
 
-    def __init__(self, plugin: object, info: ProviderInfo, wrappers: Iterable[object] = ()) -> None:
+    def __init__(self, plugin: object, info: ProviderInfo, wrappers: Mapping[str, object] | None = None) -> None:
         manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         manager.add_hookspecs(hookspecs)
-        manager.register(plugin, name=info.name)
-        for wrapper in wrappers:
-            manager.register(wrapper)
+        manager.register(plugin, name=f"provider {info.name}")
+        for label, wrapper in (wrappers or {}).items():
+            manager.register(wrapper, name=label)
+        guard_wrappers(manager, plugin)
         self._holds_timeouts = info.holds_timeouts
         self._native = info.native
         self._alarms = Alarms()
@@ -68,10 +74,12 @@ class Seam:
         try:
             found = self._hook.kickai_validate_provider(settings=settings, online=online)
             problems = tuple(found or ())
-        except Exception as exc:  # noqa: BLE001  a plugin's fault is one problem of that plugin
-            return (
-                Problem(path="", message=f"its validation raised {type(exc).__name__}", hint="report it to its author"),
-            )
+        except BaseException as exc:
+            if is_for_everyone(exc):
+                raise
+            raised = f"its validation raised {describe(exc, keys_of(settings) | keys_in())}"
+            message = exc.message if type(exc) is UnusableProviderError else raised
+            return (Problem(path="", message=message, hint="report it to its author"),)
         if all(isinstance(problem, Problem) for problem in problems):
             return problems
         return (Problem(path="", message="its validation returned something other than Problems"),)
@@ -84,20 +92,35 @@ class Seam:
         """
         try:
             provider = self._hook.kickai_create_provider(settings=settings)
-        except Exception as exc:  # noqa: BLE001
-            _fail(exc, "the provider could not be created")
+        except BaseException as exc:
+            # No prompt is known yet, so that the message may be shown: it names the package that is missing.
+            told = f"the provider could not be created: {describe(exc, keys_of(settings) | keys_in())}"
+            if isinstance(exc, ImportError):
+                raise UnusableProviderError(told) from exc
+            _fail(exc, told, named=True)
         if provider is None:
             raise ProviderUnavailableError("the plugin created no provider")
         return provider
 
     def prepare(self, settings: ProviderSettings, model: str | None) -> Iterator[Progress]:
         """Yield how far the plugin is in making a model ready; every failure is a `ProviderError`."""
+        told = "the provider could not be made ready"
+        steps: Iterator[Progress] | None = None
         try:
-            yield from self._hook.kickai_prepare_provider(settings=settings, model=model) or ()
-        except ProviderError:
-            raise
-        except Exception as exc:  # noqa: BLE001
-            _fail(exc, "the provider could not be made ready")
+            while True:
+                try:
+                    if steps is None:
+                        steps = iter(self._hook.kickai_prepare_provider(settings=settings, model=model) or ())
+                    step = next(steps)
+                except StopIteration:
+                    return
+                except BaseException as exc:  # noqa: BLE001
+                    _fail(exc, told)
+                if not isinstance(step, Progress):
+                    raise ProviderUnavailableError(f"{told}: it yielded {type(step).__name__}, not a Progress")
+                yield step
+        finally:
+            _close(steps)
 
     def close(self, provider: object) -> None:
         """Free what the provider holds; raise whatever its plugin raises."""
@@ -119,26 +142,27 @@ class Seam:
             return checked(
                 threads.call(lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s), timeout_s)
             )
-        except ProviderError:
-            raise
-        except Exception as exc:  # noqa: BLE001
-            _fail(exc, "the provider raised an error of its own")
+        except BaseException as exc:  # noqa: BLE001
+            _fail(exc, OF_ITS_OWN)
 
     async def ainvoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the provider's checked answer without blocking the loop; every failure is a `ProviderError`."""
+        before = cancellations()
         try:
             with self._alarms.after(timeout_s):
                 if "ainvoke" in self._native:
-                    reply = await self._ainvoke(provider=provider, request=request, timeout_s=timeout_s)
+                    reply = await _Driven(self._ainvoke(provider=provider, request=request, timeout_s=timeout_s))
                 else:
                     reply = await threads.acall(
                         lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s)
                     )
             return checked(reply)
-        except ProviderError:
+        except GeneratorExit:  # whoever held this coroutine has dropped it; the plugin's own is a _PluginExitError
             raise
-        except Exception as exc:  # noqa: BLE001
-            _fail(exc, "the provider raised an error of its own")
+        except BaseException as exc:
+            if is_asked(exc, before):
+                raise
+            _fail(exc, OF_ITS_OWN)
 
     def stream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
@@ -154,20 +178,20 @@ class Seam:
         patience = _Patience(settings, timeout_s)
         chunks: Iterator[ReplyChunk] | None = None
         try:
-            chunks = open_() if self._holds_timeouts else threads.iterate(open_, patience.wait_s)
-            for chunk in chunks:
-                yield patience.checked(chunk)
-        except ProviderError:
-            raise
-        except TimeoutError as exc:
-            raise patience.error() from exc
-        except Exception as exc:  # noqa: BLE001
-            _fail(exc, "the provider's stream raised an error of its own")
+            while True:
+                try:
+                    if chunks is None:
+                        chunks = iter(open_() if self._holds_timeouts else threads.iterate(open_, patience.wait_s))
+                    chunk = patience.checked(next(chunks))
+                except StopIteration:
+                    return
+                except TimeoutError as exc:
+                    raise patience.error_for(exc) from exc
+                except BaseException as exc:  # noqa: BLE001
+                    _fail(exc, "the provider's stream raised an error of its own")
+                yield chunk
         finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                with suppress(Exception):  # the answer, or the error, is already known
-                    close()
+            _close(chunks)
 
     async def astream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
@@ -176,29 +200,37 @@ class Seam:
         if not self._native & {"stream", "astream"}:
             yield _as_chunk(await self.ainvoke(provider, request, timeout_s))
             return
+        before = cancellations()
         patience = _Patience(settings, timeout_s)
         chunks: AsyncIterator[ReplyChunk] | None = None
         try:
-            with self._alarms.after(patience.wait_s()):
-                chunks = await self._open_astream(provider, request, timeout_s)
             while True:
                 try:
+                    if chunks is None:
+                        with self._alarms.after(patience.wait_s()):
+                            chunks = aiter(await self._open_astream(provider, request, timeout_s))
                     with self._alarms.after(patience.wait_s()):
-                        chunk = await anext(chunks)
+                        chunk = patience.checked(await _Driven(anext(chunks)))
                 except StopAsyncIteration:
                     return
-                yield patience.checked(chunk)
-        except ProviderError:
-            raise
-        except TimeoutError as exc:
-            raise patience.error() from exc
-        except Exception as exc:  # noqa: BLE001
-            _fail(exc, "the provider's stream raised an error of its own")
+                except GeneratorExit:  # as in `ainvoke`
+                    raise
+                except TimeoutError as exc:
+                    raise patience.error_for(exc) from exc
+                except BaseException as exc:
+                    if is_asked(exc, before):
+                        raise
+                    _fail(exc, "the provider's stream raised an error of its own")
+                yield chunk
         finally:
             aclose = getattr(chunks, "aclose", None)
             if aclose is not None:
-                with suppress(Exception):  # the answer, or the error, is already known
+                before = cancellations()
+                try:
                     await aclose()
+                except BaseException as exc:
+                    if isinstance(exc, GeneratorExit) or is_asked(exc, before):
+                        raise
 
     async def _open_astream(
         self, provider: object, request: ChatRequest, timeout_s: float
@@ -206,7 +238,7 @@ class Seam:
         if "astream" in self._native:
             opened = self._astream(provider=provider, request=request, timeout_s=timeout_s)
             if inspect.isawaitable(opened):  # ``async def`` that returns an iterator, rather than one that yields
-                opened = await opened
+                opened = await _Driven(opened)
             return opened  # type: ignore[no-any-return]
         return threads.aiterate(lambda: self._stream(provider=provider, request=request, timeout_s=timeout_s))
 
@@ -250,9 +282,9 @@ class _Patience:
         self._phase = "idle"
         return chunk
 
-    def error(self) -> ProviderTimeoutError:
-        """Return the error of the wait that was too long."""
-        return _timed_out(self._phase)
+    def error_for(self, exc: TimeoutError) -> ProviderError:
+        """Return the error of the wait that was too long; the plugin's own is left as it is."""
+        return exc if isinstance(exc, ProviderError) else _timed_out(self._phase)
 
 
 def _timed_out(phase: TimeoutPhase) -> ProviderTimeoutError:
@@ -260,13 +292,82 @@ def _timed_out(phase: TimeoutPhase) -> ProviderTimeoutError:
     return ProviderTimeoutError(told.get(phase, "no answer in time"), phase=phase)
 
 
-def _fail(exc: Exception, told: str) -> NoReturn:
+def _fail(exc: BaseException, told: str, *, named: bool = False) -> NoReturn:
     """Raise the `ProviderError` that stands for an exception that a plugin let through."""
-    if isinstance(exc, ProviderError):
+    if is_for_everyone(exc):
         raise exc
+    cause = exc.__cause__ if isinstance(exc, _PluginExitError) and exc.__cause__ is not None else exc
+    if isinstance(exc, ProviderError):
+        fault = _malformed(exc)
+        if not fault:
+            raise exc
+        raise ProviderUnavailableError(f"{told}: {type(exc).__name__} {fault}") from None
     if isinstance(exc, TimeoutError):
         raise _timed_out("total") from exc
-    raise ProviderUnavailableError(f"{told}: {type(exc).__name__}") from exc
+    raise ProviderUnavailableError(told if named else f"{told}: {type(cause).__name__}") from cause
+
+
+def _malformed(error: ProviderError) -> str:
+    """Return what is wrong with an error of a plugin's own class, or nothing."""
+    try:
+        numbers = (error.retry_after_s, error.status_code)
+        texts = (error.message, error.provider, str(error), repr(error))
+    except BaseException as exc:
+        if is_for_everyone(exc):
+            raise
+        return "whose text or fields raise"
+    if not all(isinstance(text, str) for text in texts):
+        return "whose message is no text"
+    if any(isinstance(number, bool) or not isinstance(number, int | float | None) for number in numbers):
+        return "whose numbers are none"
+    if error.retry_after_s is not None and not 0 <= error.retry_after_s < float("inf"):
+        error.retry_after_s = None  # nonsense is as good as nothing
+    return ""
+
+
+class _PluginExitError(Exception):
+    """Stands for a `GeneratorExit` that a plugin raised, which would otherwise pass for one that ends our coroutine."""
+
+
+class _Driven:
+    """An awaitable of a plugin, awaited so that its own `GeneratorExit` differs from one that comes from outside."""
+
+    __slots__ = ("_awaitable",)
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self._awaitable = awaitable
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._awaitable.__await__()
+        send, value = steps.send if hasattr(steps, "send") else (lambda _value: next(steps)), None
+        thrown: BaseException | None = None
+        while True:
+            try:
+                waited = send(value) if thrown is None else steps.throw(thrown)
+            except StopIteration as stop:
+                return stop.value
+            except GeneratorExit as exc:
+                raise _PluginExitError from exc
+            thrown = None
+            try:
+                value = yield waited
+            except GeneratorExit:
+                _close(steps)
+                raise
+            except BaseException as exc:  # noqa: BLE001  such as a cancellation
+                thrown = exc
+
+
+def _close(value: object) -> None:
+    """Close a plugin's iterator; what that raises is of no more use, since the answer, or the error, is known."""
+    close = getattr(value, "close", None)
+    if close is None:
+        return
+    try:
+        close()
+    except BaseException as exc:
+        if is_for_everyone(exc):
+            raise
 
 
 def _as_chunk(reply: Reply) -> ReplyChunk:

@@ -51,9 +51,9 @@ FAULTS = {
         GOOD.format(name="bad").replace("timeout_s", "timeout"),
         "kickai_invoke_provider has no parameter 'timeout'; it has provider, request, timeout_s",
     ),
-    "a seam version from the future": (
+    "a plugin API from the future": (
         GOOD.format(name="bad").replace('summary="answers"', 'summary="answers", api_version=99'),
-        "it was written for seam version 99, this core speaks 1: upgrade kickai-providers-core",
+        "it was written for plugin API 99, and this core has plugin API 1: upgrade kickai-providers-core",
     ),
     "a name that cannot be written in settings": (GOOD.format(name="Bad Name"), "'Bad Name' is no provider name"),
     "a missing hook": (
@@ -67,7 +67,7 @@ FAULTS = {
     ),
     "settings of the wrong class": (
         GOOD.format(name="bad").replace('summary="answers"', 'summary="answers", settings_class=dict'),
-        "its settings_class is no class that extends ProviderSettings",
+        "its settings_class must be a subclass of ProviderSettings",
     ),
     "no hook at all": ("x = 1", "it implements no hook"),
     "an answer in another provider's stead": (

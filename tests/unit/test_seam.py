@@ -76,7 +76,7 @@ def seam(plugin: Minimal, *wrappers: object) -> Seam:
     """Return the seam of a plugin as the resolver would make it."""
     found = discover((), given={"minimal": plugin})
     info = found.infos()["minimal"]
-    return Seam(plugin, info, wrappers)
+    return Seam(plugin, info, {f"wrapper {at}": each for at, each in enumerate(wrappers)})
 
 
 def raises(error: BaseException) -> Callable[[], Any]:
@@ -385,7 +385,7 @@ def test_an_implementation_gets_the_arguments_that_it_names() -> None:
         (ByPosition(), "p 2.0"),
         (Nothing(), "nothing"),
     ):
-        for wrappers in ((), (Wrapper(),)):
+        for wrappers in ({}, {"wrapper": Wrapper()}):
             info = ProviderInfo(name="x", summary="", holds_timeouts=True)
             assert Seam(plugin, info, wrappers).invoke("p", REQUEST, 2.0).text == text
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
@@ -17,10 +17,7 @@ from kickai_providers_core.targets import Target
 if TYPE_CHECKING:
     from attrs import Attribute
 
-__all__ = ["complaint", "hides", "hints_of", "limits", "wanted"]
-
-_NAMES = {"Any": Any, "Mapping": Mapping, "Secret": Secret, "Sequence": Sequence, "Target": Target}
-"""What an annotation may name although its module imports it for type checkers only."""
+__all__ = ["complaint", "hides", "limits", "wanted"]
 
 _WORDS: dict[Any, str] = {
     str: "a string",
@@ -48,18 +45,6 @@ _RANGES = {
     (">", "<="): "greater than {} and up to {}",
     (">", "<"): "between {} and {}",
 }
-
-
-def hints_of(cls: type) -> dict[str, Any]:
-    """Return the types of a class's fields.
-
-    Raises:
-        Exception: An annotation names what there is not, or is no type: whatever evaluating it raises.
-    """
-    try:
-        return get_type_hints(cls)
-    except NameError:
-        return get_type_hints(cls, localns=_NAMES)
 
 
 def hides(hint: Any) -> bool:

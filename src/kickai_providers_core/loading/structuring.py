@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 import attrs
 import cattrs
 
-from kickai_providers_core.loading.annotations import complaint, hides, hints_of, limits, wanted
+from kickai_providers_core.loading.annotations import complaint, hides, limits, wanted
 from kickai_providers_core.loading.misfit import Fault, Misfit
 from kickai_providers_core.loading.scalars import Reveal, Text, chosen, scalar, secret, target
 from kickai_providers_core.loading.wording import did_you_mean, found, kind_of, one_of
-from kickai_providers_core.provider_settings import LONGEST_S
+from kickai_providers_core.provider_settings import LONGEST_S, hints_of
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.targets import Target
 
