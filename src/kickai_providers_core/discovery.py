@@ -258,7 +258,7 @@ def _without_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
                 aliases.append(alias)
                 continue
             warnings.append(
-                f"its alias {alias!r} is also claimed by {others[0].label}, so it is ignored: use the name {info.name!r}"
+                f"its alias {alias!r} is also claimed by {others[0].label}, so it is ignored: use {info.name!r}"
             )
         yield evolve(plugin, info=evolve(info, aliases=tuple(aliases)), warnings=tuple(warnings))
 

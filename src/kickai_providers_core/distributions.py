@@ -63,7 +63,7 @@ def _distributions() -> Iterable[Distribution]:
         return list(MetadataPathFinder.find_distributions())
 
 
-def _entries(distribution: Distribution) -> Iterator[EntryPoint | Unreadable]:
+def _entries(distribution: Distribution) -> Iterator[EntryPoint | Unreadable]:  # noqa: C901  one fault after the other
     """Yield the plugins of one distribution, or what is wrong with it."""
     try:
         text = distribution.read_text(FILE)

@@ -241,7 +241,7 @@ def _settings_warnings(info: hookspecs.ProviderInfo) -> Iterator[str]:
     strange = sorted({name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())} - {*fields})
     strange = [name for name in strange if "ClassVar" not in str(cls.__annotations__.get(name, ""))]
     if strange:
-        yield f"its settings class {cls.__name__} ignores {strange[0]}: decorate the class with attrs.frozen(kw_only=True)"
+        yield f"its settings class {cls.__name__} ignores {strange[0]}: decorate it with attrs.frozen(kw_only=True)"
     made = cls()
     for name in fields:
         try:

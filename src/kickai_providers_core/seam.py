@@ -193,7 +193,7 @@ class Seam:
         finally:
             _close(chunks)
 
-    async def astream(
+    async def astream(  # noqa: C901  each exception is one case
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
     ) -> AsyncGenerator[ReplyChunk, None]:
         """Yield the provider's chunks without blocking the loop; every failure is a `ProviderError`."""

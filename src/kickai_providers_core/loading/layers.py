@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from kickai_providers_core.loading.addresses import address_fields, is_vendors, withheld_key
-from kickai_providers_core.loading.annotations import hides, hints_of
+from kickai_providers_core.loading.annotations import hides
 from kickai_providers_core.loading.directory import variable_part
 from kickai_providers_core.loading.document import NOBODY, overlaid
 from kickai_providers_core.loading.misfit import Fault
 from kickai_providers_core.loading.scalars import Text
 from kickai_providers_core.loading.wording import did_you_mean, listed
+from kickai_providers_core.provider_settings import hints_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
