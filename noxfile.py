@@ -148,6 +148,7 @@ def together(session: nox.Session) -> None:
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"))
     session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS))
     install_runtime(session)
+    session.run("pytest", *PARALLEL, "tests/integration/test_fork_plugins.py", *session.posargs)
     for path in sorted(ROOT.glob("plugins/*/tests/test_chain.py")) + sorted(
         ROOT.glob("plugins/*/tests/test_fallback.py")
     ):

@@ -46,7 +46,7 @@ class Provider:
         self._port = port
         self._lock = threading.Lock()
         self._line: socket.socket | None = None
-        self._loops: dict[Any, Any] = {}
+        self._loops: dict[Any, tuple[socket.socket, asyncio.Lock]] = {}
 
     def ask(self, text: str) -> str:
         """Return the answer over the one connection."""
@@ -65,15 +65,21 @@ class Provider:
         assert self.made_in == os.getpid(), "a provider was used in a process that did not make it"
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            self._loops[loop] = (reader, writer, asyncio.Lock())
-        reader, writer, lock = self._loops[loop]
+            connection = socket.create_connection(("127.0.0.1", self._port))
+            connection.settimeout(0)  # the loop does the waiting
+            self._loops[loop] = (connection, asyncio.Lock())
+        connection, lock = self._loops[loop]
         async with lock:
-            writer.write(f"{text}\n".encode())
-            return (await reader.readline()).decode().strip()
+            await loop.sock_sendall(connection, f"{text}\n".encode())
+            answer = b""
+            while not answer.endswith(b"\n"):
+                answer += await loop.sock_recv(connection, 4096)
+        return answer.decode().strip()
 
     def close(self) -> None:
         """Say goodbye on the connection, as clients do that end a session with a message."""
+        for connection, _ in self._loops.values():
+            connection.close()
         if self._line is not None:
             self._line.sendall(b"QUIT\n")
             self._line.close()
