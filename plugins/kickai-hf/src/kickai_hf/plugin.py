@@ -64,7 +64,7 @@ def kickai_validate_provider(settings: HuggingFaceSettings, online: bool) -> Seq
     return found
 
 
-# @hookimpl
+@hookimpl(optionalhook=True)  # cores before this hook do not call it
 def kickai_provider_capabilities(settings: HuggingFaceSettings, model: str | None) -> frozenset[Capability] | None:
     """Say what this instance can do; None for all that the plugin and its models can."""
     if settings.base_url is None:
