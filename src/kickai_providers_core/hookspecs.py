@@ -177,6 +177,21 @@ def kickai_prepare_provider(settings: ProviderSettings, model: str | None) -> It
 
 
 @hookspec(firstresult=True)
+def kickai_provider_capabilities(settings: ProviderSettings, model: str | None) -> frozenset[Capability] | None:
+    """Say what one instance can do, which may be less than its plugin can.
+
+    Called offline when a chain is built, once for each instance and model. Optional: without it, and when the result is
+    None, ``ModelInfo.capabilities`` counts, and otherwise ``ProviderInfo.capabilities``. A target that lacks what a
+    request needs is skipped.
+
+    :param settings: An instance of the plugin's own settings class, not validated yet.
+    :param model: The model that a chain names; None for one that only the provider knows.
+    :return: The capabilities; None when unknown. An exception, unknown names and more than 50 ms count as unknown, and
+        are one warning.
+    """
+
+
+@hookspec(firstresult=True)
 def kickai_invoke_provider(provider: object, request: ChatRequest, timeout_s: float) -> Reply:  # type: ignore[empty-body]
     """Answer a request, blocking the calling thread.
 

@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.discovery import PACKAGES
-from kickai_providers_core.errors import ProviderError, ProviderTimeoutError, UnknownProviderError
+from kickai_providers_core.errors import Problem, ProviderError, ProviderTimeoutError, UnknownProviderError
 from kickai_providers_core.events import ProviderCloseFailed
 from kickai_providers_core.foreign import cancellations, is_asked, is_for_everyone
 from kickai_providers_core.forking import keep_for_good
 from kickai_providers_core.gate import Gate, Limits
+from kickai_providers_core.log import warn
 from kickai_providers_core.seam import Seam
 from kickai_providers_core.single_flight import SingleFlight
 
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from kickai_providers_core.discovery import Discovery, Plugin
-    from kickai_providers_core.errors import Problem
     from kickai_providers_core.events import Event
     from kickai_providers_core.hookspecs import ModelInfo, ProviderInfo
+    from kickai_providers_core.messages import Capability
     from kickai_providers_core.provider_settings import ProviderSettings
 
 __all__ = ["PACKAGES", "Instance", "Registry"]
+
+MODELS_KEPT = 1000
+"""The most models whose capabilities an instance remembers, since callers may name any number of them."""
 
 SLOW_VALIDATION_S = 1.0
 """A validation that somebody has waited for as long as this, in seconds, is not waited for again until it ends."""
@@ -68,6 +72,28 @@ class Instance:
         self.validates_slowly = False
         self._problems: tuple[Problem, ...] | None = unusable or (None if seam.validates else ())
         self._closed = False
+        self._capabilities: dict[str | None, frozenset[Capability]] = {}
+        self._capability_faults: dict[str, None] = {}
+
+    def capabilities(self, model: str | None) -> frozenset[Capability]:
+        """Return what the instance offers with a model, as its plugin's hook or otherwise its description says."""
+        if model in self._capabilities:
+            return self._capabilities[model]
+        found, fault = self.seam.capabilities(self.settings, model)
+        if fault and fault not in self._capability_faults:
+            self._capability_faults[fault] = None
+            warn(f"{self.name}: {fault}; the plugin's own capabilities count")
+        if found is None:
+            known = self.model(model)
+            found = self.info.capabilities if known is None or known.capabilities is None else known.capabilities
+        if len(self._capabilities) < MODELS_KEPT:
+            self._capabilities[model] = found
+        return found
+
+    def capability_problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong with what the plugin says of the instance's capabilities."""
+        self.capabilities(self.settings.model)
+        return tuple(Problem(path="", message=fault, severity="warning") for fault in self._capability_faults)
 
     def provider(self, timeout_s: float = float("inf")) -> object:
         """Return the provider object, created by the first call; block the thread until it is there.

@@ -291,7 +291,7 @@ def _link_of(position: int, target: Target, instance: Instance, settings: Settin
         timeout_s=own.timeout_s,
         retries=own.retries,
         context_window=own.context_window or (known.context_window if known else None),
-        capabilities=instance.info.capabilities if known is None or known.capabilities is None else known.capabilities,
+        capabilities=instance.capabilities(model),
         route=health.route(instance.name, model),
         unusable=unusable,
         gate=instance.gate,

@@ -22,6 +22,7 @@ from kickai_providers_core.errors import (
     TimeoutPhase,
     UnusableProviderError,
 )
+from kickai_providers_core.examination import known_capabilities
 from kickai_providers_core.extensions import guard_wrappers
 from kickai_providers_core.foreign import cancellations, describe, is_asked, is_for_everyone, keys_in, keys_of
 from kickai_providers_core.hookspecs import Progress
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 
     from kickai_providers_core.hookspecs import ProviderInfo
-    from kickai_providers_core.messages import ChatRequest
+    from kickai_providers_core.messages import Capability, ChatRequest
     from kickai_providers_core.provider_settings import ProviderSettings
 
 __all__ = ["Seam"]
+
+CAPABILITIES_TIMEOUT_S = 0.05
+"""The seconds that a plugin may take to say what an instance can do."""
 
 OF_ITS_OWN = "the provider raised an error of its own"
 
@@ -83,6 +87,24 @@ class Seam:
         if all(isinstance(problem, Problem) for problem in problems):
             return problems
         return (Problem(path="", message="its validation returned something other than Problems"),)
+
+    def capabilities(self, settings: ProviderSettings, model: str | None) -> tuple[frozenset[Capability] | None, str]:
+        """Return what an instance can do, or None when that is unknown; and what was wrong with the plugin's answer."""
+        hook = self._hook.kickai_provider_capabilities
+        if not hook.get_hookimpls():
+            return None, ""
+        try:
+            given = threads.call(lambda: hook(settings=settings, model=model), CAPABILITIES_TIMEOUT_S)
+            known, strange = known_capabilities(() if given is None else given)
+        except TimeoutError:
+            return None, f"kickai_provider_capabilities has not returned within {CAPABILITIES_TIMEOUT_S * 1000:g} ms"
+        except BaseException as exc:
+            if is_for_everyone(exc):
+                raise
+            raised = f"kickai_provider_capabilities raised {describe(exc, keys_of(settings) | keys_in())}"
+            return None, exc.message if type(exc) is UnusableProviderError else raised
+        fault = f"kickai_provider_capabilities returned {strange[0]}, which is no capability" if strange else ""
+        return (None if given is None or (strange and not known) else known), fault
 
     def create(self, settings: ProviderSettings) -> object:
         """Return a new provider.

@@ -73,8 +73,12 @@ def _named(settings: Settings) -> frozenset[str]:
     return frozenset(settings.explicit | links)
 
 
+SLOW_IMPORT_S = 0.5
+"""An import that takes longer than this, in seconds, is worth a warning: every process pays for it."""
+
+
 def of_plugins(discovery: Discovery) -> Iterator[Finding]:
-    """Yield what there is to say of plugins that cannot be used."""
+    """Yield what there is to say of plugins: why they cannot be used, and what else is wrong with them."""
     for plugin in discovery.plugins:
         if plugin.error is not None:
             hint = "Upgrade or uninstall it, or leave it out of kickai.plugins"
@@ -83,6 +87,15 @@ def of_plugins(discovery: Discovery) -> Iterator[Finding]:
             yield Finding(
                 "note", Problem(path="", message=f"{_name(plugin)} is not in kickai.plugins: it was not loaded")
             )
+        for warning in plugin.warnings:
+            yield Finding("warning", Problem(path="", message=f"{_name(plugin)}: {warning}", severity="warning"))
+        if plugin.import_s is not None and plugin.import_s > SLOW_IMPORT_S:
+            slow = f"{_name(plugin)}: its import took {plugin.import_s:.1f} s"
+            hint = "Its author should import the vendor's client on first use"
+            yield Finding("warning", Problem(path="", message=slow, hint=hint, severity="warning"))
+    for name in discovery.unmatched:
+        message = f"the allow-list names {name!r}, which no installed plugin is called"
+        yield Finding("warning", Problem(path="kickai.plugins", message=message, severity="warning"))
 
 
 def diagnosed(settings: Settings, discovery: Discovery, answers: Answers) -> list[Finding]:

@@ -82,7 +82,10 @@ def _read(session: Session) -> tuple[str, Discovery, Settings | None, list[Findi
 def _asked(resolver: Resolver, session: Session, *, online: bool) -> Answers:
     unusable = resolver.settings.unusable
     answers = Answers(
-        of_instances={one.name: unusable.get(one.name) or one.seam.validate(one.settings) for one in resolver.registry}
+        of_instances={
+            one.name: (*(unusable.get(one.name) or one.seam.validate(one.settings)), *one.capability_problems())
+            for one in resolver.registry
+        }
     )
     if not online:
         return answers

@@ -38,12 +38,15 @@ def command(session: Session) -> None:
     """
     with session.resolver() as resolver:
         rows = [_row(plugin, resolver) for plugin in resolver.discovery.plugins]
+        unmatched = resolver.discovery.unmatched
     if session.as_json:
-        session.console.record({"providers": rows})
+        session.console.record({"providers": rows, "unmatched": list(unmatched)})
         return
     for row in rows:
         for line in _lines(row):
             session.console.show(line)
+    for name in unmatched:
+        session.console.tell(f"warning: the allow-list names {name!r}, which no installed plugin is called", "yellow")
     if not rows:
         session.console.tell("no provider plugin is installed: pip install kickai-hf, for one", "yellow")
 
@@ -66,6 +69,8 @@ def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
         "native": [mode for mode in ("invoke", "ainvoke", "stream", "astream") if info and mode in info.native],
         "provider": info is not None or plugin.status != "ready",
         "instances": instances,
+        "import_s": None if plugin.import_s is None else round(plugin.import_s, 3),
+        "warnings": list(plugin.warnings),
     }
 
 
@@ -82,7 +87,8 @@ def _instance(instance: Instance) -> dict[str, Any]:
 
 def _lines(row: dict[str, Any]) -> Iterator[str]:
     title = click.style(" ".join(filter(None, (row["name"], row["version"]))), bold=True)
-    yield " · ".join(filter(None, (title, row["distribution"], _state(row))))
+    imported = f"imported in {row['import_s']:.2f} s" if row["import_s"] is not None else ""
+    yield " · ".join(filter(None, (title, row["distribution"], _state(row), imported)))
     if row["summary"]:
         yield f"  {row['summary']}"
     offers = [
@@ -92,6 +98,8 @@ def _lines(row: dict[str, Any]) -> Iterator[str]:
     ]
     if any(offers):
         yield f"  {' · '.join(filter(None, offers))}"
+    for warning in row["warnings"]:
+        yield f"  {click.style('warning', fg='yellow')}: {warning}"
     if not row["provider"]:
         yield "  no provider: it watches, or wraps the calls of others"
     for instance in row["instances"]:

@@ -89,6 +89,16 @@ def _settings(
         table = {key: value for key, value in table.items() if key != "kind"}
     settings, faults = fitted(converter, {} if table is None else table, info.settings_class)
     problems = []
+    own = {key: variable for (*above, key), variable in layers.own_variables.items() if tuple(above) == tuple(path)}
+    if own and isinstance(table, Mapping) and any(not fault.path for fault in faults):
+        # The class as a whole refuses the values. Without those of the plugin's own variables it may take the rest.
+        rest = {key: value for key, value in table.items() if key not in own}
+        without, others = fitted(converter, rest, info.settings_class)
+        if not any(not fault.path for fault in others):
+            whole = next(fault for fault in faults if not fault.path)
+            named = ", ".join(sorted(own.values()))
+            problem = Problem(path="", message=whole.message, source=f"environment {named}", missing=f"a valid {named}")
+            settings, faults, problems = without, others, [problem]
     for fault in faults:
         variable = layers.own_variables.get((*path, *fault.path[:1]))
         if variable is None:
