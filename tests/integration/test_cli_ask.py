@@ -101,7 +101,7 @@ def test_a_role_gives_its_terms_and_a_chain_beside_it_the_targets(kickai: Comman
         "length",
         ["one", "two"],
     )
-    assert ended.err == "warning: the answer stops at its limit of tokens; --max-tokens raises it\n"
+    assert ended.err == "warning: the answer stops at its token limit; --max-tokens raises it\n"
 
 
 def test_options_outrank_the_role(kickai: CommandLine) -> None:
@@ -114,7 +114,10 @@ def test_an_unknown_role_is_warned_of_with_the_nearest(kickai: CommandLine) -> N
     """It gets the default role, by design, but a misspelling should not go unseen."""
     ended = kickai("ask", "--role", "squad_selectr", "--chain", "mock", "hi")
     assert (ended.code, ended.out) == (0, "hi\n")
-    assert ended.err == "warning: no role 'squad_selectr', so it gets the default one; did you mean squad_selector?\n"
+    assert (
+        ended.err
+        == "warning: unknown role 'squad_selectr', so the default role is used; did you mean squad_selector?\n"
+    )
 
 
 def test_the_system_message_goes_before_the_prompt(kickai: CommandLine) -> None:
@@ -177,7 +180,7 @@ def test_when_nobody_can_answer_the_exit_code_is_1(kickai: CommandLine) -> None:
         "mock:authentication: AuthenticationError: simulated: key refused (after 0.0 s)",
         "mock: resting (AuthenticationError, 3600.0 s left)",
         "kickai: no target could answer",
-        "kickai: `kickai doctor` says what is missing, `kickai doctor --online` asks the services",
+        "kickai: run `kickai doctor` to see what is missing, `kickai doctor --online` to check the services",
     ]
 
 

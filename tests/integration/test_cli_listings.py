@@ -197,7 +197,8 @@ def test_one_role_can_be_shown(kickai: CommandLine) -> None:
     assert stranger.out.startswith("catalogue kickai · primary huggingface (default) · fallback gemini, local")
     assert "mock first (environment AI_PROVIDER)" in stranger.out
     assert (
-        stranger.err == "warning: no role 'squad_selectr', so it gets the default one; did you mean squad_selector?\n"
+        stranger.err
+        == "warning: unknown role 'squad_selectr', so the default role is used; did you mean squad_selector?\n"
     )
 
 
@@ -214,7 +215,7 @@ def test_a_healthy_set_up_has_no_errors(kickai: CommandLine) -> None:
     ended = kickai("doctor")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[0] == "settings: kickai.toml"
-    assert "ok       providers.mock: ready" in ended.out.splitlines()
+    assert "ok       providers.mock: configured" in ended.out.splitlines()
     assert ended.out.splitlines()[-1].startswith("no errors, no warnings")
 
 
@@ -269,4 +270,4 @@ def test_an_online_check_is_bounded(kickai: CommandLine, site: Path, monkeypatch
     ended = kickai("doctor", "--online")
     assert ended.code == 1
     assert "error    providers.fussy: the service has not answered its check within 0.3 s" in ended.out
-    assert "ok       providers.mock: ready" in ended.out
+    assert "ok       providers.mock: reachable" in ended.out

@@ -222,7 +222,7 @@ def test_a_stream_that_starts_over_says_so_on_a_terminal(tmp_path: Path) -> None
     mocked()
     screen = on_terminal("ask", "--mode", "restart", "--chain", "mock:cut,mock:b", WORDS, folder=tmp_path, NO_COLOR="1")
     assert screen.code == 0
-    _, _, after = screen.text.rpartition("starting over: what stands above is void\r\n")
+    _, _, after = screen.text.rpartition("starting over: ignore the text above\r\n")
     assert after.startswith("one two three four\r\n")
 
 
@@ -242,7 +242,7 @@ def test_a_terminal_without_a_prompt_is_told_how_to_give_one(tmp_path: Path) -> 
     """It does not wait for keys that nobody knows should be pressed."""
     screen = on_terminal("ask", folder=tmp_path)
     assert screen.code == 2
-    assert "There is no prompt: write it as an argument, or pipe it in." in screen.text
+    assert "There is no prompt: pass it as an argument or on standard input." in screen.text
 
 
 def test_without_click_and_rich_it_says_what_to_install(tmp_path: Path) -> None:

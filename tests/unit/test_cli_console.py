@@ -79,3 +79,34 @@ def test_a_stream_that_cannot_be_written_to_is_an_error_of_its_own(monkeypatch: 
         console = Console({})
         with pytest.raises(WriteError, match="No space left on device"):
             console.record({})
+
+
+STEERING = ("\x1b[2J", "\x1b]0;t\x07", "\x9b2J", "\x9d0;t\x9c", "\u202e", "\u2066", "\x7f", "\r", "\x08", "\x00")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("steering", STEERING)
+def test_nothing_that_is_written_steers_a_terminal(
+    console: Console, capsys: pytest.CaptureFixture[str], steering: str, terminal: bool
+) -> None:
+    """Listings, lines, blocks and records are cleaned wherever they go, and answers on a terminal; words stay."""
+    console.terminal = terminal
+    text = f"a{steering}b"
+    console.show(text)
+    console.tell(text)
+    console.tell_block(f"{text}\nc")
+    console.record({"text": text, text: [text]})
+    if terminal:
+        console.answer(text)
+    out, err = capsys.readouterr()
+    for character in steering:
+        assert (character.isprintable() and character.isascii()) or character not in out + err
+    assert err.count("b") == 2
+    assert json.loads(out.splitlines()[1]) == {"text": text, text: [text]}
+
+
+def test_a_closed_standard_output_is_an_error_of_writing(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer would be lost otherwise, and nobody told."""
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(WriteError, match="standard output is closed"):
+        console.show("a")

@@ -30,15 +30,27 @@ def told(findings: list[Finding]) -> list[str]:
 def test_everything_ready_is_ok() -> None:
     """Each instance without a problem has a line that says so."""
     answers = Answers(of_instances={"acme": (), "mock": ()})
-    assert told(diagnosed(SETTINGS, NOBODY, answers)) == ["ok providers.acme: ready", "ok providers.mock: ready"]
+    assert told(diagnosed(SETTINGS, NOBODY, answers)) == [
+        "ok providers.acme: configured",
+        "ok providers.mock: configured",
+    ]
+
+
+def test_an_instance_whose_service_was_reached_is_reachable() -> None:
+    """The others are merely configured."""
+    answers = Answers(of_instances={"acme": (), "mock": ()}, reached=frozenset({"acme"}))
+    assert told(diagnosed(SETTINGS, NOBODY, answers)) == [
+        "ok providers.acme: reachable",
+        "ok providers.mock: configured",
+    ]
 
 
 def test_what_is_missing_where_nobody_asked_for_it_is_a_note() -> None:
-    """An installed provider without a key is passed over, and that is no fault."""
+    """An installed provider without a key is skipped, and that is no fault."""
     lines = told(diagnosed(SETTINGS, NOBODY, Answers(of_instances={"acme": (NO_KEY,), "mock": ()})))
     assert lines == [
-        "note providers.acme: not configured (ACME_KEY), so it is passed over",
-        "ok providers.mock: ready",
+        "note providers.acme: not configured (ACME_KEY), so it is skipped",
+        "ok providers.mock: configured",
     ]
 
 
@@ -51,13 +63,17 @@ def test_what_is_missing_where_somebody_asked_for_it_is_an_error() -> None:
         evolve(SETTINGS, roles=in_chain),
     ):
         lines = told(diagnosed(settings, NOBODY, Answers(of_instances={"acme": (NO_KEY,), "mock": ()})))
-        assert lines == ["error providers.acme.api_key: there is no key", "ok providers.mock: ready"]
+        assert lines == ["error providers.acme.api_key: there is no key", "ok providers.mock: configured"]
 
 
 def test_a_warning_of_a_provider_stays_one() -> None:
     """It can be used, and says what is odd."""
     lines = told(diagnosed(SETTINGS, NOBODY, Answers(of_instances={"acme": (ODD,), "mock": ()})))
-    assert lines == ["warning providers.acme.url: odd", "ok providers.acme: ready", "ok providers.mock: ready"]
+    assert lines == [
+        "warning providers.acme.url: odd",
+        "ok providers.acme: configured",
+        "ok providers.mock: configured",
+    ]
 
 
 def test_when_nobody_can_answer_it_says_what_to_do() -> None:

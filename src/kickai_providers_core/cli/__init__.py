@@ -5,8 +5,10 @@ click and rich come with the extra ``kickai-providers-core[cli]``. Nothing outsi
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import NoReturn
 
@@ -22,10 +24,10 @@ class Terminated(BaseException):
 
 def main() -> int:
     """Run ``kickai`` with the arguments of the process, and return its exit code."""
+    _fill_closed_streams()
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        told = f"kickai: the command line needs {' and '.join(missing)}: pip install 'kickai-providers-core[cli]'\n"
-        sys.stderr.write(told)
+        _tell(f"the command line needs {' and '.join(missing)}: pip install 'kickai-providers-core[cli]'")
         return USAGE
     try:
         signal.signal(signal.SIGTERM, _terminate)
@@ -34,8 +36,26 @@ def main() -> int:
         return run(sys.argv[1:])
     except (KeyboardInterrupt, Terminated) as signalled:  # while it was loading, or once more while it was ending
         interrupted = isinstance(signalled, KeyboardInterrupt)
-        sys.stderr.write(f"kickai: {'interrupted' if interrupted else 'terminated'}\n")
+        _tell("interrupted" if interrupted else "terminated")
         return 130 if interrupted else 143
+    finally:
+        # From here on only the interpreter ends: a signal ends it at once, and nothing is printed.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _fill_closed_streams() -> None:
+    """Open the null device where a standard stream is closed, so that no other file gets its number."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # whoever has closed standard error is not told
+        sys.stderr.write(f"kickai: {text}\n")
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:

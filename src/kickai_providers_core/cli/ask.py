@@ -16,6 +16,7 @@ from kickai_providers_core.cli.options import targets as parsed_targets
 from kickai_providers_core.cli.roles import warn_of_stranger
 from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
 from kickai_providers_core.messages import ChatRequest, FinishReason, Message
+from kickai_providers_core.provider_settings import LONGEST_S
 
 if TYPE_CHECKING:
     from kickai_providers_core.chain import Chain
@@ -54,28 +55,37 @@ class _Wish:
 
 @click.command("ask", epilog=EPILOG)
 @click.argument("words", metavar="[PROMPT]", nargs=-1)
-@click.option("--role", metavar="ROLE", help="Ask as this role: its models, temperature and limit of tokens.")
+@click.option("--role", metavar="ROLE", help="Use this role: its models, temperature and token limit.")
 @click.option(
     "--chain",
     "targets",
     metavar="TARGET,…",
     callback=parsed_targets,
-    help="Ask these targets in this order, each INSTANCE or INSTANCE:MODEL.",
+    help="Call these targets in this order, each INSTANCE or INSTANCE:MODEL.",
 )
-@click.option("--stream", is_flag=True, help="Print the answer as it comes.")
+@click.option("--stream", is_flag=True, help="Print the answer as it arrives.")
 @click.option(
     "--mode",
     type=click.Choice(["live", "restart", "buffered"]),
-    help="What a stream does when its provider breaks off: live gives up, restart starts over at the next one, "
-    "buffered has shown nothing yet. Implies --stream.  [default: live]",
+    help="What to do when a stream breaks off: live fails, restart starts over at the next target, buffered prints "
+    "nothing before the answer is complete. Implies --stream.  [default: live]",
 )
 @click.option("--system", metavar="TEXT", help="Put this system message before the prompt.")
-@click.option("--temperature", type=Number(0, MAX_TEMPERATURE), help="Instead of the role's.")
-@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Answer with so many tokens at most.")
-@click.option("--deadline", type=Number(0, min_open=True), metavar="SECONDS", help="Give up after so long.")
-@click.option("--explain", "explained", is_flag=True, help="Tell at the end what was tried and skipped, why, and when.")
-@click.option("-q", "--quiet", "verbosity", flag_value="quiet", help="Tell nothing but errors beside the answer.")
-@click.option("-v", "--verbose", "verbosity", flag_value="verbose", help="Tell every step.")
+@click.option(
+    "--temperature", type=Number(0, MAX_TEMPERATURE), help="Use this temperature, from 0 to 2, instead of the role's."
+)
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Limit the answer to N tokens.")
+@click.option(
+    "--deadline",
+    type=Number(0, LONGEST_S, min_open=True),
+    metavar="SECONDS",
+    help="Fail when there is no answer after this many seconds.",
+)
+@click.option(
+    "--explain", "explained", is_flag=True, help="Print at the end what was tried and skipped, why, and when."
+)
+@click.option("-q", "--quiet", "verbosity", flag_value="quiet", help="Print only the answer and errors.")
+@click.option("-v", "--verbose", "verbosity", flag_value="verbose", help="Print every step.")
 @shared
 @click.pass_obj
 def command(
@@ -93,14 +103,14 @@ def command(
     explained: bool,
     verbosity: Verbosity | None,
 ) -> None:
-    """Answer PROMPT, or what comes from standard input, through a chain of providers.
+    """Answer PROMPT, or standard input, through a chain of providers.
 
-    The first target of the chain that can answer, does. Without --role and --chain these are the primary provider of
-    the settings and then its fallbacks. With both, the role gives temperature and limit of tokens, and --chain the
+    The first target of the chain that can answer is used. Without --role and --chain, the chain is the primary provider
+    of the settings followed by its fallbacks. With both, the role sets temperature and token limit, and --chain the
     targets.
 
-    The answer goes to standard output. When something else than a plain first answer happens, standard error tells
-    each step in a line.
+    The answer goes to standard output. When the first target does not answer at once, each step is reported on
+    standard error.
     """
     system_message = [Message(role="system", content=_text(system, "the system message"))] if system else []
     request = ChatRequest(
@@ -194,7 +204,7 @@ def _streamed(session: Session, chain: Chain, request: ChatRequest, wish: _Wish)
                     console.record(records.chunk(chunk))
             elif chunk.restart and console.terminal:
                 console.end_line()
-                console.tell("starting over: what stands above is void", "yellow")
+                console.tell("starting over: ignore the text above", "yellow")
             elif _printed_already(session, wish):
                 console.answer(chunk.text)
         if stream.reply is None:
@@ -221,7 +231,7 @@ def _warn(session: Session, resolver: Resolver, wish: _Wish) -> None:
             session.console.tell(f"warning: {problem}", "yellow")
     for target in wish.targets:
         if target.model is not None and (successor := settings.living(target.model)) != target.model:
-            session.console.tell(f"warning: {target.model} is retired: {successor} is asked instead", "yellow")
+            session.console.tell(f"warning: {target.model} is retired: {successor} is called instead", "yellow")
     if wish.role is not None:
         warn_of_stranger(session, settings, wish.role)
 
@@ -231,7 +241,7 @@ def _remark(session: Session, reply: Reply, verbosity: Verbosity) -> None:
     tell = session.console.tell
     if reply.finish_reason is FinishReason.LENGTH:
         way_out = f"{reply.provider} allows no more" if "max_tokens" in reply.omitted else "--max-tokens raises it"
-        tell(f"warning: the answer stops at its limit of tokens; {way_out}", "yellow")
+        tell(f"warning: the answer stops at its token limit; {way_out}", "yellow")
     if reply.tool_calls:
         tell(f"the model asks to call {', '.join(call.name for call in reply.tool_calls)}; --json shows how", "yellow")
     if reply.omitted and verbosity == "verbose":
@@ -243,7 +253,7 @@ def _prompt(words: tuple[str, ...]) -> str:
         text = _text(" ".join(words), "the prompt")
     else:
         if sys.stdin is None or (not words and sys.stdin.isatty()):
-            raise click.UsageError("There is no prompt: write it as an argument, or pipe it in.")
+            raise click.UsageError("There is no prompt: pass it as an argument or on standard input.")
         text = _piped()
     if not text.strip():
         raise click.UsageError("The prompt is empty.")

@@ -22,11 +22,18 @@ __all__ = ["Console", "WriteError"]
 SHORTEST_KEY = 8
 """Keys from this many characters on are looked for in what is written; a shorter one would be found everywhere."""
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What may steer a terminal. It is written to none, whoever asks for it: a model, a service or a file."""
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What may steer a terminal: control characters, escape sequences in 7 and 8 bits, overrides of the text's direction.
+
+None of it is written, whoever it comes from: a model, a service, a plugin, a file or an argument. An answer that goes
+to a file or a pipe is left as it is, and JSON has such characters escaped.
+"""
 
 STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 """The sequences that `click.style` makes."""
+
+
+CLOSED = "standard output is closed"
 
 
 class WriteError(Exception):
@@ -71,25 +78,26 @@ class Console:
 
     def show(self, line: str) -> None:
         """Write a line of a listing."""
-        self._write(f"{_tame(line)}\n" if self.terminal else f"{line}\n")
+        self._write(f"{_tame(line)}\n")
 
     def record(self, value: object) -> None:
         """Write a value as one line of JSON."""
         self.rest()
         plain = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
-        self._write(json.dumps(self._masked_in(value), ensure_ascii=plain) + "\n")
+        text = json.dumps(self._masked_in(value), ensure_ascii=plain)
+        self._write(CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
     def tell(self, line: str, color: str | None = None) -> None:
         """Write one line to standard error; whoever has closed that is not told."""
         line = CONTROL.sub("", self._masked(" ".join(line.split())))
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._tell(line, color)
 
     def tell_block(self, text: str) -> None:
-        """Write several lines to standard error as they are."""
-        with suppress(OSError):
+        """Write several lines to standard error."""
+        with suppress(OSError, ValueError):
             self.rest()
-            click.echo(self._masked(text), err=True, color=self._color)
+            click.echo(CONTROL.sub("", self._masked(text)), err=True, color=self._color)
 
     def _tell(self, line: str, color: str | None) -> None:
         if self._both:
@@ -125,10 +133,12 @@ class Console:
     def abandon(self) -> None:
         """Let what is left for standard output go nowhere, so that the interpreter can end in peace."""
         self._open = False
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _write(self, text: str) -> None:
+        if sys.stdout is None or sys.stdout.closed:
+            raise WriteError(CLOSED)
         try:
             click.echo(self._masked(text), nl=False, color=self._color)
         except BrokenPipeError:

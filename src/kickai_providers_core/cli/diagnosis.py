@@ -43,10 +43,12 @@ class Answers:
     Attributes:
         of_instances: By instance, with paths from its own table on.
         of_models: By target, what is wrong with that model of a usable instance, and with nothing else there.
+        reached: The instances whose service has answered a check.
     """
 
     of_instances: Mapping[str, tuple[Problem, ...]]
     of_models: Mapping[Target, tuple[Problem, ...]] = field(factory=dict)
+    reached: frozenset[str] = frozenset()
 
     def usable(self, target: Target) -> bool:
         """Return whether there is nothing that keeps a target from being called."""
@@ -129,7 +131,8 @@ def _of_instances(settings: Settings, answers: Answers) -> Iterator[Finding]:
             continue
         yield from (Finding(problem.severity, _at(name, problem)) for problem in problems)
         if all(problem.severity != "error" for problem in problems):
-            yield Finding("ok", Problem(path=f"providers.{name}", message="ready"))
+            state = "reachable" if name in answers.reached else "configured"
+            yield Finding("ok", Problem(path=f"providers.{name}", message=state))
     for name in settings.kickai.order:
         if name not in answers.of_instances and name in PACKAGES:
             told = Problem(path="", message=f"{name} is not installed", hint=f"pip install {PACKAGES[name]}")
@@ -179,7 +182,7 @@ def _unneeded(problems: Iterable[Problem]) -> Problem:
     missing = [problem.missing for problem in errors if problem.missing]
     if not missing:
         return evolve(errors[0], severity="warning")
-    told = f"not configured ({', '.join(missing)}), so it is passed over"
+    told = f"not configured ({', '.join(missing)}), so it is skipped"
     return Problem(path="", message=told, missing=", ".join(missing), severity="warning")
 
 

@@ -45,14 +45,15 @@ COLORS = {"error": "red", "warning": "yellow", "note": "bright_black", "ok": "gr
 
 
 @click.command("doctor", epilog=EPILOG)
-@click.option("--online", is_flag=True, help="Ask the services, too: is the key accepted, is each model served?")
+@click.option("--online", is_flag=True, help="Call the services, too: is the key accepted, is each model served?")
 @shared
 @click.pass_obj
 def command(session: Session, *, online: bool) -> int:
     """Find every problem of settings, plugins, keys and models.
 
-    An error keeps something from working that is configured, or that somebody chose, and then the exit code is 1; a
-    warning does not. A note tells of what is installed or planned and not in use.
+    An error means that something that you configured does not work; the exit code is 1. A warning means that it works,
+    but not as it seems. A note is about something that is installed or planned and not in use. An instance is configured
+    when nothing is missing that can be seen offline, and reachable when its service has accepted the check of --online.
     """
     document, discovery, settings, findings = _read(session)
     if settings is not None:
@@ -121,7 +122,9 @@ async def _asked_online(answers: Answers, usable: Sequence[Instance], targets: I
         target: tuple(problem for problem in problems if problem not in own[target.provider])
         for target, problems in zip(further, found, strict=True)
     }
-    return Answers(of_instances={**answers.of_instances, **own}, of_models=of_models)
+    # A plugin that validates nothing has asked nobody.
+    reached = frozenset(name for name, one in healthy.items() if one.seam.validates)
+    return Answers(of_instances={**answers.of_instances, **own}, of_models=of_models, reached=reached)
 
 
 def _online(instance: Instance, model: str | None) -> tuple[Problem, ...]:

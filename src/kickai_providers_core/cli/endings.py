@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,9 @@ FAILED = 1
 USAGE = 2
 BUG = 70  # EX_SOFTWARE of sysexits.h
 WRITE = 74  # EX_IOERR
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG}
 SIGNALLED = 128  # and the signal's number, as shells report it
-HELP = "`kickai doctor` says what is missing, `kickai doctor --online` asks the services"
+HELP = "run `kickai doctor` to see what is missing, `kickai doctor --online` to check the services"
 INTERRUPTED, PIPE_CLOSED, TERMINATED = SIGNALLED + 2, SIGNALLED + 13, SIGNALLED + 15
 
 
@@ -48,6 +50,10 @@ def conclude(error: BaseException, session: Session) -> int:
         return TERMINATED
     if isinstance(error, WriteError):
         console.tell(f"kickai: the answer cannot be written: {error}", "red")
+        return WRITE
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:  # click has written the help or the version
+        console.abandon()
+        console.tell(f"kickai: standard output cannot be written to: {error.strerror}", "red")
         return WRITE
     if isinstance(error, click.ClickException):
         console.tell_block(_usage(error))

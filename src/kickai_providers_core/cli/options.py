@@ -57,7 +57,7 @@ _CONFIG = click.option(
     type=click.Path(path_type=Path),
     expose_value=False,
     callback=_into_session,
-    help="The settings file, instead of the nearest kickai.toml or the one that KICKAI_CONFIG names.",
+    help="Read this settings file instead of the nearest kickai.toml or the one that KICKAI_CONFIG names.",
 )
 _DEBUG = click.option(
     "--debug",

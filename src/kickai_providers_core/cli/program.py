@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.console import Console
+from kickai_providers_core.cli.console import CLOSED, Console, WriteError
 from kickai_providers_core.cli.endings import PIPE_CLOSED, conclude
 from kickai_providers_core.cli.session import Session
 
@@ -72,7 +73,7 @@ class Commands(click.Group):
 @click.version_option(package_name="kickai-providers-core", prog_name="kickai", message="%(prog)s %(version)s")
 @click.pass_context
 def program(ctx: click.Context) -> None:
-    """Ask language models through a chain of providers: the first that can answer, does."""
+    """Call language models through a chain of providers: the first one that can answer is used."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)
@@ -82,6 +83,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run the program with these arguments, and return its exit code."""
     session = Session(Console())
     try:
+        if sys.stdout is None:
+            return conclude(WriteError(CLOSED), session)
         try:
             return _carry_out(arguments, session)
         except BaseException as error:  # noqa: BLE001  whatever it was, a user is told in a line
@@ -97,4 +100,5 @@ def _carry_out(arguments: Sequence[str], session: Session) -> int:
 
         return shell_complete(program, {"obj": session}, "kickai", COMPLETION, asked)
     with program.make_context("kickai", list(arguments), obj=session) as context:
-        return program.invoke(context) or 0
+        code: int = program.invoke(context) or 0
+        return code

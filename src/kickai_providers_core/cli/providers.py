@@ -33,10 +33,11 @@ COLORS = {"ready": "green", "not configured": "yellow", "broken": "red", "not al
 def command(session: Session) -> None:
     """List every plugin with its version, distribution, capabilities and instances.
 
-    A provider is ready, or not configured (and then what is missing), or broken (and then why), or not allowed by
-    kickai.plugins or KICKAI_PLUGINS, and then it was not loaded. Nothing is asked over the network.
+    A provider is ready, not configured (with what is missing), broken (with the reason), or not allowed by
+    kickai.plugins or KICKAI_PLUGINS; then it was not loaded. No service is called.
     """
     with session.resolver() as resolver:
+        session.warn_of_files(resolver)
         rows = [_row(plugin, resolver) for plugin in resolver.discovery.plugins]
         unmatched = resolver.discovery.unmatched
     if session.as_json:

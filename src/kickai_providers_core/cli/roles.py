@@ -37,11 +37,12 @@ CATALOGUE = "catalogue "
 @shared
 @click.pass_obj
 def command(session: Session, *, name: str | None) -> None:
-    """List every role, or show one: its targets in order, temperature and limit of tokens, and where each comes from.
+    """List every role, or one: its targets in order, temperature and token limit, and where each value comes from.
 
-    A name that no catalogue has gets the default role, here as everywhere.
+    An unknown role gets the values of the default role.
     """
     with session.resolver() as resolver:
+        session.warn_of_files(resolver)
         settings = resolver.settings
     if name is None:
         roles = [*settings.roles.values(), settings.default_role]
@@ -57,12 +58,12 @@ def command(session: Session, *, name: str | None) -> None:
 
 
 def warn_of_stranger(session: Session, settings: Settings, name: str) -> None:
-    """Tell that a name is that of no role, and which one was probably meant."""
+    """Warn of an unknown role, and name those that may have been meant."""
     if name in settings.roles or name == settings.default_role.name:
         return
     near = difflib.get_close_matches(name, settings.roles, n=3)
     meant = f"did you mean {' or '.join(near)}?" if near else "`kickai roles` lists them."
-    session.console.tell(f"warning: no role {name!r}, so it gets the default one; {meant}", "yellow")
+    session.console.tell(f"warning: unknown role {name!r}, so the default role is used; {meant}", "yellow")
 
 
 def _order(settings: Settings) -> dict[str, Any]:

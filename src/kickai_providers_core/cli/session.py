@@ -54,3 +54,9 @@ class Session:
 
         own = resolver.settings.providers.values()
         self.console.hide(secret for settings in own for _, secret in secrets_in(settings))
+
+    def warn_of_files(self, resolver: Resolver) -> None:
+        """Write which files were not read as settings, and why."""
+        for problem in resolver.settings.warnings:
+            if not problem.path and problem.source and not problem.source.startswith("environment "):
+                self.console.tell(f"warning: {problem}", "yellow")

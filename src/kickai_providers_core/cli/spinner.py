@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner as Wheel
@@ -17,7 +19,8 @@ class Spinner:
     """A wheel on standard error that turns while somebody waits, above which lines can be printed."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        # rich reads NO_COLOR in a way of its own in some versions: https://no-color.org says what is not empty.
+        self._console = Console(stderr=True, highlight=False, no_color=bool(os.environ.get("NO_COLOR")))
         self._live: Live | None = None
 
     @property

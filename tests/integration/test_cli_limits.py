@@ -1,0 +1,110 @@
+"""The command line where the machine does not play along: closed streams, odd files, missing folders."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import PROGRAM, CommandLine, environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMANDS = ("ask hi", "providers", "roles", "doctor")
+ENV = {"KICKAI_PRIMARY": "mock", "KICKAI_FALLBACK": "none", "KICKAI_PLUGINS": "mock"}
+
+
+def shell(script: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell script in which ``$kickai`` is the installed program."""
+    return subprocess.run(
+        ["/bin/bash", "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        env=environment(kickai=f"{sys.executable} {PROGRAM}", **ENV, **variables),
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "--help", "ask --help", "--version"])
+def test_a_standard_output_that_cannot_be_written_is_told(command: str, tmp_path: Path) -> None:
+    """Closed or full: one line, exit code 74, no traceback; with standard error closed as well, no line."""
+    for redirection, why in ((">&-", "standard output is closed"), (">/dev/full", "No space left on device")):
+        ended = shell(f"$kickai {command} {redirection}", tmp_path)
+        assert (ended.returncode, ended.stdout) == (74, "")
+        assert ended.stderr.endswith(f"{why}\n")
+        assert ended.stderr.startswith("kickai: ") or command == "ask hi"
+        assert "Traceback" not in ended.stderr
+    assert shell(f"$kickai {command} >&- 2>&-", tmp_path).returncode == 74
+
+
+@pytest.mark.parametrize("command", ["ask hi", "doctor", "--help"])
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "<&-"])
+def test_other_standard_streams_that_are_closed_keep_nobody_from_the_result(
+    command: str, redirection: str, tmp_path: Path
+) -> None:
+    """Standard error is for remarks, and standard input for prompts."""
+    ended = shell(f"$kickai {command} {redirection}", tmp_path)
+    assert ended.returncode == 0
+    assert ended.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_working_directory_that_is_gone_is_told(command: str, tmp_path: Path) -> None:
+    """Exit code 2 and one line; a settings file with its full path works from there, and so does --help."""
+    (tmp_path / "own.toml").write_text("")
+    away = f"mkdir gone && cd gone && rmdir {tmp_path}/gone && "
+    ended = shell(f"{away}$kickai {command}", tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("kickai: found a working directory that cannot be used (No such file or directory)")
+    assert len(ended.stderr.splitlines()) == 1
+    assert shell(f"{away}$kickai {command} --config {tmp_path}/own.toml", tmp_path).returncode == 0
+    assert shell(f"{away}$kickai {command.split(maxsplit=1)[0]} --help", tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("fifo", "found a named pipe"),
+        ("folder", "found a directory"),
+        ("/dev/zero", "found a device"),
+        ("huge", "found a file of more than 1024 KiB"),
+        ("bytes", "found bytes that are not UTF-8 from position 0"),
+        ("nul", "found invalid TOML at line 1, column 1"),
+        ("deep", "found arrays or tables that are nested too deeply"),
+        ("none", "found no such file"),
+        ("~nobody-of-this-name/x", "without a home directory"),
+    ],
+)
+def test_a_config_that_is_no_settings_file_is_told(
+    kickai: CommandLine, command: str, path: str, told: str, tmp_path: Path
+) -> None:
+    """Exit code 2 and one line; nothing is waited for, and nothing without end is read."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "huge").write_bytes(b"#" * 2_000_000)
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    (tmp_path / "nul").write_bytes(b"\0")
+    (tmp_path / "deep").write_text("a = " + "[" * 100_000)
+    ended = kickai(*command.split(), "--config", path)
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_found_file_of_somebody_else_is_told_by_every_command(kickai: CommandLine, command: str) -> None:
+    """On standard error, with how to use it anyway; the settings are those without it. Nobody needs a home for that."""
+    kickai.write('[kickai]\nprimary = "nobody"\n')
+    (kickai.folder / "kickai.toml").chmod(0o666)
+    ended = kickai(*command.split(), env={**ENV, "HOME": ""})
+    assert ended.code == 0, ended.err
+    told = ended.out if command == "doctor" else ended.err
+    assert "kickai.toml: found a file that is not used because everybody may write it" in told
+    assert "--config" in told
