@@ -267,7 +267,7 @@ def test_a_retired_model_in_a_chain_is_told_with_its_successor(kickai: CommandLi
     """One line says which model answers instead."""
     ended = kickai("ask", "--chain", "mock:gemini-1.5-flash", "hi")
     assert (ended.code, ended.out) == (0, "hi\n")
-    assert ended.err.splitlines() == ["warning: gemini-1.5-flash is retired: gemini-3.5-flash-lite is asked instead"]
+    assert ended.err.splitlines() == ["warning: gemini-1.5-flash is retired: gemini-3.5-flash-lite is called instead"]
 
 
 def test_another_settings_file_is_read_when_it_is_named(kickai: CommandLine) -> None:

@@ -16,7 +16,6 @@ from kickai_providers_core.cli.options import targets as parsed_targets
 from kickai_providers_core.cli.roles import warn_of_stranger
 from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
 from kickai_providers_core.messages import ChatRequest, FinishReason, Message
-from kickai_providers_core.provider_settings import LONGEST_S
 
 if TYPE_CHECKING:
     from kickai_providers_core.chain import Chain
@@ -77,7 +76,7 @@ class _Wish:
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Limit the answer to N tokens.")
 @click.option(
     "--deadline",
-    type=Number(0, LONGEST_S, min_open=True),
+    type=Number(0, min_open=True),
     metavar="SECONDS",
     help="Fail when there is no answer after this many seconds.",
 )

@@ -52,8 +52,9 @@ def command(session: Session, *, online: bool) -> int:
     """Find every problem of settings, plugins, keys and models.
 
     An error means that something that you configured does not work; the exit code is 1. A warning means that it works,
-    but not as it seems. A note is about something that is installed or planned and not in use. An instance is configured
-    when nothing is missing that can be seen offline, and reachable when its service has accepted the check of --online.
+    but not as it seems. A note is about something that is installed or planned and not in use. An instance is
+    configured when nothing is missing that can be seen offline, and reachable when its service has accepted the check
+    of --online.
     """
     document, discovery, settings, findings = _read(session)
     if settings is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kickai_providers_core.provider_settings import LONGEST_S
 from kickai_providers_core.targets import Target
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Number(click.FloatRange):
-    """A finite number in a range; click's own type lets ``nan`` through."""
+    """A finite number in a range, up to the longest time; click's own type lets ``nan`` through."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
+        if number > LONGEST_S:
+            self.fail(f"{value!r} is greater than {LONGEST_S}.", param, ctx)
         return number
 
 
