@@ -8,7 +8,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
+from attrs import define, field
+
+from kickai_providers_core.jsonable import Jsonable
+from kickai_providers_core.plain_text import clean_line
+from kickai_providers_core.validation import Flag, Kind, Number, Text, require_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,8 +42,14 @@ class SkipReason(StrEnum):
     WINDOW_TOO_SMALL = "window_too_small"
 
 
-@define(unsafe_hash=True)
-class Attempt:
+AMOUNT = Number(least=0)
+
+DETAIL_LIMIT = 1000
+"""The most characters of a skip's detail, which a plugin may have written."""
+
+
+@define(unsafe_hash=True, on_setattr=[])
+class Attempt(Jsonable):
     """One call of one target.
 
     Attributes:
@@ -55,16 +65,16 @@ class Attempt:
         retry_withheld: Whether the target would have been tried again, had the budget for retries not been spent.
     """
 
-    position: int
-    provider: str
-    model: str | None
-    number: int
-    started_s: float
-    latency_s: float
-    outcome: Outcome
-    error: ProviderError | None = None
-    rests_s: float = 0.0
-    retry_withheld: bool = False
+    position: int = field(validator=Number(whole=True, least=0))
+    provider: str = field(validator=Text())
+    model: str | None = field(validator=Text(optional=True))
+    number: int = field(validator=Number(whole=True, least=1))
+    started_s: float = field(validator=AMOUNT)
+    latency_s: float = field(validator=AMOUNT)
+    outcome: Outcome = field(validator=Kind(Outcome))
+    error: ProviderError | None = field(default=None, validator=Kind(Exception, optional=True))
+    rests_s: float = field(default=0.0, validator=AMOUNT)
+    retry_withheld: bool = field(default=False, validator=Flag())
 
     @property
     def target(self) -> str:
@@ -80,6 +90,7 @@ class Attempt:
     def as_dict(self) -> dict[str, Any]:
         """Return the record for machines, safe to print: names, numbers and the error's own words."""
         return {
+            "position": self.position,
             "provider": self.provider,
             "model": self.model,
             "number": self.number,
@@ -94,8 +105,12 @@ class Attempt:
         }
 
 
-@define(unsafe_hash=True)
-class Skip:
+def _detail(value: str) -> str:
+    return clean_line(require_text("Skip.detail", value, empty=True), DETAIL_LIMIT)
+
+
+@define(unsafe_hash=True, on_setattr=[])
+class Skip(Jsonable):
     """One target that was not called.
 
     Attributes:
@@ -108,13 +123,13 @@ class Skip:
         retry_in_s: Seconds until the target may be tried again, or None when time alone will not help.
     """
 
-    position: int
-    provider: str
-    model: str | None
-    reason: SkipReason
-    detail: str = ""
-    at_s: float = 0.0
-    retry_in_s: float | None = None
+    position: int = field(validator=Number(whole=True, least=0))
+    provider: str = field(validator=Text())
+    model: str | None = field(validator=Text(optional=True))
+    reason: SkipReason = field(validator=Kind(SkipReason))
+    detail: str = field(default="", converter=_detail)
+    at_s: float = field(default=0.0, validator=AMOUNT)
+    retry_in_s: float | None = field(default=None, validator=Number(least=0, optional=True))
 
     @property
     def target(self) -> str:
@@ -128,10 +143,12 @@ class Skip:
     def as_dict(self) -> dict[str, Any]:
         """Return the record for machines."""
         return {
+            "position": self.position,
             "provider": self.provider,
             "model": self.model,
             "reason": self.reason.value,
             "detail": self.detail,
+            "at_s": round(self.at_s, 6),
             "retry_in_s": None if self.retry_in_s is None else round(self.retry_in_s, 3),
         }
 

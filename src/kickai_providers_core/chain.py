@@ -12,7 +12,7 @@ from kickai_providers_core import drivers, hedged
 from kickai_providers_core.drivers import Course
 from kickai_providers_core.forking import Guarded, raise_forked
 from kickai_providers_core.link import Brief, Errand
-from kickai_providers_core.messages import NOTHING, ChatRequest
+from kickai_providers_core.messages import NOTHING, ChatRequest, Message
 from kickai_providers_core.sizes import least_tokens
 from kickai_providers_core.walk import Walk
 
@@ -125,7 +125,10 @@ class Chain:
         # Made for the first target already, unless there is one that leaves the model to its provider.
         model = self._links[0].model if all(link.model for link in self._links) else None
         return ChatRequest(
-            messages=(), model=model, temperature=self.terms.temperature, max_tokens=self.terms.max_tokens
+            messages=(Message(role="user"),),
+            model=model,
+            temperature=self.terms.temperature,
+            max_tokens=self.terms.max_tokens,
         )
 
     @_measured.default

@@ -32,13 +32,16 @@ holds a prompt, a key, or the body of a service's answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from math import isfinite
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from attrs import frozen
+from attrs import field, frozen
 
 from kickai_providers_core.attempts import in_order
 from kickai_providers_core.explanation import explained
+from kickai_providers_core.jsonable import Jsonable, plain
 from kickai_providers_core.plain_text import clean_line
+from kickai_providers_core.validation import OneOf, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,7 +90,7 @@ TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 
 
 @frozen(kw_only=True)
-class Problem:
+class Problem(Jsonable):
     """One thing that keeps something from being used, told so that its reader can mend it.
 
     Attributes:
@@ -101,12 +104,25 @@ class Problem:
             knowing.
     """
 
-    path: str
-    message: str
-    hint: str = ""
-    source: str = ""
-    missing: str = ""
-    severity: Literal["error", "warning", "note"] = "error"
+    path: str = field(validator=Text(empty=True))
+    message: str = field(validator=Text())
+    hint: str = field(default="", validator=Text(empty=True))
+    source: str = field(default="", validator=Text(empty=True))
+    missing: str = field(default="", validator=Text(empty=True))
+    severity: Literal["error", "warning", "note"] = field(
+        default="error", validator=OneOf(("error", "warning", "note"))
+    )
+
+    def as_dict(self) -> dict[str, str]:
+        """Return all fields under their names."""
+        return {
+            "severity": self.severity,
+            "path": self.path,
+            "message": self.message,
+            "hint": self.hint,
+            "source": self.source,
+            "missing": self.missing,
+        }
 
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.source, self.path) if part)
@@ -122,7 +138,9 @@ def _restore(cls: type[KickaiError], args: tuple[Any, ...], state: dict[str, Any
 
 
 class _EndsRequest:
-    """What the errors that may end a request have in common: they can tell its story."""
+    """What the errors that may end a request have in common: how it went."""
+
+    RECORDED: ClassVar[tuple[str, ...]] = ("attempts", "skipped", "deadline_s", "elapsed_s")
 
     attempts: tuple[Attempt, ...] = ()
     skipped: tuple[Skip, ...] = ()
@@ -140,8 +158,25 @@ class _EndsRequest:
         )
 
 
-class KickaiError(Exception):
+class KickaiError(Jsonable, Exception):
     """Base of every error that this project raises on purpose."""
+
+    RECORDED: ClassVar[tuple[str, ...]] = ()
+    """The attributes of this class, beyond those of its bases, that `as_dict` returns."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error as JSON: the name of its class as ``error``, its ``message``, and its attributes.
+
+        Neither a prompt nor an answer is in it: ``partial_text`` is left out.
+        """
+        record: dict[str, Any] = {"error": type(self).__name__, "message": self._sentence()}
+        for kind in reversed(type(self).__mro__):
+            for name in vars(kind).get("RECORDED", ()):
+                record[name] = plain(getattr(self, name))
+        return record
+
+    def _sentence(self) -> str:
+        return str(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__.copy())
@@ -153,6 +188,8 @@ class ConfigError(KickaiError, ValueError):
     Attributes:
         problems: Every problem found, in the order of the file.
     """
+
+    RECORDED: ClassVar[tuple[str, ...]] = ("problems",)
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -166,6 +203,8 @@ class PluginError(KickaiError):
         plugin: The entry-point name, or the registered name, of the plugin.
         distribution: The distribution that brought it, empty when it was registered in code.
     """
+
+    RECORDED: ClassVar[tuple[str, ...]] = ("plugin", "distribution")
 
     def __init__(self, message: str, *, plugin: str, distribution: str = "") -> None:
         super().__init__(message)
@@ -193,6 +232,8 @@ class UnknownProviderError(KickaiError, LookupError):
         known: The names that would have worked.
     """
 
+    RECORDED: ClassVar[tuple[str, ...]] = ("name", "known")
+
     def __init__(self, message: str, *, name: str, known: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.name = name
@@ -211,7 +252,8 @@ class ProviderError(_EndsRequest, KickaiError):
         model: The model asked for, or None for the instance's own.
         status_code: The HTTP status the service answered with, or None.
         request_id: The service's name for the request, or None.
-        retry_after_s: Seconds until the service asks to be tried again, or None when it did not say.
+        retry_after_s: Seconds, from 0, after which the service asks to be tried again; None when it did not say, or
+            said what is no delay (negative, NaN or infinite).
         service_message: The service's own words, when ``expose_service_messages`` is true for the instance; empty
             otherwise. At most 500 characters on one line; whoever fills it in removes the key.
         partial_text: What a stream had handed out before it failed; in no message and no repr.
@@ -220,6 +262,8 @@ class ProviderError(_EndsRequest, KickaiError):
         deadline_s: Seconds that the request might have taken, likewise.
         elapsed_s: Seconds that the request took, likewise.
     """
+
+    RECORDED: ClassVar[tuple[str, ...]] = ("provider", "model", "status_code", "request_id", "retry_after_s", "service_message")
 
     def __init__(
         self,
@@ -239,7 +283,7 @@ class ProviderError(_EndsRequest, KickaiError):
         self.model = model
         self.status_code = status_code
         self.request_id = request_id if request_id is None else clean_line(request_id, NAME_LIMIT)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = _delay(retry_after_s)
         self.service_message = clean_line(service_message, SERVICE_MESSAGE_LIMIT)
         self.partial_text = ""
 
@@ -266,6 +310,16 @@ class ProviderError(_EndsRequest, KickaiError):
             text = f'{text}; the service said: "{self.service_message}"'
         return f"{target}: {text}" if target else text
 
+    def _sentence(self) -> str:
+        return self.message
+
+
+def _delay(seconds: object) -> float | None:
+    """Return the seconds, or None for what is no delay: an error must not fail over what a service stated."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds) or seconds < 0:
+        return None
+    return seconds
+
 
 class TransientError(ProviderError):
     """The attempt may work later, or at another target now."""
@@ -282,6 +336,8 @@ class ProviderTimeoutError(TransientError, TimeoutError):
         phase: Which bound ran out: ``connect``, ``first_token``, ``idle`` or ``total``.
     """
 
+    RECORDED: ClassVar[tuple[str, ...]] = ("phase",)
+
     def __init__(self, message: str, *, phase: TimeoutPhase = "total", **fields: Any) -> None:
         super().__init__(message, **fields)
         self.phase = phase
@@ -295,6 +351,8 @@ class ProviderUnavailableError(TransientError):
             every other model of that provider.
     """
 
+    RECORDED: ClassVar[tuple[str, ...]] = ("reached",)
+
     def __init__(self, message: str, *, reached: bool = True, **fields: Any) -> None:
         super().__init__(message, **fields)
         self.reached = reached
@@ -307,6 +365,8 @@ class InvalidReplyError(TransientError):
         due_to_request: True when this request is the reason, for example an answer that does not fit its JSON schema.
             Such a failure counts against no target's health, since other requests would be answered.
     """
+
+    RECORDED: ClassVar[tuple[str, ...]] = ("due_to_request",)
 
     def __init__(self, message: str, *, due_to_request: bool = False, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -358,6 +418,8 @@ class ContextLengthExceededError(RejectedRequestError):
         limit_tokens: The size of the window, when the service said it.
     """
 
+    RECORDED: ClassVar[tuple[str, ...]] = ("limit_tokens",)
+
     def __init__(self, message: str, *, limit_tokens: int | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
         self.limit_tokens = limit_tokens
@@ -369,6 +431,8 @@ class ContentFilteredError(RejectedRequestError):
     Attributes:
         reason: The provider's own word for why (``SAFETY``, ``RECITATION``, ``content_filter``, …).
     """
+
+    RECORDED: ClassVar[tuple[str, ...]] = ("reason",)
 
     def __init__(self, message: str, *, reason: str = "", **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -435,6 +499,19 @@ class ChainExhaustedError(_EndsRequest, KickaiError, ExceptionGroup[Exception]):
         causes = causes or [KickaiError(str(skip)) for skip in skipped]
         steps = " → ".join(map(str, in_order(attempts, skipped))) or "the chain is empty"
         return cls(f"no target could answer: {steps}", causes, attempts=attempts, skipped=skipped, **spent)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `KickaiError.as_dict` does, with the record of each cause in ``causes``."""
+        return {
+            **super().as_dict(),
+            "causes": [
+                each.as_dict() if isinstance(each, KickaiError) else {"error": type(each).__name__, "message": ""}
+                for each in self.exceptions
+            ],
+        }
+
+    def _sentence(self) -> str:
+        return self.message
 
     def derive(self, excs: Sequence[Exception]) -> ChainExhaustedError:  # type: ignore[override]
         """Return the same error over a part of its causes (called by ``except*`` and ``split``)."""

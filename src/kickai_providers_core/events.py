@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, astuple, define
 
+from kickai_providers_core.jsonable import Jsonable, plain
+from kickai_providers_core.plain_text import count
+
 if TYPE_CHECKING:
     from kickai_providers_core.attempts import Attempt, Skip
     from kickai_providers_core.breaker import State
@@ -37,7 +40,7 @@ __all__ = [
 
 
 @define(eq=False, repr=False)
-class Event:
+class Event(Jsonable):
     """Base of all events.
 
     Attributes:
@@ -63,6 +66,10 @@ class Event:
         told = ", ".join(f"{name}={value!r}" for name, value in asdict(self, recurse=False).items())
         return f"{type(self).__name__}({told})"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the event as JSON: the name of its class as ``event``, and its fields under their names."""
+        return {"event": type(self).__name__, **{n: plain(v) for n, v in asdict(self, recurse=False).items()}}
+
     def attributes(self) -> dict[str, Any]:
         """Return the event as flat attributes for tracing and metrics; a field that is None is left out."""
         named = {"kickai.request": self.request, "kickai.role": self.role, **self._fields()}
@@ -85,7 +92,7 @@ class RequestStarted(Event):
     deadline_s: float
 
     def __str__(self) -> str:
-        return f"request {self.request} for {self.targets} targets within {self.deadline_s:g} s"
+        return f"request {self.request} for {count(self.targets, 'target')} within {self.deadline_s:g} s"
 
     def _fields(self) -> dict[str, Any]:
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}

@@ -8,6 +8,7 @@ from attrs import define, frozen
 
 from kickai_providers_core.attempts import SkipReason
 from kickai_providers_core.breaker import State
+from kickai_providers_core.plain_text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,9 +113,9 @@ class Errand:
         if needs and (lacking := needs - link.capabilities):
             return SkipReason.INCAPABLE, "no " + ", ".join(sorted(lacking))
         if window is not None and self.tokens > window:
-            told = f"its window is {window} tokens, and prompt and answer take at least {self.tokens}"
+            told = f"its window is {count(window, 'token')}, and prompt and answer take at least {self.tokens}"
             return SkipReason.WINDOW_TOO_SMALL, told
         if self.floor is not None and (window or 0) <= self.floor:
-            size = f"{window} tokens" if window else "of unknown size"
+            size = count(window, "token") if window else "of unknown size"
             return SkipReason.WINDOW_TOO_SMALL, f"its window is {size}"
         return None

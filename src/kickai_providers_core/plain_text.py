@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["clean_line", "count", "replace_surrogates"]
+__all__ = ["clean_line", "clean_text", "count"]
 
 UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]+")
 """Control characters (C0, DEL, C1), line and paragraph separators, bidirectional controls, and lone surrogates.
@@ -12,7 +12,6 @@ UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\
 A terminal obeys the first, readers are deceived by the others ("Trojan Source", CVE-2021-42574), and UTF-8 has no place
 for the last.
 """
-
 SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 
@@ -38,6 +37,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def replace_surrogates(text: str) -> str:
-    """Return the text with each lone surrogate, which UTF-8 cannot encode, replaced by U+FFFD."""
-    return text if text.isascii() else SURROGATE.sub("\ufffd", text)
+def clean_text(text: str) -> str:
+    """Return the text so that UTF-8 can encode it.
+
+    The two UTF-16 halves of one character, which JSON may hold apart, become that character. A half without its other
+    half becomes U+FFFD. Nothing else changes.
+    """
+    if text.isascii() or not SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.plain_text import clean_line, count, replace_surrogates
+from kickai_providers_core.plain_text import clean_line, clean_text, count
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -33,9 +33,16 @@ def test_a_noun_agrees_with_its_number(number: int, expected: str) -> None:
 
 
 @given(ANY_TEXT)
-def test_replaced_text_always_encodes(text: str) -> None:
-    """Lone surrogates become U+FFFD, and nothing else changes."""
-    replaced = replace_surrogates(text)
-    replaced.encode()
-    assert len(replaced) == len(text)
-    assert all(after in {before, "\ufffd"} for before, after in zip(text, replaced, strict=True))
+def test_clean_text_always_encodes(text: str) -> None:
+    """Clean text encodes as UTF-8, and text that did so before is the same."""
+    cleaned = clean_text(text)
+    cleaned.encode()
+    assert clean_text(cleaned) == cleaned
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        assert cleaned == text
+
+
+def test_halves_of_one_character_are_joined() -> None:
+    """Two UTF-16 halves become the character; a half alone becomes U+FFFD."""
+    assert clean_text("Goal \ud83d\ude00!") == "Goal \U0001f600!"
+    assert clean_text("a\ud83db\ude00c") == "a\ufffdb\ufffdc"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kickai_providers_core.attempts import Outcome, SkipReason
 from kickai_providers_core.events import AttemptEnded, AttemptStarted, BreakerChanged, TargetSkipped, Waiting
+from kickai_providers_core.plain_text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ class Narrator:
             self._once(told, (attempt.target, type(error), error.message), COLORS[attempt.outcome])
         elif self._told or self._verbosity == "verbose":
             again = f" at try {attempt.number}" if attempt.number > 1 else ""
-            counted = f" ({usage.input_tokens} tokens in, {usage.output_tokens} out)" if usage else ""
+            counted = f" ({count(usage.input_tokens, 'token')} in, {usage.output_tokens} out)" if usage else ""
             told = f"{attempt}{again}{counted if self._verbosity == 'verbose' else ''}"
             self._once(told, attempt, COLORS[attempt.outcome])
 

@@ -9,6 +9,7 @@ import click
 
 from kickai_providers_core.catalogue import KICKAI, revived
 from kickai_providers_core.cli.options import shared
+from kickai_providers_core.plain_text import count
 from kickai_providers_core.roles import targets_for
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _lines(row: dict[str, Any]) -> Iterator[str]:
         (
             click.style(row["name"], bold=True) + (f" · {row['group']}" if row["group"] else ""),
             f"temperature {row['temperature']:g} ({sources['temperature']})",
-            f"{row['max_tokens']} tokens ({sources['max_tokens']})",
+            f"{count(row['max_tokens'], 'token')} ({sources['max_tokens']})",
         )
     )
     written = [":".join(filter(None, (target["provider"], target["model"]))) for target in row["targets"]]
