@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from kickai_providers_core.settings import KickaiSettings, Settings
     from kickai_providers_core.targets import Target
 
+__version__: str
+
 __all__ = [
     "AsyncReplyStream",
     "Attempt",
@@ -148,6 +150,11 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # read when it is needed: the metadata of a distribution takes a millisecond
+        from importlib.metadata import version  # noqa: PLC0415
+
+        value = globals()[name] = version("kickai-providers-core")
+        return value
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

@@ -76,6 +76,26 @@ class Attempt(Jsonable):
     rests_s: float = field(default=0.0, validator=AMOUNT)
     retry_withheld: bool = field(default=False, validator=Flag())
 
+    @classmethod
+    def record(  # noqa: PLR0917  by position, since every request comes by here
+        cls,
+        position: int,
+        provider: str,
+        model: str | None,
+        number: int,
+        started_s: float,
+        latency_s: float,
+        outcome: Outcome,
+        error: ProviderError | None,
+        rests_s: float,
+    ) -> Attempt:
+        """Return an attempt of values that the core made itself, and which need no check."""
+        attempt = cls.__new__(cls)
+        attempt.position, attempt.provider, attempt.model, attempt.number = position, provider, model, number
+        attempt.started_s, attempt.latency_s, attempt.outcome = started_s, latency_s, outcome
+        attempt.error, attempt.rests_s, attempt.retry_withheld = error, rests_s, False
+        return attempt
+
     @property
     def target(self) -> str:
         """The target as it is written in a chain."""

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import asyncio
 from os import getpid
 from typing import TYPE_CHECKING, NoReturn, Self
+=======
+from math import inf
+from typing import TYPE_CHECKING, Self
+>>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 
 from attrs import field, frozen
 
 from kickai_providers_core import drivers, hedged
+from kickai_providers_core.content import Masked
 from kickai_providers_core.drivers import Course
 from kickai_providers_core.forking import Guarded, raise_forked
 from kickai_providers_core.link import Brief, Errand
 from kickai_providers_core.messages import NOTHING, ChatRequest, Message
 from kickai_providers_core.sizes import least_tokens
+from kickai_providers_core.validation import Number, OneOf, Text
 from kickai_providers_core.walk import Walk
 
 if TYPE_CHECKING:
@@ -62,6 +69,26 @@ class Runtime:
     numbers: Iterator[int]
 
 
+LONGEST_S = 366 * 86400.0
+"""The longest deadline, seconds: what waits for longer, clocks and locks cannot count."""
+
+DEADLINE = Number(above=0)
+MODE = OneOf(("live", "restart", "buffered"))
+
+
+def deadline_from(value: float) -> float:
+    """Return the seconds that a request may take; infinity is the longest deadline there is, a year.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not above 0.
+    """
+    if value == inf:
+        return LONGEST_S
+    DEADLINE.check("deadline_s", value)
+    return min(value, LONGEST_S)
+
+
 @frozen(kw_only=True)
 class Terms:
     """What a chain adds to a request that does not say it itself.
@@ -73,10 +100,10 @@ class Terms:
         role: The role that the chain was made for.
     """
 
-    deadline_s: float
-    temperature: float | None = None
-    max_tokens: int | None = None
-    role: str | None = None
+    deadline_s: float = field(converter=deadline_from)
+    temperature: float | None = field(default=None, validator=Number(least=0, optional=True))
+    max_tokens: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
+    role: str | None = field(default=None, validator=Text(optional=True))
 
 
 @frozen(eq=False)
@@ -157,13 +184,15 @@ class Chain:
             prompt: What to ask.
             deadline_s: Seconds that the request may take, instead of the chain's own.
         """
-        if self._brief.hedges is not None:
-            return hedged.invoke(self._course(prompt, deadline_s), self._runtime.background)
-        return drivers.invoke(self._course(prompt, deadline_s))
+        asked = Masked(prompt)
+        del prompt  # no frame of ours that an error passes shows it
+        return self._invoke(asked, deadline_s)
 
     def __call__(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
         """Return the answer; the same as `invoke`."""
-        return self.invoke(prompt, deadline_s=deadline_s)
+        asked = Masked(prompt)
+        del prompt
+        return self._invoke(asked, deadline_s)
 
     async def ainvoke(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
         """Return the answer without blocking the event loop; cancelling it cancels the attempt under way.
@@ -172,10 +201,17 @@ class Chain:
             prompt: What to ask.
             deadline_s: Seconds that the request may take, instead of the chain's own.
         """
+<<<<<<< HEAD
         task = _current_task()
         course = self._course(prompt, deadline_s)
         call = drivers.ainvoke(course) if self._brief.hedges is None else hedged.ainvoke(course)
         return await Guarded(call, course.guard, task)  # type: ignore[no-any-return]
+=======
+        asked = Masked(prompt)
+        del prompt
+        course = self._course(asked, deadline_s)
+        return await (drivers.ainvoke(course) if self._brief.hedges is None else hedged.ainvoke(course))
+>>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 
     def stream(self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None) -> ReplyStream:
         """Return the answer piece by piece. Nothing is sent before the first piece is asked for.
@@ -188,19 +224,33 @@ class Chain:
                 hands out nothing before the answer is whole.
             deadline_s: Seconds that the whole stream may take, instead of the chain's own.
         """
+<<<<<<< HEAD
         asked, known = self._checked(prompt, deadline_s), _known(mode)
         return ReplyStream(
             lambda done: drivers.stream(self._course(asked, deadline_s), known, done), self._runtime.guard
         )
+=======
+        asked = Masked(prompt)
+        del prompt
+        asked, known = self._checked(asked, deadline_s), _known(mode)
+        return ReplyStream(lambda done: drivers.stream(self._course(asked, deadline_s), known, done))
+>>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 
     def astream(
         self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None
     ) -> AsyncReplyStream:
         """Return the answer piece by piece, without blocking the event loop; otherwise as `stream`."""
+<<<<<<< HEAD
         asked, known = self._checked(prompt, deadline_s), _known(mode)
         return AsyncReplyStream(
             lambda done: drivers.astream(self._course(asked, deadline_s), known, done), self._runtime.guard
         )
+=======
+        asked = Masked(prompt)
+        del prompt
+        asked, known = self._checked(asked, deadline_s), _known(mode)
+        return AsyncReplyStream(lambda done: drivers.astream(self._course(asked, deadline_s), known, done))
+>>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 
     def prepare(self) -> Iterator[Progress]:
         """Make the first target that can be used ready, and yield how far that is; nothing when all is ready.
@@ -216,26 +266,34 @@ class Chain:
                 yield from instance.seam.prepare(instance.settings, link.model)
                 return
 
-    def _checked(self, prompt: Prompt, deadline_s: float | None) -> Prompt:
+    def _checked(self, asked: Masked, deadline_s: float | None) -> Masked:
         """Return the prompt of a stream, having found what is wrong with the call before anything begins."""
         if deadline_s is not None:
-            _check_deadline(deadline_s)
-        return prompt if isinstance(prompt, str) else ChatRequest.of(prompt)
+            deadline_from(deadline_s)
+        return asked if isinstance(asked.reveal(), str) else Masked(ChatRequest.of(asked.reveal()))
 
-    def _course(self, prompt: Prompt, deadline_s: float | None) -> Course:
+    def _invoke(self, asked: Masked, deadline_s: float | None) -> Reply:
+        course = self._course(asked, deadline_s)
+        if self._brief.hedges is not None:
+            return hedged.invoke(course, self._runtime.background)
+        return drivers.invoke(course)
+
+    def _course(self, asked: Masked, deadline_s: float | None) -> Course:
         runtime, links = self._runtime, self._links
+<<<<<<< HEAD
         runtime.guard.renew_if_forked()
         if deadline_s is None:
             deadline_s = self.terms.deadline_s
+=======
+        deadline_s = self.terms.deadline_s if deadline_s is None else deadline_from(deadline_s)
+        if self._rank is None and isinstance(asked.reveal(), str):
+            request, needs = self._opening.saying(asked.reveal()), NOTHING
+>>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
         else:
-            _check_deadline(deadline_s)
-        if isinstance(prompt, str) and self._rank is None:
-            request, needs = self._opening.saying(prompt), NOTHING
-        else:
-            asked = ChatRequest.of(prompt)
+            given = ChatRequest.of(asked.reveal())
             if self._rank is not None:
-                links = self._rank(asked, links)
-            request, needs = asked.filled(self.terms.temperature, self.terms.max_tokens), asked.needs
+                links = self._rank(given, links)
+            request, needs = given.filled(self.terms.temperature, self.terms.max_tokens), given.needs
         tokens = least_tokens(request) + (request.max_tokens or 0) if self._measured else 0
         errand = Errand(deadline_s, needs, tokens, next(runtime.numbers))
         walk = Walk(links, self._brief, errand, runtime.time.clock())
@@ -247,7 +305,11 @@ class ReplyStream:
 
     The request begins with the first iteration: a stream that nobody reads sends nothing, emits no event and starts no
     deadline. Not to be shared between threads. An abandoned stream closes its connection when it is closed or
+<<<<<<< HEAD
     collected. In a child that was forked meanwhile it ends with a `RuntimeError`.
+=======
+    collected.
+>>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 
     Attributes:
         reply: The whole answer, once the last piece was taken; None before.
@@ -352,6 +414,7 @@ class AsyncReplyStream:
         await self.aclose()
 
 
+<<<<<<< HEAD
 def _check_deadline(deadline_s: float) -> None:
     if not deadline_s > 0:
         told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
@@ -374,8 +437,8 @@ def _current_task() -> asyncio.Task[object] | None:
         raise RuntimeError(message) from None
 
 
+=======
+>>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 def _known(mode: StreamMode) -> StreamMode:
-    if mode not in {"live", "restart", "buffered"}:
-        told = f"a stream's mode is live, restart or buffered, not {mode!r}"
-        raise ValueError(told)
+    MODE.check("mode", mode)
     return mode

@@ -28,7 +28,7 @@ from kickai_providers_core.validation import (
     with_hidden_arguments,
 )
 
-__all__ = ["Image", "Message", "Speaker", "Tool", "ToolCall", "Usage", "length_of"]
+__all__ = ["Image", "Masked", "Message", "Speaker", "Tool", "ToolCall", "Usage", "length_of"]
 
 Speaker = Literal["system", "user", "assistant", "tool"]
 """Who a message is from."""
@@ -46,6 +46,25 @@ def length_of(text: object) -> str:
 
 def _masked(text: str | bytes | None) -> str:
     return "None" if text is None else length_of(text)
+
+
+class Masked:
+    """Holds a prompt where a traceback passes: what a logger shows of a frame is this value's repr.
+
+    ``reveal`` is a method, since loggers also show the attributes that a source line reads.
+    """
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: object) -> None:
+        self.__value = value
+
+    def reveal(self) -> Any:
+        """Return the value itself."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return f"<masked {type(self.__value).__name__}>"
 
 
 @with_hidden_arguments

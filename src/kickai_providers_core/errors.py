@@ -263,7 +263,14 @@ class ProviderError(_EndsRequest, KickaiError):
         elapsed_s: Seconds that the request took, likewise.
     """
 
-    RECORDED: ClassVar[tuple[str, ...]] = ("provider", "model", "status_code", "request_id", "retry_after_s", "service_message")
+    RECORDED: ClassVar[tuple[str, ...]] = (
+        "provider",
+        "model",
+        "status_code",
+        "request_id",
+        "retry_after_s",
+        "service_message",
+    )
 
     def __init__(
         self,

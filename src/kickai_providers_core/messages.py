@@ -69,16 +69,17 @@ CHOICES = frozenset({"auto", "none", "required"})
 """What ``tool_choice`` may say besides a tool's name."""
 
 
-def _messages(value: Iterable[Message | Mapping[str, Any]]) -> tuple[Message, ...]:
+def _messages(value: Iterable[Message]) -> tuple[Message, ...]:
     where = "ChatRequest.messages"
     if value is None:
         refuse_type(where, "a sequence of Messages", "None")
     items = tuple_of(where, "Messages", value)
     if not items:
         refuse_value(where, "at least one Message", "none")
-    return tuple(
-        item if type(item) is Message else Message.of(item, f"messages[{place}]") for place, item in enumerate(items)
-    )
+    for place, item in enumerate(items):
+        if not isinstance(item, Message):
+            refuse_type(f"messages[{place}]", "a Message (ChatRequest.of takes mappings too)", shape(item))
+    return items
 
 
 def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -116,8 +117,8 @@ class ChatRequest:
     provider's hook gets a request, ``model``, ``temperature`` and ``max_tokens`` are final.
 
     Attributes:
-        messages: The conversation, oldest first; never empty. Mappings in the form of OpenAI's API are converted, see
-            `Message.of`. Hidden from the repr: it is the user's.
+        messages: The conversation, oldest first; never empty. `ChatRequest.of` also takes mappings, see `Message.of`.
+            Hidden from the repr: it is the user's.
         model: The model to ask for, not empty; None for the instance's own.
         temperature: A finite number from 0; None leaves it to the provider.
         max_tokens: The most tokens to answer with, from 1; None leaves it to the provider.
@@ -172,7 +173,7 @@ class ChatRequest:
             return prompt
         if isinstance(prompt, Mapping | bytes | type) or not isinstance(prompt, Iterable):
             refuse_type("a prompt", "text, a sequence of messages, or a ChatRequest", shape(prompt))
-        messages = tuple(prompt)
+        messages = tuple(Message.of(item, f"messages[{place}]") for place, item in enumerate(prompt))
         if not messages:
             refuse_value("a prompt", "text or at least one message", "an empty sequence")
         return cls(messages=messages)

@@ -28,6 +28,7 @@ from kickai_providers_core.registry import PACKAGES, Registry
 from kickai_providers_core.roles import targets_for
 from kickai_providers_core.settings import Settings
 from kickai_providers_core.targets import Target
+from kickai_providers_core.validation import refuse_type, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -148,8 +149,11 @@ class Resolver:
 
         Raises:
             UnknownProviderError: A target that the settings name has no provider.
+            TypeError: The name is no text.
             ValueError: The role's chain has no target, which settings that were made in code may say.
         """
+        if not isinstance(name, str | None):
+            refuse_type("a role's name", "text or None", shown(name))
         role = self.settings.role(name) if name is not None else evolve(self.settings.default_role, prefers=None)
         chosen = role.chain is not None
         links = self._links(targets_for(role, self.settings), chosen=chosen)
@@ -174,15 +178,13 @@ class Resolver:
 
         Raises:
             UnknownProviderError: A target has no provider.
+            TypeError: A target is neither text nor a `Target`, or a number is no number.
             ValueError: There is no target, or one is malformed, or the deadline is not above 0.
         """
-        if deadline_s is not None and not deadline_s > 0:
-            message = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
-            raise ValueError(message)
-        parsed = [Target.parse(target) if isinstance(target, str) else target for target in targets]
-        terms = Terms(
-            deadline_s=deadline_s or self.settings.kickai.deadline_s, temperature=temperature, max_tokens=max_tokens
-        )
+        parsed = [Target.of(target) for target in targets]
+        if deadline_s is None:
+            deadline_s = self.settings.kickai.deadline_s
+        terms = Terms(deadline_s=deadline_s, temperature=temperature, max_tokens=max_tokens)
         return self._chain(self._links(parsed, chosen=True), terms)
 
     def _chain(self, links: list[_Bound], terms: Terms, rank: Ranking | None = None) -> Chain:

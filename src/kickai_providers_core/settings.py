@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import gt
 
 from kickai_providers_core.breaker import BreakerSettings
@@ -98,13 +98,16 @@ class Settings:
     breaker: BreakerSettings = field(factory=BreakerSettings)
     hedging: Hedging = field(factory=Hedging)
     routing: Routing = field(factory=Routing)
-    explicit: frozenset[str] = field()
+    explicit: frozenset[str] = field(
+        # Not the decorator ``@explicit.default``: type checkers would take the field for a mandatory one.
+        default=Factory(lambda settings: settings.chosen_in_code(), takes_self=True)
+    )
     sources: Mapping[str, str] = field(factory=dict, repr=False)
     unusable: Mapping[str, tuple[Problem, ...]] = field(factory=dict)
     warnings: tuple[Problem, ...] = ()
 
-    @explicit.default
-    def _chosen_in_code(self) -> frozenset[str]:
+    def chosen_in_code(self) -> frozenset[str]:
+        """Return the names that differ from the defaults, and the preferred one."""
         chosen = {self.kickai.preferred} if self.kickai.preferred is not None else set()
         return frozenset(self.kickai.order) - frozenset(KickaiSettings().order) | chosen
 

@@ -90,7 +90,9 @@ class Story:
         if error is not None and not error.provider:
             error.provider, error.model = provider, error.model or model
         started_s, latency_s = began - self.started, now - began
-        attempt = Attempt(link.position, provider, model, step.number, started_s, latency_s, outcome, error, rests_s)
+        attempt = Attempt.record(
+            link.position, provider, model, step.number, started_s, latency_s, outcome, error, rests_s
+        )
         self.attempts.append(attempt)
         if self._tell is not None:
             self._tell(AttemptEnded(self._request, self._role, attempt, usage))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from attrs import frozen
+from attrs import field, frozen
+
+from kickai_providers_core.validation import Text, refuse_type, shown
 
 __all__ = ["Target"]
 
@@ -18,19 +20,36 @@ class Target:
         model: The model to ask for; None for the instance's own.
     """
 
-    provider: str
-    model: str | None = None
+    provider: str = field(validator=Text())
+    model: str | None = field(default=None, validator=Text(optional=True))
+
+    @classmethod
+    def of(cls, target: str | Target) -> Target:
+        """Return the target that a text names, or the target itself.
+
+        Raises:
+            TypeError: It is neither.
+            ValueError: The text is malformed.
+        """
+        if isinstance(target, Target):
+            return target
+        if not isinstance(target, str):
+            refuse_type("a target", "text ('instance' or 'instance:model') or a Target", shown(target))
+        return cls.parse(target)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the target written as ``instance`` or ``instance:model``; a model may hold further colons.
 
         Raises:
-            ValueError: There is no instance before the colon, or no model after it.
+            ValueError: There is no instance before the colon, no model after it, or several targets in one text.
         """
         provider, colon, model = text.strip().partition(":")
+        if "," in text:
+            message = f"{text!r} is not one target: pass each target as an argument of its own"
+            raise ValueError(message)
         if not provider or (colon and not model):
-            message = f"{text!r} is no target: write 'instance' or 'instance:model'"
+            message = f"{text!r} is not a target: write 'instance' or 'instance:model'"
             raise ValueError(message)
         return cls(provider.strip(), model.strip() or None)
 

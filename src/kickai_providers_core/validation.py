@@ -199,7 +199,11 @@ class OneOf:
 
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
-        where, expected = _where(instance, attribute), " or ".join(map(repr, self.words))
+        self.check(_where(instance, attribute), value)
+
+    def check(self, where: str, value: object) -> None:
+        """Raise a TypeError or ValueError for what is not one of the words."""
+        expected = " or ".join(map(repr, self.words))
         if not isinstance(value, str):
             refuse_type(where, expected, shown(value))
         if value not in self.words:
