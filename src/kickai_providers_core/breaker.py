@@ -20,7 +20,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
-from attrs.validators import ge, gt
+
+from kickai_providers_core.validation import Number
 
 if TYPE_CHECKING:
     from kickai_providers_core.policy import Random
@@ -50,10 +51,10 @@ class BreakerSettings:
         probe_lease_s: After this time a probe that has not come back is given up, and another is admitted.
     """
 
-    max_errors: int = field(default=3, validator=ge(1))
-    cooldown_s: float = field(default=5.0, validator=gt(0))
-    max_cooldown_s: float = field(default=20.0, validator=gt(0))
-    probe_lease_s: float = field(default=120.0, validator=gt(0))
+    max_errors: int = field(default=3, validator=Number(whole=True, least=1))
+    cooldown_s: float = field(default=5.0, validator=Number(above=0))
+    max_cooldown_s: float = field(default=20.0, validator=Number(above=0))
+    probe_lease_s: float = field(default=120.0, validator=Number(above=0))
 
 
 @frozen

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import asyncio
+from math import inf
 from os import getpid
 from typing import TYPE_CHECKING, NoReturn, Self
-=======
-from math import inf
-from typing import TYPE_CHECKING, Self
->>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 
 from attrs import field, frozen
 
@@ -201,17 +197,12 @@ class Chain:
             prompt: What to ask.
             deadline_s: Seconds that the request may take, instead of the chain's own.
         """
-<<<<<<< HEAD
-        task = _current_task()
-        course = self._course(prompt, deadline_s)
-        call = drivers.ainvoke(course) if self._brief.hedges is None else hedged.ainvoke(course)
-        return await Guarded(call, course.guard, task)  # type: ignore[no-any-return]
-=======
         asked = Masked(prompt)
         del prompt
+        task = _current_task()
         course = self._course(asked, deadline_s)
-        return await (drivers.ainvoke(course) if self._brief.hedges is None else hedged.ainvoke(course))
->>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
+        call = drivers.ainvoke(course) if self._brief.hedges is None else hedged.ainvoke(course)
+        return await Guarded(call, course.guard, task)  # type: ignore[no-any-return]
 
     def stream(self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None) -> ReplyStream:
         """Return the answer piece by piece. Nothing is sent before the first piece is asked for.
@@ -224,33 +215,23 @@ class Chain:
                 hands out nothing before the answer is whole.
             deadline_s: Seconds that the whole stream may take, instead of the chain's own.
         """
-<<<<<<< HEAD
-        asked, known = self._checked(prompt, deadline_s), _known(mode)
-        return ReplyStream(
-            lambda done: drivers.stream(self._course(asked, deadline_s), known, done), self._runtime.guard
-        )
-=======
         asked = Masked(prompt)
         del prompt
         asked, known = self._checked(asked, deadline_s), _known(mode)
-        return ReplyStream(lambda done: drivers.stream(self._course(asked, deadline_s), known, done))
->>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
+        return ReplyStream(
+            lambda done: drivers.stream(self._course(asked, deadline_s), known, done), self._runtime.guard
+        )
 
     def astream(
         self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None
     ) -> AsyncReplyStream:
         """Return the answer piece by piece, without blocking the event loop; otherwise as `stream`."""
-<<<<<<< HEAD
-        asked, known = self._checked(prompt, deadline_s), _known(mode)
-        return AsyncReplyStream(
-            lambda done: drivers.astream(self._course(asked, deadline_s), known, done), self._runtime.guard
-        )
-=======
         asked = Masked(prompt)
         del prompt
         asked, known = self._checked(asked, deadline_s), _known(mode)
-        return AsyncReplyStream(lambda done: drivers.astream(self._course(asked, deadline_s), known, done))
->>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
+        return AsyncReplyStream(
+            lambda done: drivers.astream(self._course(asked, deadline_s), known, done), self._runtime.guard
+        )
 
     def prepare(self) -> Iterator[Progress]:
         """Make the first target that can be used ready, and yield how far that is; nothing when all is ready.
@@ -280,15 +261,10 @@ class Chain:
 
     def _course(self, asked: Masked, deadline_s: float | None) -> Course:
         runtime, links = self._runtime, self._links
-<<<<<<< HEAD
         runtime.guard.renew_if_forked()
-        if deadline_s is None:
-            deadline_s = self.terms.deadline_s
-=======
         deadline_s = self.terms.deadline_s if deadline_s is None else deadline_from(deadline_s)
         if self._rank is None and isinstance(asked.reveal(), str):
             request, needs = self._opening.saying(asked.reveal()), NOTHING
->>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
         else:
             given = ChatRequest.of(asked.reveal())
             if self._rank is not None:
@@ -305,11 +281,7 @@ class ReplyStream:
 
     The request begins with the first iteration: a stream that nobody reads sends nothing, emits no event and starts no
     deadline. Not to be shared between threads. An abandoned stream closes its connection when it is closed or
-<<<<<<< HEAD
     collected. In a child that was forked meanwhile it ends with a `RuntimeError`.
-=======
-    collected.
->>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 
     Attributes:
         reply: The whole answer, once the last piece was taken; None before.
@@ -414,13 +386,6 @@ class AsyncReplyStream:
         await self.aclose()
 
 
-<<<<<<< HEAD
-def _check_deadline(deadline_s: float) -> None:
-    if not deadline_s > 0:
-        told = f"deadline_s is more than 0 seconds, not {deadline_s!r}"
-        raise ValueError(told)
-
-
 def _current_task() -> asyncio.Task[object] | None:
     """Return the task that is running.
 
@@ -437,8 +402,6 @@ def _current_task() -> asyncio.Task[object] | None:
         raise RuntimeError(message) from None
 
 
-=======
->>>>>>> 3c7aa52 (Check what public values hold, and turn them into JSON)
 def _known(mode: StreamMode) -> StreamMode:
     MODE.check("mode", mode)
     return mode

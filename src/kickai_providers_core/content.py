@@ -277,7 +277,7 @@ class Message:
         content: Its text; may be empty. None means empty, and is allowed only when an assistant calls tools. Half
             characters (lone UTF-16 surrogates), which cannot be sent, become U+FFFD. Hidden from the repr.
         images: Images that go with the text.
-        tool_calls: The calls that an assistant's message asks for, each with an id of its own; empty in other messages.
+        tool_calls: The calls that an assistant's message asks for; empty in other messages.
         tool_call_id: In a ``tool`` message, the call that it answers; None in other messages, and for a provider that
             gives its calls no ids.
     """
@@ -297,9 +297,6 @@ class Message:
             refuse_value("Message.tool_calls", "empty unless the role is 'assistant'", f"role {self.role!r}")
         if self.tool_call_id is not None and self.role != "tool":
             refuse_value("Message.tool_call_id", "None unless the role is 'tool'", f"role {self.role!r}")
-        ids = [call.id for call in self.tool_calls]
-        if len(set(ids)) < len(ids):
-            refuse_value("Message.tool_calls", "calls with different ids", f"the ids {', '.join(map(shown, ids))}")
 
     @classmethod
     @hides_arguments

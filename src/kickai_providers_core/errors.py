@@ -32,7 +32,6 @@ holds a prompt, a key, or the body of a service's answer.
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from attrs import field, frozen
@@ -253,7 +252,7 @@ class ProviderError(_EndsRequest, KickaiError):
         status_code: The HTTP status the service answered with, or None.
         request_id: The service's name for the request, or None.
         retry_after_s: Seconds, from 0, after which the service asks to be tried again; None when it did not say, or
-            said what is no delay (negative, NaN or infinite).
+            said what is no delay (negative, NaN).
         service_message: The service's own words, when ``expose_service_messages`` is true for the instance; empty
             otherwise. At most 500 characters on one line; whoever fills it in removes the key.
         partial_text: What a stream had handed out before it failed; in no message and no repr.
@@ -323,7 +322,7 @@ class ProviderError(_EndsRequest, KickaiError):
 
 def _delay(seconds: object) -> float | None:
     """Return the seconds, or None for what is no delay: an error must not fail over what a service stated."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds) or seconds < 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
         return None
     return seconds
 

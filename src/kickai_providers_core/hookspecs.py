@@ -14,15 +14,17 @@ Since seam version 1, unless a hook says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import pluggy
 from attrs import field, frozen
 
 from kickai_providers_core.provider_settings import ProviderSettings
+from kickai_providers_core.validation import Flag, Kind, Number, Text, refuse_type, require_text, shape, tuple_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 
     from kickai_providers_core.errors import Problem
     from kickai_providers_core.events import Event
@@ -67,9 +69,9 @@ class ModelInfo:
         successor: The model to ask instead, when this one is retired; None while it is served.
     """
 
-    context_window: int | None = None
+    context_window: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
     capabilities: frozenset[Capability] | None = None
-    successor: str | None = None
+    successor: str | None = field(default=None, validator=Text(optional=True))
 
 
 @frozen(kw_only=True)
@@ -82,12 +84,25 @@ class Progress:
         total: Bytes that there are; 0 while that is unknown.
     """
 
-    status: str
-    completed: int = 0
-    total: int = 0
+    status: str = field(validator=Text(empty=True))
+    completed: int = field(default=0, validator=Number(whole=True, least=0))
+    total: int = field(default=0, validator=Number(whole=True, least=0))
 
     def __str__(self) -> str:
         return f"{self.completed / self.total:.0%}" if self.total else self.status
+
+
+def _aliases(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(
+        require_text(f"ProviderInfo.aliases[{place}]", alias)
+        for place, alias in enumerate(tuple_of("ProviderInfo.aliases", "names", value))
+    )
+
+
+def _known_models(_info: object, _field: object, models: Mapping[str, ModelInfo]) -> None:
+    for name, model in models.items():
+        if not isinstance(model, ModelInfo):
+            refuse_type(f"ProviderInfo.models[{name!r}]", "a ModelInfo", shape(model))
 
 
 @frozen(kw_only=True)
@@ -110,14 +125,14 @@ class ProviderInfo:
         native: The modes it implements itself. Filled in by discovery from the hooks it has.
     """
 
-    name: str
-    summary: str
-    settings_class: type[ProviderSettings] = ProviderSettings
-    aliases: tuple[str, ...] = ()
+    name: str = field(validator=Text())
+    summary: str = field(validator=Text(empty=True))
+    settings_class: type[ProviderSettings] = field(default=ProviderSettings, validator=Kind(type))
+    aliases: tuple[str, ...] = field(default=(), converter=_aliases)
     capabilities: frozenset[Capability] = frozenset()
-    environment: Mapping[str, str] = field(factory=dict)
-    models: Mapping[str, ModelInfo] = field(factory=dict)
-    holds_timeouts: bool = False
+    environment: Mapping[str, str] = field(factory=dict, validator=Kind(Mapping))
+    models: Mapping[str, ModelInfo] = field(factory=dict, validator=[Kind(Mapping), _known_models])
+    holds_timeouts: bool = field(default=False, validator=Flag())
     api_version: int = SEAM_VERSION
     native: frozenset[Mode] = frozenset()
 

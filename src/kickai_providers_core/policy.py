@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import field, fields, frozen
-from attrs.validators import ge, gt, in_, optional
 
 from kickai_providers_core import errors
+from kickai_providers_core.validation import Flag, Kind, Number, OneOf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,11 +43,11 @@ class Rule:
         counts: Whether the failure counts against the target's breaker.
     """
 
-    retry: RetryRule = field(default="never", validator=in_(("never", "backoff", "last", "wait")))
-    fall_back: FallBackRule = field(default="always", validator=in_(("always", "never", "larger_window")))
-    rests: Scope = field(default="nothing", validator=in_(("nothing", "target", "provider")))
-    rest_s: float | None = field(default=None, validator=optional(ge(0)))
-    counts: bool = False
+    retry: RetryRule = field(default="never", validator=OneOf(("never", "backoff", "last", "wait")))
+    fall_back: FallBackRule = field(default="always", validator=OneOf(("always", "never", "larger_window")))
+    rests: Scope = field(default="nothing", validator=OneOf(("nothing", "target", "provider")))
+    rest_s: float | None = field(default=None, validator=Number(least=0, optional=True))
+    counts: bool = field(default=False, validator=Flag())
 
 
 def _row(**columns: object) -> Callable[[], Rule]:
@@ -70,25 +70,25 @@ class Policy:
         retry_floor: How many retries in a minute are allowed however little traffic there is, from 0.
     """
 
-    rate_limited: Rule = field(factory=_row(retry="wait", rests="target", rest_s=30.0))
-    quota_exhausted: Rule = field(factory=_row(rests="provider", rest_s=3600.0))
-    timeout: Rule = field(factory=_row(retry="last", counts=True))
-    unavailable: Rule = field(factory=_row(retry="backoff", counts=True))
-    invalid_reply: Rule = field(factory=_row(retry="backoff", counts=True))
-    authentication: Rule = field(factory=_row(rests="provider", rest_s=3600.0))
-    model_not_found: Rule = field(factory=_row(rests="target", rest_s=3600.0))
-    unusable: Rule = field(factory=_row())
-    unsupported: Rule = field(factory=_row())
-    invalid_request: Rule = field(factory=_row(fall_back="never"))
-    context_length: Rule = field(factory=_row(fall_back="larger_window"))
-    content_filtered: Rule = field(factory=_row(fall_back="never"))
-    backoff_initial_s: float = field(default=0.25, validator=gt(0))
-    backoff_max_s: float = field(default=4.0, validator=gt(0))
-    min_attempt_s: float = field(default=0.05, validator=ge(0))
-    max_suspension_s: float = field(default=86_400.0, validator=gt(0))
-    last_resort: bool = True
-    retry_share: float = field(default=0.2, validator=ge(0))
-    retry_floor: int = field(default=10, validator=ge(0))
+    rate_limited: Rule = field(factory=_row(retry="wait", rests="target", rest_s=30.0), validator=Kind(Rule))
+    quota_exhausted: Rule = field(factory=_row(rests="provider", rest_s=3600.0), validator=Kind(Rule))
+    timeout: Rule = field(factory=_row(retry="last", counts=True), validator=Kind(Rule))
+    unavailable: Rule = field(factory=_row(retry="backoff", counts=True), validator=Kind(Rule))
+    invalid_reply: Rule = field(factory=_row(retry="backoff", counts=True), validator=Kind(Rule))
+    authentication: Rule = field(factory=_row(rests="provider", rest_s=3600.0), validator=Kind(Rule))
+    model_not_found: Rule = field(factory=_row(rests="target", rest_s=3600.0), validator=Kind(Rule))
+    unusable: Rule = field(factory=_row(), validator=Kind(Rule))
+    unsupported: Rule = field(factory=_row(), validator=Kind(Rule))
+    invalid_request: Rule = field(factory=_row(fall_back="never"), validator=Kind(Rule))
+    context_length: Rule = field(factory=_row(fall_back="larger_window"), validator=Kind(Rule))
+    content_filtered: Rule = field(factory=_row(fall_back="never"), validator=Kind(Rule))
+    backoff_initial_s: float = field(default=0.25, validator=Number(above=0))
+    backoff_max_s: float = field(default=4.0, validator=Number(above=0))
+    min_attempt_s: float = field(default=0.05, validator=Number(least=0))
+    max_suspension_s: float = field(default=86_400.0, validator=Number(above=0))
+    last_resort: bool = field(default=True, validator=Flag())
+    retry_share: float = field(default=0.2, validator=Number(least=0))
+    retry_floor: int = field(default=10, validator=Number(whole=True, least=0))
 
     def rule_for(self, error: errors.ProviderError) -> Rule:
         """Return the row of an error: that of its own class, or of the nearest class above it in the table."""

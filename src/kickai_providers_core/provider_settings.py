@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_type_hints
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, optional
+
+from kickai_providers_core.validation import Flag, Number, Text
 
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.targets import Target
@@ -75,18 +76,18 @@ class ProviderSettings:
             characters and keys. They may repeat parts of the prompt. ``[kickai]`` sets the default of all instances.
     """
 
-    kind: str | None = None
-    model: str | None = None
-    timeout_s: float = field(default=10.0, validator=gt(0))
-    connect_timeout_s: float = field(default=5.0, validator=gt(0))
-    first_token_timeout_s: float = field(default=10.0, validator=gt(0))
-    idle_timeout_s: float = field(default=10.0, validator=gt(0))
-    retries: int = field(default=2, validator=ge(0))
-    max_concurrency: int | None = field(default=None, validator=optional(ge(1)))
-    requests_per_minute: int | None = field(default=None, validator=optional(ge(1)))
-    tokens_per_minute: int | None = field(default=None, validator=optional(ge(1)))
-    context_window: int | None = field(default=None, validator=optional(gt(0)))
-    expose_service_messages: bool = False
+    kind: str | None = field(default=None, validator=Text(optional=True))
+    model: str | None = field(default=None, validator=Text(optional=True))
+    timeout_s: float = field(default=10.0, validator=Number(above=0))
+    connect_timeout_s: float = field(default=5.0, validator=Number(above=0))
+    first_token_timeout_s: float = field(default=10.0, validator=Number(above=0))
+    idle_timeout_s: float = field(default=10.0, validator=Number(above=0))
+    retries: int = field(default=2, validator=Number(whole=True, least=0))
+    max_concurrency: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
+    requests_per_minute: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
+    tokens_per_minute: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
+    context_window: int | None = field(default=None, validator=Number(whole=True, above=0, optional=True))
+    expose_service_messages: bool = field(default=False, validator=Flag())
 
     def __attrs_post_init__(self) -> None:
         for name in ("timeout_s", "connect_timeout_s", "first_token_timeout_s", "idle_timeout_s"):

@@ -53,15 +53,6 @@ def test_every_wish_is_asked():
     assert asked["cache_prompt"] is False
 
 
-def test_a_schema_that_is_no_json_is_refused_quietly():
-    """What cannot be written as JSON is the caller's mistake, and the error's story does not show the prompt."""
-    request = ChatRequest(messages=ChatRequest.of("canary").messages, json_schema={"enum": {1, 2}})
-    with pytest.raises(InvalidRequestError) as caught:
-        mapping.body(request, 9)
-    assert caught.value.__suppress_context__
-    assert "canary" not in repr(mapping.body(ChatRequest.of("canary"), 9))
-
-
 def test_an_answer_is_read():
     """Texts come in order; end, tokens and name come with the last chunk."""
     opening = _event({"role": "assistant", "content": None})
