@@ -203,8 +203,9 @@ def stream(course: Course, mode: StreamMode, done: Callable[[Reply], None]) -> G
                 with closing(instance.seam.stream(provider, request, timeout_s, instance.settings)) as chunks:
                     for chunk in chunks:
                         course.require_same_process()
-                        if part.hands_out(chunk):
-                            yield chunk
+                        whole = part.gathered.normalise(chunk)
+                        if part.hands_out(whole):
+                            yield whole
                 reply = part.gathered.reply()
             except ProviderError as error:
                 course.require_same_process()
@@ -236,8 +237,9 @@ async def astream(course: Course, mode: StreamMode, done: Callable[[Reply], None
                 instance, provider, request, timeout_s = course.call(attempt) or await course.acreated(attempt)
                 async with aclosing(instance.seam.astream(provider, request, timeout_s, instance.settings)) as chunks:
                     async for chunk in chunks:
-                        if part.hands_out(chunk):
-                            yield chunk
+                        whole = part.gathered.normalise(chunk)
+                        if part.hands_out(whole):
+                            yield whole
                 reply = part.gathered.reply()
             except ProviderError as error:
                 step = part.signed(walk.failed(error, clock(), final=part.final), error)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from kickai_providers_core.errors import ContentFilteredError, InvalidReplyError
-from kickai_providers_core.messages import FinishReason, Reply
+from kickai_providers_core.messages import FinishReason, Reply, ToolCall
+from kickai_providers_core.plain_text import clean_text
 
 if TYPE_CHECKING:
     from kickai_providers_core.messages import ReplyChunk
 
-__all__ = ["Gathered", "checked"]
+__all__ = ["Gathered", "checked", "distinct"]
 
 
 def checked(reply: object) -> Reply:
@@ -22,7 +25,7 @@ def checked(reply: object) -> Reply:
     """
     if not isinstance(reply, Reply):
         raise InvalidReplyError(f"the provider returned {type(reply).__name__}, not a Reply")
-    if reply.finish_reason is FinishReason.STOP and reply.text:
+    if reply.finish_reason is FinishReason.STOP and reply.text and not reply.tool_calls:
         return reply
     if reply.finish_reason is FinishReason.CONTENT_FILTER:
         raise ContentFilteredError("the provider withheld the answer", reason=FinishReason.CONTENT_FILTER.value)
@@ -30,7 +33,23 @@ def checked(reply: object) -> Reply:
         raise InvalidReplyError("the model broke off with an error")
     if not reply.text and not reply.tool_calls:
         raise InvalidReplyError(f"the answer is empty (finish reason {reply.finish_reason.value})")
-    return reply
+    calls = distinct(reply.tool_calls, set())
+    return reply if calls == reply.tool_calls else evolve(reply, tool_calls=calls)
+
+
+def distinct(calls: tuple[ToolCall, ...], seen: set[str]) -> tuple[ToolCall, ...]:
+    """Return the calls, each with an id that no other has: a tool's result names its call by it.
+
+    Args:
+        calls: As the provider returned them; the first with an id keeps it.
+        seen: The ids of earlier calls of the same answer; those of these calls are added.
+    """
+    found = []
+    for call in calls:
+        own = ToolCall(id="", name=call.name, arguments=call.arguments) if call.id in seen else call
+        seen.add(own.id)
+        found.append(own)
+    return tuple(found)
 
 
 class Gathered:
@@ -38,12 +57,30 @@ class Gathered:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self._half = ""
+        self._ids: set[str] = set()
         self._fields: dict[str, Any] = {}
 
     @property
     def text(self) -> str:
         """The text so far."""
         return "".join(self.texts)
+
+    def normalise(self, chunk: ReplyChunk) -> ReplyChunk:
+        """Return the chunk as it may be handed out, and go into a later request.
+
+        A character whose UTF-16 halves come in two chunks is whole in the second, and each call has an id of its own.
+        """
+        text = chunk.text
+        if text and (self._half or not text.isascii()):
+            text, self._half = self._half + text, ""
+            if "\ud800" <= text[-1] <= "\udbff":
+                text, self._half = text[:-1], text[-1]
+            text = clean_text(text)
+        calls = distinct(chunk.tool_calls, self._ids) if chunk.tool_calls else ()
+        if text == chunk.text and calls == chunk.tool_calls:
+            return chunk
+        return evolve(chunk, text=text, tool_calls=calls)
 
     def add(self, chunk: ReplyChunk) -> bool:
         """Take a chunk; return whether it is worth handing out: it has text, tool calls or an end."""
@@ -66,4 +103,4 @@ class Gathered:
         """
         if "finish_reason" not in self._fields:
             raise InvalidReplyError("the stream was cut: it ended without a finish reason")
-        return checked(Reply(text=self.text, **self._fields))
+        return checked(Reply(text=self.text + self._half, **self._fields))
