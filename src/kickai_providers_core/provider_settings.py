@@ -21,10 +21,9 @@ from typing import Any, Final, get_type_hints
 
 from attrs import field, frozen
 
-from kickai_providers_core.validation import Flag, Number, Text
-
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.targets import Target
+from kickai_providers_core.validation import Flag, Number, Text
 
 __all__ = ["LONGEST_S", "SERVICE_ADDRESS", "ProviderSettings", "hints_of", "service_address"]
 

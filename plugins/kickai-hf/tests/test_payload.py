@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 from attrs import evolve
 from calling import MODES, call
-from kickai_providers_core.errors import InvalidReplyError, UnsupportedRequestError
+from kickai_providers_core.errors import InvalidReplyError
 from kickai_providers_core.messages import ChatRequest, FinishReason, Image, Message, Tool, ToolCall
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.testing.faults import Ok
