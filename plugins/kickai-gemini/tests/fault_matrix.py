@@ -7,6 +7,8 @@ document against the rows.
 from __future__ import annotations
 
 import asyncio
+import gzip
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,12 +19,12 @@ from kickai_providers_core.errors import (
     ContentFilteredError,
     ContextLengthExceededError,
     InvalidReplyError,
-    InvalidRequestError,
     ModelNotFoundError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    UnsupportedRequestError,
 )
 from kickai_providers_core.testing.faults import (
     CloseEarly,
@@ -65,9 +67,11 @@ BOUND_S = 0.3
 """Connecting, the first token and idleness, in the rows in which one of those runs out."""
 
 ALL = ("invoke", "ainvoke", "stream", "astream")
+WHOLE = ("invoke", "ainvoke")
 STREAMS = ("stream", "astream")
 
-UNREACHABLE = "the service cannot be reached, or hung up"
+UNREACHABLE = "the service hung up, or failed while it answered"
+UNREACHED = "the service cannot be reached"
 CUT = "the answer was cut, or is no HTTP"
 UNREADABLE = "the answer cannot be read: it is not in the form of the Gemini API"
 NOTHING = "the response has neither an answer nor a reason for having none"
@@ -76,6 +80,9 @@ TOO_LATE = "no answer in time"
 REDIRECTS = "the service redirects elsewhere, and the key goes nowhere else"
 MINUTE = "too many requests or tokens for the moment"
 DAY = "the daily quota is spent"
+ENCODING = "the answer is compressed in a way that was not asked for"
+UNENDED = "the answer was cut: its list of responses does not end"
+TOO_LARGE = "the answer is too large: more than 8 MiB"
 THOUGHT = (
     "the answer is empty: thinking used all 60 tokens of max_tokens = 64; raise max_tokens or lower thinking_level"
 )
@@ -93,6 +100,25 @@ class DrippingError(Fault):
             await asyncio.sleep(0.05)
 
 
+@frozen
+class Bomb(Fault):
+    """A small body that unpacks to a gigabyte of zeros."""
+
+    encoding: str = "gzip"
+    status: int = 200
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send the body."""
+        head = b"HTTP/1.1 %d X\r\ncontent-encoding: %s\r\ncontent-length: %d\r\n\r\n"
+        body = _bomb()
+        await exchange.link.send(head % (self.status, self.encoding.encode(), len(body)) + body)
+
+
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(2**24)) * 64
+
+
 @frozen(kw_only=True)
 class Row:
     """One fault.
@@ -108,6 +134,7 @@ class Row:
         status: The status that the error keeps.
         retry_after_s: The delay that it tells; ``midnight`` for the one until the daily quotas are full again.
         reason: The provider's word for a block.
+        reached: Whether the service was reached.
         modes: The ways of calling that can meet it.
         of_a_stream: Error and message in streams, where they are others.
         old: Error and message with google-generativeai, where they are others.
@@ -123,6 +150,7 @@ class Row:
     status: int | None = None
     retry_after_s: float | Literal["midnight"] | None = None
     reason: str = ""
+    reached: bool = True
     modes: tuple[str, ...] = ALL
     of_a_stream: tuple[type[ProviderError], str] | None = None
     old: tuple[type[ProviderError], str] | None = None
@@ -153,7 +181,7 @@ THINKING = {"promptTokenCount": 3, "thoughtsTokenCount": 60, "totalTokenCount": 
 NO_BODY = {"candidates": [{"finishReason": "STOP", "index": 0}], "usageMetadata": USAGE}
 
 CONNECTIONS = (
-    Row(name="nobody listens", place="closed", error=ProviderUnavailableError, says=UNREACHABLE),
+    Row(name="nobody listens", place="closed", error=ProviderUnavailableError, says=UNREACHED, reached=False),
     Row(
         name="connecting hangs",
         place="hangs",
@@ -207,12 +235,28 @@ BODIES = (
     ),
     Row(name="a login page with status 200", fault=WrongContentType(), error=InvalidReplyError, says=UNREADABLE),
     Row(name="a body of 4 MiB", fault=HugeBody(2**22), error=InvalidReplyError, says=UNREADABLE),
+    Row(name="a body of 64 MiB", fault=HugeBody(2**26), error=InvalidReplyError, says=TOO_LARGE, modes=WHOLE),
+    Row(
+        name="a megabyte that unpacks to a gigabyte",
+        fault=Bomb(),
+        error=InvalidReplyError,
+        says=TOO_LARGE,
+        of_a_stream=(InvalidReplyError, UNREADABLE),
+    ),
+    Row(name="an encoding that was not asked for", fault=Bomb("br"), error=InvalidReplyError, says=ENCODING),
+    Row(
+        name="an error that unpacks to a gigabyte",
+        fault=Bomb(status=500),
+        error=ProviderUnavailableError,
+        says="the service failed",
+        status=500,
+    ),
     Row(name="JSON of another shape", fault=WrongShape(), error=InvalidReplyError, says=NOTHING),
     Row(name="a number", fault=Malformed(b"7"), error=InvalidReplyError, says=UNREADABLE),
 )
 
 STATUSES = (
-    status("400", 400, InvalidRequestError, "the service refused the request (INVALID_ARGUMENT)"),
+    status("400", 400, UnsupportedRequestError, "the service does not accept this request (INVALID_ARGUMENT)"),
     status("400, the key is not valid", 400, AuthenticationError, "the key was refused (API_KEY_INVALID)", "auth"),
     status(
         "400, not in this country",
@@ -231,10 +275,25 @@ STATUSES = (
     status("401", 401, AuthenticationError, "the key was refused (UNAUTHENTICATED)"),
     status("402", 402, QuotaExhaustedError, "the credit is spent"),
     status("403", 403, AuthenticationError, "the key was refused (PERMISSION_DENIED)"),
+    status(
+        "403, for one model",
+        403,
+        ModelNotFoundError,
+        "this key may not use the model (PERMISSION_DENIED)",
+        body=b'{"error": {"status": "PERMISSION_DENIED", "message": "Denied for models/gemini-3.5-flash-lite."}}',
+    ),
+    status(
+        "400, one parameter and its limit",
+        400,
+        UnsupportedRequestError,
+        "the service does not accept this request: max_tokens, limit 8192",
+        body=b'{"error": {"message": "maxOutputTokens must be at most 8192"}}',
+    ),
     status("404, a retired model", 404, ModelNotFoundError, "the model is not served (NOT_FOUND)"),
     status("408", 408, ProviderUnavailableError, "the service failed"),
     status("409", 409, ProviderUnavailableError, "the service failed (ABORTED)"),
-    status("413", 413, InvalidRequestError, "the service refused the request"),
+    status("413", 413, UnsupportedRequestError, "the service does not accept this request"),
+    status("422", 422, UnsupportedRequestError, "the service does not accept this request"),
     status("429, per minute, come back in 6.489 s", 429, RateLimitedError, MINUTE, "rate_limit", retry_after_s=6.489),
     status(
         "429, per minute, and a longer Retry-After",
@@ -272,6 +331,19 @@ ANSWERS = (
         reason="SAFETY",
     ),
     Row(
+        name="feedback on the prompt without a reason",
+        answer=[{"promptFeedback": {}, "usageMetadata": USAGE}],
+        error=InvalidReplyError,
+        says=NOTHING,
+        of_a_stream=(InvalidReplyError, UNFINISHED),
+    ),
+    Row(
+        name="a part that was not asked for",
+        answer=[candidate(finish="STOP", parts=[{"text": "a"}, {"executableCode": {"code": "1"}}], usage=USAGE)],
+        error=InvalidReplyError,
+        says="the answer has a part that is not understood: executableCode",
+    ),
+    Row(
         name="the prompt is refused: PROHIBITED_CONTENT",
         answer=[{"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}],
         error=ContentFilteredError,
@@ -284,6 +356,7 @@ ANSWERS = (
         answer=[{"candidates": [], "modelVersion": "m"}],
         error=InvalidReplyError,
         says=NOTHING,
+        of_a_stream=(InvalidReplyError, UNFINISHED),
     ),
     Row(
         name="an answer without a finish reason",
@@ -347,12 +420,19 @@ IN_STREAMS = (
         error=InvalidReplyError,
         says=UNFINISHED,
         modes=STREAMS,
-        old=(InvalidReplyError, UNREADABLE),
+        old=(InvalidReplyError, UNENDED),
     ),
     Row(
         name="a stream without an event", fault=Cut(0, "clean"), error=InvalidReplyError, says=UNFINISHED, modes=STREAMS
     ),
-    Row(name="a malformed event", fault=MalformedPiece(), error=InvalidReplyError, says=UNREADABLE, modes=STREAMS),
+    Row(
+        name="a malformed event",
+        fault=MalformedPiece(),
+        error=InvalidReplyError,
+        says=UNREADABLE,
+        modes=STREAMS,
+        old=(InvalidReplyError, UNENDED),
+    ),
     Row(
         name="an error in the middle: 503",
         fault=ErrorPiece(1),
@@ -360,7 +440,6 @@ IN_STREAMS = (
         says="the service failed (UNAVAILABLE)",
         status=503,
         modes=STREAMS,
-        old=(InvalidReplyError, NOTHING),
     ),
     Row(
         name="an error in the middle: 429",
@@ -370,7 +449,21 @@ IN_STREAMS = (
         status=429,
         retry_after_s=6.489,
         modes=STREAMS,
-        old=(InvalidReplyError, NOTHING),
+    ),
+    Row(
+        name="the model breaks off after a finish reason",
+        answer=[candidate("Some", "STOP"), candidate("thing", "OTHER", usage=USAGE)],
+        error=InvalidReplyError,
+        says="the model broke off: OTHER",
+        modes=STREAMS,
+    ),
+    Row(
+        name="the rest is withheld after a finish reason",
+        answer=[candidate("Some", "STOP"), candidate("", "SAFETY", usage=USAGE)],
+        error=ContentFilteredError,
+        says="Gemini withheld the answer: SAFETY",
+        reason="SAFETY",
+        modes=STREAMS,
     ),
     Row(
         name="the rest is withheld",
@@ -408,7 +501,7 @@ Written by `python tests/fault_matrix.py`: {faults} faults, {cells} cells.
 
 
 def _line(row: Row) -> str:
-    modes = "all four ways" if row.modes == ALL else "streams"
+    modes = {ALL: "all four ways", WHOLE: "whole answers"}.get(row.modes, "streams")
     told = [row.says]
     if row.retry_after_s is not None:
         delay = "until midnight, Pacific time" if row.retry_after_s == "midnight" else f"{row.retry_after_s:g}"

@@ -32,8 +32,8 @@ def test_the_model_asked_is_named_when_the_service_names_none():
 
 
 def test_thoughts_are_not_part_of_the_answer():
-    """Parts that are thoughts are passed over."""
-    parts = [{"text": "Hm.", "thought": True}, {"text": "po"}, {"text": "ng"}]
+    """Parts that are thoughts are left out, whatever they hold."""
+    parts = [{"text": "Hm.", "thought": True}, {"text": "po"}, {"thought": True, "inlineData": {}}, {"text": "ng"}]
     assert reply(candidate(parts=parts, finish="STOP"), ASKED).text == "pong"
 
 
@@ -90,12 +90,161 @@ def test_thinking_that_used_all_tokens_is_told():
         reply(candidate("", "MAX_TOKENS", usage=counted), ASKED)
 
 
-@pytest.mark.parametrize("feedback", [{"blockReason": "SAFETY"}, {"blockReason": "BRAND_NEW"}, {}])
-def test_a_refused_prompt_is_content_filtered(feedback):
-    """A prompt that the service refuses is a refusal, with its reason, also when the client lost the word for it."""
+@pytest.mark.parametrize(
+    ("stated", "reason"), [("SAFETY", "SAFETY"), ("BRAND_NEW", "BRAND_NEW"), ("a text", "UNKNOWN")]
+)
+@pytest.mark.parametrize("more", [{}, candidate("pong", "STOP")])
+def test_a_refused_prompt_is_content_filtered(stated, reason, more):
+    """A prompt that the service refuses is a refusal with its reason, and a reason is a word and no other text."""
     with pytest.raises(ContentFilteredError) as caught:
+        reply({"promptFeedback": {"blockReason": stated}, **more}, ASKED)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("feedback", [{}, None, {"safetyRatings": []}, {"blockReason": "BLOCK_REASON_UNSPECIFIED"}])
+def test_feedback_without_a_reason_is_no_refusal(feedback):
+    """Feedback about the prompt that names no reason refuses nothing, with an answer and without one."""
+    assert reply({"promptFeedback": feedback, **candidate("pong", "STOP")}, ASKED).text == "pong"
+    with pytest.raises(InvalidReplyError, match="neither an answer nor a reason"):
         reply({"promptFeedback": feedback}, ASKED)
-    assert caught.value.reason == feedback.get("blockReason", "BLOCK_REASON_UNSPECIFIED")
+
+
+STATES = [
+    (["STOP", "STOP", "STOP"], FinishReason.STOP),
+    (["STOP", None, None], FinishReason.STOP),
+    (["STOP", None, "MAX_TOKENS"], FinishReason.LENGTH),
+    (["MAX_TOKENS", None, "STOP"], FinishReason.STOP),
+    ([None, "FINISH_REASON_UNSPECIFIED", "STOP"], FinishReason.STOP),
+    (["STOP", "FINISH_REASON_UNSPECIFIED", ""], FinishReason.STOP),
+    ([0, 0, 1], FinishReason.STOP),
+    (["OTHER", None, "STOP"], FinishReason.STOP),
+]
+
+
+@pytest.mark.parametrize(("reasons", "expected"), STATES)
+def test_the_last_state_counts(reasons, expected):
+    """A finish reason in an early response ends nothing: all text is read, and the last reason is the reply's."""
+    gathering = Gathering(ASKED)
+    texts = [gathering.add(candidate(text, reason)).text for text, reason in zip("abc", reasons, strict=True)]
+    assert "".join(texts) == "abc"
+    assert gathering.end().finish_reason is expected
+
+
+@pytest.mark.parametrize("reasons", [("STOP", "SAFETY"), ("SAFETY", "STOP"), ("STOP", 3)])
+def test_a_block_counts_wherever_it_is_stated(reasons):
+    """An answer that the service withheld in part is refused, whatever it states before and after."""
+    gathering = Gathering(ASKED)
+    with pytest.raises(ContentFilteredError):
+        _ = [gathering.add(candidate("a", reason)) for reason in reasons]
+
+
+@pytest.mark.parametrize(
+    "reasons", [("STOP", "MALFORMED_FUNCTION_CALL"), ("STOP", "BRAND_NEW"), ("STOP", 99), ("x y",)]
+)
+def test_a_reason_that_is_no_success_is_none(reasons):
+    """What the model broke off, or ended for a reason that is not known, is no whole answer."""
+    gathering = Gathering(ASKED)
+    for reason in reasons:
+        gathering.add(candidate("a", reason))
+    with pytest.raises(InvalidReplyError, match="broke off"):
+        gathering.end()
+
+
+PARTS = {
+    "inlineData": {"mimeType": "image/png", "data": "iVBORw=="},
+    "fileData": {"fileUri": "https://x.test/a"},
+    "executableCode": {"language": "PYTHON", "code": "print(1)"},
+    "codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"},
+    "functionResponse": {"name": "who", "response": {}},
+    "brandNew": {"x": 1},
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+@pytest.mark.parametrize("more", [{}, {"text": "a text as well"}])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_part_that_is_not_understood_is_no_answer(kind, more, place):
+    """A part that holds neither text nor a call is an invalid reply that names its kind, and is never skipped."""
+    parts = [{"text": "pong"}, {"text": "ping"}]
+    parts.insert(place, {kind: PARTS[kind], **more})
+    named = kind if kind != "brandNew" else "unknown"
+    with pytest.raises(InvalidReplyError, match=f"a part that is not understood: {named}"):
+        reply(candidate(parts=parts, finish="STOP"), ASKED)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"candidates": {"content": {}}},
+        {"candidates": ["pong"]},
+        {"candidates": [{"content": "pong", "finishReason": "STOP"}]},
+        {"candidates": [{"content": {"parts": "pong"}, "finishReason": "STOP"}]},
+        {"candidates": [{"content": {"parts": ["pong"]}, "finishReason": "STOP"}]},
+        candidate(parts=[{"text": 7}], finish="STOP"),
+        candidate(parts=[{"functionCall": "who"}], finish="STOP"),
+        candidate(parts=[{"functionCall": {"args": {}}}], finish="STOP"),
+        candidate(parts=[{"functionCall": {"name": "", "args": {}}}], finish="STOP"),
+        candidate(parts=[{"functionCall": {"name": "who", "args": [1]}}], finish="STOP"),
+        candidate(parts=[{"functionCall": {"name": "who", "args": "{half"}}], finish="STOP"),
+        candidate(parts=[{"functionCall": {"name": "who", "willContinue": True}}], finish="STOP"),
+        candidate(parts=[{"functionCall": {"name": "who", "partialArgs": [{"x": 1}]}}], finish="STOP"),
+        {"candidates": [candidate("a", "STOP")["candidates"][0]] * 2},
+        {**candidate("pong", "STOP"), "promptFeedback": "fine"},
+        {**candidate("pong", "STOP"), "responseId": 7},
+    ],
+)
+def test_an_answer_of_another_form_is_no_answer(answer):
+    """Whatever has another form than the API documents is an invalid reply; nothing is left out to make it fit."""
+    with pytest.raises(InvalidReplyError):
+        reply(answer, ASKED)
+
+
+def test_only_the_first_candidate_is_the_answer():
+    """Candidates with other indices are other answers, in whatever order they come, and never mixed in."""
+    (first,), (other,) = candidate("pong", "STOP")["candidates"], candidate("other", "SAFETY")["candidates"]
+    assert reply({"candidates": [{**other, "index": 1}, first]}, ASKED).text == "pong"
+    unnumbered = [{name: each[name] for name in each if name != "index"} for each in (first, other)]
+    assert reply({"candidates": unnumbered}, ASKED).text == "pong"
+    gathering = Gathering(ASKED)
+    texts = [gathering.add({"candidates": [each]}).text for each in (first, {**other, "index": 1})]
+    assert texts == ["pong", ""]
+
+
+def test_calls_without_ids_and_calls_with_one_id_are_told_apart():
+    """Each call of an answer has an id of its own, over all responses of a stream, with and without a response's id."""
+    for response_id in ("response-1", ""):
+        gathering = Gathering(ASKED)
+        named = {"functionCall": {**CALL["functionCall"], "id": "same"}}
+        parts = [[CALL, named], [named, CALL], [{"functionCall": {"name": "who", "id": 7, "args": None}}]]
+        chunks = [gathering.add({**candidate(parts=each), "responseId": response_id}) for each in parts]
+        ids = [call.id for chunk in chunks for call in chunk.tool_calls]
+        assert len(set(ids)) == len(ids) == 5
+        assert all(ids)
+
+
+def test_arguments_may_be_the_text_of_an_object():
+    """Gateways send the arguments of a call as text."""
+    call = {"functionCall": {"name": "who", "args": '{"day": "Saturday"}'}}
+    assert reply(candidate(parts=[call], finish="STOP"), ASKED).tool_calls[0].arguments == '{"day":"Saturday"}'
+
+
+def test_a_character_in_two_responses_is_one_character():
+    """Two halves of a character in two responses are joined before text is handed out; a lone half is replaced."""
+    gathering = Gathering(ASKED)
+    texts = [gathering.add(candidate(text)).text for text in ("a\ud83d", "\ude00b", "c\ud83d")]
+    gathering.add(candidate("", "STOP"))
+    assert [*texts, gathering.end().text] == ["a", "\U0001f600b", "c", "\ufffd"]
+    assert reply(candidate("a\ud83d", "STOP"), ASKED).text == "a\ufffd"
+
+
+@pytest.mark.parametrize("text", ['{"day": 7}', "pong", '{"day": "Sat'])
+def test_an_answer_that_does_not_fit_its_schema_is_due_to_the_request(text):
+    """An answer that its schema does not admit is an invalid reply that counts against nobody's health."""
+    asked = Asked(model="m", body={}, json_schema={"type": "object", "properties": {"day": {"type": "string"}}})
+    assert reply(candidate('{"day": "Saturday"}', "STOP"), asked).text
+    with pytest.raises(InvalidReplyError) as caught:
+        reply(candidate(text, "STOP"), asked)
+    assert caught.value.due_to_request
 
 
 def test_a_stream_s_chunks_add_up():
@@ -103,11 +252,12 @@ def test_a_stream_s_chunks_add_up():
     gathering = Gathering(ASKED)
     first = gathering.add(candidate("po"))
     second = gathering.add(candidate(parts=[{"text": "ng"}, CALL]))
-    last = gathering.add(candidate("", "STOP", usage=USAGE))
-    assert [first.text, second.text, last.text] == ["po", "ng", ""]
-    assert second.tool_calls == (ToolCall(id="response-1-0", name="who", arguments='{"day": "Saturday", "count": 7}'),)
-    assert [first.finish_reason, second.finish_reason, last.finish_reason] == [None, None, FinishReason.TOOL_CALL]
-    assert gathering.whole() is FinishReason.TOOL_CALL
+    third = gathering.add(candidate("", "STOP", usage=USAGE))
+    last = gathering.end()
+    assert [each.text for each in (first, second, third, last)] == ["po", "ng", "", ""]
+    assert second.tool_calls == (ToolCall(id="response-1-0", name="who", arguments='{"day":"Saturday","count":7}'),)
+    assert [each.finish_reason for each in (first, second, third)] == [None] * 3
+    assert (last.finish_reason, last.usage) == (FinishReason.TOOL_CALL, third.usage)
 
 
 def test_a_chunk_that_only_counts_is_no_end():
@@ -115,7 +265,7 @@ def test_a_chunk_that_only_counts_is_no_end():
     gathering = Gathering(ASKED)
     assert gathering.add({"usageMetadata": USAGE}).usage is not None
     with pytest.raises(InvalidReplyError, match="cut"):
-        gathering.whole()
+        gathering.end()
 
 
 @given(

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pytest
 from hypothesis import given
-from kickai_providers_core.errors import InvalidRequestError, ModelNotFoundError
+from kickai_providers_core.errors import ModelNotFoundError, UnsupportedRequestError
 from kickai_providers_core.messages import ChatRequest, Image, Message, Tool, ToolCall
 from kickai_providers_core.testing import strategies
 
@@ -92,30 +92,127 @@ def test_calls_carry_a_stand_in_for_their_signature_where_the_client_can_send_on
     assert "thoughtSignature" not in body(message, current=False)["contents"][0]["parts"][0]
 
 
+WHO = ToolCall(id="1", name="f", arguments="{}")
+
+
 @pytest.mark.parametrize(
     "messages",
     [
         (Message(role="tool", content="Ann", tool_call_id="unheard-of"),),
-        (Message(role="tool", content="Ann"),),
-        (Message(role="assistant", tool_calls=(ToolCall(id="1", name="f", arguments="[1]"),)),),
-        (Message(role="assistant", tool_calls=(ToolCall(id="1", name="f", arguments="{half"),)),),
+        (Message(role="tool", content="Ann", tool_call_id=""),),
+        (Message(role="assistant", tool_calls=(WHO,)), *[Message(role="tool", content="a", tool_call_id="1")] * 2),
+        *[
+            (Message(role="assistant", tool_calls=(ToolCall(id="1", name="f", arguments=text),)),)
+            for text in ("[1]", "{half", "7", '"text"', '{"a": NaN}', '{"a": 1e999}')
+        ],
+        *[
+            (Message(role="assistant", tool_calls=(ToolCall(id="1", name=name, arguments="{}"),)),)
+            for name in ("two words", "1st", "na\u00efve", "x" * 129, "f\n")
+        ],
     ],
 )
-def test_a_conversation_that_makes_no_sense_is_refused(messages):
-    """An answer to no call, and arguments that are no object, are the request's fault."""
-    with pytest.raises(InvalidRequestError):
-        body(*messages)
+@pytest.mark.parametrize("current", [True, False])
+def test_a_conversation_that_gemini_does_not_take_is_unsupported(messages, current):
+    """An answer to no call, arguments that are no object, names that the service refuses: another provider may do."""
+    with pytest.raises(UnsupportedRequestError):
+        body(*messages, current=current)
+
+
+def turns(ids, answers):
+    """Return what is sent for calls with these ids, answered under others: pairs of id and name, asked and answered."""
+    calls = tuple(ToolCall(id=each, name=f"f{number}", arguments="{}") for number, each in enumerate(ids))
+    results = (Message(role="tool", content="a", tool_call_id=each) for each in answers)
+    made = body(Message(role="user", content="?"), Message(role="assistant", tool_calls=calls), *results)["contents"]
+    named = [
+        [(part[kind]["id"], part[kind]["name"]) for part in turn["parts"]]
+        for turn, kind in zip(made[1:], ("functionCall", "functionResponse"), strict=True)
+    ]
+    return named[0], named[1]
+
+
+@pytest.mark.parametrize(
+    ("ids", "answers", "order"),
+    [
+        (["a", "b"], ["b", "a"], [1, 0]),
+        (["same", "same", "same"], ["same"] * 3, [0, 1, 2]),
+        (["", "", ""], [""] * 3, [0, 1, 2]),
+        (["", "b", ""], [None, "b", None], [0, 1, 2]),
+        (["a", "b"], [None, None], [0, 1]),
+        (["call-1", "call-1", "call-2"], ["call-1", "call-2", "call-1"], [0, 2, 1]),
+    ],
+)
+def test_results_are_matched_to_their_calls_whatever_their_ids(ids, answers, order):
+    """Ids that are missing or the same become ids of their own, and each result keeps the name of its call."""
+    asked_calls, answered = turns(ids, answers)
+    assert len({each for each, _ in asked_calls}) == len(ids)
+    assert answered == [asked_calls[number] for number in order]
+
+
+def test_calls_of_two_turns_with_one_id_are_told_apart():
+    """An id that returns in a later turn belongs to the later call."""
+    made = body(
+        *[
+            message
+            for name in ("first", "second")
+            for message in (
+                Message(role="assistant", tool_calls=(ToolCall(id="call-0", name=name, arguments="{}"),)),
+                Message(role="system", content="Go on."),
+                Message(role="tool", content=name, tool_call_id="call-0"),
+            )
+        ]
+    )["contents"]
+    results = [part["functionResponse"] for turn in made for part in turn["parts"] if "functionResponse" in part]
+    assert [(each["name"], each["response"]["result"]) for each in results] == [("first",) * 2, ("second",) * 2]
+    assert len({each["id"] for each in results}) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ['{"mean": NaN}', "[1e999]", "-Infinity", '{"id": 9007199254740993}', "{half", "[" * 5000]
+)
+def test_a_result_that_json_cannot_say_is_sent_as_text(text):
+    """What a tool answered goes along whole: as text, when it is not JSON or would not be the same at the service."""
+    call = Message(role="assistant", tool_calls=(WHO,))
+    made = body(call, Message(role="tool", content=text, tool_call_id="1"))
+    assert made["contents"][1]["parts"][0]["functionResponse"]["response"] == {"result": text}
+
+
+@pytest.mark.parametrize("current", [True, False])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), object(), {1, 2}])
+@pytest.mark.parametrize("place", ["json_schema", "tools"])
+def test_what_is_no_json_is_not_sent(current, value, place):
+    """NaN, infinities and Python's own objects in a schema are the request's, before anything is sent."""
+    schema = {"type": "object", "properties": {"a": {"type": "number", "maximum": value}}}
+    more = {"json_schema": schema} if place == "json_schema" else {"tools": (Tool(name="t", parameters=schema),)}
+    with pytest.raises(UnsupportedRequestError):
+        body(current=current, **more)
+
+
+@pytest.mark.parametrize("name", ["two words", "1st", "na\u00efve", "x" * 129])
+def test_a_tool_whose_name_gemini_refuses_is_unsupported(name):
+    """A tool's name that the service does not take is refused before anything is sent."""
+    with pytest.raises(UnsupportedRequestError, match="the name of a function"):
+        body(tools=(Tool(name=name),))
+
+
+def test_half_a_character_becomes_a_replacement():
+    """Text that is no Unicode goes along as far as it is."""
+    assert body(Message(role="user", content="a\ud83d"))["contents"][0]["parts"] == [{"text": "a\ufffd"}]
 
 
 def test_images_are_sent_inline_or_by_address():
-    """A picture's bytes go along in base64, its address as it is."""
-    images = (
-        Image(media_type="image/png", data=b"\x89PNG"),
-        Image(media_type="image/jpeg", url="https://x.test/a.jpg"),
-    )
+    """A picture's bytes go along in base64; an address, when it is one that the service reads."""
+    url = "https://generativelanguage.googleapis.com/v1beta/files/abc"
+    images = (Image(media_type="image/png", data=b"\x89PNG"), Image(media_type="image/jpeg", url=url))
     _, inline, linked = body(Message(role="user", content="What?", images=images))["contents"][0]["parts"]
     assert inline == {"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}}
-    assert linked == {"fileData": {"mimeType": "image/jpeg", "fileUri": "https://x.test/a.jpg"}}
+    assert linked == {"fileData": {"mimeType": "image/jpeg", "fileUri": url}}
+
+
+@pytest.mark.parametrize("url", ["https://x.test/a.jpg", "http://127.0.0.1/", "file:///etc/passwd", "data:,x"])
+def test_an_image_elsewhere_is_unsupported(url):
+    """Gemini fetches no images from other servers: another provider may."""
+    with pytest.raises(UnsupportedRequestError, match="does not fetch"):
+        body(Message(role="user", content="?", images=(Image(media_type="image/png", url=url),)))
 
 
 def test_every_setting_of_the_request_has_its_place():
@@ -207,7 +304,7 @@ def test_schemas_may_be_any_kind_of_mapping():
     """Frozen mappings and tuples are JSON as well; what is none is refused."""
     frozen = MappingProxyType({"type": "object", "required": ("day",), "properties": MappingProxyType({"day": {}})})
     assert body(json_schema=frozen)["generationConfig"]["responseJsonSchema"]["required"] == ["day"]
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(UnsupportedRequestError):
         body(json_schema={"type": object()})
 
 

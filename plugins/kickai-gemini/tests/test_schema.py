@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core.errors import InvalidRequestError
+from kickai_providers_core.errors import UnsupportedRequestError
 
 from kickai_gemini.schema import openapi
 
@@ -78,7 +78,7 @@ def test_bounds_are_left_out_and_named():
 )
 def test_shapes_that_cannot_be_said_are_refused(schema):
     """A schema that would come to mean something else is refused, with what to install."""
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(UnsupportedRequestError):
         openapi(schema)
 
 
@@ -120,5 +120,5 @@ KEYWORDS = ["type", "enum", "const", "properties", "required", "items", "anyOf",
 )
 def test_any_json_is_a_form_or_refused(schema):
     """However odd a schema is, it has a form or is refused; it raises nothing else."""
-    with suppress(InvalidRequestError):
+    with suppress(UnsupportedRequestError):
         assert openapi(schema)[0]["type"]

@@ -36,10 +36,19 @@ class Allowance:
     One thread, or one task, uses it; `abort` may be called from any.
 
     Attributes:
-        response: The response that is being read, for the asynchronous client.
+        response: The response to read, as the transport received it.
+        secure: Whether the connection counts as made only once TLS is set up, through a proxy or not.
     """
 
-    def __init__(self, timeout_s: float, connect_timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        connect_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        secure: bool = False,
+    ) -> None:
+        self.secure = secure
         self._clock = clock
         self._connect_timeout_s = connect_timeout_s
         self._end = self._until = clock() + timeout_s
@@ -67,9 +76,15 @@ class Allowance:
         """Bound what follows to the time for connecting as well, until `connected` is called."""
         self._connected_by = self._clock() + self._connect_timeout_s
 
-    def connected(self) -> None:
-        """Lift the bound for connecting."""
-        self._connected_by = None
+    def connected(self, *, secure: bool) -> None:
+        """Lift the bound for connecting, once the connection is as secure as it has to be."""
+        if secure or not self.secure:
+            self._connected_by = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the service was reached: no connection is in the making."""
+        return self._connected_by is None
 
     def remaining_s(self) -> float:
         """Return the seconds until the nearest bound, more than 0.
@@ -129,12 +144,11 @@ def current() -> Allowance | None:
 class _Bounded(socket.socket):
     """What both kinds of sockets do before each operation. An idle socket, outside any request, is left alone."""
 
-    def _bound(self, *, connected: bool = True) -> None:
+    def _bound(self) -> Allowance | None:
         allowance = _current.get()
         if allowance is not None:
-            if connected:
-                allowance.connected()
             allowance.hold(self)
+        return allowance
 
     def recv(self, *args: Any) -> bytes:
         self._bound()
@@ -162,8 +176,10 @@ class BoundedTLSSocket(_Bounded, ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT002  the standard library's own signature
         """Shake hands within the time for connecting."""
-        self._bound(connected=False)
+        allowance = self._bound()
         super().do_handshake(block)
+        if allowance is not None:
+            allowance.connected(secure=True)
 
 
 def dial(host: str, port: int) -> BoundedSocket:
@@ -191,6 +207,7 @@ def dial(host: str, port: int) -> BoundedSocket:
             sock.close()
             failure = exc
         else:
+            allowance.connected(secure=False)
             return sock
     raise failure
 

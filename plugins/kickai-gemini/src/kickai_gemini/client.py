@@ -9,13 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kickai_providers_core import threads
-from kickai_providers_core.errors import AuthenticationError, ProviderError, ProviderUnavailableError
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    InvalidReplyError,
+    ProviderError,
+    UnusableProviderError,
+)
 from loguru import logger
 
-from kickai_gemini import lifecycle
+from kickai_gemini import lifecycle, network
 from kickai_gemini.bounded import Allowance
 from kickai_gemini.choice import SUCCESSOR, choose, missing
-from kickai_gemini.failures import bare, timed_out
+from kickai_gemini.failures import Told, bare, broken, failure, timed_out
+from kickai_gemini.framing import Body
 from kickai_gemini.mapping import asked
 from kickai_gemini.quiet import quietly
 from kickai_gemini.replies import Gathering, reply
@@ -26,19 +32,48 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.messages import ChatRequest, Reply, ReplyChunk
 
+    from kickai_gemini.choice import SDK
     from kickai_gemini.mapping import Asked
     from kickai_gemini.settings import GeminiSettings
 
-__all__ = ["AsyncGemini", "AsyncWire", "Gemini", "Wire", "create"]
+__all__ = ["Answer", "AsyncAnswer", "AsyncGemini", "AsyncWire", "Gemini", "Wire", "create"]
 
 T = TypeVar("T")
 
-DRAIN_S = 0.05
-"""How long a finished stream may take to end as well, so that its connection can serve the next request."""
+
+class Answer(Protocol):
+    """An HTTP response whose body is still on the wire.
+
+    Attributes:
+        status: The HTTP status.
+        headers: As they came.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+
+    def read(self) -> bytes:
+        """Return the next bytes of the body as they came; none at its end."""
+
+    def close(self) -> None:
+        """Give the connection back, or close it when something is left on it."""
+
+
+class AsyncAnswer(Protocol):
+    """The same on an event loop."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def read(self) -> bytes:
+        """Return the next bytes of the body as they came; none at its end."""
+
+    async def close(self) -> None:
+        """Give the connection back, or close it when something is left on it."""
 
 
 class Wire(Protocol):
-    """One of Google's clients, brought down to the API's own JSON.
+    """One of Google's clients, brought down to sending a request.
 
     The caller lets the allowance govern each call; the wire raises whatever its client raises.
 
@@ -48,17 +83,14 @@ class Wire(Protocol):
 
     current: bool
 
-    def generate(self, asked: Asked, allowance: Allowance) -> Mapping[str, Any]:
-        """Return the whole answer."""
+    def send(self, asked: Asked, allowance: Allowance, *, streamed: bool) -> Answer:
+        """Send a request, and return its response, to be read and closed."""
 
-    def stream(self, asked: Asked, allowance: Allowance) -> Iterator[Mapping[str, Any]]:
-        """Return a generator of the parts of the answer."""
+    def send_list(self, allowance: Allowance) -> Answer:
+        """Ask for the models that the key may use, and return the response, to be read and closed."""
 
-    def models(self, allowance: Allowance) -> list[str]:
-        """Return the names of the models that the key may use to generate text."""
-
-    def error(self, exc: Exception) -> ProviderError:
-        """Return the error that stands for what the client raised."""
+    def is_cut(self, exc: Exception) -> bool:
+        """Say whether an answer began and did not end, though nobody reset its connection."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -67,11 +99,8 @@ class Wire(Protocol):
 class AsyncWire(Wire, Protocol):
     """One that is asynchronous by nature as well."""
 
-    async def agenerate(self, asked: Asked, allowance: Allowance) -> Mapping[str, Any]:
-        """Return the whole answer."""
-
-    def astream(self, asked: Asked, allowance: Allowance) -> AsyncIterator[Mapping[str, Any]]:
-        """Return an async generator of the parts of the answer."""
+    async def asend(self, asked: Asked, allowance: Allowance, *, streamed: bool) -> AsyncAnswer:
+        """Send a request, and return its response, to be read and closed."""
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -90,7 +119,7 @@ class Gemini:
         self.wire = wire
         self._settings = settings
         self._today = today or (lambda: datetime.now(UTC).date())
-        self._told: dict[str, object] = {}
+        self._warned: dict[str, object] = {}
 
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the answer; see `kickai_providers_core.hookspecs.kickai_invoke_provider`."""
@@ -121,13 +150,15 @@ class Gemini:
             await chunks.aclose()  # type: ignore[attr-defined]
 
     def models(self) -> list[str]:
-        """Return the names of the models that the key may use, without ``models/``.
+        """Return the names of the models that the key may use to generate text, without ``models/``.
 
         Raises:
             ProviderError: The service refused, or could not be asked.
         """
         allowance = self._allowance(self._settings.timeout_s)
-        return [lifecycle.plain(name) for name in self._step(allowance, lambda: self.wire.models(allowance))]
+        send = lambda: self.wire.send_list(allowance)  # noqa: E731
+        (listed,) = self._responses(send, allowance, streamed=False)
+        return _names(listed)
 
     def close(self) -> None:
         """Close all connections."""
@@ -138,58 +169,81 @@ class Gemini:
         self.wire.close()
 
     def _allowance(self, timeout_s: float) -> Allowance:
-        return Allowance(timeout_s, self._settings.connect_timeout_s)
+        secure = self._settings.base_url.startswith("https://")
+        return Allowance(timeout_s, self._settings.connect_timeout_s, secure=secure)
 
     def _asked(self, request: ChatRequest) -> Asked:
         named = request.model or self._settings.model or lifecycle.DEFAULT_MODEL
         model = lifecycle.served(named, self._today())
         mark = object()
-        if model != named and self._told.setdefault(named, mark) is mark:  # once, whichever thread comes first
+        if model != named and self._warned.setdefault(named, mark) is mark:  # once, whichever thread comes first
             logger.warning(
                 "the model {retired} is retired; {successor} is asked instead", retired=named, successor=model
             )
         return asked(request, model, self._settings, current=self.wire.current)
 
     def _whole(self, ask: Asked, allowance: Allowance) -> Reply:
-        try:
-            return reply(self._step(allowance, lambda: self.wire.generate(ask, allowance)), ask)
-        finally:
-            allowance.finished()
+        send = lambda: self.wire.send(ask, allowance, streamed=False)  # noqa: E731
+        (response,) = self._responses(send, allowance, streamed=False, model=ask.model)
+        return reply(response, ask)
 
     def _chunks(self, ask: Asked, allowance: Allowance) -> Iterator[ReplyChunk]:
-        gathering, whole = Gathering(ask), False
+        gathering = Gathering(ask)
         allowance.narrow("first_token", self._settings.first_token_timeout_s)
-        responses = self.wire.stream(ask, allowance)
+        send = lambda: self.wire.send(ask, allowance, streamed=True)  # noqa: E731
+        responses = self._responses(send, allowance, streamed=True, model=ask.model)
         try:
-            while (response := self._step(allowance, lambda: next(responses, None))) is not None:
-                chunk = gathering.add(response)
-                if chunk.finish_reason is not None:
-                    whole = self._drained(allowance, responses)
-                    yield chunk
-                    return
-                yield chunk
+            for response in responses:
+                yield gathering.add(response)
                 allowance.narrow("idle", self._settings.idle_timeout_s)
-            gathering.whole()
+            yield gathering.end()
         finally:
-            if not whole:
-                allowance.abort()
-            allowance.finished()
             responses.close()  # type: ignore[attr-defined]
 
-    def _drained(self, allowance: Allowance, responses: Iterator[Mapping[str, Any]]) -> bool:
-        """Say whether a stream whose answer is whole ends as well, at once: then its connection can serve again."""
-        allowance.narrow("idle", DRAIN_S)
-        whole = False
-        with suppress(ProviderError):
-            whole = self._step(allowance, lambda: next(responses, None)) is None
-        if whole:
+    def _responses(
+        self, send: Callable[[], Answer], allowance: Allowance, *, streamed: bool, model: str = ""
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the responses in an answer, one for whole answers, and read it to its end."""
+        ended = False
+        try:
+            answer = self._step(allowance, send)
+            try:
+                body = Body(answer.status, answer.headers, streamed=streamed)
+                while not body.full and (data := self._step(allowance, answer.read)):
+                    for found in body.feed(data):
+                        allowance_left(allowance)
+                        yield from (self._checked(each, model) for each in found)
+                ended = not body.full
+                yield from (self._checked(each, model) for each in self._finished(body, model))
+            finally:
+                if not ended:
+                    allowance.abort()
+                allowance.finished()
+                with suppress(Exception):  # the connection may be in any state, and is not used again
+                    answer.close()
+        finally:
             allowance.finished()
-        return whole
+
+    def _finished(self, body: Body, model: str) -> list[Mapping[str, Any]]:
+        if body.refusal is not None:
+            raise self._failure(body.refusal, model)
+        return body.finish()
+
+    def _checked(self, response: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+        """Return a response that is no error; a service that fails in the middle of a stream sends one there."""
+        if isinstance(response.get("error"), dict):
+            raise self._failure(Told.in_stream(response), model)
+        return response
+
+    def _failure(self, told: Told, model: str) -> ProviderError:
+        expose = self._settings.expose_service_messages
+        return failure(told, datetime.now(UTC), model=model, secrets=(self._settings.api_key,), expose=expose)
 
     def _step(self, allowance: Allowance, step: Callable[[], T]) -> T:
         """Return what a step of the client returns, within the time that is left."""
         try:
             with allowance.governs():
+                allowance.remaining_s()
                 return step()
         except Exception as exc:  # noqa: BLE001  two clients and four HTTP libraries: `_error` knows them all
             error = self._error(exc, allowance)
@@ -197,10 +251,30 @@ class Gemini:
         raise error
 
     def _error(self, exc: Exception, allowance: Allowance) -> ProviderError:
-        if isinstance(exc, ProviderError):  # told below the client, through whose frames it came
+        if isinstance(exc, ProviderError):  # raised below the client, through whose frames it came
             bare(exc)
             return exc
-        return timed_out(allowance.phase, exc) if allowance.over() else self.wire.error(exc)
+        if allowance.over():
+            return timed_out(allowance.phase, exc)
+        return broken(exc, cut=self.wire.is_cut(exc), reached=allowance.reached, url=self._settings.base_url)
+
+
+def allowance_left(allowance: Allowance) -> None:
+    """Check that there is time left to read what has come already.
+
+    Raises:
+        ProviderTimeoutError: There is none.
+    """
+    if allowance.over():
+        raise timed_out(allowance.phase, None)
+
+
+def _names(listed: Mapping[str, Any]) -> list[str]:
+    models = listed.get("models", [])
+    if not isinstance(models, list) or not all(isinstance(each, dict) for each in models):
+        raise InvalidReplyError("the list of models cannot be read")
+    able = [each for each in models if "generateContent" in (each.get("supportedGenerationMethods") or ())]
+    return [lifecycle.plain(each["name"]) for each in able if isinstance(each.get("name"), str)]
 
 
 class AsyncGemini(Gemini):
@@ -211,32 +285,46 @@ class AsyncGemini(Gemini):
     async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the answer; cancelling ends the connection."""
         ask, allowance = self._asked(request), self._allowance(timeout_s)
-        return reply(await self._astep(allowance, lambda: self.wire.agenerate(ask, allowance)), ask)
+        (response,) = [each async for each in self._aresponses(ask, allowance, streamed=False)]
+        return reply(response, ask)
 
     async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
         """Yield chunks; closing or cancelling ends the connection."""
         ask, allowance = self._asked(request), self._allowance(timeout_s)
         gathering = Gathering(ask)
         allowance.narrow("first_token", self._settings.first_token_timeout_s)
-        responses = self.wire.astream(ask, allowance)
+        responses = self._aresponses(ask, allowance, streamed=True)
         try:
-            while (response := await self._astep(allowance, lambda: anext(responses, None))) is not None:
-                chunk = gathering.add(response)
-                if chunk.finish_reason is not None:
-                    allowance.narrow("idle", DRAIN_S)
-                    with suppress(ProviderError):
-                        await self._astep(allowance, lambda: anext(responses, None))
-                    yield chunk
-                    return
-                yield chunk
+            async for response in responses:
+                yield gathering.add(response)
                 allowance.narrow("idle", self._settings.idle_timeout_s)
-            gathering.whole()
+            yield gathering.end()
         finally:
             await responses.aclose()  # type: ignore[attr-defined]
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self.wire.aclose()
+
+    async def _aresponses(
+        self, ask: Asked, allowance: Allowance, *, streamed: bool
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the responses in an answer, one for whole answers, and read it to its end."""
+        send = lambda: self.wire.asend(ask, allowance, streamed=streamed)  # noqa: E731
+        answer = await self._astep(allowance, send)
+        try:
+            body = Body(answer.status, answer.headers, streamed=streamed)
+            while not body.full and (data := await self._astep(allowance, answer.read)):
+                for found in body.feed(data):
+                    allowance_left(allowance)
+                    for each in found:
+                        yield self._checked(each, ask.model)
+                    await asyncio.sleep(0)  # bytes that are there already are read without waiting: let others run
+            for each in self._finished(body, ask.model):
+                yield self._checked(each, ask.model)
+        finally:
+            with suppress(Exception):  # the connection may be in any state, and is not used again
+                await answer.close()
 
     async def _astep(self, allowance: Allowance, step: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -253,14 +341,27 @@ def create(settings: GeminiSettings) -> Gemini:
 
     Raises:
         AuthenticationError: There is no key. Nobody is asked for one.
-        ProviderUnavailableError: The client is not installed.
+        UnusableProviderError: The client is not installed or cannot be imported, or this machine's proxy or
+            certificates cannot be used.
     """
     if not settings.api_key:
         raise AuthenticationError("no API key: set GOOGLE_API_KEY or GEMINI_API_KEY, or api_key in the settings")
     sdk = choose(settings.client)
     if sdk is None:
-        raise ProviderUnavailableError(str(missing(settings.client)))
+        raise UnusableProviderError(str(missing(settings.client)))
+    network.require(settings.base_url, sdk)
     with quietly():
         if sdk == SUCCESSOR:
-            return AsyncGemini(settings, import_module("kickai_gemini.successor").SuccessorWire(settings))
-        return Gemini(settings, import_module("kickai_gemini.legacy").LegacyWire(settings))
+            return AsyncGemini(settings, _load(sdk, "kickai_gemini.successor").SuccessorWire(settings))
+        return Gemini(settings, _load(sdk, "kickai_gemini.legacy").LegacyWire(settings))
+
+
+def _load(sdk: SDK, module: str) -> Any:
+    try:
+        return import_module(module)
+    except Exception as exc:  # noqa: BLE001  whatever a package raises while it is imported
+        kind, name = type(exc).__name__, getattr(exc, "name", None)
+        what = f"{kind} for {name}" if isinstance(name, str) and name else kind
+        error = UnusableProviderError(f"{sdk} cannot be imported ({what}); reinstall it")
+        error.__cause__ = bare(exc)
+    raise error

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from kickai_providers_core.errors import AuthenticationError, Problem, ProviderError
 
-from kickai_gemini import client, lifecycle
+from kickai_gemini import client, lifecycle, network
 from kickai_gemini.choice import FIRST, choose, missing
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def _offline(settings: GeminiSettings) -> Iterator[Problem]:
             hint="Run pip install 'kickai-gemini[genai]'",
             severity="warning",
         )
+    yield from network.problems(settings.base_url, sdk)
     if settings.base_url.startswith("http://") and not _is_loopback(settings.base_url):
         yield Problem(
             path="base_url",

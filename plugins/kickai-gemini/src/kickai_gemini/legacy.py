@@ -1,9 +1,9 @@
 """The wire under ``google-generativeai``, the client whose support has ended.
 
 Its `GenerativeModel` shares one configuration in the whole process, retries a 503 for ten minutes and sends a 401
-three times. So the plugin takes the client one layer lower: its messages, and the REST transport that it ships with
-its service, on a session of our own. The transport's async form needs gRPC and a second set of everything; here
-async calls run in threads, and there is one wire.
+three times; its REST transport reads a stream a character at a time, collects whatever comes, and drops what its
+messages do not know. So the plugin takes the client's messages (`google.generativeai.protos`), which say what the
+client can express, and sends their JSON over a session of its own. gRPC is never started: async calls run in threads.
 
 Importing this module imports the client, which takes about a second: only `kickai_gemini.client` does, when asked.
 """
@@ -12,32 +12,28 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import requests
-from google.ai.generativelanguage_v1beta.services.generative_service.transports.rest import (
-    GenerativeServiceRestTransport,
-)
-from google.auth.credentials import AnonymousCredentials
 from google.generativeai import protos
 from google.protobuf.json_format import MessageToDict, ParseError
-from kickai_providers_core.errors import InvalidRequestError
+from kickai_providers_core.authoring import strict_json
+from kickai_providers_core.errors import UnsupportedRequestError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from kickai_gemini.bounded import dial
-from kickai_gemini.failures import UNREADABLE, Told, broken, failure, unreadable
+from kickai_gemini.failures import NOT_SENDABLE
 from kickai_gemini.network import proxy_to, tls_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Mapping
 
-    from kickai_providers_core.errors import ProviderError
     from kickai_providers_core.secret import Secret
 
     from kickai_gemini.bounded import Allowance
+    from kickai_gemini.client import Answer
     from kickai_gemini.mapping import Asked
     from kickai_gemini.settings import GeminiSettings
 
@@ -46,62 +42,72 @@ __all__ = ["LegacyWire"]
 POOL_SIZE = 100
 """Connections kept; urllib3 writes a warning to the terminal when more calls than its usual 10 end at once."""
 
+PIECE_BYTES = 2**16
+
 
 class LegacyWire:
-    """Carries requests through ``google-generativeai``. Safe to share between threads."""
+    """Carries requests of ``google-generativeai``. Safe to share between threads."""
 
     current = False
 
     def __init__(self, settings: GeminiSettings) -> None:
-        self._base_url = settings.base_url.rstrip("/")
+        self._url = f"{settings.base_url.rstrip('/')}/v1beta"
         self._session = requests.Session()
         self._session.trust_env = False  # its netrc would take the place of the key
-        self._session.proxies = {"https": proxy} if (proxy := proxy_to(self._base_url)) else {}
-        adapter = _Adapter(settings.api_key, tls_context(self._base_url))
+        self._session.proxies = {"https": proxy} if (proxy := proxy_to(settings.base_url)) else {}
+        adapter = _Adapter(settings.api_key, tls_context(settings.base_url))
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
-        self._transport = _Transport(self._base_url, self._session)
 
-    def generate(self, asked: Asked, allowance: Allowance) -> Mapping[str, Any]:  # noqa: ARG002  the sockets have it
-        """Return the whole answer."""
-        return _as_json(self._transport.generate_content(_request(asked)))
+    def send(self, asked: Asked, allowance: Allowance, *, streamed: bool) -> Answer:  # noqa: ARG002  sockets have it
+        """Send a request, and return its response, to be read and closed."""
+        model = asked.model if "/" in asked.model else f"models/{asked.model}"  # tuned models have a path of their own
+        method = "streamGenerateContent" if streamed else "generateContent"
+        response = self._session.post(
+            f"{self._url}/{model}:{method}",
+            params={"$alt": "json"},
+            data=_body(model, asked),
+            headers={"content-type": "application/json"},
+            stream=True,
+            allow_redirects=False,
+        )
+        return RawAnswer(response)
 
-    def stream(self, asked: Asked, allowance: Allowance) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
-        """Yield the parts of the answer; closing it closes the connection."""
-        responses = self._transport.stream_generate_content(_request(asked))
-        try:
-            yield from map(_as_json, responses)
-        finally:
-            responses.cancel()
+    def send_list(self, allowance: Allowance) -> Answer:  # noqa: ARG002
+        """Ask for the models, and return the response, to be read and closed."""
+        asked = self._session.get(f"{self._url}/models", params={"pageSize": 1000}, stream=True, allow_redirects=False)
+        return RawAnswer(asked)
 
-    def models(self, allowance: Allowance) -> list[str]:  # noqa: ARG002
-        """Return the names of the models that the key may use to generate text."""
-        listed = self._session.get(f"{self._base_url}/v1beta/models", params={"pageSize": 1000})
-        models = listed.json().get("models", ())
-        return [each["name"] for each in models if "generateContent" in each.get("supportedGenerationMethods", ())]
-
-    def error(self, exc: Exception) -> ProviderError:
-        """Return the error that stands for what the client raised."""
-        if isinstance(exc, (ParseError, *UNREADABLE)) and not isinstance(exc, requests.RequestException):
-            return unreadable()
-        return broken(exc, cut=_is_cut(exc))
+    def is_cut(self, exc: Exception) -> bool:
+        """Say whether an answer began and did not end, though nobody reset its connection."""
+        behind: list[BaseException] = [exc]
+        for each in behind:
+            inner = (*each.args, each.__cause__, each.__context__)
+            behind += [one for one in inner if isinstance(one, BaseException) and one not in behind]
+        names = {type(each).__name__ for each in behind}
+        return "IncompleteRead" in names and not any(isinstance(each, ConnectionError) for each in behind)
 
     def close(self) -> None:
         """Close all connections."""
         self._session.close()
 
 
-class _Transport(GenerativeServiceRestTransport):
-    """The client's REST transport on a given session.
+class RawAnswer:
+    """A response, read below the libraries that would collect or decompress it without a bound."""
 
-    The client's own session answers a 401 by fetching new credentials and sending the request again, twice, and the
-    methods that it wraps round the transport retry. The stubs, which are called here, take the session as it is.
-    """
+    def __init__(self, response: requests.Response) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+        self._response = response
 
-    def __init__(self, base_url: str, session: requests.Session) -> None:
-        # Anonymous, since the adapter adds the key: with none the client would ask the metadata server for some.
-        super().__init__(host=base_url, credentials=AnonymousCredentials())
-        self._session: Any = session
+    def read(self) -> bytes:
+        """Return the next bytes of the body as they came; none at its end."""
+        data: bytes = self._response.raw.read1(PIECE_BYTES, decode_content=False)
+        return data
+
+    def close(self) -> None:
+        """Close the connection when something is left on it; at its end it went back by itself."""
+        self._response.close()
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -133,22 +139,16 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return manager
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request with the key, which is taken off it again before anybody else can look at it.
-
-        Raises:
-            ProviderError: The answer is no success. It is told here because the client cannot read the form in which
-                the service puts the errors of streams, and because a redirect would take the key along.
-        """
+        """Send a request with the key, which is taken off it again before anybody else can look at it."""
         with _signed(request.headers, self._key):
-            response = super().send(request, *args, **kwargs)
-        if response.status_code != requests.codes.ok:
-            raise failure(Told.of(response.status_code, response.headers, response.content), datetime.now(UTC))
-        return response
+            return super().send(request, *args, **kwargs)
 
 
 @contextmanager
 def _signed(headers: Any, key: Secret) -> Iterator[None]:
     headers["x-goog-api-key"] = key.reveal()
+    # The body is decompressed by `kickai_gemini.framing`, which knows no other encodings.
+    headers["accept-encoding"] = "gzip, deflate"
     try:
         yield
     finally:
@@ -176,35 +176,14 @@ class _TLSPool(HTTPSConnectionPool):
 POOLS = {"http": _Pool, "https": _TLSPool}
 
 
-def _request(asked: Asked) -> Any:
-    model = asked.model if "/" in asked.model else f"models/{asked.model}"  # tuned models have a path of their own
+def _body(model: str, asked: Asked) -> bytes:
+    """Return what is sent: the request as the client's own message, in the JSON that the message makes."""
     try:
-        return protos.GenerateContentRequest.from_json(json.dumps({"model": model, **asked.body}))
-    except (ParseError, UnicodeError):
-        error = InvalidRequestError("the request cannot be put into the client's messages: is all of it Unicode?")
-    raise error  # out here: the client's words quote the request
-
-
-def _as_json(response: Any) -> Mapping[str, Any]:
-    # Not with the message's own `to_dict`: that swaps the process's warning filters for a moment, on every call.
-    told: Mapping[str, Any] = _with_integers(MessageToDict(protos.GenerateContentResponse.pb(response)))
-    return told
-
-
-def _with_integers(value: Any) -> Any:
-    """Return a value whose whole floats are integers: the client's messages keep all of JSON's numbers as floats."""
-    if isinstance(value, dict):
-        return {name: _with_integers(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_with_integers(each) for each in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _is_cut(exc: BaseException) -> bool:
-    """Say whether an answer began and did not end, though nobody reset its connection."""
-    behind: list[BaseException] = [exc]
-    for each in behind:
-        inner = (*each.args, each.__cause__, each.__context__)
-        behind += [one for one in inner if isinstance(one, BaseException) and one not in behind]
-    broken_off = any(isinstance(each, ConnectionError) for each in behind)
-    return isinstance(exc, requests.exceptions.ChunkedEncodingError) and not broken_off
+        message = protos.GenerateContentRequest.from_json(json.dumps({"model": model, **asked.body}))
+        value = MessageToDict(protos.GenerateContentRequest.pb(message))
+    except (ParseError, UnicodeError, ValueError, RecursionError):
+        value = None
+    if value is None:  # out here: the client's words quote the request
+        raise UnsupportedRequestError(NOT_SENDABLE)
+    del value["model"]
+    return strict_json.dumps(value).encode()

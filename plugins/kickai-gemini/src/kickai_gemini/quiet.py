@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import warnings
 from contextlib import contextmanager
@@ -25,6 +26,15 @@ BOTH_KEYS = "Both GOOGLE_API_KEY and GEMINI_API_KEY are set"
 """google-genai logs this at warning level although it is given a key, and reads neither."""
 
 _one_at_a_time = Lock()
+
+
+def _renew_lock() -> None:
+    global _one_at_a_time  # noqa: PLW0603  a thread that held it when the process forked is not in the child
+    _one_at_a_time = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """JSON schemas in the form that the old client can send: the few fields of the API's first ``Schema``.
 
 Google's ``google-generativeai`` stopped before the API took JSON schemas as they are. What its form cannot say is
-either a bound on a value (a minimum, a pattern), and then left out and told of, or the shape itself, and then refused.
+either a bound on a value (a minimum, a pattern), and then left out and named in the reply, or the shape itself, and
+then the request is one that this client cannot send.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.errors import InvalidRequestError
+from attrs import define, field
+from kickai_providers_core.errors import UnsupportedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,25 +30,40 @@ SILENT = frozenset({"$schema", "$id", "$defs", "$comment", "definitions", "title
 
 HANDLED = frozenset({"type", "nullable", "enum", "const", "properties", "required", "items"})
 MAX_DEPTH = 32
+MAX_PARTS = 2_000
 
 
 def openapi(schema: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return a JSON schema as the API's ``Schema``, and the keywords that were left out of it.
 
     Raises:
-        InvalidRequestError: It has a shape that the form cannot say.
+        UnsupportedRequestError: It has a shape that the form cannot say.
     """
-    dropped: set[str] = set()
+    work = _Work(schema)
     try:
-        made = _node(schema, schema, dropped, 0)
-    except (AttributeError, TypeError) as exc:  # a list where an object belongs, and the like
-        raise InvalidRequestError("the JSON schema is malformed") from exc
-    return made, tuple(sorted(dropped))
+        made = _node(schema, work, 0)
+    except (AttributeError, TypeError):  # a list where an object belongs, and the like
+        made = None
+    if made is None:
+        raise UnsupportedRequestError("the JSON schema is malformed")
+    return made, tuple(sorted(work.dropped))
 
 
-def _node(schema: Any, root: Mapping[str, Any], dropped: set[str], depth: int) -> dict[str, Any]:
-    node, nullable = _without_null(_resolved(schema, root, depth))
-    node = _resolved(node, root, depth)
+@define
+class _Work:
+    """One translation: the whole schema, the keywords left out so far, and the parts made so far."""
+
+    root: Mapping[str, Any]
+    dropped: set[str] = field(factory=set)
+    parts: int = 0
+
+
+def _node(schema: Any, work: _Work, depth: int) -> dict[str, Any]:
+    work.parts += 1
+    if work.parts > MAX_PARTS:
+        raise _refused(f"more than {MAX_PARTS} parts, references resolved")
+    node, nullable = _without_null(_resolved(schema, work.root, depth))
+    node = _resolved(node, work.root, depth)
     refused = sorted(SHAPES.intersection(node))
     if refused:
         raise _refused(refused[0])
@@ -57,13 +74,13 @@ def _node(schema: Any, root: Mapping[str, Any], dropped: set[str], depth: int) -
     if "const" in node or "enum" in node:
         made |= _enumerated(node)
     if "properties" in node:
-        made["properties"] = {name: _node(part, root, dropped, depth + 1) for name, part in node["properties"].items()}
+        made["properties"] = {name: _node(part, work, depth + 1) for name, part in node["properties"].items()}
         made["required"] = [name for name in node.get("required", ()) if name in node["properties"]]
     if "items" in node:
-        made["items"] = _node(node["items"], root, dropped, depth + 1)
-    dropped |= {key for key in node if key not in HANDLED | SILENT and KEPT.get(key) not in made}
+        made["items"] = _node(node["items"], work, depth + 1)
+    work.dropped |= {key for key in node if key not in HANDLED | SILENT and KEPT.get(key) not in made}
     if node.get("additionalProperties") is False:  # the service adds no properties of its own
-        dropped.discard("additionalProperties")
+        work.dropped.discard("additionalProperties")
     return made
 
 
@@ -76,14 +93,14 @@ def _resolved(schema: Any, root: Mapping[str, Any], depth: int) -> dict[str, Any
     if depth > MAX_DEPTH:
         raise _refused("a schema that contains itself")
     if not isinstance(schema, dict):
-        raise _refused(f"the schema {schema!r}")
+        raise _refused("true or false for a schema")
     if "$ref" not in schema:
         return schema
     target: Any = root
     for step in str(schema["$ref"]).removeprefix("#").strip("/").split("/"):
         target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) and step else target
     if target is None:
-        raise InvalidRequestError("the JSON schema refers to a part that it does not have")
+        raise UnsupportedRequestError("the JSON schema refers to a part that it does not have")
     return _resolved({**target, **{k: v for k, v in schema.items() if k != "$ref"}}, root, depth + 1)
 
 
@@ -112,7 +129,7 @@ def _type(node: dict[str, Any]) -> str:
         for key, kind in (("properties", "object"), ("items", "array"), ("enum", "string"), ("const", "string")):
             if key in node:
                 return kind
-    raise _refused(f"the type {node.get('type')!r}")
+    raise _refused("a part of an unknown or open type")
 
 
 def _enumerated(node: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +139,7 @@ def _enumerated(node: dict[str, Any]) -> dict[str, Any]:
     return {"enum": list(values), "format": "enum"}
 
 
-def _refused(what: str) -> InvalidRequestError:
-    return InvalidRequestError(
+def _refused(what: str) -> UnsupportedRequestError:
+    return UnsupportedRequestError(
         f"google-generativeai cannot send a JSON schema with {what}: pip install 'kickai-gemini[genai]' can"
     )

@@ -1,8 +1,8 @@
 """The wire under ``google-genai``, the client that Google maintains.
 
 It gets HTTP clients of our own: their sockets hold a request's time, the key joins a request at the last moment, no
-redirect is followed, and the client neither swaps in aiohttp, whose errors it would answer with a second request after
-some seconds, nor picks its own HTTP library.
+redirect is followed, and the plugin reads each response itself, within bounds. The client neither swaps in aiohttp,
+whose errors it would answer with a second request after some seconds, nor picks its own HTTP library.
 
 Importing this module imports the client, which takes about a second: only `kickai_gemini.client` does, when asked.
 """
@@ -11,25 +11,23 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 from google import genai
-from google.genai import errors, types
+from google.genai import types
 from google.genai.client import DebugConfig
-from kickai_providers_core.errors import InvalidRequestError
+from kickai_providers_core.errors import UnsupportedRequestError
 
-from kickai_gemini.failures import UNREADABLE, Told, broken, failure, timed_out, unreadable
+from kickai_gemini.failures import NOT_SENDABLE
 from kickai_gemini.network import proxy_to, tls_context
 from kickai_gemini.transports import BoundedTransport, LoopTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
-
-    from kickai_providers_core.errors import ProviderError
+    from collections.abc import Mapping
 
     from kickai_gemini.bounded import Allowance
+    from kickai_gemini.client import Answer, AsyncAnswer
     from kickai_gemini.mapping import Asked
     from kickai_gemini.settings import GeminiSettings
 
@@ -51,7 +49,7 @@ class SuccessorWire:
 
     def __init__(self, settings: GeminiSettings) -> None:
         key, context, proxy = settings.api_key, tls_context(settings.base_url), proxy_to(settings.base_url)
-        self._pools = LoopTransport(key, context, proxy, settings.connect_timeout_s)
+        self._pools = LoopTransport(key, context, proxy)
         self._sync = httpx2.Client(transport=BoundedTransport(key, context, proxy), trust_env=False)
         self._async = httpx2.AsyncClient(transport=self._pools, trust_env=False)
         self._client = genai.Client(
@@ -67,45 +65,34 @@ class SuccessorWire:
             ),
         )
 
-    def generate(self, asked: Asked, allowance: Allowance) -> Mapping[str, Any]:
-        """Return the whole answer."""
-        return _body(self._client.models.generate_content(**_arguments(asked, allowance, raw=True)))
+    def send(self, asked: Asked, allowance: Allowance, *, streamed: bool) -> Answer:
+        """Send a request, and return its response, to be read and closed."""
+        if streamed:
+            for _ in self._client.models.generate_content_stream(**_arguments(asked, allowance)):
+                pass  # the transport gives the client an empty stream
+        else:
+            self._client.models.generate_content(**_arguments(asked, allowance, raw=True))
+        return SyncAnswer(allowance.response)
 
-    def stream(self, asked: Asked, allowance: Allowance) -> Iterator[Mapping[str, Any]]:
-        """Yield the parts of the answer; closing it closes the connection."""
-        for part in self._client.models.generate_content_stream(**_arguments(asked, allowance)):
-            yield _as_json(part)
+    async def asend(self, asked: Asked, allowance: Allowance, *, streamed: bool) -> AsyncAnswer:
+        """Send a request, and return its response, to be read and closed."""
+        models = self._client.aio.models
+        if streamed:
+            async for _ in await models.generate_content_stream(**_arguments(asked, allowance)):
+                pass
+        else:
+            await models.generate_content(**_arguments(asked, allowance, raw=True))
+        return LoopAnswer(allowance.response)
 
-    async def agenerate(self, asked: Asked, allowance: Allowance) -> Mapping[str, Any]:
-        """Return the whole answer."""
-        return _body(await self._client.aio.models.generate_content(**_arguments(asked, allowance, raw=True)))
-
-    async def astream(self, asked: Asked, allowance: Allowance) -> AsyncIterator[Mapping[str, Any]]:
-        """Yield the parts of the answer; closing it closes the connection."""
-        try:
-            async for part in await self._client.aio.models.generate_content_stream(**_arguments(asked, allowance)):
-                yield _as_json(part)
-        finally:
-            if allowance.response is not None:
-                await allowance.response.leave()
-
-    def models(self, allowance: Allowance) -> list[str]:
-        """Return the names of the models that the key may use to generate text."""
+    def send_list(self, allowance: Allowance) -> Answer:
+        """Ask for the models, and return the response, to be read and closed."""
         config = types.ListModelsConfig(page_size=1000, http_options=_options(allowance))
-        listed = self._client.models.list(config=config)
-        return [model.name for model in listed if model.name and "generateContent" in (model.supported_actions or ())]
+        self._client.models.list(config=config)
+        return SyncAnswer(allowance.response)
 
-    def error(self, exc: Exception) -> ProviderError:
-        """Return the error that stands for what the client raised."""
-        if isinstance(exc, errors.APIError):
-            headers = dict(exc.response.headers) if exc.response is not None else {}
-            return failure(Told(status=int(exc.code or 500), headers=headers, body=exc.details), datetime.now(UTC))
-        if isinstance(exc, UNREADABLE):
-            return unreadable()
-        if isinstance(exc, httpx2.ConnectTimeout):
-            return timed_out("connect", exc)
-        half = isinstance(exc, httpx2.DecodingError | httpx2.RemoteProtocolError) and str(exc) != DISCONNECTED
-        return broken(exc, cut=half)
+    def is_cut(self, exc: Exception) -> bool:
+        """Say whether an answer began and did not end, though nobody reset its connection."""
+        return isinstance(exc, httpx2.RemoteProtocolError) and str(exc) != DISCONNECTED
 
     def close(self) -> None:
         """Close all connections; those of event loops that run are closed by these, soon."""
@@ -120,6 +107,43 @@ class SuccessorWire:
         self._sync.close()
 
 
+class SyncAnswer:
+    """A response that a sync transport received."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+        self._stream: Any = response.stream
+        self._pieces = iter(self._stream)
+
+    def read(self) -> bytes:
+        """Return the next bytes of the body as they came; none at its end."""
+        return next(self._pieces, b"")
+
+    def close(self) -> None:
+        """Give the connection back, or close it when something is left on it."""
+        self._stream.close()
+
+
+class LoopAnswer:
+    """A response that an async transport received."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+        self._stream: Any = response.stream
+        self._pieces = aiter(self._stream)
+
+    async def read(self) -> bytes:
+        """Return the next bytes of the body as they came; none at its end."""
+        return await anext(self._pieces, b"")
+
+    async def close(self) -> None:
+        """Give the connection back, or close it when something is left on it."""
+        await self._pieces.aclose()
+        await self._stream.aclose()
+
+
 def _arguments(asked: Asked, allowance: Allowance, *, raw: bool = False) -> dict[str, Any]:
     """Return what the client's methods take: its own types, read from the API's JSON."""
     told = {**asked.body.get("generationConfig", {}), **asked.body}
@@ -127,8 +151,7 @@ def _arguments(asked: Asked, allowance: Allowance, *, raw: bool = False) -> dict
     settings |= {"automaticContinuation": False, "automaticFunctionCalling": {"disable": True}}
     config = _made(types.GenerateContentConfig, settings)
     config.http_options = _options(allowance)
-    # As the service sent it, where the client can: its own types warn on the terminal of words they do not know yet.
-    config.should_return_http_response = raw
+    config.should_return_http_response = raw  # or it would look for an answer in the empty response
     contents = [_made(types.Content, content) for content in asked.body["contents"]]
     return {"model": asked.model, "contents": contents, "config": config}
 
@@ -137,25 +160,9 @@ def _made(kind: Any, value: Mapping[str, Any]) -> Any:
     try:
         return kind.model_validate_json(json.dumps(value))
     except ValueError:
-        error = InvalidRequestError("the request cannot be put into the client's messages: is all of it Unicode?")
+        error = UnsupportedRequestError(NOT_SENDABLE)
     raise error  # out here: the client's words quote the request
 
 
 def _options(allowance: Allowance) -> types.HttpOptions:
     return types.HttpOptions(timeout=math.ceil(allowance.remaining_s() * 1000))
-
-
-def _body(response: types.GenerateContentResponse) -> Mapping[str, Any]:
-    """Return the whole answer, from a response that the client has not looked into."""
-    http = response.sdk_http_response
-    body = json.loads((http.body if http is not None else None) or "null")
-    if not isinstance(body, dict):
-        message = "the answer is no JSON object"
-        raise TypeError(message)
-    return body
-
-
-def _as_json(part: types.GenerateContentResponse) -> Mapping[str, Any]:
-    fields = {"candidates", "prompt_feedback", "usage_metadata", "model_version", "response_id"}
-    told: Mapping[str, Any] = part.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
-    return told

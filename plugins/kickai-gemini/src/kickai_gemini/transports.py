@@ -1,6 +1,7 @@
 """httpx2 transports for ``google-genai``: bounded in time, with the key on the wire and nowhere else.
 
-Imported with that client only; it brings httpx2.
+A transport keeps the response that it receives for the plugin, which reads it within bounds, and gives the client an
+empty one. Imported with that client only; it brings httpx2.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.secret import Secret
 
-__all__ = ["BoundedTransport", "LeavableResponse", "LoopTransport"]
+    from kickai_gemini.bounded import Allowance
+
+__all__ = ["BoundedTransport", "LoopTransport"]
 
 LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
 """No cap on connections: how many calls run at once is the core's decision."""
@@ -40,9 +43,10 @@ class BoundedTransport(httpx2.HTTPTransport):
         self._key = key
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request with the key."""
+        """Send a request with the key, and keep the response for the plugin."""
         with _signed(request, self._key):
-            return super().handle_request(request)
+            _allowance().response = super().handle_request(request)
+        return httpx2.Response(200)
 
 
 class LoopTransport(httpx2.AsyncBaseTransport):
@@ -52,27 +56,18 @@ class LoopTransport(httpx2.AsyncBaseTransport):
     before it ends the loop, so each pool is held by one of these, which closes it.
     """
 
-    def __init__(self, key: Secret, context: ssl.SSLContext, proxy: str | None, connect_timeout_s: float) -> None:
+    def __init__(self, key: Secret, context: ssl.SSLContext, proxy: str | None) -> None:
         self._key = key
         self._make = partial(httpx2.AsyncHTTPTransport, verify=context, trust_env=False, limits=LIMITS, proxy=proxy)
-        self._connect_timeout_s = connect_timeout_s
         self._held: dict[asyncio.AbstractEventLoop, _Held] = {}
         self._lock = Lock()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request with the key, through the running loop's pool."""
-        timeouts = request.extensions["timeout"]
-        timeouts["connect"] = min(self._connect_timeout_s, timeouts["connect"])
+        """Send a request with the key through the running loop's pool, and keep the response for the plugin."""
         pool = await self._pool()
         with _signed(request, self._key):
-            found = await pool.handle_async_request(request)
-        response = LeavableResponse(
-            found.status_code, headers=found.headers, stream=found.stream, extensions=found.extensions
-        )
-        allowance = current()
-        if allowance is not None:
-            allowance.response = response
-        return response
+            _allowance().response = await pool.handle_async_request(request)
+        return httpx2.Response(200)
 
     async def _pool(self) -> httpx2.AsyncHTTPTransport:
         loop = asyncio.get_running_loop()
@@ -86,6 +81,7 @@ class LoopTransport(httpx2.AsyncBaseTransport):
 
     async def _hold(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[httpx2.AsyncHTTPTransport, None]:
         pool = self._make()
+        pool._pool._network_backend = _AsyncBackend()  # noqa: SLF001  as in `BoundedTransport`
         try:
             yield pool
         finally:
@@ -110,29 +106,6 @@ class LoopTransport(httpx2.AsyncBaseTransport):
                     asyncio.run_coroutine_threadsafe(held.close(), loop)
 
 
-class LeavableResponse(httpx2.Response):
-    """A response that can be left in the middle.
-
-    Between its bytes and those who read them stands a row of asynchronous generators. The client lets go of them
-    all at once when it has read enough, and then the loop closes each by itself, in any order: those that are about to
-    close each other complain on the terminal.
-    """
-
-    _reading: AsyncGenerator[bytes, None] | None = None
-
-    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Return the generator that reads the body, and remember it."""
-        self._reading = super().aiter_bytes(chunk_size)
-        return self._reading
-
-    async def leave(self) -> None:
-        """Close the connection, and let the generators run into that, one after the other."""
-        await self.aclose()
-        if self._reading is not None:
-            with suppress(Exception):  # whatever the closed connection is told as
-                await anext(self._reading)
-
-
 @frozen
 class _Held:
     """A loop's pool, and the generator that closes it."""
@@ -144,10 +117,20 @@ class _Held:
         await self.holder.aclose()
 
 
+def _allowance() -> Allowance:
+    allowance = current()
+    if allowance is None:  # pragma: no cover - every call of this package sets one
+        message = "a bounded transport is used within an allowance"
+        raise RuntimeError(message)
+    return allowance
+
+
 @contextmanager
 def _signed(request: httpx2.Request, key: Secret) -> Iterator[None]:
     """Put the key into a request, and take it out before anybody else can look at the request."""
     request.headers["x-goog-api-key"] = key.reveal()
+    # The body is decompressed by `kickai_gemini.framing`, which knows no other encodings.
+    request.headers["accept-encoding"] = "gzip, deflate"
     try:
         yield
     finally:
@@ -200,3 +183,65 @@ def _translated(timeout: type[Exception], failure: type[Exception]) -> Iterator[
         raise timeout(str(exc)) from exc
     except OSError as exc:
         raise failure(str(exc)) from exc
+
+
+class _AsyncBackend(httpcore2.AsyncNetworkBackend):
+    """Connects within the time of the allowance, and tells it when the service is reached."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109  httpcore's own signature
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        allowance = _allowance()
+        allowance.connecting()
+        stream = await self._inner.connect_tcp(host, port, allowance.remaining_s(), local_address, socket_options)
+        allowance.connected(secure=False)
+        return _AsyncStream(stream)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+class _AsyncStream(httpcore2.AsyncNetworkStream):
+    """A connection each of whose operations ends with the nearest bound of the allowance."""
+
+    def __init__(self, inner: httpcore2.AsyncNetworkStream) -> None:
+        self._inner = inner
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        data: bytes = await self._inner.read(max_bytes, _left_s(timeout))
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        await self._inner.write(buffer, _left_s(timeout))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore2.AsyncNetworkStream:
+        stream = _AsyncStream(await self._inner.start_tls(ssl_context, server_hostname, _left_s(timeout)))
+        allowance = current()
+        if allowance is not None:
+            allowance.connected(secure=True)
+        return stream
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _left_s(timeout_s: float | None) -> float | None:
+    """Return the time left for an operation; a connection that is closed later, outside any call, keeps its own."""
+    allowance = current()
+    return timeout_s if allowance is None else allowance.remaining_s()
