@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from gemini_service import candidate
-from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.errors import ProviderTimeoutError, UnusableProviderError
 from kickai_providers_core.messages import ChatRequest
 from kickai_providers_core.testing.faults import Silence, Stall
 
@@ -180,10 +180,12 @@ def answering(certificate, *, silent=False):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_tls_works_and_is_verified(calls, certificate, monkeypatch, mode):
-    """Over TLS the service answers when its certificate is trusted, and is out of reach when it is not."""
+    """Over TLS the service answers when its certificate is trusted; when it is not, that is this machine's fault."""
     with serving(answering(certificate)) as (port, _):
         stranger = calls(base_url=f"https://127.0.0.1:{port}")
-        assert isinstance(stranger(mode).error, ProviderUnavailableError)
+        error = stranger(mode).error
+        assert type(error) is UnusableProviderError
+        assert "SSL_CERT_FILE" in error.message
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         call = calls(base_url=f"https://127.0.0.1:{port}")
         assert [call(mode).reply.text for _ in range(2)] == ["pong", "pong"]
