@@ -15,6 +15,7 @@ from kickai_providers_core.errors import (
     ProviderError,
     UnusableProviderError,
 )
+from kickai_providers_core.messages import Capability
 from loguru import logger
 
 from kickai_gemini import lifecycle, network
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from kickai_gemini.mapping import Asked
     from kickai_gemini.settings import GeminiSettings
 
-__all__ = ["Answer", "AsyncAnswer", "AsyncGemini", "AsyncWire", "Gemini", "Wire", "create"]
+__all__ = ["Answer", "AsyncAnswer", "AsyncGemini", "AsyncWire", "Gemini", "Wire", "capabilities", "create"]
 
 T = TypeVar("T")
 
@@ -256,7 +257,7 @@ class Gemini:
             return exc
         if allowance.over():
             return timed_out(allowance.phase, exc)
-        return broken(exc, cut=self.wire.is_cut(exc), reached=allowance.reached, url=self._settings.base_url)
+        return broken(exc, cut=self.wire.is_cut(exc), reached=allowance.reached)
 
 
 def allowance_left(allowance: Allowance) -> None:
@@ -334,6 +335,23 @@ class AsyncGemini(Gemini):
         except Exception as exc:  # noqa: BLE001  as in `_step`
             error = self._error(exc, allowance)
         raise error
+
+
+def capabilities(settings: GeminiSettings, model: str | None) -> frozenset[Capability] | None:
+    """Return what an instance can do; None when there is no client. Neither client is imported.
+
+    The old client has no seed. The open Gemma 3 models take neither tools nor JSON schemas
+    (ai.google.dev/gemma/docs/core/gemma_on_gemini_api).
+    """
+    sdk = choose(settings.client)
+    if sdk is None:
+        return None
+    found = {Capability.TOOLS, Capability.JSON_SCHEMA, Capability.IMAGES, Capability.SEED}
+    if sdk != SUCCESSOR:
+        found.discard(Capability.SEED)
+    if lifecycle.plain(model or settings.model or lifecycle.DEFAULT_MODEL).startswith("gemma-3-"):
+        found -= {Capability.TOOLS, Capability.JSON_SCHEMA}
+    return frozenset(found)
 
 
 def create(settings: GeminiSettings) -> Gemini:

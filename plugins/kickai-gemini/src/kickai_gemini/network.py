@@ -6,16 +6,17 @@ import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import certifi
-from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
-from kickai_providers_core.errors import Problem, UnusableProviderError
+from kickai_providers_core.errors import UnusableProviderError
 
+from kickai_gemini import machine
 from kickai_gemini.bounded import BoundedTLSSocket
 from kickai_gemini.choice import FIRST
 
 if TYPE_CHECKING:
+    from kickai_providers_core.errors import Problem
+
     from kickai_gemini.choice import SDK
 
 __all__ = ["problems", "proxy_to", "require", "tls_context"]
@@ -34,21 +35,7 @@ def problems(url: str, sdk: SDK | None) -> tuple[Problem, ...]:
     """
     if not url.startswith("https://"):
         return ()
-    found = network_problems(url=url, client="httpx")
-    found += tuple(each for each in network_problems(url=url, client="requests") if each.source in BUNDLES)
-    if sdk == FIRST and not any("PROXY" in each.source.upper() for each in found):
-        found += _socks(url)
-    return found
-
-
-def _socks(url: str) -> tuple[Problem, ...]:
-    proxy = proxy_for(url)
-    if proxy is None or not urlsplit(proxy).scheme.startswith("socks"):
-        return ()
-    names = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-    source = next((name for name in names if os.environ.get(name, "").strip()), "")
-    message = "google-generativeai is not used through a SOCKS proxy"
-    return (Problem(path="", source=source, message=message, hint="Run pip install 'kickai-gemini[genai]' socksio"),)
+    return (*machine.proxy_problems(url, takes_socks=sdk != FIRST), *machine.certificate_problems())
 
 
 def require(url: str, sdk: SDK) -> None:
@@ -86,4 +73,5 @@ def proxy_to(url: str) -> str | None:
 
     Only for TLS, which a proxy passes on without reading it: without TLS it would see the key.
     """
-    return proxy_for(url) if url.startswith("https://") else None
+    found = machine.proxy(url) if url.startswith("https://") else None
+    return found and found[1]

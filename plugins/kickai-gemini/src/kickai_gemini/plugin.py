@@ -34,6 +34,12 @@ def kickai_provider_info() -> ProviderInfo:
 
 
 @hookimpl
+def kickai_provider_capabilities(settings: GeminiSettings, model: str | None) -> frozenset[Capability] | None:
+    """Say what an instance can do, with the client that it uses and the model that is asked."""
+    return client.capabilities(settings, model)
+
+
+@hookimpl
 def kickai_validate_provider(settings: GeminiSettings, online: bool) -> Iterable[Problem]:
     """Say what keeps the provider from being used."""
     return doctor.problems(settings, datetime.now(UTC).date(), online=online)
