@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["certificate_problems", "error_of_machine", "proxy", "proxy_problems"]
 
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+GENAI = "Run pip install 'kickai-gemini[genai]' socksio"
 PORTS = range(1, 65536)
 
 
@@ -56,13 +57,13 @@ def proxy_problems(url: str, *, takes_socks: bool) -> Iterator[Problem]:
     socks = scheme in {"socks5", "socks5h"}
     if not usable or not (socks or scheme in {"http", "https"}):
         message, hint = "the proxy's address is not valid", "Write it as http://host:port, or unset it"
-        yield Problem(path="", source=name, message=message, hint=hint)
+        yield Problem(path="", source=name, message=message, hint=hint, missing=f"a proxy in {name}")
     elif socks and not takes_socks:
         message = "google-generativeai is not used through a SOCKS proxy"
-        yield Problem(path="", source=name, message=message, hint="Run pip install 'kickai-gemini[genai]' socksio")
+        yield Problem(path="", source=name, message=message, hint=GENAI, missing=f"a client for {name}")
     elif socks and find_spec("socksio") is None:
         message, hint = "a SOCKS proxy needs the package socksio", "Run pip install socksio"
-        yield Problem(path="", source=name, message=message, hint=hint, missing="socksio")
+        yield Problem(path="", source=name, message=message, hint=hint, missing=f"socksio, for {name}")
 
 
 def certificate_problems() -> Iterator[Problem]:
@@ -75,10 +76,12 @@ def certificate_problems() -> Iterator[Problem]:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
         except (OSError, ValueError):  # an SSLError is an OSError
             hint = "Name a readable file of certificates in PEM form, or unset it"
-            yield Problem(path="", source=name, message=f"the certificates in {path} cannot be read", hint=hint)
+            message = f"the certificates in {path} cannot be read"
+            yield Problem(path="", source=name, message=message, hint=hint, missing=f"the file of {name}")
     folders = os.environ.get("SSL_CERT_DIR", "").strip()
     if folders and not any(Path(each).is_dir() for each in folders.split(os.pathsep)):
-        yield Problem(path="", source="SSL_CERT_DIR", message=f"{folders} is not a folder", hint="Correct or unset it")
+        message, hint = f"{folders} is not a folder", "Correct or unset it"
+        yield Problem(path="", source="SSL_CERT_DIR", message=message, hint=hint, missing="the folder of SSL_CERT_DIR")
 
 
 def error_of_machine(exc: BaseException) -> UnusableProviderError | None:
