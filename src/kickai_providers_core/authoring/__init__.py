@@ -13,11 +13,19 @@ from kickai_providers_core.authoring.event_stream import (
     asse_events,
     sse_events,
 )
+from kickai_providers_core.authoring.failures import error_for_exception, system_cause
 from kickai_providers_core.authoring.json_lines import JsonLinesDecoder, ajson_lines, json_lines
 from kickai_providers_core.authoring.json_schema import check_answer
 from kickai_providers_core.authoring.limits import Decompressor, abounded, bounded
+from kickai_providers_core.authoring.network_environment import (
+    network_problems,
+    proxy_for,
+    proxy_url,
+    require_usable_network,
+)
 from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.retry_after import longest_retry_after
+from kickai_providers_core.authoring.statuses import error_for_status
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
@@ -39,9 +47,16 @@ __all__ = [
     "clean_text",
     "dump_bytes",
     "dumps",
+    "error_for_exception",
+    "error_for_status",
     "json_lines",
     "loads",
     "longest_retry_after",
+    "network_problems",
     "new_call_id",
+    "proxy_for",
+    "proxy_url",
+    "require_usable_network",
     "sse_events",
+    "system_cause",
 ]

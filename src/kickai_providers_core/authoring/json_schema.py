@@ -31,7 +31,7 @@ def check_answer(text: str, schema: Mapping[str, Any]) -> Any:
         schema: A JSON schema.
 
     Raises:
-        InvalidReplyError: The answer is not JSON, or does not keep to the schema; ``due_to_request`` is true, so that it
+        InvalidReplyError: The answer is not JSON or does not keep to the schema; ``due_to_request`` is true, so that it
             counts against no target's health. The message names the place and the keyword, never a value.
         UnsupportedRequestError: The schema is not valid, or refers to another document.
     """

@@ -1,0 +1,210 @@
+"""From what a client raises to the error that says what happens next.
+
+Clients are known by the names of their exception classes, so nothing is imported: httpx, httpx2, httpcore, requests,
+urllib3, aiohttp, ssl, socket. No error made here quotes a service, a prompt, a key or a header. Its cause is at most
+what the operating system said, in a new exception without frames.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from kickai_providers_core.authoring.kinds import Kind, kind_of
+from kickai_providers_core.authoring.network_environment import network_problems
+from kickai_providers_core.errors import (
+    InvalidReplyError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    UnusableProviderError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kickai_providers_core.authoring.network_environment import Client
+    from kickai_providers_core.errors import TimeoutPhase
+
+__all__ = ["error_for_exception", "system_cause"]
+
+MOST_BEHIND = 100
+"""Exceptions that are looked at behind one; a chain that is longer has nothing to add."""
+
+NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})
+TIMED_OUT: dict[TimeoutPhase, str] = {
+    "connect": "no connection in time",
+    "first_token": "no first token in time",
+    "idle": "the stream fell silent",
+    "total": "no answer in time",
+}
+
+
+def error_for_exception(
+    exc: BaseException,
+    *,
+    url: str = "",
+    phase: TimeoutPhase = "total",
+    has_begun: bool = False,
+    client: Client = "httpx",
+    environ: Mapping[str, str] | None = None,
+) -> ProviderError:
+    """Return the error that an exception of a client stands for.
+
+    ================================================  ==================================================
+    what happened                                     error
+    ================================================  ==================================================
+    already a `ProviderError`                         itself
+    too many open files; a certificate that is not    `UnusableProviderError`, naming the variable, file
+    trusted; a file or package that is missing; an    or setting and what to do
+    invalid address or proxy variable
+    a timeout                                         `ProviderTimeoutError` with its phase
+    refused, unknown host, TLS, proxy                 `ProviderUnavailableError`, ``reached=False``
+    the connection broke before an answer             `ProviderUnavailableError`
+    the connection broke within an answer             `InvalidReplyError`
+    a body that cannot be decoded                     `InvalidReplyError`
+    anything else                                     `ProviderUnavailableError`, naming the class
+    ================================================  ==================================================
+
+    Args:
+        exc: What the client raised. It is not changed.
+        url: The address of the service, for the message; a user name and password in it are left out.
+        phase: The bound that was running, for a timeout that is not one of connecting.
+        has_begun: Whether the head of an answer with a success status has come.
+        client: Whose variables for proxies and certificates may be the reason.
+        environ: The environment; None for that of this process.
+    """
+    if isinstance(exc, ProviderError):
+        return exc
+    behind = tuple(_behind(exc))
+    error = _local_fault(behind, url, client, environ) or _remote_fault(behind, url, phase, has_begun=has_begun)
+    error.__cause__ = system_cause(exc)
+    return error
+
+
+def system_cause(exc: BaseException) -> OSError | None:
+    """Return what the operating system said, as a new exception without frames, context or file names; or None."""
+    found = next((each for each in _behind(exc) if isinstance(each, OSError) and each.errno is not None), None)
+    if found is None or found.errno is None:
+        return None
+    if isinstance(found, socket.gaierror):
+        return socket.gaierror(found.errno, found.strerror)
+    if isinstance(found, ssl.SSLError):
+        return ssl.SSLError(found.errno, _tls_reason(found))
+    return OSError(found.errno, os.strerror(found.errno))
+
+
+def _behind(exc: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those behind it, nearest first, each once: causes may form a circle."""
+    seen: set[int] = set()
+    waiting: list[object] = [exc]
+    while waiting and len(seen) < MOST_BEHIND:
+        each = waiting.pop(0)
+        if not isinstance(each, BaseException) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += [each.__cause__, None if each.__suppress_context__ else each.__context__]
+        # Where urllib3, requests and aiohttp put the exception that is the reason of theirs.
+        waiting += [getattr(each, name, None) for name in ("reason", "os_error", "certificate_error")]
+        waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else each.args
+
+
+def _local_fault(
+    behind: tuple[BaseException, ...], url: str, client: Client, environ: Mapping[str, str] | None
+) -> ProviderError | None:
+    """Return the error of a fault of this machine, or None."""
+    kinds = [kind_of(each) for each in behind]
+    if any(isinstance(each, OSError) and each.errno in NO_HANDLES for each in behind):
+        return UnusableProviderError("too many open files: raise the limit (ulimit -n), or run fewer requests at once")
+    if Kind.UNTRUSTED in kinds or any("CERTIFICATE_VERIFY_FAILED" in str(each) for each in behind if _is_tls(each)):
+        return _untrusted(behind, url)
+    if Kind.MISCONFIGURED not in kinds and not any(map(_is_file_fault, behind)):
+        return None
+    problems = network_problems(environ, url=url, client=client)
+    if problems:
+        return UnusableProviderError(str(problems[0]).rstrip("."))
+    missing = next(filter(_is_file_fault, behind), None)
+    if isinstance(missing, OSError):
+        return UnusableProviderError(f"{missing.filename or 'a file'} cannot be read ({_strerror(missing)})")
+    package = next((each for each in behind if isinstance(each, ImportError)), None)
+    if package is not None:
+        named = f": {package.name}" if package.name else ""
+        return UnusableProviderError(f"a package cannot be imported{named}")
+    return UnusableProviderError(f"the address or a header cannot be used{_at(url)}: check the settings")
+
+
+def _remote_fault(
+    behind: tuple[BaseException, ...], url: str, phase: TimeoutPhase, *, has_begun: bool
+) -> ProviderError:
+    kinds = [kind for kind in map(kind_of, behind) if kind is not None]
+    system = next((each for each in behind if isinstance(each, OSError) and each.errno is not None), None)
+    kind = min(kinds, default=None, key=lambda each: each.value)
+    if kind is Kind.CONNECT_TIMEOUT or (kind is Kind.UNREACHED and system and system.errno == errno.ETIMEDOUT):
+        return ProviderTimeoutError(f"{TIMED_OUT['connect']}{_at(url)}", phase="connect")
+    if kind is Kind.TIMEOUT:
+        return ProviderTimeoutError(f"{TIMED_OUT[phase]}{_at(url)}", phase=phase)
+    if kind is Kind.PROXY:
+        return ProviderUnavailableError(f"the proxy refused or could not be reached{_at(url)}", reached=False)
+    if kind is Kind.UNREACHED and not has_begun:
+        why = f" ({_strerror(system)})" if system else ""
+        return ProviderUnavailableError(f"the service cannot be reached{_at(url)}{why}", reached=False)
+    if kind is Kind.UNREADABLE:
+        return InvalidReplyError("the answer cannot be read: it is not in the form that was asked for")
+    if kind in {Kind.BROKEN, Kind.UNREACHED}:
+        if has_begun:
+            return InvalidReplyError("the answer was cut: the connection ended in the middle of it")
+        return ProviderUnavailableError(f"the service hung up, or does not speak HTTP{_at(url)}")
+    return ProviderUnavailableError(f"the client failed with {type(behind[0]).__name__}")
+
+
+def _untrusted(behind: tuple[BaseException, ...], url: str) -> ProviderError:
+    words = next((each.verify_message for each in behind if isinstance(each, ssl.SSLCertVerificationError)), "")
+    why = f" ({words})" if words else ""
+    return UnusableProviderError(
+        f"the certificate of the service is not trusted{_at(url)}{why}: put the authority's into SSL_CERT_FILE"
+    )
+
+
+def _is_tls(exc: BaseException) -> bool:
+    return isinstance(exc, ssl.SSLError) or "SSL" in type(exc).__name__ or "Connect" in type(exc).__name__
+
+
+def _is_file_fault(exc: BaseException) -> bool:
+    """Say whether a file is missing or cannot be read; requests reports it as an OSError without a number."""
+    if not isinstance(exc, OSError):
+        return False
+    if exc.errno in {errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR}:
+        return True
+    return exc.errno is None and "CA certificate bundle" in str(exc)
+
+
+def _strerror(exc: OSError) -> str:
+    """Return the system's words; asyncio has others in their place, and resolvers and TLS their own numbers."""
+    if isinstance(exc, ssl.SSLError):
+        return _tls_reason(exc)
+    if isinstance(exc, socket.gaierror) or exc.errno is None:
+        return exc.strerror or type(exc).__name__
+    return os.strerror(exc.errno)
+
+
+def _tls_reason(exc: ssl.SSLError) -> str:
+    """Return OpenSSL's name for what went wrong; only errors that OpenSSL itself raised have one."""
+    return getattr(exc, "reason", None) or "TLS failed"
+
+
+def _at(url: str) -> str:
+    """Return the address as a part of a sentence, without a user name, password, path or query."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    if not host:
+        return ""
+    shown = f"[{host}]" if ":" in host else host
+    return f" at {parts.scheme}://{shown}{f':{port}' if port else ''}"

@@ -1,0 +1,125 @@
+"""What a status and the body of an error mean."""
+
+import json
+
+import pytest
+
+from kickai_providers_core.authoring import error_for_status
+from kickai_providers_core.errors import (
+    AuthenticationError,
+    ContentFilteredError,
+    ContextLengthExceededError,
+    ModelNotFoundError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    UnsupportedRequestError,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (301, "", ProviderUnavailableError),
+        (400, "", UnsupportedRequestError),
+        (400, "This model's maximum context length is 8192 tokens", ContextLengthExceededError),
+        (400, "the response was filtered: content_filter", ContentFilteredError),
+        (400, "API key not valid. Please pass a valid API key.", AuthenticationError),
+        (400, "The model `x` does not exist", ModelNotFoundError),
+        (400, "rate limit", UnsupportedRequestError),
+        (401, "The model `x` does not exist", AuthenticationError),
+        (402, "", QuotaExhaustedError),
+        (403, "", AuthenticationError),
+        (403, "You do not have access to model x", ModelNotFoundError),
+        (403, "Access to model meta/x is restricted", ModelNotFoundError),
+        (403, "exceeded your current quota", QuotaExhaustedError),
+        (404, "", ModelNotFoundError),
+        (405, "", ModelNotFoundError),
+        (408, "", ProviderTimeoutError),
+        (409, "", ProviderUnavailableError),
+        (413, "", UnsupportedRequestError),
+        (413, "prompt is too long", ContextLengthExceededError),
+        (415, "", UnsupportedRequestError),
+        (418, "", UnsupportedRequestError),
+        (422, "", UnsupportedRequestError),
+        (422, "`inputs` must have less than 1024 tokens", ContextLengthExceededError),
+        (425, "", ProviderUnavailableError),
+        (429, "", RateLimitedError),
+        (429, "insufficient_quota", QuotaExhaustedError),
+        (429, "requests per day", QuotaExhaustedError),
+        (451, "", ContentFilteredError),
+        (500, "", ProviderUnavailableError),
+        (500, "context length", ContextLengthExceededError),
+        (503, "context length", ProviderUnavailableError),
+        (529, "", ProviderUnavailableError),
+    ],
+)
+@pytest.mark.parametrize("form", ["openai", "text", "google", "plain"])
+def test_statuses(status: int, words: str, kind: type[ProviderError], form: str) -> None:
+    """Each status has its error; the words decide where the status leaves a choice, whatever the body's form."""
+    body: object = {
+        "openai": {"error": {"message": words}},
+        "text": json.dumps({"detail": [{"msg": words}]}).encode(),
+        "google": [{"error": {"code": status, "message": words, "status": "X"}}],
+        "plain": words,
+    }[form]
+    error = error_for_status(status, body=body)
+    assert type(error) is kind
+    assert error.status_code == status
+    assert error.service_message == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("max_tokens must be at most 4096", ": max_tokens, limit 4096"),
+        ("`max_tokens` is too large: 9999. This model supports up to 4096 tokens", ": max_tokens, limit 4096"),
+        ("Invalid value: temperature must be less than or equal to 2.0", ": temperature, limit 2.0"),
+        ("unsupported parameter: 'seed'", ": seed"),
+        ("'n' must be 1", ": n"),
+        ("tools are not supported", ": tools"),
+        ("the secret must be at most 4096", ""),
+        ("oops", ""),
+    ],
+)
+def test_the_refused_parameter(words: str, what: str) -> None:
+    """A refusal names the parameter and the limit, from closed sets; no other word of the service."""
+    error = error_for_status(400, body={"error": {"message": words}})
+    assert str(error) == f"the service does not accept this request{what} (HTTP 400)"
+
+
+def test_the_services_own_words() -> None:
+    """The service's words are handed on only when they are asked for, without the key, bounded, on one line."""
+    body = {"error": {"message": "the key sk-123 is\nwrong \x1b[31m" + "x" * 1000}}
+    assert error_for_status(401, body=body).service_message == ""
+    error = error_for_status(401, body=body, expose=True, secrets=["sk-1", "sk-123", ""])
+    assert error.service_message.startswith("the key *** is wrong")
+    assert len(error.service_message) <= 500
+    assert "sk-" not in str(error)
+    assert "\x1b" not in str(error)
+    assert 'the service said: "the key' in str(error)
+
+
+def test_what_else_is_known() -> None:
+    """The delay, the request's id, the window and the reason are fields."""
+    error = error_for_status(429, headers={"Retry-After": "7", "X-Request-Id": "r1"}, now_s=0.0)
+    assert (error.retry_after_s, error.request_id) == (7.0, "r1")
+    assert error_for_status(500, request_id="r2").request_id == "r2"
+    window = error_for_status(400, body="maximum context length is 8192 tokens")
+    assert isinstance(window, ContextLengthExceededError)
+    assert window.limit_tokens == 8192
+    refused = error_for_status(400, body="content filter")
+    assert isinstance(refused, ContentFilteredError)
+    assert refused.reason == "content_filter"
+
+
+@pytest.mark.parametrize(
+    "body", [None, b"\xff", "[" * 100_000, [], {}, 3, {"error": None}, {"prompt": "context length secret"}]
+)
+def test_bodies_that_say_nothing(body: object) -> None:
+    """A body that says nothing, or repeats the prompt elsewhere, decides nothing and is not repeated."""
+    error = error_for_status(400, body=body, expose=True)
+    assert type(error) is UnsupportedRequestError
+    assert "secret" not in str(error)
