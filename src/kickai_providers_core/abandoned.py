@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Abandoned", "Call"]
+
+T = TypeVar("T")
 
 
 class Abandoned:
@@ -50,8 +56,19 @@ class Call:
         self._lock = Lock()
         self._was_left = self._has_returned = False
 
+    def wrapping(self, function: Callable[[], T]) -> Callable[[], T]:
+        """Return the function as one that records when it comes back."""
+
+        def wrapped() -> T:
+            try:
+                return function()
+            finally:
+                self.return_()
+
+        return wrapped
+
     def leave(self) -> None:
-        """Record that its caller has left."""
+        """Record that its caller has left; nothing when the call has come back before."""
         with self._lock:
             if not self._was_left and not self._has_returned:
                 self._abandoned.change(1)

@@ -219,7 +219,8 @@ class Chain:
         del prompt
         asked, known = self._checked(asked, deadline_s), _known(mode)
         return ReplyStream(
-            lambda done: drivers.stream(self._course(asked, deadline_s), known, done), self._runtime.guard
+            lambda done: drivers.stream(self._course(asked, deadline_s, streams=True), known, done),
+            self._runtime.guard,
         )
 
     def astream(
@@ -230,7 +231,8 @@ class Chain:
         del prompt
         asked, known = self._checked(asked, deadline_s), _known(mode)
         return AsyncReplyStream(
-            lambda done: drivers.astream(self._course(asked, deadline_s), known, done), self._runtime.guard
+            lambda done: drivers.astream(self._course(asked, deadline_s, streams=True), known, done),
+            self._runtime.guard,
         )
 
     def prepare(self) -> Iterator[Progress]:
@@ -259,7 +261,7 @@ class Chain:
             return hedged.invoke(course, self._runtime.background)
         return drivers.invoke(course)
 
-    def _course(self, asked: Masked, deadline_s: float | None) -> Course:
+    def _course(self, asked: Masked, deadline_s: float | None, *, streams: bool = False) -> Course:
         runtime, links = self._runtime, self._links
         runtime.guard.renew_if_forked()
         deadline_s = self.terms.deadline_s if deadline_s is None else deadline_from(deadline_s)
@@ -271,7 +273,7 @@ class Chain:
                 links = self._rank(given, links)
             request, needs = given.filled(self.terms.temperature, self.terms.max_tokens), given.needs
         tokens = least_tokens(request) + (request.max_tokens or 0) if self._measured else 0
-        errand = Errand(deadline_s, needs, tokens, next(runtime.numbers))
+        errand = Errand(deadline_s, needs, tokens, next(runtime.numbers), streams)
         walk = Walk(links, self._brief, errand, runtime.time.clock())
         return Course(walk, self._instances, request, runtime.time, runtime.guard)
 

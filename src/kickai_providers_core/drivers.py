@@ -19,6 +19,7 @@ from kickai_providers_core.forking import ForkGuard, raise_forked
 from kickai_providers_core.messages import ReplyChunk
 from kickai_providers_core.replies import Gathered
 from kickai_providers_core.steps import GiveUp, Pause, Queue, Try, Validate
+from kickai_providers_core.threads import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
@@ -99,7 +100,8 @@ class Course:
             raise RuntimeError(message)
         if (provider := instance.ready) is None:
             return None
-        return instance, provider, self.request.meant_for(link.model), step.timeout_s
+        timeout_s = step.timeout_s if step.timeout_s < LONGEST_WAIT_S else LONGEST_WAIT_S
+        return instance, provider, self.request.meant_for(link.model), timeout_s
 
     def created(self, step: Try) -> Call:
         """Return what an attempt calls, once its provider is created, which is a part of the attempt."""
@@ -117,7 +119,7 @@ class Course:
         left_s = step.timeout_s - (self.time.clock() - step.began)
         if left_s <= 0:
             raise ProviderTimeoutError("creating the provider took all the time")
-        return instance, provider, self.request.meant_for(step.link.model), left_s
+        return instance, provider, self.request.meant_for(step.link.model), min(left_s, LONGEST_WAIT_S)
 
     def validate(self, step: Validate) -> None:
         """Have the settings of a target validated, blocking the thread for as long as the walk allows."""
@@ -265,7 +267,7 @@ def _paced(course: Course, step: Step) -> Try:
         elif isinstance(step, Validate):
             course.validate(step)
         elif isinstance(step, Pause):
-            course.time.sleep(step.wait_s)
+            course.time.sleep(min(step.wait_s, LONGEST_WAIT_S))
         step = course.walk.next(course.time.clock())
     return step
 
@@ -280,7 +282,7 @@ async def apaced(course: Course, step: Step) -> Try:
         elif isinstance(step, Validate):
             await course.avalidate(step)
         elif isinstance(step, Pause):
-            await course.time.asleep(step.wait_s)
+            await course.time.asleep(min(step.wait_s, LONGEST_WAIT_S))
         step = course.walk.next(course.time.clock())
     return step
 
@@ -289,7 +291,7 @@ def _stand(step: Queue) -> None:
     """Wait for a turn, blocking the thread."""
     woken = Event()
     step.turn.wake_with(woken.set)
-    woken.wait(step.wait_s)
+    woken.wait(min(step.wait_s, LONGEST_WAIT_S))
 
 
 async def _astand(step: Queue) -> None:
@@ -302,7 +304,7 @@ async def _astand(step: Queue) -> None:
             loop.call_soon_threadsafe(_settle, woken)
 
     step.turn.wake_with(wake)
-    await asyncio.wait((woken,), timeout=step.wait_s)
+    await asyncio.wait((woken,), timeout=min(step.wait_s, LONGEST_WAIT_S))
 
 
 def _settle(woken: asyncio.Future[None]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.drivers import apaced
 from kickai_providers_core.errors import ProviderError
 from kickai_providers_core.forking import Guarded
+from kickai_providers_core.leaving import GRACE_S
 from kickai_providers_core.steps import Await
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.steps import Step, Try
 
 __all__ = ["ainvoke", "invoke"]
-
-GRACE_S = 0.1
-"""How long an answer waits for the call that it made needless to be closed."""
 
 
 def invoke(course: Course, background: Background) -> Reply:
@@ -57,12 +55,14 @@ async def ainvoke(course: Course) -> Reply:
             except ProviderError as error:
                 step = walk.failed(error, clock(), of=attempt)
             else:
+                _leave(course, calls)  # they clean up behind the answer
                 return walk.succeeded(reply, clock(), of=attempt)
     except BaseException:
         course.cancel()
+        _leave(course, calls)
+        if calls:
+            await asyncio.wait(calls, timeout=GRACE_S)
         raise
-    finally:
-        await _left(calls)
 
 
 async def _first(course: Course, calls: dict[asyncio.Task[Reply], Try]) -> asyncio.Task[Reply]:
@@ -87,16 +87,10 @@ async def _call(course: Course, attempt: Try) -> Reply:
     return await Guarded(inner, course.guard, asyncio.current_task())  # type: ignore[no-any-return]
 
 
-async def _left(calls: dict[asyncio.Task[Reply], Try]) -> None:
-    """Cancel the calls that nobody waits for any more, and give them a moment to close what they hold."""
-    for task in calls:
+def _leave(course: Course, calls: dict[asyncio.Task[Reply], Try]) -> None:
+    """Cancel the calls that nobody waits for any more."""
+    for task, attempt in calls.items():
         task.cancel()
-        task.add_done_callback(_forget)
-    if calls:
-        await asyncio.wait(calls, timeout=GRACE_S)
-
-
-def _forget(task: asyncio.Task[Reply]) -> None:
-    """Look at how a task ended, so that asyncio does not complain that nobody did."""
-    if not task.cancelled():
-        task.exception()
+        instance = course.instances[attempt.link.position]
+        if instance is not None:
+            instance.seam.keep(task)

@@ -95,6 +95,7 @@ class Errand:
         needs: Capabilities without which a target is passed over.
         tokens: How many tokens prompt and answer take, estimated low; 0 when it does not matter.
         number: The number that the request's events carry.
+        streams: Whether the answer is handed out as it comes: then only the deadline bounds an attempt as a whole.
         floor: Only a window larger than this will do, as one that was too small has shown; None for none.
     """
 
@@ -102,6 +103,7 @@ class Errand:
     needs: frozenset[Capability] = frozenset()
     tokens: int = 0
     number: int = 0
+    streams: bool = False
     floor: int | None = None
 
     def obstacle(self, link: Link) -> tuple[SkipReason, str] | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from threading import Lock
+from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.abandoned import Abandoned
 from kickai_providers_core.discovery import PACKAGES
 from kickai_providers_core.errors import Problem, ProviderError, ProviderTimeoutError, UnknownProviderError
 from kickai_providers_core.events import ProviderCloseFailed
@@ -203,6 +205,8 @@ class Instance:
         # What other threads are creating or validating belongs to the parent.
         self._creation = SingleFlight(self._create)
         self._validation = SingleFlight(lambda: self.seam.validate(self.settings))
+        self.validates_slowly = False
+        self.seam.renew_after_fork()
         if self.gate is not None:
             self.gate.renew_after_fork()
 
@@ -233,13 +237,17 @@ class Registry:
         discovery: Discovery,
         providers: Mapping[str, ProviderSettings],
         unusable: Mapping[str, tuple[Problem, ...]] = MappingProxyType({}),
+        *,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._discovery = discovery
         self._instances: dict[str, Instance] = {}
+        counts: dict[int, Abandoned] = {}  # one for each plugin, however many instances it has
         for name, settings in self._configured(providers):
             plugin = discovery.find(settings.kind or name)
             if plugin is not None and plugin.info is not None:
-                seam = Seam(plugin.plugin, plugin.info, discovery.others())
+                abandoned = counts.setdefault(id(plugin.plugin), Abandoned())
+                seam = Seam(plugin.plugin, plugin.info, discovery.others(), clock=clock, abandoned=abandoned)
                 self._instances[name] = Instance(name, plugin.info, settings, seam, unusable.get(name, ()))
 
     def _configured(self, providers: Mapping[str, ProviderSettings]) -> Iterator[tuple[str, ProviderSettings]]:

@@ -81,7 +81,7 @@ class Resolver:
             random = _OwnRandom()
         self.settings = settings
         self.discovery = discovery
-        self.registry = Registry(discovery, settings.providers, settings.unusable)
+        self.registry = Registry(discovery, settings.providers, settings.unusable, clock=time.clock)
         self._observers = Observers(observers, discovery.observers())
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
@@ -275,6 +275,7 @@ def _link_of(position: int, target: Target, instance: Instance, settings: Settin
     own = instance.settings
     model = settings.living(target.model) if target.model else own.model
     known = instance.model(model)
+    abandoned = instance.seam.abandoned
 
     def unusable() -> tuple[SkipReason, str] | None:
         problems = instance.known_problems()
@@ -283,7 +284,9 @@ def _link_of(position: int, target: Target, instance: Instance, settings: Settin
         if problems is None:
             return SkipReason.NOT_CONFIGURED, "its plugin has not finished validating its settings"
         if not problems:
-            return None
+            if not abandoned.is_full:
+                return None
+            return SkipReason.RESTING, f"{abandoned.count} of its plugin's calls were abandoned and are still running"
         return SkipReason.NOT_CONFIGURED, ", ".join(problem.missing or problem.message for problem in problems)
 
     return Link(

@@ -6,12 +6,13 @@ This is where foreign code is called, and the one place beside discovery that ca
 from __future__ import annotations
 
 import inspect
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pluggy
 
 from kickai_providers_core import hookspecs, threads
+from kickai_providers_core.abandoned import Abandoned
 from kickai_providers_core.alarms import Alarms
 from kickai_providers_core.errors import (
     InvalidReplyError,
@@ -26,11 +27,13 @@ from kickai_providers_core.examination import known_capabilities
 from kickai_providers_core.extensions import guard_wrappers
 from kickai_providers_core.foreign import cancellations, describe, is_asked, is_for_everyone, keys_in, keys_of
 from kickai_providers_core.hookspecs import Progress
+from kickai_providers_core.leaving import Driven, Leaver, PluginExitError
 from kickai_providers_core.messages import Reply, ReplyChunk
 from kickai_providers_core.replies import checked
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+    import asyncio
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 
     from kickai_providers_core.hookspecs import ProviderInfo
     from kickai_providers_core.messages import Capability, ChatRequest
@@ -54,9 +57,27 @@ class Seam:
 
     Attributes:
         validates: Whether the plugin, or a wrapper, has something to say of settings.
+        abandoned: The plugin's calls that were left and have not come back.
     """
 
-    def __init__(self, plugin: object, info: ProviderInfo, wrappers: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        plugin: object,
+        info: ProviderInfo,
+        wrappers: Mapping[str, object] | None = None,
+        *,
+        clock: Callable[[], float] = monotonic,
+        abandoned: Abandoned | None = None,
+    ) -> None:
+        """Put the hooks of a plugin together.
+
+        Args:
+            plugin: The plugin.
+            info: What it says of itself.
+            wrappers: Plugins that may wrap its hooks, by name.
+            clock: The time in seconds, by which the phases of a stream are measured.
+            abandoned: Counts the calls that were left, for all seams of the plugin; one of its own when None.
+        """
         manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         manager.add_hookspecs(hookspecs)
         manager.register(plugin, name=f"provider {info.name}")
@@ -66,6 +87,9 @@ class Seam:
         self._holds_timeouts = info.holds_timeouts
         self._native = info.native
         self._alarms = Alarms()
+        self._clock = clock
+        self.abandoned = abandoned if abandoned is not None else Abandoned()
+        self._leaver = Leaver(self.abandoned)
         self._hook = manager.hook
         self.validates = bool(manager.hook.kickai_validate_provider.get_hookimpls())
         self._invoke = _caller(manager.hook.kickai_invoke_provider)
@@ -161,9 +185,16 @@ class Seam:
         try:
             if self._holds_timeouts:
                 return checked(self._invoke(provider=provider, request=request, timeout_s=timeout_s))
-            return checked(
-                threads.call(lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s), timeout_s)
-            )
+            call = self.abandoned.track()
+            try:
+                return checked(
+                    threads.call(
+                        call.wrapping(lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s)),
+                        timeout_s,
+                    )
+                )
+            finally:
+                call.leave()
         except BaseException as exc:  # noqa: BLE001
             _fail(exc, OF_ITS_OWN)
 
@@ -171,88 +202,101 @@ class Seam:
         """Return the provider's checked answer without blocking the loop; every failure is a `ProviderError`."""
         before = cancellations()
         try:
-            with self._alarms.after(timeout_s):
-                if "ainvoke" in self._native:
-                    reply = await _Driven(self._ainvoke(provider=provider, request=request, timeout_s=timeout_s))
-                else:
-                    reply = await threads.acall(
-                        lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s)
-                    )
+            if "ainvoke" in self._native:
+                coroutine = self._as_coroutine(provider, request, timeout_s)
+                reply = await self._leaver.run(coroutine, self._alarms, timeout_s)
+            else:
+                call = self.abandoned.track()
+                try:
+                    with self._alarms.after(timeout_s):
+                        reply = await threads.acall(
+                            call.wrapping(lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s))
+                        )
+                finally:
+                    call.leave()
             return checked(reply)
-        except GeneratorExit:  # whoever held this coroutine has dropped it; the plugin's own is a _PluginExitError
+        except GeneratorExit:  # whoever held this coroutine has dropped it; the plugin's own is a PluginExitError
             raise
         except BaseException as exc:
             if is_asked(exc, before):
                 raise
             _fail(exc, OF_ITS_OWN)
 
+    def renew_after_fork(self) -> None:
+        """Forget the calls that other threads and event loops of the parent had under way."""
+        self.abandoned.renew_after_fork()
+
+    def keep(self, task: asyncio.Task[Reply]) -> None:
+        """Keep a cancelled call of the plugin until it has cleaned up."""
+        self._leaver.keep(task)
+
+    async def _as_coroutine(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
+        return await Driven(self._ainvoke(provider=provider, request=request, timeout_s=timeout_s))
+
     def stream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
     ) -> Generator[ReplyChunk, None, None]:
         """Yield the provider's chunks; every failure is a `ProviderError`. Closing it closes the provider's stream."""
         if "stream" not in self._native:
-            yield _as_chunk(self.invoke(provider, request, timeout_s))
+            yield _as_chunk(self.invoke(provider, request, min(timeout_s, settings.timeout_s)))
             return
+
+        call = self.abandoned.track()
 
         def open_() -> Iterator[ReplyChunk]:
             return self._stream(provider=provider, request=request, timeout_s=timeout_s)  # type: ignore[no-any-return]
 
-        patience = _Patience(settings, timeout_s)
+        phases = _Phases(settings, timeout_s, self._clock)
         chunks: Iterator[ReplyChunk] | None = None
         try:
             while True:
                 try:
                     if chunks is None:
-                        chunks = iter(open_() if self._holds_timeouts else threads.iterate(open_, patience.wait_s))
-                    chunk = patience.checked(next(chunks))
+                        chunks = iter(
+                            open_() if self._holds_timeouts else threads.iterate(open_, phases.wait_s, call.return_)
+                        )
+                    chunk = phases.checked(next(chunks))
                 except StopIteration:
                     return
                 except TimeoutError as exc:
-                    raise patience.error_for(exc) from exc
+                    raise phases.error_for(exc) from exc
                 except BaseException as exc:  # noqa: BLE001
                     _fail(exc, "the provider's stream raised an error of its own")
                 yield chunk
         finally:
             _close(chunks)
+            if not self._holds_timeouts and chunks is not None:
+                call.leave()
 
-    async def astream(  # noqa: C901  each exception is one case
+    async def astream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
     ) -> AsyncGenerator[ReplyChunk, None]:
         """Yield the provider's chunks without blocking the loop; every failure is a `ProviderError`."""
         if not self._native & {"stream", "astream"}:
-            yield _as_chunk(await self.ainvoke(provider, request, timeout_s))
+            yield _as_chunk(await self.ainvoke(provider, request, min(timeout_s, settings.timeout_s)))
             return
         before = cancellations()
-        patience = _Patience(settings, timeout_s)
-        chunks: AsyncIterator[ReplyChunk] | None = None
+        phases = _Phases(settings, timeout_s, self._clock)
+        chunks = self._leaver.iterate(
+            lambda: self._open_astream(provider, request, timeout_s), self._alarms, phases.wait_s
+        )
         try:
             while True:
                 try:
-                    if chunks is None:
-                        with self._alarms.after(patience.wait_s()):
-                            chunks = aiter(await self._open_astream(provider, request, timeout_s))
-                    with self._alarms.after(patience.wait_s()):
-                        chunk = patience.checked(await _Driven(anext(chunks)))
+                    chunk = phases.checked(await anext(chunks))
                 except StopAsyncIteration:
                     return
                 except GeneratorExit:  # as in `ainvoke`
                     raise
                 except TimeoutError as exc:
-                    raise patience.error_for(exc) from exc
+                    raise phases.error_for(exc) from exc
                 except BaseException as exc:
                     if is_asked(exc, before):
                         raise
                     _fail(exc, "the provider's stream raised an error of its own")
                 yield chunk
         finally:
-            aclose = getattr(chunks, "aclose", None)
-            if aclose is not None:
-                before = cancellations()
-                try:
-                    await aclose()
-                except BaseException as exc:
-                    if isinstance(exc, GeneratorExit) or is_asked(exc, before):
-                        raise
+            await chunks.aclose()
 
     async def _open_astream(
         self, provider: object, request: ChatRequest, timeout_s: float
@@ -260,9 +304,12 @@ class Seam:
         if "astream" in self._native:
             opened = self._astream(provider=provider, request=request, timeout_s=timeout_s)
             if inspect.isawaitable(opened):  # ``async def`` that returns an iterator, rather than one that yields
-                opened = await _Driven(opened)
+                opened = await Driven(opened)
             return opened  # type: ignore[no-any-return]
-        return threads.aiterate(lambda: self._stream(provider=provider, request=request, timeout_s=timeout_s))
+        call = self.abandoned.track()
+        return threads.aiterate(
+            lambda: self._stream(provider=provider, request=request, timeout_s=timeout_s), call.return_, call.leave
+        )
 
 
 def _caller(hook: pluggy.HookCaller) -> Callable[..., Any]:
@@ -280,28 +327,48 @@ def _caller(hook: pluggy.HookCaller) -> Callable[..., Any]:
     return lambda **given: function(*[given[name] for name in wanted])
 
 
-class _Patience:
-    """How long to wait for the next chunk of one stream: the first token, then idleness, and the whole at all times."""
+class _Phases:
+    """The bounds of one stream: one for each phase, from when the phase begins, and the deadline at all times.
 
-    def __init__(self, settings: ProviderSettings, timeout_s: float) -> None:
-        self._settings = settings
-        self._ends = time.monotonic() + timeout_s
+    The first phase lasts from the request to the first chunk, whatever it holds. Each further one lasts from when the
+    next chunk is asked for until it comes, so that the time that a reader takes between two chunks is not counted.
+    """
+
+    def __init__(self, settings: ProviderSettings, timeout_s: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._idle_timeout_s = settings.idle_timeout_s
+        now = clock()
+        self._ends = now + timeout_s
+        self._first_token_ends: float | None = now + settings.first_token_timeout_s
         self._phase: TimeoutPhase = "first_token"
 
     def wait_s(self) -> float:
-        """Return the seconds to wait from now on, at least 0."""
-        own = self._settings
-        phase_s = own.first_token_timeout_s if self._phase == "first_token" else own.idle_timeout_s
-        left_s = max(0.0, self._ends - time.monotonic())
-        if left_s < phase_s:
-            self._phase = "total"
-        return min(phase_s, left_s)
+        """Return the seconds to wait for the next chunk from now on, at least 0."""
+        now = self._clock()
+        if self._first_token_ends is not None:
+            self._phase, ends = "first_token", self._first_token_ends
+        else:
+            self._phase, ends = "idle", now + self._idle_timeout_s
+        if self._ends < ends:
+            self._phase, ends = "total", self._ends
+        return max(0.0, ends - now)
 
     def checked(self, chunk: object) -> ReplyChunk:
-        """Return the chunk, and count it as a sign of life."""
+        """Return the chunk, which ends the phase.
+
+        Raises:
+            InvalidReplyError: It is no chunk.
+            ProviderTimeoutError: It came after the end of its phase, as it does when a stream never pauses.
+        """
         if not isinstance(chunk, ReplyChunk):
             raise InvalidReplyError(f"the provider's stream yielded {type(chunk).__name__}, not a ReplyChunk")
-        self._phase = "idle"
+        now = self._clock()
+        if now > self._ends:
+            raise _timed_out("total")
+        if self._first_token_ends is not None:
+            if now > self._first_token_ends:
+                raise _timed_out("first_token")
+            self._first_token_ends = None
         return chunk
 
     def error_for(self, exc: TimeoutError) -> ProviderError:
@@ -318,7 +385,7 @@ def _fail(exc: BaseException, told: str, *, named: bool = False) -> NoReturn:
     """Raise the `ProviderError` that stands for an exception that a plugin let through."""
     if is_for_everyone(exc):
         raise exc
-    cause = exc.__cause__ if isinstance(exc, _PluginExitError) and exc.__cause__ is not None else exc
+    cause = exc.__cause__ if isinstance(exc, PluginExitError) and exc.__cause__ is not None else exc
     if isinstance(exc, ProviderError):
         fault = _malformed(exc)
         if not fault:
@@ -345,39 +412,6 @@ def _malformed(error: ProviderError) -> str:
     if error.retry_after_s is not None and not 0 <= error.retry_after_s < float("inf"):
         error.retry_after_s = None  # nonsense is as good as nothing
     return ""
-
-
-class _PluginExitError(Exception):
-    """Stands for a `GeneratorExit` that a plugin raised, which would otherwise pass for one that ends our coroutine."""
-
-
-class _Driven:
-    """An awaitable of a plugin, awaited so that its own `GeneratorExit` differs from one that comes from outside."""
-
-    __slots__ = ("_awaitable",)
-
-    def __init__(self, awaitable: Awaitable[Any]) -> None:
-        self._awaitable = awaitable
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        steps = self._awaitable.__await__()
-        send, value = steps.send if hasattr(steps, "send") else (lambda _value: next(steps)), None
-        thrown: BaseException | None = None
-        while True:
-            try:
-                waited = send(value) if thrown is None else steps.throw(thrown)
-            except StopIteration as stop:
-                return stop.value
-            except GeneratorExit as exc:
-                raise _PluginExitError from exc
-            thrown = None
-            try:
-                value = yield waited
-            except GeneratorExit:
-                _close(steps)
-                raise
-            except BaseException as exc:  # noqa: BLE001  such as a cancellation
-                thrown = exc
 
 
 def _close(value: object) -> None:

@@ -19,7 +19,7 @@ __all__ = ["LONGEST_WAIT_S", "acall", "aiterate", "call", "iterate", "post", "st
 
 T = TypeVar("T")
 
-LONGEST_WAIT_S = min(TIMEOUT_MAX, 365 * 86_400.0)
+LONGEST_WAIT_S = min(TIMEOUT_MAX, 1_000_000.0)
 """A longer wait than this, in seconds, is cut to it: locks, queues and event loops overflow at some length."""
 
 AHEAD = 1_000
@@ -62,7 +62,7 @@ def call(function: Callable[[], T], timeout_s: float) -> T:
     ended: SimpleQueue[_Ended] = SimpleQueue()
     start(lambda: ended.put(_outcome(function)))
     try:
-        return ended.get(timeout=timeout_s).result()  # type: ignore[no-any-return]
+        return ended.get(timeout=min(timeout_s, LONGEST_WAIT_S)).result()  # type: ignore[no-any-return]
     except Empty:
         raise TimeoutError from None
 
@@ -95,7 +95,11 @@ def post(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], item: 
 
 
 def _pump(
-    open_: Callable[[], Iterator[T]], put: Callable[[T], None], end: Callable[[_Ended], None], stopped: Event
+    open_: Callable[[], Iterator[T]],
+    put: Callable[[T], None],
+    end: Callable[[_Ended], None],
+    stopped: Event,
+    returned: Callable[[], None],
 ) -> None:
     """Read an iterator to its end, or until nobody wants more of it, which is a `TimeoutError`, and close it."""
 
@@ -111,16 +115,21 @@ def _pump(
             if close is not None:
                 close()
 
-    end(_outcome(read))
+    ended = _outcome(read)
+    returned()
+    end(ended)
 
 
-def iterate(open_: Callable[[], Iterator[T]], wait_s: Callable[[], float]) -> Iterator[T]:
+def iterate(
+    open_: Callable[[], Iterator[T]], wait_s: Callable[[], float], returned: Callable[[], None] = lambda: None
+) -> Iterator[T]:
     """Yield what an iterator yields that is read in a thread, a little ahead.
 
     Args:
         open_: Makes the iterator; called in the thread.
         wait_s: Asked before each item for how long to wait for it. With 0, what has come by now is still handed out,
             and nothing that comes later: an iterator that never pauses ends all the same.
+        returned: Called in the thread when it is done with the iterator.
 
     Raises:
         TimeoutError: The next item did not come in time.
@@ -132,14 +141,14 @@ def iterate(open_: Callable[[], Iterator[T]], wait_s: Callable[[], float]) -> It
         room.acquire()
         queue.put(item)
 
-    start(lambda: _pump(open_, put, queue.put, stopped))
+    start(lambda: _pump(open_, put, queue.put, stopped, returned))
     try:
         while True:
             left_s = wait_s()
             if left_s <= 0:
                 stopped.set()
             try:
-                item = queue.get(timeout=left_s)
+                item = queue.get(timeout=min(left_s, LONGEST_WAIT_S))
             except Empty:
                 raise TimeoutError from None
             if isinstance(item, _Ended):
@@ -152,8 +161,18 @@ def iterate(open_: Callable[[], Iterator[T]], wait_s: Callable[[], float]) -> It
         room.release()  # for one item that waits for room; there is none after it
 
 
-async def aiterate(open_: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
-    """Yield what an iterator yields that is read in a thread, a little ahead; closing or cancelling leaves it."""
+async def aiterate(
+    open_: Callable[[], Iterator[T]],
+    returned: Callable[[], None] = lambda: None,
+    left: Callable[[], None] = lambda: None,
+) -> AsyncIterator[T]:
+    """Yield what an iterator yields that is read in a thread, a little ahead; closing or cancelling leaves it.
+
+    Args:
+        open_: Makes the iterator; called in the thread.
+        returned: Called in the thread when it is done with the iterator.
+        left: Called when the reader is.
+    """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[T | _Ended] = asyncio.Queue()
     room, stopped = Semaphore(AHEAD), Event()
@@ -162,7 +181,7 @@ async def aiterate(open_: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
         room.acquire()
         post(loop, queue.put_nowait, item)
 
-    start(lambda: _pump(open_, put, lambda ended: post(loop, queue.put_nowait, ended), stopped))
+    start(lambda: _pump(open_, put, lambda ended: post(loop, queue.put_nowait, ended), stopped, returned))
     try:
         while True:
             item = await queue.get()
@@ -174,3 +193,4 @@ async def aiterate(open_: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
     finally:
         stopped.set()
         room.release()  # for one item that waits for room; there is none after it
+        left()

@@ -289,7 +289,7 @@ class Walk:
     def _try(self, link: Link, leave: Leave, turn: Turn | None, now: float) -> Try:
         number = self._story.tries(link) + 1
         left_s = self._ends - now
-        timeout_s = left_s if left_s < link.timeout_s else link.timeout_s
+        timeout_s = left_s if left_s < link.timeout_s or self._errand.streams else link.timeout_s
         self._under_way = step = Try(link, number, timeout_s, leave, now, turn)
         self._story.begins(link, number, timeout_s)
         return step

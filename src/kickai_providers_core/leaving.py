@@ -1,0 +1,221 @@
+"""Coroutines and async iterators of plugins that their caller can leave, whatever they do when they are cancelled.
+
+Each runs in its own task. Whoever leaves it cancels the task and waits for its clean-up for `GRACE_S`. After that it
+goes on alone, and counts as abandoned until it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kickai_providers_core.foreign import cancellations, is_for_everyone
+from kickai_providers_core.forking import ForkGuard, Guarded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
+
+    from kickai_providers_core.abandoned import Abandoned
+    from kickai_providers_core.alarms import Alarms
+
+__all__ = ["GRACE_S", "Driven", "Leaver", "PluginExitError"]
+
+T = TypeVar("T")
+
+GRACE_S = 0.1
+"""How long to wait for the clean-up of a call that is left, in seconds: less than a deadline may be missed by."""
+
+END = object()
+"""What ends an async iterator that is read in a task."""
+
+
+class Leaver:
+    """Runs coroutines and async iterators so that they can be left. Safe to share between event loops."""
+
+    def __init__(self, abandoned: Abandoned) -> None:
+        self._abandoned = abandoned
+        self._guard = ForkGuard()
+        self._left: set[asyncio.Task[Any]] = set()  # an event loop itself does not keep its tasks
+
+    async def run(self, coroutine: Coroutine[Any, Any, T], alarms: Alarms, timeout_s: float) -> T:
+        """Return what a coroutine returns.
+
+        Raises:
+            TimeoutError: It did not return within ``timeout_s`` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(_outcome(coroutine, self._guard))
+        ended: asyncio.Future[None] = loop.create_future()
+        task.add_done_callback(lambda _: _settle(ended))
+        try:
+            with alarms.after(timeout_s):
+                await ended
+        finally:
+            if not task.done():
+                await self._leave(task)
+        return _result_of(task)
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Keep a task that nobody waits for any more until it ends."""
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
+
+    async def iterate(
+        self, open_: Callable[[], Awaitable[AsyncIterator[T]]], alarms: Alarms, wait_s: Callable[[], float]
+    ) -> AsyncGenerator[T, None]:
+        """Yield what an async iterator yields. It is never read ahead, and is closed in the task that reads it.
+
+        Args:
+            open_: Makes the iterator; called in the task.
+            alarms: Limits the waits.
+            wait_s: Asked before each item for how many seconds to wait for it.
+
+        Raises:
+            TimeoutError: The next item did not come in time.
+        """
+        turns = _Turns(asyncio.get_running_loop())
+        task = turns.loop.create_task(_outcome(_read(open_, turns), self._guard))
+        task.add_done_callback(lambda _: turns.hand_over(END))
+        try:
+            while True:
+                turns.ask()
+                with alarms.after(wait_s()):
+                    item = await turns.item
+                if item is END:
+                    break
+                yield item
+        finally:
+            turns.is_left = True
+            if not task.done():
+                await self._leave(task)
+        _result_of(task)
+
+    async def _leave(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task, and wait a moment for it to clean up."""
+        call = self._abandoned.track()
+        task.add_done_callback(lambda _: call.return_())
+        self.keep(task)
+        task.cancel()
+        try:
+            await asyncio.wait((task,), timeout=GRACE_S)
+        finally:
+            if not task.done():
+                call.leave()
+
+
+class _Turns:
+    """What the reader of an iterator and its task hand each other: a wish for an item, and the item."""
+
+    __slots__ = ("is_left", "item", "loop", "wish")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.is_left = False
+        self.wish: asyncio.Future[None] = loop.create_future()
+        self.item: asyncio.Future[Any] = loop.create_future()
+
+    def ask(self) -> None:
+        """Ask for the next item."""
+        self.item = self.loop.create_future()
+        _settle(self.wish)
+
+    async def wait_for_wish(self) -> None:
+        """Wait until the next item is asked for."""
+        await self.wish
+        self.wish = self.loop.create_future()
+
+    def hand_over(self, item: object) -> None:
+        """Hand an item to who asked for it, if that is still of interest."""
+        if not self.item.done():
+            self.item.set_result(item)
+
+
+async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], turns: _Turns) -> None:
+    """Read an iterator item by item, as each is asked for, and close it."""
+    await turns.wait_for_wish()
+    items = aiter(await open_())
+    try:
+        while True:
+            try:
+                item = await Driven(anext(items))
+            except StopAsyncIteration:
+                break
+            turns.hand_over(item)
+            if turns.is_left:  # a cancellation that the iterator has swallowed
+                break
+            await turns.wait_for_wish()
+    finally:
+        aclose = getattr(items, "aclose", None)
+        if aclose is not None:
+            await _close(aclose)
+
+
+async def _close(aclose: Callable[[], Awaitable[None]]) -> None:
+    """Close a plugin's iterator; what that raises is of no more use, since the answer, or the error, is known."""
+    try:
+        await Driven(aclose())
+    except GeneratorExit:
+        raise
+    except BaseException as exc:
+        if is_for_everyone(exc) or (isinstance(exc, asyncio.CancelledError) and cancellations()):
+            raise
+
+
+async def _outcome(coroutine: Coroutine[Any, Any, T], guard: ForkGuard) -> tuple[T | None, BaseException | None]:
+    """Return what a coroutine returns or raises: asyncio complains of a task that raises when nobody waits for it."""
+    try:
+        return await Guarded(coroutine, guard, asyncio.current_task()), None
+    except GeneratorExit:  # from outside: a plugin's own is a PluginExitError
+        raise
+    except BaseException as exc:
+        if is_for_everyone(exc) or (isinstance(exc, asyncio.CancelledError) and cancellations()):
+            raise
+        return None, exc  # raised again for whoever waits
+
+
+def _result_of(task: asyncio.Task[tuple[T | None, BaseException | None]]) -> T:
+    if task.cancelled():
+        message = "the plugin cancelled its own call"
+        raise RuntimeError(message)
+    result, error = task.result()
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class PluginExitError(Exception):
+    """Stands for a `GeneratorExit` that a plugin raised, which would otherwise pass for one that ends our coroutine."""
+
+
+class Driven:
+    """An awaitable of a plugin, awaited so that its own `GeneratorExit` differs from one that comes from outside."""
+
+    __slots__ = ("_awaitable",)
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self._awaitable = awaitable
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._awaitable.__await__()
+        send, value = steps.send if hasattr(steps, "send") else (lambda _value: next(steps)), None
+        thrown: BaseException | None = None
+        while True:
+            try:
+                waited = send(value) if thrown is None else steps.throw(thrown)
+            except StopIteration as stop:
+                return stop.value
+            except GeneratorExit as exc:
+                raise PluginExitError from exc
+            thrown = None
+            try:
+                value = yield waited
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as exc:  # noqa: BLE001  such as a cancellation
+                thrown = exc

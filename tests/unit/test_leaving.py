@@ -1,0 +1,378 @@
+"""Calls of plugins that do not stop when they are told to, and the bounds of a stream's phases, in all four modes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define
+
+from kickai_providers_core import (
+    FinishReason,
+    ProviderInfo,
+    ProviderSettings,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    Reply,
+    ReplyChunk,
+    Resolver,
+    SkipReason,
+    hookimpl,
+)
+from kickai_providers_core.leaving import GRACE_S
+from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.seam import Seam
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+REQUEST = ChatRequest.of("hi")
+YES = Reply(text="yes", finish_reason=FinishReason.STOP)
+END = ReplyChunk(finish_reason=FinishReason.STOP)
+
+
+@define
+class Clock:
+    """A clock that moves when it is told to."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _as_hook(function: Any) -> Any:
+    return staticmethod(hookimpl(lambda: function()))  # noqa: PLW0108  a bound method cannot be marked
+
+
+def seam(*, holds_timeouts: bool = False, clock: Any = time.monotonic, **hooks: Any) -> Seam:
+    """Return the seam of a plugin with these hooks."""
+    plugin = type("Made", (), {f"kickai_{name}_provider": _as_hook(hook) for name, hook in hooks.items()})
+    native = frozenset(hooks) & {"invoke", "ainvoke", "stream", "astream"}
+    info = ProviderInfo(name="made", summary="", holds_timeouts=holds_timeouts, native=native)
+    return Seam(plugin(), info, clock=clock)
+
+
+class Stubborn:
+    """A coroutine that goes on working when it is cancelled, until it may end."""
+
+    def __init__(self) -> None:
+        self.may_end = False
+        self.cancelled = 0
+
+    async def work(self) -> None:
+        while not self.may_end:
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                self.cancelled += 1
+
+    async def ainvoke(self) -> Reply:
+        await self.work()
+        return YES
+
+    async def astream(self) -> AsyncIterator[ReplyChunk]:
+        await self.work()
+        yield END
+
+
+async def until(condition: Any) -> None:
+    """Wait until something is true."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  nobody there knows of this loop
+            await asyncio.sleep(0.005)
+
+
+async def call(one: Seam, mode: str) -> object:
+    """Make a call in a mode that has a tenth of a second to answer."""
+    settings = ProviderSettings(first_token_timeout_s=0.1)
+    match mode:
+        case "invoke":
+            return await asyncio.to_thread(one.invoke, None, REQUEST, 0.1)
+        case "ainvoke":
+            return await one.ainvoke(None, REQUEST, 0.1)
+        case "stream":
+            return await asyncio.to_thread(list, one.stream(None, REQUEST, 30.0, settings))
+    return [chunk async for chunk in one.astream(None, REQUEST, 30.0, settings)]
+
+
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
+async def test_an_async_call_that_cannot_be_cancelled_is_abandoned(mode: str) -> None:
+    """Its caller is free after the time and a moment for the clean-up; it counts as abandoned until it ends."""
+    stubborn = Stubborn()
+    one = seam(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
+    began = time.monotonic()
+    with pytest.raises(ProviderTimeoutError):
+        await call(one, mode)
+    assert time.monotonic() - began < 5 * (0.1 + GRACE_S)
+    assert (stubborn.cancelled, one.abandoned.count) == (1, 1)
+    stubborn.may_end = True
+    await until(lambda: one.abandoned.count == 0)
+
+
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
+async def test_cancelling_a_request_does_not_wait_for_a_call_that_goes_on(mode: str) -> None:
+    """The caller's cancellation is obeyed in a moment."""
+    stubborn = Stubborn()
+    one = seam(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
+
+    async def ask() -> None:
+        if mode == "ainvoke":
+            await one.ainvoke(None, REQUEST, 30.0)
+        else:
+            async for _ in one.astream(None, REQUEST, 30.0, ProviderSettings()):
+                pass
+
+    task = asyncio.create_task(ask())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    assert one.abandoned.count == 1
+    stubborn.may_end = True
+    await until(lambda: one.abandoned.count == 0)
+
+
+async def test_a_call_that_cleans_up_in_a_moment_is_waited_for() -> None:
+    """It is not abandoned, and what it held is free when its caller goes on."""
+    freed = []
+
+    async def ainvoke() -> Reply:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(0.01)
+            freed.append(True)
+        return YES
+
+    one = seam(invoke=lambda: YES, ainvoke=ainvoke)
+    with pytest.raises(ProviderTimeoutError):
+        await one.ainvoke(None, REQUEST, 0.05)
+    assert (freed, one.abandoned.count) == ([True], 0)
+
+
+async def test_a_call_that_cancels_itself_is_a_failure_of_the_plugin() -> None:
+    """Nobody else was cancelled."""
+
+    async def ainvoke() -> Reply:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ProviderUnavailableError, match="CancelledError"):
+        await seam(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
+
+
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])
+async def test_a_thread_that_does_not_come_back_counts_as_abandoned(mode: str) -> None:
+    """From when its caller leaves until its call returns."""
+    may_end = threading.Event()
+
+    def invoke() -> Reply:
+        may_end.wait(30)
+        return YES
+
+    def stream() -> Iterator[ReplyChunk]:
+        may_end.wait(30)
+        yield END
+
+    one = seam(invoke=invoke, stream=stream)
+    with pytest.raises(ProviderTimeoutError):
+        await call(one, mode)
+    assert one.abandoned.count == 1
+    may_end.set()
+    await until(lambda: one.abandoned.count == 0)
+
+
+async def test_a_plugin_with_too_many_abandoned_calls_is_not_called() -> None:
+    """All its instances are skipped with that reason, until enough of its calls have come back."""
+    may_end = threading.Event()
+
+    class Hanging:
+        @hookimpl
+        def kickai_provider_info(self) -> ProviderInfo:
+            return ProviderInfo(name="hanging", summary="")
+
+        @hookimpl
+        def kickai_create_provider(self) -> object:
+            return self
+
+        @hookimpl
+        def kickai_invoke_provider(self) -> Reply:
+            may_end.wait(30)
+            return YES
+
+    settings = {
+        "providers": {"hanging": {"timeout_s": 0.05, "retries": 0}, "other": {"kind": "hanging"}},
+        "breaker": {"max_errors": 100},
+    }
+    with Resolver.from_settings(settings, plugins={"hanging": Hanging()}, env={}) as resolver:
+        chain = resolver.chain("hanging")
+        for _ in range(8):
+            with pytest.raises(ProviderTimeoutError):
+                raise (await failure(chain)).exceptions[0]
+        for name in ("hanging", "other"):
+            skip = (await failure(resolver.chain(name))).skipped[0]
+            assert skip.reason is SkipReason.RESTING
+            assert skip.detail == "8 of its plugin's calls were abandoned and are still running"
+        may_end.set()
+        seam_ = resolver.registry.find("other").seam
+        await until(lambda: not seam_.abandoned.count)
+        assert (await chain.ainvoke("hi")).text == "yes"
+
+
+async def failure(chain: Any) -> Any:
+    """Return what a request fails with."""
+    try:
+        await chain.ainvoke("hi")
+    except Exception as exc:  # noqa: BLE001  the test looks at it
+        return exc
+    raise AssertionError
+
+
+async def test_an_async_stream_that_never_suspends_is_stopped_and_lets_others_run() -> None:
+    """The deadline is looked at with each chunk, and the event loop has its turn between two."""
+    turns = 0
+
+    async def astream() -> AsyncIterator[ReplyChunk]:
+        while True:
+            yield ReplyChunk(text="x")
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count())
+    chunks = 0
+    began = time.monotonic()
+
+    async def read_all() -> None:
+        nonlocal chunks
+        async for _ in seam(invoke=lambda: YES, astream=astream).astream(None, REQUEST, 0.2, ProviderSettings()):
+            chunks += 1
+
+    with pytest.raises(ProviderTimeoutError) as caught:
+        await read_all()
+    assert caught.value.phase == "total"
+    assert time.monotonic() - began < 2.0
+    assert turns >= chunks
+    other.cancel()
+
+
+def read(one: Seam, mode: str, settings: ProviderSettings, timeout_s: float, between: Any = lambda: None) -> list[str]:
+    """Return the texts of a stream, doing something after each chunk."""
+    texts: list[str] = []
+    if mode == "astream":
+
+        async def main() -> None:
+            async for chunk in one.astream(None, REQUEST, timeout_s, settings):
+                texts.append(chunk.text)
+                between()
+
+        asyncio.run(main())
+        return texts
+    for chunk in one.stream(None, REQUEST, timeout_s, settings):
+        texts.append(chunk.text)
+        between()
+    return texts
+
+
+def kinds(clock: Clock, waits_s: list[float]) -> dict[str, Seam]:
+    """Return seams over a stream whose chunks come after these times, by how it is read."""
+
+    def stream() -> Iterator[ReplyChunk]:
+        for wait_s in waits_s:
+            clock.now += wait_s
+            yield ReplyChunk(text="x")
+        yield END
+
+    async def astream() -> AsyncIterator[ReplyChunk]:
+        for chunk in stream():
+            yield chunk
+
+    return {
+        "direct": seam(invoke=lambda: YES, stream=stream, holds_timeouts=True, clock=clock),
+        "async": seam(invoke=lambda: YES, astream=astream, clock=clock),
+    }
+
+
+BOUNDS = ProviderSettings(timeout_s=1.0, first_token_timeout_s=50.0, idle_timeout_s=7.0)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("direct", "stream"), ("async", "astream")])
+@pytest.mark.parametrize(
+    ("waits_s", "phase"),
+    [([49.0, 1.0], ""), ([51.0], "first_token"), ([1.0] * 99, ""), ([1.0] * 101, "total"), ([49.0, 6.0, 6.0], "")],
+)
+def test_each_phase_of_a_stream_has_its_own_bound(kind: str, mode: str, waits_s: list[float], phase: str) -> None:
+    """The first chunk has its own, the deadline bounds the whole, and the time for whole answers bounds nothing."""
+    one = kinds(Clock(), waits_s)[kind]
+    if not phase:
+        assert "".join(read(one, mode, BOUNDS, 100.0)) == "x" * len(waits_s)
+        return
+    with pytest.raises(ProviderTimeoutError) as caught:
+        read(one, mode, BOUNDS, 100.0)
+    assert caught.value.phase == phase
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    ("silent_after", "first_s", "idle_s", "phase"), [(0, 0.1, 30.0, "first_token"), (1, 30.0, 0.1, "idle")]
+)
+def test_silence_is_bounded_by_its_own_phase(
+    mode: str, silent_after: int, first_s: float, idle_s: float, phase: str, *, native: bool
+) -> None:
+    """Whether the stream is read on the event loop or in a thread, and neither bound stands for the other."""
+    may_end = threading.Event()
+
+    def stream() -> Iterator[ReplyChunk]:
+        yield from [ReplyChunk(text="x")] * silent_after
+        may_end.wait(30)
+        yield END
+
+    async def astream() -> AsyncIterator[ReplyChunk]:
+        for _ in range(silent_after):
+            yield ReplyChunk(text="x")
+        await asyncio.sleep(30)
+        yield END
+
+    hooks = {"astream": astream} if native and mode == "astream" else {"stream": stream}
+    settings = ProviderSettings(timeout_s=0.01, first_token_timeout_s=first_s, idle_timeout_s=idle_s)
+    try:
+        with pytest.raises(ProviderTimeoutError) as caught:
+            read(seam(invoke=lambda: YES, **hooks), mode, settings, 20.0)
+    finally:
+        may_end.set()
+    assert caught.value.phase == phase
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("direct", "stream"), ("async", "astream")])
+def test_the_time_that_a_reader_takes_is_not_idleness(kind: str, mode: str) -> None:
+    """Only the deadline counts it."""
+    clock = Clock()
+
+    def rest() -> None:
+        clock.now += 20.0
+
+    one = kinds(clock, [1.0, 1.0])[kind]
+    assert read(one, mode, BOUNDS, 100.0, rest) == ["x", "x", ""]
+    with pytest.raises(ProviderTimeoutError) as caught:
+        read(one, mode, BOUNDS, 30.0, rest)
+    assert caught.value.phase == "total"
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+def test_a_whole_answer_handed_out_as_a_stream_is_bounded_as_a_whole_answer(mode: str) -> None:
+    """A plugin that cannot stream has as long as for any answer."""
+    may_end = threading.Event()
+    settings = ProviderSettings(timeout_s=0.1, first_token_timeout_s=30.0)
+    try:
+        with pytest.raises(ProviderTimeoutError) as caught:
+            read(seam(invoke=lambda: may_end.wait(30) and YES), mode, settings, 30.0)
+    finally:
+        may_end.set()
+    assert caught.value.phase == "total"
