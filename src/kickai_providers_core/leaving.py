@@ -168,9 +168,9 @@ async def _outcome(coroutine: Coroutine[Any, Any, T], guard: ForkGuard) -> tuple
     except GeneratorExit:  # from outside: a plugin's own is a PluginExitError
         raise
     except BaseException as exc:
-        if is_for_everyone(exc) or (isinstance(exc, asyncio.CancelledError) and cancellations()):
+        if isinstance(exc, asyncio.CancelledError) and cancellations():
             raise
-        return None, exc  # raised again for whoever waits
+        return None, exc  # raised again for whoever waits, which also ends the loop in an orderly way
 
 
 def _result_of(task: asyncio.Task[tuple[T | None, BaseException | None]]) -> T:
