@@ -104,6 +104,7 @@ class TestWire(ProviderContract):
     plugin = served
     wire = LlamaWire()
     needs_key = False
+    speaks_tls = False
     never_says = frozenset({"auth", "quota", "model_not_found", "rate_limit", "content_filter"})
     expected_failures = MappingProxyType(
         {

@@ -9,10 +9,10 @@ import pytest
 from kickai_providers_core.errors import (
     ContextLengthExceededError,
     InvalidReplyError,
-    InvalidRequestError,
     ProviderUnavailableError,
+    UnsupportedRequestError,
 )
-from kickai_providers_core.messages import ChatRequest, FinishReason, Usage
+from kickai_providers_core.messages import ChatRequest, FinishReason, Message, ToolCall, Usage
 
 from kickai_local import mapping
 from kickai_local.sealed import Sealed
@@ -126,10 +126,20 @@ def test_a_failure_in_the_middle_is_told():
             ContextLengthExceededError,
             "12",
         ),
-        (400, {"type": "invalid_request_error", "message": "JSON schema error canary"}, InvalidRequestError, "schema"),
-        (400, {"type": "invalid_request_error", "message": "Template canary"}, InvalidRequestError, "chat template"),
-        (400, {"type": "invalid_request_error", "message": "canary"}, InvalidRequestError, "refused"),
-        (400, "canary", InvalidRequestError, "refused"),
+        (
+            400,
+            {"type": "invalid_request_error", "message": "JSON schema error canary"},
+            UnsupportedRequestError,
+            "schema",
+        ),
+        (
+            400,
+            {"type": "invalid_request_error", "message": "Template canary"},
+            UnsupportedRequestError,
+            "chat template",
+        ),
+        (400, {"type": "invalid_request_error", "message": "canary"}, UnsupportedRequestError, "refused"),
+        (400, "canary", UnsupportedRequestError, "refused"),
         (401, {"message": "canary"}, ProviderUnavailableError, "failed"),
         (503, {"message": "canary"}, ProviderUnavailableError, "failed"),
     ],
@@ -147,3 +157,96 @@ def test_refusals_are_told_in_our_own_words(status, error, kind, words):
 def test_a_refusal_of_any_form_is_told(read):
     """A refusal that is no JSON, or of another form, is a failure of the service."""
     assert type(mapping.refusal(500, read)) is ProviderUnavailableError
+
+
+def _history(*arguments, ids=("a", "b")):
+    calls = tuple(ToolCall(id=id_, name="f", arguments=text) for id_, text in zip(ids, arguments, strict=False))
+    return ChatRequest(
+        messages=(
+            Message(role="user", content="hi"),
+            Message(role="assistant", content="", tool_calls=calls),
+            Message(role="tool", content="1", tool_call_id=ids[0]),
+        )
+    )
+
+
+def test_the_tool_calls_of_another_target_are_sent_as_history():
+    """Their arguments are JSON text again, whatever its form was."""
+    asked = json.loads(mapping.body(_history('{ "x": 1 }', ""), 9))
+    calls = asked["messages"][1]["tool_calls"]
+    assert [json.loads(call["function"]["arguments"]) for call in calls] == [{"x": 1}, {}]
+
+
+@pytest.mark.parametrize("arguments", ['{"x": ', "nonsense", "[1]", '{"x": NaN}', "[" * 5000])
+def test_arguments_that_are_no_object_are_refused_by_this_target(arguments):
+    """llama.cpp would fail on them; the next target may take them."""
+    with pytest.raises(UnsupportedRequestError):
+        mapping.body(_history(arguments), 9)
+
+
+def test_half_characters_are_never_sent():
+    """A lone half becomes the replacement character, and two halves one character."""
+    body = bytes(mapping.body(ChatRequest(messages=(Message(role="user", content="\ud83d\ude00 \ud83d"),)), 9))
+    assert json.loads(body)["messages"][0]["content"] == "\U0001f600 \ufffd"
+
+
+def test_a_character_that_is_split_between_events_is_joined():
+    """Both halves come as one character, and half of one at the end as the replacement character."""
+    events = [
+        Sealed(json.dumps({"choices": [{"delta": {"content": text}}]}).encode()) for text in ("a\ud83d", "\ude00")
+    ]
+    texts, _ = _read(*events, _event({}, "stop"))
+    assert "".join(texts) == "a\U0001f600"
+    texts, last = _read(events[0], _event({}, "stop"))
+    assert "".join(texts) + last.text == "a\ufffd"
+
+
+def test_text_after_the_finish_reason_is_read():
+    """An early finish reason does not end the answer."""
+    assert _read(_event({"content": "a"}, "stop"), _event({"content": "b"}))[0] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"choices": [{"delta": {"content": ["a"]}}]}',
+        b'{"choices": [{"delta": {"tool_calls": [{}]}}]}',
+        b'{"choices": [{"index": 1, "delta": {"content": "a"}}]}',
+        b'{"choices": [{"delta": {"content": "a"}}, {"delta": {"content": "b"}}]}',
+        b'{"choices": [], "x": NaN}',
+    ],
+)
+def test_what_is_not_understood_is_never_skipped(event):
+    """A part of the answer that cannot be read makes the whole unusable."""
+    with pytest.raises(InvalidReplyError):
+        _read(Sealed(event))
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "x-unknown": True}
+
+
+def _read_with_schema(text, finish="stop"):
+    answer = mapping.Answer("small", 3, schema=SCHEMA)
+    list(answer.texts([_event({"content": text}), _event({}, finish), _event(usage=USAGE)]))
+    return answer.end()
+
+
+def test_an_answer_that_keeps_to_its_schema_passes():
+    """Keywords that nobody knows do not matter, and an answer that reached its limit is not checked."""
+    assert _read_with_schema('{"a": 1}').finish_reason is FinishReason.STOP
+    assert _read_with_schema('{"a": ', "length").finish_reason is FinishReason.LENGTH
+
+
+@pytest.mark.parametrize("text", ['{"a": "canary"}', "{}", "canary", '{"a": 1'])
+def test_an_answer_that_breaks_its_schema_is_due_to_the_request(text):
+    """It counts against no health, and is not repeated in the error."""
+    with pytest.raises(InvalidReplyError) as caught:
+        _read_with_schema(text)
+    assert caught.value.due_to_request
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_an_unexplained_refusal_is_of_this_target_alone(status):
+    """Nobody can know that another target would refuse the request too."""
+    assert type(mapping.refusal(status, {})) is UnsupportedRequestError

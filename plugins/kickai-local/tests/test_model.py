@@ -12,9 +12,9 @@ import pytest
 from attrs import evolve
 from kickai_providers_core.errors import (
     ContextLengthExceededError,
-    InvalidRequestError,
     ModelNotFoundError,
     ProviderTimeoutError,
+    UnsupportedRequestError,
 )
 from kickai_providers_core.messages import FinishReason, Image, Message, Tool, ToolCall
 
@@ -125,7 +125,7 @@ def test_a_schema_binds_the_answer(call, provider, asking, mode):
 
 def test_a_schema_that_is_none_is_refused(call, provider, asking):
     """A schema that the runtime cannot enforce is the caller's mistake; nothing is answered without it."""
-    with pytest.raises(InvalidRequestError, match="JSON schema"):
+    with pytest.raises(UnsupportedRequestError, match="JSON schema"):
         call("invoke", provider, asking("hi", json_schema={"type": "nonsense"}))
 
 
@@ -172,7 +172,7 @@ def test_conversations_of_any_shape_are_taken(call, provider, asking):
 )
 def test_what_it_cannot_do_is_refused(call, provider, asking, fields):
     """Tools and pictures are refused rather than left out."""
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(UnsupportedRequestError):
         call("invoke", provider, evolve(asking("x"), **fields))
 
 

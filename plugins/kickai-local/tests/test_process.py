@@ -161,7 +161,7 @@ def test_a_process_that_cannot_start_is_told(monkeypatch, asking, created, call,
     """Without an interpreter to run, a call fails with a typed error, and leaves no directory behind."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(ProviderUnavailableError, match="could not be started"):
+    with pytest.raises(UnusableProviderError, match="could not be started"):
         call("invoke", created(model_path=__file__), asking(ECHO))
     assert list(tmp_path.iterdir()) == []
 

@@ -52,7 +52,7 @@ ask("hi", LocalSettings(model_path={str(damaged)!r}))
 print(len(checks.problems(small, load=True)))
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
-    wanted = ["ContextLengthExceededError", "InvalidRequestError", "ModelNotFoundError", "0"]
+    wanted = ["ContextLengthExceededError", "UnsupportedRequestError", "ModelNotFoundError", "0"]
     assert (done.stdout.split(), done.stderr) == (wanted, "")
 
 

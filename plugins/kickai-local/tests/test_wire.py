@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core.errors import InvalidReplyError, InvalidRequestError, ProviderUnavailableError
+from kickai_providers_core.errors import InvalidReplyError, ProviderUnavailableError, UnsupportedRequestError
 from kickai_providers_core.secret import Secret
 
 from kickai_local.sealed import Sealed
@@ -83,8 +83,8 @@ def test_noise_is_no_answer(noise):
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (400, json.dumps({"error": {"message": "x"}}).encode(), InvalidRequestError),
-        (400, b"<html>", InvalidRequestError),
+        (400, json.dumps({"error": {"message": "x"}}).encode(), UnsupportedRequestError),
+        (400, b"<html>", UnsupportedRequestError),
         (500, b"", ProviderUnavailableError),
         (301, b"", ProviderUnavailableError),
     ],
@@ -96,3 +96,38 @@ def test_a_refusal_is_read_to_its_end(status, body, kind):
     with pytest.raises(kind) as caught:
         exchange.receive(answer[20:])
     assert caught.value.status_code == status
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"\xef\xbb\xbfdata: one\n\ndata: two\n\n",
+        b"data:one\r\n\r\ndata:two\r\n\r\n",
+        b"data: one\r\rdata: two\r\r",
+        b": comment\nevent: x\nid: 1\nretry: 5\ndata: one\n\ndata: two\n\n",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+def test_an_event_stream_is_read_as_its_specification_says(stream, size):
+    """A byte-order mark, any line end, comments, other fields and any split give the same events."""
+    exchange, events = _exchange(), []
+    answer = HEAD + b"".join(_chunk(stream[at : at + size]) for at in range(0, len(stream), size)) + _chunk(b"")
+    for at in range(0, len(answer), size):
+        events += exchange.receive(answer[at : at + size])
+    assert events == [b"one", b"two"]
+
+
+def test_an_answer_that_ends_inside_an_event_is_cut():
+    """The rest is never dropped in silence."""
+    with pytest.raises(InvalidReplyError, match="cut"):
+        _exchange().receive(HEAD + _chunk(b"data: one\n\ndata: tw") + _chunk(b""))
+
+
+def test_an_answer_without_end_is_given_up():
+    """However small its events are, no more than a bounded number of bytes is read."""
+    exchange = _exchange()
+    piece = _chunk(b"data: x\n\n" * 100_000)
+    exchange.receive(HEAD)
+    with pytest.raises(InvalidReplyError, match="without end"):  # noqa: PT012
+        for _ in range(50):
+            exchange.receive(piece)

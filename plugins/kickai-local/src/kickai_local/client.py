@@ -114,6 +114,7 @@ class LocalProvider:
                 while not exchange.over:
                     async with asyncio.timeout(patience.wait_s()):
                         received = Sealed(await loop.sock_recv(connection, PIECE))
+                    await asyncio.sleep(0)  # what is there already is received without a pause
                     for text in answer.texts(exchange.receive(received)):
                         yield ReplyChunk(text=text)
                         patience.heard()
@@ -128,7 +129,8 @@ class LocalProvider:
         wanted = request.max_tokens or most
         omitted = ("max_tokens",) if wanted > most else ()
         max_tokens = min(wanted, most)
-        return mapping.Answer(served, max_tokens, omitted), mapping.body(request, max_tokens)
+        answer = mapping.Answer(served, max_tokens, omitted, schema=request.json_schema)
+        return answer, mapping.body(request, max_tokens)
 
     @contextmanager
     def _mourning(self, address: Address) -> Iterator[None]:
@@ -149,9 +151,10 @@ def _known(address: Address | ProviderError) -> Address:
 
 def _whole(chunks: Iterable[ReplyChunk]) -> Reply:
     """Return the reply that a whole stream makes up; its last chunk tells all but the text."""
-    *pieces, last = chunks
+    chunks = tuple(chunks)
+    last = chunks[-1]
     return Reply(
-        text="".join(piece.text for piece in pieces),
+        text="".join(piece.text for piece in chunks),
         finish_reason=last.finish_reason or FinishReason.ERROR,
         usage=last.usage,
         model=last.model,

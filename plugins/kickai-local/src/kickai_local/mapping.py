@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core.authoring import SurrogateJoiner, as_object, check_answer, dump_bytes, dumps, loads
 from kickai_providers_core.errors import (
     ContextLengthExceededError,
     InvalidReplyError,
-    InvalidRequestError,
     ProviderUnavailableError,
+    UnsupportedRequestError,
 )
 from kickai_providers_core.messages import FinishReason, ReplyChunk, Usage
 
 from kickai_local.sealed import Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kickai_providers_core.errors import ProviderError
     from kickai_providers_core.messages import ChatRequest, Message
@@ -29,6 +28,9 @@ FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 DONE = b"[DONE]"
 """The event that ends every stream."""
+
+REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+"""Statuses of a request that this model cannot serve; another target may."""
 
 CAUSES = {
     "schema": ": it cannot hold the model to this JSON schema",
@@ -45,10 +47,10 @@ def body(request: ChatRequest, max_tokens: int) -> Sealed:
         max_tokens: The most tokens to answer with; llama.cpp would go on until the window is full.
 
     Raises:
-        InvalidRequestError: The request holds pictures or offers tools, or its schema is no JSON.
+        UnsupportedRequestError: The request has images or tools, or something that JSON cannot express.
     """
     if request.tools or any(message.images for message in request.messages):
-        raise InvalidRequestError("this provider takes neither tools nor pictures")
+        raise UnsupportedRequestError("this provider supports neither tools nor images")
     asked: dict[str, Any] = {
         "messages": [_message(message) for message in request.messages],
         "max_tokens": max_tokens,
@@ -64,24 +66,19 @@ def body(request: ChatRequest, max_tokens: int) -> Sealed:
         value = getattr(request, name)
         if value is not None:
             asked[name] = value
-    try:
-        return Sealed(json.dumps(asked, default=_plain).encode())
-    except (TypeError, ValueError):  # its traceback may show the prompt
-        raise InvalidRequestError("the request cannot be written as JSON") from None
-
-
-def _plain(value: object) -> object:
-    """Return a mapping that is no dict as one; a schema may be any mapping."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError
+    return Sealed(dump_bytes(asked))
 
 
 def _message(message: Message) -> dict[str, Any]:
     told: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.tool_calls:
+        # llama.cpp fails on arguments that are not a JSON object: a model may have been cut off while it wrote them.
         told["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": dumps(as_object(call.arguments))},
+            }
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
@@ -96,11 +93,22 @@ class Answer:
         model: The name of the model that answers.
         max_tokens: The most tokens that it was asked for.
         omitted: What of the request it was not asked for.
+        schema: The JSON schema that a finished answer must keep to; None for none.
     """
 
-    def __init__(self, model: str, max_tokens: int, omitted: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        model: str,
+        max_tokens: int,
+        omitted: tuple[str, ...] = (),
+        *,
+        schema: Mapping[str, Any] | None = None,
+    ) -> None:
         self._model = model
         self._omitted = omitted
+        self._schema = schema
+        self._joiner = SurrogateJoiner()
+        self._texts: list[str] = []
         self._max_tokens = max_tokens
         self._finish_reason: FinishReason | None = None
         self._usage: Usage | None = None
@@ -116,19 +124,34 @@ class Answer:
         for event in events:
             text = None if event == DONE else self._read(event)
             if text is not None:
-                yield text
+                yield self._joined(text)
+
+    def _joined(self, text: str) -> str:
+        """Return a piece of text with its split characters joined, and keep it while a schema is to be checked."""
+        text = self._joiner.feed(text)
+        if self._schema is not None:
+            self._texts.append(text)
+        return text
 
     def _read(self, event: Sealed) -> str | None:
         try:
-            told = json.loads(event)
+            told = loads(event)
             if "error" in told:
                 raise refusal(int(told["error"]["code"]), told)
             self._take(told)
-            choice = told["choices"][0] if told["choices"] else {}
+            choices = told["choices"]
+            if len(choices) > 1 or (choices and choices[0].get("index", 0) != 0):
+                raise InvalidReplyError("llama.cpp wrote more than the one answer that it was asked for")
+            choice = choices[0] if choices else {}
             if choice.get("finish_reason") is not None:
                 self._finish_reason = FINISH_REASONS[choice["finish_reason"]]
             delta = choice.get("delta") or {}
-            return delta.get("content") or ("" if delta.get("reasoning_content") else None)
+            if delta.get("tool_calls"):
+                raise InvalidReplyError("llama.cpp wrote a tool call, and no tools were offered")
+            text = delta.get("content") or ("" if delta.get("reasoning_content") else None)
+            if not isinstance(text, str | None):
+                raise TypeError
+            return text
         except (
             ValueError,
             LookupError,
@@ -157,10 +180,14 @@ class Answer:
         """
         if self._finish_reason is None:
             raise InvalidReplyError("the answer was cut: it ended without a finish reason")
+        rest = self._joiner.finish()
+        if self._schema is not None and self._finish_reason is FinishReason.STOP:
+            check_answer("".join(self._texts) + rest, self._schema)
         used = self._usage
         if self._finish_reason is FinishReason.LENGTH and used is not None and used.output_tokens < self._max_tokens:
             raise ContextLengthExceededError("prompt and answer do not fit the window", limit_tokens=used.total_tokens)
         return ReplyChunk(
+            text=rest,
             finish_reason=self._finish_reason,
             usage=used,
             model=self._model,
@@ -182,8 +209,8 @@ def refusal(status: int, read: Any) -> ProviderError:
         limit, asked = error.get("n_ctx"), error.get("n_prompt_tokens")
         told = f"the prompt has {asked} tokens, the window {limit}"
         return ContextLengthExceededError(told, limit_tokens=limit, status_code=status)
-    if status == HTTPStatus.BAD_REQUEST:
+    if status in REFUSED:
         about = str(error.get("message", "")).lower()
         cause = next((cause for word, cause in CAUSES.items() if word in about), "")
-        return InvalidRequestError(f"llama.cpp refused the request{cause}", status_code=status)
+        return UnsupportedRequestError(f"llama.cpp refused the request{cause}", status_code=status)
     return ProviderUnavailableError("llama.cpp failed", status_code=status)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.errors import ProviderError, ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.errors import (
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    UnusableProviderError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +42,10 @@ class Patience:
     """
 
     def __init__(self, settings: LocalSettings, timeout_s: float, *, streaming: bool) -> None:
-        self._began = time.monotonic()
-        self._ends = self._began + timeout_s
+        began = time.monotonic()
+        self._ends = began + timeout_s
         self._phase: TimeoutPhase = "connect"
-        self._due = self._began + settings.connect_timeout_s
+        self._due = began + settings.connect_timeout_s
         self._first_token_s = settings.first_token_timeout_s if streaming else math.inf
         self._idle_s = settings.idle_timeout_s if streaming else math.inf
 
@@ -56,7 +62,7 @@ class Patience:
 
     def connected(self) -> None:
         """Take note that the model is loaded and takes the call: the first token is next."""
-        self._phase, self._due = "first_token", self._began + self._first_token_s
+        self._phase, self._due = "first_token", time.monotonic() + self._first_token_s
 
     def heard(self) -> None:
         """Take note that a piece has come and the next one is wanted."""
@@ -77,4 +83,8 @@ class Patience:
         except TimeoutError as exc:
             raise self.error() from exc
         except OSError as exc:
-            raise ProviderUnavailableError("the connection to the runtime broke") from exc
+            if exc.errno in {errno.EMFILE, errno.ENFILE}:
+                told = "this process has too many open files: raise its limit (ulimit -n), or close what is not needed"
+                raise UnusableProviderError(told) from exc
+            reached = self._phase != "connect"
+            raise ProviderUnavailableError("the connection to the runtime broke", reached=reached) from exc

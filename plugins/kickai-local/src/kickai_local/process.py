@@ -126,7 +126,9 @@ class Process:
                 self.address.set_result(self._start(log))
         except (OSError, ValueError) as exc:
             self._clear(-1)
-            self.address.set_result(ProviderUnavailableError(f"the runtime could not be started: {exc}"))
+            told = f"the runtime could not be started: {exc}"
+            local = isinstance(exc, OSError)  # no interpreter, no temporary folder, too many open files
+            self.address.set_result(UnusableProviderError(told) if local else ProviderUnavailableError(told))
 
     def _start(self, log: IO[bytes]) -> Address | ProviderError:
         """Start the process; return its address once the model is loaded, or why it is not."""
@@ -161,7 +163,11 @@ def _socket() -> tuple[str, str]:
 
 
 def _spawn(order: Mapping[str, Any], key: Secret, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start the process and tell it what to do."""
+    """Start the process and tell it what to do.
+
+    It ends when its standard input closes, or when this process ends: a child that was forked from this process
+    meanwhile has a copy of the pipe, and keeps it open.
+    """
     child = subprocess.Popen(  # noqa: S603  this interpreter and a file of this package
         [sys.executable, "-I", serve.__file__],
         stdin=subprocess.PIPE,
@@ -176,7 +182,7 @@ def _spawn(order: Mapping[str, Any], key: Secret, log: IO[bytes]) -> subprocess.
     stdin = cast("IO[bytes]", child.stdin)
     with suppress(OSError):  # it has died already: its exit status tells why
         # Whatever is no text in ``sys.path`` is passed over by imports, here as there.
-        stdin.write(json.dumps({**order, "key": key.reveal()}, default=str).encode() + b"\n")
+        stdin.write(json.dumps({**order, "key": key.reveal(), "parent": os.getpid()}, default=str).encode() + b"\n")
         stdin.flush()
     return child
 

@@ -2,13 +2,15 @@
 
 It is run as a script, by `kickai_local.runtime`, and imports nothing of this package. What it is to do comes as one
 line of JSON on standard input; the address goes as one line to standard output. Standard input is then held open
-by the parent: when it closes, however the parent came to its end, the process ends too.
+by the parent: when it closes, the process ends too. It also ends when it has another parent than the one that started
+it, since children that the parent has forked hold copies of the pipe.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import sys
 from contextlib import suppress
@@ -20,6 +22,9 @@ NO_RUNTIME = 3
 
 NO_MODEL = 4
 """Exit status: the model could not be loaded; standard error says why."""
+
+WATCH_S = 1.0
+"""How often it looks whether its parent is still there."""
 
 BATCH = 64
 """Tokens of a prompt that are read at a time. A cancelled call is given up between two batches only: llama.cpp's own
@@ -45,9 +50,20 @@ def main() -> None:
     quiet(2)
     with suppress(BrokenPipeError), told:  # the parent may be gone already
         told.write(server.listening_address)
-    sys.stdin.buffer.read()
+    wait_for_end(order["parent"])
     shutil.rmtree(order["directory"], ignore_errors=True)
     os._exit(0)  # at once, whatever is being generated
+
+
+def wait_for_end(parent: int) -> None:
+    """Return when standard input has closed, or when the parent has ended."""
+    if os.name != "posix":  # pipes cannot be waited for, and there is no fork
+        sys.stdin.buffer.read()
+        return
+    while os.getppid() == parent:
+        ready, _, _ = select.select([0], [], [], WATCH_S)
+        if ready and not os.read(0, 4096):
+            return
 
 
 def parameters(params: Any, order: dict[str, Any]) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import h11
+from kickai_providers_core.authoring import EventStreamDecoder, loads
 from kickai_providers_core.errors import InvalidReplyError
 
 from kickai_local.mapping import refusal
@@ -19,6 +19,9 @@ __all__ = ["Exchange"]
 
 LONGEST = 1 << 20
 """Bytes of the longest event or refusal that is read; llama.cpp writes a few hundred."""
+
+LARGEST = 32 << 20
+"""Bytes of the largest answer that is read: many times what a full window needs."""
 
 
 class Exchange:
@@ -36,7 +39,10 @@ class Exchange:
     def __init__(self, key: Secret, body: Sealed) -> None:
         self._http = h11.Connection(our_role=h11.CLIENT)
         self._status = 0
+        self._size = 0
         self._unread = Sealed()
+        self._events: list[Sealed] = []
+        self._decoder = EventStreamDecoder(max_event_bytes=LONGEST)
         self.opening = self._open(key, body)
         self.over = False
 
@@ -69,13 +75,12 @@ class Exchange:
             if data:
                 raise InvalidReplyError("the runtime did not answer in HTTP") from None
             raise ConnectionAbortedError from None
-        if self._status == HTTPStatus.OK:
-            *lines, rest = self._unread.split(b"\n")
-            self._unread = Sealed(rest)
-            return [Sealed(line[6:].rstrip(b"\r")) for line in lines if line.startswith(b"data: ")]
-        if self.over:
+        if self.over and self._status != HTTPStatus.OK:
             raise refusal(self._status, self._parsed())
-        return []
+        if self.over and self._decoder.is_unfinished:
+            raise InvalidReplyError("the answer was cut inside an event")
+        events, self._events = self._events, []
+        return events
 
     def _read_on(self) -> None:
         while not self.over:
@@ -84,16 +89,23 @@ class Exchange:
                 case h11.Response():
                     self._status = event.status_code
                 case h11.Data():
-                    self._unread = Sealed(self._unread + event.data)
-                    if len(self._unread) > LONGEST:
-                        raise InvalidReplyError("the runtime writes without end")
+                    self._take(bytes(event.data))
                 case h11.EndOfMessage():
                     self.over = True
                 case h11.NEED_DATA:
                     return
 
+    def _take(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > (LARGEST if self._status == HTTPStatus.OK else LONGEST):
+            raise InvalidReplyError("the runtime writes without end")
+        if self._status == HTTPStatus.OK:
+            self._events += [Sealed(event.data.encode()) for event in self._decoder.feed(data)]
+        else:
+            self._unread = Sealed(self._unread + data)
+
     def _parsed(self) -> Any:
         try:
-            return json.loads(self._unread)
-        except (ValueError, RecursionError):
+            return loads(self._unread)
+        except InvalidReplyError:
             return None

@@ -132,7 +132,8 @@ class Asking(Supplied):
         need_capability(subject, Capability.JSON_SCHEMA)
         server = subject.server
         schema = {"type": "object", "properties": {"canary_field": {"type": "string"}}}
-        subject.attempt(mode, request=evolve(subject.request, json_schema=schema)).reply  # noqa: B018
+        answer = Ok('{"canary_field": "yes"}')
+        subject.attempt(mode, answer, request=evolve(subject.request, json_schema=schema)).reply  # noqa: B018
         assert "canary_field" in json.dumps(_asked(server).json())
 
     @pytest.mark.parametrize("mode", MODES)
