@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kickai_providers_core import FinishReason, Image, Message, Reply, Tool, Usage
-from kickai_providers_core.errors import ContentFilteredError, InvalidRequestError
+from kickai_providers_core.errors import ContentFilteredError, UnsupportedRequestError
 
 from kickai_mock.mapping import pieces
 
@@ -151,11 +151,11 @@ def test_a_json_schema_gets_json_that_it_admits(mode, make, tell):
     assert tell(mode, make(reply='{"players": 11}'), json_schema=schema).text == '{"players": 11}'
 
 
-def test_a_json_schema_that_it_cannot_serve_is_a_request_it_refuses(mode, make, tell):
+def test_a_json_schema_that_it_cannot_serve_is_one_that_another_target_may(mode, make, tell):
     """Rather than answer with something invalid, the mock says which keyword it does not follow."""
     error = tell(mode, make(), json_schema={"type": "string", "pattern": "^a$"}).error
 
-    assert isinstance(error, InvalidRequestError)
+    assert isinstance(error, UnsupportedRequestError)
     assert "the keyword 'pattern' is not followed; give it a reply" in str(error)
 
 
@@ -190,6 +190,33 @@ def test_a_script_calls_a_tool(mode, make, tell, entry, *, called, arguments):
     assert ended.text == ""
     assert [(call.name, json.loads(call.arguments)) for call in ended.last.tool_calls] == [(called, arguments)]
     assert tell(mode, mock, tools=(LINE_UP, NOTES)).text == "pong"
+
+
+@pytest.mark.parametrize("entry", ["same_ids", "no_ids"])
+def test_two_calls_whose_ids_do_not_tell_them_apart(mode, make, tell, entry):
+    """A provider may name its calls badly; through a resolver every call has an id of its own."""
+    calls = tell(mode, make(script=(entry,)), tools=(LINE_UP,)).last.tool_calls
+
+    assert [call.name for call in calls] == ["line_up", "line_up"]
+    if entry == "same_ids":
+        assert calls[0].id == calls[1].id
+
+
+def test_arguments_that_are_cut_off(mode, make, tell):
+    """A model may be stopped while it writes the arguments of a call."""
+    (call,) = tell(mode, make(script=("cut_arguments",)), tools=(LINE_UP,)).last.tool_calls
+
+    with pytest.raises(ValueError, match=r"."):
+        json.loads(call.arguments)
+
+
+def test_halves_of_a_character(mode, make, tell):
+    """A stream hands the two halves of a character out in two pieces, and nothing is lost."""
+    ended = tell(mode, make(reply="goal", script=("halves",)))
+
+    assert ended.text.encode("utf-16", "surrogatepass").decode("utf-16") == "goal \N{GRINNING FACE}"
+    if "stream" in mode:
+        assert ended.pieces == ("goal ", "\ud83d", "\ude00")
 
 
 def test_a_scripted_tool_call_without_any_tool_is_an_ordinary_answer(mode, make, tell):

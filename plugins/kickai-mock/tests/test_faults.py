@@ -24,7 +24,14 @@ def test_there_is_a_fault_for_every_leaf_of_the_error_tree_and_it_is_called_afte
     """Each kind of failure that a chain tells apart can be scripted, under the name of its class."""
     leaves = {leaf for leaf in _leaves(errors.ProviderError) if leaf.__module__ == errors.__name__}
 
-    assert {_snake(leaf): leaf for leaf in leaves} == {name: kind.error for name, kind in KINDS.items() if kind.error}
+    kinds = {name: kind.error for name, kind in KINDS.items() if kind.error and kind.reached}
+
+    assert {_snake(leaf): leaf for leaf in leaves} == kinds
+
+
+def test_a_service_that_is_not_reached_says_so():
+    """What counts against the provider's breaker can be scripted too."""
+    assert [Fault.parse(name).error().reached for name in ("unreachable", "unavailable")] == [False, True]
 
 
 @pytest.mark.parametrize(

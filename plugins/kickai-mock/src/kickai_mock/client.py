@@ -124,7 +124,9 @@ class MockProvider:
 
     def _chunks(self, call: Call) -> list[Any]:
         made = self._made(call)
-        return mapping.chunks_of(made) if isinstance(made, Reply) else [made]
+        if not isinstance(made, Reply):
+            return [made]
+        return list(mapping.chunks_of(made, halved=call.fault.kind == "halves"))
 
     def _made(self, call: Call) -> Any:
         return mapping.answer(call, self._models[call.model].conduct.texts, self._answer)

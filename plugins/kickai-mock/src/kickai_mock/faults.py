@@ -16,7 +16,10 @@ from kickai_providers_core import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KINDS", "OK", "Fault", "Kind"]
+__all__ = ["CALLS", "KINDS", "OK", "Fault", "Kind"]
+
+CALLS = frozenset({"tool_call", "same_ids", "no_ids", "cut_arguments"})
+"""The kinds that answer with calls of a tool."""
 
 
 @frozen(kw_only=True)
@@ -30,6 +33,7 @@ class Kind:
         error: The class that is raised; None when the fault is something else than an error.
         status_code: The HTTP status that real services send with it; None when no answer came.
         field: The field of the error that the argument fills in.
+        reached: Whether the service was reached at all, for an error that says so.
     """
 
     meaning: str
@@ -38,6 +42,7 @@ class Kind:
     error: type[errors.ProviderError] | None = None
     status_code: int | None = None
     field: str = ""
+    reached: bool = True
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -58,6 +63,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             status_code=503,
             field="retry_after_s",
         ),
+        "unreachable": Kind(meaning="nothing reached", error=errors.ProviderUnavailableError, reached=False),
         "invalid_reply": Kind(meaning="unusable answer", error=errors.InvalidReplyError, status_code=200),
         "authentication": Kind(meaning="key refused", error=errors.AuthenticationError, status_code=401),
         "quota_exhausted": Kind(
@@ -68,6 +74,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             field="retry_after_s",
         ),
         "model_not_found": Kind(meaning="model not served", error=errors.ModelNotFoundError, status_code=404),
+        "unsupported_request": Kind(
+            meaning="what this model cannot do", error=errors.UnsupportedRequestError, status_code=400
+        ),
         "invalid_request": Kind(meaning="request refused", error=errors.InvalidRequestError, status_code=400),
         "context_length_exceeded": Kind(
             meaning="prompt too long for the model's window",
@@ -90,6 +99,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "empty": Kind(meaning="a reply without text"),
         "silence": Kind(meaning="nothing, until the time is over"),
         "tool_call": Kind(meaning="a call of the named tool, or of the request's first", takes="word"),
+        "same_ids": Kind(meaning="two such calls under one id", takes="word"),
+        "no_ids": Kind(meaning="two such calls without an id", takes="word"),
+        "cut_arguments": Kind(meaning="such a call whose arguments end half-way", takes="word"),
+        "halves": Kind(meaning="an answer with a character whose UTF-16 halves come in two pieces"),
     }
 )
 """Every kind of fault. The statuses are those of RFC 9110, and what OpenAI-compatible services send."""
@@ -134,6 +147,8 @@ class Fault:
         if kind.error is None:
             return None
         fields: dict[str, Any] = {} if self.argument is None else {kind.field: self.argument}
+        if not kind.reached:
+            fields["reached"] = False
         return kind.error(f"simulated: {kind.meaning}", status_code=kind.status_code, **fields)
 
     @property

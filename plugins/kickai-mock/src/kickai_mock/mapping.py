@@ -9,9 +9,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.errors import InvalidRequestError
+from kickai_providers_core.errors import UnsupportedRequestError
 from kickai_providers_core.messages import FinishReason, Reply, ReplyChunk, ToolCall, Usage
 
+from kickai_mock.faults import CALLS
 from kickai_mock.schema import instance_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ __all__ = ["answer", "chunks_of", "pieces"]
 
 NOTHING_SAID = "(nothing was said)"
 """The echo of a request without any text, since an answer without text is no answer."""
+
+WIDE = "\N{GRINNING FACE}"
+"""A character that is two units of UTF-16."""
+
+UNIT_BYTES = 2
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 _WORD = re.compile(r"\s*\S+")
@@ -41,7 +47,7 @@ def answer(call: Call, texts: tuple[str, ...], computed: Callable[[ChatRequest],
         computed: Computes the answer in their place, when given.
 
     Raises:
-        InvalidRequestError: JSON for a schema was asked for, and none can be made up.
+        UnsupportedRequestError: JSON for a schema was asked for, and none can be made up.
     """
     kind = call.fault.kind
     if kind == "malformed":
@@ -49,9 +55,11 @@ def answer(call: Call, texts: tuple[str, ...], computed: Callable[[ChatRequest],
     if kind == "empty":
         return _reply(call, "")
     tool = _tool(call)
-    if tool is not None and (computed is None or kind == "tool_call"):
+    if tool is not None and (computed is None or kind in CALLS):
         return _tool_reply(call, tool)
     made = _text(call, texts) if computed is None else computed(call.request)
+    if kind == "halves" and isinstance(made, str):
+        made = f"{made} {WIDE}"
     return made if isinstance(made, Reply) else _reply(call, made)
 
 
@@ -72,7 +80,7 @@ def _echo(request: ChatRequest) -> str:
 def _tool(call: Call) -> str | None:
     """Return the tool to call: the one that the script names, or that the request insists on; None for neither."""
     choice, tools = call.request.tool_choice, call.request.tools
-    if call.fault.kind == "tool_call":
+    if call.fault.kind in CALLS:
         if call.fault.argument is not None:
             return str(call.fault.argument)
         choice = "required" if choice in _MAY_CHOOSE else choice
@@ -84,14 +92,21 @@ def _tool(call: Call) -> str | None:
 def _tool_reply(call: Call, name: str) -> Reply:
     parameters = next((tool.parameters for tool in call.request.tools if tool.name == name), _NO_PARAMETERS)
     arguments = _made_up(parameters)
+    if call.fault.kind == "cut_arguments":
+        arguments = arguments[: len(arguments) // 2]
     return Reply(
         text="",
         finish_reason=FinishReason.TOOL_CALL,
         usage=_usage(call, len(arguments.split())),
         model=call.model,
-        tool_calls=(ToolCall(id=f"{_id(call)}-{name}", name=name, arguments=arguments),),
+        tool_calls=tuple(ToolCall(id=id_, name=name, arguments=arguments) for id_ in _call_ids(call, name)),
         request_id=_id(call),
     )
+
+
+def _call_ids(call: Call, name: str) -> tuple[str, ...]:
+    ids = {"same_ids": (f"{_id(call)}-{name}",) * 2, "no_ids": ("", "")}
+    return ids.get(call.fault.kind, (f"{_id(call)}-{name}",))
 
 
 def _reply(call: Call, text: str) -> Reply:
@@ -114,9 +129,15 @@ def _id(call: Call) -> str:
     return f"{call.model}-{call.number}"
 
 
-def chunks_of(reply: Reply) -> list[ReplyChunk]:
-    """Return a reply as a stream's chunks: one for each word, and a last one that says why it ends."""
-    chunks = [ReplyChunk(text=piece, model=reply.model) for piece in pieces(reply.text)]
+def chunks_of(reply: Reply, *, halved: bool = False) -> list[ReplyChunk]:
+    """Return a reply as a stream's chunks: one for each word, and a last one that says why it ends.
+
+    Args:
+        reply: The reply.
+        halved: Whether to part the halves of wide characters, as services do that write JSON without care.
+    """
+    texts = [half for piece in pieces(reply.text) for half in (_halves(piece) if halved else (piece,))]
+    chunks = [ReplyChunk(text=text, model=reply.model) for text in texts]
     end = ReplyChunk(
         finish_reason=reply.finish_reason,
         usage=reply.usage,
@@ -128,6 +149,17 @@ def chunks_of(reply: Reply) -> list[ReplyChunk]:
     return [*chunks, end]
 
 
+def _halves(piece: str) -> list[str]:
+    """Return a piece of text in two parts at each wide character, with half of it in either."""
+    parts = [""]
+    for character in piece:
+        units = character.encode("utf-16-le", "surrogatepass")
+        parts[-1] += units[:UNIT_BYTES].decode("utf-16-le", "surrogatepass")
+        if len(units) > UNIT_BYTES:
+            parts.append(units[UNIT_BYTES:].decode("utf-16-le", "surrogatepass"))
+    return parts
+
+
 def pieces(text: str) -> list[str]:
     """Return a text in pieces of one word each, with the white space that follows it; together they are the text."""
     return _PIECE.findall(text)
@@ -137,6 +169,6 @@ def _made_up(schema: Mapping[str, Any]) -> str:
     try:
         return json.dumps(instance_of(schema), separators=(",", ":"))
     except ValueError as exc:
-        raise InvalidRequestError(
+        raise UnsupportedRequestError(
             f"the mock can make up no JSON for the schema: {exc}; give it a reply", status_code=400
         ) from None
