@@ -84,9 +84,15 @@ class Caller:
     def __init__(self, settings: GeminiSettings) -> None:
         self.provider = client.create(settings)
 
-    def __call__(self, mode: str = "invoke", request: ChatRequest | str = "ping", timeout_s: float = 10.0) -> Ended:
+    def __call__(
+        self,
+        mode: str = "invoke",
+        request: ChatRequest | str = "ping",
+        timeout_s: float = 10.0,
+        model: str | None = None,
+    ) -> Ended:
         """Call, and return how it ended; the async modes on an event loop of their own."""
-        request = ChatRequest.of(request)
+        request = ChatRequest.of(request).meant_for(model)
         chunks: list[ReplyChunk] = []
         reply = error = None
         began = time.perf_counter()

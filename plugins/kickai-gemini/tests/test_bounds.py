@@ -1,0 +1,63 @@
+"""What a service that sends without end costs: bounded memory, and no more time than the call has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import MODES
+from floods import FLOODS
+
+SCRIPT = Path(__file__).with_name("floods.py")
+TIMEOUT_S = 1.0
+SLACK_S = 0.25
+"""How much later than its timeout a call may end."""
+
+GROWTH_MIB = 100
+"""The most memory that one call may take: one answer of the largest size, its text, and the objects in it."""
+
+
+@contextmanager
+def flooding():
+    """Serve floods in a process of its own; give the port."""
+    with subprocess.Popen([sys.executable, SCRIPT, "serve"], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+def asked(sdk):
+    """Return what each flood came to in each way of calling, by a process of its own."""
+    with flooding() as port:
+        run = [sys.executable, "-W", "ignore", SCRIPT, sdk, str(TIMEOUT_S), port]
+        done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=600)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Keep what was seen with each client for the tests of this module."""
+    return {}
+
+
+@pytest.mark.slow
+def test_a_flood_costs_bounded_memory_and_ends(sdk, seen):
+    """Whatever comes without end, and however it is packed, a call ends with an error and little memory."""
+    seen[sdk] = asked(sdk)
+    assert [tuple(row[:2]) for row in seen[sdk]] == [(name, mode) for name in FLOODS for mode in MODES]
+    for name, mode, error, elapsed_s, grown_mib in seen[sdk]:
+        assert error.endswith("Error"), (name, mode)
+        assert grown_mib < GROWTH_MIB, (name, mode)
+        assert elapsed_s < TIMEOUT_S + 5 * SLACK_S + 10, (name, mode)
+
+
+@pytest.mark.timing
+def test_the_deadline_holds_in_each_flood(sdk, seen):
+    """A call ends at its timeout plus at most a quarter of a second, whatever comes."""
+    late = [row for row in seen.get(sdk) or asked(sdk) if row[3] > TIMEOUT_S + SLACK_S]
+    assert late == []
