@@ -1,7 +1,7 @@
 """A service that sends without end, and a process that asks it: ``python floods.py CLIENT`` prints what each call took.
 
-Each line is a JSON array: the flood, the way of calling, how the call ended, its seconds, and by how many MiB the memory
-of the process grew to its peak.
+Each line is a JSON array: the flood, the way of calling, how the call ended, its seconds, and by how many MiB the
+memory of the process grew to its peak.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def serve():
 
 def main(sdk, timeout_s, port):
     """Ask for each flood in each way, and print what came of it."""
-    from conftest import KEY, MODES, Caller  # noqa: PLC0415  the server does without
+    from conftest import KEY, MODES, Caller
 
-    from kickai_gemini.settings import GeminiSettings  # noqa: PLC0415
+    from kickai_gemini.settings import GeminiSettings
 
     call = Caller(GeminiSettings(base_url=f"http://127.0.0.1:{port}", api_key=KEY, client=sdk))
     with closing(call.provider):

@@ -13,9 +13,13 @@ from hypothesis import strategies as st
 from kickai_providers_core.errors import (
     AuthenticationError,
     ContextLengthExceededError,
+    InvalidReplyError,
+    ModelNotFoundError,
     ProviderError,
+    ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    UnsupportedRequestError,
 )
 
 from kickai_gemini import failures
@@ -154,3 +158,76 @@ def test_an_exception_is_laid_bare_with_all_behind_it():
         caught = failures.bare(exc)
     assert caught.__traceback__ is None
     assert caught.__cause__.__traceback__ is None
+
+
+@pytest.mark.parametrize(
+    ("message", "facts"),
+    [
+        ("max_tokens must be at most 4096", ": max_tokens, limit 4096"),
+        ("The supported range is from 1 (inclusive) to 65537 for maxOutputTokens", ": max_tokens, limit 65537"),
+        ("JSON mode is not enabled for models/x", ": json_schema"),
+        ("temperature and topP are not supported", ": temperature, top_p"),
+        ("'a secret prompt' of at most 12 words", ""),
+        ("attemperature", ""),
+    ],
+)
+def test_a_refusal_names_the_parameter_and_the_limit(message, facts):
+    """The parameter that the service names, and its limit, are told in the request's own words, and nothing else is."""
+    error = failure(Told(status=400, body={"error": {"message": message}}), NOON)
+    assert error.message == f"the service does not accept this request{facts}"
+    assert type(error) is UnsupportedRequestError
+
+
+def test_a_refused_field_is_read_from_the_details():
+    """The details of a bad request name fields."""
+    detail = {"@type": "x.BadRequest", "fieldViolations": [{"field": "generation_config.top_k"}, 7]}
+    error = failure(Told(status=422, body={"error": {"details": [detail, {"@type": "x.BadRequest"}]}}), NOON)
+    assert error.message == "the service does not accept this request: top_k"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"message": "No access to models/gemini-x."}, ModelNotFoundError),
+        ({"message": "The model gemini-x is private."}, ModelNotFoundError),
+        ({"details": [{"@type": "x.ResourceInfo", "resourceType": "Model"}]}, ModelNotFoundError),
+        ({"details": [{"@type": "x.ResourceInfo", "resourceName": "models/gemini-x"}]}, ModelNotFoundError),
+        ({"message": "No access to models/another."}, AuthenticationError),
+        ({"message": "Denied."}, AuthenticationError),
+        (
+            {"message": "models/gemini-x", "details": [{"@type": "x.ErrorInfo", "reason": "SERVICE_DISABLED"}]},
+            AuthenticationError,
+        ),
+        (
+            {"message": "models/gemini-x", "details": [{"@type": "x.ErrorInfo", "reason": "API_KEY_SERVICE_BLOCKED"}]},
+            AuthenticationError,
+        ),
+    ],
+)
+def test_a_403_for_one_model_suspends_that_model(error, kind):
+    """A refusal that names the model that was asked is about it; any other is about the key."""
+    assert type(failure(Told(status=403, body={"error": error}), NOON, model="gemini-x")) is kind
+
+
+@pytest.mark.parametrize("status", [201, 204])
+def test_a_success_without_an_answer_is_no_answer(status):
+    """Another status of success than 200 is an invalid reply."""
+    assert type(failure(Told(status=status), NOON)) is InvalidReplyError
+
+
+def test_an_error_in_a_stream_has_a_status_of_its_own():
+    """An error in the middle of a stream states its status; one that is none counts as 500."""
+    for code, status in ((503, 503), (429, 429), (200, 500), ("x", 500), (None, 500)):
+        assert Told.in_stream({"error": {"code": code}}).status == status
+
+
+def test_causes_that_form_a_circle_end():
+    """Exceptions that are their own cause, at once or over others, are read once."""
+    one, other = OSError("a"), ValueError("b")
+    one.__cause__, other.__context__ = other, one
+    one.__context__ = one
+    assert failures.bare(one) is one
+    error = failures.broken(one, cut=False, reached=False, url="https://x.test")
+    assert (type(error), error.reached) == (ProviderUnavailableError, False)
+    assert type(failures.broken(one, cut=True, reached=True, url="")) is InvalidReplyError
+    assert failures.broken(other, cut=False, reached=True, url="").reached

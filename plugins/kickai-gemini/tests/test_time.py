@@ -46,7 +46,7 @@ def test_an_allowance_tells_the_nearest_bound():
     allowance.connecting()
     assert (allowance.remaining_s(), allowance.phase) == (2.0, "connect")
     clock.now += 1.5
-    allowance.connected()
+    allowance.connected(secure=False)
     allowance.narrow("idle", 3.0)
     assert (allowance.remaining_s(), allowance.phase) == (3.0, "idle")
     clock.now += 6.0
@@ -56,6 +56,17 @@ def test_an_allowance_tells_the_nearest_bound():
     clock.now += 2.5
     with pytest.raises(TimeoutError):
         allowance.remaining_s()
+
+
+def test_a_service_over_tls_is_reached_once_tls_is_set_up():
+    """A connection to a proxy, or one without TLS yet, is still being made, with its own bound."""
+    allowance = Allowance(10.0, 2.0, Clock(), secure=True)
+    assert allowance.reached
+    allowance.connecting()
+    allowance.connected(secure=False)
+    assert (allowance.reached, allowance.phase) == (False, "connect")
+    allowance.connected(secure=True)
+    assert (allowance.reached, allowance.phase) == (True, "total")
 
 
 def test_a_request_that_was_given_up_uses_no_socket():

@@ -257,7 +257,7 @@ class Gemini:
             return exc
         if allowance.over():
             return timed_out(allowance.phase, exc)
-        return broken(exc, cut=self.wire.is_cut(exc), reached=allowance.reached)
+        return broken(exc, cut=self.wire.is_cut(exc), reached=allowance.reached, url=self._settings.base_url)
 
 
 def allowance_left(allowance: Allowance) -> None:

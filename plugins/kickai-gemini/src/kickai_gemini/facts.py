@@ -14,6 +14,7 @@ PARAMETERS = {
     "max_tokens": ("max_output_tokens", "maxOutputTokens", "max_tokens"),
     "temperature": ("temperature",),
     "top_p": ("top_p", "topP"),
+    "top_k": ("top_k", "topK"),
     "stop": ("stop_sequences", "stopSequences"),
     "seed": ("seed",),
     "json_schema": (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import field, frozen
+from kickai_providers_core.authoring.failures import error_for_exception
 from kickai_providers_core.authoring.retry_after import longest_retry_after
 from kickai_providers_core.errors import (
     SERVICE_MESSAGE_LIMIT,
@@ -29,11 +30,11 @@ from kickai_providers_core.errors import (
     RateLimitedError,
     TimeoutPhase,
     UnsupportedRequestError,
+    UnusableProviderError,
 )
 from kickai_providers_core.plain_text import clean_line
 
 from kickai_gemini.facts import accepts_not
-from kickai_gemini.machine import error_of_machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -230,19 +231,19 @@ def unreadable() -> InvalidReplyError:
     return InvalidReplyError("the answer cannot be read: it is not in the form of the Gemini API")
 
 
-def broken(exc: BaseException, *, cut: bool, reached: bool) -> ProviderError:
+def broken(exc: BaseException, *, cut: bool, reached: bool, url: str) -> ProviderError:
     """Return the error for a connection that failed, or that an answer was cut off by.
 
     Args:
         exc: What the client raised.
         cut: Whether an answer began and did not end.
         reached: Whether the connection had been made.
+        url: The address of the service.
     """
-    error: ProviderError
-    of_machine = error_of_machine(exc)
-    if of_machine is not None:
-        error = of_machine
-    elif cut:
+    error = error_for_exception(exc, url=url)
+    if type(error) is UnusableProviderError:
+        return error
+    if cut:
         error = InvalidReplyError("the answer was cut, or is no HTTP")
     elif reached:
         error = ProviderUnavailableError("the service hung up, or failed while it answered")

@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import certifi
-from kickai_providers_core.errors import UnusableProviderError
+from attrs import evolve
+from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
+from kickai_providers_core.errors import Problem, UnusableProviderError
 
-from kickai_gemini import machine
 from kickai_gemini.bounded import BoundedTLSSocket
 from kickai_gemini.choice import FIRST
 
 if TYPE_CHECKING:
-    from kickai_providers_core.errors import Problem
+    from collections.abc import Iterator
 
     from kickai_gemini.choice import SDK
 
 __all__ = ["problems", "proxy_to", "require", "tls_context"]
 
+NO_SOCKS = "google-generativeai is not used through a SOCKS proxy"
+GENAI = "Run pip install 'kickai-gemini[genai]' socksio"
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -35,7 +38,30 @@ def problems(url: str, sdk: SDK | None) -> tuple[Problem, ...]:
     """
     if not url.startswith("https://"):
         return ()
-    return (*machine.proxy_problems(url, takes_socks=sdk != FIRST), *machine.certificate_problems())
+    found = [*network_problems(url=url, client="httpx")]
+    found += [each for each in network_problems(url=url, client="requests") if each.source in BUNDLES]
+    if sdk == FIRST:
+        found = [_for_first(each) for each in found] or list(_socks(url))
+    return tuple(_named(each) for each in found)
+
+
+def _for_first(problem: Problem) -> Problem:
+    """Return a problem as it is with the old client, which takes no SOCKS proxy at all."""
+    return evolve(problem, message=NO_SOCKS, hint=GENAI) if problem.missing == "socksio" else problem
+
+
+def _socks(url: str) -> Iterator[Problem]:
+    """Yield the problem of a SOCKS proxy that could be used with the successor, and is set for the old client."""
+    if (proxy_for(url) or "").startswith("socks"):
+        names = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+        source = next(name for name in names if os.environ.get(name, "").strip())
+        yield Problem(path="", source=source, message=NO_SOCKS, hint=GENAI, missing="google-genai")
+
+
+def _named(problem: Problem) -> Problem:
+    """Return a problem whose short form names the variable as well."""
+    what = f"{problem.missing}, for {problem.source}" if problem.missing else f"a usable {problem.source}"
+    return evolve(problem, missing=what)
 
 
 def require(url: str, sdk: SDK) -> None:
@@ -73,5 +99,4 @@ def proxy_to(url: str) -> str | None:
 
     Only for TLS, which a proxy passes on without reading it: without TLS it would see the key.
     """
-    found = machine.proxy(url) if url.startswith("https://") else None
-    return found and found[1]
+    return proxy_for(url) if url.startswith("https://") else None

@@ -180,9 +180,9 @@ def _translated(timeout: type[Exception], failure: type[Exception]) -> Iterator[
     try:
         yield
     except TimeoutError as exc:
-        raise timeout(str(exc)) from exc
+        raise timeout(exc) from exc
     except OSError as exc:
-        raise failure(str(exc)) from exc
+        raise failure(exc) from exc  # as an argument as well: the connection drops the cause
 
 
 class _AsyncBackend(httpcore2.AsyncNetworkBackend):
