@@ -52,6 +52,7 @@ class Runtime:
         time: Clock and sleeps.
         tell: Hands an event to the observers; None when there are none.
         numbers: Numbers the requests.
+        living: Returns the model to call for one that may be retired.
     """
 
     policy: Policy
@@ -63,6 +64,7 @@ class Runtime:
     time: Clockwork
     tell: Callable[[Event], None] | None
     numbers: Iterator[int]
+    living: Callable[[str], str]
 
 
 LONGEST_S = 366 * 86400.0
@@ -253,7 +255,12 @@ class Chain:
         """Return the prompt of a stream, having found what is wrong with the call before anything begins."""
         if deadline_s is not None:
             deadline_from(deadline_s)
-        return asked if isinstance(asked.reveal(), str) else Masked(ChatRequest.of(asked.reveal()))
+        if isinstance(asked.reveal(), str):
+            return asked
+        given = ChatRequest.of(asked.reveal())
+        if given.model is not None:
+            self._links_for(given.model)
+        return Masked(given)
 
     def _invoke(self, asked: Masked, deadline_s: float | None) -> Reply:
         course = self._course(asked, deadline_s)
@@ -261,19 +268,38 @@ class Chain:
             return hedged.invoke(course, self._runtime.background)
         return drivers.invoke(course)
 
+    def _links_for(self, asked: str) -> tuple[Sequence[Link], str]:
+        """Return the links for a request that asks for a model itself, and the model to call for it.
+
+        Raises:
+            ValueError: Every target names another model.
+        """
+        model = self._runtime.living(asked)
+        links = [link if link.for_model is None else link.for_model(model) for link in self._links]
+        if all(link.model != model for link in links):
+            told = (
+                f"the request asks for the model {asked!r}, and every target names another: {', '.join(self.targets)}"
+            )
+            raise ValueError(told)
+        return links, model
+
     def _course(self, asked: Masked, deadline_s: float | None, *, streams: bool = False) -> Course:
         runtime, links = self._runtime, self._links
         runtime.guard.renew_if_forked()
         deadline_s = self.terms.deadline_s if deadline_s is None else deadline_from(deadline_s)
+        model: str | None = None
         if self._rank is None and isinstance(asked.reveal(), str):
             request, needs = self._opening.saying(asked.reveal()), NOTHING
         else:
             given = ChatRequest.of(asked.reveal())
+            model = given.model
+            if model is not None:
+                links, model = self._links_for(model)
             if self._rank is not None:
                 links = self._rank(given, links)
             request, needs = given.filled(self.terms.temperature, self.terms.max_tokens), given.needs
         tokens = least_tokens(request) + (request.max_tokens or 0) if self._measured else 0
-        errand = Errand(deadline_s, needs, tokens, next(runtime.numbers), streams)
+        errand = Errand(deadline_s, needs, tokens, next(runtime.numbers), streams, model=model)
         walk = Walk(links, self._brief, errand, runtime.time.clock())
         return Course(walk, self._instances, request, runtime.time, runtime.guard)
 

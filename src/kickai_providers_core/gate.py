@@ -23,6 +23,8 @@ __all__ = ["NOBODY_KNOWS", "Gate", "Limits", "Turn"]
 MINUTE_S = 60.0
 """The length of the sliding windows."""
 
+NEVER = float("-inf")
+
 NOBODY_KNOWS = float("inf")
 """How long a turn has to wait that depends on others."""
 
@@ -33,12 +35,14 @@ class Limits:
 
     Attributes:
         max_concurrency: Calls under way at once.
+        max_queue: Requests that wait in line at once.
         requests_per_minute: Calls that begin within any minute.
         tokens_per_minute: Tokens of the calls that begin within any minute, as estimated before a call and as
             counted by the provider after it.
     """
 
     max_concurrency: int | None = None
+    max_queue: int | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
 
@@ -47,6 +51,7 @@ class Limits:
         """Return the limits of a provider, or None when it has none."""
         limits = cls(
             max_concurrency=settings.max_concurrency,
+            max_queue=settings.max_queue,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
         )
@@ -59,15 +64,29 @@ class Turn:
     Attributes:
         inside: Whether its call may go ahead.
         ahead: How many stood before it when it came.
+        refused: Whether the line was full when it came; then it has left already.
     """
 
-    __slots__ = ("_gate", "_generation", "_wake", "_woken", "ahead", "began", "inside", "left", "recent", "tokens")
+    __slots__ = (
+        "_gate",
+        "_generation",
+        "_wake",
+        "_woken",
+        "ahead",
+        "began",
+        "inside",
+        "left",
+        "recent",
+        "refused",
+        "tokens",
+    )
 
     def __init__(self, gate: Gate, tokens: int, ahead: int, generation: int = 0) -> None:
         self.tokens = tokens
         self.ahead = ahead
         self.inside = False
         self.left = False
+        self.refused = False
         self.recent = False  # whether it is among those that the gate remembers for its windows
         self.began = 0.0
         self._gate = gate
@@ -124,6 +143,7 @@ class Gate:
         self._recent: deque[Turn] = deque()  # those that went in within the last minute, oldest first
         self._inside = 0
         self._tokens = 0  # of the recent ones
+        self._lengths: deque[float] = deque(maxlen=20)  # of the latest calls, in seconds
         self._generation = 0
 
     def renew_after_fork(self) -> None:
@@ -156,8 +176,39 @@ class Gate:
             turn = Turn(self, tokens, len(self._line), self._generation)
             self._line.append(turn)
             woken = self._move_up(now, turn)
+            limit = self._limits.max_queue
+            if limit is not None and not turn.inside and len(self._line) > limit:
+                self._line.pop()
+                turn.refused = turn.left = True
         _wake(woken)
         return turn
+
+    def expected_wait_s(self, turn: Turn, now: float) -> float:
+        """Return how long a turn in the line will wait, as far as one can say: 0 when nobody knows.
+
+        Those before it go in one by one as calls end, each of which takes as long as half of the latest did, and as the
+        limits per minute let them.
+        """
+        with self._lock:
+            if turn.inside or turn.left:
+                return 0.0
+            ahead = self._line.index(turn)
+            limits, due = self._limits, now
+            if limits.max_concurrency is not None and self._lengths:
+                usual_s = sorted(self._lengths)[len(self._lengths) // 2]
+                free = limits.max_concurrency - self._inside
+                due += max(0, ahead + 1 - free) * usual_s / limits.max_concurrency
+            if limits.requests_per_minute is not None:
+                due = max(due, self._minute_due(limits.requests_per_minute, ahead))
+            return due - now
+
+    def _minute_due(self, limit: int, ahead: int) -> float:
+        """Return when the limit per minute lets a turn in that has so many before it."""
+        minutes, place = divmod(ahead, limit)
+        if len(self._recent) + place >= limit:
+            minutes, place = minutes + 1, len(self._recent) + place - limit
+            return self._recent[place].began + minutes * MINUTE_S if place < len(self._recent) else NEVER
+        return NEVER
 
     def wait_s(self, turn: Turn, now: float) -> float:
         """Return the seconds until a turn may go in: 0 when it may, infinity when that is up to others."""
@@ -179,6 +230,8 @@ class Gate:
             turn.left = True
             if turn.inside:
                 self._inside -= 1
+                if used:
+                    self._lengths.append(now - turn.began)
                 self._settle(turn, 0 if not used else turn.tokens if tokens is None else tokens)
                 if not used and turn.recent:
                     turn.recent = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from attrs import define, evolve, field, frozen
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Condition", "Health", "Leave", "Route"]
 
 NEVER = float("-inf")
+
+KEPT = 1_000
+"""How many targets and providers are remembered although no chain uses them."""
 
 OUTSIDER = Permit(-1)
 """A permit of no generation: whatever comes of the call that holds it changes nothing."""
@@ -105,7 +109,7 @@ class Condition:
             while anything is otherwise, and then `admit` and `succeeded` have to be asked.
     """
 
-    __slots__ = ("_last_resort_until", "_lock", "_random", "breaker", "free", "suspensions")
+    __slots__ = ("__weakref__", "_last_resort_until", "_lock", "_random", "breaker", "free", "suspensions")
 
     def __init__(self, settings: BreakerSettings, random: Random) -> None:
         self.breaker = Breaker(settings=settings)
@@ -329,23 +333,53 @@ class Route:
         return self.provider.breaker.state, self.target.breaker.state
 
 
-@frozen(eq=False, repr=False)
 class Health:
-    """Every `Condition` of a resolver, by provider and by target."""
+    """Every `Condition` of a resolver, by provider and by target. Safe to use from any thread.
 
-    _settings: BreakerSettings
-    _random: Random
-    _conditions: dict[tuple[str, ...], Condition] = field(factory=dict, init=False, repr=False)
+    At most `KEPT` of them are kept for nobody: beyond that, those at rest that no chain uses are forgotten.
+    """
 
-    def route(self, provider: str, model: str | None) -> Route:
-        """Return the way to a target; all routes to one target share its condition, all to one provider that one's."""
-        return Route(self._condition((provider,)), self._condition((provider, model or "")))
+    def __init__(self, settings: BreakerSettings, random: Random) -> None:
+        self._settings = settings
+        self._random = random
+        self._lock = Lock()
+        self._kept: dict[tuple[str, ...], Condition] = {}  # the latest to be asked for are last
+        self._used: WeakValueDictionary[tuple[str, ...], Condition] = WeakValueDictionary()
+
+    def route(self, provider: str, model: str | None, now: float = NEVER) -> Route:
+        """Return the way to a target; all routes to one target share its condition, all to one provider that one's.
+
+        Args:
+            provider: The instance's name.
+            model: The model; None for the instance's own.
+            now: The time, by which it is decided what may be forgotten.
+        """
+        with self._lock:
+            route = Route(self._condition((provider,)), self._condition((provider, model or "")))
+            if len(self._kept) > KEPT:
+                self._forget(now)
+            return route
+
+    def conditions(self) -> dict[tuple[str, ...], Condition]:
+        """Return every condition that is known, by provider, and by provider and model."""
+        with self._lock:
+            return {**dict(self._used), **self._kept}
 
     def renew_after_fork(self) -> None:
         """Renew every condition for this process."""
-        for condition in list(self._conditions.values()):
+        self._lock = Lock()
+        for condition in {**dict(self._used), **self._kept}.values():
             condition.renew_after_fork()
 
     def _condition(self, key: tuple[str, ...]) -> Condition:
-        # dict.setdefault with a string key is atomic, so that two threads never end up with two conditions.
-        return self._conditions.setdefault(key, Condition(self._settings, self._random))
+        condition = self._kept.pop(key, None) or self._used.get(key)
+        if condition is None:
+            self._used[key] = condition = Condition(self._settings, self._random)
+        self._kept[key] = condition
+        return condition
+
+    def _forget(self, now: float) -> None:
+        """Forget a tenth of what is kept, the oldest first, and nothing that is not at rest."""
+        at_rest = [key for key, condition in self._kept.items() if condition.is_at_rest(now)]
+        for key in at_rest[: KEPT // 10]:
+            del self._kept[key]

@@ -40,6 +40,7 @@ class Link:
         context_window: Tokens that prompt and answer may have together; None when unknown.
         capabilities: What it offers.
         route: Its health, shared with every other walk.
+        for_model: Makes the link of the same target for the model of a request; None for a target that names a model.
         gate: Who may call the provider when, shared likewise; None when it sets no limits.
         unusable: Asked when a walk comes by: why the target cannot be used at all, with a word for a reader, or
             None when it can; `UNVALIDATED` while nobody knows.
@@ -55,6 +56,7 @@ class Link:
     route: Route
     unusable: Callable[[], tuple[SkipReason, str] | None]
     gate: Gate | None = None
+    for_model: Callable[[str], Link] | None = None
 
     def resting(self, due: float, now: float) -> tuple[SkipReason, str]:
         """Return what keeps the target, which could serve, from being called until it is due."""
@@ -96,6 +98,7 @@ class Errand:
         tokens: How many tokens prompt and answer take, estimated low; 0 when it does not matter.
         number: The number that the request's events carry.
         streams: Whether the answer is handed out as it comes: then only the deadline bounds an attempt as a whole.
+        model: The model that the request asks for itself; None for that of each target.
         floor: Only a window larger than this will do, as one that was too small has shown; None for none.
     """
 
@@ -105,12 +108,15 @@ class Errand:
     number: int = 0
     streams: bool = False
     floor: int | None = None
+    model: str | None = None
 
     def obstacle(self, link: Link) -> tuple[SkipReason, str] | None:
         """Return why a target cannot serve the request, whenever it is asked; None when it can."""
         unusable = link.unusable()
         if unusable is not None:
             return unusable
+        if self.model is not None and link.model != self.model:
+            return SkipReason.INCAPABLE, f"its model is {link.model}, and the request asks for {self.model}"
         needs, window = self.needs, link.context_window
         if needs and (lacking := needs - link.capabilities):
             return SkipReason.INCAPABLE, "no " + ", ".join(sorted(lacking))

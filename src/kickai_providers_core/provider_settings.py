@@ -68,6 +68,7 @@ class ProviderSettings:
         idle_timeout_s: Between two chunks of a stream.
         retries: How often a failed target may be tried again within one request, from 0.
         max_concurrency: Calls under way at once, from 1; further requests wait in line. None for no limit.
+        max_queue: Requests that may wait in line at once, from 0; further ones skip the target. None for no limit.
         requests_per_minute: Calls that may begin within any minute, from 1, likewise.
         tokens_per_minute: Tokens that the calls which begin within any minute may take, likewise.
         context_window: Tokens that prompt and answer may have together, when the plugin does not know it.
@@ -83,6 +84,7 @@ class ProviderSettings:
     idle_timeout_s: float = field(default=10.0, validator=Number(above=0))
     retries: int = field(default=2, validator=Number(whole=True, least=0))
     max_concurrency: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
+    max_queue: int | None = field(default=None, validator=Number(whole=True, least=0, optional=True))
     requests_per_minute: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
     tokens_per_minute: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
     context_window: int | None = field(default=None, validator=Number(whole=True, above=0, optional=True))

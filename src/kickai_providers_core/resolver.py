@@ -20,6 +20,7 @@ from kickai_providers_core.chain import Chain, Runtime, Terms
 from kickai_providers_core.drivers import Clockwork
 from kickai_providers_core.forking import ForkGuard
 from kickai_providers_core.health import Health
+from kickai_providers_core.health_report import HealthReport, report_health
 from kickai_providers_core.hedging import Hedges
 from kickai_providers_core.link import UNVALIDATED, Link
 from kickai_providers_core.observers import Observers
@@ -31,12 +32,13 @@ from kickai_providers_core.targets import Target
 from kickai_providers_core.validation import refuse_type, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
     from types import TracebackType
 
     from kickai_providers_core.discovery import Discovery
     from kickai_providers_core.events import Observer
+    from kickai_providers_core.health import Route
     from kickai_providers_core.policy import Random
     from kickai_providers_core.registry import Instance
 
@@ -100,6 +102,7 @@ class Resolver:
             time=time,
             tell=self._observers.tell,
             numbers=count(1),
+            living=settings.living,
         )
 
     @classmethod
@@ -200,11 +203,31 @@ class Resolver:
     def _link(self, position: int, target: Target, *, chosen: bool) -> _Bound:
         instance = self.registry.find(target.provider)
         if instance is not None:
-            return _Bound(_link_of(position, target, instance, self.settings, self._health), instance)
+            return _Bound(self._link_of(position, target, instance), instance)
         unknown = self.registry.unknown(target.provider)
         if chosen or target.provider in self.settings.explicit or target.provider not in PACKAGES:
             raise unknown
         return _Bound(_absent(position, target, f"pip install {PACKAGES[target.provider]}", self._health), None)
+
+    def _link_of(self, position: int, target: Target, instance: Instance) -> Link:
+        """Return the link of a target; of one that names no model, the model of a request can make another."""
+        now = self._runtime.time.clock
+        link = _link_of(position, target, instance, self.settings, self._health.route, now())
+        if target.model is not None:
+            return link
+
+        def for_model(model: str) -> Link:
+            named = Target(target.provider, model)
+            return _link_of(position, named, instance, self.settings, self._health.route, now())
+
+        return evolve(link, for_model=for_model)
+
+    def health(self) -> HealthReport:
+        """Return what is known of each target and provider now, for a health endpoint; nothing is called for it.
+
+        The report is immutable; ``as_dict()`` makes it JSON. Safe to call from any thread.
+        """
+        return report_health(self._health, self._runtime.time.clock())
 
     def close(self) -> None:
         """Close every provider that was created. Requests under way may fail. Closing twice is no error."""
@@ -271,7 +294,14 @@ class _Bound:
     instance: Instance | None = field(repr=False)
 
 
-def _link_of(position: int, target: Target, instance: Instance, settings: Settings, health: Health) -> Link:
+def _link_of(  # noqa: PLR0917
+    position: int,
+    target: Target,
+    instance: Instance,
+    settings: Settings,
+    route: Callable[[str, str | None, float], Route],
+    now: float,
+) -> Link:
     own = instance.settings
     model = settings.living(target.model) if target.model else own.model
     known = instance.model(model)
@@ -297,7 +327,7 @@ def _link_of(position: int, target: Target, instance: Instance, settings: Settin
         retries=own.retries,
         context_window=own.context_window or (known.context_window if known else None),
         capabilities=instance.capabilities(model),
-        route=health.route(instance.name, model),
+        route=route(instance.name, model, now),
         unusable=unusable,
         gate=instance.gate,
     )

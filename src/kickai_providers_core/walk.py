@@ -252,10 +252,31 @@ class Walk:
             until = now
         elif self._position < len(self._links):
             until = min(until, now + (self._ends - now) / 2)
+        if turn.refused:
+            self._busy = {**(self._busy or {}), link.position: NOBODY_KNOWS}
+            self._story.passes(link, SkipReason.BUSY, f"its queue is full: {turn.ahead} are in line", now)
+            return None
+        if patient and self._is_in_vain(link, turn, until, now):
+            turn.leave(now, used=False)
+            return None
         self._place = _Place(link, turn, until)
         if patient and not turn.inside:
             self._story.lines_up(link, turn.ahead, until - now)
         return self._stand(self._place, now)
+
+    def _is_in_vain(self, link: Link, turn: Turn, until: float, now: float) -> bool:
+        """Return whether waiting in a line would take longer than there is time, and write down that it is skipped."""
+        if turn.inside or link.gate is None:
+            return False
+        wait_s = link.gate.expected_wait_s(turn, now)
+        if now + wait_s <= until:
+            return False
+        # With all other targets down it may be worth waiting after all.
+        back = now if now + wait_s <= self._ends - self._least_s else NOBODY_KNOWS
+        self._busy = {**(self._busy or {}), link.position: back}
+        told = f"{turn.ahead} are in line before it, and the wait is expected to take {wait_s:.1f} s"
+        self._story.passes(link, SkipReason.BUSY, told, now, now + wait_s)
+        return True
 
     def _stand(self, place: _Place, now: float) -> Step | None:
         """Return what to do while a request stands in line, or None when it has left the line for other targets."""
