@@ -15,7 +15,7 @@ from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, c
 from kickai_providers_core.errors import InvalidReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 
 __all__ = ["MAX_EVENT_BYTES", "EventStreamDecoder", "ServerSentEvent", "asse_events", "sse_events"]
 
@@ -160,7 +160,9 @@ class EventStreamDecoder:
             raise InvalidReplyError("the event stream is not UTF-8") from None
 
 
-def sse_events(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[ServerSentEvent]:
+def sse_events(
+    chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES
+) -> Generator[ServerSentEvent, None, None]:
     """Yield the events of a stream; closing this iterator closes ``chunks`` when that can be closed.
 
     Args:
@@ -178,7 +180,7 @@ def sse_events(chunks: Iterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTE
 
 async def asse_events(
     chunks: AsyncIterable[bytes], *, max_event_bytes: int = MAX_EVENT_BYTES
-) -> AsyncIterator[ServerSentEvent]:
+) -> AsyncGenerator[ServerSentEvent, None]:
     """Yield the events of a stream, as `sse_events` does, and let other tasks of the event loop run in between."""
     decoder = EventStreamDecoder(max_event_bytes=max_event_bytes)
     pauses = Pauses()

@@ -25,7 +25,7 @@ from kickai_providers_core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kickai_providers_core.authoring.network_environment import Client
     from kickai_providers_core.errors import TimeoutPhase
@@ -34,6 +34,8 @@ __all__ = ["error_for_exception", "system_cause"]
 
 MOST_BEHIND = 100
 """Exceptions that are looked at behind one; a chain that is longer has nothing to add."""
+
+WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})
 TIMED_OUT: dict[TimeoutPhase, str] = {
@@ -88,7 +90,7 @@ def error_for_exception(
 
 def system_cause(exc: BaseException) -> OSError | None:
     """Return what the operating system said, as a new exception without frames, context or file names; or None."""
-    found = next((each for each in _behind(exc) if isinstance(each, OSError) and each.errno is not None), None)
+    found = _system_error(_behind(exc))
     if found is None or found.errno is None:
         return None
     if isinstance(found, socket.gaierror):
@@ -112,6 +114,12 @@ def _behind(exc: BaseException) -> Iterator[BaseException]:
         # Where urllib3, requests and aiohttp put the exception that is the reason of theirs.
         waiting += [getattr(each, name, None) for name in ("reason", "os_error", "certificate_error")]
         waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else each.args
+
+
+def _system_error(behind: Iterable[BaseException]) -> OSError | None:
+    """Return the nearest error with a number; not the ones by which asyncio learns that it has to wait."""
+    numbered = (each for each in behind if isinstance(each, OSError) and each.errno is not None)
+    return next((each for each in numbered if not isinstance(each, WAITING)), None)
 
 
 def _local_fault(
@@ -142,7 +150,7 @@ def _remote_fault(
     behind: tuple[BaseException, ...], url: str, phase: TimeoutPhase, *, has_begun: bool
 ) -> ProviderError:
     kinds = [kind for kind in map(kind_of, behind) if kind is not None]
-    system = next((each for each in behind if isinstance(each, OSError) and each.errno is not None), None)
+    system = _system_error(behind)
     kind = min(kinds, default=None, key=lambda each: each.value)
     if kind is Kind.CONNECT_TIMEOUT or (kind is Kind.UNREACHED and system and system.errno == errno.ETIMEDOUT):
         return ProviderTimeoutError(f"{TIMED_OUT['connect']}{_at(url)}", phase="connect")
@@ -176,8 +184,8 @@ def _is_tls(exc: BaseException) -> bool:
 
 def _is_file_fault(exc: BaseException) -> bool:
     """Say whether a file is missing or cannot be read; requests reports it as an OSError without a number."""
-    if not isinstance(exc, OSError):
-        return False
+    if not isinstance(exc, OSError) or isinstance(exc, (ssl.SSLError, socket.gaierror)):
+        return False  # their numbers are of other kinds: SSL_ERROR_WANT_READ is ENOENT's 2
     if exc.errno in {errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR}:
         return True
     return exc.errno is None and "CA certificate bundle" in str(exc)

@@ -12,7 +12,7 @@ from kickai_providers_core.authoring.strict_json import loads
 from kickai_providers_core.errors import InvalidReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 
 __all__ = ["MAX_LINE_BYTES", "JsonLinesDecoder", "ajson_lines", "json_lines"]
 
@@ -74,7 +74,7 @@ class JsonLinesDecoder:
         return [loads(line)] if line.strip(_BLANKS) else []
 
 
-def json_lines(chunks: Iterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Any]:
+def json_lines(chunks: Iterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES) -> Generator[Any, None, None]:
     """Yield the values of a stream; closing this iterator closes ``chunks`` when that can be closed.
 
     Args:
@@ -91,7 +91,9 @@ def json_lines(chunks: Iterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES)
         yield from decoder.finish()
 
 
-async def ajson_lines(chunks: AsyncIterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES) -> AsyncIterator[Any]:
+async def ajson_lines(
+    chunks: AsyncIterable[bytes], *, max_line_bytes: int = MAX_LINE_BYTES
+) -> AsyncGenerator[Any, None]:
     """Yield the values of a stream, as `json_lines` does, and let other tasks of the event loop run in between."""
     decoder = JsonLinesDecoder(max_line_bytes=max_line_bytes)
     pauses = Pauses()

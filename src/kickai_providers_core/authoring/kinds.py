@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 from enum import IntEnum
 
 __all__ = ["Kind", "kind_of"]
@@ -116,6 +117,8 @@ def kind_of(exc: BaseException) -> Kind | None:
         return Kind.UNREACHED
     if isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT:  # the system's own bound: what ran is said elsewhere
         return Kind.BROKEN
+    if isinstance(exc, (ssl.SSLWantReadError, ssl.SSLWantWriteError)):  # these only say that nothing has come yet
+        return None
     for cls in type(exc).__mro__:
         package = cls.__module__.partition(".")[0]
         kind = _NAMES.get(f"{_PACKAGES.get(package, package)}.{cls.__name__}")

@@ -9,7 +9,7 @@ from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, c
 from kickai_providers_core.errors import InvalidReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator
 
 __all__ = ["MAX_ANSWER_BYTES", "MAX_ERROR_BYTES", "Decompressor", "abounded", "bounded"]
 
@@ -26,7 +26,7 @@ _STEP_BYTES = 64 * 2**10
 _HEAD_BYTES = 2
 
 
-def bounded(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> Iterator[bytes]:
+def bounded(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> Generator[bytes, None, None]:
     """Yield chunks up to a limit; closing this iterator closes ``chunks`` when that can be closed.
 
     Args:
@@ -45,7 +45,7 @@ def bounded(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> Ite
             yield chunk
 
 
-async def abounded(chunks: AsyncIterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> AsyncIterator[bytes]:
+async def abounded(chunks: AsyncIterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> AsyncGenerator[bytes, None]:
     """Yield chunks up to a limit, as `bounded` does, and let other tasks of the event loop run every 5 ms."""
     size = 0
     pauses = Pauses()

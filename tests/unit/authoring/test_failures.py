@@ -264,6 +264,32 @@ def test_other_exceptions(exc: BaseException, phase: str | None, kind: type[Prov
     assert "secret" not in str(error)
 
 
+@pytest.mark.parametrize("client", ["httpx", "httpx2"])
+async def test_a_handshake_that_takes_too_long_in_an_event_loop(client: str) -> None:
+    """A handshake that takes too long is a timeout of connecting: what asyncio notes while it waits is no fault."""
+    module = import_module(client)
+    done = threading.Event()
+    with server(lambda _: done.wait(20)) as port:
+        async with module.AsyncClient(timeout=0.3, trust_env=False) as session:
+            try:
+                await session.get(f"https://127.0.0.1:{port}/")
+            except module.HTTPError as exc:
+                error = error_for_exception(exc)
+        done.set()
+    assert type(error) is ProviderTimeoutError
+    assert error.phase == "connect"
+
+
+@pytest.mark.parametrize("exc", [ssl.SSLWantReadError(2, "x"), ssl.SSLWantWriteError(3, "x"), BlockingIOError(11, "x")])
+def test_what_only_says_wait_is_no_fault(exc: OSError) -> None:
+    """An error by which a loop learns that it has to wait is behind a timeout, and is neither a fault nor the cause."""
+    late = TimeoutError()
+    late.__context__ = exc
+    error = error_for_exception(late)
+    assert type(error) is ProviderTimeoutError
+    assert error.__cause__ is None
+
+
 @pytest.mark.parametrize("code", [errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED, errno.EADDRNOTAVAIL])
 def test_what_the_system_could_not_reach(code: int) -> None:
     """The system's numbers say that nothing was reached, whatever the class and the words."""
