@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from asyncio import CancelledError
-from contextlib import suppress
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pluggy
 from attrs import define
 
+from kickai_providers_core.awaiting import Driven, PluginExitError, aclose_quietly, close_quietly, name_of
 from kickai_providers_core.errors import (
     InvalidReplyError,
+    Problem,
     ProviderError,
     QuotaExhaustedError,
     RateLimitedError,
@@ -25,7 +26,7 @@ from kickai_providers_core.errors import (
     UnusableProviderError,
 )
 from kickai_providers_core.examination import manager
-from kickai_providers_core.foreign import is_for_everyone
+from kickai_providers_core.foreign import cancellations, is_asked, is_for_everyone
 from kickai_providers_core.messages import Reply, ReplyChunk
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def listeners(
     called: pluggy.HookCaller = getattr(registered.hook, hook)
     for implementation in called.get_hookimpls():
         if implementation.wrapper or implementation.hookwrapper:
-            _replace(implementation, _bypassing(_as_new_style(implementation), implementation.plugin_name, failed))
+            function, label = _as_new_style(implementation), implementation.plugin_name
+            _replace(implementation, _bypassing(function, label, failed, ranks=hook == "kickai_rank_targets"))
         else:
             _replace(implementation, _quiet(implementation.function, implementation.plugin_name, failed))
     return called if called.get_hookimpls() else None
@@ -83,7 +85,10 @@ def _as_new_style(implementation: HookImpl) -> Callable[..., Generator[None, Any
 
     def adapted(*args: object) -> Generator[None, Any, Any]:
         inner = function(*args)
-        next(inner)
+        try:
+            next(inner)
+        except StopIteration:
+            return None  # it did not yield, and neither does this
         try:
             outcome: pluggy.Result[Any] = pluggy.Result((yield), None)
         except BaseException as exc:  # noqa: BLE001  old wrappers look at exceptions in the outcome
@@ -120,9 +125,13 @@ def _quiet(
 
 
 def _bypassing(
-    function: Callable[..., Generator[None, Any, Any]], label: str, failed: Callable[[str, BaseException], None]
+    function: Callable[..., Generator[None, Any, Any]],
+    label: str,
+    failed: Callable[[str, BaseException], None],
+    *,
+    ranks: bool,
 ) -> Callable[..., Generator[None, Any, Any]]:
-    """Return a wrapper that is left out from where it fails."""
+    """Return a wrapper that is left out from where it fails; one that ranks must not lose the order."""
 
     def called(*args: object) -> Generator[None, Any, Any]:
         inner = function(*args)
@@ -137,13 +146,16 @@ def _bypassing(
         try:
             inner.send(result)
         except StopIteration as stop:
+            if stop.value is None and result is not None and ranks:
+                failed(label, TypeError("it returned None"))
+                return result
             return stop.value
         except BaseException as exc:
             if is_for_everyone(exc):
                 raise
             failed(label, exc)
             return result
-        _close(inner)
+        close_quietly(inner)
         failed(label, RuntimeError("it yielded twice"))
         return result
 
@@ -175,7 +187,7 @@ def _guarded(
         except BaseException as exc:  # noqa: BLE001
             _discard(result)
             blame.reraise(exc)
-        _close(inner)
+        close_quietly(inner)
         _discard(result)
         raise blame.fault("yielded twice")
 
@@ -192,7 +204,7 @@ def _thrown(inner: Generator[None, Any, Any], error: BaseException, blame: _Blam
         if exc is error or isinstance(exc, ProviderError):
             raise  # passed on, or translated
         blame.reraise(exc)
-    _close(inner)
+    close_quietly(inner)
     raise blame.fault("yielded twice")
 
 
@@ -217,7 +229,7 @@ class _Blame:
             if self.label not in exc.message:
                 exc.message = f"{exc.message} (raised by the wrapper {self.label})"
             return exc
-        return self.fault(f"raised {type(exc).__name__}")
+        return self.fault(f"raised {name_of(exc)}")
 
     def reraise(self, exc: BaseException) -> NoReturn:
         """Raise what stands for an exception that a wrapper raised."""
@@ -256,13 +268,26 @@ class _Blame:
             return value if inspect.isawaitable(value) else self._signed_async_iterator(value, inner)
         if self.hook == "kickai_create_provider" and value is None:
             raise self.fault("returned None, not a provider")
+        if self.hook == "kickai_validate_provider":
+            return self._signed_problems(value)
         return value
 
+    def _signed_problems(self, value: Any) -> tuple[Problem, ...]:
+        """Return what a wrapper made of the problems of settings; empty is good, and None is not."""
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            problems = tuple(value)
+            if all(isinstance(each, Problem) for each in problems):
+                return problems
+        raise self.fault(f"returned {type(value).__name__}, not a list of Problems")
+
     async def _signed_awaitable(self, value: Awaitable[Any], inner: _WatchedAwaitable | None) -> Any:
+        before = cancellations()
         try:
-            result = await value
+            result = await Driven(lambda: value)
+        except GeneratorExit:  # from outside: somebody has dropped this coroutine
+            raise
         except BaseException as exc:
-            if _is_of(exc, inner) or isinstance(exc, GeneratorExit | CancelledError):
+            if _is_of(exc, inner) or is_asked(exc, before):
                 raise
             self.reraise(exc)
         finally:
@@ -276,9 +301,11 @@ class _Blame:
     def _signed_iterator(self, value: Any, inner: _WatchedIterator | None) -> Iterator[Any]:
         chunks = value
         try:
-            chunks = iter(value)
             while True:
                 try:
+                    if chunks is value:
+                        chunks = iter(value)
+                        value = None
                     chunk = next(chunks)
                 except StopIteration:
                     return
@@ -290,37 +317,43 @@ class _Blame:
                     raise self.fault(f"yielded {type(chunk).__name__}, not a ReplyChunk")
                 yield chunk
         finally:
-            _close(chunks)
+            close_quietly(chunks)
             _discard(inner)
 
     async def _signed_async_iterator(self, value: Any, inner: _WatchedAsyncIterator | None) -> AsyncIterator[Any]:
         chunks = value
+        before = cancellations()
         try:
-            chunks = aiter(value)
             while True:
                 try:
-                    chunk = await anext(chunks)
+                    if chunks is value:
+                        chunks = aiter(value)
+                        value = None
+                    chunk = await Driven(chunks.__anext__)
                 except StopAsyncIteration:
                     return
+                except GeneratorExit:  # from outside, as above
+                    raise
                 except BaseException as exc:
-                    if _is_of(exc, inner) or isinstance(exc, GeneratorExit | CancelledError):
+                    if _is_of(exc, inner) or is_asked(exc, before):
                         raise
                     self.reraise(exc)
                 if not isinstance(chunk, ReplyChunk) and (inner is None or chunk is not inner.latest):
                     raise self.fault(f"yielded {type(chunk).__name__}, not a ReplyChunk")
                 yield chunk
         finally:
-            for each in (chunks, inner):
-                aclose = getattr(each, "aclose", None)
-                if aclose is not None:
-                    with suppress(Exception):
-                        await aclose()
+            await aclose_quietly(chunks)
+            await aclose_quietly(inner)
 
 
 def _is_of(error: BaseException, inner: Any) -> bool:
     """Return whether an exception came from the wrapped hook, as it was or translated."""
     own = None if inner is None else inner.error
-    return own is not None and (error is own or isinstance(error, ProviderError))
+    return own is not None and (error is own or _stands_for(error, own) or isinstance(error, ProviderError))
+
+
+def _stands_for(error: BaseException, own: BaseException) -> bool:
+    return isinstance(error, PluginExitError) and error.__cause__ is own
 
 
 def _watched(hook: str, result: Any) -> Any:
@@ -382,7 +415,7 @@ class _WatchedIterator:
 
     def close(self) -> None:
         """Close it."""
-        _close(self.inner)
+        close_quietly(self.inner)
 
 
 class _WatchedAsyncIterator:
@@ -413,14 +446,7 @@ class _WatchedAsyncIterator:
             await aclose()
 
 
-def _close(value: Any) -> None:
-    close = getattr(value, "close", None)
-    if close is not None:
-        with suppress(Exception):
-            close()
-
-
 def _discard(inner: Any) -> None:
     """Close the result of a wrapped hook that nobody will use."""
     if isinstance(inner, _WatchedAwaitable | _WatchedIterator):
-        _close(inner)
+        close_quietly(inner)

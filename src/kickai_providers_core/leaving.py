@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kickai_providers_core.foreign import cancellations, is_for_everyone
+from kickai_providers_core.awaiting import Driven, aclose_quietly
+from kickai_providers_core.foreign import cancellations
 from kickai_providers_core.forking import ForkGuard, Guarded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 
     from kickai_providers_core.abandoned import Abandoned
     from kickai_providers_core.alarms import Alarms
 
-__all__ = ["GRACE_S", "Driven", "Leaver", "PluginExitError"]
+__all__ = ["GRACE_S", "Leaver"]
 
 T = TypeVar("T")
 
@@ -133,11 +134,11 @@ class _Turns:
 async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], turns: _Turns) -> None:
     """Read an iterator item by item, as each is asked for, and close it."""
     await turns.wait_for_wish()
-    items = aiter(await open_())
+    items = aiter(await Driven(open_))
     try:
         while True:
             try:
-                item = await Driven(anext(items))
+                item = await Driven(items.__anext__)
             except StopAsyncIteration:
                 break
             turns.hand_over(item)
@@ -145,20 +146,7 @@ async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], turns: _Turn
                 break
             await turns.wait_for_wish()
     finally:
-        aclose = getattr(items, "aclose", None)
-        if aclose is not None:
-            await _close(aclose)
-
-
-async def _close(aclose: Callable[[], Awaitable[None]]) -> None:
-    """Close a plugin's iterator; what that raises is of no more use, since the answer, or the error, is known."""
-    try:
-        await Driven(aclose())
-    except GeneratorExit:
-        raise
-    except BaseException as exc:
-        if is_for_everyone(exc) or (isinstance(exc, asyncio.CancelledError) and cancellations()):
-            raise
+        await aclose_quietly(items)
 
 
 async def _outcome(coroutine: Coroutine[Any, Any, T], guard: ForkGuard) -> tuple[T | None, BaseException | None]:
@@ -186,36 +174,3 @@ def _result_of(task: asyncio.Task[tuple[T | None, BaseException | None]]) -> T:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-class PluginExitError(Exception):
-    """Stands for a `GeneratorExit` that a plugin raised, which would otherwise pass for one that ends our coroutine."""
-
-
-class Driven:
-    """An awaitable of a plugin, awaited so that its own `GeneratorExit` differs from one that comes from outside."""
-
-    __slots__ = ("_awaitable",)
-
-    def __init__(self, awaitable: Awaitable[Any]) -> None:
-        self._awaitable = awaitable
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        steps = self._awaitable.__await__()
-        send, value = steps.send if hasattr(steps, "send") else (lambda _value: next(steps)), None
-        thrown: BaseException | None = None
-        while True:
-            try:
-                waited = send(value) if thrown is None else steps.throw(thrown)
-            except StopIteration as stop:
-                return stop.value
-            except GeneratorExit as exc:
-                raise PluginExitError from exc
-            thrown = None
-            try:
-                value = yield waited
-            except GeneratorExit:
-                steps.close()
-                raise
-            except BaseException as exc:  # noqa: BLE001  such as a cancellation
-                thrown = exc

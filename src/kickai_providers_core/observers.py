@@ -25,7 +25,7 @@ class Observers:
     """
 
     def __init__(self, observers: Iterable[Observer], plugins: Mapping[str, object] | None = None) -> None:
-        self._faulty: set[object] = set()
+        self._faulty: set[str | int] = set()
         watchers: list[Callable[[Event], object]] = [log_event, *observers]
         called = listeners(plugins or {}, "kickai_observe", self._report)
         if called is not None:
@@ -44,15 +44,30 @@ class Observers:
             else:
                 if result is not None and inspect.iscoroutine(result):
                     result.close()
-                    self._report(watch, TypeError())
+                    self._report(watch, TypeError("it is an async function"))
 
     def _report(self, observer: object, error: BaseException) -> None:
         """Report what an observer raised, the first time."""
-        if observer in self._faulty:
+        key = observer if isinstance(observer, str) else id(observer)  # an observer need not be hashable
+        if key in self._faulty:
             return
-        self._faulty.add(observer)
-        name = observer if isinstance(observer, str) else getattr(observer, "__qualname__", type(observer).__name__)
-        warn(f"the observer {name} raised {type(error).__name__}; its further errors are not reported")
+        self._faulty.add(key)
+        done = "is an async function, which is never run; make it a plain function"
+        if not isinstance(error, TypeError) or error.args != ("it is an async function",):
+            done = f"raised {type(error).__name__}; its further errors are not reported"
+        warn(f"the observer {_name(observer)} {done}")
+
+
+def _name(observer: object) -> str:
+    if isinstance(observer, str):
+        return observer
+    try:
+        name: object = getattr(observer, "__qualname__", None)
+    except BaseException as exc:
+        if is_for_everyone(exc):
+            raise
+        name = None
+    return name if isinstance(name, str) else type(observer).__name__
 
 
 def _call(hook: Callable[..., Any], event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.routing import Routing
 
 __all__ = ["Ranking"]
+
+MOST_WANTED = 10_000
+"""The most targets that are read of what a plugin returns, since it may be an iterator without end."""
 
 
 @define(eq=False, repr=False)
@@ -77,7 +81,7 @@ def _moved(links: Sequence[Link], targets: Sequence[Target], wanted: Iterable[Ta
     """Return the links in the order of the wanted targets; those that are not among them keep theirs, behind."""
     places = list(range(len(links)))
     front = []
-    for target in wanted:
+    for target in islice(wanted, MOST_WANTED):
         place = next((place for place in places if targets[place] == target), None)
         if place is not None:
             places.remove(place)

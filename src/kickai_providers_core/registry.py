@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.abandoned import Abandoned
+from kickai_providers_core.awaiting import name_of
 from kickai_providers_core.discovery import PACKAGES
 from kickai_providers_core.errors import Problem, ProviderError, ProviderTimeoutError, UnknownProviderError
 from kickai_providers_core.events import ProviderCloseFailed
@@ -143,7 +144,11 @@ class Instance:
             if not self._closed:
                 self.ready = provider
                 return provider
-        self.seam.close(provider)  # the instance was closed meanwhile, and nobody else knows of the provider
+        try:
+            self.seam.close(provider)  # the instance was closed meanwhile, and nobody else knows of the provider
+        except BaseException as exc:
+            if is_for_everyone(exc):
+                raise
         raise self._is_closed()
 
     def _is_closed(self) -> RuntimeError:
@@ -305,7 +310,9 @@ class Registry:
             before = cancellations()
             try:
                 await instance.aclose()
+            except GeneratorExit:  # from outside: somebody has dropped this coroutine
+                raise
             except BaseException as exc:
                 if is_asked(exc, before):
                     raise
-                tell(ProviderCloseFailed(0, None, instance.name, type(exc).__name__))
+                tell(ProviderCloseFailed(0, None, instance.name, name_of(exc)))

@@ -18,6 +18,7 @@ from kickai_providers_core.background import Background
 from kickai_providers_core.budget import Budget
 from kickai_providers_core.chain import Chain, Runtime, Terms
 from kickai_providers_core.drivers import Clockwork
+from kickai_providers_core.foreign import LOAD_TIMEOUT_S
 from kickai_providers_core.forking import ForkGuard
 from kickai_providers_core.health import Health
 from kickai_providers_core.health_report import HealthReport, report_health
@@ -115,6 +116,7 @@ class Resolver:
         observers: Iterable[Observer] = (),
         time: Clockwork = REAL_TIME,
         random: Random | None = None,
+        load_timeout_s: float = LOAD_TIMEOUT_S,
     ) -> Self:
         """Return a resolver for settings from a file, a mapping, or code.
 
@@ -127,17 +129,21 @@ class Resolver:
             observers: Called with every event, on the thread that serves the request.
             time: Clock and sleeps, for tests on a virtual clock.
             random: Where jitter comes from.
+            load_timeout_s: Seconds, above 0, that the import of one plugin may take, and as many its description of
+                itself; a plugin that takes longer is broken.
 
         Raises:
             ConfigError: The settings cannot be used; it tells every problem at once.
         """
         if isinstance(source, Settings):
-            found = finding.discover(finding.installed(), allowed=source.kickai.plugins, given=plugins)
+            found = finding.discover(
+                finding.installed(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s
+            )
             return cls(_exposing(source, found), found, observers=observers, time=time, random=random)
         from kickai_providers_core import loading  # noqa: PLC0415  cattrs is paid for by those who need it
 
         document = loading.read(source, os.environ if env is None else env)
-        found = finding.discover(finding.installed(), allowed=document.plugins, given=plugins)
+        found = finding.discover(finding.installed(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)
         broken = [plugin.name for plugin in found.plugins if plugin.error is not None]
         settings = loading.structure(document, found.infos(), broken=broken)
         return cls(settings, found, observers=observers, time=time, random=random)

@@ -14,6 +14,7 @@ import pluggy
 from kickai_providers_core import hookspecs, threads
 from kickai_providers_core.abandoned import Abandoned
 from kickai_providers_core.alarms import Alarms
+from kickai_providers_core.awaiting import Driven, PluginExitError, close_quietly
 from kickai_providers_core.errors import (
     InvalidReplyError,
     Problem,
@@ -27,7 +28,7 @@ from kickai_providers_core.examination import known_capabilities
 from kickai_providers_core.extensions import guard_wrappers
 from kickai_providers_core.foreign import cancellations, describe, is_asked, is_for_everyone, keys_in, keys_of
 from kickai_providers_core.hookspecs import Progress
-from kickai_providers_core.leaving import Driven, Leaver, PluginExitError
+from kickai_providers_core.leaving import Leaver
 from kickai_providers_core.messages import Reply, ReplyChunk
 from kickai_providers_core.replies import checked
 
@@ -166,14 +167,21 @@ class Seam:
                     raise ProviderUnavailableError(f"{told}: it yielded {type(step).__name__}, not a Progress")
                 yield step
         finally:
-            _close(steps)
+            close_quietly(steps)
 
     def close(self, provider: object) -> None:
         """Free what the provider holds; raise whatever its plugin raises."""
         self._hook.kickai_close_provider(provider=provider)
 
     async def aclose(self, provider: object) -> None:
-        """Free what the provider holds, on the running loop; raise whatever its plugin raises."""
+        """Free what the provider holds, on the running loop.
+
+        Raises:
+            PluginExitError: Its plugin raised a `GeneratorExit`. Whatever else it raises is raised as it is.
+        """
+        await Driven(lambda: self._aclose(provider))
+
+    async def _aclose(self, provider: object) -> None:
         awaitable = self._hook.kickai_aclose_provider(provider=provider)
         if awaitable is not None:
             await awaitable
@@ -209,9 +217,10 @@ class Seam:
                 call = self.abandoned.track()
                 try:
                     with self._alarms.after(timeout_s):
-                        reply = await threads.acall(
-                            call.wrapping(lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s))
+                        run = call.wrapping(
+                            lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s)
                         )
+                        reply = await Driven(lambda: threads.acall(run))
                 finally:
                     call.leave()
             return checked(reply)
@@ -231,7 +240,7 @@ class Seam:
         self._leaver.keep(task)
 
     async def _as_coroutine(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
-        return await Driven(self._ainvoke(provider=provider, request=request, timeout_s=timeout_s))
+        return await Driven(lambda: self._ainvoke(provider=provider, request=request, timeout_s=timeout_s))
 
     def stream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
@@ -264,7 +273,7 @@ class Seam:
                     _fail(exc, "the provider's stream raised an error of its own")
                 yield chunk
         finally:
-            _close(chunks)
+            close_quietly(chunks)
             if not self._holds_timeouts and chunks is not None:
                 call.leave()
 
@@ -304,7 +313,7 @@ class Seam:
         if "astream" in self._native:
             opened = self._astream(provider=provider, request=request, timeout_s=timeout_s)
             if inspect.isawaitable(opened):  # ``async def`` that returns an iterator, rather than one that yields
-                opened = await Driven(opened)
+                opened = await opened
             return opened  # type: ignore[no-any-return]
         call = self.abandoned.track()
         return threads.aiterate(
@@ -400,7 +409,9 @@ def _malformed(error: ProviderError) -> str:
     """Return what is wrong with an error of a plugin's own class, or nothing."""
     try:
         numbers = (error.retry_after_s, error.status_code)
-        texts = (error.message, error.provider, str(error), repr(error))
+        texts = (error.message, error.provider, str(error), repr(error), str(error.copied()))
+        if error.retry_after_s is not None and not 0 <= error.retry_after_s < float("inf"):
+            error.retry_after_s = None  # nonsense is as good as nothing
     except BaseException as exc:
         if is_for_everyone(exc):
             raise
@@ -409,21 +420,7 @@ def _malformed(error: ProviderError) -> str:
         return "whose message is no text"
     if any(isinstance(number, bool) or not isinstance(number, int | float | None) for number in numbers):
         return "whose numbers are none"
-    if error.retry_after_s is not None and not 0 <= error.retry_after_s < float("inf"):
-        error.retry_after_s = None  # nonsense is as good as nothing
     return ""
-
-
-def _close(value: object) -> None:
-    """Close a plugin's iterator; what that raises is of no more use, since the answer, or the error, is known."""
-    close = getattr(value, "close", None)
-    if close is None:
-        return
-    try:
-        close()
-    except BaseException as exc:
-        if is_for_everyone(exc):
-            raise
 
 
 def _as_chunk(reply: Reply) -> ReplyChunk:

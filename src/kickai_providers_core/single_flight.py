@@ -94,6 +94,9 @@ def _result_of(future: Future[T]) -> T:
     if error is None:
         return future.result()
     # Everyone who waits gets an exception of their own: each request writes its own attempts on it.
-    own = copy.copy(error)
+    try:
+        own = copy.copy(error)
+    except Exception:  # noqa: BLE001  a class of a plugin's own may take other arguments than its exceptions keep
+        own = error
     own.__cause__ = error.__cause__
     raise own

@@ -58,7 +58,7 @@ def test_quiet_hides_the_story_and_verbose_tells_it_all(kickai: CommandLine) -> 
     """Both are about standard error alone."""
     assert kickai("ask", "-q", "--chain", "mock:timeout,mock:b", "hi").err == ""
     lines = kickai("ask", "-v", "--chain", "mock:b", "hi").err.splitlines()
-    assert lines == ["chain: mock:b", "mock:b answered in 0.0 s (1 tokens in, 1 out)"]
+    assert lines == ["chain: mock:b", "mock:b answered in 0.0 s (1 token in, 1 out)"]
 
 
 def test_explain_tells_the_whole_way_to_an_answer(kickai: CommandLine) -> None:

@@ -33,7 +33,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, _terminate)
         from kickai_providers_core.cli.program import run  # noqa: PLC0415  click is there, as was just seen
 
-        return run(sys.argv[1:])
+        return run(sys.argv[1:], leaves=True)
     except (KeyboardInterrupt, Terminated) as signalled:  # while it was loading, or once more while it was ending
         interrupted = isinstance(signalled, KeyboardInterrupt)
         _tell("interrupted" if interrupted else "terminated")

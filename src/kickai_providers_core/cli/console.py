@@ -35,6 +35,8 @@ STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 
 CLOSED = "standard output is closed"
 
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+
 
 class WriteError(Exception):
     """Standard output cannot be written to, although somebody reads it: a full disk."""
@@ -52,6 +54,9 @@ class Console:
         self._keys: tuple[str, ...] = ()
         self._spinner: Spinner | None = None
         self._open = False  # whether the last line of standard output has no end yet
+        # Standard output, and what sys.stdout was and which descriptor has taken the place of 1, while plugins run.
+        self._own: Any = None
+        self._before: tuple[Any, int | None] | None = None
         self.terminal = _is_terminal(sys.stdout)
         self._both = self.terminal and _is_terminal(sys.stderr)
         for stream in (sys.stdout, sys.stderr):
@@ -62,6 +67,40 @@ class Console:
         """Mask these keys in all that is written from now on."""
         keys = {secret.reveal() for secret in secrets}
         self._keys = tuple(sorted((key for key in keys if len(key) >= SHORTEST_KEY), key=len, reverse=True))
+
+    def seclude(self) -> None:
+        """Keep standard output for what this console writes: whatever plugins print goes to standard error instead.
+
+        That holds for ``print``, for the descriptor 1 and C code that writes to it, and for processes that plugins
+        start. Call it before the first plugin is imported.
+        """
+        if self._before is not None or sys.stdout is None:
+            return
+        self._own, descriptor = sys.stdout, None
+        with suppress(OSError, ValueError):  # not a stream of the system, as in tests
+            sys.stdout.flush()
+            if sys.stdout.fileno() == STANDARD_OUTPUT:
+                descriptor = os.dup(STANDARD_OUTPUT)
+                self._own = open(  # noqa: SIM115  it lives as long as the process
+                    descriptor, "w", encoding=sys.stdout.encoding, errors="replace", closefd=False
+                )
+                os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
+        self._before = sys.stdout, descriptor
+        sys.stdout = sys.stderr if sys.stderr is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+    def release(self) -> None:
+        """Give standard output back, when the process goes on after this run."""
+        if self._before is None:
+            return
+        (sys.stdout, descriptor), self._before, self._own = self._before, None, None
+        if descriptor is not None:
+            os.dup2(descriptor, STANDARD_OUTPUT)
+            os.close(descriptor)
+
+    @property
+    def _out(self) -> Any:
+        """Standard output, wherever sys.stdout leads meanwhile."""
+        return sys.stdout if self._own is None else self._own
 
     def answer(self, text: str) -> None:
         """Write a part of an answer, at once."""
@@ -83,7 +122,7 @@ class Console:
     def record(self, value: object) -> None:
         """Write a value as one line of JSON."""
         self.rest()
-        plain = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
+        plain = (getattr(self._out, "encoding", None) or "").lower().replace("-", "") != "utf8"
         text = json.dumps(self._masked_in(value), ensure_ascii=plain)
         self._write(CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
@@ -134,13 +173,13 @@ class Console:
         """Let what is left for standard output go nowhere, so that the interpreter can end in peace."""
         self._open = False
         with suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
     def _write(self, text: str) -> None:
-        if sys.stdout is None or sys.stdout.closed:
+        if self._out is None or self._out.closed:
             raise WriteError(CLOSED)
         try:
-            click.echo(self._masked(text), nl=False, color=self._color)
+            click.echo(self._masked(text), file=self._out, nl=False, color=self._color)
         except BrokenPipeError:
             raise
         except OSError as exc:

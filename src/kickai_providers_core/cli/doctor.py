@@ -72,7 +72,9 @@ def _read(session: Session) -> tuple[str, Discovery, Settings | None, list[Findi
     from kickai_providers_core import loading  # noqa: PLC0415  --help does without
 
     document = loading.read(session.config, os.environ)
-    discovery = finding.discover(finding.installed(), allowed=document.plugins)
+    session.console.seclude()
+    installed = finding.installed()
+    discovery = finding.discover(installed, allowed=document.plugins, timeout_s=session.load_timeout_s)
     broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
     try:
         return document.file, discovery, loading.structure(document, discovery.infos(), broken=broken), []

@@ -12,6 +12,7 @@ import click
 from kickai_providers_core.cli.console import CLOSED, Console, WriteError
 from kickai_providers_core.cli.endings import PIPE_CLOSED, conclude
 from kickai_providers_core.cli.session import Session
+from kickai_providers_core.foreign import LOAD_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,9 +80,15 @@ def program(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the program with these arguments, and return its exit code."""
-    session = Session(Console())
+def run(arguments: Sequence[str], *, leaves: bool = False, load_timeout_s: float = LOAD_TIMEOUT_S) -> int:
+    """Run the program with these arguments, and return its exit code.
+
+    Args:
+        arguments: What follows the program's name.
+        leaves: Whether the process ends after this run; what plugins print while it ends then goes to standard error.
+        load_timeout_s: Seconds that the import of one plugin may take, and as many its description of itself.
+    """
+    session = Session(Console(), load_timeout_s=load_timeout_s)
     try:
         if sys.stdout is None:
             return conclude(WriteError(CLOSED), session)
@@ -91,6 +98,9 @@ def run(arguments: Sequence[str]) -> int:
             return conclude(error, session)
     except BrokenPipeError:
         return PIPE_CLOSED
+    finally:
+        if not leaves:
+            session.console.release()
 
 
 def _carry_out(arguments: Sequence[str], session: Session) -> int:

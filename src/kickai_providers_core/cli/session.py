@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+from kickai_providers_core.foreign import LOAD_TIMEOUT_S
 from kickai_providers_core.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Session:
         as_json: Whether the answer, and an error in its place, is written as JSON.
         debug: Whether an error shows where it was raised.
         story_told: Whether the steps of the request have been told while they happened.
+        load_timeout_s: Seconds that the import of one plugin may take, and as many its description of itself.
     """
 
     console: Console
@@ -36,6 +38,7 @@ class Session:
     as_json: bool = False
     debug: bool = False
     story_told: bool = False
+    load_timeout_s: float = LOAD_TIMEOUT_S
 
     @contextmanager
     def resolver(self, observers: Iterable[Observer] = ()) -> Iterator[Resolver]:
@@ -44,7 +47,9 @@ class Session:
         Raises:
             ConfigError: The settings cannot be used.
         """
-        with Resolver.from_settings(self.config, observers=observers) as resolver:
+        self.console.seclude()
+        made = Resolver.from_settings(self.config, observers=observers, load_timeout_s=self.load_timeout_s)
+        with made as resolver:
             self.hide_keys_of(resolver)
             yield resolver
 
