@@ -216,6 +216,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, default=False)
+def timing(session: nox.Session) -> None:
+    """Hold the exact bounds on the real clock, one test at a time; run it alone on the machine; -- TESTS."""
+    session.install(*groups("test"), "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock")
+    session.run("pytest", SAME, "-m", "timing", *(session.posargs or ["tests"]))
+
+
+@nox.session(python=OLDEST, default=False)
 def soak(session: nox.Session) -> None:
     """Ask from many threads and tasks at once, a fifth of it failing: nothing is lost and nothing left; -- SECONDS."""
     session.install(*groups("test"), "-e", ".[testing]", "-e", "./plugins/kickai-mock")

@@ -9,6 +9,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
@@ -26,6 +28,7 @@ __all__ = [
     "best_of_three",
     "calls",
     "comes_true",
+    "in_time",
     "once_in_three",
     "until",
 ]
@@ -132,7 +135,7 @@ def calls() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "kickai-call"}
 
 
-def comes_true(condition: Callable[[], bool], within_s: float = 0.5) -> bool:
+def comes_true(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
     """Wait until something is true; say whether it was in time."""
     ends = time.monotonic() + within_s
     while not condition():
@@ -148,6 +151,13 @@ def once_in_three(job: Callable[[], None]) -> None:
         with suppress(AssertionError):
             return job()
     return job()
+
+
+in_time = pytest.mark.parametrize(
+    "times", [pytest.param(5.0, id="busy"), pytest.param(1.0, id="exact", marks=pytest.mark.timing)]
+)
+"""Runs a test whose bound on the real clock is multiplied by ``times``: by five on a machine that is busy with other
+things, as in the gate, and by one where it runs alone, as in ``nox -s timing``."""
 
 
 def best_of_three(ask: Callable[[], object], bound_s: float) -> float:

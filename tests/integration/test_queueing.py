@@ -204,7 +204,7 @@ def test_who_cannot_be_served_in_time_leaves(queue: Queue) -> None:
             with pytest.raises(KickaiError):
                 ask()
 
-        assert best_of_three(leaves, 0.2 + 0.25) <= 0.2 + 0.25
+        assert best_of_three(leaves, 5 * (0.2 + 0.25)) <= 5 * (0.2 + 0.25)
     queue.over()
     assert queue.served == ["first", "before", "behind"]
 
@@ -240,4 +240,4 @@ def test_whatever_ends_a_call_gives_its_place_on() -> None:
 
             assert alone(cancelled).text == "pong"
             assert (gate.inside, gate.waiting) == (0, 0)
-            assert server.wait_closed(1.0)
+            assert server.wait_closed(5.0)
