@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from os import getpid
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
 __all__ = ["ForkGuard", "Guarded", "Renewable", "keep_for_good", "raise_forked"]
+
+
+SETTLE_S = 10.0
+"""Seconds for which a fork waits for other threads that create providers: a module that one of them is importing could
+never be imported in the child."""
 
 
 class Renewable(Protocol):
@@ -62,14 +68,24 @@ class ForkGuard:
     """Renews the parts of one resolver in a forked child, once, before they are used there.
 
     Safe to use from any thread; takes no lock.
+
+    Args:
+        parts: What to renew.
+        settle: Called before a fork with the seconds that it may wait for what must not be cut in the middle.
     """
 
-    def __init__(self, parts: Iterable[Renewable] = ()) -> None:
+    def __init__(self, parts: Iterable[Renewable] = (), settle: Callable[[float], None] | None = None) -> None:
         self._parts = tuple(parts)
+        self._settle = settle
         self._pid = getpid()
         self._calls: set[Guarded] = set()
         self._streams: WeakSet[Any] = WeakSet()
         _guards.add(self)
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait, before a fork, for what must not be cut in the middle."""
+        if self._settle is not None:
+            self._settle(timeout_s)
 
     def renew_if_forked(self) -> None:
         """Renew the parts if this process is not the one in which they were made or renewed last."""
@@ -177,10 +193,16 @@ class Guarded:
 _guards: WeakSet[ForkGuard] = WeakSet()
 
 
+def _settle_all() -> None:
+    ends = time.monotonic() + SETTLE_S
+    for guard in list(_guards):
+        guard.settle(max(0.0, ends - time.monotonic()))
+
+
 def _renew_all() -> None:
     for guard in list(_guards):
         guard.renew()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(before=_settle_all, after_in_child=_renew_all)

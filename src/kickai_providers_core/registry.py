@@ -201,6 +201,13 @@ class Instance:
         name = name or self.settings.model
         return self.info.models.get(name) if name else None
 
+    def settle_before_fork(self, timeout_s: float) -> None:
+        """Wait for a creation or validation under way in another thread, for ``timeout_s`` seconds at most."""
+        ends = monotonic() + timeout_s
+        for flight in (self._creation, self._validation):
+            if flight.is_running:
+                flight.settle(max(0.0, ends - monotonic()))
+
     def renew_after_fork(self) -> None:
         """Keep the parent's provider object out of use, and alive; the next call creates another."""
         self._lock = Lock()
@@ -288,6 +295,12 @@ class Registry:
 
     def _broken(self, name: str) -> Plugin | None:
         return next((p for p in self._discovery.plugins if p.error is not None and p.name == name), None)
+
+    def settle_before_fork(self, timeout_s: float) -> None:
+        """Wait for what other threads create or validate, for ``timeout_s`` seconds at most."""
+        ends = monotonic() + timeout_s
+        for instance in self:
+            instance.settle_before_fork(max(0.0, ends - monotonic()))
 
     def renew_after_fork(self) -> None:
         """Renew every instance for this process."""

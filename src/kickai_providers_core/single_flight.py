@@ -6,7 +6,7 @@ import asyncio
 import copy
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kickai_providers_core.threads import LONGEST_WAIT_S, post, start
@@ -30,6 +30,7 @@ class SingleFlight(Generic[T]):
         self._function = function
         self._lock = Lock()
         self._future: Future[T] | None = None
+        self._thread = 0
 
     @property
     def is_running(self) -> bool:
@@ -53,7 +54,14 @@ class SingleFlight(Generic[T]):
                 start(lambda: self._run(future))
             return future
 
+    def settle(self, timeout_s: float) -> None:
+        """Wait until no call is under way, for ``timeout_s`` seconds at most; not for one that this thread makes."""
+        future = self._future
+        if future is not None and self._thread != get_ident():
+            wait_for((future,), timeout=timeout_s)
+
     def _run(self, future: Future[T]) -> None:
+        self._thread = get_ident()
         try:
             result = self._function()
         except BaseException as exc:  # noqa: BLE001  whoever waits raises it

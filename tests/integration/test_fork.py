@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ import pytest
 from forks import begin_child, run_in_child
 from integration.echo import EchoPlugin, Provider, serving
 
-from kickai_providers_core import Resolver
+from kickai_providers_core import Resolver, forking
 from kickai_providers_core.events import RequestEnded, Waiting
 
 if TYPE_CHECKING:
@@ -344,25 +343,65 @@ def test_a_lock_that_another_thread_holds_during_the_fork_does_not_hang_the_chil
         assert child() == ["answer-to-child", "answer-to-child"]
 
 
-def test_a_fork_while_another_thread_creates_the_provider_does_not_hang_the_child(port: int) -> None:
-    """The creation goes on in the parent, and the child does one of its own."""
-    begun = threading.Event()
+@pytest.mark.parametrize("outlasts", [True, False])
+def test_a_fork_while_another_thread_creates_the_provider_does_not_hang_the_child(
+    port: int, monkeypatch: pytest.MonkeyPatch, *, outlasts: bool
+) -> None:
+    """A creation that lasts longer than a fork waits goes on in the parent, and the child does one of its own."""
+    begun, go_on = threading.Event(), threading.Event()
+    if outlasts:
+        monkeypatch.setattr(forking, "SETTLE_S", 0.05)
+    parent = os.getpid()
 
-    class Slow(EchoPlugin):
-        def create(self) -> Provider:
-            begun.set()
-            time.sleep(0.5)
-            return Provider(port)
+    def create(settings: Any) -> Provider:
+        begun.set()
+        if os.getpid() == parent:
+            go_on.wait(20 if outlasts else 0.3)
+        return Provider(port)
 
-    plugin = Slow(port)
-    plugin.kickai_create_provider = _as_hook(lambda settings: plugin.create())  # type: ignore[method-assign]
+    plugin = EchoPlugin(port)
+    plugin.kickai_create_provider = _as_hook(create)  # type: ignore[method-assign]
     with Resolver.from_settings({}, env={}, plugins={"echo": plugin}) as resolver:
         chain = resolver.chain("echo", deadline_s=20)
         first = threading.Thread(target=lambda: chain.invoke("first"))
         first.start()
         begun.wait()
         assert run_in_child(lambda: ask(chain, "invoke", "child")) == "answer-to-child"
+        go_on.set()
         first.join()
+
+
+def test_a_fork_waits_for_a_module_that_another_thread_imports(port: int, tmp_path: Path) -> None:
+    """A module that is half imported when the process forks could never be imported in the child."""
+    (tmp_path / "slow_vendor.py").write_text("import time\ntime.sleep(0.5)\nclient = 1\n", encoding="utf-8")
+    script = f"""
+import os, sys, threading, time
+sys.path[:0] = [{str(Path(__file__).parents[1])!r}, {str(tmp_path)!r}]
+from integration.echo import EchoPlugin, Provider
+from kickai_providers_core import Resolver, hookimpl
+
+class Importing(EchoPlugin):
+    @hookimpl
+    def kickai_create_provider(self, settings):
+        import slow_vendor
+        assert slow_vendor.client
+        return Provider({port})
+
+resolver = Resolver.from_settings({{}}, env={{}}, plugins={{"echo": Importing({port})}})
+chain = resolver.chain("echo", deadline_s=20)
+first = threading.Thread(target=lambda: chain.invoke("first"))
+first.start()
+while "slow_vendor" not in sys.modules:
+    time.sleep(0.01)
+pid = os.fork()
+if pid == 0:
+    print(chain.invoke("child").text, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+first.join()
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.split() == ["answer-to-child"], ran.stderr
 
 
 def _as_hook(function: Callable[..., Any]) -> Any:
