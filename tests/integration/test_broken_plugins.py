@@ -17,6 +17,9 @@ from attrs import frozen
 from command_line import PROGRAM, environment
 from distributions import GOOD
 
+from kickai_providers_core import Resolver
+from kickai_providers_core.cli.program import run
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -318,3 +321,33 @@ def test_an_observer_that_raises_is_reported_once(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["provider"] == "mock"
     assert done.stderr.count("the observer test-watch (from test-watch) raised Panic") == 1
     assert (tmp_path / "seen").read_text() == "xxxx"
+
+
+HANGS = {
+    "its import": ("import time\ntime.sleep(3)\n" + GOOD_HEAD, "its import has not ended within 0.3 s"),
+    "its description": (
+        GOOD_HEAD.replace("    return ProviderInfo", "    import time; time.sleep(3)\n    return ProviderInfo"),
+        "kickai_provider_info has not returned within 0.3 s",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "fault"), HANGS.values(), ids=HANGS)
+def test_a_plugin_that_hangs_is_one_named_problem(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    fault: str,
+) -> None:
+    """Each command and each resolver waits for it for as long as it may take, and the others work."""
+    name = f"test-hangs-{len(fault)}"
+    install(tmp_path, name, source.replace("NAME", name))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert run(("providers", "--json"), load_timeout_s=0.3) == 0
+    rows = {row["distribution"]: row for row in json.loads(capsys.readouterr().out)["providers"]}
+    assert fault in rows[name]["why"]
+    with Resolver.from_settings({}, load_timeout_s=0.3) as resolver:
+        assert resolver.chain("mock:a").invoke("hi").provider == "mock"
+        assert any(plugin.distribution == name and plugin.error is not None for plugin in resolver.discovery.plugins)
