@@ -99,7 +99,7 @@ WHO = ToolCall(id="1", name="f", arguments="{}")
     "messages",
     [
         (Message(role="tool", content="Ann", tool_call_id="unheard-of"),),
-        (Message(role="tool", content="Ann", tool_call_id=""),),
+        (Message(role="tool", content="Ann"),),
         (Message(role="assistant", tool_calls=(WHO,)), *[Message(role="tool", content="a", tool_call_id="1")] * 2),
         *[
             (Message(role="assistant", tool_calls=(ToolCall(id="1", name="f", arguments=text),)),)
@@ -135,7 +135,7 @@ def turns(ids, answers):
     [
         (["a", "b"], ["b", "a"], [1, 0]),
         (["same", "same", "same"], ["same"] * 3, [0, 1, 2]),
-        (["", "", ""], [""] * 3, [0, 1, 2]),
+        (["", "", ""], [None] * 3, [0, 1, 2]),
         (["", "b", ""], [None, "b", None], [0, 1, 2]),
         (["a", "b"], [None, None], [0, 1]),
         (["call-1", "call-1", "call-2"], ["call-1", "call-2", "call-1"], [0, 2, 1]),
@@ -176,18 +176,7 @@ def test_a_result_that_json_cannot_say_is_sent_as_text(text):
     assert made["contents"][1]["parts"][0]["functionResponse"]["response"] == {"result": text}
 
 
-@pytest.mark.parametrize("current", [True, False])
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), object(), {1, 2}])
-@pytest.mark.parametrize("place", ["json_schema", "tools"])
-def test_what_is_no_json_is_not_sent(current, value, place):
-    """NaN, infinities and Python's own objects in a schema are the request's, before anything is sent."""
-    schema = {"type": "object", "properties": {"a": {"type": "number", "maximum": value}}}
-    more = {"json_schema": schema} if place == "json_schema" else {"tools": (Tool(name="t", parameters=schema),)}
-    with pytest.raises(UnsupportedRequestError):
-        body(current=current, **more)
-
-
-@pytest.mark.parametrize("name", ["two words", "1st", "na\u00efve", "x" * 129])
+@pytest.mark.parametrize("name", ["1st", "-x", "7"])
 def test_a_tool_whose_name_gemini_refuses_is_unsupported(name):
     """A tool's name that the service does not take is refused before anything is sent."""
     with pytest.raises(UnsupportedRequestError, match="the name of a function"):
@@ -208,7 +197,9 @@ def test_images_are_sent_inline_or_by_address():
     assert linked == {"fileData": {"mimeType": "image/jpeg", "fileUri": url}}
 
 
-@pytest.mark.parametrize("url", ["https://x.test/a.jpg", "http://127.0.0.1/", "file:///etc/passwd", "data:,x"])
+@pytest.mark.parametrize(
+    "url", ["https://x.test/a.jpg", "http://127.0.0.1/", "https://generativelanguage.googleapis.com.x.test/a"]
+)
 def test_an_image_elsewhere_is_unsupported(url):
     """Gemini fetches no images from other servers: another provider may."""
     with pytest.raises(UnsupportedRequestError, match="does not fetch"):
@@ -301,11 +292,9 @@ def test_every_form_of_a_model_s_name_is_asked_for(model):
 
 
 def test_schemas_may_be_any_kind_of_mapping():
-    """Frozen mappings and tuples are JSON as well; what is none is refused."""
+    """Frozen mappings and tuples are JSON as well."""
     frozen = MappingProxyType({"type": "object", "required": ("day",), "properties": MappingProxyType({"day": {}})})
     assert body(json_schema=frozen)["generationConfig"]["responseJsonSchema"]["required"] == ["day"]
-    with pytest.raises(UnsupportedRequestError):
-        body(json_schema={"type": object()})
 
 
 def test_the_prompt_is_in_no_repr():
