@@ -14,7 +14,7 @@ from kickai_providers_core.foreign import cancellations
 from kickai_providers_core.forking import ForkGuard, Guarded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 
     from kickai_providers_core.abandoned import Abandoned
     from kickai_providers_core.alarms import Alarms
@@ -38,14 +38,19 @@ class Leaver:
         self._guard = ForkGuard()
         self._left: set[asyncio.Task[Any]] = set()  # an event loop itself does not keep its tasks
 
-    async def run(self, coroutine: Coroutine[Any, Any, T], alarms: Alarms, timeout_s: float) -> T:
-        """Return what a coroutine returns.
+    async def run(self, open_: Callable[[], Awaitable[T]], alarms: Alarms, timeout_s: float) -> T:
+        """Return what an awaitable of a plugin comes to.
+
+        Args:
+            open_: Makes the awaitable; called in the task.
+            alarms: Limits the wait.
+            timeout_s: How long it may take, in seconds.
 
         Raises:
             TimeoutError: It did not return within ``timeout_s`` seconds.
         """
         loop = asyncio.get_running_loop()
-        task = loop.create_task(_outcome(coroutine, self._guard))
+        task = loop.create_task(_outcome(Driven(open_).__await__(), self._guard))
         ended: asyncio.Future[None] = loop.create_future()
         task.add_done_callback(lambda _: _settle(ended))
         try:
@@ -54,7 +59,7 @@ class Leaver:
         finally:
             if not task.done():
                 await self._leave(task)
-        return _result_of(task)
+        return _result_of(task)  # type: ignore[no-any-return]
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Keep a task that nobody waits for any more until it ends."""
@@ -149,7 +154,9 @@ async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], turns: _Turn
         await aclose_quietly(items)
 
 
-async def _outcome(coroutine: Coroutine[Any, Any, T], guard: ForkGuard) -> tuple[T | None, BaseException | None]:
+async def _outcome(
+    coroutine: Generator[Any, Any, T] | Coroutine[Any, Any, T], guard: ForkGuard
+) -> tuple[T | None, BaseException | None]:
     """Return what a coroutine returns or raises: asyncio complains of a task that raises when nobody waits for it."""
     try:
         return await Guarded(coroutine, guard, asyncio.current_task()), None

@@ -211,8 +211,11 @@ class Seam:
         before = cancellations()
         try:
             if "ainvoke" in self._native:
-                coroutine = self._as_coroutine(provider, request, timeout_s)
-                reply = await self._leaver.run(coroutine, self._alarms, timeout_s)
+                reply = await self._leaver.run(
+                    lambda: self._ainvoke(provider=provider, request=request, timeout_s=timeout_s),
+                    self._alarms,
+                    timeout_s,
+                )
             else:
                 call = self.abandoned.track()
                 try:
@@ -238,9 +241,6 @@ class Seam:
     def keep(self, task: asyncio.Task[Reply]) -> None:
         """Keep a cancelled call of the plugin until it has cleaned up."""
         self._leaver.keep(task)
-
-    async def _as_coroutine(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
-        return await Driven(lambda: self._ainvoke(provider=provider, request=request, timeout_s=timeout_s))
 
     def stream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
