@@ -55,9 +55,7 @@ def fails(way: str, chain: Chain, errors: tuple[type[KickaiError], ...] = LATE) 
         WAYS[way](chain)
 
 
-def cell(
-    provider: str, way: str, times: float, fault: faults.Fault, deadline_s: float = DEADLINE_S
-) -> None:
+def cell(provider: str, way: str, times: float, fault: faults.Fault, deadline_s: float = DEADLINE_S) -> None:
     """Hold one cell of the table to what is promised."""
     bound_s = (deadline_s + OVERRUN_S) * times
     with FaultServer(KestrelWire(), fault) as server, resolver(server.url) as holder:

@@ -1,0 +1,92 @@
+"""Suspensions against a reference model, with stragglers: calls that end long after others have begun, in any order."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulator import Fixed, Target, World
+
+from kickai_providers_core import errors
+from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.health import Condition, Rest
+from kickai_providers_core.messages import FinishReason, Reply
+from kickai_providers_core.policy import Policy
+from kickai_providers_core.steps import GiveUp, Try
+
+YES = Reply(text="yes", finish_reason=FinishReason.STOP)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["begin", "begin", "force", "answer", "answer", "suspend", "state", "pass"]),
+        st.integers(0, 7),
+        st.sampled_from([0.5, 1.0, 2.0, 5.0, 9.0]),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps=STEPS)
+def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
+    steps: list[tuple[str, int, float]],
+) -> None:
+    """Promise 6: whatever else is under way, whenever it ends."""
+    there, now = Condition(BreakerSettings(max_errors=1000), Fixed(1.0)), 0.0
+    under_way: list[tuple[int, object]] = []
+    suspensions: list[tuple[int, float, bool]] = []  # when each began, when it ends, and whether it was stated
+    for order, (step, which, seconds) in enumerate(steps):
+        if step == "pass":
+            now += seconds
+        elif step in {"suspend", "state"}:
+            suspensions.append((order, now + seconds, step == "state"))
+            there.leave_alone(Rest(now + seconds, "x", stated=step == "state"))
+        elif step == "answer" and under_way:
+            began, permit = under_way.pop(which % len(under_way))
+            there.succeeded(permit)
+            suspensions = [one for one in suspensions if one[0] > began]
+        elif step in {"begin", "force"}:
+            permit = there.admit(now) if step == "begin" else there.force(now)
+            forbidden = [one for one in suspensions if one[1] > now and (step == "begin" or one[2])]
+            assert (permit is None) == bool(forbidden)
+            if permit is not None:
+                under_way.append((order, permit))
+        assert there.due_at(now) == max([now, *(until for _, until, _ in suspensions)])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["ask", "ask", "answer", "limit", "quota", "pass"]),
+            st.integers(0, 7),
+            st.sampled_from([1.0, 7.0, 30.0, 200_000.0]),
+        ),
+        max_size=40,
+    ),
+    resort=st.booleans(),
+)
+def test_no_request_calls_a_target_during_a_stated_delay(steps: list[tuple[str, int, float]], *, resort: bool) -> None:
+    """Promise 2: not even as a last resort, however many requests are under way, and for a day at most."""
+    policy = Policy(last_resort=resort, max_suspension_s=86_400.0)
+    there = World([Target(name="a", retries=0)], policy=policy, breaker=BreakerSettings(max_errors=1000))
+    under_way: list[tuple[int, object]] = []
+    stated: list[tuple[int, float]] = []
+    for order, (step, which, seconds) in enumerate(steps):
+        now = there.now
+        if step == "pass":
+            there.now += seconds
+        elif step == "ask":
+            walk = there.walk(deadline_s=0.5)
+            decided = walk.next(now)
+            assert isinstance(decided, Try | GiveUp)
+            assert isinstance(decided, Try) == (not any(until > now for _, until in stated))
+            if isinstance(decided, Try):
+                under_way.append((order, walk))
+        elif under_way:
+            began, walk = under_way.pop(which % len(under_way))
+            if step == "answer":
+                walk.succeeded(YES, now)
+                stated = [one for one in stated if one[0] > began]
+            else:
+                kind = errors.RateLimitedError if step == "limit" else errors.QuotaExhaustedError
+                walk.failed(kind("x", retry_after_s=seconds), now)
+                stated.append((order, now + min(seconds, 86_400.0)))
