@@ -109,7 +109,7 @@ def resolver_of(*plugins: Slow, **settings: Any) -> Resolver:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_creation_that_hangs_costs_one_attempt(mode: str) -> None:
-    """The next target is asked when the attempt's time is over, and the reply says what happened."""
+    """Promise 3: the next target is asked when the attempt's time is over, and the reply says what happened."""
     slow, next_ = Slow("slow", waits_in="create"), Slow("next")
     with resolver_of(slow, next_, timeout_s=0.2) as resolver:
         reply = answer(resolver.chain("slow", "next", deadline_s=20), mode)
@@ -200,7 +200,7 @@ def test_a_provider_that_comes_after_the_end_is_closed() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_validation_that_hangs_is_left(mode: str) -> None:
-    """Its target is skipped with that reason in the time of an attempt, and once it has ended the target serves."""
+    """Promise 3: its target is skipped with that reason in an attempt's time, and serves once it has ended."""
     slow, next_ = Slow("slow", waits_in="validate"), Slow("next")
     with resolver_of(slow, next_, timeout_s=0.2) as resolver:
         chain = resolver.chain("slow", "next", deadline_s=20)

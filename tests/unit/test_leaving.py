@@ -101,7 +101,7 @@ async def call(one: Seam, mode: str) -> object:
 
 @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 async def test_an_async_call_that_cannot_be_cancelled_is_abandoned(mode: str) -> None:
-    """Its caller is free after the time and a moment for the clean-up; it counts as abandoned until it ends."""
+    """Promise 3: its caller is free after a moment for the clean-up; it counts as abandoned until it ends."""
     stubborn = Stubborn()
     one = seam(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
     began = time.monotonic()
@@ -232,7 +232,7 @@ async def failure(chain: Any) -> Any:
 
 
 async def test_an_async_stream_that_never_suspends_is_stopped_and_lets_others_run() -> None:
-    """The deadline is looked at with each chunk, and the event loop has its turn between two."""
+    """Promise 3: the deadline is looked at with each chunk, and the event loop has its turn between two."""
     turns = 0
 
     async def astream() -> AsyncIterator[ReplyChunk]:
@@ -308,7 +308,7 @@ BOUNDS = ProviderSettings(timeout_s=1.0, first_token_timeout_s=50.0, idle_timeou
     [([49.0, 1.0], ""), ([51.0], "first_token"), ([1.0] * 99, ""), ([1.0] * 101, "total"), ([49.0, 6.0, 6.0], "")],
 )
 def test_each_phase_of_a_stream_has_its_own_bound(kind: str, mode: str, waits_s: list[float], phase: str) -> None:
-    """The first chunk has its own, the deadline bounds the whole, and the time for whole answers bounds nothing."""
+    """Promise 7: the first chunk has its own, the deadline bounds the whole; the time for whole answers does not."""
     one = kinds(Clock(), waits_s)[kind]
     if not phase:
         assert "".join(read(one, mode, BOUNDS, 100.0)) == "x" * len(waits_s)

@@ -69,7 +69,7 @@ def test_the_last_resort_goes_to_the_next_where_it_must_not_call_the_first() -> 
 
 
 def test_one_request_of_last_resort_is_out_at_a_target() -> None:
-    """Others fail without calling it, until that one has come back."""
+    """Promise 2: others fail without calling it, until that one has come back."""
     there = World([Target(name="a", script=script(AuthenticationError("x")), retries=0)])
     there.ask()
     first = there.walk()
@@ -169,7 +169,7 @@ def test_a_chain_whose_targets_are_all_skipped_as_incapable_is_exhausted() -> No
 
 
 def test_a_hedge_that_finds_no_target_costs_nothing() -> None:
-    """The budget is there for the call that can be made."""
+    """Promise 8: the budget is there for the call that can be made."""
     there = World(
         [Target(name="a"), Target(name="b", unusable=(SkipReason.NOT_CONFIGURED, "KEY"))],
         hedging=Hedging(after_s=1.0, budget=0.0, floor=1),
