@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,6 +13,9 @@ from pathlib import Path
 import pytest
 from conftest import MODES
 from floods import FLOODS
+from gemini_service import candidate
+from kickai_providers_core.messages import ChatRequest
+from test_time import serving
 
 SCRIPT = Path(__file__).with_name("floods.py")
 TIMEOUT_S = 1.0
@@ -61,3 +66,45 @@ def test_the_deadline_holds_in_each_flood(sdk, seen):
     """A call ends at its timeout plus at most a quarter of a second, whatever comes."""
     late = [row for row in seen.get(sdk) or asked(sdk) if row[3] > TIMEOUT_S + SLACK_S]
     assert late == []
+
+
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
+@pytest.mark.parametrize("size", [1, 65_536])
+def test_other_tasks_run_while_an_answer_is_read(calls, sdk, mode, size):
+    """However an answer comes, in one piece or a byte at a time, the event loop goes round while it is read."""
+    text = "x" * (400 if size == 1 else 2**20)
+    answer = json.dumps(candidate(text, "STOP")).encode()
+    body = b"data: %s\n\n" % answer if mode == "astream" and sdk == "google-genai" else answer
+
+    def handle(connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        asked = b""
+        while b"\r\n\r\n" not in asked or b"ping" not in asked:
+            asked += connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body))
+        for start in range(0, len(body), size):
+            connection.sendall(body[start : start + size])
+        connection.recv(1)
+
+    async def read(provider):
+        turns = 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        counting = asyncio.create_task(count())
+        if mode == "ainvoke":
+            said = (await provider.ainvoke(ChatRequest.of("ping"), 30.0)).text
+        else:
+            said = "".join([chunk.text async for chunk in provider.astream(ChatRequest.of("ping"), 30.0)])
+        counting.cancel()
+        return said, turns
+
+    with serving(handle) as (port, _):
+        provider = calls(base_url=f"http://127.0.0.1:{port}").provider
+        said, turns = asyncio.run(read(provider))
+    assert said == text
+    assert turns > min(len(body) // 8192, 100)
