@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from attrs import evolve, frozen
 from calling import MODES, Caller
-from kickai_providers_core.errors import AuthenticationError
-from kickai_providers_core.messages import ChatRequest, Tool
+from kickai_providers_core.errors import AuthenticationError, ProviderUnavailableError, UnsupportedRequestError
+from kickai_providers_core.messages import ChatRequest, Message, Tool, ToolCall
 from kickai_providers_core.secret import Secret
-from kickai_providers_core.testing.faults import Fault, Ok, Status, closed_port
+from kickai_providers_core.testing.faults import Fault, Ok, Status, WrongShape, closed_port
 from ollama import Client
 from ollama_wire import MODEL
 
@@ -41,6 +42,21 @@ class Raw(Fault):
         for data in self.chunks:
             await exchange.link.send(b"%x\r\n%s\r\n" % (len(data), data))
         await exchange.link.send(b"0\r\n\r\n")
+
+
+@frozen
+class Unended(Fault):
+    """A stream whose body stays open, or is cut, after its last line."""
+
+    data: bytes
+    hangs: bool
+
+    async def play(self, exchange):
+        """Send the line, and no end."""
+        await exchange.link.send(exchange.answer().head)
+        await exchange.link.send(b"%x\r\n%s\r\n" % (len(self.data), self.data))
+        if self.hangs:
+            await asyncio.sleep(20)
 
 
 class NearNetwork(Network):
@@ -157,9 +173,9 @@ def test_the_host_of_the_environment_has_no_say(server, calls, monkeypatch, mode
 
 @pytest.mark.parametrize("mode", MODES)
 def test_half_a_character_is_no_reason_to_fail(server, calls, mode):
-    """Text that cannot be encoded, as careless cutting leaves it, is sent as JSON's escapes."""
+    """Text that cannot be encoded, as careless cutting leaves it, is sent with U+FFFD in its place."""
     assert calls()(mode, "cut \ud83d").reply.text == "pong"
-    assert server.requests[-1].json()["messages"][0]["content"] == "cut \ud83d"
+    assert server.requests[-1].json()["messages"][0]["content"] == "cut \ufffd"
 
 
 def test_a_path_before_the_api_is_kept(server, calls):
@@ -172,3 +188,114 @@ def test_the_answer_is_asked_for_as_it_is(server, calls):
     """No compression is offered: a few compressed bytes may be very many others."""
     calls()("invoke")
     assert server.requests[-1].headers["accept-encoding"] == "identity"
+
+
+def line(content="", *, done=False, **message):
+    """Return one line of a stream."""
+    part = {"model": MODEL, "message": {"role": "assistant", "content": content, **message}, "done": done}
+    return json.dumps(part).encode() + b"\n"
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbf" + line("pong", done=True),
+        line("po").replace(b"\n", b"\r\n") + line("ng", done=True).replace(b"\n", b"\r\n"),
+        b"\n\r\n" + line("po") + b" \n" + line("ng", done=True),
+        line("po", done=True) + line("ng"),
+        line("po") + line("", done=True) + line("ng", done=True),
+    ],
+    ids=["byte-order mark", "CRLF", "blank lines", "text after the last part", "two last parts"],
+)
+@pytest.mark.parametrize("step", [1, 10_000])
+def test_no_part_of_a_stream_is_lost(server, calls, mode, data, step):
+    """Marks and line ends of others cost no text, nor does a part that says too early that it is the last."""
+    server.script(Raw(tuple(data[at : at + step] for at in range(0, len(data), step))))
+    ended = calls()(mode)
+    assert ended.reply.text == "pong"
+    assert [chunk.finish_reason is None for chunk in ended.chunks] == [True] * (len(ended.chunks) - 1) + [False]
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+def test_an_error_after_the_last_part_counts(server, calls, mode):
+    """An error that follows the part which says that it is the last is an error."""
+    server.script(Raw((line("pong", done=True), b'{"error": "crashed"}\n')))
+    assert type(calls()(mode).error) is ProviderUnavailableError
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+@pytest.mark.parametrize("end", ["hangs", "is cut"])
+def test_a_whole_answer_whose_body_has_no_end_is_whole(server, calls, mode, end):
+    """When the server has said that the answer is whole, a body that stays open or is cut takes nothing from it."""
+    server.script(Unended(line("pong", done=True), hangs=end == "hangs"))
+    ended = calls(idle_timeout_s=0.3)(mode)
+    assert ended.reply.text == "pong"
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+def test_a_character_cut_between_two_parts_is_joined(server, calls, mode):
+    """Two halves of a character that come in two parts are one; each chunk can be encoded."""
+    server.script(Raw((line("a\ud83c"), line("", thinking="\ud83c"), line("\udfc9b"), line("\ud83c", done=True))))
+    ended = calls()(mode)
+    assert ended.reply.text == "a\U0001f3c9b\ufffd"
+    for chunk in ended.chunks:
+        chunk.text.encode()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("arguments", [{"day": "Sat"}, '{"day":"Sat"}'], ids=["object", "text"])
+def test_tool_arguments_may_be_an_object_or_text(server, calls, mode, arguments):
+    """Arguments arrive whether the server sends an object or JSON text, and each call has an id of its own."""
+    call = {"id": "", "function": {"name": "pick", "arguments": arguments}}
+    data = line(done=True, tool_calls=[call, call, {"function": {"name": "pick"}}])
+    server.script(Raw((data,)) if mode in {"stream", "astream"} else WrongShape(json.loads(data)))
+    found = calls()(mode).reply.tool_calls
+    assert [each.arguments for each in found] == ['{"day":"Sat"}', '{"day":"Sat"}', "{}"]
+    assert len({each.id for each in found}) == 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_number_that_json_lacks_is_not_sent(server, calls, mode):
+    """NaN in the arguments that another target's model wrote is an unsupported request, and nothing is sent."""
+    calling = Message(role="assistant", tool_calls=(ToolCall(id="x", name="pick", arguments='{"day": NaN}'),))
+    error = calls()(mode, ChatRequest(messages=(Message(role="user", content="Who?"), calling))).error
+    assert type(error) is UnsupportedRequestError
+    assert not server.requests
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_history_of_others_can_be_sent(server, calls, mode):
+    """What other targets answered goes out: ids that are empty, missing or duplicate, no arguments, half characters."""
+    asked = Message(
+        role="assistant",
+        tool_calls=(
+            ToolCall(id="", name="a", arguments=""),
+            ToolCall(id="x", name="b", arguments='{"day": "\ud83c"}'),
+            ToolCall(id="x", name="c", arguments="{}"),
+        ),
+    )
+    answers = tuple(Message(role="tool", content="\udfc9", tool_call_id=call_id) for call_id in ("x", "x", "unknown"))
+    history = (Message(role="user", content="Who?"), asked, *answers, Message(role="assistant", content=""))
+    assert calls()(mode, ChatRequest(messages=history)).reply.text == "pong"
+    assert json.dumps(server.requests[-1].json(), ensure_ascii=False).encode()
+
+
+async def test_a_flood_in_single_bytes_does_not_block_the_loop(server):
+    """Other tasks run while a server sends lines without ever a pause."""
+    server.script(Raw((line("x") * 20_000, line("", done=True))))
+    provider = OllamaProvider(OllamaSettings(host=server.url, model=MODEL))
+    turns = 0
+
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    count = sum([len(chunk.text) async for chunk in provider.astream(ChatRequest.of("Who?"), 60.0)])
+    task.cancel()
+    await provider.aclose()
+    assert count == 20_000
+    assert turns > 20

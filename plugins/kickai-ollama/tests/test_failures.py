@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import ssl
+
 import pytest
 from kickai_providers_core.errors import (
     AuthenticationError,
     ContextLengthExceededError,
-    InvalidRequestError,
     ModelNotFoundError,
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    UnsupportedRequestError,
+    UnusableProviderError,
 )
+from kickai_providers_core.secret import Secret
 from ollama import ResponseError
 
 from kickai_ollama.address import Address
@@ -34,8 +39,8 @@ def refused(words, status=500, **scene):
         ("invalid model name", 400, ModelNotFoundError, "`ollama pull m`"),
         ("404 page not found", 404, ModelNotFoundError, "is it an Ollama server"),
         ("405 method not allowed", 405, ModelNotFoundError, "is it an Ollama server"),
-        ('"m" does not support thinking', 400, ModelNotFoundError, "does not support thinking"),
-        ("registry.ollama.ai/library/m does not support tools", 400, ModelNotFoundError, "does not support tools"),
+        ('"m" does not support thinking', 400, UnsupportedRequestError, "does not support thinking"),
+        ("registry.ollama.ai/library/m does not support tools", 400, UnsupportedRequestError, "does not support tools"),
         (
             "model requires more system memory (9 GiB) than is available (3.2 GiB)",
             500,
@@ -54,7 +59,12 @@ def refused(words, status=500, **scene):
         ("slow down", 429, RateLimitedError, "limits"),
         ("request canceled", 499, ProviderUnavailableError, "failed"),
         ("too early", 425, ProviderUnavailableError, "failed"),
-        ("teapot", 418, InvalidRequestError, "malformed"),
+        ("teapot", 418, UnsupportedRequestError, "does not accept"),
+        ("num_predict must be at most 4096", 400, UnsupportedRequestError, "num_predict, limit 4096"),
+        ("this model requires a subscription", 403, ModelNotFoundError, "this account"),
+        ("forbidden", 403, AuthenticationError, "api_key"),
+        ("too large", 413, UnsupportedRequestError, "does not accept"),
+        ("input length exceeds the context length", 413, ContextLengthExceededError, "window"),
         ("rate limit exceeded", 200, RateLimitedError, "limits"),
         ("you have reached your weekly usage limit", 200, QuotaExhaustedError, "spent"),
         ("unauthorized", 200, AuthenticationError, "api_key"),
@@ -114,7 +124,43 @@ def test_a_delay_is_read_from_the_headers(headers, delay_s):
 def test_elsewhere_the_server_is_started_there():
     """The hint for a server on another machine says that it must listen beyond its own."""
     scene = Scene(address=Address.parse("gpu-box"), status=None, headers={}, deadline=Deadline(1, 1), model="m")
-    error = translate(ConnectionError("x"), scene)
+    error = translate(ConnectionRefusedError(errno.ECONNREFUSED, "x"), scene)
     assert error.message.startswith("no Ollama server answers at http://gpu-box:11434")
     assert "OLLAMA_HOST=0.0.0.0 ollama serve" in error.message
     assert error.reached is False
+
+
+def test_the_services_words_are_given_on_request():
+    """With ``expose_service_messages`` the error carries the server's words, without the key; otherwise it does not."""
+    words = "num_predict is wrong for key-123"
+    assert refused(words, 400).service_message == ""
+    error = refused(words, 400, expose=True, api_key=Secret("key-123"))
+    assert error.service_message == "num_predict is wrong for ***"
+
+
+@pytest.mark.parametrize(
+    ("exc", "what"),
+    [
+        (OSError(errno.EMFILE, "x"), "ulimit -n"),
+        (ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]"), "SSL_CERT_FILE"),
+    ],
+)
+def test_a_fault_of_this_machine_is_no_outage(exc, what):
+    """Too many open files or a certificate that is not trusted says what to do, and no server is blamed."""
+    failure = ConnectionError("x")
+    failure.__cause__ = exc
+    scene = Scene(
+        address=Address.parse("https://o"), status=None, headers={}, deadline=Deadline(1, 1), model="m", failure=failure
+    )
+    error = translate(ConnectionError("the client's words"), scene)
+    assert type(error) is UnusableProviderError
+    assert what in error.message
+
+
+def test_a_circle_of_causes_ends():
+    """An exception whose causes form a circle is translated, and left as it was."""
+    first, second = RuntimeError("a"), RuntimeError("b")
+    first.__cause__, second.__cause__ = second, first
+    scene = Scene(address=Address.parse(None), status=None, headers={}, deadline=Deadline(1, 1), model="m")
+    assert type(translate(first, scene)) is ProviderUnavailableError
+    assert first.__cause__ is second

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
+from kickai_providers_core import Resolver
+from kickai_providers_core.errors import ChainExhaustedError, UnusableProviderError
+from kickai_providers_core.messages import Capability, ChatRequest
 from kickai_providers_core.secret import Secret
 
+from kickai_ollama import checks
+from kickai_ollama.client import OllamaProvider
+from kickai_ollama.plugin import kickai_provider_capabilities
 from kickai_ollama.settings import OllamaSettings
 
 
@@ -64,3 +71,42 @@ def test_the_window_is_asked_for_and_options_have_the_last_word():
     told = OllamaSettings(context_window=4096, options={"top_k": 40.0, "min_p": 0.5, "num_ctx": 512.0}).extras()
     assert told == {"num_ctx": 512, "top_k": 40, "min_p": 0.5}
     assert isinstance(told["top_k"], int)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_an_option_is_a_finite_number(number):
+    """An option that JSON has no number for is an error of the settings that names it."""
+    with pytest.raises(ValueError, match=r"options\.top_k must be a finite number"):
+        OllamaSettings(options={"top_k": number})
+
+
+@pytest.mark.parametrize(("names", "found"), [(None, None), ((), frozenset()), ((Capability.TOOLS,), {"tools"})])
+def test_an_instance_can_do_what_its_settings_say(names, found):
+    """The settings say what a server and its model can do; without a word it is unknown."""
+    assert kickai_provider_capabilities(OllamaSettings(capabilities=names)) == found
+
+
+def test_capabilities_come_from_a_file():
+    """A file names capabilities as text, and a target that lacks one is skipped before anything is sent."""
+    table = {"providers": {"ollama": {"model": "m", "capabilities": ["tools"]}}}
+    with Resolver.from_settings(table, env={}) as resolver:
+        assert resolver.settings.providers["ollama"].capabilities == (Capability.TOOLS,)
+        llm = resolver.chain("ollama")
+        with pytest.raises(ChainExhaustedError) as caught:
+            llm.invoke(evolve(ChatRequest.of("Who?"), json_schema={"type": "object"}))
+    assert not caught.value.attempts
+
+
+@pytest.mark.parametrize("variables", [{"SSL_CERT_FILE": "/nowhere/ca.pem"}, {"SSL_CERT_DIR": "/nowhere"}])
+def test_certificates_that_cannot_be_read_are_found_offline(monkeypatch, variables):
+    """A missing file of certificates is a problem of an instance that uses TLS, and of no other."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (problem,) = checks.offline(OllamaSettings(host="https://ollama.com"))
+    assert problem.source in variables
+    assert not list(checks.offline(OllamaSettings()))
+    if "SSL_CERT_FILE" in variables:
+        with pytest.raises(UnusableProviderError, match="SSL_CERT_FILE"):
+            OllamaProvider(OllamaSettings(host="https://ollama.com"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from calling import MODES
-from kickai_providers_core.errors import InvalidReplyError, ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.errors import InvalidReplyError, ProviderTimeoutError, UnusableProviderError
 from kickai_providers_core.secret import Secret
 from kickai_providers_core.testing.faults import Cut, Drip, Silence, Stall
 
@@ -86,10 +86,10 @@ def test_a_server_behind_tls_answers(server, tls_url, trusting, calls, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_certificate_that_nobody_vouches_for_is_refused(server, tls_url, calls, mode):
-    """A server that cannot prove its name is out of reach, and sees neither key nor prompt."""
+    """A server that cannot prove its name is a matter of this machine's trust, and sees neither key nor prompt."""
     error = calls(host=tls_url, api_key=Secret("canary"))(mode).error
-    assert type(error) is ProviderUnavailableError
-    assert error.reached is False
+    assert type(error) is UnusableProviderError
+    assert "SSL_CERT_FILE" in error.message
     assert not server.requests
 
 

@@ -171,7 +171,7 @@ def _remote_fault(
 
 
 def _untrusted(behind: tuple[BaseException, ...], url: str) -> ProviderError:
-    words = next((each.verify_message for each in behind if isinstance(each, ssl.SSLCertVerificationError)), "")
+    words = next(filter(None, (getattr(each, "verify_message", "") for each in behind)), "")
     why = f" ({words})" if words else ""
     return UnusableProviderError(
         f"the certificate of the service is not trusted{_at(url)}{why}: put the authority's into SSL_CERT_FILE"

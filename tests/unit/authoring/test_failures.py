@@ -224,6 +224,7 @@ def _behind(module: str, name: str, reason: BaseException) -> BaseException:
         (OSError(errno.ENFILE, "Too many open files"), "ulimit -n"),
         (_behind("httpx", "ConnectError", OSError(errno.EMFILE, "x")), "ulimit -n"),
         (_untrusted(), "self-signed certificate"),
+        (ssl.SSLCertVerificationError(1, "CERTIFICATE_VERIFY_FAILED"), "not trusted"),
         (_behind("httpx", "ConnectError", _untrusted()), "not trusted at https://example.org"),
         (_behind("httpx2", "ConnectError", _untrusted()), "SSL_CERT_FILE"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/nowhere/key.pem"), "/nowhere/key.pem"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.authoring import network_problems
 from kickai_providers_core.errors import AuthenticationError, Problem, ProviderError
 
 if TYPE_CHECKING:
@@ -16,13 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["offline", "online", "prepare"]
 
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
 SHOWN = 12
 """How many of the server's models a message names."""
 
 
 def offline(settings: OllamaSettings) -> Iterator[Problem]:
-    """Yield what can be said without asking the server: what others could read on the way to it."""
+    """Yield what can be said without asking the server: whether its certificate can be checked, and who can listen."""
     address = settings.address
+    if address.scheme == "https":
+        # Proxies are not used here, so only the variables for certificates count.
+        yield from network_problems({name: os.environ.get(name, "") for name in CERTIFICATES}, url=address.url)
     if not address.in_the_clear:
         return
     yield Problem(

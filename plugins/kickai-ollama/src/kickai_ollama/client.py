@@ -6,7 +6,8 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, cast
 
 import ollama
-from kickai_providers_core.errors import ModelNotFoundError
+from kickai_providers_core.errors import ModelNotFoundError, ProviderError
+from kickai_providers_core.messages import ReplyChunk
 
 from kickai_ollama.deadline import Deadline
 from kickai_ollama.exchange import AsyncTransport, Exchange, Transport, place
@@ -19,12 +20,14 @@ from kickai_ollama.pulls import Pulls
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 
-    from kickai_providers_core.errors import ProviderError
-    from kickai_providers_core.messages import ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core.messages import ChatRequest, Reply
 
     from kickai_ollama.settings import OllamaSettings
 
 __all__ = ["OllamaProvider"]
+
+AFTER_END_S = 1.0
+"""How long the end of a body may take after the part that says it is the last: the answer is whole already."""
 
 
 class OllamaProvider:
@@ -58,7 +61,7 @@ class OllamaProvider:
         """Return the answer without blocking the loop; cancelling closes the connection."""
         call = _Call(self._settings, request, timeout_s, stream=False)
         try:
-            transport = AsyncTransport(await self._pools.of_this_loop(), call.exchange)
+            transport = AsyncTransport(await self._pools.per_loop.current(), call.exchange)
             async with ollama.AsyncClient(transport=transport, **self._place) as client:
                 return call.answer.whole(await client.chat(call.model, stream=False))
         except Exception as exc:  # noqa: BLE001
@@ -75,32 +78,32 @@ class OllamaProvider:
             ):
                 for part in parts:
                     yield call.answer.add(part)
-                    if part.done:
-                        return
                     call.waits()
-            call.answer.end()
+            last, error = call.answer.end(), None
         except Exception as exc:  # noqa: BLE001
-            error = self._error(exc, call)
-        raise error
+            last, error = self._end(exc, call)
+        if error is not None:
+            raise error
+        yield last
 
     async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
         """Yield the answer as it comes, without blocking the loop; closing the iterator closes the connection."""
         call = _Call(self._settings, request, timeout_s, stream=True)
         try:
-            transport = AsyncTransport(await self._pools.of_this_loop(), call.exchange)
+            transport = AsyncTransport(await self._pools.per_loop.current(), call.exchange)
             async with (
                 ollama.AsyncClient(transport=transport, **self._place) as client,
                 aclosing(cast("AsyncGenerator[Any]", await client.chat(call.model, stream=True))) as parts,
             ):
                 async for part in parts:
                     yield call.answer.add(part)
-                    if part.done:
-                        return
                     call.waits()
-            call.answer.end()
+            last, error = call.answer.end(), None
         except Exception as exc:  # noqa: BLE001
-            error = self._error(exc, call)
-        raise error
+            last, error = self._end(exc, call)
+        if error is not None:
+            raise error
+        yield last
 
     def close(self) -> None:
         """Close all connections, which ends whatever runs over them."""
@@ -109,6 +112,16 @@ class OllamaProvider:
     async def aclose(self) -> None:
         """Close all connections, which ends whatever runs over them."""
         await self._pools.aclose()
+
+    def _end(self, exc: Exception, call: _Call) -> tuple[ReplyChunk, ProviderError | None]:
+        """Return the last chunk of a stream that failed, and its error; an answer that was whole before has none."""
+        error = self._error(exc, call)
+        if call.answer.is_done and call.exchange.failure is not None:
+            try:
+                return call.answer.end(), None
+            except ProviderError as empty:
+                error = empty.with_traceback(None)
+        return ReplyChunk(text=""), error
 
     def _error(self, exc: Exception, call: _Call) -> ProviderError:
         if self._settings.pull and says_missing(exc):
@@ -122,7 +135,8 @@ class _Call:
     """One attempt: what it asks for, and until when. Not to be shared.
 
     Raises:
-        ModelNotFoundError: Neither the request nor the settings name a model, or Ollama cannot be asked this.
+        ModelNotFoundError: Neither the request nor the settings name a model.
+        UnsupportedRequestError: Ollama cannot be sent this request.
     """
 
     def __init__(self, settings: OllamaSettings, request: ChatRequest, timeout_s: float, *, stream: bool) -> None:
@@ -141,5 +155,6 @@ class _Call:
             self.exchange.deadline.expect("first_token", settings.first_token_timeout_s)
 
     def waits(self) -> None:
-        """Start the time that the next chunk may take."""
-        self.exchange.deadline.expect("idle", self._settings.idle_timeout_s)
+        """Start the time that the next chunk may take, or the end of the body after the last one."""
+        idle_s = self._settings.idle_timeout_s
+        self.exchange.deadline.expect("idle", min(idle_s, AFTER_END_S) if self.answer.is_done else idle_s)

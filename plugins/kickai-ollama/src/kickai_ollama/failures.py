@@ -6,31 +6,30 @@ ours. What does is the operating system's own word (``Connection refused``), wit
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import ssl
 from typing import TYPE_CHECKING, Self
 
+import ollama
 from attrs import frozen
-from kickai_providers_core import retry_after_s
+from kickai_providers_core.authoring import error_for_exception, error_for_status, longest_retry_after
+from kickai_providers_core.authoring.statuses import refused_parameter
 from kickai_providers_core.errors import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidReplyError,
-    InvalidRequestError,
     ModelNotFoundError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    UnsupportedRequestError,
 )
-
-from kickai_ollama.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from kickai_providers_core.secret import Secret
 
     from kickai_ollama.address import Address
     from kickai_ollama.deadline import Deadline
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Scene", "says_missing", "translate"]
 
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What the client raises over an answer in another form; pydantic's errors are among them."""
 
 REDIRECT = 300
 """The first status that is no success."""
@@ -72,6 +73,9 @@ BUSY = re.compile(r"server busy|maximum pending requests")
 
 LACKING = re.compile(r"does not support (tools|thinking|chat|images|vision)")
 
+ONE_MODEL = re.compile(r"\bmodel\b|subscription", re.IGNORECASE)
+"""How a server says that the key is good, and this model is not for it."""
+
 MISSING = re.compile(r"model.*not found|try pulling|model is required|invalid model name|file does not exist")
 """What the chat and pull handlers of Ollama say of a model that is not there."""
 
@@ -86,6 +90,9 @@ class Scene:
         status: The HTTP status of the answer; None when there was none.
         headers: Its headers, names in lower case.
         deadline: The bounds of the attempt.
+        failure: What the network raised, or None.
+        api_key: Removed from the service's own words.
+        expose: Whether the error carries them.
         key_withheld: Whether there is a key that may not be sent there.
     """
 
@@ -94,6 +101,9 @@ class Scene:
     status: int | None
     headers: Mapping[str, str]
     deadline: Deadline
+    failure: Exception | None = None
+    api_key: Secret | None = None
+    expose: bool = False
     key_withheld: bool = False
 
     @classmethod
@@ -105,58 +115,66 @@ class Scene:
             status=exchange.status,
             headers=exchange.headers,
             deadline=exchange.deadline,
+            failure=exchange.failure,
+            api_key=settings.api_key,
+            expose=settings.expose_service_messages,
             key_withheld=bool(settings.api_key) and settings.sendable_key is None,
         )
 
     @property
     def retry_after_s(self) -> float | None:
         """The seconds for which the server asks to be left alone; None when it does not."""
-        return retry_after_s(self.headers.get("retry-after", ""))
+        return longest_retry_after(self.headers)
 
 
 def translate(exc: Exception, scene: Scene) -> ProviderError:
     """Return the error that stands for an exception of the client's, with the cause that it may show."""
     if isinstance(exc, ProviderError):
         return exc
-    kind = kind_of(exc)
     status = scene.status or 0
-    if kind is Kind.REFUSED or (kind is Kind.UNREADABLE and status >= REDIRECT):
+    is_refusal = isinstance(exc, ollama.ResponseError)
+    if scene.failure is None and (is_refusal or (status >= REDIRECT and isinstance(exc, UNREADABLE))):
         error = _refused(_words(exc), scene)
         error.status_code = status if status >= REDIRECT else None
-    elif kind is Kind.LATE:
-        error = _late(scene)
-    elif kind is Kind.UNREACHED:
-        error = _unreached(_root(exc), scene)
-    elif kind is Kind.CUT and status:
-        error = InvalidReplyError("the answer was cut: the connection ended in the middle of it")
-    elif kind is Kind.UNREADABLE and status:
+        if scene.expose:
+            error.service_message = _exposed(exc, scene)
+    elif scene.failure is None and status and isinstance(exc, UNREADABLE):
         error = InvalidReplyError("the answer cannot be read: it is not in the form of Ollama's protocol")
-    elif kind is Kind.ENDLESS:
-        error = InvalidReplyError("the answer is larger than any answer should be")
-    elif kind is Kind.MISUSED:
-        error = InvalidRequestError("the ollama client refused the request")
-    elif kind in {Kind.BROKEN, Kind.CUT}:
-        error = ProviderUnavailableError(f"{scene.address.url} hung up, or does not speak HTTP")
+    elif isinstance(exc, ollama.RequestError):
+        error = UnsupportedRequestError("the ollama client refused the request")
     else:
-        error = ProviderUnavailableError(f"the ollama client failed with {type(exc).__name__}")
+        error = _failed(scene.failure or exc, scene)
     error.request_id = scene.headers.get("x-request-id")
-    error.__cause__ = _root(exc)
     return error
 
 
 def says_missing(exc: Exception) -> bool:
     """Say whether an exception of the client's means that the server does not have the model."""
-    return kind_of(exc) is Kind.REFUSED and MISSING.search(_words(exc)) is not None
+    return isinstance(exc, ollama.ResponseError) and MISSING.search(_words(exc)) is not None
 
 
-def _root(exc: BaseException | None) -> OSError | None:
-    """Return what the operating system said, when an exception goes back to that, bare of traceback and context."""
-    while exc is not None:
-        if isinstance(exc, OSError) and exc.errno is not None:
-            exc.__traceback__ = exc.__cause__ = exc.__context__ = None
-            return exc
-        exc = exc.__cause__ or exc.__context__
-    return None
+def _failed(exc: Exception, scene: Scene) -> ProviderError:
+    """Return the error of a connection that failed, in the words of someone who runs a server."""
+    url = scene.address.url
+    error = error_for_exception(exc, url=url, phase=scene.deadline.phase, has_begun=bool(scene.status), environ={})
+    if isinstance(error, ProviderTimeoutError):
+        return _late(scene)
+    if isinstance(error, ProviderUnavailableError) and not error.reached:
+        why = f" ({_why(error.__cause__)})" if error.__cause__ else ""
+        words = f"no Ollama server answers at {url}{why}: {_how_to_start(scene.address)}"
+        unreached = ProviderUnavailableError(words, reached=False)
+        unreached.__cause__ = error.__cause__
+        return unreached
+    return error
+
+
+def _why(cause: BaseException) -> str:
+    return (isinstance(cause, OSError) and cause.strerror) or type(cause).__name__
+
+
+def _exposed(exc: Exception, scene: Scene) -> str:
+    secrets = [scene.api_key.reveal()] if scene.api_key else []
+    return error_for_status(400, body=_words(exc), expose=True, secrets=secrets).service_message
 
 
 def _words(exc: Exception) -> str:
@@ -178,18 +196,6 @@ def _late(scene: Scene) -> ProviderTimeoutError:
     return ProviderTimeoutError(told[phase], phase=phase)
 
 
-def _unreached(root: OSError | None, scene: Scene) -> ProviderUnavailableError:
-    told = f"no Ollama server answers at {scene.address.url}{_why(root)}: {_how_to_start(scene.address)}"
-    return ProviderUnavailableError(told, reached=False)
-
-
-def _why(root: OSError | None) -> str:
-    """Return the operating system's reason; asyncio puts words of its own in its place, resolvers and TLS do not."""
-    if root is None or root.errno is None:
-        return ""
-    return f" ({root.strerror if isinstance(root, (socket.gaierror, ssl.SSLError)) else os.strerror(root.errno)})"
-
-
 def _how_to_start(address: Address) -> str:
     if address.on_this_machine:
         return "start it with `ollama serve`"
@@ -201,6 +207,8 @@ def _refused(words: str, scene: Scene) -> ProviderError:
     status = scene.status or 0
     if status < REDIRECT:  # told in a stream, or in a body that came with a success
         status = next((code for pattern, code in SAID.items() if pattern.search(words)), 500)
+    if status == 403 and ONE_MODEL.search(words):  # noqa: PLR2004
+        return ModelNotFoundError(f"the server does not serve {scene.model} to this account")
     if status in {401, 403}:
         why = (
             ": api_key is not sent over plain HTTP; use https://"
@@ -226,10 +234,8 @@ def _unable(words: str, status: int, scene: Scene) -> ProviderError:
         sizes = SIZE.findall(words)
         told = f" (it needs {sizes[0]}, there are {sizes[1]})" if len(sizes) == 2 else ""  # noqa: PLR2004
         return ProviderUnavailableError(
-            f"the server is out of memory for {model}{told}: take a smaller model or a smaller context_window"
+            f"the server is out of memory for {model}{told}: use a smaller model or a smaller context_window"
         )
-    if status == 413:  # noqa: PLR2004  of a proxy before the server
-        return ContextLengthExceededError(f"the prompt is larger than {scene.address.url} takes")
     if TOO_LONG.search(words):
         limit = WINDOW.search(words)
         return ContextLengthExceededError(
@@ -238,12 +244,12 @@ def _unable(words: str, status: int, scene: Scene) -> ProviderError:
         )
     lacking = LACKING.search(words)
     if lacking:
-        return ModelNotFoundError(f"{model} does not support {lacking[1]}", retry_after_s=0.0)
+        return UnsupportedRequestError(f"{model} does not support {lacking[1]}")
     if MISSING.search(words):
         return ModelNotFoundError(f"{model} is not pulled: get it with `ollama pull {model}`")
     if status in {404, 405, 410}:
         return ModelNotFoundError(f"{scene.address.url} knows no /api/chat: is it an Ollama server?")
     if status < 500 and status not in {408, 425, 499}:  # noqa: PLR2004
-        return InvalidRequestError("the server refuses the request as malformed")
+        return UnsupportedRequestError(f"the server does not accept this request{refused_parameter(words)}")
     told = "the server's queue is full" if BUSY.search(words) else "the server failed: its log may say why"
     return ProviderUnavailableError(told, retry_after_s=scene.retry_after_s)

@@ -5,13 +5,12 @@ The protocol is that of https://github.com/ollama/ollama/blob/main/docs/api.md a
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from kickai_providers_core.errors import InvalidReplyError, ModelNotFoundError
+from kickai_providers_core.authoring import as_object, dumps, new_call_id
+from kickai_providers_core.errors import InvalidReplyError, UnsupportedRequestError
 from kickai_providers_core.messages import FinishReason, Reply, ReplyChunk, ToolCall, Usage
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ def body_of(request: ChatRequest, settings: OllamaSettings, model: str, *, strea
     """Return the JSON body of a chat request.
 
     Raises:
-        ModelNotFoundError: A message holds what Ollama does not take, though others may: a picture by address, or a
-            tool call whose arguments are no object. It asks for no rest: the model serves the next request.
+        UnsupportedRequestError: A message holds what Ollama does not take, though others may: an image by address, or
+            a tool call whose arguments are not an object.
     """
     asked = {
         "temperature": request.temperature,
@@ -81,27 +80,17 @@ def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
     told: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
         if any(image.data is None for image in message.images):
-            raise ModelNotFoundError("Ollama takes pictures as data, not by address", retry_after_s=0.0)
+            raise UnsupportedRequestError("Ollama accepts images as data, not by address")
         told["images"] = [b64encode(image.data or b"").decode("ascii") for image in message.images]
     if message.tool_calls:
         told["tool_calls"] = [
-            {"id": call.id, "function": {"name": call.name, "arguments": _arguments(call)}}
+            {"id": call.id, "function": {"name": call.name, "arguments": as_object(call.arguments)}}
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
         told["tool_call_id"] = message.tool_call_id
         told["tool_name"] = names.get(message.tool_call_id, message.tool_call_id)
     return told
-
-
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise ModelNotFoundError("Ollama takes a tool call's arguments as a JSON object alone", retry_after_s=0.0)
-    return arguments
 
 
 def _tools(request: ChatRequest) -> list[dict[str, Any]] | None:
@@ -126,44 +115,48 @@ class Answer:
 
     Args:
         omitted: The request's `omissions`.
+
+    Attributes:
+        is_done: Whether the server has said that the answer is whole.
     """
 
     def __init__(self, *, omitted: tuple[str, ...] = ()) -> None:
+        self.is_done = False
         self._omitted = omitted
-        self._ended = False
+        self._reason = ""
+        self._model = ""
+        self._usage: Usage | None = None
         self._has_text = False
         self._has_calls = False
         self._has_thought = False
 
     def add(self, part: ChatResponse) -> ReplyChunk:
-        """Return what a part adds; it has a finish reason when it is the last.
+        """Return what a part adds. Nothing is dropped after the part that says it is the last: some servers go on.
 
         A part of the model's thinking adds no text, but shows that it is at work.
-
-        Raises:
-            InvalidReplyError: It is the last, and there is nothing in the answer.
         """
         text, calls = part.message.content or "", _calls(part)
         self._has_text = self._has_text or bool(text)
         self._has_calls = self._has_calls or bool(calls)
         self._has_thought = self._has_thought or bool(part.message.thinking)
-        return ReplyChunk(
-            text=text,
-            tool_calls=calls,
-            finish_reason=self._finish(part) if part.done else None,
-            usage=_usage(part),
-            model=part.model or "",
-            omitted=self._omitted,
-        )
+        self._model = part.model or self._model
+        self._usage = _usage(part) or self._usage
+        if part.done:
+            self.is_done = True
+            self._reason = part.done_reason or self._reason
+        return ReplyChunk(text=text, tool_calls=calls, model=self._model, omitted=self._omitted)
 
-    def end(self) -> None:
-        """Take it that nothing more comes.
+    def end(self) -> ReplyChunk:
+        """Return the last chunk, with the finish reason and the usage.
 
         Raises:
-            InvalidReplyError: The server has not said that it is whole.
+            InvalidReplyError: The server has not said that the answer is whole, or there is nothing in it.
         """
-        if not self._ended:
+        if not self.is_done:
             raise InvalidReplyError("the answer was cut: it ended before the server said that it is done")
+        return ReplyChunk(
+            text="", finish_reason=self._finish(), usage=self._usage, model=self._model, omitted=self._omitted
+        )
 
     def whole(self, part: ChatResponse) -> Reply:
         """Return the reply that is this one part.
@@ -172,19 +165,18 @@ class Answer:
             InvalidReplyError: It is not whole, or there is nothing in it.
         """
         chunk = self.add(part)
-        self.end()
+        last = self.end()
         return Reply(
             text=chunk.text,
-            finish_reason=chunk.finish_reason or FinishReason.STOP,
-            usage=chunk.usage,
-            model=chunk.model,
+            finish_reason=last.finish_reason or FinishReason.STOP,
+            usage=last.usage,
+            model=last.model,
             tool_calls=chunk.tool_calls,
             omitted=chunk.omitted,
         )
 
-    def _finish(self, part: ChatResponse) -> FinishReason:
-        self._ended = True
-        reason = part.done_reason or ""
+    def _finish(self) -> FinishReason:
+        reason = self._reason
         if reason in ONLY_LOADED:
             raise InvalidReplyError(f"the server answered nothing (done_reason {reason})")
         finish = FINISH.get(reason, FinishReason.TOOL_CALL if self._has_calls else FinishReason.STOP)
@@ -199,9 +191,9 @@ def _calls(part: ChatResponse) -> tuple[ToolCall, ...]:
     calls: Iterable[Any] = part.message.tool_calls or ()
     return tuple(
         ToolCall(
-            id=f"call_{uuid4().hex[:8]}",
+            id=new_call_id(),
             name=call.function.name,
-            arguments=json.dumps(dict(call.function.arguments), ensure_ascii=False),
+            arguments=dumps(dict(call.function.arguments)),
         )
         for call in calls
     )

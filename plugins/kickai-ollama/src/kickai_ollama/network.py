@@ -101,7 +101,7 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[str]:
     except TimeoutError:
         raise httpcore.ConnectTimeout from None
     except OSError as exc:
-        raise httpcore.ConnectError from exc
+        raise httpcore.ConnectError(exc) from exc  # the pool raises it anew without its cause
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 

@@ -40,6 +40,12 @@ def kickai_validate_provider(settings: OllamaSettings, online: bool) -> Iterable
 
 
 @hookimpl
+def kickai_provider_capabilities(settings: OllamaSettings) -> frozenset[Capability] | None:
+    """Return what the settings say of the server and its model; None when they say nothing."""
+    return None if settings.capabilities is None else frozenset(settings.capabilities)
+
+
+@hookimpl
 def kickai_create_provider(settings: OllamaSettings) -> OllamaProvider:
     """Create the provider; no connection is made."""
     from kickai_ollama.client import OllamaProvider  # noqa: PLC0415

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 from attrs.validators import gt
+from kickai_providers_core.messages import Capability  # noqa: TC002  the core reads the annotation
 from kickai_providers_core.provider_settings import ProviderSettings, service_address
 
 from kickai_ollama.address import Address
@@ -31,6 +32,13 @@ def _is_a_duration(_: object, __: Attribute[str | None], value: str | None) -> N
     if value is not None and not DURATION.fullmatch(value):
         message = f"keep_alive is a number of seconds or a duration such as '5m' or '1h30m', not {value!r}"
         raise ValueError(message)
+
+
+def _are_finite(_: object, __: Attribute[Mapping[str, float]], value: Mapping[str, float]) -> None:
+    for name, number in value.items():
+        if not math.isfinite(number):
+            message = f"options.{name} must be a finite number, got {number!r}"
+            raise ValueError(message)
 
 
 def _is_an_address(_: object, __: Attribute[str | None], value: str | None) -> None:
@@ -62,6 +70,8 @@ class OllamaSettings(ProviderSettings):
             end of 2025 do not know the wish and drop them all the same.
         think: Whether a model that can think does; None leaves it to the model.
         options: Further options of the model by Ollama's names: ``top_k``, ``num_gpu``, ``repeat_penalty``, …
+        capabilities: What the server and its model can do: of ``tools``, ``json_schema``, ``images`` and ``seed``; None
+            when unknown, and then everything is tried. A request that needs more is not sent there.
         pull: Whether a model that the server does not have is pulled: in the background, while the chain goes on.
     """
 
@@ -76,10 +86,11 @@ class OllamaSettings(ProviderSettings):
     keep_alive: str | None = field(default=None, validator=_is_a_duration)
     truncate: bool = False
     think: Think | None = None
-    options: Mapping[str, float] = field(factory=dict)
+    options: Mapping[str, float] = field(factory=dict, validator=_are_finite)
+    capabilities: tuple[Capability, ...] | None = None
     pull: bool = False
 
-    @cached_property
+    @property
     def address(self) -> Address:
         """Where the server is."""
         return Address.parse(self.host)

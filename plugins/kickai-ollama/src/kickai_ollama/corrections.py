@@ -1,0 +1,53 @@
+"""What the answers of servers need before the ollama client can take them. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kickai_providers_core.authoring import SurrogateJoiner, loads
+from kickai_providers_core.errors import InvalidReplyError
+
+__all__ = ["Corrections"]
+
+
+class Corrections:
+    """Corrects the parts of one answer, in order. Not safe to share between threads.
+
+    The client drops parts that are no objects, takes a tool call's arguments as an object alone though some servers
+    send JSON text, and fails on half a character, which a server may cut between two parts.
+    """
+
+    def __init__(self) -> None:
+        self._joiners = {name: SurrogateJoiner() for name in ("content", "thinking")}
+
+    def apply(self, part: Any) -> Any:
+        """Return a part as the client takes it.
+
+        Raises:
+            InvalidReplyError: It is no object, or its tool calls are not calls.
+        """
+        if not isinstance(part, dict):
+            raise InvalidReplyError("the answer has a part that is not a JSON object")
+        message = part.get("message")
+        if not isinstance(message, dict):
+            return part
+        corrected = dict(message)
+        for name, joiner in self._joiners.items():
+            text = message.get(name)
+            if isinstance(text, str):
+                corrected[name] = joiner.feed(text) + (joiner.finish() if part.get("done") else "")
+        if isinstance(message.get("tool_calls"), list):
+            corrected["tool_calls"] = [_call(call) for call in message["tool_calls"]]
+        return {**part, "message": corrected}
+
+
+def _call(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not function.get("name"):
+        raise InvalidReplyError("the answer has a tool call without a name")
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        arguments = loads(arguments) if arguments.strip() else {}
+    if arguments is None:
+        arguments = {}
+    return {**call, "function": {**function, "arguments": arguments}}
