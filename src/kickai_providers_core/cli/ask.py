@@ -14,6 +14,7 @@ from kickai_providers_core.cli.narration import Narrator, Verbosity
 from kickai_providers_core.cli.options import Number, shared
 from kickai_providers_core.cli.options import targets as parsed_targets
 from kickai_providers_core.cli.roles import warn_of_stranger
+from kickai_providers_core.cli.tracing import trace
 from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
 from kickai_providers_core.messages import ChatRequest, FinishReason, Message
 
@@ -117,6 +118,7 @@ def command(
         temperature=temperature,
         max_tokens=max_tokens,
     )
+    session.prompts = tuple(message.content for message in request.messages)
     wish = _Wish(
         role=role,
         targets=targets,
@@ -156,6 +158,10 @@ def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
     elif not _printed_already(session, wish):
         console.answer(reply.text)
     console.end_line()
+    if session.debug:
+        for attempt in reply.attempts:
+            if attempt.error is not None:
+                console.tell_block(trace(attempt.error, session.prompts))
     if wish.verbosity != "quiet":
         _remark(session, reply, wish.verbosity)
     if wish.explained:

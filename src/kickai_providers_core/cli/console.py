@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kickai_providers_core.foreign import keys_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -52,6 +54,7 @@ class Console:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._color = False if environ.get("NO_COLOR") or environ.get("TERM") == "dumb" else None
         self._keys: tuple[str, ...] = ()
+        self._variables: tuple[str, ...] = ()
         self._spinner: Spinner | None = None
         self._open = False  # whether the last line of standard output has no end yet
         # Standard output, and what sys.stdout was and which descriptor has taken the place of 1, while plugins run.
@@ -102,6 +105,10 @@ class Console:
         """Standard output, wherever sys.stdout leads meanwhile."""
         return sys.stdout if self._own is None else self._own
 
+    def hide_variables(self) -> None:
+        """Mask what environment variables hold that are named like keys, in all but the answer, from now on."""
+        self._variables = tuple(sorted(keys_in(), key=len, reverse=True))
+
     def answer(self, text: str) -> None:
         """Write a part of an answer, at once."""
         self.rest()
@@ -117,7 +124,7 @@ class Console:
 
     def show(self, line: str) -> None:
         """Write a line of a listing."""
-        self._write(f"{_tame(line)}\n")
+        self._write(f"{_tame(self._masked_more(line))}\n")
 
     def record(self, value: object) -> None:
         """Write a value as one line of JSON."""
@@ -128,7 +135,7 @@ class Console:
 
     def tell(self, line: str, color: str | None = None) -> None:
         """Write one line to standard error; whoever has closed that is not told."""
-        line = CONTROL.sub("", self._masked(" ".join(line.split())))
+        line = CONTROL.sub("", self._masked_more(" ".join(line.split())))
         with suppress(OSError, ValueError):
             self._tell(line, color)
 
@@ -136,7 +143,7 @@ class Console:
         """Write several lines to standard error."""
         with suppress(OSError, ValueError):
             self.rest()
-            click.echo(CONTROL.sub("", self._masked(text)), err=True, color=self._color)
+            click.echo(CONTROL.sub("", self._masked_more(text)), err=True, color=self._color)
 
     def _tell(self, line: str, color: str | None) -> None:
         if self._both:
@@ -190,6 +197,11 @@ class Console:
         for key in self._keys:
             text = text.replace(key, "***")
         return text
+
+    def _masked_more(self, text: str) -> str:
+        for key in self._variables:
+            text = text.replace(key, "***")
+        return self._masked(text)
 
     def _masked_in(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -15,6 +15,7 @@ from kickai_providers_core import threads
 from kickai_providers_core.cli import records
 from kickai_providers_core.cli.diagnosis import Answers, Finding, diagnosed, of_plugins, targets_of
 from kickai_providers_core.cli.options import shared
+from kickai_providers_core.cli.tracing import trace
 from kickai_providers_core.errors import ConfigError, Problem
 from kickai_providers_core.resolver import Resolver
 
@@ -61,6 +62,9 @@ def command(session: Session, *, online: bool) -> int:
         with Resolver(settings, discovery) as resolver:
             session.hide_keys_of(resolver)
             findings = diagnosed(settings, discovery, _asked(resolver, session, online=online))
+    if session.debug:
+        for error in discovery.errors():
+            session.console.tell_block(trace(error, ()))
     _report(session, document, findings, online=online)
     if settings is None:
         return 2

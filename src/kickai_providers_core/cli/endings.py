@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import traceback
 from typing import TYPE_CHECKING
 
 import click
 
 from kickai_providers_core.cli import Terminated, records
 from kickai_providers_core.cli.console import WriteError
+from kickai_providers_core.cli.tracing import trace
 from kickai_providers_core.errors import (
     ChainExhaustedError,
     ConfigError,
@@ -65,7 +65,7 @@ def _failed(error: BaseException, session: Session) -> int:
     console = session.console
     console.end_line()
     if session.debug:
-        console.tell_block("".join(traceback.format_exception(error)).rstrip())
+        console.tell_block(trace(error, session.prompts))
     if not isinstance(error, KickaiError):
         told = f"kickai: unexpected {type(error).__name__}: please report it"
         console.tell(told if session.debug else f"{told}; --debug shows where it was raised", "red")

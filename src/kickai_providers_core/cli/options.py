@@ -49,6 +49,8 @@ def shared(command: F) -> F:
 
 def _into_session(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     setattr(ctx.obj, str(param.name), value)
+    if param.name == "debug" and value:
+        ctx.obj.console.hide_variables()
 
 
 _JSON = click.option(
@@ -68,5 +70,5 @@ _DEBUG = click.option(
     expose_value=False,
     is_eager=True,
     callback=_into_session,
-    help="Show where an error was raised.",
+    help="Show where an error was raised, and the messages of what led to it, without keys and prompts.",
 )

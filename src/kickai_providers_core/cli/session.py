@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, field
 
 from kickai_providers_core.foreign import LOAD_TIMEOUT_S
 from kickai_providers_core.resolver import Resolver
@@ -28,7 +28,8 @@ class Session:
         console: Where to write.
         config: The settings file; None for the one that is found.
         as_json: Whether the answer, and an error in its place, is written as JSON.
-        debug: Whether an error shows where it was raised.
+        debug: Whether an error shows where it was raised, and what led to it.
+        prompts: What is asked; no traceback shows it.
         story_told: Whether the steps of the request have been told while they happened.
         load_timeout_s: Seconds that the import of one plugin may take, and as many its description of itself.
     """
@@ -37,6 +38,7 @@ class Session:
     config: Path | None = None
     as_json: bool = False
     debug: bool = False
+    prompts: tuple[str, ...] = field(default=(), repr=False)
     story_told: bool = False
     load_timeout_s: float = LOAD_TIMEOUT_S
 
