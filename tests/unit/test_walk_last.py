@@ -12,6 +12,7 @@ from kickai_providers_core.breaker import State
 from kickai_providers_core.errors import (
     AuthenticationError,
     ChainExhaustedError,
+    DeadlineExceededError,
     InvalidReplyError,
     ProviderError,
     ProviderTimeoutError,
@@ -181,3 +182,11 @@ def test_a_hedge_that_finds_no_target_costs_nothing() -> None:
         walk.cancelled(there.now + 1.0)
     assert there.hedges.budget.spend(3, there.now + 2.0)
     assert not there.hedges.budget.spend(3, there.now + 2.0)
+
+
+def test_a_request_is_not_rejected_while_a_target_was_not_come_to() -> None:
+    """The deadline passed before the second target could say anything."""
+    slow = Target(name="a", script=always(lambda: UnsupportedRequestError("no")), latency_s=9.99, timeout_s=20.0)
+    result = World([slow, Target(name="b")]).ask(deadline_s=10.0)
+    assert result.order == ["a"]
+    assert isinstance(result.error, DeadlineExceededError)
