@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfoNotFoundError
@@ -20,7 +21,9 @@ from kickai_providers_core.errors import (
     QuotaExhaustedError,
     RateLimitedError,
     UnsupportedRequestError,
+    UnusableProviderError,
 )
+from kickai_providers_core.secret import Secret
 
 from kickai_gemini import failures
 from kickai_gemini.failures import Told, failure
@@ -231,3 +234,49 @@ def test_causes_that_form_a_circle_end():
     assert (type(error), error.reached) == (ProviderUnavailableError, False)
     assert type(failures.broken(one, cut=True, reached=True, url="")) is InvalidReplyError
     assert failures.broken(other, cut=False, reached=True, url="").reached
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (402, {}, QuotaExhaustedError),
+        (400, {"status": "FAILED_PRECONDITION"}, AuthenticationError),
+        (404, {}, ModelNotFoundError),
+        (410, {}, ModelNotFoundError),
+        (408, {}, ProviderUnavailableError),
+        (409, {}, ProviderUnavailableError),
+        (499, {}, ProviderUnavailableError),
+        (302, {}, ProviderUnavailableError),
+        (500, {}, ProviderUnavailableError),
+        (400, {}, UnsupportedRequestError),
+        (413, {}, UnsupportedRequestError),
+        (422, {}, UnsupportedRequestError),
+        (418, {}, UnsupportedRequestError),
+    ],
+)
+def test_each_status_has_its_error(status, error, kind):
+    """A status without a reason has one error, and keeps its number."""
+    made = failure(Told(status=status, body={"error": error}), NOON)
+    assert (type(made), made.status_code) == (kind, status)
+
+
+@pytest.mark.parametrize("phase", ["connect", "first_token", "idle", "total"])
+def test_a_bound_that_ran_out_names_its_phase(phase):
+    """Each bound has its phase and its words, with an exception behind it and without."""
+    assert failures.timed_out(phase, None).phase == phase
+    behind = TimeoutError()
+    assert failures.timed_out(phase, behind).__cause__ is behind
+
+
+def test_the_service_s_words_lose_keys():
+    """The words that are asked for hold no key: not the one that was sent, and no other of Google's."""
+    told = Told(status=400, body={"error": {"message": "bad key canary-key and AIza" + "x" * 35}})
+    error = failure(told, NOON, secrets=(Secret("canary-key"), Secret("")), expose=True)
+    assert error.service_message == "bad key *** and ***"
+
+
+def test_a_fault_of_this_machine_is_no_outage():
+    """Too many open files are this machine's fault, whatever the client made of them, and whether it was cut."""
+    wrapped = RuntimeError(OSError(errno.EMFILE, "x"))
+    for cut in (True, False):
+        assert type(failures.broken(wrapped, cut=cut, reached=False, url="https://x.test")) is UnusableProviderError

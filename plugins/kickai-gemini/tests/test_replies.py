@@ -301,3 +301,16 @@ def test_any_json_is_a_reply_or_a_typed_error(response):
     except ProviderError:
         return
     assert made.text or made.tool_calls
+
+
+def test_an_id_that_looks_like_one_made_here_is_told_apart():
+    """A call whose own id is the one that the next call would get does not share it."""
+    named = {"functionCall": {**CALL["functionCall"], "id": "response-1-1"}}
+    made = reply(candidate(parts=[named, CALL], finish="STOP"), ASKED)
+    assert len({call.id for call in made.tool_calls}) == 2
+
+
+@pytest.mark.parametrize("counted", [{"promptTokenCount": "3", "totalTokenCount": -1}, {"promptTokenCount": 3.5}])
+def test_counts_that_are_no_numbers_count_nothing(counted):
+    """A count of another type than a whole number is none."""
+    assert usage({"usageMetadata": counted}) == Usage(input_tokens=0, output_tokens=0)

@@ -122,3 +122,14 @@ def test_any_json_is_a_form_or_refused(schema):
     """However odd a schema is, it has a form or is refused; it raises nothing else."""
     with suppress(UnsupportedRequestError):
         assert openapi(schema)[0]["type"]
+
+
+def test_references_that_multiply_are_refused_at_once():
+    """A schema whose references unfold to millions of parts is refused after a bounded number of them."""
+    definitions = {
+        f"d{depth}": {"type": "object", "properties": {name: {"$ref": f"#/$defs/d{depth + 1}"} for name in "ab"}}
+        for depth in range(25)
+    }
+    definitions["d25"] = {"type": "string"}
+    with pytest.raises(UnsupportedRequestError, match="more than 2000 parts"):
+        openapi({"$defs": definitions, "$ref": "#/$defs/d0"})
