@@ -26,11 +26,32 @@ SETTLE_S = 10.0
 never be imported in the child."""
 
 
+TRIES = 5
+"""How often a fork starts waiting anew, when a provider's creation has begun while it waited."""
+
+
 class Renewable(Protocol):
     """A part of a resolver that holds locks, threads, connections or other things that a child must not share."""
 
     def renew_after_fork(self) -> None:
         """Replace them, in the child, without using or closing those of the parent. No other thread runs yet."""
+
+
+class Flight(Protocol):
+    """A call in another thread that a fork must not cut in the middle."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is under way."""
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait for its end, unless it is made by this thread."""
+
+    def hold(self) -> bool:
+        """Let none begin until `release`; return whether that worked."""
+
+    def release(self) -> None:
+        """Let them begin again."""
 
 
 class Waking(Protocol):
@@ -71,21 +92,33 @@ class ForkGuard:
 
     Args:
         parts: What to renew.
-        settle: Called before a fork with the seconds that it may wait for what must not be cut in the middle.
+        flights: Returns the calls that a fork must not cut in the middle.
     """
 
-    def __init__(self, parts: Iterable[Renewable] = (), settle: Callable[[float], None] | None = None) -> None:
+    def __init__(self, parts: Iterable[Renewable] = (), flights: Callable[[], Iterable[Flight]] = tuple) -> None:
         self._parts = tuple(parts)
-        self._settle = settle
+        self._flights = flights
+        self._held: dict[int, list[Flight]] = {}
         self._pid = getpid()
         self._calls: set[Guarded] = set()
         self._streams: WeakSet[Any] = WeakSet()
         _guards.add(self)
 
-    def settle(self, timeout_s: float) -> None:
-        """Wait, before a fork, for what must not be cut in the middle."""
-        if self._settle is not None:
-            self._settle(timeout_s)
+    def settle(self, ends: float) -> None:
+        """Wait, before a fork, for the flights under way, until a time on the monotonic clock."""
+        for flight in self._flights():
+            flight.settle(max(0.0, ends - time.monotonic()))
+
+    def hold(self) -> bool:
+        """Let no flight begin until `release`; return whether one is under way all the same."""
+        flights = list(self._flights())
+        self._held[get_ident()] = [flight for flight in flights if flight.hold()]
+        return any(flight.is_running for flight in flights)
+
+    def release(self) -> None:
+        """Let flights begin again."""
+        for flight in self._held.pop(get_ident(), ()):
+            flight.release()
 
     def renew_if_forked(self) -> None:
         """Renew the parts if this process is not the one in which they were made or renewed last."""
@@ -95,6 +128,7 @@ class ForkGuard:
     def renew(self) -> None:
         """Renew the parts, and end what was under way in the thread that forked."""
         self._pid = getpid()
+        self._held = {}
         calls, self._calls = self._calls, set()
         streams, self._streams = self._streams, WeakSet()
         for stream in list(streams):
@@ -194,9 +228,19 @@ _guards: WeakSet[ForkGuard] = WeakSet()
 
 
 def _settle_all() -> None:
-    ends = time.monotonic() + SETTLE_S
+    guards, ends = list(_guards), time.monotonic() + SETTLE_S
+    for _ in range(TRIES):
+        for guard in guards:
+            guard.settle(ends)
+        begun = [guard.hold() for guard in guards]
+        if not any(begun) or time.monotonic() >= ends:
+            return
+        _release_all()
+
+
+def _release_all() -> None:
     for guard in list(_guards):
-        guard.settle(max(0.0, ends - time.monotonic()))
+        guard.release()
 
 
 def _renew_all() -> None:
@@ -205,4 +249,4 @@ def _renew_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_settle_all, after_in_child=_renew_all)
+    os.register_at_fork(before=_settle_all, after_in_parent=_release_all, after_in_child=_renew_all)

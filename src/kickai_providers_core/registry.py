@@ -6,7 +6,7 @@ import difflib
 from threading import Lock
 from time import monotonic
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.abandoned import Abandoned
 from kickai_providers_core.awaiting import name_of
@@ -201,12 +201,10 @@ class Instance:
         name = name or self.settings.model
         return self.info.models.get(name) if name else None
 
-    def settle_before_fork(self, timeout_s: float) -> None:
-        """Wait for a creation or validation under way in another thread, for ``timeout_s`` seconds at most."""
-        ends = monotonic() + timeout_s
-        for flight in (self._creation, self._validation):
-            if flight.is_running:
-                flight.settle(max(0.0, ends - monotonic()))
+    @property
+    def flights(self) -> tuple[SingleFlight[object], SingleFlight[tuple[Problem, ...]]]:
+        """The creation and the validation of this instance."""
+        return self._creation, self._validation
 
     def renew_after_fork(self) -> None:
         """Keep the parent's provider object out of use, and alive; the next call creates another."""
@@ -296,11 +294,9 @@ class Registry:
     def _broken(self, name: str) -> Plugin | None:
         return next((p for p in self._discovery.plugins if p.error is not None and p.name == name), None)
 
-    def settle_before_fork(self, timeout_s: float) -> None:
-        """Wait for what other threads create or validate, for ``timeout_s`` seconds at most."""
-        ends = monotonic() + timeout_s
-        for instance in self:
-            instance.settle_before_fork(max(0.0, ends - monotonic()))
+    def flights(self) -> tuple[SingleFlight[Any], ...]:
+        """Return the creations and validations of all instances: a fork must not cut one in the middle."""
+        return tuple(flight for instance in self for flight in instance.flights)
 
     def renew_after_fork(self) -> None:
         """Renew every instance for this process."""

@@ -99,7 +99,7 @@ class Resolver:
             retries=retries,
             hedges=hedges,
             background=background,
-            guard=ForkGuard((part for part in parts if part is not None), self.registry.settle_before_fork),
+            guard=ForkGuard((part for part in parts if part is not None), self.registry.flights),
             time=time,
             tell=self._observers.tell,
             numbers=count(1),

@@ -18,6 +18,9 @@ __all__ = ["SingleFlight"]
 
 T = TypeVar("T")
 
+HOLD_S = 0.05
+"""Seconds to wait for a lock that is only ever held for microseconds."""
+
 
 class SingleFlight(Generic[T]):
     """A blocking call that is made once, in a thread, for all who want its result.
@@ -59,6 +62,14 @@ class SingleFlight(Generic[T]):
         future = self._future
         if future is not None and self._thread != get_ident():
             wait_for((future,), timeout=timeout_s)
+
+    def hold(self) -> bool:
+        """Let no call begin until `release`; return False when another thread is just now beginning one."""
+        return self._lock.acquire(timeout=HOLD_S)
+
+    def release(self) -> None:
+        """Let calls begin again."""
+        self._lock.release()
 
     def _run(self, future: Future[T]) -> None:
         self._thread = get_ident()

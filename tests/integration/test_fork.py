@@ -302,7 +302,7 @@ def test_a_signal_handler_that_forks_during_a_hedged_call_does_not_hang_the_chil
 LOCKS = {
     "creation": lambda resolver: [instance._lock for instance in resolver.registry],
     "single flight": lambda resolver: [instance._creation._lock for instance in resolver.registry],
-    "health": lambda resolver: [condition._lock for condition in resolver._health._conditions.values()],
+    "health": lambda resolver: [resolver._health._lock, *(c._lock for c in resolver._health.conditions().values())],
     "queue": lambda resolver: [instance.gate._lock for instance in resolver.registry if instance.gate],
     "retry budget": lambda resolver: [resolver._runtime.retries._lock],
     "hedging": lambda resolver: [resolver._runtime.hedges.budget._lock],
