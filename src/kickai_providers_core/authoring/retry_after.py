@@ -101,10 +101,7 @@ def _moment(text: str, now_s: float) -> Iterator[float]:
 
 
 def _duration_s(text: str) -> float:
-    try:
-        return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text.lower()))
-    except ValueError:
-        return math.nan
+    return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text.lower()))
 
 
 def _parsed(body: object) -> object:

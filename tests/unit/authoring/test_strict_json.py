@@ -31,6 +31,7 @@ for _ in range(100_000):
         ({("secret",): 1}, "the value has a key of type tuple"),
         (loop, "[0].again contains itself"),
         ({"my secret": math.nan}, "? is NaN"),
+        ({math.nan: "secret"}, "a value is of an unusual type"),
         ({"a": 10**5000}, "a is too large"),
         (deep, "is nested too deeply"),
     ],

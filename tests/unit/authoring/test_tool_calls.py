@@ -136,6 +136,10 @@ CASES = {
         [{"index": 0, "id": "a"}, {"index": 0, "name": "f", "arguments": CITY}],
         [("a", "f", CITY)],
     ),
+    "arguments that only look complete": (
+        [{"name": "f", "arguments": '{"x":"}'}, {"name": "f", "arguments": '"}'}],
+        [("new0", "f", '{"x":"}"}')],
+    ),
     "an id that is a number": ([{"id": 7, "name": "f", "arguments": CITY}], [("7", "f", CITY)]),
     "no arguments": ([{"id": "a", "name": "f"}], [("a", "f", "{}")]),
     "arguments cut off": ([{"id": "a", "name": "f", "arguments": '{"ci'}], [("a", "f", '{"ci')]),
