@@ -144,7 +144,7 @@ class _Call:
         if not model:
             raise ModelNotFoundError("no model is named: write a target as ollama:MODEL, or set model")
         self.model = model
-        self.answer = Answer(omitted=omissions(request))
+        self.answer = Answer(omitted=omissions(request), schema=request.json_schema)
         self.exchange = Exchange(
             Deadline(timeout_s, settings.connect_timeout_s),
             body_of(request, settings, model, stream=stream),

@@ -5,11 +5,14 @@ The protocol is that of https://github.com/ollama/ollama/blob/main/docs/api.md a
 
 from __future__ import annotations
 
+import json
+import math
 from base64 import b64encode
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.authoring import as_object, dumps, new_call_id
+from kickai_providers_core.authoring import as_object, check_answer, dumps, new_call_id
 from kickai_providers_core.errors import InvalidReplyError, UnsupportedRequestError
 from kickai_providers_core.messages import FinishReason, Reply, ReplyChunk, ToolCall, Usage
 
@@ -84,13 +87,31 @@ def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
         told["images"] = [b64encode(image.data or b"").decode("ascii") for image in message.images]
     if message.tool_calls:
         told["tool_calls"] = [
-            {"id": call.id, "function": {"name": call.name, "arguments": as_object(call.arguments)}}
+            {"id": call.id, "function": {"name": call.name, "arguments": _arguments(call)}}
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
         told["tool_call_id"] = message.tool_call_id
         told["tool_name"] = names.get(message.tool_call_id, message.tool_call_id)
     return told
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    """Return the arguments of a call as an object; NaN and infinity, which JSON does not have, are null in it."""
+    try:
+        return as_object(call.arguments)
+    except UnsupportedRequestError as exc:
+        refused = exc
+    with suppress(ValueError, RecursionError):
+        value = json.loads(call.arguments, parse_constant=lambda _: None, parse_float=_finite)
+        if isinstance(value, dict):
+            return value
+    raise refused
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _tools(request: ChatRequest) -> list[dict[str, Any]] | None:
@@ -115,13 +136,16 @@ class Answer:
 
     Args:
         omitted: The request's `omissions`.
+        schema: The JSON schema that the request asks for; None for none.
 
     Attributes:
         is_done: Whether the server has said that the answer is whole.
     """
 
-    def __init__(self, *, omitted: tuple[str, ...] = ()) -> None:
+    def __init__(self, *, omitted: tuple[str, ...] = (), schema: Mapping[str, Any] | None = None) -> None:
         self.is_done = False
+        self._schema = schema
+        self._texts: list[str] = []
         self._omitted = omitted
         self._reason = ""
         self._model = ""
@@ -137,6 +161,8 @@ class Answer:
         """
         text, calls = part.message.content or "", _calls(part)
         self._has_text = self._has_text or bool(text)
+        if self._schema is not None:
+            self._texts.append(text)
         self._has_calls = self._has_calls or bool(calls)
         self._has_thought = self._has_thought or bool(part.message.thinking)
         self._model = part.model or self._model
@@ -150,13 +176,15 @@ class Answer:
         """Return the last chunk, with the finish reason and the usage.
 
         Raises:
-            InvalidReplyError: The server has not said that the answer is whole, or there is nothing in it.
+            InvalidReplyError: The server has not said that the answer is whole, there is nothing in it, or it does not
+                keep to the schema.
         """
         if not self.is_done:
             raise InvalidReplyError("the answer was cut: it ended before the server said that it is done")
-        return ReplyChunk(
-            text="", finish_reason=self._finish(), usage=self._usage, model=self._model, omitted=self._omitted
-        )
+        finish = self._finish()
+        if self._schema is not None and finish is FinishReason.STOP:
+            check_answer("".join(self._texts), self._schema)
+        return ReplyChunk(text="", finish_reason=finish, usage=self._usage, model=self._model, omitted=self._omitted)
 
     def whole(self, part: ChatResponse) -> Reply:
         """Return the reply that is this one part.
@@ -182,7 +210,7 @@ class Answer:
         finish = FINISH.get(reason, FinishReason.TOOL_CALL if self._has_calls else FinishReason.STOP)
         if not self._has_text and not self._has_calls and finish is not FinishReason.CONTENT_FILTER:
             why = ": all of it went into thinking; raise max_tokens, or set think" if self._has_thought else ""
-            raise InvalidReplyError(f"the answer is empty{why}")
+            raise InvalidReplyError(f"the answer is empty{why}", due_to_request=finish is FinishReason.LENGTH)
         return finish
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.errors import UnusableProviderError
 from kickai_providers_core.hookspecs import Progress, ProviderInfo, hookimpl
 from kickai_providers_core.messages import Capability
 
+from kickai_ollama import families
 from kickai_ollama.settings import OllamaSettings
 
 if TYPE_CHECKING:
@@ -40,16 +42,22 @@ def kickai_validate_provider(settings: OllamaSettings, online: bool) -> Iterable
 
 
 @hookimpl
-def kickai_provider_capabilities(settings: OllamaSettings) -> frozenset[Capability] | None:
-    """Return what the settings say of the server and its model; None when they say nothing."""
-    return None if settings.capabilities is None else frozenset(settings.capabilities)
+def kickai_provider_capabilities(settings: OllamaSettings, model: str | None) -> frozenset[Capability] | None:
+    """Return what the settings say of the server and its model, else what is known of the model; None when unknown."""
+    if settings.capabilities is not None:
+        return frozenset(settings.capabilities)
+    lacking = families.lacking(model or settings.model or "")
+    return frozenset(Capability) - lacking if lacking else None
 
 
 @hookimpl
 def kickai_create_provider(settings: OllamaSettings) -> OllamaProvider:
     """Create the provider; no connection is made."""
-    from kickai_ollama.client import OllamaProvider  # noqa: PLC0415
-
+    try:
+        from kickai_ollama.client import OllamaProvider  # noqa: PLC0415
+    except ImportError as exc:
+        message = f"{exc.name or 'a module'} cannot be imported: reinstall kickai-ollama and what it needs"
+        raise UnusableProviderError(message) from exc
     return OllamaProvider(settings)
 
 
