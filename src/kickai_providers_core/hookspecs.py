@@ -1,4 +1,4 @@
-"""The seam between the core and a provider plugin: pluggy hook specifications.
+"""The plugin API: the pluggy hook specifications that lie between the core and its plugins.
 
 A plugin is a module or an object whose functions are marked with `hookimpl` and whose distribution declares it
 under the entry-point group ``kickai.providers``. A *provider plugin* implements `kickai_provider_info`,
@@ -9,7 +9,7 @@ under the entry-point group ``kickai.providers``. A *provider plugin* implements
 Each provider's hooks are called for that plugin alone, with the wrappers round them. Parameters are passed by
 name; an implementation may leave out those it does not need.
 
-Since seam version 1, unless a hook says otherwise.
+Since plugin API 1, unless a hook says otherwise.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class ProviderInfo:
         models: What is known of models by name; a model that is not listed is not thereby wrong.
         holds_timeouts: True when the plugin's sync hooks return or raise within ``timeout_s`` plus 250 ms, whatever
             the service does. When False the core runs each sync call in a thread of its own, to be able to leave it.
-        api_version: The seam version it was written for.
+        api_version: The version of the plugin API that it was written for.
         native: The modes it implements itself. Filled in by discovery from the hooks it has.
     """
 
@@ -181,7 +181,7 @@ def kickai_create_provider(settings: ProviderSettings) -> object:
 def kickai_prepare_provider(settings: ProviderSettings, model: str | None) -> Iterator[Progress]:  # type: ignore[empty-body]
     """Make ready what a first call would have to wait for: download a model, say.
 
-    Called by whoever has the time to wait and shows how far it is, as ``kickai ask`` does; never by a chain.
+    Called by programs that can wait and show the progress, as ``kickai ask`` does; never by a chain.
     Optional, and only what the settings ask for.
 
     :param settings: An instance of the plugin's own settings class, already validated.
@@ -242,7 +242,7 @@ def kickai_ainvoke_provider(provider: object, request: ChatRequest, timeout_s: f
 def kickai_stream_provider(provider: object, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:  # type: ignore[empty-body]
     """Answer a request piece by piece, blocking the calling thread for each.
 
-    Called for each attempt. The first-token and idle timeouts stand in the settings that the provider was
+    Called for each attempt. The first-token and idle timeouts are in the settings that the provider was
     created with. Optional: without it, `kickai_invoke_provider` answers in one chunk. The result must have a
     ``close()`` (a generator has) that closes the connection, also half-way.
 
@@ -276,7 +276,7 @@ def kickai_close_provider(provider: object) -> None:
     """Free all that the provider holds.
 
     Called once when its resolver is closed, from a thread without a running loop. Optional. An exception
-    is told to the observers and stops nothing.
+    is an event for the observers (`ProviderCloseFailed`) and stops nothing.
 
     :param provider: As in `kickai_invoke_provider`.
     """
@@ -305,7 +305,7 @@ def kickai_rank_targets(request: ChatRequest, targets: Sequence[Target]) -> Sequ
     :param request: What is asked, before role and target have filled in what is missing. It is not to be changed.
     :param targets: The chain in the order of the settings.
     :return: The targets to ask first, in order; those that are left out follow in theirs, and what is not in the chain
-        is passed over. None for no opinion. An exception leaves the order as it is, and is logged once.
+        is ignored. None for no opinion. An exception leaves the order as it is, and is logged once.
     """
 
 
@@ -317,5 +317,5 @@ def kickai_observe(event: Event) -> None:
     plugin may implement it. An exception is dropped, after it was logged once.
 
     :param event: One of the classes of `kickai_providers_core.events`; it holds no prompt, no reply, no key. It is
-        not to be changed: other observers are told of the same.
+        not to be changed: other observers get the same object.
     """

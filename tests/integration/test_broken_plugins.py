@@ -323,6 +323,15 @@ def test_an_observer_that_raises_is_reported_once(tmp_path: Path) -> None:
     assert (tmp_path / "seen").read_text() == "xxxx"
 
 
+def test_quiet_hides_the_warning_about_an_observer_unless_the_command_fails(tmp_path: Path) -> None:
+    """An answer comes alone; a failure comes with what may have led to it."""
+    install(tmp_path, "test-watch", HOOKS + CUSTOM + "\n@hookimpl\ndef kickai_observe(event):\n    raise Panic()\n")
+    assert kickai(tmp_path, "ask", "-q", "--chain", "mock:a", "hi").stderr == ""
+    failed = kickai(tmp_path, "ask", "-q", "--chain", "mock:timeout", "hi")
+    assert failed.returncode == 1
+    assert failed.stderr.count("the observer test-watch (from test-watch) raised Panic") == 1
+
+
 HANGS = {
     "its import": ("import time\ntime.sleep(3)\n" + GOOD_HEAD, "its import has not ended within 0.3 s"),
     "its description": (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +22,8 @@ from kickai_providers_core.errors import ChainExhaustedError, DeadlineExceededEr
 from kickai_providers_core.messages import ChatRequest, FinishReason, Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kickai_providers_core.chain import Chain
     from kickai_providers_core.cli.session import Session
     from kickai_providers_core.drivers import StreamMode
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.targets import Target
 
 __all__ = ["command"]
+
+MOST_WARNINGS = 1000
+"""The most warnings of plugins that are kept until it is known whether the command fails."""
 
 BAR = 24
 """The columns of a progress bar."""
@@ -128,12 +136,33 @@ def command(
         explained=explained,
     )
     try:
-        _ask(session, request, wish)
+        if wish.verbosity == "quiet":
+            with _warnings_held_back(session):
+                _ask(session, request, wish)
+        else:
+            _ask(session, request, wish)
     except (ProviderError, DeadlineExceededError, ChainExhaustedError) as error:
         if wish.explained:
             session.console.end_line()
             session.console.tell_block(error.explain())
         raise
+
+
+@contextmanager
+def _warnings_held_back(session: Session) -> Iterator[None]:
+    """Show warnings for the developers of plugins only when the command fails."""
+    logger, held = logging.getLogger("kickai_providers_core"), BufferingHandler(MOST_WARNINGS)
+    propagates, logger.propagate = logger.propagate, False
+    logger.addHandler(held)
+    try:
+        yield
+    except Exception:
+        for record in held.buffer:
+            session.console.tell(f"warning: {record.getMessage()}", "yellow")
+        raise
+    finally:
+        logger.removeHandler(held)
+        logger.propagate = propagates
 
 
 def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
