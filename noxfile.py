@@ -123,7 +123,8 @@ DECISIONS = [
     f"*/kickai_providers_core/{name}.py"
     for name in (
         *("walk", "aftermath", "comeback", "link", "steps", "story", "policy", "breaker", "health", "budget"),
-        *("gate", "hedging", "routing", "sizes", "attempts", "errors", "explanation", "replies", "plain_text"),
+        *("gate", "hedging", "routing", "sizes", "attempts", "base_errors", "errors", "explanation", "replies"),
+        *("plain_text",),
     )
 ]
 

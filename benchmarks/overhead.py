@@ -34,13 +34,13 @@ def healthy(rounds: int) -> Iterator[Figure]:
     yield Figure(
         name="healthy sync call / bare hook call",
         value=took.ratio("chain", "hook"),
-        bound=8.0,
+        bound=15.0,
         detail=took.told("hook", "chain"),
     )
     yield Figure(
         name="the same over the mock, less the mock's own time",
         value=1.0 + took.ratio("chain of mock", "hook", less="mock"),
-        bound=8.0,
+        bound=15.0,
         detail=took.told("mock", "chain of mock"),
     )
 
@@ -62,7 +62,7 @@ def asynchronous(rounds: int) -> Iterator[Figure]:
     yield Figure(
         name="healthy async call beyond a bare coroutine / bare hook call",
         value=took.ratio("chain", "hook", less="coroutine"),
-        bound=8.0,
+        bound=18.0,
         detail=took.told("coroutine", "chain"),
     )
 
@@ -88,7 +88,7 @@ def troubled(rounds: int) -> Iterator[Figure]:
     yield Figure(
         name="call whose first target fails / bare hook call",
         value=took.ratio("first fails", "hook"),
-        bound=20.0,
+        bound=35.0,
         detail=took.told("first fails"),
     )
     extra = took.ratio("first skipped", "hook", less="healthy")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kickai_providers_core.delays import retry_after_s
     from kickai_providers_core.drivers import Clockwork, StreamMode
     from kickai_providers_core.errors import (
+        ArgumentTypeError,
+        ArgumentValueError,
         AuthenticationError,
         ChainExhaustedError,
         ConfigError,
@@ -67,6 +69,8 @@ if TYPE_CHECKING:
 __version__: str
 
 __all__ = [
+    "ArgumentTypeError",
+    "ArgumentValueError",
     "AsyncReplyStream",
     "Attempt",
     "AuthenticationError",

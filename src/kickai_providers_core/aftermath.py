@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError, QuotaExhaustedError
 from kickai_providers_core.health import Rest
 
@@ -60,7 +58,7 @@ def without_frames(attempt: Attempt) -> Attempt:
             if below is not None:
                 setattr(new, name, copies[id(below)])
         new.__suppress_context__ = old.__suppress_context__  # setting a cause has set it
-    return evolve(attempt, error=bare)
+    return attempt.with_error(bare)
 
 
 def _copied(error: BaseException) -> BaseException:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import define, field, setters
 
 from kickai_providers_core.jsonable import Jsonable
 from kickai_providers_core.plain_text import clean_line
@@ -48,7 +48,7 @@ DETAIL_LIMIT = 1000
 """The most characters of a skip's detail, which a plugin may have written."""
 
 
-@define(unsafe_hash=True, on_setattr=[])
+@define(unsafe_hash=True, on_setattr=setters.NO_OP)
 class Attempt(Jsonable):
     """One call of one target.
 
@@ -96,6 +96,22 @@ class Attempt(Jsonable):
         attempt.error, attempt.rests_s, attempt.retry_withheld = error, rests_s, False
         return attempt
 
+    def with_error(self, error: ProviderError) -> Attempt:
+        """Return the attempt with another error."""
+        attempt = self.record(
+            self.position,
+            self.provider,
+            self.model,
+            self.number,
+            self.started_s,
+            self.latency_s,
+            self.outcome,
+            error,
+            self.rests_s,
+        )
+        attempt.retry_withheld = self.retry_withheld
+        return attempt
+
     @property
     def target(self) -> str:
         """The target as it is written in a chain."""
@@ -129,7 +145,7 @@ def _detail(value: str) -> str:
     return clean_line(require_text("Skip.detail", value, empty=True), DETAIL_LIMIT)
 
 
-@define(unsafe_hash=True, on_setattr=[])
+@define(unsafe_hash=True, on_setattr=setters.NO_OP)
 class Skip(Jsonable):
     """One target that was not called.
 
@@ -150,6 +166,24 @@ class Skip(Jsonable):
     detail: str = field(default="", converter=_detail)
     at_s: float = field(default=0.0, validator=AMOUNT)
     retry_in_s: float | None = field(default=None, validator=Number(least=0, optional=True))
+
+    @classmethod
+    def record(  # noqa: PLR0917  as `Attempt.record`
+        cls,
+        position: int,
+        provider: str,
+        model: str | None,
+        reason: SkipReason,
+        detail: str,
+        at_s: float,
+        retry_in_s: float | None,
+    ) -> Skip:
+        """Return a skip of values that the core made itself, and which need no check, but for a plugin's words."""
+        skip = cls.__new__(cls)
+        skip.position, skip.provider, skip.model = position, provider, model
+        skip.reason, skip.detail = reason, clean_line(detail, DETAIL_LIMIT)
+        skip.at_s, skip.retry_in_s = at_s, retry_in_s
+        return skip
 
     @property
     def target(self) -> str:

@@ -16,7 +16,7 @@ from kickai_providers_core.forking import Guarded, raise_forked
 from kickai_providers_core.link import Brief, Errand
 from kickai_providers_core.messages import NOTHING, ChatRequest, Message
 from kickai_providers_core.sizes import least_tokens
-from kickai_providers_core.validation import Number, OneOf, Text
+from kickai_providers_core.validation import Number, OneOf, Text, hides_arguments, with_hidden_arguments
 from kickai_providers_core.walk import Walk
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ DEADLINE = Number(above=0)
 MODE = OneOf(("live", "restart", "buffered"))
 
 
-def deadline_from(value: float) -> float:
+def _seconds_from(value: float) -> float:
     """Return the seconds that a request may take; infinity is the longest deadline there is, a year.
 
     Raises:
@@ -87,6 +87,10 @@ def deadline_from(value: float) -> float:
     return min(value, LONGEST_S)
 
 
+deadline_from = hides_arguments(_seconds_from)
+
+
+@with_hidden_arguments
 @frozen(kw_only=True)
 class Terms:
     """What a chain adds to a request that does not say it itself.
@@ -98,7 +102,7 @@ class Terms:
         role: The role that the chain was made for.
     """
 
-    deadline_s: float = field(converter=deadline_from)
+    deadline_s: float = field(converter=_seconds_from)
     temperature: float | None = field(default=None, validator=Number(least=0, optional=True))
     max_tokens: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
     role: str | None = field(default=None, validator=Text(optional=True))
@@ -116,7 +120,8 @@ class Chain:
     Every way of calling takes a text, a sequence of messages or of ``{"role", "content"}`` mappings, or a
     `ChatRequest`, and raises:
 
-    - `TypeError` or `ValueError`: the prompt is malformed;
+    - `ArgumentTypeError` (a `TypeError`) or `ArgumentValueError` (a `ValueError`): the prompt or another argument is
+      malformed, and nothing was sent;
     - `RejectedRequestError`: a provider refused the request in a way that no other would mend;
     - `DeadlineExceededError`: the deadline passed;
     - `ChainExhaustedError`: every target failed or was skipped;
@@ -430,6 +435,7 @@ def _current_task() -> asyncio.Task[object] | None:
         raise RuntimeError(message) from None
 
 
+@hides_arguments
 def _known(mode: StreamMode) -> StreamMode:
     MODE.check("mode", mode)
     return mode

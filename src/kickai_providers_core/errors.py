@@ -3,6 +3,8 @@
 ::
 
     KickaiError
+    ├─ ArgumentTypeError              what the caller passed is wrong; nothing was sent; a TypeError
+    ├─ ArgumentValueError             the same, a ValueError
     ├─ ConfigError                    settings that cannot be used; every problem at once
     ├─ PluginError                    a plugin that cannot be used
     │  ├─ PluginLoadError
@@ -37,8 +39,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from attrs import field, frozen
 
 from kickai_providers_core.attempts import in_order
+from kickai_providers_core.base_errors import ArgumentTypeError, ArgumentValueError, KickaiError, restore
 from kickai_providers_core.explanation import explained
-from kickai_providers_core.jsonable import Jsonable, plain
+from kickai_providers_core.jsonable import Jsonable
 from kickai_providers_core.plain_text import clean_line
 from kickai_providers_core.validation import OneOf, Text
 
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     from kickai_providers_core.attempts import Attempt, Skip
 
 __all__ = [
+    "ArgumentTypeError",
+    "ArgumentValueError",
     "AuthenticationError",
     "ChainExhaustedError",
     "ConfigError",
@@ -129,13 +134,6 @@ class Problem(Jsonable):
         return f"{told}. {self.hint}" if self.hint else told
 
 
-def _restore(cls: type[KickaiError], args: tuple[Any, ...], state: dict[str, Any]) -> KickaiError:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
-
-
 class _EndsRequest:
     """What the errors that may end a request have in common: how it went."""
 
@@ -155,30 +153,6 @@ class _EndsRequest:
             elapsed_s=self.elapsed_s,
             deadline_s=self.deadline_s,
         )
-
-
-class KickaiError(Jsonable, Exception):
-    """Base of every error that this project raises on purpose."""
-
-    RECORDED: ClassVar[tuple[str, ...]] = ()
-    """The attributes of this class, beyond those of its bases, that `as_dict` returns."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the error as JSON: the name of its class as ``error``, its ``message``, and its attributes.
-
-        Neither a prompt nor an answer is in it: ``partial_text`` is left out.
-        """
-        record: dict[str, Any] = {"error": type(self).__name__, "message": self._sentence()}
-        for kind in reversed(type(self).__mro__):
-            for name in vars(kind).get("RECORDED", ()):
-                record[name] = plain(getattr(self, name))
-        return record
-
-    def _sentence(self) -> str:
-        return str(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.args, self.__dict__.copy())
 
 
 class ConfigError(KickaiError, ValueError):
@@ -299,7 +273,7 @@ class ProviderError(_EndsRequest, KickaiError):
         Args:
             frames: False leaves cause and traceback out, for they hold requests, clients and keys.
         """
-        copy: Self = _restore(type(self), self.args, self.__dict__.copy())  # type: ignore[assignment]
+        copy: Self = restore(type(self), self.args, self.__dict__.copy())  # type: ignore[assignment]
         if frames:
             copy.__cause__, copy.__context__ = self.__cause__, self.__context__
             copy.__suppress_context__ = self.__suppress_context__

@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 from kickai_providers_core import discovery as finding
 from kickai_providers_core.attempts import SkipReason
 from kickai_providers_core.background import Background
+from kickai_providers_core.base_errors import ArgumentValueError
 from kickai_providers_core.budget import Budget
 from kickai_providers_core.chain import Chain, Runtime, Terms
 from kickai_providers_core.drivers import Clockwork
@@ -30,7 +31,7 @@ from kickai_providers_core.registry import PACKAGES, Registry
 from kickai_providers_core.roles import targets_for
 from kickai_providers_core.settings import Settings
 from kickai_providers_core.targets import Target
-from kickai_providers_core.validation import refuse_type, shown
+from kickai_providers_core.validation import refuse_argument, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -162,7 +163,7 @@ class Resolver:
             ValueError: The role's chain has no target, which settings that were made in code may say.
         """
         if not isinstance(name, str | None):
-            refuse_type("a role's name", "text or None", shown(name))
+            refuse_argument("a role's name", "text or None", shown(name))
         role = self.settings.role(name) if name is not None else evolve(self.settings.default_role, prefers=None)
         chosen = role.chain is not None
         links = self._links(targets_for(role, self.settings), chosen=chosen)
@@ -203,7 +204,7 @@ class Resolver:
         links = [self._link(position, target, chosen=chosen) for position, target in enumerate(targets)]
         if not links:
             message = "a chain has at least one target"
-            raise ValueError(message)
+            raise ArgumentValueError(message)
         return links
 
     def _link(self, position: int, target: Target, *, chosen: bool) -> _Bound:

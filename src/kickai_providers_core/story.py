@@ -102,7 +102,7 @@ class Story:
         if self.tries(link):
             return
         retry_in_s = None if due is None else due - now
-        skip = Skip(link.position, link.provider, link.model, reason, detail, now - self.started, retry_in_s)
+        skip = Skip.record(link.position, link.provider, link.model, reason, detail, now - self.started, retry_in_s)
         self._skips[link.position] = skip
         if self._tell is not None:
             self._tell(TargetSkipped(self._request, self._role, skip))

@@ -6,11 +6,13 @@ from typing import Self
 
 from attrs import field, frozen
 
-from kickai_providers_core.validation import Text, refuse_type, shown
+from kickai_providers_core.base_errors import ArgumentValueError
+from kickai_providers_core.validation import Text, hides_arguments, refuse_type, shown, with_hidden_arguments
 
 __all__ = ["Target"]
 
 
+@with_hidden_arguments
 @frozen
 class Target:
     """One link of a chain.
@@ -24,6 +26,7 @@ class Target:
     model: str | None = field(default=None, validator=Text(optional=True))
 
     @classmethod
+    @hides_arguments
     def of(cls, target: str | Target) -> Target:
         """Return the target that a text names, or the target itself.
 
@@ -47,10 +50,10 @@ class Target:
         provider, colon, model = text.strip().partition(":")
         if "," in text:
             message = f"{text!r} is not one target: pass each target as an argument of its own"
-            raise ValueError(message)
+            raise ArgumentValueError(message)
         if not provider or (colon and not model):
             message = f"{text!r} is not a target: write 'instance' or 'instance:model'"
-            raise ValueError(message)
+            raise ArgumentValueError(message)
         return cls(provider.strip(), model.strip() or None)
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from attrs import Attribute, frozen
 
+from kickai_providers_core.base_errors import ArgumentTypeError, ArgumentValueError
 from kickai_providers_core.plain_text import clean_text, count
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Text",
     "hides_arguments",
     "json_object",
+    "refuse_argument",
     "refuse_type",
     "refuse_value",
     "require_text",
@@ -74,22 +76,28 @@ def refuse_value(where: str, expected: str, value: str) -> NoReturn:
     raise ValueError(message)
 
 
-def hides_arguments(function: Function) -> Function:
-    """Raise the TypeErrors and ValueErrors of a function anew, from a frame that does not hold its arguments.
+def refuse_argument(where: str, expected: str, value: str) -> NoReturn:
+    """Raise the `ArgumentTypeError` of what a caller passed, as `shown` or `shape` describes it."""
+    message = f"{where} must be {expected}, got {value}"
+    raise ArgumentTypeError(message)
 
-    Loggers and crash reporters show the local variables of each frame of a traceback; those of a constructor would be
-    the prompt.
+
+def hides_arguments(function: Function) -> Function:
+    """Raise the TypeErrors and ValueErrors of a function as `ArgumentTypeError` and `ArgumentValueError`.
+
+    They are raised from a frame that does not hold the arguments: loggers and crash reporters show the local variables
+    of each frame of a traceback, and those of a constructor would be the prompt.
     """
 
     @wraps(function)
     def call(*args: Any, **fields: Any) -> Any:
-        kind: type[Exception]
+        kind: type[ArgumentTypeError | ArgumentValueError]
         try:
             return function(*args, **fields)
         except TypeError as error:
-            kind, message = TypeError, str(error)
+            kind, message = ArgumentTypeError, str(error)
         except ValueError as error:
-            kind, message = ValueError, str(error)
+            kind, message = ArgumentValueError, str(error)
         del args, fields
         raise kind(message)
 

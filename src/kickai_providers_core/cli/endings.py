@@ -11,6 +11,8 @@ from kickai_providers_core.cli import Terminated, records
 from kickai_providers_core.cli.console import WriteError
 from kickai_providers_core.cli.tracing import trace
 from kickai_providers_core.errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
     ChainExhaustedError,
     ConfigError,
     DeadlineExceededError,
@@ -74,7 +76,8 @@ def _failed(error: BaseException, session: Session) -> int:
         console.record(records.failure(error))
     for line in _lines(error, steps=not session.story_told):
         console.tell(line, "red")
-    return USAGE if isinstance(error, ConfigError | UnknownProviderError) else FAILED
+    wrong = ConfigError | UnknownProviderError | ArgumentTypeError | ArgumentValueError
+    return USAGE if isinstance(error, wrong) else FAILED
 
 
 def _lines(error: KickaiError, *, steps: bool) -> list[str]:
