@@ -343,7 +343,7 @@ class Health:
         self._settings = settings
         self._random = random
         self._lock = Lock()
-        self._kept: dict[tuple[str, ...], Condition] = {}  # the latest to be asked for are last
+        self._conditions: dict[tuple[str, ...], Condition] = {}  # the latest to be asked for are last
         self._used: WeakValueDictionary[tuple[str, ...], Condition] = WeakValueDictionary()
 
     def route(self, provider: str, model: str | None, now: float = NEVER) -> Route:
@@ -356,30 +356,30 @@ class Health:
         """
         with self._lock:
             route = Route(self._condition((provider,)), self._condition((provider, model or "")))
-            if len(self._kept) > KEPT:
+            if len(self._conditions) > KEPT:
                 self._forget(now)
             return route
 
     def conditions(self) -> dict[tuple[str, ...], Condition]:
         """Return every condition that is known, by provider, and by provider and model."""
         with self._lock:
-            return {**dict(self._used), **self._kept}
+            return {**dict(self._used), **self._conditions}
 
     def renew_after_fork(self) -> None:
         """Renew every condition for this process."""
         self._lock = Lock()
-        for condition in {**dict(self._used), **self._kept}.values():
+        for condition in {**dict(self._used), **self._conditions}.values():
             condition.renew_after_fork()
 
     def _condition(self, key: tuple[str, ...]) -> Condition:
-        condition = self._kept.pop(key, None) or self._used.get(key)
+        condition = self._conditions.pop(key, None) or self._used.get(key)
         if condition is None:
             self._used[key] = condition = Condition(self._settings, self._random)
-        self._kept[key] = condition
+        self._conditions[key] = condition
         return condition
 
     def _forget(self, now: float) -> None:
         """Forget a tenth of what is kept, the oldest first, and nothing that is not at rest."""
-        at_rest = [key for key, condition in self._kept.items() if condition.is_at_rest(now)]
+        at_rest = [key for key, condition in self._conditions.items() if condition.is_at_rest(now)]
         for key in at_rest[: KEPT // 10]:
-            del self._kept[key]
+            del self._conditions[key]
