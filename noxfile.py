@@ -219,8 +219,17 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=OLDEST, default=False)
 def timing(session: nox.Session) -> None:
     """Hold the exact bounds on the real clock, one test at a time; run it alone on the machine; -- TESTS."""
-    session.install(*groups("test"), "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock")
-    session.run("pytest", SAME, "-m", "timing", *(session.posargs or ["tests"]))
+    extras = {"kickai-gemini": "[genai]"}
+    session.install(*groups("test"), "-e", ".[cli,testing]")
+    session.install(*(argument for name in PLUGINS for argument in ("-e", f"./plugins/{name}{extras.get(name, '')}")))
+    if session.posargs:
+        session.run("pytest", SAME, "-m", "timing", *session.posargs)
+        return
+    session.run("pytest", SAME, "-m", "timing", "tests")
+    for name in PLUGINS:
+        if "timing:" in (ROOT / "plugins" / name / "pyproject.toml").read_text(encoding="utf-8"):
+            session.chdir(ROOT / "plugins" / name)
+            session.run("pytest", SAME, "-m", "timing")
 
 
 @nox.session(python=OLDEST, default=False)

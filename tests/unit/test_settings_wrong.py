@@ -106,7 +106,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_of_mistakes_is_told_in_good_time(flood, tmp_path):
-    """The time grows with the file and no faster: what took minutes or hours takes less than a minute of a processor."""
+    """The time grows with the file and no faster: what took minutes or hours takes under a minute of processor time."""
     toml, problems = FLOODS[flood]
     began = time.process_time()
     error = complaint(toml, {}, tmp_path)
