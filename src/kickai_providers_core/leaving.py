@@ -50,9 +50,9 @@ class Leaver:
             TimeoutError: It did not return within ``timeout_s`` seconds.
         """
         loop = asyncio.get_running_loop()
-        task = loop.create_task(_outcome(Driven(open_).__await__(), self._guard))
         ended: asyncio.Future[None] = loop.create_future()
-        task.add_done_callback(lambda _: _settle(ended))
+        task = loop.create_task(_outcome(Driven(open_).__await__(), self._guard, ended))
+        task.add_done_callback(lambda _: _settle(ended))  # for a task that is cancelled before it begins
         try:
             with alarms.after(timeout_s):
                 await ended
@@ -155,9 +155,14 @@ async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], turns: _Turn
 
 
 async def _outcome(
-    coroutine: Generator[Any, Any, T] | Coroutine[Any, Any, T], guard: ForkGuard
+    coroutine: Generator[Any, Any, T] | Coroutine[Any, Any, T],
+    guard: ForkGuard,
+    ended: asyncio.Future[None] | None = None,
 ) -> tuple[T | None, BaseException | None]:
-    """Return what a coroutine returns or raises: asyncio complains of a task that raises when nobody waits for it."""
+    """Return what a coroutine returns or raises: asyncio complains of a task that raises when nobody waits for it.
+
+    Who waits for ``ended`` is woken at once, rather than in the loop's next turn.
+    """
     try:
         return await Guarded(coroutine, guard, asyncio.current_task()), None
     except GeneratorExit:  # from outside: a plugin's own is a PluginExitError
@@ -166,6 +171,9 @@ async def _outcome(
         if isinstance(exc, asyncio.CancelledError) and cancellations():
             raise
         return None, exc  # raised again for whoever waits, which also ends the loop in an orderly way
+    finally:
+        if ended is not None:
+            _settle(ended)
 
 
 def _result_of(task: asyncio.Task[tuple[T | None, BaseException | None]]) -> T:
