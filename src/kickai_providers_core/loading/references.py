@@ -13,6 +13,7 @@ from attrs import field, frozen
 from kickai_providers_core.loading.files import NotUsableError, UntrustedError, read_found, read_named
 from kickai_providers_core.loading.misfit import Fault, Misfit
 from kickai_providers_core.loading.wording import did_you_mean, kind_of
+from kickai_providers_core.plain_text import count
 from kickai_providers_core.secret import Secret
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def described(reference: Mapping[str, Any]) -> str:
 def _shown(form: str, place: str) -> str:
     """Return a place as a message shows it."""
     repeated = len(place) < SHORTEST_KEY or re.fullmatch(PLAUSIBLE[form], place)
-    return place if repeated else f"a string of {len(place)} characters"
+    return place if repeated else f"a string of {count(len(place), 'character')}"
 
 
 def _quoted(form: str, place: str) -> str:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.plain_text import count
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -66,7 +68,7 @@ def found(value: object) -> str:
     if isinstance(value, float) or (isinstance(value, int) and abs(value) < HUGE):
         return str(value)
     if isinstance(value, str):
-        return repr(str(value)) if len(value) <= SHOWN else f"a string of {len(value)} characters"
+        return repr(str(value)) if len(value) <= SHOWN else f"a string of {count(len(value), 'character')}"
     return kind_of(value)
 
 

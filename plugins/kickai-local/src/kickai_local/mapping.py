@@ -13,6 +13,7 @@ from kickai_providers_core.errors import (
     UnsupportedRequestError,
 )
 from kickai_providers_core.messages import FinishReason, ReplyChunk, Usage
+from kickai_providers_core.plain_text import count
 
 from kickai_local.sealed import Sealed
 
@@ -207,7 +208,7 @@ def refusal(status: int, read: Any) -> ProviderError:
     error = error if isinstance(error, dict) else {}
     if error.get("type") == "exceed_context_size_error":
         limit, asked = error.get("n_ctx"), error.get("n_prompt_tokens")
-        told = f"the prompt has {asked} tokens, the window {limit}"
+        told = f"the prompt has {count(asked, 'token')}, the window {limit}"
         return ContextLengthExceededError(told, limit_tokens=limit, status_code=status)
     if status in REFUSED:
         about = str(error.get("message", "")).lower()
