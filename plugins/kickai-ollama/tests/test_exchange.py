@@ -257,11 +257,17 @@ def test_tool_arguments_may_be_an_object_or_text(server, calls, mode, arguments)
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_number_that_json_lacks_is_not_sent(server, calls, mode):
-    """NaN in the arguments that another target's model wrote is an unsupported request, and nothing is sent."""
-    calling = Message(role="assistant", tool_calls=(ToolCall(id="x", name="pick", arguments='{"day": NaN}'),))
-    error = calls()(mode, ChatRequest(messages=(Message(role="user", content="Who?"), calling))).error
-    assert type(error) is UnsupportedRequestError
+    """NaN in the arguments that another target's model wrote is null on the wire; arguments cut off are not sent."""
+
+    def asked(arguments):
+        calling = Message(role="assistant", tool_calls=(ToolCall(id="x", name="pick", arguments=arguments),))
+        return calls()(mode, ChatRequest(messages=(Message(role="user", content="Who?"), calling)))
+
+    assert type(asked('{"day": NaN').error) is UnsupportedRequestError
     assert not server.requests
+    assert asked('{"day": NaN}').reply.text == "pong"
+    assert b"NaN" not in server.requests[-1].body
+    assert server.requests[-1].json()["messages"][1]["tool_calls"][0]["function"]["arguments"] == {"day": None}
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -83,7 +83,7 @@ def test_an_option_is_a_finite_number(number):
 @pytest.mark.parametrize(("names", "found"), [(None, None), ((), frozenset()), ((Capability.TOOLS,), {"tools"})])
 def test_an_instance_can_do_what_its_settings_say(names, found):
     """The settings say what a server and its model can do; without a word it is unknown."""
-    assert kickai_provider_capabilities(OllamaSettings(capabilities=names)) == found
+    assert kickai_provider_capabilities(OllamaSettings(capabilities=names), None) == found
 
 
 def test_capabilities_come_from_a_file():
