@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from time import monotonic
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pluggy
@@ -405,8 +406,30 @@ def _fail(exc: BaseException, told: str, *, named: bool = False) -> NoReturn:
     raise ProviderUnavailableError(told if named else f"{told}: {type(cause).__name__}") from cause
 
 
+PLAIN = (str, int, float, NoneType)
+
+
+def _is_plain(error: ProviderError) -> bool:
+    """Return whether an error is of one of our own classes and has fields that cannot raise; it is quick to tell."""
+    if type(error).__module__ != ProviderError.__module__:
+        return False
+    fields = error.__dict__
+    return (
+        type(fields.get("message")) is str
+        and type(fields.get("provider")) is str
+        and error.args == (fields["message"],)
+        and fields.get("retry_after_s") is None
+        and fields.get("status_code") is None
+        and type(fields.get("model")) in PLAIN
+        and type(fields.get("request_id")) in PLAIN
+        and type(fields.get("service_message")) is str
+    )
+
+
 def _malformed(error: ProviderError) -> str:
     """Return what is wrong with an error of a plugin's own class, or nothing."""
+    if _is_plain(error):
+        return ""
     try:
         numbers = (error.retry_after_s, error.status_code)
         texts = (error.message, error.provider, str(error), repr(error), str(error.copied()))
