@@ -287,7 +287,7 @@ def test_a_history_of_others_can_be_sent(server, calls, mode):
     assert json.dumps(server.requests[-1].json(), ensure_ascii=False).encode()
 
 
-async def test_a_flood_in_single_bytes_does_not_block_the_loop(server):
+async def test_a_flood_of_lines_does_not_block_the_loop(server):
     """Other tasks run while a server sends lines without ever a pause."""
     server.script(Raw((line("x") * 20_000, line("", done=True))))
     provider = OllamaProvider(OllamaSettings(host=server.url, model=MODEL))
