@@ -7,7 +7,12 @@ fork that Python does not notice, before the next request takes any lock.
 
 from __future__ import annotations
 
+# The standard library imports these during a first call: for the threads of an event loop, to look up a name, and to
+# decode JSON. A process that is forked meanwhile could never import them.
+import concurrent.futures.thread  # noqa: F401
 import ctypes
+import encodings.idna
+import encodings.utf_8_sig  # noqa: F401
 import os
 import time
 from os import getpid

@@ -11,22 +11,28 @@ from __future__ import annotations
 
 import json
 import math
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx2
+from attrs import evolve
 from google import genai
 from google.genai import types
 from google.genai.client import DebugConfig
 from kickai_providers_core.errors import UnsupportedRequestError
+from kickai_providers_core.messages import ChatRequest, Image, Message, Tool, ToolCall
 
+from kickai_gemini.bounded import Allowance
 from kickai_gemini.failures import NOT_SENDABLE
+from kickai_gemini.lifecycle import DEFAULT_MODEL
+from kickai_gemini.mapping import FILES, asked
 from kickai_gemini.network import proxy_to, tls_context
 from kickai_gemini.transports import BoundedTransport, LoopTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_gemini.bounded import Allowance
     from kickai_gemini.client import Answer, AsyncAnswer
     from kickai_gemini.mapping import Asked
     from kickai_gemini.settings import GeminiSettings
@@ -41,6 +47,31 @@ NO_KEY = "added-by-the-transport"
 
 DISCONNECTED = "Server disconnected without sending a response."
 
+WARM_UP = ChatRequest(
+    messages=(
+        Message(role="system", content="-"),
+        Message(
+            role="user",
+            content="-",
+            images=(
+                Image(data=b"-", media_type="image/png"),
+                Image(url=f"{FILES[0]}files/-", media_type="image/png"),
+            ),
+        ),
+        Message(role="assistant", tool_calls=(ToolCall(id="1", name="tool", arguments="{}"),)),
+        Message(role="tool", tool_call_id="1", content="-"),
+    ),
+    tools=(Tool(name="tool", description="-", parameters={"type": "object"}),),
+    tool_choice="required",
+    json_schema={"type": "object"},
+    temperature=1.0,
+    top_p=1.0,
+    max_tokens=1,
+    stop=("-",),
+    seed=1,
+)
+"""A request with everything that the plugin ever sends."""
+
 
 class SuccessorWire:
     """Carries requests through ``google-genai``. Safe to share between threads and event loops."""
@@ -49,8 +80,9 @@ class SuccessorWire:
 
     def __init__(self, settings: GeminiSettings) -> None:
         key, context, proxy = settings.api_key, tls_context(settings.base_url), proxy_to(settings.base_url)
+        transport = BoundedTransport(key, context, proxy)
         self._pools = LoopTransport(key, context, proxy)
-        self._sync = httpx2.Client(transport=BoundedTransport(key, context, proxy), trust_env=False)
+        self._sync = httpx2.Client(transport=transport, trust_env=False)
         self._async = httpx2.AsyncClient(transport=self._pools, trust_env=False)
         self._client = genai.Client(
             api_key=NO_KEY,
@@ -64,6 +96,26 @@ class SuccessorWire:
                 async_client_args={"ssl": context},  # or it loads a store of certificates for websockets
             ),
         )
+        with transport.disconnected():
+            self._warm_up(settings)
+
+    def _warm_up(self, settings: GeminiSettings) -> None:
+        """Have the libraries do now what they leave to the first request; nothing is sent.
+
+        Pydantic builds the client's models on first use, under a lock of the whole process, and anyio imports its
+        backend on first use. A process that is forked meanwhile would wait for that lock, or that module, for ever.
+        The core lets a fork wait while a provider is created, not while one is called.
+        """
+        allowance = Allowance(settings.timeout_s, settings.connect_timeout_s)
+        everything = asked(
+            WARM_UP, DEFAULT_MODEL, evolve(settings, thinking_level="low", sampling="always"), current=True
+        )
+        self._client.models.generate_content(**_arguments(everything, allowance, raw=True))
+        for _ in self._client.models.generate_content_stream(**_arguments(everything, allowance)):
+            pass
+        self._client.models.list(config=_list_config(allowance))
+        import_module("anyio._backends._asyncio")
+        _ = anyio.connect_tcp  # imported on first use as well
 
     def send(self, asked: Asked, allowance: Allowance, *, streamed: bool) -> Answer:
         """Send a request, and return its response, to be read and closed."""
@@ -86,8 +138,7 @@ class SuccessorWire:
 
     def send_list(self, allowance: Allowance) -> Answer:
         """Ask for the models, and return the response, to be read and closed."""
-        config = types.ListModelsConfig(page_size=1000, http_options=_options(allowance))
-        self._client.models.list(config=config)
+        self._client.models.list(config=_list_config(allowance))
         return SyncAnswer(allowance.response)
 
     def is_cut(self, exc: Exception) -> bool:
@@ -162,6 +213,10 @@ def _made(kind: Any, value: Mapping[str, Any]) -> Any:
     except ValueError:
         error = UnsupportedRequestError(NOT_SENDABLE)
     raise error  # out here: the client's words quote the request
+
+
+def _list_config(allowance: Allowance) -> types.ListModelsConfig:
+    return types.ListModelsConfig(page_size=1000, http_options=_options(allowance))
 
 
 def _options(allowance: Allowance) -> types.HttpOptions:

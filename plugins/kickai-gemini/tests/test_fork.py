@@ -1,0 +1,111 @@
+"""A process that is forked while another thread makes its first call: the child's calls are answered."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import MODES
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+PRELUDE = """
+import asyncio, json, os, signal, sys, threading, time, warnings
+from kickai_providers_core import Resolver
+from kickai_providers_core.secret import Secret
+from kickai_gemini import client
+from kickai_gemini.settings import GeminiSettings
+warnings.simplefilter("ignore")
+url, sdk, mode = sys.argv[1:]
+
+def ask(asked, bound):
+    async def stream():
+        return "".join([chunk.text async for chunk in asked.astream("hello", **bound)])
+    async def invoke():
+        return (await asked.ainvoke("hello", **bound)).text
+    if mode == "invoke":
+        return asked.invoke("hello", **bound).text
+    if mode == "stream":
+        return "".join(chunk.text for chunk in asked.stream("hello", **bound))
+    return asyncio.run(invoke() if mode == "ainvoke" else stream())
+"""
+
+LATE = """
+from kickai_providers_core import ChatRequest
+
+class Asked:
+    def __init__(self, provider):
+        self.provider = provider
+    def __getattr__(self, name):
+        return lambda text, **bound: getattr(self.provider, name)(ChatRequest.of(text), **bound)
+
+def built():
+    if sdk == "google-generativeai":
+        return set()
+    from google.genai import types
+    kinds = [kind for kind in vars(types).values() if isinstance(kind, type)]
+    return {kind.__name__ for kind in kinds if getattr(kind, "__pydantic_complete__", False)}
+
+async def nothing():
+    pass
+
+asyncio.run(nothing())
+provider = client.create(GeminiSettings(base_url=url, api_key=Secret("k" * 20), client=sdk))
+modules, models = set(sys.modules), built()
+ask(Asked(provider), {"timeout_s": 60.0})
+print(json.dumps(sorted(set(sys.modules) - modules) + sorted(built() - models)))
+"""
+
+FORK = """
+trapped, forked = threading.Event(), threading.Event()
+LOCKED = {"complete_model_class", "_find_and_load_unlocked"}  # pydantic's lock is held here, or that of a module
+
+def trap(frame, event, _):
+    if event == "call" and frame.f_code.co_name in LOCKED and not trapped.is_set():
+        trapped.set()
+        forked.wait(30)
+
+def first():
+    sys.setprofile(trap)
+    ask(chain, {})
+
+settings = {"providers": {"gemini": {"base_url": url, "api_key": "k" * 20, "client": sdk, "retries": 0}}}
+resolver = Resolver.from_settings(settings, env={})
+chain = resolver.chain("gemini", deadline_s=60)
+thread = threading.Thread(target=first)
+thread.start()
+while thread.is_alive() and not trapped.wait(0.01):
+    pass
+pid = os.fork()
+if pid == 0:
+    signal.alarm(40)
+    os._exit(0 if ask(chain, {}).strip() == "pong" else 1)
+forked.set()
+thread.join()
+_, status = os.waitpid(pid, 0)
+print(json.dumps(status))
+"""
+
+
+def run(script, server, sdk, mode):
+    """Run a script in a new process, in which nothing has been imported yet, and return what it prints."""
+    command = [sys.executable, "-c", PRELUDE + script, server.url.replace("127.0.0.1", "localhost"), sdk, mode]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_creating_the_provider_leaves_no_import_and_no_model_to_the_first_call(server, sdk, mode):
+    """A first call takes no lock of the process that a child, forked meanwhile, would wait for."""
+    assert run(LATE, server, sdk, mode) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_a_fork_during_another_thread_s_first_call_does_not_hang_the_child(server, sdk, mode):
+    """The child is forked where a lock of the whole process is held, if that happens, and then asks by itself."""
+    assert run(FORK, server, sdk, mode) == 0
