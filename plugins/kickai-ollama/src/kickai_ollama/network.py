@@ -7,7 +7,6 @@ may take.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 from contextlib import suppress
@@ -26,9 +25,6 @@ __all__ = ["AsyncNetwork", "Network"]
 
 SLICE = 4096
 """Bytes written in one step: few enough to go out whole when a socket is writable, so that one step is one wait."""
-
-READ_BYTES = 4096
-"""Bytes read in one step of an event loop: a service may fill them with chunks of one byte, which take long to parse."""
 
 
 def _left_s(deadline: Deadline, error: type[Exception], *, connecting: bool = False) -> float:
@@ -116,9 +112,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         self._inner = inner
 
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:  # noqa: ASYNC109  as httpcore has it
-        # Where bytes are there already, reading does not suspend: other tasks of the loop run here.
-        await asyncio.sleep(0)
-        return await self._inner.read(min(max_bytes, READ_BYTES), _left_s(timeout, httpcore.ReadTimeout))
+        return await self._inner.read(max_bytes, _left_s(timeout, httpcore.ReadTimeout))
 
     async def write(self, buffer: bytes, timeout: Any = None) -> None:  # noqa: ASYNC109
         await self._inner.write(buffer, _left_s(timeout, httpcore.WriteTimeout))
