@@ -139,11 +139,10 @@ class Image:
 
 
 def _call_id(value: str | int | None) -> str:
-    if value is None or value == "":
-        return f"call_{uuid4().hex[:24]}"
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return clean_line(require_text("ToolCall.id", value), NAME_LIMIT)
+    text = "" if value is None else require_text("ToolCall.id", value, empty=True)
+    return clean_line(text, NAME_LIMIT) or f"call_{uuid4().hex[:24]}"
 
 
 def _arguments(value: str | Mapping[str, Any] | None) -> str:
@@ -167,7 +166,7 @@ class ToolCall(Jsonable):
 
     Attributes:
         id: The provider's name for the call, repeated by the message that answers it. A number becomes text; where the
-            provider gave none (None, or empty), a random one is made.
+            provider gave none (None, empty, or nothing but control characters), a random one is made.
         name: The tool, as the model wrote it; not empty.
         arguments: A JSON object, as the model wrote it: it may be cut off or no JSON. A mapping becomes JSON, and
             nothing becomes ``{}``. Hidden from the repr.

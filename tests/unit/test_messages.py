@@ -275,7 +275,7 @@ def test_values_with_one_exact_meaning_are_converted(cls: type, fields: Any, nam
     assert type(held) is type(expected)
 
 
-@pytest.mark.parametrize("missing", [None, ""])
+@pytest.mark.parametrize("missing", [None, "", "\x00", "\x1b\x9b", "\u202e\u2066", " \x00 "])
 def test_a_call_without_an_id_gets_one(missing: Any) -> None:
     """A tool's message names its call by the id, so that no call is without one."""
     first, second = (ToolCall(id=missing, name="f", arguments="{}") for _ in range(2))
