@@ -1,0 +1,136 @@
+"""``kickai ask`` writes nothing from a service that steers a terminal or turns text around."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import evolve
+from command_line import installed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from command_line import CommandLine, Ended
+
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""All of C0 but tab and newline, DEL, C1, and the embeddings, overrides and isolates of direction."""
+
+SEQUENCES = {
+    "colour": "\x1b[31mred\x1b[0m",
+    "window title": "\x1b]0;title\x07",
+    "clear screen": "\x1b[2J\x1bc",
+    "8-bit CSI": "\x9b31mred",
+    "8-bit OSC": "\x9d0;title\x9c",
+    "next line": "a\x85b",
+    "overwriting": "a\rb\x08\x7f",
+    "null": "a\x00b",
+    "override": "abc\u202edef\u202c",
+    "isolates": "abc\u2066\u2067\u2068def\u2069",
+    "half a character": "a\ud83db",
+}
+SAID = json.dumps(" ".join(SEQUENCES.values()))
+
+STYLE = re.compile(r"\x1b\[(0|33)m")
+"""The styles of our own: the service's is another."""
+
+RUDE = """
+import json, os
+from kickai_providers_core import FinishReason, ProviderInfo, ProviderUnavailableError, Reply, ReplyChunk, hookimpl
+
+@hookimpl
+def kickai_provider_info():
+    return ProviderInfo(name="rude", summary="repeats what its service says")
+
+@hookimpl
+def kickai_create_provider(settings):
+    return json.loads(os.environ["SERVICE_SAYS"])
+
+@hookimpl
+def kickai_invoke_provider(provider, request, timeout_s):
+    if request.model == "fails":
+        raise ProviderUnavailableError(provider, service_message=provider, request_id=provider, status_code=503)
+    if request.model == "raises":
+        raise ValueError(provider)
+    return Reply(text="fine", finish_reason=FinishReason.STOP, model=provider, request_id=provider, omitted=("seed",))
+
+@hookimpl
+def kickai_stream_provider(provider, request, timeout_s):
+    yield ReplyChunk(text="fine", model=provider, request_id=provider)
+    if request.model == "breaks":
+        raise ProviderUnavailableError(provider, service_message=provider, request_id=provider)
+    yield ReplyChunk(finish_reason=FinishReason.STOP)
+"""
+
+WAYS = {
+    "failure": ("rude:fails",),
+    "unforeseen failure": ("rude:raises",),
+    "answer": ("rude:answers",),
+    "failure, then answer": ("rude:fails", "rude:answers"),
+    "broken stream": ("--stream", "rude:breaks"),
+    "streamed answer": ("--stream", "rude:answers"),
+}
+FLAGS = ((), ("-v",), ("--json",), ("--debug",))
+
+
+@pytest.fixture
+def rude(tmp_path: Path) -> Path:
+    """Return a folder with an installed plugin that repeats what its service says."""
+    module = f"rude_plugin_{os.getpid()}"
+    (tmp_path / f"{module}.py").write_text(RUDE, encoding="utf-8")
+    info = tmp_path / "rude-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rude\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[kickai.providers]\nrude = {module}\n", encoding="utf-8")
+    settings = "[kickai]\nexpose_service_messages = true\n[providers.rude]\nretries = 0\n"
+    (tmp_path / "kickai.toml").write_text(settings, encoding="utf-8")
+    return tmp_path
+
+
+def arguments(way: str, flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments that ask in a way."""
+    streamed = ("--stream",) if "--stream" in WAYS[way] else ()
+    chain = ",".join(each for each in WAYS[way] if each != "--stream")
+    return ("ask", "--explain", *streamed, *flags, "--chain", chain, "hi")
+
+
+def check(ended: Ended, asked: tuple[str, ...]) -> None:
+    """Check that a run wrote its explanation, and nothing that steers."""
+    assert "rude" in ended.err, asked
+    assert re.search(r" s  rude:\w+: ", ended.err), asked
+    for text in (ended.out, ended.err):
+        assert not STEERING.search(text), (asked, text)
+        text.encode("utf-8")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_explain_writes_no_sequence_of_a_service(
+    kickai: CommandLine, rude: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Error text, model name and request id of a service are written without what a terminal obeys, under each flag."""
+    monkeypatch.syspath_prepend(str(rude))
+    for flags in FLAGS:
+        asked = arguments(way, flags)
+        check(kickai(*asked, env={"SERVICE_SAYS": SAID}), asked)
+
+
+@pytest.mark.parametrize("way", ["failure, then answer", "broken stream"])
+def test_the_installed_program_writes_none_either(rude: Path, way: str) -> None:
+    """The same holds for a process of its own that is made to write colour."""
+    asked = arguments(way, ())
+    ended = installed(*asked, folder=rude, PYTHONPATH=str(rude), SERVICE_SAYS=SAID, FORCE_COLOR="1")
+    check(evolve(ended, err=STYLE.sub("", ended.err)), asked)
+
+
+def test_the_plugin_of_these_tests_is_rude_indeed(
+    kickai: CommandLine, rude: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the service says does reach the explanation, and the model and request id the JSON."""
+    monkeypatch.syspath_prepend(str(rude))
+    env = {"SERVICE_SAYS": json.dumps("canary")}
+    assert "canary" in kickai(*arguments("failure", ()), env=env).err
+    answer = kickai(*arguments("answer", ("--json",)), env=env).json
+    assert (answer["model"], answer["request_id"]) == ("canary", "canary")
