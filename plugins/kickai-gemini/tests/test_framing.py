@@ -85,7 +85,10 @@ def test_another_encoding_is_no_answer(encoding):
         read([EVENTS], headers={**SSE, "content-encoding": encoding})
 
 
-@pytest.mark.parametrize("data", [EVENTS, gzip.compress(EVENTS)[:-9], gzip.compress(EVENTS)[:30]])
+DAMAGED = {"plain": EVENTS, "without its end": gzip.compress(EVENTS)[:-9], "its beginning": gzip.compress(EVENTS)[:30]}
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
 def test_compressed_data_that_is_damaged_is_no_answer(data):
     """Data that is not compressed, or cut, passes for nothing."""
     with pytest.raises(InvalidReplyError):
