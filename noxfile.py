@@ -149,7 +149,8 @@ def together(session: nox.Session) -> None:
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"))
     session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS))
     install_runtime(session)
-    session.run("pytest", *PARALLEL, "tests/integration/test_fork_plugins.py", *session.posargs)
+    across = [f"tests/integration/test_{name}.py" for name in ("fork_plugins", "history_across_providers")]
+    session.run("pytest", *PARALLEL, *across, *session.posargs, env={"KICKAI_NEEDS_PLUGINS": "1"})
     for path in sorted(ROOT.glob("plugins/*/tests/test_chain.py")) + sorted(
         ROOT.glob("plugins/*/tests/test_fallback.py")
     ):
@@ -168,10 +169,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
-    """Check the types of the core and of every plugin, and the public surface as a user sees it."""
+    """Check the types of the core and of every plugin, and the public surface and the examples as a user sees them."""
     session.install(*groups("types"), "-e", ".[cli,testing]", *(f"./plugins/{name}" for name in PLUGINS))
     session.run("mypy", "src", "tests/typing", "noxfile.py")
-    session.run("pyright", "tests/typing", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
+    programs = Path(session.create_tmp()) / "programs"
+    shutil.rmtree(programs, ignore_errors=True)
+    session.run("python", "tests/docs/programs.py", str(programs), silent=True)
+    quiet = {"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    session.run("pyright", "tests/typing", env=quiet)
+    with session.chdir(programs):  # they import each other
+        session.run("pyright", ".", env=quiet)
     for name in PLUGINS:
         session.chdir(ROOT / "plugins" / name)
         session.run("mypy", "src")
