@@ -304,12 +304,13 @@ def test_an_answer_into_a_pipe_does_not_load_rich(tmp_path: Path) -> None:
     assert "rich" not in names
 
 
-def test_help_is_there_in_less_than_half_a_second(tmp_path: Path) -> None:
-    """Of a processor's time, which other programs on the machine do not lengthen as they do the clock's."""
+@pytest.mark.parametrize("bound_s", [pytest.param(0.4, marks=pytest.mark.timing), 2.0])
+def test_help_takes_less_than_half_a_second_of_a_processor(tmp_path: Path, bound_s: float) -> None:
+    """Other programs on the machine lengthen a processor's time, too, though less than the clock's."""
     spent = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert installed("--help", folder=tmp_path).code == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < 0.4
+    assert min(spent) < bound_s

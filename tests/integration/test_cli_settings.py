@@ -126,7 +126,8 @@ def test_a_file_that_is_named_and_missing_is_told(kickai: CommandLine) -> None:
 
 def test_an_invalid_variable_of_one_provider_leaves_the_others_alone(kickai: CommandLine) -> None:
     """Each command works; the provider is not configured, and what is wrong is named."""
-    env = {"KICKAI_MOCK_DRILL": "a=timout", "KICKAI_PRIMARY": "gemini", "KICKAI_FALLBACK": "none"}
+    kickai.write('[kickai]\nprimary = "other"\nfallback = []\n[providers.other]\nkind = "mock"\n')
+    env = {"KICKAI_MOCK_DRILL": "a=timout"}
     assert kickai("roles", env=env).code == 0
     listed = kickai("providers", env=env)
     assert listed.code == 0

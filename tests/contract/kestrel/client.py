@@ -24,6 +24,7 @@ class Patience:
         self.settings = settings
         self.ends = time.monotonic() + timeout_s
         self.phase = "connect"
+        self.began = time.monotonic()
         self.reached = False
         self.live = live
 
@@ -34,16 +35,17 @@ class Patience:
             "first_token": self.settings.first_token_timeout_s,
             "idle": self.settings.idle_timeout_s,
         }.get(self.phase, float("inf"))
-        left = self.ends - time.monotonic()
+        now = time.monotonic()
+        left, own = self.ends - now, self.began + own - now
         if left < own:
             self.phase = "total"
-        if left <= 0:
+        if min(left, own) <= 0:
             raise self.error()
         return min(left, own)
 
     def went_on(self, phase):
         """Go on to the next phase; only streams have any once connected."""
-        self.reached = True
+        self.reached, self.began = True, time.monotonic()
         self.phase = phase if self.live else "total"
 
     def error(self):
@@ -130,7 +132,7 @@ class Client:
                     line.settimeout(self.wait_s(patience))
                     body = incoming.feed(line.recv(65536))
                     if incoming.status == 200:
-                        if body:
+                        if b"\n" in body:  # a whole event; its bytes one by one are no sign of life
                             patience.went_on("idle")
                         yield body
                     refused += body
@@ -184,7 +186,7 @@ class Client:
                 async with asyncio.timeout(self.wait_s(patience)):
                     body = incoming.feed(await reader.read(65536))
                 if incoming.status == 200:
-                    if body:
+                    if b"\n" in body:
                         patience.went_on("idle")
                     yield body
                 refused += body
