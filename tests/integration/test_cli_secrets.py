@@ -130,7 +130,7 @@ def test_the_plugin_of_these_tests_is_careless_indeed(kickai: CommandLine) -> No
     assert kickai("ask", "--chain", "leaky", "hi", env=env).out == "my key is ***\n"
     assert "GET https://x?key=*** (after" in kickai("ask", "--chain", "leaky:careless", "hi", env=env).err
     assert "ValueError: ***" in kickai("ask", "--debug", "--chain", "leaky:wild", "Who can play?", env=env).err
-    ending = kickai("ask", "--debug", "--chain", "leaky:ending", "hi", env=env)
+    ending = kickai("ask", "--debug", "--chain", "leaky:ending", "Who can play?", env=env)
     assert (ending.code, "SystemExit: ***" in ending.err) == (1, True)
     assert "*** is refused. not ***" in kickai("doctor", "--online", env=env).out
 
