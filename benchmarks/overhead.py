@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 from subjects import REQUEST, Trivial, bare_hook, bare_mock_hook, resolver
@@ -62,7 +63,7 @@ def asynchronous(rounds: int) -> Iterator[Figure]:
     yield Figure(
         name="healthy async call beyond a bare coroutine / bare hook call",
         value=took.ratio("chain", "hook", less="coroutine"),
-        bound=18.0,
+        bound=18.0 if sys.version_info >= (3, 12) else 26.0,  # before 3.12 no task begins without a turn of the loop
         detail=took.told("coroutine", "chain"),
     )
 

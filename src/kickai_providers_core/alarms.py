@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from threading import local
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Alarm", "Alarms"]
+__all__ = ["Alarm", "Alarms", "Bell"]
 
 NEVER = float("inf")
 
@@ -27,11 +27,17 @@ class Alarms(local):
 
     def after(self, seconds: float) -> Alarm:
         """Return a context that ends what the task awaits in it after so many seconds, with a TimeoutError."""
-        loop = asyncio.get_running_loop()
+        return Alarm(self._of(asyncio.get_running_loop()), seconds)
+
+    def settling(self, future: asyncio.Future[Any], seconds: float) -> Bell:
+        """Settle a future with None after so many seconds, unless the bell is stopped before."""
+        return Bell(self._of(future.get_loop()), future, seconds)
+
+    def _of(self, loop: asyncio.AbstractEventLoop) -> _OfLoop:
         latest = self._latest
         if latest is None or latest.loop is not loop:
             self._latest = latest = _OfLoop(loop)
-        return Alarm(latest, seconds)
+        return latest
 
 
 class _OfLoop:
@@ -41,9 +47,15 @@ class _OfLoop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.under_way: set[Alarm] = set()
+        self.under_way: set[Alarm | Bell] = set()
         self.rings_at = NEVER
         self.timer: asyncio.TimerHandle | None = None
+
+    def add(self, alarm: Alarm | Bell) -> None:
+        """Have an alarm ring when it is time."""
+        self.under_way.add(alarm)
+        if alarm.ends < self.rings_at:
+            self.ring_at(alarm.ends)
 
     def ring_at(self, when: float) -> None:
         """Set the timer."""
@@ -78,9 +90,7 @@ class Alarm:
             raise RuntimeError(message)
         self._task = task
         self._cancelling = task.cancelling()
-        self._set.under_way.add(self)
-        if self.ends < self._set.rings_at:
-            self._set.ring_at(self.ends)
+        self._set.add(self)
 
     def ring(self) -> None:
         """Cancel what the task awaits."""
@@ -96,3 +106,25 @@ class Alarm:
         # Whoever else cancelled the task meanwhile is obeyed, as by `asyncio.timeout`.
         elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
+
+
+class Bell:
+    """One limit of time for who awaits a future that nothing else settles with None."""
+
+    __slots__ = ("_future", "_set", "ends")
+
+    def __init__(self, set_: _OfLoop, future: asyncio.Future[Any], seconds: float) -> None:
+        self._set = set_
+        self._future = future
+        self.ends = set_.loop.time() + seconds
+        set_.add(self)
+
+    def ring(self) -> None:
+        """Settle the future."""
+        self.stop()
+        if not self._future.done():
+            self._future.set_result(None)
+
+    def stop(self) -> None:
+        """Take it back."""
+        self._set.under_way.discard(self)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from inspect import isawaitable
+from os import getpid
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.foreign import cancellations, is_asked, is_for_everyone
+from kickai_providers_core.forking import keep_for_good, raise_forked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -14,11 +16,13 @@ __all__ = ["Driven", "PluginExitError", "aclose_quietly", "close_quietly", "name
 
 
 class PluginExitError(Exception):
-    """Stands for a `GeneratorExit` that a plugin raised, which would otherwise pass for one that ends our coroutine."""
+    """Stands for a `GeneratorExit` or a cancellation of a plugin's own, which would otherwise pass for its caller's."""
 
 
 class Driven:
     """An awaitable of a plugin, awaited so that its own `GeneratorExit` differs from one that comes from outside.
+
+    In a child that was forked meanwhile it ends with an error, and the awaitable is never resumed or closed.
 
     Args:
         open_: Returns the awaitable; called when this object is awaited.
@@ -36,23 +40,31 @@ class Driven:
             steps = begin() if begin is not None else _awaited(awaitable).__await__()
         except GeneratorExit as exc:
             raise PluginExitError from exc
-        send, value = steps.send if hasattr(steps, "send") else (lambda _value: next(steps)), None
-        thrown: BaseException | None = None
-        while True:
-            try:
-                waited = send(value) if thrown is None else steps.throw(thrown)
-            except StopIteration as stop:
-                return stop.value
-            except GeneratorExit as exc:
-                raise PluginExitError from exc
-            thrown = None
-            try:
-                value = yield waited
-            except GeneratorExit:
-                close_quietly(steps)
-                raise
-            except BaseException as exc:  # noqa: BLE001  such as a cancellation
-                thrown = exc
+        send = steps.send if hasattr(steps, "send") else (lambda _value: next(steps))
+        step, given, pid = send, None, getpid()
+        try:
+            while True:
+                try:
+                    waited = step(given)
+                except StopIteration as stop:
+                    return stop.value
+                except GeneratorExit as exc:
+                    raise PluginExitError from exc
+                try:
+                    step, given = send, (yield waited)
+                except GeneratorExit:
+                    if pid == getpid():
+                        close_quietly(steps)
+                    else:
+                        keep_for_good(steps)
+                    raise
+                except BaseException as exc:  # noqa: BLE001  such as a cancellation
+                    step, given = steps.throw, exc
+                if pid != getpid():
+                    keep_for_good(steps)
+                    raise_forked(pid)
+        finally:
+            given = None  # an error knows this frame, and would be kept alive by it
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

@@ -209,7 +209,7 @@ class Chain:
         task = _current_task()
         course = self._course(asked, deadline_s)
         call = drivers.ainvoke(course) if self._brief.hedges is None else hedged.ainvoke(course)
-        return await Guarded(call, course.guard, task)  # type: ignore[no-any-return]
+        return await Guarded(call, course.guard, task, course.pid)  # type: ignore[no-any-return]
 
     def stream(self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None) -> ReplyStream:
         """Return the answer piece by piece. Nothing is sent before the first piece is asked for.
@@ -306,7 +306,7 @@ class Chain:
         tokens = least_tokens(request) + (request.max_tokens or 0) if self._measured else 0
         errand = Errand(deadline_s, needs, tokens, next(runtime.numbers), streams, model=model)
         walk = Walk(links, self._brief, errand, runtime.time.clock())
-        return Course(walk, self._instances, request, runtime.time, runtime.guard)
+        return Course(walk, self._instances, request, runtime.time, runtime.guard, runtime.guard.pid)
 
 
 class ReplyStream:
@@ -402,7 +402,7 @@ class AsyncReplyStream:
             self._guard.begin_stream(self._chunks)
         if self._chunks is None:
             raise StopAsyncIteration
-        return await Guarded(anext(self._chunks), self._guard, task)  # type: ignore[no-any-return]
+        return await Guarded(anext(self._chunks), self._guard, task, self._pid or getpid())  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
         """End the stream, and the request behind it; in a child that was forked meanwhile, do nothing."""

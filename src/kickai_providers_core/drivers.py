@@ -71,7 +71,7 @@ class Course:
     request: ChatRequest
     time: Clockwork
     guard: ForkGuard = field(factory=ForkGuard)
-    pid: int = field(factory=getpid, init=False)
+    pid: int = field(factory=getpid)
 
     def require_same_process(self) -> None:
         """Refuse to go on in a child that was forked meanwhile.

@@ -17,7 +17,7 @@ import os
 import time
 from os import getpid
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from weakref import WeakSet
 
 if TYPE_CHECKING:
@@ -98,14 +98,18 @@ class ForkGuard:
     Args:
         parts: What to renew.
         flights: Returns the calls that a fork must not cut in the middle.
+
+    Attributes:
+        pid: The process in which the parts were made or renewed last.
+        calls: What is under way on event loops.
     """
 
     def __init__(self, parts: Iterable[Renewable] = (), flights: Callable[[], Iterable[Flight]] = tuple) -> None:
         self._parts = tuple(parts)
         self._flights = flights
         self._held: dict[int, list[Flight]] = {}
-        self._pid = getpid()
-        self._calls: set[Guarded] = set()
+        self.pid = getpid()
+        self.calls: set[Guarded] = set()
         self._streams: WeakSet[Any] = WeakSet()
         _guards.add(self)
 
@@ -127,14 +131,14 @@ class ForkGuard:
 
     def renew_if_forked(self) -> None:
         """Renew the parts if this process is not the one in which they were made or renewed last."""
-        if self._pid != getpid():
+        if self.pid != getpid():
             self.renew()
 
     def renew(self) -> None:
         """Renew the parts, and end what was under way in the thread that forked."""
-        self._pid = getpid()
+        self.pid = getpid()
         self._held = {}
-        calls, self._calls = self._calls, set()
+        calls, self.calls = self.calls, set()
         streams, self._streams = self._streams, WeakSet()
         for stream in list(streams):
             keep_for_good(stream)
@@ -142,14 +146,6 @@ class ForkGuard:
             call.leave_to_parent()
         for part in self._parts:
             part.renew_after_fork()
-
-    def begin_call(self, call: Guarded) -> None:
-        """Note a call that is under way on an event loop."""
-        self._calls.add(call)
-
-    def end_call(self, call: Guarded) -> None:
-        """Note that it has ended."""
-        self._calls.discard(call)
 
     def begin_stream(self, generator: object) -> None:
         """Note a generator that reads a stream, until it is collected."""
@@ -162,23 +158,23 @@ class Guarded:
     To be awaited once, by a task of asyncio.
     """
 
-    __slots__ = ("__weakref__", "_guard", "_inner", "_pid", "_task", "_thread", "_woken")
+    __slots__ = ("_guard", "_inner", "_pid", "_task", "_thread", "_woken")
 
-    def __init__(self, inner: Any, guard: ForkGuard, task: Waking | None) -> None:
+    def __init__(self, inner: Any, guard: ForkGuard, task: Waking | None, pid: int) -> None:
         """Take what to await.
 
         Args:
             inner: A coroutine, or anything else with ``send``, ``throw`` and ``close``.
             guard: The guard of the resolver that it uses.
             task: The task that awaits it, to be woken in the child; None for nothing to wake.
+            pid: The process in which it began.
         """
         self._inner = inner
         self._guard = guard
-        self._pid = getpid()
+        self._pid = pid
         self._task = task
         self._thread = get_ident()
         self._woken = False
-        guard.begin_call(self)
 
     def leave_to_parent(self) -> None:
         """Take it, in the child, that the call goes on in the parent alone."""
@@ -187,45 +183,41 @@ class Guarded:
             self._woken = self._task.cancel()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self  # it has all that ``await`` needs of a generator
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, value: Any) -> Any:
-        """Resume what is awaited, in the process in which it began."""
-        self._raise_if_forked()
-        return self._step(self._inner.send, value)
-
-    def throw(self, *error: Any) -> Any:
-        """Throw an error into what is awaited, in the process in which it began."""
-        self._raise_if_forked()
-        return self._step(self._inner.throw, *error)
-
-    def close(self) -> None:
-        """Close what is awaited, in the process in which it began."""
-        if self._pid == getpid():
-            self._guard.end_call(self)
-            self._inner.close()
-
-    def _step(self, step: Any, *given: Any) -> Any:
+        inner, calls = self._inner, self._guard.calls
+        step, given = inner.send, None
+        calls.add(self)
         try:
-            result = step(*given)
-        except BaseException:
-            self._guard.end_call(self)
-            self._raise_if_forked()
-            raise
-        self._raise_if_forked()
-        return result
+            while True:
+                try:
+                    waited = step(given)
+                except StopIteration as stop:
+                    self._require_same_process()
+                    return stop.value
+                except BaseException:
+                    self._require_same_process()
+                    raise
+                try:
+                    step, given = inner.send, (yield waited)
+                except GeneratorExit:
+                    self._close()
+                    raise
+                except BaseException as exc:  # noqa: BLE001  such as a cancellation
+                    step, given = inner.throw, exc
+                self._require_same_process()
+        finally:
+            given = None  # an error knows this frame, and would be kept alive by it
+            calls.discard(self)
 
-    def _raise_if_forked(self) -> None:
+    def _close(self) -> None:
+        if self._pid == getpid():
+            self._inner.close()
+        else:
+            keep_for_good(self._inner)
+
+    def _require_same_process(self) -> None:
         if self._pid != getpid():
             if self._woken and self._task is not None:
                 self._task.uncancel()
-                self._woken = False
             raise_forked(self._pid)
 
 

@@ -84,7 +84,7 @@ def _start(course: Course, attempt: Try, calls: dict[asyncio.Task[Reply], Try]) 
 async def _call(course: Course, attempt: Try) -> Reply:
     instance, provider, request, timeout_s = course.call(attempt) or await course.acreated(attempt)
     inner = instance.seam.ainvoke(provider, request, timeout_s)
-    return await Guarded(inner, course.guard, asyncio.current_task())  # type: ignore[no-any-return]
+    return await Guarded(inner, course.guard, asyncio.current_task(), course.pid)  # type: ignore[no-any-return]
 
 
 def _leave(course: Course, calls: dict[asyncio.Task[Reply], Try]) -> None:

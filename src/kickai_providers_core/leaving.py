@@ -7,14 +7,16 @@ goes on alone, and counts as abandoned until it ends.
 from __future__ import annotations
 
 import asyncio
+import sys
+from os import getpid
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kickai_providers_core.awaiting import Driven, aclose_quietly
+from kickai_providers_core.awaiting import Driven, PluginExitError, aclose_quietly
 from kickai_providers_core.foreign import cancellations
-from kickai_providers_core.forking import ForkGuard, Guarded
+from kickai_providers_core.forking import ForkGuard, Guarded, keep_for_good
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 
     from kickai_providers_core.abandoned import Abandoned
     from kickai_providers_core.alarms import Alarms
@@ -23,11 +25,20 @@ __all__ = ["GRACE_S", "Leaver"]
 
 T = TypeVar("T")
 
+Outcome = tuple[Any, BaseException | None]
+"""What a coroutine returned, and what it raised."""
+
 GRACE_S = 0.1
 """How long to wait for the clean-up of a call that is left, in seconds: less than a deadline may be missed by."""
 
 END = object()
 """What ends an async iterator that is read in a task."""
+
+NAME = "kickai-call"
+"""What the task of a call is called."""
+
+EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+"""What makes a task run up to its first wait while it is made."""
 
 
 class Leaver:
@@ -37,6 +48,12 @@ class Leaver:
         self._abandoned = abandoned
         self._guard = ForkGuard()
         self._left: set[asyncio.Task[Any]] = set()  # an event loop itself does not keep its tasks
+
+    def renew_after_fork(self) -> None:
+        """Keep what was left in the parent, and goes on only there, from ever being finalized here."""
+        for task in self._left:
+            keep_for_good(task)
+        self._left = set()
 
     async def run(self, open_: Callable[[], Awaitable[T]], alarms: Alarms, timeout_s: float) -> T:
         """Return what an awaitable of a plugin comes to.
@@ -48,18 +65,22 @@ class Leaver:
 
         Raises:
             TimeoutError: It did not return within ``timeout_s`` seconds.
+            PluginExitError: It raised a `CancelledError` of its own.
         """
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-        task = loop.create_task(_outcome(Driven(open_).__await__(), self._guard, ended))
-        task.add_done_callback(lambda _: _settle(ended))  # for a task that is cancelled before it begins
-        try:
-            with alarms.after(timeout_s):
+        ended: asyncio.Future[Outcome | None] = loop.create_future()
+        task = _begun(loop, _settling(ended, open_))
+        if not ended.done():
+            bell = alarms.settling(ended, timeout_s)
+            try:
                 await ended
-        finally:
-            if not task.done():
-                await self._leave(task)
-        return _result_of(task)  # type: ignore[no-any-return]
+            finally:
+                bell.stop()
+                if not task.done():
+                    await self._leave(task)
+        if (outcome := ended.result()) is None:
+            raise TimeoutError
+        return _result_of(outcome)  # type: ignore[no-any-return]
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Keep a task that nobody waits for any more until it ends."""
@@ -94,7 +115,7 @@ class Leaver:
             turns.is_left = True
             if not task.done():
                 await self._leave(task)
-        _result_of(task)
+        _result_of(_cancelled() if task.cancelled() else task.result())
 
     async def _leave(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task, and wait a moment for it to clean up."""
@@ -154,38 +175,54 @@ async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], turns: _Turn
         await aclose_quietly(items)
 
 
-async def _outcome(
-    coroutine: Generator[Any, Any, T] | Coroutine[Any, Any, T],
-    guard: ForkGuard,
-    ended: asyncio.Future[None] | None = None,
-) -> tuple[T | None, BaseException | None]:
-    """Return what a coroutine returns or raises: asyncio complains of a task that raises when nobody waits for it.
+def _begun(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Return a task that has begun already where Python can do that, which saves a turn of the loop."""
+    if loop.get_task_factory() is None:
+        return asyncio.Task(coroutine, loop=loop, name=NAME, **EAGER)
+    return loop.create_task(coroutine, name=NAME)
 
-    Who waits for ``ended`` is woken at once, rather than in the loop's next turn.
-    """
+
+async def _settling(ended: asyncio.Future[Outcome | None], open_: Callable[[], Awaitable[Any]]) -> None:
+    """Settle a future with what an awaitable comes to; its waiter is woken in the loop's next turn."""
     try:
-        return await Guarded(coroutine, guard, asyncio.current_task()), None
+        outcome: Outcome = await Driven(open_), None
     except GeneratorExit:  # from outside: a plugin's own is a PluginExitError
+        raise
+    except BaseException as exc:
+        if isinstance(exc, asyncio.CancelledError) and cancellations():
+            _settle(ended, _cancelled())
+            raise
+        _settle(ended, (None, exc))
+    else:
+        _settle(ended, outcome)
+
+
+async def _outcome(reading: Coroutine[Any, Any, None], guard: ForkGuard) -> Outcome:
+    """Return what a coroutine raises: asyncio complains of a task that raises when nobody waits for it."""
+    try:
+        await Guarded(reading, guard, asyncio.current_task(), getpid())
+    except GeneratorExit:  # as above
         raise
     except BaseException as exc:
         if isinstance(exc, asyncio.CancelledError) and cancellations():
             raise
         return None, exc  # raised again for whoever waits, which also ends the loop in an orderly way
-    finally:
-        if ended is not None:
-            _settle(ended)
+    return None, None
 
 
-def _result_of(task: asyncio.Task[tuple[T | None, BaseException | None]]) -> T:
-    if task.cancelled():
-        message = "the plugin cancelled its own call"
-        raise RuntimeError(message)
-    result, error = task.result()
-    if error is not None:
-        raise error
-    return result  # type: ignore[return-value]
+def _cancelled() -> Outcome:
+    return None, RuntimeError("the plugin cancelled its own call")
 
 
-def _settle(future: asyncio.Future[None]) -> None:
+def _result_of(outcome: Outcome) -> Any:
+    result, error = outcome
+    if error is None:
+        return result
+    if isinstance(error, asyncio.CancelledError):  # whoever waits was not cancelled
+        raise PluginExitError from error
+    raise error
+
+
+def _settle(future: asyncio.Future[Any], result: Any = None) -> None:
     if not future.done():
-        future.set_result(None)
+        future.set_result(result)

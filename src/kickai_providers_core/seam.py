@@ -5,6 +5,7 @@ This is where foreign code is called, and the one place beside discovery that ca
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from time import monotonic
 from types import NoneType
@@ -34,7 +35,6 @@ from kickai_providers_core.messages import Reply, ReplyChunk
 from kickai_providers_core.replies import checked
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 
     from kickai_providers_core.hookspecs import ProviderInfo
@@ -209,7 +209,6 @@ class Seam:
 
     async def ainvoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the provider's checked answer without blocking the loop; every failure is a `ProviderError`."""
-        before = cancellations()
         try:
             if "ainvoke" in self._native:
                 reply = await self._leaver.run(
@@ -218,26 +217,31 @@ class Seam:
                     timeout_s,
                 )
             else:
-                call = self.abandoned.track()
-                try:
-                    with self._alarms.after(timeout_s):
-                        run = call.wrapping(
-                            lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s)
-                        )
-                        reply = await Driven(lambda: threads.acall(run))
-                finally:
-                    call.leave()
+                reply = await self._ainvoke_in_thread(provider, request, timeout_s)
             return checked(reply)
-        except GeneratorExit:  # whoever held this coroutine has dropped it; the plugin's own is a PluginExitError
+        except (GeneratorExit, asyncio.CancelledError):  # asked for; the plugin's own is a PluginExitError
             raise
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001
+            _fail(exc, OF_ITS_OWN)
+
+    async def _ainvoke_in_thread(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
+        before = cancellations()
+        call = self.abandoned.track()
+        run = call.wrapping(lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s))
+        try:
+            with self._alarms.after(timeout_s):
+                return await Driven(lambda: threads.acall(run))
+        except asyncio.CancelledError as exc:
             if is_asked(exc, before):
                 raise
-            _fail(exc, OF_ITS_OWN)
+            raise PluginExitError from exc
+        finally:
+            call.leave()
 
     def renew_after_fork(self) -> None:
         """Forget the calls that other threads and event loops of the parent had under way."""
         self.abandoned.renew_after_fork()
+        self._leaver.renew_after_fork()
 
     def keep(self, task: asyncio.Task[Reply]) -> None:
         """Keep a cancelled call of the plugin until it has cleaned up."""

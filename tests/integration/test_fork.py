@@ -19,7 +19,7 @@ import pytest
 from forks import begin_child, run_in_child
 from integration.echo import EchoPlugin, Provider, serving
 
-from kickai_providers_core import Resolver, forking
+from kickai_providers_core import FinishReason, ProviderInfo, Reply, Resolver, forking, hookimpl
 from kickai_providers_core.events import RequestEnded, Waiting
 
 if TYPE_CHECKING:
@@ -233,6 +233,94 @@ def test_a_call_under_way_on_the_loop_that_forks_ends_in_the_child(plugin: EchoP
     answer, told = asyncio.run(main())
     assert answer == "answer-to-late"
     assert told.startswith("RuntimeError: this call began in process")
+
+
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_coroutine_of_a_plugin_that_the_parent_has_under_way_is_neither_resumed_nor_closed(
+    *, left: bool, closes: bool
+) -> None:
+    """Whether somebody waits for it or has left it, and whether the child goes on with the loop or drops all."""
+
+    def whole() -> list[list[str]]:
+        steps: list[str] = []
+
+        async def main() -> list[list[str]]:
+            resolver = Resolver.from_settings({}, env={}, plugins={"lasting": Lasting(steps, left=left)})
+            chain = resolver.chain("lasting", deadline_s=20)
+            task = asyncio.get_running_loop().create_task(chain.ainvoke("hello"))
+            await asyncio.sleep(0.05)
+            if left:
+                task.cancel()
+                await asyncio.wait((task,))
+            reading, writing = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(20)
+                steps.clear()
+                if not closes:
+                    await asyncio.wait((task,), timeout=0.5)
+                    await asyncio.sleep(0.5)
+                raise _InChildError(writing)
+            os.close(writing)
+            told = [line for line in os.read(reading, 4096).decode().split(",") if line]
+            os.waitpid(pid, 0)  # noqa: ASYNC222
+            await asyncio.sleep(0.5)
+            if not left:
+                assert (await task).text == "yes"
+            await resolver.aclose()
+            return [told, steps]
+
+        try:
+            return asyncio.run(main())
+        except _InChildError as exc:
+            writing = exc.args[0]
+        gc.collect()  # the loop has cancelled what was left on it
+        os.write(writing, ",".join(steps).encode())
+        os._exit(0)
+
+    in_child, in_parent = run_in_child(whole)
+    assert in_child == []
+    assert in_parent[-1] == "end"
+
+
+class _InChildError(Exception):
+    """Ends the loop of a child in the ordinary way."""
+
+
+class Lasting:
+    """A plugin whose call takes a moment, and goes on although it is cancelled."""
+
+    def __init__(self, steps: list[str], *, left: bool) -> None:
+        self._steps = steps
+        self._left = left
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        """Describe the provider."""
+        return ProviderInfo(name="lasting", summary="")
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        """Create nothing."""
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self) -> Reply:
+        """Answer."""
+        return Reply(text="yes", finish_reason=FinishReason.STOP)
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self) -> Reply:
+        """Answer after a moment."""
+        try:
+            await asyncio.sleep(30 if self._left else 0.3)
+            self._steps.append("resumed")
+        finally:
+            self._steps.append("clean-up")
+            await asyncio.sleep(0.4)
+            self._steps.append("end")
+        return self.kickai_invoke_provider()
 
 
 def test_a_fork_from_within_a_blocking_call_ends_the_call_in_the_child(port: int) -> None:

@@ -165,3 +165,25 @@ def test_without_a_task_there_is_nothing_to_end() -> None:
     loop.run_forever()
     loop.close()
     assert "needs a task" in str(raised[0])
+
+
+async def test_a_bell_settles_a_future_that_is_waited_for_too_long() -> None:
+    """With None, at its own time, and whoever waits is not cancelled."""
+    alarms, future = Alarms(), asyncio.get_running_loop().create_future()
+    began = time.monotonic()
+    alarms.settling(future, SOON_S)
+    assert await future is None
+    assert SOON_S - 0.005 <= time.monotonic() - began < SOON_S + 0.25
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_a_bell_leaves_alone_what_is_settled_or_was_taken_back() -> None:
+    """A future that has its result keeps it; one whose bell was stopped is never settled."""
+    alarms, loop = Alarms(), asyncio.get_running_loop()
+    settled, stopped = loop.create_future(), loop.create_future()
+    alarms.settling(settled, SOON_S)
+    alarms.settling(stopped, SOON_S).stop()
+    settled.set_result("an answer")
+    await asyncio.sleep(3 * SOON_S)
+    assert await settled == "an answer"
+    assert not stopped.done()

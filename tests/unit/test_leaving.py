@@ -164,6 +164,53 @@ async def test_a_call_that_cancels_itself_is_a_failure_of_the_plugin() -> None:
         await seam(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
 
 
+async def test_a_blocking_call_that_raises_a_cancellation_is_a_failure_of_the_plugin() -> None:
+    """The same for a plugin that is called in a thread."""
+
+    def invoke() -> Reply:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ProviderUnavailableError, match="CancelledError"):
+        await seam(invoke=invoke).ainvoke(None, REQUEST, 5.0)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_call_whose_task_somebody_else_cancels_ends_with_an_error(*, begun: bool) -> None:
+    """One that sweeps up all tasks of the loop but the caller's: the caller gets an error, and does not hang."""
+
+    async def ainvoke() -> Reply:
+        await asyncio.sleep(30)
+        return YES
+
+    caller = asyncio.create_task(seam(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 0.5))
+    for _ in range(2 if begun else 1):
+        await asyncio.sleep(0)
+    (own,) = asyncio.all_tasks() - {caller, asyncio.current_task()}
+    own.cancel()
+    with pytest.raises((ProviderTimeoutError, ProviderUnavailableError)):
+        await asyncio.wait_for(caller, 10)
+
+
+@pytest.mark.parametrize("suspends", [True, False])
+@pytest.mark.parametrize("factory", [True, False])
+async def test_a_call_runs_in_one_task_of_its_own_from_its_first_step_on(*, suspends: bool, factory: bool) -> None:
+    """So that limits of time and groups of tasks that a vendor's client opens there meet the task that they stop."""
+    tasks: list[Any] = []
+
+    async def ainvoke() -> Reply:
+        tasks.append(asyncio.current_task())
+        if suspends:
+            await asyncio.sleep(0)
+            tasks.append(asyncio.current_task())
+        return YES
+
+    if factory:
+        asyncio.get_running_loop().set_task_factory(lambda loop, coro, **more: asyncio.Task(coro, loop=loop, **more))
+    await seam(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
+    assert len(set(tasks)) == 1
+    assert asyncio.current_task() not in tasks
+
+
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])
 async def test_a_thread_that_does_not_come_back_counts_as_abandoned(mode: str) -> None:
     """From when its caller leaves until its call returns."""
