@@ -254,10 +254,10 @@ def test_a_stream_that_flows_is_healthy(name, mode, server, provide):
     size = 200
     pieces = (begin, *[event(choice(piece))] * 7, event(choice({"content": "y"}, "stop")))
     data = b"".join(part.rjust(size, b"\n") for part in pieces)
-    bounds = {"first_token_timeout_s": 0.5, "idle_timeout_s": 0.5}
-    ended = run(server, provide, mode, Sends(data, size, pause_s=0.1), **bounds)
+    bounds = {"first_token_timeout_s": 2.0, "idle_timeout_s": 2.0}
+    ended = run(server, provide, mode, Sends(data, size, pause_s=0.3), **bounds)
     assert ended.error is None
-    assert ended.elapsed_s > 0.8
+    assert ended.elapsed_s > 2.0
 
 
 @in_both

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FaultServer"]
 
-STOP_S = 10.0
+STOP_S = 60.0
 """How long leaving the server may take before that is an error: it only closes sockets."""
 
 
