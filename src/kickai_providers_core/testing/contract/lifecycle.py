@@ -116,10 +116,10 @@ class Lifecycle(Supplied):
         """A provider that was used on a loop and closed there holds no connection."""
 
         async def use() -> None:
-            await subject.seam.ainvoke(subject.provider, subject.request, GRACE_S)
+            await subject.seam.ainvoke(subject.provider, subject.request, PROMPT_S)
             await subject.seam.aclose(subject.provider)
 
-        run(use)
+        run(use, 2 * PROMPT_S)
         assert subject.server.wait_closed(GRACE_S), "a connection is open after closing"
 
     def test_closing_twice_is_harmless(self, subject: Subject) -> None:
