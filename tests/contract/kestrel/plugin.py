@@ -56,6 +56,11 @@ class KestrelPlugin:
         return []
 
     @hookimpl
+    def kickai_provider_capabilities(self, settings, model):
+        """Say that every account can do the same."""
+        return self.info.capabilities
+
+    @hookimpl
     def kickai_prepare_provider(self, settings, model):
         """Have nothing to make ready, and say so."""
         yield Progress(status=f"{model} is always ready", completed=1, total=1)

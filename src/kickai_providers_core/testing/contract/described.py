@@ -61,6 +61,14 @@ class Described(Supplied):
         assert all(isinstance(capability, Capability) for capability in info.capabilities)
         assert all(isinstance(model, ModelInfo) for model in info.models.values())
 
+    def test_capabilities_of_an_instance_are_known(self, subject: Subject) -> None:
+        """What an instance can do is known offline: capabilities of the plugin API, or None for all of its plugin's."""
+        hook = subject.hook.kickai_provider_capabilities
+        for model in (None, self.model):
+            found = hook(settings=subject.settings, model=model)
+            assert found is None or {type(each) for each in found} <= {Capability}, f"for model {model}: {found!r}"
+        assert self.wire is None or not subject.server.requests, "the service was called"
+
     def test_settings_class_extends_the_seams(self, subject: Subject) -> None:
         """The settings class is a frozen attrs class that extends `ProviderSettings`."""
         kind = subject.info.settings_class

@@ -143,3 +143,13 @@ class RanksNames(KestrelPlugin):
     def kickai_rank_targets(self, request, targets):
         """Return text."""
         return [str(target) for target in targets]
+
+
+@mutant("test_capabilities_of_an_instance_are_known")
+class ClaimsMoreThanThereIs(KestrelPlugin):
+    """Says that an instance can do what the plugin API has no word for."""
+
+    @hookimpl
+    def kickai_provider_capabilities(self, settings, model):
+        """Claim telepathy."""
+        return {"telepathy"}
