@@ -34,7 +34,7 @@ FAULTS = {
     "test_a_refused_connection_is_unavailable": ("except (OSError, HTTPException):", "except HTTPException:"),
     "test_the_key_is_in_no_refusals_error": (
         'raise core.ProviderUnavailableError("Osprey cannot be reached", reached=reached) from None',
-        'raise core.ProviderUnavailableError("Osprey cannot be reached")',
+        "raise core.ProviderUnavailableError(provider.key.reveal(), reached=reached) from None",
     ),
     "test_the_key_is_in_no_url": ('"/chat"', 'f"/chat?key={provider.key.reveal()}"'),
     "test_nothing_secret_is_logged": (

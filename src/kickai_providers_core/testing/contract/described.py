@@ -88,7 +88,7 @@ class Described(Supplied):
     def test_environment_fills_fields(self, subject: Subject) -> None:
         """Every environment variable fills a field that the settings have."""
         fields = attrs.fields_dict(subject.info.settings_class)
-        for variable, field in subject.info.environment.items():
+        for variable, field in subject.hook.kickai_provider_info().environment.items():
             assert VARIABLE.fullmatch(variable), f"{variable} is no name of an environment variable"
             assert field in fields, f"{variable} fills {field!r}, which {subject.info.settings_class.__name__} lacks"
 

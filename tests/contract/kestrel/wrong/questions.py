@@ -48,12 +48,12 @@ class SendsTheLastTurn(Client):
 
 @mutant("test_any_text_is_sent")
 class EncodesStrictly(Client):
-    """Lets a UnicodeEncodeError through when the text has a lone surrogate."""
+    """Lets a UnicodeEncodeError through for text that is not in Latin-1."""
 
     def payload(self, request, *, live):
         """Encode first."""
         for message in request.messages:
-            message.content.encode()
+            message.content.encode("latin-1")
         return super().payload(request, live=live)
 
 

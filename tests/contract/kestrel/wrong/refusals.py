@@ -146,7 +146,7 @@ class NamesItself(Client):
         return error
 
 
-@mutant("test_errors_have_a_message")
+@mutant("test_errors_have_a_message", "test_validating_online_ends_in_problems")
 class SaysNothing(Client):
     """Has no words for its errors."""
 

@@ -108,10 +108,10 @@ class StaysBroken(Client):
 
     broken = False
 
-    def lost(self):
+    def lost(self, patience):
         """Remember it."""
         self.broken = True
-        return super().lost()
+        return super().lost(patience)
 
     def connect(self, patience):
         """Fail once more."""
