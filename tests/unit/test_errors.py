@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from kickai_providers_core import InvalidReplyError, ProviderError, RateLimitedError
+from kickai_providers_core import InvalidReplyError, Problem, ProviderError, RateLimitedError
 from kickai_providers_core.errors import MESSAGE_LIMIT, SERVICE_MESSAGE_LIMIT, ContentFilteredError
 
 ESCAPES = "a\x1b[31mred\x1b[0m\r\nb\x07\x9b2J\u2028c\u202ed\ud800e"
@@ -51,3 +51,16 @@ def test_long_texts_are_cut() -> None:
     assert len(error.service_message) == SERVICE_MESSAGE_LIMIT
     assert error.message.endswith("…")
     assert error.service_message.endswith("…")
+
+
+def test_a_problem_is_json():
+    """All its fields are in it, under their names."""
+    problem = Problem(path="api_key", message="the key is missing", hint="set it", missing="A_KEY", severity="warning")
+    assert problem.as_dict() == {
+        "severity": "warning",
+        "path": "api_key",
+        "message": "the key is missing",
+        "hint": "set it",
+        "source": "",
+        "missing": "A_KEY",
+    }

@@ -33,3 +33,11 @@ def test_without_an_end_there_is_no_whole() -> None:
     with pytest.raises(InvalidReplyError, match="cut"):
         gathered.reply()
     assert gathered.text == "half a"
+
+
+def test_a_character_whose_halves_come_in_two_chunks_is_whole_in_the_second():
+    """The first half is held back, so that each chunk that is handed out can be encoded."""
+    gathered = Gathered()
+    first = gathered.normalise(ReplyChunk(text="Goal \ud83d"))
+    second = gathered.normalise(ReplyChunk(text="\ude00!", finish_reason=FinishReason.STOP))
+    assert (first.text, second.text) == ("Goal ", "\U0001f600!")
