@@ -208,7 +208,8 @@ def refusal(status: int, read: Any) -> ProviderError:
     error = error if isinstance(error, dict) else {}
     if error.get("type") == "exceed_context_size_error":
         limit, asked = error.get("n_ctx"), error.get("n_prompt_tokens")
-        told = f"the prompt has {count(asked, 'token')}, the window {limit}"
+        size = count(asked, "token") if isinstance(asked, int) else "too many tokens"
+        told = f"the prompt has {size}, the window {limit}"
         return ContextLengthExceededError(told, limit_tokens=limit, status_code=status)
     if status in REFUSED:
         about = str(error.get("message", "")).lower()
