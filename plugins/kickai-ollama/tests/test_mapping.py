@@ -234,3 +234,15 @@ def test_an_answer_that_is_not_done_is_no_answer(done):
 def test_a_count_of_zero_is_left_out_by_the_server(counts, usage):
     """One count without the other means zero for the other; none at all means that the server did not count."""
     assert Answer().whole(part(message={"content": "x"}, done=True, **counts)).usage == usage
+
+
+def test_a_result_has_the_name_of_the_latest_call_with_its_id():
+    """Services that number their calls anew in each answer use one id for several functions."""
+    turns = []
+    for name in ("find_players", "book_pitch"):
+        turns += [
+            Message(role="assistant", tool_calls=(ToolCall(id="call_0", name=name, arguments="{}"),)),
+            Message(role="tool", tool_call_id="call_0", content=f"{name} is done"),
+        ]
+    sent = body(ChatRequest(messages=(*ASKED.messages, *turns)))["messages"]
+    assert [message["tool_name"] for message in sent if message["role"] == "tool"] == ["find_players", "book_pitch"]

@@ -79,7 +79,9 @@ def omissions(request: ChatRequest) -> tuple[str, ...]:
     return () if request.tool_choice in {None, "auto", "none"} else ("tool_choice",)
 
 
-def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
+def _message(message: Message, names: dict[str, str]) -> dict[str, Any]:
+    # Services number their calls anew in each answer: an id belongs to the latest call before the result.
+    names.update((call.id, call.name) for call in message.tool_calls)
     told: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
         if any(image.data is None for image in message.images):
