@@ -27,7 +27,7 @@ from kickai_providers_core import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.events import Event
+    from kickai_providers_core.values.events import Event
 
 __all__ = ["REQUEST", "Trivial", "bare_hook", "bare_mock_hook", "resolver"]
 

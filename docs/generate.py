@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import fields
 
-from kickai_providers_core import hookspecs
+from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.testing import faults
 
 HERE = Path(__file__).parent

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 if TYPE_CHECKING:
-    from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
-    from kickai_providers_core.breaker import BreakerSettings
+    from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
+    from kickai_providers_core.resilience.breaker import BreakerSettings
     from kickai_providers_core.chain import AsyncReplyStream, Chain, ReplyStream
-    from kickai_providers_core.delays import retry_after_s
-    from kickai_providers_core.drivers import Clockwork, StreamMode
-    from kickai_providers_core.errors import (
+    from kickai_providers_core.values.retry_after import retry_after_s
+    from kickai_providers_core.runtime.drivers import Clockwork, StreamMode
+    from kickai_providers_core.values.errors import (
         ArgumentTypeError,
         ArgumentValueError,
         AuthenticationError,
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
         UnsupportedRequestError,
         UnusableProviderError,
     )
-    from kickai_providers_core.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
-    from kickai_providers_core.messages import (
+    from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
+    from kickai_providers_core.values.requests import (
         Capability,
         ChatRequest,
         FinishReason,
@@ -58,13 +58,13 @@ if TYPE_CHECKING:
         ToolCall,
         Usage,
     )
-    from kickai_providers_core.policy import Policy, Rule
-    from kickai_providers_core.provider_settings import ProviderSettings
+    from kickai_providers_core.resilience.policy import Policy, Rule
+    from kickai_providers_core.plugin_api.settings import ProviderSettings
     from kickai_providers_core.resolver import Resolver
-    from kickai_providers_core.roles import Role
-    from kickai_providers_core.secret import Secret
-    from kickai_providers_core.settings import KickaiSettings, Settings
-    from kickai_providers_core.targets import Target
+    from kickai_providers_core.config.role_targets import Role
+    from kickai_providers_core.values.secrets import Secret
+    from kickai_providers_core.config.settings import KickaiSettings, Settings
+    from kickai_providers_core.values.targets import Target
 
 __version__: str
 

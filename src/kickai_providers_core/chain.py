@@ -9,31 +9,32 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from attrs import field, frozen
 
-from kickai_providers_core import drivers, hedged
-from kickai_providers_core.content import Masked
-from kickai_providers_core.drivers import Course
-from kickai_providers_core.forking import Guarded, raise_forked
-from kickai_providers_core.link import Brief, Errand
-from kickai_providers_core.messages import NOTHING, ChatRequest, Message
-from kickai_providers_core.sizes import least_tokens
-from kickai_providers_core.validation import Number, OneOf, Text, hides_arguments, with_hidden_arguments
-from kickai_providers_core.walk import Walk
+from kickai_providers_core.runtime import drivers
+from kickai_providers_core.runtime import hedged_calls as hedged
+from kickai_providers_core.values.messages import Masked
+from kickai_providers_core.runtime.drivers import Course
+from kickai_providers_core.concurrency.forking import Guarded, raise_forked
+from kickai_providers_core.resilience.candidates import Brief, Errand
+from kickai_providers_core.values.requests import NOTHING, ChatRequest, Message
+from kickai_providers_core.resilience.tokens import least_tokens
+from kickai_providers_core.values.validation import Number, OneOf, Text, hides_arguments, with_hidden_arguments
+from kickai_providers_core.resilience.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
     from types import TracebackType
 
-    from kickai_providers_core.background import Background
-    from kickai_providers_core.budget import Budget
-    from kickai_providers_core.drivers import Clockwork, StreamMode
-    from kickai_providers_core.events import Event
-    from kickai_providers_core.forking import ForkGuard
-    from kickai_providers_core.hedging import Hedges
-    from kickai_providers_core.hookspecs import Progress
-    from kickai_providers_core.link import Link
-    from kickai_providers_core.messages import Prompt, Reply, ReplyChunk
-    from kickai_providers_core.policy import Policy, Random
-    from kickai_providers_core.registry import Instance
+    from kickai_providers_core.concurrency.portal import Background
+    from kickai_providers_core.resilience.retry_budget import Budget
+    from kickai_providers_core.runtime.drivers import Clockwork, StreamMode
+    from kickai_providers_core.values.events import Event
+    from kickai_providers_core.concurrency.forking import ForkGuard
+    from kickai_providers_core.resilience.hedging import Hedges
+    from kickai_providers_core.plugin_api.hookspecs import Progress
+    from kickai_providers_core.resilience.candidates import Link
+    from kickai_providers_core.values.requests import Prompt, Reply, ReplyChunk
+    from kickai_providers_core.resilience.policy import Policy, Random
+    from kickai_providers_core.plugin_api.registry import Instance
 
 __all__ = ["AsyncReplyStream", "Chain", "ReplyStream", "Runtime", "Terms"]
 

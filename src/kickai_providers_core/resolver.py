@@ -12,37 +12,37 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core import discovery as finding
-from kickai_providers_core.attempts import SkipReason
-from kickai_providers_core.background import Background
-from kickai_providers_core.base_errors import ArgumentValueError
-from kickai_providers_core.budget import Budget
+from kickai_providers_core.plugin_api import discovery as finding
+from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.concurrency.portal import Background
+from kickai_providers_core.values.base_errors import ArgumentValueError
+from kickai_providers_core.resilience.retry_budget import Budget
 from kickai_providers_core.chain import Chain, Runtime, Terms
-from kickai_providers_core.drivers import Clockwork
-from kickai_providers_core.foreign import LOAD_TIMEOUT_S
-from kickai_providers_core.forking import ForkGuard
-from kickai_providers_core.health import Health
-from kickai_providers_core.health_report import HealthReport, report_health
-from kickai_providers_core.hedging import Hedges
-from kickai_providers_core.link import UNVALIDATED, Link
-from kickai_providers_core.observers import Observers
-from kickai_providers_core.ranking import Ranking
-from kickai_providers_core.registry import PACKAGES, Registry
-from kickai_providers_core.roles import targets_for
-from kickai_providers_core.settings import Settings
-from kickai_providers_core.targets import Target
-from kickai_providers_core.validation import refuse_argument, shown
+from kickai_providers_core.runtime.drivers import Clockwork
+from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
+from kickai_providers_core.concurrency.forking import ForkGuard
+from kickai_providers_core.resilience.health import Health
+from kickai_providers_core.resilience.health_report import HealthReport, report_health
+from kickai_providers_core.resilience.hedging import Hedges
+from kickai_providers_core.resilience.candidates import UNVALIDATED, Link
+from kickai_providers_core.observability.observers import Observers
+from kickai_providers_core.plugin_api.ranking import Ranking
+from kickai_providers_core.plugin_api.registry import PACKAGES, Registry
+from kickai_providers_core.config.role_targets import targets_for
+from kickai_providers_core.config.settings import Settings
+from kickai_providers_core.values.targets import Target
+from kickai_providers_core.values.validation import refuse_argument, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
     from types import TracebackType
 
-    from kickai_providers_core.discovery import Discovery
-    from kickai_providers_core.events import Observer
-    from kickai_providers_core.health import Route
-    from kickai_providers_core.policy import Random
-    from kickai_providers_core.registry import Instance
+    from kickai_providers_core.plugin_api.discovery import Discovery
+    from kickai_providers_core.values.events import Observer
+    from kickai_providers_core.resilience.health import Route
+    from kickai_providers_core.resilience.policy import Random
+    from kickai_providers_core.plugin_api.registry import Instance
 
 __all__ = ["REAL_TIME", "Resolver"]
 
@@ -141,7 +141,7 @@ class Resolver:
                 finding.installed(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s
             )
             return cls(_exposing(source, found), found, observers=observers, time=time, random=random)
-        from kickai_providers_core import loading  # noqa: PLC0415  cattrs is paid for by those who need it
+        from kickai_providers_core import config as loading  # noqa: PLC0415  cattrs is paid for by those who need it
 
         document = loading.read(source, os.environ if env is None else env)
         found = finding.discover(finding.installed(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import kickai_providers_core
-from kickai_providers_core import errors
+from kickai_providers_core.values import errors
 
 PACKAGE = Path(kickai_providers_core.__file__).parent
 MODULES = [
@@ -138,7 +138,7 @@ def test_importing_the_core_brings_no_vendor_and_nothing_heavy() -> None:
     heavy = {
         "huggingface_hub", "google", "ollama", "xllamacpp", "httpx", "httpx2", "requests", "click", "rich", "cattrs",
         "tomllib", "dotenv", "keyring", "pytest", "hypothesis", "kickai_providers_core.testing",
-        "kickai_providers_core.cli", "kickai_providers_core.loading",
+        "kickai_providers_core.cli", "kickai_providers_core.config",
     }  # fmt: skip
     code = (
         "import sys; from kickai_providers_core import Resolver, Settings; "
@@ -151,7 +151,7 @@ def test_the_log_is_silent_until_it_is_enabled() -> None:
     """An application that does not ask for the log gets none."""
     code = (
         "from loguru import logger; import sys; logger.remove(); logger.add(sys.stdout, level=0, format='{message}');"
-        "from kickai_providers_core.log import log_event; from kickai_providers_core.events import ProviderCloseFailed;"
+        "from kickai_providers_core.observability.log import log_event; from kickai_providers_core.values.events import ProviderCloseFailed;"
         "event = ProviderCloseFailed(0, None, '{braces}', 'OSError'); log_event(event); print('--');"
         "logger.enable('kickai_providers_core'); log_event(event)"
     )
@@ -165,7 +165,7 @@ def test_importing_the_package_imports_none_of_its_modules() -> None:
         "k.Secret; print(*sorted(first), '|', *sorted({m for m in sys.modules if m.startswith('kickai_')} - first));"
         "print(set(k.__all__) <= set(dir(k)), getattr(k, 'Nonsense', None))"
     )
-    assert run(code).splitlines() == ["kickai_providers_core | kickai_providers_core.secret", "True None"]
+    assert run(code).splitlines() == ["kickai_providers_core | kickai_providers_core.values.secrets", "True None"]
 
 
 def test_every_public_name_is_found_where_type_checkers_look_for_it() -> None:

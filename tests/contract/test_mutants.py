@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kestrel.wrong import MUTANTS
 
-from kickai_providers_core import hookspecs
+from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.testing.contract import standard_tests
 
 pytestmark = pytest.mark.slow

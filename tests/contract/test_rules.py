@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kickai_providers_core import errors
-from kickai_providers_core.hookspecs import hookimpl
+from kickai_providers_core.values import errors
+from kickai_providers_core.plugin_api.hookspecs import hookimpl
 from kickai_providers_core.testing import ProviderContract, contract
 from kickai_providers_core.testing.contract.subject import Hooks
 from kickai_providers_core.testing.strategies import LEAVES

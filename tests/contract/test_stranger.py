@@ -109,7 +109,7 @@ def prove(python, folder, *options):
 def test_the_strangers_provider_passes(stranger):
     """Installed beside the core's wheel, the guide's provider is found, and passes the kit within a minute."""
     home, python = stranger
-    asked = "from kickai_providers_core.discovery import *; print(discover(installed()).find('osprey').distribution)"
+    asked = "from kickai_providers_core.plugin_api.discovery import *; print(discover(installed()).find('osprey').distribution)"
     assert run(python, "-c", asked, cwd=home / "tests").strip() == "kickai-osprey"
     began = time.perf_counter()
     code, printed = prove(python, home / "tests")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from kickai_providers_core import Chain
-    from kickai_providers_core.drivers import StreamMode
+    from kickai_providers_core.runtime.drivers import StreamMode
 
     Ask = Callable[[Chain], str]
 

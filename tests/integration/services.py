@@ -25,8 +25,8 @@ from kickai_providers_core import (
     Settings,
     hookimpl,
 )
-from kickai_providers_core.hedging import Hedging
-from kickai_providers_core.policy import Policy
+from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.testing.faults import Fault
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from threading import Event
 
-    from kickai_providers_core.events import Observer
+    from kickai_providers_core.values.events import Observer
     from kickai_providers_core.testing.faults.exchange import Exchange
 
 __all__ = [

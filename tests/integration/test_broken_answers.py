@@ -17,8 +17,8 @@ from integration.callers import MODES, STREAMS, WAYS, abreast, alone, in_time, o
 from integration.services import Dribble, KestrelWire, instance, pairs, resolver
 
 from kickai_providers_core import KickaiError, ProviderError, ReplyChunk, Resolver
-from kickai_providers_core.events import AttemptEnded, Event
-from kickai_providers_core.policy import Policy
+from kickai_providers_core.values.events import AttemptEnded, Event
+from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.testing import faults
 from kickai_providers_core.testing.faults import FaultServer, Ok
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kickai_providers_core import Chain
-    from kickai_providers_core.drivers import StreamMode
-    from kickai_providers_core.events import Observer
+    from kickai_providers_core.runtime.drivers import StreamMode
+    from kickai_providers_core.values.events import Observer
 
 DEADLINE_S = 0.5
 OVERRUN_S = 0.25

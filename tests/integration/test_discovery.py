@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LOOK = """
     import json
-    from kickai_providers_core import discovery
+    from kickai_providers_core.plugin_api import discovery
     found = discovery.discover(discovery.installed())
     print(json.dumps({
         plugin.distribution: [plugin.status, str(plugin.error) if plugin.error else "", type(plugin.error).__name__]

@@ -20,7 +20,7 @@ from forks import begin_child, run_in_child
 from integration.echo import EchoPlugin, Provider, serving
 
 from kickai_providers_core import FinishReason, ProviderInfo, Reply, Resolver, forking, hookimpl
-from kickai_providers_core.events import RequestEnded, Waiting
+from kickai_providers_core.values.events import RequestEnded, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

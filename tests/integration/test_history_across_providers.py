@@ -31,9 +31,9 @@ from kickai_providers_core import (
     Tool,
     UnsupportedRequestError,
 )
-from kickai_providers_core.attempts import Outcome, SkipReason
-from kickai_providers_core.plain_text import clean_text
-from kickai_providers_core.policy import Policy, Rule
+from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.values.plain_text import clean_text
+from kickai_providers_core.resilience.policy import Policy, Rule
 from kickai_providers_core.testing.faults import FaultServer, Ok
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from holdings import nothing_left
 from integration.callers import WAYS
 from integration.services import HeldBack, KestrelWire, instance, resolver
 
-from kickai_providers_core.events import Event, Queued, RequestEnded, Waiting
-from kickai_providers_core.hedging import Hedging
+from kickai_providers_core.values.events import Event, Queued, RequestEnded, Waiting
+from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Stall, Status
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from holdings import nothing_left
 from integration.callers import MODES, WAYS, abreast, alone, until
 from integration.services import KestrelWire, resolver
 
-from kickai_providers_core.events import Event, RequestEnded
+from kickai_providers_core.values.events import Event, RequestEnded
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Stall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kickai_providers_core import Chain
-    from kickai_providers_core.drivers import StreamMode
+    from kickai_providers_core.runtime.drivers import StreamMode
 
 GOOD = Ok("pong", pieces=("po", "ng"))
 LONG_S = 10.0

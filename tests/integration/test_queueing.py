@@ -14,14 +14,14 @@ from integration.callers import MODES, alone, best_of_three, until
 from integration.services import HeldBack, KestrelWire, instance, resolver
 
 from kickai_providers_core import KickaiError, SkipReason
-from kickai_providers_core.events import Event, Queued, RequestEnded
+from kickai_providers_core.values.events import Event, Queued, RequestEnded
 from kickai_providers_core.testing.faults import Cut, FaultServer, Ok, Reset, Stall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from kickai_providers_core import Chain, Reply
-    from kickai_providers_core.gate import Gate
+    from kickai_providers_core.resilience.rate_limiter import Gate
 
 LONG_S = 10.0
 WAITING_S = 5.0

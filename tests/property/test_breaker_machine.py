@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from simulator import Fixed
 
-from kickai_providers_core.breaker import Breaker, BreakerSettings, Permit, State
+from kickai_providers_core.resilience.breaker import Breaker, BreakerSettings, Permit, State
 
 COOLDOWN_S, CEILING_S, LEASE_S, MAX_ERRORS = 5.0, 20.0, 120.0, 3
 

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from simulator import Fixed, Target, World
 
-from kickai_providers_core import errors
-from kickai_providers_core.breaker import BreakerSettings, Permit, State
-from kickai_providers_core.budget import Budget
-from kickai_providers_core.events import AttemptEnded, AttemptStarted, Hedged, Queued, RequestEnded
-from kickai_providers_core.gate import Gate, Limits
-from kickai_providers_core.health import Condition
-from kickai_providers_core.hedging import Hedging
-from kickai_providers_core.messages import Reply
-from kickai_providers_core.policy import Policy
-from kickai_providers_core.steps import Queue, Try
+from kickai_providers_core.values import errors
+from kickai_providers_core.resilience.breaker import BreakerSettings, Permit, State
+from kickai_providers_core.resilience.retry_budget import Budget
+from kickai_providers_core.values.events import AttemptEnded, AttemptStarted, Hedged, Queued, RequestEnded
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.health import Condition
+from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.values.requests import Reply
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.actions import Queue, Try
 
 RETRIES, LEAST_S, LONGEST_S = 2, 0.5, 100.0
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulator import Outcome, Target, World
 
-from kickai_providers_core.errors import ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.values.errors import ProviderTimeoutError, ProviderUnavailableError
 
 MINUTE = 60.0
 RECOVERY_S = 30.0

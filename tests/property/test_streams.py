@@ -26,8 +26,8 @@ from kickai_providers_core import (
     Settings,
     hookimpl,
 )
-from kickai_providers_core.drivers import StreamMode
-from kickai_providers_core.events import RequestEnded
+from kickai_providers_core.runtime.drivers import StreamMode
+from kickai_providers_core.values.events import RequestEnded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator

@@ -6,10 +6,10 @@ import threading
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.events import AttemptEnded, Queued, RequestEnded, RequestStarted
+from kickai_providers_core.values.events import AttemptEnded, Queued, RequestEnded, RequestStarted
 
 if TYPE_CHECKING:
-    from kickai_providers_core.events import Event
+    from kickai_providers_core.values.events import Event
 
 __all__ = ["Ledger"]
 

@@ -15,7 +15,7 @@ from soak.service import Either
 from soak.traffic import WAYS, Traffic
 
 from kickai_providers_core import KickaiSettings, Resolver, Secret, Settings
-from kickai_providers_core.breaker import BreakerSettings
+from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.testing import faults
 from kickai_providers_core.testing.faults import FaultServer
 

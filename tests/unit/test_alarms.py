@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from kickai_providers_core.alarms import Alarms
+from kickai_providers_core.concurrency.timeouts import Alarms
 
 SOON_S, NEVER_S = 0.02, 30.0
 

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from kickai_providers_core.background import Background
+from kickai_providers_core.concurrency.portal import Background
 
 
 async def answered() -> str:

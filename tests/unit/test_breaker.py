@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from simulator import Fixed
 
-from kickai_providers_core.breaker import JITTER, Breaker, BreakerSettings, Permit, State
+from kickai_providers_core.resilience.breaker import JITTER, Breaker, BreakerSettings, Permit, State
 
 RANDOM = Fixed(1.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kickai_providers_core.budget import Budget, Mark, Tally
+from kickai_providers_core.resilience.retry_budget import Budget, Mark, Tally
 
 
 @pytest.mark.parametrize(

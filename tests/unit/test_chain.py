@@ -44,8 +44,8 @@ from kickai_providers_core import (
     Usage,
     hookimpl,
 )
-from kickai_providers_core.breaker import State
-from kickai_providers_core.events import AttemptEnded, ProviderCloseFailed, RequestEnded
+from kickai_providers_core.resilience.breaker import State
+from kickai_providers_core.values.events import AttemptEnded, ProviderCloseFailed, RequestEnded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -5,10 +5,10 @@ from __future__ import annotations
 from attrs import evolve
 
 from kickai_providers_core import KickaiSettings, Problem, ProviderSettings, Settings, Target
-from kickai_providers_core.catalogue import Role
+from kickai_providers_core.config.roles import Role
 from kickai_providers_core.cli.diagnosis import Answers, Finding, diagnosed
-from kickai_providers_core.discovery import Discovery, Plugin
-from kickai_providers_core.errors import PluginLoadError
+from kickai_providers_core.plugin_api.discovery import Discovery, Plugin
+from kickai_providers_core.values.errors import PluginLoadError
 
 NO_KEY = Problem(path="api_key", message="there is no key", missing="ACME_KEY")
 ODD = Problem(path="url", message="odd", severity="warning")

@@ -13,9 +13,9 @@ from kickai_providers_core import (
     SkipReason,
     Usage,
 )
-from kickai_providers_core.breaker import State
+from kickai_providers_core.resilience.breaker import State
 from kickai_providers_core.cli.narration import Narrator
-from kickai_providers_core.events import (
+from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
     BreakerChanged,
@@ -27,7 +27,7 @@ from kickai_providers_core.events import (
 if TYPE_CHECKING:
     from kickai_providers_core import ProviderError
     from kickai_providers_core.cli.narration import Verbosity
-    from kickai_providers_core.events import Event
+    from kickai_providers_core.values.events import Event
 
 
 def skipped(target: str, reason: SkipReason = SkipReason.NOT_CONFIGURED, detail: str = "HF_TOKEN") -> Event:

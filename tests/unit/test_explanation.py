@@ -7,9 +7,9 @@ import pickle
 import pytest
 from simulator import Fixed, Target, World, always, script
 
-from kickai_providers_core.attempts import SkipReason
-from kickai_providers_core.breaker import BreakerSettings
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
     ContentFilteredError,
@@ -18,8 +18,8 @@ from kickai_providers_core.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from kickai_providers_core.messages import FinishReason, Reply
-from kickai_providers_core.policy import Policy
+from kickai_providers_core.values.requests import FinishReason, Reply
+from kickai_providers_core.resilience.policy import Policy
 
 
 def down() -> ProviderUnavailableError:

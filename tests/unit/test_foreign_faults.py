@@ -27,8 +27,8 @@ from kickai_providers_core import (
     UnusableProviderError,
     hookimpl,
 )
-from kickai_providers_core.discovery import discover
-from kickai_providers_core.events import BreakerChanged, ProviderCloseFailed
+from kickai_providers_core.plugin_api.discovery import discover
+from kickai_providers_core.values.events import BreakerChanged, ProviderCloseFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kickai_providers_core.gate import NOBODY_KNOWS, Gate, Limits, Turn
+from kickai_providers_core.resilience.rate_limiter import NOBODY_KNOWS, Gate, Limits, Turn
 
 
 def tokens_gate() -> Gate:

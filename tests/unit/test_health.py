@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from simulator import Fixed
 
-from kickai_providers_core.breaker import BreakerSettings, Permit, State
-from kickai_providers_core.health import NO_REST, OUTSIDER, Condition, Health, Rest, Route
+from kickai_providers_core.resilience.breaker import BreakerSettings, Permit, State
+from kickai_providers_core.resilience.health import NO_REST, OUTSIDER, Condition, Health, Rest, Route
 
 ONE_ERROR = BreakerSettings(max_errors=1)
 

@@ -10,10 +10,10 @@ from attrs.exceptions import FrozenInstanceError
 from simulator import Fixed
 
 from kickai_providers_core import ChainExhaustedError, Resolver
-from kickai_providers_core.breaker import BreakerSettings, State
-from kickai_providers_core.drivers import Clockwork
-from kickai_providers_core.health import KEPT, Health, Rest
-from kickai_providers_core.health_report import report_health
+from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.runtime.drivers import Clockwork
+from kickai_providers_core.resilience.health import KEPT, Health, Rest
+from kickai_providers_core.resilience.health_report import report_health
 
 ONE_ERROR = BreakerSettings(max_errors=1)
 

@@ -34,15 +34,15 @@ from kickai_providers_core import (
     Settings,
     hookimpl,
 )
-from kickai_providers_core.attempts import Outcome, SkipReason
-from kickai_providers_core.background import Background
-from kickai_providers_core.breaker import BreakerSettings, State
-from kickai_providers_core.events import Hedged
-from kickai_providers_core.gate import Gate, Limits
-from kickai_providers_core.hedging import Hedging
-from kickai_providers_core.loading import read, structure
-from kickai_providers_core.policy import Policy
-from kickai_providers_core.steps import Await, GiveUp, Queue, Try
+from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.concurrency.portal import Background
+from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.values.events import Hedged
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.config import read, structure
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.actions import Await, GiveUp, Queue, Try
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -485,7 +485,7 @@ def test_a_loop_that_never_began_needs_no_end() -> None:
 
 INTERRUPTED = """
 import asyncio, signal, threading
-from kickai_providers_core.background import Background
+from kickai_providers_core.concurrency.portal import Background
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs behind it ignore SIGINT
 background, cancelled = Background(), threading.Event()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kickai_providers_core import Capability, ProviderInfo, ProviderSettings, hookimpl
-from kickai_providers_core.discovery import discover
-from kickai_providers_core.registry import Registry
+from kickai_providers_core.plugin_api.discovery import discover
+from kickai_providers_core.plugin_api.registry import Registry
 
 TOOLS = frozenset({Capability.TOOLS})
 JSON = frozenset({Capability.JSON_SCHEMA})

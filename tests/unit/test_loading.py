@@ -21,9 +21,9 @@ from kickai_providers_core import (
     Target,
     hookimpl,
 )
-from kickai_providers_core.catalogue import KICKAI
-from kickai_providers_core.loading import read, structure
-from kickai_providers_core.roles import targets_for
+from kickai_providers_core.config.roles import KICKAI
+from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.role_targets import targets_for
 
 
 def settings(source=None, env=None, **further):

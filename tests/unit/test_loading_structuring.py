@@ -13,11 +13,11 @@ from attrs import define, field, frozen
 from attrs.validators import ge, gt, in_, le, lt, optional
 
 from kickai_providers_core import Secret, Target
-from kickai_providers_core.loading.annotations import limits, wanted
-from kickai_providers_core.loading.misfit import Fault, Misfit
-from kickai_providers_core.loading.scalars import Text
-from kickai_providers_core.loading.structuring import converter_with, fitted
-from kickai_providers_core.loading.wording import did_you_mean, dotted, found, kind_of, one_of
+from kickai_providers_core.config.annotations import limits, wanted
+from kickai_providers_core.config.faults import Fault, Misfit
+from kickai_providers_core.config.scalars import Text
+from kickai_providers_core.config.structuring import converter_with, fitted
+from kickai_providers_core.config.wording import did_you_mean, dotted, found, kind_of, one_of
 
 
 class Level(IntEnum):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.plain_text import clean_line, clean_text, count
+from kickai_providers_core.values.plain_text import clean_line, clean_text, count
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kickai_providers_core import FinishReason, InvalidReplyError, ReplyChunk, ToolCall, Usage
-from kickai_providers_core.replies import Gathered
+from kickai_providers_core.values.reply_assembly import Gathered
 
 FIRST, SECOND = (ToolCall(id=str(number), name="lookup", arguments="{}") for number in (1, 2))
 

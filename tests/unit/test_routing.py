@@ -27,10 +27,10 @@ from kickai_providers_core import (
     Tool,
     hookimpl,
 )
-from kickai_providers_core.loading import read, structure
-from kickai_providers_core.ranking import Ranking
-from kickai_providers_core.routing import Routing
-from kickai_providers_core.steps import Try
+from kickai_providers_core.config import read, structure
+from kickai_providers_core.plugin_api.ranking import Ranking
+from kickai_providers_core.resilience.routing import Routing
+from kickai_providers_core.resilience.actions import Try
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

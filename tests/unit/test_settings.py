@@ -9,7 +9,7 @@ import pytest
 from attrs.exceptions import FrozenInstanceError
 
 from kickai_providers_core import KickaiSettings, ProviderSettings, Settings
-from kickai_providers_core.catalogue import KICKAI, Group, Role, living, revived
+from kickai_providers_core.config.roles import KICKAI, Group, Role, living, revived
 
 
 def imported_by(statement):
@@ -30,13 +30,13 @@ def test_settings_stand_without_an_argument():
     assert settings.warnings == ()
 
 
-@pytest.mark.parametrize("module", ["kickai_providers_core", "kickai_providers_core.settings"])
+@pytest.mark.parametrize("module", ["kickai_providers_core", "kickai_providers_core.config.settings"])
 def test_settings_in_code_pay_for_no_parser(module):
     """Neither cattrs nor the TOML and .env parsers are imported by whoever passes settings in code."""
     modules = imported_by(f"import {module}")
     assert module in modules
     assert not modules & {"cattrs", "tomllib", "dotenv", "keyring"}
-    assert not any(name.startswith("kickai_providers_core.loading") for name in modules)
+    assert not any(name.startswith("kickai_providers_core.config") for name in modules)
 
 
 def test_names_that_differ_from_the_defaults_count_as_chosen():

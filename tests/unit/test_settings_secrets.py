@@ -12,7 +12,7 @@ from known_plugins import INFOS
 from loguru import logger
 
 from kickai_providers_core import ConfigError, Secret
-from kickai_providers_core.loading import read, structure
+from kickai_providers_core.config import read, structure
 
 CANARY = "sk-canary-0123456789"
 

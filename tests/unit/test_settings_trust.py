@@ -13,9 +13,9 @@ from attrs import evolve, field, frozen
 from known_plugins import INFOS
 
 from kickai_providers_core import ConfigError, ProviderInfo, ProviderSettings, Secret
-from kickai_providers_core.loading import read, structure
-from kickai_providers_core.loading.files import LARGEST_BYTES
-from kickai_providers_core.provider_settings import service_address
+from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.files import LARGEST_BYTES
+from kickai_providers_core.plugin_api.settings import service_address
 
 STRANGER = 54321
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")

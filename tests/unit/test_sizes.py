@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kickai_providers_core import ChatRequest, Message, Tool, ToolCall
-from kickai_providers_core.sizes import least_tokens
+from kickai_providers_core.resilience.tokens import least_tokens
 
 PROSE = """The away team kept its shape for an hour and then lost it within five minutes. Two players, out
 since August, came on at half-time, and the captain moved to the left; nobody at the ground could say afterwards whether

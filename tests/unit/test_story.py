@@ -8,9 +8,9 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, script
 
-from kickai_providers_core.attempts import Attempt, Outcome, Skip, SkipReason
-from kickai_providers_core.breaker import BreakerSettings, State
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
     DeadlineExceededError,
@@ -19,7 +19,7 @@ from kickai_providers_core.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from kickai_providers_core.events import (
+from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
     BreakerChanged,
@@ -29,13 +29,13 @@ from kickai_providers_core.events import (
     TargetSkipped,
     Waiting,
 )
-from kickai_providers_core.messages import FinishReason, Reply, ToolCall, Usage
-from kickai_providers_core.policy import Policy
-from kickai_providers_core.steps import GiveUp, Pause, Try
-from kickai_providers_core.walk import Walk
+from kickai_providers_core.values.requests import FinishReason, Reply, ToolCall, Usage
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Try
+from kickai_providers_core.resilience.walk import Walk
 
 if TYPE_CHECKING:
-    from kickai_providers_core.events import Event
+    from kickai_providers_core.values.events import Event
 
 BEGAN = 1000.0
 WHO = {"request": 7, "role": "scout"}

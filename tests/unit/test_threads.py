@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core import threads
+from kickai_providers_core.concurrency import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

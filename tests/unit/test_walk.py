@@ -9,9 +9,9 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, always, script
 
-from kickai_providers_core.attempts import Outcome, SkipReason
-from kickai_providers_core.breaker import BreakerSettings, State
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
     ContentFilteredError,
@@ -26,7 +26,7 @@ from kickai_providers_core.errors import (
     QuotaExhaustedError,
     RateLimitedError,
 )
-from kickai_providers_core.events import (
+from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
     BreakerChanged,
@@ -36,9 +36,9 @@ from kickai_providers_core.events import (
     TargetSkipped,
     Waiting,
 )
-from kickai_providers_core.messages import Capability
-from kickai_providers_core.policy import Policy, Rule
-from kickai_providers_core.steps import GiveUp, Pause, Try
+from kickai_providers_core.values.requests import Capability
+from kickai_providers_core.resilience.policy import Policy, Rule
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Try
 
 
 def down() -> ProviderUnavailableError:

@@ -6,9 +6,9 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, always, script
 
-from kickai_providers_core.attempts import SkipReason
-from kickai_providers_core.breaker import BreakerSettings
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.values.errors import (
     ChainExhaustedError,
     ContextLengthExceededError,
     DeadlineExceededError,
@@ -17,12 +17,12 @@ from kickai_providers_core.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from kickai_providers_core.events import Queued
-from kickai_providers_core.gate import Gate, Limits
-from kickai_providers_core.messages import Capability, FinishReason, Reply
-from kickai_providers_core.policy import Policy, Rule
-from kickai_providers_core.steps import GiveUp, Pause, Queue, Try
-from kickai_providers_core.walk import Walk
+from kickai_providers_core.values.events import Queued
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.values.requests import Capability, FinishReason, Reply
+from kickai_providers_core.resilience.policy import Policy, Rule
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
+from kickai_providers_core.resilience.walk import Walk
 
 BEGAN = 1000.0
 ANSWER = Reply(text="yes", finish_reason=FinishReason.STOP)

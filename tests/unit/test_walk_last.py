@@ -7,9 +7,9 @@ import math
 import pytest
 from simulator import Target, World, always, script
 
-from kickai_providers_core.attempts import SkipReason
-from kickai_providers_core.breaker import State
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.resilience.breaker import State
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
     DeadlineExceededError,
@@ -22,9 +22,9 @@ from kickai_providers_core.errors import (
     RejectedRequestError,
     UnsupportedRequestError,
 )
-from kickai_providers_core.hedging import Hedging
-from kickai_providers_core.messages import Capability, FinishReason, Reply
-from kickai_providers_core.policy import Policy
+from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.values.requests import Capability, FinishReason, Reply
+from kickai_providers_core.resilience.policy import Policy
 
 YES = Reply(text="yes", finish_reason=FinishReason.STOP)
 DAY_S = 86_400.0

@@ -11,7 +11,7 @@ import pytest
 from gemini_service import error_body, quota_failure, retry_info
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidReplyError,
@@ -23,7 +23,7 @@ from kickai_providers_core.errors import (
     UnsupportedRequestError,
     UnusableProviderError,
 )
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.secrets import Secret
 
 from kickai_gemini import failures
 from kickai_gemini.failures import Told, failure

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 PRELUDE = """
 import asyncio, json, os, signal, sys, threading, time, warnings
 from kickai_providers_core import Resolver
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.secrets import Secret
 from kickai_gemini import client
 from kickai_gemini.settings import GeminiSettings
 warnings.simplefilter("ignore")

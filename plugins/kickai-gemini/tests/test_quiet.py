@@ -18,8 +18,8 @@ CALL = """
 import sys, warnings
 from kickai_gemini import client
 from kickai_gemini.settings import GeminiSettings
-from kickai_providers_core.messages import ChatRequest
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core.values.secrets import Secret
 before = list(warnings.filters)
 provider = client.create(GeminiSettings(base_url=sys.argv[1], api_key=Secret("k"), client=sys.argv[2]))
 request = ChatRequest.of("ping")
@@ -34,9 +34,9 @@ import asyncio, gc, sys
 from contextlib import suppress
 from kickai_gemini import client
 from kickai_gemini.settings import GeminiSettings
-from kickai_providers_core.errors import ProviderError
-from kickai_providers_core.messages import ChatRequest
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.errors import ProviderError
+from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core.values.secrets import Secret
 
 async def leave(how):
     stream = provider.astream(ChatRequest.of("ping"), 10.0)

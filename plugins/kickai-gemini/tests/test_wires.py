@@ -10,13 +10,13 @@ from datetime import date
 import pytest
 from conftest import KEY, MODES, Caller
 from gemini_service import USAGE, candidate
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     InvalidReplyError,
     ProviderUnavailableError,
 )
-from kickai_providers_core.messages import ChatRequest, FinishReason, Image, Message, Tool, ToolCall, Usage
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.requests import ChatRequest, FinishReason, Image, Message, Tool, ToolCall, Usage
+from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.testing.faults import FaultServer, Ok, Redirect, Status
 from loguru import logger
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import field, frozen
 from hf_wire import SAYINGS
-from kickai_providers_core import errors as e
+from kickai_providers_core.values import errors as e
 from kickai_providers_core.testing.faults import (
     CloseEarly,
     Cut,

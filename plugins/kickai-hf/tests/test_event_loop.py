@@ -12,7 +12,7 @@ import pytest
 from calling import acall
 from fault_matrix import CHUNKED, CONTINUE, Flood
 from hf_wire import HfWire
-from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.testing.faults import FaultServer
 from kickai_providers_core.testing.faults.exchange import chunk
 from test_streams import said
@@ -61,7 +61,7 @@ PROGRAM = """
 import asyncio, gc, logging, sys, warnings
 warnings.simplefilter("always")
 sys.path.insert(0, sys.argv[1])
-from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core import Resolver
 url, how, through = sys.argv[2:]
 

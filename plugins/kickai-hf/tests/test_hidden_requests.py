@@ -15,7 +15,7 @@ import json, sys, warnings
 warnings.simplefilter("error")
 sys.path.insert(0, sys.argv[1])
 from calling import MODES, call
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.secrets import Secret
 from rerouted import routed
 from kickai_hf.client import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings

@@ -6,8 +6,8 @@ import pytest
 from calling import MODES, call
 from hf_wire import HfWire
 from kickai_providers_core import Resolver
-from kickai_providers_core.errors import AuthenticationError, ProviderUnavailableError
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.errors import AuthenticationError, ProviderUnavailableError
+from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.testing.faults import FaultServer, Redirect, Status
 from rerouted import routed
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from attrs import fields
 from kickai_providers_core import Resolver
-from kickai_providers_core.attempts import Outcome, SkipReason
-from kickai_providers_core.errors import ProviderUnavailableError
-from kickai_providers_core.hookspecs import ProviderInfo, hookimpl
-from kickai_providers_core.messages import Capability, ChatRequest, Tool
+from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.values.errors import ProviderUnavailableError
+from kickai_providers_core.plugin_api.hookspecs import ProviderInfo, hookimpl
+from kickai_providers_core.values.requests import Capability, ChatRequest, Tool
 
 from kickai_local.settings import LocalSettings
 

@@ -6,13 +6,13 @@ import json
 from types import MappingProxyType
 
 import pytest
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     ContextLengthExceededError,
     InvalidReplyError,
     ProviderUnavailableError,
     UnsupportedRequestError,
 )
-from kickai_providers_core.messages import ChatRequest, FinishReason, Message, ToolCall, Usage
+from kickai_providers_core.values.requests import ChatRequest, FinishReason, Message, ToolCall, Usage
 
 from kickai_local import mapping
 from kickai_local.sealed import Sealed

@@ -10,13 +10,13 @@ from contextlib import closing
 
 import pytest
 from attrs import evolve
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     ContextLengthExceededError,
     ModelNotFoundError,
     ProviderTimeoutError,
     UnsupportedRequestError,
 )
-from kickai_providers_core.messages import FinishReason, Image, Message, Tool, ToolCall
+from kickai_providers_core.values.requests import FinishReason, Image, Message, Tool, ToolCall
 
 from kickai_local.settings import LocalSettings
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     ModelNotFoundError,
     ProviderUnavailableError,
     UnusableProviderError,
@@ -185,7 +185,7 @@ def test_a_forked_application_has_a_process_of_its_own():
 import os
 from kickai_local.client import LocalProvider
 from kickai_local.settings import LocalSettings
-from kickai_providers_core.messages import ChatRequest
+from kickai_providers_core.values.requests import ChatRequest
 provider = LocalProvider.of(LocalSettings(context_window=256))
 def ask():
     text = provider.invoke(ChatRequest(messages=ChatRequest.of({ECHO!r}).messages, temperature=0.0), 60.0).text

@@ -34,8 +34,8 @@ def test_native_code_prints_nothing(tmp_path):
     script = f"""
 from kickai_local.client import LocalProvider
 from kickai_local.settings import LocalSettings
-from kickai_providers_core.errors import ProviderError
-from kickai_providers_core.messages import ChatRequest, Message
+from kickai_providers_core.values.errors import ProviderError
+from kickai_providers_core.values.requests import ChatRequest, Message
 from kickai_local import checks
 def ask(text, settings, **fields):
     provider = LocalProvider.of(settings)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kickai_providers_core import FinishReason, Reply, ReplyChunk
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     InvalidReplyError,
     ModelNotFoundError,
     ProviderTimeoutError,

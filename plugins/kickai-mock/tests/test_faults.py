@@ -5,7 +5,7 @@ import pickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core import errors
+from kickai_providers_core.values import errors
 
 from kickai_mock import KINDS, Fault
 

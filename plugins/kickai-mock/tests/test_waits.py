@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 from kickai_providers_core import ChatRequest
-from kickai_providers_core.errors import ProviderError, ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError, ProviderUnavailableError
 
 from kickai_mock import MockProvider, MockSettings
 

@@ -6,7 +6,7 @@ import errno
 import ssl
 
 import pytest
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContextLengthExceededError,
     ModelNotFoundError,
@@ -16,7 +16,7 @@ from kickai_providers_core.errors import (
     UnsupportedRequestError,
     UnusableProviderError,
 )
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.secrets import Secret
 from ollama import ResponseError
 
 from kickai_ollama.address import Address

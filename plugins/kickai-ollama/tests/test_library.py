@@ -7,14 +7,14 @@ import time
 import pytest
 from attrs import evolve
 from calling import Caller
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     ModelNotFoundError,
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
-from kickai_providers_core.hookspecs import Progress
-from kickai_providers_core.messages import ChatRequest
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.plugin_api.hookspecs import Progress
+from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.testing.faults import Cut, Ok, Silence, Stall, Status, closed_port
 from ollama_wire import MODEL, PULLING, OllamaWire
 

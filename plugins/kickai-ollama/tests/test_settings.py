@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from kickai_providers_core import Resolver
-from kickai_providers_core.errors import ChainExhaustedError, UnusableProviderError
-from kickai_providers_core.messages import Capability, ChatRequest
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.errors import ChainExhaustedError, UnusableProviderError
+from kickai_providers_core.values.requests import Capability, ChatRequest
+from kickai_providers_core.values.secrets import Secret
 
 from kickai_ollama import checks
 from kickai_ollama.client import OllamaProvider

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from attrs import field, frozen
 
 from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source, slices
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable

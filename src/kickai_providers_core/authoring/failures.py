@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from kickai_providers_core.authoring.kinds import Kind, kind_of
 from kickai_providers_core.authoring.network_environment import network_problems
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     InvalidReplyError,
     ProviderError,
     ProviderTimeoutError,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kickai_providers_core.authoring.network_environment import Client
-    from kickai_providers_core.errors import TimeoutPhase
+    from kickai_providers_core.values.errors import TimeoutPhase
 
 __all__ = ["error_for_exception", "system_cause"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source, slices
 from kickai_providers_core.authoring.strict_json import loads
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable

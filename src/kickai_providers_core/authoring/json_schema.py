@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.strict_json import loads
-from kickai_providers_core.errors import InvalidReplyError, UnsupportedRequestError
+from kickai_providers_core.values.errors import InvalidReplyError, UnsupportedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

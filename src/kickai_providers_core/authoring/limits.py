@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-from kickai_providers_core.errors import Problem, UnusableProviderError
+from kickai_providers_core.values.errors import Problem, UnusableProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

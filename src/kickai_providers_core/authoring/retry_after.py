@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.delays import retry_after_s
+from kickai_providers_core.values.retry_after import retry_after_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.retry_after import longest_retry_after
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
     ContextLengthExceededError,

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kickai_providers_core.foreign import keys_in
+from kickai_providers_core.plugin_api.isolation import keys_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kickai_providers_core.cli.spinner import Spinner
-    from kickai_providers_core.secret import Secret
+    from kickai_providers_core.values.secrets import Secret
 
 __all__ = ["Console", "WriteError"]
 

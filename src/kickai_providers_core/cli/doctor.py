@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 import click
 from attrs import evolve
 
-from kickai_providers_core import discovery as finding
-from kickai_providers_core import threads
+from kickai_providers_core.plugin_api import discovery as finding
+from kickai_providers_core.concurrency import threads
 from kickai_providers_core.cli import records
 from kickai_providers_core.cli.diagnosis import Answers, Finding, diagnosed, of_plugins, targets_of
 from kickai_providers_core.cli.options import shared
 from kickai_providers_core.cli.tracing import trace
-from kickai_providers_core.errors import ConfigError, Problem
+from kickai_providers_core.values.errors import ConfigError, Problem
 from kickai_providers_core.resolver import Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kickai_providers_core.cli.session import Session
-    from kickai_providers_core.discovery import Discovery
-    from kickai_providers_core.registry import Instance
-    from kickai_providers_core.settings import Settings
-    from kickai_providers_core.targets import Target
+    from kickai_providers_core.plugin_api.discovery import Discovery
+    from kickai_providers_core.plugin_api.registry import Instance
+    from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.values.targets import Target
 
 __all__ = ["command"]
 
@@ -73,7 +73,7 @@ def command(session: Session, *, online: bool) -> int:
 
 def _read(session: Session) -> tuple[str, Discovery, Settings | None, list[Finding]]:
     """Return the file's name, the plugins, and the settings, or else what is wrong with these."""
-    from kickai_providers_core import loading  # noqa: PLC0415  --help does without
+    from kickai_providers_core import config as loading  # noqa: PLC0415  --help does without
 
     document = loading.read(session.config, os.environ)
     session.console.seclude()

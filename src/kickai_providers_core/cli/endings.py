@@ -10,7 +10,7 @@ import click
 from kickai_providers_core.cli import Terminated, records
 from kickai_providers_core.cli.console import WriteError
 from kickai_providers_core.cli.tracing import trace
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     ArgumentTypeError,
     ArgumentValueError,
     ChainExhaustedError,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from kickai_providers_core.attempts import Outcome, SkipReason
-from kickai_providers_core.events import AttemptEnded, AttemptStarted, BreakerChanged, TargetSkipped, Waiting
-from kickai_providers_core.plain_text import count
+from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.values.events import AttemptEnded, AttemptStarted, BreakerChanged, TargetSkipped, Waiting
+from kickai_providers_core.values.plain_text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.attempts import Attempt, Skip
-    from kickai_providers_core.events import Event
-    from kickai_providers_core.messages import Usage
+    from kickai_providers_core.values.attempts import Attempt, Skip
+    from kickai_providers_core.values.events import Event
+    from kickai_providers_core.values.requests import Usage
 
 __all__ = ["Narrator", "Verbosity"]
 

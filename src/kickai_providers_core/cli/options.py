@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kickai_providers_core.provider_settings import LONGEST_S
-from kickai_providers_core.targets import Target
+from kickai_providers_core.plugin_api.settings import LONGEST_S
+from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import click
 from kickai_providers_core.cli.console import CLOSED, Console, WriteError
 from kickai_providers_core.cli.endings import PIPE_CLOSED, conclude
 from kickai_providers_core.cli.session import Session
-from kickai_providers_core.foreign import LOAD_TIMEOUT_S
+from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.cli.session import Session
-    from kickai_providers_core.discovery import Plugin
-    from kickai_providers_core.registry import Instance
+    from kickai_providers_core.plugin_api.discovery import Plugin
+    from kickai_providers_core.plugin_api.registry import Instance
     from kickai_providers_core.resolver import Resolver
 
 __all__ = ["command"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.errors import ChainExhaustedError, ConfigError, UnknownProviderError
+from kickai_providers_core.values.errors import ChainExhaustedError, ConfigError, UnknownProviderError
 
 if TYPE_CHECKING:
-    from kickai_providers_core.errors import Problem
-    from kickai_providers_core.messages import Reply, ReplyChunk, Usage
+    from kickai_providers_core.values.errors import Problem
+    from kickai_providers_core.values.requests import Reply, ReplyChunk, Usage
 
 __all__ = ["answer", "chunk", "failure", "message_of", "problem"]
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kickai_providers_core.catalogue import KICKAI, revived
+from kickai_providers_core.config.roles import KICKAI, revived
 from kickai_providers_core.cli.options import shared
-from kickai_providers_core.plain_text import count
-from kickai_providers_core.roles import targets_for
+from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.config.role_targets import targets_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.catalogue import Role
+    from kickai_providers_core.config.roles import Role
     from kickai_providers_core.cli.session import Session
-    from kickai_providers_core.settings import Settings
-    from kickai_providers_core.targets import Target
+    from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.values.targets import Target
 
 __all__ = ["command", "warn_of_stranger"]
 
@@ -99,7 +99,7 @@ def _source(role: Role, field: str, settings: Settings) -> str:
 
 
 def _said(role: Role, field: str, settings: Settings) -> str:
-    from kickai_providers_core.loading.wording import dotted  # noqa: PLC0415  --help does without
+    from kickai_providers_core.config.wording import dotted  # noqa: PLC0415  --help does without
 
     own = settings.source_of(dotted(("roles", role.name, field)))
     if role is settings.default_role and own == UNSET:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kickai_providers_core.foreign import LOAD_TIMEOUT_S
+from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 from kickai_providers_core.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kickai_providers_core.cli.console import Console
-    from kickai_providers_core.events import Observer
+    from kickai_providers_core.values.events import Observer
 
 __all__ = ["Session"]
 
@@ -57,7 +57,7 @@ class Session:
 
     def hide_keys_of(self, resolver: Resolver) -> None:
         """Mask every key that the settings of a resolver hold in all that is written."""
-        from kickai_providers_core.loading.instances import secrets_in  # noqa: PLC0415  --help does without
+        from kickai_providers_core.config.instances import secrets_in  # noqa: PLC0415  --help does without
 
         own = resolver.settings.providers.values()
         self.console.hide(secret for settings in own for _, secret in secrets_in(settings))

@@ -7,7 +7,7 @@ import re
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.foreign import describe
+from kickai_providers_core.plugin_api.isolation import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

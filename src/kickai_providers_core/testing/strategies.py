@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from kickai_providers_core import errors
-from kickai_providers_core.messages import ChatRequest, FinishReason, Message, Reply, ReplyChunk, Usage
+from kickai_providers_core.values import errors
+from kickai_providers_core.values.requests import ChatRequest, FinishReason, Message, Reply, ReplyChunk, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

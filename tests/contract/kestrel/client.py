@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from kestrel import mapping
 from kestrel.http import Incoming
-from kickai_providers_core.errors import InvalidReplyError, ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.values.errors import InvalidReplyError, ProviderTimeoutError, ProviderUnavailableError
 
 PATH = "/v1/answers"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kickai_providers_core.errors import InvalidReplyError, ProviderUnavailableError
+from kickai_providers_core.values.errors import InvalidReplyError, ProviderUnavailableError
 
 MAX_BYTES = 4 * 2**20
 """No answer of the service is larger."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 
-from kickai_providers_core import errors, retry_after_s
-from kickai_providers_core.messages import FinishReason, Reply, ReplyChunk, ToolCall, Usage
+from kickai_providers_core import retry_after_s
+from kickai_providers_core.values import errors
+from kickai_providers_core.values.requests import FinishReason, Reply, ReplyChunk, ToolCall, Usage
 
 REASONS = {
     "done": FinishReason.STOP,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kestrel.settings import KestrelSettings
-from kickai_providers_core.errors import Problem
-from kickai_providers_core.events import AttemptEnded
-from kickai_providers_core.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
-from kickai_providers_core.messages import Capability
+from kickai_providers_core.values.errors import Problem
+from kickai_providers_core.values.events import AttemptEnded
+from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
+from kickai_providers_core.values.requests import Capability
 
 
 class KestrelPlugin:
@@ -46,8 +46,8 @@ class KestrelPlugin:
 
     def asked(self, settings):
         """Ask the service for the smallest answer; return what is wrong."""
-        from kickai_providers_core.errors import ProviderError
-        from kickai_providers_core.messages import ChatRequest
+        from kickai_providers_core.values.errors import ProviderError
+        from kickai_providers_core.values.requests import ChatRequest
 
         try:
             self.client(settings).ask(ChatRequest.of("ping"), settings.timeout_s)

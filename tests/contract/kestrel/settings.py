@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from kickai_providers_core.provider_settings import ProviderSettings
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.plugin_api.settings import ProviderSettings
+from kickai_providers_core.values.secrets import Secret
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kickai_providers_core.authoring import EventStreamDecoder, ServerSentEvent, asse_events, sse_events
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 
 def event(data: str = "", *, kind: str = "message", id: str = "", retry_ms: int | None = None) -> ServerSentEvent:  # noqa: A002

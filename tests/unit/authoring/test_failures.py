@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from kickai_providers_core.authoring import error_for_exception, system_cause
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     InvalidReplyError,
     ProviderError,
     ProviderTimeoutError,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kickai_providers_core.authoring import ajson_lines, json_lines
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 CASES = {
     "LF": (b'{"a":1}\n{"a":2}\n', [{"a": 1}, {"a": 2}]),

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from kickai_providers_core.authoring import check_answer
-from kickai_providers_core.errors import InvalidReplyError, UnsupportedRequestError
+from kickai_providers_core.values.errors import InvalidReplyError, UnsupportedRequestError
 
 PLAYER = {
     "type": "object",

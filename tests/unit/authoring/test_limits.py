@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kickai_providers_core.authoring import Decompressor, abounded, bounded
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 
 def flood(closed: list[bool]) -> Iterator[bytes]:

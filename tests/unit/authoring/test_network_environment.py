@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kickai_providers_core.authoring import network_problems, proxy_for, proxy_url, require_usable_network
-from kickai_providers_core.errors import UnusableProviderError
+from kickai_providers_core.values.errors import UnusableProviderError
 
 
 @pytest.mark.parametrize(

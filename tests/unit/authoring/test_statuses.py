@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kickai_providers_core.authoring import error_for_status
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
     ContextLengthExceededError,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kickai_providers_core.authoring import as_object, dump_bytes, dumps, loads
-from kickai_providers_core.errors import InvalidReplyError, UnsupportedRequestError
+from kickai_providers_core.values.errors import InvalidReplyError, UnsupportedRequestError
 
 loop: list[object] = []
 loop.append({"again": loop})

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kickai_providers_core.authoring import ToolCallAssembler, new_call_id
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 CITY, TIME = '{"city":"Bern"}', '{"zone":"CET"}'
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kickai_providers_core.errors import TimeoutPhase
+    from kickai_providers_core.values.errors import TimeoutPhase
 
 __all__ = ["Allowance", "BoundedSocket", "BoundedTLSSocket", "current", "dial"]
 

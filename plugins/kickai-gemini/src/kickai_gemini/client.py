@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from kickai_providers_core import threads
-from kickai_providers_core.errors import (
+from kickai_providers_core.concurrency import threads
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     InvalidReplyError,
     ProviderError,
     UnusableProviderError,
 )
-from kickai_providers_core.messages import Capability
+from kickai_providers_core.values.requests import Capability
 from loguru import logger
 
 from kickai_gemini import lifecycle, network
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from datetime import date
 
-    from kickai_providers_core.messages import ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
 
     from kickai_gemini.choice import SDK
     from kickai_gemini.mapping import Asked
@@ -123,7 +123,7 @@ class Gemini:
         self._warned: dict[str, object] = {}
 
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
-        """Return the answer; see `kickai_providers_core.hookspecs.kickai_invoke_provider`."""
+        """Return the answer; see `kickai_providers_core.plugin_api.hookspecs.kickai_invoke_provider`."""
         return self._whole(self._asked(request), self._allowance(timeout_s))
 
     def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from attrs import field, frozen
 from kickai_providers_core.authoring.failures import error_for_exception
 from kickai_providers_core.authoring.retry_after import longest_retry_after
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     SERVICE_MESSAGE_LIMIT,
     AuthenticationError,
     ContextLengthExceededError,
@@ -32,14 +32,14 @@ from kickai_providers_core.errors import (
     UnsupportedRequestError,
     UnusableProviderError,
 )
-from kickai_providers_core.plain_text import clean_line
+from kickai_providers_core.values.plain_text import clean_line
 
 from kickai_gemini.facts import accepts_not
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.secret import Secret
+    from kickai_providers_core.values.secrets import Secret
 
 __all__ = ["NOT_SENDABLE", "Told", "bare", "broken", "failure", "timed_out", "unreadable"]
 

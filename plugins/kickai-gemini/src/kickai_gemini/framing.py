@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring import strict_json
 from kickai_providers_core.authoring.event_stream import EventStreamDecoder
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 from kickai_gemini.failures import Told, unreadable
 

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from kickai_providers_core.hookspecs import ModelInfo
+from kickai_providers_core.plugin_api.hookspecs import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,6 +120,6 @@ def takes_sampling(model: str) -> bool:
 
 
 def known(today: date) -> Mapping[str, ModelInfo]:
-    """Return what is known of models by name, for `kickai_providers_core.hookspecs.ProviderInfo`."""
+    """Return what is known of models by name, for `kickai_providers_core.plugin_api.hookspecs.ProviderInfo`."""
     retired = {end.model: ModelInfo(successor=served(end.model, today)) for end in RETIREMENTS if end.over(today)}
     return {name: ModelInfo(context_window=WINDOW_TOKENS) for name in SERVED} | retired

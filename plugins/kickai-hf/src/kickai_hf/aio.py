@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpcore2
-from kickai_providers_core import threads
+from kickai_providers_core.concurrency import threads
 
 from kickai_hf.lookup import LookUp, addresses_of, is_address
 

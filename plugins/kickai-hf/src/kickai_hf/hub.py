@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ModelNotFoundError,
     Problem,

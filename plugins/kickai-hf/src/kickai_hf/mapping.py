@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
-from kickai_providers_core import errors
+from kickai_providers_core.values import errors
 
 if TYPE_CHECKING:
     from kickai_hf.patience import Patience

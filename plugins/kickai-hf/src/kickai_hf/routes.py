@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, field, frozen
-from kickai_providers_core.errors import Problem
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.errors import Problem
+from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

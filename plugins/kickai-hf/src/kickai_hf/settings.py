@@ -7,8 +7,8 @@ from typing import Literal
 
 from attrs import Factory, field, frozen
 from attrs.validators import matches_re
-from kickai_providers_core.provider_settings import ProviderSettings, service_address
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.plugin_api.settings import ProviderSettings, service_address
+from kickai_providers_core.values.secrets import Secret
 
 __all__ = ["DEFAULT_MODEL", "HuggingFaceSettings", "SchemaForm", "Task", "Template"]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpcore2
 import httpx2
-from kickai_providers_core import threads
+from kickai_providers_core.concurrency import threads
 
 from kickai_hf import network
 from kickai_hf.aio import READ_BYTES, AsyncioBackend

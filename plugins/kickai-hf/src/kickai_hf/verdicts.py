@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core import errors
+from kickai_providers_core.values import errors
 from kickai_providers_core.authoring.retry_after import longest_retry_after
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ import time
 import pytest
 from attrs import evolve
 from kickai_providers_core import Resolver
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
     ContextLengthExceededError,
     DeadlineExceededError,
     ProviderTimeoutError,
 )
-from kickai_providers_core.messages import ChatRequest, FinishReason
+from kickai_providers_core.values.requests import ChatRequest, FinishReason
 
 MODES = ("invoke", "ainvoke", "stream", "astream")
 ECHO = "Repeat exactly: KICKAI-42"

@@ -6,22 +6,22 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring import SurrogateJoiner, as_object, check_answer, dump_bytes, dumps, loads
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     ContextLengthExceededError,
     InvalidReplyError,
     ProviderUnavailableError,
     UnsupportedRequestError,
 )
-from kickai_providers_core.messages import FinishReason, ReplyChunk, Usage
-from kickai_providers_core.plain_text import count
+from kickai_providers_core.values.requests import FinishReason, ReplyChunk, Usage
+from kickai_providers_core.values.plain_text import count
 
 from kickai_local.sealed import Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kickai_providers_core.errors import ProviderError
-    from kickai_providers_core.messages import ChatRequest, Message
+    from kickai_providers_core.values.errors import ProviderError
+    from kickai_providers_core.values.requests import ChatRequest, Message
 
 __all__ = ["Answer", "body", "refusal"]
 

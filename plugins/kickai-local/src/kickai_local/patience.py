@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
@@ -18,7 +18,7 @@ from kickai_providers_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.errors import TimeoutPhase
+    from kickai_providers_core.values.errors import TimeoutPhase
 
     from kickai_local.settings import LocalSettings
 

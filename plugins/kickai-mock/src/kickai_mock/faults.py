@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from attrs import frozen
-from kickai_providers_core import errors
+from kickai_providers_core.values import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.errors import TimeoutPhase
+    from kickai_providers_core.values.errors import TimeoutPhase
 
 __all__ = ["Deadline"]
 

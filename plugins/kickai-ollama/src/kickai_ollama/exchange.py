@@ -21,14 +21,14 @@ import ollama
 from kickai_providers_core.authoring import Decompressor, ajson_lines, dump_bytes, dumps, json_lines, loads
 from kickai_providers_core.authoring.iterating import Pauses
 from kickai_providers_core.authoring.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
-from kickai_providers_core.errors import InvalidReplyError
+from kickai_providers_core.values.errors import InvalidReplyError
 
 from kickai_ollama.corrections import Corrections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-    from kickai_providers_core.secret import Secret
+    from kickai_providers_core.values.secrets import Secret
 
     from kickai_ollama.address import Address
     from kickai_ollama.deadline import Deadline

@@ -13,7 +13,7 @@ import ollama
 from attrs import frozen
 from kickai_providers_core.authoring import error_for_exception, error_for_status, longest_retry_after
 from kickai_providers_core.authoring.statuses import refused_parameter
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidReplyError,
@@ -29,7 +29,7 @@ from kickai_providers_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_providers_core.secret import Secret
+    from kickai_providers_core.values.secrets import Secret
 
     from kickai_ollama.address import Address
     from kickai_ollama.deadline import Deadline

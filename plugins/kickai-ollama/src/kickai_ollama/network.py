@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpcore
-from kickai_providers_core import threads
+from kickai_providers_core.concurrency import threads
 
 if TYPE_CHECKING:
     import ssl

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 from attrs.validators import gt
-from kickai_providers_core.messages import Capability  # noqa: TC002  the core reads the annotation
-from kickai_providers_core.provider_settings import ProviderSettings, service_address
+from kickai_providers_core.values.requests import Capability  # noqa: TC002  the core reads the annotation
+from kickai_providers_core.plugin_api.settings import ProviderSettings, service_address
 
 from kickai_ollama.address import Address
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attrs import Attribute
-    from kickai_providers_core.secret import Secret
+    from kickai_providers_core.values.secrets import Secret
 
 __all__ = ["OllamaSettings", "Think"]
 

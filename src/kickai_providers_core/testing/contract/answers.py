@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import evolve
 
-from kickai_providers_core.errors import ContentFilteredError
-from kickai_providers_core.messages import FinishReason, Reply
+from kickai_providers_core.values.errors import ContentFilteredError
+from kickai_providers_core.values.requests import FinishReason, Reply
 from kickai_providers_core.testing.contract.givens import MODES, STREAMS
 from kickai_providers_core.testing.contract.needs import need_finish, need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Drip, Ok
 
 if TYPE_CHECKING:
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.subject import Subject
 
 __all__ = ["Answers"]

@@ -9,8 +9,8 @@ import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, example, given, settings
 
-from kickai_providers_core.errors import ProviderError
-from kickai_providers_core.messages import Capability, FinishReason, Image, Message, Tool
+from kickai_providers_core.values.errors import ProviderError
+from kickai_providers_core.values.requests import Capability, FinishReason, Image, Message, Tool
 from kickai_providers_core.testing import strategies
 from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, MODES, PROMPT
 from kickai_providers_core.testing.contract.needs import need_capability, need_finish, need_key
@@ -20,8 +20,8 @@ from kickai_providers_core.testing.faults import Ok
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.hookspecs import Mode
-    from kickai_providers_core.messages import ChatRequest
+    from kickai_providers_core.plugin_api.hookspecs import Mode
+    from kickai_providers_core.values.requests import ChatRequest
     from kickai_providers_core.testing.contract.subject import Subject
     from kickai_providers_core.testing.faults import FaultServer, Recorded
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kickai_providers_core.errors import InvalidReplyError, ProviderError, ProviderUnavailableError
+from kickai_providers_core.values.errors import InvalidReplyError, ProviderError, ProviderUnavailableError
 from kickai_providers_core.testing.contract.givens import MODES, id_of
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import (
@@ -27,7 +27,7 @@ from kickai_providers_core.testing.faults import (
 )
 
 if TYPE_CHECKING:
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.subject import Subject
     from kickai_providers_core.testing.faults import Fault
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from kickai_providers_core import threads
+from kickai_providers_core.concurrency import threads
 from kickai_providers_core.testing.contract.givens import PROMPT_S
 from kickai_providers_core.testing.contract.outcome import LeftAloneError, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
 
 __all__ = ["opened", "run", "timed"]
 

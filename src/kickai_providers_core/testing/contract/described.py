@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from kickai_providers_core.discovery import discover
-from kickai_providers_core.hookspecs import SEAM_VERSION, ModelInfo, ProviderInfo
-from kickai_providers_core.messages import Capability
-from kickai_providers_core.provider_settings import ProviderSettings
+from kickai_providers_core.plugin_api.discovery import discover
+from kickai_providers_core.plugin_api.hookspecs import SEAM_VERSION, ModelInfo, ProviderInfo
+from kickai_providers_core.values.requests import Capability
+from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.testing.contract.supplied import Supplied
 
 if TYPE_CHECKING:

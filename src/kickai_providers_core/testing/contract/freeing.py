@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core import threads
-from kickai_providers_core.errors import ProviderError
+from kickai_providers_core.concurrency import threads
+from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.testing.contract.calling import opened, run
 from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, QUICK_S, STREAMS, id_of
 from kickai_providers_core.testing.contract.needs import need_native
@@ -23,7 +23,7 @@ from kickai_providers_core.testing.faults import CloseEarly, Malformed, Reset, S
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.subject import Subject
     from kickai_providers_core.testing.faults import Fault
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from attrs import fields
 
-from kickai_providers_core.secret import Secret
+from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.testing.faults import Fault, Status
 
 if TYPE_CHECKING:
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
 
 __all__ = ["GRACE_S", "KEY", "MODES", "PROMPT", "PROMPT_S", "QUICK_S", "STREAMS", "id_of"]
 

@@ -24,7 +24,7 @@ DISCOVER = """
 import importlib.util, json, sys, threading
 name, file, path, attribute = json.loads(sys.argv[1])
 sys.path[:] = path
-import kickai_providers_core.discovery, kickai_providers_core.seam
+import kickai_providers_core.plugin_api.discovery, kickai_providers_core.plugin_api.adapter
 try:
     module = importlib.import_module(name)
 except ModuleNotFoundError as error:
@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 plugin = getattr(module, attribute) if attribute else module
-found = kickai_providers_core.discovery.discover((), given={"under-test": plugin}).plugins[0]
+found = kickai_providers_core.plugin_api.discovery.discover((), given={"under-test": plugin}).plugins[0]
 if found.error: raise found.error
 told = {"modules": sorted(sys.modules), "threads": threading.active_count()}
 sys.__stderr__.write("\\n" + json.dumps(told))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from attrs import frozen
 
-from kickai_providers_core.errors import ProviderError
-from kickai_providers_core.messages import Reply, ReplyChunk
+from kickai_providers_core.values.errors import ProviderError
+from kickai_providers_core.values.requests import Reply, ReplyChunk
 
 if TYPE_CHECKING:
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
 
 __all__ = ["LeftAloneError", "Outcome"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core.errors import (
+from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
     ContextLengthExceededError,
@@ -26,7 +26,7 @@ from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Status
 
 if TYPE_CHECKING:
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.outcome import Outcome
     from kickai_providers_core.testing.contract.subject import Subject
 

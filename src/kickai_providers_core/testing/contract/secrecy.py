@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from loguru import logger
 
-from kickai_providers_core.errors import ProviderError
+from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.testing.contract.givens import KEY, MODES, PROMPT, id_of
 from kickai_providers_core.testing.contract.needs import need_key, need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
@@ -34,7 +34,7 @@ from kickai_providers_core.testing.faults import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.outcome import Outcome
     from kickai_providers_core.testing.contract.subject import Subject
     from kickai_providers_core.testing.faults import Fault

@@ -10,10 +10,11 @@ import pluggy
 import pytest
 from attrs import evolve, fields, frozen
 
-from kickai_providers_core import hookspecs, threads
-from kickai_providers_core.discovery import discover
-from kickai_providers_core.messages import ChatRequest
-from kickai_providers_core.seam import Seam
+from kickai_providers_core.plugin_api import hookspecs
+from kickai_providers_core.concurrency import threads
+from kickai_providers_core.plugin_api.discovery import discover
+from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core.plugin_api.adapter import Seam
 from kickai_providers_core.testing.contract.calling import timed
 from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, PROMPT, PROMPT_S, STREAMS
 from kickai_providers_core.testing.faults import FaultServer, Ok
@@ -21,8 +22,8 @@ from kickai_providers_core.testing.faults import FaultServer, Ok
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from kickai_providers_core.hookspecs import Mode, ProviderInfo
-    from kickai_providers_core.provider_settings import ProviderSettings
+    from kickai_providers_core.plugin_api.hookspecs import Mode, ProviderInfo
+    from kickai_providers_core.plugin_api.settings import ProviderSettings
     from kickai_providers_core.testing.contract.outcome import Outcome
     from kickai_providers_core.testing.contract.supplied import Supplied
     from kickai_providers_core.testing.faults import Fault

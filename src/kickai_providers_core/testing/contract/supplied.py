@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from kickai_providers_core.messages import FinishReason, Usage
+from kickai_providers_core.values.requests import FinishReason, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_providers_core.provider_settings import ProviderSettings
-    from kickai_providers_core.secret import Secret
+    from kickai_providers_core.plugin_api.settings import ProviderSettings
+    from kickai_providers_core.values.secrets import Secret
     from kickai_providers_core.testing.faults import Fault, Wire
 
 __all__ = ["Supplied"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kickai_providers_core.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, STREAMS
 from kickai_providers_core.testing.contract.needs import need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
@@ -22,7 +22,7 @@ from kickai_providers_core.testing.faults import (
 )
 
 if TYPE_CHECKING:
-    from kickai_providers_core.hookspecs import Mode
+    from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.outcome import Outcome
     from kickai_providers_core.testing.contract.subject import Subject
     from kickai_providers_core.testing.faults import Fault

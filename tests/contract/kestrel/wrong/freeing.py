@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from kestrel.client import Client, Patience
 from kestrel.wrong.register import mutant
-from kickai_providers_core import errors
+from kickai_providers_core.values import errors
 
 
 @mutant("test_nothing_is_retried")

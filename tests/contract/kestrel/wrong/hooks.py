@@ -7,8 +7,8 @@ from attrs import evolve
 from kestrel import eager
 from kestrel.plugin import KestrelPlugin
 from kestrel.wrong.register import mutant
-from kickai_providers_core.errors import Problem
-from kickai_providers_core.hookspecs import hookimpl
+from kickai_providers_core.values.errors import Problem
+from kickai_providers_core.plugin_api.hookspecs import hookimpl
 
 mutant("test_discovery_imports_no_vendor")(eager.EagerPlugin, eager.plugin)
 
@@ -29,7 +29,7 @@ class RaisesOnline(KestrelPlugin):
 
     def asked(self, settings):
         """Raise what the service's answer stands for."""
-        from kickai_providers_core.messages import ChatRequest
+        from kickai_providers_core.values.requests import ChatRequest
 
         self.client(settings).ask(ChatRequest.of("ping"), settings.timeout_s)
         return []

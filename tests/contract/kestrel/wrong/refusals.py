@@ -9,7 +9,7 @@ from typing import ClassVar
 from kestrel import mapping
 from kestrel.client import Client
 from kestrel.wrong.register import mutant
-from kickai_providers_core import errors
+from kickai_providers_core.values import errors
 
 
 class Refuses(Client):

@@ -7,7 +7,7 @@ from loguru import logger
 
 from kestrel.client import Client
 from kestrel.wrong.register import mutant
-from kickai_providers_core import errors
+from kickai_providers_core.values import errors
 
 
 @mutant("test_the_key_is_in_no_url")
@@ -86,7 +86,7 @@ class FollowsRedirects(Client):
         """Ask there."""
         place = headers.get("location", "")
         if place.startswith("http://"):
-            from kickai_providers_core.messages import ChatRequest
+            from kickai_providers_core.values.requests import ChatRequest
 
             Client(evolve(self.settings, url=place)).ask(ChatRequest.of("again"), 1.0)
         return super().refusal(status, headers, body)

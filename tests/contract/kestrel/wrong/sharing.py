@@ -8,7 +8,7 @@ import time
 from kestrel.client import Client
 from kestrel.plugin import KestrelPlugin
 from kestrel.wrong.register import mutant
-from kickai_providers_core.hookspecs import hookimpl
+from kickai_providers_core.plugin_api.hookspecs import hookimpl
 
 
 @mutant(

@@ -1,0 +1,1 @@
+"""Threads, event loops, timeouts and forks. Nothing here knows about providers."""

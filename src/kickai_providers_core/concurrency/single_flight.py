@@ -1,0 +1,121 @@
+"""Blocking calls that are made once for all who want their result, each of whom waits within their own time."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S, post, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SingleFlight"]
+
+T = TypeVar("T")
+
+HOLD_S = 0.05
+"""Seconds to wait for a lock that is only ever held for microseconds."""
+
+
+class SingleFlight(Generic[T]):
+    """A blocking call that is made once, in a thread, for all who want its result.
+
+    A result that comes after nobody waits any more is kept for those who ask next. After a failure the next to ask
+    begins a new call. Safe to use from any thread and any event loop.
+    """
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._lock = Lock()
+        self._future: Future[T] | None = None
+        self._thread = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a call is under way."""
+        future = self._future
+        return future is not None and not future.done()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a call has ended, with a result or an error."""
+        future = self._future
+        return future is not None and future.done()
+
+    def begin(self) -> Future[T]:
+        """Return the call under way or the result that is there; begin a call when there is neither."""
+        with self._lock:
+            future = self._future
+            if future is None or (future.done() and future.exception() is not None):
+                self._future = future = Future()
+                future.set_running_or_notify_cancel()  # nobody who leaves can cancel it for the others
+                start(lambda: self._run(future))
+            return future
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until no call is under way, for ``timeout_s`` seconds at most; not for one that this thread makes."""
+        future = self._future
+        if future is not None and self._thread != get_ident():
+            wait_for((future,), timeout=timeout_s)
+
+    def hold(self) -> bool:
+        """Let no call begin until `release`; return False when another thread is just now beginning one."""
+        return self._lock.acquire(timeout=HOLD_S)
+
+    def release(self) -> None:
+        """Let calls begin again."""
+        self._lock.release()
+
+    def _run(self, future: Future[T]) -> None:
+        self._thread = get_ident()
+        try:
+            result = self._function()
+        except BaseException as exc:  # noqa: BLE001  whoever waits raises it
+            future.set_exception(exc)
+        else:
+            future.set_result(result)
+
+    def wait(self, timeout_s: float) -> T:
+        """Return the result, blocking the thread.
+
+        Raises:
+            TimeoutError: It did not come within ``timeout_s`` seconds. The call goes on.
+        """
+        future = self.begin()
+        wait_for((future,), timeout=min(timeout_s, LONGEST_WAIT_S))
+        return _result_of(future)
+
+    async def await_(self, timeout_s: float) -> T:
+        """Return the result without blocking the event loop; otherwise as `wait`."""
+        future = self.begin()
+        if not future.done():
+            loop = asyncio.get_running_loop()
+            woken: asyncio.Future[None] = loop.create_future()
+            future.add_done_callback(lambda _: post(loop, _settle, woken))
+            await asyncio.wait((woken,), timeout=min(timeout_s, LONGEST_WAIT_S))
+        return _result_of(future)
+
+
+def _settle(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
+
+
+def _result_of(future: Future[T]) -> T:
+    if not future.done():
+        raise TimeoutError
+    error = future.exception()
+    if error is None:
+        return future.result()
+    # Everyone who waits gets an exception of their own: each request writes its own attempts on it.
+    try:
+        own = copy.copy(error)
+    except Exception:  # noqa: BLE001  a class of a plugin's own may take other arguments than its exceptions keep
+        own = error
+    own.__cause__ = error.__cause__
+    raise own

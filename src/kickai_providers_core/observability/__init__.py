@@ -1,0 +1,1 @@
+"""Who receives events: observers and the log."""

@@ -1,0 +1,87 @@
+"""Who receives events: the log, the application's observers, the plugins that implement `kickai_observe`."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kickai_providers_core.plugin_api.extensions import listeners
+from kickai_providers_core.plugin_api.isolation import is_for_everyone
+from kickai_providers_core.observability.log import LEVELS, log_event, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from kickai_providers_core.values.events import Event, Observer
+
+__all__ = ["Observers"]
+
+
+class Observers:
+    """Hands each event to every observer; one that raises is reported the first time and stops no other.
+
+    Safe to call from any thread.
+    """
+
+    def __init__(self, observers: Iterable[Observer], plugins: Mapping[str, object] | None = None) -> None:
+        self._faulty: set[str | int] = set()
+        watchers: list[Callable[[Event], object]] = [log_event, *observers]
+        called = listeners(plugins or {}, "kickai_observe", self._report)
+        if called is not None:
+            watchers.append(partial(_call, called))
+        self._of = _ByKind(watchers)
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to every observer."""
+        for watch in self._of[type(event)]:
+            try:
+                result = watch(event)
+            except BaseException as exc:
+                if is_for_everyone(exc):
+                    raise
+                self._report(watch, exc)
+            else:
+                if result is not None and inspect.iscoroutine(result):
+                    result.close()
+                    self._report(watch, TypeError("it is an async function"))
+
+    def _report(self, observer: object, error: BaseException) -> None:
+        """Report what an observer raised, the first time."""
+        key = observer if isinstance(observer, str) else id(observer)  # an observer need not be hashable
+        if key in self._faulty:
+            return
+        self._faulty.add(key)
+        done = "is an async function, which is never run; make it a plain function"
+        if not isinstance(error, TypeError) or error.args != ("it is an async function",):
+            done = f"raised {type(error).__name__}; its further errors are not reported"
+        warn(f"the observer {_name(observer)} {done}")
+
+
+def _name(observer: object) -> str:
+    if isinstance(observer, str):
+        return observer
+    try:
+        name: object = getattr(observer, "__qualname__", None)
+    except BaseException as exc:
+        if is_for_everyone(exc):
+            raise
+        name = None
+    return name if isinstance(name, str) else type(observer).__name__
+
+
+def _call(hook: Callable[..., Any], event: Event) -> None:
+    hook(event=event)
+
+
+class _ByKind(dict[type["Event"], list["Callable[[Event], object]"]]):
+    """Who receives each kind of events: everybody, but the log only what it may log."""
+
+    def __init__(self, watchers: list[Callable[[Event], object]]) -> None:
+        super().__init__()
+        self._watchers = watchers
+
+    def __missing__(self, kind: type[Event]) -> list[Callable[[Event], object]]:
+        watchers = [watch for watch in self._watchers if watch is not log_event or kind in LEVELS]
+        self[kind] = watchers
+        return watchers

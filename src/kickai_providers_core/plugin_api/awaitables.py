@@ -1,0 +1,107 @@
+"""Awaitables of plugins, awaited and closed so that what they raise is never taken for what the caller asked for."""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+from os import getpid
+from typing import TYPE_CHECKING, Any
+
+from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
+from kickai_providers_core.concurrency.forking import keep_for_good, raise_forked
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+__all__ = ["Driven", "PluginExitError", "aclose_quietly", "close_quietly", "name_of"]
+
+
+class PluginExitError(Exception):
+    """Stands for a `GeneratorExit` or a cancellation of a plugin's own, which would otherwise pass for its caller's."""
+
+
+class Driven:
+    """An awaitable of a plugin, awaited so that its own `GeneratorExit` differs from one that comes from outside.
+
+    In a child that was forked meanwhile it ends with an error, and the awaitable is never resumed or closed.
+
+    Args:
+        open_: Returns the awaitable; called when this object is awaited.
+    """
+
+    __slots__ = ("_open",)
+
+    def __init__(self, open_: Callable[[], Awaitable[Any]]) -> None:
+        self._open = open_
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        try:
+            awaitable = self._open()
+            begin = getattr(awaitable, "__await__", None)
+            steps = begin() if begin is not None else _awaited(awaitable).__await__()
+        except GeneratorExit as exc:
+            raise PluginExitError from exc
+        send = steps.send if hasattr(steps, "send") else (lambda _value: next(steps))
+        step, given, pid = send, None, getpid()
+        try:
+            while True:
+                try:
+                    waited = step(given)
+                except StopIteration as stop:
+                    return stop.value
+                except GeneratorExit as exc:
+                    raise PluginExitError from exc
+                try:
+                    step, given = send, (yield waited)
+                except GeneratorExit:
+                    if pid == getpid():
+                        close_quietly(steps)
+                    else:
+                        keep_for_good(steps)
+                    raise
+                except BaseException as exc:  # noqa: BLE001  such as a cancellation
+                    step, given = steps.throw, exc
+                if pid != getpid():
+                    keep_for_good(steps)
+                    raise_forked(pid)
+        finally:
+            given = None  # an error knows this frame, and would be kept alive by it
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def name_of(error: BaseException) -> str:
+    """Return the name of the class of an exception that came out of a plugin's code."""
+    own = error.__cause__ if isinstance(error, PluginExitError) and error.__cause__ is not None else error
+    return type(own).__name__
+
+
+def close_quietly(value: object) -> None:
+    """Close an iterator or a coroutine of a plugin; what that raises is dropped, since the outcome is known by then."""
+    try:
+        close = getattr(value, "close", None)
+        if close is not None:
+            close()
+    except BaseException as exc:
+        if is_for_everyone(exc):
+            raise
+
+
+async def aclose_quietly(value: object) -> None:
+    """Close an async iterator of a plugin; what that raises is dropped, but for what the caller asked for."""
+    before = cancellations()
+    try:
+        await Driven(lambda: _closing(value))
+    except GeneratorExit:  # from outside: somebody has dropped the coroutine
+        raise
+    except BaseException as exc:
+        if is_asked(exc, before):
+            raise
+
+
+async def _closing(value: object) -> None:
+    close = getattr(value, "aclose", None)
+    closing = close() if close is not None else None
+    if isawaitable(closing):
+        await closing

@@ -1,0 +1,269 @@
+"""From entry points to plugins: each is loaded by itself, and what is wrong with one is told of that one alone.
+
+An entry point is code from whoever installed a package, so loading it is a decision of the application: an
+allow-list names the plugins, by entry point or by distribution, that may be loaded at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from attrs import evolve, field, frozen
+
+from kickai_providers_core.plugin_api.distributions import Unreadable, installed
+from kickai_providers_core.values.errors import DuplicateProviderError, PluginError, PluginLoadError
+from kickai_providers_core.plugin_api.inspection import UPGRADE, examine, hooks_of
+from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe, keys_in, run_bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from importlib.metadata import EntryPoint
+
+    from kickai_providers_core.plugin_api import hookspecs
+
+__all__ = ["PACKAGES", "Discovery", "Plugin", "Unreadable", "discover", "installed"]
+
+PACKAGES: Mapping[str, str] = {
+    name: f"kickai-{'hf' if name == 'huggingface' else name}"
+    for name in ("huggingface", "gemini", "ollama", "local", "mock")
+}
+"""The distributions of this project's own providers, by provider name."""
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class Plugin:
+    """One plugin that was found, usable or not.
+
+    Attributes:
+        name: The name of its entry point, or the one it was registered with in code.
+        distribution: The distribution that brought it; empty when it was registered in code.
+        version: That distribution's version.
+        status: ``ready``; ``broken``, with the error; or ``not allowed``, and then it was not loaded.
+        error: What is wrong with it.
+        plugin: The module or object with the hooks; None unless ready.
+        info: What it says of itself; None when it is no provider.
+        warnings: What is wrong with it and does not keep it from being used, as clauses.
+        import_s: Seconds that its import took; None when nothing was imported.
+    """
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    status: Literal["ready", "broken", "not allowed"] = "ready"
+    error: PluginError | None = None
+    plugin: object | None = field(default=None, repr=False)
+    info: hookspecs.ProviderInfo | None = None
+    warnings: tuple[str, ...] = ()
+    import_s: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What messages call it: its name, and its distribution when that has another name."""
+        return f"{self.name} (from {self.distribution})" if self.distribution else self.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The provider's name and its aliases; empty when it is none."""
+        return (self.info.name, *self.info.aliases) if self.info else ()
+
+
+@frozen(eq=False, repr=False)
+class Discovery:
+    """All plugins that were found, in the order of their distributions and names.
+
+    Attributes:
+        plugins: Every one of them, broken ones included.
+        unmatched: The entries of the allow-list that name no installed plugin.
+    """
+
+    plugins: tuple[Plugin, ...]
+    unmatched: tuple[str, ...] = ()
+
+    def providers(self) -> Mapping[str, Plugin]:
+        """Return the usable provider plugins, by name."""
+        return {plugin.info.name: plugin for plugin in self.plugins if plugin.info is not None}
+
+    def infos(self) -> Mapping[str, hookspecs.ProviderInfo]:
+        """Return what the usable provider plugins say of themselves, by name."""
+        return {plugin.info.name: plugin.info for plugin in self.plugins if plugin.info is not None}
+
+    def find(self, kind: str) -> Plugin | None:
+        """Return the provider plugin of that name or alias."""
+        return next((plugin for plugin in self.plugins if kind in plugin.names), None)
+
+    def errors(self) -> tuple[PluginError, ...]:
+        """Return what is wrong with the broken ones."""
+        return tuple(plugin.error for plugin in self.plugins if plugin.error is not None)
+
+    def others(self) -> Mapping[str, object]:
+        """Return the usable plugins that are no provider, those that wrap and observe, by their labels."""
+        return _labelled(p for p in self.plugins if p.info is None and p.plugin is not None)
+
+    def observers(self) -> Mapping[str, object]:
+        """Return the plugins that implement ``kickai_observe``, by their labels."""
+        return self._implementing("kickai_observe")
+
+    def rankers(self) -> Mapping[str, object]:
+        """Return the plugins that implement ``kickai_rank_targets``, by their labels."""
+        return self._implementing("kickai_rank_targets")
+
+    def _implementing(self, hook: str) -> Mapping[str, object]:
+        return _labelled(p for p in self.plugins if p.plugin is not None and hook in hooks_of(p.plugin))
+
+
+def _labelled(plugins: Iterable[Plugin]) -> dict[str, object]:
+    named: dict[str, object] = {}
+    for plugin in plugins:
+        label, count = plugin.label, 1
+        while label in named:  # two entry points of one distribution may have one name
+            count += 1
+            label = f"{plugin.label} #{count}"
+        named[label] = plugin.plugin
+    return named
+
+
+def discover(
+    found: Iterable[EntryPoint | Unreadable],
+    *,
+    allowed: Iterable[str] | None = None,
+    given: Mapping[str, object] | None = None,
+    timeout_s: float = LOAD_TIMEOUT_S,
+) -> Discovery:
+    """Load plugins and look at each.
+
+    Args:
+        found: Entry points, as `installed` gives them.
+        allowed: Names of entry points or distributions that may be loaded; None for all.
+        given: Further plugins, by name, that the application hands over itself; a given provider takes the place of
+            an installed one with the same name.
+        timeout_s: Seconds that the import of one plugin may take, and as many its description of itself. A plugin that
+            takes longer is broken.
+    """
+    allow = None if allowed is None else tuple(allowed)
+    keys = keys_in()
+    handed = [_examined(Plugin(name=name), plugin, keys, timeout_s) for name, plugin in (given or {}).items()]
+    taken = {name for plugin in handed for name in plugin.names}
+    points = sorted(found, key=_origin)
+    loaded = [_loaded(point, allow, keys, timeout_s) for point in points]
+    loaded = [plugin for plugin in loaded if not taken.intersection(plugin.names)]
+    plugins = _without_shared_aliases(_without_rivals(_without_doubles([*handed, *loaded])))
+    matched = {name for point in points for name in _origin(point)[:2]}
+    return Discovery(tuple(plugins), tuple(name for name in allow or () if name not in matched))
+
+
+def _origin(point: EntryPoint | Unreadable) -> tuple[str, str, str]:
+    if isinstance(point, Unreadable):
+        return point.distribution, point.distribution, ""
+    distribution = point.dist
+    return (distribution.name if distribution else "", point.name, distribution.version if distribution else "")
+
+
+def _loaded(
+    point: EntryPoint | Unreadable, allowed: tuple[str, ...] | None, keys: frozenset[str], timeout_s: float
+) -> Plugin:
+    distribution, name, version = _origin(point)
+    plugin = Plugin(name=name, distribution=distribution, version=version)
+    if allowed is not None and not {name, distribution}.intersection(allowed):
+        return evolve(plugin, status="not allowed")
+    if isinstance(point, Unreadable):
+        return _broken(plugin, point.reason)
+    # Foreign code runs here for the first time: a plugin that cannot be imported, for whatever reason, and even one
+    # that tries to end the program, is a broken plugin and nothing more.
+    outcome = run_bounded(point.load, timeout_s, "its import")
+    plugin = evolve(plugin, import_s=outcome.seconds, warnings=outcome.warnings)
+    if outcome.hung:
+        return _broken(plugin, f"its import has not ended within {timeout_s:g} s")
+    if outcome.error is not None:
+        fault = f"its import raised {describe(outcome.error, keys)}{_newer(outcome.error)}"
+        return _broken(plugin, fault, outcome.error)
+    return _examined(plugin, outcome.value, keys, timeout_s)
+
+
+def _newer(error: BaseException) -> str:
+    """Return a hint when an import failed for a name that a newer core may have."""
+    ours = isinstance(error, ImportError) and (error.name or "").startswith("kickai_providers_core")
+    return f"; if it was written for a newer plugin API, {UPGRADE}" if ours else ""
+
+
+def _examined(plugin: Plugin, hooks: object, keys: frozenset[str], timeout_s: float) -> Plugin:
+    """Return the plugin with its description, or as broken."""
+    seen = examine(hooks, keys, timeout_s)
+    plugin = evolve(plugin, warnings=(*plugin.warnings, *seen.warnings))
+    return _broken(plugin, seen.fault, seen.cause) if seen.fault else evolve(plugin, plugin=hooks, info=seen.info)
+
+
+def _without_doubles(plugins: Iterable[Plugin]) -> list[Plugin]:
+    """Return the plugins; of those that are one and the same object only the first is usable."""
+    kept: list[Plugin] = []
+    for plugin in plugins:
+        first = next((p for p in kept if plugin.plugin is not None and _is_same(p.plugin, plugin.plugin)), None)
+        if first is None:
+            kept.append(plugin)
+        else:
+            fault = f"it is the same object as the plugin {first.label}; remove one of the two entry points"
+            kept.append(_broken(evolve(plugin, plugin=None, info=None), fault))
+    return kept
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other or bool(one == other)  # as pluggy compares them
+
+
+def _without_rivals(plugins: list[Plugin]) -> list[Plugin]:
+    """Return the plugins, rivals for one name as broken: which one to trust with a key is not ours to guess.
+
+    A name wins over an alias: a plugin that claims another's name as its alias is broken, and the other is not. This
+    project's own providers only lose that alias, since nobody can name a plugin so that they stop working.
+    """
+    return [_refused(plugin, plugins) for plugin in plugins]
+
+
+def _refused(plugin: Plugin, plugins: list[Plugin]) -> Plugin:
+    info = plugin.info
+    if info is None:
+        return plugin
+    claimed = (info.name,) if _is_ours(plugin) else plugin.names
+    rivals = [p for p in plugins if p is not plugin and p.info is not None and p.info.name in claimed]
+    if not rivals:
+        return plugin
+    shared = next(name for name in plugin.names for rival in rivals if name == rival.names[0])
+    rival = next(rival for rival in rivals if rival.names[0] == shared)
+    fault = (
+        f"the provider name {shared!r} is also claimed by {rival.name} "
+        f"(from {rival.distribution or 'code'}): uninstall one, or name the other in kickai.plugins"
+    )
+    error = DuplicateProviderError(fault, plugin=plugin.name, distribution=plugin.distribution)
+    return evolve(plugin, status="broken", error=error, plugin=None, info=None)
+
+
+def _is_ours(plugin: Plugin) -> bool:
+    return plugin.info is not None and plugin.distribution == PACKAGES.get(plugin.info.name)
+
+
+def _without_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
+    """Yield the plugins, without the aliases that several of them claim; each keeps its name.
+
+    The providers of this project keep theirs, whoever else claims them.
+    """
+    for plugin in plugins:
+        info = plugin.info
+        if info is None:
+            yield plugin
+            continue
+        warnings = list(plugin.warnings)
+        aliases = []
+        for alias in info.aliases:
+            others = [p for p in plugins if p is not plugin and alias in (p.names[:1] if _is_ours(plugin) else p.names)]
+            if not others:
+                aliases.append(alias)
+                continue
+            warnings.append(
+                f"its alias {alias!r} is also claimed by {others[0].label}, so it is ignored: use {info.name!r}"
+            )
+        yield evolve(plugin, info=evolve(info, aliases=tuple(aliases)), warnings=tuple(warnings))
+
+
+def _broken(plugin: Plugin, fault: str, cause: BaseException | None = None) -> Plugin:
+    error = PluginLoadError(fault, plugin=plugin.name, distribution=plugin.distribution)
+    error.__cause__ = cause
+    return evolve(plugin, status="broken", error=error)

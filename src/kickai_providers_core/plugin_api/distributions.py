@@ -1,0 +1,141 @@
+"""The entry points of the installed distributions, read so that one broken distribution costs only itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from loguru import logger
+
+from kickai_providers_core.plugin_api.hookspecs import ENTRY_POINT_GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from importlib.metadata import Distribution, EntryPoint
+
+__all__ = ["Unreadable", "installed"]
+
+FILE = "entry_points.txt"
+
+
+@frozen
+class Unreadable:
+    """A distribution that has, or may have, plugins which cannot be read.
+
+    Attributes:
+        distribution: Its name, or that of its folder.
+        reason: What is wrong with it, as a clause.
+    """
+
+    distribution: str
+    reason: str
+
+
+def installed() -> tuple[EntryPoint | Unreadable, ...]:
+    """Return the plugins that the installed distributions declare; nothing is imported.
+
+    A distribution whose metadata is damaged is an `Unreadable` when it mentions the group ``kickai.providers``, or when
+    nobody can know. Any other is skipped.
+    """
+    found: list[EntryPoint | Unreadable] = []
+    seen: set[str] = set()
+    for distribution in _distributions():
+        try:
+            name = _folder_name(distribution)
+            # The first on the path is the one that an import finds; the others are leftovers.
+            if not name or name not in seen:
+                seen.add(name)
+                found += _entries(distribution)
+        except Exception as exc:  # noqa: BLE001  a finder of somebody else's may return anything
+            logger.debug("skipped a distribution whose metadata raised {error}", error=type(exc).__name__)
+    return tuple(found)
+
+
+def _distributions() -> Iterable[Distribution]:
+    from importlib.metadata import MetadataPathFinder, distributions  # noqa: PLC0415  as slow as the rest of the core
+
+    try:
+        return list(distributions())
+    except Exception as exc:  # noqa: BLE001  any package may add a finder to sys.meta_path
+        logger.debug("a finder of distributions raised {error}; only sys.path is searched", error=type(exc).__name__)
+        return list(MetadataPathFinder.find_distributions())
+
+
+def _entries(distribution: Distribution) -> Iterator[EntryPoint | Unreadable]:  # noqa: C901  one fault after the other
+    """Yield the plugins of one distribution, or what is wrong with it."""
+    try:
+        text = distribution.read_text(FILE)
+    except Exception as exc:  # noqa: BLE001  not UTF-8, or not readable
+        fault, content = _reason(exc), _bytes(distribution)
+    else:
+        if text is None:
+            if _is_there(distribution):  # importlib.metadata treats an unreadable file as a missing one
+                yield Unreadable(_name(distribution), f"its {FILE} cannot be read; reinstall it or remove it")
+            return
+        fault, content = "", text.encode(errors="surrogateescape")
+    if content is not None and ENTRY_POINT_GROUP.encode() not in content:
+        if fault:
+            logger.debug("skipped the entry points of {name}: {fault}", name=_name(distribution), fault=fault)
+        return
+    if fault:
+        yield Unreadable(_name(distribution), f"its {FILE} cannot be read ({fault}); reinstall it or remove it")
+        return
+    try:
+        points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
+    except Exception as exc:  # noqa: BLE001  a line that is no entry
+        yield Unreadable(_name(distribution), f"its {FILE} is malformed ({_reason(exc)}); reinstall it or remove it")
+        return
+    if not points:
+        return
+    if not _declared_name(distribution):
+        # What is left of a removed package, for example: its module may be gone, or belong to another package.
+        yield Unreadable(_name(distribution), "its METADATA is missing or damaged; reinstall it or remove it")
+        return
+    yield from points
+
+
+def _reason(error: Exception) -> str:
+    return "it is not UTF-8" if isinstance(error, UnicodeError) else type(error).__name__
+
+
+def _name(distribution: Distribution) -> str:
+    return _declared_name(distribution) or _folder_name(distribution) or "an unnamed distribution"
+
+
+def _declared_name(distribution: Distribution) -> str:
+    """Return the name that the distribution's METADATA states; empty when there is none."""
+    try:
+        metadata: Any = distribution.metadata
+        name: object = metadata["Name"]
+        version: object = metadata["Version"]
+    except Exception:  # noqa: BLE001  the file may be missing or damaged in any way
+        return ""
+    return name.strip() if isinstance(name, str) and isinstance(version, str) else ""
+
+
+def _folder(distribution: Distribution) -> Path | None:
+    path: object = getattr(distribution, "_path", None)
+    return path if isinstance(path, Path) else None
+
+
+def _folder_name(distribution: Distribution) -> str:
+    """Return the name by which the folder of a distribution knows it, normalised as in PEP 503; empty when unknown."""
+    folder = _folder(distribution)
+    name = folder.stem.partition("-")[0] if folder is not None else _declared_name(distribution)
+    return "-".join(filter(None, name.lower().replace("_", "-").replace(".", "-").split("-")))
+
+
+def _is_there(distribution: Distribution) -> bool:
+    folder = _folder(distribution)
+    return folder is not None and os.path.lexists(folder / FILE)
+
+
+def _bytes(distribution: Distribution) -> bytes | None:
+    """Return the undecoded entry points; None when they cannot be had."""
+    folder = _folder(distribution)
+    try:
+        return (folder / FILE).read_bytes() if folder is not None else None
+    except OSError:
+        return None

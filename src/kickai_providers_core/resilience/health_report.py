@@ -1,0 +1,109 @@
+"""What is known of each target and provider at one moment, for a health endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from kickai_providers_core.values.jsonable import Jsonable
+
+if TYPE_CHECKING:
+    from kickai_providers_core.resilience.breaker import State
+    from kickai_providers_core.resilience.health import Condition, Health
+
+__all__ = ["ConditionReport", "HealthReport", "report_health"]
+
+
+@frozen(kw_only=True)
+class ConditionReport(Jsonable):
+    """What is known of one target, or of one provider as a whole.
+
+    Attributes:
+        provider: The instance's name.
+        model: The model; None for the instance's own, and for the provider as a whole.
+        available: Whether it may be called now, as far as its health goes.
+        breaker: The state of its circuit breaker.
+        errors: The breaker's error count, from 0.
+        suspended_s: Seconds for which it is not called yet, from 0; 0 when it is not suspended.
+        reason: The class of the error that suspended it; empty when it is not suspended.
+        available_in_s: Seconds until it may be called, from 0.
+    """
+
+    provider: str
+    model: str | None
+    available: bool
+    breaker: State
+    errors: int
+    suspended_s: float
+    reason: str
+    available_in_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "available": self.available,
+            "breaker": self.breaker.value,
+            "errors": self.errors,
+            "suspended_s": round(self.suspended_s, 3),
+            "reason": self.reason,
+            "available_in_s": round(self.available_in_s, 3),
+        }
+
+
+@frozen(kw_only=True)
+class HealthReport(Jsonable):
+    """What a resolver knows of its targets and providers at one moment. It holds no key, prompt or answer.
+
+    A target or provider that no chain was made for is not in it.
+
+    Attributes:
+        providers: Each provider as a whole, by name.
+        targets: Each target, by provider and model.
+    """
+
+    providers: tuple[ConditionReport, ...]
+    targets: tuple[ConditionReport, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether at least one target may be called now, or none is known yet."""
+        down = {report.provider for report in self.providers if not report.available}
+        return not self.targets or any(each.available and each.provider not in down for each in self.targets)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return {
+            "healthy": self.healthy,
+            "providers": [report.as_dict() for report in self.providers],
+            "targets": [report.as_dict() for report in self.targets],
+        }
+
+
+def report_health(health: Health, now: float) -> HealthReport:
+    """Return what is known at a time."""
+    providers, targets = [], []
+    for key, condition in sorted(health.conditions().items()):
+        if len(key) == 1:
+            providers.append(_report(key[0], None, condition, now))
+        else:
+            targets.append(_report(key[0], key[1] or None, condition, now))
+    return HealthReport(providers=tuple(providers), targets=tuple(targets))
+
+
+def _report(provider: str, model: str | None, condition: Condition, now: float) -> ConditionReport:
+    breaker, rest = condition.breaker, condition.rest
+    due = max(breaker.due_at(now), rest.until)
+    is_suspended = rest.until > now
+    return ConditionReport(
+        provider=provider,
+        model=model,
+        available=due <= now,
+        breaker=breaker.state,
+        errors=breaker.errors,
+        suspended_s=max(0.0, rest.until - now) if is_suspended else 0.0,
+        reason=rest.reason if is_suspended else "",
+        available_in_s=max(0.0, due - now),
+    )

@@ -1,0 +1,329 @@
+"""What conversations consist of: messages, images, tools and calls of them, and token counts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+from uuid import uuid4
+
+from attrs import field, frozen
+
+from kickai_providers_core.values.jsonable import Jsonable
+from kickai_providers_core.values.openai_messages import message_fields, tool_fields
+from kickai_providers_core.values.plain_text import clean_line, clean_text, count
+from kickai_providers_core.values.validation import (
+    Number,
+    OneOf,
+    Text,
+    hides_arguments,
+    json_object,
+    refuse_type,
+    refuse_value,
+    require_text,
+    shape,
+    shown,
+    tuple_of,
+    with_hidden_arguments,
+)
+
+__all__ = ["Image", "Masked", "Message", "Speaker", "Tool", "ToolCall", "Usage", "length_of"]
+
+Speaker = Literal["system", "user", "assistant", "tool"]
+"""Who a message is from."""
+
+SPEAKERS = ("system", "user", "assistant", "tool")
+
+NAME_LIMIT = 200
+"""The most characters of an id that a service gives."""
+
+
+def length_of(text: object) -> str:
+    """Return what a repr shows of a prompt or an answer: how long it is."""
+    return f"<{count(len(text), 'byte' if isinstance(text, bytes) else 'character')}>" if text else "<empty>"  # type: ignore[arg-type]
+
+
+def _masked(text: str | bytes | None) -> str:
+    return "None" if text is None else length_of(text)
+
+
+class Masked:
+    """Holds a prompt where a traceback passes: what a logger shows of a frame is this value's repr.
+
+    ``reveal`` is a method, since loggers also show the attributes that a source line reads.
+    """
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: object) -> None:
+        self.__value = value
+
+    def reveal(self) -> Any:
+        """Return the value itself."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return f"<masked {type(self.__value).__name__}>"
+
+
+@with_hidden_arguments
+@frozen(kw_only=True, slots=False)
+class Usage(Jsonable):
+    """Tokens of one answer, as the provider counted them; whole numbers from 0.
+
+    Attributes:
+        input_tokens: The prompt, cached tokens included.
+        output_tokens: All that is billed as output, reasoning included.
+        cached_tokens: The part of the input that came from a cache.
+        reasoning_tokens: The part of the output that went into thinking.
+    """
+
+    input_tokens: int = field(validator=Number(whole=True, least=0))
+    output_tokens: int = field(validator=Number(whole=True, least=0))
+    cached_tokens: int = field(default=0, validator=Number(whole=True, least=0))
+    reasoning_tokens: int = field(default=0, validator=Number(whole=True, least=0))
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    def as_dict(self) -> dict[str, int]:
+        """Return all counts, with ``total_tokens``."""
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cached_tokens": self.cached_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+            "total_tokens": self.total_tokens,
+        }
+
+
+MEDIA_TYPE = re.compile(r"image/[\w.+*-]+")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+
+
+def _image_bytes(data: bytes | bytearray | memoryview | None) -> bytes | None:
+    if data is not None and not isinstance(data, bytes | bytearray | memoryview):
+        refuse_type("Image.data", "bytes", shape(data))
+    return data if data is None or isinstance(data, bytes) else bytes(data)
+
+
+@with_hidden_arguments
+@frozen(kw_only=True, slots=False)
+class Image:
+    """An image in a message: its bytes, or where a provider may fetch it.
+
+    Attributes:
+        media_type: For example ``image/png``; ``image/*`` when only the URL is known.
+        data: The image itself, not empty; hidden from the repr.
+        url: An address that the *provider* fetches, not a file and not a data URL; exactly one of data and url is set.
+            Hidden from the repr.
+    """
+
+    media_type: str = field(validator=Text())
+    data: bytes | None = field(default=None, converter=_image_bytes, repr=_masked)
+    url: str | None = field(default=None, validator=Text(optional=True), repr=_masked)
+
+    def __attrs_post_init__(self) -> None:
+        if not MEDIA_TYPE.fullmatch(self.media_type):
+            refuse_value("Image.media_type", "one such as 'image/png'", shown(self.media_type))
+        if (self.data is None) == (self.url is None):
+            message = "an Image must have either data or a url"
+            raise ValueError(message)
+        if self.data == b"":
+            refuse_value("Image.data", "bytes that are not empty", "b''")
+        if self.url is not None and (not ADDRESS.fullmatch(self.url) or self.url.lower().startswith("file:")):
+            refuse_value("Image.url", "an address that the provider can fetch (for data, use data=)", shape(self.url))
+
+
+def _call_id(value: str | int | None) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    text = "" if value is None else require_text("ToolCall.id", value, empty=True)
+    return clean_line(text, NAME_LIMIT) or f"call_{uuid4().hex[:24]}"
+
+
+def _arguments(value: str | Mapping[str, Any] | None) -> str:
+    if value is None:
+        return "{}"
+    if isinstance(value, Mapping):
+        return json.dumps(json_object("ToolCall.arguments", value), ensure_ascii=False, allow_nan=False)
+    if not isinstance(value, str):
+        refuse_type("ToolCall.arguments", "JSON text or a mapping", shape(value))
+    return clean_text(value) if value.strip() else "{}"
+
+
+def _name_of_call(value: str) -> str:
+    return require_text("ToolCall.name", value)
+
+
+@with_hidden_arguments
+@frozen(kw_only=True, slots=False)
+class ToolCall(Jsonable):
+    """A call that the model asks for.
+
+    Attributes:
+        id: The provider's name for the call, repeated by the message that answers it. A number becomes text; where the
+            provider gave none (None, empty, or nothing but control characters), a random one is made.
+        name: The tool, as the model wrote it; not empty.
+        arguments: A JSON object, as the model wrote it: it may be cut off or no JSON. A mapping becomes JSON, and
+            nothing becomes ``{}``. Hidden from the repr.
+    """
+
+    id: str = field(converter=_call_id)
+    name: str = field(converter=_name_of_call)
+    arguments: str = field(converter=_arguments, repr=length_of)
+
+    def as_dict(self) -> dict[str, str]:
+        """Return id, name and arguments; the arguments are text, as the model wrote them."""
+        return {"id": self.id, "name": self.name, "arguments": self.arguments}
+
+
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return json_object("Tool.parameters", value)
+
+
+def _description(value: str | None) -> str:
+    return "" if value is None else require_text("Tool.description", value, empty=True)
+
+
+@with_hidden_arguments
+@frozen(kw_only=True, slots=False)
+class Tool:
+    """A function that the model may ask to call.
+
+    Attributes:
+        name: 1 to 64 letters, digits, ``_`` and ``-``.
+        description: For the model.
+        parameters: A JSON schema of an object; copied, so that later changes do not matter.
+    """
+
+    name: str = field(validator=Text())
+    description: str = field(default="", converter=_description)
+    parameters: Mapping[str, Any] = field(
+        factory=lambda: {"type": "object", "properties": {}}, converter=_parameters, repr=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if not TOOL_NAME.fullmatch(self.name):
+            refuse_value("Tool.name", "1 to 64 letters, digits, '_' and '-'", shown(self.name))
+        if self.parameters.get("type", "object") != "object":
+            refuse_value("Tool.parameters['type']", "'object'", shown(self.parameters["type"]))
+
+    @classmethod
+    @hides_arguments
+    def of(cls, value: Tool | Mapping[str, Any], where: str = "tool") -> Tool:
+        """Return a tool from the mapping of OpenAI's API, or the tool itself.
+
+        Args:
+            value: The tool, or a mapping with ``type`` and ``function``, or with the fields of a tool.
+            where: How an error calls it.
+
+        Raises:
+            TypeError: It is neither, for example a function.
+            ValueError: It has another key, or a field is malformed.
+        """
+        if isinstance(value, Tool):
+            return value
+        if not isinstance(value, Mapping):
+            refuse_type(where, "a Tool, or a mapping that describes one", shape(value))
+        return cls(**tool_fields(value, where))
+
+
+class _Absent(str):
+    __slots__ = ()
+
+
+ABSENT = _Absent()
+"""Stands for None until it is known whether the message may have no content."""
+
+
+def _content(value: str | None) -> str:
+    if value is None:
+        return ABSENT
+    if not isinstance(value, str):
+        refuse_type("Message.content", "text (content parts go into a mapping, images into images=)", shape(value))
+    return clean_text(value)
+
+
+def _images(value: Iterable[Image] | None) -> tuple[Image, ...]:
+    return _all(Image, "Message.images", tuple_of("Message.images", "Images", value))
+
+
+def _tool_calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...]:
+    return _all(ToolCall, "Message.tool_calls", tuple_of("Message.tool_calls", "ToolCalls", value))
+
+
+def _all(kind: type, where: str, items: tuple[Any, ...]) -> tuple[Any, ...]:
+    for place, item in enumerate(items):
+        if not isinstance(item, kind):
+            refuse_type(f"{where}[{place}]", f"a {kind.__name__}", shape(item))
+    return items
+
+
+@with_hidden_arguments
+@frozen(kw_only=True, slots=False)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        role: Who it is from: ``system``, ``user``, ``assistant`` or ``tool``.
+        content: Its text; may be empty. None means empty, and is allowed only when an assistant calls tools. Half
+            characters (lone UTF-16 surrogates), which cannot be sent, become U+FFFD. Hidden from the repr.
+        images: Images that go with the text.
+        tool_calls: The calls that an assistant's message asks for; empty in other messages.
+        tool_call_id: In a ``tool`` message, the call that it answers; None in other messages, and for a provider that
+            gives its calls no ids.
+    """
+
+    role: Speaker = field(validator=OneOf(SPEAKERS))
+    content: str = field(default="", converter=_content, repr=length_of)
+    images: tuple[Image, ...] = field(default=(), converter=_images)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_tool_calls)
+    tool_call_id: str | None = field(default=None, validator=Text(optional=True))
+
+    def __attrs_post_init__(self) -> None:
+        if self.content is ABSENT:
+            if not self.tool_calls or self.role != "assistant":
+                refuse_type("Message.content", "text, unless an assistant's message has tool calls", "None")
+            self.__dict__["content"] = ""
+        if self.tool_calls and self.role != "assistant":
+            refuse_value("Message.tool_calls", "empty unless the role is 'assistant'", f"role {self.role!r}")
+        if self.tool_call_id is not None and self.role != "tool":
+            refuse_value("Message.tool_call_id", "None unless the role is 'tool'", f"role {self.role!r}")
+
+    @classmethod
+    @hides_arguments
+    def of(cls, value: Message | Mapping[str, Any] | object, where: str = "message") -> Message:
+        """Return a message from a mapping in the form of OpenAI's API, or the message itself.
+
+        A mapping has ``role`` and ``content`` (text, or parts with text and ``image_url``), and where they apply
+        ``tool_calls``, ``tool_call_id`` and a tool's ``name``. It is converted exactly or refused.
+
+        Args:
+            value: The message.
+            where: How an error calls it, for example ``messages[2]``.
+
+        Raises:
+            TypeError: It is neither, or a part of it has the wrong type.
+            ValueError: It has a key or a value that a message cannot hold.
+        """
+        if isinstance(value, Message):
+            return value
+        if not isinstance(value, Mapping):
+            refuse_type(where, "a Message, or a mapping with role and content", shape(value))
+        fields = message_fields(value, where)
+        try:
+            fields["images"] = [Image(**each) if isinstance(each, dict) else each for each in fields["images"]]
+            fields["tool_calls"] = [
+                ToolCall(**each) if isinstance(each, dict) else each for each in fields["tool_calls"]
+            ]
+            return cls(**fields)
+        except (TypeError, ValueError) as error:
+            message = f"{where}: {error}"
+            raise type(error)(message) from None

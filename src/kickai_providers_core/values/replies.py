@@ -1,0 +1,222 @@
+"""What comes out of a provider: whole replies, and the chunks of streamed ones."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from kickai_providers_core.values.attempts import Attempt, Skip
+from kickai_providers_core.values.messages import ToolCall, Usage, length_of
+from kickai_providers_core.values.trace import explained
+from kickai_providers_core.values.jsonable import Jsonable, plain
+from kickai_providers_core.values.plain_text import clean_line, clean_text
+from kickai_providers_core.values.validation import (
+    Flag,
+    Kind,
+    Number,
+    Text,
+    refuse_type,
+    refuse_value,
+    require_text,
+    shape,
+    shown,
+    tuple_of,
+    with_hidden_arguments,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["FinishReason", "Reply", "ReplyChunk"]
+
+NAME_LIMIT = 200
+"""The most characters of a name that a service gives: a model, a request id."""
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    TOOL_CALL = "tool_call"
+    ERROR = "error"
+
+
+def _answer(value: str) -> str:
+    if not isinstance(value, str):
+        refuse_type("the answer's text", "text", shape(value))
+    return value if value.isascii() else clean_text(value)
+
+
+def _piece(value: str) -> str:
+    if not isinstance(value, str):
+        refuse_type("ReplyChunk.text", "text", shape(value))
+    return value
+
+
+def _finish_reason(value: FinishReason | str) -> FinishReason:
+    reason = _maybe_finish_reason(value)
+    if reason is None:
+        refuse_type("Reply.finish_reason", "a FinishReason", "None")
+    return reason
+
+
+def _maybe_finish_reason(value: FinishReason | str | None) -> FinishReason | None:
+    if value is None or type(value) is FinishReason:
+        return value
+    expected = f"a FinishReason: {', '.join(FinishReason)}"
+    if not isinstance(value, str):
+        refuse_type("finish_reason", expected, shape(value))
+    if value not in set(FinishReason):
+        refuse_value("finish_reason", expected, shown(value))
+    return FinishReason(value)
+
+
+def _name(value: str | None) -> str:
+    return "" if not value else clean_line(require_text("model", value), NAME_LIMIT)
+
+
+def _request_id(value: str | int | None) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return clean_line(require_text("request_id", value), NAME_LIMIT)
+
+
+def _calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...]:
+    return _all(ToolCall, "tool_calls", value) if value else ()
+
+
+def _omitted(value: Iterable[str] | None) -> tuple[str, ...]:
+    return _all(str, "omitted", value) if value else ()
+
+
+def _attempts(value: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    return _all(Attempt, "Reply.attempts", value) if value else ()
+
+
+def _skips(value: Iterable[Skip]) -> tuple[Skip, ...]:
+    return _all(Skip, "Reply.skipped", value) if value else ()
+
+
+def _all(kind: type, where: str, value: object) -> tuple[Any, ...]:
+    items = tuple_of(where, f"{kind.__name__} values", value)
+    for place, item in enumerate(items):
+        if not isinstance(item, kind):
+            refuse_type(f"{where}[{place}]", f"a {kind.__name__}", shape(item))
+    return items
+
+
+@with_hidden_arguments
+@frozen(kw_only=True, slots=False)
+class Reply(Jsonable):
+    """A whole answer. ``str(reply)`` is its text.
+
+    A provider's hook fills in the first group; the core adds the second.
+
+    Attributes:
+        text: The answer; empty only when the model calls tools. It always encodes as UTF-8. Hidden from the repr.
+        finish_reason: Why the model stopped; its value as text is converted.
+        usage: Tokens, or None when the provider did not count.
+        model: The model that really answered, in the provider's words.
+        tool_calls: The calls that the model asks for, each with an id of its own.
+        request_id: The provider's name for the request, or None.
+        omitted: Names of request fields that this model does not take and that were left out.
+
+        provider: The instance that answered.
+        attempts: Every attempt of the request, this answer's last.
+        skipped: Every target that was not tried, and why.
+        fell_back: Whether the answer came from another than the first target that this request was meant for.
+        last_resort: Whether every target rested, and this one was tried all the same.
+        latency_s: Seconds from the call to the answer, all attempts and waits included.
+        deadline_s: Seconds that the request might have taken.
+    """
+
+    text: str = field(converter=_answer, repr=length_of)
+    finish_reason: FinishReason = field(converter=_finish_reason)
+    usage: Usage | None = field(default=None, validator=Kind(Usage, optional=True))
+    model: str = field(default="", converter=_name)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_calls)
+    request_id: str | None = field(default=None, converter=_request_id)
+    omitted: tuple[str, ...] = field(default=(), converter=_omitted)
+
+    provider: str = field(default="", validator=Text(empty=True))
+    attempts: tuple[Attempt, ...] = field(default=(), converter=_attempts)
+    skipped: tuple[Skip, ...] = field(default=(), converter=_skips)
+    fell_back: bool = field(default=False, validator=Flag())
+    last_resort: bool = field(default=False, validator=Flag())
+    latency_s: float = field(default=0.0, validator=Number(least=0))
+    deadline_s: float | None = field(default=None, validator=Number(above=0, optional=True))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def completed(  # noqa: PLR0917  by position, since every request comes by here
+        self,
+        provider: str,
+        model: str,
+        attempts: tuple[Attempt, ...],
+        skipped: tuple[Skip, ...],
+        fell_back: bool,
+        last_resort: bool,
+        latency_s: float,
+        deadline_s: float,
+    ) -> Reply:
+        """Return a provider's answer with what the core adds to it."""
+        whole = Reply.__new__(Reply)  # as in `ChatRequest.saying`
+        fields = whole.__dict__
+        fields.update(self.__dict__)
+        fields["provider"], fields["model"] = provider, model
+        fields["attempts"], fields["skipped"] = attempts, skipped
+        fields["fell_back"], fields["last_resort"] = fell_back, last_resort
+        fields["latency_s"], fields["deadline_s"] = latency_s, deadline_s
+        return whole
+
+    def explain(self) -> str:
+        """Return how this answer came about, in lines for a reader: what was tried and skipped, why, and when."""
+        end = f"{self.attempts[-1].target if self.attempts else self.provider} answered"
+        return explained(self.attempts, self.skipped, end=end, elapsed_s=self.latency_s, deadline_s=self.deadline_s)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the reply as JSON, under the names of its attributes; see docs/errors.md for the whole shape."""
+        return {
+            name: plain(value) if name != "latency_s" else round(self.latency_s, 6)
+            for name, value in self.__dict__.items()
+        }
+
+
+@with_hidden_arguments
+@frozen(kw_only=True, slots=False)
+class ReplyChunk(Jsonable):
+    """A piece of a streamed answer.
+
+    The last chunk of a whole answer has a finish reason; a stream that ends without one was cut. Usage,
+    model, tool calls, request id and omissions may come with any chunk; the last that is set counts.
+
+    Attributes:
+        text: The text that this chunk adds; may be empty. Hidden from the repr.
+        finish_reason: Why the model stopped, in the last chunk only.
+        usage: Tokens of the whole answer so far, when known.
+        model: The model that really answers, when known.
+        tool_calls: Calls that have become complete with this chunk, whole.
+        request_id: The provider's name for the request, when known.
+        omitted: As in `Reply`.
+        restart: Set by the core in mode ``restart``: discard all that came before, another target starts over.
+    """
+
+    text: str = field(default="", converter=_piece, repr=length_of)
+    finish_reason: FinishReason | None = field(default=None, converter=_maybe_finish_reason)
+    usage: Usage | None = field(default=None, validator=Kind(Usage, optional=True))
+    model: str = field(default="", converter=_name)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_calls)
+    request_id: str | None = field(default=None, converter=_request_id)
+    omitted: tuple[str, ...] = field(default=(), converter=_omitted)
+    restart: bool = field(default=False, validator=Flag())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the chunk as JSON, under the names of its attributes."""
+        return {name: plain(value) for name, value in self.__dict__.items()}

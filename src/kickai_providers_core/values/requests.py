@@ -1,0 +1,234 @@
+"""What goes into a provider and what comes out of it: requests here, and all other public values under one roof.
+
+The values are frozen, since they cross between the application, plugins and providers. Each holds only what its
+docstring allows: constructors convert what has one exact meaning (a list for a tuple, ``stop="END"``), and refuse all
+else with a `TypeError` or a `ValueError` that names the field. Their reprs show lengths instead of texts.
+
+They are not slotted: attrs fills the dict of a frozen class in half the time that it needs for slots, and a dict can be
+copied whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
+from kickai_providers_core.values.messages import Image, Message, Speaker, Tool, ToolCall, Usage
+from kickai_providers_core.values.openai_messages import tool_choice_name
+from kickai_providers_core.values.plain_text import clean_text, count
+from kickai_providers_core.values.validation import (
+    Number,
+    Text,
+    hides_arguments,
+    json_object,
+    refuse_type,
+    refuse_value,
+    require_text,
+    shape,
+    shown,
+    tuple_of,
+    with_hidden_arguments,
+)
+
+__all__ = [
+    "Capability",
+    "ChatRequest",
+    "FinishReason",
+    "Image",
+    "Message",
+    "Prompt",
+    "Reply",
+    "ReplyChunk",
+    "Speaker",
+    "Tool",
+    "ToolCall",
+    "Usage",
+]
+
+
+class Capability(StrEnum):
+    """What a request may need beyond text, and a provider or one of its models may offer."""
+
+    TOOLS = "tools"
+    JSON_SCHEMA = "json_schema"
+    IMAGES = "images"
+    SEED = "seed"
+
+
+NOTHING: frozenset[Capability] = frozenset()
+
+
+FROM_USER = Message(role="user").__dict__
+"""The fields of a message of the user's that is yet to be written."""
+
+CHOICES = frozenset({"auto", "none", "required"})
+"""What ``tool_choice`` may say besides a tool's name."""
+
+
+def _messages(value: Iterable[Message]) -> tuple[Message, ...]:
+    where = "ChatRequest.messages"
+    if value is None:
+        refuse_type(where, "a sequence of Messages", "None")
+    items = tuple_of(where, "Messages", value)
+    if not items:
+        refuse_value(where, "at least one Message", "none")
+    for place, item in enumerate(items):
+        if not isinstance(item, Message):
+            refuse_type(f"messages[{place}]", "a Message (ChatRequest.of takes mappings too)", shape(item))
+    return items
+
+
+def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else tuple_of("ChatRequest.stop", "texts, or one text", value)
+    return tuple(require_text(f"ChatRequest.stop[{place}]", text) for place, text in enumerate(texts))
+
+
+def _tools(value: Iterable[Tool | Mapping[str, Any]] | None) -> tuple[Tool, ...]:
+    return tuple(
+        item if isinstance(item, Tool) else Tool.of(item, f"ChatRequest.tools[{place}]")
+        for place, item in enumerate(tuple_of("ChatRequest.tools", "Tools", value))
+    )
+
+
+def _tool_choice(value: str | Mapping[str, Any] | None) -> str | None:
+    if isinstance(value, Mapping):
+        value = str(tool_choice_name(value))
+    return value if value is None else require_text("ChatRequest.tool_choice", value)
+
+
+def _json_schema(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if value is None else json_object("ChatRequest.json_schema", value)
+
+
+def _names(tools: tuple[Tool, ...]) -> str:
+    return f"({', '.join(tool.name for tool in tools)})"
+
+
+@with_hidden_arguments
+@frozen(kw_only=True, slots=False)
+class ChatRequest:
+    """All that a provider is asked.
+
+    What is None here is filled in by the role, then by the chain's target, then left to the provider. When a
+    provider's hook gets a request, ``model``, ``temperature`` and ``max_tokens`` are final.
+
+    Attributes:
+        messages: The conversation, oldest first; never empty. `ChatRequest.of` also takes mappings, see `Message.of`.
+            Hidden from the repr: it is the user's.
+        model: The model to ask for, not empty; None for the instance's own.
+        temperature: A finite number from 0; None leaves it to the provider.
+        max_tokens: The most tokens to answer with, from 1; None leaves it to the provider.
+        top_p: In (0, 1]; None leaves it to the provider.
+        stop: Texts that end the answer, without being part of it; one text may be given as it is. None is empty.
+        seed: Asks for the same answer each time, as far as the provider can; None for no such wish.
+        tools: Functions that the model may ask to call, each with a name of its own.
+        tool_choice: ``auto``, ``none``, ``required``, or the name of one tool; None leaves it to the provider.
+            ``required`` and a name need tools.
+        json_schema: The answer must be JSON that this schema admits: a mapping that JSON can hold, which is copied.
+            Hidden from the repr.
+    """
+
+    messages: tuple[Message, ...] = field(
+        converter=_messages, repr=lambda messages: f"<{count(len(messages), 'message')}>"
+    )
+    model: str | None = field(default=None, validator=Text(optional=True))
+    temperature: float | None = field(default=None, validator=Number(least=0, optional=True))
+    max_tokens: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
+    top_p: float | None = field(default=None, validator=Number(above=0, most=1, optional=True))
+    stop: tuple[str, ...] = field(default=(), converter=_stop)
+    seed: int | None = field(default=None, validator=Number(whole=True, optional=True))
+    tools: tuple[Tool, ...] = field(default=(), converter=_tools, repr=_names)
+    tool_choice: str | None = field(default=None, converter=_tool_choice)
+    json_schema: Mapping[str, Any] | None = field(
+        default=None, converter=_json_schema, repr=lambda schema: "None" if schema is None else "<schema>"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        names = {tool.name for tool in self.tools}
+        if len(names) < len(self.tools):
+            refuse_value("ChatRequest.tools", "tools with different names", _names(self.tools))
+        choice = self.tool_choice
+        if choice == "required" and not names:
+            refuse_value("ChatRequest.tool_choice", "None, 'auto' or 'none' without tools", shown(choice))
+        if choice is not None and choice not in CHOICES | names:
+            expected = "'auto', 'none', 'required' or the name of one of the tools"
+            refuse_value("ChatRequest.tool_choice", expected, shown(choice))
+
+    @classmethod
+    @hides_arguments
+    def of(cls, prompt: Prompt) -> ChatRequest:
+        """Return a request from a text, messages, mappings, or a request.
+
+        Raises:
+            TypeError: The prompt, or one of its messages, is of another type.
+            ValueError: There is no message in it, or a message is malformed.
+        """
+        if isinstance(prompt, str):
+            return cls(messages=(Message(role="user", content=prompt),))
+        if isinstance(prompt, ChatRequest):
+            return prompt
+        if isinstance(prompt, Mapping | bytes | type) or not isinstance(prompt, Iterable):
+            refuse_type("a prompt", "text, a sequence of messages, or a ChatRequest", shape(prompt))
+        messages = tuple(Message.of(item, f"messages[{place}]") for place, item in enumerate(prompt))
+        if not messages:
+            refuse_value("a prompt", "text or at least one message", "an empty sequence")
+        return cls(messages=messages)
+
+    # What every request or attempt needs is a copy of the dict: that takes half the time of a constructor's ten fields.
+
+    def saying(self, text: str) -> ChatRequest:
+        """Return the request with one message of the user's instead of its own."""
+        message = Message.__new__(Message)
+        fields = message.__dict__
+        fields.update(FROM_USER)
+        fields["content"] = text if text.isascii() else clean_text(text)
+        request = ChatRequest.__new__(ChatRequest)
+        fields = request.__dict__
+        fields.update(self.__dict__)
+        fields["messages"] = (message,)
+        return request
+
+    def meant_for(self, model: str | None) -> ChatRequest:
+        """Return the request for a model; None leaves it as it is."""
+        if model is None or model == self.model:
+            return self
+        request = ChatRequest.__new__(ChatRequest)
+        fields = request.__dict__
+        fields.update(self.__dict__)
+        fields["model"] = model
+        return request
+
+    def filled(self, temperature: float | None, max_tokens: int | None) -> ChatRequest:
+        """Return the request with the temperature and the limit of tokens that it leaves open filled in."""
+        if self.temperature is not None:
+            temperature = self.temperature
+        if self.max_tokens is not None:
+            max_tokens = self.max_tokens
+        if temperature == self.temperature and max_tokens == self.max_tokens:
+            return self
+        request = ChatRequest.__new__(ChatRequest)
+        fields = request.__dict__
+        fields.update(self.__dict__)
+        fields["temperature"], fields["max_tokens"] = temperature, max_tokens
+        return request
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """The capabilities without which this request cannot be served as it stands."""
+        needs = NOTHING
+        if self.tools:
+            needs |= {Capability.TOOLS}
+        if self.json_schema is not None:
+            needs |= {Capability.JSON_SCHEMA}
+        for message in self.messages:
+            if message.images:
+                return needs | {Capability.IMAGES}
+        return needs
+
+
+Prompt = str | Sequence[Message | Mapping[str, Any]] | ChatRequest
+"""What `ChatRequest.of` takes."""

@@ -1,0 +1,269 @@
+"""Checks of the fields of public values: each refusal is one sentence that names the field, the value and what fits.
+
+A wrong type is a `TypeError`, a wrong value a `ValueError`. Text that may belong to a prompt or an answer is never
+quoted: a refusal gives its type and its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from math import isfinite
+from typing import Any, NoReturn, TypeVar
+
+from attrs import Attribute, frozen
+
+from kickai_providers_core.values.base_errors import ArgumentTypeError, ArgumentValueError
+from kickai_providers_core.values.plain_text import clean_text, count
+
+__all__ = [
+    "Flag",
+    "Kind",
+    "Number",
+    "OneOf",
+    "Text",
+    "hides_arguments",
+    "json_object",
+    "refuse_argument",
+    "refuse_type",
+    "refuse_value",
+    "require_text",
+    "shape",
+    "shown",
+    "tuple_of",
+    "with_hidden_arguments",
+]
+
+T = TypeVar("T")
+Class = TypeVar("Class", bound=type)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SHOWN = 60
+"""The most characters of a value that a refusal quotes."""
+
+DEEPEST = 64
+"""The deepest nesting of a JSON schema; a value that contains itself is deeper."""
+
+
+def shown(value: object) -> str:
+    """Return a value for a refusal, with its type when that may be the problem: ``'5' (str)``."""
+    if isinstance(value, str | int | float | None):
+        huge = isinstance(value, int) and value.bit_length() > 4 * SHOWN
+        text = f"a number of {value.bit_length()} bits" if huge and isinstance(value, int) else repr(value)
+        text = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        return text if value is None else f"{text} ({type(value).__name__})"
+    return shape(value)
+
+
+def shape(value: object) -> str:
+    """Return the type and length of a value, for what may hold a prompt."""
+    if isinstance(value, str):
+        return f"{type(value).__name__} of {count(len(value), 'character')}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return "None" if value is None else type(value).__name__
+
+
+def refuse_type(where: str, expected: str, value: str) -> NoReturn:
+    """Raise the TypeError of a value, as `shown` or `shape` describes it."""
+    message = f"{where} must be {expected}, got {value}"
+    raise TypeError(message)
+
+
+def refuse_value(where: str, expected: str, value: str) -> NoReturn:
+    """Raise the ValueError of a value, as `shown` or `shape` describes it."""
+    message = f"{where} must be {expected}, got {value}"
+    raise ValueError(message)
+
+
+def refuse_argument(where: str, expected: str, value: str) -> NoReturn:
+    """Raise the `ArgumentTypeError` of what a caller passed, as `shown` or `shape` describes it."""
+    message = f"{where} must be {expected}, got {value}"
+    raise ArgumentTypeError(message)
+
+
+def hides_arguments(function: Function) -> Function:
+    """Raise the TypeErrors and ValueErrors of a function as `ArgumentTypeError` and `ArgumentValueError`.
+
+    They are raised from a frame that does not hold the arguments: loggers and crash reporters show the local variables
+    of each frame of a traceback, and those of a constructor would be the prompt.
+    """
+
+    @wraps(function)
+    def call(*args: Any, **fields: Any) -> Any:
+        kind: type[ArgumentTypeError | ArgumentValueError]
+        try:
+            return function(*args, **fields)
+        except TypeError as error:
+            kind, message = ArgumentTypeError, str(error)
+        except ValueError as error:
+            kind, message = ArgumentValueError, str(error)
+        del args, fields
+        raise kind(message)
+
+    return call  # type: ignore[return-value]  # it is called in the same way
+
+
+def with_hidden_arguments(cls: Class) -> Class:
+    """Let the constructor of a class raise its errors as `hides_arguments` does."""
+    cls.__init__ = hides_arguments(cls.__init__)  # type: ignore[misc]
+    return cls
+
+
+def _where(instance: object, attribute: Attribute[Any]) -> str:
+    return attribute.name if instance is None else f"{type(instance).__name__}.{attribute.name}"
+
+
+@frozen(repr=False)
+class Number:
+    """Validates a finite number, within bounds that are None where there are none. A bool is not a number.
+
+    Its repr names the bounds as those of attrs' validators do, from where the settings' documentation takes them.
+    """
+
+    whole: bool = False
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    optional: bool = False
+
+    def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
+        """Validate one field."""
+        if value is None and self.optional:
+            return
+        self.check(_where(instance, attribute), value)
+
+    def check(self, where: str, value: object) -> None:
+        """Raise a TypeError or ValueError for what is not such a number."""
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            refuse_type(where, self.expected, shown(value))
+        number: int | float = value
+        fits = (
+            (isinstance(number, int) or isfinite(number))
+            and (self.least is None or number >= self.least)
+            and (self.above is None or number > self.above)
+            and (self.most is None or number <= self.most)
+        )
+        if not fits:
+            refuse_value(where, self.expected, shown(value))
+
+    @property
+    def expected(self) -> str:
+        """What fits, in words."""
+        kind = "a whole number" if self.whole else "a number"
+        bounds = [f"{words} {bound:g}" for words, _, bound in self._bounds()]
+        return " ".join([kind, " and ".join(bounds)]).rstrip() + (" or None" if self.optional else "")
+
+    def _bounds(self) -> list[tuple[str, str, float]]:
+        bounds = (("of at least", ">=", self.least), ("above", ">", self.above), ("of at most", "<=", self.most))
+        return [(words, sign, bound) for words, sign, bound in bounds if bound is not None]
+
+    def __repr__(self) -> str:
+        return "".join(f"<number for x {sign} {bound}>" for _, sign, bound in self._bounds()) or "<number>"
+
+
+@frozen
+class Text:
+    """Validates text, which is not empty unless that is allowed."""
+
+    empty: bool = False
+    optional: bool = False
+
+    def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
+        """Validate one field."""
+        if value is None and self.optional:
+            return
+        require_text(_where(instance, attribute), value, empty=self.empty)
+
+
+@frozen
+class Flag:
+    """Validates True or False."""
+
+    def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
+        """Validate one field."""
+        if not isinstance(value, bool):
+            refuse_type(_where(instance, attribute), "True or False", shown(value))
+
+
+@frozen
+class Kind:
+    """Validates an instance of a class."""
+
+    kind: type
+    optional: bool = False
+
+    def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
+        """Validate one field."""
+        if not isinstance(value, self.kind) and not (value is None and self.optional):
+            refuse_type(_where(instance, attribute), f"a {self.kind.__name__}", shape(value))
+
+
+@frozen
+class OneOf:
+    """Validates one of a few words."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
+        """Validate one field."""
+        self.check(_where(instance, attribute), value)
+
+    def check(self, where: str, value: object) -> None:
+        """Raise a TypeError or ValueError for what is not one of the words."""
+        expected = " or ".join(map(repr, self.words))
+        if not isinstance(value, str):
+            refuse_type(where, expected, shown(value))
+        if value not in self.words:
+            refuse_value(where, expected, shown(value))
+
+
+def require_text(where: str, value: object, *, empty: bool = False) -> str:
+    """Return the value, which is text that UTF-8 can encode afterwards; see `clean_text`."""
+    if not isinstance(value, str):
+        refuse_type(where, "text", shape(value) if isinstance(value, bytes) else shown(value))
+    if not value and not empty:
+        refuse_value(where, "text that is not empty", "''")
+    return clean_text(value)
+
+
+def tuple_of(where: str, what: str, values: object) -> tuple[Any, ...]:
+    """Return the items of an iterable; None has none. Text, bytes and mappings are no sequence of items."""
+    if values is None:
+        return ()
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        refuse_type(where, f"a sequence of {what}", shape(values))
+    return values if isinstance(values, tuple) else tuple(values)
+
+
+def json_object(where: str, value: object) -> dict[str, Any]:
+    """Return a deep copy of a mapping that JSON can hold, for a schema.
+
+    Raises:
+        TypeError: It is no mapping, or holds what JSON has no word for; the message names the path, not the value.
+        ValueError: It holds NaN or an infinity, or is nested too deeply.
+    """
+    if not isinstance(value, Mapping):
+        refuse_type(where, "a mapping that holds a JSON schema", shape(value))
+    copied: dict[str, Any] = _json(where, value, DEEPEST)
+    return copied
+
+
+def _json(where: str, value: object, depth: int) -> Any:
+    if not depth:
+        refuse_value(where, f"nested at most {DEEPEST} levels deep", "a deeper value, or one that contains itself")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, int | float):
+        Number().check(where, value)
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                refuse_type(f"each key of {where}", "text", shown(key))
+        return {clean_text(key): _json(f"{where}[{key!r}]", item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(f"{where}[{place}]", item, depth - 1) for place, item in enumerate(value)]
+    refuse_type(where, "a value that JSON can hold", shape(value))
