@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kickai_providers_core.values.errors import ProviderTimeoutError
-from kickai_providers_core.values.requests import FinishReason, Reply, Usage
 from kickai_providers_core.resilience.actions import Await, GiveUp, Pause, Queue, Try
+from kickai_providers_core.values.errors import ProviderTimeoutError
+from kickai_providers_core.values.messages import Usage
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from simulator import World
 
-    from kickai_providers_core.values.errors import KickaiError, ProviderError
     from kickai_providers_core.resilience.actions import Step
     from kickai_providers_core.resilience.walk import Walk
+    from kickai_providers_core.values.errors import KickaiError, ProviderError
 
 __all__ = ["Crowd", "Request"]
 

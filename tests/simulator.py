@@ -6,24 +6,25 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
 from kickai_providers_core.resilience.breaker import BreakerSettings
-from kickai_providers_core.resilience.retry_budget import Budget
-from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.resilience.candidates import Brief, Errand, Link
 from kickai_providers_core.resilience.health import Health
 from kickai_providers_core.resilience.hedging import Hedges, Hedging
-from kickai_providers_core.resilience.candidates import Brief, Errand, Link
-from kickai_providers_core.values.requests import Capability, FinishReason, Reply
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
+from kickai_providers_core.resilience.retry_budget import Budget
 from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from kickai_providers_core.resilience.rate_limiter import Gate
     from kickai_providers_core.values.attempts import SkipReason
     from kickai_providers_core.values.errors import KickaiError
     from kickai_providers_core.values.events import Event
-    from kickai_providers_core.resilience.rate_limiter import Gate
 
 Outcome = ProviderError | None
 """What one call comes to: an error, or None for an answer."""

@@ -9,32 +9,33 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from attrs import field, frozen
 
-from kickai_providers_core.runtime import drivers
-from kickai_providers_core.runtime import hedged_calls as hedged
-from kickai_providers_core.values.messages import Masked
-from kickai_providers_core.runtime.drivers import Course
 from kickai_providers_core.concurrency.forking import Guarded, raise_forked
 from kickai_providers_core.resilience.candidates import Brief, Errand
-from kickai_providers_core.values.requests import NOTHING, ChatRequest, Message
 from kickai_providers_core.resilience.tokens import least_tokens
-from kickai_providers_core.values.validation import Number, OneOf, Text, hides_arguments, with_hidden_arguments
 from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.runtime import drivers
+from kickai_providers_core.runtime import hedged_calls as hedged
+from kickai_providers_core.runtime.drivers import Course
+from kickai_providers_core.values.messages import Masked, Message
+from kickai_providers_core.values.requests import NOTHING, ChatRequest
+from kickai_providers_core.values.validation import Number, OneOf, Text, hides_arguments, with_hidden_arguments
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
     from types import TracebackType
 
+    from kickai_providers_core.concurrency.forking import ForkGuard
     from kickai_providers_core.concurrency.portal import Background
+    from kickai_providers_core.plugin_api.hookspecs import Progress
+    from kickai_providers_core.plugin_api.registry import Instance
+    from kickai_providers_core.resilience.candidates import Link
+    from kickai_providers_core.resilience.hedging import Hedges
+    from kickai_providers_core.resilience.policy import Policy, Random
     from kickai_providers_core.resilience.retry_budget import Budget
     from kickai_providers_core.runtime.drivers import Clockwork, StreamMode
     from kickai_providers_core.values.events import Event
-    from kickai_providers_core.concurrency.forking import ForkGuard
-    from kickai_providers_core.resilience.hedging import Hedges
-    from kickai_providers_core.plugin_api.hookspecs import Progress
-    from kickai_providers_core.resilience.candidates import Link
-    from kickai_providers_core.values.requests import Prompt, Reply, ReplyChunk
-    from kickai_providers_core.resilience.policy import Policy, Random
-    from kickai_providers_core.plugin_api.registry import Instance
+    from kickai_providers_core.values.replies import Reply, ReplyChunk
+    from kickai_providers_core.values.requests import Prompt
 
 __all__ = ["AsyncReplyStream", "Chain", "ReplyStream", "Runtime", "Terms"]
 

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.plugin_api import discovery as finding
-from kickai_providers_core.values.attempts import SkipReason
-from kickai_providers_core.concurrency.portal import Background
-from kickai_providers_core.values.base_errors import ArgumentValueError
-from kickai_providers_core.resilience.retry_budget import Budget
 from kickai_providers_core.chain import Chain, Runtime, Terms
-from kickai_providers_core.runtime.drivers import Clockwork
-from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 from kickai_providers_core.concurrency.forking import ForkGuard
+from kickai_providers_core.concurrency.portal import Background
+from kickai_providers_core.config.role_targets import targets_for
+from kickai_providers_core.config.settings import Settings
+from kickai_providers_core.observability.observers import Observers
+from kickai_providers_core.plugin_api import discovery as finding
+from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
+from kickai_providers_core.plugin_api.ranking import Ranking
+from kickai_providers_core.plugin_api.registry import PACKAGES, Registry
+from kickai_providers_core.resilience.candidates import UNVALIDATED, Link
 from kickai_providers_core.resilience.health import Health
 from kickai_providers_core.resilience.health_report import HealthReport, report_health
 from kickai_providers_core.resilience.hedging import Hedges
-from kickai_providers_core.resilience.candidates import UNVALIDATED, Link
-from kickai_providers_core.observability.observers import Observers
-from kickai_providers_core.plugin_api.ranking import Ranking
-from kickai_providers_core.plugin_api.registry import PACKAGES, Registry
-from kickai_providers_core.config.role_targets import targets_for
-from kickai_providers_core.config.settings import Settings
+from kickai_providers_core.resilience.retry_budget import Budget
+from kickai_providers_core.runtime.drivers import Clockwork
+from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.values.base_errors import ArgumentValueError
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import refuse_argument, shown
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kickai_providers_core.plugin_api.discovery import Discovery
-    from kickai_providers_core.values.events import Observer
+    from kickai_providers_core.plugin_api.registry import Instance
     from kickai_providers_core.resilience.health import Route
     from kickai_providers_core.resilience.policy import Random
-    from kickai_providers_core.plugin_api.registry import Instance
+    from kickai_providers_core.values.events import Observer
 
 __all__ = ["REAL_TIME", "Resolver"]
 
@@ -141,12 +141,12 @@ class Resolver:
                 finding.installed(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s
             )
             return cls(_exposing(source, found), found, observers=observers, time=time, random=random)
-        from kickai_providers_core import config as loading  # noqa: PLC0415  cattrs is paid for by those who need it
+        from kickai_providers_core.config import loader, sources  # noqa: PLC0415  cattrs is needed only for a file
 
-        document = loading.read(source, os.environ if env is None else env)
+        document = sources.read(source, os.environ if env is None else env)
         found = finding.discover(finding.installed(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)
         broken = [plugin.name for plugin in found.plugins if plugin.error is not None]
-        settings = loading.structure(document, found.infos(), broken=broken)
+        settings = loader.structure(document, found.infos(), broken=broken)
         return cls(settings, found, observers=observers, time=time, random=random)
 
     def for_role(self, name: str | None = None) -> Chain:

@@ -6,8 +6,8 @@ from kestrel.plugin import plugin
 from kestrel.settings import KestrelSettings
 from kestrel.wire import KestrelWire
 
-from kickai_providers_core.values.requests import FinishReason
 from kickai_providers_core.testing import ProviderContract
+from kickai_providers_core.values.replies import FinishReason
 
 
 class TestKestrel(ProviderContract):

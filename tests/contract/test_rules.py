@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kickai_providers_core.values import errors
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
 from kickai_providers_core.testing import ProviderContract, contract
 from kickai_providers_core.testing.contract.subject import Hooks
 from kickai_providers_core.testing.strategies import LEAVES
+from kickai_providers_core.values import errors
 
 
 def test_a_standard_test_cannot_be_overridden():

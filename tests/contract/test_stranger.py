@@ -109,8 +109,11 @@ def prove(python, folder, *options):
 def test_the_strangers_provider_passes(stranger):
     """Installed beside the core's wheel, the guide's provider is found, and passes the kit within a minute."""
     home, python = stranger
-    asked = "from kickai_providers_core.plugin_api.discovery import *; print(discover(installed()).find('osprey').distribution)"
-    assert run(python, "-c", asked, cwd=home / "tests").strip() == "kickai-osprey"
+    program = (
+        "from kickai_providers_core.plugin_api.discovery import *;"
+        "print(discover(installed()).find('osprey').distribution)"
+    )
+    assert run(python, "-c", program, cwd=home / "tests").strip() == "kickai-osprey"
     began = time.perf_counter()
     code, printed = prove(python, home / "tests")
     assert code == 0, printed

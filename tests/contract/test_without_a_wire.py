@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 from attrs import frozen
 
-from kickai_providers_core.values import errors
 from kickai_providers_core.plugin_api.hookspecs import ProviderInfo, hookimpl
-from kickai_providers_core.values.requests import FinishReason, Reply
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.testing import ProviderContract
 from kickai_providers_core.testing.faults import Silence, Status
+from kickai_providers_core.values import errors
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 KINDS = {
     "rate_limit": errors.RateLimitedError,

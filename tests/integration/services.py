@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from threading import Event
 
-    from kickai_providers_core.values.events import Observer
     from kickai_providers_core.testing.faults.exchange import Exchange
+    from kickai_providers_core.values.events import Observer
 
 __all__ = [
     "Careless",

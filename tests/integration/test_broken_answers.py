@@ -17,10 +17,10 @@ from integration.callers import MODES, STREAMS, WAYS, abreast, alone, in_time, o
 from integration.services import Dribble, KestrelWire, instance, pairs, resolver
 
 from kickai_providers_core import KickaiError, ProviderError, ReplyChunk, Resolver
-from kickai_providers_core.values.events import AttemptEnded, Event
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.testing import faults
 from kickai_providers_core.testing.faults import FaultServer, Ok
+from kickai_providers_core.values.events import AttemptEnded, Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

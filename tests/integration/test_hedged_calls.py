@@ -14,10 +14,10 @@ from integration.callers import alone, best_of_three, calls, comes_true, in_time
 from integration.services import Careless, KestrelWire, instance, resolver
 
 from kickai_providers_core import DeadlineExceededError
-from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.testing import faults
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence
+from kickai_providers_core.values.attempts import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -31,10 +31,10 @@ from kickai_providers_core import (
     Tool,
     UnsupportedRequestError,
 )
-from kickai_providers_core.values.attempts import Outcome, SkipReason
-from kickai_providers_core.values.plain_text import clean_text
 from kickai_providers_core.resilience.policy import Policy, Rule
 from kickai_providers_core.testing.faults import FaultServer, Ok
+from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.values.plain_text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from holdings import nothing_left
 from integration.callers import WAYS
 from integration.services import HeldBack, KestrelWire, instance, resolver
 
-from kickai_providers_core.values.events import Event, Queued, RequestEnded, Waiting
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Stall, Status
+from kickai_providers_core.values.events import Event, Queued, RequestEnded, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,8 +12,8 @@ from holdings import nothing_left
 from integration.callers import MODES, WAYS, abreast, alone, until
 from integration.services import KestrelWire, resolver
 
-from kickai_providers_core.values.events import Event, RequestEnded
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Stall
+from kickai_providers_core.values.events import Event, RequestEnded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

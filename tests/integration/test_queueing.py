@@ -14,8 +14,8 @@ from integration.callers import MODES, alone, best_of_three, until
 from integration.services import HeldBack, KestrelWire, instance, resolver
 
 from kickai_providers_core import KickaiError, SkipReason
-from kickai_providers_core.values.events import Event, Queued, RequestEnded
 from kickai_providers_core.testing.faults import Cut, FaultServer, Ok, Reset, Stall
+from kickai_providers_core.values.events import Event, Queued, RequestEnded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

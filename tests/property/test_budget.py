@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from simulator import Fixed, Target, World, always
 
 from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.retry_budget import Budget, Tally
 from kickai_providers_core.values.errors import ProviderUnavailableError
-from kickai_providers_core.resilience.policy import Policy
 
 steps = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 1.0, 7.0, 59.5, 61.5, 300.0]), st.booleans()), max_size=80)
 

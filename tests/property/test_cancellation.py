@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Result, Target, World
 
-from kickai_providers_core.values import errors
-from kickai_providers_core.values.attempts import Outcome
+from kickai_providers_core.resilience.actions import Try
 from kickai_providers_core.resilience.breaker import BreakerSettings, State
-from kickai_providers_core.values.events import RequestEnded
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.actions import Try
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.values import errors
+from kickai_providers_core.values.attempts import Outcome
+from kickai_providers_core.values.events import RequestEnded
 
 KINDS: dict[str, Any] = {
     "ok": lambda: None,

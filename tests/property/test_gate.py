@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Target, World
 
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits, Turn
+from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import ProviderUnavailableError
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits, Turn
-from kickai_providers_core.values.requests import FinishReason, Reply, Usage
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
-from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.values.messages import Usage
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 limits = st.builds(
     Limits,

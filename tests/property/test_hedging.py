@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World
 
-from kickai_providers_core.values.attempts import Outcome
+from kickai_providers_core.resilience.actions import Await, GiveUp, Pause, Queue, Try
 from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.errors import (
     InvalidRequestError,
     ProviderError,
@@ -16,10 +19,7 @@ from kickai_providers_core.values.errors import (
     RateLimitedError,
 )
 from kickai_providers_core.values.events import RequestEnded
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
-from kickai_providers_core.resilience.hedging import Hedging
-from kickai_providers_core.values.requests import FinishReason, Reply
-from kickai_providers_core.resilience.actions import Await, GiveUp, Pause, Queue, Try
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 ERRORS: dict[str, ProviderError] = {
     "down": ProviderUnavailableError("down"),

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from simulator import Fixed, Target, World
 
-from kickai_providers_core.values import errors
+from kickai_providers_core.resilience.actions import Queue, Try
 from kickai_providers_core.resilience.breaker import BreakerSettings, Permit, State
-from kickai_providers_core.resilience.retry_budget import Budget
-from kickai_providers_core.values.events import AttemptEnded, AttemptStarted, Hedged, Queued, RequestEnded
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
 from kickai_providers_core.resilience.health import Condition
 from kickai_providers_core.resilience.hedging import Hedging
-from kickai_providers_core.values.requests import Reply
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.actions import Queue, Try
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.retry_budget import Budget
+from kickai_providers_core.values import errors
+from kickai_providers_core.values.events import AttemptEnded, AttemptStarted, Hedged, Queued, RequestEnded
+from kickai_providers_core.values.replies import Reply
 
 RETRIES, LEAST_S, LONGEST_S = 2, 0.5, 100.0
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from known_plugins import INFOS, GeminiSettings, HuggingSettings, MockSettings
 
 from kickai_providers_core import ConfigError, KickaiSettings, Policy, Rule, Settings, Target
-from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.role_targets import targets_for
+from kickai_providers_core.config.sources import read
 
 QUICK = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World
 
-from kickai_providers_core.values import errors
+from kickai_providers_core.resilience.actions import GiveUp, Try
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.health import Condition, Rest
-from kickai_providers_core.values.requests import FinishReason, Reply
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.actions import GiveUp, Try
+from kickai_providers_core.values import errors
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 YES = Reply(text="yes", finish_reason=FinishReason.STOP)
 STEPS = st.lists(

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from simulator import Fixed, World
 
-from kickai_providers_core.values import errors
 from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.values import errors
 
 
 @frozen

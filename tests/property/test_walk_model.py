@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World, script
 
-from kickai_providers_core.values import errors
 from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.values import errors
 
 KINDS: dict[str, Any] = {
     "ok": lambda _x: None,

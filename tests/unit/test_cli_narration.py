@@ -13,8 +13,8 @@ from kickai_providers_core import (
     SkipReason,
     Usage,
 )
-from kickai_providers_core.resilience.breaker import State
 from kickai_providers_core.cli.narration import Narrator
+from kickai_providers_core.resilience.breaker import State
 from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,

@@ -7,8 +7,9 @@ import pickle
 import pytest
 from simulator import Fixed, Target, World, always, script
 
-from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
@@ -18,8 +19,7 @@ from kickai_providers_core.values.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from kickai_providers_core.values.requests import FinishReason, Reply
-from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 
 def down() -> ProviderUnavailableError:

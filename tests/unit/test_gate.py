@@ -26,12 +26,12 @@ from kickai_providers_core import (
     Usage,
     hookimpl,
 )
+from kickai_providers_core.resilience.actions import Pause, Queue, Try
 from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
 from kickai_providers_core.values.errors import ProviderUnavailableError
 from kickai_providers_core.values.events import Queued
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
-from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.actions import Pause, Queue, Try
 
 
 def down() -> ProviderUnavailableError:

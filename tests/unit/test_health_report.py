@@ -11,9 +11,9 @@ from simulator import Fixed
 
 from kickai_providers_core import ChainExhaustedError, Resolver
 from kickai_providers_core.resilience.breaker import BreakerSettings, State
-from kickai_providers_core.runtime.drivers import Clockwork
 from kickai_providers_core.resilience.health import KEPT, Health, Rest
 from kickai_providers_core.resilience.health_report import report_health
+from kickai_providers_core.runtime.drivers import Clockwork
 
 ONE_ERROR = BreakerSettings(max_errors=1)
 

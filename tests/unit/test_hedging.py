@@ -34,15 +34,16 @@ from kickai_providers_core import (
     Settings,
     hookimpl,
 )
-from kickai_providers_core.values.attempts import Outcome, SkipReason
 from kickai_providers_core.concurrency.portal import Background
-from kickai_providers_core.resilience.breaker import BreakerSettings, State
-from kickai_providers_core.values.events import Hedged
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
-from kickai_providers_core.resilience.hedging import Hedging
-from kickai_providers_core.config import read, structure
-from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.sources import read
 from kickai_providers_core.resilience.actions import Await, GiveUp, Queue, Try
+from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.values.events import Hedged
 
 if TYPE_CHECKING:
     from collections.abc import Callable

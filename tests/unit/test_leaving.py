@@ -22,9 +22,9 @@ from kickai_providers_core import (
     SkipReason,
     hookimpl,
 )
+from kickai_providers_core.plugin_api.adapter import Seam
 from kickai_providers_core.plugin_api.cancellation import GRACE_S
 from kickai_providers_core.values.requests import ChatRequest
-from kickai_providers_core.plugin_api.adapter import Seam
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -21,9 +21,10 @@ from kickai_providers_core import (
     Target,
     hookimpl,
 )
-from kickai_providers_core.config.roles import KICKAI
-from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.role_targets import targets_for
+from kickai_providers_core.config.roles import KICKAI
+from kickai_providers_core.config.sources import read
 
 
 def settings(source=None, env=None, **further):

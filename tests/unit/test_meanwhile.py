@@ -7,14 +7,14 @@ from crowd import Crowd
 from simulator import Fixed, Target, World, always, script
 
 from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
 from kickai_providers_core.values.errors import (
     DeadlineExceededError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
 )
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
-from kickai_providers_core.resilience.policy import Policy
 
 
 @pytest.mark.parametrize("left_s", [7.0, 3.0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from simulator import Fixed
 
-from kickai_providers_core.values import errors
 from kickai_providers_core.resilience.policy import ROWS, Policy, Rule, backoff_s
+from kickai_providers_core.values import errors
 
 TABLE = {
     errors.RateLimitedError: Rule(retry="wait", rests="target", rest_s=30.0),

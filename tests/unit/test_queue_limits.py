@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from simulator import Target, World, always
 
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import ChainExhaustedError, ProviderUnavailableError
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
-from kickai_providers_core.values.requests import FinishReason, Reply
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 YES = Reply(text="yes", finish_reason=FinishReason.STOP)
 

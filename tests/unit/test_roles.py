@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kickai_providers_core import KickaiSettings, ProviderInfo, ProviderSettings, Settings, Target
-from kickai_providers_core.config.roles import KICKAI
-from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.role_targets import Role, targets_for
+from kickai_providers_core.config.roles import KICKAI
+from kickai_providers_core.config.sources import read
 
 SMALL, MEDIUM, GEMMA = "Qwen/Qwen2.5-1.5B-Instruct", "Qwen/Qwen2.5-3B-Instruct", "google/gemma-2-2b-it"
 

@@ -27,10 +27,11 @@ from kickai_providers_core import (
     Tool,
     hookimpl,
 )
-from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.sources import read
 from kickai_providers_core.plugin_api.ranking import Ranking
-from kickai_providers_core.resilience.routing import Routing
 from kickai_providers_core.resilience.actions import Try
+from kickai_providers_core.resilience.routing import Routing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -27,8 +27,8 @@ from kickai_providers_core import (
     Usage,
     hookimpl,
 )
-from kickai_providers_core.plugin_api.discovery import discover
 from kickai_providers_core.plugin_api.adapter import Seam
+from kickai_providers_core.plugin_api.discovery import discover
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

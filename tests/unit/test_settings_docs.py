@@ -12,9 +12,10 @@ from attrs import fields
 from known_plugins import INFOS
 
 from kickai_providers_core import ConfigError, KickaiSettings, Policy, ProviderSettings, Role, Settings
-from kickai_providers_core.resilience.breaker import BreakerSettings
-from kickai_providers_core.config import read, structure
 from kickai_providers_core.config.layers import VARIABLES
+from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.sources import read
+from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Rule
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")

@@ -12,7 +12,8 @@ from known_plugins import INFOS
 from loguru import logger
 
 from kickai_providers_core import ConfigError, Secret
-from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.sources import read
 
 CANARY = "sk-canary-0123456789"
 

@@ -13,8 +13,9 @@ from attrs import evolve, field, frozen
 from known_plugins import INFOS
 
 from kickai_providers_core import ConfigError, ProviderInfo, ProviderSettings, Secret
-from kickai_providers_core.config import read, structure
 from kickai_providers_core.config.files import LARGEST_BYTES
+from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.sources import read
 from kickai_providers_core.plugin_api.settings import service_address
 
 STRANGER = 54321

@@ -10,7 +10,8 @@ import pytest
 from known_plugins import INFOS
 
 from kickai_providers_core import ConfigError, KickaiSettings, ProviderSettings
-from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.sources import read
 from kickai_providers_core.plugin_api.settings import LONGEST_S
 
 WRONG = tomllib.loads(Path(__file__).with_name("wrong_settings.toml").read_text(encoding="utf-8"))

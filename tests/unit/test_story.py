@@ -8,8 +8,11 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, script
 
-from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Try
 from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
@@ -29,10 +32,8 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
-from kickai_providers_core.values.requests import FinishReason, Reply, ToolCall, Usage
-from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Try
-from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.values.messages import ToolCall, Usage
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 if TYPE_CHECKING:
     from kickai_providers_core.values.events import Event

@@ -9,8 +9,10 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, always, script
 
-from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Try
 from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.policy import Policy, Rule
+from kickai_providers_core.values.attempts import Outcome, SkipReason
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
@@ -37,8 +39,6 @@ from kickai_providers_core.values.events import (
     Waiting,
 )
 from kickai_providers_core.values.requests import Capability
-from kickai_providers_core.resilience.policy import Policy, Rule
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Try
 
 
 def down() -> ProviderUnavailableError:

@@ -6,8 +6,12 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, always, script
 
-from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
 from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.policy import Policy, Rule
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import (
     ChainExhaustedError,
     ContextLengthExceededError,
@@ -18,11 +22,8 @@ from kickai_providers_core.values.errors import (
     RateLimitedError,
 )
 from kickai_providers_core.values.events import Queued
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
-from kickai_providers_core.values.requests import Capability, FinishReason, Reply
-from kickai_providers_core.resilience.policy import Policy, Rule
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
-from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.requests import Capability
 
 BEGAN = 1000.0
 ANSWER = Reply(text="yes", finish_reason=FinishReason.STOP)

@@ -6,13 +6,13 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World
 
-from kickai_providers_core.values.events import Hedged
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
-from kickai_providers_core.resilience.hedging import Hedging
-from kickai_providers_core.values.requests import FinishReason, Reply
-from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.actions import Try
+from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
 from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.values.events import Hedged
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 BEGAN = 1000.0
 YES = Reply(text="yes", finish_reason=FinishReason.STOP)

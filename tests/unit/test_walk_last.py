@@ -7,8 +7,10 @@ import math
 import pytest
 from simulator import Target, World, always, script
 
-from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.resilience.breaker import State
+from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
@@ -22,9 +24,8 @@ from kickai_providers_core.values.errors import (
     RejectedRequestError,
     UnsupportedRequestError,
 )
-from kickai_providers_core.resilience.hedging import Hedging
-from kickai_providers_core.values.requests import Capability, FinishReason, Reply
-from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.requests import Capability
 
 YES = Reply(text="yes", finish_reason=FinishReason.STOP)
 DAY_S = 86_400.0

@@ -13,11 +13,9 @@ import hypothesis
 import pytest
 from attrs import frozen
 from gemini_service import GeminiService
-from kickai_providers_core.values.errors import ProviderError
-from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
-from kickai_providers_core.values.reply_assembly import Gathered
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import ChatRequest, ProviderError, Reply, ReplyChunk, Secret
 from kickai_providers_core.testing.faults import FaultServer
+from kickai_providers_core.values.reply_assembly import Gathered
 
 from kickai_gemini import client
 from kickai_gemini.choice import importable

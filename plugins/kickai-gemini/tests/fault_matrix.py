@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 from gemini_service import USAGE, candidate
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     AuthenticationError,
     ContentFilteredError,
     ContextLengthExceededError,
@@ -55,7 +55,7 @@ from kickai_providers_core.testing.faults import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.values.errors import ProviderError
+    from kickai_providers_core import ProviderError
     from kickai_providers_core.testing.faults.exchange import Exchange
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "fault-matrix.md"

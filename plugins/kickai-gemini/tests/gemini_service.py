@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from kickai_providers_core.values.requests import FinishReason
+from kickai_providers_core import FinishReason
 from kickai_providers_core.testing.faults import Response
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from conftest import MODES
 from floods import FLOODS
 from gemini_service import candidate
-from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core import ChatRequest
 from test_time import serving
 
 SCRIPT = Path(__file__).with_name("floods.py")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gemini_service import GeminiService
-from kickai_providers_core.values.requests import FinishReason, Usage
+from kickai_providers_core import FinishReason, Usage
 from kickai_providers_core.testing import ProviderContract
 
 from kickai_gemini import plugin

@@ -7,7 +7,7 @@ from datetime import date
 import attrs
 import pytest
 from conftest import KEY
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import Secret
 from kickai_providers_core.testing.faults import Ok, Silence, Status
 
 from kickai_gemini import choice, doctor

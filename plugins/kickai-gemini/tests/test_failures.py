@@ -11,7 +11,7 @@ import pytest
 from gemini_service import error_body, quota_failure, retry_info
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidReplyError,
@@ -20,10 +20,10 @@ from kickai_providers_core.values.errors import (
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    Secret,
     UnsupportedRequestError,
     UnusableProviderError,
 )
-from kickai_providers_core.values.secrets import Secret
 
 from kickai_gemini import failures
 from kickai_gemini.failures import Told, failure

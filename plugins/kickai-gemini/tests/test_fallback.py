@@ -16,12 +16,8 @@ from pathlib import Path
 import pytest
 from conftest import KEY, nobody
 from gemini_service import GeminiService
-from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core import Policy, ProviderError, Resolver, Settings, SkipReason
 from kickai_providers_core.plugin_api.discovery import discover
-from kickai_providers_core.values.errors import ProviderError
-from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resolver import Resolver
-from kickai_providers_core.config.settings import Settings
 from kickai_providers_core.testing.faults import FaultServer, Ok, Stall, blackhole
 
 from kickai_gemini import plugin

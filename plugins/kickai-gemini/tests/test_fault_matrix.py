@@ -9,7 +9,7 @@ import pytest
 from conftest import KEY, Caller, nobody
 from fault_matrix import BOUND_S, DOCUMENT, ROWS, TIMEOUT_S, rendered
 from gemini_service import GeminiService
-from kickai_providers_core.values.requests import ChatRequest, Message
+from kickai_providers_core import ChatRequest, Message
 from kickai_providers_core.testing.faults import FaultServer, Ok, blackhole
 
 from kickai_gemini.settings import GeminiSettings

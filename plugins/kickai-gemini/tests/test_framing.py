@@ -12,7 +12,7 @@ import pytest
 from gemini_service import candidate
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core.values.errors import InvalidReplyError
+from kickai_providers_core import InvalidReplyError
 
 from kickai_gemini import framing
 from kickai_gemini.framing import Body

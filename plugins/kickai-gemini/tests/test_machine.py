@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import KEY, MODES
-from kickai_providers_core.values.errors import AuthenticationError, ProviderError, UnusableProviderError
-from kickai_providers_core.values.requests import Capability, ChatRequest
+from kickai_providers_core import AuthenticationError, Capability, ChatRequest, ProviderError, UnusableProviderError
 from kickai_providers_core.testing.faults import Status
 
 from kickai_gemini import client, plugin

@@ -7,7 +7,8 @@ import tomllib
 from pathlib import Path
 
 import attrs
-from kickai_providers_core.config import read, structure
+from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.sources import read
 
 from kickai_gemini import plugin
 from kickai_gemini.settings import GeminiSettings

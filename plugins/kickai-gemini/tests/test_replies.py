@@ -8,8 +8,7 @@ import pytest
 from gemini_service import USAGE, candidate
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core.values.errors import ContentFilteredError, InvalidReplyError, ProviderError
-from kickai_providers_core.values.requests import FinishReason, ToolCall, Usage
+from kickai_providers_core import ContentFilteredError, FinishReason, InvalidReplyError, ProviderError, ToolCall, Usage
 
 from kickai_gemini.mapping import Asked
 from kickai_gemini.replies import Gathering, reply, usage

@@ -9,8 +9,15 @@ from types import MappingProxyType
 
 import pytest
 from hypothesis import given
-from kickai_providers_core.values.errors import ModelNotFoundError, UnsupportedRequestError
-from kickai_providers_core.values.requests import ChatRequest, Image, Message, Tool, ToolCall
+from kickai_providers_core import (
+    ChatRequest,
+    Image,
+    Message,
+    ModelNotFoundError,
+    Tool,
+    ToolCall,
+    UnsupportedRequestError,
+)
 from kickai_providers_core.testing import strategies
 
 from kickai_gemini.mapping import asked

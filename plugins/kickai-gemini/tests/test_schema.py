@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core.values.errors import UnsupportedRequestError
+from kickai_providers_core import UnsupportedRequestError
 
 from kickai_gemini.schema import openapi
 

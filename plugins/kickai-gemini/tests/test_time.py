@@ -17,8 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from gemini_service import candidate
-from kickai_providers_core.values.errors import ProviderTimeoutError, UnusableProviderError
-from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core import ChatRequest, ProviderTimeoutError, UnusableProviderError
 from kickai_providers_core.testing.faults import Silence, Stall
 
 from kickai_gemini import bounded

@@ -10,13 +10,19 @@ from datetime import date
 import pytest
 from conftest import KEY, MODES, Caller
 from gemini_service import USAGE, candidate
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     AuthenticationError,
+    ChatRequest,
+    FinishReason,
+    Image,
     InvalidReplyError,
+    Message,
     ProviderUnavailableError,
+    Secret,
+    Tool,
+    ToolCall,
+    Usage,
 )
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Image, Message, Tool, ToolCall, Usage
-from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.testing.faults import FaultServer, Ok, Redirect, Status
 from loguru import logger
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hf_wire import MODEL, HfWire
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import Secret
 from kickai_providers_core.testing.faults import FaultServer
 
 from kickai_hf.client import HuggingFace

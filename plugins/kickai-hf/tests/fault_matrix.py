@@ -17,7 +17,6 @@ from typing import Any
 
 from attrs import field, frozen
 from hf_wire import SAYINGS
-from kickai_providers_core.values import errors as e
 from kickai_providers_core.testing.faults import (
     CloseEarly,
     Cut,
@@ -44,6 +43,7 @@ from kickai_providers_core.testing.faults import (
     WrongShape,
 )
 from kickai_providers_core.testing.faults.exchange import Exchange, chunk, head_of
+from kickai_providers_core.values import errors as e
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "fault-matrix.md"
 

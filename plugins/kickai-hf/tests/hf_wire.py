@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from kickai_providers_core.values.requests import FinishReason
+from kickai_providers_core import FinishReason
 from kickai_providers_core.testing.faults import Recorded, Response
 
 MODEL = "org/test-model"

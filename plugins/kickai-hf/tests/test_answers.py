@@ -8,8 +8,15 @@ import pytest
 from attrs import evolve
 from calling import MODES, call
 from hf_wire import MODEL, USAGE
-from kickai_providers_core.values.errors import ContentFilteredError, InvalidReplyError
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Tool, ToolCall, Usage
+from kickai_providers_core import (
+    ChatRequest,
+    ContentFilteredError,
+    FinishReason,
+    InvalidReplyError,
+    Tool,
+    ToolCall,
+    Usage,
+)
 from kickai_providers_core.testing.faults import Fault, Ok, Response, WrongShape
 from kickai_providers_core.testing.faults.exchange import chunk, head_of
 

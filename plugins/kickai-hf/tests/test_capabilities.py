@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from calling import MODES, call
-from kickai_providers_core.values.errors import UnsupportedRequestError
-from kickai_providers_core.values.requests import Capability, ChatRequest, Message, Tool
+from kickai_providers_core import Capability, ChatRequest, Message, Tool, UnsupportedRequestError
 
 from kickai_hf import plugin
 from kickai_hf.settings import HuggingFaceSettings

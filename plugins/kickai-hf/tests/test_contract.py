@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hf_wire import MODEL, HfWire
-from kickai_providers_core.values.requests import FinishReason
+from kickai_providers_core import FinishReason
 from kickai_providers_core.testing import ProviderContract
 
 from kickai_hf import plugin

@@ -12,7 +12,7 @@ import pytest
 from calling import acall
 from fault_matrix import CHUNKED, CONTINUE, Flood
 from hf_wire import HfWire
-from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core import ProviderError, ProviderTimeoutError
 from kickai_providers_core.testing.faults import FaultServer
 from kickai_providers_core.testing.faults.exchange import chunk
 from test_streams import said

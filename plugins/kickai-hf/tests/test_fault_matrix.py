@@ -12,7 +12,7 @@ import pytest
 from calling import acall, call
 from fault_matrix import BOUND_S, DOCUMENT, FULL, HANGS, NOBODY, PLENTY_S, ROWS, rendered
 from hf_wire import MODEL, HfWire
-from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core import ChatRequest
 from kickai_providers_core.testing.faults import FaultServer, Stall
 
 from kickai_hf.client import HuggingFace

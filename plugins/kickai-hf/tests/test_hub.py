@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import Secret
 from kickai_providers_core.testing.faults import Drip, Fault, FaultServer, Response, Silence, Status
 
 from kickai_hf import plugin

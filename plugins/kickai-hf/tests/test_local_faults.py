@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from calling import MODES, call
-from kickai_providers_core.values.errors import ProviderUnavailableError, UnusableProviderError
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import ProviderUnavailableError, Secret, UnusableProviderError
 
 from kickai_hf import plugin
 from kickai_hf.client import HuggingFace

@@ -12,8 +12,7 @@ import pytest
 from attrs import frozen
 from calling import MODES, acall, call
 from hf_wire import HfWire
-from kickai_providers_core.values.errors import ProviderUnavailableError
-from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core import ChatRequest, ProviderUnavailableError
 from kickai_providers_core.testing.faults import Fault, Stall
 from kickai_providers_core.testing.faults.exchange import head_of
 

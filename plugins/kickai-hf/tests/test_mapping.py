@@ -11,8 +11,8 @@ import traceback
 
 import httpcore2
 import pytest
+from kickai_providers_core import ProviderSettings
 from kickai_providers_core.values import errors
-from kickai_providers_core.plugin_api.settings import ProviderSettings
 
 from kickai_hf.mapping import _RULES, from_exception
 from kickai_hf.patience import Patience

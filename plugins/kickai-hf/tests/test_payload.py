@@ -8,9 +8,7 @@ from types import MappingProxyType
 import pytest
 from attrs import evolve
 from calling import MODES, call
-from kickai_providers_core.values.errors import InvalidReplyError
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Image, Message, Tool, ToolCall
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import ChatRequest, FinishReason, Image, InvalidReplyError, Message, Secret, Tool, ToolCall
 from kickai_providers_core.testing.faults import Ok
 from rerouted import routed
 

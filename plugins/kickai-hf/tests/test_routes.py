@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import Secret
 
 from kickai_hf import routes
 from kickai_hf.settings import DEFAULT_MODEL, HuggingFaceSettings

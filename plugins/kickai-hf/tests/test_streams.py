@@ -9,8 +9,14 @@ import pytest
 from attrs import field, frozen
 from calling import call
 from hf_wire import MODEL, USAGE
-from kickai_providers_core.values.errors import InvalidReplyError, ProviderTimeoutError, ProviderUnavailableError
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Usage
+from kickai_providers_core import (
+    ChatRequest,
+    FinishReason,
+    InvalidReplyError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    Usage,
+)
 from kickai_providers_core.testing.faults import Cut, Fault, Response
 from kickai_providers_core.testing.faults.exchange import chunk, head_of
 

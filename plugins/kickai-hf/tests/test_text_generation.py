@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from calling import MODES, call
-from kickai_providers_core.values.errors import ContextLengthExceededError, InvalidReplyError, UnsupportedRequestError
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Image, Message, Tool, Usage
+from kickai_providers_core import (
+    ChatRequest,
+    ContextLengthExceededError,
+    FinishReason,
+    Image,
+    InvalidReplyError,
+    Message,
+    Tool,
+    UnsupportedRequestError,
+    Usage,
+)
 from kickai_providers_core.testing.faults import Ok, Status, WrongShape
 
 PING = ChatRequest.of("ping")

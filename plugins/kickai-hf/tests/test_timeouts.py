@@ -12,9 +12,7 @@ import httpcore2
 import pytest
 from attrs import evolve
 from calling import MODES, acall, call
-from kickai_providers_core.values.errors import ProviderTimeoutError, ProviderUnavailableError
-from kickai_providers_core.values.requests import ChatRequest
-from kickai_providers_core.plugin_api.settings import ProviderSettings
+from kickai_providers_core import ChatRequest, ProviderSettings, ProviderTimeoutError, ProviderUnavailableError
 from kickai_providers_core.testing.faults import Silence, blackhole
 
 from kickai_hf.aio import AsyncioBackend

@@ -13,8 +13,7 @@ from typing import ClassVar
 import pytest
 from calling import MODES, acall, call
 from hf_wire import MODEL, HfWire
-from kickai_providers_core.values.errors import ProviderTimeoutError, ProviderUnavailableError, UnusableProviderError
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import ProviderTimeoutError, ProviderUnavailableError, Secret, UnusableProviderError
 from kickai_providers_core.testing.faults import Recorded
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 from calling import MODES, call
 from hf_wire import HfWire
-from kickai_providers_core import Resolver
-from kickai_providers_core.values.errors import AuthenticationError, ProviderUnavailableError
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import AuthenticationError, ProviderUnavailableError, Resolver, Secret
 from kickai_providers_core.testing.faults import FaultServer, Redirect, Status
 from rerouted import routed
 

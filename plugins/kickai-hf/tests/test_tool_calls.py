@@ -6,8 +6,7 @@ import json
 
 import pytest
 from calling import MODES, call
-from kickai_providers_core.values.errors import InvalidReplyError
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Message
+from kickai_providers_core import ChatRequest, FinishReason, InvalidReplyError, Message
 from kickai_providers_core.testing.faults import WrongShape
 from test_streams import DONE, Sends, choice, event, in_both
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 import pytest
 from attrs import evolve
+from kickai_providers_core import ChatRequest, Message
 from kickai_providers_core.plugin_api import hookspecs
-from kickai_providers_core.values.requests import ChatRequest, Message
 
 import kickai_local.plugin
 from kickai_local import checks

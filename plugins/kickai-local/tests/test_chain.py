@@ -12,11 +12,17 @@ from pathlib import Path
 
 import pytest
 from attrs import fields
-from kickai_providers_core import Resolver
-from kickai_providers_core.values.attempts import Outcome, SkipReason
-from kickai_providers_core.values.errors import ProviderUnavailableError
-from kickai_providers_core.plugin_api.hookspecs import ProviderInfo, hookimpl
-from kickai_providers_core.values.requests import Capability, ChatRequest, Tool
+from kickai_providers_core import (
+    Capability,
+    ChatRequest,
+    Outcome,
+    ProviderInfo,
+    ProviderUnavailableError,
+    Resolver,
+    SkipReason,
+    Tool,
+    hookimpl,
+)
 
 from kickai_local.settings import LocalSettings
 

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import entry_points
 
 import pytest
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core import Capability
 
 import kickai_local.plugin
 from kickai_local.settings import LocalSettings

@@ -9,9 +9,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
-from kickai_providers_core.plugin_api.hookspecs import hookimpl
-from kickai_providers_core.values.requests import FinishReason
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import FinishReason, Secret, hookimpl
 from kickai_providers_core.testing import ProviderContract
 from kickai_providers_core.testing.faults import Response
 

@@ -6,13 +6,17 @@ import json
 from types import MappingProxyType
 
 import pytest
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
+    ChatRequest,
     ContextLengthExceededError,
+    FinishReason,
     InvalidReplyError,
+    Message,
     ProviderUnavailableError,
+    ToolCall,
     UnsupportedRequestError,
+    Usage,
 )
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Message, ToolCall, Usage
 
 from kickai_local import mapping
 from kickai_local.sealed import Sealed

@@ -10,13 +10,17 @@ from contextlib import closing
 
 import pytest
 from attrs import evolve
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     ContextLengthExceededError,
+    FinishReason,
+    Image,
+    Message,
     ModelNotFoundError,
     ProviderTimeoutError,
+    Tool,
+    ToolCall,
     UnsupportedRequestError,
 )
-from kickai_providers_core.values.requests import FinishReason, Image, Message, Tool, ToolCall
 
 from kickai_local.settings import LocalSettings
 

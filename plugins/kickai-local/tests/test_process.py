@@ -13,11 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kickai_providers_core.values.errors import (
-    ModelNotFoundError,
-    ProviderUnavailableError,
-    UnusableProviderError,
-)
+from kickai_providers_core import ModelNotFoundError, ProviderUnavailableError, UnusableProviderError
 
 from kickai_local import checks
 from kickai_local.client import LocalProvider

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kickai_providers_core.values.errors import ProviderUnavailableError
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import ProviderUnavailableError, Secret
 
 from kickai_local.client import LocalProvider
 from kickai_local.process import Address

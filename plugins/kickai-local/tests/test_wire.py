@@ -9,8 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core.values.errors import InvalidReplyError, ProviderUnavailableError, UnsupportedRequestError
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import InvalidReplyError, ProviderUnavailableError, Secret, UnsupportedRequestError
 
 from kickai_local.sealed import Sealed
 from kickai_local.wire import Exchange

@@ -8,8 +8,7 @@ from typing import Any
 import pluggy
 import pytest
 from attrs import define, frozen
-from kickai_providers_core import ChatRequest, Clockwork, Reply, ReplyChunk, hookspecs
-from kickai_providers_core.values.errors import ProviderError
+from kickai_providers_core import ChatRequest, Clockwork, ProviderError, Reply, ReplyChunk, hookspecs
 
 from kickai_mock import MockInCode, plugin
 

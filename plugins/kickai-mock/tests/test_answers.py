@@ -5,8 +5,16 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core import FinishReason, Image, Message, Reply, Tool, Usage
-from kickai_providers_core.values.errors import ContentFilteredError, UnsupportedRequestError
+from kickai_providers_core import (
+    ContentFilteredError,
+    FinishReason,
+    Image,
+    Message,
+    Reply,
+    Tool,
+    UnsupportedRequestError,
+    Usage,
+)
 
 from kickai_mock.mapping import pieces
 

@@ -3,13 +3,15 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kickai_providers_core import FinishReason, Reply, ReplyChunk
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
+    FinishReason,
     InvalidReplyError,
     ModelNotFoundError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
+    Reply,
+    ReplyChunk,
 )
 
 from kickai_mock import KINDS, Behaviour

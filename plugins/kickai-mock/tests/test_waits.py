@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from kickai_providers_core import ChatRequest
-from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core import ChatRequest, ProviderError, ProviderTimeoutError, ProviderUnavailableError
 
 from kickai_mock import MockProvider, MockSettings
 

@@ -7,8 +7,7 @@ import time
 from contextlib import aclosing, closing
 
 from attrs import frozen
-from kickai_providers_core.values.errors import ProviderError
-from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
+from kickai_providers_core import ChatRequest, ProviderError, Reply, ReplyChunk
 from kickai_providers_core.values.reply_assembly import Gathered
 
 from kickai_ollama.client import OllamaProvider

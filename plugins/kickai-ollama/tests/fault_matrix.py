@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from kickai_providers_core.authoring.json_lines import MAX_LINE_BYTES
-from kickai_providers_core.authoring.limits import MAX_ANSWER_BYTES
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidReplyError,
@@ -26,6 +24,8 @@ from kickai_providers_core.values.errors import (
     RateLimitedError,
     UnsupportedRequestError,
 )
+from kickai_providers_core.authoring.json_lines import MAX_LINE_BYTES
+from kickai_providers_core.authoring.limits import MAX_ANSWER_BYTES
 from kickai_providers_core.testing.faults import (
     CloseEarly,
     Cut,
@@ -53,7 +53,7 @@ from kickai_providers_core.testing.faults import (
 from ollama_wire import MODEL, SAYINGS
 
 if TYPE_CHECKING:
-    from kickai_providers_core.values.errors import ProviderError
+    from kickai_providers_core import ProviderError
     from kickai_providers_core.testing.faults.exchange import Exchange
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "fault-matrix.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.values.requests import FinishReason
+from kickai_providers_core import FinishReason
 from kickai_providers_core.testing.faults import Response
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kickai_providers_core.values.requests import FinishReason, Usage
+from kickai_providers_core import FinishReason, Usage
 from kickai_providers_core.testing import ProviderContract
 from ollama_wire import MODEL, OllamaWire
 

@@ -11,7 +11,7 @@ import ollama
 import pydantic_core
 import pytest
 from calling import MODES, Caller
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     InvalidReplyError,
     ProviderTimeoutError,
     ProviderUnavailableError,

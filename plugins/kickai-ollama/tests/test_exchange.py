@@ -8,9 +8,16 @@ import json
 import pytest
 from attrs import evolve, frozen
 from calling import MODES, Caller
-from kickai_providers_core.values.errors import AuthenticationError, ProviderUnavailableError, UnsupportedRequestError
-from kickai_providers_core.values.requests import ChatRequest, Message, Tool, ToolCall
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import (
+    AuthenticationError,
+    ChatRequest,
+    Message,
+    ProviderUnavailableError,
+    Secret,
+    Tool,
+    ToolCall,
+    UnsupportedRequestError,
+)
 from kickai_providers_core.testing.faults import Fault, Ok, Status, WrongShape, closed_port
 from ollama import Client
 from ollama_wire import MODEL

@@ -6,17 +6,17 @@ import errno
 import ssl
 
 import pytest
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     AuthenticationError,
     ContextLengthExceededError,
     ModelNotFoundError,
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
+    Secret,
     UnsupportedRequestError,
     UnusableProviderError,
 )
-from kickai_providers_core.values.secrets import Secret
 from ollama import ResponseError
 
 from kickai_ollama.address import Address

@@ -8,8 +8,7 @@ import sys
 import pytest
 from attrs import evolve
 from calling import MODES
-from kickai_providers_core.values.errors import InvalidReplyError, UnusableProviderError
-from kickai_providers_core.values.requests import Capability, ChatRequest, Message, ToolCall
+from kickai_providers_core import Capability, ChatRequest, InvalidReplyError, Message, ToolCall, UnusableProviderError
 from kickai_providers_core.testing.faults import Ok
 
 from kickai_ollama import plugin

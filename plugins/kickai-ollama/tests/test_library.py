@@ -7,14 +7,14 @@ import time
 import pytest
 from attrs import evolve
 from calling import Caller
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
+    ChatRequest,
     ModelNotFoundError,
+    Progress,
     ProviderTimeoutError,
     ProviderUnavailableError,
+    Secret,
 )
-from kickai_providers_core.plugin_api.hookspecs import Progress
-from kickai_providers_core.values.requests import ChatRequest
-from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.testing.faults import Cut, Ok, Silence, Stall, Status, closed_port
 from ollama_wire import MODEL, PULLING, OllamaWire
 

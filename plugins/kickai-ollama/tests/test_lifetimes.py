@@ -13,8 +13,7 @@ from contextlib import ExitStack, closing
 import pytest
 from attrs import evolve
 from calling import MODES
-from kickai_providers_core.values.errors import ProviderTimeoutError, ProviderUnavailableError
-from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core import ChatRequest, ProviderTimeoutError, ProviderUnavailableError
 from kickai_providers_core.testing.faults import Silence, Stall, closed_port
 
 PING = ChatRequest.of("ping")

@@ -7,8 +7,17 @@ import json
 import pytest
 from attrs import evolve
 from hypothesis import given
-from kickai_providers_core.values.errors import InvalidReplyError, UnsupportedRequestError
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Image, Message, Tool, ToolCall, Usage
+from kickai_providers_core import (
+    ChatRequest,
+    FinishReason,
+    Image,
+    InvalidReplyError,
+    Message,
+    Tool,
+    ToolCall,
+    UnsupportedRequestError,
+    Usage,
+)
 from kickai_providers_core.testing import strategies
 from ollama import ChatResponse
 

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from attrs import evolve
 from calling import MODES, Caller
-from kickai_providers_core.values.errors import ContextLengthExceededError, ModelNotFoundError
-from kickai_providers_core.values.requests import ChatRequest, FinishReason
+from kickai_providers_core import ChatRequest, ContextLengthExceededError, FinishReason, ModelNotFoundError
 from model_server import model_server
 from ollama_shim import NAME
 

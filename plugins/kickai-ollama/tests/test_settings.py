@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
-from kickai_providers_core import Resolver
-from kickai_providers_core.values.errors import ChainExhaustedError, UnusableProviderError
-from kickai_providers_core.values.requests import Capability, ChatRequest
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import Capability, ChainExhaustedError, ChatRequest, Resolver, Secret, UnusableProviderError
 
 from kickai_ollama import checks
 from kickai_ollama.client import OllamaProvider

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 from calling import MODES
-from kickai_providers_core.values.errors import InvalidReplyError, ProviderTimeoutError, UnusableProviderError
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import InvalidReplyError, ProviderTimeoutError, Secret, UnusableProviderError
 from kickai_providers_core.testing.faults import Cut, Drip, Silence, Stall
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")

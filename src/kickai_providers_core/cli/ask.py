@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING
 import click
 from attrs import frozen
 
-from kickai_providers_core.config.roles import MAX_TEMPERATURE
 from kickai_providers_core.cli import records
 from kickai_providers_core.cli.narration import Narrator, Verbosity
 from kickai_providers_core.cli.options import Number, shared
 from kickai_providers_core.cli.options import targets as parsed_targets
 from kickai_providers_core.cli.roles import warn_of_stranger
 from kickai_providers_core.cli.tracing import trace
+from kickai_providers_core.config.roles import MAX_TEMPERATURE
 from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Message
+from kickai_providers_core.values.messages import Message
+from kickai_providers_core.values.replies import FinishReason
+from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.chain import Chain
     from kickai_providers_core.cli.session import Session
-    from kickai_providers_core.runtime.drivers import StreamMode
     from kickai_providers_core.plugin_api.hookspecs import Progress
-    from kickai_providers_core.values.requests import Reply
     from kickai_providers_core.resolver import Resolver
+    from kickai_providers_core.runtime.drivers import StreamMode
+    from kickai_providers_core.values.replies import Reply
     from kickai_providers_core.values.targets import Target
 
 __all__ = ["command"]

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.values.errors import Problem
-from kickai_providers_core.plugin_api.registry import PACKAGES
 from kickai_providers_core.config.role_targets import targets_for
+from kickai_providers_core.plugin_api.registry import PACKAGES
+from kickai_providers_core.values.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kickai_providers_core.plugin_api.discovery import Discovery, Plugin
     from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.plugin_api.discovery import Discovery, Plugin
     from kickai_providers_core.values.targets import Target
 
 __all__ = ["Answers", "Finding", "chosen", "diagnosed", "of_plugins", "targets_of"]

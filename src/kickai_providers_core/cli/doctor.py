@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import click
 from attrs import evolve
 
-from kickai_providers_core.plugin_api import discovery as finding
-from kickai_providers_core.concurrency import threads
 from kickai_providers_core.cli import records
 from kickai_providers_core.cli.diagnosis import Answers, Finding, diagnosed, of_plugins, targets_of
 from kickai_providers_core.cli.options import shared
 from kickai_providers_core.cli.tracing import trace
-from kickai_providers_core.values.errors import ConfigError, Problem
+from kickai_providers_core.concurrency import threads
+from kickai_providers_core.plugin_api import discovery as finding
 from kickai_providers_core.resolver import Resolver
+from kickai_providers_core.values.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.plugin_api.registry import Instance
-    from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.values.targets import Target
 
 __all__ = ["command"]
@@ -73,15 +73,15 @@ def command(session: Session, *, online: bool) -> int:
 
 def _read(session: Session) -> tuple[str, Discovery, Settings | None, list[Finding]]:
     """Return the file's name, the plugins, and the settings, or else what is wrong with these."""
-    from kickai_providers_core import config as loading  # noqa: PLC0415  --help does without
+    from kickai_providers_core.config import loader, sources  # noqa: PLC0415  --help does without
 
-    document = loading.read(session.config, os.environ)
+    document = sources.read(session.config, os.environ)
     session.console.seclude()
     installed = finding.installed()
     discovery = finding.discover(installed, allowed=document.plugins, timeout_s=session.load_timeout_s)
     broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
     try:
-        return document.file, discovery, loading.structure(document, discovery.infos(), broken=broken), []
+        return document.file, discovery, loader.structure(document, discovery.infos(), broken=broken), []
     except ConfigError as error:
         faults = [Finding("error", problem) for problem in error.problems]
         return document.file, discovery, None, [*faults, *of_plugins(discovery)]

@@ -8,7 +8,8 @@ from kickai_providers_core.values.errors import ChainExhaustedError, ConfigError
 
 if TYPE_CHECKING:
     from kickai_providers_core.values.errors import Problem
-    from kickai_providers_core.values.requests import Reply, ReplyChunk, Usage
+    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.replies import Reply, ReplyChunk
 
 __all__ = ["answer", "chunk", "failure", "message_of", "problem"]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kickai_providers_core.config.roles import KICKAI, revived
 from kickai_providers_core.cli.options import shared
-from kickai_providers_core.values.plain_text import count
 from kickai_providers_core.config.role_targets import targets_for
+from kickai_providers_core.config.roles import KICKAI, revived
+from kickai_providers_core.values.plain_text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.config.roles import Role
     from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.config.roles import Role
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.values.targets import Target
 

@@ -1,16 +1,10 @@
-"""From what is written to `Settings`: in two steps, since the plugins must be known in between.
+"""Settings: immutable values, and how they are read from a file, a ``.env`` and the environment.
 
 ::
 
-    document = read(source, env)                    # the file and the .env; which plugins may be loaded
-    infos = …                                       # discovery loads these, and each says which settings it has
-    settings = structure(document, infos)           # settings that can be used, or every problem at once
+    document = read(source, env)                    # sources: the file and the .env; which plugins may be loaded
+    infos = …                                       # discovery loads these, and each names its settings class
+    settings = structure(document, infos)           # loader: usable settings, or every problem at once
 
-Nothing here is imported by ``import kickai_providers_core``: who passes `Settings` in code does not pay for it.
+Only `settings`, `roles` and `role_targets` are light. The rest needs cattrs and is imported when a file is read.
 """
-
-from kickai_providers_core.config.sources import Document, read
-from kickai_providers_core.config.loader import structure
-from kickai_providers_core.config.secret_refs import Keyring
-
-__all__ = ["Document", "Keyring", "read", "structure"]

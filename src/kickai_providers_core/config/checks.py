@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.config.roles import KICKAI, living
 from kickai_providers_core.config.faults import Fault
+from kickai_providers_core.config.roles import KICKAI, living
 from kickai_providers_core.config.wording import did_you_mean, found, listed
 from kickai_providers_core.plugin_api.registry import PACKAGES
 from kickai_providers_core.values.targets import Target
@@ -14,10 +14,10 @@ from kickai_providers_core.values.targets import Target
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
-    from kickai_providers_core.config.roles import Group
     from kickai_providers_core.config.names import Directory
     from kickai_providers_core.config.problems import Findings
     from kickai_providers_core.config.role_tables import CatalogueTable, RoleTable
+    from kickai_providers_core.config.roles import Group
     from kickai_providers_core.config.wording import Path
 
 __all__ = ["check_catalogues", "check_doubles", "check_names", "check_retired", "check_role", "check_successors"]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from kickai_providers_core.config.roles import living
-from kickai_providers_core.values.errors import Problem
 from kickai_providers_core.config.faults import Fault
+from kickai_providers_core.config.roles import living
 from kickai_providers_core.config.secret_refs import described
 from kickai_providers_core.config.structuring import fitted
 from kickai_providers_core.config.wording import dotted, found
 from kickai_providers_core.plugin_api.settings import ProviderSettings
+from kickai_providers_core.values.errors import Problem
 from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     import cattrs
 
-    from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
+    from kickai_providers_core.config.layers import Layers
     from kickai_providers_core.config.names import Directory
     from kickai_providers_core.config.problems import Findings
-    from kickai_providers_core.config.layers import Layers
     from kickai_providers_core.config.wording import Path
+    from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
 
 __all__ = ["check_secrets", "instances_of", "living_in"]
 

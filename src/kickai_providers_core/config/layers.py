@@ -11,20 +11,20 @@ import attrs
 
 from kickai_providers_core.config.addresses import address_fields, is_vendors, withheld_key
 from kickai_providers_core.config.annotations import hides
-from kickai_providers_core.config.names import variable_part
-from kickai_providers_core.config.sources import NOBODY, overlaid
 from kickai_providers_core.config.faults import Fault
+from kickai_providers_core.config.names import variable_part
 from kickai_providers_core.config.scalars import Text
+from kickai_providers_core.config.sources import NOBODY, overlaid
 from kickai_providers_core.config.wording import did_you_mean, listed
 from kickai_providers_core.plugin_api.settings import hints_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
     from kickai_providers_core.config.names import Directory
     from kickai_providers_core.config.sources import Document
     from kickai_providers_core.config.wording import Path
+    from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
 
 __all__ = ["Layers", "layered"]
 

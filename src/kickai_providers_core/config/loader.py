@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.resilience.breaker import BreakerSettings
-from kickai_providers_core.config.roles import Catalogue, Role, living, revived
-from kickai_providers_core.values.errors import ConfigError
-from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.config.checks import (
     check_catalogues,
     check_doubles,
@@ -19,19 +15,23 @@ from kickai_providers_core.config.checks import (
     check_role,
     check_successors,
 )
-from kickai_providers_core.config.names import Directory
-from kickai_providers_core.config.sources import overlaid
-from kickai_providers_core.config.problems import Findings
+from kickai_providers_core.config.faults import Fault
 from kickai_providers_core.config.instances import check_secrets, instances_of, living_in
 from kickai_providers_core.config.layers import Layers, layered
-from kickai_providers_core.config.faults import Fault
-from kickai_providers_core.config.secret_refs import Keyring, References
+from kickai_providers_core.config.names import Directory
+from kickai_providers_core.config.problems import Findings
 from kickai_providers_core.config.role_tables import CatalogueTable, RoleTable, catalogue_of, roles_of
+from kickai_providers_core.config.roles import Catalogue, Role, living, revived
+from kickai_providers_core.config.secret_refs import Keyring, References
+from kickai_providers_core.config.settings import KickaiSettings, Settings
+from kickai_providers_core.config.sources import overlaid
 from kickai_providers_core.config.structuring import converter_with, fitted
 from kickai_providers_core.config.wording import dotted
+from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.routing import Routing
-from kickai_providers_core.config.settings import KickaiSettings, Settings
+from kickai_providers_core.values.errors import ConfigError
 from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
     import cattrs
 
-    from kickai_providers_core.values.errors import Problem
-    from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
     from kickai_providers_core.config.sources import Document
     from kickai_providers_core.config.wording import Path
+    from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
     from kickai_providers_core.plugin_api.settings import ProviderSettings
+    from kickai_providers_core.values.errors import Problem
 
 __all__ = ["structure"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from kickai_providers_core.values.errors import Problem
 from kickai_providers_core.config.wording import dotted
+from kickai_providers_core.values.errors import Problem
 
 if TYPE_CHECKING:
-    from kickai_providers_core.config.layers import Layers
     from kickai_providers_core.config.faults import Fault
+    from kickai_providers_core.config.layers import Layers
     from kickai_providers_core.config.wording import Path
 
 __all__ = ["Findings"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
-from kickai_providers_core.config.files import NotUsableError, UntrustedError, read_found, read_named
 from kickai_providers_core.config.faults import Fault, Misfit
+from kickai_providers_core.config.files import NotUsableError, UntrustedError, read_found, read_named
 from kickai_providers_core.config.wording import did_you_mean, kind_of
 from kickai_providers_core.values.plain_text import count
 from kickai_providers_core.values.secrets import Secret

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from attrs import Factory, field, frozen
 from attrs.validators import gt
 
-from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.config.roles import KICKAI, Group, Role, living, revived
+from kickai_providers_core.plugin_api.settings import LONGEST_S
+from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.plugin_api.settings import LONGEST_S
 from kickai_providers_core.resilience.routing import Routing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_providers_core.values.errors import Problem
     from kickai_providers_core.plugin_api.settings import ProviderSettings
+    from kickai_providers_core.values.errors import Problem
 
 __all__ = ["KickaiSettings", "Settings"]
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Never
 from attrs import evolve, field, frozen
 from dotenv.parser import Binding, parse_stream
 
-from kickai_providers_core.values.errors import ConfigError, Problem
 from kickai_providers_core.config.files import (
     LARGEST_BYTES,
     NotUsableError,
@@ -22,6 +21,7 @@ from kickai_providers_core.config.files import (
     read_found,
     read_named,
 )
+from kickai_providers_core.values.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

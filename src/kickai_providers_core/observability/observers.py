@@ -6,9 +6,9 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core.observability.log import LEVELS, log_event, warn
 from kickai_providers_core.plugin_api.extensions import listeners
 from kickai_providers_core.plugin_api.isolation import is_for_everyone
-from kickai_providers_core.observability.log import LEVELS, log_event, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

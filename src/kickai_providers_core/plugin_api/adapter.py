@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pluggy
 
-from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.concurrency.abandoned import Abandoned
 from kickai_providers_core.concurrency.timeouts import Alarms
+from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.awaitables import Driven, PluginExitError, close_quietly
+from kickai_providers_core.plugin_api.cancellation import Leaver
+from kickai_providers_core.plugin_api.extensions import guard_wrappers
+from kickai_providers_core.plugin_api.hookspecs import Progress
+from kickai_providers_core.plugin_api.inspection import known_capabilities
+from kickai_providers_core.plugin_api.isolation import (
+    cancellations,
+    describe,
+    is_asked,
+    is_for_everyone,
+    keys_in,
+    keys_of,
+)
 from kickai_providers_core.values.errors import (
     InvalidReplyError,
     Problem,
@@ -27,20 +39,15 @@ from kickai_providers_core.values.errors import (
     TimeoutPhase,
     UnusableProviderError,
 )
-from kickai_providers_core.plugin_api.inspection import known_capabilities
-from kickai_providers_core.plugin_api.extensions import guard_wrappers
-from kickai_providers_core.plugin_api.isolation import cancellations, describe, is_asked, is_for_everyone, keys_in, keys_of
-from kickai_providers_core.plugin_api.hookspecs import Progress
-from kickai_providers_core.plugin_api.cancellation import Leaver
-from kickai_providers_core.values.requests import Reply, ReplyChunk
+from kickai_providers_core.values.replies import Reply, ReplyChunk
 from kickai_providers_core.values.reply_assembly import checked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 
     from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
-    from kickai_providers_core.values.requests import Capability, ChatRequest
     from kickai_providers_core.plugin_api.settings import ProviderSettings
+    from kickai_providers_core.values.requests import Capability, ChatRequest
 
 __all__ = ["Seam"]
 

@@ -6,8 +6,8 @@ from inspect import isawaitable
 from os import getpid
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
 from kickai_providers_core.concurrency.forking import keep_for_good, raise_forked
+from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator

@@ -11,9 +11,9 @@ import sys
 from os import getpid
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kickai_providers_core.concurrency.forking import ForkGuard, Guarded, keep_for_good
 from kickai_providers_core.plugin_api.awaitables import Driven, PluginExitError, aclose_quietly
 from kickai_providers_core.plugin_api.isolation import cancellations
-from kickai_providers_core.concurrency.forking import ForkGuard, Guarded, keep_for_good
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve, field, frozen
 
 from kickai_providers_core.plugin_api.distributions import Unreadable, installed
-from kickai_providers_core.values.errors import DuplicateProviderError, PluginError, PluginLoadError
 from kickai_providers_core.plugin_api.inspection import UPGRADE, examine, hooks_of
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe, keys_in, run_bounded
+from kickai_providers_core.values.errors import DuplicateProviderError, PluginError, PluginLoadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -15,6 +15,8 @@ import pluggy
 from attrs import define
 
 from kickai_providers_core.plugin_api.awaitables import Driven, PluginExitError, aclose_quietly, close_quietly, name_of
+from kickai_providers_core.plugin_api.inspection import manager
+from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
 from kickai_providers_core.values.errors import (
     InvalidReplyError,
     Problem,
@@ -25,9 +27,7 @@ from kickai_providers_core.values.errors import (
     UnsupportedRequestError,
     UnusableProviderError,
 )
-from kickai_providers_core.plugin_api.inspection import manager
-from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
-from kickai_providers_core.values.requests import Reply, ReplyChunk
+from kickai_providers_core.values.replies import Reply, ReplyChunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.errors import Problem
     from kickai_providers_core.values.events import Event
-    from kickai_providers_core.values.requests import Capability, ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core.values.replies import Reply, ReplyChunk
+    from kickai_providers_core.values.requests import Capability, ChatRequest
     from kickai_providers_core.values.targets import Target
 
 __all__ = [
@@ -316,6 +317,6 @@ def kickai_observe(event: Event) -> None:
     Called for every event, on the thread that served the request, between its steps: be quick, do not block. Any
     plugin may implement it. An exception is dropped, after it was logged once.
 
-    :param event: One of the classes of `kickai_providers_core.values.events`; it holds no prompt, no reply, no key. It is
-        not to be changed: other observers get the same object.
+    :param event: One of the classes of `kickai_providers_core.values.events`; it holds no prompt, no reply, no key. Do
+        not change it: other observers get the same object.
     """

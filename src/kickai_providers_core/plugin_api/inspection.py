@@ -14,8 +14,8 @@ from attrs import evolve, frozen
 
 from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe, is_for_everyone, run_bounded
-from kickai_providers_core.values.requests import Capability
 from kickai_providers_core.plugin_api.settings import ProviderSettings, hints_of
+from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

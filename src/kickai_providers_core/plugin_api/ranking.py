@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
+from kickai_providers_core.observability.log import warn
 from kickai_providers_core.plugin_api.extensions import listeners
 from kickai_providers_core.plugin_api.isolation import is_for_everyone
-from kickai_providers_core.observability.log import warn
 from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kickai_providers_core.resilience.candidates import Link
-    from kickai_providers_core.values.requests import ChatRequest
     from kickai_providers_core.resilience.routing import Routing
+    from kickai_providers_core.values.requests import ChatRequest
 
 __all__ = ["Ranking"]
 

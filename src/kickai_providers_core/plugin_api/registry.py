@@ -9,25 +9,25 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.concurrency.abandoned import Abandoned
-from kickai_providers_core.plugin_api.awaitables import name_of
-from kickai_providers_core.plugin_api.discovery import PACKAGES
-from kickai_providers_core.values.errors import Problem, ProviderError, ProviderTimeoutError, UnknownProviderError
-from kickai_providers_core.values.events import ProviderCloseFailed
-from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
 from kickai_providers_core.concurrency.forking import keep_for_good
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.concurrency.single_flight import SingleFlight
 from kickai_providers_core.observability.log import warn
 from kickai_providers_core.plugin_api.adapter import Seam
-from kickai_providers_core.concurrency.single_flight import SingleFlight
+from kickai_providers_core.plugin_api.awaitables import name_of
+from kickai_providers_core.plugin_api.discovery import PACKAGES
+from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
+from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.values.errors import Problem, ProviderError, ProviderTimeoutError, UnknownProviderError
+from kickai_providers_core.values.events import ProviderCloseFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from kickai_providers_core.plugin_api.discovery import Discovery, Plugin
-    from kickai_providers_core.values.events import Event
     from kickai_providers_core.plugin_api.hookspecs import ModelInfo, ProviderInfo
-    from kickai_providers_core.values.requests import Capability
     from kickai_providers_core.plugin_api.settings import ProviderSettings
+    from kickai_providers_core.values.events import Event
+    from kickai_providers_core.values.requests import Capability
 
 __all__ = ["PACKAGES", "Instance", "Registry"]
 

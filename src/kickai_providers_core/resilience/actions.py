@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from attrs import define, frozen
 
 if TYPE_CHECKING:
-    from kickai_providers_core.values.errors import KickaiError
-    from kickai_providers_core.resilience.rate_limiter import Turn
-    from kickai_providers_core.resilience.health import Leave
     from kickai_providers_core.resilience.candidates import Link
+    from kickai_providers_core.resilience.health import Leave
+    from kickai_providers_core.resilience.rate_limiter import Turn
+    from kickai_providers_core.values.errors import KickaiError
 
 __all__ = ["TICK_S", "Await", "GiveUp", "Pause", "Queue", "Step", "Try", "Validate"]
 

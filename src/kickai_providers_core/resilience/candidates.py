@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
-from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.resilience.breaker import State
+from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.plain_text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.resilience.retry_budget import Budget
-    from kickai_providers_core.values.events import Event
-    from kickai_providers_core.resilience.rate_limiter import Gate
     from kickai_providers_core.resilience.health import Route
     from kickai_providers_core.resilience.hedging import Hedges
-    from kickai_providers_core.values.requests import Capability
     from kickai_providers_core.resilience.policy import Policy, Random
+    from kickai_providers_core.resilience.rate_limiter import Gate
+    from kickai_providers_core.resilience.retry_budget import Budget
+    from kickai_providers_core.values.events import Event
+    from kickai_providers_core.values.requests import Capability
 
 __all__ = ["UNVALIDATED", "Brief", "Errand", "Link"]
 

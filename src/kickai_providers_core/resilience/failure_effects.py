@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.values.errors import ProviderTimeoutError, ProviderUnavailableError, QuotaExhaustedError
 from kickai_providers_core.resilience.health import Rest
+from kickai_providers_core.values.errors import ProviderTimeoutError, ProviderUnavailableError, QuotaExhaustedError
 
 if TYPE_CHECKING:
+    from kickai_providers_core.resilience.actions import Try
+    from kickai_providers_core.resilience.policy import Policy
     from kickai_providers_core.values.attempts import Attempt
     from kickai_providers_core.values.errors import ProviderError
-    from kickai_providers_core.resilience.policy import Policy
-    from kickai_providers_core.resilience.actions import Try
 
 __all__ = ["mark", "without_frames"]
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.resilience.actions import TICK_S
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import RejectedRequestError, UnsupportedRequestError
-from kickai_providers_core.resilience.actions import TICK_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.values.attempts import Attempt, Skip
-    from kickai_providers_core.values.errors import ProviderError
     from kickai_providers_core.resilience.candidates import Errand, Link
     from kickai_providers_core.resilience.policy import Policy
     from kickai_providers_core.resilience.recorder import Story
+    from kickai_providers_core.values.attempts import Attempt, Skip
+    from kickai_providers_core.values.errors import ProviderError
 
 __all__ = ["Comeback", "due_first", "refused_by_all"]
 

@@ -21,11 +21,12 @@ from kickai_providers_core.values.events import (
 )
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.breaker import State
-    from kickai_providers_core.values.errors import ProviderError
-    from kickai_providers_core.resilience.candidates import Brief, Errand, Link
-    from kickai_providers_core.values.requests import Reply, Usage
     from kickai_providers_core.resilience.actions import Try
+    from kickai_providers_core.resilience.breaker import State
+    from kickai_providers_core.resilience.candidates import Brief, Errand, Link
+    from kickai_providers_core.values.errors import ProviderError
+    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.replies import Reply
 
 __all__ = ["Story"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 from attrs.validators import ge, optional
 
-from kickai_providers_core.values.requests import Capability  # noqa: TC001 # the settings are read by these types
 from kickai_providers_core.resilience.tokens import least_tokens
+from kickai_providers_core.values.requests import Capability  # noqa: TC001 # the settings are read by these types
 from kickai_providers_core.values.targets import Target  # noqa: TC001
 
 if TYPE_CHECKING:

@@ -22,26 +22,27 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kickai_providers_core.resilience.failure_effects import mark, without_frames
-from kickai_providers_core.values.attempts import Outcome, SkipReason
-from kickai_providers_core.resilience.last_resort import Comeback, due_first, refused_by_all
-from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
-from kickai_providers_core.resilience.rate_limiter import NOBODY_KNOWS
-from kickai_providers_core.resilience.candidates import UNVALIDATED
-from kickai_providers_core.resilience.policy import backoff_s
 from kickai_providers_core.resilience.actions import TICK_S, Await, GiveUp, Pause, Queue, Try, Validate
+from kickai_providers_core.resilience.candidates import UNVALIDATED
+from kickai_providers_core.resilience.failure_effects import mark, without_frames
+from kickai_providers_core.resilience.last_resort import Comeback, due_first, refused_by_all
+from kickai_providers_core.resilience.policy import backoff_s
+from kickai_providers_core.resilience.rate_limiter import NOBODY_KNOWS
 from kickai_providers_core.resilience.recorder import Story
+from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kickai_providers_core.resilience.actions import Step
+    from kickai_providers_core.resilience.candidates import Brief, Errand, Link
+    from kickai_providers_core.resilience.health import Leave
+    from kickai_providers_core.resilience.rate_limiter import Turn
     from kickai_providers_core.values.attempts import Attempt
     from kickai_providers_core.values.errors import KickaiError, ProviderError
-    from kickai_providers_core.resilience.rate_limiter import Turn
-    from kickai_providers_core.resilience.health import Leave
-    from kickai_providers_core.resilience.candidates import Brief, Errand, Link
-    from kickai_providers_core.values.requests import Reply, Usage
-    from kickai_providers_core.resilience.actions import Step
+    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.replies import Reply
 
 __all__ = ["Walk"]
 

@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field, frozen
 
-from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.concurrency.forking import ForkGuard, raise_forked
-from kickai_providers_core.values.requests import ReplyChunk
-from kickai_providers_core.values.reply_assembly import Gathered
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try, Validate
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
+from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try, Validate
+from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
+from kickai_providers_core.values.replies import ReplyChunk
+from kickai_providers_core.values.reply_assembly import Gathered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 
-    from kickai_providers_core.values.requests import ChatRequest, Reply
     from kickai_providers_core.plugin_api.registry import Instance
     from kickai_providers_core.resilience.actions import Step
     from kickai_providers_core.resilience.walk import Walk
+    from kickai_providers_core.values.replies import Reply
+    from kickai_providers_core.values.requests import ChatRequest
 
 __all__ = ["Clockwork", "Course", "StreamMode", "ainvoke", "apaced", "astream", "invoke", "stream"]
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.runtime.drivers import apaced
-from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.concurrency.forking import Guarded
 from kickai_providers_core.plugin_api.cancellation import GRACE_S
 from kickai_providers_core.resilience.actions import Await
+from kickai_providers_core.runtime.drivers import apaced
+from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
     from kickai_providers_core.concurrency.portal import Background
-    from kickai_providers_core.runtime.drivers import Course
-    from kickai_providers_core.values.requests import Reply
     from kickai_providers_core.resilience.actions import Step, Try
+    from kickai_providers_core.runtime.drivers import Course
+    from kickai_providers_core.values.replies import Reply
 
 __all__ = ["ainvoke", "invoke"]
 

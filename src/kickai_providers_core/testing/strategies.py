@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from kickai_providers_core.values import errors
-from kickai_providers_core.values.requests import ChatRequest, FinishReason, Message, Reply, ReplyChunk, Usage
+from kickai_providers_core.values.messages import Message, Usage
+from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
+from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,1 +1,1 @@
-"""Immutable values: requests, replies, errors, targets, events. They hold no state and import no other package of the core."""
+"""Immutable values: requests, replies, errors, targets, events. They import no other package of the core."""

@@ -40,9 +40,9 @@ from attrs import field, frozen
 
 from kickai_providers_core.values.attempts import in_order
 from kickai_providers_core.values.base_errors import ArgumentTypeError, ArgumentValueError, KickaiError, restore
-from kickai_providers_core.values.trace import explained
 from kickai_providers_core.values.jsonable import Jsonable
 from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.trace import explained
 from kickai_providers_core.values.validation import OneOf, Text
 
 if TYPE_CHECKING:

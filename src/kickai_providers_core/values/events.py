@@ -18,9 +18,9 @@ from kickai_providers_core.values.jsonable import Jsonable, plain
 from kickai_providers_core.values.plain_text import count
 
 if TYPE_CHECKING:
-    from kickai_providers_core.values.attempts import Attempt, Skip
     from kickai_providers_core.resilience.breaker import State
-    from kickai_providers_core.values.requests import Usage
+    from kickai_providers_core.values.attempts import Attempt, Skip
+    from kickai_providers_core.values.messages import Usage
 
 __all__ = [
     "AttemptEnded",

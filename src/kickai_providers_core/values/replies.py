@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from kickai_providers_core.values.attempts import Attempt, Skip
-from kickai_providers_core.values.messages import ToolCall, Usage, length_of
-from kickai_providers_core.values.trace import explained
 from kickai_providers_core.values.jsonable import Jsonable, plain
+from kickai_providers_core.values.messages import ToolCall, Usage, length_of
 from kickai_providers_core.values.plain_text import clean_line, clean_text
+from kickai_providers_core.values.trace import explained
 from kickai_providers_core.values.validation import (
     Flag,
     Kind,

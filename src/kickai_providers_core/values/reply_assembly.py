@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kickai_providers_core.values.errors import ContentFilteredError, InvalidReplyError
-from kickai_providers_core.values.requests import FinishReason, Reply, ToolCall
+from kickai_providers_core.values.messages import ToolCall
 from kickai_providers_core.values.plain_text import clean_text
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 if TYPE_CHECKING:
-    from kickai_providers_core.values.requests import ReplyChunk
+    from kickai_providers_core.values.replies import ReplyChunk
 
 __all__ = ["Gathered", "checked", "distinct"]
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from attrs import field, frozen
 
-from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
 from kickai_providers_core.values.messages import Image, Message, Speaker, Tool, ToolCall, Usage
 from kickai_providers_core.values.openai_messages import tool_choice_name
 from kickai_providers_core.values.plain_text import clean_text, count
+from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
 from kickai_providers_core.values.validation import (
     Number,
     Text,

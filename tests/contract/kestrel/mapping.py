@@ -7,7 +7,8 @@ import json
 
 from kickai_providers_core import retry_after_s
 from kickai_providers_core.values import errors
-from kickai_providers_core.values.requests import FinishReason, Reply, ReplyChunk, ToolCall, Usage
+from kickai_providers_core.values.messages import ToolCall, Usage
+from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
 
 REASONS = {
     "done": FinishReason.STOP,

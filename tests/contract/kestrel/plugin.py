@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kestrel.settings import KestrelSettings
+from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.values.errors import Problem
 from kickai_providers_core.values.events import AttemptEnded
-from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.values.requests import Capability
 
 

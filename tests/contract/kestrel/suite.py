@@ -8,8 +8,8 @@ from kestrel.plugin import plugin
 from kestrel.settings import KestrelSettings
 from kestrel.wire import KestrelWire
 from kestrel.wrong import MUTANTS
-from kickai_providers_core.values.requests import FinishReason
 from kickai_providers_core.testing import ProviderContract
+from kickai_providers_core.values.replies import FinishReason
 
 NAME = os.environ.get("KESTREL_MUTANT", "")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from kickai_providers_core.values.requests import FinishReason
 from kickai_providers_core.testing.faults import Response
+from kickai_providers_core.values.replies import FinishReason
 
 WORDS = {
     FinishReason.STOP: "done",

@@ -6,7 +6,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
-from kickai_providers_core.values.errors import Problem
+from kickai_providers_core import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

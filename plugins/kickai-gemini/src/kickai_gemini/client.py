@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from kickai_providers_core.concurrency import threads
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     AuthenticationError,
+    Capability,
     InvalidReplyError,
     ProviderError,
     UnusableProviderError,
 )
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core.concurrency import threads
 from loguru import logger
 
 from kickai_gemini import lifecycle, network
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from datetime import date
 
-    from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core import ChatRequest, Reply, ReplyChunk
 
     from kickai_gemini.choice import SDK
     from kickai_gemini.mapping import Asked

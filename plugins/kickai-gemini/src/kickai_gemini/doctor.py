@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kickai_providers_core.values.errors import AuthenticationError, Problem, ProviderError
+from kickai_providers_core import AuthenticationError, Problem, ProviderError
 
 from kickai_gemini import client, lifecycle, network
 from kickai_gemini.choice import FIRST, choose, missing

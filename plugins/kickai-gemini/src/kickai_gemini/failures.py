@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import field, frozen
-from kickai_providers_core.authoring.failures import error_for_exception
-from kickai_providers_core.authoring.retry_after import longest_retry_after
-from kickai_providers_core.values.errors import (
-    SERVICE_MESSAGE_LIMIT,
+from kickai_providers_core import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidReplyError,
@@ -28,10 +25,12 @@ from kickai_providers_core.values.errors import (
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
-    TimeoutPhase,
     UnsupportedRequestError,
     UnusableProviderError,
 )
+from kickai_providers_core.authoring.failures import error_for_exception
+from kickai_providers_core.authoring.retry_after import longest_retry_after
+from kickai_providers_core.values.errors import SERVICE_MESSAGE_LIMIT, TimeoutPhase
 from kickai_providers_core.values.plain_text import clean_line
 
 from kickai_gemini.facts import accepts_not
@@ -39,7 +38,7 @@ from kickai_gemini.facts import accepts_not
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.values.secrets import Secret
+    from kickai_providers_core import Secret
 
 __all__ = ["NOT_SENDABLE", "Told", "bare", "broken", "failure", "timed_out", "unreadable"]
 

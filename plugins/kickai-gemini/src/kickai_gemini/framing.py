@@ -11,9 +11,9 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core import InvalidReplyError
 from kickai_providers_core.authoring import strict_json
 from kickai_providers_core.authoring.event_stream import EventStreamDecoder
-from kickai_providers_core.values.errors import InvalidReplyError
 
 from kickai_gemini.failures import Told, unreadable
 

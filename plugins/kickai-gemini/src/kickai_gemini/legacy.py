@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 from google.generativeai import protos
 from google.protobuf.json_format import MessageToDict, ParseError
+from kickai_providers_core import UnsupportedRequestError
 from kickai_providers_core.authoring import strict_json
-from kickai_providers_core.values.errors import UnsupportedRequestError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Mapping
 
-    from kickai_providers_core.values.secrets import Secret
+    from kickai_providers_core import Secret
 
     from kickai_gemini.bounded import Allowance
     from kickai_gemini.client import Answer

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from kickai_providers_core.plugin_api.hookspecs import ModelInfo
+from kickai_providers_core import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

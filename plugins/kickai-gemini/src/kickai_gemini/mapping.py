@@ -13,8 +13,8 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
+from kickai_providers_core import InvalidReplyError, ModelNotFoundError, UnsupportedRequestError
 from kickai_providers_core.authoring import strict_json
-from kickai_providers_core.values.errors import InvalidReplyError, ModelNotFoundError, UnsupportedRequestError
 
 from kickai_gemini import lifecycle
 from kickai_gemini.schema import openapi
@@ -22,7 +22,7 @@ from kickai_gemini.schema import openapi
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from kickai_providers_core.values.requests import ChatRequest, Message, Tool, ToolCall
+    from kickai_providers_core import ChatRequest, Message, Tool, ToolCall
 
     from kickai_gemini.settings import GeminiSettings
 

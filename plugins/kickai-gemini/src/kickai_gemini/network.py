@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import certifi
 from attrs import evolve
+from kickai_providers_core import Problem, UnusableProviderError
 from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
-from kickai_providers_core.values.errors import Problem, UnusableProviderError
 
 from kickai_gemini.bounded import BoundedTLSSocket
 from kickai_gemini.choice import FIRST

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.plugin_api.hookspecs import ProviderInfo, hookimpl
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core import Capability, ProviderInfo, hookimpl
 
 from kickai_gemini import client, doctor, lifecycle
 from kickai_gemini.settings import GeminiSettings
@@ -14,8 +13,7 @@ from kickai_gemini.settings import GeminiSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 
-    from kickai_providers_core.values.errors import Problem
-    from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core import ChatRequest, Problem, Reply, ReplyChunk
 
 
 @hookimpl

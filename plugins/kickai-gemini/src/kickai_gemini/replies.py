@@ -9,14 +9,18 @@ import re
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from kickai_providers_core import (
+    ContentFilteredError,
+    FinishReason,
+    InvalidReplyError,
+    Reply,
+    ReplyChunk,
+    ToolCall,
+    UnsupportedRequestError,
+    Usage,
+)
 from kickai_providers_core.authoring import json_schema, strict_json
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
-from kickai_providers_core.values.errors import (
-    ContentFilteredError,
-    InvalidReplyError,
-    UnsupportedRequestError,
-)
-from kickai_providers_core.values.requests import FinishReason, Reply, ReplyChunk, ToolCall, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
-from kickai_providers_core.values.errors import UnsupportedRequestError
+from kickai_providers_core import UnsupportedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

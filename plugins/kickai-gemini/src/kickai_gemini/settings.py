@@ -6,8 +6,8 @@ from typing import Literal
 
 from attrs import field, frozen
 from attrs.validators import in_, matches_re, optional
-from kickai_providers_core.plugin_api.settings import ProviderSettings, service_address
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import ProviderSettings, Secret
+from kickai_providers_core.plugin_api.settings import service_address
 
 from kickai_gemini.lifecycle import DEFAULT_MODEL
 

@@ -20,8 +20,7 @@ from attrs import evolve
 from google import genai
 from google.genai import types
 from google.genai.client import DebugConfig
-from kickai_providers_core.values.errors import UnsupportedRequestError
-from kickai_providers_core.values.requests import ChatRequest, Image, Message, Tool, ToolCall
+from kickai_providers_core import ChatRequest, Image, Message, Tool, ToolCall, UnsupportedRequestError
 
 from kickai_gemini.bounded import Allowance
 from kickai_gemini.failures import NOT_SENDABLE

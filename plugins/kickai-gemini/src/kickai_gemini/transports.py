@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Iterator
 
-    from kickai_providers_core.values.secrets import Secret
+    from kickai_providers_core import Secret
 
     from kickai_gemini.bounded import Allowance
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from kickai_providers_core import ContentFilteredError, FinishReason, InvalidReplyError, Reply, Usage
 from kickai_providers_core.authoring.json_schema import check_answer
 from kickai_providers_core.authoring.text import SurrogateJoiner
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler
-from kickai_providers_core.values.errors import ContentFilteredError, InvalidReplyError
-from kickai_providers_core.values.requests import FinishReason, Reply, Usage
 
 from kickai_hf import verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kickai_providers_core.values.requests import ChatRequest, ToolCall
+    from kickai_providers_core import ChatRequest, ToolCall
 
 __all__ = ["Answer"]
 

@@ -6,9 +6,8 @@ import asyncio
 from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from kickai_providers_core import AuthenticationError, InvalidReplyError, ReplyChunk, UnusableProviderError
 from kickai_providers_core.authoring.per_loop import PerLoop
-from kickai_providers_core.values.errors import AuthenticationError, InvalidReplyError, UnusableProviderError
-from kickai_providers_core.values.requests import ReplyChunk
 
 from kickai_hf import network, payload, routes, templates, transport
 from kickai_hf.answers import Answer
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     import httpcore2
-    from kickai_providers_core.values.requests import ChatRequest, Reply
+    from kickai_providers_core import ChatRequest, Reply
 
     from kickai_hf.settings import HuggingFaceSettings
 

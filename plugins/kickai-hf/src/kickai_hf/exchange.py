@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, cast
 import httpcore2
 import httpx2
 from huggingface_hub import constants
+from kickai_providers_core import InvalidReplyError, ProviderUnavailableError, UnusableProviderError
 from kickai_providers_core.authoring import EventStreamDecoder, loads
 from kickai_providers_core.authoring.limits import MAX_ERROR_BYTES, Decompressor
-from kickai_providers_core.values.errors import InvalidReplyError, ProviderUnavailableError, UnusableProviderError
 
 from kickai_hf import unhooked, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 
+    from kickai_providers_core import ProviderError
     from kickai_providers_core.authoring import ServerSentEvent
-    from kickai_providers_core.values.errors import ProviderError
 
     from kickai_hf.patience import Patience
     from kickai_hf.wire import Requests

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
-from kickai_providers_core.values.errors import (
-    AuthenticationError,
-    ModelNotFoundError,
-    Problem,
-    ProviderError,
-    RateLimitedError,
-)
+from kickai_providers_core import AuthenticationError, ModelNotFoundError, Problem, ProviderError, RateLimitedError
 
 from kickai_hf import routes, transport
 from kickai_hf.exchange import SyncCall

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from kickai_providers_core.values.errors import Problem
+from kickai_providers_core import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from kickai_providers_core import ProviderSettings
     from kickai_providers_core.values.errors import TimeoutPhase
-    from kickai_providers_core.plugin_api.settings import ProviderSettings
 
 __all__ = ["Limit", "Patience"]
 

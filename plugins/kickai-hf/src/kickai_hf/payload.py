@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core import UnsupportedRequestError
 from kickai_providers_core.authoring import dump_bytes
-from kickai_providers_core.values.errors import UnsupportedRequestError
 
 from kickai_hf import templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kickai_providers_core.values.requests import ChatRequest, Image, Message
+    from kickai_providers_core import ChatRequest, Image, Message
 
     from kickai_hf.settings import HuggingFaceSettings
 

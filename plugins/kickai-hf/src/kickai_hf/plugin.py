@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.values.errors import UnusableProviderError
-from kickai_providers_core.plugin_api.hookspecs import ModelInfo, ProviderInfo, hookimpl
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core import Capability, ModelInfo, ProviderInfo, UnusableProviderError, hookimpl
 
 from kickai_hf import network, routes
 from kickai_hf.settings import HuggingFaceSettings
@@ -14,8 +12,7 @@ from kickai_hf.settings import HuggingFaceSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from kickai_providers_core.values.errors import Problem
-    from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core import ChatRequest, Problem, Reply, ReplyChunk
 
     from kickai_hf.client import HuggingFace
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, field, frozen
-from kickai_providers_core.values.errors import Problem
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import Problem, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,8 +7,8 @@ from typing import Literal
 
 from attrs import Factory, field, frozen
 from attrs.validators import matches_re
-from kickai_providers_core.plugin_api.settings import ProviderSettings, service_address
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import ProviderSettings, Secret
+from kickai_providers_core.plugin_api.settings import service_address
 
 __all__ = ["DEFAULT_MODEL", "HuggingFaceSettings", "SchemaForm", "Task", "Template"]
 

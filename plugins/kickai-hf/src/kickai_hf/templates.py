@@ -30,7 +30,7 @@ from attrs import evolve, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kickai_providers_core.values.requests import Message
+    from kickai_providers_core import Message
 
 __all__ = ["BY_NAME", "TextTemplate", "without_system"]
 

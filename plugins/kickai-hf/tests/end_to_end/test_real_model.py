@@ -8,15 +8,16 @@ import time
 
 import pytest
 from attrs import evolve
-from kickai_providers_core import Resolver
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     AuthenticationError,
     ChainExhaustedError,
+    ChatRequest,
     ContextLengthExceededError,
     DeadlineExceededError,
+    FinishReason,
     ProviderTimeoutError,
+    Resolver,
 )
-from kickai_providers_core.values.requests import ChatRequest, FinishReason
 
 MODES = ("invoke", "ainvoke", "stream", "astream")
 ECHO = "Repeat exactly: KICKAI-42"

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.values.errors import Problem, ProviderError
+from kickai_providers_core import Problem, ProviderError
 
 from kickai_local.runtime import Runtime
 

@@ -8,8 +8,7 @@ from contextlib import closing, contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Self
 
-from kickai_providers_core.values.errors import ModelNotFoundError, ProviderError
-from kickai_providers_core.values.requests import FinishReason, Reply, ReplyChunk
+from kickai_providers_core import FinishReason, ModelNotFoundError, ProviderError, Reply, ReplyChunk
 
 from kickai_local import checks, mapping
 from kickai_local.patience import Patience
@@ -20,7 +19,7 @@ from kickai_local.wire import Exchange
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
-    from kickai_providers_core.values.requests import ChatRequest
+    from kickai_providers_core import ChatRequest
 
     from kickai_local.process import Address
     from kickai_local.settings import LocalSettings

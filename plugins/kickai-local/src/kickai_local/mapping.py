@@ -5,14 +5,16 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.authoring import SurrogateJoiner, as_object, check_answer, dump_bytes, dumps, loads
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     ContextLengthExceededError,
+    FinishReason,
     InvalidReplyError,
     ProviderUnavailableError,
+    ReplyChunk,
     UnsupportedRequestError,
+    Usage,
 )
-from kickai_providers_core.values.requests import FinishReason, ReplyChunk, Usage
+from kickai_providers_core.authoring import SurrogateJoiner, as_object, check_answer, dump_bytes, dumps, loads
 from kickai_providers_core.values.plain_text import count
 
 from kickai_local.sealed import Sealed
@@ -20,8 +22,7 @@ from kickai_local.sealed import Sealed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kickai_providers_core.values.errors import ProviderError
-    from kickai_providers_core.values.requests import ChatRequest, Message
+    from kickai_providers_core import ChatRequest, Message, ProviderError
 
 __all__ = ["Answer", "body", "refusal"]
 

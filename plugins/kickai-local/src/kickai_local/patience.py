@@ -8,12 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.values.errors import (
-    ProviderError,
-    ProviderTimeoutError,
-    ProviderUnavailableError,
-    UnusableProviderError,
-)
+from kickai_providers_core import ProviderError, ProviderTimeoutError, ProviderUnavailableError, UnusableProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.plugin_api.hookspecs import ProviderInfo, hookimpl
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core import Capability, ProviderInfo, hookimpl
 
 from kickai_local import checks
 from kickai_local.settings import LocalSettings
@@ -13,8 +12,7 @@ from kickai_local.settings import LocalSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
-    from kickai_providers_core.values.errors import Problem
-    from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core import ChatRequest, Problem, Reply, ReplyChunk
 
     from kickai_local.client import LocalProvider
 

@@ -18,13 +18,13 @@ from threading import Lock, Thread
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from attrs import frozen
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     ModelNotFoundError,
     ProviderError,
     ProviderUnavailableError,
+    Secret,
     UnusableProviderError,
 )
-from kickai_providers_core.values.secrets import Secret
 
 from kickai_local import serve
 

@@ -11,7 +11,7 @@ import sys
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.values.errors import ProviderUnavailableError
+from kickai_providers_core import ProviderUnavailableError
 
 from kickai_local.process import Process
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from kickai_providers_core.values.errors import ProviderError
+    from kickai_providers_core import ProviderError
 
     from kickai_local.process import Address
     from kickai_local.settings import LocalSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 from attrs.validators import ge, gt
-from kickai_providers_core.plugin_api.settings import ProviderSettings
+from kickai_providers_core import ProviderSettings
 
 __all__ = ["LocalSettings"]
 

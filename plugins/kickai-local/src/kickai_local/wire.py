@@ -6,14 +6,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import h11
+from kickai_providers_core import InvalidReplyError
 from kickai_providers_core.authoring import EventStreamDecoder, loads
-from kickai_providers_core.values.errors import InvalidReplyError
 
 from kickai_local.mapping import refusal
 from kickai_local.sealed import Sealed
 
 if TYPE_CHECKING:
-    from kickai_providers_core.values.secrets import Secret
+    from kickai_providers_core import Secret
 
 __all__ = ["Exchange"]
 

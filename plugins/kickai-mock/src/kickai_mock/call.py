@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from kickai_providers_core import ChatRequest
     from kickai_providers_core.plugin_api.hookspecs import Mode
-    from kickai_providers_core.values.requests import ChatRequest
 
     from kickai_mock.faults import Fault
 

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from kickai_providers_core.values.requests import Reply
+from kickai_providers_core import Reply
 
 from kickai_mock import mapping, plan
 from kickai_mock.call import Call
@@ -18,8 +18,8 @@ from kickai_mock.waits import Waits
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from kickai_providers_core import ChatRequest
     from kickai_providers_core.plugin_api.hookspecs import Mode
-    from kickai_providers_core.values.requests import ChatRequest
 
 __all__ = ["DEFAULT_MODEL", "MockProvider"]
 

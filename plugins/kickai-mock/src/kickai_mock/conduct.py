@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
-from kickai_providers_core.values.errors import ModelNotFoundError
+from kickai_providers_core import ModelNotFoundError
 
 from kickai_mock.draws import lognormal, shares
 from kickai_mock.faults import KINDS, OK, Fault

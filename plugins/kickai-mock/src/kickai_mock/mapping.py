@@ -9,8 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.values.errors import UnsupportedRequestError
-from kickai_providers_core.values.requests import FinishReason, Reply, ReplyChunk, ToolCall, Usage
+from kickai_providers_core import FinishReason, Reply, ReplyChunk, ToolCall, UnsupportedRequestError, Usage
 
 from kickai_mock.faults import CALLS
 from kickai_mock.schema import instance_of
@@ -18,7 +17,7 @@ from kickai_mock.schema import instance_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kickai_providers_core.values.requests import ChatRequest
+    from kickai_providers_core import ChatRequest
 
     from kickai_mock.call import Call
 

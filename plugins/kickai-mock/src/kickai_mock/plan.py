@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from kickai_providers_core.values.errors import InvalidReplyError, ProviderTimeoutError
+from kickai_providers_core import InvalidReplyError, ProviderTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kickai_providers_core.values.errors import ProviderError, TimeoutPhase
+    from kickai_providers_core import ProviderError
+    from kickai_providers_core.values.errors import TimeoutPhase
 
     from kickai_mock.faults import Fault
 

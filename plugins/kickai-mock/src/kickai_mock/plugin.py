@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from kickai_providers_core.plugin_api.hookspecs import ProviderInfo, hookimpl
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core import Capability, ProviderInfo, hookimpl
 
 from kickai_mock.client import MockProvider
 from kickai_mock.settings import MockSettings, problems
@@ -13,9 +12,7 @@ from kickai_mock.settings import MockSettings, problems
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from kickai_providers_core.values.errors import Problem
-    from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
-    from kickai_providers_core.plugin_api.settings import ProviderSettings
+    from kickai_providers_core import ChatRequest, Problem, ProviderSettings, Reply, ReplyChunk
 
 __all__: list[str] = []
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, fields, frozen
 from attrs.validators import ge, le, optional
-from kickai_providers_core.values.errors import Problem
-from kickai_providers_core.plugin_api.settings import ProviderSettings
+from kickai_providers_core import Problem, ProviderSettings
 
 from kickai_mock.faults import Fault
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableSequence
 
     from attrs import Attribute
-    from kickai_providers_core.runtime.drivers import Clockwork
-    from kickai_providers_core.values.requests import ChatRequest, Reply
+    from kickai_providers_core import ChatRequest, Clockwork, Reply
 
     from kickai_mock.call import Call
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.values.errors import ProviderUnavailableError
+from kickai_providers_core import ProviderUnavailableError
 
 if TYPE_CHECKING:
-    from kickai_providers_core.runtime.drivers import Clockwork
+    from kickai_providers_core import Clockwork
 
 __all__ = ["Waits"]
 

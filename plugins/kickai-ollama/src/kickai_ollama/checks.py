@@ -6,13 +6,13 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from kickai_providers_core import AuthenticationError, Problem, ProviderError
 from kickai_providers_core.authoring import network_problems
-from kickai_providers_core.values.errors import AuthenticationError, Problem, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.plugin_api.hookspecs import Progress
+    from kickai_providers_core import Progress
 
     from kickai_ollama.settings import OllamaSettings
 

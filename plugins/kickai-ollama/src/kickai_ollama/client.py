@@ -6,8 +6,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, cast
 
 import ollama
-from kickai_providers_core.values.errors import ModelNotFoundError, ProviderError
-from kickai_providers_core.values.requests import ReplyChunk
+from kickai_providers_core import ModelNotFoundError, ProviderError, ReplyChunk
 
 from kickai_ollama.deadline import Deadline
 from kickai_ollama.exchange import AsyncTransport, Exchange, Transport, place
@@ -20,7 +19,7 @@ from kickai_ollama.pulls import Pulls
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 
-    from kickai_providers_core.values.requests import ChatRequest, Reply
+    from kickai_providers_core import ChatRequest, Reply
 
     from kickai_ollama.settings import OllamaSettings
 

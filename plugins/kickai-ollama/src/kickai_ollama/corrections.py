@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kickai_providers_core import InvalidReplyError
 from kickai_providers_core.authoring import SurrogateJoiner, loads
-from kickai_providers_core.values.errors import InvalidReplyError
 
 __all__ = ["Corrections"]
 

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 import ollama
+from kickai_providers_core import InvalidReplyError
 from kickai_providers_core.authoring import Decompressor, ajson_lines, dump_bytes, dumps, json_lines, loads
 from kickai_providers_core.authoring.iterating import Pauses
 from kickai_providers_core.authoring.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
-from kickai_providers_core.values.errors import InvalidReplyError
 
 from kickai_ollama.corrections import Corrections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-    from kickai_providers_core.values.secrets import Secret
+    from kickai_providers_core import Secret
 
     from kickai_ollama.address import Address
     from kickai_ollama.deadline import Deadline

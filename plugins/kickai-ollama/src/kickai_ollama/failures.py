@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import ollama
 from attrs import frozen
-from kickai_providers_core.authoring import error_for_exception, error_for_status, longest_retry_after
-from kickai_providers_core.authoring.statuses import refused_parameter
-from kickai_providers_core.values.errors import (
+from kickai_providers_core import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidReplyError,
@@ -25,11 +23,13 @@ from kickai_providers_core.values.errors import (
     RateLimitedError,
     UnsupportedRequestError,
 )
+from kickai_providers_core.authoring import error_for_exception, error_for_status, longest_retry_after
+from kickai_providers_core.authoring.statuses import refused_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_providers_core.values.secrets import Secret
+    from kickai_providers_core import Secret
 
     from kickai_ollama.address import Address
     from kickai_ollama.deadline import Deadline

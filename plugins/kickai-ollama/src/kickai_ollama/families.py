@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core import Capability
 
 __all__ = ["lacking"]
 

@@ -6,8 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import ollama
-from kickai_providers_core.values.errors import ModelNotFoundError, ProviderUnavailableError
-from kickai_providers_core.plugin_api.hookspecs import Progress
+from kickai_providers_core import ModelNotFoundError, Progress, ProviderUnavailableError
 
 from kickai_ollama.deadline import Deadline
 from kickai_ollama.exchange import Exchange, Transport, place
@@ -16,7 +15,7 @@ from kickai_ollama.failures import Scene, says_missing, translate
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
-    from kickai_providers_core.values.errors import ProviderError
+    from kickai_providers_core import ProviderError
 
     from kickai_ollama.pools import Pools
     from kickai_ollama.settings import OllamaSettings

@@ -12,14 +12,21 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core import (
+    FinishReason,
+    InvalidReplyError,
+    Reply,
+    ReplyChunk,
+    ToolCall,
+    UnsupportedRequestError,
+    Usage,
+)
 from kickai_providers_core.authoring import as_object, check_answer, dumps, new_call_id
-from kickai_providers_core.values.errors import InvalidReplyError, UnsupportedRequestError
-from kickai_providers_core.values.requests import FinishReason, Reply, ReplyChunk, ToolCall, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from kickai_providers_core.values.requests import ChatRequest, Message
+    from kickai_providers_core import ChatRequest, Message
     from ollama import ChatResponse
 
     from kickai_ollama.settings import OllamaSettings

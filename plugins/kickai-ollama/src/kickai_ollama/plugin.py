@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.values.errors import UnusableProviderError
-from kickai_providers_core.plugin_api.hookspecs import Progress, ProviderInfo, hookimpl
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core import Capability, Progress, ProviderInfo, UnusableProviderError, hookimpl
 
 from kickai_ollama import families
 from kickai_ollama.settings import OllamaSettings
@@ -14,8 +12,7 @@ from kickai_ollama.settings import OllamaSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
-    from kickai_providers_core.values.errors import Problem
-    from kickai_providers_core.values.requests import ChatRequest, Reply, ReplyChunk
+    from kickai_providers_core import ChatRequest, Problem, Reply, ReplyChunk
 
     from kickai_ollama.client import OllamaProvider
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.values.errors import ModelNotFoundError, ProviderError
-from kickai_providers_core.plugin_api.hookspecs import Progress
+from kickai_providers_core import ModelNotFoundError, Progress, ProviderError
 
 from kickai_ollama.library import full_name
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 from attrs.validators import gt
-from kickai_providers_core.values.requests import Capability  # noqa: TC002  the core reads the annotation
-from kickai_providers_core.plugin_api.settings import ProviderSettings, service_address
+from kickai_providers_core import (
+    Capability,
+    ProviderSettings,
+)
+from kickai_providers_core.plugin_api.settings import service_address
 
 from kickai_ollama.address import Address
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attrs import Attribute
-    from kickai_providers_core.values.secrets import Secret
+    from kickai_providers_core import Secret
 
 __all__ = ["OllamaSettings", "Think"]
 

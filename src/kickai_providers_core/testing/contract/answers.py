@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import evolve
 
-from kickai_providers_core.values.errors import ContentFilteredError
-from kickai_providers_core.values.requests import FinishReason, Reply
 from kickai_providers_core.testing.contract.givens import MODES, STREAMS
 from kickai_providers_core.testing.contract.needs import need_finish, need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Drip, Ok
+from kickai_providers_core.values.errors import ContentFilteredError
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

@@ -9,21 +9,23 @@ import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, example, given, settings
 
-from kickai_providers_core.values.errors import ProviderError
-from kickai_providers_core.values.requests import Capability, FinishReason, Image, Message, Tool
 from kickai_providers_core.testing import strategies
 from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, MODES, PROMPT
 from kickai_providers_core.testing.contract.needs import need_capability, need_finish, need_key
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Ok
+from kickai_providers_core.values.errors import ProviderError
+from kickai_providers_core.values.messages import Image, Message, Tool
+from kickai_providers_core.values.replies import FinishReason
+from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
-    from kickai_providers_core.values.requests import ChatRequest
     from kickai_providers_core.testing.contract.subject import Subject
     from kickai_providers_core.testing.faults import FaultServer, Recorded
+    from kickai_providers_core.values.requests import ChatRequest
 
 __all__ = ["Asking"]
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kickai_providers_core.values.errors import InvalidReplyError, ProviderError, ProviderUnavailableError
 from kickai_providers_core.testing.contract.givens import MODES, id_of
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import (
@@ -25,6 +24,7 @@ from kickai_providers_core.testing.faults import (
     closed_port,
     no_tls,
 )
+from kickai_providers_core.values.errors import InvalidReplyError, ProviderError, ProviderUnavailableError
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

@@ -11,9 +11,9 @@ import pytest
 
 from kickai_providers_core.plugin_api.discovery import discover
 from kickai_providers_core.plugin_api.hookspecs import SEAM_VERSION, ModelInfo, ProviderInfo
-from kickai_providers_core.values.requests import Capability
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.testing.contract.supplied import Supplied
+from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:
     from kickai_providers_core.testing.contract.subject import Subject

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kickai_providers_core.concurrency import threads
-from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.testing.contract.calling import opened, run
 from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, QUICK_S, STREAMS, id_of
 from kickai_providers_core.testing.contract.needs import need_native
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import CloseEarly, Malformed, Reset, Silence, Stall, Status
+from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import fields
 
-from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.testing.faults import Fault, Status
+from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

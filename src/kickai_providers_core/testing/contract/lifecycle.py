@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from kickai_providers_core.values.errors import Problem, ProviderError
 from kickai_providers_core.plugin_api.hookspecs import Progress
-from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.testing.contract.calling import run, timed
 from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, MODES, PROMPT_S, QUICK_S, id_of
 from kickai_providers_core.testing.contract.needs import fields_with_key, need_key
 from kickai_providers_core.testing.contract.subject import patient
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Status
+from kickai_providers_core.values.errors import Problem, ProviderError
+from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.settings import ProviderSettings

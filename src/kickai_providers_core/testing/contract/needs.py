@@ -11,8 +11,9 @@ from kickai_providers_core.testing.contract.givens import KEY, STREAMS
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
-    from kickai_providers_core.values.requests import Capability, FinishReason
     from kickai_providers_core.testing.contract.subject import Subject
+    from kickai_providers_core.values.replies import FinishReason
+    from kickai_providers_core.values.requests import Capability
 
 __all__ = ["fields_with_key", "need_capability", "need_finish", "need_key", "need_native", "need_stream"]
 

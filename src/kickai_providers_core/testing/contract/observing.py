@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kickai_providers_core.resilience.breaker import State
+from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.values import events
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
-from kickai_providers_core.resilience.breaker import State
 from kickai_providers_core.values.errors import RateLimitedError
-from kickai_providers_core.values.requests import Usage
+from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.targets import Target
-from kickai_providers_core.testing.contract.supplied import Supplied
 
 if TYPE_CHECKING:
     from kickai_providers_core.testing.contract.subject import Subject

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from attrs import frozen
 
 from kickai_providers_core.values.errors import ProviderError
-from kickai_providers_core.values.requests import Reply, ReplyChunk
+from kickai_providers_core.values.replies import Reply, ReplyChunk
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kickai_providers_core.testing.contract.givens import MODES
+from kickai_providers_core.testing.contract.supplied import Supplied
+from kickai_providers_core.testing.faults import Status
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
@@ -21,9 +24,6 @@ from kickai_providers_core.values.errors import (
     RateLimitedError,
     UnsupportedRequestError,
 )
-from kickai_providers_core.testing.contract.givens import MODES
-from kickai_providers_core.testing.contract.supplied import Supplied
-from kickai_providers_core.testing.faults import Status
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

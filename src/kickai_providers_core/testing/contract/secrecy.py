@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 from loguru import logger
 
-from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.testing.contract.givens import KEY, MODES, PROMPT, id_of
 from kickai_providers_core.testing.contract.needs import need_key, need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
@@ -30,6 +29,7 @@ from kickai_providers_core.testing.faults import (
     Status,
     closed_port,
 )
+from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import evolve, frozen
 
-from kickai_providers_core.values.requests import Message
 from kickai_providers_core.testing.contract.calling import run
 from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Delay, Fault, Ok
+from kickai_providers_core.values.messages import Message
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
-    from kickai_providers_core.values.requests import ChatRequest
     from kickai_providers_core.testing.contract.subject import Subject
     from kickai_providers_core.testing.faults.exchange import Exchange
+    from kickai_providers_core.values.requests import ChatRequest
 
 __all__ = ["Sharing"]
 

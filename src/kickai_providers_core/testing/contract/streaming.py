@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core.values.errors import InvalidReplyError, ProviderError, ProviderUnavailableError, QuotaExhaustedError
 from kickai_providers_core.testing.contract.calling import opened, timed
 from kickai_providers_core.testing.contract.givens import GRACE_S, STREAMS
 from kickai_providers_core.testing.contract.needs import need_native, need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import Cut, ErrorPiece, MalformedPiece, Ok, Silence, Stall
+from kickai_providers_core.values.errors import (
+    InvalidReplyError,
+    ProviderError,
+    ProviderUnavailableError,
+    QuotaExhaustedError,
+)
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

@@ -10,14 +10,14 @@ import pluggy
 import pytest
 from attrs import evolve, fields, frozen
 
-from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.concurrency import threads
-from kickai_providers_core.plugin_api.discovery import discover
-from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.adapter import Seam
+from kickai_providers_core.plugin_api.discovery import discover
 from kickai_providers_core.testing.contract.calling import timed
 from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, PROMPT, PROMPT_S, STREAMS
 from kickai_providers_core.testing.faults import FaultServer, Ok
+from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from kickai_providers_core.values.requests import FinishReason, Usage
+from kickai_providers_core.values.messages import Usage
+from kickai_providers_core.values.replies import FinishReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kickai_providers_core.plugin_api.settings import ProviderSettings
-    from kickai_providers_core.values.secrets import Secret
     from kickai_providers_core.testing.faults import Fault, Wire
+    from kickai_providers_core.values.secrets import Secret
 
 __all__ = ["Supplied"]
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, STREAMS
 from kickai_providers_core.testing.contract.needs import need_stream
 from kickai_providers_core.testing.contract.supplied import Supplied
@@ -20,6 +19,7 @@ from kickai_providers_core.testing.faults import (
     Stall,
     blackhole,
 )
+from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.values.requests import FinishReason
+from kickai_providers_core.values.replies import FinishReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

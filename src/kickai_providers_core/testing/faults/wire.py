@@ -10,7 +10,7 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.values.requests import FinishReason
+    from kickai_providers_core.values.replies import FinishReason
 
 __all__ = ["Recorded", "Response", "Wire"]
 

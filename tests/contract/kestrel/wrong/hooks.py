@@ -7,8 +7,8 @@ from attrs import evolve
 from kestrel import eager
 from kestrel.plugin import KestrelPlugin
 from kestrel.wrong.register import mutant
-from kickai_providers_core.values.errors import Problem
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
+from kickai_providers_core.values.errors import Problem
 
 mutant("test_discovery_imports_no_vendor")(eager.EagerPlugin, eager.plugin)
 

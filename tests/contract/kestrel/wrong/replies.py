@@ -10,7 +10,7 @@ from attrs import evolve
 from kestrel import mapping
 from kestrel.client import Client
 from kestrel.wrong.register import mutant
-from kickai_providers_core.values.requests import FinishReason, Reply
+from kickai_providers_core.values.replies import FinishReason, Reply
 
 
 @mutant("test_an_empty_body_is_an_invalid_reply")

@@ -10,7 +10,7 @@ from kestrel import mapping
 from kestrel.client import Client, Patience
 from kestrel.wrong.register import mutant
 from kickai_providers_core.values import errors
-from kickai_providers_core.values.requests import FinishReason, ReplyChunk
+from kickai_providers_core.values.replies import FinishReason, ReplyChunk
 
 
 @mutant("test_a_stream_without_a_finish_reason_is_no_answer")

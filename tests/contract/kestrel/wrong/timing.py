@@ -10,8 +10,8 @@ import time
 from kestrel.client import Client
 from kestrel.plugin import KestrelPlugin
 from kestrel.wrong.register import mutant
-from kickai_providers_core.values.errors import ProviderUnavailableError
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
+from kickai_providers_core.values.errors import ProviderUnavailableError
 
 
 @mutant("test_a_dripping_body_times_out", "test_slow_headers_time_out")
