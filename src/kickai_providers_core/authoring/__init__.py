@@ -7,6 +7,7 @@ docs/writing-a-provider.md.
 
 from __future__ import annotations
 
+from kickai_providers_core.authoring.attempt_timeouts import AttemptTimeouts
 from kickai_providers_core.authoring.event_stream import (
     EventStreamDecoder,
     ServerSentEvent,
@@ -31,6 +32,7 @@ from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
 
 __all__ = [
+    "AttemptTimeouts",
     "Decompressor",
     "EventStreamDecoder",
     "JsonLinesDecoder",

@@ -14,6 +14,7 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from kickai_providers_core.authoring.attempt_timeouts import TIMEOUT_MESSAGES
 from kickai_providers_core.authoring.kinds import Kind, kind_of
 from kickai_providers_core.authoring.network_environment import network_problems
 from kickai_providers_core.values.errors import (
@@ -38,12 +39,6 @@ MOST_BEHIND = 100
 WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 NO_HANDLES = frozenset({errno.EMFILE, errno.ENFILE})
-TIMED_OUT: dict[TimeoutPhase, str] = {
-    "connect": "no connection in time",
-    "first_token": "no first token in time",
-    "idle": "the stream fell silent",
-    "total": "no answer in time",
-}
 
 
 def error_for_exception(
@@ -153,9 +148,9 @@ def _remote_fault(
     system = _system_error(behind)
     kind = min(kinds, default=None, key=lambda each: each.value)
     if kind is Kind.CONNECT_TIMEOUT or (kind is Kind.UNREACHED and system and system.errno == errno.ETIMEDOUT):
-        return ProviderTimeoutError(f"{TIMED_OUT['connect']}{_at(url)}", phase="connect")
+        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES['connect']}{_at(url)}", phase="connect")
     if kind is Kind.TIMEOUT:
-        return ProviderTimeoutError(f"{TIMED_OUT[phase]}{_at(url)}", phase=phase)
+        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES[phase]}{_at(url)}", phase=phase)
     if kind is Kind.PROXY:
         return ProviderUnavailableError(f"the proxy refused or could not be reached{_at(url)}", reached=False)
     if kind is Kind.UNREACHED and not has_begun:
