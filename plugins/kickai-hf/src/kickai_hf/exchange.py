@@ -197,13 +197,16 @@ class SyncCall(_Call):
         if not self.answering:
             raise self._refused(self._error_body())
 
-    def document(self) -> Any:
+    def document(self, limit_bytes: int = MAX_ANSWER_BYTES) -> Any:
         """Return the whole answer.
+
+        Args:
+            limit_bytes: The largest answer that is read, decompressed.
 
         Raises:
             InvalidReplyError: It is not JSON, or too large.
         """
-        return loads(b"".join(self._parts(MAX_ANSWER_BYTES)))
+        return loads(b"".join(self._parts(limit_bytes)))
 
     def events(self) -> Generator[Any, None, None]:
         """Yield the documents of a stream; a server that ignores ``stream`` answers with one.

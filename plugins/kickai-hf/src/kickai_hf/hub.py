@@ -1,22 +1,33 @@
-"""What the services say to an instance's settings: is the token accepted, who serves the model, what instead?
+"""The online checks of ``kickai doctor --online``: is the token accepted, and who serves the model?
 
-Three questions to the Hub (https://huggingface.co/docs/inference-providers/hub-api), or two to a server of one's own.
-They are asked directly rather than through the vendor's ``HfApi``, whose requests have no bound in time.
+They read the Hub's documented endpoints (https://huggingface.co/docs/inference-providers/hub-api), or the model list of
+the server at ``base_url``. They use the plugin's own connections rather than ``HfApi``, which reads and decompresses a
+response of any size: here the size of each response is limited after decompression, and so is the time of all of them.
 """
 
 from __future__ import annotations
 
+import time
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
-from kickai_providers_core import AuthenticationError, ModelNotFoundError, Problem, ProviderError, RateLimitedError
+from kickai_providers_core import (
+    AuthenticationError,
+    ModelNotFoundError,
+    Problem,
+    ProviderError,
+    ProviderTimeoutError,
+    RateLimitedError,
+    UnusableProviderError,
+)
 
-from kickai_hf import routes, transport
+from kickai_hf import network, routes, transport
 from kickai_hf.exchange import SyncCall
 from kickai_hf.mapping import from_exception
 from kickai_hf.patience import Patience
+from kickai_hf.verdicts import printable
 from kickai_hf.wire import Requests
 
 if TYPE_CHECKING:
@@ -25,164 +36,212 @@ if TYPE_CHECKING:
     from kickai_hf.routes import Route
     from kickai_hf.settings import HuggingFaceSettings
 
-__all__ = ["Serving", "problems", "serving"]
+__all__ = ["MAX_RESPONSE_BYTES", "OnlineCheck", "ProviderOfModel", "problems"]
 
-POLICIES = frozenset({"auto", "fastest", "cheapest", "preferred"})
+ROUTER_POLICIES = frozenset({"auto", "fastest", "cheapest", "preferred"})
 """Suffixes of a model that leave the inference provider to the router."""
 
-SUGGESTIONS = 3
+MAX_RESPONSE_BYTES = 2**20
+"""The largest response that is read, decompressed. The Hub's are a few kilobytes; a server may list many models."""
+
+MAX_SUGGESTIONS = 3
+MAX_LISTED = 20
+"""Inference providers that a message names."""
 
 
 @frozen(kw_only=True)
-class Serving:
+class ProviderOfModel:
     """One inference provider that has a model.
 
     Attributes:
-        provider: Its name, as in a model's suffix.
+        name: As in a model's suffix.
         status: ``live``, ``staging``, or ``error`` when the Hub's last check of it failed.
         task: ``conversational`` for chat.
     """
 
-    provider: str
+    name: str
     status: str
     task: str
 
     @property
-    def answers(self) -> bool:
-        """Whether it can be asked now."""
+    def is_available(self) -> bool:
+        """Whether it answers chat requests now."""
         return self.status == "live" and self.task == "conversational"
 
 
 def problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
-    """Yield what the services object to. Each question takes at most the instance's ``timeout_s``."""
+    """Yield the problems that the Hub, or the server at ``base_url``, reports. Takes at most ``timeout_s`` in all."""
+    uses_hub = settings.base_url is None
+    route = routes.hub_route(settings) if uses_hub else routes.server_route(settings)
     try:
-        if settings.base_url is None:
-            yield from _hub(settings)
-        else:
-            yield from _server(settings)
+        with OnlineCheck(route, settings) as check:
+            yield from check.hub_problems() if uses_hub else check.server_problems()
     except ProviderError as exc:
-        path = "hub_url" if settings.base_url is None else "base_url"
-        yield Problem(path=path, message=f"it cannot be asked: {exc}", severity="warning")
+        yield Problem(
+            path="hub_url" if uses_hub else "base_url", message=f"the online check failed: {exc}", severity="warning"
+        )
 
 
-def serving(model: str, settings: HuggingFaceSettings) -> tuple[Serving, ...]:
-    """Return the inference providers that have a model, whatever their state.
+class OnlineCheck:
+    """The requests of one online check, on one connection and within one deadline.
+
+    Args:
+        route: The Hub, or the server at ``base_url``.
+        settings: The instance to check; its ``timeout_s`` is the time for all requests together, from now.
 
     Raises:
-        ModelNotFoundError: The Hub has no such model, or not for this token.
-        ProviderError: The Hub cannot be asked.
+        UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
-    found = _get(routes.hub_route(settings), f"/api/models/{quote(model)}?expand=inferenceProviderMapping", settings)
-    listed = found.get("inferenceProviderMapping") if isinstance(found, dict) else None
-    if isinstance(listed, dict):  # as the Hub writes it when it is not asked for a list
-        listed = [{**entry, "provider": name} for name, entry in listed.items() if isinstance(entry, dict)]
-    return tuple(
-        Serving(provider=str(one.get("provider")), status=str(one.get("status")), task=str(one.get("task")))
-        for one in _objects(listed)
-    )
 
+    def __init__(self, route: Route, settings: HuggingFaceSettings) -> None:
+        self._route = route
+        self._settings = settings
+        self._requests = Requests(route)
+        self._ends = time.monotonic() + settings.timeout_s
+        for problem in network.problems(route.url):
+            raise UnusableProviderError(str(problem))
+        self._connections = transport.sync_transport(route.url, 1, transport.trust(route.url))
 
-def _hub(settings: HuggingFaceSettings) -> Iterator[Problem]:
-    try:
-        with suppress(RateLimitedError):  # this question alone has a strict limit; the next one shows a bad token, too
-            _get(routes.hub_route(settings), "/api/whoami-v2", settings)
-    except AuthenticationError:
-        yield Problem(
-            path="token" if settings.token else "hub_token",
-            message="Hugging Face does not accept the token",
-            hint=f"make a new one at {routes.TOKEN_PAGE}",
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connections.close()
+
+    def hub_problems(self) -> Iterator[Problem]:
+        """Yield the problems with the token and the model that the Hub reports.
+
+        Raises:
+            ProviderError: The Hub does not answer in time, or not as documented.
+        """
+        try:
+            with suppress(RateLimitedError):  # this endpoint has a strict limit; the next one reports a bad token too
+                self._get("/api/whoami-v2")
+        except AuthenticationError:
+            yield Problem(
+                path="token" if self._settings.token else "hub_token",
+                message="Hugging Face does not accept the token",
+                hint=f"create a new one at {routes.TOKEN_PAGE}",
+            )
+            return
+        if self._settings.model is not None:
+            yield self._model_problem(self._settings.model)
+
+    def providers_of(self, model: str) -> tuple[ProviderOfModel, ...]:
+        """Return the inference providers that have a model, in any state.
+
+        Raises:
+            ModelNotFoundError: The Hub has no such model, or hides it from this token.
+            ProviderError: The Hub does not answer in time, or not as documented.
+        """
+        found = self._get(f"/api/models/{quote(model)}?expand=inferenceProviderMapping")
+        listed = found.get("inferenceProviderMapping") if isinstance(found, dict) else None
+        if isinstance(listed, dict):  # the form of the Hub's older answers
+            listed = [{**entry, "provider": name} for name, entry in listed.items() if isinstance(entry, dict)]
+        return tuple(
+            ProviderOfModel(
+                name=printable(entry.get("provider")),
+                status=printable(entry.get("status")),
+                task=printable(entry.get("task")),
+            )
+            for entry in _objects(listed)
         )
-        return
-    if settings.model is not None:
-        yield from _model(settings.model, settings)
 
+    def server_problems(self) -> Iterator[Problem]:
+        """Yield the problems with the token and the model that the server at ``base_url`` reports.
 
-def _model(named: str, settings: HuggingFaceSettings) -> Iterator[Problem]:
-    model, _, suffix = named.partition(":")
-    wanted = suffix or settings.inference_provider
-    try:
-        served = serving(model, settings)
-    except (ModelNotFoundError, AuthenticationError):  # for a model that is private or gated the Hub says 401 or 403
-        yield Problem(
-            path="model", message=f"the Hub has no model {model} for this token", hint=_instead(model, settings)
-        )
-        return
-    live = [one.provider for one in served if one.answers]
-    if not live:
-        told = ", ".join(f"{one.provider}: {one.status}, for {one.task}" for one in served) or "nobody has it"
-        yield Problem(
-            path="model",
-            message=f"no inference provider serves {model} for chat now ({told})",
-            hint=_instead(model, settings),
-        )
-    elif wanted not in POLICIES and wanted not in live:
-        yield Problem(
-            path="model" if suffix else "inference_provider",
-            message=f"{wanted} does not serve {model} for chat now",
-            hint=f"served by {', '.join(live)}",
-        )
-    else:
-        yield Problem(path="model", message=f"{model} is served by {', '.join(live)} now", severity="note")
+        Raises:
+            ProviderError: The server does not answer in time, or not as documented.
+        """
+        model = self._settings.model
+        try:
+            found = self._get("/models" if self._settings.task == "chat" else "/info")
+        except ModelNotFoundError:  # this server has no list of models
+            return
+        except AuthenticationError:
+            message = "the server does not accept the token" if self._route.token else "the server requires a token"
+            yield Problem(path="token", message=message, hint="set token in this instance's settings")
+            return
+        names = _ids(found.get("data") if isinstance(found, dict) else None)
+        if model is not None and names and model not in names:
+            yield Problem(
+                path="model",
+                message=f"the server does not list {model}",
+                hint=f"it lists {', '.join(names[:MAX_SUGGESTIONS])}",
+                severity="warning",  # llama.cpp and TGI answer to any name
+            )
 
+    def _model_problem(self, model_and_suffix: str) -> Problem:
+        model, _, suffix = model_and_suffix.partition(":")
+        wanted = suffix or self._settings.inference_provider
+        try:
+            providers = self.providers_of(model)
+        except (ModelNotFoundError, AuthenticationError):  # the Hub says 401 or 403 for a private or gated model
+            return Problem(
+                path="model", message=f"the Hub has no model {model} for this token", hint=self._alternatives(model)
+            )
+        available = [each.name for each in providers if each.is_available]
+        if not available:
+            states = _listed(f"{each.name}: {each.status}, for {each.task}" for each in providers)
+            return Problem(
+                path="model",
+                message=f"no inference provider serves {model} for chat now ({states or 'none has it'})",
+                hint=self._alternatives(model),
+            )
+        if wanted not in ROUTER_POLICIES and wanted not in available:
+            return Problem(
+                path="model" if suffix else "inference_provider",
+                message=f"{wanted} does not serve {model} for chat now",
+                hint=f"served by {_listed(available)}",
+            )
+        return Problem(path="model", message=f"{model} is served by {_listed(available)} now", severity="note")
 
-def _instead(model: str, settings: HuggingFaceSettings) -> str:
-    """Return what to use instead: models that are served now, those of the same author first."""
-    author = model.partition("/")[0]
-    try:
-        found = [*_served_models(settings, author=author), *_served_models(settings)]
-    except ProviderError:
-        return "see https://huggingface.co/models?inference_provider=all for models that are served"
-    names = list(dict.fromkeys(found))[:SUGGESTIONS]
-    return f"use {', '.join(names)} instead" if names else "the Hub lists no model that is served now"
+    def _alternatives(self, model: str) -> str:
+        """Return a hint that names models that are served now, those of the same author first."""
+        author = model.partition("/")[0]
+        try:
+            found = [*self._served_models(author=author), *self._served_models()]
+        except ProviderError:
+            return "see https://huggingface.co/models?inference_provider=all for models that are served"
+        names = list(dict.fromkeys(found))[:MAX_SUGGESTIONS]
+        return f"use {', '.join(names)} instead" if names else "the Hub lists no model that is served now"
 
+    def _served_models(self, **filters: str) -> list[str]:
+        fixed = {"inference_provider": "all", "pipeline_tag": "text-generation", "limit": MAX_SUGGESTIONS}
+        return _ids(self._get(f"/api/models?{urlencode({**fixed, **filters})}"))
 
-def _served_models(settings: HuggingFaceSettings, **which: str) -> Iterable[str]:
-    query = urlencode({"inference_provider": "all", "pipeline_tag": "text-generation", "limit": SUGGESTIONS, **which})
-    found = _get(routes.hub_route(settings), f"/api/models?{query}", settings)
-    return [str(one["id"]) for one in _objects(found) if "id" in one]
+    def _get(self, path: str) -> Any:
+        """Return the JSON value at a path.
 
-
-def _server(settings: HuggingFaceSettings) -> Iterator[Problem]:
-    route = routes.server_route(settings)
-    try:
-        listed = _get(route, "/models" if settings.task == "chat" else "/info", settings)
-    except ModelNotFoundError:  # it does not say what it serves
-        return
-    except AuthenticationError:
-        told = "the server does not accept the token" if route.token else "the server wants a token"
-        yield Problem(path="token", message=told, hint="set token in this instance's settings")
-        return
-    data = listed.get("data") if isinstance(listed, dict) else None
-    names = [str(one["id"]) for one in _objects(data) if "id" in one]
-    if settings.model is not None and names and settings.model not in names:
-        yield Problem(
-            path="model",
-            message=f"the server does not list {settings.model}",
-            hint=f"it lists {', '.join(names[:SUGGESTIONS])}",
-            severity="warning",  # llama.cpp and TGI answer whatever they are called
-        )
+        Raises:
+            ProviderError: There is none, it is too large, or it is not read in time.
+        """
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise ProviderTimeoutError("no answer in time", phase="total")
+        patience = Patience(self._settings, left)
+        call = SyncCall(self._requests, patience, self._connections)
+        try:
+            with closing(call):
+                call.get(path)
+                return call.document(MAX_RESPONSE_BYTES)
+        except Exception as exc:  # noqa: BLE001 - mapped like that of any other request
+            failure = from_exception(exc, patience, answering=call.answering)
+        raise failure
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     """Return the objects of a JSON array; none of anything else."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _get(route: Route, path: str, settings: HuggingFaceSettings) -> Any:
-    """Return the JSON value at a path.
+def _ids(value: Any) -> list[str]:
+    """Return the ids of a JSON array of models."""
+    return [printable(each["id"]) for each in _objects(value) if "id" in each]
 
-    Raises:
-        ProviderError: There is none, or not in time.
-    """
-    patience = Patience(settings, settings.timeout_s)
-    answering = False
-    try:
-        with closing(transport.sync_transport(route.url, 1, transport.trust(route.url))) as sender:
-            call = SyncCall(Requests(route), patience, sender)
-            with closing(call):
-                call.get(path)
-                answering = True
-                return call.document()
-    except Exception as exc:  # noqa: BLE001 - translated like that of any other request
-        failure = from_exception(exc, patience, answering=answering)
-    raise failure
+
+def _listed(names: Iterable[str]) -> str:
+    """Return names as one text, at most `MAX_LISTED` of them."""
+    found = list(names)
+    more = [f"and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []
+    return ", ".join([*found[:MAX_LISTED], *more])
