@@ -30,6 +30,7 @@ from kickai_providers_core.authoring.statuses import error_for_status
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
+from kickai_providers_core.authoring.untracked import Untracked
 
 __all__ = [
     "AttemptTimeouts",
@@ -40,6 +41,7 @@ __all__ = [
     "ServerSentEvent",
     "SurrogateJoiner",
     "ToolCallAssembler",
+    "Untracked",
     "abounded",
     "ajson_lines",
     "as_object",
