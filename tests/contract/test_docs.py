@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kickai_providers_core import Resolver, hookspecs
+from kickai_providers_core import Resolver
+from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.testing.contract.supplied import Supplied
 from kickai_providers_core.testing.faults import FaultServer, Ok, Status
 

@@ -1,23 +1,26 @@
-"""The kit for authors of providers: prove a plugin against the seam. Needs the extra ``testing``.
+"""Tools that test a provider plugin. They need the extra ``testing``.
 
-`ProviderContract` is the conformance tests, `faults` the server they run against, `strategies` makes requests and
-replies for property tests. Only the first and the last need pytest and hypothesis, and import them when asked for.
+`ProviderContract` holds the conformance tests, `FaultMatrix` the tests of a plugin's own faults. `faults` is the server
+that both run against, and `strategies` generates requests and replies for property tests. The server needs the
+standard library only, so pytest and hypothesis are imported with the names that need them.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kickai_providers_core.testing.contract import ProviderContract
+    from kickai_providers_core.testing.fault_matrix import FaultMatrix, FaultRow
 
-__all__ = ["ProviderContract"]
+__all__ = ["FaultMatrix", "FaultRow", "ProviderContract"]
+
+MODULES = {"FaultMatrix": "fault_matrix", "FaultRow": "fault_matrix", "ProviderContract": "contract"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ProviderContract":
-        from kickai_providers_core.testing.contract import ProviderContract  # noqa: PLC0415 - it needs pytest
-
-        return ProviderContract
+    if name in MODULES:
+        return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kickai_providers_core.concurrency import threads
-from kickai_providers_core.testing.contract.givens import PROMPT_S
+from kickai_providers_core.testing.contract.givens import GRACE_S, PROMPT_S
 from kickai_providers_core.testing.contract.outcome import LeftAloneError, Outcome
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
 
-__all__ = ["opened", "run", "timed"]
+__all__ = ["observe", "opened", "run", "timed", "wait_until"]
 
 
 def timed(mode: Mode, call: Callable[[], Any], limit_s: float) -> Outcome:
@@ -30,18 +30,36 @@ def timed(mode: Mode, call: Callable[[], Any], limit_s: float) -> Outcome:
         limit_s: How long to wait for its end, seconds.
     """
     chunks: list[object] = []
-    whole = {
-        "invoke": call,
-        "ainvoke": lambda: asyncio.run(_awaited(call)),
-        "stream": lambda: _read(call, chunks),
-        "astream": lambda: asyncio.run(_aread(call, chunks)),
-    }[mode]
     began = time.perf_counter()
     try:
-        ended = threads.call(lambda: _ended(whole), limit_s)
+        ended = threads.call(lambda: _finish(mode, call, chunks), limit_s)
     except TimeoutError:
         ended = Outcome(mode=mode, raised=LeftAloneError())
-    return evolve(ended, mode=mode, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
+    return evolve(ended, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
+
+
+async def observe(mode: Mode, call: Callable[[], Any]) -> Outcome:
+    """Make a call on the running event loop, or in a thread for a blocking mode; return how it ended.
+
+    Args:
+        mode: What the call returns: a value, an awaitable, an iterator or an async iterator.
+        call: Makes it.
+    """
+    chunks: list[object] = []
+    began = time.perf_counter()
+    if mode in {"invoke", "stream"}:
+        ended = await asyncio.to_thread(_finish, mode, call, chunks)
+    else:
+        ended = await _afinish(mode, call, chunks)
+    return evolve(ended, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = GRACE_S) -> bool:
+    """Wait until a condition holds; return whether it did in time."""
+    end = time.perf_counter() + timeout_s
+    while not condition() and time.perf_counter() < end:
+        time.sleep(0.01)
+    return condition()
 
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]], limit_s: float = PROMPT_S) -> Any:
@@ -54,16 +72,27 @@ async def opened(stream: Any) -> Any:
     return await stream if asyncio.iscoroutine(stream) else stream
 
 
-def _ended(run: Callable[[], Any]) -> Outcome:
-    """Return how a call ends, as a value: so the kit's own `TimeoutError` is told from the provider's."""
+def _finish(mode: Mode, call: Callable[[], Any], chunks: list[object]) -> Outcome:
+    """Make a call in any mode; return how it ended, as a value: a `TimeoutError` raised here is the kit's own."""
+    if mode in {"ainvoke", "astream"}:
+        return asyncio.run(_afinish(mode, call, chunks))
     try:
-        return Outcome(mode="invoke", value=run())
+        if mode == "invoke":
+            return Outcome(mode=mode, value=call())
+        _read(call, chunks)
+        return Outcome(mode=mode)
     except BaseException as error:  # noqa: BLE001 - whatever a provider raises is what the test is about
-        return Outcome(mode="invoke", raised=error)
+        return Outcome(mode=mode, raised=error)
 
 
-async def _awaited(call: Callable[[], Any]) -> Any:
-    return await call()
+async def _afinish(mode: Mode, call: Callable[[], Any], chunks: list[object]) -> Outcome:
+    try:
+        if mode == "ainvoke":
+            return Outcome(mode=mode, value=await call())
+        await _aread(call, chunks)
+        return Outcome(mode=mode)
+    except BaseException as error:  # noqa: BLE001 - whatever a provider raises is what the test is about
+        return Outcome(mode=mode, raised=error)
 
 
 def _read(call: Callable[[], Any], chunks: list[object]) -> None:

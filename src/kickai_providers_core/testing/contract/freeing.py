@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kickai_providers_core.concurrency import threads
-from kickai_providers_core.testing.contract.calling import opened, run
+from kickai_providers_core.testing.contract.calling import opened, run, wait_until
 from kickai_providers_core.testing.contract.givens import GRACE_S, MODES, PROMPT_S, QUICK_S, STREAMS, id_of
 from kickai_providers_core.testing.contract.needs import need_native
 from kickai_providers_core.testing.contract.supplied import Supplied
@@ -150,7 +150,7 @@ class Freeing(Supplied):
         subject.hook.kickai_close_provider(provider=subject.provider)
         if not subject.info.holds_timeouts and fault == Silence():
             subject.server.drop()  # the core's threads, which the plugin left waiting
-        assert _soon(lambda: not set(threading.enumerate()) - before), (
+        assert wait_until(lambda: not set(threading.enumerate()) - before), (
             f"left: {[thread.name for thread in set(threading.enumerate()) - before]}"
         )
 
@@ -212,11 +212,3 @@ async def _read(subject: Subject) -> None:
     with suppress(ProviderError):
         async for _ in subject.seam.astream(subject.provider, subject.request, PROMPT_S, subject.settings):
             pass
-
-
-def _soon(condition: Callable[[], bool]) -> bool:
-    """Wait for what ends by itself in a moment."""
-    end = time.perf_counter() + GRACE_S
-    while not condition() and time.perf_counter() < end:
-        time.sleep(0.01)
-    return condition()

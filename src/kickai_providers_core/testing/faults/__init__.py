@@ -31,7 +31,7 @@ from kickai_providers_core.testing.faults.bodies import (
     WrongContentType,
     WrongShape,
 )
-from kickai_providers_core.testing.faults.ports import blackhole, closed_port, no_tls
+from kickai_providers_core.testing.faults.ports import Unreachable, blackhole, closed_port, no_tls
 from kickai_providers_core.testing.faults.server import FaultServer
 from kickai_providers_core.testing.faults.streams import Cut, ErrorPiece, MalformedPiece, SlowFirstToken, Stall
 from kickai_providers_core.testing.faults.wire import Recorded, Response, Wire
@@ -61,6 +61,7 @@ __all__ = [
     "SlowHeaders",
     "Stall",
     "Status",
+    "Unreachable",
     "Wire",
     "WrongContentType",
     "WrongShape",

@@ -5,15 +5,25 @@ from __future__ import annotations
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["blackhole", "closed_port", "no_tls"]
+__all__ = ["Unreachable", "blackhole", "closed_port", "fill_backlog", "no_tls"]
 
 FILL = 64
 """More connections than a listener with a backlog of zero completes on any system."""
+
+
+class Unreachable(Enum):
+    """Why a client cannot connect."""
+
+    REFUSED = "refused"
+    """Nothing listens on the port."""
+    HANGS = "hangs"
+    """The port accepts no connections: connecting takes until the client gives up."""
 
 
 def closed_port() -> int:
@@ -46,15 +56,25 @@ def blackhole() -> Iterator[int]:
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(FILL):
-            visitor = stack.enter_context(socket.socket())
-            visitor.settimeout(0.05)
-            try:
-                visitor.connect(listener.getsockname())
-            except TimeoutError:
-                break
+        fill_backlog(listener, stack)
         yield int(listener.getsockname()[1])
+
+
+def fill_backlog(listener: socket.socket, visitors: ExitStack) -> None:
+    """Make a bound socket listen, and connect to it until it accepts no further connection.
+
+    Args:
+        listener: The bound socket.
+        visitors: Gets the connections; once they are closed the socket accepts others again.
+    """
+    listener.listen(0)
+    for _ in range(FILL):
+        visitor = visitors.enter_context(socket.socket())
+        visitor.settimeout(0.05)
+        try:
+            visitor.connect(listener.getsockname())
+        except TimeoutError:
+            break
 
 
 @contextmanager

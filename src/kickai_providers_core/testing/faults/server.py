@@ -13,10 +13,16 @@ from kickai_providers_core.testing.faults.ledger import Ledger
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from kickai_providers_core.testing.faults.answers import Fault
+    from kickai_providers_core.testing.faults.wire import Wire
+
 __all__ = ["FaultServer"]
 
 STOP_S = 60.0
 """How long leaving the server may take before that is an error: it only closes sockets."""
+
+BACKLOG = 1024
+"""How many connections may wait to be accepted."""
 
 
 class FaultServer(Ledger):
@@ -33,8 +39,20 @@ class FaultServer(Ledger):
         url: its address, without a slash at the end.
     """
 
+    def __init__(self, wire: Wire, default: Fault | None = None, *, listener: socket.socket | None = None) -> None:
+        """Make a server; it serves inside a ``with`` block.
+
+        Args:
+            wire: How the service speaks.
+            default: What the server does with a request when the script is empty; a good answer when None.
+            listener: A socket that is bound to a port of 127.0.0.1, which the server then closes; a new one when None.
+        """
+        super().__init__(wire, default)
+        self._listener = listener
+
     def __enter__(self) -> Self:
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._socket = self._listener or socket.create_server(("127.0.0.1", 0))
+        self._socket.listen(BACKLOG)
         self.port = int(self._socket.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self._loop = asyncio.new_event_loop()
@@ -91,7 +109,7 @@ class FaultServer(Ledger):
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        async with await loop.create_server(lambda: Connection(self), sock=self._socket) as server:
+        async with await loop.create_server(lambda: Connection(self), sock=self._socket, backlog=BACKLOG) as server:
             await self._stop.wait()
             server.close()
             while connections := list(self.connections):  # again for one that was being accepted
