@@ -26,7 +26,7 @@ from kickai_providers_core.authoring.network_environment import (
 )
 from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.retry_after import longest_retry_after
-from kickai_providers_core.authoring.statuses import error_for_status
+from kickai_providers_core.authoring.statuses import error_for_body, error_for_status
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
@@ -51,6 +51,7 @@ __all__ = [
     "clean_text",
     "dump_bytes",
     "dumps",
+    "error_for_body",
     "error_for_exception",
     "error_for_status",
     "json_lines",

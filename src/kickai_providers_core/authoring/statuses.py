@@ -15,6 +15,7 @@ from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
     ContextLengthExceededError,
+    InvalidReplyError,
     ModelNotFoundError,
     ProviderError,
     ProviderTimeoutError,
@@ -27,7 +28,7 @@ from kickai_providers_core.values.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["error_for_status", "refused_parameter", "service_words"]
+__all__ = ["error_for_body", "error_for_status", "refused_parameter", "service_words"]
 
 _WORDS_IN = ("error", "errors", "message", "msg", "detail", "details", "type", "code", "reason", "status", "param")
 """Where services put their words; whatever else a body holds may be the prompt."""
@@ -58,6 +59,9 @@ PARAMETERS = (
     "stream_options",
     "stream",
     "logprobs",
+    "image_url",
+    "tool_call_id",
+    "grammar",
     "messages",
     "model",
     "n",
@@ -94,15 +98,24 @@ _SAID: tuple[tuple[str, type[ProviderError]], ...] = (
         (
             r"model_not_supported|model_not_found|model_decommissioned"
             r"|is not a chat model|not supported by any provider"
+            r"|the model [^ ]{1,200} does not exist"  # a name may contain a dot
             r"|model[^.]{0,80}(?:does not exist|not found|is not available|deprecated)"
             r"|(?:no|not have) (?:access|permission)[^.]{0,30} model|access to model|gated ?repo"
             r"|model_(?:access_denied|terms_required)"
+            r"|(?:access|permission|permitted|allowed|entitled|authorized|enabled)\b.{0,60}\bmodel\b"
+            r"|\bmodel\b.{0,200}\b(?:not (?:allowed|permitted|available|enabled)|no access|access denied|restricted)"
         ),
         ModelNotFoundError,
     ),
+    # llama.cpp, for tools without a template and for the tool calls of a conversation; Ollama's OpenAI endpoint
+    (
+        r"requires --jinja|does not support tools|failed to parse tool call arguments",
+        UnsupportedRequestError,
+    ),
+    (r"incomplete_generation", InvalidReplyError),  # TGI, within a stream
     (r"insufficient_quota|monthly included credits|exceeded your current quota|billing", QuotaExhaustedError),
     (r"\bper[ -]?day\b|\bdaily\b|\((?:tpd|rpd)\)", QuotaExhaustedError),
-    (r"rate[ _-]?limit|too many requests", RateLimitedError),
+    (r"rate[ _-]?limit|too many requests|\boverloaded\b", RateLimitedError),
 )
 _PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), kind) for pattern, kind in _SAID)
 
@@ -122,13 +135,16 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     499: ProviderUnavailableError,
 }
 _ABOUT_REQUEST = frozenset({ContextLengthExceededError, ContentFilteredError, ModelNotFoundError})
+_DURING_GENERATION = frozenset({ContextLengthExceededError, ContentFilteredError, UnsupportedRequestError})
 _MAY_MEAN: dict[int, frozenset[type[ProviderError]]] = {
     400: _ABOUT_REQUEST | {AuthenticationError},
     403: _ABOUT_REQUEST | {QuotaExhaustedError},
-    413: frozenset({ContextLengthExceededError}),
+    413: _ABOUT_REQUEST,
     422: _ABOUT_REQUEST,
+    424: _DURING_GENERATION,
     429: frozenset({QuotaExhaustedError}),
-    500: frozenset({ContextLengthExceededError, ContentFilteredError}),
+    500: _DURING_GENERATION,
+    501: _DURING_GENERATION,
 }
 """Statuses that leave a choice to the words."""
 
@@ -142,7 +158,9 @@ _MESSAGES: dict[type[ProviderError], str] = {
     RateLimitedError: "the service accepts no more requests for the moment",
     ContentFilteredError: "the service refused the prompt because of its content",
     UnsupportedRequestError: "the service does not accept this request",
+    InvalidReplyError: "the service broke off its answer",
 }
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-trace-id", "x-amz-cf-id")
 
 
 def error_for_status(
@@ -171,15 +189,48 @@ def error_for_status(
         now_s: Seconds since 1970, for dates; None for now.
     """
     value = _parsed(body)
-    words = " ".join(service_words(value))
     named = {str(name).lower(): str(text) for name, text in (headers or {}).items()}
-    kind = _kind(status, words)
-    fields: dict[str, Any] = {
-        "status_code": status,
-        "request_id": request_id or named.get("x-request-id") or named.get("request-id"),
-        "retry_after_s": longest_retry_after(named, value, now_s=now_s),
-        "service_message": _without(_sentence(value), secrets) if expose else "",
-    }
+    words = " ".join((named.get("x-error-code", ""), *service_words(value)))  # the header is the Hugging Face Hub's
+    ids = (request_id, *map(named.get, _REQUEST_ID_HEADERS))
+    return _build(
+        _kind(status, words),
+        words,
+        status_code=status,
+        request_id=next(filter(None, ids), None),
+        retry_after_s=longest_retry_after(named, value, now_s=now_s),
+        service_message=_without(_sentence(value), secrets) if expose else "",
+    )
+
+
+def error_for_body(
+    body: object, *, expose: bool = False, secrets: Iterable[str] = (), request_id: str | None = None
+) -> ProviderError:
+    """Return the error that a body reports although the HTTP status is a success, as within a stream.
+
+    The status in the body decides when there is one (``"code": 429``), otherwise the words, and otherwise it is a
+    `ProviderUnavailableError`.
+
+    Args:
+        body: Its JSON value, or its text or bytes.
+        expose: As for `error_for_status`.
+        secrets: As for `error_for_status`.
+        request_id: The service's name for the request.
+    """
+    value = _parsed(body)
+    words = " ".join(service_words(value))
+    status = next(_statuses_in(value), None)
+    kind = _kind(status, words) if status else next(iter(_kinds_of(words)), ProviderUnavailableError)
+    return _build(
+        kind,
+        words,
+        status_code=status,
+        request_id=request_id,
+        retry_after_s=longest_retry_after(None, value),
+        service_message=_without(_sentence(value), secrets) if expose else "",
+    )
+
+
+def _build(kind: type[ProviderError], words: str, *, status_code: int | None, **fields: Any) -> ProviderError:
     message = _MESSAGES[kind]
     if kind is UnsupportedRequestError:
         message += refused_parameter(words)
@@ -188,9 +239,22 @@ def error_for_status(
         fields["limit_tokens"] = int(found[1]) if found else None
     elif kind is ContentFilteredError:
         fields["reason"] = "content_filter"
-    elif 300 <= status < 400:  # noqa: PLR2004  HTTP's redirects
-        message = "the service redirects elsewhere, and the request goes nowhere else"
-    return kind(message, **fields)
+    elif 300 <= (status_code or 0) < 400:  # noqa: PLR2004  HTTP's redirects
+        message = "the service redirects to another address, and redirects are not followed"
+    return kind(message, status_code=status_code, **fields)
+
+
+def _statuses_in(value: object) -> Iterator[int]:
+    """Yield what may be an HTTP status in the JSON value of an error."""
+    if not isinstance(value, dict):
+        return
+    for name in ("status", "status_code", "http_status", "code"):
+        code = value.get(name)
+        if isinstance(code, str) and code.isascii() and code.isdigit():
+            code = int(code[:4])
+        if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004  HTTP's errors
+            yield code
+    yield from _statuses_in(value.get("error"))
 
 
 def refused_parameter(words: str) -> str:
@@ -219,14 +283,18 @@ def service_words(body: object, depth: int = 4) -> Iterator[str]:
 
 
 def _kind(status: int, words: str) -> type[ProviderError]:
-    said = {kind for pattern, kind in _PATTERNS if pattern.search(words)}
     possible = _MAY_MEAN.get(status, frozenset())
-    meant = next((kind for _, kind in _PATTERNS if kind in said and kind in possible), None)
+    meant = next((kind for kind in _kinds_of(words) if kind in possible), None)
     if meant is not None:
         return meant
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return UnsupportedRequestError if 400 <= status < 500 else ProviderUnavailableError  # noqa: PLR2004
+
+
+def _kinds_of(words: str) -> Iterator[type[ProviderError]]:
+    """Yield the errors that a service's words may mean, the most telling first."""
+    return (kind for pattern, kind in _PATTERNS if pattern.search(words))
 
 
 def _sentence(value: object) -> str:

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from kickai_providers_core.authoring import error_for_status
+from kickai_providers_core.authoring import error_for_body, error_for_status
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
     ContextLengthExceededError,
+    InvalidReplyError,
     ModelNotFoundError,
     ProviderError,
     ProviderTimeoutError,
@@ -29,11 +30,14 @@ from kickai_providers_core.values.errors import (
         (400, "API key not valid. Please pass a valid API key.", AuthenticationError),
         (400, "The model `x` does not exist", ModelNotFoundError),
         (400, "rate limit", UnsupportedRequestError),
+        (400, "The model `org/x-1.5` does not exist.", ModelNotFoundError),
         (401, "The model `x` does not exist", AuthenticationError),
         (402, "", QuotaExhaustedError),
         (403, "", AuthenticationError),
         (403, "You do not have access to model x", ModelNotFoundError),
         (403, "Access to model meta/x is restricted", ModelNotFoundError),
+        (403, "Your project is not allowed to use this model", ModelNotFoundError),
+        (403, "Model org/x-1.5 is not enabled for this account", ModelNotFoundError),
         (403, "exceeded your current quota", QuotaExhaustedError),
         (404, "", ModelNotFoundError),
         (405, "", ModelNotFoundError),
@@ -45,6 +49,8 @@ from kickai_providers_core.values.errors import (
         (418, "", UnsupportedRequestError),
         (422, "", UnsupportedRequestError),
         (422, "`inputs` must have less than 1024 tokens", ContextLengthExceededError),
+        (424, "", ProviderUnavailableError),
+        (424, "inputs` must have less than 10 tokens", ContextLengthExceededError),
         (425, "", ProviderUnavailableError),
         (429, "", RateLimitedError),
         (429, "insufficient_quota", QuotaExhaustedError),
@@ -52,6 +58,7 @@ from kickai_providers_core.values.errors import (
         (451, "", ContentFilteredError),
         (500, "", ProviderUnavailableError),
         (500, "context length", ContextLengthExceededError),
+        (500, "tools param requires --jinja flag", UnsupportedRequestError),
         (503, "context length", ProviderUnavailableError),
         (529, "", ProviderUnavailableError),
     ],
@@ -123,3 +130,36 @@ def test_bodies_that_say_nothing(body: object) -> None:
     error = error_for_status(400, body=body, expose=True)
     assert type(error) is UnsupportedRequestError
     assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ({"error": {"message": "x", "code": 429}}, RateLimitedError, 429),
+        ({"error": {"message": "x", "code": "429"}}, RateLimitedError, 429),
+        ({"object": "error", "message": "maximum context length is 64", "code": 400}, ContextLengthExceededError, 400),
+        ({"error": {"message": "x", "code": 200}}, ProviderUnavailableError, None),
+        ({"error": {"message": "x", "code": "insufficient_quota"}}, QuotaExhaustedError, None),
+        ({"error": "overloaded", "error_type": "overloaded"}, RateLimitedError, None),
+        ({"error": "Incomplete generation", "type": "incomplete_generation"}, InvalidReplyError, None),
+        ({"error": "boom"}, ProviderUnavailableError, None),
+        (b"out of memory", ProviderUnavailableError, None),
+        (None, ProviderUnavailableError, None),
+    ],
+)
+def test_errors_without_a_status(body: object, kind: type[ProviderError], status: int | None) -> None:
+    """The status in the body decides, then the words; an unexplained error means that the service is unavailable."""
+    error = error_for_body(body)
+    assert (type(error), error.status_code, error.service_message) == (kind, status, "")
+
+
+def test_errors_without_a_status_carry_the_words_on_request() -> None:
+    """The words are exposed only on request, without secrets."""
+    error = error_for_body({"error": "the key sk-1 is wrong"}, expose=True, secrets=["sk-1"], request_id="r1")
+    assert (error.service_message, error.request_id) == ("the key *** is wrong", "r1")
+
+
+def test_the_header_of_the_hub_decides() -> None:
+    """The Hugging Face Hub puts its error code into a header, and the request's id into one of several headers."""
+    error = error_for_status(403, headers={"X-Error-Code": "GatedRepo", "x-amzn-trace-id": "r3"})
+    assert (type(error), error.request_id) == (ModelNotFoundError, "r3")
