@@ -25,6 +25,10 @@ MAX_EVENT_BYTES = 4 * 2**20
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 _DIGITS = re.compile(rb"[0-9]{1,15}")
+_FIELDS = frozenset({b"", b"data", b"event", b"id", b"retry"})
+"""The fields of the specification; a comment has an empty name."""
+
+_MAX_UNKNOWN_BYTES = 64 * 2**10
 
 
 @frozen(kw_only=True)
@@ -62,12 +66,16 @@ class EventStreamDecoder:
 
     Attributes:
         retry_ms: The last reconnection time that the stream has stated, milliseconds; None when there was none.
+        unknown_lines: The lines so far with a field that the specification does not know, without their ends; at most
+            64 KiB. Some services write an error there when they fail within a stream.
     """
 
     def __init__(
         self, *, max_event_bytes: int = MAX_EVENT_BYTES, errors: Literal["strict", "replace"] = "strict"
     ) -> None:
         self.retry_ms: int | None = None
+        self.unknown_lines: list[bytes] = []
+        self._unknown_size = 0
         self._max_event_bytes = max_event_bytes
         self._errors = errors
         self._is_first_line = True
@@ -142,7 +150,15 @@ class EventStreamDecoder:
             self._id = self._decode(value)
         elif name == b"retry" and _DIGITS.fullmatch(value):
             self.retry_ms = self._block_retry_ms = int(value)
+        elif name not in _FIELDS:
+            self._keep_unknown(line)
         return None
+
+    def _keep_unknown(self, line: bytes) -> None:
+        room = _MAX_UNKNOWN_BYTES - self._unknown_size
+        if room > 0:
+            self.unknown_lines.append(line[:room])
+            self._unknown_size += len(line[:room])
 
     def _dispatch(self) -> ServerSentEvent | None:
         event = None

@@ -213,6 +213,18 @@ def test_the_iterator() -> None:
     assert [each.data for each in sse_events(STREAM)] == ["1", "2"]
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_lines_with_unknown_fields_are_kept(size: int) -> None:
+    """Lines that are neither fields nor comments are no events, but a reader may look at them; 64 KiB of them."""
+    stream = b': hi\nid: 1\n{\n "error": 503\r\n}\rretry: x\nid\n\ndata: 1\n\n'
+    decoder = EventStreamDecoder()
+    events = [event for start in range(0, len(stream), size) for event in decoder.feed(stream[start : start + size])]
+    assert [event.data for event in events] == ["1"]
+    assert decoder.unknown_lines == [b"{", b' "error": 503', b"}"]
+    decoder.feed((b"x" * 1000 + b"\n") * 1000)
+    assert sum(map(len, decoder.unknown_lines)) == 64 * 1024
+
+
 async def test_the_asynchronous_iterator() -> None:
     """The asynchronous iterator does the same."""
     source = Source(STREAM)
