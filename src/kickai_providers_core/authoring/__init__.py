@@ -7,6 +7,7 @@ docs/writing-a-provider.md.
 
 from __future__ import annotations
 
+from kickai_providers_core.authoring import openai_chat
 from kickai_providers_core.authoring.attempt_timeouts import AttemptTimeouts
 from kickai_providers_core.authoring.event_stream import (
     EventStreamDecoder,
@@ -25,8 +26,10 @@ from kickai_providers_core.authoring.network_environment import (
     require_usable_network,
 )
 from kickai_providers_core.authoring.per_loop import PerLoop
+from kickai_providers_core.authoring.reply_builder import ReplyBuilder, abuild_reply, build_reply
 from kickai_providers_core.authoring.retry_after import longest_retry_after
 from kickai_providers_core.authoring.statuses import error_for_body, error_for_status
+from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
@@ -38,15 +41,19 @@ __all__ = [
     "EventStreamDecoder",
     "JsonLinesDecoder",
     "PerLoop",
+    "ReplyBuilder",
     "ServerSentEvent",
+    "StopTexts",
     "SurrogateJoiner",
     "ToolCallAssembler",
     "Untracked",
     "abounded",
+    "abuild_reply",
     "ajson_lines",
     "as_object",
     "asse_events",
     "bounded",
+    "build_reply",
     "check_answer",
     "clean_text",
     "dump_bytes",
@@ -59,6 +66,7 @@ __all__ = [
     "longest_retry_after",
     "network_problems",
     "new_call_id",
+    "openai_chat",
     "proxy_for",
     "proxy_url",
     "require_usable_network",
