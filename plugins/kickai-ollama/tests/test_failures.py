@@ -17,17 +17,17 @@ from kickai_providers_core import (
     UnsupportedRequestError,
     UnusableProviderError,
 )
+from kickai_providers_core.authoring import AttemptTimeouts
 from ollama import ResponseError
 
 from kickai_ollama.address import Address
-from kickai_ollama.deadline import Deadline
 from kickai_ollama.failures import Scene, says_missing, translate
 
 
 def refused(words, status=500, **scene):
     """Return the error of a server that says these words."""
     address = Address.parse(scene.pop("host", None))
-    more = {"headers": {}, "deadline": Deadline(1, 1), "model": "m", **scene}
+    more = {"headers": {}, "timeouts": AttemptTimeouts(1), "model": "m", **scene}
     return translate(ResponseError(words, status), Scene(address=address, status=status, **more))
 
 
@@ -95,7 +95,7 @@ def test_an_error_in_another_vendors_form_is_read_as_far_as_it_goes(error):
     """An error that is an object, as other servers send it, is unavailable all the same."""
     exc = ResponseError("")
     exc.error = error
-    scene = Scene(address=Address.parse(None), status=500, headers={}, deadline=Deadline(1, 1), model="m")
+    scene = Scene(address=Address.parse(None), status=500, headers={}, timeouts=AttemptTimeouts(1), model="m")
     assert type(translate(exc, scene)) is ProviderUnavailableError
 
 
@@ -117,13 +117,13 @@ def test_a_proxys_name_for_the_request_is_kept():
 )
 def test_a_delay_is_read_from_the_headers(headers, delay_s):
     """A delay is kept when it is one."""
-    scene = Scene(address=Address.parse("gpu-box"), status=503, headers=headers, deadline=Deadline(1, 1), model="m")
+    scene = Scene(address=Address.parse("gpu-box"), status=503, headers=headers, timeouts=AttemptTimeouts(1), model="m")
     assert scene.retry_after_s == delay_s
 
 
 def test_elsewhere_the_server_is_started_there():
     """The hint for a server on another machine says that it must listen beyond its own."""
-    scene = Scene(address=Address.parse("gpu-box"), status=None, headers={}, deadline=Deadline(1, 1), model="m")
+    scene = Scene(address=Address.parse("gpu-box"), status=None, headers={}, timeouts=AttemptTimeouts(1), model="m")
     error = translate(ConnectionRefusedError(errno.ECONNREFUSED, "x"), scene)
     assert error.message.startswith("no Ollama server answers at http://gpu-box:11434")
     assert "OLLAMA_HOST=0.0.0.0 ollama serve" in error.message
@@ -150,7 +150,12 @@ def test_a_fault_of_this_machine_is_no_outage(exc, what):
     failure = ConnectionError("x")
     failure.__cause__ = exc
     scene = Scene(
-        address=Address.parse("https://o"), status=None, headers={}, deadline=Deadline(1, 1), model="m", failure=failure
+        address=Address.parse("https://o"),
+        status=None,
+        headers={},
+        timeouts=AttemptTimeouts(1),
+        model="m",
+        failure=failure,
     )
     error = translate(ConnectionError("the client's words"), scene)
     assert type(error) is UnusableProviderError
@@ -161,6 +166,6 @@ def test_a_circle_of_causes_ends():
     """An exception whose causes form a circle is translated, and left as it was."""
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__cause__, second.__cause__ = second, first
-    scene = Scene(address=Address.parse(None), status=None, headers={}, deadline=Deadline(1, 1), model="m")
+    scene = Scene(address=Address.parse(None), status=None, headers={}, timeouts=AttemptTimeouts(1), model="m")
     assert type(translate(first, scene)) is ProviderUnavailableError
     assert first.__cause__ is second

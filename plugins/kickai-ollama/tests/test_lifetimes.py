@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve
 from calling import MODES
 from kickai_providers_core import ChatRequest, ProviderTimeoutError, ProviderUnavailableError
-from kickai_providers_core.testing.faults import Silence, Stall, closed_port
+from kickai_providers_core.testing.faults import Ok, Silence, SlowFirstToken, Stall, closed_port
 
 PING = ChatRequest.of("ping")
 SOON_S = 2.0
@@ -176,6 +176,20 @@ def test_a_resolver_that_hangs_is_left(calls, monkeypatch, mode):
     assert elapsed_s < 0.2 + SLACK_S
 
 
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+def test_connecting_takes_no_time_from_the_first_token(server, calls, monkeypatch, mode):
+    """The time for the first token starts when the request is sent; connecting has its own limit."""
+
+    def resolve_slowly(real, *more, **options):
+        time.sleep(0.8)
+        return real("127.0.0.1", *more, **options)
+
+    _resolving(monkeypatch, resolve_slowly)
+    server.script(SlowFirstToken(0.5))
+    ended = calls(host=f"http://ollama.test:{server.port}", connect_timeout_s=10.0, first_token_timeout_s=1.0)(mode)
+    assert ended.reply.text == "pong"
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_name_that_nobody_knows_is_out_of_reach(calls, monkeypatch, mode):
     """A host name that does not resolve is told as such."""
@@ -250,3 +264,19 @@ def test_closing_streams_half_way_leaves_the_provider_fit(server, calls):
             next(stream)
     assert provider.invoke(PING, 10).text == "pong"
     assert server.open_connections == 1
+
+
+def test_leaving_an_async_stream_early_prints_nothing(server, calls, capfd):
+    """A program that breaks out of ``astream`` and ends closes its connection, and prints no line on stderr."""
+    server.script(Ok("a b c", pieces=("a ", "b ", "c")))
+    provider = calls().provider
+
+    async def read_one():
+        async for chunk in provider.astream(PING, 10):
+            assert chunk.text == "a "
+            break
+
+    asyncio.run(read_one())
+    gc.collect()
+    assert capfd.readouterr().err == ""
+    assert server.wait_closed(SOON_S)

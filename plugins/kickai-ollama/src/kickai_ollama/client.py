@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, cast
 
 import ollama
 from kickai_providers_core import ModelNotFoundError, ProviderError, ReplyChunk
+from kickai_providers_core.authoring import AttemptTimeouts, Untracked
 
-from kickai_ollama.deadline import Deadline
 from kickai_ollama.exchange import AsyncTransport, Exchange, Transport, place
 from kickai_ollama.failures import Scene, says_missing, translate
 from kickai_ollama.library import Library
@@ -92,7 +93,7 @@ class OllamaProvider:
             transport = AsyncTransport(await self._pools.per_loop.current(), call.exchange)
             async with (
                 ollama.AsyncClient(transport=transport, **self._place) as client,
-                aclosing(cast("AsyncGenerator[Any]", await client.chat(call.model, stream=True))) as parts,
+                aclosing(Untracked(cast("AsyncGenerator[Any]", await client.chat(call.model, stream=True)))) as parts,
             ):
                 async for part in parts:
                     yield call.answer.add(part)
@@ -145,15 +146,11 @@ class _Call:
         self.model = model
         self.answer = Answer(omitted=omissions(request), schema=request.json_schema)
         self.exchange = Exchange(
-            Deadline(timeout_s, settings.connect_timeout_s),
+            AttemptTimeouts.from_settings(settings, timeout_s, is_stream=stream),
             body_of(request, settings, model, stream=stream),
             api_key=settings.sendable_key,
         )
-        self._settings = settings
-        if stream:
-            self.exchange.deadline.expect("first_token", settings.first_token_timeout_s)
 
     def waits(self) -> None:
         """Start the time that the next chunk may take, or the end of the body after the last one."""
-        idle_s = self._settings.idle_timeout_s
-        self.exchange.deadline.expect("idle", min(idle_s, AFTER_END_S) if self.answer.is_done else idle_s)
+        self.exchange.timeouts.begin("idle", at_most_s=AFTER_END_S if self.answer.is_done else math.inf)

@@ -5,7 +5,7 @@ The client parses answers and raises errors; it sits on an httpx transport of ou
 * sends our body in place of the client's: the client's own types thin a request out (of a tool's schema they
   keep ``type``, ``description`` and ``enum``, and they know neither tool-call ids nor ``truncate``);
 * sends the key that the settings name, and no other: the client sends ``OLLAMA_API_KEY`` to any host;
-* bounds every step by the attempt's deadline, and the size of an answer after decompression;
+* bounds every step by the attempt's time limits, and the size of an answer after decompression;
 * reads JSON strictly, and joins characters that the server cuts in two;
 * notes the status and the headers, which the client's errors lack.
 """
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from kickai_providers_core import Secret
+    from kickai_providers_core.authoring import AttemptTimeouts
 
     from kickai_ollama.address import Address
-    from kickai_ollama.deadline import Deadline
 
 __all__ = ["AsyncTransport", "Exchange", "Transport", "place"]
 
@@ -56,7 +56,7 @@ class Exchange:
     """What one attempt sends, and what it learns beside the answer. Not to be shared between attempts.
 
     Attributes:
-        deadline: Until when each step may take.
+        timeouts: The time limits of the attempt.
         status: The HTTP status, once there is one.
         headers: The headers of the answer, names in lower case.
         failure: What the network raised; the client's own exceptions may lack it.
@@ -66,9 +66,9 @@ class Exchange:
     """
 
     def __init__(
-        self, deadline: Deadline, body: Mapping[str, Any] | None = None, *, api_key: Secret | None = None
+        self, timeouts: AttemptTimeouts, body: Mapping[str, Any] | None = None, *, api_key: Secret | None = None
     ) -> None:
-        self.deadline = deadline
+        self.timeouts = timeouts
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.failure: Exception | None = None
@@ -88,7 +88,7 @@ class Exchange:
             httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
             headers=headers,
             content=self._content,
-            extensions={"timeout": dict.fromkeys(("connect", "read", "write"), self.deadline)},
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write"), self.timeouts)},
         )
 
     def incoming(self, response: httpcore.Response, body: _Body) -> httpx.Response:
@@ -120,6 +120,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __init__(self, stream: Any, exchange: Exchange) -> None:
         self._stream = stream
         self._exchange = exchange
+        self._parts: Any = None
         self.read_at_most(MAX_ERROR_BYTES, b"")
 
     def read_at_most(self, limit_bytes: int, encoding: bytes, *, is_error: bool = False) -> None:
@@ -139,8 +140,10 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         decompressor = self._decompressor()
         pauses = Pauses()
+        # Kept until `aclose`: a generator that is dropped cannot await what httpcore awaits when it ends.
+        self._parts = aiter(self._stream)
         with self._exchange.raising_as_httpx():
-            async for part in self._stream:
+            async for part in self._parts:
                 for piece in self._pieces(decompressor, part):
                     if piece is None:
                         return
@@ -153,6 +156,8 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+        if self._parts is not None:
+            await self._parts.aclose()
 
     def _decompressor(self) -> Decompressor:
         try:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kickai_providers_core import Secret
+    from kickai_providers_core.authoring import AttemptTimeouts
 
     from kickai_ollama.address import Address
-    from kickai_ollama.deadline import Deadline
     from kickai_ollama.exchange import Exchange
     from kickai_ollama.settings import OllamaSettings
 
@@ -89,7 +89,7 @@ class Scene:
         model: The model asked for.
         status: The HTTP status of the answer; None when there was none.
         headers: Its headers, names in lower case.
-        deadline: The bounds of the attempt.
+        timeouts: The time limits of the attempt.
         failure: What the network raised, or None.
         api_key: Removed from the service's own words.
         expose: Whether the error carries them.
@@ -100,7 +100,7 @@ class Scene:
     model: str
     status: int | None
     headers: Mapping[str, str]
-    deadline: Deadline
+    timeouts: AttemptTimeouts
     failure: Exception | None = None
     api_key: Secret | None = None
     expose: bool = False
@@ -114,7 +114,7 @@ class Scene:
             model=model,
             status=exchange.status,
             headers=exchange.headers,
-            deadline=exchange.deadline,
+            timeouts=exchange.timeouts,
             failure=exchange.failure,
             api_key=settings.api_key,
             expose=settings.expose_service_messages,
@@ -156,7 +156,7 @@ def says_missing(exc: Exception) -> bool:
 def _failed(exc: Exception, scene: Scene) -> ProviderError:
     """Return the error of a connection that failed, in the words of someone who runs a server."""
     url = scene.address.url
-    error = error_for_exception(exc, url=url, phase=scene.deadline.phase, has_begun=bool(scene.status), environ={})
+    error = error_for_exception(exc, url=url, phase=scene.timeouts.phase, has_begun=bool(scene.status), environ={})
     if isinstance(error, ProviderTimeoutError):
         return _late(scene)
     if isinstance(error, ProviderUnavailableError) and not error.reached:
@@ -186,7 +186,7 @@ def _words(exc: Exception) -> str:
 
 
 def _late(scene: Scene) -> ProviderTimeoutError:
-    phase, bound_s = scene.deadline.phase, scene.deadline.bound_s
+    phase, bound_s = scene.timeouts.phase, scene.timeouts.limit_s
     told = {
         "connect": f"no connection to {scene.address.url} within {bound_s:g} s: {_how_to_start(scene.address)}",
         "first_token": f"no first token within {bound_s:g} s: the model may still be loading",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import ollama
 from kickai_providers_core import ModelNotFoundError, Progress, ProviderUnavailableError
+from kickai_providers_core.authoring import AttemptTimeouts
 
-from kickai_ollama.deadline import Deadline
 from kickai_ollama.exchange import Exchange, Transport, place
 from kickai_ollama.failures import Scene, says_missing, translate
 
@@ -72,14 +72,15 @@ class Library:
         exchange = self._exchange(float("inf"), {"model": model, "stream": True})
         sizes: dict[str, tuple[int, int]] = {}
         try:
-            with self._client(exchange) as client:
-                exchange.deadline.expect("idle", STALL_S)
-                with closing(cast("Generator[Any]", client.pull(model, stream=True))) as steps:
-                    for step in steps:
-                        yield _progress(step, sizes)
-                        if step.status == "success":
-                            return
-                        exchange.deadline.expect("idle", STALL_S)
+            with (
+                self._client(exchange) as client,
+                closing(cast("Generator[Any]", client.pull(model, stream=True))) as steps,
+            ):
+                for step in steps:
+                    yield _progress(step, sizes)
+                    if step.status == "success":
+                        return
+                    exchange.timeouts.begin("idle")
             error: ProviderError = ProviderUnavailableError(f"pulling {model} ended before it was done")
         except Exception as exc:  # noqa: BLE001
             error = self._error(exc, exchange, model)
@@ -87,7 +88,14 @@ class Library:
 
     def _exchange(self, timeout_s: float, body: Mapping[str, Any] | None = None) -> Exchange:
         settings = self._settings
-        return Exchange(Deadline(timeout_s, settings.connect_timeout_s), body, api_key=settings.sendable_key)
+        stall_s = STALL_S if body else timeout_s
+        timeouts = AttemptTimeouts(
+            timeout_s,
+            connect_timeout_s=settings.connect_timeout_s,
+            first_token_timeout_s=stall_s,
+            idle_timeout_s=stall_s,
+        )
+        return Exchange(timeouts, body, api_key=settings.sendable_key)
 
     def _client(self, exchange: Exchange) -> ollama.Client:
         return ollama.Client(transport=Transport(self._pools.blocking, exchange), **place(self._settings.address))

@@ -1,8 +1,7 @@
-"""The sockets below the client, each step on them bounded by the deadline of the attempt that takes it.
+"""The sockets below the client. Each step on them is bounded by the time limits of its attempt.
 
-httpcore hands the timeout of a request, whatever it is, to the network stream that does the reading. A request of
-ours carries its `Deadline` there instead of a number, and the streams here ask it, before each step, how long that
-may take.
+httpcore passes the timeout of a request to the network stream, whatever its type. A request of ours carries an
+`AttemptTimeouts` there, and the streams here ask it before each step how long that step may take.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-    from kickai_ollama.deadline import Deadline
+    from kickai_providers_core.authoring import AttemptTimeouts
 
 __all__ = ["AsyncNetwork", "Network"]
 
@@ -27,11 +26,17 @@ SLICE = 4096
 """Bytes written in one step: few enough to go out whole when a socket is writable, so that one step is one wait."""
 
 
-def _left_s(deadline: Deadline, error: type[Exception], *, connecting: bool = False) -> float:
-    left_s = deadline.left_s(connecting=connecting)
+def _left_s(timeouts: AttemptTimeouts, error: type[Exception]) -> float:
+    left_s = timeouts.remaining_s()
     if left_s <= 0:
         raise error
     return left_s
+
+
+def _begin_sending(timeouts: AttemptTimeouts) -> None:
+    """End the time to connect: the connection is there, and the request is being sent."""
+    if not timeouts.is_connected:
+        timeouts.begin("first_token")
 
 
 class _Stream(httpcore.NetworkStream):
@@ -44,6 +49,7 @@ class _Stream(httpcore.NetworkStream):
         return self._inner.read(max_bytes, _left_s(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: Any = None) -> None:
+        _begin_sending(timeout)
         for start in range(0, len(buffer), SLICE):
             self._inner.write(buffer[start : start + SLICE], _left_s(timeout, httpcore.WriteTimeout))
 
@@ -56,7 +62,7 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: Any = None
     ) -> httpcore.NetworkStream:
-        left_s = _left_s(timeout, httpcore.ConnectTimeout, connecting=True)
+        left_s = _left_s(timeout, httpcore.ConnectTimeout)
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, left_s))
 
     def get_extra_info(self, info: str) -> Any:
@@ -80,7 +86,7 @@ class Network(httpcore.NetworkBackend):
         """Connect to the first address of the host that accepts, each having its fair share of the time."""
         addresses = _addresses(host, port, timeout)
         for left in range(len(addresses), 0, -1):
-            share_s = _left_s(timeout, httpcore.ConnectTimeout, connecting=True) / left
+            share_s = _left_s(timeout, httpcore.ConnectTimeout) / left
             try:
                 return _Stream(self._inner.connect_tcp(addresses[-left], port, share_s, local_address, socket_options))
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
@@ -89,13 +95,13 @@ class Network(httpcore.NetworkBackend):
         raise httpcore.ConnectError
 
 
-def _addresses(host: str, port: int, deadline: Deadline) -> list[str]:
+def _addresses(host: str, port: int, timeouts: AttemptTimeouts) -> list[str]:
     """Return the IP addresses of a host, asking the resolver on a thread: it knows no timeout."""
     try:
         return [str(ipaddress.ip_address(host))]
     except ValueError:
         pass
-    left_s = _left_s(deadline, httpcore.ConnectTimeout, connecting=True)
+    left_s = _left_s(timeouts, httpcore.ConnectTimeout)
     try:
         found = threads.call(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), left_s)
     except TimeoutError:
@@ -115,6 +121,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         return await self._inner.read(max_bytes, _left_s(timeout, httpcore.ReadTimeout))
 
     async def write(self, buffer: bytes, timeout: Any = None) -> None:  # noqa: ASYNC109
+        _begin_sending(timeout)
         await self._inner.write(buffer, _left_s(timeout, httpcore.WriteTimeout))
 
     async def aclose(self) -> None:
@@ -126,7 +133,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: Any = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
-        left_s = _left_s(timeout, httpcore.ConnectTimeout, connecting=True)
+        left_s = _left_s(timeout, httpcore.ConnectTimeout)
         return _AsyncStream(await self._inner.start_tls(ssl_context, server_hostname, left_s))
 
     def get_extra_info(self, info: str) -> Any:
@@ -148,5 +155,5 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to whichever address of the host accepts first."""
-        left_s = _left_s(timeout, httpcore.ConnectTimeout, connecting=True)
+        left_s = _left_s(timeout, httpcore.ConnectTimeout)
         return _AsyncStream(await self._inner.connect_tcp(host, port, left_s, local_address, socket_options))
