@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from calling import acall
-from fault_matrix import CHUNKED, CONTINUE, Flood
+from custom_faults import CHUNKED, CONTINUE, Endless
 from hf_wire import HfWire
 from kickai_providers_core import ProviderError, ProviderTimeoutError
 from kickai_providers_core.testing.faults import FaultServer
@@ -19,11 +19,11 @@ from test_streams import said
 
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 FLOODS = {
-    "single bytes": Flood(chunk(b"\n") * 1000, CHUNKED),
-    "comments": Flood(chunk(b":\n") * 1000, SSE),
-    "pieces": Flood(chunk(said("z")) * 100, SSE),
-    "interim answers": Flood(CONTINUE * 100, CONTINUE),
-    "an error's body": Flood(chunk(b" ") * 1000, CHUNKED.replace(b"200 OK", b"500 Oh")),
+    "single bytes": Endless(chunk(b"\n") * 1000, CHUNKED),
+    "comments": Endless(chunk(b":\n") * 1000, SSE),
+    "pieces": Endless(chunk(said("z")) * 100, SSE),
+    "interim answers": Endless(CONTINUE * 100, CONTINUE),
+    "an error's body": Endless(chunk(b" ") * 1000, CHUNKED.replace(b"200 OK", b"500 Oh")),
 }
 
 

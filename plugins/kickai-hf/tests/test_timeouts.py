@@ -6,14 +6,14 @@ import asyncio
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import aclosing, closing, contextmanager
 
 import httpcore2
 import pytest
 from attrs import evolve
 from calling import MODES, acall, call
 from kickai_providers_core import ChatRequest, ProviderSettings, ProviderTimeoutError, ProviderUnavailableError
-from kickai_providers_core.testing.faults import Silence, blackhole
+from kickai_providers_core.testing.faults import Silence, Stall, blackhole
 
 from kickai_hf.aio import AsyncioBackend
 from kickai_hf.patience import Patience
@@ -231,3 +231,30 @@ def test_bounds_never_outlast_the_attempt():
     whole = Patience(evolve(settings, connect_timeout_s=20), 10.0, clock=lambda: now[0])
     assert (whole.wait.left(), whole.wait.phase) == (10.0, "total")
     assert (whole.connect.left(), whole.connect.phase) == (10.0, "total")
+
+
+@pytest.mark.parametrize("mode", ["invoke", "stream"])
+def test_a_call_waits_for_a_free_connection_within_its_timeout(mode, server, provide):
+    """With one connection, which a stream holds, a second call times out; afterwards the provider answers."""
+    server.script(Stall(1))
+    provider = provide(max_concurrency=1)
+    with closing(provider.stream(ChatRequest.of("hold"), 10.0)) as stream:
+        next(stream)
+        ended = call(provider, mode, timeout_s=BOUND_S)
+    assert isinstance(ended.error, ProviderTimeoutError)
+    assert (ended.error.phase, ended.elapsed_s < BOUND_S + SLACK_S) == ("total", True)
+    assert call(provider, mode).text == "pong"
+
+
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
+async def test_an_async_call_waits_for_a_free_connection_within_its_timeout(mode, server, provide):
+    """The same on an event loop."""
+    server.script(Stall(1))
+    provider = provide(max_concurrency=1)
+    async with aclosing(provider.astream(ChatRequest.of("hold"), 10.0)) as stream:
+        await anext(stream)
+        ended = await acall(provider, mode, timeout_s=BOUND_S)
+    assert isinstance(ended.error, ProviderTimeoutError)
+    assert (ended.error.phase, ended.elapsed_s < BOUND_S + SLACK_S) == ("total", True)
+    assert (await acall(provider, mode)).text == "pong"
+    await provider.aclose()
