@@ -14,7 +14,7 @@ from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 from kickai_providers_core.plugin_api.settings import LONGEST_S
 
-WRONG = tomllib.loads(Path(__file__).with_name("wrong_settings.toml").read_text(encoding="utf-8"))
+WRONG = tomllib.loads(Path(__file__).with_name("invalid_settings.toml").read_text(encoding="utf-8"))
 
 
 def complaint(toml, env, folder):
