@@ -8,7 +8,7 @@
 from loguru import logger
 
 from kickai_providers_core.chain import AsyncReplyStream, Chain, ReplyStream
-from kickai_providers_core.config.role_targets import Role
+from kickai_providers_core.config.roles import Role
 from kickai_providers_core.config.settings import KickaiSettings, Settings
 from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.plugin_api.settings import ProviderSettings

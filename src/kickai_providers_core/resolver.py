@@ -15,7 +15,6 @@ from attrs import evolve, field, frozen
 from kickai_providers_core.chain import Chain, Runtime, Terms
 from kickai_providers_core.concurrency.forking import ForkGuard
 from kickai_providers_core.concurrency.portal import Background
-from kickai_providers_core.config.role_targets import targets_for
 from kickai_providers_core.config.settings import Settings
 from kickai_providers_core.observability.observers import Observers
 from kickai_providers_core.plugin_api import discovery as finding
@@ -104,7 +103,7 @@ class Resolver:
             time=time,
             tell=self._observers.tell,
             numbers=count(1),
-            living=settings.living,
+            living=settings.find_successor,
         )
 
     @classmethod
@@ -166,7 +165,7 @@ class Resolver:
             refuse_argument("a role's name", "text or None", shown(name))
         role = self.settings.role(name) if name is not None else evolve(self.settings.default_role, prefers=None)
         chosen = role.chain is not None
-        links = self._links(targets_for(role, self.settings), chosen=chosen)
+        links = self._links(self.settings.targets_for(role), chosen=chosen)
         terms = Terms(
             deadline_s=self.settings.kickai.deadline_s,
             temperature=role.temperature,
@@ -310,7 +309,7 @@ def _link_of(  # noqa: PLR0917
     now: float,
 ) -> Link:
     own = instance.settings
-    model = settings.living(target.model) if target.model else own.model
+    model = settings.find_successor(target.model) if target.model else own.model
     known = instance.model(model)
     abandoned = instance.seam.abandoned
 

@@ -61,7 +61,9 @@ def test_a_working_directory_that_is_gone_is_told(command: str, tmp_path: Path) 
     away = f"mkdir gone && cd gone && rmdir {tmp_path}/gone && "
     ended = shell(f"{away}$kickai {command}", tmp_path)
     assert ended.returncode == 2
-    assert ended.stderr.startswith("kickai: found a working directory that cannot be used (No such file or directory)")
+    assert ended.stderr.startswith(
+        "kickai: the working directory cannot be used to look for kickai.toml: No such file or directory"
+    )
     assert len(ended.stderr.splitlines()) == 1
     assert shell(f"{away}$kickai {command} --config {tmp_path}/own.toml", tmp_path).returncode == 0
     assert shell(f"{away}$kickai {command.split(maxsplit=1)[0]} --help", tmp_path).returncode == 0
@@ -71,15 +73,15 @@ def test_a_working_directory_that_is_gone_is_told(command: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("fifo", "found a named pipe"),
-        ("folder", "found a directory"),
-        ("/dev/zero", "found a device"),
-        ("huge", "found a file of more than 1024 KiB"),
-        ("bytes", "found bytes that are not UTF-8 from position 0"),
-        ("nul", "found invalid TOML at line 1, column 1"),
-        ("deep", "found arrays or tables that are nested too deeply"),
-        ("none", "found no such file"),
-        ("~nobody-of-this-name/x", "without a home directory"),
+        ("fifo", "got a named pipe"),
+        ("folder", "got a directory"),
+        ("/dev/zero", "got a device"),
+        ("huge", "got a file of more than 1024 KiB"),
+        ("bytes", "not UTF-8 text (invalid byte at position 0)"),
+        ("nul", "invalid TOML: Invalid statement (at line 1, column 1)"),
+        ("deep", "arrays or tables are nested too deeply"),
+        ("none", "file not found"),
+        ("~nobody-of-this-name/x", "names a home directory that does not exist"),
     ],
 )
 def test_a_config_that_is_no_settings_file_is_told(
@@ -106,5 +108,5 @@ def test_a_found_file_of_somebody_else_is_told_by_every_command(kickai: CommandL
     ended = kickai(*command.split(), env={**ENV, "HOME": ""})
     assert ended.code == 0, ended.err
     told = ended.out if command == "doctor" else ended.err
-    assert "kickai.toml: found a file that is not used because everybody may write it" in told
+    assert "kickai.toml: ignored, because anyone can write to it" in told
     assert "--config" in told

@@ -277,7 +277,7 @@ def test_help_loads_no_more_than_it_needs(tmp_path: Path) -> None:
     """No rich, no cattrs, no settings, no command, no plugin."""
     names = loaded("from kickai_providers_core.cli import program\nprogram.run(['--help'])", tmp_path)
     assert "click" in names
-    assert not names & {"rich", "cattrs", "dotenv", "kickai_mock", "kickai_providers_core.config"}
+    assert not names & {"rich", "cattrs", "dotenv", "kickai_mock", "kickai_providers_core.config.sources"}
     assert not {name for name in names if name.startswith("kickai_providers_core.cli.ask")}
 
 
@@ -290,7 +290,7 @@ def test_the_library_loads_nothing_of_the_command_line(tmp_path: Path) -> None:
         "cattrs",
         "dotenv",
         "kickai_providers_core.cli",
-        "kickai_providers_core.config",
+        "kickai_providers_core.config.sources",
     }
 
 

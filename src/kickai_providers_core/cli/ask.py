@@ -266,7 +266,7 @@ def _warn(session: Session, resolver: Resolver, wish: _Wish) -> None:
         if not planned and not unset:
             session.console.tell(f"warning: {problem}", "yellow")
     for target in wish.targets:
-        if target.model is not None and (successor := settings.living(target.model)) != target.model:
+        if target.model is not None and (successor := settings.find_successor(target.model)) != target.model:
             session.console.tell(f"warning: {target.model} is retired: {successor} is called instead", "yellow")
     if wish.role is not None:
         warn_of_stranger(session, settings, wish.role)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.config.role_targets import targets_for
 from kickai_providers_core.plugin_api.registry import PACKAGES
 from kickai_providers_core.values.errors import Problem
 
@@ -60,7 +59,7 @@ class Answers:
 
 def targets_of(settings: Settings) -> dict[str, tuple[Target, ...]]:
     """Return the targets of every role, and of the default role, by its name."""
-    return {role.name: targets_for(role, settings) for role in (settings.default_role, *settings.roles.values())}
+    return {role.name: settings.targets_for(role) for role in (settings.default_role, *settings.roles.values())}
 
 
 def chosen(settings: Settings) -> frozenset[str]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kickai_providers_core.cli.options import shared
-from kickai_providers_core.config.role_targets import targets_for
-from kickai_providers_core.config.roles import KICKAI, revived
+from kickai_providers_core.config.roles import BUILT_IN, load_built_in_catalogue, replace_retired_models
 from kickai_providers_core.values.plain_text import count
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def _row(role: Role, settings: Settings) -> dict[str, Any]:
         "temperature": role.temperature,
         "max_tokens": role.max_tokens,
         "sources": sources,
-        "targets": [_target(target, role, settings) for target in targets_for(role, settings)],
+        "targets": [_target(target, role, settings) for target in settings.targets_for(role)],
     }
 
 
@@ -99,9 +98,9 @@ def _source(role: Role, field: str, settings: Settings) -> str:
 
 
 def _said(role: Role, field: str, settings: Settings) -> str:
-    from kickai_providers_core.config.wording import dotted  # noqa: PLC0415  --help does without
+    from kickai_providers_core.config.descriptions import format_path  # noqa: PLC0415  --help does without
 
-    own = settings.source_of(dotted(("roles", role.name, field)))
+    own = settings.source_of(format_path(("roles", role.name, field)))
     if role is settings.default_role and own == UNSET:
         own = settings.source_of(f"catalogues.{settings.kickai.catalogue}.default.{field}")
         return f"{CATALOGUE}{settings.kickai.catalogue}" if own == UNSET else own
@@ -122,7 +121,7 @@ def _planned(target: Target, role: Role, settings: Settings) -> str | None:
     """Return the retired model in whose place a target's model is asked, or None."""
     if role.chain is not None:
         links = (link.model for link in role.chain if link.provider == target.provider and link.model)
-        return next((model for model in links if settings.living(model) == target.model != model), None)
+        return next((model for model in links if settings.find_successor(model) == target.model != model), None)
     key = _models_key(target, role, settings)
     first = role.models.get(key, ("",))[0]
     return role.planned.get(key) if target.model == first else None
@@ -134,12 +133,12 @@ def _target_source(target: Target, role: Role, settings: Settings) -> str:
     if target.model is None:
         own = settings.source_of(f"providers.{target.provider}.model")
         return "the provider's own model" if own == UNSET else own
-    shipped = KICKAI.roles.get(role.name)
-    if shipped is not None and settings.kickai.catalogue == KICKAI.name:
+    shipped = load_built_in_catalogue().roles.get(role.name)
+    if shipped is not None and settings.kickai.catalogue == BUILT_IN:
         # A table that names the models of one provider leaves those of the others as they were.
         key = _models_key(target, role, settings)
-        if revived(shipped, settings.successors).models.get(key) == role.models.get(key):
-            return f"{CATALOGUE}{KICKAI.name}"
+        if replace_retired_models(shipped, settings.successors).models.get(key) == role.models.get(key):
+            return f"{CATALOGUE}{BUILT_IN}"
     return _said(role, "models", settings)
 
 

@@ -57,10 +57,10 @@ class Session:
 
     def hide_keys_of(self, resolver: Resolver) -> None:
         """Mask every key that the settings of a resolver hold in all that is written."""
-        from kickai_providers_core.config.instances import secrets_in  # noqa: PLC0415  --help does without
+        from kickai_providers_core.config.instances import find_secrets  # noqa: PLC0415  --help does without
 
         own = resolver.settings.providers.values()
-        self.console.hide(secret for settings in own for _, secret in secrets_in(settings))
+        self.console.hide(secret for settings in own for _, secret in find_secrets(settings))
 
     def warn_of_files(self, resolver: Resolver) -> None:
         """Write which files were not read as settings, and why."""

@@ -3,8 +3,8 @@
 ::
 
     document = read(source, env)                    # sources: the file and the .env; which plugins may be loaded
-    infos = …                                       # discovery loads these, and each names its settings class
-    settings = structure(document, infos)           # loader: usable settings, or every problem at once
+    infos = …                                       # discovery loads these plugins; each has its settings class
+    settings = structure(document, infos)           # loader: the settings, or every problem at once
 
-Only `settings`, `roles` and `role_targets` are light. The rest needs cattrs and is imported when a file is read.
+Importing `settings` or `roles` is cheap. The other modules need cattrs, and are imported when a file is read.
 """

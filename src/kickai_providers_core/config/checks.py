@@ -1,89 +1,90 @@
-"""What only shows when settings are seen together: names that nothing has, doubles, circles."""
+"""Checks across tables: unknown names, duplicates, circular successors, retired models."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.config.faults import Fault
-from kickai_providers_core.config.roles import KICKAI, living
-from kickai_providers_core.config.wording import did_you_mean, found, listed
+from kickai_providers_core.config.descriptions import describe_value, join_names, suggest_name
+from kickai_providers_core.config.problems import Violation
+from kickai_providers_core.config.roles import BUILT_IN, find_successor
 from kickai_providers_core.plugin_api.registry import PACKAGES
 from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
-    from kickai_providers_core.config.names import Directory
-    from kickai_providers_core.config.problems import Findings
-    from kickai_providers_core.config.role_tables import CatalogueTable, RoleTable
-    from kickai_providers_core.config.roles import Group
-    from kickai_providers_core.config.wording import Path
+    from kickai_providers_core.config.descriptions import Path
+    from kickai_providers_core.config.name_index import NameIndex
+    from kickai_providers_core.config.problems import ProblemList
+    from kickai_providers_core.config.roles import CatalogueTable, Group, RoleTable
 
-__all__ = ["check_catalogues", "check_doubles", "check_names", "check_retired", "check_role", "check_successors"]
+__all__ = ["check_catalogues", "check_duplicates", "check_names", "check_retired", "check_role", "check_successors"]
 
 
-def check_names(names: Iterable[tuple[Path, str]], directory: Directory, findings: Findings) -> None:
-    """Find the names that are those of no instance."""
+def check_names(names: Iterable[tuple[Path, str]], index: NameIndex, problems: ProblemList) -> None:
+    """Report names that no instance has."""
     for path, name in names:
-        if not directory.knows(name):
-            findings.add(path, directory.stranger(name, "an instance or a plugin", directory.instances))
+        if not index.knows(name):
+            problems.add(path, index.unknown_instance(name))
 
 
-def check_doubles(path: Path, links: Iterable[Hashable], findings: Findings) -> None:
-    """Find the links of one chain that are in it already."""
+def check_duplicates(path: Path, targets: Iterable[Hashable], problems: ProblemList) -> None:
+    """Report targets that are in a chain twice."""
     seen: set[Hashable] = set()
-    for position, link in enumerate(links):
-        if link in seen:
-            fault = Fault.of(f"'{link}' once more", "each link of a chain once: the second is left out")
-            findings.add((*path, position), fault, severity="warning")
-        seen.add(link)
+    for position, target in enumerate(targets):
+        if target in seen:
+            violation = Violation.from_message(f"duplicate of '{target}', which is ignored")
+            problems.add((*path, position), violation, severity="warning")
+        seen.add(target)
 
 
 def check_role(
-    path: Path, role: RoleTable, groups: Mapping[str, Group], directory: Directory, findings: Findings
+    path: Path, role: RoleTable, groups: Mapping[str, Group], index: NameIndex, problems: ProblemList
 ) -> None:
-    """Find what is wrong with the names in a role's table."""
+    """Report what is wrong with the names in a role's table."""
     if role.group and role.group not in groups:
-        fault = Fault.of(found(role.group), f"a group ({listed(groups)})", partial(did_you_mean, role.group, groups))
-        findings.add((*path, "group"), fault)
+        problems.add((*path, "group"), _unknown("group", role.group, groups))
     if role.chain == ():
-        findings.add((*path, "chain"), Fault.of("an empty array", "at least one target"))
+        problems.add((*path, "chain"), Violation.from_message("must have at least one target, got an empty array"))
     for key in (key for key, models in role.models.items() if not models):
-        findings.add((*path, "models", key), Fault.of("an empty array", "at least one model"))
+        problems.add((*path, "models", key), Violation.from_message("must have at least one model, got an empty array"))
     chain = role.chain or ()
-    check_names((((*path, "chain", at), target.provider) for at, target in enumerate(chain)), directory, findings)
-    check_doubles(
-        (*path, "chain"), (Target(directory.canonical(link.provider), link.model) for link in chain), findings
-    )
-    hopes = [((*path, "models", key), key) for key in role.models]
-    hopes += [((*path, "prefers"), role.prefers)] if role.prefers else []
-    # A role may say what to ask of a provider that is not installed here; it is misspelt when nobody has heard of it.
-    check_names(((at, name) for at, name in hopes if name not in PACKAGES), directory, findings)
+    check_names((((*path, "chain", at), target.provider) for at, target in enumerate(chain)), index, problems)
+    targets = (Target(index.resolve(target.provider), target.model) for target in chain)
+    check_duplicates((*path, "chain"), targets, problems)
+    names = [((*path, "models", key), key) for key in role.models]
+    names += [((*path, "prefers"), role.prefers)] if role.prefers else []
+    # A role may name models of a provider that is not installed here, if there is a package for it.
+    check_names(((at, name) for at, name in names if name not in PACKAGES), index, problems)
 
 
 def check_catalogues(
-    name: str, catalogues: Mapping[str, CatalogueTable], directory: Directory, findings: Findings
+    name: str, catalogues: Mapping[str, CatalogueTable], index: NameIndex, problems: ProblemList
 ) -> None:
-    """Find what is wrong with the catalogues of the file, and whether the one that is asked for exists."""
-    names = {KICKAI.name, *catalogues}
+    """Report what is wrong with the catalogues of the file, and a selected catalogue that does not exist."""
+    names = sorted({BUILT_IN, *catalogues})
     if name not in names:
-        fault = Fault.of(found(name), f"a catalogue ({listed(sorted(names))})", partial(did_you_mean, name, names))
-        findings.add(("kickai", "catalogue"), fault)
+        problems.add(("kickai", "catalogue"), _unknown("catalogue", name, names))
     for key, table in catalogues.items():
         path = ("catalogues", key)
-        if key == KICKAI.name:
-            findings.add(
-                path, Fault.of("the name of the shipped catalogue", "another", "Its roles are changed in [roles]")
-            )
-        check_successors((*path, "successors"), table.successors, findings)
-        check_role((*path, "default"), table.default, table.groups, directory, findings)
-        for role, given in table.roles.items():
-            check_role((*path, "roles", role), given, table.groups, directory, findings)
+        if key == BUILT_IN:
+            message = f"'{BUILT_IN}' is the name of the built-in catalogue"
+            problems.add(path, Violation.from_message(message, "Use another name, or change its roles in [roles]"))
+        check_successors((*path, "successors"), table.successors, problems)
+        check_role((*path, "default"), table.default, table.groups, index, problems)
+        for role, role_table in table.roles.items():
+            check_role((*path, "roles", role), role_table, table.groups, index, problems)
 
 
-def check_successors(path: Path, successors: Mapping[str, str], findings: Findings) -> None:
-    """Find the models whose successors lead back to themselves."""
+def _unknown(what: str, name: str, known: Iterable[str]) -> Violation:
+    known = [*known]
+    message = f"unknown {what} {describe_value(name)} (known: {join_names(known)})"
+    return Violation.from_message(message, partial(suggest_name, name, known))
+
+
+def check_successors(path: Path, successors: Mapping[str, str], problems: ProblemList) -> None:
+    """Report models whose successors lead back to themselves."""
     done: set[str] = set()
     for first in successors:
         model, place = first, dict[str, int]()
@@ -92,20 +93,19 @@ def check_successors(path: Path, successors: Mapping[str, str], findings: Findin
             model = successors[model]
         done.update(place)
         circle = [*place][place[model] :] if model in place else []
-        for at, member in enumerate(circle):
-            fault = Fault.of(f"{found(circle[at - 1])}, which leads back to {found(member)}", "a model that is served")
-            findings.add((*path, member), fault)
+        for member in circle:
+            message = f"circular: {describe_value(successors[member])} leads back to {describe_value(member)}"
+            problems.add((*path, member), Violation.from_message(message))
 
 
 def check_retired(
-    asked: Iterable[tuple[Path, str, str | None]], successors: Mapping[str, str], findings: Findings
+    models: Iterable[tuple[Path, str, str | None]], successors: Mapping[str, str], problems: ProblemList
 ) -> None:
-    """Find the models that are retired; each is told once, however many ask for it."""
-    told: set[str] = set()
-    for path, model, source in asked:
-        successor = living(successors, model)
-        if successor != model and model not in told:
-            told.add(model)
-            expected = f"a model that is served: {found(successor)} is asked instead"
-            fault = Fault.of(f"{found(model)}, which is retired", expected)
-            findings.add(path, fault, severity="warning", source=source)
+    """Report retired models, each once; every model comes with its path and, if known, its source."""
+    reported: set[str] = set()
+    for path, model, source in models:
+        successor = find_successor(successors, model)
+        if successor != model and model not in reported:
+            reported.add(model)
+            message = f"{describe_value(model)} is retired; {describe_value(successor)} is called instead"
+            problems.add(path, Violation.from_message(message), severity="warning", source=source)

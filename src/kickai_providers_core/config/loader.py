@@ -1,4 +1,4 @@
-"""From a document to settings: everything that is wrong is found before anything is told."""
+"""Turns a document into settings, and reports every problem at once."""
 
 from __future__ import annotations
 
@@ -9,24 +9,31 @@ from attrs import evolve, field, frozen
 
 from kickai_providers_core.config.checks import (
     check_catalogues,
-    check_doubles,
+    check_duplicates,
     check_names,
     check_retired,
     check_role,
     check_successors,
 )
-from kickai_providers_core.config.faults import Fault
-from kickai_providers_core.config.instances import check_secrets, instances_of, living_in
-from kickai_providers_core.config.layers import Layers, layered
-from kickai_providers_core.config.names import Directory
-from kickai_providers_core.config.problems import Findings
-from kickai_providers_core.config.role_tables import CatalogueTable, RoleTable, catalogue_of, roles_of
-from kickai_providers_core.config.roles import Catalogue, Role, living, revived
-from kickai_providers_core.config.secret_refs import Keyring, References
+from kickai_providers_core.config.descriptions import format_path
+from kickai_providers_core.config.instances import InstanceReader, replace_retired_model
+from kickai_providers_core.config.layers import Layers
+from kickai_providers_core.config.name_index import NameIndex
+from kickai_providers_core.config.problems import ProblemList, Violation
+from kickai_providers_core.config.roles import (
+    Catalogue,
+    CatalogueTable,
+    Role,
+    RoleTable,
+    find_successor,
+    load_built_in_catalogue,
+    merge_roles,
+    replace_retired_models,
+)
+from kickai_providers_core.config.secret_refs import Keyring, SecretResolver
 from kickai_providers_core.config.settings import KickaiSettings, Settings
-from kickai_providers_core.config.sources import overlaid
-from kickai_providers_core.config.structuring import converter_with, fitted
-from kickai_providers_core.config.wording import dotted
+from kickai_providers_core.config.sources import merge_tables
+from kickai_providers_core.config.structuring import build_converter, structure_table
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
@@ -39,8 +46,8 @@ if TYPE_CHECKING:
 
     import cattrs
 
+    from kickai_providers_core.config.descriptions import Path
     from kickai_providers_core.config.sources import Document
-    from kickai_providers_core.config.wording import Path
     from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
     from kickai_providers_core.plugin_api.settings import ProviderSettings
     from kickai_providers_core.values.errors import Problem
@@ -55,28 +62,28 @@ def structure(
     broken: Collection[str] = (),
     keyring: Keyring | None = None,
 ) -> Settings:
-    """Return the settings that a document means.
+    """Return the settings of a document.
 
     Args:
-        document: What `read` returned.
-        infos: What the usable provider plugins say of themselves, by name.
-        broken: The names of plugins that are installed but not usable; the settings may name them all the same.
-        keyring: Whom to ask for ``{ keyring = "…" }``; None for the keyring library.
+        document: The result of `read`.
+        infos: The descriptions of the usable provider plugins, by name.
+        broken: The names of installed plugins that are not usable; the settings may name them nevertheless.
+        keyring: The backend for ``{ keyring = "…" }``; None for the keyring library.
 
     Raises:
-        ConfigError: With every problem of the settings at once.
+        ConfigError: The settings have errors; it has all of them.
     """
-    reading = _Reading.of(document, infos, broken, keyring)
-    settings = reading.settings()
-    problems = reading.findings.errors()
-    if problems:
-        raise ConfigError(problems)
+    loader = _Loader.from_document(document, infos, broken, keyring)
+    settings = loader.build()
+    errors = loader.problems.errors()
+    if errors:
+        raise ConfigError(errors)
     return settings
 
 
 @frozen(kw_only=True)
 class _Tables:
-    """The whole file; what each table means stands at its class."""
+    """The tables of the file; each is documented at its class."""
 
     kickai: KickaiSettings = field(factory=KickaiSettings)
     providers: Mapping[str, Any] = field(factory=dict)
@@ -90,117 +97,110 @@ class _Tables:
 
 
 @frozen(kw_only=True)
-class _Reading:
+class _Loader:
     """One document on its way to settings.
 
     Attributes:
-        directory: Who is known by which name.
-        layers: What was written, by whom.
-        findings: What is wrong with it.
-        converter: Makes classes of tables.
-        tables: The document, without what did not fit.
-        faulty: The sections and fields that something did not fit in.
-        refused: The files of secrets that were not used, each with the reason.
-        warnings: What was wrong before.
+        index: The names of plugins and instances.
+        layers: The merged layers.
+        problems: What is wrong so far.
+        converter: Structures tables as settings classes.
+        tables: The structured tables, without invalid values.
+        invalid: The sections and fields with violations.
+        untrusted: The files of secrets that were not used, each with the reason.
+        warnings: The warnings of the document.
     """
 
-    directory: Directory
+    index: NameIndex
     layers: Layers = field(repr=False)
-    findings: Findings
+    problems: ProblemList
     converter: cattrs.Converter
     tables: _Tables = field(repr=False)
-    faulty: frozenset[Path]
-    refused: Mapping[str, str]
+    invalid: frozenset[Path]
+    untrusted: Mapping[str, str]
     warnings: tuple[Problem, ...]
 
     @classmethod
-    def of(
+    def from_document(
         cls,
         document: Document,
         infos: Mapping[str, ProviderInfo],
         broken: Collection[str],
         keyring: Keyring | None,
     ) -> Self:
-        """Lay the document's layers over each other, and fit the whole into its classes."""
-        keys = overlaid(document.tables, document.given).get("providers")
-        named = [*map(str, keys)] if isinstance(keys, Mapping) else []
-        directory, doubles = Directory.of(infos.values(), broken, named, document.plugins)
-        layers = layered(document, directory)
-        findings = Findings(layers)
-        references = References(
+        """Merge the layers of a document, and structure its tables."""
+        providers = merge_tables(document.tables, document.overrides).get("providers")
+        keys = [*map(str, providers)] if isinstance(providers, Mapping) else []
+        index, duplicates = NameIndex.from_tables(infos.values(), broken, keys, document.plugins)
+        layers = Layers.from_document(document, index)
+        problems = ProblemList(layers)
+        resolver = SecretResolver(
             environment=document.environment,
             folder=document.folder,
             is_named=document.is_named or not document.file,
             keyring=keyring,
         )
-        converter = converter_with(references.reveal)
-        tables, faults = fitted(converter, layers.tables, _Tables)
-        for fault in faults:
-            findings.add((), fault)
-        for source, fault in layers.faults:
-            findings.add((), fault, source=source)
-        for source, fault in layers.suspects:
-            findings.add((), fault, source=source, severity="warning")
-        for path, source, fault in layers.withheld:
-            findings.add(path, fault, source=source, severity="warning")
-        for key, first in doubles:
-            hint = "An alias is the same name, and names differ in more than case, '-' and '_'"
-            told = Fault.of(f"another name for {dotted(('providers', first))}", "one table for each instance", hint)
-            findings.add(("providers", key), told)
+        converter = build_converter(resolver.resolve)
+        tables, violations = structure_table(converter, layers.tables, _Tables)
+        for violation in violations:
+            problems.add((), violation)
+        _report_layers(layers, problems)
+        _report_duplicates(duplicates, problems)
         return cls(
-            directory=directory,
+            index=index,
             layers=layers,
-            findings=findings,
+            problems=problems,
             converter=converter,
             tables=tables,
-            faulty=frozenset(fault.path[:2] for fault in faults),
-            refused=references.refused,
+            invalid=frozenset(violation.path[:2] for violation in violations),
+            untrusted=resolver.untrusted,
             warnings=document.warnings,
         )
 
-    def settings(self) -> Settings:
-        """Return the settings, as far as they can be had; what is wrong with them is in the findings."""
-        canonical, tables = self.directory.canonical, self.tables
-        catalogue = catalogue_of(tables.kickai.catalogue, tables.catalogues, canonical)
+    def build(self) -> Settings:
+        """Return the settings, without invalid values, and add what is wrong with them to the problems."""
+        resolve, tables = self.index.resolve, self.tables
+        catalogue = self._catalogue()
         successors = self._successors(catalogue)
-        roles, default = roles_of(catalogue, tables.roles, canonical)
+        roles, default = merge_roles(catalogue, tables.roles, resolve)
+        reader = InstanceReader(layers=self.layers, index=self.index, converter=self.converter, problems=self.problems)
         providers: dict[str, ProviderSettings] = {}
         unusable: dict[str, tuple[Problem, ...]] = {}
-        # Without a readable allow-list no plugin is loaded, and every name would seem unknown.
-        if not self.faulty & {("kickai",), ("kickai", "plugins")}:
-            exposed = tables.kickai.expose_service_messages
-            providers, unusable = instances_of(
-                self.layers, self.directory, self.converter, self.findings, exposed=exposed
-            )
-            self._check(catalogue)
-            asked = roles if default is catalogue.default else {**roles, default.name: default}
-            check_retired(self._asked(catalogue, asked, providers), successors, self.findings)
-        secrets = check_secrets(providers, self.layers, self.directory, self.findings, self.refused)
-        sources = dict(self.layers.sources) | secrets
+        # Without a valid allow-list no plugin is loaded, and every name would be unknown.
+        if not self.invalid & {("kickai",), ("kickai", "plugins")}:
+            providers, unusable = reader.read(exposed=tables.kickai.expose_service_messages)
+            self._check_names(catalogue)
+            all_roles = roles if default is catalogue.default else {**roles, default.name: default}
+            check_retired(self._models(catalogue, all_roles, providers), successors, self.problems)
+        sources = dict(self.layers.sources) | reader.check_secrets(providers, self.untrusted)
         return Settings(
             kickai=self._kickai(),
-            providers={name: living_in(settings, successors) for name, settings in providers.items()},
-            roles={name: revived(role, successors) for name, role in roles.items()},
-            default_role=revived(default, successors),
+            providers={name: replace_retired_model(settings, successors) for name, settings in providers.items()},
+            roles={name: replace_retired_models(role, successors) for name, role in roles.items()},
+            default_role=replace_retired_models(default, successors),
             groups=catalogue.groups,
             successors=successors,
             policy=tables.policy,
             breaker=tables.breaker,
             hedging=tables.hedging,
             routing=self._routing(successors),
-            explicit=frozenset(canonical(name) for _, name in self._links()),
-            sources=self._named(catalogue, sources),
+            explicit=frozenset(resolve(name) for _, name in self._chosen_names()),
+            sources=self._format_sources(catalogue, sources),
             unusable=unusable,
-            warnings=(*self.warnings, *self.findings.warnings()),
+            warnings=(*self.warnings, *self.problems.warnings()),
         )
 
+    def _catalogue(self) -> Catalogue:
+        name, tables = self.tables.kickai.catalogue, self.tables.catalogues
+        return tables[name].build(name, self.index.resolve) if name in tables else load_built_in_catalogue()
+
     def _kickai(self) -> KickaiSettings:
-        kickai, canonical = self.tables.kickai, self.directory.canonical
+        kickai, resolve = self.tables.kickai, self.index.resolve
         return evolve(
             kickai,
-            primary=canonical(kickai.primary),
-            fallback=tuple(map(canonical, kickai.fallback)),
-            preferred=None if kickai.preferred is None else canonical(kickai.preferred),
+            primary=resolve(kickai.primary),
+            fallback=tuple(map(resolve, kickai.fallback)),
+            preferred=None if kickai.preferred is None else resolve(kickai.preferred),
         )
 
     def _routing(self, successors: Mapping[str, str]) -> Routing:
@@ -208,76 +208,92 @@ class _Reading:
         strong = routing.strong
         if strong is None:
             return routing
-        model = living(successors, strong.model) if strong.model is not None else None
-        return evolve(routing, strong=Target(self.directory.canonical(strong.provider), model))
+        model = find_successor(successors, strong.model) if strong.model is not None else None
+        return evolve(routing, strong=Target(self.index.resolve(strong.provider), model))
 
-    def _links(self) -> list[tuple[Path, str]]:
-        """Return the names that somebody chose in ``[kickai]``, and where; the defaults are not among them."""
+    def _chosen_names(self) -> list[tuple[Path, str]]:
+        """Return the names in ``[kickai]`` that are not defaults, each with its path."""
         kickai = self.tables.kickai
         names: list[tuple[Path, str]] = [(("kickai", "primary"), kickai.primary)]
         names += [(("kickai", "fallback", at), name) for at, name in enumerate(kickai.fallback)]
         names += [(("kickai", "preferred"), kickai.preferred)] if kickai.preferred is not None else []
-        given = self.layers.written(("kickai",))
-        if isinstance(given, Mapping):
-            return [(path, name) for path, name in names if path[1] in given and path[:2] not in self.faulty]
+        table = self.layers.value_at(("kickai",))
+        if isinstance(table, Mapping):
+            return [(path, name) for path, name in names if path[1] in table and path[:2] not in self.invalid]
         return [(path, name) for path, name in names if name not in KickaiSettings().order]
 
     def _successors(self, catalogue: Catalogue) -> dict[str, str]:
-        """Return who takes which model's place: as plugins say it, over them the catalogue, over that the file."""
-        told = {
-            model: known.successor
-            for info in self.directory.infos.values()
-            for model, known in info.models.items()
-            if known.successor is not None
+        """Return the successors of the plugins, then of the catalogue, then of the settings; later ones win."""
+        of_plugins = {
+            model: info.successor
+            for plugin in self.index.infos.values()
+            for model, info in plugin.models.items()
+            if info.successor is not None
         }
-        return {**told, **catalogue.successors, **self.tables.successors}
+        return {**of_plugins, **catalogue.successors, **self.tables.successors}
 
-    def _check(self, catalogue: Catalogue) -> None:
-        """Find the names that nothing has."""
-        directory, findings, kickai = self.directory, self.findings, self.tables.kickai
-        links = self._links()
-        check_names(links, directory, findings)
+    def _check_names(self, catalogue: Catalogue) -> None:
+        """Report unknown and duplicate names."""
+        index, problems, kickai = self.index, self.problems, self.tables.kickai
+        names = self._chosen_names()
+        check_names(names, index, problems)
         strong = self.tables.routing.strong
         if strong is not None:
-            check_names([(("routing", "strong"), strong.provider)], directory, findings)
-        check_doubles(("kickai", "fallback"), map(directory.canonical, kickai.fallback), findings)
-        if not links and not any(map(directory.knows, kickai.order)):
-            told = Fault.of(
-                f"none of {', '.join(kickai.order)} installed", "a provider to ask", "pip install kickai-hf"
-            )
-            findings.add(("kickai", "primary"), told, severity="warning")
+            check_names([(("routing", "strong"), strong.provider)], index, problems)
+        check_duplicates(("kickai", "fallback"), map(index.resolve, kickai.fallback), problems)
+        if not names and not any(map(index.knows, kickai.order)):
+            message = f"none of the providers {', '.join(kickai.order)} is installed"
+            violation = Violation.from_message(message, "Run pip install kickai-hf, for example")
+            problems.add(("kickai", "primary"), violation, severity="warning")
         for name, table in self.tables.roles.items():
-            check_role(("roles", name), table, catalogue.groups, directory, findings)
-        check_catalogues(kickai.catalogue, self.tables.catalogues, directory, findings)
-        check_successors(("successors",), self.tables.successors, findings)
+            check_role(("roles", name), table, catalogue.groups, index, problems)
+        check_catalogues(kickai.catalogue, self.tables.catalogues, index, problems)
+        check_successors(("successors",), self.tables.successors, problems)
 
-    def _asked(
+    def _models(
         self, catalogue: Catalogue, roles: Mapping[str, Role], providers: Mapping[str, ProviderSettings]
     ) -> Iterator[tuple[Path, str, str | None]]:
-        """Yield every model that somebody names, with its path and, where that is no layer's, its source."""
+        """Yield every model that the settings name, with its path and, unless a layer is the source, its source."""
         for name, role in roles.items():
             source = f"catalogue {catalogue.name}" if role is catalogue.roles.get(name) else None
             for key, models in role.models.items():
-                if self.directory.knows(key):
+                if self.index.knows(key):
                     yield from ((("roles", name, "models", key), model, source) for model in models)
-            for at, link in enumerate(role.chain or ()):
-                if link.model is not None:
-                    yield ("roles", name, "chain", at), link.model, source
+            for position, target in enumerate(role.chain or ()):
+                if target.model is not None:
+                    yield ("roles", name, "chain", position), target.model, source
         for name, settings in providers.items():
             if settings.model is not None:
-                yield ("providers", self.directory.instances[name], "model"), settings.model, None
+                yield ("providers", self.index.instances[name], "model"), settings.model, None
 
-    def _named(self, catalogue: Catalogue, sources: Mapping[Path, str]) -> dict[str, str]:
-        """Return the sources by dotted path, of instances by their own names and of roles from the catalogue on."""
-        keys = {key: name for name, key in self.directory.instances.items()}
-        label = f"catalogue {catalogue.name}"
-        named = {
-            dotted(("roles", name, field)): label
+    def _format_sources(self, catalogue: Catalogue, sources: Mapping[Path, str]) -> dict[str, str]:
+        """Return the sources by dotted path, with the names of instances instead of their keys."""
+        names = {key: name for name, key in self.index.instances.items()}
+        by_path = {
+            format_path(("roles", name, field)): f"catalogue {catalogue.name}"
             for name in catalogue.roles
             for field in ("group", "temperature", "max_tokens", "models")
         }
         for (section, *rest), source in sources.items():
             if section == "providers" and rest:
-                rest[0] = keys.get(str(rest[0]), rest[0])
-            named[dotted((section, *rest))] = source
-        return named
+                rest[0] = names.get(str(rest[0]), rest[0])
+            by_path[format_path((section, *rest))] = source
+        return by_path
+
+
+def _report_layers(layers: Layers, problems: ProblemList) -> None:
+    """Report invalid and misspelled variables, and withheld keys."""
+    for source, violation in layers.invalid:
+        problems.add((), violation, source=source)
+    for source, violation in layers.misspelled:
+        problems.add((), violation, source=source, severity="warning")
+    for key in layers.withheld:
+        problems.add(key.path, key.violation, source=key.source, severity="warning")
+
+
+def _report_duplicates(duplicates: list[tuple[str, str]], problems: ProblemList) -> None:
+    """Report second tables of an instance."""
+    for key, first in duplicates:
+        hint = "Aliases, and names that differ only in case, '-' and '_', mean the same instance"
+        violation = Violation.from_message(f"duplicate of {format_path(('providers', first))}", hint)
+        problems.add(("providers", key), violation)

@@ -1,40 +1,61 @@
-"""Roles as values, and the catalogue of roles that is shipped: the ten agents of a football-team assistant.
+"""Roles: how the requests of each agent are sent, and the built-in catalogue of roles.
 
-A role says how a model is to be asked; its group says why with that temperature. The shipped catalogue keeps
-the names of the models that it was planned with. Some have been retired since: `Catalogue.successors` says what is
-called in their place, so that the plan can be read and the calls still work.
+The built-in catalogue is data, in ``kickai_roles.toml``. It keeps the model names that it was planned with; the
+successors of retired models are called instead.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, field, frozen
-from attrs.validators import ge, le
+from attrs.validators import ge, le, optional
+
+from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from attrs import Attribute
 
-    from kickai_providers_core.values.targets import Target
+__all__ = [
+    "BUILT_IN",
+    "Catalogue",
+    "CatalogueTable",
+    "Group",
+    "LazyMapping",
+    "Role",
+    "RoleTable",
+    "find_successor",
+    "load_built_in_catalogue",
+    "load_current_catalogue",
+    "merge_roles",
+    "replace_retired_models",
+]
 
-__all__ = ["KICKAI", "Catalogue", "Group", "Role"]
+V = TypeVar("V")
+
+BUILT_IN = "kickai"
+"""The name of the built-in catalogue."""
 
 MAX_TEMPERATURE = 2.0
-"""The highest temperature that any of the known services takes (OpenAI's and Google's references say 2)."""
+"""The highest temperature that any of the known services accepts (see OpenAI's and Google's API references)."""
 
 IN_RANGE: tuple[Callable[[Any, Attribute[Any], Any], Any], ...] = (ge(0), le(MAX_TEMPERATURE))
 """The validators of a temperature."""
 
+ResolveName = Callable[[str], str]
+"""From the name or alias of an instance to the name of the instance."""
+
 
 @frozen(kw_only=True)
 class Group:
-    """Roles that want the same temperature.
+    """Roles that share a temperature.
 
     Attributes:
         temperature: From 0 to 2; the temperature of each of its roles that sets none.
-        reason: Why this temperature, as half a sentence.
+        reason: Why it has this temperature, as half a sentence.
     """
 
     temperature: float = field(validator=IN_RANGE)
@@ -43,20 +64,17 @@ class Group:
 
 @frozen(kw_only=True)
 class Role:
-    """How one agent's requests are asked.
+    """How the requests of one agent are sent.
 
     Attributes:
         name: The agent's name.
         group: The name of its group; empty for none.
         temperature: From 0 to 2.
-        max_tokens: The most tokens of an answer, from 1.
-        models: By a provider's kind, or by an instance's name, the models to ask it for: the role's own, then its
-            backups.
-        planned: By the same keys, the model that the role was planned with, where it is retired and ``models`` has its
-            successor.
-        prefers: The instance, or the kind of instance, that is asked first when the chain has it; None for the
-            order of the settings.
-        chain: The targets to ask, when they are not the settings' primary and fallback; None for these.
+        max_tokens: The token limit of an answer, from 1.
+        models: The models to call, by the name of a plugin or an instance: the role's own model, then its backups.
+        planned: The retired model that the role was planned with, by the same keys; ``models`` has its successor.
+        prefers: The instance or plugin that is called first when the chain has it; None for the order of the settings.
+        chain: The targets to call instead of the settings' primary and fallback; None for these.
     """
 
     name: str
@@ -74,11 +92,11 @@ class Catalogue:
     """Roles that are used together.
 
     Attributes:
-        name: What ``[kickai] catalogue`` calls it.
+        name: Its name in ``[kickai] catalogue``.
         groups: Its groups by name.
         roles: Its roles by name.
-        default: The role of everyone who has none here.
-        successors: From the name of a retired model to the one to call instead.
+        default: The role of every agent that has none here.
+        successors: From the name of a retired model to the one that is called instead.
     """
 
     name: str
@@ -88,8 +106,84 @@ class Catalogue:
     successors: Mapping[str, str] = field(factory=dict)
 
 
-def living(successors: Mapping[str, str], model: str) -> str:
-    """Return the model to call for a name that may be retired: the last of its successors."""
+@frozen(kw_only=True)
+class RoleTable:
+    """One ``[roles.NAME]`` table. A field that is None leaves the value of the catalogue as it is.
+
+    Attributes:
+        group: The name of a group in the catalogue.
+        temperature: From 0 to 2; when None, that of the group if this table names one.
+        max_tokens: The token limit of an answer, from 1.
+        models: The models to call, by the name of a plugin or an instance: the role's own model, then its backups.
+        prefers: The instance or plugin that is called first when the chain has it.
+        chain: The targets to call instead of the settings' primary and fallback.
+    """
+
+    group: str | None = None
+    temperature: float | None = field(default=None, validator=optional(IN_RANGE))
+    max_tokens: int | None = field(default=None, validator=optional(ge(1)))
+    models: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    prefers: str | None = None
+    chain: tuple[Target, ...] | None = None
+
+    def apply_to(self, role: Role, groups: Mapping[str, Group], resolve: ResolveName) -> Role:
+        """Return a role with the fields that this table sets."""
+        temperature = self.temperature
+        if temperature is None and self.group is not None and self.group in groups:
+            temperature = groups[self.group].temperature
+        fields: dict[str, Any] = {
+            "group": self.group,
+            "temperature": temperature,
+            "max_tokens": self.max_tokens,
+            "models": {**role.models, **{resolve(key): models for key, models in self.models.items()}},
+            "prefers": self.prefers and resolve(self.prefers),
+            "chain": self.chain and tuple(Target(resolve(target.provider), target.model) for target in self.chain),
+        }
+        return evolve(role, **{name: value for name, value in fields.items() if value is not None})
+
+
+@frozen(kw_only=True)
+class CatalogueTable:
+    """One ``[catalogues.NAME]`` table.
+
+    Attributes:
+        groups: Its groups by name.
+        roles: Its roles by name.
+        default: The role of every agent that has none.
+        successors: From the name of a retired model to the one that is called instead.
+    """
+
+    groups: Mapping[str, Group] = field(factory=dict)
+    roles: Mapping[str, RoleTable] = field(factory=dict)
+    default: RoleTable = field(factory=RoleTable)
+    successors: Mapping[str, str] = field(factory=dict)
+
+    def build(self, name: str, resolve: ResolveName) -> Catalogue:
+        """Return the catalogue of this table."""
+        return Catalogue(
+            name=name,
+            groups=self.groups,
+            roles={role: table.apply_to(Role(name=role), self.groups, resolve) for role, table in self.roles.items()},
+            default=self.default.apply_to(Role(name="default"), self.groups, resolve),
+            successors=self.successors,
+        )
+
+
+def merge_roles(
+    catalogue: Catalogue, tables: Mapping[str, RoleTable], resolve: ResolveName
+) -> tuple[dict[str, Role], Role]:
+    """Return the catalogue's roles with the fields that the tables set, and the default role in the same way."""
+    known = {catalogue.default.name: catalogue.default, **catalogue.roles}
+    roles = {
+        name: table.apply_to(known.get(name, Role(name=name)), catalogue.groups, resolve)
+        for name, table in tables.items()
+    }
+    default = roles.pop(catalogue.default.name, catalogue.default)
+    return {**catalogue.roles, **roles}, default
+
+
+def find_successor(successors: Mapping[str, str], model: str) -> str:
+    """Return the model to call for a model that may be retired: the last of its successors, or itself."""
     seen = {model}
     while (successor := successors.get(model)) is not None and successor not in seen:
         seen.add(successor)
@@ -97,76 +191,66 @@ def living(successors: Mapping[str, str], model: str) -> str:
     return model
 
 
-def revived(role: Role, successors: Mapping[str, str]) -> Role:
-    """Return the role with the successor of every retired model, and with the name each was planned with."""
+def replace_retired_models(role: Role, successors: Mapping[str, str]) -> Role:
+    """Return the role with the successor of every retired model; ``planned`` keeps the retired names."""
     models = {
-        kind: tuple(dict.fromkeys(living(successors, name) for name in names)) for kind, names in role.models.items()
+        key: tuple(dict.fromkeys(find_successor(successors, name) for name in names))
+        for key, names in role.models.items()
     }
-    retired = {kind: names[0] for kind, names in role.models.items() if names and models[kind][0] != names[0]}
+    retired = {key: names[0] for key, names in role.models.items() if names and models[key][0] != names[0]}
     return evolve(role, models=models, planned={**role.planned, **retired})
 
 
-_QWEN_SMALL = "Qwen/Qwen2.5-1.5B-Instruct"
-_QWEN_MEDIUM = "Qwen/Qwen2.5-3B-Instruct"
-_GEMMA = "google/gemma-2-2b-it"
-_GEMINI = "gemini-1.5-flash"
+@cache
+def load_built_in_catalogue() -> Catalogue:
+    """Return the built-in catalogue, with the model names that it was planned with."""
+    import tomllib  # noqa: PLC0415  settings in code that name their own roles do without
 
-# Small models come and go on the free tier; these are served widely, and are asked before another provider is.
-# The last answers with reasoning tokens of its own, which a limit of a few hundred would not leave room for: it backs
-# up only the roles that may write at length.
-_BACKUPS = {
-    _QWEN_SMALL: ("Qwen/Qwen2.5-7B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
-    _QWEN_MEDIUM: ("Qwen/Qwen2.5-7B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
-    _GEMMA: ("meta-llama/Llama-3.1-8B-Instruct", "openai/gpt-oss-20b"),
-}
-
-_GROUPS = {
-    "data-critical": Group(temperature=0.1, reason="names, dates and sums must be repeated, never invented"),
-    "onboarding": Group(temperature=0.2, reason="fixed steps in a friendly voice"),
-    "administrative": Group(temperature=0.3, reason="plain messages that may be worded freely but not loosely"),
-    "creative": Group(temperature=0.7, reason="several ideas to choose from are worth more than one safe answer"),
-}
-
-_PLAN = (
-    ("player_coordinator", "data-critical", 500, _QWEN_SMALL),
-    ("message_processor", "data-critical", 300, _QWEN_SMALL),
-    ("help_assistant", "data-critical", 800, _QWEN_SMALL),
-    ("finance_manager", "data-critical", 400, _QWEN_SMALL),
-    ("onboarding_agent", "onboarding", 700, _QWEN_MEDIUM),
-    ("team_manager", "administrative", 600, _QWEN_MEDIUM),
-    ("availability_manager", "administrative", 500, _QWEN_MEDIUM),
-    ("performance_analyst", "creative", 1000, _GEMMA),
-    ("learning_agent", "creative", 800, _GEMMA),
-    ("squad_selector", "creative", 600, _GEMMA),
-)
-
-# Google's list of deprecations (https://ai.google.dev/gemini-api/docs/deprecations): the 1.0 and 1.5 models are gone,
-# 2.0 was shut down on 2026-06-01. Successors are generally available, and of the same size as far as there is one.
-_FLASH = (
-    "gemini-1.5-flash",
-    "gemini-1.5-flash-latest",
-    "gemini-1.5-flash-001",
-    "gemini-1.5-flash-002",
-    "gemini-1.5-flash-8b",
-    "gemini-2.0-flash",
-    "gemini-2.0-flash-001",
-    "gemini-2.0-flash-lite",
-    "gemini-2.0-flash-lite-001",
-)
-_PRO = ("gemini-pro", "gemini-1.0-pro", "gemini-1.5-pro", "gemini-1.5-pro-latest", "gemini-1.5-pro-002")
-_SUCCESSORS = {**dict.fromkeys(_FLASH, "gemini-3.5-flash-lite"), **dict.fromkeys(_PRO, "gemini-3.8-flash")}
+    data = tomllib.loads(files("kickai_providers_core.config").joinpath("kickai_roles.toml").read_text("utf-8"))
+    table = CatalogueTable(
+        groups={name: Group(**group) for name, group in data["groups"].items()},
+        roles={name: _role_table(role) for name, role in data["roles"].items()},
+        default=_role_table(data["default"]),
+        successors=data["successors"],
+    )
+    return table.build(BUILT_IN, str)
 
 
-def _planned(name: str, group: str, max_tokens: int, model: str) -> Role:
-    models = {"huggingface": (model, *_BACKUPS[model]), "gemini": (_GEMINI,)}
-    return Role(name=name, group=group, temperature=_GROUPS[group].temperature, max_tokens=max_tokens, models=models)
+def _role_table(data: Mapping[str, Any]) -> RoleTable:
+    models = {key: tuple(names) for key, names in data["models"].items()}
+    return RoleTable(**{**data, "models": models})
 
 
-KICKAI = Catalogue(
-    name="kickai",
-    groups=_GROUPS,
-    roles={row[0]: _planned(*row) for row in _PLAN},
-    default=Role(name="default", temperature=0.3, max_tokens=500, models={"gemini": (_GEMINI,)}, prefers="gemini"),
-    successors=_SUCCESSORS,
-)
-"""The shipped catalogue, with the models' names as they were planned."""
+@cache
+def load_current_catalogue() -> Catalogue:
+    """Return the built-in catalogue with the successors of its retired models."""
+    catalogue = load_built_in_catalogue()
+    successors = catalogue.successors
+    roles = {name: replace_retired_models(role, successors) for name, role in catalogue.roles.items()}
+    return evolve(catalogue, roles=roles, default=replace_retired_models(catalogue.default, successors))
+
+
+class LazyMapping(Mapping[str, V]):
+    """A read-only mapping that is loaded when it is first used.
+
+    Args:
+        load: Returns the mapping; called on every use, so it should be cached.
+    """
+
+    def __init__(self, load: Callable[[], Mapping[str, V]]) -> None:
+        self._load = load
+
+    def __getitem__(self, key: str) -> V:
+        return self._load()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)

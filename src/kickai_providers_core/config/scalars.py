@@ -1,4 +1,4 @@
-"""Single values, exactly: nothing is coerced, but text from an environment variable is read as what is wanted."""
+"""Single values: nothing is coerced, except that text from an environment variable is parsed as its setting's type."""
 
 from __future__ import annotations
 
@@ -8,51 +8,57 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from kickai_providers_core.config.annotations import wanted
-from kickai_providers_core.config.faults import Fault, Misfit
-from kickai_providers_core.config.wording import did_you_mean, found, kind_of, one_of
+from kickai_providers_core.config.descriptions import (
+    describe_kind,
+    describe_type,
+    describe_value,
+    join_options,
+    suggest_name,
+)
+from kickai_providers_core.config.problems import StructuringError, Violation
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 
-__all__ = ["Reveal", "Text", "chosen", "scalar", "secret", "target"]
+__all__ = ["ResolveSecret", "Text", "choose", "structure_scalar", "structure_secret", "structure_target"]
 
-Reveal = Callable[[Mapping[str, Any]], Secret]
-"""Finds the secret that a reference (``{ env = "NAME" }``) stands for, or raises a `Misfit`."""
+ResolveSecret = Callable[[Mapping[str, Any]], Secret]
+"""Looks up the secret of a reference (``{ env = "NAME" }``), or raises a `StructuringError`."""
 
-_TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 class Text(str):
-    """Text from an environment variable: whether it is a number or an array is for the wanted type to say."""
+    """Text from an environment variable: the setting's type decides whether it is a number, an array or text."""
 
     __slots__ = ()
 
 
-def scalar(value: object, hint: type) -> object:
-    """Return a value as the string, boolean, number or enum member that it is.
+def structure_scalar(value: object, hint: type) -> object:
+    """Return a value as a string, boolean, number or enum member.
 
     Raises:
-        Misfit: It is none of that type.
+        StructuringError: It is not of that type.
     """
     if issubclass(hint, Enum):
-        return value if isinstance(value, hint) else hint(chosen(value, [member.value for member in hint]))
-    fits: object = None
+        return value if isinstance(value, hint) else hint(choose(value, [member.value for member in hint]))
+    result: object = None
     if isinstance(value, Text):
-        fits = _read(value.strip(), hint)
+        result = _parse(value.strip(), hint)
     elif hint in {str, bool}:
-        fits = value if isinstance(value, hint) else None
+        result = value if isinstance(value, hint) else None
     elif isinstance(value, int if hint is int else int | float) and not isinstance(value, bool):
-        fits = _number(value, hint)
-    if fits is None:
+        result = _number(value, hint)
+    if result is None:
         finite = not isinstance(value, float) or math.isfinite(value)
-        raise Misfit(Fault.of(found(value), wanted(hint) if finite else "a finite number"))
-    return fits
+        expected = describe_type(hint) if finite else "a finite number"
+        raise StructuringError(Violation.from_mismatch(expected, describe_value(value)))
+    return result
 
 
-def _read(text: str, hint: type) -> object:
+def _parse(text: str, hint: type) -> object:
     if hint is str:
         return str(text)
-    return _TRUTH.get(text.lower()) if hint is bool else _number(text, hint)
+    return _BOOLEANS.get(text.lower()) if hint is bool else _number(text, hint)
 
 
 def _number(value: str | float, hint: type) -> object:
@@ -63,25 +69,26 @@ def _number(value: str | float, hint: type) -> object:
         return None
 
 
-def chosen(value: object, options: Sequence[Any]) -> Any:
-    """Return the one of the options that a value is.
+def choose(value: object, options: Sequence[Any]) -> Any:
+    """Return the option that a value equals.
 
     Raises:
-        Misfit: It is none of them.
+        StructuringError: It equals none of them.
     """
     for option in options:
-        written = isinstance(value, Text) and str(option).lower() == value.strip().lower()
-        if written or (value == option and isinstance(value, bool) == isinstance(option, bool)):
+        matches = isinstance(value, Text) and str(option).lower() == value.strip().lower()
+        if matches or (value == option and isinstance(value, bool) == isinstance(option, bool)):
             return option
-    hint = partial(did_you_mean, value, map(str, options)) if isinstance(value, str) else ""
-    raise Misfit(Fault.of(found(value), one_of(map(found, options)), hint))
+    hint = partial(suggest_name, value, map(str, options)) if isinstance(value, str) else ""
+    expected = join_options(map(describe_value, options))
+    raise StructuringError(Violation.from_message(f"must be {expected}, got {describe_value(value)}", hint))
 
 
-def target(value: object, hint: Any) -> Target:
-    """Return the target that is written ``instance`` or ``instance:model``.
+def structure_target(value: object, hint: Any) -> Target:
+    """Return the target of a text: ``instance`` or ``instance:model``.
 
     Raises:
-        Misfit: It is written otherwise.
+        StructuringError: It is neither.
     """
     if isinstance(value, Target):
         return value
@@ -89,20 +96,21 @@ def target(value: object, hint: Any) -> Target:
         try:
             return Target.parse(value)
         except ValueError:
-            pass  # its message repeats the text, however long
-    raise Misfit(Fault.of(found(value), wanted(hint)))
+            pass  # its message quotes the text, however long that is
+    raise StructuringError(Violation.from_mismatch(describe_type(hint), describe_value(value)))
 
 
-def secret(value: object, reveal: Reveal) -> Secret:
-    """Return the secret that a value is or refers to.
+def structure_secret(value: object, resolve: ResolveSecret) -> Secret:
+    """Return the secret that a value is, or that it refers to.
 
     Raises:
-        Misfit: It is neither text nor a reference, or the reference leads nowhere. No message holds the value.
+        StructuringError: It is neither text nor a reference, or the reference cannot be resolved. No message quotes
+            the value.
     """
     if isinstance(value, Secret):
         return value
     if isinstance(value, str):
-        return Secret(value.strip())  # a line break at its end would make an illegal header, and be shown as such
+        return Secret(value.strip())  # a line break at the end would make an invalid header
     if isinstance(value, Mapping):
-        return reveal(value)
-    raise Misfit(Fault.of(kind_of(value), wanted(Secret)))
+        return resolve(value)
+    raise StructuringError(Violation.from_mismatch(describe_type(Secret), describe_kind(value)))

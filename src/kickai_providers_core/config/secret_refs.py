@@ -1,4 +1,4 @@
-"""Secrets that settings only point to: in a variable, in the keyring, or in a file of their own."""
+"""References to secrets: to an environment variable, an entry of the keyring, or a file."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
-from kickai_providers_core.config.faults import Fault, Misfit
-from kickai_providers_core.config.files import NotUsableError, UntrustedError, read_found, read_named
-from kickai_providers_core.config.wording import did_you_mean, kind_of
+from kickai_providers_core.config.descriptions import describe_kind, suggest_name
+from kickai_providers_core.config.problems import StructuringError, Violation
+from kickai_providers_core.config.trusted_files import NotUsableError, UntrustedError, read_found, read_named
 from kickai_providers_core.values.plain_text import count
 from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Keyring", "References", "described"]
+__all__ = ["Keyring", "SecretResolver", "describe_reference", "describe_unset"]
 
 FORMS = ("env", "keyring", "file")
 
-SHORTEST_KEY = 12
-"""No key is shorter than this."""
+MIN_KEY_LENGTH = 12
+"""API keys have at least this many characters."""
 
 PLAUSIBLE = {"env": r"[A-Z_][A-Z0-9_]*", "keyring": r"[^/]{1,32}/[^/]{1,32}", "file": r".*[/\\.].*"}
-"""What a place of each form looks like; anything else may be a key in the wrong place, and is not repeated."""
+"""What the name in each form of reference looks like. Anything else may be a key, and no message quotes it."""
 
 
 class Keyring(Protocol):
@@ -38,107 +38,112 @@ class Keyring(Protocol):
 
 
 @frozen(kw_only=True)
-class References:
-    """Where references are looked up.
+class SecretResolver:
+    """Looks up references to secrets.
 
     Attributes:
         environment: The environment variables.
         folder: The folder that relative paths start from.
-        is_named: Whether somebody named the settings file, or wrote the settings in code. Otherwise the file was found,
-            and a secret's file must be as trustworthy as that.
-        keyring: Whom to ask for ``keyring`` references; None for the keyring library, which is an optional extra.
-        refused: The files of secrets that were not used, each with the reason; filled by `reveal`.
+        is_named: Whether the settings file was named, or the settings were written in code. Otherwise the file was
+            found, and the files of its secrets have to be trusted as well.
+        keyring: The backend for ``keyring`` references; None for the keyring library, which is an optional extra.
+        untrusted: The files of secrets that were not used, each with the reason; filled by `resolve`.
     """
 
     environment: Mapping[str, str] = field(repr=False)
     folder: Path = Path()
     is_named: bool = True
     keyring: Keyring | None = None
-    refused: dict[str, str] = field(factory=dict)
+    untrusted: dict[str, str] = field(factory=dict)
 
-    def reveal(self, reference: Mapping[str, Any]) -> Secret:
-        """Return the secret; an empty one when the environment or the keyring has none of that name.
+    def resolve(self, reference: Mapping[str, Any]) -> Secret:
+        """Return the secret; an empty one when the variable or the keyring entry does not exist.
 
         Raises:
-            Misfit: It is no reference, or what it points to cannot be read.
+            StructuringError: The reference is malformed, or what it names cannot be read.
         """
-        form, place = _parsed(reference)
+        form, name = _parse(reference)
         if form == "env":
-            return Secret(self.environment.get(place, "").strip())
-        return self._from_keyring(place) if form == "keyring" else self._from_file(place)
+            return Secret(self.environment.get(name, "").strip())
+        return self._from_keyring(name) if form == "keyring" else self._from_file(name)
 
-    def _from_keyring(self, place: str) -> Secret:
-        service, slash, username = place.partition("/")
+    def _from_keyring(self, name: str) -> Secret:
+        service, slash, username = name.partition("/")
         if not (service and slash and username):
-            raise _wrong("keyring", f"found {_quoted('keyring', place)}, expected 'service/username'")
+            raise _error("keyring", f"must be 'service/username', got {_quote('keyring', name)}")
         try:
             keyring = self.keyring or importlib.import_module("keyring")
         except ImportError:
-            told = "found a reference to the keyring, expected the package keyring, which is not installed"
-            raise _wrong("keyring", told, "pip install 'kickai-providers-core[keyring]'") from None
+            hint = "Run pip install 'kickai-providers-core[keyring]'"
+            raise _error("keyring", "the keyring package is not installed", hint) from None
         try:
             return Secret((keyring.get_password(service, username) or "").strip())
-        except Exception as exc:  # noqa: BLE001 # every backend has errors of its own
-            told = f"found a keyring that cannot be asked ({type(exc).__name__})"
-            raise _wrong("keyring", f"{told}, expected one with {_quoted('keyring', place)}") from None
+        except Exception as exc:  # noqa: BLE001 # every backend has its own errors
+            message = f"the keyring failed to return {_quote('keyring', name)} ({type(exc).__name__})"
+            raise _error("keyring", message) from None
 
-    def _from_file(self, place: str) -> Secret:
+    def _from_file(self, name: str) -> Secret:
         try:
-            path = self.folder / Path(place).expanduser()
+            path = self.folder / Path(name).expanduser()
             content = (read_named if self.is_named else read_found)(path).decode("utf-8-sig").strip()
         except UntrustedError as exc:
-            self.refused[place] = str(exc)
+            self.untrusted[name] = str(exc)
             return Secret("")
         except (OSError, ValueError, RuntimeError, NotUsableError) as exc:
-            raise _wrong(
-                "file", f"found {_quoted('file', place)}, expected a file that can be read: {_why(exc)}"
-            ) from None
+            raise _error("file", f"cannot read {_quote('file', name)}: {_reason(exc)}") from None
         if not content:
-            raise _wrong("file", f"found an empty file {_quoted('file', place)}, expected a secret in it")
+            raise _error("file", f"the file {_quote('file', name)} is empty")
         return Secret(content)
 
 
-def _why(error: Exception) -> str:
-    """Return why a file cannot be read; the reason of a decoding error would repeat a part of the content."""
+def _reason(error: Exception) -> str:
+    """Return why a file cannot be read, without the bytes that the message of a decoding error quotes."""
     if isinstance(error, NotUsableError):
         return f"it is {error}"
     if isinstance(error, RuntimeError):
         return "there is no home directory"
-    return (isinstance(error, OSError) and error.strerror) or "it is not text"
+    return (isinstance(error, OSError) and error.strerror) or "it is not UTF-8 text"
 
 
-def described(reference: Mapping[str, Any]) -> str:
-    """Return where a reference points to, as in ``environment MY_TOKEN``; nothing when it is none."""
+def describe_reference(reference: Mapping[str, Any]) -> str:
+    """Return what a reference names, such as ``environment MY_TOKEN``; empty when it is malformed."""
     try:
-        form, place = _parsed(reference)
-    except Misfit:
+        form, name = _parse(reference)
+    except StructuringError:
         return ""
-    return f"{'environment' if form == 'env' else form} {_shown(form, place)}"
+    return f"{'environment' if form == 'env' else form} {_show(form, name)}"
 
 
-def _shown(form: str, place: str) -> str:
-    """Return a place as a message shows it."""
-    repeated = len(place) < SHORTEST_KEY or re.fullmatch(PLAUSIBLE[form], place)
-    return place if repeated else f"a string of {count(len(place), 'character')}"
+def describe_unset(source: str) -> str:
+    """Return that the variable or the keyring entry which `describe_reference` describes does not exist."""
+    form, _, name = source.partition(" ")
+    return f"the keyring has no entry {name}" if form == "keyring" else f"the variable {name} is not set"
 
 
-def _quoted(form: str, place: str) -> str:
-    shown = _shown(form, place)
-    return repr(shown) if shown == place else shown
+def _show(form: str, name: str) -> str:
+    """Return a name as messages show it."""
+    is_shown = len(name) < MIN_KEY_LENGTH or re.fullmatch(PLAUSIBLE[form], name)
+    return name if is_shown else f"a string of {count(len(name), 'character')}"
 
 
-def _parsed(reference: Mapping[str, Any]) -> tuple[str, str]:
+def _quote(form: str, name: str) -> str:
+    shown = _show(form, name)
+    return repr(shown) if shown == name else shown
+
+
+def _parse(reference: Mapping[str, Any]) -> tuple[str, str]:
     if len(reference) != 1:
-        raise Misfit(Fault.of(f"a table with {len(reference)} keys", "one of env, keyring or file"))
-    ((form, place),) = reference.items()
+        message = f"must have one key (env, keyring or file), got {len(reference)}"
+        raise StructuringError(Violation.from_message(message))
+    ((form, name),) = reference.items()
     if form not in FORMS:
-        hint = partial(did_you_mean, str(form), FORMS)
-        raise Misfit(*Misfit(Fault.of("an unknown key", "env, keyring or file", hint)).under(str(form)))
-    if not isinstance(place, str) or not place.strip():
-        shown = "an empty string" if isinstance(place, str) else kind_of(place)
-        raise Misfit(*Misfit(Fault.of(shown, "a string")).under(form))
-    return form, place.strip()
+        hint = partial(suggest_name, str(form), FORMS)
+        raise StructuringError(Violation((str(form),), f"unknown key (allowed: {', '.join(FORMS)})", hint))
+    if not isinstance(name, str) or not name.strip():
+        got = "an empty string" if isinstance(name, str) else describe_kind(name)
+        raise StructuringError(Violation.from_mismatch("a string that is not empty", got).under(form))
+    return form, name.strip()
 
 
-def _wrong(form: str, told: str, hint: str = "") -> Misfit:
-    return Misfit(Fault((form,), told, hint))
+def _error(form: str, message: str, hint: str = "") -> StructuringError:
+    return StructuringError(Violation((form,), message, hint))

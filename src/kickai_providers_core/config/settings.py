@@ -1,4 +1,4 @@
-"""What a resolver is told: frozen values, built in code or read from a file by `kickai_providers_core.config`."""
+"""The settings of a resolver: immutable values, built in code or read from a file by `kickai_providers_core.config`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 from attrs import Factory, field, frozen
 from attrs.validators import gt
 
-from kickai_providers_core.config.roles import KICKAI, Group, Role, living, revived
+from kickai_providers_core.config.roles import (
+    BUILT_IN,
+    Group,
+    LazyMapping,
+    Role,
+    find_successor,
+    load_current_catalogue,
+)
 from kickai_providers_core.plugin_api.settings import LONGEST_S
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.routing import Routing
+from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,26 +36,26 @@ class KickaiSettings:
     """The table ``[kickai]``.
 
     Attributes:
-        primary: The instance that is asked first.
-        fallback: The instances that are asked after it, in order.
-        deadline_s: How long a whole request may take, above 0.
+        primary: The instance that is called first.
+        fallback: The instances that are called after it, in order.
+        deadline_s: The time limit of a whole request, in seconds, above 0.
         plugins: The entry-point names of the plugins that may be loaded; None for all, an empty tuple for none.
         catalogue: The name of the role catalogue.
-        preferred: An instance that every role asks first, whatever its chain; None for no such wish.
-        expose_service_messages: The default of all instances: whether errors carry the service's own words.
+        preferred: An instance that every role calls first, whatever its chain; None for none.
+        expose_service_messages: The default of all instances: whether errors contain the service's own message.
     """
 
     primary: str = "huggingface"
     fallback: tuple[str, ...] = ("gemini", "local")
     deadline_s: float = field(default=30.0, validator=gt(0))
     plugins: tuple[str, ...] | None = None
-    catalogue: str = KICKAI.name
+    catalogue: str = BUILT_IN
     preferred: str | None = None
     expose_service_messages: bool = False
 
     def __attrs_post_init__(self) -> None:
         if not self.deadline_s <= LONGEST_S:
-            message = f"deadline_s must be at most {LONGEST_S} seconds, got {self.deadline_s!r}"
+            message = f"deadline_s must be at most {LONGEST_S}, got {self.deadline_s!r}"
             raise ValueError(message)
 
     @property
@@ -56,60 +64,57 @@ class KickaiSettings:
         return tuple(dict.fromkeys((self.primary, *self.fallback)))
 
 
-def _shipped_roles() -> dict[str, Role]:
-    return {name: revived(role, KICKAI.successors) for name, role in KICKAI.roles.items()}
-
-
-def _shipped_default() -> Role:
-    return revived(KICKAI.default, KICKAI.successors)
-
-
 @frozen(kw_only=True)
 class Settings:
     """All settings of one resolver.
 
     Attributes:
-        kickai: Which providers are asked, in which order, for how long.
+        kickai: Which providers are called, in which order, and for how long.
         providers: The settings of each instance, by its name; each of its plugin's own settings class.
-        roles: The roles by name, their models all alive.
-        default_role: The role of everyone who has none.
-        groups: The groups that roles belong to, by name.
-        successors: From the name of a retired model to the one to call instead.
+        roles: The roles by name. The default is the built-in catalogue, which is loaded when it is first used.
+        default_role: The role of every agent that has none; by default that of the built-in catalogue.
+        groups: The groups of roles, by name.
+        successors: From the name of a retired model to the one that is called instead.
         policy: What follows from each class of errors.
         breaker: When a circuit breaker opens, and for how long.
-        hedging: When a second target is asked beside one that takes long.
+        hedging: When a second target is called next to a slow one.
         routing: Which requests go to a stronger provider first.
-        explicit: The names in ``kickai.primary``, ``fallback`` and ``preferred`` that somebody chose. A name that only
-            stands there by default is skipped when its plugin is not installed; a chosen one is an error. In code:
-            those that differ from the defaults, and the preferred one.
-        sources: From the dotted path of a value to where it comes from: ``kickai.toml``,
-            ``environment GOOGLE_API_KEY``, ``catalogue kickai``, ``code``. Read it with `source_of`.
-        unusable: By instance, what keeps it from being used: an environment variable of its plugin that is not valid.
-        warnings: What is worth telling of these settings, although they can be used.
+        explicit: The names in ``kickai.primary``, ``fallback`` and ``preferred`` that were chosen. A default name is
+            skipped when its plugin is not installed; a chosen one is an error then. In code: the names that differ
+            from the defaults, and the preferred one.
+        sources: From the dotted path of a value to its source: ``kickai.toml``, ``environment GOOGLE_API_KEY``,
+            ``catalogue kickai``, ``code``. Read it with `source_of`.
+        unusable: By instance, the problems that make it unusable, such as an invalid variable of its plugin.
+        warnings: Problems that do not keep the settings from being used.
     """
 
     kickai: KickaiSettings = field(factory=KickaiSettings)
     providers: Mapping[str, ProviderSettings] = field(factory=dict)
-    roles: Mapping[str, Role] = field(factory=_shipped_roles)
-    default_role: Role = field(factory=_shipped_default)
-    groups: Mapping[str, Group] = field(factory=lambda: KICKAI.groups)
-    successors: Mapping[str, str] = field(factory=lambda: KICKAI.successors)
+    roles: Mapping[str, Role] = field(factory=lambda: LazyMapping(lambda: load_current_catalogue().roles))
+    _default_role: Role | None = field(default=None, repr=False)
+    groups: Mapping[str, Group] = field(factory=lambda: LazyMapping(lambda: load_current_catalogue().groups))
+    successors: Mapping[str, str] = field(factory=lambda: LazyMapping(lambda: load_current_catalogue().successors))
     policy: Policy = field(factory=Policy)
     breaker: BreakerSettings = field(factory=BreakerSettings)
     hedging: Hedging = field(factory=Hedging)
     routing: Routing = field(factory=Routing)
     explicit: frozenset[str] = field(
         # Not the decorator ``@explicit.default``: type checkers would take the field for a mandatory one.
-        default=Factory(lambda settings: settings.chosen_in_code(), takes_self=True)
+        default=Factory(lambda settings: settings.explicit_in_code(), takes_self=True)
     )
     sources: Mapping[str, str] = field(factory=dict, repr=False)
     unusable: Mapping[str, tuple[Problem, ...]] = field(factory=dict)
     warnings: tuple[Problem, ...] = ()
 
-    def chosen_in_code(self) -> frozenset[str]:
+    @property
+    def default_role(self) -> Role:
+        """The role of every agent that has none."""
+        return self._default_role if self._default_role is not None else load_current_catalogue().default
+
+    def explicit_in_code(self) -> frozenset[str]:
         """Return the names that differ from the defaults, and the preferred one."""
-        chosen = {self.kickai.preferred} if self.kickai.preferred is not None else set()
-        return frozenset(self.kickai.order) - frozenset(KickaiSettings().order) | chosen
+        preferred = {self.kickai.preferred} if self.kickai.preferred is not None else set()
+        return frozenset(self.kickai.order) - frozenset(KickaiSettings().order) | preferred
 
     def role(self, name: str) -> Role:
         """Return the role of that name, or the default role when there is none."""
@@ -120,10 +125,60 @@ class Settings:
         settings = self.providers.get(instance)
         return (settings.kind if settings is not None else None) or instance
 
-    def living(self, model: str) -> str:
-        """Return the model to call for a name that may be retired."""
-        return living(self.successors, model)
+    def find_successor(self, model: str) -> str:
+        """Return the model to call for a model that may be retired."""
+        return find_successor(self.successors, model)
 
     def source_of(self, path: str) -> str:
-        """Return where the value at a dotted path comes from; ``default`` when nobody set it."""
+        """Return the source of the value at a dotted path; ``default`` when nothing set it."""
         return self.sources.get(path, "default")
+
+    def targets_for(self, role: Role) -> tuple[Target, ...]:
+        """Return the targets to call for a role, in order and each once.
+
+        They are the role's own chain; or else the primary instance with the role's model and its backups there, and
+        each fallback instance with the role's model there. The instance that the role prefers comes first, and before
+        it the one that the settings prefer (``AI_PROVIDER``), even when the chain does not have that one.
+        """
+        if role.chain is not None:
+            targets = [_replace_retired(target, self) for target in role.chain]
+        else:
+            primary, *fallback = self.kickai.order
+            targets = _targets_at(primary, role, self)
+            for instance in fallback:
+                targets += _targets_at(instance, role, self)[:1]
+            targets = _move_first(role.prefers, targets, self)
+        preferred = self.kickai.preferred
+        if preferred is not None:
+            if all(target.provider != preferred for target in targets):
+                targets = [*_targets_at(preferred, role, self), *targets]
+            targets = _move_first(preferred, targets, self)
+        return tuple(dict.fromkeys(targets))
+
+
+def _targets_at(instance: str, role: Role, settings: Settings) -> list[Target]:
+    models = _models_at(instance, role, settings)
+    return [Target(instance, settings.find_successor(model)) for model in models] or [Target(instance)]
+
+
+def _models_at(instance: str, role: Role, settings: Settings) -> tuple[str, ...]:
+    kind = settings.kind_of(instance)
+    if instance in role.models:
+        return role.models[instance]
+    # A named instance with its own model is a separate endpoint, which may serve no other model.
+    if instance != kind and settings.providers[instance].model is not None:
+        return ()
+    return role.models.get(kind, ())
+
+
+def _replace_retired(target: Target, settings: Settings) -> Target:
+    return target if target.model is None else Target(target.provider, settings.find_successor(target.model))
+
+
+def _move_first(name: str | None, targets: list[Target], settings: Settings) -> list[Target]:
+    """Return the targets with those at an instance, or at the instances of a plugin, first."""
+
+    def matches(target: Target) -> bool:
+        return name in (target.provider, settings.kind_of(target.provider))
+
+    return sorted(targets, key=lambda target: not matches(target))

@@ -1,4 +1,4 @@
-"""The settings as they were written: the file, the environment with its ``.env``, and what code hands over."""
+"""The sources of settings: the file, the environment with its ``.env``, and the overrides of the code."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Never
 from attrs import evolve, field, frozen
 from dotenv.parser import Binding, parse_stream
 
-from kickai_providers_core.config.files import (
-    LARGEST_BYTES,
+from kickai_providers_core.config.trusted_files import (
+    MAX_BYTES,
     NotUsableError,
     UntrustedError,
     exists,
@@ -26,39 +26,39 @@ from kickai_providers_core.values.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FILE_NAME", "NOBODY", "Document", "read"]
+__all__ = ["FILE_NAME", "NONE", "Document", "find_value", "merge_tables", "read"]
 
-NOBODY = "none"
-"""What ``KICKAI_FALLBACK`` and ``KICKAI_PLUGINS`` say for an empty list; an empty variable counts as unset."""
+NONE = "none"
+"""The value of ``KICKAI_FALLBACK`` and ``KICKAI_PLUGINS`` for an empty array; an empty variable counts as unset."""
 
 FILE_NAME = "kickai.toml"
-"""The file that is looked for, from the working directory upwards."""
+"""The name of the settings file, which is searched for in the working directory and above."""
 
-MOST_PARTS = 1000
-"""The most dots in one line of a settings file."""
+MAX_KEY_PARTS = 1000
+"""The most parts of a dotted key. The parser takes minutes for longer ones."""
 
-_UNSAID: Any = object()
+_UNSET: Any = object()
 
 
 @frozen(kw_only=True)
 class Document:
-    """Settings that nobody has looked at yet. They may hold keys: none is in its repr, and it does not pickle.
+    """Settings as they were written. They may hold keys: the repr shows none, and a document cannot be pickled.
 
     Attributes:
-        file: The file's path as messages show it; empty when there is none.
+        file: The path of the file as messages show it; empty when there is none.
         folder: The folder of the file, or the working directory; relative without both.
-        tables: What the file says.
-        given: What code says; it outranks everything else.
-        environment: The environment variables that say something, those of a ``.env`` next to the file included.
+        tables: The settings of the file.
+        overrides: The settings of the code; they replace all others.
+        environment: The environment variables that are not blank, including those of a ``.env`` next to the file.
         from_dotenv: The names of the variables that come from the ``.env``.
-        is_named: Whether somebody named the file, rather than it being found.
-        warnings: What is wrong with the ``.env``, and which files were skipped.
+        is_named: Whether the file was named, not found.
+        warnings: What is wrong with the ``.env``, and which files were ignored.
     """
 
     file: str = ""
     folder: Path = field(factory=Path)
     tables: Mapping[str, Any] = field(factory=dict, repr=False)
-    given: Mapping[str, Any] = field(factory=dict, repr=False)
+    overrides: Mapping[str, Any] = field(factory=dict, repr=False)
     environment: Mapping[str, str] = field(factory=dict, repr=False)
     from_dotenv: frozenset[str] = frozenset()
     is_named: bool = False
@@ -68,32 +68,32 @@ class Document:
     def plugins(self) -> tuple[str, ...] | None:
         """The entry points that may be loaded; None for all.
 
-        It is known before the rest is looked at, since loading a plugin tells which settings there are. When it is
-        malformed, nothing may be loaded; `structure` says what is wrong.
+        They are needed before the other settings are structured, since the plugins define what settings there are.
+        A malformed list allows none; `structure` reports what is wrong with it.
         """
-        said = _allowed(self.given)
-        if said is _UNSAID and "KICKAI_PLUGINS" in self.environment:
+        allowed = _allow_list(self.overrides)
+        if allowed is _UNSET and "KICKAI_PLUGINS" in self.environment:
             text = self.environment["KICKAI_PLUGINS"]
-            said = [name.strip() for name in text.split(",") if name.strip() and text.strip().lower() != NOBODY]
-        if said is _UNSAID:
-            said = _allowed(self.tables)
-        if said is _UNSAID or said is None:
+            allowed = [name.strip() for name in text.split(",") if name.strip() and text.strip().lower() != NONE]
+        if allowed is _UNSET:
+            allowed = _allow_list(self.tables)
+        if allowed is _UNSET or allowed is None:
             return None
-        proper = isinstance(said, list | tuple) and all(isinstance(name, str) for name in said)
-        return tuple(said) if proper else ()
+        is_valid = isinstance(allowed, list | tuple) and all(isinstance(name, str) for name in allowed)
+        return tuple(allowed) if is_valid else ()
 
     def origin(self, variable: str) -> str:
-        """Return where an environment variable comes from, as sources and problems tell it."""
+        """Return the source of an environment variable: ``environment NAME`` or ``.env NAME``."""
         return f"{'.env' if variable in self.from_dotenv else 'environment'} {variable}"
 
     def __reduce__(self) -> Never:
-        message = "a Document is never pickled: it may hold keys"
+        message = "a Document cannot be pickled, because it may hold keys"
         raise TypeError(message)
 
 
-def _allowed(tables: Mapping[str, Any]) -> Any:
+def _allow_list(tables: Mapping[str, Any]) -> Any:
     kickai = tables.get("kickai", {})
-    return kickai.get("plugins", _UNSAID) if isinstance(kickai, Mapping) else getattr(kickai, "plugins", ())
+    return kickai.get("plugins", _UNSET) if isinstance(kickai, Mapping) else getattr(kickai, "plugins", ())
 
 
 def read(
@@ -103,101 +103,109 @@ def read(
     overrides: Mapping[str, Any] | None = None,
     folder: Path | None = None,
 ) -> Document:
-    """Read the settings as they are written, without looking at what they mean.
+    """Read the settings as they were written.
 
     Args:
-        source: A TOML file; a mapping of the same form, and then no file is read; or None for the file that
-            ``KICKAI_CONFIG`` names, else the nearest ``kickai.toml`` from the folder upwards, else none. A file that
-            was found, and a ``.env``, is skipped with a warning when somebody else may have written it; see
-            `kickai_providers_core.config.files`.
-        env: The environment variables. They outrank those of a ``.env`` next to the file, or in the folder when there
+        source: A TOML file; or a mapping of the same form, and then no file is read; or None for the file that
+            ``KICKAI_CONFIG`` names, or else the nearest ``kickai.toml`` in the folder or above, or else none. A found
+            file, and a ``.env`` next to it, is ignored with a warning when somebody else may have written it; see
+            `kickai_providers_core.config.trusted_files`.
+        env: The environment variables. They replace those of a ``.env`` next to the file, or in the folder when there
             is no file. A variable that is empty or blank counts as unset.
-        overrides: What outranks everything else, in the form of the file.
-        folder: The working directory when None.
+        overrides: Settings in the form of the file that replace all others.
+        folder: The folder to search in; the working directory when None.
 
     Raises:
         ConfigError: The file, or the ``.env``, is missing, cannot be read, or is malformed.
     """
-    given = dict(overrides or {})
+    overrides = dict(overrides or {})
     env = {name: text for name, text in env.items() if text.strip()}
     if isinstance(source, Mapping):
-        return Document(folder=folder or Path(), given=overlaid(source, given), environment=env)
+        return Document(folder=folder or Path(), overrides=merge_tables(source, overrides), environment=env)
     variable = "KICKAI_CONFIG" if source is None and "KICKAI_CONFIG" in env else ""
-    named = env[variable] if variable else source
+    name = env[variable] if variable else source
     path: Path | None
     warnings: list[Problem] = []
-    if named is not None:
-        path = _named(named, folder, variable)
+    if name is not None:
+        path = _named_path(name, folder, variable)
         folder = folder or _working_directory(path.parent)
-        tables = _tables(_parsed(_text(read_named, path, folder, variable)), _shown(path, folder))
+        tables = _tables(_parse_toml(_read_text(read_named, path, folder, variable)), _show(path, folder))
     else:
         folder = folder or _working_directory()
-        path, tables, warnings = _found(folder)
-    beside = folder if path is None else path.parent
-    variables, more = _dotenv(beside / ".env", folder, is_named=named is not None)
+        path, tables, warnings = _find_file(folder)
+    own_folder = folder if path is None else path.parent
+    variables, more = _read_dotenv(own_folder / ".env", folder, is_named=name is not None)
     return Document(
-        file="" if path is None else _shown(path, folder),
-        folder=beside,
+        file="" if path is None else _show(path, folder),
+        folder=own_folder,
         tables=tables,
-        given=given,
+        overrides=overrides,
         environment={**variables, **env},
         from_dotenv=frozenset(variables) - frozenset(env),
-        is_named=named is not None,
+        is_named=name is not None,
         warnings=(*warnings, *more),
     )
 
 
-def overlaid(base: Mapping[str, Any], over: Mapping[str, Any], depth: int = 3) -> dict[str, Any]:
-    """Return tables with those of the second mapping laid over them, down to the fields; a field is replaced whole."""
+def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any], depth: int = 3) -> dict[str, Any]:
+    """Return the tables of both mappings, merged down to the fields; the second one's fields replace the first's."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
         both = depth > 1 and isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[key] = overlaid(below, value, depth - 1) if both else value  # type: ignore[arg-type] # both are mappings
+        merged[key] = merge_tables(below, value, depth - 1) if both else value  # type: ignore[arg-type] # both are mappings
     return merged
 
 
-def _working_directory(instead: Path | None = None) -> Path:
-    """Return the working directory, or another one where it does not exist any more."""
+def find_value(tables: Any, path: tuple[str | int, ...]) -> Any:
+    """Return the value at a path; None when there is none."""
+    for step in path:
+        if isinstance(tables, Mapping):
+            tables = tables.get(str(step))
+        else:
+            tables = tables[step] if isinstance(tables, list | tuple) and isinstance(step, int) else None
+    return tables
+
+
+def _working_directory(default: Path | None = None) -> Path:
+    """Return the working directory, or a default when it does not exist any more."""
     try:
         return Path.cwd()
     except OSError as exc:
-        if instead is not None:
-            return instead
-        told = (
-            f"found a working directory that cannot be used ({_reason(exc)}), expected one to look for {FILE_NAME} in"
-        )
+        if default is not None:
+            return default
+        message = f"the working directory cannot be used to look for {FILE_NAME}: {_reason(exc)}"
     hint = "Change to another directory, or give the full path of the settings file with --config or KICKAI_CONFIG"
-    raise ConfigError([Problem(path="", message=told, hint=hint)])
+    raise ConfigError([Problem(path="", message=message, hint=hint)])
 
 
-def _named(named: str | os.PathLike[str], folder: Path | None, variable: str) -> Path:
-    """Return the path of a file that somebody named; a relative one starts at the folder."""
+def _named_path(name: str | os.PathLike[str], folder: Path | None, variable: str) -> Path:
+    """Return the path of a named file; a relative one starts at the folder."""
     try:
-        path = Path(named).expanduser()
+        path = Path(name).expanduser()
     except RuntimeError:
-        told = f"found the path {os.fspath(named)!r} without a home directory, expected a TOML file"
-        raise ConfigError([Problem(path="", source=variable, message=told, hint="Write the whole path")]) from None
+        message = f"the path {os.fspath(name)!r} names a home directory that does not exist"
+        raise ConfigError([Problem(path="", source=variable, message=message, hint="Write the full path")]) from None
     return path if path.is_absolute() else (folder or _working_directory()) / path
 
 
-def _found(folder: Path) -> tuple[Path | None, Mapping[str, Any], list[Problem]]:
-    """Return the nearest settings file from a folder upwards, what it says, and the files that were skipped."""
-    skipped = []
+def _find_file(folder: Path) -> tuple[Path | None, Mapping[str, Any], list[Problem]]:
+    """Return the nearest settings file in a folder or above, its tables, and the files that were ignored."""
+    ignored = []
     for above in (folder, *folder.parents):
         path = above / FILE_NAME
-        if not exists(path):  # a folder of that name is none
+        if not exists(path):
             continue
         try:
-            parsed = _parsed(_text(partial(read_found, above=above != folder), path, folder))
-        except _SkippedError as skip:
-            skipped.append(skip.problem)
+            parsed = _parse_toml(_read_text(partial(read_found, above=above != folder), path, folder))
+        except _IgnoredError as error:
+            ignored.append(error.problem)
             continue
-        return path, _tables(parsed, _shown(path, folder)), skipped
-    return None, {}, skipped
+        return path, _tables(parsed, _show(path, folder)), ignored
+    return None, {}, ignored
 
 
-class _SkippedError(Exception):
+class _IgnoredError(Exception):
     """A found file that is not used; the problem says why."""
 
     def __init__(self, problem: Problem) -> None:
@@ -205,101 +213,95 @@ class _SkippedError(Exception):
         self.problem = problem
 
 
-def _shown(path: Path, folder: Path) -> str:
+def _show(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
-def _text(reader: Callable[[Path], bytes], path: Path, folder: Path, variable: str = "") -> str:
-    """Return a file's text; a byte order mark, as Windows' editor writes it, is no part of it."""
-    shown, skipped = _shown(path, folder), False
-    hint = f"The variable {variable} names it" if variable else ""
+def _read_text(read_bytes: Callable[[Path], bytes], path: Path, folder: Path, variable: str = "") -> str:
+    """Return a file's text, without the byte order mark that some editors on Windows write."""
+    source, is_ignored = _show(path, folder), False
+    hint = f"The variable {variable} names this file" if variable else ""
     try:
-        return reader(path).decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except FileNotFoundError:
-        told = "found no such file, expected a TOML file"
+        message = "file not found"
     except UnicodeDecodeError as exc:
-        told = f"found bytes that are not UTF-8 from position {exc.start}, expected text"
+        message = f"not UTF-8 text (invalid byte at position {exc.start})"
     except NotUsableError as exc:
-        told = f"found {exc}, expected a regular file of at most {LARGEST_BYTES // 1024} KiB"
-        skipped = reader is not read_named and "KiB" not in str(exc)
+        message = f"must be a regular file of at most {MAX_BYTES // 1024} KiB, got {exc}"
+        is_ignored = read_bytes is not read_named and "KiB" not in str(exc)
     except UntrustedError as exc:
-        told = f"found a file that is not used because {exc}, expected one that only you and root may write"
-        skipped = True
+        message = f"ignored, because {exc}"
+        is_ignored = True
     except (OSError, ValueError) as exc:
-        told = f"found a file that cannot be read ({_reason(exc)}), expected text"
-    problem = Problem(path="", source=shown, message=told, hint=hint)
-    if skipped:
-        raise _SkippedError(evolve(problem, hint=_how_to_use(path), severity="warning"))
-    raise ConfigError([problem])  # out here: the decoding error holds the whole content
+        message = f"the file cannot be read: {_reason(exc)}"
+    problem = Problem(path="", source=source, message=message, hint=hint)
+    if is_ignored:
+        raise _IgnoredError(evolve(problem, hint=_how_to_use(path), severity="warning"))
+    raise ConfigError([problem])  # outside of the handlers: a decoding error holds the whole content
 
 
 def _how_to_use(path: Path) -> str:
-    if path.name == FILE_NAME:
-        return "To use it anyway, name it with --config, or with KICKAI_CONFIG in the environment of the process"
-    return (
-        "To use it anyway, name the settings file next to it with --config, or with KICKAI_CONFIG in the environment "
-        "of the process"
-    )
+    what = "it" if path.name == FILE_NAME else "the settings file next to it"
+    return f"To use it anyway, name {what} with --config, or with KICKAI_CONFIG in the environment of the process"
 
 
 def _reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
-def _tables(parsed: tuple[Mapping[str, Any], str], shown: str) -> Mapping[str, Any]:
-    tables, told = parsed
-    if told:
-        hint = "Quote strings, and write true and false in lower case" if told.endswith("Invalid value") else ""
-        raise ConfigError([Problem(path="", source=shown, message=told, hint=hint)])
+def _tables(parsed: tuple[Mapping[str, Any], str], source: str) -> Mapping[str, Any]:
+    tables, message = parsed
+    if message:
+        hint = "Quote strings, and write true and false in lower case" if "Invalid value" in message else ""
+        raise ConfigError([Problem(path="", source=source, message=message, hint=hint)])
     return tables
 
 
-def _parsed(text: str) -> tuple[Mapping[str, Any], str]:
-    """Return the tables, or what is wrong with the text: an exception out of here would hold it."""
+def _parse_toml(text: str) -> tuple[Mapping[str, Any], str]:
+    """Return the tables, or what is wrong with the text: an exception would hold the text."""
     for number, line in enumerate(text.split("\n"), start=1):
-        if line.count(".") > MOST_PARTS:  # a key that deep takes the parser minutes
-            return {}, f"found a key of more than {MOST_PARTS} parts in line {number}, expected a settings file"
+        if line.count(".") > MAX_KEY_PARTS:
+            return {}, f"invalid TOML: a key has more than {MAX_KEY_PARTS} parts (at line {number})"
     try:
         return tomllib.loads(text), ""
     except tomllib.TOMLDecodeError as exc:
-        what, _, where = str(exc).rpartition(" (at ")
-        return {}, f"found invalid TOML at {where.rstrip(')')}, expected TOML 1.0: {what}"
+        return {}, f"invalid TOML: {exc}"
     except ValueError:
-        return {}, "found a number that is too long to be read, expected TOML 1.0"
+        return {}, "invalid TOML: a number is too long"
     except RecursionError:
-        return {}, "found arrays or tables that are nested too deeply, expected a settings file"
+        return {}, "invalid TOML: arrays or tables are nested too deeply"
 
 
-def _dotenv(path: Path, folder: Path, *, is_named: bool) -> tuple[dict[str, str], tuple[Problem, ...]]:
-    """Return the variables of a ``.env``, literally: without the shell's ``${…}``."""
+def _read_dotenv(path: Path, folder: Path, *, is_named: bool) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """Return the variables of a ``.env`` as they are written: ``${…}`` is not expanded."""
     if not exists(path):  # a folder of that name is usually a virtual environment
         return {}, ()
-    shown = _shown(path, folder)
-    reader = read_named if is_named else partial(read_found, above=path.parent != folder)
+    source = _show(path, folder)
+    read_bytes = read_named if is_named else partial(read_found, above=path.parent != folder)
     try:
-        bindings, nul_line = _bindings(_text(reader, path, folder))
-    except _SkippedError as skip:
-        return {}, (skip.problem,)
+        bindings, nul_line = _parse_dotenv(_read_text(read_bytes, path, folder))
+    except _IgnoredError as error:
+        return {}, (error.problem,)
     if nul_line:
         del bindings
-        told = f"found a NUL character in line {nul_line}, expected text"
-        raise ConfigError([Problem(path="", source=shown, message=told)])
+        raise ConfigError([Problem(path="", source=source, message=f"line {nul_line} has a NUL character")])
     variables: dict[str, str] = {}
     problems = []
     for binding in bindings:
-        told = ""
+        message = ""
         if binding.error:
-            told = f"found a line {binding.original.line} that cannot be read, expected NAME=value"
+            message = f"line {binding.original.line} is ignored (must be NAME=value)"
         elif binding.key == "KICKAI_CONFIG":
-            told = "found KICKAI_CONFIG, expected it in the environment of the process, since a .env cannot set it"
+            message = "KICKAI_CONFIG is ignored here; set it in the environment of the process"
         elif binding.key is not None and binding.value is not None and binding.value.strip():
             variables[binding.key] = binding.value
-        if told:
-            problems.append(Problem(path="", source=shown, message=told, severity="warning"))
+        if message:
+            problems.append(Problem(path="", source=source, message=message, severity="warning"))
     return variables, tuple(problems)
 
 
-def _bindings(text: str) -> tuple[list[Binding], int]:
+def _parse_dotenv(text: str) -> tuple[list[Binding], int]:
     """Return the lines of a ``.env``, and the number of the first line with a NUL character; 0 for none."""
     before, nul, _ = text.partition("\0")
     return ([], before.count("\n") + 1) if nul else ([*parse_stream(io.StringIO(text))], 0)

@@ -1,7 +1,7 @@
-"""Plain data to settings classes, exactly: nothing is coerced, and everything that does not fit is told at once.
+"""Turns plain data into settings classes: nothing is coerced, and all violations are reported at once.
 
-cattrs finds the hook for a type; the hooks are ours, since its own would read ``"false"`` as true, None as ``'None'``
-and 2.9 as 2. A value that is an instance of the wanted class already is taken as it is: code may mix both.
+cattrs selects the hook for a type. The hooks are ours, since its own would turn ``"false"`` into True, None into
+``'None'`` and 2.9 into 2. Instances of the settings classes are accepted as they are, so that code may mix both.
 """
 
 from __future__ import annotations
@@ -15,11 +15,27 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 import attrs
 import cattrs
 
-from kickai_providers_core.config.annotations import complaint, hides, limits, wanted
-from kickai_providers_core.config.faults import Fault, Misfit
-from kickai_providers_core.config.scalars import Reveal, Text, chosen, scalar, secret, target
-from kickai_providers_core.config.wording import did_you_mean, found, kind_of, one_of
+from kickai_providers_core.config.descriptions import (
+    describe_bounds,
+    describe_error,
+    describe_kind,
+    describe_type,
+    describe_value,
+    is_secret_type,
+    join_names,
+    suggest_name,
+)
+from kickai_providers_core.config.problems import StructuringError, Violation
+from kickai_providers_core.config.scalars import (
+    ResolveSecret,
+    Text,
+    choose,
+    structure_scalar,
+    structure_secret,
+    structure_target,
+)
 from kickai_providers_core.plugin_api.settings import LONGEST_S, hints_of
+from kickai_providers_core.values.plain_text import count
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 
@@ -28,17 +44,17 @@ if TYPE_CHECKING:
 
     from cattrs.dispatch import StructureHook
 
-    from kickai_providers_core.config.wording import Path
+    from kickai_providers_core.config.descriptions import Path
 
-__all__ = ["converter_with", "fitted"]
+__all__ = ["build_converter", "structure_table"]
 
-MOST_UNKNOWN = 100
-"""So many unknown keys of one table are listed, each with the nearest known one."""
+MAX_UNKNOWN = 100
+"""The most unknown keys of one table that are reported one by one."""
 
 
 @attrs.frozen
 class _Shape:
-    """What there is to know of a settings class, worked out once: its fields, their types and bounds, by alias."""
+    """The fields of a settings class with their types and bounds, by alias."""
 
     fields: Mapping[str, attrs.Attribute[Any]]
     hints: Mapping[str, Any]
@@ -51,102 +67,106 @@ class _Shape:
         return cls(
             fields,
             {alias: hints[field.name] for alias, field in fields.items()},
-            {alias: limits(field) for alias, field in fields.items()},
+            {alias: describe_bounds(field) for alias, field in fields.items()},
         )
 
 
 class _Converter(cattrs.Converter):
-    """A converter that remembers the shapes of the classes that it has seen."""
+    """A converter that caches the shapes of settings classes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._shapes: dict[Any, _Shape] = {}
 
     def shape_of(self, cls: Any) -> _Shape:
-        """Return the shape of a settings class; raise whatever evaluating its annotations raises."""
+        """Return the shape of a settings class; raises whatever evaluating its annotations raises."""
         if cls not in self._shapes:
             self._shapes[cls] = _Shape.from_class(cls)
         return self._shapes[cls]
 
 
-def converter_with(reveal: Reveal) -> cattrs.Converter:
-    """Return a converter with exact hooks, which turns references into secrets with ``reveal``."""
+def build_converter(resolve: ResolveSecret) -> cattrs.Converter:
+    """Return a converter with strict hooks that looks up references to secrets with ``resolve``."""
     converter = _Converter()
     for single in (bool, int, float, str, Enum):
-        converter.register_structure_hook(single, scalar)
-    converter.register_structure_hook(Target, target)
-    converter.register_structure_hook(Secret, lambda value, _hint: secret(value, reveal))
-    shapes: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], StructureHook]], ...] = (
-        (_made_of(Literal), _literal_hook),
-        (_made_of(tuple, list, frozenset, Sequence), _array_hook),
-        (_made_of(dict, Mapping), _mapping_hook),
-        (_made_of(Union, UnionType), _union_hook),
+        converter.register_structure_hook(single, structure_scalar)
+    converter.register_structure_hook(Target, structure_target)
+    converter.register_structure_hook(Secret, lambda value, _hint: structure_secret(value, resolve))
+    factories: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], StructureHook]], ...] = (
+        (_has_origin(Literal), _literal_hook),
+        (_has_origin(tuple, list, frozenset, Sequence), _array_hook),
+        (_has_origin(dict, Mapping), _mapping_hook),
+        (_has_origin(Union, UnionType), _union_hook),
         (attrs.has, _class_hook),
     )
-    for shaped, factory in shapes:
-        converter.register_structure_hook_factory(shaped, factory)
+    for matches, factory in factories:
+        converter.register_structure_hook_factory(matches, factory)
     return converter
 
 
-def _made_of(*origins: object) -> Callable[[Any], bool]:
+def _has_origin(*origins: object) -> Callable[[Any], bool]:
     return lambda hint: get_origin(hint) in origins
 
 
-def fitted(converter: cattrs.Converter, table: object, hint: Any) -> tuple[Any, tuple[Fault, ...]]:
-    """Return a table as the wanted class, and what did not fit.
+def structure_table(converter: cattrs.Converter, table: object, hint: Any) -> tuple[Any, tuple[Violation, ...]]:
+    """Return a table as a settings class, and its violations.
 
-    What did not fit is left out, so that the rest can be looked at all the same: its fields have their defaults
-    then. The first is None when there is nothing to be had even so.
+    Invalid values are left out, so that the rest can be checked as well; their fields have the defaults then. The
+    first item is None when even that fails.
     """
-    faults: tuple[Fault, ...] = ()
+    violations: tuple[Violation, ...] = ()
     while True:
         try:
-            return _fit(converter, table, hint), faults
-        except Misfit as misfit:
-            # What only shows once something else was left out may be no fault of its writer's: it waits its turn.
-            faults = faults or misfit.faults
-            rest = _without(table, {fault.path for fault in misfit.faults})
+            return _structure(converter, table, hint), violations
+        except StructuringError as error:
+            # Violations that appear only after something was left out may be a consequence of that.
+            violations = violations or error.violations
+            rest = _without(table, {violation.path for violation in error.violations})
             if rest == table:
-                return None, faults
+                return None, violations
             table = rest
 
 
 def _without(table: Any, paths: Collection[Path]) -> Any:
-    """Return a table without the fields at some paths; of an array with a fault nothing is kept."""
+    """Return a table without the fields at some paths; an array with a violation is left out as a whole."""
     if not isinstance(table, Mapping) or () in paths:
         return {}
     below: dict[Any, set[Path]] = {}
-    for key, *rest in paths:
-        below.setdefault(key, set()).add(tuple(rest))
+    for key, *inner_path in paths:
+        below.setdefault(key, set()).add(tuple(inner_path))
     if not below.keys() <= {str(key) for key in table}:
         return {}
-    kept = {}
+    rest = {}
     for key, inner in table.items():
-        gone = below.get(str(key))
-        if gone is None:
-            kept[key] = inner
-        elif () not in gone and isinstance(inner, Mapping):
-            left = _without(inner, gone)
-            if left:
-                kept[key] = left
-    return kept
+        removed = below.get(str(key))
+        if removed is None:
+            rest[key] = inner
+        elif () not in removed and isinstance(inner, Mapping):
+            inner_rest = _without(inner, removed)
+            if inner_rest:
+                rest[key] = inner_rest
+    return rest
 
 
-def _fit(converter: cattrs.Converter, value: object, hint: Any) -> Any:
+def _structure(converter: cattrs.Converter, value: object, hint: Any) -> Any:
     try:
         return converter.structure(value, hint)
-    except Misfit:
+    except StructuringError:
         raise
-    except Exception:  # noqa: BLE001 # a plugin may name any type, and cattrs raises what that type raises
-        raise Misfit(Fault.of(_shown(value, hint), wanted(hint))) from None
+    except Exception:  # noqa: BLE001 # a plugin may use any type, and cattrs raises what that type raises
+        raise _mismatch(value, hint) from None
 
 
-def _shown(value: object, hint: Any) -> str:
-    return kind_of(value) if hides(hint) else found(value)
+def _mismatch(value: object, hint: Any) -> StructuringError:
+    return StructuringError(Violation.from_mismatch(describe_type(hint), _describe(value, hint)))
+
+
+def _describe(value: object, hint: Any) -> str:
+    return describe_kind(value) if is_secret_type(hint) else describe_value(value)
 
 
 def _literal_hook(hint: Any, _converter: cattrs.Converter) -> StructureHook:
-    return lambda value, _hint: chosen(value, get_args(hint))
+    return lambda value, _hint: choose(value, get_args(hint))
 
 
 def _array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
@@ -158,11 +178,12 @@ def _array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
         if isinstance(value, Text):
             value = [Text(part.strip()) for part in value.split(",")] if value.strip() else []
         if not isinstance(value, list | tuple | frozenset):
-            raise Misfit(Fault.of(_shown(value, hint), wanted(hint)))
+            raise _mismatch(value, hint)
         if fixed and len(value) != len(items):
-            raise Misfit(Fault.of(f"an array of {len(value)}", f"an array of {len(items)}"))
+            expected = f"an array of {count(len(items), 'item')}"
+            raise StructuringError(Violation.from_mismatch(expected, count(len(value), "item")))
         hints = items if fixed else (items[0],) * len(value)
-        return build(_each(converter, ((key, item, hints[key]) for key, item in enumerate(value))).values())
+        return build(_structure_each(converter, ((key, item, hints[key]) for key, item in enumerate(value))).values())
 
     return structure
 
@@ -172,23 +193,23 @@ def _mapping_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
 
     def structure(value: object, _hint: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise Misfit(Fault.of(kind_of(value), wanted(hint)))
-        return _each(converter, ((str(key), item, item_hint) for key, item in value.items()))
+            raise StructuringError(Violation.from_mismatch(describe_type(hint), describe_kind(value)))
+        return _structure_each(converter, ((str(key), item, item_hint) for key, item in value.items()))
 
     return structure
 
 
-def _each(converter: cattrs.Converter, items: Iterable[tuple[Any, object, Any]]) -> dict[Any, Any]:
-    done: dict[Any, Any] = {}
-    faults: list[Fault] = []
+def _structure_each(converter: cattrs.Converter, items: Iterable[tuple[Any, object, Any]]) -> dict[Any, Any]:
+    results: dict[Any, Any] = {}
+    violations: list[Violation] = []
     for key, item, hint in items:
         try:
-            done[key] = _fit(converter, item, hint)
-        except Misfit as misfit:
-            faults += misfit.under(key)
-    if faults:
-        raise Misfit(*faults)
-    return done
+            results[key] = _structure(converter, item, hint)
+        except StructuringError as error:
+            violations += error.under(key)
+    if violations:
+        raise StructuringError(*violations)
+    return results
 
 
 def _union_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
@@ -197,15 +218,15 @@ def _union_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
     def structure(value: object, _hint: Any) -> Any:
         if value is None and NoneType in get_args(hint):
             return None
-        misfits = []
+        errors = []
         for option in options:
             try:
-                return _fit(converter, value, option)
-            except Misfit as misfit:
-                misfits.append(misfit)
-        if len(misfits) == 1:
-            raise misfits[0]
-        raise Misfit(Fault.of(_shown(value, hint), wanted(hint)))
+                return _structure(converter, value, option)
+            except StructuringError as error:
+                errors.append(error)
+        if len(errors) == 1:
+            raise errors[0]
+        raise _mismatch(value, hint)
 
     return structure
 
@@ -215,86 +236,94 @@ def _class_hook(hint: Any, converter: _Converter) -> StructureHook:
         if isinstance(value, hint):
             return value
         if not isinstance(value, Mapping):
-            raise Misfit(Fault.of(kind_of(value), wanted(hint)))
-        return _built(converter, hint, value, None)
+            raise StructuringError(Violation.from_mismatch(describe_type(hint), describe_kind(value)))
+        return _build(converter, hint, value, None)
 
     return structure
 
 
-def _built(converter: _Converter, cls: Any, table: Mapping[str, object], over: Any) -> Any:
-    """Return an instance of a class, field by field over another one or over the defaults."""
+def _build(converter: _Converter, cls: Any, table: Mapping[str, object], base: Any) -> Any:
+    """Return an instance of a class with the fields of a table; the others come from a base, or are the defaults."""
     try:
         shape = converter.shape_of(cls)
-    except Exception as exc:  # noqa: BLE001 # an annotation is code of the plugin's
-        told = f"the settings class {cls.__name__} cannot be read ({type(exc).__name__}: {exc})"
-        raise Misfit(Fault((), told)) from None
-    fields = shape.fields
-    done: dict[str, Any] = {}
-    faults: list[Fault] = []
+    except Exception as exc:  # noqa: BLE001 # an annotation is code of the plugin
+        message = f"the settings class {cls.__name__} cannot be read ({type(exc).__name__}: {exc})"
+        raise StructuringError(Violation.from_message(message)) from None
+    values: dict[str, Any] = {}
+    violations: list[Violation] = []
     unknown: list[str] = []
     for key, value in table.items():
-        if key not in fields:
+        if key not in shape.fields:
             unknown.append(str(key))
             continue
         try:
-            done[key] = _field(converter, shape, key, value, over)
-        except Misfit as misfit:
-            faults += misfit.under(key)
-    faults += _unknown(unknown, fields)
-    for key, field in fields.items() if over is None else ():
+            values[key] = _field_value(converter, shape, key, value, base)
+        except StructuringError as error:
+            violations += error.under(key)
+    violations += _unknown_keys(unknown, shape.fields)
+    if base is None:
+        violations += _missing_keys(table, shape)
+    if violations:
+        raise StructuringError(*violations)
+    try:
+        return cls(**values) if base is None else attrs.evolve(base, **values)
+    except Exception as exc:  # noqa: BLE001 # a class may validate several of its fields together
+        message = f"invalid combination of fields: {describe_error(exc, table)}"
+        raise StructuringError(Violation.from_message(message)) from None
+
+
+def _unknown_keys(keys: list[str], fields: Collection[str]) -> Iterator[Violation]:
+    """Yield a violation for each unknown key; beyond `MAX_UNKNOWN`, one with their number."""
+    allowed = f"(allowed: {join_names(fields)})"
+    for key in keys[:MAX_UNKNOWN]:
+        yield Violation((key,), f"unknown key {allowed}", partial(suggest_name, key, fields))
+    rest = keys[MAX_UNKNOWN:]
+    for position, key in enumerate(rest):
+        unknown = f"unknown key, the first of {len(rest)} more" if len(rest) > 1 else "unknown key"
+        yield Violation((key,), "" if position else f"{unknown} {allowed}")
+
+
+def _missing_keys(table: Mapping[str, object], shape: _Shape) -> Iterator[Violation]:
+    for key, field in shape.fields.items():
         if field.default is attrs.NOTHING and key not in table:
-            expected = f"{wanted(shape.hints[key])} {shape.bounds[key]}".rstrip()
-            faults += Misfit(Fault.of("nothing", expected)).under(key)
-    if faults:
-        raise Misfit(*faults)
-    try:
-        return cls(**done) if over is None else attrs.evolve(over, **done)
-    except Exception as exc:  # noqa: BLE001 # a class may check what concerns several of its fields
-        raise Misfit(Fault((), f"found a table, expected fields that go together: {complaint(exc, table)}")) from None
+            expected = f"{describe_type(shape.hints[key])} {shape.bounds[key]}".rstrip()
+            yield Violation((key,), f"missing (must be {expected})")
 
 
-def _unknown(keys: list[str], fields: Collection[str]) -> Iterator[Fault]:
-    """Yield a fault for each key that is no field; of very many, the rest in the last one."""
-    expected = one_of(fields)
-    for key in keys[:MOST_UNKNOWN]:
-        yield from Misfit(Fault.of("an unknown key", expected, partial(did_you_mean, key, fields))).under(key)
-    rest = keys[MOST_UNKNOWN:]
-    for at, key in enumerate(rest):
-        shown = f"an unknown key, the first of {len(rest)} more" if len(rest) > 1 else "an unknown key"
-        yield Fault((key,), "" if at else f"found {shown}, expected {expected}")
-
-
-def _field(converter: _Converter, shape: _Shape, key: str, value: object, over: Any) -> Any:
+def _field_value(converter: _Converter, shape: _Shape, key: str, value: object, base: Any) -> Any:
     field, hint, bounds = shape.fields[key], shape.hints[key], shape.bounds[key]
-    default = _default(field) if over is None else getattr(over, field.name)
+    default = _default(field) if base is None else getattr(base, field.name)
+    if attrs.has(type(default)) and isinstance(value, Mapping):
+        return _build(converter, type(default), value, default)
     try:
-        if attrs.has(type(default)) and isinstance(value, Mapping):
-            return _built(converter, type(default), value, default)
-        fits = _fit(converter, value, hint)
-    except Misfit as misfit:
-        only = misfit.faults[0]
+        result = _structure(converter, value, hint)
+    except StructuringError as error:
+        only = error.violations[0]
         if bounds and not only.path:
-            raise Misfit(attrs.evolve(only, message=f"{only.message} {bounds}")) from None
+            expected, _, got = only.message.partition(", got ")
+            raise StructuringError(attrs.evolve(only, message=f"{expected} {bounds}, got {got}")) from None
         raise
-    if str(field.alias).endswith("_s") and isinstance(fits, int | float) and fits > LONGEST_S:
-        raise Misfit(Fault.of(found(fits), f"a number of seconds up to {LONGEST_S}"))
+    if str(field.alias).endswith("_s") and isinstance(result, int | float) and result > LONGEST_S:
+        raise StructuringError(Violation.from_mismatch(f"at most {LONGEST_S} seconds", describe_value(result)))
     if field.validator is not None and field.converter is None:
-        _validate(field, hint, fits, _shown(value, hint), bounds)
-    return fits
+        _validate(field, result, bounds and f"{describe_type(hint)} {bounds}", _describe(value, hint))
+    return result
 
 
-def _validate(field: attrs.Attribute[Any], hint: Any, value: object, shown: str, bounds: str) -> None:
+def _validate(field: attrs.Attribute[Any], value: object, expected: str, got: str) -> None:
     try:
         field.validator(None, field, value)  # type: ignore[misc] # it is not None
     except (TypeError, ValueError) as exc:
-        expected = f"{wanted(hint)} {bounds}" if bounds else f"{wanted(hint)}: {complaint(exc, value)}"
-        raise Misfit(Fault.of(shown, expected)) from None
-    except Exception:  # noqa: BLE001, S110 # it looks at other fields, which are not there yet: the class calls it again
+        message = (
+            f"must be {expected}, got {got}" if expected else f"invalid value ({got}): {describe_error(exc, value)}"
+        )
+        raise StructuringError(Violation.from_message(message)) from None
+    except Exception:  # noqa: BLE001, S110 # it needs the other fields: the class calls it again with them
         pass
 
 
 def _default(field: attrs.Attribute[Any]) -> Any:
     default: Any = field.default
-    if not isinstance(default, attrs.Factory):  # type: ignore[arg-type] # a class, but a function to its stubs
+    if not isinstance(default, attrs.Factory):  # type: ignore[arg-type] # a class, but its stubs declare a function
         return default
     return None if default.takes_self else default.factory()

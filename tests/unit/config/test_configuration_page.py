@@ -12,7 +12,7 @@ from attrs import fields
 from known_plugins import INFOS
 
 from kickai_providers_core import ConfigError, KickaiSettings, Policy, ProviderSettings, Role, Settings
-from kickai_providers_core.config.layers import VARIABLES
+from kickai_providers_core.config.environment import CORE_VARIABLES
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 from kickai_providers_core.resilience.breaker import BreakerSettings
@@ -62,7 +62,7 @@ def test_the_page_has_every_setting():
         field.name for cls in (KickaiSettings, ProviderSettings, Policy, Rule, BreakerSettings) for field in fields(cls)
     }
     names |= {field.name for field in fields(Role)} - {"name", "planned"}
-    names |= {*VARIABLES, "KICKAI_CONFIG", *Settings().roles}
+    names |= {*CORE_VARIABLES, "KICKAI_CONFIG", *Settings().roles}
     assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", PAGE)] == []
 
 

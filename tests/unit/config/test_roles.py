@@ -6,8 +6,7 @@ import pytest
 
 from kickai_providers_core import KickaiSettings, ProviderInfo, ProviderSettings, Settings, Target
 from kickai_providers_core.config.loader import structure
-from kickai_providers_core.config.role_targets import Role, targets_for
-from kickai_providers_core.config.roles import KICKAI
+from kickai_providers_core.config.roles import Role, load_built_in_catalogue
 from kickai_providers_core.config.sources import read
 
 SMALL, MEDIUM, GEMMA = "Qwen/Qwen2.5-1.5B-Instruct", "Qwen/Qwen2.5-3B-Instruct", "google/gemma-2-2b-it"
@@ -28,7 +27,7 @@ PLAN = {
 
 def told(role, settings):
     """Return a role's targets as text."""
-    return [str(target) for target in targets_for(role, settings)]
+    return [str(target) for target in settings.targets_for(role)]
 
 
 @pytest.mark.parametrize("name", PLAN)
@@ -44,20 +43,23 @@ def test_the_catalogue_is_the_plan(name):
 
 def test_the_catalogue_has_no_other_role():
     """The ten agents of the plan, no more."""
-    assert set(KICKAI.roles) == set(PLAN)
+    assert set(load_built_in_catalogue().roles) == set(PLAN)
 
 
 def test_a_role_has_the_temperature_of_its_group_for_a_reason():
     """The group's temperature is the role's, and every group says why."""
-    assert all(role.temperature == KICKAI.groups[role.group].temperature for role in KICKAI.roles.values())
-    assert all(group.reason for group in KICKAI.groups.values())
+    assert all(
+        role.temperature == load_built_in_catalogue().groups[role.group].temperature
+        for role in load_built_in_catalogue().roles.values()
+    )
+    assert all(group.reason for group in load_built_in_catalogue().groups.values())
 
 
 @pytest.mark.parametrize("name", PLAN)
 def test_backups_are_tried_before_another_provider(name):
     """Each role has at least one backup on the primary provider, and only then asks the fallbacks."""
     settings = Settings()
-    targets = targets_for(settings.roles[name], settings)
+    targets = settings.targets_for(settings.roles[name])
     providers = [target.provider for target in targets]
     assert providers[-2:] == ["gemini", "local"]
     assert set(providers[:-2]) == {"huggingface"}

@@ -155,7 +155,7 @@ def test_a_key_in_the_file_is_a_warning(tmp_path):
     (tmp_path / "kickai.toml").write_text(wrapped(f'"{CANARY}"'))
     settings = structure(read(None, {"HF_TOKEN": "other"}, folder=tmp_path), INFOS)
     assert settings.providers["huggingface"].token == Secret("other")
-    told = [warning for warning in settings.warnings if "the secret itself" in warning.message]
+    told = [warning for warning in settings.warnings if "the key itself" in warning.message]
     assert [warning.path for warning in told] == [
         "providers.huggingface.token",
         "providers.gemini.api_key",
@@ -164,8 +164,8 @@ def test_a_key_in_the_file_is_a_warning(tmp_path):
         "providers.gemini.keys_by_project.a",
     ]
     assert str(told[0]) == (
-        "kickai.toml: providers.huggingface.token: found the secret itself, "
-        'expected a reference such as { env = "NAME" }. Whoever may read the file has it'
+        "kickai.toml: providers.huggingface.token: the key itself is in the file. "
+        'Use a reference such as { env = "NAME" }'
     )
     assert {warning.severity for warning in told} == {"warning"}
 
@@ -185,13 +185,13 @@ def test_an_empty_key_in_the_file_is_nothing(tmp_path):
             '{ env = "MY_KEY" }',
             None,
             "MY_KEY",
-            "found a reference to environment MY_KEY, where there is nothing, expected a secret",
+            "the variable MY_KEY is not set",
         ),
         (
             '{ keyring = "kickai/me" }',
             Keyring(None),
             "keyring kickai/me",
-            "found a reference to keyring kickai/me, where there is nothing, expected a secret",
+            "the keyring has no entry kickai/me",
         ),
     ],
 )
@@ -214,7 +214,7 @@ def test_the_keyring_is_asked_by_service_and_user():
 @pytest.mark.parametrize("place", ["/kickai", "kickai/", "kickai"])
 def test_a_keyring_entry_has_both(place):
     """A service and a user."""
-    with pytest.raises(ConfigError, match="expected 'service/username'"):
+    with pytest.raises(ConfigError, match="must be 'service/username'"):
         structure(read({"providers": {"hf": {"token": {"keyring": place}}}}, {}), INFOS, keyring=Keyring())
 
 
@@ -223,8 +223,7 @@ def test_a_keyring_that_fails_says_so_without_its_words():
     with pytest.raises(ConfigError) as caught:
         structure(read({"providers": {"hf": {"token": {"keyring": "kickai/me"}}}}, {}), INFOS, keyring=BrokenKeyring())
     assert str(caught.value) == (
-        "code: providers.hf.token.keyring: found a keyring that cannot be asked (RuntimeError), "
-        "expected one with 'kickai/me'"
+        "code: providers.hf.token.keyring: the keyring failed to return 'kickai/me' (RuntimeError)"
     )
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
@@ -235,8 +234,8 @@ def test_without_the_keyring_library_the_extra_is_named(monkeypatch):
     with pytest.raises(ConfigError) as caught:
         structure(read({"providers": {"hf": {"token": {"keyring": "kickai/me"}}}}, {}), INFOS)
     assert str(caught.value) == (
-        "code: providers.hf.token.keyring: found a reference to the keyring, expected the package keyring, "
-        "which is not installed. pip install 'kickai-providers-core[keyring]'"
+        "code: providers.hf.token.keyring: the keyring package is not installed. "
+        "Run pip install 'kickai-providers-core[keyring]'"
     )
 
 

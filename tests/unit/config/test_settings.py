@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
+import tomllib
+from importlib.resources import files
 
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
 from kickai_providers_core import KickaiSettings, ProviderSettings, Settings
-from kickai_providers_core.config.roles import KICKAI, Group, Role, living, revived
+from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.roles import (
+    Group,
+    Role,
+    find_successor,
+    load_built_in_catalogue,
+    replace_retired_models,
+)
+from kickai_providers_core.config.sources import read
 
 
 def imported_by(statement):
@@ -36,7 +48,8 @@ def test_settings_in_code_pay_for_no_parser(module):
     modules = imported_by(f"import {module}")
     assert module in modules
     assert not modules & {"cattrs", "tomllib", "dotenv", "keyring"}
-    assert not any(name.startswith("kickai_providers_core.config") for name in modules)
+    of_config = {name for name in modules if name.startswith("kickai_providers_core.config.")}
+    assert of_config == {"kickai_providers_core.config.roles", "kickai_providers_core.config.settings"}
 
 
 def test_names_that_differ_from_the_defaults_count_as_chosen():
@@ -91,23 +104,47 @@ def test_a_value_that_nobody_set_is_a_default():
     assert settings.source_of("kickai.deadline_s") == "default"
 
 
-def test_a_retired_model_has_a_living_successor():
+def test_a_retired_model_is_replaced_by_its_last_successor():
     """The chain of successors is followed to its end, and a circle ends somewhere."""
-    assert living({"a": "b", "b": "c"}, "a") == "c"
-    assert living({"a": "b"}, "c") == "c"
-    assert living({"a": "b", "b": "a"}, "a") == "b"
-    assert Settings().living("gemini-1.5-flash") == "gemini-3.5-flash-lite"
-    assert Settings().living("gemini-1.5-pro") == "gemini-3.8-flash"
+    assert find_successor({"a": "b", "b": "c"}, "a") == "c"
+    assert find_successor({"a": "b"}, "c") == "c"
+    assert find_successor({"a": "b", "b": "a"}, "a") == "b"
+    assert Settings().find_successor("gemini-1.5-flash") == "gemini-3.5-flash-lite"
+    assert Settings().find_successor("gemini-1.5-pro") == "gemini-3.8-flash"
 
 
 def test_no_successor_is_itself_retired():
     """Nothing in the shipped catalogue leads to a model that the catalogue knows to be gone."""
-    assert not set(KICKAI.successors) & set(KICKAI.successors.values())
+    assert not set(load_built_in_catalogue().successors) & set(load_built_in_catalogue().successors.values())
 
 
-def test_a_revived_role_remembers_its_plan():
+def test_a_role_keeps_the_names_of_its_retired_models():
     """The model's successor is called, the plan's name is kept, and models that become one are asked once."""
     role = Role(name="r", models={"gemini": ("old", "older", "new"), "huggingface": ("q",)})
-    revived_role = revived(role, {"old": "new", "older": "new"})
-    assert revived_role.models == {"gemini": ("new",), "huggingface": ("q",)}
-    assert revived_role.planned == {"gemini": "old"}
+    current = replace_retired_models(role, {"old": "new", "older": "new"})
+    assert current.models == {"gemini": ("new",), "huggingface": ("q",)}
+    assert current.planned == {"gemini": "old"}
+
+
+def test_the_built_in_catalogue_is_loaded_when_it_is_first_used():
+    """Settings that nothing asks for a role do not read the file; a role does."""
+    assert "tomllib" not in imported_by("from kickai_providers_core import Settings; Settings()")
+    assert "tomllib" in imported_by("from kickai_providers_core import Settings; Settings().role('x')")
+
+
+def test_default_settings_are_plain_values():
+    """They can be compared, copied and pickled, although their roles are loaded late."""
+    settings = Settings()
+    assert pickle.loads(pickle.dumps(settings)) == copy.deepcopy(settings) == settings
+    assert settings.default_role.models == {"gemini": ("gemini-3.5-flash-lite",)}
+    assert "team_manager" in repr(settings)
+
+
+def test_the_file_of_the_built_in_catalogue_has_the_form_of_a_catalogue():
+    """It can be copied into a settings file under another name, and means the same there."""
+    text = files("kickai_providers_core.config").joinpath("kickai_roles.toml").read_text("utf-8")
+    tables = {"kickai": {"catalogue": "copy"}, "catalogues": {"copy": tomllib.loads(text)}}
+    settings = structure(read(tables, {}), {})
+    assert settings.roles == Settings().roles
+    assert settings.default_role == Settings().default_role
+    assert (settings.groups, settings.successors) == (Settings().groups, Settings().successors)

@@ -13,11 +13,18 @@ from attrs import define, field, frozen
 from attrs.validators import ge, gt, in_, le, lt, optional
 
 from kickai_providers_core import Secret, Target
-from kickai_providers_core.config.annotations import limits, wanted
-from kickai_providers_core.config.faults import Fault, Misfit
+from kickai_providers_core.config.descriptions import (
+    describe_bounds,
+    describe_kind,
+    describe_type,
+    describe_value,
+    format_path,
+    join_options,
+    suggest_name,
+)
+from kickai_providers_core.config.problems import StructuringError, Violation
 from kickai_providers_core.config.scalars import Text
-from kickai_providers_core.config.structuring import converter_with, fitted
-from kickai_providers_core.config.wording import did_you_mean, dotted, found, kind_of, one_of
+from kickai_providers_core.config.structuring import build_converter, structure_table
 
 
 class Level(IntEnum):
@@ -56,14 +63,14 @@ class Outer:
 
 def structured(value, hint):
     """Return a value as a type, with secrets from nowhere."""
-    return converter_with(lambda reference: Secret(reference["env"])).structure(value, hint)
+    return build_converter(lambda reference: Secret(reference["env"])).structure(value, hint)
 
 
 def refused(value, hint):
     """Return what is said of a value that is not of a type."""
-    with pytest.raises(Misfit) as caught:
+    with pytest.raises(StructuringError) as caught:
         structured(value, hint)
-    return [(dotted(fault.path), fault.message) for fault in caught.value.faults]
+    return [(format_path(violation.path), violation.message) for violation in caught.value.violations]
 
 
 @pytest.mark.parametrize(
@@ -123,39 +130,39 @@ def test_what_fits_is_taken(value, hint, expected):
 @pytest.mark.parametrize(
     ("value", "hint", "told"),
     [
-        (None, str, "found None, expected a string"),
-        (1, str, "found 1, expected a string"),
-        ("false", bool, "found 'false', expected true or false"),
-        (1, bool, "found 1, expected true or false"),
-        (None, bool, "found None, expected true or false"),
-        (Text("2"), bool, "found '2', expected true or false"),
-        (2.9, int, "found 2.9, expected a whole number"),
-        (2.0, int, "found 2.0, expected a whole number"),
-        (True, int, "found true, expected a whole number"),
-        ("2", int, "found '2', expected a whole number"),
-        (Text("2.0"), int, "found '2.0', expected a whole number"),
-        (10**400, int, "found a number, expected a whole number"),
-        (10**400, float, "found a number, expected a number"),
-        (float("inf"), float, "found inf, expected a finite number"),
-        (Text("nan"), float, "found 'nan', expected a number"),
-        (True, float, "found true, expected a number"),
-        (None, float, "found None, expected a number"),
-        (True, Literal[1, "a"], "found true, expected 1 or 'a'"),
-        (Text("c"), Literal["a"], "found 'c', expected 'a'"),
-        (3, Level, "found 3, expected 1 or 2"),
-        ("a", tuple[str, ...], "found 'a', expected an array in square brackets"),
-        ({"a": 1}, tuple[str, ...], "found a table, expected an array in square brackets"),
-        ([1], tuple[int, int], "found an array of 1, expected an array of 2"),
-        ([], Mapping[str, int], "found an empty array, expected a table"),
-        (None, int | str, "found None, expected a whole number or a string"),
-        ("sk-canary", tuple[Secret, ...], "found a string, expected an array in square brackets"),
-        ("sk-canary", Mapping[str, Secret], "found a string, expected a table"),
-        (("sk-canary",), int | Secret, f"found an array, expected a whole number or {wanted(Secret)}"),
-        (dt.date(2026, 1, 1), str, "found a date or time, expected a string"),
-        (object(), str, "found a value of type object, expected a string"),
-        ("x" * 33, int, "found a string of 33 characters, expected a whole number"),
-        ("", Target, "found '', expected 'instance' or 'instance:model'"),
-        ("x", Inner, "found a string, expected a table"),
+        (None, str, "must be a string, got None"),
+        (1, str, "must be a string, got 1"),
+        ("false", bool, "must be true or false, got 'false'"),
+        (1, bool, "must be true or false, got 1"),
+        (None, bool, "must be true or false, got None"),
+        (Text("2"), bool, "must be true or false, got '2'"),
+        (2.9, int, "must be an integer, got 2.9"),
+        (2.0, int, "must be an integer, got 2.0"),
+        (True, int, "must be an integer, got true"),
+        ("2", int, "must be an integer, got '2'"),
+        (Text("2.0"), int, "must be an integer, got '2.0'"),
+        (10**400, int, "must be an integer, got a very large number"),
+        (10**400, float, "must be a number, got a very large number"),
+        (float("inf"), float, "must be a finite number, got inf"),
+        (Text("nan"), float, "must be a number, got 'nan'"),
+        (True, float, "must be a number, got true"),
+        (None, float, "must be a number, got None"),
+        (True, Literal[1, "a"], "must be 1 or 'a', got true"),
+        (Text("c"), Literal["a"], "must be 'a', got 'c'"),
+        (3, Level, "must be 1 or 2, got 3"),
+        ("a", tuple[str, ...], "must be an array, got 'a'"),
+        ({"a": 1}, tuple[str, ...], "must be an array, got a table"),
+        ([1], tuple[int, int], "must be an array of 2 items, got 1 item"),
+        ([], Mapping[str, int], "must be a table, got an empty array"),
+        (None, int | str, "must be an integer or a string, got None"),
+        ("sk-canary", tuple[Secret, ...], "must be an array, got a string"),
+        ("sk-canary", Mapping[str, Secret], "must be a table, got a string"),
+        (("sk-canary",), int | Secret, f"must be an integer or {describe_type(Secret)}, got an array"),
+        (dt.date(2026, 1, 1), str, "must be a string, got a date or time"),
+        (object(), str, "must be a string, got a value of type object"),
+        ("x" * 33, int, "must be an integer, got a string of 33 characters"),
+        ("", Target, "must be 'instance' or 'instance:model', got ''"),
+        ("x", Inner, "must be a table, got a string"),
     ],
 )
 def test_what_does_not_fit_is_told(value, hint, told):
@@ -165,19 +172,19 @@ def test_what_does_not_fit_is_told(value, hint, told):
 
 def test_a_type_of_the_plugins_own_says_its_name():
     """What cattrs and the type itself make of a value may be anything; what is told is not."""
-    assert refused({"a": 3}, Mapping[str, Path]) == [("a", "found 3, expected a value of type Path")]
+    assert refused({"a": 3}, Mapping[str, Path]) == [("a", "must be a value of type Path, got 3")]
 
 
 def test_every_fault_has_its_path():
     """All of them are told, through arrays, tables and classes."""
     value = {"many": [{"size": "a"}, {"sze": 1}], "inner": {"size": 1.5, 3: 4}, "fixed": 1, "hidden": None}
     assert refused(value, Outer) == [
-        ("many[0].size", "found 'a', expected a whole number"),
-        ("many[1].sze", "found an unknown key, expected size or name"),
-        ("inner.size", "found 1.5, expected a whole number"),
-        ("inner.3", "found an unknown key, expected size or name"),
-        ("hidden", "found None, expected a whole number"),
-        ("fixed", "found an unknown key, expected inner, other, many, hidden or stamped"),
+        ("many[0].size", "must be an integer, got 'a'"),
+        ("many[1].sze", "unknown key (allowed: size, name)"),
+        ("inner.size", "must be an integer, got 1.5"),
+        ("inner.3", "unknown key (allowed: size, name)"),
+        ("hidden", "must be an integer, got None"),
+        ("fixed", "unknown key (allowed: inner, other, many, hidden, stamped)"),
     ]
 
 
@@ -192,9 +199,9 @@ def test_a_missing_field_is_told_with_its_range():
         name: str = ""
 
     assert refused({}, Needy) == [
-        ("size", "found nothing, expected a whole number from 3 up"),
-        ("mode", "found nothing, expected false or 'auto'"),
-        ("word", "found nothing, expected 'a' or 'b'"),
+        ("size", "missing (must be an integer of at least 3)"),
+        ("mode", "missing (must be false or 'auto')"),
+        ("word", "missing (must be 'a' or 'b')"),
     ]
 
 
@@ -218,11 +225,9 @@ def test_fields_that_have_to_go_together():
 
     assert structured({"start": 1, "end": 2}, Window) == Window(start=1, end=2)
     assert refused({"start": 3, "end": 2}, Window) == [
-        ("", "found a table, expected fields that go together: the end is after the start")
+        ("", "invalid combination of fields: the end is after the start")
     ]
-    assert refused({"start": 7, "end": 9}, Window) == [
-        ("", "found a table, expected fields that go together: KeyError was raised")
-    ]
+    assert refused({"start": 7, "end": 9}, Window) == [("", "invalid combination of fields: KeyError was raised")]
 
 
 def test_a_default_that_depends_on_others_is_no_base():
@@ -246,14 +251,14 @@ def test_a_default_that_depends_on_others_is_no_base():
     [
         (None, ""),
         (in_([1]), ""),
-        (ge(1), "from 1 up"),
+        (ge(1), "of at least 1"),
         (gt(1), "greater than 1"),
-        (le(1.5), "up to 1.5"),
+        (le(1.5), "of at most 1.5"),
         (lt(2), "less than 2"),
         ([le(2), ge(0)], "from 0 to 2"),
-        ([gt(0), le(1)], "greater than 0 and up to 1"),
-        (optional([gt(0), lt(1)]), "between 0 and 1"),
-        ([ge(0), lt(1)], "from 0 to less than 1"),
+        ([gt(0), le(1)], "greater than 0 and at most 1"),
+        (optional([gt(0), lt(1)]), "greater than 0 and less than 1"),
+        ([ge(0), lt(1)], "of at least 0 and less than 1"),
     ],
 )
 def test_the_bounds_of_a_validator(validator, told):
@@ -263,7 +268,7 @@ def test_the_bounds_of_a_validator(validator, told):
     class Bounded:
         value: float = field(default=0.5, validator=validator)
 
-    assert limits(Bounded.__attrs_attrs__[0]) == told
+    assert describe_bounds(Bounded.__attrs_attrs__[0]) == told
 
 
 @pytest.mark.parametrize(
@@ -277,7 +282,7 @@ def test_the_bounds_of_a_validator(validator, told):
 )
 def test_what_does_not_fit_is_left_out(table, expected, faults):
     """The rest is there all the same, so that it can be looked at, too."""
-    value, told = fitted(converter_with(lambda _: Secret("")), table, Inner)
+    value, told = structure_table(build_converter(lambda _: Secret("")), table, Inner)
     assert value == expected
     assert len(told) == faults
 
@@ -285,9 +290,9 @@ def test_what_does_not_fit_is_left_out(table, expected, faults):
 def test_a_fault_in_an_array_leaves_the_array_out():
     """Half an array is not what its writer meant; neighbours stay."""
     table = {"many": [{"size": 2}, {"size": "x"}], "inner": {"size": "x", "name": "n"}, "hidden": 3}
-    value, told = fitted(converter_with(lambda _: Secret("")), table, Outer)
+    value, told = structure_table(build_converter(lambda _: Secret("")), table, Outer)
     assert value == Outer(inner=Inner(size=5, name="n"), hidden=3)
-    assert [dotted(fault.path) for fault in told] == ["many[1].size", "inner.size"]
+    assert [format_path(fault.path) for fault in told] == ["many[1].size", "inner.size"]
 
 
 def test_a_class_that_is_never_content_is_not_to_be_had():
@@ -301,9 +306,9 @@ def test_a_class_that_is_never_content_is_not_to_be_had():
             message = "never"
             raise ValueError(message)
 
-    value, told = fitted(converter_with(lambda _: Secret("")), {"size": 1}, Never)
+    value, told = structure_table(build_converter(lambda _: Secret("")), {"size": 1}, Never)
     assert value is None
-    assert told == (Fault((), "found a table, expected fields that go together: never"),)
+    assert told == (Violation((), "invalid combination of fields: never"),)
 
 
 @pytest.mark.parametrize(
@@ -317,12 +322,12 @@ def test_a_class_that_is_never_content_is_not_to_be_had():
 )
 def test_a_path_is_written_as_in_the_file(path, told):
     """Keys that TOML would quote are quoted, and nothing in them can steer a terminal."""
-    assert dotted(path) == told
+    assert format_path(path) == told
 
 
 def test_small_words():
     """Values by their kind, lists in words, and the nearest name."""
-    assert [kind_of(value) for value in (True, 1.5, "a", {}, (), [1], None)] == [
+    assert [describe_kind(value) for value in (True, 1.5, "a", {}, (), [1], None)] == [
         "a boolean",
         "a number",
         "a string",
@@ -331,12 +336,12 @@ def test_small_words():
         "an array",
         "None",
     ]
-    assert [found(value) for value in (-3, 2.5, True)] == ["-3", "2.5", "true"]
-    assert [one_of(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+    assert [describe_value(value) for value in (-3, 2.5, True)] == ["-3", "2.5", "true"]
+    assert [join_options(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "nothing",
         "a",
         "a or b",
         "a, b or c",
     ]
-    assert did_you_mean("Gemni", ["mock", "gemini"]) == "Did you mean 'gemini'?"
-    assert did_you_mean("xyzzy", ["mock", "gemini"]) == ""
+    assert suggest_name("Gemni", ["mock", "gemini"]) == "Did you mean 'gemini'?"
+    assert suggest_name("xyzzy", ["mock", "gemini"]) == ""

@@ -13,9 +13,9 @@ from attrs import evolve, field, frozen
 from known_plugins import INFOS
 
 from kickai_providers_core import ConfigError, ProviderInfo, ProviderSettings, Secret
-from kickai_providers_core.config.files import LARGEST_BYTES
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
+from kickai_providers_core.config.trusted_files import MAX_BYTES
 from kickai_providers_core.plugin_api.settings import service_address
 
 STRANGER = 54321
@@ -59,13 +59,17 @@ def of_a_group(path):
 
 UNTRUSTED = {
     "of another user": (given_away, f"it belongs to user {STRANGER}", True),
-    "for everybody to write": (lambda path: path.chmod(0o666), "everybody may write it", False),
-    "for a group to write": (of_a_group, f"group {STRANGER} may write it", True),
-    "in an open folder": (lambda path: path.parent.chmod(0o777), "everybody may write the folder", False),
-    "below an open folder": (lambda path: path.parent.parent.chmod(0o777), "everybody may write the folder", False),
-    "behind a link into an open folder": (behind_a_link_into_an_open_folder, "everybody may write the folder", False),
-    "behind a stranger's link": (behind_a_strangers_link, f"a symbolic link of user {STRANGER}", True),
-    "a named pipe": (fifo, "found a named pipe", False),
+    "for everybody to write": (lambda path: path.chmod(0o666), "anyone can write to it", False),
+    "for a group to write": (of_a_group, f"group {STRANGER} can write to it", True),
+    "in an open folder": (lambda path: path.parent.chmod(0o777), "anyone can write to the folder", False),
+    "below an open folder": (lambda path: path.parent.parent.chmod(0o777), "anyone can write to the folder", False),
+    "behind a link into an open folder": (behind_a_link_into_an_open_folder, "anyone can write to the folder", False),
+    "behind a stranger's link": (
+        behind_a_strangers_link,
+        f"a symbolic link on its path belongs to user {STRANGER}",
+        True,
+    ),
+    "a named pipe": (fifo, "got a named pipe", False),
 }
 
 
@@ -119,7 +123,7 @@ def test_a_dotenv_cannot_name_the_settings_file(folder):
     document = read(None, {}, folder=folder)
     assert document.tables == {}
     assert [str(warning) for warning in document.warnings] == [
-        ".env: found KICKAI_CONFIG, expected it in the environment of the process, since a .env cannot set it"
+        ".env: KICKAI_CONFIG is ignored here; set it in the environment of the process"
     ]
 
 
@@ -158,12 +162,12 @@ def test_a_file_of_root_in_a_sticky_folder_is_not_ones_own():
         finally:
             os.seteuid(0)
     assert document.tables == {}
-    assert "it belongs to root, and everybody may write the folder" in document.warnings[0].message
+    assert "it belongs to root, and anyone can write to the folder" in document.warnings[0].message
 
 
 @pytest.mark.parametrize(
     ("spoil", "reason"),
-    [(lambda path: path.chmod(0o666), "everybody may write it"), (of_a_group, "group")],
+    [(lambda path: path.chmod(0o666), "anyone can write to it"), (of_a_group, "group")],
 )
 def test_a_secret_file_follows_the_rule_of_the_file_that_names_it(folder, spoil, reason):
     """Found settings use it only when nobody else may have written it; named settings use it anyway."""
@@ -176,7 +180,7 @@ def test_a_secret_file_follows_the_rule_of_the_file_that_names_it(folder, spoil,
     assert not found.providers["huggingface"].token
     (problem,) = [warning for warning in found.warnings if warning.missing]
     assert (problem.path, problem.missing) == ("providers.hf.token", "file my.key")
-    assert "is not used because" in problem.message
+    assert "is ignored, because" in problem.message
     assert reason in problem.message
     named = structure(read(folder / "kickai.toml", {}), INFOS)
     assert named.providers["huggingface"].token == Secret("secret-key")
@@ -187,7 +191,7 @@ SPECIAL = {
     "a named pipe": os.mkfifo,
     "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
     "a device": lambda path: path.symlink_to("/dev/zero"),
-    f"a file of more than {LARGEST_BYTES // 1024} KiB": lambda path: path.write_bytes(b"#" * (LARGEST_BYTES + 1)),
+    f"a file of more than {MAX_BYTES // 1024} KiB": lambda path: path.write_bytes(b"#" * (MAX_BYTES + 1)),
 }
 
 
@@ -198,7 +202,7 @@ def test_a_named_file_that_is_none_is_an_error(tmp_path, monkeypatch, kind):
     SPECIAL[kind](tmp_path / "x")
     with pytest.raises(ConfigError) as caught:
         read("x", {})
-    assert str(caught.value) == f"x: found {kind}, expected a regular file of at most {LARGEST_BYTES // 1024} KiB"
+    assert str(caught.value) == f"x: must be a regular file of at most {MAX_BYTES // 1024} KiB, got {kind}"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SPECIAL if kind not in {"a socket", "a directory"}])
@@ -206,7 +210,7 @@ def test_a_secret_file_that_is_none_is_an_error(tmp_path, monkeypatch, kind):
     """Nothing is waited for either."""
     monkeypatch.chdir(tmp_path)
     SPECIAL[kind](tmp_path / "x")
-    with pytest.raises(ConfigError, match=f"found 'x', expected a file that can be read: it is {kind}"):
+    with pytest.raises(ConfigError, match=f"cannot read 'x': it is {kind}"):
         structure(read({"providers": {"hf": {"token": {"file": "x"}}}}, {}), INFOS)
 
 
@@ -285,9 +289,8 @@ def test_a_plugins_own_key_goes_to_the_vendors_address_only(  # noqa: PLR0917 # 
     assert bool(told) is not is_sent
     if told:
         assert told[0].endswith(
-            "providers.service.api_key: found another address in base_url, expected a key that is named next to it. "
-            "SERVICE_KEY only goes to the vendor's own address. If it is meant for this one, write "
-            'api_key = { env = "SERVICE_KEY" } in [providers.service]'
+            "providers.service.api_key: SERVICE_KEY is not used, because base_url is not the vendor's address. "
+            'To send the key there, write api_key = { env = "SERVICE_KEY" } in [providers.service]'
         )
         assert "canary" not in told[0]
 

@@ -1,13 +1,13 @@
-"""Files that settings are read from: only regular ones, of bounded size, and found ones only when they can be trusted.
+"""Reads settings files: only regular files of limited size, and found files only when they can be trusted.
 
-A file that was *found*, by looking upwards from the working directory or next to such a file, must be a regular file
-that belongs to the effective user or to root and that nobody else may write, with no world-writable folder on its path
-(a sticky one is allowed when the file belongs to the user). The path is walked folder by folder: each is opened without
-following links, relative to the one before, and checked with `os.fstat`, and so is the file, which is read from the
-same descriptor. Nothing that is swapped in between is ever used. A symbolic link must belong to the user or to root;
-what it points to is what is checked, with its folders.
+A file that was *found*, in the working directory, above it, or next to such a file, has to be a regular file that
+belongs to the effective user or to root and that nobody else can write to. No folder on its path may be world-writable,
+except for a sticky one when the file belongs to the user. The path is opened folder by folder, without following links,
+each folder relative to the one before it. Folders and file are checked with `os.fstat`, and the file is read from the
+descriptor that was checked, so a file that is swapped in between is never used. A symbolic link has to belong to the
+user or to root; its target and the folders of that are checked in the same way.
 
-A file that somebody *named* is read whoever owns it.
+A file that was *named* is read whoever owns it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LARGEST_BYTES", "NotUsableError", "UntrustedError", "exists", "read_found", "read_named"]
+__all__ = ["MAX_BYTES", "NotUsableError", "UntrustedError", "exists", "read_found", "read_named"]
 
-LARGEST_BYTES = 1024 * 1024
-"""The largest settings file, ``.env`` or secret that is read."""
+MAX_BYTES = 1024 * 1024
+"""The largest settings file, ``.env`` or secret file that is read."""
 
-MOST_LINKS = 40
-"""Symbolic links on one path; as many as Linux follows."""
+MAX_LINKS = 40
+"""The most symbolic links on one path, as on Linux."""
 
 ROOT = 0
 
@@ -46,15 +46,15 @@ _KINDS = (
 
 
 class NotUsableError(Exception):
-    """A file that cannot be used, whoever named it; its message says what was found instead."""
+    """A file that cannot be used, named or found; the message says what it is, as in ``a directory``."""
 
 
 class UntrustedError(Exception):
-    """A found file that somebody else may have written; its message says why, as in ``it belongs to user 1001``."""
+    """A found file that somebody else may have written; the message says why, as in ``it belongs to user 1001``."""
 
 
 def exists(path: Path) -> bool:
-    """Return whether something other than a directory is there; a folder that may not be searched counts as empty."""
+    """Return whether a path exists and is not a directory; a folder that cannot be searched counts as empty."""
     try:
         return not stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 # pathlib raises for some of what is caught here
     except (OSError, ValueError):
@@ -62,11 +62,11 @@ def exists(path: Path) -> bool:
 
 
 def read_named(path: Path) -> bytes:
-    """Return the content of a file that somebody named.
+    """Return the content of a file that was named.
 
     Raises:
         OSError: It cannot be opened or read.
-        NotUsableError: It is no regular file, or larger than `LARGEST_BYTES`.
+        NotUsableError: It is not a regular file, or is larger than `MAX_BYTES`.
     """
     return _content(os.open(path, _READ))
 
@@ -76,11 +76,11 @@ def read_found(path: Path, *, above: bool = True) -> bytes:
 
     Args:
         path: The file.
-        above: Whether it was found above the working directory; only asked where files have no owner (Windows).
+        above: Whether it was found above the working directory; only used where files have no owner (Windows).
 
     Raises:
         OSError: It cannot be opened or read.
-        NotUsableError: It is no regular file, or larger than `LARGEST_BYTES`.
+        NotUsableError: It is not a regular file, or is larger than `MAX_BYTES`.
         UntrustedError: It may have been written by somebody else.
     """
     if not hasattr(os, "geteuid"):
@@ -101,30 +101,30 @@ def read_found(path: Path, *, above: bool = True) -> bytes:
 
 
 def _content(descriptor: int) -> bytes:
-    """Return what an open file holds, and close it."""
+    """Return the content of an open file, and close the file."""
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NotUsableError(next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "a special file"))
         with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(LARGEST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     finally:
         os.close(descriptor)
-    if len(content) > LARGEST_BYTES:
-        raise NotUsableError(f"a file of more than {LARGEST_BYTES // 1024} KiB")
+    if len(content) > MAX_BYTES:
+        raise NotUsableError(f"a file of more than {MAX_BYTES // 1024} KiB")
     return content
 
 
 class _Walk:
-    """Opens a file by walking its path from the root, so that every folder on it is known; for one use.
+    """Opens a file by walking its path from the root, and records every folder on it; for one use.
 
     Attributes:
-        folders: The name and the state of each folder that was walked through, those behind links included.
+        folders: The name and status of each folder on the way, including those behind links.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        # `Path.resolve` would follow the links, which are walked here.
+        # `Path.resolve` would follow the links.
         self._todo = deque(part for part in os.path.abspath(path).split("/") if part)  # noqa: PTH100
         self._trail: list[tuple[str, int]] = []
         self._links = 0
@@ -132,7 +132,7 @@ class _Walk:
         self._enter("/", os.open("/", _FOLDER))
 
     def open(self) -> int:
-        """Return a descriptor of the file, which the caller closes."""
+        """Return a descriptor of the file; the caller closes it."""
         while self._todo:
             part = self._todo.popleft()
             here = self._trail[-1][1]
@@ -149,7 +149,7 @@ class _Walk:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self._path)
 
     def close(self) -> None:
-        """Close the folders that are open."""
+        """Close the open folders."""
         while self._trail:
             os.close(self._trail.pop()[1])
 
@@ -163,10 +163,10 @@ class _Walk:
 
     def _follow(self, part: str, status: os.stat_result) -> None:
         self._links += 1
-        if self._links > MOST_LINKS:
+        if self._links > MAX_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), self._path)
         if status.st_uid not in {os.geteuid(), ROOT}:
-            raise UntrustedError(f"it is behind a symbolic link of user {status.st_uid}")
+            raise UntrustedError(f"a symbolic link on its path belongs to user {status.st_uid}")
         target = os.readlink(part, dir_fd=self._trail[-1][1])
         while target.startswith("/") and len(self._trail) > 1:
             self._leave()
@@ -174,29 +174,29 @@ class _Walk:
 
 
 def _check(status: os.stat_result, folders: list[tuple[str, os.stat_result]]) -> None:
-    """Raise `UntrustedError` unless nobody but the effective user and root can have written a file."""
+    """Raise `UntrustedError` if anyone but the effective user and root can have written a file."""
     user = os.geteuid()
     if not stat.S_ISREG(status.st_mode):
-        return  # reading it says what it is
+        return  # reading it raises NotUsableError
     if status.st_uid not in {user, ROOT}:
         raise UntrustedError(f"it belongs to user {status.st_uid}, not to you ({user}) or root")
     if status.st_mode & stat.S_IWOTH:
-        raise UntrustedError("everybody may write it")
+        raise UntrustedError("anyone can write to it")
     if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, user):
-        raise UntrustedError(f"group {status.st_gid} may write it")
+        raise UntrustedError(f"group {status.st_gid} can write to it")
     for name, folder in folders:
         if not folder.st_mode & stat.S_IWOTH:
             continue
         if not folder.st_mode & stat.S_ISVTX:
-            raise UntrustedError(f"everybody may write the folder {name}")
+            raise UntrustedError(f"anyone can write to the folder {name}")
         if status.st_uid != user:
-            raise UntrustedError(f"it belongs to root, and everybody may write the folder {name}")
+            raise UntrustedError(f"it belongs to root, and anyone can write to the folder {name}")
 
 
 def _is_private(group: int, user: int) -> bool:
-    """Return whether a group is the user's own: its primary group, of the same name and without other members."""
+    """Return whether a group is the user's primary group, has the same name, and has no other members."""
     try:
-        import grp  # noqa: PLC0415 # not there on Windows
+        import grp  # noqa: PLC0415 # not available on Windows
         import pwd  # noqa: PLC0415
 
         owner, members = pwd.getpwuid(user), grp.getgrgid(group)

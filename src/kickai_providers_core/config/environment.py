@@ -1,0 +1,220 @@
+"""Environment variables: which setting each of them sets, and which keys are not read from them.
+
+A key from a plugin's own variable is sent to the vendor's address only. When a file changes the address, the variable
+is not read, unless the file names it next to the address.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from kickai_providers_core.config.descriptions import format_path, is_secret_type, join_names, suggest_name
+from kickai_providers_core.config.name_index import to_variable
+from kickai_providers_core.config.problems import Violation
+from kickai_providers_core.config.scalars import Text
+from kickai_providers_core.config.sources import NONE, find_value
+from kickai_providers_core.plugin_api.settings import SERVICE_ADDRESS, hints_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kickai_providers_core.config.descriptions import Path
+    from kickai_providers_core.config.name_index import NameIndex
+    from kickai_providers_core.config.sources import Document
+    from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
+
+__all__ = [
+    "CORE_VARIABLES",
+    "WithheldKey",
+    "core_variables",
+    "instance_variables",
+    "misspelled_variables",
+    "plugin_variables",
+    "variable_value",
+]
+
+CORE_VARIABLES = {
+    "AI_PROVIDER": ("kickai", "preferred"),
+    "KICKAI_PRIMARY": ("kickai", "primary"),
+    "KICKAI_FALLBACK": ("kickai", "fallback"),
+    "KICKAI_DEADLINE_S": ("kickai", "deadline_s"),
+    "KICKAI_PLUGINS": ("kickai", "plugins"),
+    "KICKAI_EXPOSE_SERVICE_MESSAGES": ("kickai", "expose_service_messages"),
+}
+"""The variables of the core, with the path of the setting that each of them sets."""
+
+ARRAYS = {"KICKAI_FALLBACK", "KICKAI_PLUGINS"}
+PREFIX = "KICKAI_PROVIDERS__"
+
+SIMILARITY = 0.85
+"""From this similarity on (`difflib`) a variable is reported as a misspelled one of ours."""
+
+ADDRESS_NAMES = frozenset({"base_url", "host", "url", "endpoint", "api_base", "address"})
+"""The fields that hold an address in a settings class that declares none."""
+
+PORTS = {"http": 80, "https": 443}
+
+
+@attrs.frozen
+class WithheldKey:
+    """A key that is not read from a plugin's variable, since a file has changed the address.
+
+    Attributes:
+        path: The path of the key.
+        source: Where the address comes from.
+        violation: What to report.
+    """
+
+    path: Path
+    source: str
+    violation: Violation
+
+
+def variable_value(variable: str, text: str) -> object:
+    """Return the value of a variable: text for its setting to parse, or an empty array."""
+    return () if variable in ARRAYS and text.strip().lower() == NONE else Text(text)
+
+
+def core_variables(document: Document) -> Iterator[tuple[str, Path]]:
+    """Yield the variables of the core that are set, each with its path."""
+    return ((variable, path) for variable, path in CORE_VARIABLES.items() if variable in document.environment)
+
+
+def instance_variables(document: Document, index: NameIndex) -> Iterator[tuple[str, Path | Violation]]:
+    """Yield the variables of the form KICKAI_PROVIDERS__INSTANCE__FIELD, each with its path or its violation."""
+    keys = {to_variable(name): key for name, key in (*index.instances.items(), *index.aliases())}
+    for variable in document.environment:
+        if not variable.startswith(PREFIX):
+            continue
+        instance, *field = variable.removeprefix(PREFIX).split("__")
+        if not all(field) or not field:
+            yield variable, Violation.from_message(f"incomplete name (must be {PREFIX}INSTANCE__FIELD)")
+        elif instance not in keys:
+            message = f"unknown instance {instance} (known: {join_names(sorted(keys))})"
+            yield variable, Violation.from_message(message, partial(suggest_name, instance, keys))
+        else:
+            yield variable, ("providers", keys[instance], *(part.lower() for part in field))
+
+
+def plugin_variables(document: Document, index: NameIndex) -> tuple[dict[Path, str], list[WithheldKey]]:
+    """Return the variables of plugins by the path of the field that each sets, and the keys that are withheld.
+
+    A key is withheld when a file has changed the address that it would be sent to. A ``.env`` counts as such a file,
+    unless it holds the key as well.
+    """
+    variables: dict[Path, str] = {}
+    withheld: list[WithheldKey] = []
+    for info, variable, path in _plugin_fields(document, index):
+        changed = _changed_addresses(document, info, path, variable) if _is_secret(info, path) else {}
+        if changed:
+            source = next(iter(changed.values()))
+            withheld.append(WithheldKey(path, source, _withheld(variable, path, changed)))
+        else:
+            variables[path] = variable
+    return variables, withheld
+
+
+def _withheld(variable: str, path: Path, addresses: Iterable[str]) -> Violation:
+    names = " and ".join(addresses)
+    message = f"{variable} is not used, because {names} is not the vendor's address"
+    hint = f'To send the key there, write {path[-1]} = {{ env = "{variable}" }} in [{format_path(path[:-1])}]'
+    return Violation.from_message(message, hint)
+
+
+def misspelled_variables(document: Document, index: NameIndex) -> Iterator[tuple[str, Violation]]:
+    """Yield the variables that look like ours and are not read, each with its source."""
+    known = [*CORE_VARIABLES, "KICKAI_CONFIG"]
+    read = {*known, *(variable for info in index.infos.values() for variable in info.environment)}
+    for variable in document.environment:
+        if variable.startswith(PREFIX) or variable in read:
+            continue
+        near = difflib.get_close_matches(variable, known, n=1, cutoff=SIMILARITY)
+        if near:
+            message = f"unknown variable (known: {', '.join(known)})"
+            yield document.origin(variable), Violation.from_message(message, f"Did you mean '{near[0]}'?")
+
+
+def _plugin_fields(document: Document, index: NameIndex) -> Iterator[tuple[ProviderInfo, str, Path]]:
+    """Yield each plugin's variables for its own instance; of several variables for one field, the first."""
+    for name, info in index.infos.items():
+        table = ("providers", index.instances[name])
+        known = {field.alias for field in attrs.fields(info.settings_class)}
+        filled: set[str] = set()
+        for variable, field in info.environment.items():
+            if variable not in document.environment or field in filled or field not in known:
+                continue
+            filled.add(field)
+            # A reference such as { env = "MINE" } is a choice; the plugin's own variable does not replace it.
+            if not isinstance(find_value(document.tables, (*table, field)), Mapping):
+                yield info, variable, (*table, field)
+
+
+def _is_secret(info: ProviderInfo, path: Path) -> bool:
+    try:
+        hints = hints_of(info.settings_class)
+    except Exception:  # noqa: BLE001 # an annotation is code of the plugin; a field of unknown type may hold a key
+        return True
+    field = next(field for field in attrs.fields(info.settings_class) if field.alias == path[-1])
+    return is_secret_type(hints[field.name])
+
+
+def _changed_addresses(document: Document, info: ProviderInfo, key: Path, variable: str) -> dict[str, str]:
+    """Return the address fields that a file has changed from the vendor's address, each with the file."""
+    changed = {}
+    for field in _address_fields(info.settings_class):
+        name = str(field.alias)
+        value, source = _address(document, info, (*key[:-1], name), variable)
+        if source and not _is_vendor_address(field, value):
+            changed[name] = source
+    return changed
+
+
+def _address(document: Document, info: ProviderInfo, path: Path, key: str) -> tuple[object, str]:
+    """Return an address and the file that sets it; no file when the process or the code sets it."""
+    if find_value(document.overrides, path) is not None:
+        return None, ""
+    names = [name for name, field in info.environment.items() if field == path[-1]]
+    names.insert(0, f"{PREFIX}{to_variable(str(path[1]))}__{str(path[-1]).upper()}")
+    if info.name != path[1]:
+        names.insert(0, f"{PREFIX}{to_variable(info.name)}__{str(path[-1]).upper()}")
+    variable = next((name for name in names if name in document.environment), None)
+    if variable is None:
+        return find_value(document.tables, path), document.file
+    in_dotenv = variable in document.from_dotenv and key not in document.from_dotenv
+    return document.environment[variable], document.origin(variable) if in_dotenv else ""
+
+
+def _address_fields(settings_class: Any) -> tuple[attrs.Attribute[Any], ...]:
+    """Return the fields of a settings class that say where its key is sent."""
+    fields = attrs.fields(settings_class)
+    declared = tuple(field for field in fields if SERVICE_ADDRESS in field.metadata)
+    return declared or tuple(field for field in fields if field.alias in ADDRESS_NAMES)
+
+
+def _is_vendor_address(field: attrs.Attribute[Any], value: object) -> bool:
+    """Return whether a value for an address field is unset or one of the vendor's own addresses."""
+    if value is None or value == field.default:
+        return True
+    addresses = [*field.metadata.get(SERVICE_ADDRESS, ()), field.default]
+    origin = _origin(value)
+    return origin is not None and origin in map(_origin, addresses)
+
+
+def _origin(address: object) -> tuple[str, str, int | None] | None:
+    """Return scheme, host and port of a URL; None for anything that is not a plain URL."""
+    if not isinstance(address, str):
+        return None
+    try:
+        url = urlsplit(address.strip())
+        port = url.port
+    except ValueError:
+        return None
+    if url.scheme not in PORTS or not url.hostname or "@" in url.netloc or "\\" in address:
+        return None
+    return url.scheme, url.hostname, port or PORTS[url.scheme]
