@@ -16,6 +16,7 @@ from kickai_providers_core.authoring.event_stream import (
     sse_events,
 )
 from kickai_providers_core.authoring.failures import error_for_exception, system_cause
+from kickai_providers_core.authoring.http_transport import HttpAttempt, HttpTransport, http_transport
 from kickai_providers_core.authoring.json_lines import JsonLinesDecoder, ajson_lines, json_lines
 from kickai_providers_core.authoring.json_schema import check_answer
 from kickai_providers_core.authoring.limits import Decompressor, abounded, bounded
@@ -39,6 +40,8 @@ __all__ = [
     "AttemptTimeouts",
     "Decompressor",
     "EventStreamDecoder",
+    "HttpAttempt",
+    "HttpTransport",
     "JsonLinesDecoder",
     "PerLoop",
     "ReplyBuilder",
@@ -61,6 +64,7 @@ __all__ = [
     "error_for_body",
     "error_for_exception",
     "error_for_status",
+    "http_transport",
     "json_lines",
     "loads",
     "longest_retry_after",

@@ -1,0 +1,281 @@
+"""One attempt over the connections of `kickai_providers_core.authoring.http_transport`, as an httpx transport."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import field, frozen
+
+from kickai_providers_core.authoring.bounded_network import RequestTimeout
+from kickai_providers_core.authoring.failures import error_for_exception
+from kickai_providers_core.authoring.iterating import Pauses
+from kickai_providers_core.authoring.limits import MAX_ERROR_BYTES, Decompressor
+from kickai_providers_core.authoring.untracked import Untracked
+from kickai_providers_core.values.errors import InvalidReplyError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from types import ModuleType
+
+    from kickai_providers_core.authoring.attempt_timeouts import AttemptTimeouts
+    from kickai_providers_core.authoring.per_loop import PerLoop
+    from kickai_providers_core.values.errors import ProviderError
+
+__all__ = ["Connections", "HttpAttempt", "active_attempt", "core_url"]
+
+_DECODED_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+"""Headers of an answer that no longer hold once it is decompressed."""
+
+_active: ContextVar[HttpAttempt | None] = ContextVar("kickai_http_attempt", default=None)
+
+
+@frozen
+class Connections:
+    """The connections to one service.
+
+    Attributes:
+        url: Its address.
+        httpx: The module ``httpx`` or ``httpx2``.
+        httpcore: The module below it.
+        pool: The connections of blocking calls.
+        async_pools: Those of each event loop.
+        body_class: The library's class for the body of a response.
+    """
+
+    url: str
+    httpx: ModuleType
+    httpcore: ModuleType
+    pool: Any
+    async_pools: PerLoop[Any]
+    body_class: Any = field(init=False)
+
+    @body_class.default
+    def _body_class(self) -> Any:
+        return type("Body", (_Body, self.httpx.SyncByteStream, self.httpx.AsyncByteStream), {})
+
+
+class HttpAttempt:
+    """An httpx transport for one attempt: ``httpx.Client(transport=attempt)``, or an asynchronous client.
+
+    It raises what the library's own transport raises, and `InvalidReplyError` for an answer that is too large or cannot
+    be decompressed; `error_for` turns all of it into errors of the core. Closing a client that uses it leaves the
+    connections open for other attempts. Not safe to share between attempts.
+
+    Attributes:
+        timeouts: The limits of the attempt.
+        status: The status of the answer; None until its head has come.
+        headers: Its headers; names in any case.
+        failure: What the network raised, since some clients do not pass it on; None when nothing.
+    """
+
+    def __init__(self, connections: Connections, timeouts: AttemptTimeouts, max_answer_bytes: int) -> None:
+        self._connections = connections
+        self._max_answer_bytes = max_answer_bytes
+        self.timeouts = timeouts
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
+        self.failure: Exception | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the head of an answer with a success status has come."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004  HTTP's successes
+
+    @contextmanager
+    def activate(self) -> Iterator[None]:
+        """Let the requests that a long-lived client sends in this block belong to this attempt.
+
+        Put it around one step of a stream, and never around a ``yield``.
+        """
+        token = _active.set(self)
+        try:
+            yield
+        finally:
+            _active.reset(token)
+
+    def error_for(self, exc: Exception) -> ProviderError:
+        """Return the error for what the client raised, by `error_for_exception`; timeouts have their phase."""
+        return error_for_exception(
+            self.failure or exc,
+            url=self._connections.url,
+            phase=self.timeouts.phase,
+            has_begun=self.has_begun,
+        )
+
+    def handle_request(self, request: Any) -> Any:
+        """Send a request of the library; return its response as soon as the head is there."""
+        with self.raise_as_httpx():
+            response = self._connections.pool.handle_request(self._core_request(request))
+            if _is_foreign(response):
+                response.close()
+                raise self._foreign_answer()
+        return self._response(response)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send a request of the library on the running loop, as `handle_request` does."""
+        pool = await self._connections.async_pools.current()
+        with self.raise_as_httpx():
+            response = await pool.handle_async_request(self._core_request(request))
+            if _is_foreign(response):
+                await response.aclose()
+                raise self._foreign_answer()
+        return self._response(response)
+
+    @contextmanager
+    def raise_as_httpx(self) -> Iterator[None]:
+        """Raise the exceptions of httpcore as the ones of httpx, which clients know; each has the same name there."""
+        core, httpx = self._connections.httpcore, self._connections.httpx
+        network_errors = (core.NetworkError, core.ProtocolError, core.UnsupportedProtocol, core.ProxyError)
+        try:
+            yield
+        except (core.TimeoutException, *network_errors) as exc:
+            self.failure = exc
+            raise getattr(httpx, type(exc).__name__)(str(exc)) from exc
+
+    def _foreign_answer(self) -> Exception:
+        error: Exception = self._connections.httpcore.RemoteProtocolError("an answer came before the request was sent")
+        return error
+
+    def _core_request(self, request: Any) -> Any:
+        core = self._connections.httpcore
+        headers = [pair for pair in request.headers.raw if pair[0].lower() != b"accept-encoding"]
+        headers.append((b"accept-encoding", b"gzip, deflate"))  # what `Decompressor` knows
+        timeout: dict[str, Any] = dict.fromkeys(
+            ("connect", "read", "write"), RequestTimeout(self.timeouts, is_secure=request.url.scheme == "https")
+        )
+        timeout["pool"] = self.timeouts.remaining_s()
+        return core.Request(
+            request.method,
+            core_url(core, request.url),
+            headers=headers,
+            content=request.stream,
+            extensions={"timeout": timeout},
+        )
+
+    def _response(self, response: Any) -> Any:
+        self.status = response.status
+        encoding = b", ".join(value for name, value in response.headers if name.lower() == b"content-encoding")
+        limit_bytes = self._max_answer_bytes if self.has_begun else MAX_ERROR_BYTES
+        connections = self._connections
+        found = connections.httpx.Response(
+            response.status,
+            headers=[pair for pair in response.headers if pair[0].lower() not in _DECODED_HEADERS],
+            stream=connections.body_class(
+                connections.httpcore, response.stream, self, encoding.decode("latin-1"), limit_bytes
+            ),
+        )
+        self.headers = found.headers
+        return found
+
+    def close(self) -> None:
+        """Do nothing: the connections serve other attempts."""
+
+    async def aclose(self) -> None:
+        """Do nothing: the connections serve other attempts."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+def active_attempt() -> HttpAttempt:
+    """Return the attempt whose `HttpAttempt.activate` block this code runs in.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    attempt = _active.get()
+    if attempt is None:
+        raise RuntimeError("a request was sent outside of the activate() block of an attempt")
+    return attempt
+
+
+def core_url(httpcore: ModuleType, url: Any) -> Any:
+    """Return an address of httpx as httpcore has it."""
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _is_foreign(response: Any) -> bool:
+    """Return whether an answer was there before its request was sent: it belongs to another one."""
+    return not getattr(response.extensions.get("network_stream"), "has_read", True)
+
+
+class _Body:
+    """The decompressed bytes of an answer, up to a limit; what is beyond it is left out of an error's body."""
+
+    def __init__(
+        self, httpcore: ModuleType, stream: Any, attempt: HttpAttempt, encoding: str, limit_bytes: int
+    ) -> None:
+        self._httpcore = httpcore
+        self._stream = stream
+        self._attempt = attempt
+        self._encoding = encoding
+        self._limit_bytes = limit_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._attempt.raise_as_httpx():
+            unpacker = self._decompressor()
+            for raw in self._stream:
+                for part in self._parts(unpacker, raw):
+                    if part is None:
+                        return
+                    yield part
+            self._finish(unpacker)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pauses = Pauses()
+        raws = Untracked(aiter(self._stream))
+        try:
+            with self._attempt.raise_as_httpx():
+                unpacker = self._decompressor()
+                async for raw in raws:
+                    for part in self._parts(unpacker, raw):
+                        if part is None:
+                            return
+                        yield part
+                        await pauses.pause()
+                self._finish(unpacker)
+        finally:
+            await self._stream.aclose()  # first: the generators of httpcore below it then have nothing left to close
+            await raws.aclose()
+
+    def close(self) -> None:
+        """Give the connection back, or close it when something is still to come on it."""
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it when something is still to come on it."""
+        await self._stream.aclose()
+
+    def _decompressor(self) -> Decompressor:
+        try:
+            return Decompressor(self._encoding, limit_bytes=self._limit_bytes)
+        except InvalidReplyError:
+            if self._attempt.has_begun:
+                raise
+            return Decompressor(limit_bytes=0)  # the status of an error says enough
+
+    def _parts(self, unpacker: Decompressor, raw: bytes) -> Iterator[bytes | None]:
+        """Yield what the bytes decompress to; None where the rest of an error's body is left unread."""
+        parts = unpacker.feed(raw)
+        try:
+            for part in parts:
+                if self._attempt.timeouts.is_expired():
+                    raise self._httpcore.ReadTimeout("the time is over")
+                yield part
+        except InvalidReplyError:
+            if self._attempt.has_begun:
+                raise
+            yield None
+
+    def _finish(self, unpacker: Decompressor) -> None:
+        if self._attempt.has_begun:
+            unpacker.finish()
