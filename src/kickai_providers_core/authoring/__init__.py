@@ -29,10 +29,10 @@ from kickai_providers_core.authoring.network_environment import (
 from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder, abuild_reply, build_reply
 from kickai_providers_core.authoring.retry_after import longest_retry_after
-from kickai_providers_core.authoring.statuses import error_for_body, error_for_status
+from kickai_providers_core.authoring.statuses import error_for_body, error_for_status, request_id_in
 from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
-from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
+from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text, printable_name
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
 from kickai_providers_core.authoring.untracked import Untracked
 
@@ -71,8 +71,10 @@ __all__ = [
     "network_problems",
     "new_call_id",
     "openai_chat",
+    "printable_name",
     "proxy_for",
     "proxy_url",
+    "request_id_in",
     "require_usable_network",
     "sse_events",
     "system_cause",

@@ -124,6 +124,8 @@ def _local_fault(
     kinds = [kind_of(each) for each in behind]
     if any(isinstance(each, OSError) and each.errno in NO_HANDLES for each in behind):
         return UnusableProviderError("too many open files: raise the limit (ulimit -n), or run fewer requests at once")
+    if any(isinstance(each, RuntimeError) and "start new thread" in str(each) for each in behind):
+        return UnusableProviderError("no more threads can be started: raise the limit (ulimit -u)")
     if Kind.UNTRUSTED in kinds or any("CERTIFICATE_VERIFY_FAILED" in str(each) for each in behind if _is_tls(each)):
         return _untrusted(behind, url)
     if Kind.MISCONFIGURED not in kinds and not any(map(_is_file_fault, behind)):

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.retry_after import longest_retry_after
+from kickai_providers_core.authoring.text import printable_name
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
@@ -28,7 +29,7 @@ from kickai_providers_core.values.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["error_for_body", "error_for_status", "refused_parameter", "service_words"]
+__all__ = ["error_for_body", "error_for_status", "refused_parameter", "request_id_in", "service_words"]
 
 _WORDS_IN = ("error", "errors", "message", "msg", "detail", "details", "type", "code", "reason", "status", "param")
 """Where services put their words; whatever else a body holds may be the prompt."""
@@ -191,15 +192,24 @@ def error_for_status(
     value = _parsed(body)
     named = {str(name).lower(): str(text) for name, text in (headers or {}).items()}
     words = " ".join((named.get("x-error-code", ""), *service_words(value)))  # the header is the Hugging Face Hub's
-    ids = (request_id, *map(named.get, _REQUEST_ID_HEADERS))
     return _build(
         _kind(status, words),
         words,
         status_code=status,
-        request_id=next(filter(None, ids), None),
+        request_id=request_id or request_id_in(named),
         retry_after_s=longest_retry_after(named, value, now_s=now_s),
         service_message=_without(_sentence(value), secrets) if expose else "",
     )
+
+
+def request_id_in(headers: Mapping[str, str]) -> str | None:
+    """Return the service's name for a request from the usual headers; None when there is none.
+
+    Args:
+        headers: Of the response; names in lower case, or in any case when the mapping ignores it.
+    """
+    names = (printable_name(headers.get(header)) for header in _REQUEST_ID_HEADERS)
+    return next(filter(None, names), None)
 
 
 def error_for_body(

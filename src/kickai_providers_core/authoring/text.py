@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SurrogateJoiner", "clean_text"]
+__all__ = ["SurrogateJoiner", "clean_text", "printable_name"]
 
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+_LONGEST_NAME = 200
 _HIGH = ("\ud800", "\udbff")
 _PAIR_LENGTH = 2
 
@@ -23,6 +25,14 @@ def _join(found: re.Match[str]) -> str:
 def clean_text(text: str) -> str:
     """Return a whole text with its surrogate pairs joined and each lone surrogate replaced by U+FFFD."""
     return text if text.isascii() else _SURROGATES.sub(_join, text)
+
+
+def printable_name(value: object) -> str:
+    """Return a service's name for something, such as a model, in printable ASCII; empty if it is not text.
+
+    Names go into replies, errors and messages, and from there to terminals. At most 200 characters are kept.
+    """
+    return _UNPRINTABLE.sub("", value)[:_LONGEST_NAME] if isinstance(value, str) else ""
 
 
 class SurrogateJoiner:

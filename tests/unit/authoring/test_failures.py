@@ -340,3 +340,10 @@ def test_the_cause_is_a_bare_copy(exc: OSError, kind: type[OSError]) -> None:
 def test_an_address_that_is_none(url: str) -> None:
     """An address that cannot be read is left out of the message."""
     assert str(error_for_exception(TimeoutError(), url=url)) == "no answer in time"
+
+
+def test_no_more_threads() -> None:
+    """A machine that cannot start another thread is at fault, not the service."""
+    error = error_for_exception(RuntimeError("can't start new thread"))
+    assert type(error) is UnusableProviderError
+    assert "threads" in error.message

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kickai_providers_core.authoring import error_for_body, error_for_status
+from kickai_providers_core.authoring import error_for_body, error_for_status, request_id_in
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
@@ -163,3 +163,17 @@ def test_the_header_of_the_hub_decides() -> None:
     """The Hugging Face Hub puts its error code into a header, and the request's id into one of several headers."""
     error = error_for_status(403, headers={"X-Error-Code": "GatedRepo", "x-amzn-trace-id": "r3"})
     assert (type(error), error.request_id) == (ModelNotFoundError, "r3")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"x-request-id": "", "request-id": "r1"}, "r1"),
+        ({"x-amz-cf-id": "r3", "x-amzn-trace-id": "r2"}, "r2"),
+        ({"x-request-id": "r\x1b[2J" + "x" * 1000}, "r[2J" + "x" * 196),
+    ],
+)
+def test_the_id_of_a_request(headers: dict[str, str], expected: str | None) -> None:
+    """The first header that names the request counts; its name is printable and not longer than 200 characters."""
+    assert request_id_in(headers) == expected

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder
 from kickai_providers_core.authoring.statuses import error_for_body
+from kickai_providers_core.authoring.text import printable_name
 from kickai_providers_core.values.errors import InvalidReplyError
 from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
@@ -129,8 +130,8 @@ class ChatDecoder:
         if found.get("error") or found.get("object") == "error":
             raise error_for_body(found)
         builder, self.has_progressed = self.builder, False
-        builder.model = builder.model or _name(found.get("model"))
-        builder.request_id = builder.request_id or _name(found.get("id")) or None
+        builder.model = builder.model or printable_name(found.get("model"))
+        builder.request_id = builder.request_id or printable_name(found.get("id")) or None
         builder.usage = _usage(found.get("usage")) or builder.usage
         choices = found.get("choices")
         if choices is None and isinstance(found.get("usage"), dict):
@@ -235,10 +236,6 @@ def _text(value: object, what: str) -> str:
     if value is not None and not isinstance(value, str):
         _raise_malformed(f"{what} is not text")
     return value or ""
-
-
-def _name(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _index(choice: object, number: int) -> int:
