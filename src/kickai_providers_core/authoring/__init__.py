@@ -16,6 +16,8 @@ from kickai_providers_core.authoring.event_stream import (
     sse_events,
 )
 from kickai_providers_core.authoring.failures import error_for_exception, system_cause
+from kickai_providers_core.authoring.frames import without_frames
+from kickai_providers_core.authoring.hooks import hooks_for
 from kickai_providers_core.authoring.http_transport import HttpAttempt, HttpTransport, http_transport
 from kickai_providers_core.authoring.json_lines import JsonLinesDecoder, ajson_lines, json_lines
 from kickai_providers_core.authoring.json_schema import check_answer
@@ -64,6 +66,7 @@ __all__ = [
     "error_for_body",
     "error_for_exception",
     "error_for_status",
+    "hooks_for",
     "http_transport",
     "json_lines",
     "loads",
@@ -78,4 +81,5 @@ __all__ = [
     "require_usable_network",
     "sse_events",
     "system_cause",
+    "without_frames",
 ]

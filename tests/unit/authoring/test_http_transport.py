@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,7 @@ CLIENTS = [
     for name in ("httpx", "httpx2")
 ]
 MODES = ["sync", "async"]
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
 SLACK_S = 1.0
 """How much later than its limit an attempt may end here, on a machine that does other things too."""
 
@@ -34,10 +37,11 @@ SLACK_S = 1.0
 class Service:
     """A service that reads each request and lets a function answer on the socket."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, tls=None):
         self._answer = answer
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"{'https' if tls else 'http'}://localhost:{self._listener.getsockname()[1]}"
         self.requests = []
         self.connections = 0
         self.was_called = threading.Event()
@@ -52,7 +56,7 @@ class Service:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
-        with connection, suppress(OSError):
+        with suppress(OSError), self._encrypt(connection) as connection:  # noqa: PLR1704  the same, encrypted
             received = b""
             while piece := connection.recv(65536):
                 received += piece
@@ -63,14 +67,17 @@ class Service:
                     self._answer(connection)
         self.hung_up.set()
 
+    def _encrypt(self, connection):
+        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+
     def close(self):
         self._listener.close()
 
 
 @contextmanager
-def serving(answer):
+def serving(answer, tls=None):
     """Return a service that runs within the block."""
-    service = Service(answer)
+    service = Service(answer, tls)
     try:
         yield service
     finally:
@@ -349,6 +356,48 @@ def test_the_proxy_of_the_environment_is_used_for_tls_alone(client, mode):
         with serving(says()) as service, http_transport(service.url, client=client, environ=environ) as made:
             assert fetch(made, AttemptTimeouts(5), client, mode)[0] == b"hello"
     assert len(proxy.requests) == 1
+
+
+@pytest.fixture
+def tls():
+    """Return what a service needs to speak TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+@both
+@each
+def test_tls_is_used_with_the_certificates_of_the_environment(client, mode, tls, monkeypatch):
+    """The limits hold behind TLS, and a service that is not trusted gets no request."""
+    with serving(drips, tls) as service:
+        with (
+            http_transport(service.url, client=client, environ={}) as made,
+            pytest.raises(UnusableProviderError, match="SSL_CERT_FILE"),
+        ):
+            fetch(made, AttemptTimeouts(5), client, mode)
+        assert not service.requests
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        with (
+            http_transport(service.url, client=client, environ={}) as made,
+            pytest.raises(ProviderTimeoutError) as caught,
+        ):
+            fetch(made, AttemptTimeouts(0.4), client, mode)
+        assert (caught.value.phase, len(service.requests)) == ("total", 1)
+
+
+@both
+@each
+def test_a_handshake_that_never_ends_counts_as_connecting(client, mode):
+    """A service that accepts the connection and knows nothing of TLS gets the time to connect, and no more."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}"
+        with (
+            http_transport(url, client=client, environ={}) as made,
+            pytest.raises(ProviderTimeoutError) as caught,
+        ):
+            fetch(made, AttemptTimeouts(5, connect_timeout_s=0.3, first_token_timeout_s=0.01), client, mode)
+    assert caught.value.phase == "connect"
 
 
 def test_what_cannot_be_used_is_named(monkeypatch, tmp_path):
