@@ -13,7 +13,7 @@ import pytest
 
 from kickai_providers_core import Resolver
 from kickai_providers_core.plugin_api import hookspecs
-from kickai_providers_core.testing.contract.supplied import Supplied
+from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import FaultServer, Ok, Status
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -54,7 +54,7 @@ def test_every_hook_stands_in_the_overview():
 
 def test_what_a_subclass_gives_is_documented():
     """Each attribute that an author may set stands in the guide."""
-    public = [name for name in vars(Supplied) if not name.startswith("_")]
+    public = [name for name in vars(ProviderSpec) if not name.startswith("_")]
     assert [name for name in [*public, "plugin"] if f"`{name}" not in GUIDE] == []
 
 

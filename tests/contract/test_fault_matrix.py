@@ -56,7 +56,7 @@ ROWS = {
         FaultRow(name="closed half-way", fault=CloseEarly(10_000), error=errors.InvalidReplyError),
         SILENT,
     ),
-    "Answers": (
+    "ReplyTests": (
         LIMITED,
         evolve(LIMITED, name="429 within bounds", retry_after_s=(6.5, 7.5), note="the delay is approximate"),
         BROKEN,

@@ -13,14 +13,14 @@ import pytest
 
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
 from kickai_providers_core.testing import ProviderContract, contract
-from kickai_providers_core.testing.contract.subject import Hooks
+from kickai_providers_core.testing.contract.helpers.harness import PluginHooks
 from kickai_providers_core.testing.strategies import LEAVES
 from kickai_providers_core.values import errors
 
 
 def test_a_standard_test_cannot_be_overridden():
     """A subclass that defines one is refused when it is made, and the message names the test."""
-    with pytest.raises(TypeError, match=r"Own\.test_401_is_an_authentication_error: .*expected_failures"):
+    with pytest.raises(TypeError, match=r"Own\.test_401_is_an_authentication_error must not be .*expected_failures"):
 
         class Own(ProviderContract):
             def test_401_is_an_authentication_error(self):
@@ -38,8 +38,8 @@ def test_a_standard_test_cannot_be_taken_away():
 
 def test_what_the_tests_stand_on_cannot_be_replaced():
     """The fixtures that every test takes are as standard as the tests."""
-    with pytest.raises(TypeError, match="subject"):
-        type("Own", (ProviderContract,), {"subject": lambda self: None})
+    with pytest.raises(TypeError, match="harness"):
+        type("Own", (ProviderContract,), {"harness": lambda self: None})
 
 
 def test_own_tests_may_be_added():
@@ -64,7 +64,7 @@ def test_hooks_of_a_plugin_that_discovery_refuses_fail():
             """Describe nothing."""
 
     with pytest.raises(pytest.fail.Exception, match="did you mean kickai_provider_info"):
-        Hooks.of(Misspelt())
+        PluginHooks.from_plugin(Misspelt())
 
 
 SUITE = """
@@ -108,7 +108,7 @@ def test_an_expected_failure_must_fail(tmp_path):
 def test_every_error_class_has_a_test():
     """Each class of error that a plugin can raise is demanded by name in a standard test."""
     demanded = set()
-    for path in Path(contract.__file__).parent.glob("*.py"):
+    for path in Path(contract.__file__).parent.rglob("*.py"):
         for call in re.findall(r"\.raises\(([^)]*)\)", path.read_text(encoding="utf-8")):
             demanded.update(re.findall(r"\w+", call))
     leaves = {kind.__name__ for kind in LEAVES}

@@ -350,7 +350,7 @@ def test_a_fault_of_streams_needs_a_stream(fault):
     """A test that scripts a stream's fault for a whole answer is told so."""
     with pytest.raises(ExceptionGroup) as raised, FaultServer(SseWire(), fault) as server:
         assert raw(server) == (b"", "fin")
-    assert "the request asks for none" in str(raised.value.exceptions[0])
+    assert "the request does not ask for one" in str(raised.value.exceptions[0])
 
 
 def test_errors_of_the_wire_are_raised_at_the_end():

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the values that go into providers and come out of them."""
+"""Hypothesis strategies for requests, replies and errors."""
 
 from __future__ import annotations
 

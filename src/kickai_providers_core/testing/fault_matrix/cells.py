@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, frozen
 
-from kickai_providers_core.testing.contract.calling import observe, run
-from kickai_providers_core.testing.contract.givens import GRACE_S, KEY, PROMPT, PROMPT_S, STREAMS
-from kickai_providers_core.testing.contract.subject import Hooks, patient
+from kickai_providers_core.testing.contract.helpers.calls import observe, run_coroutine
+from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, PROMPT, PROMPT_S, STREAMS
+from kickai_providers_core.testing.contract.helpers.harness import PluginHooks, with_long_timeouts
 from kickai_providers_core.testing.faults import FaultServer, Unreachable
-from kickai_providers_core.testing.faults.ports import fill_backlog
+from kickai_providers_core.testing.faults.addresses import fill_backlog
 from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.plugin_api.settings import ProviderSettings
-    from kickai_providers_core.testing.contract.outcome import Outcome
-    from kickai_providers_core.testing.contract.supplied import Supplied
+    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
     from kickai_providers_core.testing.fault_matrix.rows import FaultRow
     from kickai_providers_core.testing.faults import Fault, Wire
 
@@ -94,8 +94,8 @@ class Cell:
     that the plugin leaves to the core (``ProviderInfo.holds_timeouts``).
     """
 
-    def __init__(self, supplied: Supplied, hooks: Hooks, row: FaultRow, mode: Mode) -> None:
-        self._supplied = supplied
+    def __init__(self, spec: ProviderSpec, hooks: PluginHooks, row: FaultRow, mode: Mode) -> None:
+        self._spec = spec
         self._hooks = hooks
         self._row = row
         self._mode = mode
@@ -109,19 +109,19 @@ class Cell:
         Raises:
             TimeoutError: The provider did not return long after the limit.
         """
-        if self._supplied.wire is None:
+        if self._spec.wire is None:
             message = (
-                f"{type(self._supplied).__name__}.wire is missing: a fault matrix needs to know how the service speaks"
+                f"{type(self._spec).__name__}.wire is missing: a fault matrix needs to know how the service speaks"
             )
             raise TypeError(message)
-        with _Service(self._supplied.wire, self._row.fault) as service:
-            result: CellResult = run(lambda: self._run(service), limit_s + 2 * PROMPT_S)
+        with _Service(self._spec.wire, self._row.fault) as service:
+            result: CellResult = run_coroutine(lambda: self._run(service), limit_s + 2 * PROMPT_S)
         return result
 
     async def _run(self, service: _Service) -> CellResult:
         settings = self._settings(service.url)
         provider = await self._in_mode(lambda: self._hooks.hook.kickai_create_provider(settings=settings))
-        timeout_s = self._supplied.patience_s if self._row.expires == "total" else PROMPT_S
+        timeout_s = self._spec.patience_s if self._row.expires == "total" else PROMPT_S
         outcome = await observe(self._mode, self._call(provider, settings, timeout_s))
         requests = 0 if isinstance(self._row.fault, Unreachable) else len(service.server.requests)
         is_closed = await self._is_closed(service)
@@ -152,29 +152,29 @@ class Cell:
         return call() if self._is_async else asyncio.to_thread(function)
 
     def _settings(self, url: str) -> ProviderSettings:
-        settings = patient(self._supplied.settings(url, KEY))
+        settings = with_long_timeouts(self._spec.settings(url, KEY))
         if not self._row.expires:
             return settings
         name = "timeout_s" if self._row.expires == "total" else f"{self._row.expires}_timeout_s"
-        changes: dict[str, Any] = {name: self._supplied.patience_s}
+        changes: dict[str, Any] = {name: self._spec.patience_s}
         return evolve(settings, **changes)
 
     def _call(self, provider: object, settings: ProviderSettings, timeout_s: float) -> Callable[[], Any]:
-        request = evolve(ChatRequest.of(PROMPT), model=self._supplied.model, max_tokens=64)
+        request = evolve(ChatRequest.of(PROMPT), model=self._spec.model, max_tokens=64)
         info = self._hooks.info
         if self._mode in info.native and (info.holds_timeouts or not self._row.expires):
             hook = getattr(self._hooks.hook, f"kickai_{self._mode}_provider")
             return partial(hook, provider=provider, request=request, timeout_s=timeout_s)
         own = (settings,) if self._mode in STREAMS else ()
-        return partial(getattr(self._hooks.seam, self._mode), provider, request, timeout_s, *own)
+        return partial(getattr(self._hooks.adapter, self._mode), provider, request, timeout_s, *own)
 
     async def _is_closed(self, service: _Service) -> bool:
         if not self._row.expires or isinstance(self._row.fault, Unreachable):
             return True
-        return await asyncio.to_thread(service.server.wait_closed, self._supplied.slack_s)
+        return await asyncio.to_thread(service.server.wait_closed, self._spec.slack_s)
 
     async def _close(self, provider: object) -> None:
         if self._is_async:
-            await self._hooks.seam.aclose(provider)
+            await self._hooks.adapter.aclose(provider)
         else:
             await asyncio.to_thread(self._hooks.hook.kickai_close_provider, provider=provider)

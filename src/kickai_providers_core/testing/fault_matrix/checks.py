@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core.testing.contract.givens import KEY, PROMPT
+from kickai_providers_core.testing.contract.helpers.constants import PROMPT
+from kickai_providers_core.testing.contract.helpers.leaks import find_key_leaks
 from kickai_providers_core.testing.faults import Unreachable
 from kickai_providers_core.values.errors import ProviderError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
-    from kickai_providers_core.testing.contract.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
     from kickai_providers_core.testing.fault_matrix.cells import CellResult
     from kickai_providers_core.testing.fault_matrix.rows import FaultRow
 
@@ -64,14 +64,11 @@ def _is_delay(expected: float | tuple[float, float] | None, delay_s: float | Non
 
 
 def _leaks(error: ProviderError) -> Iterator[str]:
-    shown = {"message": str(error), "repr": repr(error), "fields": repr(vars(error))}
-    for where, text in shown.items():
+    for part, text in {"message": str(error), "repr": repr(error), "fields": repr(vars(error))}.items():
         if PROMPT in text:
-            yield f"the error's {where} contains the prompt"
-    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
-    for where, text in {**shown, "traceback with local variables": "".join(trace.format())}.items():
-        if KEY.reveal() in text:
-            yield f"the error's {where} contains the key"
+            yield f"the error's {part} contains the prompt"
+    for part in find_key_leaks(error):
+        yield f"the error's {part} contains the key"
 
 
 def _call_problems(row: FaultRow, result: CellResult, limit_s: float) -> Iterator[str]:

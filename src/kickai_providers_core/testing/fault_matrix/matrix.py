@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from kickai_providers_core.testing.contract.calling import wait_until
-from kickai_providers_core.testing.contract.subject import Hooks
-from kickai_providers_core.testing.contract.supplied import Supplied
+from kickai_providers_core.testing.contract.helpers.calls import wait_until
+from kickai_providers_core.testing.contract.helpers.harness import PluginHooks
+from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.fault_matrix.cells import Cell
 from kickai_providers_core.testing.fault_matrix.checks import find_problems, is_late
 from kickai_providers_core.testing.fault_matrix.document import render_document
@@ -40,8 +40,8 @@ each mode in which it can happen: {faults} faults, {cells} cells. In each cell
 """
 
 
-class FaultMatrix(Supplied):
-    """Tests every row in all its modes. Subclass it in a test module; see `Supplied` for what else a subclass gives.
+class FaultMatrix(ProviderSpec):
+    """Tests every row in all its modes. Subclass it in a test module; see also `ProviderSpec`.
 
     Attributes:
         rows: The rows by the heading of their section in the document.
@@ -66,7 +66,7 @@ class FaultMatrix(Supplied):
 
     def test_fault_raises_the_expected_error(self, row: FaultRow) -> None:
         """In each mode the call raises the row's error in time, leaves nothing, and the next call is answered."""
-        hooks = Hooks.of(self.plugin)
+        hooks = PluginHooks.from_plugin(self.plugin)
         before = set(threading.enumerate())
         with ThreadPoolExecutor(len(row.modes)) as pool:
             problems = [
@@ -99,7 +99,7 @@ class FaultMatrix(Supplied):
             raise TypeError(message)
         cls.document.write_text(cls.render_document(), encoding="utf-8")
 
-    def _test(self, hooks: Hooks, row: FaultRow, mode: Mode) -> list[str]:
+    def _test(self, hooks: PluginHooks, row: FaultRow, mode: Mode) -> list[str]:
         limit_s = self.patience_s + self.slack_s if row.expires else row.within_s or self.within_s
         cell = Cell(self, hooks, row, mode)
         try:

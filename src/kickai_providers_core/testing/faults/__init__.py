@@ -1,26 +1,27 @@
-"""A fault server: a real socket that answers as a service does, or fails in every way a service can.
+"""A fault server: a real socket that responds like a service, or fails in every way in which a service can.
 
-Give it a `Wire` (how one answer, one stream and one error of the service look), script what happens to each
-request, and point a provider at its ``url``::
+Give it a `Wire`, which knows how the service's responses look, script a fault for each request, and point a provider at
+its ``url``::
 
     with FaultServer(wire) as server:
         server.script(Status(503, headers={"retry-after": "2"}), Ok("hello"))
 
-Standard library only; for sync and async tests alike.
+It needs the standard library only, and works in sync and async tests. `catalog` holds the ready-made faults; a new one
+is a subclass of `Fault` that responds through its `Exchange`.
 """
 
-from kickai_providers_core.testing.faults.answers import (
+from kickai_providers_core.testing.faults.addresses import Unreachable, blackhole, closed_port, no_tls
+from kickai_providers_core.testing.faults.catalog.answers import (
     CloseEarly,
     Delay,
     Drip,
-    Fault,
     Ok,
     Reset,
     Silence,
     SlowHeaders,
     Status,
 )
-from kickai_providers_core.testing.faults.bodies import (
+from kickai_providers_core.testing.faults.catalog.bodies import (
     EmptyBody,
     HugeBody,
     Malformed,
@@ -31,9 +32,9 @@ from kickai_providers_core.testing.faults.bodies import (
     WrongContentType,
     WrongShape,
 )
-from kickai_providers_core.testing.faults.ports import Unreachable, blackhole, closed_port, no_tls
-from kickai_providers_core.testing.faults.server import FaultServer
-from kickai_providers_core.testing.faults.streams import Cut, ErrorPiece, MalformedPiece, SlowFirstToken, Stall
+from kickai_providers_core.testing.faults.catalog.streams import Cut, ErrorPiece, MalformedPiece, SlowFirstToken, Stall
+from kickai_providers_core.testing.faults.exchange import Exchange, Fault, encode_chunk, encode_head
+from kickai_providers_core.testing.faults.server.fault_server import FaultServer
 from kickai_providers_core.testing.faults.wire import Recorded, Response, Wire
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Drip",
     "EmptyBody",
     "ErrorPiece",
+    "Exchange",
     "Fault",
     "FaultServer",
     "HugeBody",
@@ -67,5 +69,7 @@ __all__ = [
     "WrongShape",
     "blackhole",
     "closed_port",
+    "encode_chunk",
+    "encode_head",
     "no_tls",
 ]

@@ -1,41 +1,82 @@
-"""One request and its answer on one connection: what a fault has in its hands while it plays."""
+"""One request and its response: the API that a fault uses to respond."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import struct
+from abc import ABC, abstractmethod
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
+
+from kickai_providers_core.values.replies import FinishReason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.testing.faults.answers import Ok
     from kickai_providers_core.testing.faults.wire import Recorded, Response, Wire
 
-__all__ = ["Answer", "Exchange", "Link", "chunk", "head_of", "in_stream"]
+__all__ = [
+    "END_OF_CHUNKS",
+    "Answer",
+    "ClientConnection",
+    "Exchange",
+    "Fault",
+    "GoodAnswer",
+    "encode_chunk",
+    "encode_event",
+    "encode_head",
+]
 
 END_OF_CHUNKS = b"0\r\n\r\n"
-ABORT = struct.pack("ii", 1, 0)
-"""The linger option that makes closing a socket send RST instead of FIN."""
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""The SO_LINGER value that makes closing a socket send RST instead of FIN."""
 
 SETTLE_S = 0.02
-"""How long bytes get to be read by the client before the connection breaks under them: RST overtakes them."""
+"""The time that the client has to read what was sent before a reset, which may overtake it."""
+
+
+@frozen
+class GoodAnswer:
+    """What the model says.
+
+    Attributes:
+        text: The text.
+        pieces: The same text in pieces, for a stream; by default three of about the same length.
+        finish: Why the model stopped.
+    """
+
+    text: str = "pong"
+    pieces: Sequence[str] | None = None
+    finish: FinishReason = field(default=FinishReason.STOP, converter=FinishReason)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The pieces of a stream."""
+        if self.pieces is not None:
+            return tuple(self.pieces)
+        size = max(1, -(-len(self.text) // 3))
+        return tuple(self.text[at : at + size] for at in range(0, len(self.text), size))
+
+    @property
+    def unusual_finish(self) -> tuple[FinishReason, ...]:
+        """The finish reason as the last argument of a `Wire` method; left out when it is the usual one."""
+        return () if self.finish is FinishReason.STOP else (self.finish,)
 
 
 @frozen(kw_only=True)
 class Answer:
-    """A good answer, ready to be sent.
+    """The bytes of a good answer.
 
     Attributes:
         head: The status line and the headers.
-        parts: The body as it goes onto the wire: one part, or one for each event of a stream.
-        end: What ends the body, empty unless it is chunked.
-        pieces: How many of the parts carry text, the first ones; 0 when the answer is no stream.
-        content_type: The one in the head.
+        parts: The body: one part, or one for each event of a stream.
+        end: What ends the body; empty unless it is chunked.
+        pieces: How many of the parts, from the first one on, carry text; 0 when the answer is not a stream.
+        content_type: The content type in the head.
     """
 
     head: bytes
@@ -45,26 +86,26 @@ class Answer:
     content_type: str = ""
 
 
-class Link:
-    """The way back to the client. Used on the fault server's loop only."""
+class ClientConnection:
+    """The connection to the client. Only used on the fault server's event loop."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._writable = asyncio.Event()
         self._writable.set()
-        # With a mark of zero, "writable again" means that the kernel has all of it.
+        # With a limit of zero, "writable again" means that the kernel has taken all bytes.
         transport.set_write_buffer_limits(high=0)
 
     def pause(self) -> None:
-        """Note that the transport has bytes that the kernel did not take."""
+        """Make `send` wait: the kernel has not taken all bytes."""
         self._writable.clear()
 
     def resume(self) -> None:
-        """Note that it has none left."""
+        """Let `send` return: the kernel has taken all bytes, or the client has gone."""
         self._writable.set()
 
     async def send(self, data: bytes) -> None:
-        """Send bytes, and return when the kernel has them all."""
+        """Send bytes, and return when the kernel has taken all of them."""
         self._transport.write(data)
         await self._writable.wait()
 
@@ -75,32 +116,37 @@ class Link:
     async def reset(self) -> None:
         """End the connection with RST."""
         await asyncio.sleep(SETTLE_S)
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._transport.abort()
 
     @property
     def closing(self) -> bool:
-        """Whether the connection is at its end."""
+        """Whether the connection has ended or is about to."""
         return self._transport.is_closing()
 
 
 @frozen(kw_only=True)
 class Exchange:
-    """One request that waits for its answer.
+    """One request that waits for its response.
 
-    When the client goes away the task that plays the fault is cancelled: a fault need not ask whether it is there.
+    The server cancels the task that plays the fault when the client goes away, so a fault need not check for that.
 
     Attributes:
-        request: What came in.
-        wire: How the service speaks.
-        link: The way back.
+        request: The request.
+        wire: How the service responds.
+        connection: The connection to the client.
         good: What a good answer says.
     """
 
     request: Recorded
     wire: Wire
-    link: Link
-    good: Ok
+    connection: ClientConnection
+    good: GoodAnswer
+
+    @property
+    def link(self) -> ClientConnection:
+        """The old name of `connection`."""
+        return self.connection
 
     @property
     def streamed(self) -> bool:
@@ -109,39 +155,57 @@ class Exchange:
 
     async def respond(self, response: Response) -> None:
         """Send a whole response."""
-        await self.link.send(head_of(response, {"content-length": str(len(response.body))}) + response.body)
+        head = encode_head(response, {"content-length": str(len(response.body))})
+        await self.connection.send(head + response.body)
 
-    def answer(self, ok: Ok | None = None) -> Answer:
+    def answer(self, good: GoodAnswer | None = None) -> Answer:
         """Return a good answer in the form that the client asked for."""
-        ok = ok or self.good
+        good = good or self.good
         if not self.streamed:
-            response = self.wire.reply(self.request, ok.text, *ok.unusual_finish)
-            head = head_of(response, {"content-length": str(len(response.body))})
+            response = self.wire.reply(self.request, good.text, *good.unusual_finish)
+            head = encode_head(response, {"content-length": str(len(response.body))})
             return Answer(head=head, parts=(response.body,), content_type=content_type_of(response))
-        response, events = self.wire.stream(self.request, ok.parts, *ok.unusual_finish)
-        if len(events) < len(ok.parts):
-            told = f"the wire made {len(events)} events of {len(ok.parts)} pieces: event i carries piece i"
-            raise ValueError(told)
+        response, events = self.wire.stream(self.request, good.parts, *good.unusual_finish)
+        if len(events) < len(good.parts):
+            message = (
+                f"{type(self.wire).__name__}.stream returned {len(events)} events for {len(good.parts)} pieces: "
+                "return at least one event for each piece"
+            )
+            raise ValueError(message)
         return Answer(
-            head=head_of(response, {"transfer-encoding": "chunked"}),
-            parts=tuple(map(chunk, events)),
+            head=encode_head(response, {"transfer-encoding": "chunked"}),
+            parts=tuple(map(encode_chunk, events)),
             end=END_OF_CHUNKS,
-            pieces=len(ok.parts),
+            pieces=len(good.parts),
             content_type=content_type_of(response),
         )
 
     async def send(self, answer: Answer) -> None:
         """Send an answer, event by event."""
         for data in (answer.head, *answer.parts, answer.end):
-            await self.link.send(data)
+            await self.connection.send(data)
 
     async def hold(self) -> None:
         """Do nothing until the client goes away."""
         await asyncio.get_running_loop().create_future()
 
 
-def head_of(response: Response, framing: Mapping[str, str]) -> bytes:
-    """Return the status line and headers of a response, with the headers that frame its body."""
+@frozen
+class Fault(ABC):
+    """What the server does with one request. A subclass implements `play`."""
+
+    @abstractmethod
+    async def play(self, exchange: Exchange) -> None:
+        """Respond, or fail to. Called on the server's event loop, and cancelled when the client goes away."""
+
+
+def encode_head(response: Response, framing: Mapping[str, str]) -> bytes:
+    """Return the status line and the headers of a response.
+
+    Args:
+        response: The response; its own ``content-length`` and ``transfer-encoding`` are left out.
+        framing: The headers that say where the body ends.
+    """
     try:
         phrase = HTTPStatus(response.status).phrase
     except ValueError:
@@ -157,19 +221,23 @@ def head_of(response: Response, framing: Mapping[str, str]) -> bytes:
 
 
 def content_type_of(response: Response) -> str:
-    """Return the content type that a response states, empty when it states none."""
+    """Return the content type of a response; empty when it has none."""
     return next((value for name, value in response.headers.items() if name.lower() == "content-type"), "")
 
 
-def chunk(data: bytes) -> bytes:
-    """Return data as one chunk of a chunked body (RFC 9112, 7.1); nothing for no data, as an empty chunk ends it."""
+def encode_chunk(data: bytes) -> bytes:
+    """Return data as one chunk of a chunked body (RFC 9112, 7.1); nothing for no data, since an empty chunk ends it."""
     return b"%x\r\n%s\r\n" % (len(data), data) if data else b""
 
 
-def in_stream(content_type: str, body: bytes, *, first: bool) -> bytes:
+def encode_event(content_type: str, body: bytes, *, first: bool) -> bytes:
     """Return a JSON text as one event of a stream: of server-sent events, of JSON lines, or of a JSON array."""
     if "event-stream" in content_type:
         return b"data: " + body + b"\n\n"
     if "ndjson" in content_type or "jsonl" in content_type:
         return body + b"\n"
     return (b"[" if first else b",\r\n") + body
+
+
+chunk, head_of = encode_chunk, encode_head
+"""The old names of these functions."""

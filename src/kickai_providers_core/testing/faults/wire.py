@@ -1,4 +1,4 @@
-"""What the author of a provider supplies to the fault server: how one answer of the service looks on the wire."""
+"""What the author of a provider tells the fault server: how the service's responses look on the wire."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Recorded", "Response", "Wire"]
 
 @frozen(kw_only=True)
 class Recorded:
-    """One request as it came in.
+    """A request that the server received.
 
     Attributes:
-        method: In capitals.
-        path: As sent, with the query.
+        method: The method, in capitals.
+        path: The path and the query, as sent.
         headers: Names in lower case; the values of a repeated name are joined by a comma.
-        body: The decoded body; chunks are put together.
+        body: The body without its chunked encoding.
     """
 
     method: str
@@ -35,19 +35,19 @@ class Recorded:
         """Return the body's JSON value.
 
         Raises:
-            ValueError: The body is none.
+            ValueError: The body is not JSON.
         """
         return json.loads(self.body)
 
 
 @frozen(kw_only=True)
 class Response:
-    """One answer, or the head of a streamed one.
+    """A response, or the head of a streamed one.
 
     Attributes:
         status: The HTTP status.
         headers: Names in any case. The server adds ``content-length`` or ``transfer-encoding``.
-        body: Ignored in the head of a stream.
+        body: The body; ignored in the head of a stream.
     """
 
     status: int = 200
@@ -56,39 +56,39 @@ class Response:
 
     @classmethod
     def json(cls, value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Self:
-        """Return a response whose body is a JSON value, its text in UTF-8 as it is."""
-        told = {"content-type": "application/json", **(headers or {})}
-        return cls(status=status, headers=told, body=json.dumps(value, ensure_ascii=False).encode())
+        """Return a response whose body is a JSON value in UTF-8, without escapes."""
+        headers = {"content-type": "application/json", **(headers or {})}
+        return cls(status=status, headers=headers, body=json.dumps(value, ensure_ascii=False).encode())
 
 
 class Wire(Protocol):
-    """How a service answers. All methods are called on the fault server's thread; they must not block.
+    """How a service responds. The fault server calls all methods on its own thread; they must not block.
 
-    ``finish`` is `FinishReason.STOP` and not passed, unless a test asks for another: a wire that leaves the
-    parameter out serves every test but those of finish reasons.
+    ``finish`` is only passed when it is not `FinishReason.STOP`. A wire without the parameter passes all tests except
+    those of finish reasons.
     """
 
     def reply(self, request: Recorded, text: str, finish: FinishReason = ...) -> Response:
-        """Return a whole, good answer with this text."""
+        """Return a good answer with this text."""
 
     def stream(
         self, request: Recorded, pieces: Sequence[str], finish: FinishReason = ...
     ) -> tuple[Response, Sequence[bytes]]:
         """Return the head of a streamed answer, and the bytes of each of its events.
 
-        Event ``i`` carries piece ``i`` (whatever opens the stream goes into the first one); those that follow
-        the last piece end the stream: the finish reason, the usage, the ``[DONE]`` or the closing bracket.
+        Event ``i`` carries piece ``i``; the first event also holds whatever opens the stream. The events after the
+        last piece end the stream: the finish reason, the usage, the ``[DONE]`` or the closing bracket.
         """
 
     def error(self, request: Recorded, status: int, kind: str) -> Response:
-        """Return what the service sends with a status that is no success.
+        """Return the service's response with an error status.
 
         Args:
-            request: What was asked.
-            status: From 400.
-            kind: Which of the errors with that status: ``rate_limit``, ``quota``, ``auth``, ``context_length``,
+            request: The request.
+            status: The HTTP status, from 400.
+            kind: Which error with that status: ``rate_limit``, ``quota``, ``auth``, ``context_length``,
                 ``content_filter``, ``model_not_found``, ``invalid_request``, ``unavailable``; empty for the usual one.
         """
 
     def wants_stream(self, request: Recorded) -> bool:
-        """Say whether the request asks for a streamed answer."""
+        """Return whether the request asks for a streamed answer."""

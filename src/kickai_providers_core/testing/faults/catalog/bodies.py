@@ -1,4 +1,4 @@
-"""Successes that are no answer: short, malformed, empty, huge, of another type or protocol, or somewhere else."""
+"""Responses with status 200 that are not an answer, redirects, and other protocols."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from kickai_providers_core.testing.faults.answers import Fault
-from kickai_providers_core.testing.faults.exchange import END_OF_CHUNKS, chunk, head_of, in_stream
+from kickai_providers_core.testing.faults.exchange import (
+    END_OF_CHUNKS,
+    Fault,
+    encode_chunk,
+    encode_event,
+    encode_head,
+)
 from kickai_providers_core.testing.faults.wire import Response
 
 if TYPE_CHECKING:
@@ -28,14 +33,14 @@ __all__ = [
 ]
 
 REDIRECT_PATH = "/redirect-loop/"
-"""Whatever is asked for below this path is redirected once more."""
+"""Each request for a path below this one is redirected again."""
 
 BLOCK = b"x" * 65536
 
 
 @frozen
 class ShortBody(Fault):
-    """A good answer that is shorter than its content length, or whose chunks have no end."""
+    """A good answer that is shorter than its content length, or whose last chunk is missing."""
 
     async def play(self, exchange: Exchange) -> None:
         """Announce more than is sent, then close."""
@@ -43,16 +48,16 @@ class ShortBody(Fault):
         body = b"".join(answer.parts)
         framing = {"content-length": str(2 * len(body))} if not answer.end else {"transfer-encoding": "chunked"}
         response = Response(headers={"content-type": answer.content_type})
-        await exchange.link.send(head_of(response, framing) + body[: len(body) // 2])
-        exchange.link.close()
+        await exchange.connection.send(encode_head(response, framing) + body[: len(body) // 2])
+        exchange.connection.close()
 
 
 @frozen
 class Malformed(Fault):
-    """A success whose body is not what its content type says.
+    """Status 200 with a body that does not match its content type.
 
     Attributes:
-        body: The body as it is sent.
+        body: The body.
     """
 
     body: bytes = b'{"half": ['
@@ -65,10 +70,10 @@ class Malformed(Fault):
 
 @frozen
 class WrongContentType(Fault):
-    """A success of another content type, as a proxy's login page is.
+    """Status 200 with another content type, such as a proxy's login page.
 
     Attributes:
-        content_type: The type.
+        content_type: The content type.
         body: The body.
     """
 
@@ -82,7 +87,7 @@ class WrongContentType(Fault):
 
 @frozen
 class EmptyBody(Fault):
-    """A success without a body."""
+    """Status 200 without a body."""
 
     async def play(self, exchange: Exchange) -> None:
         """Send the head of a good answer and nothing else."""
@@ -91,7 +96,7 @@ class EmptyBody(Fault):
 
 @frozen
 class WrongShape(Fault):
-    """A success with valid JSON that is no answer; in a stream, one such event and then its end.
+    """Status 200 with valid JSON that is not an answer; in a stream, one such event and then its end.
 
     Attributes:
         json: The JSON value.
@@ -105,17 +110,17 @@ class WrongShape(Fault):
         body = json.dumps(self.json).encode()
         if not exchange.streamed:
             return await exchange.respond(Response(headers={"content-type": answer.content_type}, body=body))
-        event = in_stream(answer.content_type, body, first=True)
+        event = encode_event(answer.content_type, body, first=True)
         closing = b"]" if event.startswith(b"[{") else b""
-        return await exchange.link.send(answer.head + chunk(event + closing) + END_OF_CHUNKS)
+        return await exchange.connection.send(answer.head + encode_chunk(event + closing) + END_OF_CHUNKS)
 
 
 @frozen
 class Redirect(Fault):
-    """A redirect to another place.
+    """A redirect to another address.
 
     Attributes:
-        location: Where to.
+        location: The address.
         code: The status; 307 asks for the same method and body again.
     """
 
@@ -129,7 +134,7 @@ class Redirect(Fault):
 
 @frozen
 class RedirectLoop(Fault):
-    """A redirect that leads to a redirect, and so on without end.
+    """A redirect to another redirect, without end.
 
     Attributes:
         code: The status of each.
@@ -147,29 +152,29 @@ class RedirectLoop(Fault):
 
 @frozen
 class HugeBody(Fault):
-    """A success whose body is one JSON string that does not end.
+    """Status 200 with a very large body: one JSON string that does not end.
 
     Attributes:
-        size: Of the body, in bytes.
+        size: The size of the body, in bytes.
     """
 
     size: int = 8 * 2**20
 
     async def play(self, exchange: Exchange) -> None:
-        """Announce the size, then send that much as fast as the client takes it."""
+        """Send the body as fast as the client reads it."""
         response = Response(headers={"content-type": exchange.answer().content_type})
-        await exchange.link.send(head_of(response, {"content-length": str(self.size)}) + b'"')
+        await exchange.connection.send(encode_head(response, {"content-length": str(self.size)}) + b'"')
         left = self.size - 1
         while left > 0:
-            await exchange.link.send(BLOCK[:left])
+            await exchange.connection.send(BLOCK[:left])
             left -= len(BLOCK)
 
 
 @frozen
 class NotHttp(Fault):
-    """Another protocol altogether."""
+    """Another protocol than HTTP."""
 
     async def play(self, exchange: Exchange) -> None:
-        """Greet as a mail server would, then close."""
-        await exchange.link.send(b"220 mail.example ESMTP ready\r\n")
-        exchange.link.close()
+        """Greet like a mail server, then close."""
+        await exchange.connection.send(b"220 mail.example ESMTP ready\r\n")
+        exchange.connection.close()

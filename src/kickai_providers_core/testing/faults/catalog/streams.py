@@ -1,4 +1,4 @@
-"""Faults that only a streamed answer can have."""
+"""Faults that can only happen in streams."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve, field, frozen
 from attrs.validators import in_
 
-from kickai_providers_core.testing.faults.answers import Fault
-from kickai_providers_core.testing.faults.exchange import chunk, in_stream
+from kickai_providers_core.testing.faults.exchange import Fault, encode_chunk, encode_event
 
 if TYPE_CHECKING:
     from kickai_providers_core.testing.faults.exchange import Answer, Exchange
@@ -19,10 +18,10 @@ __all__ = ["Cut", "ErrorPiece", "MalformedPiece", "SlowFirstToken", "Stall"]
 
 @frozen
 class SlowFirstToken(Fault):
-    """A good stream whose first event is late, though its head is not.
+    """A good stream whose head comes at once and whose first event is late.
 
     Attributes:
-        seconds: How late.
+        seconds: How long the first event takes.
     """
 
     seconds: float
@@ -30,14 +29,14 @@ class SlowFirstToken(Fault):
     async def play(self, exchange: Exchange) -> None:
         """Send the head, wait, send the rest."""
         answer = _stream(exchange, self)
-        await exchange.link.send(answer.head)
+        await exchange.connection.send(answer.head)
         await asyncio.sleep(self.seconds)
         await exchange.send(evolve(answer, head=b""))
 
 
 @frozen
 class Stall(Fault):
-    """A stream that falls silent, its connection open.
+    """A stream that stops in the middle, with its connection open.
 
     Attributes:
         after_pieces: How many pieces are sent.
@@ -47,7 +46,7 @@ class Stall(Fault):
 
     async def play(self, exchange: Exchange) -> None:
         """Send the beginning, then wait until the client goes away."""
-        await _begin(exchange, self, self.after_pieces)
+        await _send_beginning(exchange, self, self.after_pieces)
         await exchange.hold()
 
 
@@ -57,7 +56,7 @@ class Cut(Fault):
 
     Attributes:
         after_pieces: How many pieces are sent.
-        how: ``fin`` and ``rst`` end the connection; ``clean`` ends the HTTP message in good order, only too soon.
+        how: ``fin`` and ``rst`` end the connection; ``clean`` ends the HTTP response correctly, but too early.
     """
 
     after_pieces: int = 1
@@ -65,22 +64,22 @@ class Cut(Fault):
 
     async def play(self, exchange: Exchange) -> None:
         """Send the beginning, then end."""
-        answer = await _begin(exchange, self, self.after_pieces)
+        answer = await _send_beginning(exchange, self, self.after_pieces)
         if self.how == "clean":
-            await exchange.link.send(answer.end)
+            await exchange.connection.send(answer.end)
         elif self.how == "rst":
-            await exchange.link.reset()
+            await exchange.connection.reset()
         else:
-            exchange.link.close()
+            exchange.connection.close()
 
 
 @frozen
 class MalformedPiece(Fault):
-    """A stream with one event in it that cannot be read, and a good end.
+    """A stream with one event that is not valid JSON, and a good end.
 
     Attributes:
         after_pieces: How many pieces are sent before it.
-        body: What stands where JSON should.
+        body: The bytes in place of the JSON text.
     """
 
     after_pieces: int = 1
@@ -88,17 +87,19 @@ class MalformedPiece(Fault):
 
     async def play(self, exchange: Exchange) -> None:
         """Send the stream with the event in it."""
-        await _with_event(exchange, self, self.after_pieces, self.body)
+        answer = await _send_beginning(exchange, self, self.after_pieces)
+        event = encode_event(answer.content_type, self.body, first=not self.after_pieces)
+        await exchange.send(evolve(answer, head=encode_chunk(event), parts=answer.parts[self.after_pieces :]))
 
 
 @frozen
 class ErrorPiece(Fault):
-    """A stream in which the service tells an error after it began with status 200, and then ends.
+    """A stream with status 200 in which the service reports an error, and then its end.
 
     Attributes:
-        after_pieces: How many pieces are sent before it.
+        after_pieces: How many pieces are sent before the error.
         kind: Which error, as in `Wire.error`.
-        status: The status that the vendor would have sent, had it known.
+        status: The status that the service would have sent if the stream had not begun.
         body: The event's JSON text; by default the body of `Wire.error`.
     """
 
@@ -108,36 +109,30 @@ class ErrorPiece(Fault):
     body: bytes | None = None
 
     async def play(self, exchange: Exchange) -> None:
-        """Send the beginning, the error, and the end of the HTTP message."""
+        """Send the beginning, the error, and the end of the HTTP response."""
         body = exchange.wire.error(exchange.request, self.status, self.kind).body if self.body is None else self.body
-        answer = await _begin(exchange, self, self.after_pieces)
-        event = in_stream(answer.content_type, body, first=not self.after_pieces)
+        answer = await _send_beginning(exchange, self, self.after_pieces)
+        event = encode_event(answer.content_type, body, first=not self.after_pieces)
         closing = b"]" if _is_array(answer) else b""
-        await exchange.link.send(chunk(event + closing) + answer.end)
+        await exchange.connection.send(encode_chunk(event + closing) + answer.end)
 
 
 def _stream(exchange: Exchange, fault: Fault) -> Answer:
     if not exchange.streamed:
-        told = f"{fault} is a fault of streams, and the request asks for none"
-        raise TypeError(told)
+        message = f"{fault} is only possible in a stream, and the request does not ask for one"
+        raise TypeError(message)
     return exchange.answer()
 
 
-async def _begin(exchange: Exchange, fault: Fault, pieces: int) -> Answer:
+async def _send_beginning(exchange: Exchange, fault: Fault, pieces: int) -> Answer:
     """Send the head and the first pieces; return the whole answer."""
     answer = _stream(exchange, fault)
     if pieces > answer.pieces:
-        told = f"{fault} wants {pieces} pieces, and the answer has {answer.pieces}"
-        raise ValueError(told)
+        message = f"{fault} needs an answer of at least {pieces} pieces, got {answer.pieces}"
+        raise ValueError(message)
     await exchange.send(evolve(answer, parts=answer.parts[:pieces], end=b""))
     return answer
 
 
-async def _with_event(exchange: Exchange, fault: Fault, pieces: int, body: bytes) -> None:
-    answer = await _begin(exchange, fault, pieces)
-    event = in_stream(answer.content_type, body, first=not pieces)
-    await exchange.send(evolve(answer, head=chunk(event), parts=answer.parts[pieces:]))
-
-
 def _is_array(answer: Answer) -> bool:
-    return in_stream(answer.content_type, b"", first=True) == b"["
+    return encode_event(answer.content_type, b"", first=True) == b"["

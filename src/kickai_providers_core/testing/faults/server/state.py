@@ -1,4 +1,4 @@
-"""What a fault server has been told to do, and what has come to it."""
+"""What a fault server is scripted to do, and what it has received."""
 
 from __future__ import annotations
 
@@ -6,48 +6,49 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.testing.faults.answers import Fault, Ok
-from kickai_providers_core.testing.faults.bodies import REDIRECT_PATH, RedirectLoop
+from kickai_providers_core.testing.faults.catalog.answers import Ok
+from kickai_providers_core.testing.faults.catalog.bodies import REDIRECT_PATH, RedirectLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.testing.faults.connection import Connection
+    from kickai_providers_core.testing.faults.exchange import Fault
+    from kickai_providers_core.testing.faults.server.protocol import ConnectionProtocol
     from kickai_providers_core.testing.faults.wire import Recorded, Wire
 
-__all__ = ["Ledger"]
+__all__ = ["ServerState"]
 
 
-class Ledger:
-    """The script and the record of a server. Safe to use from every thread.
+class ServerState:
+    """The script, the requests and the connections of a server. Safe to use from every thread.
 
     Attributes:
-        wire: How the service speaks.
-        default: What is done with a request when the script is empty.
-        changed: Guards all of it, and is notified when something has come or gone.
-        connections: Those that are open.
-        clients: The addresses of all that have ever connected.
-        errors: What the wire's own code has raised.
+        wire: How the service responds.
+        default: What the server does with a request when the script is empty.
+        changed: Guards the state; notified whenever a connection or a request comes or goes.
+        connections: The open connections.
+        clients: The addresses of all clients that have ever connected.
+        errors: The exceptions that the wire or a fault raised.
     """
 
     def __init__(self, wire: Wire, default: Fault | None = None) -> None:
         self.wire = wire
         self.default = default or Ok()
         self.changed = threading.Condition()
-        self.connections: set[Connection] = set()
+        self.connections: set[ConnectionProtocol] = set()
         self.clients: list[object] = []
         self.errors: list[Exception] = []
         self._script: deque[Fault] = deque()
         self._requests: list[Recorded] = []
 
     def script(self, *faults: Fault) -> None:
-        """Say what is done with the next requests, one after the other; added to what was said before."""
+        """Append faults to the script: the server plays one for each request, in this order."""
         with self.changed:
             self._script.extend(faults)
 
     @property
     def requests(self) -> list[Recorded]:
-        """The requests that have come in whole, oldest first."""
+        """The requests that have arrived completely, oldest first."""
         with self.changed:
             return list(self._requests)
 
@@ -58,31 +59,31 @@ class Ledger:
             return len(self.connections)
 
     def wait_requests(self, count: int, timeout_s: float) -> bool:
-        """Wait until so many requests have come in; say whether that came true in time."""
+        """Wait until this many requests have arrived; return whether they did in time."""
         return self.wait(lambda: len(self._requests) >= count, timeout_s)
 
     def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until a condition holds that something which comes or goes can change; say whether it did in time."""
+        """Wait until a condition on the state holds; return whether it did in time."""
         with self.changed:
             return self.changed.wait_for(condition, timeout_s)
 
-    # What a connection tells, on the server's loop.
+    # Called by the connections, on the server's event loop.
 
-    def opened(self, connection: Connection) -> None:
-        """Count a connection."""
+    def add_connection(self, connection: ConnectionProtocol) -> None:
+        """Add an open connection."""
         with self.changed:
             self.connections.add(connection)
             self.clients.append(connection.peer)
             self.changed.notify_all()
 
-    def closed(self, connection: Connection) -> None:
-        """Count a connection no more."""
+    def remove_connection(self, connection: ConnectionProtocol) -> None:
+        """Remove a connection that has ended."""
         with self.changed:
             self.connections.discard(connection)
             self.changed.notify_all()
 
-    def came(self, request: Recorded) -> Fault:
-        """Record a request, and return what is to be done with it."""
+    def take_fault(self, request: Recorded) -> Fault:
+        """Record a request; return the fault to play for it."""
         with self.changed:
             self._requests.append(request)
             self.changed.notify_all()
@@ -90,7 +91,7 @@ class Ledger:
                 return RedirectLoop()
             return self._script.popleft() if self._script else self.default
 
-    def failed(self, error: Exception) -> None:
-        """Keep an error, to be raised when the server is left."""
+    def add_error(self, error: Exception) -> None:
+        """Keep an exception, to be raised when the server stops."""
         with self.changed:
             self.errors.append(error)

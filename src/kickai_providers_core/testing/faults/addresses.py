@@ -1,4 +1,4 @@
-"""Addresses that cannot be connected to: nobody listens, nobody accepts, or nobody speaks TLS."""
+"""Addresses that cannot be connected to: nothing listens, nothing accepts, or nothing speaks TLS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Unreachable", "blackhole", "closed_port", "fill_backlog", "no_tls"]
 
 FILL = 64
-"""More connections than a listener with a backlog of zero completes on any system."""
+"""More connections than any system completes for a listener with a backlog of zero."""
 
 
 class Unreachable(Enum):
@@ -27,12 +27,12 @@ class Unreachable(Enum):
 
 
 def closed_port() -> int:
-    """Return a port of 127.0.0.1 with nobody listening: connecting to it is refused.
+    """Return a port of 127.0.0.1 that refuses connections.
 
-    It is one of those below 1024, which no system hands out by itself, so that it stays closed.
+    It is below 1024: no system assigns such a port by itself, so it stays closed.
 
     Raises:
-        RuntimeError: Every one of them has a listener, or is filtered.
+        RuntimeError: None of these ports refuses connections.
     """
     for port in range(1, 1024):
         with socket.socket() as visitor:
@@ -49,9 +49,9 @@ def closed_port() -> int:
 
 @contextmanager
 def blackhole() -> Iterator[int]:
-    """Give a port of 127.0.0.1 that accepts nothing: connecting to it hangs until the client gives up.
+    """Give a port of 127.0.0.1 that accepts no connection: connecting to it hangs until the client gives up.
 
-    The listener's queue is filled and never emptied, so that the kernel drops further attempts, as Linux does.
+    The listener's queue is full and stays so; Linux drops further attempts to connect.
     """
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())

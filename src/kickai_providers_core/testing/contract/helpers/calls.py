@@ -1,4 +1,4 @@
-"""Calling, and being called back: a call in any mode is carried out in a thread of its own, and left when it hangs."""
+"""Calls in any mode, each in its own thread and with a time limit: a provider that hangs must not hang the tests."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kickai_providers_core.concurrency import threads
-from kickai_providers_core.testing.contract.givens import GRACE_S, PROMPT_S
-from kickai_providers_core.testing.contract.outcome import LeftAloneError, Outcome
+from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, PROMPT_S
+from kickai_providers_core.testing.contract.helpers.outcome import NotReturnedError, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
 
-__all__ = ["observe", "opened", "run", "timed", "wait_until"]
+__all__ = ["observe", "open_stream", "run_coroutine", "run_with_limit", "wait_until"]
 
 
-def timed(mode: Mode, call: Callable[[], Any], limit_s: float) -> Outcome:
-    """Carry a call out to its end, or to the limit; return how it ended.
+def run_with_limit(mode: Mode, call: Callable[[], Any], limit_s: float) -> Outcome:
+    """Make a call and wait for its end, or until the limit; return how it ended.
 
     Args:
         mode: What the call returns: a value, an awaitable, an iterator or an async iterator.
-        call: Makes it; called in the thread, and for async modes on an event loop there.
-        limit_s: How long to wait for its end, seconds.
+        call: Makes the call; called in a new thread, and for async modes on an event loop there.
+        limit_s: How long to wait for its end, in seconds.
     """
     chunks: list[object] = []
     began = time.perf_counter()
     try:
-        ended = threads.call(lambda: _finish(mode, call, chunks), limit_s)
+        outcome = threads.call(lambda: _finish(mode, call, chunks), limit_s)
     except TimeoutError:
-        ended = Outcome(mode=mode, raised=LeftAloneError())
-    return evolve(ended, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
+        outcome = Outcome(mode=mode, raised=NotReturnedError())
+    return evolve(outcome, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
 
 
 async def observe(mode: Mode, call: Callable[[], Any]) -> Outcome:
@@ -43,15 +43,29 @@ async def observe(mode: Mode, call: Callable[[], Any]) -> Outcome:
 
     Args:
         mode: What the call returns: a value, an awaitable, an iterator or an async iterator.
-        call: Makes it.
+        call: Makes the call.
     """
     chunks: list[object] = []
     began = time.perf_counter()
     if mode in {"invoke", "stream"}:
-        ended = await asyncio.to_thread(_finish, mode, call, chunks)
+        outcome = await asyncio.to_thread(_finish, mode, call, chunks)
     else:
-        ended = await _afinish(mode, call, chunks)
-    return evolve(ended, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
+        outcome = await _afinish(mode, call, chunks)
+    return evolve(outcome, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
+
+
+def run_coroutine(work: Callable[[], Coroutine[Any, Any, Any]], limit_s: float = PROMPT_S) -> Any:
+    """Return what a coroutine returns, run on a new event loop in a new thread.
+
+    Raises:
+        TimeoutError: It did not return within the limit.
+    """
+    return threads.call(lambda: asyncio.run(work()), limit_s)
+
+
+async def open_stream(stream: Any) -> Any:
+    """Return the async iterator that a hook returned, whether it is an async generator or a coroutine function."""
+    return await stream if asyncio.iscoroutine(stream) else stream
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = GRACE_S) -> bool:
@@ -62,18 +76,8 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = GRACE_S) -> boo
     return condition()
 
 
-def run(work: Callable[[], Coroutine[Any, Any, Any]], limit_s: float = PROMPT_S) -> Any:
-    """Return what a coroutine returns on an event loop of its own, in a thread of its own."""
-    return threads.call(lambda: asyncio.run(work()), limit_s)
-
-
-async def opened(stream: Any) -> Any:
-    """Return the iterator of an ``async def`` that yields, or of one that returns an iterator."""
-    return await stream if asyncio.iscoroutine(stream) else stream
-
-
 def _finish(mode: Mode, call: Callable[[], Any], chunks: list[object]) -> Outcome:
-    """Make a call in any mode; return how it ended, as a value: a `TimeoutError` raised here is the kit's own."""
+    """Make a call in any mode; return how it ended as a value, so that only the kit raises `TimeoutError`."""
     if mode in {"ainvoke", "astream"}:
         return asyncio.run(_afinish(mode, call, chunks))
     try:
@@ -81,7 +85,7 @@ def _finish(mode: Mode, call: Callable[[], Any], chunks: list[object]) -> Outcom
             return Outcome(mode=mode, value=call())
         _read(call, chunks)
         return Outcome(mode=mode)
-    except BaseException as error:  # noqa: BLE001 - whatever a provider raises is what the test is about
+    except BaseException as error:  # noqa: BLE001 - the tests judge whatever a provider raises
         return Outcome(mode=mode, raised=error)
 
 
@@ -91,7 +95,7 @@ async def _afinish(mode: Mode, call: Callable[[], Any], chunks: list[object]) ->
             return Outcome(mode=mode, value=await call())
         await _aread(call, chunks)
         return Outcome(mode=mode)
-    except BaseException as error:  # noqa: BLE001 - whatever a provider raises is what the test is about
+    except BaseException as error:  # noqa: BLE001 - the tests judge whatever a provider raises
         return Outcome(mode=mode, raised=error)
 
 
@@ -99,10 +103,10 @@ def _read(call: Callable[[], Any], chunks: list[object]) -> None:
     stream = call()
     with closing(stream) if hasattr(stream, "close") else ExitStack():
         for chunk in stream:
-            chunks.append(chunk)  # noqa: PERF402 - what came before an error counts
+            chunks.append(chunk)  # noqa: PERF402 - keeps the chunks before an error
 
 
 async def _aread(call: Callable[[], Any], chunks: list[object]) -> None:
-    async with aclosing(await opened(call())) as stream:
+    async with aclosing(await open_stream(call())) as stream:
         async for chunk in stream:
-            chunks.append(chunk)  # noqa: PERF401 - what came before an error counts
+            chunks.append(chunk)  # noqa: PERF401 - keeps the chunks before an error

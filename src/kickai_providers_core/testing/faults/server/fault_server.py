@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on loopback that answers as a service does, or fails to in a given way."""
+"""A small HTTP/1.1 server on loopback that responds like a service, or fails in a given way."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Self
 
-from kickai_providers_core.testing.faults.connection import Connection
-from kickai_providers_core.testing.faults.ledger import Ledger
+from kickai_providers_core.testing.faults.server.protocol import ConnectionProtocol
+from kickai_providers_core.testing.faults.server.state import ServerState
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from kickai_providers_core.testing.faults.answers import Fault
+    from kickai_providers_core.testing.faults.exchange import Fault
     from kickai_providers_core.testing.faults.wire import Wire
 
 __all__ = ["FaultServer"]
 
 STOP_S = 60.0
-"""How long leaving the server may take before that is an error: it only closes sockets."""
+"""How long stopping may take. It only closes sockets, so more than that is an error."""
 
 BACKLOG = 1024
 """How many connections may wait to be accepted."""
 
 
-class FaultServer(Ledger):
-    """Serve on a thread and an event loop of its own; a context manager.
+class FaultServer(ServerState):
+    """A server on its own thread and event loop; a context manager.
 
-    It can be used from sync code, from any event loop and from several threads. When the block is left every
-    connection is closed, the thread has ended and the socket is closed; what the wire's own code raised meanwhile is
-    raised then, as an exception group.
+    It can be used from sync code, from any event loop and from several threads. At the end of the ``with`` block every
+    connection is closed, the thread has ended and the socket is closed. Exceptions that the wire or a fault raised are
+    then raised as an exception group.
 
     Attributes:
-        wire: As in `Ledger`, as is
-        default: what is done when the script is empty.
-        port: The port of 127.0.0.1 that it listens on; set on entry, as is
-        url: its address, without a slash at the end.
+        wire: See `ServerState`.
+        default: See `ServerState`.
+        port: The port of 127.0.0.1; set when the server starts.
+        url: The server's address without a trailing slash; set when the server starts.
     """
 
     def __init__(self, wire: Wire, default: Fault | None = None, *, listener: socket.socket | None = None) -> None:
         """Make a server; it serves inside a ``with`` block.
 
         Args:
-            wire: How the service speaks.
+            wire: How the service responds.
             default: What the server does with a request when the script is empty; a good answer when None.
-            listener: A socket that is bound to a port of 127.0.0.1, which the server then closes; a new one when None.
+            listener: A socket bound to a port of 127.0.0.1, which the server closes; a new one when None.
         """
         super().__init__(wire, default)
         self._listener = listener
@@ -67,28 +67,28 @@ class FaultServer(Ledger):
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(STOP_S)
         if self._thread.is_alive():  # pragma: no cover - a wire that blocks
-            told = "the fault server did not stop: does the wire block?"
-            raise RuntimeError(told)
+            message = f"the fault server did not stop within {STOP_S:g} s: a method of the wire may block"
+            raise RuntimeError(message)
         if self.errors:
-            told = "the wire, or the fault, failed on the server"
-            raise ExceptionGroup(told, self.errors) from error
+            message = "the wire, or a fault, raised an exception on the fault server"
+            raise ExceptionGroup(message, self.errors) from error
 
     @property
     def accepted_connections(self) -> int:
-        """How many clients have ever connected, those included that the server has yet to notice."""
+        """How many clients have ever connected, including those that the server has not noticed yet."""
         self._catch_up()
         with self.changed:
             return len(self.clients)
 
     def wait_closed(self, timeout_s: float) -> bool:
-        """Wait until no client is connected; say whether that came true in time."""
+        """Wait until no client is connected; return whether that happened in time."""
         self._catch_up()
         return self.wait(lambda: not self.connections, timeout_s)
 
     def _catch_up(self) -> None:
         """Wait until the server has noticed every client that is connected by now.
 
-        The kernel hands connections out in the order in which they came: with one's own, all before it are there.
+        The kernel hands out connections in the order in which they arrived, so a new one comes after all others.
         """
         with socket.create_connection(("127.0.0.1", self.port)) as probe:
             address = probe.getsockname()
@@ -97,7 +97,7 @@ class FaultServer(Ledger):
             self.clients.remove(address)
 
     def drop(self) -> None:
-        """Close every client's connection, as a service does that is restarted."""
+        """Close every client's connection, like a service that restarts."""
         with self.changed:
             connections = list(self.connections)
         for connection in connections:
@@ -109,7 +109,9 @@ class FaultServer(Ledger):
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        async with await loop.create_server(lambda: Connection(self), sock=self._socket, backlog=BACKLOG) as server:
+        async with await loop.create_server(
+            lambda: ConnectionProtocol(self), sock=self._socket, backlog=BACKLOG
+        ) as server:
             await self._stop.wait()
             server.close()
             while connections := list(self.connections):  # again for one that was being accepted

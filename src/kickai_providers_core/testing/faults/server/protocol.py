@@ -1,4 +1,4 @@
-"""One client's connection: bytes into requests, requests into faults that play."""
+"""One client's connection: parses requests and plays a fault for each."""
 
 from __future__ import annotations
 
@@ -6,40 +6,39 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Protocol, cast
 
-from kickai_providers_core.testing.faults.answers import Ok
-from kickai_providers_core.testing.faults.exchange import Exchange, Link
+from kickai_providers_core.testing.faults.exchange import ClientConnection, Exchange, GoodAnswer
 from kickai_providers_core.testing.faults.wire import Recorded
 
 if TYPE_CHECKING:
-    from kickai_providers_core.testing.faults.answers import Fault
+    from kickai_providers_core.testing.faults.exchange import Fault
     from kickai_providers_core.testing.faults.wire import Wire
 
-__all__ = ["Connection", "Owner"]
+__all__ = ["ConnectionProtocol", "Owner"]
 
 
 class Owner(Protocol):
-    """What a connection needs of its server."""
+    """The server, as a connection sees it."""
 
     wire: Wire
     default: Fault
 
-    def opened(self, connection: Connection) -> None:
-        """Count a connection."""
+    def add_connection(self, connection: ConnectionProtocol) -> None:
+        """Add an open connection."""
 
-    def closed(self, connection: Connection) -> None:
-        """Count a connection no more."""
+    def remove_connection(self, connection: ConnectionProtocol) -> None:
+        """Remove a connection that has ended."""
 
-    def came(self, request: Recorded) -> Fault:
-        """Record a request, and return what is to be done with it."""
+    def take_fault(self, request: Recorded) -> Fault:
+        """Record a request; return the fault to play for it."""
 
-    def failed(self, error: Exception) -> None:
-        """Keep an error."""
+    def add_error(self, error: Exception) -> None:
+        """Keep an exception."""
 
 
-class Connection(asyncio.Protocol):
-    """Reads requests one after the other, and plays the fault that the server has for each.
+class ConnectionProtocol(asyncio.Protocol):
+    """Reads one request after the other, and plays a fault for each.
 
-    Its one task is cancelled as soon as the client is gone, whatever the fault is doing.
+    Its only task is cancelled as soon as the client is gone, whatever the fault is doing.
 
     Attributes:
         peer: The client's address.
@@ -53,62 +52,63 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve."""
         self._transport = cast("asyncio.Transport", transport)
-        # asyncio does so only for sockets that name their protocol; without it each answer waits 40 ms for the client.
+        # asyncio only does this for sockets that name their protocol; without it each answer takes 40 ms longer.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._link = Link(self._transport)
+        self._connection = ClientConnection(self._transport)
         self.peer = self._transport.get_extra_info("peername")
-        self._owner.opened(self)
+        self._owner.add_connection(self)
         self.done = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Keep what the client sent."""
         self._incoming.feed_data(data)
 
     def eof_received(self) -> bool:
-        """Take the client's FIN for its going away: none of ours half-closes."""
+        """Close: a client that sends FIN has gone, since no client of ours half-closes."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - given by asyncio
-        """Stop whatever plays."""
-        self._link.resume()
+        """Stop the fault."""
+        self._connection.resume()
         self.done.cancel()
-        self._owner.closed(self)
+        self._owner.remove_connection(self)
 
     def pause_writing(self) -> None:
-        """Hold the fault's next write."""
-        self._link.pause()
+        """Make the fault wait before it writes more."""
+        self._connection.pause()
 
     def resume_writing(self) -> None:
-        """Let it go on."""
-        self._link.resume()
+        """Let the fault write."""
+        self._connection.resume()
 
     def abort(self) -> None:
-        """End the connection from the server's side, at once."""
+        """End the connection at once."""
         self._transport.abort()
 
     async def _serve(self) -> None:
         try:
-            while not self._link.closing:
+            while not self._connection.closing:
                 request = await _read_request(self._incoming)
-                fault = self._owner.came(request)
-                good = self._owner.default if isinstance(self._owner.default, Ok) else Ok()
-                await fault.play(Exchange(request=request, wire=self._owner.wire, link=self._link, good=good))
+                fault = self._owner.take_fault(request)
+                good = self._owner.default if isinstance(self._owner.default, GoodAnswer) else GoodAnswer()
+                exchange = Exchange(request=request, wire=self._owner.wire, connection=self._connection, good=good)
+                await fault.play(exchange)
                 if request.headers.get("connection", "").lower() == "close":
-                    self._link.close()
-        except Exception as error:  # noqa: BLE001 - the wire's own code may raise anything, and its author must see it
-            self._owner.failed(error)
+                    self._connection.close()
+        except Exception as error:  # noqa: BLE001 - the author's wire may raise anything, and must see it
+            self._owner.add_error(error)
             self.abort()
 
 
 async def _read_request(incoming: asyncio.StreamReader) -> Recorded:
-    """Read one request (RFC 9112); `IncompleteReadError` cannot come, since the end of the input cancels the task."""
+    """Read one request (RFC 9112). Never raises `IncompleteReadError`: the end of the input cancels the task."""
     head = (await incoming.readuntil(b"\r\n\r\n")).decode("latin-1")
     line, *fields = head.rstrip("\r\n").split("\r\n")
     method, path, _version = line.split(" ", 2)
     headers: dict[str, str] = {}
     for name, _, value in (entry.partition(":") for entry in fields):
-        key, told = name.strip().lower(), value.strip()
-        headers[key] = f"{headers[key]}, {told}" if key in headers else told
+        key, text = name.strip().lower(), value.strip()
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
     if "chunked" in headers.get("transfer-encoding", "").lower():
         body = await _read_chunks(incoming)
     else:

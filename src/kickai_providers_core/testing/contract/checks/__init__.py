@@ -1,0 +1,1 @@
+"""The standard tests of a provider, one class for each topic."""

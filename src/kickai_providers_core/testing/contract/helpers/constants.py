@@ -1,0 +1,43 @@
+"""Values that all tests share: the modes, the request's text, the key, and time limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import fields
+
+from kickai_providers_core.testing.faults import Fault, Status
+from kickai_providers_core.values.secrets import Secret
+
+if TYPE_CHECKING:
+    from kickai_providers_core.plugin_api.hookspecs import Mode
+
+__all__ = ["GRACE_S", "KEY", "MODES", "PROMPT", "PROMPT_S", "QUICK_S", "STREAMS", "id_of"]
+
+MODES: tuple[Mode, ...] = ("invoke", "ainvoke", "stream", "astream")
+STREAMS: tuple[Mode, ...] = ("stream", "astream")
+
+KEY = Secret("canary-key-5c1e93b7d2")
+"""The provider's key; if a test finds it outside a request's headers, the provider has leaked it."""
+
+PROMPT = "canary-prompt: who can play on Saturday?"
+"""The prompt."""
+
+PROMPT_S = 10.0
+"""The timeout of calls that are answered at once: long, so that no test fails on a slow machine."""
+
+QUICK_S = 1.0
+"""The time limit of creation, offline validation and clean-up; the core waits 0.25 s for a clean-up."""
+
+GRACE_S = 2.0
+"""How much longer than its timeout a call may take before the kit gives up on it, where no limit is tested."""
+
+
+def id_of(value: object) -> str:
+    """Return the id of a test's parameter: a fault's class and the values of its fields."""
+    if isinstance(value, Status):
+        return str(value.code)
+    if not isinstance(value, Fault):
+        return str(value)
+    values = (getattr(value, field.name) for field in fields(type(value)))
+    return "-".join([type(value).__name__, *(str(each) for each in values if isinstance(each, (int, float, str)))])

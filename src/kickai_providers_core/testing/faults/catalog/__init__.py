@@ -1,0 +1,1 @@
+"""Ready-made faults: what the server can do with a request."""

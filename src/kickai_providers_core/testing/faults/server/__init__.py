@@ -1,0 +1,1 @@
+"""The server: it reads requests and plays the scripted fault for each."""
