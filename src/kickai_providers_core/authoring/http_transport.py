@@ -58,8 +58,9 @@ def http_transport(
         UnusableProviderError: The library is not installed, or a variable for the proxy or the certificates cannot be
             used; the message names it.
     """
-    require_usable_network(environ, url=url)
-    is_secure = url.startswith("https:")
+    is_secure = url.lower().startswith("https:")
+    if is_secure:  # without TLS neither a proxy nor a certificate is used
+        require_usable_network(environ, url=url)
     try:
         httpx, httpcore = import_module(client), import_module(_HTTPCORE[client])
         trusted = httpx.create_ssl_context() if is_secure and tls_context is None else tls_context

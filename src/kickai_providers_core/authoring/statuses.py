@@ -31,7 +31,20 @@ if TYPE_CHECKING:
 
 __all__ = ["error_for_body", "error_for_status", "refused_parameter", "request_id_in", "service_words"]
 
-_WORDS_IN = ("error", "errors", "message", "msg", "detail", "details", "type", "code", "reason", "status", "param")
+_WORDS_IN = (
+    "error",
+    "errors",
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "type",
+    "error_type",
+    "code",
+    "reason",
+    "status",
+    "param",
+)
 """Where services put their words; whatever else a body holds may be the prompt."""
 
 PARAMETERS = (

@@ -410,3 +410,9 @@ def test_what_cannot_be_used_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
     with pytest.raises(UnusableProviderError, match="SSL_CERT_FILE"):
         http_transport("https://osprey.test")
+
+
+def test_without_tls_the_variables_do_not_matter(tmp_path):
+    """A wrong proxy or certificate variable is no problem for an address that uses neither."""
+    environ = {"ALL_PROXY": "ftp://x", "SSL_CERT_FILE": str(tmp_path / "gone.pem")}
+    http_transport("http://127.0.0.1:1", environ=environ).close()

@@ -280,6 +280,12 @@ def test_an_error_within_a_stream_is_raised(event, kind):
     assert "canary" not in str(caught.value)
 
 
+def test_an_event_that_is_null_is_an_error():
+    """An event that cannot be read may hold a part of the answer, so it is not skipped."""
+    with pytest.raises(InvalidReplyError):
+        openai_chat.parse_event(ServerSentEvent(data="null"))
+
+
 def test_a_cut_stream_is_an_error():
     """Neither the end of the bytes nor ``[DONE]`` replaces a finish reason."""
     for end in ((), (DONE,)):

@@ -141,7 +141,7 @@ def test_bodies_that_say_nothing(body: object) -> None:
         ({"error": {"message": "x", "code": 200}}, ProviderUnavailableError, None),
         ({"error": {"message": "x", "code": "insufficient_quota"}}, QuotaExhaustedError, None),
         ({"error": "overloaded", "error_type": "overloaded"}, RateLimitedError, None),
-        ({"error": "Incomplete generation", "type": "incomplete_generation"}, InvalidReplyError, None),
+        ({"error": "Incomplete generation", "error_type": "incomplete_generation"}, InvalidReplyError, None),
         ({"error": "boom"}, ProviderUnavailableError, None),
         (b"out of memory", ProviderUnavailableError, None),
         (None, ProviderUnavailableError, None),

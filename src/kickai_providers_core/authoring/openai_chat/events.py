@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core.authoring.iterating import aclosing_source, closing_source
 from kickai_providers_core.authoring.statuses import error_for_body
 from kickai_providers_core.authoring.strict_json import loads
+from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
@@ -35,7 +36,10 @@ def parse_event(event: ServerSentEvent) -> Any:
         return DONE
     if event.event == "error":
         raise error_for_body(data)
-    return loads(data)
+    document = loads(data)
+    if document is None:
+        raise InvalidReplyError("the answer is not what the protocol allows: an event is null")
+    return document
 
 
 def decode_stream(events: Iterable[ServerSentEvent], decoder: ChatDecoder) -> Generator[ReplyChunk, None, None]:
