@@ -10,7 +10,7 @@ from attrs import frozen
 from kickai_providers_core import ChatRequest, ProviderError, Reply, ReplyChunk
 from kickai_providers_core.values.reply_assembly import Gathered
 
-from kickai_hf.client import HuggingFace
+from kickai_hf.provider import HuggingFace
 
 MODES = ("invoke", "ainvoke", "stream", "astream")
 

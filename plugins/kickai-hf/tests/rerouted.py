@@ -1,48 +1,45 @@
-"""Hugging Face's router, at the address of a test's server: the one address that cannot be a setting."""
+"""A provider whose requests to Hugging Face's router reach a test's server: the router's address is not a setting."""
 
 from __future__ import annotations
 
-import httpcore2
+import httpx2
+from kickai_providers_core.authoring import http_transport
 
-from kickai_hf import transport
-from kickai_hf.client import HuggingFace
+from kickai_hf.provider import HuggingFace
 
 ROUTER = "https://router.huggingface.co"
 
 
 class Rerouted:
-    """Sends what is meant for the router to a server on loopback, and refuses to send anything elsewhere."""
+    """Connections to a server on loopback that stands in for the router; no other address is accepted."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._sync = transport.sync_transport(url, 10, transport.trust(url))
-        self._async = None
+        self._transport = http_transport(url, client="httpx2", max_connections=10)
 
-    def _moved(self, request):
-        origin = f"{request.url.scheme.decode()}://{request.url.host.decode()}"
+    def attempt(self, timeouts, *, max_answer_bytes):
+        """Return an attempt whose requests go to the server."""
+        attempt = self._transport.attempt(timeouts, max_answer_bytes=max_answer_bytes)
+        send, asend = attempt.handle_request, attempt.handle_async_request
+        attempt.handle_request = lambda request: send(self._reroute(request))
+        attempt.handle_async_request = lambda request: asend(self._reroute(request))
+        return attempt
+
+    def _reroute(self, request):
+        origin = f"{request.url.scheme}://{request.url.host}"
         assert origin == ROUTER, origin
-        request.url = httpcore2.URL(self._url.encode() + request.url.target)
+        request.url = httpx2.URL(self._url + request.url.raw_path.decode())
         return request
-
-    def handle_request(self, request):
-        """Send it."""
-        return self._sync.handle_request(self._moved(request))
-
-    async def handle_async_request(self, request):
-        """Send it on the running loop."""
-        self._async = self._async or transport.async_transport(self._url, 10, transport.trust(self._url))
-        return await self._async.handle_async_request(self._moved(request))
 
     def close(self) -> None:
         """Close the connections."""
-        self._sync.close()
+        self._transport.close()
 
     async def aclose(self) -> None:
-        """Close the connections of the loop."""
-        if self._async is not None:
-            await self._async.aclose()
+        """Close the connections of the running loop."""
+        await self._transport.aclose()
 
 
-def routed(settings, url) -> HuggingFace:
+def provider_via_router(settings, url) -> HuggingFace:
     """Return a provider whose router is the server at an address."""
-    return HuggingFace(settings, sync_transport=Rerouted(url), async_transport=lambda: Rerouted(url))
+    return HuggingFace(settings, transport=Rerouted(url))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from kickai_providers_core import Secret
 
-from kickai_hf import routes
-from kickai_hf.settings import DEFAULT_MODEL, HuggingFaceSettings
+from kickai_hf import checks, endpoints
+from kickai_hf.models import DEFAULT_MODEL
+from kickai_hf.settings import HuggingFaceSettings
 
 TOKEN = Secret("hf_abc")
 OTHER = Secret("hf_other")
@@ -14,7 +15,7 @@ OTHER = Secret("hf_other")
 
 def errors(**settings):
     """Return the paths of the problems that keep settings from being used."""
-    return [p.path for p in routes.problems(HuggingFaceSettings(**settings)) if p.severity == "error"]
+    return [p.path for p in checks.find_settings_problems(HuggingFaceSettings(**settings)) if p.severity == "error"]
 
 
 @pytest.mark.parametrize(
@@ -31,13 +32,13 @@ def errors(**settings):
 )
 def test_chat_is_found_below_a_base_address(base_url, url):
     """A base address may be given with or without /v1, or as the whole path; its query stays."""
-    assert routes.route(HuggingFaceSettings(base_url=base_url)).url == url
+    assert endpoints.inference_endpoint(HuggingFaceSettings(base_url=base_url)).url == url
 
 
 def test_text_generation_is_posted_to_the_address_itself():
     """A server that completes text is asked at exactly the address that is given."""
     settings = HuggingFaceSettings(base_url="http://h/generate", task="text_generation")
-    assert routes.route(settings).url == "http://h/generate"
+    assert endpoints.inference_endpoint(settings).url == "http://h/generate"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_text_generation_is_posted_to_the_address_itself():
 )
 def test_the_router_gets_the_instances_token_or_else_the_environments(given, sent):
     """On the router the token that was named for the instance comes first."""
-    assert routes.route(HuggingFaceSettings(**given)).token == sent
+    assert endpoints.inference_endpoint(HuggingFaceSettings(**given)).token == sent
 
 
 @pytest.mark.parametrize(
@@ -65,25 +66,28 @@ def test_the_router_gets_the_instances_token_or_else_the_environments(given, sen
 )
 def test_a_base_address_gets_no_token_but_its_own(given, sent):
     """What the environment holds never goes to a base address."""
-    assert routes.route(HuggingFaceSettings(base_url="https://h", **given)).token == sent
+    assert endpoints.inference_endpoint(HuggingFaceSettings(base_url="https://h", **given)).token == sent
 
 
 def test_the_hub_does_not_get_the_token_of_a_base_address():
     """A token that is meant for a server of one's own is not shown to the Hub."""
     settings = HuggingFaceSettings(base_url="https://h", token=TOKEN, hub_token=OTHER)
-    assert routes.hub_route(settings).token == OTHER
+    assert endpoints.hub_endpoint(settings).token == OTHER
 
 
 def test_whoever_pays_is_told_to_the_router_alone():
     """The header for billing goes to the router."""
-    billed = routes.route(HuggingFaceSettings(token=TOKEN, bill_to="club"))
+    billed = endpoints.inference_endpoint(HuggingFaceSettings(token=TOKEN, bill_to="club"))
     assert billed.headers["x-hf-bill-to"].reveal() == "club"
-    assert "x-hf-bill-to" not in routes.route(HuggingFaceSettings(base_url="https://h", bill_to="club")).headers
+    assert (
+        "x-hf-bill-to"
+        not in endpoints.inference_endpoint(HuggingFaceSettings(base_url="https://h", bill_to="club")).headers
+    )
 
 
 def test_a_missing_token_is_told_with_its_variable():
     """Without a token the router cannot be asked, and the problem names the variable to set."""
-    (problem,) = routes.problems(HuggingFaceSettings())
+    (problem,) = checks.find_settings_problems(HuggingFaceSettings())
     assert (problem.path, problem.missing) == ("token", "HUGGINGFACE_API_TOKEN")
 
 
@@ -146,7 +150,7 @@ def test_what_is_no_address_is_told(url):
 @pytest.mark.parametrize("token", ["hf_abc\n", " hf_abc", "hf_ä", "hf_a\x00b"])
 def test_a_token_that_no_header_can_carry_is_told(token):
     """A token with a line break or a blank at its end was copied wrong; the problem does not repeat it."""
-    problems = list(routes.problems(HuggingFaceSettings(token=Secret(token))))
+    problems = list(checks.find_settings_problems(HuggingFaceSettings(token=Secret(token))))
     assert "token" in [problem.path for problem in problems]
     assert token.strip() not in str(problems)
 
@@ -162,7 +166,7 @@ def test_headers_that_cannot_be_sent_are_told():
 def test_what_has_no_effect_is_warned_of():
     """Settings of the router beside a base address are told, and keep nothing from being used."""
     settings = HuggingFaceSettings(base_url="https://h", inference_provider="novita", bill_to="club")
-    assert [(p.path, p.severity) for p in routes.problems(settings)] == [
+    assert [(p.path, p.severity) for p in checks.find_settings_problems(settings)] == [
         ("inference_provider", "warning"),
         ("bill_to", "warning"),
     ]
@@ -184,4 +188,4 @@ def test_values_of_headers_are_hidden():
     """A header may hold a key: its value is in no repr."""
     settings = HuggingFaceSettings(base_url="https://h", headers={"x-api-key": "canary", "x-two": Secret("canary")})
     assert "canary" not in repr(settings)
-    assert "canary" not in repr(routes.route(settings))
+    assert "canary" not in repr(endpoints.inference_endpoint(settings))

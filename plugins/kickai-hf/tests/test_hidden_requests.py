@@ -16,15 +16,15 @@ warnings.simplefilter("error")
 sys.path.insert(0, sys.argv[1])
 from calling import MODES, call
 from kickai_providers_core.values.secrets import Secret
-from rerouted import routed
-from kickai_hf.client import HuggingFace
+from rerouted import provider_via_router
+from kickai_hf.provider import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 url, token = sys.argv[2], Secret("hf_abc")
 for told in json.loads(sys.argv[3]):
     if told.pop("own", False):
         provider = HuggingFace(HuggingFaceSettings(base_url=url, token=token, **told))
     else:
-        provider = routed(HuggingFaceSettings(token=token, **told), url)
+        provider = provider_via_router(HuggingFaceSettings(token=token, **told), url)
     for mode in MODES:
         ended = call(provider, mode, timeout_s=5.0)
         print(ended.text if ended.error is None else repr(ended.error))

@@ -15,8 +15,8 @@ from kickai_providers_core.testing.faults import Drip, Fault, FaultServer, Respo
 from kickai_providers_core.testing.faults.exchange import chunk
 
 from kickai_hf import plugin
+from kickai_hf.endpoints import hub_endpoint
 from kickai_hf.hub import MAX_RESPONSE_BYTES, OnlineCheck
-from kickai_hf.routes import hub_route
 from kickai_hf.settings import HuggingFaceSettings
 
 TOKEN = Secret("hf_canary")
@@ -129,7 +129,7 @@ def test_a_rate_limit_on_whoami_does_not_end_the_check(hub):
 def test_providers_of_a_model_have_a_state(hub):
     """Each inference provider is returned with its status, whether it is available or not."""
     settings = settings_for(hub)
-    with OnlineCheck(hub_route(settings), settings) as check:
+    with OnlineCheck(hub_endpoint(settings), settings) as check:
         found = check.providers_of("org/m")
     assert [(each.name, each.status, each.is_available) for each in found] == [
         ("novita", "live", True),

@@ -13,7 +13,7 @@ from calling import MODES, call
 from kickai_providers_core import ProviderUnavailableError, Secret, UnusableProviderError
 
 from kickai_hf import plugin
-from kickai_hf.client import HuggingFace
+from kickai_hf.provider import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 
 ROUTER = HuggingFaceSettings(token=Secret("hf_abc"), retries=0)
@@ -96,7 +96,7 @@ def test_a_variable_that_cannot_be_used_is_named(name, value, monkeypatch):
     """It is found offline, and creating the provider names it; a server without TLS is not concerned."""
     monkeypatch.setenv(name, value)
     (problem,) = plugin.kickai_validate_provider(settings=ROUTER, online=False)
-    assert name in problem.message
+    assert name in str(problem)
     assert problem.hint
     assert problem.severity == "error"
     with pytest.raises(UnusableProviderError, match=name) as caught:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from types import MappingProxyType
 
 import pytest
@@ -10,9 +9,9 @@ from attrs import evolve
 from calling import MODES, call
 from kickai_providers_core import ChatRequest, FinishReason, Image, InvalidReplyError, Message, Secret, Tool, ToolCall
 from kickai_providers_core.testing.faults import Ok
-from rerouted import routed
+from rerouted import provider_via_router
 
-from kickai_hf import payload
+from kickai_hf import mapping
 from kickai_hf.settings import HuggingFaceSettings
 
 PING = ChatRequest.of("ping")
@@ -71,14 +70,14 @@ def test_the_model_comes_first(server, provide):
 def test_the_inference_provider_is_a_suffix(model, provider, asked_for):
     """On the router a named inference provider becomes the model's suffix, unless the model has one."""
     settings = HuggingFaceSettings(model="org/own", inference_provider=provider)
-    assert payload.served_name(model, settings) == asked_for
+    assert mapping.model_to_request(model, settings) == asked_for
 
 
 def test_a_server_of_ones_own_is_asked_for_no_suffix():
     """What the router alone understands is not sent elsewhere; without a model none is sent."""
     settings = HuggingFaceSettings(base_url="http://h", inference_provider="novita")
-    assert payload.served_name("m", settings) == "m"
-    assert payload.served_name(None, settings) is None
+    assert mapping.model_to_request("m", settings) == "m"
+    assert mapping.model_to_request(None, settings) is None
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -117,7 +116,7 @@ def test_the_router_gets_a_schema_in_openais_form(mode, server):
     """On the router the form does not depend on a setting."""
     server.default = Ok('{"day": "Saturday"}')
     settings = HuggingFaceSettings(token=Secret("hf_x"), inference_provider="together", schema_form="tgi")
-    provider = routed(settings, server.url)
+    provider = provider_via_router(settings, server.url)
     assert call(provider, mode, evolve(PING, json_schema=SCHEMA)).error is None
     provider.close()
     assert asked(server)["response_format"] == OPENAI
@@ -200,9 +199,3 @@ def test_text_of_all_languages_is_sent_as_it_is(server, provide):
     """Nothing is escaped that need not be: a token more for each letter would be counted by nobody."""
     call(provide(), "invoke", "Grüße 東京 ⚽")
     assert "Grüße 東京 ⚽".encode() in server.requests[-1].body
-
-
-def test_plain_values_only():
-    """Mappings and sequences of other classes become those that JSON has."""
-    value = payload.plain(MappingProxyType({"a": ({"b": None},), 1: [MappingProxyType({})]}))
-    assert json.dumps(value) == '{"a": [{"b": null}], "1": [{}]}'

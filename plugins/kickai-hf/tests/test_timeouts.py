@@ -1,4 +1,4 @@
-"""Waits that are not for an answer: names, addresses, handshakes, slow readers; and what an event loop sees of them."""
+"""Time limits beyond the fault matrix: name lookups, addresses, handshakes, slow readers, busy event loops."""
 
 from __future__ import annotations
 
@@ -6,29 +6,53 @@ import asyncio
 import socket
 import threading
 import time
-from contextlib import aclosing, closing, contextmanager
+from contextlib import ExitStack, aclosing, closing, contextmanager, suppress
 
-import httpcore2
 import pytest
-from attrs import evolve
 from calling import MODES, acall, call
-from kickai_providers_core import ChatRequest, ProviderSettings, ProviderTimeoutError, ProviderUnavailableError
+from hf_wire import MODEL
+from kickai_providers_core import ChatRequest, ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.authoring import http_transport
 from kickai_providers_core.testing.faults import Silence, Stall, blackhole
 
-from kickai_hf.aio import AsyncioBackend
-from kickai_hf.patience import Patience
-from kickai_hf.transport import HeldBackend
+from kickai_hf.provider import HuggingFace
+from kickai_hf.settings import HuggingFaceSettings
 
 BOUND_S = 0.3
 SLACK_S = 0.5
-"""A busy machine may need this much longer than a timeout."""
+"""How much later than its timeout a call may end on a busy machine."""
 
 
 @contextmanager
 def listening(backlog=16):
-    """Give a port that accepts connections and never reads from them."""
+    """Yield a port that accepts connections and never reads from them."""
     with socket.create_server(("127.0.0.1", 0), backlog=backlog) as listener:
         yield listener.getsockname()[1]
+
+
+@contextmanager
+def forward(host, port, to):
+    """Listen on an address, and forward one connection to a port of 127.0.0.1."""
+    with socket.create_server((host, port)) as listener, ExitStack() as stack:
+
+        def pump(source, sink):
+            with suppress(OSError):
+                while data := source.recv(65536):
+                    sink.sendall(data)
+                sink.shutdown(socket.SHUT_WR)
+
+        def serve():
+            client = stack.enter_context(listener.accept()[0])
+            target = stack.enter_context(socket.create_connection(("127.0.0.1", to)))
+            answering = threading.Thread(target=pump, args=(target, client))
+            answering.start()
+            pump(client, target)
+            answering.join()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        thread.join(5.0)
 
 
 @contextmanager
@@ -39,84 +63,86 @@ def within(seconds):
     assert time.perf_counter() - began < seconds
 
 
-def connected(kind, look_up, port):
-    """Connect to a host by its name, and close; with the time to connect that ends, and plenty for the whole."""
-    limit = Patience(ProviderSettings(connect_timeout_s=BOUND_S), 10.0).connect
-    if kind is HeldBackend:
-        HeldBackend(look_up).connect_tcp("name.example", port, limit).close()
-        return
-
-    async def connect():
-        stream = await AsyncioBackend(look_up).connect_tcp("name.example", port, limit)
-        await stream.aclose()
-
-    asyncio.run(connect())
+def call_by_name(look_up, port, mode):
+    """Call a server by a host name that ``look_up`` resolves."""
+    url = f"http://name.example:{port}/v1"
+    settings = HuggingFaceSettings(base_url=url, model=MODEL, connect_timeout_s=BOUND_S)
+    provider = HuggingFace(settings, transport=http_transport(url, client="httpx2", look_up=look_up))
+    try:
+        return call(provider, mode)
+    finally:
+        provider.close()
 
 
-in_both = pytest.mark.parametrize("kind", [HeldBackend, AsyncioBackend])
+in_both = pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
 
 
 @in_both
-def test_a_name_that_is_never_found_times_out(kind):
-    """A lookup that hangs is left behind when the time to connect is over, and no loop waits for it in the end."""
+def test_a_name_lookup_that_hangs_times_out(mode):
+    """The lookup is abandoned when the time to connect is over, and no event loop waits for it at its end."""
     hanging = threading.Event()
     try:
-        with within(BOUND_S + SLACK_S), pytest.raises(httpcore2.ConnectTimeout):
-            connected(kind, lambda host, port: hanging.wait(30) or [], 80)
+        with within(BOUND_S + SLACK_S):
+            ended = call_by_name(lambda host, port: hanging.wait(30) or [], 80, mode)
     finally:
         hanging.set()
+    assert isinstance(ended.error, ProviderTimeoutError)
+    assert ended.error.phase == "connect"
 
 
 @in_both
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("label too long")])
-def test_a_name_that_is_not_found_is_no_connection(kind, error):
-    """A lookup that fails is a connection that fails."""
+def test_an_unknown_name_is_not_reached(mode, error):
+    """A lookup that fails counts as a failed connection."""
 
     def fail(host, port):
         raise error
 
-    with pytest.raises(httpcore2.ConnectError):
-        connected(kind, fail, 80)
+    ended = call_by_name(fail, 80, mode)
+    assert isinstance(ended.error, ProviderUnavailableError)
+    assert ended.error.reached is False
 
 
 @in_both
-def test_the_addresses_of_a_host_share_the_time(kind):
-    """An address that hangs does not use up the time of those that come after it."""
-    with blackhole() as port, socket.create_server(("127.0.0.2", port)), within(BOUND_S + SLACK_S):
-        connected(kind, lambda host, port: ["127.0.0.1", "127.0.0.2"], port)
+def test_the_addresses_of_a_host_share_the_time(mode, server):
+    """An address that hangs leaves time for those after it."""
+    with blackhole() as port, forward("127.0.0.2", port, server.port), within(BOUND_S + SLACK_S):
+        assert call_by_name(lambda host, _port: ["127.0.0.1", "127.0.0.2"], port, mode).text == "pong"
 
 
 @in_both
-def test_a_host_whose_addresses_all_hang_times_out_once(kind):
+def test_a_host_whose_addresses_all_hang_times_out_once(mode):
     """Three addresses that hang take the time of one."""
-    with blackhole() as port, within(BOUND_S + SLACK_S), pytest.raises(httpcore2.ConnectTimeout):
-        connected(kind, lambda host, port: ["127.0.0.1"] * 3, port)
+    with blackhole() as port, within(BOUND_S + SLACK_S):
+        ended = call_by_name(lambda host, port: ["127.0.0.1"] * 3, port, mode)
+    assert isinstance(ended.error, ProviderTimeoutError)
 
 
 @in_both
-def test_an_address_that_refuses_is_passed_over(kind):
+def test_an_address_that_refuses_is_skipped(mode, server):
     """The next address is tried at once."""
-    with socket.create_server(("127.0.0.2", 0)) as listener:
-        connected(kind, lambda host, port: ["127.0.0.1", "127.0.0.2"], listener.getsockname()[1])
+    addresses = ["127.0.0.2", "127.0.0.1"]
+    assert call_by_name(lambda host, port: addresses, server.port, mode).text == "pong"
 
 
 @in_both
-def test_a_host_without_an_address_is_no_connection(kind):
-    """A name with no address behind it is a connection that fails."""
-    with pytest.raises(httpcore2.ConnectError):
-        connected(kind, lambda host, port: [], 80)
+def test_a_host_without_an_address_is_not_reached(mode):
+    """A name without addresses counts as a failed connection."""
+    ended = call_by_name(lambda host, port: [], 80, mode)
+    assert isinstance(ended.error, ProviderUnavailableError)
+    assert ended.error.reached is False
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_an_unknown_host_is_unavailable(mode, provide):
-    """A host that no name server knows is a service that is not available."""
+    """The service could not be reached."""
     ended = call(provide(base_url="http://no-such-host.invalid:1", token=None), mode)
     assert isinstance(ended.error, ProviderUnavailableError)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_handshake_that_hangs_times_out(mode, provide):
-    """A server that accepts and then says nothing to our TLS counts as not connected."""
+    """A server that accepts the connection and does not answer the TLS handshake counts as not connected."""
     with listening() as port:
         provider = provide(base_url=f"https://127.0.0.1:{port}", connect_timeout_s=BOUND_S)
         ended = call(provider, mode)
@@ -127,7 +153,7 @@ def test_a_handshake_that_hangs_times_out(mode, provide):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_server_that_does_not_read_times_out(mode, provide):
-    """A prompt that is larger than the buffers of a connection waits no longer than its timeout to be sent."""
+    """A prompt that is larger than the socket buffers is sent for no longer than the timeout."""
     with listening() as port:
         provider = provide(base_url=f"http://127.0.0.1:{port}")
         ended = call(provider, mode, "x" * 16_000_000, timeout_s=BOUND_S)
@@ -135,8 +161,9 @@ def test_a_server_that_does_not_read_times_out(mode, provide):
     assert isinstance(ended.error, ProviderTimeoutError)
 
 
-def test_a_server_that_reads_slowly_is_not_waited_for_anew():
-    """Sending ends with its limit although some of it always goes through."""
+@pytest.mark.parametrize("mode", MODES)
+def test_a_server_that_reads_slowly_times_out(mode, provide):
+    """Sending ends within its timeout, although the server always takes some more."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stopped = threading.Event()
@@ -149,20 +176,19 @@ def test_a_server_that_reads_slowly_is_not_waited_for_anew():
 
         thread = threading.Thread(target=sip)
         thread.start()
-        patience = Patience(ProviderSettings(), BOUND_S)
-        stream = HeldBackend().connect_tcp("127.0.0.1", listener.getsockname()[1], patience.connect)
         try:
-            with within(BOUND_S + SLACK_S), pytest.raises(httpcore2.WriteTimeout):
-                stream.write(b"x" * 64_000_000, patience.wait)
+            provider = provide(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+            ended = call(provider, mode, "x" * 16_000_000, timeout_s=BOUND_S)
         finally:
             stopped.set()
-            stream.close()
             thread.join()
+    assert isinstance(ended.error, ProviderTimeoutError)
+    assert ended.elapsed_s < BOUND_S + SLACK_S
 
 
 @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
-def test_the_loop_runs_on_while_a_service_is_silent(mode, server, provide):
-    """Whatever a call waits for, other tasks of the loop get their turn."""
+def test_the_event_loop_is_free_while_a_service_is_silent(mode, server, provide):
+    """Other tasks of the event loop run while a call waits."""
     server.default = Silence()
     provider = provide()
 
@@ -189,8 +215,8 @@ def test_the_loop_runs_on_while_a_service_is_silent(mode, server, provide):
     assert longest < 1.0
 
 
-def test_time_spent_by_whoever_reads_is_not_the_services(server, provide):
-    """The idle timeout runs while the next piece is waited for, not while the last one is looked at."""
+def test_the_callers_own_time_does_not_count_as_idle(server, provide):
+    """The idle timeout runs while the next chunk is awaited, and not while the caller handles the last one."""
     provider = provide(idle_timeout_s=BOUND_S)
     texts = []
     for chunk in provider.stream(ChatRequest.of("ping"), 10.0):
@@ -199,38 +225,28 @@ def test_time_spent_by_whoever_reads_is_not_the_services(server, provide):
     assert "".join(texts) == "pong"
 
 
-def test_a_limit_that_is_over_is_not_waited_for():
-    """Connecting, reading and sending with no time left fail at once, instead of becoming non-blocking."""
-    patience = Patience(ProviderSettings(), 0.0)
-    with pytest.raises(httpcore2.ConnectTimeout):
-        HeldBackend().connect_tcp("127.0.0.1", 9, patience.connect)
+@pytest.mark.parametrize("mode", MODES)
+def test_an_attempt_without_time_sends_nothing(mode, server, provide):
+    """With no time left the call fails at once, without a request."""
+    ended = call(provide(), mode, timeout_s=0.0)
+    assert isinstance(ended.error, ProviderTimeoutError)
+    assert server.requests == []
 
 
-def test_bounds_never_outlast_the_attempt():
-    """Each wait ends with its own bound, or with the attempt when that is over first; and knows which one it was."""
-    now = [100.0]
-    settings = ProviderSettings(first_token_timeout_s=3, idle_timeout_s=2)
-    patience = Patience(settings, 10.0, streamed=True, clock=lambda: now[0])
-    assert (patience.wait.left(), patience.wait.phase) == (8.0, "first_token")  # the time to connect is added
-    now[0] = 101.0
-    patience.wait.note_sending()
-    assert (patience.wait.left(), patience.wait.phase) == (3.0, "first_token")
-    now[0] = 102.0
-    patience.wait.note_sending()  # of a second write: the wait goes on
-    assert patience.wait.left() == 2.0
-    patience.next_piece()
-    assert (patience.wait.left(), patience.wait.phase) == (2.0, "idle")
-    now[0] = 109.0
-    patience.next_piece()
-    assert (patience.wait.left(), patience.wait.phase) == (1.0, "total")
-    patience.hurry(0.25)
-    assert patience.wait.left() == 0.25
-    now[0] = 111.0
-    assert patience.wait.left() < 0
-    assert patience.timeouts["pool"] == 0.0
-    whole = Patience(evolve(settings, connect_timeout_s=20), 10.0, clock=lambda: now[0])
-    assert (whole.wait.left(), whole.wait.phase) == (10.0, "total")
-    assert (whole.connect.left(), whole.connect.phase) == (10.0, "total")
+@pytest.mark.parametrize(
+    ("limits", "phase"),
+    [
+        ({"first_token_timeout_s": BOUND_S}, "first_token"),
+        ({"first_token_timeout_s": 5.0}, "total"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+def test_the_error_names_the_limit_that_ends_first(mode, limits, phase, server, provide):
+    """A phase never outlasts the attempt."""
+    server.default = Silence()
+    ended = call(provide(**limits), mode, timeout_s=2 * BOUND_S)
+    assert ended.error.phase == phase
+    assert ended.elapsed_s < 2 * BOUND_S + SLACK_S
 
 
 @pytest.mark.parametrize("mode", ["invoke", "stream"])

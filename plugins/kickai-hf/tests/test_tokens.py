@@ -7,9 +7,9 @@ from calling import MODES, call
 from hf_wire import HfWire
 from kickai_providers_core import AuthenticationError, ProviderUnavailableError, Resolver, Secret
 from kickai_providers_core.testing.faults import FaultServer, Redirect, Status
-from rerouted import routed
+from rerouted import provider_via_router
 
-from kickai_hf.client import HuggingFace
+from kickai_hf.provider import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 
 
@@ -36,8 +36,8 @@ def test_a_token_that_was_not_sent_is_told(mode, server, provide):
     server.default = Status(401, "auth")
     ended = call(provide(token=None, hub_token=Secret("hf_env")), mode)
     assert isinstance(ended.error, AuthenticationError)
-    assert "name none" in ended.error.message
-    assert "name none" not in call(provide(), mode).error.message
+    assert "this instance has none" in ended.error.message
+    assert "this instance has none" not in call(provide(), mode).error.message
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -50,7 +50,7 @@ def test_the_named_token_is_sent(mode, server, provide):
 @pytest.mark.parametrize("mode", MODES)
 def test_the_router_gets_the_environments_token(mode, server):
     """Without a base address the environment's token is the one that is meant."""
-    provider = routed(HuggingFaceSettings(hub_token=Secret("hf_env")), server.url)
+    provider = provider_via_router(HuggingFaceSettings(hub_token=Secret("hf_env")), server.url)
     assert call(provider, mode).text == "pong"
     provider.close()
     assert server.requests[0].headers["authorization"] == "Bearer hf_env"
@@ -98,7 +98,7 @@ def test_a_proxy_does_not_see_what_is_not_encrypted(server, provide, monkeypatch
 def test_headers_and_billing_are_sent(server):
     """Headers of the settings, and who pays, go along."""
     settings = HuggingFaceSettings(token=Secret("hf_x"), bill_to="club", headers={"X-Team": "red"})
-    provider = routed(settings, server.url)
+    provider = provider_via_router(settings, server.url)
     assert call(provider, "invoke").text == "pong"
     provider.close()
     sent = server.requests[0].headers

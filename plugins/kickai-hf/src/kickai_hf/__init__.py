@@ -1,1 +1,1 @@
-"""Hugging Face Inference as a provider of kickai-providers-core; everything is reached through its entry point."""
+"""Hugging Face Inference as a provider for kickai-providers-core. The entry point is `kickai_hf.plugin`."""

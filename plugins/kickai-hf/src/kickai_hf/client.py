@@ -1,274 +1,197 @@
-"""The provider: four ways to call one Hugging Face instance, each within its time."""
+"""The HTTP client of one endpoint: requests, responses, and the error that each failure becomes.
+
+It posts the documented protocols on connections of its own, which `kickai_providers_core.authoring` limits in time and
+size. The vendor's ``InferenceClient`` shares one connection pool among all its users in a process.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import platform
 from contextlib import aclosing, closing, suppress
-from typing import TYPE_CHECKING, Any, Self
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from kickai_providers_core import AuthenticationError, InvalidReplyError, ReplyChunk, UnusableProviderError
-from kickai_providers_core.authoring.per_loop import PerLoop
+import httpcore2
+import httpx2
+from huggingface_hub import constants
+from kickai_providers_core import AuthenticationError, InvalidReplyError, ProviderError, UnusableProviderError
+from kickai_providers_core.authoring import error_for_exception, error_for_status, http_transport
 
-from kickai_hf import network, payload, routes, templates, transport
-from kickai_hf.answers import Answer
-from kickai_hf.exchange import END, TRANSPORT_ERRORS, AsyncCall, LoopConnections, SyncCall
-from kickai_hf.mapping import from_exception
-from kickai_hf.patience import Patience
-from kickai_hf.wire import Requests
+from kickai_hf.checks import find_network_problems
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
-    import httpcore2
-    from kickai_providers_core import ChatRequest, Reply
+    from kickai_providers_core.authoring import AttemptTimeouts, HttpAttempt, HttpTransport
 
-    from kickai_hf.settings import HuggingFaceSettings
+    from kickai_hf.endpoints import Endpoint
 
-__all__ = ["HuggingFace"]
+__all__ = ["TRANSPORT_ERRORS", "HttpClient", "is_json"]
 
-CONNECTIONS = 100
-"""Connections at once where ``max_concurrency`` sets no limit, as the vendor's client has: for the sync modes together,
-and for each event loop."""
+TRANSPORT_ERRORS = (httpx2.TransportError, TimeoutError)
+"""How a connection fails."""
 
-SIGN_OF_LIFE = ReplyChunk()
-"""A chunk without text: the model reasons or writes a tool call, so that the stream is not idle."""
+ERROR_BODY_S = 1.0
+"""How long to wait for the body of an error: the status says most of it."""
+
+REST_S = 0.05
+"""How long to wait for the end of a stream's HTTP message, so that its connection can be used again. Only with TLS,
+where connections are expensive: llama.cpp closes the connection after a stream without announcing it."""
+
+_UNEXPECTED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What reading raises for an answer of an unforeseen form."""
 
 
-class HuggingFace:
-    """One instance, with connections of its own. Safe to share between threads and event loops until it is closed.
+class HttpClient:
+    """Requests to one endpoint. Safe to share between threads and event loops until it is closed.
 
     Args:
-        settings: The instance's settings.
-        sync_transport: What the sync modes send with; the real one by default.
-        async_transport: Makes what one event loop sends with.
+        endpoint: Where the requests go.
+        max_connections: Connections at once, for blocking calls together and for each event loop.
+        expose: Whether errors repeat the service's own words.
+        transport: The connections; new ones by default.
+
+    Attributes:
+        endpoint: As given.
+        is_secure: Whether requests go through TLS.
 
     Raises:
-        AuthenticationError: The settings would send no token, or send one to where it must not go.
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
 
     def __init__(
         self,
-        settings: HuggingFaceSettings,
+        endpoint: Endpoint,
         *,
-        sync_transport: httpcore2.ConnectionPool | None = None,
-        async_transport: Callable[[], httpcore2.AsyncConnectionPool] | None = None,
+        max_connections: int,
+        expose: bool = False,
+        transport: HttpTransport | None = None,
     ) -> None:
-        faults = [problem for problem in routes.problems(settings) if problem.severity == "error"]
-        if faults:
-            raise AuthenticationError("; ".join(map(str, faults)))
-        route = routes.route(settings)
-        local = list(network.problems(route.url))
-        if local:
-            raise UnusableProviderError("; ".join(map(str, local)))
-        self._settings = settings
-        self._requests = Requests(route, expose=settings.expose_service_messages)
-        way = (route.url, settings.max_concurrency or CONNECTIONS, transport.trust(route.url))
-        self._sync = sync_transport or transport.sync_transport(*way)
-        pool = async_transport or (lambda: transport.async_transport(*way))
-        self._loops = PerLoop(lambda: LoopConnections(pool()), LoopConnections.aclose)
+        problem = next(find_network_problems(endpoint.url), None)
+        if problem is not None:
+            raise UnusableProviderError(str(problem))
+        self.endpoint = endpoint
+        self.is_secure = endpoint.url.lower().startswith("https:")
+        self._expose = expose
+        self._transport = transport or http_transport(endpoint.url, client="httpx2", max_connections=max_connections)
+        agent = f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')}"
+        self._headers = {"accept": "*/*", "user-agent": f"{agent}; python/{platform.python_version()}"}
 
-    def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
-        """Answer a request."""
-        patience = Patience(self._settings, timeout_s)
-        call = SyncCall(self._requests, patience, self._sync)
-        try:
-            body, answer = self._prepare(request, stream=False)
-            with closing(call):
-                call.post(body)
-                self._add(answer, call.document())
-            return answer.end(call.request_id)[0]
-        except Exception as exc:  # noqa: BLE001 - whatever the client raises is translated in one place
-            failure = from_exception(exc, patience, answering=call.answering)
-        raise failure
+    def attempt(self, timeouts: AttemptTimeouts, max_answer_bytes: int) -> HttpAttempt:
+        """Return the transport of one attempt, with its limits."""
+        return self._transport.attempt(timeouts, max_answer_bytes=max_answer_bytes)
 
-    async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
-        """Answer a request on the running loop."""
-        patience = Patience(self._settings, timeout_s)
-        call = AsyncCall(self._requests, patience, await self._loops.current())
-        try:
-            body, answer = self._prepare(request, stream=False)
-            async with asyncio.timeout(timeout_s), aclosing(call):
-                await call.post(body)
-                self._add(answer, await call.document())
-            return answer.end(call.request_id)[0]
-        except Exception as exc:  # noqa: BLE001
-            failure = from_exception(exc, patience, answering=call.answering)
-        raise failure
+    def get(self, path: str) -> httpx2.Request:
+        """Return a request for a path below the endpoint's address."""
+        return httpx2.Request("GET", f"{self.endpoint.url}{path}", headers=self._all_headers())
 
-    def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
-        """Answer a request piece by piece. Closing the iterator closes the connection."""
-        patience = Patience(self._settings, timeout_s, streamed=True)
-        call = SyncCall(self._requests, patience, self._sync)
-        try:
-            body, answer = self._prepare(request, stream=True)
-            with closing(call):
-                call.post(body)
-                with closing(call.events()) as documents:
-                    while (document := _next(documents, call, answer)) is not END:
-                        text = self._add(answer, document)
-                        if text:
-                            yield ReplyChunk(text=text, model=answer.model, request_id=call.request_id)
-                        elif answer.progressed:
-                            yield SIGN_OF_LIFE
-                        if answer.progressed:  # an event that brings nothing of the answer is no sign of life
-                            patience.next_piece()
-            last = _last(*answer.end(call.request_id))
-        except Exception as exc:  # noqa: BLE001
-            failure = from_exception(exc, patience, answering=call.answering)
-        else:
-            yield last
-            return
-        raise failure
+    def post(self, body: bytes) -> httpx2.Request:
+        """Return a request with a JSON body.
 
-    def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
-        """Answer a request piece by piece on the running loop. Closing the iterator closes the connection."""
+        Raises:
+            UnusableProviderError: The vendor's offline mode forbids requests to Hugging Face.
+        """
+        if self.endpoint.is_router and constants.HF_HUB_OFFLINE:
+            raise UnusableProviderError(
+                "HF_HUB_OFFLINE is set, which forbids requests to Hugging Face: unset it, or set base_url"
+            )
+        headers = {**self._all_headers(), "content-type": "application/json"}
+        return httpx2.Request("POST", self.endpoint.url, headers=headers, content=body)
 
-        async def begin(patience: Patience) -> tuple[bytes, Answer, AsyncCall]:
-            body, answer = self._prepare(request, stream=True)
-            return body, answer, AsyncCall(self._requests, patience, await self._loops.current())
+    def _all_headers(self) -> dict[str, str]:
+        """Return the headers; only a request contains revealed secrets."""
+        endpoint = self.endpoint
+        headers = {**self._headers, **{name.lower(): value.reveal() for name, value in endpoint.headers.items()}}
+        if endpoint.token:
+            headers["authorization"] = f"Bearer {endpoint.token.reveal()}"
+        return headers
 
-        return _AsyncStream(lambda: Patience(self._settings, timeout_s, streamed=True), begin, self._add)
+    def send(self, request: httpx2.Request, attempt: HttpAttempt) -> httpx2.SyncByteStream:
+        """Send a request; return the body of the response once its headers have come. The caller closes it.
+
+        Raises:
+            ProviderError: The status is not a success.
+        """
+        body: httpx2.SyncByteStream = attempt.handle_request(request).stream
+        if attempt.has_begun:
+            return body
+        attempt.timeouts.shorten(ERROR_BODY_S)
+        parts = []
+        with suppress(*TRANSPORT_ERRORS, InvalidReplyError), closing(body):
+            for part in body:
+                parts.append(part)  # noqa: PERF402 - those before a failure count
+        raise self._error_for_response(attempt, b"".join(parts))
+
+    async def asend(self, request: httpx2.Request, attempt: HttpAttempt) -> httpx2.AsyncByteStream:
+        """Send a request on the running loop, as `send` does."""
+        body: httpx2.AsyncByteStream = (await attempt.handle_async_request(request)).stream
+        if attempt.has_begun:
+            return body
+        attempt.timeouts.shorten(ERROR_BODY_S)
+        parts = []
+        with suppress(*TRANSPORT_ERRORS, InvalidReplyError):
+            async with aclosing(body):
+                async for part in body:
+                    parts.append(part)  # noqa: PERF401
+        raise self._error_for_response(attempt, b"".join(parts))
+
+    def read_rest(self, parts: Iterator[bytes], attempt: HttpAttempt) -> None:
+        """Read the end of a stream's HTTP message, so that its connection can be used again."""
+        if self.is_secure:
+            attempt.timeouts.shorten(REST_S)
+            with suppress(*TRANSPORT_ERRORS, InvalidReplyError):
+                for _ in parts:
+                    pass
+
+    async def aread_rest(self, parts: AsyncIterator[bytes], attempt: HttpAttempt) -> None:
+        """Read the end of a stream's HTTP message on the running loop, as `read_rest` does."""
+        if self.is_secure:
+            attempt.timeouts.shorten(REST_S)
+            with suppress(*TRANSPORT_ERRORS, InvalidReplyError):
+                async for _ in parts:
+                    pass
+
+    def error_for(self, exc: Exception, attempt: HttpAttempt) -> ProviderError:
+        """Return the error for an exception that a call raised. It contains no prompt, token or answer."""
+        if isinstance(exc, ProviderError):
+            return exc.with_traceback(None)
+        failure = attempt.failure or exc
+        if isinstance(failure, (httpcore2.TimeoutException, TimeoutError)):
+            return attempt.timeouts.error()
+        if isinstance(failure, _UNEXPECTED):
+            return InvalidReplyError("the answer cannot be read: it has an unexpected form")
+        # A reset is an outage, even in the middle of an answer.
+        is_cut = attempt.has_begun and not isinstance(failure, httpcore2.NetworkError)
+        return error_for_exception(failure, url=self.endpoint.url, has_begun=is_cut)
+
+    def _error_for_response(self, attempt: HttpAttempt, body: bytes) -> ProviderError:
+        """Return the error for a response whose status is not a success."""
+        error = error_for_status(
+            attempt.status or 0,
+            headers=attempt.headers,
+            body=body,
+            expose=self._expose,
+            secrets=self.endpoint.secrets,
+        )
+        if isinstance(error, AuthenticationError) and not self.endpoint.token:
+            return AuthenticationError(
+                "the service requires a token, and this instance has none: set token",
+                status_code=error.status_code,
+                request_id=error.request_id,
+                service_message=error.service_message,
+            )
+        return error
 
     def close(self) -> None:
         """Close all connections, from a thread without a running loop."""
-        self._loops.close()
-        self._sync.close()
+        self._transport.close()
 
     async def aclose(self) -> None:
         """Close all connections, the running loop's first."""
-        await self._loops.aclose()
-        self._sync.close()
-
-    def _prepare(self, request: ChatRequest, *, stream: bool) -> tuple[bytes, Answer]:
-        """Return the body to post, and what reads the answer to it.
-
-        Raises:
-            UnsupportedRequestError: There is no such body.
-        """
-        settings, stop = self._settings, request.stop
-        if settings.task == "text_generation":
-            stop = (*stop, *templates.BY_NAME[settings.template].stop)
-        return payload.encode(request, settings, stream=stream), Answer(request, stop, streamed=stream)
-
-    def _add(self, answer: Answer, document: Any) -> str:
-        return answer.add_chat(document) if self._settings.task == "chat" else answer.add_text(document)
+        await self._transport.aclose()
 
 
-class _AsyncStream:
-    """The chunks of one stream, as `HuggingFace.stream`. Nothing is sent before the first is awaited.
-
-    Not an asynchronous generator: an event loop that ends closes all of these at once, whoever is reading from whom.
-    """
-
-    def __init__(
-        self,
-        start_patience: Callable[[], Patience],
-        begin: Callable[[Patience], Awaitable[tuple[bytes, Answer, AsyncCall]]],
-        add: Callable[[Answer, Any], str],
-    ) -> None:
-        self._start_patience = start_patience
-        self._begin = begin
-        self._add = add
-        self._call: AsyncCall | None = None
-        self._waited = False
-        self._ended = False
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> ReplyChunk:
-        if self._ended:
-            raise StopAsyncIteration
-        try:
-            if self._call is None:
-                await self._open()
-            return await self._next_chunk()
-        except Exception as exc:  # noqa: BLE001
-            answering = self._call is not None and self._call.answering
-            failure = from_exception(exc, self._patience, answering=answering)
-        except BaseException:
-            await self.aclose()
-            raise
-        await self.aclose()
-        raise failure
-
-    async def aclose(self) -> None:
-        """Close the connection, where something is still to come on it."""
-        self._ended = True
-        call, self._call = self._call, None
-        if call is not None:
-            with suppress(*TRANSPORT_ERRORS):  # it is closed by then
-                await call.aclose()
-
-    def __del__(self) -> None:
-        call = self._call
-        if call is not None and not self._loop.is_closed():
-            with suppress(RuntimeError):  # closed in between
-                self._loop.call_soon_threadsafe(_close_later, self._loop, call)
-
-    async def _open(self) -> None:
-        self._patience = self._start_patience()
-        body, self._answer, call = await self._begin(self._patience)
-        self._loop = asyncio.get_running_loop()
-        self._call = call
-        async with self._patience.wait.hold():
-            await call.post(body)
-
-    async def _next_chunk(self) -> ReplyChunk:
-        call, answer = self._call, self._answer
-        assert call is not None  # noqa: S101 - for the type checker
-        while (document := await self._read(call)) is not END:
-            text = self._add(answer, document)
-            if answer.progressed:
-                self._waited = True
-                return ReplyChunk(text=text, model=answer.model, request_id=call.request_id) if text else SIGN_OF_LIFE
-        await self.aclose()
-        return _last(*answer.end(call.request_id))
-
-    async def _read(self, call: AsyncCall) -> Any:
-        if self._waited:
-            self._waited = False
-            self._patience.next_piece()
-        try:
-            async with asyncio.timeout(self._patience.wait.left()):
-                return await call.next_document()
-        except TRANSPORT_ERRORS as exc:
-            return _end_anyway(exc, call, self._answer)
-
-
-def _close_later(loop: asyncio.AbstractEventLoop, call: AsyncCall) -> None:
-    closing = loop.create_task(call.aclose())
-    closing.add_done_callback(lambda task: task.cancelled() or task.exception())
-
-
-def _next(documents: Iterator[Any], call: SyncCall, answer: Answer) -> Any:
-    """Return the next document, or `END`.
-
-    Once the model has stopped, a connection that breaks or falls silent between two events takes nothing away. What
-    cannot be read, or was cut, may be text.
-    """
-    try:
-        return next(documents, END)
-    except TRANSPORT_ERRORS as exc:
-        return _end_anyway(exc, call, answer)
-
-
-def _end_anyway(exc: Exception, call: SyncCall | AsyncCall, answer: Answer) -> Any:
-    """Return `END` when nothing of the answer is missing; raise otherwise."""
-    if not answer.finished:
-        raise exc
-    if call.is_within_event:
-        raise InvalidReplyError("the stream was cut within an event")
-    return END
-
-
-def _last(reply: Reply, rest: str) -> ReplyChunk:
-    return ReplyChunk(
-        text=rest,
-        finish_reason=reply.finish_reason,
-        usage=reply.usage,
-        model=reply.model,
-        tool_calls=reply.tool_calls,
-        request_id=reply.request_id,
-    )
+def is_json(attempt: HttpAttempt) -> bool:
+    """Return whether the response of an attempt is one JSON document."""
+    kind = attempt.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")

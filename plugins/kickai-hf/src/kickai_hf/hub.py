@@ -20,23 +20,20 @@ from kickai_providers_core import (
     ProviderError,
     ProviderTimeoutError,
     RateLimitedError,
-    UnusableProviderError,
 )
+from kickai_providers_core.authoring import AttemptTimeouts, loads, printable_name
 
-from kickai_hf import network, routes, transport
-from kickai_hf.exchange import SyncCall
-from kickai_hf.mapping import from_exception
-from kickai_hf.patience import Patience
-from kickai_hf.verdicts import printable
-from kickai_hf.wire import Requests
+from kickai_hf.checks import TOKEN_PAGE
+from kickai_hf.client import HttpClient
+from kickai_hf.endpoints import hub_endpoint, server_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kickai_hf.routes import Route
+    from kickai_hf.endpoints import Endpoint
     from kickai_hf.settings import HuggingFaceSettings
 
-__all__ = ["MAX_RESPONSE_BYTES", "OnlineCheck", "ProviderOfModel", "problems"]
+__all__ = ["MAX_RESPONSE_BYTES", "OnlineCheck", "ProviderOfModel", "find_online_problems"]
 
 ROUTER_POLICIES = frozenset({"auto", "fastest", "cheapest", "preferred"})
 """Suffixes of a model that leave the inference provider to the router."""
@@ -69,12 +66,12 @@ class ProviderOfModel:
         return self.status == "live" and self.task == "conversational"
 
 
-def problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
+def find_online_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
     """Yield the problems that the Hub, or the server at ``base_url``, reports. Takes at most ``timeout_s`` in all."""
     uses_hub = settings.base_url is None
-    route = routes.hub_route(settings) if uses_hub else routes.server_route(settings)
+    endpoint = hub_endpoint(settings) if uses_hub else server_endpoint(settings)
     try:
-        with OnlineCheck(route, settings) as check:
+        with OnlineCheck(endpoint, settings) as check:
             yield from check.hub_problems() if uses_hub else check.server_problems()
     except ProviderError as exc:
         yield Problem(
@@ -86,27 +83,23 @@ class OnlineCheck:
     """The requests of one online check, on one connection and within one deadline.
 
     Args:
-        route: The Hub, or the server at ``base_url``.
+        endpoint: The Hub, or the server at ``base_url``.
         settings: The instance to check; its ``timeout_s`` is the time for all requests together, from now.
 
     Raises:
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
 
-    def __init__(self, route: Route, settings: HuggingFaceSettings) -> None:
-        self._route = route
+    def __init__(self, endpoint: Endpoint, settings: HuggingFaceSettings) -> None:
         self._settings = settings
-        self._requests = Requests(route)
         self._ends = time.monotonic() + settings.timeout_s
-        for problem in network.problems(route.url):
-            raise UnusableProviderError(str(problem))
-        self._connections = transport.sync_transport(route.url, 1, transport.trust(route.url))
+        self._client = HttpClient(endpoint, max_connections=1)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connections.close()
+        self._client.close()
 
     def hub_problems(self) -> Iterator[Problem]:
         """Yield the problems with the token and the model that the Hub reports.
@@ -121,7 +114,7 @@ class OnlineCheck:
             yield Problem(
                 path="token" if self._settings.token else "hub_token",
                 message="Hugging Face does not accept the token",
-                hint=f"create a new one at {routes.TOKEN_PAGE}",
+                hint=f"create a new one at {TOKEN_PAGE}",
             )
             return
         if self._settings.model is not None:
@@ -140,9 +133,9 @@ class OnlineCheck:
             listed = [{**entry, "provider": name} for name, entry in listed.items() if isinstance(entry, dict)]
         return tuple(
             ProviderOfModel(
-                name=printable(entry.get("provider")),
-                status=printable(entry.get("status")),
-                task=printable(entry.get("task")),
+                name=printable_name(entry.get("provider")),
+                status=printable_name(entry.get("status")),
+                task=printable_name(entry.get("task")),
             )
             for entry in _objects(listed)
         )
@@ -159,7 +152,9 @@ class OnlineCheck:
         except ModelNotFoundError:  # this server has no list of models
             return
         except AuthenticationError:
-            message = "the server does not accept the token" if self._route.token else "the server requires a token"
+            message = (
+                "the server does not accept the token" if self._client.endpoint.token else "the server requires a token"
+            )
             yield Problem(path="token", message=message, hint="set token in this instance's settings")
             return
         names = _ids(found.get("data") if isinstance(found, dict) else None)
@@ -219,15 +214,14 @@ class OnlineCheck:
         left = self._ends - time.monotonic()
         if left <= 0:
             raise ProviderTimeoutError("no answer in time", phase="total")
-        patience = Patience(self._settings, left)
-        call = SyncCall(self._requests, patience, self._connections)
+        timeouts = AttemptTimeouts(left, connect_timeout_s=self._settings.connect_timeout_s)
+        attempt = self._client.attempt(timeouts, MAX_RESPONSE_BYTES)
         try:
-            with closing(call):
-                call.get(path)
-                return call.document(MAX_RESPONSE_BYTES)
-        except Exception as exc:  # noqa: BLE001 - mapped like that of any other request
-            failure = from_exception(exc, patience, answering=call.answering)
-        raise failure
+            with closing(self._client.send(self._client.get(path), attempt)) as body:
+                return loads(b"".join(body))
+        except Exception as exc:  # noqa: BLE001 - mapped as for any other request
+            error = self._client.error_for(exc, attempt)
+        raise error
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
@@ -237,7 +231,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 def _ids(value: Any) -> list[str]:
     """Return the ids of a JSON array of models."""
-    return [printable(each["id"]) for each in _objects(value) if "id" in each]
+    return [printable_name(each["id"]) for each in _objects(value) if "id" in each]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,134 +1,157 @@
-"""Map every exception of the HTTP client, and of what it is built on, to an error of the core. Pure.
-
-The table below names each class once; a class that it does not name is treated as the nearest one above it. What the
-service itself says is read by `kickai_hf.verdicts`.
-"""
+"""Requests for a chat completion, and the chunks of the responses. Pure."""
 
 from __future__ import annotations
 
-import errno
-import json
-import ssl
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
-import httpcore2
-from kickai_providers_core.values import errors
+from attrs import evolve
+from kickai_providers_core import InvalidReplyError, UnsupportedRequestError
+from kickai_providers_core.authoring import EventStreamDecoder, dump_bytes, loads, openai_chat
+
+from kickai_hf import text_generation
+from kickai_hf.models import has_system_role
+from kickai_hf.templates import fold_system_messages
 
 if TYPE_CHECKING:
-    from kickai_hf.patience import Patience
+    from collections.abc import Iterator
 
-__all__ = ["from_exception"]
+    from kickai_providers_core import ChatRequest, ReplyChunk
+    from kickai_providers_core.authoring import ReplyBuilder
 
-Rule = Callable[[Any, "Patience", bool], errors.ProviderError]
+    from kickai_hf.settings import HuggingFaceSettings
+
+__all__ = ["Decoder", "StreamDecoder", "create_decoder", "encode_request", "model_to_request"]
+
+MAX_ANSWER_BYTES = 8 * 2**20
+"""The largest answer: ten times what the longest of today's models needs (128,000 tokens of 6 bytes)."""
+
+MAX_EVENT_BYTES = 2**20
+"""The largest event of a stream: it carries a token, or the arguments of a tool call at most."""
+
+MAX_STREAM_BYTES = 2**26
+"""The largest stream: 128,000 tokens, the longest of today's answers, in events of 512 bytes each."""
 
 
-def from_exception(exc: Exception, patience: Patience, *, answering: bool) -> errors.ProviderError:
-    """Return the error that an exception means.
+class Decoder(Protocol):
+    """Turns the JSON documents of a response into chunks: `openai_chat.ChatDecoder` and its like for TGI."""
 
-    Its cause is a copy of the exception, without the traceback: the frames there hold the headers and the body of the
-    request. There is no cause where the exception itself may hold a part of the answer.
+    builder: ReplyBuilder
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the service has stated a finish reason and has sent nothing of the answer since."""
+
+    def add(self, document: object) -> ReplyChunk | None:
+        """Take the next document; return a chunk, or None when the document brings nothing."""
+
+    def finish(self) -> ReplyChunk:
+        """Return the last chunk."""
+
+
+def create_decoder(request: ChatRequest, settings: HuggingFaceSettings, *, is_stream: bool) -> Decoder:
+    """Return a decoder for the answer to a request."""
+    if settings.task == "text_generation":
+        return text_generation.TextDecoder(request, settings.template, is_stream=is_stream)
+    return openai_chat.ChatDecoder(request, is_stream=is_stream)
+
+
+def encode_request(request: ChatRequest, settings: HuggingFaceSettings, *, is_stream: bool) -> bytes:
+    """Return the body of a request as JSON.
+
+    Raises:
+        UnsupportedRequestError: The server cannot do what the request needs, or a value has no form in JSON.
+    """
+    if request.json_schema is not None and settings.base_url is not None and settings.schema_form == "none":
+        raise UnsupportedRequestError('this server ignores JSON schemas (schema_form = "none")')
+    encode = _encode_chat if settings.task == "chat" else text_generation.encode
+    with suppress(AttributeError, TypeError, ValueError, LookupError, RecursionError):
+        return dump_bytes(encode(request, settings, is_stream=is_stream))
+    # Without a cause, whose text and frames would contain the prompt.
+    raise UnsupportedRequestError("the request cannot be written as JSON: a part of it has the wrong type")
+
+
+def model_to_request(model: str | None, settings: HuggingFaceSettings) -> str | None:
+    """Return the model in the service's words: on the router with the inference provider as a suffix.
+
+    The router then selects the provider without a request to the Hub.
+    """
+    chosen = model or settings.model
+    if settings.base_url is not None or settings.inference_provider == "auto" or chosen is None or ":" in chosen:
+        return chosen
+    return f"{chosen}:{settings.inference_provider}"
+
+
+def _encode_chat(request: ChatRequest, settings: HuggingFaceSettings, *, is_stream: bool) -> dict[str, Any]:
+    """Return the body of a chat completion (https://huggingface.co/docs/inference-providers/tasks/chat-completion)."""
+    model = model_to_request(request.model, settings)
+    if not has_system_role(model):
+        request = evolve(request, messages=fold_system_messages(request.messages))
+    body = openai_chat.encode(request, model=model, stream=is_stream)
+    if request.json_schema is not None and settings.base_url is not None and settings.schema_form == "tgi":
+        body["response_format"] = {"type": "json_object", "value": request.json_schema}
+    return body
+
+
+class StreamDecoder:
+    """Turns the bytes of a streamed response into chunks. Not safe to share between threads or tasks.
+
+    An event that cannot be read may contain a part of the answer, so it is an error and never skipped.
 
     Args:
-        exc: What was raised.
-        patience: The bounds of the attempt; they know which one ran out.
-        answering: Whether the service had begun to answer with success.
+        decoder: A decoder for the documents.
+        is_json: Whether the server ignored ``stream`` and sends one JSON document.
+
+    Attributes:
+        is_done: Whether the stream has ended.
     """
-    if isinstance(exc, errors.ProviderError):
-        return exc.with_traceback(None)
-    local = _local_fault(exc)
-    if local is not None:
-        return local
-    rule = next(_RULES[kind] for kind in type(exc).__mro__ if kind in _RULES)
-    error = rule(exc, patience, answering)
-    error.__cause__ = _copy(exc)
-    return error
 
+    def __init__(self, decoder: Decoder, *, is_json: bool) -> None:
+        self._decoder = decoder
+        self._events = EventStreamDecoder(max_event_bytes=MAX_EVENT_BYTES)
+        self._document = bytearray() if is_json else None
+        self.is_done = False
 
-def _copy(exc: Exception) -> Exception | None:
-    if isinstance(exc, ValueError):
-        return None
-    try:
-        return type(exc)(*exc.args)
-    except TypeError:  # a class that wants more than a message
-        return None
+    def feed(self, data: bytes) -> Iterator[ReplyChunk]:
+        """Take the next bytes and yield the chunks that they complete; no bytes mark the end of the body.
 
+        Raises:
+            InvalidReplyError: An event is too large, is not JSON, or is not what the protocol allows.
+            ProviderError: The service reports an error.
+        """
+        is_end = not data
+        if self._document is not None:
+            documents = self._add_to_document(data)
+        else:
+            # A last event that no blank line ends may be a part of the answer.
+            events = self._events.feed(data or b"\n\n")
+            documents = map(openai_chat.parse_event, events)
+        for document in documents:
+            if document is openai_chat.DONE:
+                self.is_done = True
+                return
+            chunk = None if document is None else self._decoder.add(document)
+            if chunk is not None:
+                yield chunk
+        self.is_done = is_end
 
-def _always(kind: type[errors.ProviderError], told: str) -> Rule:
-    return lambda _exc, _patience, _answering: kind(told)
+    def end_early(self, failure: Exception) -> None:
+        """Accept that the connection failed, provided that the answer is whole.
 
+        Raises:
+            InvalidReplyError: The connection failed within an event, which may contain text.
+            Exception: ``failure`` itself: the service has not stated a finish reason.
+        """
+        if not self._decoder.is_finished:
+            raise failure
+        if self._events.is_unfinished:
+            raise InvalidReplyError("the stream was cut within an event")
+        self.is_done = True
 
-def _timeout(exc: Exception, patience: Patience, _answering: bool) -> errors.ProviderError:
-    phase = (patience.connect if isinstance(exc, httpcore2.ConnectTimeout) else patience.wait).phase
-    told = {
-        "connect": "no connection in time",
-        "first_token": "no first token in time",
-        "idle": "the stream fell silent",
-        "total": "no answer in time",
-    }
-    return errors.ProviderTimeoutError(told[phase], phase=phase)
-
-
-def _no_connection(_exc: BaseException, _patience: Patience, _answering: bool) -> errors.ProviderError:
-    return errors.ProviderUnavailableError("no connection to the service", reached=False)
-
-
-def _local_fault(exc: BaseException) -> errors.ProviderError | None:
-    """Return the error for a fault of this machine, wherever it is among the causes of an exception."""
-    seen: set[int] = set()
-    reason: BaseException | None = exc
-    while reason is not None and id(reason) not in seen:  # a cause may lead back to its effect
-        seen.add(id(reason))
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return errors.UnusableProviderError(
-                "the service's certificate is not trusted: name its authority's certificate in SSL_CERT_FILE"
-            )
-        if isinstance(reason, OSError) and reason.errno in {errno.EMFILE, errno.ENFILE}:
-            return errors.UnusableProviderError(
-                "too many open files: raise the limit (ulimit -n), or send fewer requests"
-            )
-        if isinstance(reason, RuntimeError) and "start new thread" in str(reason):
-            return errors.UnusableProviderError("no more threads can be started: raise the limit (ulimit -u)")
-        if isinstance(reason, ImportError):
-            return errors.UnusableProviderError(f"the module {reason.name or 'of a dependency'} cannot be imported")
-        reason = reason.__cause__ or reason.__context__
-    return None
-
-
-def _broken_protocol(_exc: Exception, _patience: Patience, answering: bool) -> errors.ProviderError:
-    if answering:
-        return errors.InvalidReplyError("the answer was cut")
-    return errors.ProviderUnavailableError("the connection ended without an answer in HTTP")
-
-
-_MALFORMED = _always(errors.InvalidReplyError, "the answer cannot be read: it is no JSON, or not what was expected")
-_BROKEN = _always(errors.ProviderUnavailableError, "the connection to the service broke")
-_CLOSED = _always(errors.ProviderUnavailableError, "the client was closed, or is broken")
-
-_RULES: dict[type[BaseException], Rule] = {
-    # What it sends with.
-    httpcore2.NetworkError: _BROKEN,
-    httpcore2.ProtocolError: _BROKEN,
-    httpcore2.UnsupportedProtocol: _BROKEN,
-    httpcore2.TimeoutException: _timeout,
-    httpcore2.ConnectError: _no_connection,
-    httpcore2.ProxyError: lambda _exc, _patience, _answering: errors.ProviderUnavailableError(
-        "the proxy refuses to connect to the service", reached=False
-    ),
-    httpcore2.RemoteProtocolError: _broken_protocol,
-    # What it leaks: its parsers are not prepared for an answer of another shape.
-    json.JSONDecodeError: _MALFORMED,
-    ValueError: _MALFORMED,
-    AttributeError: _MALFORMED,
-    LookupError: _MALFORMED,
-    TypeError: _MALFORMED,
-    RecursionError: _MALFORMED,
-    # And what lies below.
-    TimeoutError: _timeout,
-    ssl.SSLError: _no_connection,
-    OSError: _BROKEN,
-    RuntimeError: _CLOSED,
-    Exception: lambda exc, _patience, _answering: errors.ProviderUnavailableError(
-        f"the client failed with an error of its own: {type(exc).__name__}"
-    ),
-}
+    def _add_to_document(self, data: bytes) -> Iterator[object]:
+        assert self._document is not None  # noqa: S101 - for the type checker
+        self._document += data
+        if len(self._document) > MAX_ANSWER_BYTES:
+            raise InvalidReplyError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+        if not data:
+            yield loads(self._document)

@@ -1,12 +1,13 @@
-"""The hooks of the provider ``huggingface``. What they need of the vendor is imported when a provider is created."""
+"""The hooks of the provider ``huggingface``. The HTTP client is imported when a provider is created."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core import Capability, ModelInfo, ProviderInfo, UnusableProviderError, hookimpl
+from kickai_providers_core import Capability, ProviderInfo, UnusableProviderError, hookimpl
 
-from kickai_hf import network, routes
+from kickai_hf import checks
+from kickai_hf.models import MODELS, find_capabilities
 from kickai_hf.settings import HuggingFaceSettings
 
 if TYPE_CHECKING:
@@ -14,21 +15,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import ChatRequest, Problem, Reply, ReplyChunk
 
-    from kickai_hf.client import HuggingFace
-
-_ALL = frozenset(Capability)
-_TEXT = frozenset({Capability.JSON_SCHEMA, Capability.SEED})
-_CHAT = _TEXT | {Capability.TOOLS}
-
-# From the models' cards on the Hub. Inference providers may offer less; then they say so, and are believed.
-_MODELS = {
-    "Qwen/Qwen2.5-1.5B-Instruct": ModelInfo(context_window=32_768, capabilities=_CHAT),
-    "Qwen/Qwen2.5-3B-Instruct": ModelInfo(context_window=32_768, capabilities=_CHAT),
-    "Qwen/Qwen2.5-7B-Instruct": ModelInfo(context_window=32_768, capabilities=_CHAT),
-    "google/gemma-2-2b-it": ModelInfo(context_window=8_192, capabilities=_TEXT),
-    "meta-llama/Llama-3.1-8B-Instruct": ModelInfo(context_window=131_072, capabilities=_CHAT),
-    "openai/gpt-oss-20b": ModelInfo(context_window=131_072, capabilities=_CHAT),
-}
+    from kickai_hf.provider import HuggingFace
 
 
 @hookimpl
@@ -39,74 +26,64 @@ def kickai_provider_info() -> ProviderInfo:
         aliases=("hf",),
         summary="Hugging Face Inference: the router, Inference Endpoints, TGI, vLLM and llama.cpp servers",
         settings_class=HuggingFaceSettings,
-        capabilities=_ALL,
+        capabilities=frozenset(Capability),
         environment={"HUGGINGFACE_API_TOKEN": "hub_token", "HF_TOKEN": "hub_token"},
-        models=_MODELS,
+        models=MODELS,
         holds_timeouts=True,
     )
 
 
 @hookimpl
 def kickai_validate_provider(settings: HuggingFaceSettings, online: bool) -> Sequence[Problem]:
-    """Say what keeps these settings from being used; online, what the service says to them."""
-    found = list(routes.problems(settings))
-    if all(problem.severity == "warning" for problem in found):
-        found += network.problems(routes.route(settings).url)
-        if settings.base_url is None:
-            found += network.offline_problems()
-    if online and all(problem.severity == "warning" for problem in found):
-        from kickai_hf import hub  # noqa: PLC0415 - brings the HTTP client
+    """Return the problems with the settings, and online those that the service reports."""
+    problems = list(checks.find_settings_problems(settings))
+    if not checks.has_errors(problems):
+        problems += checks.find_environment_problems(settings)
+    if online and not checks.has_errors(problems):
+        from kickai_hf import hub  # noqa: PLC0415 - imports the HTTP client
 
-        found += hub.problems(settings)
-    return found
+        problems += hub.find_online_problems(settings)
+    return problems
 
 
 @hookimpl(optionalhook=True)  # cores before this hook do not call it
 def kickai_provider_capabilities(settings: HuggingFaceSettings, model: str | None) -> frozenset[Capability] | None:
-    """Say what this instance can do; None for all that the plugin and its models can."""
-    if settings.base_url is None:
-        return None
-    lacking = {Capability.TOOLS, Capability.IMAGES} if settings.task == "text_generation" else set()
-    if settings.schema_form == "none":
-        lacking.add(Capability.JSON_SCHEMA)
-    if not lacking:
-        return None
-    named = _MODELS.get(model or settings.model or "")
-    return ((named and named.capabilities) or _ALL) - lacking
+    """Return what this instance can do with a model; None for everything that the plugin and the model can do."""
+    return find_capabilities(settings, model)
 
 
 @hookimpl
 def kickai_create_provider(settings: HuggingFaceSettings) -> HuggingFace:
-    """Create the provider; imports the vendor's client."""
+    """Return a provider for an instance; imports the HTTP client."""
     try:
-        from kickai_hf.client import HuggingFace  # noqa: PLC0415 - takes a while, and only for those who use it
+        from kickai_hf.provider import HuggingFace  # noqa: PLC0415 - takes a while
     except ImportError as exc:
-        message = f"{exc.name or 'a module'} cannot be imported: reinstall kickai-hf and what it needs"
+        message = f"{exc.name or 'a module'} cannot be imported: reinstall kickai-hf and its dependencies"
         raise UnusableProviderError(message) from exc
     return HuggingFace(settings)
 
 
 @hookimpl
 def kickai_invoke_provider(provider: HuggingFace, request: ChatRequest, timeout_s: float) -> Reply:
-    """Answer a request."""
+    """Return the reply to a request."""
     return provider.invoke(request, timeout_s)
 
 
 @hookimpl
 async def kickai_ainvoke_provider(provider: HuggingFace, request: ChatRequest, timeout_s: float) -> Reply:
-    """Answer a request on the running loop."""
+    """Return the reply to a request on the running loop."""
     return await provider.ainvoke(request, timeout_s)
 
 
 @hookimpl
 def kickai_stream_provider(provider: HuggingFace, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
-    """Answer a request piece by piece."""
+    """Yield the reply to a request in chunks."""
     return provider.stream(request, timeout_s)
 
 
 @hookimpl
 def kickai_astream_provider(provider: HuggingFace, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
-    """Answer a request piece by piece on the running loop."""
+    """Yield the reply to a request in chunks on the running loop."""
     return provider.astream(request, timeout_s)
 
 
@@ -118,5 +95,5 @@ def kickai_close_provider(provider: HuggingFace) -> None:
 
 @hookimpl
 async def kickai_aclose_provider(provider: HuggingFace) -> None:
-    """Close all connections, on a running loop."""
+    """Close all connections on a running loop."""
     await provider.aclose()

@@ -1,8 +1,8 @@
-"""The settings of one Hugging Face instance. Nothing here imports the vendor's client."""
+"""The settings of one Hugging Face instance. Nothing here imports the HTTP client."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - read by whoever structures the settings
+from collections.abc import Mapping  # noqa: TC003 - read when the settings are structured
 from typing import Literal
 
 from attrs import Factory, field, frozen
@@ -10,18 +10,16 @@ from attrs.validators import matches_re
 from kickai_providers_core import ProviderSettings, Secret
 from kickai_providers_core.plugin_api.settings import service_address
 
-__all__ = ["DEFAULT_MODEL", "HuggingFaceSettings", "SchemaForm", "Task", "Template"]
+from kickai_hf.models import DEFAULT_MODEL
 
-DEFAULT_MODEL = "Qwen/Qwen2.5-7B-Instruct"
-"""Asked of the router when nobody names a model: of the models that the role catalogue backs its roles up with, the one
-that takes system messages and tools and is served by several inference providers."""
+__all__ = ["HuggingFaceSettings", "SchemaForm", "Task", "Template"]
 
 Task = Literal["chat", "text_generation"]
 Template = Literal["transcript", "chatml"]
 SchemaForm = Literal["openai", "tgi", "none"]
 
 
-def _hidden(headers: Mapping[str, Secret | str]) -> Mapping[str, Secret]:
+def _hide(headers: Mapping[str, Secret | str]) -> Mapping[str, Secret]:
     return {name: value if isinstance(value, Secret) else Secret(value) for name, value in headers.items()}
 
 
@@ -29,28 +27,28 @@ def _hidden(headers: Mapping[str, Secret | str]) -> Mapping[str, Secret]:
 class HuggingFaceSettings(ProviderSettings):
     """One ``[providers.NAME]`` table of the kind ``huggingface``.
 
-    The tokens follow one rule: ``token`` goes to where the instance points, ``hub_token`` only ever to Hugging Face.
-    The environment fills ``hub_token`` alone, so that a token that lies there never reaches a ``base_url``.
+    ``token`` goes to the address of the instance; ``hub_token`` goes to Hugging Face only. The environment fills
+    ``hub_token`` alone, so that a token from the environment never reaches a ``base_url``.
 
     Attributes:
-        token: Sent to ``base_url`` when that is set, and to Hugging Face's router otherwise.
-        hub_token: Sent to Hugging Face's router when there is neither ``token`` nor ``base_url``, and to ``hub_url``
-            for online checks. ``HUGGINGFACE_API_TOKEN`` and ``HF_TOKEN`` fill it.
+        token: Sent to ``base_url`` if that is set, and to Hugging Face's router otherwise.
+        hub_token: Sent to Hugging Face's router if there is neither ``token`` nor ``base_url``, and to ``hub_url`` for
+            online checks. ``HUGGINGFACE_API_TOKEN`` and ``HF_TOKEN`` fill it.
         base_url: The address of a TGI, vLLM or llama.cpp server or of an Inference Endpoint, with or without ``/v1``;
             None for Hugging Face's router. With ``task = "text_generation"`` the exact address to post to.
-        model: As in `ProviderSettings`; `DEFAULT_MODEL` on the router, and the server's own at a ``base_url``. A suffix
-            (``org/model:novita``, ``:cheapest``) chooses the inference provider.
-        inference_provider: Which of the router's inference providers answers, for models without a suffix; ``auto``
-            leaves it to the router.
-        task: ``chat``, or ``text_generation`` for a server that only completes text; needs a ``base_url``.
+        model: As in `ProviderSettings`. The default is `DEFAULT_MODEL` on the router, and the server's own model at a
+            ``base_url``. A suffix (``org/model:novita``, ``:cheapest``) selects the inference provider.
+        inference_provider: The router's inference provider for models without a suffix; ``auto`` leaves the choice to
+            the router.
+        task: ``chat``, or ``text_generation`` for a server that only completes text; the latter needs a ``base_url``.
         template: How ``text_generation`` renders the messages; see `kickai_hf.templates`.
-        schema_form: How a ``base_url`` wants a JSON schema: as OpenAI's API, vLLM, llama.cpp and TGI from 3.3 do, or as
-            an older ``tgi``; ``none`` for a server that ignores schemas, which then gets no request that has one. The
-            router takes OpenAI's form always.
+        schema_form: The form of a JSON schema at a ``base_url``: ``openai`` for OpenAI's API, vLLM, llama.cpp and TGI
+            from 3.3, ``tgi`` for older TGI, ``none`` for a server that ignores schemas and therefore gets no request
+            with one. The router always gets OpenAI's form.
         bill_to: The organisation that the router bills.
-        headers: Sent with each request to the router or the ``base_url``. Their values are taken for secrets.
+        headers: Sent with each request to the router or the ``base_url``. Their values are treated as secrets.
         allow_plain_http: Whether tokens and headers may go to another machine without TLS.
-        hub_url: The Hub that online checks ask.
+        hub_url: The Hub that online checks use.
     """
 
     token: Secret | None = None
@@ -64,6 +62,6 @@ class HuggingFaceSettings(ProviderSettings):
     template: Template = "transcript"
     schema_form: SchemaForm = "openai"
     bill_to: str | None = None
-    headers: Mapping[str, Secret] = field(factory=dict, converter=_hidden)
+    headers: Mapping[str, Secret] = field(factory=dict, converter=_hide)
     allow_plain_http: bool = False
     hub_url: str = field(default="https://huggingface.co", metadata=service_address("https://huggingface.co"))

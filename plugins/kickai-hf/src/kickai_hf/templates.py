@@ -1,6 +1,6 @@
-"""Conversations as one text, for servers that only complete text.
+"""Prompt templates: a conversation as one text, for servers that only complete text.
 
-Two templates. ``transcript`` is for base models, which know no chat format::
+``transcript`` is for base models, which have learned no chat format::
 
     System: You keep the team's calendar.
 
@@ -8,7 +8,7 @@ Two templates. ``transcript`` is for base models, which know no chat format::
 
     Assistant:
 
-``chatml`` is for models that were taught OpenAI's Chat Markup Language (Qwen, SmolLM and others)::
+``chatml`` is for models trained on OpenAI's Chat Markup Language (Qwen, SmolLM and others)::
 
     <|im_start|>system
     You keep the team's calendar.<|im_end|>
@@ -16,8 +16,8 @@ Two templates. ``transcript`` is for base models, which know no chat format::
     Who can play on Saturday?<|im_end|>
     <|im_start|>assistant
 
-No message can pass for another's: a line of a transcript's message that begins like a turn is indented by one space,
-and the markers of ChatML are taken apart by one.
+A message cannot imitate a turn of another role: a line that begins like a turn of a transcript is indented by one
+space, and a marker of ChatML gets a space inside.
 """
 
 from __future__ import annotations
@@ -32,46 +32,46 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import Message
 
-__all__ = ["BY_NAME", "TextTemplate", "without_system"]
+__all__ = ["TEMPLATES", "PromptTemplate", "fold_system_messages"]
 
 _TURN = re.compile(r"^(System|User|Assistant):", re.MULTILINE | re.IGNORECASE)
 _MARKER = re.compile(r"<\|(im_start|im_end|endoftext)\|>")
 
 
 @frozen
-class TextTemplate:
-    """One way to write a conversation down.
+class PromptTemplate:
+    """One way to write a conversation as text.
 
     Attributes:
-        render: From the messages, oldest first, to the text that the model is to go on with.
-        stop: Texts at which the model has begun a turn that is not its own.
+        render: Returns the prompt for messages, the oldest first.
+        stop: Texts with which the model begins a turn of another role.
     """
 
     render: Callable[[Sequence[Message]], str]
     stop: tuple[str, ...]
 
 
-def _transcript(messages: Sequence[Message]) -> str:
+def _render_transcript(messages: Sequence[Message]) -> str:
     turns = (m.role.capitalize() + ": " + _TURN.sub(r" \g<0>", m.content) for m in messages)
     return "\n\n".join((*turns, "Assistant:"))
 
 
-def _chatml(messages: Sequence[Message]) -> str:
+def _render_chatml(messages: Sequence[Message]) -> str:
     turns = (f"<|im_start|>{m.role}\n" + _MARKER.sub(r"<| \1|>", m.content) + "<|im_end|>\n" for m in messages)
     return "".join((*turns, "<|im_start|>assistant\n"))
 
 
-BY_NAME = {
-    "transcript": TextTemplate(_transcript, ("\nUser:", "\nSystem:")),
-    "chatml": TextTemplate(_chatml, ("<|im_end|>", "<|im_start|>")),
+TEMPLATES = {
+    "transcript": PromptTemplate(_render_transcript, ("\nUser:", "\nSystem:")),
+    "chatml": PromptTemplate(_render_chatml, ("<|im_end|>", "<|im_start|>")),
 }
-"""The templates by the name that a setting gives them."""
+"""The templates by the value of the setting ``template``."""
 
 
-def without_system(messages: Sequence[Message]) -> Sequence[Message]:
-    """Return the conversation with its system messages put before the first of the user's, for models without the role.
+def fold_system_messages(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return a conversation with the system messages in the first user message, for models without a system role.
 
-    Google says the same of Gemma: "provide the instruction in the user's prompt" (https://ai.google.dev/gemma/docs).
+    Google recommends it for Gemma: "provide the instruction in the user's prompt" (https://ai.google.dev/gemma/docs).
     """
     system = [m.content for m in messages if m.role == "system"]
     rest = [m for m in messages if m.role != "system"]
