@@ -101,7 +101,7 @@ def test_a_role_gives_its_terms_and_a_chain_beside_it_the_targets(kickai: Comman
         "length",
         ["one", "two"],
     )
-    assert ended.err == "warning: the answer stops at its token limit; --max-tokens raises it\n"
+    assert ended.err == "warning: the answer was cut off at its token limit; use --max-tokens to raise it\n"
 
 
 def test_options_outrank_the_role(kickai: CommandLine) -> None:
@@ -180,7 +180,7 @@ def test_when_nobody_can_answer_the_exit_code_is_1(kickai: CommandLine) -> None:
         "mock:authentication: AuthenticationError: simulated: key refused (after 0.0 s)",
         "mock: resting (AuthenticationError, 3600.0 s left)",
         "kickai: no target could answer",
-        "kickai: run `kickai doctor` to see what is missing, `kickai doctor --online` to check the services",
+        "kickai: run `kickai doctor` to see what is missing, or `kickai doctor --online` to check the services as well",
     ]
 
 
@@ -252,7 +252,7 @@ def test_a_model_that_calls_a_tool_is_told(kickai: CommandLine) -> None:
     """There is no text to print then, but something to say."""
     ended = kickai("ask", "--chain", "mock:tool_call:pick", "hi")
     assert ended.code == 0
-    assert "the model asks to call pick" in ended.err
+    assert "the model wants to call pick" in ended.err
 
 
 def test_what_is_odd_about_the_settings_is_told(kickai: CommandLine) -> None:
@@ -267,7 +267,7 @@ def test_a_retired_model_in_a_chain_is_told_with_its_successor(kickai: CommandLi
     """One line says which model answers instead."""
     ended = kickai("ask", "--chain", "mock:gemini-1.5-flash", "hi")
     assert (ended.code, ended.out) == (0, "hi\n")
-    assert ended.err.splitlines() == ["warning: gemini-1.5-flash is retired: gemini-3.5-flash-lite is called instead"]
+    assert ended.err.splitlines() == ["warning: gemini-1.5-flash is retired; gemini-3.5-flash-lite is called instead"]
 
 
 def test_another_settings_file_is_read_when_it_is_named(kickai: CommandLine) -> None:
@@ -287,7 +287,7 @@ def test_an_unexpected_exception_is_one_line(kickai: CommandLine, monkeypatch: p
     monkeypatch.setattr("kickai_providers_core.resolver.Resolver.for_role", fail)
     ended = kickai("ask", "hi")
     assert ended.code == 70
-    assert ended.err == ("kickai: unexpected ZeroDivisionError: please report it; --debug shows where it was raised\n")
+    assert ended.err == ("kickai: unexpected ZeroDivisionError, please report it; --debug shows where it was raised\n")
     assert "Traceback (most recent call last)" in kickai("ask", "--debug", "hi").err
 
 

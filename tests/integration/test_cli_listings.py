@@ -104,7 +104,7 @@ def test_a_broken_plugin_says_why_and_the_others_are_listed(kickai: CommandLine,
     ended = kickai("providers")
     assert ended.code == 0
     assert "test-bad 2.1 · test-bad · broken: its import raised RuntimeError: no database" in ended.out
-    assert "  no provider: it watches, or wraps the calls of others" in ended.out.splitlines()
+    assert "  extension: observes events or wraps the calls of providers" in ended.out.splitlines()
 
 
 def test_whoever_asks_a_broken_plugin_hears_why_it_is_broken(kickai: CommandLine, site: Path) -> None:
@@ -192,11 +192,11 @@ def test_one_role_can_be_shown(kickai: CommandLine) -> None:
     assert heading == "catalogue kickai · primary huggingface (default) · fallback gemini, local (default)"
     assert role == "squad_selector · creative · temperature 0.7 (catalogue kickai) · 600 tokens (catalogue kickai)"
     assert targets[0].split() == ["1.", "huggingface:google/gemma-2-2b-it", "catalogue", "kickai"]
-    assert any(line.endswith("catalogue kickai, instead of gemini-1.5-flash, which is retired") for line in targets)
+    assert any(line.endswith("catalogue kickai, replaces gemini-1.5-flash (retired)") for line in targets)
     stranger = kickai("roles", "squad_selectr", env={"AI_PROVIDER": "mock"})
     assert stranger.code == 0
     assert stranger.out.startswith("catalogue kickai · primary huggingface (default) · fallback gemini, local")
-    assert "mock first (environment AI_PROVIDER)" in stranger.out
+    assert "preferred mock (environment AI_PROVIDER)" in stranger.out
     assert (
         stranger.err
         == "warning: unknown role 'squad_selectr', so the default role is used; did you mean squad_selector?\n"
@@ -217,7 +217,7 @@ def test_a_healthy_set_up_has_no_errors(kickai: CommandLine) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[0] == "settings: kickai.toml"
     assert "ok       providers.mock: configured" in ended.out.splitlines()
-    assert ended.out.splitlines()[-1].startswith("no errors, no warnings")
+    assert ended.out.splitlines()[-1].startswith("0 errors, 0 warnings")
 
 
 def test_a_problem_of_what_somebody_chose_is_an_error(kickai: CommandLine, site: Path) -> None:
@@ -258,8 +258,8 @@ def test_online_each_model_that_a_role_asks_for_is_checked(kickai: CommandLine, 
     ended = kickai("doctor", "--online")
     assert ended.code == 1
     lines = ended.out.splitlines()
-    assert "error    fussy:away: away is not served (asked by b)" in lines
-    assert "warning  fussy:gone: gone is not served (asked by a)" in lines
+    assert "error    fussy:away: away is not served (used by b)" in lines
+    assert "warning  fussy:gone: gone is not served (used by a)" in lines
     assert not any("small" in line for line in lines)
 
 
@@ -270,5 +270,5 @@ def test_an_online_check_is_bounded(kickai: CommandLine, site: Path, monkeypatch
     kickai.write('[kickai]\nprimary = "fussy"\nfallback = ["mock"]\n[providers.fussy]\nmodel = "slow"\n')
     ended = kickai("doctor", "--online")
     assert ended.code == 1
-    assert "error    providers.fussy: the service has not answered its check within 0.3 s" in ended.out
+    assert "error    providers.fussy: the service did not respond to the check within 0.3 s" in ended.out
     assert "ok       providers.mock: reachable" in ended.out

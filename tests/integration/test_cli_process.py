@@ -177,7 +177,7 @@ def test_standard_streams_that_cannot_be_written_to_are_survived(tmp_path: Path)
             command, check=False, stdout=subprocess.PIPE, stderr=full, text=True, cwd=tmp_path, env=environment()
         )
     assert out.returncode == 74
-    assert out.stderr.splitlines()[-1] == "kickai: the answer cannot be written: No space left on device"
+    assert out.stderr.splitlines()[-1] == "kickai: cannot write the answer: No space left on device"
     assert (err.returncode, err.stdout) == (0, "hi\n")
 
 
@@ -197,7 +197,7 @@ def test_a_terminal_sees_each_word_when_it_comes(tmp_path: Path) -> None:
     slow = {"KICKAI_PROVIDERS__MOCK__PAUSE_S": "0.3", "KICKAI_PROVIDERS__MOCK__LATENCY_S": "0.3"}
     screen = on_terminal("ask", "--stream", "--chain", "mock:timeout,mock:b", WORDS, folder=tmp_path, **slow)
     assert screen.code == 0
-    assert screen.when("asking mock:b") < screen.when("one") < screen.when("four") - 0.5
+    assert screen.when("calling mock:b") < screen.when("one") < screen.when("four") - 0.5
     assert screen.text.index("mock:timeout: ProviderTimeoutError") < screen.text.index("one two three four\r\n")
     assert "\x1b[33mmock:timeout" in screen.text
     assert screen.text.rstrip().endswith("mock:b answered in 1.2 s\x1b[0m")
@@ -212,7 +212,7 @@ def test_ctrl_c_on_a_terminal_leaves_it_clean(tmp_path: Path) -> None:
     assert "Traceback" not in screen.text
     assert screen.text.endswith("one ^C\r\nkickai: interrupted\r\n")
     assert screen.text.rfind("\x1b[?25l") < screen.text.rfind("\x1b[?25h")
-    waiting = on_terminal("ask", "--chain", "mock:silence", "hi", folder=tmp_path, interrupt_at="asking mock")
+    waiting = on_terminal("ask", "--chain", "mock:silence", "hi", folder=tmp_path, interrupt_at="calling mock")
     assert waiting.code == 130
     assert waiting.text.endswith("kickai: interrupted\r\n")
 
@@ -235,7 +235,7 @@ def test_no_color_is_respected(tmp_path: Path) -> None:
     assert "\x1b[9" not in plain
     piped = installed(*chain, folder=tmp_path)
     assert "\x1b" not in piped.out + piped.err
-    assert "asking" not in piped.err
+    assert "calling" not in piped.err
 
 
 def test_a_terminal_without_a_prompt_is_told_how_to_give_one(tmp_path: Path) -> None:
@@ -261,7 +261,9 @@ def test_without_click_and_rich_it_says_what_to_install(tmp_path: Path) -> None:
         env=environment(PYTHONPATH=str(tmp_path)),
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == ("kickai: the command line needs click and rich: pip install 'kickai-providers-core[cli]'\n")
+    assert done.stderr == (
+        "kickai: the command line needs click and rich; run pip install 'kickai-providers-core[cli]'\n"
+    )
 
 
 def loaded(code: str, folder: Path) -> set[str]:

@@ -1,6 +1,6 @@
-"""The command line ``kickai``: asks a chain, and shows plugins, roles and problems.
+"""The command line ``kickai``: calls a chain of providers, and lists plugins, roles and problems.
 
-click and rich come with the extra ``kickai-providers-core[cli]``. Nothing outside this package needs them.
+click and rich are installed with the extra ``kickai-providers-core[cli]``. Nothing outside this package needs them.
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ from typing import NoReturn
 
 __all__ = ["Terminated", "main"]
 
-NEEDED = ("click", "rich")
+REQUIRED = ("click", "rich")
 USAGE = 2
 
 
 class Terminated(BaseException):
-    """The process was told to end (SIGTERM); like `KeyboardInterrupt` it passes through everything."""
+    """The process received SIGTERM; like `KeyboardInterrupt`, no handler of exceptions catches it."""
 
 
 def main() -> int:
     """Run ``kickai`` with the arguments of the process, and return its exit code."""
-    _fill_closed_streams()
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    _open_closed_streams()
+    missing = [name for name in REQUIRED if find_spec(name) is None]
     if missing:
-        _tell(f"the command line needs {' and '.join(missing)}: pip install 'kickai-providers-core[cli]'")
+        _log(f"the command line needs {' and '.join(missing)}; run pip install 'kickai-providers-core[cli]'")
         return USAGE
     try:
         signal.signal(signal.SIGTERM, _terminate)
-        from kickai_providers_core.cli.program import run  # noqa: PLC0415  click is there, as was just seen
+        from kickai_providers_core.cli.program import run  # noqa: PLC0415  needs click, which was looked for above
 
-        return run(sys.argv[1:], leaves=True)
-    except (KeyboardInterrupt, Terminated) as signalled:  # while it was loading, or once more while it was ending
-        interrupted = isinstance(signalled, KeyboardInterrupt)
-        _tell("interrupted" if interrupted else "terminated")
-        return 130 if interrupted else 143
+        return run(sys.argv[1:], is_process=True)
+    except (KeyboardInterrupt, Terminated) as error:  # while loading, or a second one while ending
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        _log("interrupted" if is_interrupt else "terminated")
+        return 130 if is_interrupt else 143
     finally:
-        # From here on only the interpreter ends: a signal ends it at once, and nothing is printed.
+        # Only the interpreter ends after this: a signal ends it at once and silently.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _fill_closed_streams() -> None:
-    """Open the null device where a standard stream is closed, so that no other file gets its number."""
+def _open_closed_streams() -> None:
+    """Open the null device for each closed standard stream, so that no other file gets its descriptor."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -53,8 +53,8 @@ def _fill_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _tell(text: str) -> None:
-    with suppress(OSError, ValueError, AttributeError):  # whoever has closed standard error is not told
+def _log(text: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # standard error may be closed
         sys.stderr.write(f"kickai: {text}\n")
 
 

@@ -1,9 +1,8 @@
-"""``kickai ask``: answer a prompt through a chain of providers."""
+"""``kickai ask``: answers a prompt through a chain of providers."""
 
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import contextmanager
 from logging.handlers import BufferingHandler
 from typing import TYPE_CHECKING
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 from attrs import frozen
 
-from kickai_providers_core.cli import records
-from kickai_providers_core.cli.narration import Narrator, Verbosity
-from kickai_providers_core.cli.options import Number, shared
-from kickai_providers_core.cli.options import targets as parsed_targets
-from kickai_providers_core.cli.roles import warn_of_stranger
-from kickai_providers_core.cli.tracing import trace
+from kickai_providers_core.cli import json_output
+from kickai_providers_core.cli.arguments import Number, parse_targets, read_prompt, require_text
+from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
+from kickai_providers_core.cli.roles import warn_of_unknown_role
+from kickai_providers_core.cli.session import shared_options
+from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.config.roles import MAX_TEMPERATURE
 from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
 from kickai_providers_core.values.messages import Message
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-MOST_WARNINGS = 1000
-"""The most warnings of plugins that are kept until it is known whether the command fails."""
+MAX_WARNINGS = 1000
+"""The most warnings of plugins that are kept until the command succeeds or fails."""
 
-BAR = 24
+BAR_WIDTH = 24
 """The columns of a progress bar."""
 
 EPILOG = """\b
@@ -52,15 +51,15 @@ Examples:
 
 
 @frozen(kw_only=True)
-class _Wish:
-    """How the answer is wanted."""
+class _Options:
+    """The options that say how to answer."""
 
     role: str | None
     targets: tuple[Target, ...]
     mode: StreamMode | None
     deadline_s: float | None
     verbosity: Verbosity
-    explained: bool
+    explain: bool
 
 
 @click.command("ask", epilog=EPILOG)
@@ -70,15 +69,15 @@ class _Wish:
     "--chain",
     "targets",
     metavar="TARGET,…",
-    callback=parsed_targets,
+    callback=parse_targets,
     help="Call these targets in this order, each INSTANCE or INSTANCE:MODEL.",
 )
 @click.option("--stream", is_flag=True, help="Print the answer as it arrives.")
 @click.option(
     "--mode",
     type=click.Choice(["live", "restart", "buffered"]),
-    help="What to do when a stream breaks off: live fails, restart starts over at the next target, buffered prints "
-    "nothing before the answer is complete. Implies --stream.  [default: live]",
+    help="What to do when a stream breaks off: live fails; restart starts over at the next target; buffered prints "
+    "nothing until the answer is complete. Implies --stream.  [default: live]",
 )
 @click.option("--system", metavar="TEXT", help="Put this system message before the prompt.")
 @click.option(
@@ -91,12 +90,10 @@ class _Wish:
     metavar="SECONDS",
     help="Fail when there is no answer after this many seconds.",
 )
-@click.option(
-    "--explain", "explained", is_flag=True, help="Print at the end what was tried and skipped, why, and when."
-)
+@click.option("--explain", is_flag=True, help="Print at the end which targets were called or skipped, when and why.")
 @click.option("-q", "--quiet", "verbosity", flag_value="quiet", help="Print only the answer and errors.")
 @click.option("-v", "--verbose", "verbosity", flag_value="verbose", help="Print every step.")
-@shared
+@shared_options
 @click.pass_obj
 def command(
     session: Session,
@@ -110,7 +107,7 @@ def command(
     temperature: float | None,
     max_tokens: int | None,
     deadline: float | None,
-    explained: bool,
+    explain: bool,
     verbosity: Verbosity | None,
 ) -> None:
     """Answer PROMPT, or standard input, through a chain of providers.
@@ -119,196 +116,174 @@ def command(
     of the settings followed by its fallbacks. With both, the role sets temperature and token limit, and --chain the
     targets.
 
-    The answer goes to standard output. When the first target does not answer at once, each step is reported on
-    standard error.
+    The answer goes to standard output. If the first attempt fails, each step is reported on standard error.
     """
-    system_message = [Message(role="system", content=_text(system, "the system message"))] if system else []
+    system_message = [Message(role="system", content=require_text(system, "the system message"))] if system else []
     request = ChatRequest(
-        messages=(*system_message, Message(role="user", content=_prompt(words))),
+        messages=(*system_message, Message(role="user", content=read_prompt(words))),
         temperature=temperature,
         max_tokens=max_tokens,
     )
     session.prompts = tuple(message.content for message in request.messages)
-    wish = _Wish(
+    options = _Options(
         role=role,
         targets=targets,
         mode=mode or ("live" if stream else None),
         deadline_s=deadline,
-        verbosity=verbosity or "story",
-        explained=explained,
+        verbosity=verbosity or "normal",
+        explain=explain,
     )
     try:
-        if wish.verbosity == "quiet":
-            with _warnings_held_back(session):
-                _ask(session, request, wish)
+        if options.verbosity == "quiet":
+            with _plugin_warnings_held_back(session):
+                _ask(session, request, options)
         else:
-            _ask(session, request, wish)
+            _ask(session, request, options)
     except (ProviderError, DeadlineExceededError, ChainExhaustedError) as error:
-        if wish.explained:
+        if options.explain:
             session.console.end_line()
-            session.console.tell_block(error.explain())
+            session.console.log_block(error.explain())
         raise
 
 
 @contextmanager
-def _warnings_held_back(session: Session) -> Iterator[None]:
+def _plugin_warnings_held_back(session: Session) -> Iterator[None]:
     """Show warnings for the developers of plugins only when the command fails."""
-    logger, held = logging.getLogger("kickai_providers_core"), BufferingHandler(MOST_WARNINGS)
+    logger, handler = logging.getLogger("kickai_providers_core"), BufferingHandler(MAX_WARNINGS)
     propagates, logger.propagate = logger.propagate, False
-    logger.addHandler(held)
+    logger.addHandler(handler)
     try:
         yield
     except Exception:
-        for record in held.buffer:
-            session.console.tell(f"warning: {record.getMessage()}", "yellow")
+        for record in handler.buffer:
+            session.console.log(f"warning: {record.getMessage()}", "yellow")
         raise
     finally:
-        logger.removeHandler(held)
+        logger.removeHandler(handler)
         logger.propagate = propagates
 
 
-def _ask(session: Session, request: ChatRequest, wish: _Wish) -> None:
+def _ask(session: Session, request: ChatRequest, options: _Options) -> None:
     console = session.console
-    narrator = Narrator(console.tell, console.wait_for, wish.verbosity)
-    with session.resolver([narrator]) as resolver:
-        chain = _chain(resolver, wish)
-        if wish.verbosity != "quiet":
-            session.story_told = True
-            _warn(session, resolver, wish)
-        if wish.verbosity == "verbose":
-            console.tell(f"chain: {' → '.join(chain.targets)}", "bright_black")
-        with console.waiting():
-            _prepare(session, chain, wish)
-            reply = (
-                _streamed(session, chain, request, wish)
-                if wish.mode
-                else chain.invoke(request, deadline_s=wish.deadline_s)
-            )
+    reporter = ProgressReporter(console.log, console.set_status, options.verbosity)
+    with session.resolver([reporter]) as resolver:
+        chain = _build_chain(resolver, options)
+        if options.verbosity != "quiet":
+            session.steps_shown = True
+            _log_warnings(session, resolver, options)
+        if options.verbosity == "verbose":
+            console.log(f"chain: {' → '.join(chain.targets)}", "bright_black")
+        with console.spinner():
+            _prepare(session, chain, options)
+            if options.mode:
+                reply = _stream(session, chain, request, options)
+            else:
+                reply = chain.invoke(request, deadline_s=options.deadline_s)
+    _write_reply(session, reply, options)
+
+
+def _write_reply(session: Session, reply: Reply, options: _Options) -> None:
+    """Write the answer, unless its chunks were written, and log what belongs to it."""
+    console = session.console
     if session.as_json:
-        console.record(records.answer(reply))
-    elif not _printed_already(session, wish):
-        console.answer(reply.text)
+        console.write_json(json_output.from_reply(reply))
+    elif not _prints_chunks(session, options):
+        console.write_answer(reply.text)
     console.end_line()
     if session.debug:
         for attempt in reply.attempts:
             if attempt.error is not None:
-                console.tell_block(trace(attempt.error, session.prompts))
-    if wish.verbosity != "quiet":
-        _remark(session, reply, wish.verbosity)
-    if wish.explained:
-        console.tell_block(reply.explain())
+                console.log_block(format_error(attempt.error, session.prompts))
+    if options.verbosity != "quiet":
+        _log_remarks(session, reply, options.verbosity)
+    if options.explain:
+        console.log_block(reply.explain())
 
 
-def _prepare(session: Session, chain: Chain, wish: _Wish) -> None:
-    """Make the first target ready while the user watches, so far as its settings ask for that."""
+def _prepare(session: Session, chain: Chain, options: _Options) -> None:
+    """Prepare the first target, if its settings ask for that, and show the progress."""
     console = session.console
     status = ""
     try:
         for progress in chain.prepare():
-            console.wait_for(_bar(progress))
-            if progress.status != status and wish.verbosity != "quiet":
-                console.tell(progress.status, "bright_black")
+            console.set_status(_format_progress(progress))
+            if progress.status != status and options.verbosity != "quiet":
+                console.log(progress.status, "bright_black")
             status = progress.status
     except ProviderError as error:
-        console.tell(f"{type(error).__name__}: {error.message}", "yellow")
+        console.log(f"{type(error).__name__}: {error.message}", "yellow")
 
 
-def _bar(progress: Progress) -> str:
-    """Return a progress as a line: what is being done, a bar when its length is known, and the share."""
+def _format_progress(progress: Progress) -> str:
+    """Return what is being done, with a bar and a share when the total is known."""
     if not progress.total:
         return progress.status
-    done = round(BAR * progress.completed / progress.total)
-    return f"{progress.status} {'━' * done}{'─' * (BAR - done)} {progress}"
+    done = round(BAR_WIDTH * progress.completed / progress.total)
+    return f"{progress.status} {'━' * done}{'─' * (BAR_WIDTH - done)} {progress}"
 
 
-def _chain(resolver: Resolver, wish: _Wish) -> Chain:
-    if not wish.targets:
-        return resolver.for_role(wish.role)
-    if wish.role is None:
-        return resolver.chain(*wish.targets)
-    role = resolver.settings.role(wish.role)
-    return resolver.chain(*wish.targets, temperature=role.temperature, max_tokens=role.max_tokens)
+def _build_chain(resolver: Resolver, options: _Options) -> Chain:
+    if not options.targets:
+        return resolver.for_role(options.role)
+    if options.role is None:
+        return resolver.chain(*options.targets)
+    role = resolver.settings.role(options.role)
+    return resolver.chain(*options.targets, temperature=role.temperature, max_tokens=role.max_tokens)
 
 
-def _streamed(session: Session, chain: Chain, request: ChatRequest, wish: _Wish) -> Reply:
-    """Return the answer, having written what of it may be written before it is whole."""
+def _stream(session: Session, chain: Chain, request: ChatRequest, options: _Options) -> Reply:
+    """Return the answer, and write its chunks as they arrive where that is possible."""
     console = session.console
-    with chain.stream(request, mode=wish.mode or "live", deadline_s=wish.deadline_s) as stream:
+    with chain.stream(request, mode=options.mode or "live", deadline_s=options.deadline_s) as stream:
         for chunk in stream:
             if session.as_json:
                 if chunk.text or chunk.restart:
-                    console.record(records.chunk(chunk))
-            elif chunk.restart and console.terminal:
+                    console.write_json(json_output.from_chunk(chunk))
+            elif chunk.restart and console.is_terminal:
                 console.end_line()
-                console.tell("starting over: ignore the text above", "yellow")
-            elif _printed_already(session, wish):
-                console.answer(chunk.text)
+                console.log("starting over: ignore the text above", "yellow")
+            elif _prints_chunks(session, options):
+                console.write_answer(chunk.text)
         if stream.reply is None:
             message = "a stream ended without a reply and without an error"
             raise RuntimeError(message)
         return stream.reply
 
 
-def _printed_already(session: Session, wish: _Wish) -> bool:
-    """Return whether the pieces of an answer are written as they come.
+def _prints_chunks(session: Session, options: _Options) -> bool:
+    """Return whether chunks are written as they arrive.
 
-    A file or a pipe cannot be told to forget what it has got: where an answer may start over it gets the whole one.
+    A file or a pipe cannot discard what was written: if the answer may start over, it is written when it is complete.
     """
-    return wish.mode is not None and (wish.mode != "restart" or session.console.terminal)
+    return options.mode is not None and (options.mode != "restart" or session.console.is_terminal)
 
 
-def _warn(session: Session, resolver: Resolver, wish: _Wish) -> None:
-    """Tell what is odd about the settings that somebody wrote, about the targets, and about the role."""
+def _log_warnings(session: Session, resolver: Resolver, options: _Options) -> None:
+    """Log warnings about settings that were written by the user, about the targets, and about the role."""
     settings = resolver.settings
     for problem in settings.warnings:
-        planned = problem.source.startswith("catalogue ")
-        unset = problem.path.startswith("kickai.") and settings.source_of(problem.path.partition("[")[0]) == "default"
-        if not planned and not unset:
-            session.console.tell(f"warning: {problem}", "yellow")
-    for target in wish.targets:
+        of_catalogue = problem.source.startswith("catalogue ")
+        of_default = (
+            problem.path.startswith("kickai.") and settings.source_of(problem.path.partition("[")[0]) == "default"
+        )
+        if not of_catalogue and not of_default:
+            session.console.log(f"warning: {problem}", "yellow")
+    for target in options.targets:
         if target.model is not None and (successor := settings.find_successor(target.model)) != target.model:
-            session.console.tell(f"warning: {target.model} is retired: {successor} is called instead", "yellow")
-    if wish.role is not None:
-        warn_of_stranger(session, settings, wish.role)
+            session.console.log(f"warning: {target.model} is retired; {successor} is called instead", "yellow")
+    if options.role is not None:
+        warn_of_unknown_role(session, settings, options.role)
 
 
-def _remark(session: Session, reply: Reply, verbosity: Verbosity) -> None:
-    """Tell what the answer itself does not show."""
-    tell = session.console.tell
+def _log_remarks(session: Session, reply: Reply, verbosity: Verbosity) -> None:
+    """Log what the answer itself does not show."""
+    log = session.console.log
     if reply.finish_reason is FinishReason.LENGTH:
-        way_out = f"{reply.provider} allows no more" if "max_tokens" in reply.omitted else "--max-tokens raises it"
-        tell(f"warning: the answer stops at its token limit; {way_out}", "yellow")
+        is_fixed = "max_tokens" in reply.omitted
+        advice = f"{reply.provider} accepts no other limit" if is_fixed else "use --max-tokens to raise it"
+        log(f"warning: the answer was cut off at its token limit; {advice}", "yellow")
     if reply.tool_calls:
-        tell(f"the model asks to call {', '.join(call.name for call in reply.tool_calls)}; --json shows how", "yellow")
+        names = ", ".join(call.name for call in reply.tool_calls)
+        log(f"the model wants to call {names}; use --json to see the arguments", "yellow")
     if reply.omitted and verbosity == "verbose":
-        tell(f"the model does not take {', '.join(reply.omitted)}, which was left out", "bright_black")
-
-
-def _prompt(words: tuple[str, ...]) -> str:
-    if words and words != ("-",):
-        text = _text(" ".join(words), "the prompt")
-    else:
-        if sys.stdin is None or (not words and sys.stdin.isatty()):
-            raise click.UsageError("There is no prompt: pass it as an argument or on standard input.")
-        text = _piped()
-    if not text.strip():
-        raise click.UsageError("The prompt is empty.")
-    return text
-
-
-def _piped() -> str:
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise click.UsageError("Standard input is not UTF-8 text.") from None
-    except OSError as exc:
-        raise click.UsageError(f"Standard input cannot be read: {exc.strerror}.") from None
-
-
-def _text(value: str, what: str) -> str:
-    """Return an argument that is text; others come from the shell with lone surrogates in the place of their bytes."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise click.UsageError(f"{what.capitalize()} is not UTF-8 text.") from None
-    return value
+        log(f"omitted, because the model does not support it: {', '.join(reply.omitted)}", "bright_black")

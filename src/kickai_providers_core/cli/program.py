@@ -1,4 +1,4 @@
-"""The program: its commands, loaded when they are called, and how a run begins."""
+"""The program ``kickai``: its commands, which are imported when they are called, and how a run starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kickai_providers_core.cli.console import CLOSED, Console, WriteError
-from kickai_providers_core.cli.endings import PIPE_CLOSED, conclude
+from kickai_providers_core.cli.errors import PIPE_CLOSED, report_error
 from kickai_providers_core.cli.session import Session
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 
@@ -21,31 +21,32 @@ __all__ = ["program", "run"]
 
 COMMANDS: Mapping[str, str] = {
     "ask": "Answer a prompt through a chain of providers.",
-    "providers": "List every provider plugin and whether it can be used.",
-    "roles": "List every role with its targets and settings.",
-    "doctor": "Find every problem of settings, plugins, keys and models.",
+    "providers": "List the provider plugins and whether they can be used.",
+    "roles": "List the roles with their targets and settings.",
+    "doctor": "Check settings, plugins, keys and models.",
 }
-"""Each command's name, which is that of its module, and what it does."""
+"""The name of each command, which is that of its module, and its summary."""
 
 EPILOG = """\b
 Exit codes:
-  0    done
-  1    no provider could answer, or the doctor found a problem
-  2    wrong usage, or settings that cannot be used
+  0    success
+  1    no provider could answer, or the doctor found an error
+  2    wrong usage or invalid settings
   130  interrupted
 
 \b
 Examples:
   kickai ask "Who can play on Saturday?"
+  kickai providers
   kickai doctor --online
 """
 
 COMPLETION = "_KICKAI_COMPLETE"
-"""The variable by which click's shell completion asks for its words."""
+"""The variable that shell completion sets."""
 
 
 class Commands(click.Group):
-    """A group that imports a command's module when the command is called, and not to list it."""
+    """A group that imports the module of a command when the command is called, not when it is listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Return the names of the commands, the most used first."""
@@ -74,41 +75,41 @@ class Commands(click.Group):
 @click.version_option(package_name="kickai-providers-core", prog_name="kickai", message="%(prog)s %(version)s")
 @click.pass_context
 def program(ctx: click.Context) -> None:
-    """Call language models through a chain of providers: the first one that can answer is used."""
+    """Call language models through a chain of providers, and fall back when one fails."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)
 
 
-def run(arguments: Sequence[str], *, leaves: bool = False, load_timeout_s: float = LOAD_TIMEOUT_S) -> int:
-    """Run the program with these arguments, and return its exit code.
+def run(arguments: Sequence[str], *, is_process: bool = False, load_timeout_s: float = LOAD_TIMEOUT_S) -> int:
+    """Run the program, and return its exit code.
 
     Args:
-        arguments: What follows the program's name.
-        leaves: Whether the process ends after this run; what plugins print while it ends then goes to standard error.
-        load_timeout_s: Seconds that the import of one plugin may take, and as many its description of itself.
+        arguments: The arguments after the program's name.
+        is_process: Whether the process ends after this run; what plugins print at exit then goes to standard error.
+        load_timeout_s: Seconds that the import of one plugin may take, and again its description.
     """
     session = Session(Console(), load_timeout_s=load_timeout_s)
     try:
         if sys.stdout is None:
-            return conclude(WriteError(CLOSED), session)
+            return report_error(WriteError(CLOSED), session)
         try:
-            return _carry_out(arguments, session)
-        except BaseException as error:  # noqa: BLE001  whatever it was, a user is told in a line
-            return conclude(error, session)
+            return _invoke(arguments, session)
+        except BaseException as error:  # noqa: BLE001  every error is reported in a line, without a traceback
+            return report_error(error, session)
     except BrokenPipeError:
         return PIPE_CLOSED
     finally:
-        if not leaves:
-            session.console.release()
+        if not is_process:
+            session.console.output.restore()
 
 
-def _carry_out(arguments: Sequence[str], session: Session) -> int:
-    asked = os.environ.get(COMPLETION)
-    if asked:
-        from click.shell_completion import shell_complete  # noqa: PLC0415  a shell asks once, people run the rest
+def _invoke(arguments: Sequence[str], session: Session) -> int:
+    instruction = os.environ.get(COMPLETION)
+    if instruction:
+        from click.shell_completion import shell_complete  # noqa: PLC0415  rarely needed
 
-        return shell_complete(program, {"obj": session}, "kickai", COMPLETION, asked)
+        return shell_complete(program, {"obj": session}, "kickai", COMPLETION, instruction)
     with program.make_context("kickai", list(arguments), obj=session) as context:
         code: int = program.invoke(context) or 0
         return code

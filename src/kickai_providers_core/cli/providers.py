@@ -1,4 +1,4 @@
-"""``kickai providers``: every plugin that was found, and whether it can be used."""
+"""``kickai providers``: lists the plugins and whether they can be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kickai_providers_core.cli.options import shared
+from kickai_providers_core.cli.session import shared_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,42 +28,42 @@ COLORS = {"ready": "green", "not configured": "yellow", "broken": "red", "not al
 
 
 @click.command("providers", epilog=EPILOG)
-@shared
+@shared_options
 @click.pass_obj
 def command(session: Session) -> None:
-    """List every plugin with its version, distribution, capabilities and instances.
+    """List the plugins with their versions, distributions, capabilities and instances.
 
     A provider is ready, not configured (with what is missing), broken (with the reason), or not allowed by
-    kickai.plugins or KICKAI_PLUGINS; then it was not loaded. No service is called.
+    kickai.plugins or KICKAI_PLUGINS, and then it was not loaded. No service is called.
     """
     with session.resolver() as resolver:
-        session.warn_of_files(resolver)
+        session.log_ignored_files(resolver)
         rows = [_row(plugin, resolver) for plugin in resolver.discovery.plugins]
         unmatched = resolver.discovery.unmatched
     if session.as_json:
-        session.console.record({"providers": rows, "unmatched": list(unmatched)})
+        session.console.write_json({"providers": rows, "unmatched": list(unmatched)})
         return
     for row in rows:
-        for line in _lines(row):
-            session.console.show(line)
+        for line in _format(row):
+            session.console.write_line(line)
     for name in unmatched:
-        session.console.tell(f"warning: the allow-list names {name!r}, which no installed plugin is called", "yellow")
+        session.console.log(f"warning: kickai.plugins: no installed plugin has the name {name!r}", "yellow")
     if not rows:
-        session.console.tell("no provider plugin is installed: pip install kickai-hf, for one", "yellow")
+        session.console.log("no plugin is installed; run pip install kickai-hf, for example", "yellow")
 
 
 def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
     info = plugin.info
     own = [instance for instance in resolver.registry if info is not None and instance.info.name == info.name]
     instances = [_instance(instance) for instance in own]
-    lead = next((one for one in instances if one["state"] == "ready"), instances[0] if instances else {})
+    best = next((one for one in instances if one["state"] == "ready"), instances[0] if instances else {})
     return {
         "name": info.name if info else plugin.name,
         "version": plugin.version,
         "distribution": plugin.distribution,
-        "state": lead.get("state", plugin.status),
-        "missing": lead.get("missing", []),
-        "why": str(plugin.error.args[0]) if plugin.error else lead.get("why", ""),
+        "state": best.get("state", plugin.status),
+        "missing": best.get("missing", []),
+        "why": str(plugin.error.args[0]) if plugin.error else best.get("why", ""),
         "summary": info.summary if info else "",
         "aliases": list(info.aliases) if info else [],
         "capabilities": sorted(info.capabilities) if info else [],
@@ -86,29 +86,25 @@ def _instance(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _lines(row: dict[str, Any]) -> Iterator[str]:
+def _format(row: dict[str, Any]) -> Iterator[str]:
     title = click.style(" ".join(filter(None, (row["name"], row["version"]))), bold=True)
     imported = f"imported in {row['import_s']:.2f} s" if row["import_s"] is not None else ""
-    yield " · ".join(filter(None, (title, row["distribution"], _state(row), imported)))
+    yield " · ".join(filter(None, (title, row["distribution"], _format_state(row), imported)))
     if row["summary"]:
         yield f"  {row['summary']}"
-    offers = [
-        f"offers {', '.join(row['capabilities'])}" if row["capabilities"] else "",
-        f"native {', '.join(row['native'])}" if row["native"] else "",
-        f"also called {', '.join(row['aliases'])}" if row["aliases"] else "",
-    ]
-    if any(offers):
-        yield f"  {' · '.join(filter(None, offers))}"
+    for label in ("capabilities", "native", "aliases"):
+        if row[label]:
+            yield f"  {label}: {', '.join(row[label])}"
     for warning in row["warnings"]:
         yield f"  {click.style('warning', fg='yellow')}: {warning}"
     if not row["provider"]:
-        yield "  no provider: it watches, or wraps the calls of others"
+        yield "  extension: observes events or wraps the calls of providers"
     for instance in row["instances"]:
         if instance["name"] != row["name"] or len(row["instances"]) > 1:
-            yield f"  instance {instance['name']} · {_state(instance)}"
+            yield f"  instance {instance['name']} · {_format_state(instance)}"
 
 
-def _state(row: dict[str, Any]) -> str:
+def _format_state(row: dict[str, Any]) -> str:
     state = row["state"]
     styled = click.style(state, fg=COLORS[state])
     if state == "broken":

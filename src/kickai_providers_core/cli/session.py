@@ -1,37 +1,40 @@
-"""One run of the command line: how its commands write, and what all of them are told."""
+"""The options that all commands share, and the session in which they are kept."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
 from attrs import define, field
 
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 from kickai_providers_core.resolver import Resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from kickai_providers_core.cli.console import Console
     from kickai_providers_core.values.events import Observer
 
-__all__ = ["Session"]
+__all__ = ["Session", "shared_options"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 @define
 class Session:
-    """What the options that all commands share have set.
+    """One run of the command line.
 
     Attributes:
         console: Where to write.
-        config: The settings file; None for the one that is found.
-        as_json: Whether the answer, and an error in its place, is written as JSON.
-        debug: Whether an error shows where it was raised, and what led to it.
-        prompts: What is asked; no traceback shows it.
-        story_told: Whether the steps of the request have been told while they happened.
-        load_timeout_s: Seconds that the import of one plugin may take, and as many its description of itself.
+        config: The settings file; None to search for it.
+        as_json: Whether to write the result, or an error, as JSON.
+        debug: Whether to show where errors were raised, and their causes.
+        prompts: The prompts of the request, which no traceback shows.
+        steps_shown: Whether the steps of the request are shown while they happen.
+        load_timeout_s: Seconds that the import of one plugin may take, and again its description.
     """
 
     console: Console
@@ -39,7 +42,7 @@ class Session:
     as_json: bool = False
     debug: bool = False
     prompts: tuple[str, ...] = field(default=(), repr=False)
-    story_told: bool = False
+    steps_shown: bool = False
     load_timeout_s: float = LOAD_TIMEOUT_S
 
     @contextmanager
@@ -49,21 +52,55 @@ class Session:
         Raises:
             ConfigError: The settings cannot be used.
         """
-        self.console.seclude()
-        made = Resolver.from_settings(self.config, observers=observers, load_timeout_s=self.load_timeout_s)
-        with made as resolver:
-            self.hide_keys_of(resolver)
+        self.console.output.reserve()
+        resolver = Resolver.from_settings(self.config, observers=observers, load_timeout_s=self.load_timeout_s)
+        with resolver:
+            self.mask_keys(resolver)
             yield resolver
 
-    def hide_keys_of(self, resolver: Resolver) -> None:
-        """Mask every key that the settings of a resolver hold in all that is written."""
-        from kickai_providers_core.config.instances import find_secrets  # noqa: PLC0415  --help does without
+    def mask_keys(self, resolver: Resolver) -> None:
+        """Mask every key in the settings of a resolver."""
+        from kickai_providers_core.config.instances import find_secrets  # noqa: PLC0415  not needed for --help
 
-        own = resolver.settings.providers.values()
-        self.console.hide(secret for settings in own for _, secret in find_secrets(settings))
+        providers = resolver.settings.providers.values()
+        self.console.mask.add(secret for settings in providers for _, secret in find_secrets(settings))
 
-    def warn_of_files(self, resolver: Resolver) -> None:
-        """Write which files were not read as settings, and why."""
+    def log_ignored_files(self, resolver: Resolver) -> None:
+        """Log which settings files were ignored, and why."""
         for problem in resolver.settings.warnings:
             if not problem.path and problem.source and not problem.source.startswith("environment "):
-                self.console.tell(f"warning: {problem}", "yellow")
+                self.console.log(f"warning: {problem}", "yellow")
+
+
+def shared_options(command: F) -> F:
+    """Add the options that all commands have."""
+    for option in (_DEBUG, _CONFIG, _JSON):
+        command = option(command)
+    return command
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    setattr(ctx.obj, str(param.name), value)
+    if param.name == "debug" and value:
+        ctx.obj.console.mask.add_variables()
+
+
+_JSON = click.option(
+    "--json", "as_json", is_flag=True, expose_value=False, is_eager=True, callback=_keep, help="Print JSON."
+)
+_CONFIG = click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_keep,
+    help="Read this settings file, instead of the one that KICKAI_CONFIG names or the nearest kickai.toml.",
+)
+_DEBUG = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_keep,
+    help="Show where errors were raised, and their causes, without keys and prompts.",
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from kickai_providers_core import KickaiSettings, Problem, ProviderSettings, Settings, Target
-from kickai_providers_core.cli.diagnosis import Answers, Finding, diagnosed
+from kickai_providers_core.cli.diagnosis import CheckResults, Finding, diagnose
 from kickai_providers_core.config.roles import Role
 from kickai_providers_core.plugin_api.discovery import Discovery, Plugin
 from kickai_providers_core.values.errors import PluginLoadError
@@ -29,8 +29,8 @@ def told(findings: list[Finding]) -> list[str]:
 
 def test_everything_ready_is_ok() -> None:
     """Each instance without a problem has a line that says so."""
-    answers = Answers(of_instances={"acme": (), "mock": ()})
-    assert told(diagnosed(SETTINGS, NOBODY, answers)) == [
+    answers = CheckResults(of_instances={"acme": (), "mock": ()})
+    assert told(diagnose(SETTINGS, NOBODY, answers)) == [
         "ok providers.acme: configured",
         "ok providers.mock: configured",
     ]
@@ -38,8 +38,8 @@ def test_everything_ready_is_ok() -> None:
 
 def test_an_instance_whose_service_was_reached_is_reachable() -> None:
     """The others are merely configured."""
-    answers = Answers(of_instances={"acme": (), "mock": ()}, reached=frozenset({"acme"}))
-    assert told(diagnosed(SETTINGS, NOBODY, answers)) == [
+    answers = CheckResults(of_instances={"acme": (), "mock": ()}, reached=frozenset({"acme"}))
+    assert told(diagnose(SETTINGS, NOBODY, answers)) == [
         "ok providers.acme: reachable",
         "ok providers.mock: configured",
     ]
@@ -47,7 +47,7 @@ def test_an_instance_whose_service_was_reached_is_reachable() -> None:
 
 def test_what_is_missing_where_nobody_asked_for_it_is_a_note() -> None:
     """An installed provider without a key is skipped, and that is no fault."""
-    lines = told(diagnosed(SETTINGS, NOBODY, Answers(of_instances={"acme": (NO_KEY,), "mock": ()})))
+    lines = told(diagnose(SETTINGS, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()})))
     assert lines == [
         "note providers.acme: not configured (ACME_KEY), so it is skipped",
         "ok providers.mock: configured",
@@ -62,13 +62,13 @@ def test_what_is_missing_where_somebody_asked_for_it_is_an_error() -> None:
         evolve(SETTINGS, sources={"providers.acme.timeout_s": "kickai.toml"}),
         evolve(SETTINGS, roles=in_chain),
     ):
-        lines = told(diagnosed(settings, NOBODY, Answers(of_instances={"acme": (NO_KEY,), "mock": ()})))
+        lines = told(diagnose(settings, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()})))
         assert lines == ["error providers.acme.api_key: there is no key", "ok providers.mock: configured"]
 
 
 def test_a_warning_of_a_provider_stays_one() -> None:
     """It can be used, and says what is odd."""
-    lines = told(diagnosed(SETTINGS, NOBODY, Answers(of_instances={"acme": (ODD,), "mock": ()})))
+    lines = told(diagnose(SETTINGS, NOBODY, CheckResults(of_instances={"acme": (ODD,), "mock": ()})))
     assert lines == [
         "warning providers.acme.url: odd",
         "ok providers.acme: configured",
@@ -79,17 +79,19 @@ def test_a_warning_of_a_provider_stays_one() -> None:
 def test_when_nobody_can_answer_it_says_what_to_do() -> None:
     """One error, with every way out."""
     settings = evolve(SETTINGS, kickai=KickaiSettings(primary="acme", fallback=("local",)))
-    findings = diagnosed(settings, NOBODY, Answers(of_instances={"acme": (NO_KEY,)}))
+    findings = diagnose(settings, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,)}))
     assert findings[0].severity == "error"
     assert findings[0].problem.message == "no provider can answer"
-    assert findings[0].problem.hint == "Do one of these: for acme: provide ACME_KEY; pip install kickai-local"
+    assert (
+        findings[0].problem.hint == "Do one of the following: for acme: provide ACME_KEY; run pip install kickai-local"
+    )
 
 
 def test_a_role_none_of_whose_targets_can_answer_is_an_error() -> None:
     """The others can, so it is told of this one."""
     roles = {**SETTINGS.roles, "lonely": Role(name="lonely", chain=(Target("acme", "big"),))}
     lines = told(
-        diagnosed(evolve(SETTINGS, roles=roles), NOBODY, Answers(of_instances={"acme": (NO_KEY,), "mock": ()}))
+        diagnose(evolve(SETTINGS, roles=roles), NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()}))
     )
     assert "error roles.lonely: none of its targets can answer: acme:big" in lines
     assert not any("roles.scout" in line for line in lines)
@@ -98,10 +100,10 @@ def test_a_role_none_of_whose_targets_can_answer_is_an_error() -> None:
 def test_a_model_that_is_not_served_warns_with_the_roles_that_ask_for_it() -> None:
     """The roles' chains have other links; where somebody wrote the chain himself it is an error."""
     gone = Problem(path="model", message="it is not served")
-    answers = Answers(of_instances={"acme": (), "mock": ()}, of_models={Target("acme", "big"): (gone,)})
-    assert "warning acme:big: it is not served (asked by scout)" in told(diagnosed(SETTINGS, NOBODY, answers))
+    answers = CheckResults(of_instances={"acme": (), "mock": ()}, of_models={Target("acme", "big"): (gone,)})
+    assert "warning acme:big: it is not served (used by scout)" in told(diagnose(SETTINGS, NOBODY, answers))
     insisted = evolve(SETTINGS, roles={"scout": Role(name="scout", chain=(Target("acme", "big"), Target("mock")))})
-    assert "error acme:big: it is not served (asked by scout)" in told(diagnosed(insisted, NOBODY, answers))
+    assert "error acme:big: it is not served (used by scout)" in told(diagnose(insisted, NOBODY, answers))
 
 
 def test_plugins_that_cannot_be_used_are_told() -> None:
@@ -110,10 +112,10 @@ def test_plugins_that_cannot_be_used_are_told() -> None:
         name="bad", distribution="d", status="broken", error=PluginLoadError("no", plugin="bad", distribution="d")
     )
     stranger = Plugin(name="other", distribution="e", status="not allowed")
-    findings = diagnosed(SETTINGS, Discovery((broken, stranger)), Answers(of_instances={"acme": (), "mock": ()}))
+    findings = diagnose(SETTINGS, Discovery((broken, stranger)), CheckResults(of_instances={"acme": (), "mock": ()}))
     assert told(findings)[:2] == [
-        "error plugin bad (from d): no. Upgrade or uninstall it, or leave it out of kickai.plugins",
-        "note plugin other (from e) is not in kickai.plugins: it was not loaded",
+        "error plugin bad (from d): no. Upgrade it, uninstall it, or remove it from kickai.plugins",
+        "note plugin other (from e) is not in kickai.plugins, so it was not loaded",
     ]
 
 
@@ -121,6 +123,6 @@ def test_what_a_catalogue_has_planned_is_no_warning() -> None:
     """Of the settings' warnings, those that nobody can do anything about are notes."""
     planned = Problem(path="roles.x", message="retired", source="catalogue kickai", severity="warning")
     literal = Problem(path="providers.x.key", message="literal", source="kickai.toml", severity="warning")
-    answers = Answers(of_instances={"acme": (), "mock": ()})
-    findings = diagnosed(evolve(SETTINGS, warnings=(planned, literal)), NOBODY, answers)
+    answers = CheckResults(of_instances={"acme": (), "mock": ()})
+    findings = diagnose(evolve(SETTINGS, warnings=(planned, literal)), NOBODY, answers)
     assert [finding.severity for finding in findings] == ["warning", "note", "ok", "ok"]

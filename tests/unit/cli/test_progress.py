@@ -13,7 +13,7 @@ from kickai_providers_core import (
     SkipReason,
     Usage,
 )
-from kickai_providers_core.cli.narration import Narrator
+from kickai_providers_core.cli.progress import ProgressReporter
 from kickai_providers_core.resilience.breaker import State
 from kickai_providers_core.values.events import (
     AttemptEnded,
@@ -26,7 +26,7 @@ from kickai_providers_core.values.events import (
 
 if TYPE_CHECKING:
     from kickai_providers_core import ProviderError
-    from kickai_providers_core.cli.narration import Verbosity
+    from kickai_providers_core.cli.progress import Verbosity
     from kickai_providers_core.values.events import Event
 
 
@@ -54,10 +54,10 @@ def ended(target: str, error: ProviderError | None = None, number: int = 1, usag
     return AttemptEnded(1, None, attempt, usage)
 
 
-def told(*events: Event, verbosity: Verbosity = "story") -> list[str]:
+def told(*events: Event, verbosity: Verbosity = "normal") -> list[str]:
     """Return the lines that a narrator makes of events."""
     lines: list[str] = []
-    narrator = Narrator(lambda line, _color: lines.append(line), lambda _what: None, verbosity)
+    narrator = ProgressReporter(lambda line, _color: lines.append(line), lambda _what: None, verbosity)
     for event in events:
         narrator(event)
     return lines
@@ -105,7 +105,7 @@ def test_the_failures_of_a_target_that_is_tried_again_are_one_line() -> None:
     down = ProviderUnavailableError("service unavailable")
     assert told(ended("m:a", down), ended("m:a", down, 2), ended("m:a", number=3)) == [
         "m:a: ProviderUnavailableError: service unavailable (after 0.9 s)",
-        "m:a answered in 0.9 s at try 3",
+        "m:a answered in 0.9 s on attempt 3",
     ]
 
 
@@ -118,7 +118,7 @@ def test_two_targets_that_fail_alike_are_two_lines() -> None:
 def test_only_a_long_wait_is_worth_a_line() -> None:
     """A second or more of silence is announced."""
     waits = (Waiting(1, None, provider="m", model="a", wait_s=wait_s) for wait_s in (0.2, 12.0))
-    assert told(*waits) == ["m:a: again in 12.0 s"]
+    assert told(*waits) == ["m:a: next attempt in 12.0 s"]
 
 
 def test_quiet_tells_nothing() -> None:
@@ -140,7 +140,7 @@ def test_verbose_tells_everything_each_time() -> None:
         "hf: not configured (HF_TOKEN)",
         "hf: not configured (HF_TOKEN)",
         "m:a: its breaker went from closed to open",
-        "m:a: again in 0.2 s",
+        "m:a: next attempt in 0.2 s",
         "m:a answered in 0.9 s (3 tokens in, 4 out)",
     ]
 
@@ -148,7 +148,7 @@ def test_verbose_tells_everything_each_time() -> None:
 def test_what_is_waited_for_is_handed_on() -> None:
     """The target that is asked, and the wait before it is asked again."""
     waits: list[str] = []
-    narrator = Narrator(lambda _line, _color: None, waits.append, "story")
+    narrator = ProgressReporter(lambda _line, _color: None, waits.append, "normal")
     narrator(AttemptStarted(1, None, provider="m", model="a", number=1, timeout_s=1.0))
     narrator(Waiting(1, None, provider="m", model="a", wait_s=0.5))
-    assert waits == ["asking m:a", "m:a: again in 0.5 s"]
+    assert waits == ["calling m:a", "m:a: next attempt in 0.5 s"]

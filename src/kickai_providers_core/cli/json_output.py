@@ -1,4 +1,4 @@
-"""What ``--json`` prints: plain values, with the names that docs/command-line.md promises."""
+"""The JSON of ``--json``, with the names that docs/command-line.md documents."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.messages import Usage
     from kickai_providers_core.values.replies import Reply, ReplyChunk
 
-__all__ = ["answer", "chunk", "failure", "message_of", "problem"]
+__all__ = ["from_chunk", "from_error", "from_problem", "from_reply", "message_of"]
 
 
-def answer(reply: Reply) -> dict[str, Any]:
-    """Return a whole answer with its story."""
+def from_reply(reply: Reply) -> dict[str, Any]:
+    """Return a complete answer with its attempts and skipped targets."""
     return {
         "text": reply.text,
         "provider": reply.provider,
         "model": reply.model,
-        "usage": _usage(reply.usage),
+        "usage": _from_usage(reply.usage),
         "finish_reason": reply.finish_reason.value,
         "fell_back": reply.fell_back,
         "last_resort": reply.last_resort,
@@ -33,20 +33,20 @@ def answer(reply: Reply) -> dict[str, Any]:
     }
 
 
-def chunk(piece: ReplyChunk) -> dict[str, Any]:
-    """Return a piece of a streamed answer, or the order to discard those before it."""
-    return {"restart": True} if piece.restart else {"chunk": piece.text}
+def from_chunk(chunk: ReplyChunk) -> dict[str, Any]:
+    """Return a chunk of a streamed answer, or the instruction to discard the chunks before it."""
+    return {"restart": True} if chunk.restart else {"chunk": chunk.text}
 
 
-def failure(error: BaseException) -> dict[str, Any]:
-    """Return what stands in an answer's place when there is none."""
-    told: dict[str, Any] = {"class": type(error).__name__, "message": message_of(error)}
+def from_error(error: BaseException) -> dict[str, Any]:
+    """Return an error, in the place of an answer."""
+    record: dict[str, Any] = {"class": type(error).__name__, "message": message_of(error)}
     if isinstance(error, ConfigError):
-        told["problems"] = [problem(each) for each in error.problems]
+        record["problems"] = [from_problem(problem) for problem in error.problems]
     if isinstance(error, UnknownProviderError):
-        told |= {"name": error.name, "known": list(error.known)}
+        record |= {"name": error.name, "known": list(error.known)}
     return {
-        "error": told,
+        "error": record,
         "text": getattr(error, "partial_text", "") or None,
         "attempts": [attempt.as_dict() for attempt in getattr(error, "attempts", ())],
         "skipped": [skip.as_dict() for skip in getattr(error, "skipped", ())],
@@ -54,23 +54,23 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 
 def message_of(error: BaseException) -> str:
-    """Return an error's own words; a group would add how many exceptions are in it."""
+    """Return the message of an error; the text of an exception group would add how many exceptions it has."""
     return error.message if isinstance(error, ChainExhaustedError) else str(error)
 
 
-def problem(found: Problem) -> dict[str, Any]:
+def from_problem(problem: Problem) -> dict[str, Any]:
     """Return a problem of settings, of a plugin or of a provider."""
     return {
-        "severity": found.severity,
-        "path": found.path,
-        "message": found.message,
-        "hint": found.hint,
-        "source": found.source,
-        "missing": found.missing,
+        "severity": problem.severity,
+        "path": problem.path,
+        "message": problem.message,
+        "hint": problem.hint,
+        "source": problem.source,
+        "missing": problem.missing,
     }
 
 
-def _usage(usage: Usage | None) -> dict[str, int] | None:
+def _from_usage(usage: Usage | None) -> dict[str, int] | None:
     if usage is None:
         return None
     return {
