@@ -14,11 +14,11 @@ import pytest
 from attrs import frozen
 from gemini_service import GeminiService
 from kickai_providers_core import ChatRequest, ProviderError, Reply, ReplyChunk, Secret
+from kickai_providers_core.authoring import build_reply
 from kickai_providers_core.testing.faults import FaultServer
-from kickai_providers_core.values.reply_assembly import Gathered
 
-from kickai_gemini import client
-from kickai_gemini.choice import importable
+from kickai_gemini.client import create_provider
+from kickai_gemini.sdk import is_usable
 from kickai_gemini.settings import GeminiSettings
 
 SDKS = ("google-generativeai", "google-genai")
@@ -47,13 +47,13 @@ def installed(name):
         metadata.version(name)
     except metadata.PackageNotFoundError:
         return False
-    return name not in SDKS or importable(name)
+    return name not in SDKS or is_usable(name)
 
 
 @pytest.fixture(params=SDKS)
 def sdk(request):
     """Name each client in turn."""
-    if not importable(request.param):
+    if not is_usable(request.param):
         pytest.skip(f"{request.param} is not installed")
     return request.param
 
@@ -80,7 +80,7 @@ class Caller:
     """A provider, and the four ways to call it, told apart by name."""
 
     def __init__(self, settings: GeminiSettings) -> None:
-        self.provider = client.create(settings)
+        self.provider = create_provider(settings)
 
     def __call__(
         self,
@@ -109,7 +109,7 @@ class Caller:
     def _stream(self, request: ChatRequest, timeout_s: float, chunks: list[ReplyChunk]) -> Reply:
         with closing(self.provider.stream(request, timeout_s)) as stream:
             chunks.extend(stream)
-        return _gathered(chunks)
+        return build_reply(chunks)
 
     def _astream(self, request: ChatRequest, timeout_s: float, chunks: list[ReplyChunk]) -> Reply:
         async def read() -> None:
@@ -118,14 +118,7 @@ class Caller:
                     chunks.append(chunk)  # noqa: PERF401  those before an error count
 
         asyncio.run(read())
-        return _gathered(chunks)
-
-
-def _gathered(chunks: list[ReplyChunk]) -> Reply:
-    gathered = Gathered()
-    for chunk in chunks:
-        gathered.add(chunk)
-    return gathered.reply()
+        return build_reply(chunks)
 
 
 @pytest.fixture

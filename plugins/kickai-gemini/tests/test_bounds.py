@@ -36,7 +36,7 @@ def flooding():
             server.kill()
 
 
-def asked(sdk):
+def measure(sdk):
     """Return what each flood came to in each way of calling, by a process of its own."""
     with flooding() as port:
         run = [sys.executable, "-W", "ignore", SCRIPT, sdk, str(TIMEOUT_S), port]
@@ -53,7 +53,7 @@ def seen():
 @pytest.mark.slow
 def test_a_flood_costs_bounded_memory_and_ends(sdk, seen):
     """Whatever comes without end, and however it is packed, a call ends with an error and little memory."""
-    seen[sdk] = asked(sdk)
+    seen[sdk] = measure(sdk)
     assert [tuple(row[:2]) for row in seen[sdk]] == [(name, mode) for name in FLOODS for mode in MODES]
     for name, mode, error, elapsed_s, grown_mib in seen[sdk]:
         assert error.endswith("Error"), (name, mode)
@@ -64,7 +64,7 @@ def test_a_flood_costs_bounded_memory_and_ends(sdk, seen):
 @pytest.mark.timing
 def test_the_deadline_holds_in_each_flood(sdk, seen):
     """A call ends at its timeout plus at most a quarter of a second, whatever comes."""
-    late = [row for row in seen.get(sdk) or asked(sdk) if row[3] > TIMEOUT_S + SLACK_S]
+    late = [row for row in seen.get(sdk) or measure(sdk) if row[3] > TIMEOUT_S + SLACK_S]
     assert late == []
 
 

@@ -8,7 +8,7 @@ from kickai_providers_core import FinishReason, Usage
 from kickai_providers_core.testing import ProviderContract
 
 from kickai_gemini import plugin
-from kickai_gemini.choice import importable
+from kickai_gemini.sdk import is_usable
 from kickai_gemini.settings import GeminiSettings
 
 
@@ -34,7 +34,7 @@ class TestGoogleGenerativeAI(Gemini, ProviderContract):
         return GeminiSettings(base_url=url, api_key=key, client="google-generativeai")
 
 
-@pytest.mark.skipif(not importable("google-genai"), reason="google-genai is not installed")
+@pytest.mark.skipif(not is_usable("google-genai"), reason="google-genai is not installed")
 class TestGoogleGenAI(Gemini, ProviderContract):
     """The provider over its successor."""
 

@@ -16,6 +16,7 @@ from kickai_providers_core import AuthenticationError, Capability, ChatRequest, 
 from kickai_providers_core.testing.faults import Status
 
 from kickai_gemini import client, plugin
+from kickai_gemini.client import create_provider
 from kickai_gemini.settings import GeminiSettings
 
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
@@ -49,7 +50,7 @@ def test_a_variable_that_cannot_be_used_is_named(sdk, monkeypatch, name, value):
     assert name in problem.missing
     assert problem.severity == "error"
     with pytest.raises(UnusableProviderError, match=name) as caught:
-        client.create(settings)
+        create_provider(settings)
     assert type(caught.value) is UnusableProviderError
     plain = GeminiSettings(api_key=KEY, client=sdk, base_url="http://127.0.0.1:1")
     assert list(plugin.kickai_validate_provider(plain, online=False)) == []
@@ -119,15 +120,15 @@ def test_a_client_that_cannot_be_imported_is_named(sdk, monkeypatch, raised):
 
     monkeypatch.setattr(client, "import_module", fail)
     with pytest.raises(UnusableProviderError, match=f"{sdk} cannot be imported") as caught:
-        client.create(GeminiSettings(api_key=KEY, client=sdk))
+        create_provider(GeminiSettings(api_key=KEY, client=sdk))
     assert ("canary_package" in str(caught.value)) is isinstance(raised, ImportError)
 
 
 def test_a_client_that_is_not_installed_is_named(monkeypatch):
     """Without any client the error says which command installs one."""
-    monkeypatch.setattr(client, "choose", lambda _: None)
+    monkeypatch.setattr(client, "choose_sdk", lambda _: None)
     with pytest.raises(UnusableProviderError, match="pip install"):
-        client.create(GeminiSettings(api_key=KEY))
+        create_provider(GeminiSettings(api_key=KEY))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_an_instance_says_what_it_can_do(sdk, model, lacks):
 
 def test_without_a_client_nothing_is_known_of_an_instance(monkeypatch):
     """An instance whose client is missing counts as able to do what its plugin can."""
-    monkeypatch.setattr(client, "choose", lambda _: None)
+    monkeypatch.setattr(client, "choose_sdk", lambda _: None)
     assert plugin.kickai_provider_capabilities(GeminiSettings(), None) is None
 
 

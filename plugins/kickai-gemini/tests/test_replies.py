@@ -5,21 +5,38 @@ from __future__ import annotations
 import json
 
 import pytest
+from attrs import evolve
 from gemini_service import USAGE, candidate
 from hypothesis import given
 from hypothesis import strategies as st
-from kickai_providers_core import ContentFilteredError, FinishReason, InvalidReplyError, ProviderError, ToolCall, Usage
+from kickai_providers_core import (
+    ChatRequest,
+    ContentFilteredError,
+    FinishReason,
+    InvalidReplyError,
+    Message,
+    ProviderError,
+    Usage,
+)
 
-from kickai_gemini.mapping import Asked
-from kickai_gemini.replies import Gathering, reply, usage
+from kickai_gemini.mapping import GeminiRequest
+from kickai_gemini.replies import ReplyReader, read_usage
 
-ASKED = Asked(model="asked-model", body={}, omitted=("temperature",), max_tokens=64)
+REQUEST = ChatRequest(messages=(Message(role="user", content="ping"),), max_tokens=64)
+SENT = GeminiRequest(model="requested-model", body={}, omitted=("temperature",))
+
+
+def read(response, **fields):
+    """Return the reply of a whole answer."""
+    return ReplyReader(evolve(REQUEST, **fields), SENT).build(response)
+
+
 CALL = {"functionCall": {"name": "who", "args": {"day": "Saturday", "count": 7}}}
 
 
 def test_a_whole_answer_becomes_a_reply():
     """Text, finish reason, tokens, the model that answered, the response's id, and what was left out."""
-    made = reply(candidate("pong", "STOP", model="gemini-3.8-flash", usage=USAGE), ASKED)
+    made = read(candidate("pong", "STOP", model="gemini-3.8-flash", usage=USAGE))
     assert (made.text, made.finish_reason, made.model) == ("pong", FinishReason.STOP, "gemini-3.8-flash")
     assert made.usage == Usage(input_tokens=3, output_tokens=7, reasoning_tokens=2)
     assert (made.request_id, made.omitted) == ("response-1", ("temperature",))
@@ -27,13 +44,13 @@ def test_a_whole_answer_becomes_a_reply():
 
 def test_the_model_asked_is_named_when_the_service_names_none():
     """A reply always names a model."""
-    assert reply(candidate("pong", "STOP", model=""), ASKED).model == "asked-model"
+    assert read(candidate("pong", "STOP", model="")).model == "requested-model"
 
 
 def test_thoughts_are_not_part_of_the_answer():
     """Parts that are thoughts are left out, whatever they hold."""
     parts = [{"text": "Hm.", "thought": True}, {"text": "po"}, {"thought": True, "inlineData": {}}, {"text": "ng"}]
-    assert reply(candidate(parts=parts, finish="STOP"), ASKED).text == "pong"
+    assert read(candidate(parts=parts, finish="STOP")).text == "pong"
 
 
 @pytest.mark.parametrize(
@@ -60,33 +77,34 @@ def test_thoughts_are_not_part_of_the_answer():
 )
 def test_thinking_is_counted_as_output(counted, expected):
     """What is billed as output is output, whichever client dropped whichever field."""
-    assert usage({"usageMetadata": counted}) == expected
+    assert read_usage({"usageMetadata": counted}) == expected
 
 
 def test_tool_calls_come_with_arguments_in_json():
     """Each call has a name, a JSON object, and an id that no other call of the answer has."""
-    made = reply(candidate(parts=[{"text": "I look."}, CALL, CALL], finish="STOP"), ASKED)
+    made = read(candidate(parts=[{"text": "I look."}, CALL, CALL], finish="STOP"))
     assert made.finish_reason is FinishReason.TOOL_CALL
-    assert [call.id for call in made.tool_calls] == ["response-1-0", "response-1-1"]
+    first, second = made.tool_calls
+    assert first.id != second.id
     assert json.loads(made.tool_calls[0].arguments) == {"day": "Saturday", "count": 7}
 
 
 def test_the_service_s_own_id_of_a_call_is_kept():
     """Gemini 3 names its calls."""
     named = {"functionCall": {**CALL["functionCall"], "id": "abc"}}
-    assert reply(candidate(parts=[named], finish="STOP"), ASKED).tool_calls[0].id == "abc"
+    assert read(candidate(parts=[named], finish="STOP")).tool_calls[0].id == "abc"
 
 
 def test_an_answer_cut_by_its_limit_is_an_answer():
     """Text that ran into the token limit is told as such."""
-    assert reply(candidate("po", "MAX_TOKENS"), ASKED).finish_reason is FinishReason.LENGTH
+    assert read(candidate("po", "MAX_TOKENS")).finish_reason is FinishReason.LENGTH
 
 
 def test_thinking_that_used_all_tokens_is_told():
     """An answer that is empty because thinking took every token says so, and what to do."""
     counted = {"promptTokenCount": 3, "thoughtsTokenCount": 60, "totalTokenCount": 63}
     with pytest.raises(InvalidReplyError, match=r"thinking used all 60 tokens of max_tokens = 64; raise max_tokens"):
-        reply(candidate("", "MAX_TOKENS", usage=counted), ASKED)
+        read(candidate("", "MAX_TOKENS", usage=counted))
 
 
 @pytest.mark.parametrize(
@@ -96,16 +114,16 @@ def test_thinking_that_used_all_tokens_is_told():
 def test_a_refused_prompt_is_content_filtered(stated, reason, more):
     """A prompt that the service refuses is a refusal with its reason, and a reason is a word and no other text."""
     with pytest.raises(ContentFilteredError) as caught:
-        reply({"promptFeedback": {"blockReason": stated}, **more}, ASKED)
+        read({"promptFeedback": {"blockReason": stated}, **more})
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("feedback", [{}, None, {"safetyRatings": []}, {"blockReason": "BLOCK_REASON_UNSPECIFIED"}])
 def test_feedback_without_a_reason_is_no_refusal(feedback):
     """Feedback about the prompt that names no reason refuses nothing, with an answer and without one."""
-    assert reply({"promptFeedback": feedback, **candidate("pong", "STOP")}, ASKED).text == "pong"
+    assert read({"promptFeedback": feedback, **candidate("pong", "STOP")}).text == "pong"
     with pytest.raises(InvalidReplyError, match="neither an answer nor a reason"):
-        reply({"promptFeedback": feedback}, ASKED)
+        read({"promptFeedback": feedback})
 
 
 STATES = [
@@ -123,18 +141,18 @@ STATES = [
 @pytest.mark.parametrize(("reasons", "expected"), STATES)
 def test_the_last_state_counts(reasons, expected):
     """A finish reason in an early response ends nothing: all text is read, and the last reason is the reply's."""
-    gathering = Gathering(ASKED)
-    texts = [gathering.add(candidate(text, reason)).text for text, reason in zip("abc", reasons, strict=True)]
+    reader = ReplyReader(REQUEST, SENT)
+    texts = [reader.add(candidate(text, reason)).text for text, reason in zip("abc", reasons, strict=True)]
     assert "".join(texts) == "abc"
-    assert gathering.end().finish_reason is expected
+    assert reader.build_last_chunk().finish_reason is expected
 
 
 @pytest.mark.parametrize("reasons", [("STOP", "SAFETY"), ("SAFETY", "STOP"), ("STOP", 3)])
 def test_a_block_counts_wherever_it_is_stated(reasons):
     """An answer that the service withheld in part is refused, whatever it states before and after."""
-    gathering = Gathering(ASKED)
+    reader = ReplyReader(REQUEST, SENT)
     with pytest.raises(ContentFilteredError):
-        _ = [gathering.add(candidate("a", reason)) for reason in reasons]
+        _ = [reader.add(candidate("a", reason)) for reason in reasons]
 
 
 @pytest.mark.parametrize(
@@ -142,11 +160,11 @@ def test_a_block_counts_wherever_it_is_stated(reasons):
 )
 def test_a_reason_that_is_no_success_is_none(reasons):
     """What the model broke off, or ended for a reason that is not known, is no whole answer."""
-    gathering = Gathering(ASKED)
+    reader = ReplyReader(REQUEST, SENT)
     for reason in reasons:
-        gathering.add(candidate("a", reason))
-    with pytest.raises(InvalidReplyError, match="broke off"):
-        gathering.end()
+        reader.add(candidate("a", reason))
+    with pytest.raises(InvalidReplyError, match="the model stopped with"):
+        reader.build_last_chunk()
 
 
 PARTS = {
@@ -168,7 +186,7 @@ def test_a_part_that_is_not_understood_is_no_answer(kind, more, place):
     parts.insert(place, {kind: PARTS[kind], **more})
     named = kind if kind != "brandNew" else "unknown"
     with pytest.raises(InvalidReplyError, match=f"a part that is not understood: {named}"):
-        reply(candidate(parts=parts, finish="STOP"), ASKED)
+        read(candidate(parts=parts, finish="STOP"))
 
 
 @pytest.mark.parametrize(
@@ -195,28 +213,30 @@ def test_a_part_that_is_not_understood_is_no_answer(kind, more, place):
 def test_an_answer_of_another_form_is_no_answer(answer):
     """Whatever has another form than the API documents is an invalid reply; nothing is left out to make it fit."""
     with pytest.raises(InvalidReplyError):
-        reply(answer, ASKED)
+        read(answer)
 
 
 def test_only_the_first_candidate_is_the_answer():
     """Candidates with other indices are other answers, in whatever order they come, and never mixed in."""
     (first,), (other,) = candidate("pong", "STOP")["candidates"], candidate("other", "SAFETY")["candidates"]
-    assert reply({"candidates": [{**other, "index": 1}, first]}, ASKED).text == "pong"
+    assert read({"candidates": [{**other, "index": 1}, first]}).text == "pong"
     unnumbered = [{name: each[name] for name in each if name != "index"} for each in (first, other)]
-    assert reply({"candidates": unnumbered}, ASKED).text == "pong"
-    gathering = Gathering(ASKED)
-    texts = [gathering.add({"candidates": [each]}).text for each in (first, {**other, "index": 1})]
+    assert read({"candidates": unnumbered}).text == "pong"
+    reader = ReplyReader(REQUEST, SENT)
+    texts = [reader.add({"candidates": [each]}).text for each in (first, {**other, "index": 1})]
     assert texts == ["pong", ""]
 
 
 def test_calls_without_ids_and_calls_with_one_id_are_told_apart():
     """Each call of an answer has an id of its own, over all responses of a stream, with and without a response's id."""
     for response_id in ("response-1", ""):
-        gathering = Gathering(ASKED)
+        reader = ReplyReader(REQUEST, SENT)
         named = {"functionCall": {**CALL["functionCall"], "id": "same"}}
         parts = [[CALL, named], [named, CALL], [{"functionCall": {"name": "who", "id": 7, "args": None}}]]
-        chunks = [gathering.add({**candidate(parts=each), "responseId": response_id}) for each in parts]
-        ids = [call.id for chunk in chunks for call in chunk.tool_calls]
+        for each in parts:
+            reader.add({**candidate(parts=each), "responseId": response_id})
+        reader.add(candidate(finish="STOP"))
+        ids = [call.id for call in reader.build_last_chunk().tool_calls]
         assert len(set(ids)) == len(ids) == 5
         assert all(ids)
 
@@ -224,47 +244,48 @@ def test_calls_without_ids_and_calls_with_one_id_are_told_apart():
 def test_arguments_may_be_the_text_of_an_object():
     """Gateways send the arguments of a call as text."""
     call = {"functionCall": {"name": "who", "args": '{"day": "Saturday"}'}}
-    assert reply(candidate(parts=[call], finish="STOP"), ASKED).tool_calls[0].arguments == '{"day":"Saturday"}'
+    assert read(candidate(parts=[call], finish="STOP")).tool_calls[0].arguments == '{"day":"Saturday"}'
 
 
 def test_a_character_in_two_responses_is_one_character():
     """Two halves of a character in two responses are joined before text is handed out; a lone half is replaced."""
-    gathering = Gathering(ASKED)
-    texts = [gathering.add(candidate(text)).text for text in ("a\ud83d", "\ude00b", "c\ud83d")]
-    gathering.add(candidate("", "STOP"))
-    assert [*texts, gathering.end().text] == ["a", "\U0001f600b", "c", "\ufffd"]
-    assert reply(candidate("a\ud83d", "STOP"), ASKED).text == "a\ufffd"
+    reader = ReplyReader(REQUEST, SENT)
+    texts = [reader.add(candidate(text)).text for text in ("a\ud83d", "\ude00b", "c\ud83d")]
+    reader.add(candidate("", "STOP"))
+    assert [*texts, reader.build_last_chunk().text] == ["a", "\U0001f600b", "c", "\ufffd"]
+    assert read(candidate("a\ud83d", "STOP")).text == "a\ufffd"
 
 
 @pytest.mark.parametrize("text", ['{"day": 7}', "pong", '{"day": "Sat'])
 def test_an_answer_that_does_not_fit_its_schema_is_due_to_the_request(text):
     """An answer that its schema does not admit is an invalid reply that counts against nobody's health."""
-    asked = Asked(model="m", body={}, json_schema={"type": "object", "properties": {"day": {"type": "string"}}})
-    assert reply(candidate('{"day": "Saturday"}', "STOP"), asked).text
+    schema = {"type": "object", "properties": {"day": {"type": "string"}}}
+    assert read(candidate('{"day": "Saturday"}', "STOP"), json_schema=schema).text
     with pytest.raises(InvalidReplyError) as caught:
-        reply(candidate(text, "STOP"), asked)
+        read(candidate(text, "STOP"), json_schema=schema)
     assert caught.value.due_to_request
 
 
 def test_a_stream_s_chunks_add_up():
     """Text comes as it is, calls whole, and the last chunk says why the model stopped."""
-    gathering = Gathering(ASKED)
-    first = gathering.add(candidate("po"))
-    second = gathering.add(candidate(parts=[{"text": "ng"}, CALL]))
-    third = gathering.add(candidate("", "STOP", usage=USAGE))
-    last = gathering.end()
+    reader = ReplyReader(REQUEST, SENT)
+    first = reader.add(candidate("po"))
+    second = reader.add(candidate(parts=[{"text": "ng"}, CALL]))
+    third = reader.add(candidate("", "STOP", usage=USAGE))
+    last = reader.build_last_chunk()
     assert [each.text for each in (first, second, third, last)] == ["po", "ng", "", ""]
-    assert second.tool_calls == (ToolCall(id="response-1-0", name="who", arguments='{"day":"Saturday","count":7}'),)
     assert [each.finish_reason for each in (first, second, third)] == [None] * 3
+    (call,) = last.tool_calls
+    assert (call.name, call.arguments) == ("who", '{"day":"Saturday","count":7}')
     assert (last.finish_reason, last.usage) == (FinishReason.TOOL_CALL, third.usage)
 
 
 def test_a_chunk_that_only_counts_is_no_end():
     """A chunk with tokens and no candidate is passed on."""
-    gathering = Gathering(ASKED)
-    assert gathering.add({"usageMetadata": USAGE}).usage is not None
+    reader = ReplyReader(REQUEST, SENT)
+    assert reader.add({"usageMetadata": USAGE}).usage is not None
     with pytest.raises(InvalidReplyError, match="cut"):
-        gathering.end()
+        reader.build_last_chunk()
 
 
 @given(
@@ -296,7 +317,7 @@ def test_a_chunk_that_only_counts_is_no_end():
 def test_any_json_is_a_reply_or_a_typed_error(response):
     """However odd the service's answer is, nothing but a reply or a `ProviderError` comes of it."""
     try:
-        made = reply(response, ASKED)
+        made = read(response)
     except ProviderError:
         return
     assert made.text or made.tool_calls
@@ -305,11 +326,11 @@ def test_any_json_is_a_reply_or_a_typed_error(response):
 def test_an_id_that_looks_like_one_made_here_is_told_apart():
     """A call whose own id is the one that the next call would get does not share it."""
     named = {"functionCall": {**CALL["functionCall"], "id": "response-1-1"}}
-    made = reply(candidate(parts=[named, CALL], finish="STOP"), ASKED)
+    made = read(candidate(parts=[named, CALL], finish="STOP"))
     assert len({call.id for call in made.tool_calls}) == 2
 
 
 @pytest.mark.parametrize("counted", [{"promptTokenCount": "3", "totalTokenCount": -1}, {"promptTokenCount": 3.5}])
 def test_counts_that_are_no_numbers_count_nothing(counted):
     """A count of another type than a whole number is none."""
-    assert usage({"usageMetadata": counted}) == Usage(input_tokens=0, output_tokens=0)
+    assert read_usage({"usageMetadata": counted}) == Usage(input_tokens=0, output_tokens=0)

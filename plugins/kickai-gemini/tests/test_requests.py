@@ -20,7 +20,7 @@ from kickai_providers_core import (
 )
 from kickai_providers_core.testing import strategies
 
-from kickai_gemini.mapping import asked
+from kickai_gemini.mapping import build_request
 from kickai_gemini.settings import GeminiSettings
 
 OLD, NEW = "gemini-3.1-flash-lite", "gemini-3.8-flash"
@@ -28,15 +28,15 @@ SCHEMA = {"type": "object", "properties": {"day": {"type": "string", "pattern": 
 CALL = ToolCall(id="call-7", name="who_can_play", arguments='{"day": "Saturday"}')
 
 
-def body(*messages, model=OLD, current=True, settings=None, **fields):
+def body(*messages, model=OLD, is_current=True, settings=None, **fields):
     """Return the JSON of a request."""
-    return ask(*messages, model=model, current=current, settings=settings, **fields).body
+    return ask(*messages, model=model, is_current=is_current, settings=settings, **fields).body
 
 
-def ask(*messages, model=OLD, current=True, settings=None, **fields):
+def ask(*messages, model=OLD, is_current=True, settings=None, **fields):
     """Return a request in the service's words."""
     request = ChatRequest(messages=messages or (Message(role="user", content="ping"),), **fields)
-    return asked(request, model, settings or GeminiSettings(), current=current)
+    return build_request(request, model, settings or GeminiSettings(), is_current=is_current)
 
 
 def test_a_small_request_holds_nothing_but_its_words():
@@ -96,7 +96,7 @@ def test_calls_carry_a_stand_in_for_their_signature_where_the_client_can_send_on
     first, second = body(message)["contents"][0]["parts"]
     assert base64.b64decode(first["thoughtSignature"]) == b"skip_thought_signature_validator"
     assert "thoughtSignature" not in second
-    assert "thoughtSignature" not in body(message, current=False)["contents"][0]["parts"][0]
+    assert "thoughtSignature" not in body(message, is_current=False)["contents"][0]["parts"][0]
 
 
 WHO = ToolCall(id="1", name="f", arguments="{}")
@@ -118,11 +118,11 @@ WHO = ToolCall(id="1", name="f", arguments="{}")
         ],
     ],
 )
-@pytest.mark.parametrize("current", [True, False])
-def test_a_conversation_that_gemini_does_not_take_is_unsupported(messages, current):
+@pytest.mark.parametrize("is_current", [True, False])
+def test_a_conversation_that_gemini_does_not_take_is_unsupported(messages, is_current):
     """An answer to no call, arguments that are no object, names that the service refuses: another provider may do."""
     with pytest.raises(UnsupportedRequestError):
-        body(*messages, current=current)
+        body(*messages, is_current=is_current)
 
 
 def turns(ids, answers):
@@ -248,7 +248,7 @@ def test_what_the_old_client_cannot_say_is_left_out_and_named():
     """google-generativeai knows no seed, no thinking level, and no bounds in schemas."""
     settings = GeminiSettings(thinking_level="low")
     tool = Tool(name="t", parameters=SCHEMA)
-    made = ask(current=False, seed=7, json_schema=SCHEMA, tools=(tool,), settings=settings)
+    made = ask(is_current=False, seed=7, json_schema=SCHEMA, tools=(tool,), settings=settings)
     day = {"type": "OBJECT", "properties": {"day": {"type": "STRING"}}, "required": ["day"]}
     assert made.body["generationConfig"] == {"responseMimeType": "application/json", "responseSchema": day}
     assert made.body["tools"][0]["functionDeclarations"][0]["parameters"] == day
@@ -312,7 +312,7 @@ def test_the_prompt_is_in_no_repr():
 @given(strategies.requests(model=OLD))
 def test_any_request_makes_turns_that_alternate(request):
     """Whatever is asked, the body is JSON, and speakers take turns."""
-    made = asked(request, OLD, GeminiSettings(), current=True).body
+    made = build_request(request, OLD, GeminiSettings(), is_current=True).body
     roles = [turn["role"] for turn in json.loads(json.dumps(made))["contents"]]
     assert roles
     assert set(roles) <= {"user", "model"}

@@ -18,62 +18,45 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from gemini_service import candidate
 from kickai_providers_core import ChatRequest, ProviderTimeoutError, UnusableProviderError
+from kickai_providers_core.authoring import AttemptTimeouts
 from kickai_providers_core.testing.faults import Silence, Stall
 
-from kickai_gemini import bounded
-from kickai_gemini.bounded import Allowance, dial
+from kickai_gemini import sockets
+from kickai_gemini.attempt import Attempt
+from kickai_gemini.sockets import dial
 
 SLACK_S = 1.0
 """More than the seam allows, for machines that do other things as well; what hangs here hangs for longer."""
 
 
-class Clock:
-    """A clock that stands still until it is told."""
-
-    now = 100.0
-
-    def __call__(self):
-        """Return the time."""
-        return self.now
+def start(timeout_s=5.0, connect_timeout_s=2.0, *, is_tls=False):
+    """Return an attempt that begins now."""
+    return Attempt(AttemptTimeouts(timeout_s, connect_timeout_s=connect_timeout_s), is_tls=is_tls)
 
 
-def test_an_allowance_tells_the_nearest_bound():
-    """The whole, connecting, the first token and idleness: the nearest bound is the one that runs out."""
-    clock = Clock()
-    allowance = Allowance(10.0, 2.0, clock)
-    assert (allowance.remaining_s(), allowance.phase) == (10.0, "total")
-    allowance.connecting()
-    assert (allowance.remaining_s(), allowance.phase) == (2.0, "connect")
-    clock.now += 1.5
-    allowance.connected(secure=False)
-    allowance.narrow("idle", 3.0)
-    assert (allowance.remaining_s(), allowance.phase) == (3.0, "idle")
-    clock.now += 6.0
-    assert allowance.over()
-    allowance.narrow("idle", 3.0)
-    assert (allowance.remaining_s(), allowance.phase) == (2.5, "total")
-    clock.now += 2.5
-    with pytest.raises(TimeoutError):
-        allowance.remaining_s()
+def test_a_service_over_tls_is_reached_once_the_request_is_sent_over_tls():
+    """What is sent to a proxy, before TLS, still belongs to connecting, with its own limit."""
+    attempt = start(is_tls=True)
+    attempt.note_sending(is_tls=False)
+    assert attempt.timeouts.phase == "connect"
+    attempt.note_sending(is_tls=True)
+    assert attempt.timeouts.phase == "total"
 
 
-def test_a_service_over_tls_is_reached_once_tls_is_set_up():
-    """A connection to a proxy, or one without TLS yet, is still being made, with its own bound."""
-    allowance = Allowance(10.0, 2.0, Clock(), secure=True)
-    assert allowance.reached
-    allowance.connecting()
-    allowance.connected(secure=False)
-    assert (allowance.reached, allowance.phase) == (False, "connect")
-    allowance.connected(secure=True)
-    assert (allowance.reached, allowance.phase) == (True, "total")
+def test_a_plain_service_is_reached_once_the_request_is_sent():
+    """Without TLS the first byte that is sent ends connecting."""
+    attempt = start()
+    assert not attempt.timeouts.is_connected
+    attempt.note_sending(is_tls=False)
+    assert attempt.timeouts.is_connected
 
 
-def test_a_request_that_was_given_up_uses_no_socket():
-    """After an abort nothing more is waited for."""
-    allowance = Allowance(10.0, 2.0)
-    allowance.abort()
-    with socket.socket() as sock, pytest.raises(TimeoutError):
-        allowance.hold(sock)
+def test_an_aborted_attempt_uses_no_socket():
+    """After an abort no socket is waited on."""
+    attempt = start()
+    attempt.abort()
+    with socket.socket() as sock, pytest.raises(OSError, match="aborted"):
+        attempt.use(sock)
 
 
 def test_a_name_that_is_not_resolved_is_left(monkeypatch):
@@ -88,7 +71,7 @@ def test_a_name_that_is_not_resolved_is_left(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
     began = time.monotonic()
-    with Allowance(5.0, 0.2).governs(), pytest.raises(TimeoutError):
+    with start(connect_timeout_s=0.2).activate(), pytest.raises(TimeoutError):
         dial("slow.test", 443)
     assert time.monotonic() - began < 0.2 + SLACK_S
     free.set()
@@ -99,7 +82,7 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as alive:
         port = alive.getsockname()[1]
         addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)) for host in ("192.0.2.1", "127.0.0.1")]
-        monkeypatch.setattr(bounded, "_addresses", lambda *_: addresses)
+        monkeypatch.setattr(sockets, "_look_up", lambda *_: addresses)
         real = socket.socket.connect
 
         def connect(sock, address):
@@ -109,7 +92,7 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
             real(sock, address)
 
         monkeypatch.setattr(socket.socket, "connect", connect)
-        with Allowance(5.0, 0.4).governs(), dial("two.test", port) as sock:
+        with start(connect_timeout_s=0.4).activate(), dial("two.test", port) as sock:
             assert sock.getpeername() == ("127.0.0.1", port)
 
 

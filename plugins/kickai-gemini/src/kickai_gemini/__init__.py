@@ -1,7 +1,4 @@
-"""Google Gemini as a provider: one plugin, either of Google's two Python clients.
-
-Importing this package imports neither of them.
-"""
+"""Google Gemini as a provider, with either of Google's two Python clients. Importing this package imports neither."""
 
 from loguru import logger
 

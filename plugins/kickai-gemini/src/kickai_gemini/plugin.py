@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core import Capability, ProviderInfo, hookimpl
 
-from kickai_gemini import client, doctor, lifecycle
+from kickai_gemini.checks import find_problems
+from kickai_gemini.client import Gemini, create_provider, find_capabilities
+from kickai_gemini.models import known_models
 from kickai_gemini.settings import GeminiSettings
 
 if TYPE_CHECKING:
@@ -26,62 +28,60 @@ def kickai_provider_info() -> ProviderInfo:
         settings_class=GeminiSettings,
         capabilities=frozenset({Capability.TOOLS, Capability.JSON_SCHEMA, Capability.IMAGES, Capability.SEED}),
         environment={"GOOGLE_API_KEY": "api_key", "GEMINI_API_KEY": "api_key"},
-        models=lifecycle.known(datetime.now(UTC).date()),
+        models=known_models(datetime.now(UTC).date()),
         holds_timeouts=True,
     )
 
 
 @hookimpl
 def kickai_provider_capabilities(settings: GeminiSettings, model: str | None) -> frozenset[Capability] | None:
-    """Say what an instance can do, with the client that it uses and the model that is asked."""
-    return client.capabilities(settings, model)
+    """Return what an instance can do with its client and a model."""
+    return find_capabilities(settings, model)
 
 
 @hookimpl
 def kickai_validate_provider(settings: GeminiSettings, online: bool) -> Iterable[Problem]:
-    """Say what keeps the provider from being used."""
-    return doctor.problems(settings, datetime.now(UTC).date(), online=online)
+    """Return the problems of the settings."""
+    return find_problems(settings, datetime.now(UTC).date(), online=online)
 
 
 @hookimpl
-def kickai_create_provider(settings: GeminiSettings) -> client.Gemini:
-    """Create the provider, importing the client that it uses."""
-    return client.create(settings)
+def kickai_create_provider(settings: GeminiSettings) -> Gemini:
+    """Create the provider; imports what its client needs."""
+    return create_provider(settings)
 
 
 @hookimpl
-def kickai_invoke_provider(provider: client.Gemini, request: ChatRequest, timeout_s: float) -> Reply:
+def kickai_invoke_provider(provider: Gemini, request: ChatRequest, timeout_s: float) -> Reply:
     """Answer a request."""
     return provider.invoke(request, timeout_s)
 
 
 @hookimpl
-def kickai_ainvoke_provider(provider: client.Gemini, request: ChatRequest, timeout_s: float) -> Awaitable[Reply]:
+def kickai_ainvoke_provider(provider: Gemini, request: ChatRequest, timeout_s: float) -> Awaitable[Reply]:
     """Answer a request without blocking the event loop."""
     return provider.ainvoke(request, timeout_s)
 
 
 @hookimpl
-def kickai_stream_provider(provider: client.Gemini, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
-    """Answer a request piece by piece."""
+def kickai_stream_provider(provider: Gemini, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
+    """Stream the answer to a request."""
     return provider.stream(request, timeout_s)
 
 
 @hookimpl
-def kickai_astream_provider(
-    provider: client.Gemini, request: ChatRequest, timeout_s: float
-) -> AsyncIterator[ReplyChunk]:
-    """Answer a request piece by piece without blocking the event loop."""
+def kickai_astream_provider(provider: Gemini, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
+    """Stream the answer to a request without blocking the event loop."""
     return provider.astream(request, timeout_s)
 
 
 @hookimpl
-def kickai_close_provider(provider: client.Gemini) -> None:
+def kickai_close_provider(provider: Gemini) -> None:
     """Close all connections."""
     provider.close()
 
 
 @hookimpl
-def kickai_aclose_provider(provider: client.Gemini) -> Awaitable[None]:
+def kickai_aclose_provider(provider: Gemini) -> Awaitable[None]:
     """Close all connections on a running loop."""
     return provider.aclose()

@@ -1,33 +1,28 @@
-"""From the service's JSON to a reply: one `Gathering` for whole answers and for streams.
-
-Pure, but for what a gathering remembers of one answer.
-"""
+"""From the JSON of the Gemini API to a reply, for whole answers and for streams. No I/O."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from kickai_providers_core import (
     ContentFilteredError,
     FinishReason,
     InvalidReplyError,
-    Reply,
     ReplyChunk,
-    ToolCall,
     UnsupportedRequestError,
     Usage,
 )
-from kickai_providers_core.authoring import json_schema, strict_json
-from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text
+from kickai_providers_core.authoring import ReplyBuilder, dumps, loads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_gemini.mapping import Asked
+    from kickai_providers_core import ChatRequest, Reply
 
-__all__ = ["Gathering", "reply", "usage"]
+    from kickai_gemini.mapping import GeminiRequest
+
+__all__ = ["ReplyReader", "read_usage"]
 
 BLOCKS = frozenset(
     {
@@ -44,11 +39,11 @@ BLOCKS = frozenset(
         "MODEL_ARMOR",
     }
 )
-"""The finish reasons that mean: the service withheld the answer (ai.google.dev/api/generate-content#FinishReason)."""
+"""The finish reasons of an answer that the service withheld (ai.google.dev/api/generate-content#FinishReason)."""
 
-UNSAID = frozenset({"", "FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED"})
-
-REASONS = (
+UNSPECIFIED = frozenset({"", "FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED"})
+FINISHES = {"STOP": FinishReason.STOP, "MAX_TOKENS": FinishReason.LENGTH}
+NUMBERED = (
     "FINISH_REASON_UNSPECIFIED",
     "STOP",
     "MAX_TOKENS",
@@ -64,189 +59,154 @@ REASONS = (
 )
 """The finish reasons by number, which gateways that speak protocol buffers send instead of the names."""
 
-WORD = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
-NOTES = frozenset({"thought", "thoughtSignature", "videoMetadata", "partMetadata", "mediaResolution"})
-"""The fields of a part that say something about it, and hold nothing of the answer."""
+PART_NOTES = frozenset({"thought", "thoughtSignature", "videoMetadata", "partMetadata", "mediaResolution"})
+"""The fields of a part that hold nothing of the answer."""
 
-CONTENTS = frozenset(
+OTHER_PARTS = frozenset(
     {"inlineData", "fileData", "executableCode", "codeExecutionResult", "functionResponse", "toolCall", "toolResponse"}
 )
-"""What a part may hold besides text and calls, none of which this plugin asks for."""
+"""The kinds of parts besides text and calls, none of which this plugin requests."""
 
-AROUND = frozenset(
-    {
-        "candidates",
-        "promptFeedback",
-        "usageMetadata",
-        "modelVersion",
-        "responseId",
-        "createTime",
-        "modelStatus",
-    }
+RESPONSE_FIELDS = frozenset(
+    {"candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId", "createTime", "modelStatus"}
 )
 """The fields of a response (ai.google.dev/api/generate-content#generatecontentresponse)."""
 
-
-def reply(response: Mapping[str, Any], asked: Asked) -> Reply:
-    """Return a whole answer.
-
-    Raises:
-        ContentFilteredError: The prompt was refused, or the answer withheld.
-        InvalidReplyError: There is no answer in it, not a whole one, or one that is not understood.
-    """
-    gathering = Gathering(asked)
-    chunk = gathering.add(response)
-    if not response.get("candidates"):
-        raise InvalidReplyError(NOTHING)
-    last = gathering.end()
-    return Reply(
-        text=chunk.text + last.text,
-        finish_reason=last.finish_reason or FinishReason.STOP,
-        usage=last.usage,
-        model=last.model,
-        tool_calls=chunk.tool_calls,
-        request_id=last.request_id,
-        omitted=last.omitted,
-    )
+NO_ANSWER = "the response has neither an answer nor a reason for having none"
 
 
-NOTHING = "the response has neither an answer nor a reason for having none"
+class ReplyReader:
+    """Reads the responses that an answer consists of: one, or those of a stream. Not safe to share between threads.
 
+    The service may state a finish reason in any response of a stream, and more than once, so only the end of the stream
+    shows that nothing follows. The last reason that was stated counts.
 
-class Gathering:
-    """What has come of one answer so far.
-
-    The service may state a finish reason in any response of a stream, and more than once: only at the end of the
-    stream is it known that nothing follows. The last reason that was stated counts.
+    Args:
+        request: The core's request.
+        sent: What was sent.
     """
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-        self._ids: set[str] = set()
-        self._said = False
-        self._texts: list[str] = []
-        self._joiner = SurrogateJoiner()
+    def __init__(self, request: ChatRequest, sent: GeminiRequest) -> None:
+        self._max_tokens = request.max_tokens
+        self._builder = ReplyBuilder(request, stop=(), omitted=sent.omitted)
+        self._builder.model = sent.model
         self._reason = ""
-        self._usage: Usage | None = None
-        self._model = asked.model
-        self._request_id: str | None = None
+        self._is_empty = True
 
     def add(self, response: Mapping[str, Any]) -> ReplyChunk:
-        """Return one response of the service as a chunk, which is never the last one.
+        """Take a response; return its text as a chunk, which is never the last one.
 
         Raises:
             ContentFilteredError: The prompt was refused, or the rest of the answer is withheld.
-            InvalidReplyError: It is no answer, or holds something that is not understood.
+            InvalidReplyError: It is not a response, or holds something that is not understood.
         """
         self._check_feedback(response)
-        self._note(response)
-        candidate = _candidate(response)
-        parts = _parts(candidate)
-        calls = self._tool_calls(parts)
-        text = self._keep("".join(_text(part) for part in parts if not part.get("thought")))
-        self._finish(candidate.get("finishReason"))
-        return self._chunk(text, calls)
+        self._read_metadata(response)
+        candidate = _find_candidate(response)
+        text = ""
+        for part in _checked_parts(candidate):
+            if part.get("thought"):
+                continue
+            text += self._builder.add_text(_read(part, "text", str) or "")
+            call = _read(part, "functionCall", dict)
+            if call is not None:
+                self._add_call(call)
+        self._is_empty = self._is_empty and not text
+        self._note_finish_reason(candidate.get("finishReason"))
+        builder = self._builder
+        return ReplyChunk(text=text, usage=builder.usage, model=builder.model, request_id=builder.request_id)
 
-    def end(self) -> ReplyChunk:
-        """Return the last chunk, now that no more will come.
+    def build(self, response: Mapping[str, Any]) -> Reply:
+        """Return the reply of a whole answer.
 
         Raises:
-            InvalidReplyError: Something is missing, the model broke off, or nothing was said.
+            ContentFilteredError: The prompt was refused, or the answer withheld.
+            InvalidReplyError: There is no answer in it, or one that is cut, empty or not understood.
         """
-        text = self._keep("", last=True)
-        if not self._reason:
-            raise InvalidReplyError("the answer was cut: it ended without a finish reason")
-        if self._reason not in {"STOP", "MAX_TOKENS"}:
-            raise InvalidReplyError(f"the model broke off: {self._reason}")
-        if not self._said and not self._ids:
-            raise InvalidReplyError(_nothing_said(self._reason, self._usage, self._asked.max_tokens))
-        if self._asked.json_schema is not None and not self._ids:
-            json_schema.check_answer("".join(self._texts), self._asked.json_schema)
-        stopped = FinishReason.TOOL_CALL if self._ids else FinishReason.STOP
-        return self._chunk(text, (), FinishReason.LENGTH if self._reason == "MAX_TOKENS" else stopped)
+        self.add(response)
+        if not response.get("candidates"):
+            raise InvalidReplyError(NO_ANSWER)
+        self._finish()
+        return self._builder.build()
 
-    def _chunk(self, text: str, calls: tuple[ToolCall, ...], finish_reason: FinishReason | None = None) -> ReplyChunk:
-        return ReplyChunk(
-            text=text,
-            finish_reason=finish_reason,
-            usage=self._usage,
-            model=self._model,
-            tool_calls=calls,
-            request_id=self._request_id,
-            omitted=self._asked.omitted,
-        )
+    def build_last_chunk(self) -> ReplyChunk:
+        """Return the last chunk of a stream that has ended, with the tool calls.
+
+        Raises:
+            InvalidReplyError: The answer is cut or empty, or the model stopped with an error.
+        """
+        self._finish()
+        return self._builder.build_last_chunk()
+
+    def _finish(self) -> None:
+        if self._reason and self._reason not in FINISHES:
+            raise InvalidReplyError(f"the model stopped with {self._reason}")
+        if self._reason == "MAX_TOKENS" and self._is_empty:
+            raise InvalidReplyError(self._describe_thinking(), due_to_request=True)
+        if self._reason:
+            self._builder.finish(FINISHES[self._reason])
+
+    def _describe_thinking(self) -> str:
+        usage = self._builder.usage
+        count = f"all {usage.reasoning_tokens} tokens" if usage and usage.reasoning_tokens else "all tokens"
+        limit = "" if self._max_tokens is None else f" of max_tokens = {self._max_tokens}"
+        return f"the answer is empty: thinking used {count}{limit}; raise max_tokens or lower thinking_level"
 
     def _check_feedback(self, response: Mapping[str, Any]) -> None:
-        feedback = _field(response, "promptFeedback", dict) or {}
-        reason = _word(feedback.get("blockReason"))
-        if reason not in UNSAID:
+        feedback = _read(response, "promptFeedback", dict) or {}
+        reason = _reason_name(feedback.get("blockReason"))
+        if reason not in UNSPECIFIED:
             raise ContentFilteredError(f"Gemini refused the prompt: {reason}", reason=reason)
-        if not response.keys() <= AROUND and "candidates" not in response:
-            raise InvalidReplyError(NOTHING)
+        if not response.keys() <= RESPONSE_FIELDS and "candidates" not in response:
+            raise InvalidReplyError(NO_ANSWER)
 
-    def _note(self, response: Mapping[str, Any]) -> None:
-        """Keep what a response says about the answer; in a stream, some of it comes in the last one only."""
-        self._usage = usage(response) or self._usage
-        self._model = _field(response, "modelVersion", str) or self._model
-        self._request_id = _field(response, "responseId", str) or self._request_id
+    def _read_metadata(self, response: Mapping[str, Any]) -> None:
+        """Read what a response says about the answer; in a stream, some of it is in the last response only."""
+        builder = self._builder
+        builder.usage = read_usage(response) or builder.usage
+        builder.model = _read(response, "modelVersion", str) or builder.model
+        builder.request_id = _read(response, "responseId", str) or builder.request_id
 
-    def _keep(self, text: str, *, last: bool = False) -> str:
-        """Return text that is whole characters: a response may end between the two halves of one."""
-        made = self._joiner.feed(text) + (self._joiner.finish() if last else "")
-        self._said = self._said or bool(made)
-        if self._asked.json_schema is not None:
-            self._texts.append(made)
-        return made
-
-    def _tool_calls(self, parts: list[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
-        calls = [call for part in parts if (call := _field(part, "functionCall", dict)) is not None]
-        return tuple(map(self._tool_call, calls))
-
-    def _tool_call(self, call: Mapping[str, Any]) -> ToolCall:
-        name = _field(call, "name", str)
+    def _add_call(self, call: Mapping[str, Any]) -> None:
+        name = _read(call, "name", str)
         if not name:
             raise InvalidReplyError("the answer has a function call without a name")
         if call.get("partialArgs") or call.get("willContinue"):
-            raise InvalidReplyError("the answer has a function call in parts, which was not asked for")
-        return ToolCall(id=self._id(call.get("id")), name=clean_text(name), arguments=_arguments(call.get("args")))
+            raise InvalidReplyError("the answer has a function call in parts, which was not requested")
+        call_id = call.get("id")
+        self._builder.add_call(
+            id=call_id if isinstance(call_id, str) else None, name=name, arguments=_read_arguments(call.get("args"))
+        )
+        self._is_empty = False
 
-    def _id(self, named: object) -> str:
-        """Return an id that no other call of the answer has; models before Gemini 3 give their calls none."""
-        found = named if isinstance(named, str) else ""
-        if not found or found in self._ids:
-            found = f"{self._request_id}-{len(self._ids)}" if self._request_id else f"call-{uuid4().hex}"
-        while found in self._ids:
-            found = f"call-{uuid4().hex}"
-        self._ids.add(found)
-        return found
-
-    def _finish(self, stated: object) -> None:
+    def _note_finish_reason(self, stated: object) -> None:
         if isinstance(stated, int) and not isinstance(stated, bool):
-            stated = REASONS[stated] if 0 <= stated < len(REASONS) else "UNKNOWN"
-        reason = _word(stated)
+            stated = NUMBERED[stated] if 0 <= stated < len(NUMBERED) else "UNKNOWN"
+        reason = _reason_name(stated)
         if reason in BLOCKS:
             raise ContentFilteredError(f"Gemini withheld the answer: {reason}", reason=reason)
-        if reason not in UNSAID:
+        if reason not in UNSPECIFIED:
             self._reason = reason
 
 
-def _word(stated: object) -> str:
-    """Return a reason of the service's: a word of its vocabulary, and never other text."""
+def _reason_name(stated: object) -> str:
+    """Return a reason of the service's vocabulary, and never other text."""
     if stated is None or stated == "":
         return ""
-    return stated if isinstance(stated, str) and WORD.fullmatch(stated) else "UNKNOWN"
+    return stated if isinstance(stated, str) and REASON.fullmatch(stated) else "UNKNOWN"
 
 
-def _candidate(response: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the candidate that is the answer: the one with the index 0, since only one is asked for.
+def _find_candidate(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the candidate with the index 0, which is the answer, since only one is requested.
 
     A response of a stream may have none, and then only counts tokens. Candidates with other indices are other answers.
     """
     found = []
-    for position, candidate in enumerate(_field(response, "candidates", list) or ()):
+    for position, candidate in enumerate(_read(response, "candidates", list) or ()):
         if not isinstance(candidate, dict):
-            raise _not_understood("a candidate")
+            raise _form_error("a candidate")
         index = candidate.get("index")
         if (position if index is None else index) == 0:
             found.append(candidate)
@@ -255,41 +215,37 @@ def _candidate(response: Mapping[str, Any]) -> Mapping[str, Any]:
     return found[0] if found else {}
 
 
-def _parts(candidate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the parts of a candidate, all of which are understood.
+def _checked_parts(candidate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the parts of a candidate.
 
     Raises:
         InvalidReplyError: One of them holds something that is neither text nor a function call.
     """
-    content = _field(candidate, "content", dict) or {}
-    parts = _field(content, "parts", list) or []
+    content = _read(candidate, "content", dict) or {}
+    parts = _read(content, "parts", list) or []
     for part in parts:
         if not isinstance(part, dict):
-            raise _not_understood("a part")
-        held = {name for name, value in part.items() if name not in NOTES and value is not None}
-        if part.get("thought") or held <= {"text", "functionCall"}:
+            raise _form_error("a part")
+        fields = {name for name, value in part.items() if name not in PART_NOTES and value is not None}
+        if part.get("thought") or fields <= {"text", "functionCall"}:
             continue
-        unknown = sorted(held & CONTENTS)
-        raise InvalidReplyError(f"the answer has a part that is not understood: {unknown[0] if unknown else 'unknown'}")
+        kind = min(fields & OTHER_PARTS, default="unknown")
+        raise InvalidReplyError(f"the answer has a part that is not understood: {kind}")
     return parts
 
 
-def _text(part: Mapping[str, Any]) -> str:
-    return _field(part, "text", str) or ""
-
-
-def _arguments(args: object) -> str:
+def _read_arguments(args: object) -> str:
     """Return a call's arguments as the text of a JSON object; gateways send text as well as objects."""
     try:
-        value = strict_json.loads(args) if isinstance(args, str) and args else args or {}
+        value = loads(args) if isinstance(args, str) and args else args or {}
         if isinstance(value, dict):
-            return strict_json.dumps(value)
+            return dumps(value)
     except (InvalidReplyError, UnsupportedRequestError):
         pass
     raise InvalidReplyError("the arguments of a function call are not a JSON object")
 
 
-def _field(value: Mapping[str, Any], name: str, kind: type) -> Any:
+def _read(value: Mapping[str, Any], name: str, kind: type) -> Any:
     """Return a field, or None when it is absent.
 
     Raises:
@@ -297,43 +253,34 @@ def _field(value: Mapping[str, Any], name: str, kind: type) -> Any:
     """
     found = value.get(name)
     if found is not None and not isinstance(found, kind):
-        raise _not_understood(name)
+        raise _form_error(name)
     return found
 
 
-def _not_understood(what: str) -> InvalidReplyError:
+def _form_error(what: str) -> InvalidReplyError:
     return InvalidReplyError(f"the answer cannot be read: {what} has another form than in the Gemini API")
 
 
-def _nothing_said(reason: str, counted: Usage | None, limit: int | None) -> str:
-    if reason != "MAX_TOKENS":
-        return "the answer is empty"
-    spent = f"all {counted.reasoning_tokens} tokens" if counted and counted.reasoning_tokens else "all tokens"
-    of = f" of max_tokens = {limit}" if limit is not None else ""
-    return f"the answer is empty: thinking used {spent}{of}; raise max_tokens or lower thinking_level"
-
-
-def usage(response: Mapping[str, Any]) -> Usage | None:
+def read_usage(response: Mapping[str, Any]) -> Usage | None:
     """Return the tokens that a response counts, or None when it counts none.
 
-    Thinking is billed as output. The old client drops the field that counts it, but not the total, of which it is
-    what neither prompt nor answer account for.
+    Thinking is billed as output. Some gateways leave out the field that counts it, but not the total.
     """
-    counted = response.get("usageMetadata")
-    if not isinstance(counted, dict) or not counted:
+    counts = response.get("usageMetadata")
+    if not isinstance(counts, dict) or not counts:
         return None
-    prompt = _tokens(counted, "promptTokenCount") + _tokens(counted, "toolUsePromptTokenCount")
-    answer = _tokens(counted, "candidatesTokenCount")
-    rest = max(0, _tokens(counted, "totalTokenCount") - prompt - answer)
-    thinking = _tokens(counted, "thoughtsTokenCount") or rest
+    prompt = _tokens(counts, "promptTokenCount") + _tokens(counts, "toolUsePromptTokenCount")
+    answer = _tokens(counts, "candidatesTokenCount")
+    rest = max(0, _tokens(counts, "totalTokenCount") - prompt - answer)
+    thinking = _tokens(counts, "thoughtsTokenCount") or rest
     return Usage(
         input_tokens=prompt,
         output_tokens=answer + thinking,
-        cached_tokens=_tokens(counted, "cachedContentTokenCount"),
+        cached_tokens=_tokens(counts, "cachedContentTokenCount"),
         reasoning_tokens=thinking,
     )
 
 
-def _tokens(counted: Mapping[str, Any], name: str) -> int:
-    value = counted.get(name)
+def _tokens(counts: Mapping[str, Any], name: str) -> int:
+    value = counts.get(name)
     return value if isinstance(value, int) and value > 0 else 0

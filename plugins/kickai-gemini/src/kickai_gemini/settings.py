@@ -9,12 +9,12 @@ from attrs.validators import in_, matches_re, optional
 from kickai_providers_core import ProviderSettings, Secret
 from kickai_providers_core.plugin_api.settings import service_address
 
-from kickai_gemini.lifecycle import DEFAULT_MODEL
+from kickai_gemini.models import DEFAULT_MODEL
 
 __all__ = ["Client", "GeminiSettings", "ThinkingLevel"]
 
 Client = Literal["auto", "google-genai", "google-generativeai"]
-"""Which of Google's clients carries the requests; ``auto`` takes the successor when it is installed."""
+"""Which of Google's clients is used; ``auto`` prefers google-genai."""
 
 ThinkingLevel = Literal["minimal", "low", "medium", "high"]
 """How much a model may think before it answers."""
@@ -28,13 +28,13 @@ class GeminiSettings(ProviderSettings):
     """One ``[providers.NAME]`` table of kind ``gemini``.
 
     Attributes:
-        model: Asked for when a target names none.
+        model: The model of targets that name none.
         api_key: A key from Google AI Studio; for the instance named ``gemini`` it comes from ``GOOGLE_API_KEY``, or
             ``GEMINI_API_KEY`` when that is not set.
-        client: Which of Google's Python clients is used.
-        base_url: Where the Gemini API is served, without a version. No environment variable changes it.
-        thinking_level: How much the model may think; None leaves it to the model. Thinking is paid for, and is
-            taken from ``max_tokens``. Only ``google-genai`` can send it.
+        client: Which of Google's Python clients is used; ``auto`` prefers google-genai.
+        base_url: Scheme and host of the Gemini API. No environment variable changes it.
+        thinking_level: How much the model may think; None leaves it to the model. Thinking costs tokens and counts
+            towards ``max_tokens``. Only google-genai can send it.
         sampling: Whether temperature and top_p are sent: ``auto``, to the models that take them; ``always``;
             ``never``.
     """

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from kickai_gemini.lifecycle import RETIREMENTS, known, retirement, served, takes_sampling
+from kickai_gemini.models import RETIREMENTS, find_retirement, known_models, served_model, takes_sampling
 
 TODAY = date(2026, 11, 23)
 
@@ -33,35 +33,35 @@ TODAY = date(2026, 11, 23)
 )
 def test_a_retired_name_leads_to_a_model_that_is_served(named, asked):
     """Retired names, their dated versions and previews lead to the successor; all others stay as they are."""
-    assert served(named, TODAY) == asked
+    assert served_model(named, TODAY) == asked
 
 
 def test_a_model_is_asked_until_its_day():
     """A model with an announced end is served the day before, and followed by its successor from that day on."""
-    assert served("gemini-2.5-pro", date(2026, 11, 30)) == "gemini-2.5-pro"
-    assert served("gemini-2.5-pro", date(2026, 12, 1)) == "gemini-3.8-flash"
+    assert served_model("gemini-2.5-pro", date(2026, 11, 30)) == "gemini-2.5-pro"
+    assert served_model("gemini-2.5-pro", date(2026, 12, 1)) == "gemini-3.8-flash"
 
 
 def test_successors_of_successors_are_followed():
     """Years from now a name still leads to the last model that is known to be served."""
-    assert served("gemini-3.1-flash-lite-preview", date(2027, 6, 1)) == "gemini-3.5-flash-lite"
+    assert served_model("gemini-3.1-flash-lite-preview", date(2027, 6, 1)) == "gemini-3.5-flash-lite"
 
 
 def test_the_end_is_told_ahead():
     """The months before its end, a model is flagged as soon retired."""
-    end = retirement("gemini-2.5-flash")
-    assert end.soon(TODAY)
-    assert not end.soon(date(2026, 1, 1))
-    assert not end.soon(date(2026, 12, 1))
-    assert end.over(date(2026, 12, 1))
+    end = find_retirement("gemini-2.5-flash")
+    assert end.is_soon(TODAY)
+    assert not end.is_soon(date(2026, 1, 1))
+    assert not end.is_soon(date(2026, 12, 1))
+    assert end.is_over(date(2026, 12, 1))
 
 
 def test_no_successor_is_retired_before_its_model():
     """The table leads nowhere that has ended already."""
     for end in RETIREMENTS:
-        after = retirement(end.successor)
+        after = find_retirement(end.successor)
         assert after is None or after.on > end.on, end
-        assert served(end.model, date(2030, 1, 1)) not in {each.model for each in RETIREMENTS}
+        assert served_model(end.model, date(2030, 1, 1)) not in {each.model for each in RETIREMENTS}
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_newer_models_take_no_sampling(model, takes):
 
 def test_what_is_known_names_successors_of_the_retired_only():
     """The description of the provider tells windows of models that are served, and successors of those that are not."""
-    models = known(TODAY)
+    models = known_models(TODAY)
     assert models["gemini-1.5-flash"].successor == "gemini-3.5-flash-lite"
     assert models["gemini-2.5-flash"].successor is None
     assert models["gemini-3.5-flash-lite"].context_window == 1_048_576
-    assert known(date(2026, 12, 1))["gemini-2.5-flash"].successor == "gemini-3.5-flash-lite"
+    assert known_models(date(2026, 12, 1))["gemini-2.5-flash"].successor == "gemini-3.5-flash-lite"

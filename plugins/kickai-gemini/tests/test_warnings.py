@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 import threading
@@ -12,16 +11,16 @@ import pytest
 from gemini_service import GeminiService
 from kickai_providers_core.testing.faults import Cut, ErrorPiece, FaultServer, MalformedPiece, Silence, Stall
 
-from kickai_gemini.quiet import UNWANTED, quietly
+from kickai_gemini.warning_filter import PYTHON_VERSION, hide_known_warnings
 
 CALL = """
 import sys, warnings
-from kickai_gemini import client
+from kickai_gemini.client import create_provider
 from kickai_gemini.settings import GeminiSettings
 from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core.values.secrets import Secret
 before = list(warnings.filters)
-provider = client.create(GeminiSettings(base_url=sys.argv[1], api_key=Secret("k"), client=sys.argv[2]))
+provider = create_provider(GeminiSettings(base_url=sys.argv[1], api_key=Secret("k"), client=sys.argv[2]))
 request = ChatRequest.of("ping")
 print(provider.invoke(request, 10.0), "".join(chunk.text for chunk in provider.stream(request, 10.0)))
 provider.close()
@@ -32,7 +31,7 @@ print([entry for entry in warnings.filters if entry not in before and entry[2] i
 LEAVE = """
 import asyncio, gc, sys
 from contextlib import suppress
-from kickai_gemini import client
+from kickai_gemini.client import create_provider
 from kickai_gemini.settings import GeminiSettings
 from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.values.requests import ChatRequest
@@ -61,7 +60,7 @@ url, sdk, *ways = sys.argv[1:]
 for how in ways:
     times = {"first_token_timeout_s": 0.3, "idle_timeout_s": 0.2}
     settings = GeminiSettings(base_url=url, api_key=Secret("k"), client=sdk, **times)
-    provider = client.create(settings)
+    provider = create_provider(settings)
     asyncio.run(leave(how))
     provider.close()
     gc.collect()
@@ -105,13 +104,12 @@ def test_a_first_call_prints_nothing(sdk, flags, monkeypatch):
 def test_only_the_vendor_s_messages_are_kept_back():
     """The two known warnings are dropped while a client is loaded; every other one is shown."""
     messages = (
-        "\nAll support for the `google.generativeai` package has ended.",
         "You are using a Python version (3.11) which google.api_core leaves",
         "something else",
     )
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
-        with quietly():
+        with hide_known_warnings():
             for message in messages:
                 warnings.warn(message, FutureWarning, stacklevel=1)
     assert [str(each.message) for each in shown] == ["something else"]
@@ -131,20 +129,10 @@ def test_filters_are_as_before_even_when_other_threads_change_theirs_meanwhile()
 
     thread = threading.Thread(target=other)
     thread.start()
-    with quietly():
+    with hide_known_warnings():
         entered.set()
         loaded.wait(5)
     left.set()
     thread.join()
     assert list(warnings.filters) == before
-    assert not [entry for entry in warnings.filters if entry[1] is not None and entry[1].pattern in UNWANTED]
-
-
-def test_the_message_about_two_keys_is_kept_back_and_no_other(caplog):
-    """google-genai tells which key of the environment it uses, though it uses neither."""
-    log = logging.getLogger("google_genai._api_client")
-    with quietly():
-        log.warning("Both GOOGLE_API_KEY and GEMINI_API_KEY are set. Using GOOGLE_API_KEY.")
-        log.warning("something else")
-    log.warning("Both GOOGLE_API_KEY and GEMINI_API_KEY are set. Using GOOGLE_API_KEY.")
-    assert [record.getMessage()[:14] for record in caplog.records] == ["something else", "Both GOOGLE_AP"]
+    assert not [entry for entry in warnings.filters if entry[1] is not None and entry[1].pattern == PYTHON_VERSION]

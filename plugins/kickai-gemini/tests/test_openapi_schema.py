@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kickai_providers_core import UnsupportedRequestError
 
-from kickai_gemini.schema import openapi
+from kickai_gemini.openapi_schema import to_openapi
 
 STRING = {"type": "string"}
 
@@ -43,7 +43,7 @@ STRING = {"type": "string"}
 )
 def test_what_can_be_said_is_said(schema, expected):
     """Types, nullability, enumerations, objects, lists and references have a form, and nothing is left out."""
-    assert openapi(schema) == (expected, ())
+    assert to_openapi(schema) == (expected, ())
 
 
 def test_bounds_are_left_out_and_named():
@@ -56,7 +56,7 @@ def test_bounds_are_left_out_and_named():
             "c": {"type": "string", "pattern": "y"},
         },
     }
-    made, dropped = openapi(schema)
+    made, dropped = to_openapi(schema)
     assert dropped == ("format", "maxLength", "minimum", "pattern")
     assert made["properties"]["a"] == {"type": "STRING"}
 
@@ -79,7 +79,7 @@ def test_bounds_are_left_out_and_named():
 def test_shapes_that_cannot_be_said_are_refused(schema):
     """A schema that would come to mean something else is refused, with what to install."""
     with pytest.raises(UnsupportedRequestError):
-        openapi(schema)
+        to_openapi(schema)
 
 
 @given(
@@ -105,7 +105,7 @@ def test_the_shape_is_kept(schema):
             *((name, shape(part)) for name, part in node.get("properties", {}).items()),
         )
 
-    made, dropped = openapi(schema)
+    made, dropped = to_openapi(schema)
     assert (shape(made), dropped) == (shape(schema), ())
 
 
@@ -121,7 +121,7 @@ KEYWORDS = ["type", "enum", "const", "properties", "required", "items", "anyOf",
 def test_any_json_is_a_form_or_refused(schema):
     """However odd a schema is, it has a form or is refused; it raises nothing else."""
     with suppress(UnsupportedRequestError):
-        assert openapi(schema)[0]["type"]
+        assert to_openapi(schema)[0]["type"]
 
 
 def test_references_that_multiply_are_refused_at_once():
@@ -132,4 +132,4 @@ def test_references_that_multiply_are_refused_at_once():
     }
     definitions["d25"] = {"type": "string"}
     with pytest.raises(UnsupportedRequestError, match="more than 2000 parts"):
-        openapi({"$defs": definitions, "$ref": "#/$defs/d0"})
+        to_openapi({"$defs": definitions, "$ref": "#/$defs/d0"})

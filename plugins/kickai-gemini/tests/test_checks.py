@@ -10,8 +10,9 @@ from conftest import KEY
 from kickai_providers_core import Secret
 from kickai_providers_core.testing.faults import Ok, Silence, Status
 
-from kickai_gemini import choice, doctor
-from kickai_gemini.choice import choose
+from kickai_gemini import sdk as sdks
+from kickai_gemini.checks import find_problems
+from kickai_gemini.sdk import choose_sdk
 from kickai_gemini.settings import GeminiSettings
 
 TODAY = date(2026, 11, 23)
@@ -20,7 +21,7 @@ READY = GeminiSettings(api_key=KEY)
 
 def problems(settings=READY, *, online=False, **changes):
     """Return the problems of settings."""
-    return list(doctor.problems(attrs.evolve(settings, **changes), TODAY, online=online))
+    return list(find_problems(attrs.evolve(settings, **changes), TODAY, online=online))
 
 
 def test_good_settings_have_no_problem():
@@ -56,7 +57,7 @@ def test_a_key_that_cannot_go_into_a_header_is_told(key):
 )
 def test_the_successor_is_chosen_when_it_is_there_and_a_setting_forces_either(wanted, there, chosen):
     """``auto`` prefers the maintained client; a forced one is that one or none."""
-    assert choose(wanted, there.__contains__) == chosen
+    assert choose_sdk(wanted, there.__contains__) == chosen
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_the_successor_is_chosen_when_it_is_there_and_a_setting_forces_either(wa
 )
 def test_a_forced_client_that_is_missing_is_told_with_the_command(monkeypatch, wanted, module, command):
     """A client that is forced and not installed is a problem that names it, and what to run."""
-    monkeypatch.setitem(choice.MODULES, wanted, f"{module}_that_is_not_installed")
+    monkeypatch.setitem(sdks.MODULES, wanted, f"{module}_that_is_not_installed")
     (problem,) = problems(client=wanted)
     assert (problem.path, problem.missing) == ("client", wanted)
     assert command in problem.hint
@@ -77,9 +78,9 @@ def test_a_forced_client_that_is_missing_is_told_with_the_command(monkeypatch, w
 @pytest.mark.parametrize(("version", "usable"), [("1.65.0", False), ("2.34.0", False), ("3.0.0", True), ("10.1", True)])
 def test_a_successor_that_is_too_old_counts_as_missing(monkeypatch, version, usable):
     """Other packages pin google-genai to versions on another HTTP library: those are passed over."""
-    monkeypatch.setattr(choice, "find_spec", lambda _: object())
-    monkeypatch.setattr(choice.metadata, "version", lambda _: version)
-    assert choice.importable("google-genai") is usable
+    monkeypatch.setattr(sdks, "find_spec", lambda _: object())
+    monkeypatch.setattr(sdks.metadata, "version", lambda _: version)
+    assert sdks.is_usable("google-genai") is usable
 
 
 def test_an_unencrypted_address_elsewhere_is_told():
@@ -106,7 +107,7 @@ def test_a_level_that_the_client_cannot_send_is_told():
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("gemini-1.5-flash", "gemini-1.5-flash is retired; gemini-3.5-flash-lite is asked instead"),
+        ("gemini-1.5-flash", "gemini-1.5-flash is retired; gemini-3.5-flash-lite is used instead"),
         ("gemini-2.5-pro", "gemini-2.5-pro will be retired on 2026-12-01; its successor is gemini-3.8-flash"),
     ],
 )

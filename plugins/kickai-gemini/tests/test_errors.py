@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfoNotFoundError
@@ -22,11 +21,10 @@ from kickai_providers_core import (
     RateLimitedError,
     Secret,
     UnsupportedRequestError,
-    UnusableProviderError,
 )
 
-from kickai_gemini import failures
-from kickai_gemini.failures import Told, failure
+from kickai_gemini import errors
+from kickai_gemini.errors import Refusal, error_for_refusal, without_frames
 
 NOON = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 """Noon in California, in winter."""
@@ -35,7 +33,7 @@ NOON = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 def told(status, *details, headers=None, **error):
     """Return what the service says with a status."""
     body = {"error": {**error_body(status), **error, "details": list(details)}}
-    return Told.of(status, headers or {}, json.dumps(body))
+    return Refusal.from_response(status, headers or {}, json.dumps(body))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +52,7 @@ def told(status, *details, headers=None, **error):
 )
 def test_the_longest_delay_that_is_stated_counts(details, headers, delay_s):
     """Delays come in the body and in a header, as seconds, fractions and dates; a shorter one shortens nothing."""
-    error = failure(told(429, *details, headers=headers), NOON)
+    error = error_for_refusal(told(429, *details, headers=headers), NOON)
     assert type(error) is RateLimitedError
     assert error.retry_after_s == (None if delay_s is None else pytest.approx(delay_s))
 
@@ -72,7 +70,7 @@ def test_the_longest_delay_that_is_stated_counts(details, headers, delay_s):
 def test_a_daily_quota_is_full_again_at_midnight_in_california(now, hours):
     """A per-day quota rests until the reset, and not for the delay for minutes that comes with it."""
     daily = quota_failure("GenerateRequestsPerDayPerProjectPerModel-FreeTier")
-    error = failure(told(429, daily, retry_info("37s")), now)
+    error = error_for_refusal(told(429, daily, retry_info("37s")), now)
     assert type(error) is QuotaExhaustedError
     assert error.retry_after_s == pytest.approx(hours * 3600)
 
@@ -83,27 +81,29 @@ def test_a_system_without_time_zones_is_late_by_an_hour_at_most(monkeypatch):
     def no_zone(_):
         raise ZoneInfoNotFoundError
 
-    monkeypatch.setattr(failures, "ZoneInfo", no_zone)
+    monkeypatch.setattr(errors, "ZoneInfo", no_zone)
     daily = quota_failure("RequestsPerDay")
-    assert failure(told(429, daily), datetime(2026, 7, 1, 19, 0, tzinfo=UTC)).retry_after_s == 13 * 3600
+    assert error_for_refusal(told(429, daily), datetime(2026, 7, 1, 19, 0, tzinfo=UTC)).retry_after_s == 13 * 3600
 
 
 def test_one_daily_quota_among_others_is_enough():
     """When minute and day are both exceeded, the day counts."""
-    error = failure(told(429, quota_failure("RequestsPerMinute"), quota_failure("RequestsPerDay")), NOON)
+    error = error_for_refusal(told(429, quota_failure("RequestsPerMinute"), quota_failure("RequestsPerDay")), NOON)
     assert type(error) is QuotaExhaustedError
 
 
 def test_the_size_of_the_window_is_read():
     """A prompt that is too long is told with the window's size, when the service says it."""
-    error = failure(Told(status=400, body={"error": error_body(400, "context_length")}), NOON)
+    error = error_for_refusal(Refusal(status=400, body={"error": error_body(400, "context_length")}), NOON)
     assert type(error) is ContextLengthExceededError
     assert error.limit_tokens == 1048576
 
 
 def test_a_key_s_reason_is_read_from_the_details():
     """A key that is not valid comes as 400, and its reason tells it from other requests that are refused."""
-    error = failure(told(400, {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}), NOON)
+    error = error_for_refusal(
+        told(400, {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}), NOON
+    )
     assert type(error) is AuthenticationError
     assert "API_KEY_INVALID" in str(error)
 
@@ -113,7 +113,7 @@ def test_no_words_of_the_service_s_are_repeated():
     message = "Consumer 'api_key:AIza-canary' has been suspended: 'my secret prompt'"
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "AIza-canary lower case is no reason"}
     for status in (400, 401, 403, 404, 429, 500):
-        error = failure(told(status, info, message=message), NOON)
+        error = error_for_refusal(told(status, info, message=message), NOON)
         assert "canary" not in f"{error}{error!r}{vars(error)}"
         assert "prompt'" not in f"{error}{error!r}{vars(error)}"
 
@@ -121,7 +121,7 @@ def test_no_words_of_the_service_s_are_repeated():
 @given(st.integers(100, 599), st.dictionaries(st.text(), st.text()), st.binary() | st.text())
 def test_any_answer_is_a_typed_error(status, headers, body):
     """However odd a response is, a `ProviderError` with its status comes of it."""
-    error = failure(Told.of(status, headers, body), NOON)
+    error = error_for_refusal(Refusal.from_response(status, headers, body), NOON)
     assert isinstance(error, ProviderError)
     assert error.status_code == status
 
@@ -143,24 +143,23 @@ JSON = st.recursive(
 @given(st.sampled_from([400, 403, 429, 500]), JSON)
 def test_any_json_is_a_typed_error(status, body):
     """However odd an error's JSON is, a `ProviderError` comes of it."""
-    assert isinstance(failure(Told(status=status, body=body), NOON), ProviderError)
+    assert isinstance(error_for_refusal(Refusal(status=status, body=body), NOON), ProviderError)
 
 
-def test_an_exception_is_laid_bare_with_all_behind_it():
-    """Neither an exception nor one behind it keeps frames, whose variables hold key and prompt."""
+def test_an_error_loses_its_frames():
+    """An error keeps neither its frames nor the exception that it replaced: their variables hold key and prompt."""
 
-    def deep(key):
+    def fail(key):
         try:
-            raise OSError(key[:0])
-        except OSError as exc:
-            raise ValueError from exc
+            raise OSError(key)
+        except OSError:
+            raise ProviderUnavailableError("x") from None
 
     try:
-        deep("canary")
-    except ValueError as exc:
-        caught = failures.bare(exc)
-    assert caught.__traceback__ is None
-    assert caught.__cause__.__traceback__ is None
+        fail("canary")
+    except ProviderUnavailableError as exc:
+        error = without_frames(exc)
+    assert (error.__traceback__, error.__context__) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,7 @@ def test_an_exception_is_laid_bare_with_all_behind_it():
 )
 def test_a_refusal_names_the_parameter_and_the_limit(message, facts):
     """The parameter that the service names, and its limit, are told in the request's own words, and nothing else is."""
-    error = failure(Told(status=400, body={"error": {"message": message}}), NOON)
+    error = error_for_refusal(Refusal(status=400, body={"error": {"message": message}}), NOON)
     assert error.message == f"the service does not accept this request{facts}"
     assert type(error) is UnsupportedRequestError
 
@@ -184,7 +183,9 @@ def test_a_refusal_names_the_parameter_and_the_limit(message, facts):
 def test_a_refused_field_is_read_from_the_details():
     """The details of a bad request name fields."""
     detail = {"@type": "x.BadRequest", "fieldViolations": [{"field": "generation_config.top_k"}, 7]}
-    error = failure(Told(status=422, body={"error": {"details": [detail, {"@type": "x.BadRequest"}]}}), NOON)
+    error = error_for_refusal(
+        Refusal(status=422, body={"error": {"details": [detail, {"@type": "x.BadRequest"}]}}), NOON
+    )
     assert error.message == "the service does not accept this request: top_k"
 
 
@@ -209,31 +210,19 @@ def test_a_refused_field_is_read_from_the_details():
 )
 def test_a_403_for_one_model_suspends_that_model(error, kind):
     """A refusal that names the model that was asked is about it; any other is about the key."""
-    assert type(failure(Told(status=403, body={"error": error}), NOON, model="gemini-x")) is kind
+    assert type(error_for_refusal(Refusal(status=403, body={"error": error}), NOON, model="gemini-x")) is kind
 
 
 @pytest.mark.parametrize("status", [201, 204])
 def test_a_success_without_an_answer_is_no_answer(status):
     """Another status of success than 200 is an invalid reply."""
-    assert type(failure(Told(status=status), NOON)) is InvalidReplyError
+    assert type(error_for_refusal(Refusal(status=status), NOON)) is InvalidReplyError
 
 
 def test_an_error_in_a_stream_has_a_status_of_its_own():
     """An error in the middle of a stream states its status; one that is none counts as 500."""
     for code, status in ((503, 503), (429, 429), (200, 500), ("x", 500), (None, 500)):
-        assert Told.in_stream({"error": {"code": code}}).status == status
-
-
-def test_causes_that_form_a_circle_end():
-    """Exceptions that are their own cause, at once or over others, are read once."""
-    one, other = OSError("a"), ValueError("b")
-    one.__cause__, other.__context__ = other, one
-    one.__context__ = one
-    assert failures.bare(one) is one
-    error = failures.broken(one, cut=False, reached=False, url="https://x.test")
-    assert (type(error), error.reached) == (ProviderUnavailableError, False)
-    assert type(failures.broken(one, cut=True, reached=True, url="")) is InvalidReplyError
-    assert failures.broken(other, cut=False, reached=True, url="").reached
+        assert Refusal.from_event({"error": {"code": code}}).status == status
 
 
 @pytest.mark.parametrize(
@@ -256,27 +245,12 @@ def test_causes_that_form_a_circle_end():
 )
 def test_each_status_has_its_error(status, error, kind):
     """A status without a reason has one error, and keeps its number."""
-    made = failure(Told(status=status, body={"error": error}), NOON)
+    made = error_for_refusal(Refusal(status=status, body={"error": error}), NOON)
     assert (type(made), made.status_code) == (kind, status)
-
-
-@pytest.mark.parametrize("phase", ["connect", "first_token", "idle", "total"])
-def test_a_bound_that_ran_out_names_its_phase(phase):
-    """Each bound has its phase and its words, with an exception behind it and without."""
-    assert failures.timed_out(phase, None).phase == phase
-    behind = TimeoutError()
-    assert failures.timed_out(phase, behind).__cause__ is behind
 
 
 def test_the_service_s_words_lose_keys():
     """The words that are asked for hold no key: not the one that was sent, and no other of Google's."""
-    told = Told(status=400, body={"error": {"message": "bad key canary-key and AIza" + "x" * 35}})
-    error = failure(told, NOON, secrets=(Secret("canary-key"), Secret("")), expose=True)
+    told = Refusal(status=400, body={"error": {"message": "bad key canary-key and AIza" + "x" * 35}})
+    error = error_for_refusal(told, NOON, secrets=(Secret("canary-key"), Secret("")), expose=True)
     assert error.service_message == "bad key *** and ***"
-
-
-def test_a_fault_of_this_machine_is_no_outage():
-    """Too many open files are this machine's fault, whatever the client made of them, and whether it was cut."""
-    wrapped = RuntimeError(OSError(errno.EMFILE, "x"))
-    for cut in (True, False):
-        assert type(failures.broken(wrapped, cut=cut, reached=False, url="https://x.test")) is UnusableProviderError

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kickai_providers_core import InvalidReplyError
 
-from kickai_gemini import framing
-from kickai_gemini.framing import Body
+from kickai_gemini import body as bodies
+from kickai_gemini.body import Body
 
 ANSWERS = [candidate('a\u2028b]}"\\'), candidate("{[é\U0001f600"), candidate("", "STOP")]
 EVENTS = b"".join(b"data: %s\n\n" % json.dumps(each, ensure_ascii=False).encode() for each in ANSWERS)
@@ -23,9 +23,9 @@ ARRAY = json.dumps(ANSWERS, indent=2).encode()
 SSE = {"Content-Type": "text/event-stream"}
 
 
-def read(pieces, *, status=200, headers=SSE, streamed=True):
+def read(pieces, *, status=200, headers=SSE, is_stream=True):
     """Return the objects in a body that comes in pieces."""
-    body = Body(status, headers, streamed=streamed)
+    body = Body(status, headers, is_stream=is_stream)
     found = [each for piece in pieces for some in body.feed(piece) for each in some]
     return [*found, *body.finish()]
 
@@ -175,11 +175,11 @@ FLOODS = {
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_flood_is_left_after_a_bound(flood, packed, monkeypatch):
     """However an answer goes on without end, it is an error after a bounded number of bytes."""
-    monkeypatch.setattr(framing, "MAX_STREAM_BYTES", 2**20)
-    monkeypatch.setattr(framing, "MAX_RESPONSE_BYTES", 2**18)
+    monkeypatch.setattr(bodies, "MAX_STREAM_BYTES", 2**20)
+    monkeypatch.setattr(bodies, "MAX_RESPONSE_BYTES", 2**18)
     headers, start, more = FLOODS[flood]
     pack = zlib.compressobj(wbits=31)
-    body = Body(200, {**headers, "content-encoding": "gzip"} if packed else headers, streamed=True)
+    body = Body(200, {**headers, "content-encoding": "gzip"} if packed else headers, is_stream=True)
     sizes = []
 
     def read_on():
@@ -196,14 +196,14 @@ def test_a_bomb_is_left_with_bounded_memory():
     """A megabyte that unpacks to hundreds is left early, as an answer and as an error."""
     pack = zlib.compressobj(1, wbits=31)
     bomb = b"".join(pack.compress(bytes(2**24)) for _ in range(16)) + pack.flush()
-    for status, streamed in ((200, False), (200, True), (500, False)):
-        body = Body(status, {"content-encoding": "gzip"}, streamed=streamed)
+    for status, is_stream in ((200, False), (200, True), (500, False)):
+        body = Body(status, {"content-encoding": "gzip"}, is_stream=is_stream)
         tracemalloc.start()
         try:
             with suppress(InvalidReplyError):
                 for _ in body.feed(bomb):
                     pass
-            assert body.full is (status == 500)
+            assert body.is_full is (status == 500)
             assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
         finally:
             tracemalloc.stop()
@@ -212,20 +212,20 @@ def test_a_bomb_is_left_with_bounded_memory():
 def test_a_whole_answer_is_one_object():
     """A whole answer is one JSON object in UTF-8, with or without a byte-order mark."""
     data = json.dumps(ANSWERS[0], ensure_ascii=False).encode()
-    assert read([data[:9], data[9:]], headers={}, streamed=False) == ANSWERS[:1]
-    assert read([b"\xef\xbb\xbf" + data], headers={}, streamed=False) == ANSWERS[:1]
+    assert read([data[:9], data[9:]], headers={}, is_stream=False) == ANSWERS[:1]
+    assert read([b"\xef\xbb\xbf" + data], headers={}, is_stream=False) == ANSWERS[:1]
     for other in (b"", b"[]", b"{}{}", data[:-1], b"\xff"):
         with pytest.raises(InvalidReplyError):
-            read([other], headers={}, streamed=False)
+            read([other], headers={}, is_stream=False)
 
 
 def test_the_beginning_of_an_error_is_enough():
     """An error is read up to a bound; with an encoding that is not known, its status is what counts."""
-    body = Body(503, {"content-encoding": "br", "Retry-After": "3"}, streamed=False)
+    body = Body(503, {"content-encoding": "br", "Retry-After": "3"}, is_stream=False)
     assert list(body.feed(b"\xff" * 10)) == [[]]
-    assert (body.full, body.refusal.status, body.refusal.headers["retry-after"]) == (False, 503, "3")
+    assert (body.is_full, body.refusal.status, body.refusal.headers["retry-after"]) == (False, 503, "3")
     list(body.feed(b" " * 2**20))
-    assert body.full
-    damaged = Body(503, {"content-encoding": "gzip"}, streamed=True)
+    assert body.is_full
+    damaged = Body(503, {"content-encoding": "gzip"}, is_stream=True)
     assert list(damaged.feed(b"no gzip")) == [[]]
     assert damaged.finish() == []

@@ -1,4 +1,4 @@
-"""What is known of Gemini's models: which are retired, which soon will be, what each takes.
+"""What is known about Gemini's models: which are retired or soon will be, and which take sampling parameters.
 
 Pure; the day is an argument. Sources, as read in November 2026: the Gemini API's pages "Deprecations"
 (ai.google.dev/gemini-api/docs/deprecations) and "Release notes" (ai.google.dev/gemini-api/docs/changelog).
@@ -16,11 +16,20 @@ from kickai_providers_core import ModelInfo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_MODEL", "RETIREMENTS", "Retirement", "known", "plain", "retirement", "served", "takes_sampling"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "RETIREMENTS",
+    "Retirement",
+    "find_retirement",
+    "known_models",
+    "plain_name",
+    "served_model",
+    "takes_sampling",
+]
 
 DEFAULT_MODEL = "gemini-3.5-flash-lite"
-"""The newest flash-lite that is generally available; it thinks least of all, so that a role's few hundred tokens go
-into its answer."""
+"""The newest flash-lite that is generally available; it thinks least, so a role's few hundred tokens go into its
+answer."""
 
 
 @frozen
@@ -30,19 +39,19 @@ class Retirement:
     Attributes:
         model: Its name; dated versions and previews of it end with it.
         on: The first day on which the service no longer answers under that name, or answers with another model.
-        successor: The model to ask instead.
+        successor: The model to use instead.
     """
 
     model: str
     on: date
     successor: str
 
-    def over(self, today: date) -> bool:
-        """Say whether the model is retired on that day."""
+    def is_over(self, today: date) -> bool:
+        """Return whether the model is retired on that day."""
         return self.on <= today
 
-    def soon(self, today: date, days: int = 180) -> bool:
-        """Say whether the model is served on that day, but not for so many days more."""
+    def is_soon(self, today: date, days: int = 180) -> bool:
+        """Return whether the model is served on that day, and will be retired within the next days."""
         return today < self.on <= today + timedelta(days=days)
 
 
@@ -80,38 +89,38 @@ WINDOW_TOKENS = 1_048_576
 """The window of every model in ``SERVED``, from their pages (ai.google.dev/gemini-api/docs/models)."""
 
 ALIASES = frozenset({"gemini-flash-latest", "gemini-flash-lite-latest", "gemini-pro-latest"})
-"""Names for whatever is newest: never retired, and under the newest models' rules."""
+"""Names for the newest models: never retired, and with the newest models' rules."""
 
 VERSIONED = re.compile(r"(?P<model>.+?)(?:-(?:\d{3}|latest|preview-[\d-]+|exp(?:-[\d-]+)?))?")
 NUMBERED = re.compile(r"gemini-(\d+)(?:\.(\d+))?-?(flash-lite)?")
 
 
-def plain(model: str) -> str:
+def plain_name(model: str) -> str:
     """Return the name without the ``models/`` that the service's own lists put before it."""
     return model.removeprefix("models/")
 
 
-def retirement(model: str) -> Retirement | None:
+def find_retirement(model: str) -> Retirement | None:
     """Return the end of a model, or of the one that it is a dated version or a preview of; None when none is known."""
-    name = plain(model)
+    name = plain_name(model)
     match = VERSIONED.fullmatch(name)
     names = {name} if match is None else {name, match["model"]}
     return next((end for end in RETIREMENTS if end.model in names and name not in ALIASES), None)
 
 
-def served(model: str, today: date) -> str:
-    """Return the model that is asked on that day: the one named, or the last of its successors."""
-    end = retirement(model)
-    return model if end is None or not end.over(today) else served(end.successor, today)
+def served_model(model: str, today: date) -> str:
+    """Return the model to use on that day: the one named, or the last of its successors."""
+    end = find_retirement(model)
+    return model if end is None or not end.is_over(today) else served_model(end.successor, today)
 
 
 def takes_sampling(model: str) -> bool:
-    """Say whether a model takes temperature and top_p.
+    """Return whether a model takes temperature and top_p.
 
     They are deprecated from Gemini 3.5 Flash-Lite and 3.6 Flash on (release notes of 21 July 2026), and some of
-    those models refuse them. Models that are not Gemini's own line, such as Gemma, take them.
+    those models refuse them. Other models than Gemini's own, such as Gemma, take them.
     """
-    name = plain(model)
+    name = plain_name(model)
     match = NUMBERED.match(name)
     if match is None:
         return name not in ALIASES
@@ -119,7 +128,9 @@ def takes_sampling(model: str) -> bool:
     return version < ((3, 5) if match[3] else (3, 6))
 
 
-def known(today: date) -> Mapping[str, ModelInfo]:
-    """Return what is known of models by name, for `kickai_providers_core.plugin_api.hookspecs.ProviderInfo`."""
-    retired = {end.model: ModelInfo(successor=served(end.model, today)) for end in RETIREMENTS if end.over(today)}
+def known_models(today: date) -> Mapping[str, ModelInfo]:
+    """Return what is known about models by name, for `kickai_providers_core.ProviderInfo`."""
+    retired = {
+        end.model: ModelInfo(successor=served_model(end.model, today)) for end in RETIREMENTS if end.is_over(today)
+    }
     return {name: ModelInfo(context_window=WINDOW_TOKENS) for name in SERVED} | retired

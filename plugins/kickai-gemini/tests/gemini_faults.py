@@ -1,0 +1,64 @@
+"""Faults that only these tests need."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
+from gemini_service import GeminiService
+from kickai_providers_core.testing.faults import Fault, Ok
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kickai_providers_core.testing.faults.exchange import Exchange
+
+__all__ = ["Bomb", "DrippingError", "Responses"]
+
+
+@frozen
+class Responses(Fault):
+    """An answer that consists of these response objects; of the first one only when it is not streamed."""
+
+    responses: tuple[Mapping[str, Any], ...]
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send them."""
+        service = GeminiService()
+        service.answer = self.responses
+        exchange = evolve(exchange, wire=service)
+        await exchange.send(exchange.answer(Ok(pieces=())))
+
+
+@frozen
+class DrippingError(Fault):
+    """An error whose body never ends."""
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send the head of an error, then a byte now and then."""
+        await exchange.link.send(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 100000\r\n\r\n")
+        while True:
+            await exchange.link.send(b" ")
+            await asyncio.sleep(0.05)
+
+
+@frozen
+class Bomb(Fault):
+    """A small body that decompresses to a gigabyte of zeros."""
+
+    encoding: str = "gzip"
+    status: int = 200
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send the body."""
+        head = b"HTTP/1.1 %d X\r\ncontent-encoding: %s\r\ncontent-length: %d\r\n\r\n"
+        body = _gigabyte()
+        await exchange.link.send(head % (self.status, self.encoding.encode(), len(body)) + body)
+
+
+@cache
+def _gigabyte() -> bytes:
+    return gzip.compress(bytes(2**24)) * 64
