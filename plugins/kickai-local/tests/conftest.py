@@ -1,4 +1,4 @@
-"""The plugin behind a real plugin manager, and the real small model behind the plugin."""
+"""The plugin in a real plugin manager, with the real small model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PATIENCE_S = 60.0
-"""A timeout that runs out in no test that does not mean it to, on a machine that does other things too."""
+"""Seconds that no test takes unless it means to, on a busy machine."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,13 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs the real model where that is not installed; where the checks of the project run, fail."""
+    """Skip tests that need the real model where it is not installed; fail them in CI."""
     if item.get_closest_marker("llama") is None:
         return
-    missing = checks.problems(LocalSettings())
+    missing = checks.find_problems(LocalSettings())
     if missing:
-        told = "; ".join(map(str, missing))
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+        reason = "; ".join(map(str, missing))
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def asking() -> Callable[..., ChatRequest]:
 
 @pytest.fixture(scope="session")
 def call(hook: Any) -> Callable[..., list[Any]]:
-    """Return a function that asks a provider in one of the four modes and lists its reply or its chunks."""
+    """Return a function that calls a provider in one of the four modes and lists its reply or its chunks."""
 
     def make(mode: str, provider: Any, request: ChatRequest, timeout_s: float = PATIENCE_S) -> list[Any]:
         method = getattr(hook, f"kickai_{mode}_provider")
@@ -115,6 +115,6 @@ def runtime_at_port() -> Iterator[Runtime]:
 
 def _runtime(*, unix: bool) -> Iterator[Runtime]:
     settings = LocalSettings(context_window=256)
-    runtime = Runtime(checks.model_file(settings), settings, unix=unix)
+    runtime = Runtime(checks.find_model_file(settings), settings, unix=unix)
     yield runtime
     runtime.close()

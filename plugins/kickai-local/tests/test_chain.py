@@ -1,4 +1,4 @@
-"""The model as the last link of a chain, when every service is away."""
+"""The model as the last target of a chain, when every service is down."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def resolver():
 
 @llama
 def test_it_answers_when_the_service_is_down(resolver):
-    """A chain falls back to the model on the machine, and its reply tells the story."""
+    """A chain falls back to the model on the machine, and its reply lists the attempts."""
     reply = resolver.chain("away", "local", temperature=0.0).invoke(ECHO)
     assert (reply.text, reply.provider, reply.fell_back) == ("KICKAI-42", "local", True)
     assert reply.model == "SmolLM2-135M-Instruct.Q4_1"
@@ -82,8 +82,8 @@ def test_it_answers_in_every_mode(resolver):
 
 
 @llama
-def test_it_is_passed_over_for_what_it_cannot_do(resolver):
-    """A request with tools does not come to the model, and the error says why."""
+def test_it_is_skipped_for_what_it_cannot_do(resolver):
+    """A request with tools is not sent to the model, and the error says why."""
     request = ChatRequest(messages=ChatRequest.of(ECHO).messages, tools=(Tool(name="players"),))
     with pytest.raises(ExceptionGroup) as caught:
         resolver.chain("away", "local").invoke(request)
@@ -91,7 +91,7 @@ def test_it_is_passed_over_for_what_it_cannot_do(resolver):
 
 
 @llama
-def test_a_process_that_died_costs_no_answer(resolver):
+def test_a_process_that_died_does_not_fail_the_next_request(resolver):
     """When the model's process has died since the last answer, the next one comes from a new process."""
     chain = resolver.chain("local", temperature=0.0)
     assert chain.invoke(ECHO).text
@@ -102,7 +102,7 @@ def test_a_process_that_died_costs_no_answer(resolver):
 
 
 def test_a_missing_model_is_not_configured(tmp_path):
-    """Without its file the model is passed over as not configured, and the chain says which file."""
+    """Without its file the model is skipped as not configured, and the error names the file."""
     settings = {"providers": {"local": {"model_path": str(tmp_path / "gone.gguf")}}}
     with Resolver.from_settings(settings, env={}) as resolver, pytest.raises(ExceptionGroup) as caught:
         resolver.chain("local").invoke(ECHO)
@@ -119,7 +119,7 @@ def test_the_environment_names_a_model(tmp_path):
 
 @llama
 def test_an_application_sees_the_answer_alone():
-    """A program that asks and prints has the answer on standard output, and nothing else anywhere."""
+    """A program that prints the answer writes nothing else, to any stream."""
     script = f"""
 from kickai_providers_core import Resolver
 with Resolver.from_settings({{"providers": {{"local": {LOCAL!r}}}}}, env={{}}) as resolver:
@@ -144,8 +144,8 @@ def test_the_readme_names_every_setting():
     """The table of the README has the settings of this plugin, with their defaults."""
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     own = {field.name: field.default for field in fields(LocalSettings) if not field.inherited}
-    told = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", readme, re.MULTILINE))
-    assert set(told) == set(own)
+    shown_settings = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", readme, re.MULTILINE))
+    assert set(shown_settings) == set(own)
     for name, default in own.items():
         shown = "the small model" if default is None else str(default).lower() if default is False else f"{default:g}"
-        assert told[name].startswith(shown), name
+        assert shown_settings[name].startswith(shown), name

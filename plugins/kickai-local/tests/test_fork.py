@@ -1,4 +1,4 @@
-"""The model's process and forks: a child starts its own, and the parent's ends with the parent alone."""
+"""After a fork a child starts its own process, and the parent's process ends with the parent."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ resolver.close()
     assert own == again != child
 
 
-def test_a_child_that_asks_nothing_leaves_its_parents_process_alone():
+def test_a_child_without_calls_leaves_its_parents_process_alone():
     """A worker that never used the model ends without ending the parent's."""
     before, after = run("""
 print(server(), flush=True)

@@ -1,4 +1,4 @@
-"""What the real runtime and the real small model answer: how, not how well."""
+"""Answers of the real runtime and the real small model: their form, not their quality."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ MODES = ["invoke", "ainvoke", "stream", "astream"]
 ECHO = "Repeat exactly: KICKAI-42"
 STORY = "Tell a very long story about a football club."
 SLACK_S = 1.0
-"""How much later than its timeout a call may end here; the seam promises a quarter of that where nothing else runs."""
+"""How much later than its timeout a call may end here, on a busy machine; the limit is 0.25 s elsewhere."""
 
 SOON_S = 5.0
-"""Within which a call must be answered when nothing else keeps the model busy; it takes a tenth of that."""
+"""Seconds within which an idle model must answer; it takes a tenth of that."""
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_model_repeats_what_it_is_told(call, provider, asking, mode):
-    """Each mode brings the model's text, its end, its tokens and its name."""
+def test_the_model_repeats_a_text(call, provider, asking, mode):
+    """Each mode returns the text, the finish reason, the tokens and the name of the model."""
     answer = call(mode, provider, asking(ECHO))
     assert "".join(part.text for part in answer) == "KICKAI-42"
     assert answer[-1].finish_reason is FinishReason.STOP
@@ -50,7 +50,7 @@ def test_the_model_repeats_what_it_is_told(call, provider, asking, mode):
 
 @pytest.mark.parametrize("mode", ["stream", "astream"])
 def test_a_stream_comes_in_pieces(call, provider, asking, mode):
-    """A stream hands out each piece as it comes, and only its last chunk has a finish reason."""
+    """A stream yields each piece as it arrives, and only its last chunk has a finish reason."""
     chunks = call(mode, provider, asking(STORY, max_tokens=12))
     assert len([chunk for chunk in chunks if chunk.text]) > 6
     assert [chunk.finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + [FinishReason.LENGTH]
@@ -58,7 +58,7 @@ def test_a_stream_comes_in_pieces(call, provider, asking, mode):
     assert "".join(chunk.text for chunk in chunks) == whole.text
 
 
-def test_a_stream_comes_as_it_is_written(hook, provider, asking):
+def test_a_stream_arrives_while_it_is_written(hook, provider, asking):
     """The first piece is there long before the last one."""
     began = time.monotonic()
     chunks = hook.kickai_stream_provider(provider=provider, request=asking(STORY, max_tokens=60), timeout_s=60.0)
@@ -76,7 +76,7 @@ def test_the_token_limit_holds(call, provider, asking, mode):
 @pytest.mark.parametrize("wish", [None, 500])
 @pytest.mark.parametrize("mode", MODES)
 def test_no_answer_is_longer_than_the_settings_say(call, few, asking, mode, wish):
-    """The settings bound every answer; whoever asked for more is told that the wish was left out."""
+    """The settings limit every answer, and a reply to a request for more names max_tokens as omitted."""
     last = call(mode, few, asking(STORY, max_tokens=wish))[-1]
     assert (last.finish_reason, last.usage.output_tokens) == (FinishReason.LENGTH, 7)
     assert last.omitted == (("max_tokens",) if wish else ())
@@ -97,7 +97,7 @@ def test_stop_texts_end_the_answer(call, provider, asking):
 
 
 def test_a_seed_repeats_the_answer(call, provider, asking):
-    """The same seed gives the same answer, whatever was asked in between, and another seed another one."""
+    """The same seed gives the same answer, whatever was requested in between, and another seed another answer."""
     texts = []
     for seed in (1, 2, 1):
         texts.append(call("invoke", provider, asking(STORY, max_tokens=24, seed=seed, temperature=1.0))[0].text)
@@ -127,14 +127,14 @@ def test_a_schema_binds_the_answer(call, provider, asking, mode):
     assert 1 <= answer["shirt"] <= 99
 
 
-def test_a_schema_that_is_none_is_refused(call, provider, asking):
-    """A schema that the runtime cannot enforce is the caller's mistake; nothing is answered without it."""
+def test_an_invalid_schema_is_refused(call, provider, asking):
+    """A schema that the runtime cannot enforce is refused; no answer ignores it."""
     with pytest.raises(UnsupportedRequestError, match="JSON schema"):
         call("invoke", provider, asking("hi", json_schema={"type": "nonsense"}))
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_prompt_too_long_is_told(call, provider, asking, mode):
+def test_a_prompt_that_is_too_long_is_refused(call, provider, asking, mode):
     """A prompt that does not fit the window is refused with the window's size, and none of its text."""
     with pytest.raises(ContextLengthExceededError) as caught:
         call(mode, provider, asking("canary " * 1500))
@@ -172,16 +172,16 @@ def test_conversations_of_any_shape_are_taken(call, provider, asking):
         {"tools": (Tool(name="players"),)},
         {"messages": (Message(role="user", content="x", images=(Image(media_type="image/png", data=b"x"),)),)},
     ],
-    ids=["tools", "pictures"],
+    ids=["tools", "images"],
 )
 def test_what_it_cannot_do_is_refused(call, provider, asking, fields):
-    """Tools and pictures are refused rather than left out."""
+    """Tools and images are refused rather than left out."""
     with pytest.raises(UnsupportedRequestError):
         call("invoke", provider, evolve(asking("x"), **fields))
 
 
 def test_another_model_is_not_found(call, provider, asking):
-    """An instance answers for its own model alone."""
+    """An instance serves one model."""
     assert call("invoke", provider, asking(ECHO, model="SmolLM2-135M-Instruct.Q4_1"))[0].text
     with pytest.raises(ModelNotFoundError, match=r"SmolLM2-135M-Instruct\.Q4_1"):
         call("invoke", provider, asking(ECHO, model="another"))
@@ -253,7 +253,7 @@ def test_instances_are_apart(call, created, provider, asking):
 
 
 def test_loading_counts_as_connecting(created, call, asking):
-    """A call that the model's loading keeps waiting for too long says so, and the loading goes on for the next one."""
+    """A call that waits too long for loading fails in the phase connect, and loading goes on for the next call."""
     hasty = created(connect_timeout_s=0.01)
     with pytest.raises(ProviderTimeoutError) as caught:
         call("invoke", hasty, asking(ECHO))
@@ -268,8 +268,8 @@ def test_loading_counts_as_connecting(created, call, asking):
             break
 
 
-def test_a_first_token_that_is_late_is_told(created, call, asking):
-    """A stream whose first token does not come in time says so; the whole answer has no such bound."""
+def test_a_late_first_token_is_a_timeout(created, call, asking):
+    """The limit for the first token is for streams; a whole answer has none."""
     hasty = created(context_window=1024, first_token_timeout_s=0.5)
     call("invoke", hasty, asking(ECHO))
     long = asking("Count: " + " ".join(str(n) for n in range(120)), max_tokens=1)

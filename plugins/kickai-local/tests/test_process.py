@@ -1,4 +1,4 @@
-"""The model's own process: how it starts, dies and ends, and who can reach it."""
+"""The process of the model: how it starts, dies and ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _pid(runtime):
 
 
 def test_a_process_that_died_is_started_again(runtime, asking):
-    """When the process has died between two calls, the next call is answered all the same."""
+    """A process that died between two calls is replaced, and the next call is answered."""
     provider = _provider(runtime)
     assert provider.invoke(asking(ECHO), LOAD_S).text == "KICKAI-42"
     first, place = _pid(runtime), Path(runtime.address().result().place)
@@ -60,7 +60,7 @@ def test_a_crash_is_an_error_of_that_call_alone(runtime, asking, call, mode):
     assert call(mode, provider, asking(ECHO))
 
 
-def test_a_socket_that_was_tidied_away_is_replaced(runtime, asking):
+def test_a_socket_that_was_removed_is_replaced(runtime, asking):
     """When something has removed the socket, one call fails and the next one is answered by a new process."""
     provider = _provider(runtime)
     provider.invoke(asking(ECHO), LOAD_S)
@@ -78,7 +78,7 @@ def test_a_process_dies_with_its_application():
 import time
 from kickai_local.client import LocalProvider
 from kickai_local.settings import LocalSettings
-runtime = LocalProvider.of(LocalSettings(context_window=256))._runtime
+runtime = LocalProvider(LocalSettings(context_window=256))._runtime
 place = runtime.address().result().place
 print(runtime._process._child.pid, place, flush=True)
 time.sleep(60)
@@ -134,9 +134,9 @@ def test_a_closed_provider_stays_closed(runtime, asking):
     ("damage", "reason"),
     [("cut", "corrupted or incomplete"), ("header", "version"), ("magic", "failed to read header")],
 )
-def test_a_damaged_model_is_told(tmp_path, asking, created, call, damage, reason):  # noqa: PLR0917  fixtures, by name
-    """A file that is no whole model fails the call with llama.cpp's reason."""
-    whole = checks.model_file(LocalSettings())
+def test_a_damaged_model_is_reported(tmp_path, asking, created, call, damage, reason):  # noqa: PLR0917  fixtures, by name
+    """A file that is not a whole model fails the call with llama.cpp's reason."""
+    whole = checks.find_model_file(LocalSettings())
     file = tmp_path / "damaged.gguf"
     with whole.open("rb") as opened:
         file.write_bytes({"cut": opened.read(3_000_000), "header": b"GGUF" + b"\xff" * 999, "magic": b"GGUF"}[damage])
@@ -146,14 +146,14 @@ def test_a_damaged_model_is_told(tmp_path, asking, created, call, damage, reason
             call(mode, provider, asking(ECHO))
 
 
-def test_a_runtime_that_is_not_installed_is_told(monkeypatch, asking, created, call):
+def test_a_runtime_that_is_not_installed_is_reported(monkeypatch, asking, created, call):
     """Without xllamacpp a call fails with a typed error that names it."""
     monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
     with pytest.raises(UnusableProviderError, match="No module named 'xllamacpp'"):
         call("invoke", created(model_path=__file__), asking(ECHO))
 
 
-def test_a_process_that_cannot_start_is_told(monkeypatch, asking, created, call, tmp_path):
+def test_a_process_that_cannot_start_is_reported(monkeypatch, asking, created, call, tmp_path):
     """Without an interpreter to run, a call fails with a typed error, and leaves no directory behind."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -162,27 +162,27 @@ def test_a_process_that_cannot_start_is_told(monkeypatch, asking, created, call,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_strange_import_paths_are_no_obstacle(monkeypatch, asking, runtime):
-    """An import path that Python itself would pass over does not keep the runtime from starting."""
+def test_import_paths_that_are_not_strings_are_ignored(monkeypatch, asking, runtime):
+    """Python ignores them too, and the runtime starts."""
     monkeypatch.setattr(sys, "path", [Path("/not/text"), b"bytes", *sys.path])
     assert _provider(runtime).invoke(asking(ECHO), LOAD_S).text == "KICKAI-42"
 
 
-def test_the_terminals_signals_pass_by(runtime):
-    """Ctrl-C at the terminal goes to the application alone: the process is in a session of its own."""
+def test_signals_of_the_terminal_do_not_reach_the_process(runtime):
+    """Ctrl-C goes to the application alone: the process has its own session."""
     runtime.address().result(LOAD_S)
     assert os.getsid(_pid(runtime)) == _pid(runtime) != os.getsid(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_application_has_a_process_of_its_own():
-    """After a fork each of the two asks a process of its own, and closing one leaves the other's alone."""
+    """After a fork parent and child each have a process, and closing one leaves the other's running."""
     script = f"""
 import os
 from kickai_local.client import LocalProvider
 from kickai_local.settings import LocalSettings
 from kickai_providers_core.values.requests import ChatRequest
-provider = LocalProvider.of(LocalSettings(context_window=256))
+provider = LocalProvider(LocalSettings(context_window=256))
 def ask():
     text = provider.invoke(ChatRequest(messages=ChatRequest.of({ECHO!r}).messages, temperature=0.0), 60.0).text
     return f"{{text}} {{provider._runtime._process._child.pid}}"
@@ -203,8 +203,8 @@ provider.close()
     assert {line.split()[0] for line in (first, other)} == {"KICKAI-42"}
 
 
-def test_a_long_temporary_path_is_no_obstacle(monkeypatch, asking, call, created, tmp_path):
-    """Where the path of a socket would be too long, a loopback port takes its place."""
+def test_a_long_temporary_path_means_a_port(monkeypatch, asking, call, created, tmp_path):
+    """Where the path of a socket would be too long, a loopback port is used."""
     deep = tmp_path / ("x" * 120)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))

@@ -1,4 +1,4 @@
-"""The model's process is neither seen nor heard."""
+"""The process of the model prints nothing and uses nothing while it is idle."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from kickai_local.settings import LocalSettings
 from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.values.requests import ChatRequest, Message
 from kickai_local import checks
-def ask(text, settings, **fields):
-    provider = LocalProvider.of(settings)
+def call(text, settings, **fields):
+    provider = LocalProvider(settings)
     try:
         provider.invoke(ChatRequest(messages=(Message(role="user", content=text),), max_tokens=4, **fields), 60.0)
     except ProviderError as exc:
         print(type(exc).__name__)
     provider.close()
 small = LocalSettings(context_window=256)
-ask("hi", small)
-ask("too long " * 999, small)
-ask("hi", small, json_schema={{"type": "nonsense"}})
-ask("hi", LocalSettings(model_path={str(damaged)!r}))
-print(len(checks.problems(small, load=True)))
+call("hi", small)
+call("too long " * 999, small)
+call("hi", small, json_schema={{"type": "nonsense"}})
+call("hi", LocalSettings(model_path={str(damaged)!r}))
+print(len(checks.find_problems(small, online=True)))
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
     wanted = ["ContextLengthExceededError", "UnsupportedRequestError", "ModelNotFoundError", "0"]
@@ -57,7 +57,7 @@ print(len(checks.problems(small, load=True)))
 
 
 def test_an_idle_process_computes_nothing(runtime, asking):
-    """A loaded model that nobody asks uses no processor time."""
+    """A loaded model without calls uses no processor time."""
     _provider(runtime).invoke(asking(ECHO), LOAD_S)
     stat = Path(f"/proc/{_pid(runtime)}/stat")
     if not stat.exists():

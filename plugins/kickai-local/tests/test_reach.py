@@ -1,4 +1,4 @@
-"""Who can reach the model's process: whoever has the key, on this machine."""
+"""Only a client with the key, on this machine, can use the process of the model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from kickai_providers_core import ProviderUnavailableError, Secret
 
 from kickai_local.client import LocalProvider
+from kickai_local.exchange import Exchange
 from kickai_local.process import Address
 from kickai_local.runtime import Runtime
 from kickai_local.settings import LocalSettings
-from kickai_local.wire import Exchange
 
 pytestmark = pytest.mark.llama
 
@@ -33,7 +33,7 @@ def _pid(runtime):
 
 @linux
 def test_no_port_is_opened(runtime):
-    """Where there are sockets in the file system, the runtime listens at no port, and no other user gets to it."""
+    """On systems with Unix sockets the runtime listens at no port, and other users cannot open its directory."""
     directory = Path(runtime.address().result(LOAD_S).place).parent
     assert _ports(_pid(runtime)) == set()
     assert directory.stat().st_mode & 0o077 == 0
@@ -41,7 +41,7 @@ def test_no_port_is_opened(runtime):
 
 @linux
 def test_a_port_is_on_loopback_alone(runtime_at_port, asking):
-    """Where a port has to be opened, it is one on the loopback interface, and calls are answered through it."""
+    """Without Unix sockets the port is on the loopback interface, and calls are answered through it."""
     address = runtime_at_port.address().result(LOAD_S)
     assert address.place[0] == "127.0.0.1"
     assert _ports(_pid(runtime_at_port)) == {("0100007F", address.place[1])}
@@ -51,7 +51,7 @@ def test_a_port_is_on_loopback_alone(runtime_at_port, asking):
 @pytest.mark.parametrize("which", ["runtime", "runtime_at_port"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/props", "/slots", "/completion", "/metrics"])
 def test_nothing_is_served_without_the_key(which, path, request):
-    """Whoever does not have the key is refused, wherever the runtime listens."""
+    """A request without the key is refused, wherever the runtime listens."""
     address = request.getfixturevalue(which).address().result(LOAD_S)
     for key in ("", "wrong"):
         answer = _sent(
@@ -69,7 +69,7 @@ def test_there_is_no_web_page(runtime, path):
 
 
 def test_each_process_has_a_key_of_its_own(runtime, runtime_at_port):
-    """The key is drawn anew for each process, and shown nowhere."""
+    """The key is random, different for each process, and not shown anywhere."""
     keys = [each.address().result(LOAD_S).key for each in (runtime, runtime_at_port)]
     assert keys[0] != keys[1]
     assert len(keys[0].reveal()) >= 32
@@ -82,7 +82,7 @@ def test_each_process_has_a_key_of_its_own(runtime, runtime_at_port):
 
 
 def test_a_wrong_key_is_an_error(runtime, asking):
-    """A process that refuses the key is a fault of the runtime, told as one."""
+    """A process that refuses the key is an error of the runtime."""
 
     class Strange(Runtime):
         def address(self):

@@ -37,6 +37,8 @@ class ReplyBuilder:
         model: The model that answers, in the service's words; set it when it is known.
         request_id: The service's name for the request, likewise.
         usage: Tokens of the whole answer, likewise.
+        finish_reason: Why the model stopped; set by `finish`.
+        is_finished: Whether no piece has followed since.
     """
 
     def __init__(
@@ -50,11 +52,11 @@ class ReplyBuilder:
         self._calls = ToolCallAssembler()
         self._whole_ids: list[str] = []
         self._omitted = tuple(omitted)
-        self._reason: FinishReason | None = None
         self._is_refused = False
         self.model = ""
         self.request_id: str | None = None
         self.usage: Usage | None = None
+        self.finish_reason: FinishReason | None = None
         self.is_finished = False
 
     def add_text(self, text: str) -> str:
@@ -115,7 +117,7 @@ class ReplyBuilder:
 
     def finish(self, reason: FinishReason) -> None:
         """Note why the model stopped. Pieces that follow all the same are still taken."""
-        self._reason = reason
+        self.finish_reason = reason
         self.is_finished = True
 
     def build(self) -> Reply:
@@ -128,7 +130,7 @@ class ReplyBuilder:
         """
         self._take_held_text()
         text, calls = "".join(self._texts), self._calls.finish()
-        reason = self._finish_reason(calls)
+        reason = self._final_reason(calls)
         self._check(reason, text, calls)
         return Reply(
             text=text,
@@ -164,12 +166,12 @@ class ReplyBuilder:
         self._texts.append(rest)
         return rest
 
-    def _finish_reason(self, calls: tuple[ToolCall, ...]) -> FinishReason:
+    def _final_reason(self, calls: tuple[ToolCall, ...]) -> FinishReason:
         if self._stops.is_reached:
             return FinishReason.STOP
-        if self._reason is None:
+        if self.finish_reason is None:
             raise InvalidReplyError("the answer was cut: it ended without a finish reason") from None
-        return FinishReason.TOOL_CALL if calls and self._reason is FinishReason.STOP else self._reason
+        return FinishReason.TOOL_CALL if calls and self.finish_reason is FinishReason.STOP else self.finish_reason
 
     def _check(self, reason: FinishReason, text: str, calls: tuple[ToolCall, ...]) -> None:
         """Raise when this is not what was requested; some services ignore a constraint silently."""

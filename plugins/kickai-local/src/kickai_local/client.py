@@ -1,139 +1,132 @@
-"""The provider: four ways to ask the model's process."""
+"""The provider: four ways to call the model's process, each over a connection of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from contextlib import closing, contextmanager
 from copy import copy
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from kickai_providers_core import FinishReason, ModelNotFoundError, ProviderError, Reply, ReplyChunk
+from kickai_providers_core import (
+    ModelNotFoundError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    UnusableProviderError,
+)
+from kickai_providers_core.authoring import AttemptTimeouts, abuild_reply, build_reply
 
 from kickai_local import checks, mapping
-from kickai_local.patience import Patience
+from kickai_local.exchange import Exchange
 from kickai_local.runtime import Runtime
 from kickai_local.sealed import Sealed
-from kickai_local.wire import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
-    from kickai_providers_core import ChatRequest
+    from kickai_providers_core import ChatRequest, Reply, ReplyChunk
 
     from kickai_local.process import Address
     from kickai_local.settings import LocalSettings
 
 __all__ = ["LocalProvider"]
 
-PIECE = 65536
+READ_BYTES = 65536
 """Bytes to read at once; an event has a few hundred."""
 
 
 class LocalProvider:
-    """One local model.
+    """One local model, which the first call loads. Safe to share between threads and event loops.
 
-    Every call has a connection of its own, and dropping the call closes it: that is how llama.cpp learns that nobody
-    waits any more. Safe to share between threads and event loops.
+    llama.cpp stops working on a call when its connection is closed.
 
     Args:
-        settings: The instance's own.
-        runtime: Where the model is served; closed with the provider.
+        settings: The instance's settings.
+        runtime: What serves the model, closed with the provider; None for the model file of the settings.
+
+    Raises:
+        ModelNotFoundError: The settings name no model file, and none is installed.
     """
 
-    def __init__(self, settings: LocalSettings, runtime: Runtime) -> None:
+    validate = staticmethod(checks.find_problems)
+
+    def __init__(self, settings: LocalSettings, runtime: Runtime | None = None) -> None:
         self._settings = settings
+        if runtime is None:
+            file = checks.find_model_file(settings)
+            if file is None:
+                raise ModelNotFoundError("there is no model file")
+            runtime = Runtime(file, settings)
         self._runtime = runtime
 
-    @classmethod
-    def of(cls, settings: LocalSettings) -> Self:
-        """Return the provider for the model that the settings mean; the first call loads it.
-
-        Raises:
-            ModelNotFoundError: They mean none, and none is installed.
-        """
-        file = checks.model_file(settings)
-        if file is None:
-            raise ModelNotFoundError("there is no model file")
-        return cls(settings, Runtime(file, settings))
-
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
-        """Answer a request; return or raise within ``timeout_s``."""
-        return _whole(self._chunks(request, Patience(self._settings, timeout_s, streaming=False)))
+        """Answer a request within ``timeout_s``."""
+        return build_reply(self._chunks(request, timeout_s, is_stream=False))
 
     async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
-        """Answer a request without blocking the event loop."""
-        patience = Patience(self._settings, timeout_s, streaming=False)
-        return _whole([chunk async for chunk in self._achunks(request, patience)])
+        """Answer a request on the running loop."""
+        return await abuild_reply(self._achunks(request, timeout_s, is_stream=False))
 
     def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
-        """Answer a request piece by piece; each piece comes, or an error, within its bounds."""
-        return self._chunks(request, Patience(self._settings, timeout_s, streaming=True))
+        """Answer a request in chunks; each comes within its limit."""
+        return self._chunks(request, timeout_s, is_stream=True)
 
     def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
-        """Answer a request piece by piece without blocking the event loop."""
-        return self._achunks(request, Patience(self._settings, timeout_s, streaming=True))
+        """Answer a request in chunks on the running loop."""
+        return self._achunks(request, timeout_s, is_stream=True)
 
     def close(self) -> None:
-        """End the model's process, and every call that is under way."""
+        """End the model's process, and every call with it."""
         self._runtime.close()
 
-    def _chunks(self, request: ChatRequest, patience: Patience) -> Iterator[ReplyChunk]:
-        answer, body = self._prepared(request)
-        with patience.translating():
-            address = _known(self._runtime.address().result(patience.wait_s()))
+    def _chunks(self, request: ChatRequest, timeout_s: float, *, is_stream: bool) -> Iterator[ReplyChunk]:
+        timeouts = AttemptTimeouts.from_settings(self._settings, timeout_s, is_stream=is_stream)
+        body, answer = mapping.prepare(request, self._settings, self._runtime.name)
+        with _raise_typed(timeouts):
+            address = _require(self._runtime.address().result(timeouts.wait_s()))
             exchange = Exchange(address.key, body)
-            with self._mourning(address), closing(socket.socket(address.family)) as connection:
-                connection.settimeout(patience.wait_s())
+            with self._abandon_when_broken(address), closing(socket.socket(address.family)) as connection:
+                connection.settimeout(timeouts.wait_s())
                 connection.connect(address.place)
-                patience.connected()
-                connection.settimeout(patience.wait_s())
+                timeouts.begin("first_token")
+                connection.settimeout(timeouts.wait_s())
                 connection.sendall(exchange.opening)
-                while not exchange.over:
-                    connection.settimeout(patience.wait_s())
-                    for text in answer.texts(exchange.receive(Sealed(connection.recv(PIECE)))):
-                        yield ReplyChunk(text=text)
-                        patience.heard()
-        yield answer.end()
+                while not exchange.is_over:
+                    connection.settimeout(timeouts.wait_s())
+                    received = Sealed(connection.recv(READ_BYTES))
+                    for chunk in answer.read(exchange.receive(received)):
+                        yield chunk
+                        timeouts.begin("idle")
+        yield answer.finish()
 
-    async def _achunks(self, request: ChatRequest, patience: Patience) -> AsyncIterator[ReplyChunk]:
-        answer, body = self._prepared(request)
+    async def _achunks(self, request: ChatRequest, timeout_s: float, *, is_stream: bool) -> AsyncIterator[ReplyChunk]:
+        timeouts = AttemptTimeouts.from_settings(self._settings, timeout_s, is_stream=is_stream)
+        body, answer = mapping.prepare(request, self._settings, self._runtime.name)
         loop = asyncio.get_running_loop()
-        with patience.translating():
-            async with asyncio.timeout(patience.wait_s()):
-                address = _known(await asyncio.wrap_future(self._runtime.address()))
+        with _raise_typed(timeouts):
+            async with timeouts.hold():
+                address = _require(await asyncio.wrap_future(self._runtime.address()))
             exchange = Exchange(address.key, body)
-            with self._mourning(address), closing(socket.socket(address.family)) as connection:
-                connection.settimeout(0)  # the loop does the waiting
-                async with asyncio.timeout(patience.wait_s()):
+            with self._abandon_when_broken(address), closing(socket.socket(address.family)) as connection:
+                connection.settimeout(0)  # the loop waits instead
+                async with timeouts.hold():
                     await loop.sock_connect(connection, address.place)
-                patience.connected()
-                async with asyncio.timeout(patience.wait_s()):
+                    timeouts.begin("first_token")
                     await loop.sock_sendall(connection, exchange.opening)
-                while not exchange.over:
-                    async with asyncio.timeout(patience.wait_s()):
-                        received = Sealed(await loop.sock_recv(connection, PIECE))
-                    await asyncio.sleep(0)  # what is there already is received without a pause
-                    for text in answer.texts(exchange.receive(received)):
-                        yield ReplyChunk(text=text)
-                        patience.heard()
-        yield answer.end()
-
-    def _prepared(self, request: ChatRequest) -> tuple[mapping.Answer, Sealed]:
-        """Return how the answer is to be read, and what to send."""
-        served = self._runtime.name
-        if request.model not in (None, self._settings.model, served):
-            raise ModelNotFoundError(f"this instance serves {served} only")
-        most = self._settings.max_tokens
-        wanted = request.max_tokens or most
-        omitted = ("max_tokens",) if wanted > most else ()
-        max_tokens = min(wanted, most)
-        answer = mapping.Answer(served, max_tokens, omitted, schema=request.json_schema)
-        return answer, mapping.body(request, max_tokens)
+                while not exchange.is_over:
+                    async with timeouts.hold():
+                        received = Sealed(await loop.sock_recv(connection, READ_BYTES))
+                    await asyncio.sleep(0)  # data that is there already is received without a pause
+                    for chunk in answer.read(exchange.receive(received)):
+                        yield chunk
+                        timeouts.begin("idle")
+        yield answer.finish()
 
     @contextmanager
-    def _mourning(self, address: Address) -> Iterator[None]:
-        """Give up a process that hangs up or is not there: it has died, or is of no use."""
+    def _abandon_when_broken(self, address: Address) -> Iterator[None]:
+        """End a process that closed its connection or does not listen: it has died, or cannot be used."""
         try:
             yield
         except (ConnectionError, FileNotFoundError):
@@ -141,22 +134,26 @@ class LocalProvider:
             raise
 
 
-def _known(address: Address | ProviderError) -> Address:
-    """Return the address, or raise why there is none: an error of its own for each of those who wait for it."""
+def _require(address: Address | ProviderError) -> Address:
+    """Return the address, or raise why there is none: each waiting call raises an error of its own."""
     if isinstance(address, ProviderError):
         raise copy(address)
     return address
 
 
-def _whole(chunks: Iterable[ReplyChunk]) -> Reply:
-    """Return the reply that a whole stream makes up; its last chunk tells all but the text."""
-    chunks = tuple(chunks)
-    last = chunks[-1]
-    return Reply(
-        text="".join(piece.text for piece in chunks),
-        finish_reason=last.finish_reason or FinishReason.ERROR,
-        usage=last.usage,
-        model=last.model,
-        request_id=last.request_id,
-        omitted=last.omitted,
-    )
+@contextmanager
+def _raise_typed(timeouts: AttemptTimeouts) -> Iterator[None]:
+    """Raise what sockets and waits raise as errors of the core."""
+    try:
+        yield
+    except (TimeoutError, ProviderTimeoutError):
+        error = timeouts.error()
+        if error.phase == "connect":
+            error = ProviderTimeoutError("the model is still loading", phase="connect")
+        raise error from None
+    except OSError as exc:
+        if exc.errno in {errno.EMFILE, errno.ENFILE}:
+            message = "this process has too many open files: raise its limit (ulimit -n), or close some"
+            raise UnusableProviderError(message) from exc
+        message = "the connection to the runtime broke"
+        raise ProviderUnavailableError(message, reached=timeouts.is_connected) from exc

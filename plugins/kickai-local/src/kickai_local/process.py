@@ -36,23 +36,23 @@ __all__ = ["Address", "Process"]
 LOOPBACK = "127.0.0.1"
 
 GRACE_S = 1.0
-"""How long the process may take to end by itself; it needs milliseconds."""
+"""Seconds that the process may take to end by itself; it needs milliseconds."""
 
-LONGEST_SOCKET = 100
-"""Bytes of the longest path that every system takes for a socket (104 with its end on macOS, 108 on Linux)."""
+MAX_SOCKET_BYTES = 100
+"""Bytes of the longest socket path that every system accepts (104 on macOS, 108 on Linux, with a final zero byte)."""
 
-LONGEST_REASON = 300
-"""Characters of llama.cpp's own words that an error repeats."""
+MAX_REASON = 300
+"""The most characters of llama.cpp's own words that an error repeats."""
 
 
 @frozen
 class Address:
-    """Where a process listens, and what it must be shown.
+    """Where a process listens, and the key that it requires.
 
     Attributes:
         family: ``AF_UNIX``, or ``AF_INET`` on the loopback interface.
         place: The path of a socket, or host and port.
-        key: Drawn anew for each process; whoever does not have it is refused.
+        key: Random, and different for each process; requests without it are refused.
     """
 
     family: AddressFamily
@@ -70,18 +70,17 @@ class Address:
 
 
 class Process:
-    """One process that loads one model and serves it.
+    """One process that loads one model and serves it. Safe to share between threads.
 
-    It starts at once, in a thread that ends when the model is loaded, so that nobody has to wait for it.
-    Safe to share between threads.
+    It starts at once, in a thread that ends when the model is loaded.
 
     Args:
-        order: What `kickai_local.serve` is to do, apart from where to listen.
+        order: The order for `kickai_local.serve`, without the address.
         unix: Whether to listen at a socket in a private directory rather than at a loopback port.
 
     Attributes:
-        address: Known once the model is loaded; or why it is not, as a `ProviderError`. It never counts as cancelled:
-            whoever stops waiting for it stops nobody else.
+        address: Set when the model is loaded, or to a `ProviderError` when it cannot be. It cannot be cancelled, so
+            that a caller who stops waiting does not stop the others.
     """
 
     def __init__(self, order: Mapping[str, Any], *, unix: bool) -> None:
@@ -92,27 +91,27 @@ class Process:
         self._directory = ""
         self._lock = Lock()
         self._child: subprocess.Popen[bytes] | None = None
-        self._unwanted = False
+        self._is_ending = False
         Thread(target=self._load, name="kickai-local-load", daemon=True).start()
 
     def has_ended(self) -> bool:
-        """Return whether the process has failed or died; False while it loads."""
+        """Return whether the process has failed or died; false while it loads."""
         if not self.address.done():
             return False
         return self._child is None or self._child.poll() is not None
 
     def end(self, grace_s: float = GRACE_S) -> None:
-        """End the process, by force after ``grace_s`` or while it is still loading, and wait for that.
+        """End the process and wait for its end; kill it after ``grace_s``, or at once while it loads.
 
         Does nothing the second time.
         """
         with self._lock:
-            self._unwanted = True
+            self._is_ending = True
             child = self._child
         if child is None or child.stdin is None:
             return
         with suppress(OSError):
-            child.stdin.close()  # it takes this as its sign to end
+            child.stdin.close()  # this makes it end
         try:
             child.wait(grace_s if self.address.done() else 0)
         except subprocess.TimeoutExpired:
@@ -126,69 +125,69 @@ class Process:
                 self.address.set_result(self._start(log))
         except (OSError, ValueError) as exc:
             self._clear(-1)
-            told = f"the runtime could not be started: {exc}"
-            local = isinstance(exc, OSError)  # no interpreter, no temporary folder, too many open files
-            self.address.set_result(UnusableProviderError(told) if local else ProviderUnavailableError(told))
+            message = f"the runtime could not be started: {exc}"
+            is_local = isinstance(exc, OSError)  # no interpreter, no temporary folder, too many open files
+            self.address.set_result(UnusableProviderError(message) if is_local else ProviderUnavailableError(message))
 
     def _start(self, log: IO[bytes]) -> Address | ProviderError:
         """Start the process; return its address once the model is loaded, or why it is not."""
         key = Secret(secrets.token_urlsafe(32))
         with self._lock:
-            if self._unwanted:
+            if self._is_ending:
                 return ProviderUnavailableError("the provider is closed")
-            host, self._directory = _socket() if self._unix else (LOOPBACK, "")
+            host, self._directory = _make_socket_path() if self._unix else (LOOPBACK, "")
             child = self._child = _spawn({**self._order, "host": host, "directory": self._directory}, key, log)
         with cast("IO[bytes]", child.stdout) as out:
-            told = out.read().decode()
-        if told:
-            return Address.parse(told, key)
+            address = out.read().decode()
+        if address:
+            return Address.parse(address, key)
         status = child.wait()
         self._clear(status)
         return _failure(status, log)
 
     def _clear(self, status: int) -> None:
-        """Remove what a process that did not end by itself has left behind."""
+        """Remove the directory of a process that could not do so itself."""
         if status != 0:
             shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def _socket() -> tuple[str, str]:
-    """Return where to listen, and the new directory to be removed afterwards, which is open to this user alone."""
+def _make_socket_path() -> tuple[str, str]:
+    """Return where to listen, and a new directory that only this user can open, to be removed afterwards."""
     directory = tempfile.mkdtemp(prefix="kickai-local-")
-    path = os.path.join(directory, "llama.sock")  # noqa: PTH118  it is handed on as text
-    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+    path = os.path.join(directory, "llama.sock")  # noqa: PTH118  a str for the order
+    if len(os.fsencode(path)) <= MAX_SOCKET_BYTES:
         return path, directory
     Path(directory).rmdir()
     return LOOPBACK, ""
 
 
 def _spawn(order: Mapping[str, Any], key: Secret, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start the process and tell it what to do.
+    """Start the process and send it the order.
 
-    It ends when its standard input closes, or when this process ends: a child that was forked from this process
-    meanwhile has a copy of the pipe, and keeps it open.
+    It ends when its standard input closes, and also when this process ends: a forked child has a copy of the pipe and
+    keeps it open.
     """
     child = subprocess.Popen(  # noqa: S603  this interpreter and a file of this package
         [sys.executable, "-I", serve.__file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        # Threads that spin while they wait for each other ruin each other where the cores are shared.
+        # Threads that spin while they wait slow each other down where the cores are shared.
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-        # Ctrl-C at the terminal is for the application; the process ends when the application lets go of it.
+        # Ctrl-C at the terminal is for the application alone, which then ends this process.
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
     stdin = cast("IO[bytes]", child.stdin)
-    with suppress(OSError):  # it has died already: its exit status tells why
-        # Whatever is no text in ``sys.path`` is passed over by imports, here as there.
+    with suppress(OSError):  # it has died already: its exit status says why
+        # Imports ignore entries of ``sys.path`` that are not strings, in both processes.
         stdin.write(json.dumps({**order, "key": key.reveal(), "parent": os.getpid()}, default=str).encode() + b"\n")
         stdin.flush()
     return child
 
 
 def _failure(status: int, log: IO[bytes]) -> ProviderError:
-    """Return the error for a process that ended before it had loaded its model."""
+    """Return the error for a process that ended before its model was loaded."""
     reason = _reason(log)
     if status == serve.NO_RUNTIME:
         return UnusableProviderError(f"the runtime xllamacpp cannot be used: {reason}")
@@ -199,12 +198,12 @@ def _failure(status: int, log: IO[bytes]) -> ProviderError:
 
 
 def _reason(log: IO[bytes]) -> str:
-    """Return llama.cpp's first error, or else the last line of the log.
+    """Return llama.cpp's first error, or the last line of the log if there is none.
 
-    An error of llama.cpp's log reads ``0.00.022.618 E llama_model_load: …``.
+    An error in the log reads ``0.00.022.618 E llama_model_load: …``.
     """
     log.seek(0)
     lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     errors = [line.partition(" E ")[2].strip() for line in lines if " E " in line]
-    told = errors[0] if errors else lines[-1] if lines else "it gave no reason"
-    return told[:LONGEST_REASON]
+    reason = errors[0] if errors else lines[-1] if lines else "it gave no reason"
+    return reason[:MAX_REASON]

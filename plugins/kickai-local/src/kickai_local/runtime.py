@@ -1,7 +1,7 @@
-"""The model's process as the provider sees it: started when it is first needed, started again when it has died.
+"""The process that serves one model: started when it is first needed, and again when it has died.
 
-The model lives in a process of its own because native code can take its process down with it, because a process
-that has ended has freed its memory for certain, and because what llama.cpp prints then reaches no terminal.
+The model has a process of its own for three reasons. Native code can crash the process it runs in. A process that has
+ended has certainly freed its memory. What llama.cpp prints does not reach the application's terminal.
 """
 
 from __future__ import annotations
@@ -28,17 +28,15 @@ __all__ = ["Runtime"]
 
 
 class Runtime:
-    """One model, and the process that serves it now.
-
-    Safe to share between threads and event loops.
+    """One model and its current process. Safe to share between threads and event loops.
 
     Args:
         model: The model file.
-        settings: Window, threads, graphics card.
+        settings: Context window, threads, graphics card.
         unix: Whether to listen at a socket in a private directory rather than at a loopback port.
 
     Attributes:
-        name: The model's name: its file's, without the ending.
+        name: The model's name: the name of its file, without the suffix.
     """
 
     def __init__(self, model: Path, settings: LocalSettings, *, unix: bool = hasattr(socket, "AF_UNIX")) -> None:
@@ -48,18 +46,18 @@ class Runtime:
         self._unix = unix
         self._lock = Lock()
         self._process: Process | None = None
-        self._closed = False
+        self._is_closed = False
 
     def address(self) -> Future[Address | ProviderError]:
-        """Return where the model is served, or will be once it is loaded; start a process when there is none.
+        """Return at once where the model is served, or will be once it is loaded; start a process if there is none.
 
-        Returns at once. When the load fails, the next call starts another process.
+        When loading fails, the next call starts another process.
 
         Raises:
             ProviderUnavailableError: The runtime is closed.
         """
         with self._lock:
-            if self._closed:
+            if self._is_closed:
                 raise ProviderUnavailableError("the provider is closed")
             if self._process is not None and self._process.has_ended():
                 self._process.end()
@@ -69,7 +67,7 @@ class Runtime:
             return self._process.address
 
     def abandon(self, address: Address) -> None:
-        """End the process that listened at an address, unless another has taken its place."""
+        """End the process that listens at an address, unless another one has replaced it."""
         with self._lock:
             process = self._process
         if process is not None and process.address.done() and process.address.result() is address:
@@ -78,18 +76,17 @@ class Runtime:
     def close(self) -> None:
         """End the process, whatever it is doing. Does nothing the second time."""
         with self._lock:
-            self._closed = True
+            self._is_closed = True
             process, self._process = self._process, None
         if process is not None:
             process.end()
 
     def _order(self) -> dict[str, object]:
-        own = self._settings
         return {
             "sys_path": sys.path,
             "model": str(self._model),
             "name": self.name,
-            "context_window": own.context_window,
-            "threads": own.threads,
-            "gpu": own.gpu,
+            "context_window": self._settings.context_window,
+            "threads": self._settings.threads,
+            "gpu": self._settings.gpu,
         }

@@ -1,4 +1,4 @@
-"""Bytes that a log with local variables does not show."""
+"""Bytes whose content is not in their repr, so that logs with local variables do not show it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["Sealed"]
 
 
 class Sealed(bytes):
-    """Bytes that hold a prompt, an answer or a key, and show nobody."""
+    """Bytes that hold a prompt, an answer or a key; their repr shows the length alone."""
 
     __slots__ = ()
 

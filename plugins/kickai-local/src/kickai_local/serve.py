@@ -1,9 +1,8 @@
-"""The runtime's own process: load one model, serve it at a private address, end when the parent lets go.
+"""The process of one model: load it, serve it at a private address, end with the parent.
 
-It is run as a script, by `kickai_local.runtime`, and imports nothing of this package. What it is to do comes as one
-line of JSON on standard input; the address goes as one line to standard output. Standard input is then held open
-by the parent: when it closes, the process ends too. It also ends when it has another parent than the one that started
-it, since children that the parent has forked hold copies of the pipe.
+`kickai_local.process` runs this file as a script; it imports nothing else of the package. The order is one line of JSON
+on standard input, and the address is written to standard output. The parent keeps standard input open: the process
+ends when it closes. It also ends when the parent has ended, since forked children of the parent copy the pipe.
 """
 
 from __future__ import annotations
@@ -18,46 +17,46 @@ from importlib import import_module
 from typing import Any
 
 NO_RUNTIME = 3
-"""Exit status: xllamacpp is missing, does not load on this machine, or has other parameters."""
+"""Exit status: xllamacpp is missing, does not load on this machine, or lacks a parameter."""
 
 NO_MODEL = 4
 """Exit status: the model could not be loaded; standard error says why."""
 
 WATCH_S = 1.0
-"""How often it looks whether its parent is still there."""
+"""Seconds between two checks whether the parent still exists."""
 
 BATCH = 64
-"""Tokens of a prompt that are read at a time. A cancelled call is given up between two batches only: llama.cpp's own
-default of 2048 held on to the slot for 4.6 s after a cancel where 64 took 0.9 s, and reading was 8 % slower."""
+"""Prompt tokens per batch. A cancelled call ends between two batches: with llama.cpp's default of 2048 that took 4.6 s,
+with 64 it took 0.9 s and reading was 8 % slower."""
 
 
 def main() -> None:
     """Serve until standard input ends."""
-    told = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    quiet(1)  # native code prints: the parent must read nothing but the address
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    silence(1)  # native code prints, and the parent must read nothing but the address
     order = json.loads(sys.stdin.buffer.readline())
     sys.path[:] = order["sys_path"]
     try:
-        xllamacpp = import_module("xllamacpp")  # only now is it known where to find it
+        xllamacpp = import_module("xllamacpp")  # found by the path in the order
         params = parameters(xllamacpp.CommonParams(), order)
     except (ImportError, AttributeError) as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(NO_RUNTIME)
     try:
         server = xllamacpp.Server(params)
-    except RuntimeError:  # the reason stands on standard error already
+    except RuntimeError:  # the reason is on standard error already
         sys.exit(NO_MODEL)
-    quiet(2)
-    with suppress(BrokenPipeError), told:  # the parent may be gone already
-        told.write(server.listening_address)
+    silence(2)
+    with suppress(BrokenPipeError), out:  # the parent may have ended already
+        out.write(server.listening_address)
     wait_for_end(order["parent"])
     shutil.rmtree(order["directory"], ignore_errors=True)
-    os._exit(0)  # at once, whatever is being generated
+    os._exit(0)  # at once, even while it generates
 
 
 def wait_for_end(parent: int) -> None:
     """Return when standard input has closed, or when the parent has ended."""
-    if os.name != "posix":  # pipes cannot be waited for, and there is no fork
+    if os.name != "posix":  # select does not accept pipes, and there is no fork
         sys.stdin.buffer.read()
         return
     while os.getppid() == parent:
@@ -67,7 +66,7 @@ def wait_for_end(parent: int) -> None:
 
 
 def parameters(params: Any, order: dict[str, Any]) -> Any:
-    """Return llama.cpp's parameters for the order; a parameter that the runtime does not know is an error."""
+    """Return llama.cpp's parameters for the order; setting one that the runtime does not know raises."""
     chosen = {
         "hostnames": [order["host"]],
         "api_keys": [order["key"]],
@@ -77,11 +76,11 @@ def parameters(params: Any, order: dict[str, Any]) -> Any:
         "n_batch": BATCH,
         "n_ubatch": BATCH,
         "n_gpu_layers": -1 if order["gpu"] else 0,
-        "fit_params": order["gpu"],  # how many layers fit the card
+        "fit_params": order["gpu"],  # chooses how many layers fit the card
         "no_kv_offload": not order["gpu"],
         "no_op_offload": not order["gpu"],
         "n_parallel": 1,
-        "cache_ram_mib": 0,  # llama.cpp would keep up to 8 GiB of former prompts
+        "cache_ram_mib": 0,  # the default keeps up to 8 GiB of earlier prompts
         "cache_idle_slots": False,
         "warmup": False,  # the first prompt does it
         "ui": False,
@@ -95,11 +94,11 @@ def parameters(params: Any, order: dict[str, Any]) -> Any:
     return params
 
 
-def quiet(descriptor: int) -> None:
-    """Send what is written to a file descriptor, by native code too, nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+def silence(descriptor: int) -> None:
+    """Discard what is written to a file descriptor, by native code too."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 if __name__ == "__main__":

