@@ -87,7 +87,7 @@ FILES = {
     ),
     "a temperature out of range": (
         "[roles.x]\ntemperature = 3\n",
-        ["roles.x.temperature: must be a number from 0 to 2, got 3"],
+        ["roles.x.temperature: must be a number between 0 and 2, got 3"],
     ),
     "no token at all": ("[roles.x]\nmax_tokens = 0\n", ["roles.x.max_tokens: must be an integer of at least 1, got 0"]),
     "a role without a target": ("[roles.x]\nchain = []\n", ["roles.x.chain", "at least one target"]),

@@ -547,15 +547,15 @@ def test_the_request_s_own_wishes_win_over_the_chain_s() -> None:
 def test_a_deadline_that_is_none_is_refused(deadline_s: float) -> None:
     """A deadline is a positive number of seconds, wherever it is given."""
     with resolver(Scripted()) as holder:
-        with pytest.raises(ValueError, match="deadline_s must be a number above 0"):
+        with pytest.raises(ValueError, match=r"deadline_s must be (greater than 0|a finite number), got"):
             holder.chain("scripted", deadline_s=deadline_s)
-        with pytest.raises(ValueError, match="deadline_s must be a number above 0"):
+        with pytest.raises(ValueError, match=r"deadline_s must be (greater than 0|a finite number), got"):
             holder.chain("scripted").invoke("hi", deadline_s=deadline_s)
 
 
 def test_an_unknown_stream_mode_is_refused() -> None:
     """The error names the three there are."""
-    with resolver(Scripted()) as holder, pytest.raises(ValueError, match="'live' or 'restart' or 'buffered'"):
+    with resolver(Scripted()) as holder, pytest.raises(ValueError, match="'live', 'restart' or 'buffered'"):
         holder.chain("scripted").stream("hi", mode="fast")
 
 

@@ -71,7 +71,7 @@ _RANGES = {
     (">",): "greater than {}",
     ("<=",): "of at most {}",
     ("<",): "less than {}",
-    (">=", "<="): "from {} to {}",
+    (">=", "<="): "between {} and {}",
     (">=", "<"): "of at least {} and less than {}",
     (">", "<="): "greater than {} and at most {}",
     (">", "<"): "greater than {} and less than {}",
@@ -140,7 +140,7 @@ def is_secret_type(hint: Any) -> bool:
 
 
 def describe_bounds(field: Attribute[Any]) -> str:
-    """Return the bounds that a field's validators set, such as ``from 0 to 2``; empty when there are none.
+    """Return the bounds that a field's validators set, such as ``between 0 and 2``; empty when there are none.
 
     They are parsed from the repr of the validators, since attrs shows them nowhere else.
     """

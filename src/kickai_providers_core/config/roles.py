@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
-from attrs.validators import ge, le, optional
 
 from kickai_providers_core.values.targets import Target
-
-if TYPE_CHECKING:
-    from attrs import Attribute
+from kickai_providers_core.values.validation import Number
 
 __all__ = [
     "BUILT_IN",
@@ -42,9 +39,6 @@ BUILT_IN = "kickai"
 MAX_TEMPERATURE = 2.0
 """The highest temperature that any of the known services accepts (see OpenAI's and Google's API references)."""
 
-IN_RANGE: tuple[Callable[[Any, Attribute[Any], Any], Any], ...] = (ge(0), le(MAX_TEMPERATURE))
-"""The validators of a temperature."""
-
 ResolveName = Callable[[str], str]
 """From the name or alias of an instance to the name of the instance."""
 
@@ -58,7 +52,7 @@ class Group:
         reason: Why it has this temperature, as half a sentence.
     """
 
-    temperature: float = field(validator=IN_RANGE)
+    temperature: float = field(validator=Number(least=0, most=MAX_TEMPERATURE))
     reason: str = ""
 
 
@@ -79,8 +73,8 @@ class Role:
 
     name: str
     group: str = ""
-    temperature: float = field(default=0.3, validator=IN_RANGE)
-    max_tokens: int = field(default=500, validator=ge(1))
+    temperature: float = field(default=0.3, validator=Number(least=0, most=MAX_TEMPERATURE))
+    max_tokens: int = field(default=500, validator=Number(whole=True, least=1))
     models: Mapping[str, tuple[str, ...]] = field(factory=dict)
     planned: Mapping[str, str] = field(factory=dict)
     prefers: str | None = None
@@ -120,8 +114,8 @@ class RoleTable:
     """
 
     group: str | None = None
-    temperature: float | None = field(default=None, validator=optional(IN_RANGE))
-    max_tokens: int | None = field(default=None, validator=optional(ge(1)))
+    temperature: float | None = field(default=None, validator=Number(least=0, most=MAX_TEMPERATURE, optional=True))
+    max_tokens: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
     models: Mapping[str, tuple[str, ...]] = field(factory=dict)
     prefers: str | None = None
     chain: tuple[Target, ...] | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import Factory, field, frozen
-from attrs.validators import gt
 
 from kickai_providers_core.config.roles import (
     BUILT_IN,
@@ -21,6 +20,7 @@ from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.routing import Routing
 from kickai_providers_core.values.targets import Target
+from kickai_providers_core.values.validation import Number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class KickaiSettings:
 
     primary: str = "huggingface"
     fallback: tuple[str, ...] = ("gemini", "local")
-    deadline_s: float = field(default=30.0, validator=gt(0))
+    deadline_s: float = field(default=30.0, validator=Number(above=0))
     plugins: tuple[str, ...] | None = None
     catalogue: str = BUILT_IN
     preferred: str | None = None

@@ -31,6 +31,7 @@ __all__ = [
     "shape",
     "shown",
     "tuple_of",
+    "typed",
     "with_hidden_arguments",
 ]
 
@@ -46,13 +47,19 @@ DEEPEST = 64
 
 
 def shown(value: object) -> str:
-    """Return a value for a refusal, with its type when that may be the problem: ``'5' (str)``."""
+    """Return a value as an error message quotes it; what is neither text nor a number by its type."""
     if isinstance(value, str | int | float | None):
-        huge = isinstance(value, int) and value.bit_length() > 4 * SHOWN
-        text = f"a number of {value.bit_length()} bits" if huge and isinstance(value, int) else repr(value)
-        text = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-        return text if value is None else f"{text} ({type(value).__name__})"
+        if isinstance(value, int) and value.bit_length() > 4 * SHOWN:
+            return f"an integer of {value.bit_length()} bits"
+        text = repr(value)
+        return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
     return shape(value)
+
+
+def typed(value: object) -> str:
+    """Return a value as `shown` does, with its type: ``'5' (str)``."""
+    is_plain = isinstance(value, str | int | float)
+    return f"{shown(value)} ({type(value).__name__})" if is_plain else shown(value)
 
 
 def shape(value: object) -> str:
@@ -110,6 +117,10 @@ def with_hidden_arguments(cls: Class) -> Class:
     return cls
 
 
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+
+
 def _where(instance: object, attribute: Attribute[Any]) -> str:
     return attribute.name if instance is None else f"{type(instance).__name__}.{attribute.name}"
 
@@ -136,26 +147,32 @@ class Number:
     def check(self, where: str, value: object) -> None:
         """Raise a TypeError or ValueError for what is not such a number."""
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
-            refuse_type(where, self.expected, shown(value))
+            refuse_type(where, self.expected, typed(value))
         number: int | float = value
+        is_finite = isinstance(number, int) or isfinite(number)
         fits = (
-            (isinstance(number, int) or isfinite(number))
+            is_finite
             and (self.least is None or number >= self.least)
             and (self.above is None or number > self.above)
             and (self.most is None or number <= self.most)
         )
         if not fits:
-            refuse_value(where, self.expected, shown(value))
+            refuse_value(where, self._describe_bounds() if is_finite else "a finite number", shown(value))
 
     @property
     def expected(self) -> str:
-        """What fits, in words."""
-        kind = "a whole number" if self.whole else "a number"
-        bounds = [f"{words} {bound:g}" for words, _, bound in self._bounds()]
-        return " ".join([kind, " and ".join(bounds)]).rstrip() + (" or None" if self.optional else "")
+        """The allowed values, in words: ``an integer of at least 1, or None``."""
+        bounds = self._describe_bounds().replace("at ", "of at ")
+        kind = "an integer" if self.whole else "a number"
+        return f"{kind} {bounds}".rstrip() + (", or None" if self.optional else "")
+
+    def _describe_bounds(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f"between {self.least:g} and {self.most:g}"
+        return " and ".join(f"{words} {bound:g}" for words, _, bound in self._bounds())
 
     def _bounds(self) -> list[tuple[str, str, float]]:
-        bounds = (("of at least", ">=", self.least), ("above", ">", self.above), ("of at most", "<=", self.most))
+        bounds = (("at least", ">=", self.least), ("greater than", ">", self.above), ("at most", "<=", self.most))
         return [(words, sign, bound) for words, sign, bound in bounds if bound is not None]
 
     def __repr__(self) -> str:
@@ -183,7 +200,7 @@ class Flag:
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
         if not isinstance(value, bool):
-            refuse_type(_where(instance, attribute), "True or False", shown(value))
+            refuse_type(_where(instance, attribute), "True or False", typed(value))
 
 
 @frozen
@@ -196,7 +213,7 @@ class Kind:
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
         if not isinstance(value, self.kind) and not (value is None and self.optional):
-            refuse_type(_where(instance, attribute), f"a {self.kind.__name__}", shape(value))
+            refuse_type(_where(instance, attribute), _with_article(self.kind.__name__), shape(value))
 
 
 @frozen
@@ -211,9 +228,10 @@ class OneOf:
 
     def check(self, where: str, value: object) -> None:
         """Raise a TypeError or ValueError for what is not one of the words."""
-        expected = " or ".join(map(repr, self.words))
+        *first, last = map(repr, self.words)
+        expected = f"{', '.join(first)} or {last}" if first else last
         if not isinstance(value, str):
-            refuse_type(where, expected, shown(value))
+            refuse_type(where, expected, typed(value))
         if value not in self.words:
             refuse_value(where, expected, shown(value))
 
@@ -221,9 +239,9 @@ class OneOf:
 def require_text(where: str, value: object, *, empty: bool = False) -> str:
     """Return the value, which is text that UTF-8 can encode afterwards; see `clean_text`."""
     if not isinstance(value, str):
-        refuse_type(where, "text", shape(value) if isinstance(value, bytes) else shown(value))
+        refuse_type(where, "a string", shape(value) if isinstance(value, bytes) else typed(value))
     if not value and not empty:
-        refuse_value(where, "text that is not empty", "''")
+        refuse_value(where, "a string that is not empty", "''")
     return clean_text(value)
 
 
@@ -244,14 +262,14 @@ def json_object(where: str, value: object) -> dict[str, Any]:
         ValueError: It holds NaN or an infinity, or is nested too deeply.
     """
     if not isinstance(value, Mapping):
-        refuse_type(where, "a mapping that holds a JSON schema", shape(value))
+        refuse_type(where, "a mapping with a JSON schema", shape(value))
     copied: dict[str, Any] = _json(where, value, DEEPEST)
     return copied
 
 
 def _json(where: str, value: object, depth: int) -> Any:
     if not depth:
-        refuse_value(where, f"nested at most {DEEPEST} levels deep", "a deeper value, or one that contains itself")
+        refuse_value(where, f"nested at most {DEEPEST} levels deep", "a deeper or circular value")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -262,8 +280,8 @@ def _json(where: str, value: object, depth: int) -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                refuse_type(f"each key of {where}", "text", shown(key))
+                refuse_type(f"each key of {where}", "a string", typed(key))
         return {clean_text(key): _json(f"{where}[{key!r}]", item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_json(f"{where}[{place}]", item, depth - 1) for place, item in enumerate(value)]
-    refuse_type(where, "a value that JSON can hold", shape(value))
+    refuse_type(where, "a value that JSON can represent", shape(value))

@@ -255,7 +255,7 @@ def test_a_default_that_depends_on_others_is_no_base():
         (gt(1), "greater than 1"),
         (le(1.5), "of at most 1.5"),
         (lt(2), "less than 2"),
-        ([le(2), ge(0)], "from 0 to 2"),
+        ([le(2), ge(0)], "between 0 and 2"),
         ([gt(0), le(1)], "greater than 0 and at most 1"),
         (optional([gt(0), lt(1)]), "greater than 0 and less than 1"),
         ([ge(0), lt(1)], "of at least 0 and less than 1"),
