@@ -106,7 +106,7 @@ class EventStreamDecoder:
             if data.startswith(b"\n"):
                 data = data[1:]
         self._ended_with_cr = self._ended_with_cr or data.endswith(b"\r")
-        *lines, rest = _LINE_END.split(data)
+        *lines, rest = _LINE_END.split(data) if b"\r" in data else data.split(b"\n")
         events = []
         for line in lines:
             event = self._take_line(self._complete(line))

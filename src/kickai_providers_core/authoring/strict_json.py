@@ -84,17 +84,19 @@ def as_object(text: str | Mapping[str, Any]) -> dict[str, Any]:
 
 def _parse(data: bytes | bytearray | str) -> Any:
     text = data.removeprefix("\ufeff") if isinstance(data, str) else bytes(data).decode("utf-8-sig")
-    outermost: list[tuple[str, Any]] = []
-
-    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal outermost
-        outermost = pairs
-        return dict(pairs)
-
-    value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=build)
-    if isinstance(value, dict) and len(value) != len(outermost):
+    value = _decoder.decode(text)
+    if isinstance(value, _Ambiguous):
         raise _NotJsonError("the outermost object names a member twice")
     return value
+
+
+class _Ambiguous(dict[str, Any]):
+    """An object that names a member twice."""
+
+
+def _build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Ambiguous(found)
 
 
 def _refuse_constant(_name: str) -> None:
@@ -106,6 +108,10 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise _NotJsonError("it holds a number that is too large")
     return number
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_build)
+"""Made once: making a decoder takes as long as reading a small event of a stream."""
 
 
 def _plain(value: object) -> object:
