@@ -147,9 +147,7 @@ def _proxy_problems(environ: Mapping[str, str], names: Iterable[str], client: Cl
         try:
             url = proxy_url(found[1])
         except ValueError as exc:
-            yield Problem(
-                path="", source=found[0], message=f"the proxy cannot be used: {exc}", hint="Correct or unset it."
-            )
+            yield _problem(found[0], f"the proxy cannot be used: {exc}", "Correct or unset it.")
             continue
         if urlsplit(url).scheme in SOCKS and find_spec(module) is None:
             yield Problem(
@@ -157,7 +155,7 @@ def _proxy_problems(environ: Mapping[str, str], names: Iterable[str], client: Cl
                 source=found[0],
                 message=f"a SOCKS proxy needs the package {package}",
                 hint=f"Install it: pip install {package}",
-                missing=package,
+                missing=f"{package}, for {found[0]}",
             )
 
 
@@ -171,9 +169,7 @@ def _certificate_problems(environ: Mapping[str, str], client: Client) -> Iterato
         return
     folders = environ.get(CA_FOLDERS_NAME, "").strip()
     if folders and not any(os.path.isdir(folder) for folder in folders.split(os.pathsep)):  # noqa: PTH112
-        yield Problem(
-            path="", source=CA_FOLDERS_NAME, message=f"{folders} is not a folder", hint="Correct or unset it."
-        )
+        yield _problem(CA_FOLDERS_NAME, f"{folders} is not a folder", "Correct or unset it.")
 
 
 def _certificate_file_problems(name: str, path: str, *, may_be_folder: bool) -> Iterator[Problem]:
@@ -190,4 +186,8 @@ def _certificate_file_problems(name: str, path: str, *, may_be_folder: bool) -> 
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
             message = f"the certificates in {path} cannot be read ({why})"
     if message:
-        yield Problem(path="", source=name, message=message, hint=hint)
+        yield _problem(name, message, hint)
+
+
+def _problem(name: str, message: str, hint: str) -> Problem:
+    return Problem(path="", source=name, message=message, hint=hint, missing=f"a usable {name}")

@@ -85,9 +85,10 @@ def test_the_proxy_for_an_address(url: str, environ: dict[str, str], proxy: str 
     ],
 )
 def test_problems(environ: dict[str, str], source: str) -> None:
-    """What cannot be used is one problem that names its variable, and it is raised by name too."""
+    """What cannot be used is one problem that names its variable, also in its short form and when it is raised."""
     (problem,) = network_problems(environ)
     assert problem.source == source
+    assert source in problem.missing
     assert problem.hint
     with pytest.raises(UnusableProviderError, match=source):
         require_usable_network(environ)
