@@ -1,4 +1,4 @@
-"""The command line as tests run it: within this process, or as the installed program."""
+"""The command line for tests: in this process, or as the installed program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OURS = ("KICKAI_", "AI_PROVIDER", "HUGGINGFACE_", "HF_", "GOOGLE_", "GEMINI_", "
 
 @frozen
 class Ended:
-    """How a run ended."""
+    """The result of a run."""
 
     code: int
     out: str
@@ -36,17 +36,17 @@ class Ended:
 
     @property
     def json(self) -> Any:
-        """What standard output holds, as one JSON value."""
+        """Standard output as one JSON value."""
         return json.loads(self.out)
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without what would change a run, and with these variables."""
+    """Return this process's environment without variables that affect a run, and with the given ones."""
     return {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | variables
 
 
 class CommandLine:
-    """Runs the command line in an empty folder and a clean environment, within this process."""
+    """Runs the command line in this process, in an empty folder and a clean environment."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ class CommandLine:
         (self.folder / name).write_text(text, encoding="utf-8")
 
     def __call__(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Ended:
-        """Run the program, and return how it ended."""
+        """Run the program, and return the result."""
         with self._monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
             for name, value in (env or {}).items():
@@ -72,7 +72,7 @@ class CommandLine:
 
 
 def installed(*arguments: str, folder: Path, stdin: bytes | None = None, **variables: str) -> Ended:
-    """Run the installed program as a process of its own."""
+    """Run the installed program in its own process."""
     done = subprocess.run(
         [sys.executable, "-W", "error", str(PROGRAM), *arguments],
         check=False,

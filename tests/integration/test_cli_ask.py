@@ -1,4 +1,4 @@
-"""``kickai ask`` over the installed mock: answers, stories, failures and their exit codes."""
+"""``kickai ask`` with the mock provider: answers, progress, failures and exit codes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ANSWER = {
 }
 
 
-def test_a_plain_first_answer_is_all_there_is(kickai: CommandLine) -> None:
-    """The answer on standard output, nothing on standard error."""
+def test_a_first_attempt_that_succeeds_prints_the_answer_only(kickai: CommandLine) -> None:
+    """Standard error is empty."""
     ended = kickai("ask", "--chain", "mock", "Who", "can", "play?")
     assert (ended.code, ended.out, ended.err) == (0, "Who can play?\n", "")
 
 
-def test_a_chain_whose_first_times_out_answers_from_the_second(kickai: CommandLine) -> None:
-    """The object lists both attempts with outcome, error class and latency."""
+def test_the_second_target_answers_when_the_first_times_out(kickai: CommandLine) -> None:
+    """The object has both attempts with outcome, error class and latency."""
     ended = kickai("ask", "--chain", "mock:a,mock:b", "--json", "hi", env={"KICKAI_MOCK_DRILL": "a=timeout"})
     assert ended.code == 0
     reply = ended.json
@@ -54,15 +54,15 @@ def test_a_chain_whose_first_times_out_answers_from_the_second(kickai: CommandLi
     ]
 
 
-def test_quiet_hides_the_story_and_verbose_tells_it_all(kickai: CommandLine) -> None:
-    """Both are about standard error alone."""
+def test_quiet_hides_the_steps_and_verbose_shows_all(kickai: CommandLine) -> None:
+    """Both affect standard error only."""
     assert kickai("ask", "-q", "--chain", "mock:timeout,mock:b", "hi").err == ""
     lines = kickai("ask", "-v", "--chain", "mock:b", "hi").err.splitlines()
     assert lines == ["chain: mock:b", "mock:b answered in 0.0 s (1 token in, 1 out)"]
 
 
-def test_explain_tells_the_whole_way_to_an_answer(kickai: CommandLine) -> None:
-    """After the answer standard error has every step with its second, whatever else it tells."""
+def test_explain_shows_every_step_to_an_answer(kickai: CommandLine) -> None:
+    """With --quiet as well; each step has its time."""
     ended = kickai("ask", "-q", "--explain", "--chain", "mock:timeout,mock:b", "hi")
     assert (ended.code, ended.out) == (0, "hi\n")
     first, second, whole = ended.err.splitlines()
@@ -72,8 +72,8 @@ def test_explain_tells_the_whole_way_to_an_answer(kickai: CommandLine) -> None:
     assert " of 30 s: " in whole
 
 
-def test_explain_tells_the_whole_way_to_a_failure(kickai: CommandLine) -> None:
-    """The story comes before the error's own line."""
+def test_explain_shows_every_step_to_a_failure(kickai: CommandLine) -> None:
+    """The steps come before the error message."""
     ended = kickai("ask", "-q", "--explain", "--json", "--chain", "mock:timeout", "--deadline", "3", "hi")
     assert (ended.code, ended.json["error"]["class"]) == (1, "ChainExhaustedError")
     lines = ended.err.splitlines()
@@ -81,8 +81,8 @@ def test_explain_tells_the_whole_way_to_a_failure(kickai: CommandLine) -> None:
     assert any(line.startswith("ChainExhaustedError after 0.0") and " of 3 s: " in line for line in lines)
 
 
-def test_without_a_role_the_settings_order_is_asked(kickai: CommandLine) -> None:
-    """The primary first, whatever the default role would rather have; AI_PROVIDER moves another before it."""
+def test_without_a_role_the_order_of_the_settings_is_used(kickai: CommandLine) -> None:
+    """The preference of the default role does not apply; AI_PROVIDER does."""
     kickai.write(
         '[kickai]\nprimary = "mock"\nfallback = ["second"]\n'
         '[providers.mock]\nreply = "from the first"\n[providers.second]\nkind = "mock"\nreply = "from the second"\n'
@@ -91,8 +91,8 @@ def test_without_a_role_the_settings_order_is_asked(kickai: CommandLine) -> None
     assert kickai("ask", "hi", env={"AI_PROVIDER": "second"}).out == "from the second\n"
 
 
-def test_a_role_gives_its_terms_and_a_chain_beside_it_the_targets(kickai: CommandLine) -> None:
-    """The limit of tokens of the role holds for targets that the role does not name."""
+def test_a_chain_replaces_the_targets_of_a_role(kickai: CommandLine) -> None:
+    """The token limit of the role applies to them."""
     kickai.write('[roles.terse]\nmax_tokens = 2\nchain = ["mock:own"]\n')
     assert kickai("ask", "--role", "terse", "one two three", "--json").json["model"] == "own"
     ended = kickai("ask", "--role", "terse", "--chain", "mock:other", "one two three", "--json")
@@ -104,14 +104,14 @@ def test_a_role_gives_its_terms_and_a_chain_beside_it_the_targets(kickai: Comman
     assert ended.err == "warning: the answer was cut off at its token limit; use --max-tokens to raise it\n"
 
 
-def test_options_outrank_the_role(kickai: CommandLine) -> None:
-    """What is said on the command line is what is asked."""
+def test_options_take_precedence_over_the_role(kickai: CommandLine) -> None:
+    """--max-tokens replaces the role's token limit."""
     kickai.write('[roles.terse]\nmax_tokens = 2\nchain = ["mock"]\n')
     assert kickai("ask", "--role", "terse", "--max-tokens", "9", "one two three").out == "one two three\n"
 
 
-def test_an_unknown_role_is_warned_of_with_the_nearest(kickai: CommandLine) -> None:
-    """It gets the default role, by design, but a misspelling should not go unseen."""
+def test_an_unknown_role_is_a_warning_with_the_nearest_name(kickai: CommandLine) -> None:
+    """It gets the default role."""
     ended = kickai("ask", "--role", "squad_selectr", "--chain", "mock", "hi")
     assert (ended.code, ended.out) == (0, "hi\n")
     assert (
@@ -120,21 +120,21 @@ def test_an_unknown_role_is_warned_of_with_the_nearest(kickai: CommandLine) -> N
     )
 
 
-def test_the_system_message_goes_before_the_prompt(kickai: CommandLine) -> None:
-    """It is counted with the prompt's tokens, and not taken for it."""
+def test_the_system_message_is_sent_before_the_prompt(kickai: CommandLine) -> None:
+    """Its tokens count."""
     ended = kickai("ask", "--system", "Be very brief", "--chain", "mock", "hi", "--json")
     assert (ended.json["text"], ended.json["usage"]["input_tokens"]) == ("hi", 4)
 
 
 @pytest.mark.parametrize("arguments", [(), ("-",)], ids=["no argument", "a dash"])
 def test_the_prompt_may_come_from_standard_input(kickai: CommandLine, arguments: tuple[str, ...]) -> None:
-    """Its last line break and a byte order mark are no part of it."""
+    """The last line break and a byte order mark are removed."""
     ended = kickai("ask", "--chain", "mock", *arguments, stdin="\ufeffWho?\nWhen?\n".encode())
     assert ended.out == "Who?\nWhen?\n"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "told"),
+    ("arguments", "stdin", "message"),
     [
         (("ask",), b" \n", "The prompt is empty."),
         (("ask", ""), b"", "The prompt is empty."),
@@ -153,18 +153,18 @@ def test_the_prompt_may_come_from_standard_input(kickai: CommandLine, arguments:
         (("answer", "hi"), b"", "No such command 'answer'"),
     ],
 )
-def test_wrong_usage_says_what_is_wrong(
-    kickai: CommandLine, arguments: tuple[str, ...], stdin: bytes, told: str
+def test_wrong_usage_has_exit_code_2_and_a_message(
+    kickai: CommandLine, arguments: tuple[str, ...], stdin: bytes, message: str
 ) -> None:
-    """The exit code is 2, and standard output stays empty."""
+    """Standard output is empty."""
     ended = kickai(*arguments, stdin=stdin)
     assert (ended.code, ended.out) == (2, "")
-    assert told in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
 
 
-def test_an_unknown_provider_is_wrong_usage_with_the_nearest(kickai: CommandLine) -> None:
-    """The line says what to install or what was probably meant; with --json an object says so, too."""
+def test_an_unknown_provider_is_wrong_usage_with_the_nearest_name(kickai: CommandLine) -> None:
+    """With --json there is an object as well."""
     ended = kickai("ask", "--chain", "mok", "--json", "hi")
     assert ended.code == 2
     assert ended.json["error"]["class"] == "UnknownProviderError"
@@ -172,8 +172,8 @@ def test_an_unknown_provider_is_wrong_usage_with_the_nearest(kickai: CommandLine
     assert ended.err.startswith("kickai: no provider 'mok': did you mean 'mock'?")
 
 
-def test_when_nobody_can_answer_the_exit_code_is_1(kickai: CommandLine) -> None:
-    """Standard error has the story and an end that does not repeat it."""
+def test_the_exit_code_is_1_when_no_provider_can_answer(kickai: CommandLine) -> None:
+    """The last lines do not repeat the steps."""
     ended = kickai("ask", "--chain", "mock:authentication,mock:model_not_found", "hi")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.splitlines() == [
@@ -184,14 +184,14 @@ def test_when_nobody_can_answer_the_exit_code_is_1(kickai: CommandLine) -> None:
     ]
 
 
-def test_the_error_of_a_quiet_run_has_the_whole_story(kickai: CommandLine) -> None:
-    """Who did not see the steps gets them with the error."""
+def test_the_error_of_a_quiet_run_has_all_steps(kickai: CommandLine) -> None:
+    """They were not shown before."""
     ended = kickai("ask", "-q", "--chain", "mock:timeout", "hi")
     assert ended.err.startswith("kickai: no target could answer: mock:timeout: ProviderTimeoutError: simulated")
 
 
 def test_a_failure_as_json_is_one_object(kickai: CommandLine) -> None:
-    """It names the error and lists attempts and skips as an answer does."""
+    """It has the error, and attempts and skips as in an answer."""
     ended = kickai("ask", "--chain", "mock:quota_exhausted,mock:b", "--json", "hi")
     assert ended.code == 1
     failure = ended.json
@@ -201,21 +201,21 @@ def test_a_failure_as_json_is_one_object(kickai: CommandLine) -> None:
     assert [(each["model"], each["reason"]) for each in failure["skipped"]] == [("b", "resting")]
 
 
-def test_a_refusal_is_not_routed_around(kickai: CommandLine) -> None:
-    """The provider's own reason reaches the caller."""
+def test_a_content_filter_does_not_fall_back(kickai: CommandLine) -> None:
+    """The provider's reason reaches the caller."""
     ended = kickai("ask", "--chain", "mock:content_filtered,mock:b", "hi")
     assert (ended.code, ended.out) == (1, "")
     assert "prompt or answer withheld (HTTP 400)" in ended.err
 
 
 def test_the_deadline_ends_the_request(kickai: CommandLine) -> None:
-    """After so many seconds there is an error and no answer."""
+    """There is an error and no answer."""
     ended = kickai("ask", "--chain", "mock:silence", "--deadline", "0.2", "hi")
     assert ended.code == 1
     assert "kickai: no answer within 0.2 s" in ended.err
 
 
-def test_a_stream_as_json_is_a_line_per_piece_and_the_whole(kickai: CommandLine) -> None:
+def test_a_stream_as_json_has_a_line_for_each_chunk_and_the_complete_answer(kickai: CommandLine) -> None:
     """The last line is what --json alone would print."""
     ended = kickai("ask", "--chain", "mock", "--stream", "--json", "one two three")
     *pieces, whole = map(json.loads, ended.out.splitlines())
@@ -224,8 +224,8 @@ def test_a_stream_as_json_is_a_line_per_piece_and_the_whole(kickai: CommandLine)
     assert whole["text"] == "one two three"
 
 
-def test_a_live_stream_that_breaks_off_never_passes_for_whole(kickai: CommandLine) -> None:
-    """What came is on standard output, and the exit code and the last line say that it is not all."""
+def test_a_live_stream_that_breaks_off_is_a_failure(kickai: CommandLine) -> None:
+    """The exit code and the last line say that the answer is incomplete."""
     ended = kickai("ask", "--chain", "mock:cut,mock:b", "--stream", "one two three four")
     assert (ended.code, ended.out) == (1, "one two \n")
     assert ended.err.splitlines()[-1] == "kickai: the answer is incomplete"
@@ -233,8 +233,8 @@ def test_a_live_stream_that_breaks_off_never_passes_for_whole(kickai: CommandLin
     assert json.loads(as_json.out.splitlines()[-1])["text"] == "one two "
 
 
-def test_a_stream_that_may_restart_shows_a_pipe_the_whole_answer_alone(kickai: CommandLine) -> None:
-    """Nothing that was started over is in the output; JSON says where it was."""
+def test_a_stream_that_restarts_writes_only_the_complete_answer_to_a_pipe(kickai: CommandLine) -> None:
+    """JSON shows where it started over."""
     prompt = ("--mode", "restart", "--chain", "mock:cut,mock:b", "one two three four")
     assert kickai("ask", *prompt).out == "one two three four\n"
     lines = [json.loads(line) for line in kickai("ask", "--json", *prompt).out.splitlines()]
@@ -242,36 +242,36 @@ def test_a_stream_that_may_restart_shows_a_pipe_the_whole_answer_alone(kickai: C
     assert lines[-1]["text"] == "one two three four"
 
 
-def test_a_buffered_stream_shows_the_whole_answer(kickai: CommandLine) -> None:
-    """Its first provider broke off, and nobody saw it."""
+def test_a_buffered_stream_writes_the_complete_answer(kickai: CommandLine) -> None:
+    """The first provider broke off, which is not visible."""
     ended = kickai("ask", "--mode", "buffered", "--chain", "mock:cut,mock:b", "one two three four")
     assert (ended.code, ended.out) == (0, "one two three four\n")
 
 
-def test_a_model_that_calls_a_tool_is_told(kickai: CommandLine) -> None:
-    """There is no text to print then, but something to say."""
+def test_a_tool_call_is_reported(kickai: CommandLine) -> None:
+    """There is no text to print."""
     ended = kickai("ask", "--chain", "mock:tool_call:pick", "hi")
     assert ended.code == 0
     assert "the model wants to call pick" in ended.err
 
 
-def test_what_is_odd_about_the_settings_is_told(kickai: CommandLine) -> None:
-    """Of what somebody wrote: a misspelt variable, and not the models that a catalogue has planned."""
+def test_warnings_about_the_settings_are_shown(kickai: CommandLine) -> None:
+    """Only about what the user wrote: a misspelled variable, not the models of a catalogue."""
     ended = kickai("ask", "--chain", "mock", "hi", env={"KICKAI_PRIMAR": "mock"})
     assert ended.code == 0
     assert ended.err.startswith("warning: environment KICKAI_PRIMAR: ")
     assert len(ended.err.splitlines()) == 1
 
 
-def test_a_retired_model_in_a_chain_is_told_with_its_successor(kickai: CommandLine) -> None:
-    """One line says which model answers instead."""
+def test_a_retired_model_in_a_chain_is_a_warning(kickai: CommandLine) -> None:
+    """It names the successor."""
     ended = kickai("ask", "--chain", "mock:gemini-1.5-flash", "hi")
     assert (ended.code, ended.out) == (0, "hi\n")
     assert ended.err.splitlines() == ["warning: gemini-1.5-flash is retired; gemini-3.5-flash-lite is called instead"]
 
 
-def test_another_settings_file_is_read_when_it_is_named(kickai: CommandLine) -> None:
-    """--config outranks the file that would be found."""
+def test_config_names_the_settings_file(kickai: CommandLine) -> None:
+    """It takes precedence over the file that would be found."""
     kickai.write('[providers.mock]\nreply = "found"\n')
     kickai.write('[providers.mock]\nreply = "named"\n', "other.toml")
     assert kickai("ask", "--chain", "mock", "hi").out == "found\n"
@@ -279,7 +279,7 @@ def test_another_settings_file_is_read_when_it_is_named(kickai: CommandLine) -> 
 
 
 def test_an_unexpected_exception_is_one_line(kickai: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names the class alone, since the message may hold anything; --debug shows where it was raised."""
+    """It has the class only, since the message may contain anything; --debug shows more."""
 
     def fail(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError("private words")
@@ -291,8 +291,8 @@ def test_an_unexpected_exception_is_one_line(kickai: CommandLine, monkeypatch: p
     assert "Traceback (most recent call last)" in kickai("ask", "--debug", "hi").err
 
 
-def test_the_program_says_what_it_is(kickai: CommandLine) -> None:
-    """Version, help, and help on standard error where a command is missing."""
+def test_version_and_help(kickai: CommandLine) -> None:
+    """Every help has examples; without a command the help goes to standard error."""
     assert kickai("--version").out.startswith("kickai 0.")
     for command in ("ask", "providers", "roles", "doctor"):
         ended = kickai(command, "--help")

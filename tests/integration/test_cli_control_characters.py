@@ -1,4 +1,4 @@
-"""``kickai ask`` writes nothing from a service that steers a terminal or turns text around."""
+"""``kickai ask`` writes no characters from a service that control a terminal or reverse text."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ FLAGS = ((), ("-v",), ("--json",), ("--debug",))
 
 @pytest.fixture
 def rude(tmp_path: Path) -> Path:
-    """Return a folder with an installed plugin that repeats what its service says."""
+    """Return a folder with an installed plugin that repeats what its service sends."""
     module = f"rude_plugin_{os.getpid()}"
     (tmp_path / f"{module}.py").write_text(RUDE, encoding="utf-8")
     info = tmp_path / "rude-1.0.dist-info"
@@ -91,14 +91,14 @@ def rude(tmp_path: Path) -> Path:
 
 
 def arguments(way: str, flags: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the arguments that ask in a way."""
+    """Return the arguments of a case."""
     streamed = ("--stream",) if "--stream" in WAYS[way] else ()
     chain = ",".join(each for each in WAYS[way] if each != "--stream")
     return ("ask", "--explain", *streamed, *flags, "--chain", chain, "hi")
 
 
 def check(ended: Ended, asked: tuple[str, ...]) -> None:
-    """Check that a run wrote its explanation, and nothing that steers."""
+    """Check that a run wrote its explanation, and no control characters."""
     assert "rude" in ended.err, asked
     assert re.search(r" s  rude:\w+: ", ended.err), asked
     for text in (ended.out, ended.err):
@@ -107,10 +107,10 @@ def check(ended: Ended, asked: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_explain_writes_no_sequence_of_a_service(
+def test_explain_removes_control_characters_of_a_service(
     kickai: CommandLine, rude: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """Error text, model name and request id of a service are written without what a terminal obeys, under each flag."""
+    """From error messages, model names and request ids, with every flag."""
     monkeypatch.syspath_prepend(str(rude))
     for flags in FLAGS:
         asked = arguments(way, flags)
@@ -118,17 +118,17 @@ def test_explain_writes_no_sequence_of_a_service(
 
 
 @pytest.mark.parametrize("way", ["failure, then answer", "broken stream"])
-def test_the_installed_program_writes_none_either(rude: Path, way: str) -> None:
-    """The same holds for a process of its own that is made to write colour."""
+def test_the_installed_program_removes_them_as_well(rude: Path, way: str) -> None:
+    """In its own process, with colour enabled."""
     asked = arguments(way, ())
     ended = installed(*asked, folder=rude, PYTHONPATH=str(rude), SERVICE_SAYS=SAID, FORCE_COLOR="1")
     check(evolve(ended, err=STYLE.sub("", ended.err)), asked)
 
 
-def test_the_plugin_of_these_tests_is_rude_indeed(
+def test_the_plugin_of_these_tests_passes_on_what_its_service_sends(
     kickai: CommandLine, rude: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the service says does reach the explanation, and the model and request id the JSON."""
+    """Otherwise these tests would prove nothing."""
     monkeypatch.syspath_prepend(str(rude))
     env = {"SERVICE_SAYS": json.dumps("canary")}
     assert "canary" in kickai(*arguments("failure", ()), env=env).err

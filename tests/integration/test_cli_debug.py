@@ -1,4 +1,4 @@
-"""``--debug``: the author of a plugin reads what it raised; nobody reads keys or prompts there."""
+"""``--debug``: shows plugin authors what was raised, without keys and prompts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def kickai_invoke_provider(provider, request, timeout_s):
 
 @pytest.fixture
 def author(kickai: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    """Return the command line with a plugin that says too much in its exceptions, and one that cannot be imported."""
+    """Return the command line with a plugin whose exceptions contain keys and prompts, and a broken one."""
     name = f"author_{os.getpid()}"
     broken = 'import os\nraise RuntimeError("no import: " + os.environ["MY_TOKEN"])\n'
     for module, source in ((name, SOURCE), (f"{name}_broken", broken)):
@@ -65,10 +65,10 @@ def author(kickai: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Com
 @pytest.mark.parametrize("fallback", ["", ",mock"])
 @pytest.mark.parametrize("model", ["all", "repr", "part", "upper", "none"])
 @pytest.mark.parametrize("flags", [(), ("--stream",), ("--json",)])
-def test_messages_of_exceptions_reach_the_author_without_keys_and_prompts(
+def test_debug_shows_messages_without_keys_and_prompts(
     author: CommandLine, model: str, fallback: str, flags: tuple[str, ...]
 ) -> None:
-    """Whether the request fails or another target answers; a message with a part of the prompt in it is left out."""
+    """Whether the request fails or falls back; a message with a part of the prompt is left out."""
     ended = author("ask", "--debug", *flags, "--chain", f"author:{model}{fallback}", PROMPT)
     assert ended.code == (0 if fallback else 1)
     assert "the first fault, with *** and ***" in ended.err
@@ -82,8 +82,8 @@ def test_messages_of_exceptions_reach_the_author_without_keys_and_prompts(
     assert "said = " not in ended.err  # no source lines
 
 
-def test_without_debug_no_message_of_an_exception_is_shown(author: CommandLine) -> None:
-    """The class alone is safe to show."""
+def test_without_debug_only_the_class_of_an_exception_is_shown(author: CommandLine) -> None:
+    """Its message may contain anything."""
     ended = author("ask", "--chain", "author:none", PROMPT)
     assert "fault" not in ended.out + ended.err
     assert "RuntimeError" in ended.err
@@ -91,7 +91,7 @@ def test_without_debug_no_message_of_an_exception_is_shown(author: CommandLine) 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_the_doctor_shows_what_an_import_raised(author: CommandLine, flags: tuple[str, ...]) -> None:
-    """With its place and its message, the key masked."""
+    """With the file and the message; keys are masked."""
     ended = author("doctor", "--debug", *flags)
     assert "RuntimeError: no import: ***" in ended.err
     assert "_broken.py" in ended.err

@@ -1,4 +1,4 @@
-"""The page about the command line is true: its sessions run as shown, and its object has the promised names."""
+"""The command-line page: its sessions and its JSON are real."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SESSIONS = [
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.partition("\n")[0])
-def test_a_session_of_the_page_runs_as_shown(session: str, tmp_path: Path) -> None:
-    """Its command prints its lines; seconds are whatever they are."""
+def test_a_session_of_the_page_has_the_output_that_is_shown(session: str, tmp_path: Path) -> None:
+    """Times may differ."""
     command, _, shown = session.removeprefix("$ ").partition("\n")
     done = subprocess.run(
         ["bash", "-c", command],
@@ -32,17 +32,17 @@ def test_a_session_of_the_page_runs_as_shown(session: str, tmp_path: Path) -> No
         cwd=tmp_path,
         env=environment(PATH=f"{PROGRAM.parent}:/usr/bin:/bin", KICKAI_PLUGINS="mock"),
     )
-    assert _timeless(done.stdout) == _timeless(shown)
+    assert _normalize(done.stdout) == _normalize(shown)
 
 
-def _timeless(text: str) -> str:
-    """Return the text without what differs from run to run, and without plugins that may not be loaded here."""
+def _normalize(text: str) -> str:
+    """Return the text without times, and without plugins that are not allowed here."""
     lines = [line for line in text.splitlines() if not line.endswith(("· not allowed", "so it was not loaded"))]
     return re.sub(r"\d+\.\d+ s|\w+ notes?$", "…", "\n".join(lines))
 
 
-def test_the_object_of_the_page_has_the_names_that_are_printed(tmp_path: Path) -> None:
-    """Down to the attempts and the usage, in that order."""
+def test_the_json_of_the_page_has_the_printed_names(tmp_path: Path) -> None:
+    """In the same order, including attempts and usage."""
     (shown,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     promised = json.loads(shown)
     printed = installed("ask", "--chain", "mock:timeout,mock:b", "--json", "hi", folder=tmp_path).json
@@ -52,7 +52,7 @@ def test_the_object_of_the_page_has_the_names_that_are_printed(tmp_path: Path) -
 
 
 def test_completion_works_as_the_page_says(tmp_path: Path) -> None:
-    """The script that is evaluated completes the commands."""
+    """The script completes the names of commands."""
     script = installed(folder=tmp_path, _KICKAI_COMPLETE="bash_source")
     assert script.code == 0
     assert "_kickai_completion" in script.out

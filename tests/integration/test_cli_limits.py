@@ -1,4 +1,4 @@
-"""The command line where the machine does not play along: closed streams, odd files, missing folders."""
+"""The command line in unusual conditions: closed streams, special files, missing folders."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def shell(script: str, folder: Path, **variables: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "--help", "ask --help", "--version"])
-def test_a_standard_output_that_cannot_be_written_is_told(command: str, tmp_path: Path) -> None:
-    """Closed or full: one line, exit code 74, no traceback; with standard error closed as well, no line."""
+def test_a_standard_output_that_cannot_be_written_to_has_exit_code_74(command: str, tmp_path: Path) -> None:
+    """One line and no traceback, when it is closed or full."""
     for redirection, why in ((">&-", "standard output is closed"), (">/dev/full", "No space left on device")):
         ended = shell(f"$kickai {command} {redirection}", tmp_path)
         assert (ended.returncode, ended.stdout) == (74, "")
@@ -45,18 +45,16 @@ def test_a_standard_output_that_cannot_be_written_is_told(command: str, tmp_path
 
 @pytest.mark.parametrize("command", ["ask hi", "doctor", "--help"])
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "<&-"])
-def test_other_standard_streams_that_are_closed_keep_nobody_from_the_result(
-    command: str, redirection: str, tmp_path: Path
-) -> None:
-    """Standard error is for remarks, and standard input for prompts."""
+def test_other_closed_streams_do_not_prevent_the_result(command: str, redirection: str, tmp_path: Path) -> None:
+    """Standard error and standard input may be closed."""
     ended = shell(f"$kickai {command} {redirection}", tmp_path)
     assert ended.returncode == 0
     assert ended.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_working_directory_that_is_gone_is_told(command: str, tmp_path: Path) -> None:
-    """Exit code 2 and one line; a settings file with its full path works from there, and so does --help."""
+def test_a_deleted_working_directory_is_an_error(command: str, tmp_path: Path) -> None:
+    """A settings file with its full path works from there, and so does --help."""
     (tmp_path / "own.toml").write_text("")
     away = f"mkdir gone && cd gone && rmdir {tmp_path}/gone && "
     ended = shell(f"{away}$kickai {command}", tmp_path)
@@ -71,7 +69,7 @@ def test_a_working_directory_that_is_gone_is_told(command: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("fifo", "got a named pipe"),
         ("folder", "got a directory"),
@@ -84,10 +82,10 @@ def test_a_working_directory_that_is_gone_is_told(command: str, tmp_path: Path) 
         ("~nobody-of-this-name/x", "names a home directory that does not exist"),
     ],
 )
-def test_a_config_that_is_no_settings_file_is_told(
-    kickai: CommandLine, command: str, path: str, told: str, tmp_path: Path
+def test_an_invalid_config_path_is_an_error(
+    kickai: CommandLine, command: str, path: str, message: str, tmp_path: Path
 ) -> None:
-    """Exit code 2 and one line; nothing is waited for, and nothing without end is read."""
+    """One line; nothing blocks, and no endless file is read."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "folder").mkdir()
     (tmp_path / "huge").write_bytes(b"#" * 2_000_000)
@@ -96,17 +94,17 @@ def test_a_config_that_is_no_settings_file_is_told(
     (tmp_path / "deep").write_text("a = " + "[" * 100_000)
     ended = kickai(*command.split(), "--config", path)
     assert (ended.code, ended.out) == (2, "")
-    assert told in ended.err
+    assert message in ended.err
     assert len(ended.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_found_file_of_somebody_else_is_told_by_every_command(kickai: CommandLine, command: str) -> None:
-    """On standard error, with how to use it anyway; the settings are those without it. Nobody needs a home for that."""
+def test_every_command_reports_an_ignored_settings_file(kickai: CommandLine, command: str) -> None:
+    """With how to use it anyway; the settings are the defaults. No home directory is needed."""
     kickai.write('[kickai]\nprimary = "nobody"\n')
     (kickai.folder / "kickai.toml").chmod(0o666)
     ended = kickai(*command.split(), env={**ENV, "HOME": ""})
     assert ended.code == 0, ended.err
-    told = ended.out if command == "doctor" else ended.err
-    assert "kickai.toml: ignored, because anyone can write to it" in told
-    assert "--config" in told
+    output = ended.out if command == "doctor" else ended.err
+    assert "kickai.toml: ignored, because anyone can write to it" in output
+    assert "--config" in output

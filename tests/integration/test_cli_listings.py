@@ -1,4 +1,4 @@
-"""``kickai providers``, ``kickai roles`` and ``kickai doctor`` over the installed mock and a broken plugin."""
+"""``kickai providers``, ``kickai roles`` and ``kickai doctor`` with the mock provider and a broken plugin."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def kickai_invoke_provider(provider, request, timeout_s):
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder of distributions that this process sees."""
+    """Return a folder of distributions on the path of this process."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -59,7 +59,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def distribute(site: Path, name: str, source: str) -> None:
-    """Put a distribution with one plugin into a folder, as an installer leaves it."""
+    """Install a distribution with one plugin into a folder."""
     module = f"{name.replace('-', '_')}_{os.getpid()}"
     (site / f"{module}.py").write_text(source, encoding="utf-8")
     info = site / f"{module}-2.1.dist-info"
@@ -69,13 +69,13 @@ def distribute(site: Path, name: str, source: str) -> None:
 
 
 def provider(kickai: CommandLine, name: str, **env: str) -> dict[str, object]:
-    """Return one row of the list of providers."""
+    """Return one row of ``kickai providers``."""
     rows = kickai("providers", "--json", env=env).json["providers"]
     return next(row for row in rows if row["name"] == name)
 
 
-def test_a_ready_provider_is_listed_with_all_that_it_is(kickai: CommandLine) -> None:
-    """Name, version, distribution, capabilities, modes, aliases, instances."""
+def test_a_ready_provider_is_listed(kickai: CommandLine) -> None:
+    """With distribution, capabilities, native modes and instances."""
     row = provider(kickai, "mock")
     assert row["state"] == "ready"
     assert row["distribution"] == "kickai-mock"
@@ -87,7 +87,7 @@ def test_a_ready_provider_is_listed_with_all_that_it_is(kickai: CommandLine) -> 
 
 
 def test_the_instances_of_a_provider_are_listed_with_their_states(kickai: CommandLine) -> None:
-    """One is usable, so the provider is; the other says what is wrong."""
+    """The provider is ready if one of them is."""
     kickai.write('[providers.odd]\nkind = "mock"\nlatency_s = 3\nlatency_max_s = 1\n')
     row = provider(kickai, "mock")
     assert row["state"] == "ready"
@@ -96,8 +96,8 @@ def test_the_instances_of_a_provider_are_listed_with_their_states(kickai: Comman
     assert "  instance odd · not configured (a latency of at most 1 s is less than the least, 3 s)" in lines
 
 
-def test_a_broken_plugin_says_why_and_the_others_are_listed(kickai: CommandLine, site: Path) -> None:
-    """One faulty plugin is one faulty line."""
+def test_a_broken_plugin_is_listed_with_the_reason(kickai: CommandLine, site: Path) -> None:
+    """The other plugins are listed as usual."""
     distribute(site, "test-bad", "raise RuntimeError('no database')")
     distribute(site, "test-watcher", WATCHER)
     assert provider(kickai, "mock")["state"] == "ready"
@@ -107,8 +107,8 @@ def test_a_broken_plugin_says_why_and_the_others_are_listed(kickai: CommandLine,
     assert "  extension: observes events or wraps the calls of providers" in ended.out.splitlines()
 
 
-def test_whoever_asks_a_broken_plugin_hears_why_it_is_broken(kickai: CommandLine, site: Path) -> None:
-    """It is installed, so there is no word of installing it."""
+def test_calling_a_broken_plugin_shows_why_it_is_broken(kickai: CommandLine, site: Path) -> None:
+    """There is no advice to install it."""
     distribute(site, "test-bad", "raise RuntimeError('no database')")
     kickai.write('[kickai]\nprimary = "test-bad"\nfallback = ["mock"]\n')
     ended = kickai("ask", "hi")
@@ -117,7 +117,7 @@ def test_whoever_asks_a_broken_plugin_hears_why_it_is_broken(kickai: CommandLine
     assert kickai("providers").code == 0
 
 
-def test_a_plugin_that_may_not_be_loaded_is_listed_as_such(kickai: CommandLine, site: Path) -> None:
+def test_a_plugin_that_is_not_allowed_is_listed(kickai: CommandLine, site: Path) -> None:
     """Its code never runs."""
     distribute(site, "test-forbidden", "raise RuntimeError('ran')")
     assert provider(kickai, "test-forbidden", KICKAI_PLUGINS="mock")["state"] == "not allowed"
@@ -126,14 +126,14 @@ def test_a_plugin_that_may_not_be_loaded_is_listed_as_such(kickai: CommandLine, 
     )
 
 
-def test_no_plugin_at_all_says_what_to_install(kickai: CommandLine) -> None:
-    """An allow-list of none leaves a list of what is not allowed."""
+def test_an_empty_allow_list_allows_no_plugin(kickai: CommandLine) -> None:
+    """All plugins are listed as not allowed."""
     ended = kickai("providers", env={"KICKAI_PLUGINS": "none"})
     assert (ended.code, "not allowed" in ended.out) == (0, True)
 
 
-def test_every_role_has_its_targets_numbers_and_sources(kickai: CommandLine) -> None:
-    """The catalogue's ten and the default, with the plan's retired model and its successor."""
+def test_every_role_is_listed_with_targets_values_and_sources(kickai: CommandLine) -> None:
+    """The ten roles of the catalogue and the default role, with retired models and their successors."""
     listed = kickai("roles", "--json").json
     roles = {role["name"]: role for role in listed["roles"]}
     assert len(roles) == 11
@@ -157,8 +157,8 @@ def test_every_role_has_its_targets_numbers_and_sources(kickai: CommandLine) -> 
     }
 
 
-def test_a_role_shows_which_of_its_values_somebody_changed(kickai: CommandLine) -> None:
-    """A field of the file, a group of the file with its temperature, a chain of the file, models of one provider."""
+def test_a_role_shows_the_source_of_changed_values(kickai: CommandLine) -> None:
+    """A field, a group with its temperature, a chain, and the models of one provider."""
     kickai.write(
         "[roles.team_manager]\ntemperature = 0.4\n"
         '[roles.help_assistant]\ngroup = "creative"\n'
@@ -185,8 +185,8 @@ def test_a_role_shows_which_of_its_values_somebody_changed(kickai: CommandLine) 
     }
 
 
-def test_one_role_can_be_shown(kickai: CommandLine) -> None:
-    """In lines that say the same; a stranger gets the default role and a word about the nearest."""
+def test_one_role_can_be_listed(kickai: CommandLine) -> None:
+    """An unknown role gets the default role, with a warning."""
     ended = kickai("roles", "squad_selector")
     heading, _, role, *targets = ended.out.splitlines()
     assert heading == "catalogue kickai · primary huggingface (default) · fallback gemini, local (default)"
@@ -203,15 +203,15 @@ def test_one_role_can_be_shown(kickai: CommandLine) -> None:
     )
 
 
-def test_the_default_role_shows_what_somebody_changed(kickai: CommandLine) -> None:
-    """Its own table is a source like any other, and the rest comes from the catalogue."""
+def test_the_default_role_shows_the_source_of_changed_values(kickai: CommandLine) -> None:
+    """The rest comes from the catalogue."""
     kickai.write("[roles.default]\ntemperature = 0.9\n")
     role = kickai("roles", "nobody").out.splitlines()[2]
     assert role == "default · temperature 0.9 (kickai.toml) · 500 tokens (catalogue kickai)"
 
 
-def test_a_healthy_set_up_has_no_errors(kickai: CommandLine) -> None:
-    """The exit code is 0, and the last line counts."""
+def test_valid_settings_have_no_errors(kickai: CommandLine) -> None:
+    """The exit code is 0, and the last line has the numbers."""
     kickai.write('[kickai]\nprimary = "mock"\nfallback = []\n')
     ended = kickai("doctor")
     assert (ended.code, ended.err) == (0, "")
@@ -220,7 +220,7 @@ def test_a_healthy_set_up_has_no_errors(kickai: CommandLine) -> None:
     assert ended.out.splitlines()[-1].startswith("0 errors, 0 warnings")
 
 
-def test_a_problem_of_what_somebody_chose_is_an_error(kickai: CommandLine, site: Path) -> None:
+def test_a_problem_of_a_configured_instance_is_an_error(kickai: CommandLine, site: Path) -> None:
     """So is a broken plugin; the exit code is 1."""
     distribute(site, "test-bad", "raise RuntimeError('no database')")
     kickai.write('[kickai]\nprimary = "mock"\nfallback = []\n[providers.mock]\nlatency_s = 3\nlatency_max_s = 1\n')
@@ -233,8 +233,8 @@ def test_a_problem_of_what_somebody_chose_is_an_error(kickai: CommandLine, site:
     assert errors[2]["message"] == "no provider can answer"
 
 
-def test_settings_that_cannot_be_used_are_told_beside_the_plugins(kickai: CommandLine, site: Path) -> None:
-    """All problems at once, and the exit code of wrong settings."""
+def test_invalid_settings_are_listed_with_broken_plugins(kickai: CommandLine, site: Path) -> None:
+    """All at once, with exit code 2."""
     distribute(site, "test-bad", "raise RuntimeError('no database')")
     kickai.write("[kickai]\ndeadline_s = -1\n[providers.mock]\nrepply = 'a'\n")
     ended = kickai("doctor")
@@ -247,8 +247,8 @@ def test_settings_that_cannot_be_used_are_told_beside_the_plugins(kickai: Comman
     assert "plugin test-bad" in errors[2]
 
 
-def test_online_each_model_that_a_role_asks_for_is_checked(kickai: CommandLine, site: Path) -> None:
-    """A model that nobody serves is told with the roles that ask for it; offline it is not seen."""
+def test_online_checks_each_model_that_a_role_calls(kickai: CommandLine, site: Path) -> None:
+    """A model that is not served is reported with its roles; offline it is not."""
     distribute(site, "test-fussy", FUSSY)
     kickai.write(
         '[kickai]\nprimary = "fussy"\nfallback = ["mock"]\n'
@@ -263,8 +263,8 @@ def test_online_each_model_that_a_role_asks_for_is_checked(kickai: CommandLine, 
     assert not any("small" in line for line in lines)
 
 
-def test_an_online_check_is_bounded(kickai: CommandLine, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service that says nothing is a problem of that service, and the others are told."""
+def test_an_online_check_has_a_time_limit(kickai: CommandLine, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that does not respond is reported, and the others are checked."""
     monkeypatch.setattr("kickai_providers_core.cli.doctor.CHECK_S", 0.3)
     distribute(site, "test-fussy", FUSSY)
     kickai.write('[kickai]\nprimary = "fussy"\nfallback = ["mock"]\n[providers.fussy]\nmodel = "slow"\n')

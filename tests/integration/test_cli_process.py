@@ -1,4 +1,4 @@
-"""The installed program as a process: signals, closed pipes, terminals, what it loads and how fast it starts."""
+"""The installed program as a process: signals, closed pipes, terminals, imports and start-up time."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ WORDS = "one two three four"
 NEEDED = ("attr", "attrs", "pluggy", "loguru", "kickai_providers_core")
 
 
-def mocked() -> None:
-    """Skip a test where kickai-mock is not installed."""
+def require_mock() -> None:
+    """Skip a test when kickai-mock is not installed."""
     pytest.importorskip("kickai_mock", reason="this chain is drilled with kickai-mock")
 
 
 @pytest.fixture
 def sleepy(tmp_path: Path) -> dict[str, str]:
-    """Return the variables with which a program sees a provider that never answers."""
+    """Return the environment of a program with a provider that never answers."""
     info = tmp_path / "sleepy-1.0.dist-info"
     info.mkdir()
     (tmp_path / "sleepy_plugin.py").write_text(SLEEPY, encoding="utf-8")
@@ -59,7 +59,7 @@ def sleepy(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path)}
 
 
-def started(*arguments: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
+def start(*arguments: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
     """Start the installed program with pipes."""
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), *arguments],
@@ -81,11 +81,11 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """All that was written."""
+        """Everything that was written."""
         return "".join(piece for _, piece in self.pieces)
 
     def when(self, word: str) -> float:
-        """Return the time at which a word first stood on the screen."""
+        """Return the time at which a text first appeared."""
         written = ""
         for at, piece in self.pieces:
             written += piece
@@ -94,8 +94,8 @@ class Screen:
         raise AssertionError(f"{word!r} is not in {written!r}")
 
 
-def on_terminal(*arguments: str, folder: Path, interrupt_at: str = "", **variables: str) -> Screen:
-    """Run the installed program on a terminal; press Ctrl-C when a text is on the screen."""
+def run_on_terminal(*arguments: str, folder: Path, interrupt_at: str = "", **variables: str) -> Screen:
+    """Run the installed program on a terminal, and press Ctrl-C when a text appears."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
@@ -119,9 +119,9 @@ def on_terminal(*arguments: str, folder: Path, interrupt_at: str = "", **variabl
     return screen
 
 
-def test_a_stranger_gets_the_answer_of_the_second_when_the_first_times_out(tmp_path: Path) -> None:
-    """The installed program prints one object with both attempts, and nothing warns."""
-    mocked()
+def test_the_installed_program_falls_back(tmp_path: Path) -> None:
+    """It prints one object with both attempts, and no warnings."""
+    require_mock()
     (tmp_path / "kickai.toml").write_text('[providers.mock.models.a]\nscript = ["timeout"]\n', encoding="utf-8")
     ended = installed("ask", "--chain", "mock:a,mock:b", "--json", "hi", folder=tmp_path)
     assert ended.code == 0
@@ -134,29 +134,29 @@ def test_a_stranger_gets_the_answer_of_the_second_when_the_first_times_out(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("sent", "code", "told"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
-def test_a_signal_ends_it_in_one_line_with_its_providers_closed(
-    tmp_path: Path, sleepy: dict[str, str], sent: signal.Signals, code: int, told: str
+def test_a_signal_closes_the_providers_and_ends_with_one_line(
+    tmp_path: Path, sleepy: dict[str, str], sent: signal.Signals, code: int, word: str
 ) -> None:
     """There is no traceback, and the exit code is what a shell expects."""
-    process = started("ask", "-v", "--chain", "sleepy", "hi", folder=tmp_path, **sleepy)
+    process = start("ask", "-v", "--chain", "sleepy", "hi", folder=tmp_path, **sleepy)
     assert process.stderr is not None
     assert process.stderr.readline() == "chain: sleepy\n"
-    time.sleep(0.3)  # until the provider is created; nothing tells when
+    time.sleep(0.3)  # until the provider is created; no event says when
     process.send_signal(sent)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (code, "")
-    assert err.splitlines()[-1] == f"kickai: {told}"
+    assert err.splitlines()[-1] == f"kickai: {word}"
     assert "Traceback" not in err
     assert (tmp_path / "closed").exists()
 
 
-def test_a_reader_who_leaves_is_no_error_worth_a_traceback(tmp_path: Path) -> None:
-    """As with any program in a pipe, the exit code is that of SIGPIPE."""
-    mocked()
+def test_a_closed_pipe_ends_silently(tmp_path: Path) -> None:
+    """The exit code is that of SIGPIPE."""
+    require_mock()
     pause = {"KICKAI_PROVIDERS__MOCK__PAUSE_S": "0.01"}
-    process = started("ask", "--stream", "--chain", "mock", "word " * 400, folder=tmp_path, **pause)
+    process = start("ask", "--stream", "--chain", "mock", "word " * 400, folder=tmp_path, **pause)
     assert process.stdout is not None
     assert process.stdout.read(4) == "word"
     process.stdout.close()
@@ -165,9 +165,9 @@ def test_a_reader_who_leaves_is_no_error_worth_a_traceback(tmp_path: Path) -> No
     process.stderr.close()
 
 
-def test_standard_streams_that_cannot_be_written_to_are_survived(tmp_path: Path) -> None:
-    """A full disk behind standard output is told; behind standard error it keeps nobody from the answer."""
-    mocked()
+def test_a_full_disk_is_handled(tmp_path: Path) -> None:
+    """For standard output it is an error; for standard error the answer is written nevertheless."""
+    require_mock()
     command = [sys.executable, str(PROGRAM), "ask", "--chain", "mock:timeout,mock:b", "hi"]
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         out = subprocess.run(
@@ -181,9 +181,9 @@ def test_standard_streams_that_cannot_be_written_to_are_survived(tmp_path: Path)
     assert (err.returncode, err.stdout) == (0, "hi\n")
 
 
-def test_an_encoding_that_lacks_a_character_is_survived(tmp_path: Path) -> None:
-    """JSON escapes it, so that nothing is lost; text has a question mark."""
-    mocked()
+def test_an_encoding_without_a_character_is_handled(tmp_path: Path) -> None:
+    """JSON escapes the character; text has a question mark."""
+    require_mock()
     ask = ("ask", "--chain", "mock", "an arrow →")
     assert installed(*ask, folder=tmp_path, PYTHONIOENCODING="latin-1").out == "an arrow ?\n"
     escaped = installed(*ask, "--json", folder=tmp_path, PYTHONIOENCODING="latin-1")
@@ -191,11 +191,11 @@ def test_an_encoding_that_lacks_a_character_is_survived(tmp_path: Path) -> None:
     assert escaped.json["text"] == "an arrow →"
 
 
-def test_a_terminal_sees_each_word_when_it_comes(tmp_path: Path) -> None:
-    """The first stands there long before the last; while nothing does, a line says who is asked."""
-    mocked()
+def test_a_terminal_shows_each_word_when_it_arrives(tmp_path: Path) -> None:
+    """Before the first one, the spinner shows the target."""
+    require_mock()
     slow = {"KICKAI_PROVIDERS__MOCK__PAUSE_S": "0.3", "KICKAI_PROVIDERS__MOCK__LATENCY_S": "0.3"}
-    screen = on_terminal("ask", "--stream", "--chain", "mock:timeout,mock:b", WORDS, folder=tmp_path, **slow)
+    screen = run_on_terminal("ask", "--stream", "--chain", "mock:timeout,mock:b", WORDS, folder=tmp_path, **slow)
     assert screen.code == 0
     assert screen.when("calling mock:b") < screen.when("one") < screen.when("four") - 0.5
     assert screen.text.index("mock:timeout: ProviderTimeoutError") < screen.text.index("one two three four\r\n")
@@ -203,34 +203,36 @@ def test_a_terminal_sees_each_word_when_it_comes(tmp_path: Path) -> None:
     assert screen.text.rstrip().endswith("mock:b answered in 1.2 s\x1b[0m")
 
 
-def test_ctrl_c_on_a_terminal_leaves_it_clean(tmp_path: Path) -> None:
-    """The line that was begun is ended, the wheel is gone, the cursor is back, and one line says why."""
-    mocked()
+def test_ctrl_c_leaves_the_terminal_clean(tmp_path: Path) -> None:
+    """The line is ended, the spinner is gone, the cursor is visible, and one line says why."""
+    require_mock()
     slow = {"KICKAI_PROVIDERS__MOCK__PAUSE_S": "5"}
-    screen = on_terminal("ask", "--stream", "--chain", "mock", WORDS, folder=tmp_path, interrupt_at="one", **slow)
+    screen = run_on_terminal("ask", "--stream", "--chain", "mock", WORDS, folder=tmp_path, interrupt_at="one", **slow)
     assert screen.code == 130
     assert "Traceback" not in screen.text
     assert screen.text.endswith("one ^C\r\nkickai: interrupted\r\n")
     assert screen.text.rfind("\x1b[?25l") < screen.text.rfind("\x1b[?25h")
-    waiting = on_terminal("ask", "--chain", "mock:silence", "hi", folder=tmp_path, interrupt_at="calling mock")
+    waiting = run_on_terminal("ask", "--chain", "mock:silence", "hi", folder=tmp_path, interrupt_at="calling mock")
     assert waiting.code == 130
     assert waiting.text.endswith("kickai: interrupted\r\n")
 
 
-def test_a_stream_that_starts_over_says_so_on_a_terminal(tmp_path: Path) -> None:
-    """What stands above is declared void, and the whole answer follows."""
-    mocked()
-    screen = on_terminal("ask", "--mode", "restart", "--chain", "mock:cut,mock:b", WORDS, folder=tmp_path, NO_COLOR="1")
+def test_a_terminal_shows_that_a_stream_starts_over(tmp_path: Path) -> None:
+    """The complete answer follows."""
+    require_mock()
+    screen = run_on_terminal(
+        "ask", "--mode", "restart", "--chain", "mock:cut,mock:b", WORDS, folder=tmp_path, NO_COLOR="1"
+    )
     assert screen.code == 0
     _, _, after = screen.text.rpartition("starting over: ignore the text above\r\n")
     assert after.startswith("one two three four\r\n")
 
 
-def test_no_color_is_respected(tmp_path: Path) -> None:
-    """With NO_COLOR a terminal gets no colour, and a pipe gets none at all."""
-    mocked()
+def test_no_color_disables_colour(tmp_path: Path) -> None:
+    """On a terminal; a pipe never gets colour."""
+    require_mock()
     chain = ("ask", "--chain", "mock:timeout,mock:b", "hi")
-    plain = on_terminal(*chain, folder=tmp_path, NO_COLOR="1").text
+    plain = run_on_terminal(*chain, folder=tmp_path, NO_COLOR="1").text
     assert "\x1b[3" not in plain
     assert "\x1b[9" not in plain
     piped = installed(*chain, folder=tmp_path)
@@ -238,15 +240,15 @@ def test_no_color_is_respected(tmp_path: Path) -> None:
     assert "calling" not in piped.err
 
 
-def test_a_terminal_without_a_prompt_is_told_how_to_give_one(tmp_path: Path) -> None:
-    """It does not wait for keys that nobody knows should be pressed."""
-    screen = on_terminal("ask", folder=tmp_path)
+def test_a_missing_prompt_on_a_terminal_is_wrong_usage(tmp_path: Path) -> None:
+    """The program does not wait for input."""
+    screen = run_on_terminal("ask", folder=tmp_path)
     assert screen.code == 2
     assert "There is no prompt: pass it as an argument or on standard input." in screen.text
 
 
-def test_without_click_and_rich_it_says_what_to_install(tmp_path: Path) -> None:
-    """One line, and the exit code of wrong usage; the core itself needs neither."""
+def test_without_click_and_rich_a_message_says_what_to_install(tmp_path: Path) -> None:
+    """The core itself needs neither."""
     for name in NEEDED:
         spec = find_spec(name)
         assert spec is not None
@@ -267,7 +269,7 @@ def test_without_click_and_rich_it_says_what_to_install(tmp_path: Path) -> None:
 
 
 def loaded(code: str, folder: Path) -> set[str]:
-    """Return the names of the top-level packages, and of ours the modules, that some code loads."""
+    """Return the names of the modules that some code imports."""
     script = f"import sys, json\n{code}\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=folder, env=environment()
@@ -275,7 +277,7 @@ def loaded(code: str, folder: Path) -> set[str]:
     return set(json.loads(done.stderr))
 
 
-def test_help_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+def test_help_imports_only_what_it_needs(tmp_path: Path) -> None:
     """No rich, no cattrs, no settings, no command, no plugin."""
     names = loaded("from kickai_providers_core.cli import program\nprogram.run(['--help'])", tmp_path)
     assert "click" in names
@@ -283,7 +285,7 @@ def test_help_loads_no_more_than_it_needs(tmp_path: Path) -> None:
     assert not {name for name in names if name.startswith("kickai_providers_core.cli.ask")}
 
 
-def test_the_library_loads_nothing_of_the_command_line(tmp_path: Path) -> None:
+def test_the_library_does_not_import_the_command_line(tmp_path: Path) -> None:
     """Nor what only reading a settings file needs."""
     names = loaded("import kickai_providers_core", tmp_path)
     assert not names & {
@@ -296,9 +298,9 @@ def test_the_library_loads_nothing_of_the_command_line(tmp_path: Path) -> None:
     }
 
 
-def test_an_answer_into_a_pipe_does_not_load_rich(tmp_path: Path) -> None:
-    """Only a terminal has a wheel to turn."""
-    mocked()
+def test_an_answer_in_a_pipe_does_not_import_rich(tmp_path: Path) -> None:
+    """Only a terminal has a spinner."""
+    require_mock()
     names = loaded(
         "from kickai_providers_core.cli import program\nprogram.run(['ask', '-q', '--chain', 'mock', 'hi'])", tmp_path
     )
@@ -307,12 +309,12 @@ def test_an_answer_into_a_pipe_does_not_load_rich(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bound_s", [pytest.param(0.4, marks=pytest.mark.timing), 2.0])
-def test_help_takes_less_than_half_a_second_of_a_processor(tmp_path: Path, bound_s: float) -> None:
-    """Other programs on the machine lengthen a processor's time, too, though less than the clock's."""
-    spent = []
+def test_help_takes_less_than_half_a_second_of_processor_time(tmp_path: Path, bound_s: float) -> None:
+    """Processor time depends less on other programs than elapsed time."""
+    used_s = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert installed("--help", folder=tmp_path).code == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < bound_s
+        used_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(used_s) < bound_s

@@ -1,4 +1,4 @@
-"""Keys set in every place where a key can be set are in nothing that any command writes."""
+"""No command writes a key, wherever it was set."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ FILES = {
 
 @pytest.fixture(autouse=True)
 def leaky(kickai: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put keys everywhere, and beside them a plugin that is careless with them."""
+    """Set keys everywhere, and install a plugin that leaks them."""
     folder = kickai.folder
     module = f"leaky_plugin_{os.getpid()}"
     (folder / f"{module}.py").write_text(LEAKY, encoding="utf-8")
@@ -114,7 +114,7 @@ def leaky(kickai: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     [*((place, "environment") for place in FILES), ("no file", ".env"), ("a key in the file", ".env")],
 )
 def test_no_command_writes_a_key(kickai: CommandLine, place: str, origin: str) -> None:
-    """Whatever the settings say, whatever the flags, and however careless the plugin."""
+    """With any settings, flags and plugin."""
     kickai.write(FILES[place])
     own = {"MINE": CANARY, "KICKAI_PROVIDERS__LEAKY__SPARE": OTHER if place == "no file" else ""}
     env = {**own, **dict.fromkeys(NAMES if origin == "environment" else (), OTHER)}
@@ -124,8 +124,8 @@ def test_no_command_writes_a_key(kickai: CommandLine, place: str, origin: str) -
         assert ended.out + ended.err, arguments
 
 
-def test_the_plugin_of_these_tests_is_careless_indeed(kickai: CommandLine) -> None:
-    """Each of its ways to leak shows a mask where the key would be."""
+def test_the_plugin_of_these_tests_leaks_keys(kickai: CommandLine) -> None:
+    """Each leak shows a mask in place of the key."""
     env = {"HF_TOKEN": CANARY}
     assert kickai("ask", "--chain", "leaky", "hi", env=env).out == "my key is ***\n"
     assert "GET https://x?key=*** (after" in kickai("ask", "--chain", "leaky:careless", "hi", env=env).err
@@ -135,8 +135,8 @@ def test_the_plugin_of_these_tests_is_careless_indeed(kickai: CommandLine) -> No
     assert "*** is refused. not ***" in kickai("doctor", "--online", env=env).out
 
 
-def test_a_key_in_the_file_is_taken_with_a_warning(kickai: CommandLine) -> None:
-    """It works, and each run says where it had better not stand."""
+def test_a_key_in_the_file_works_with_a_warning(kickai: CommandLine) -> None:
+    """The warning names the setting."""
     kickai.write(FILES["a key in the file"])
     ended = kickai("ask", "--chain", "leaky", "hi")
     assert (ended.code, ended.out) == (0, "my key is *** ***\n")
@@ -144,8 +144,8 @@ def test_a_key_in_the_file_is_taken_with_a_warning(kickai: CommandLine) -> None:
     assert len(ended.err.splitlines()) == 2
 
 
-def test_the_installed_program_writes_no_key_whatever_is_installed_beside_it(tmp_path: Path) -> None:
-    """All plugins of this environment are told the keys, and none of them shows one."""
+def test_the_installed_program_writes_no_key_with_any_plugin(tmp_path: Path) -> None:
+    """All installed plugins get the keys."""
     keys = dict.fromkeys(NAMES, CANARY)
     for arguments in (("providers",), ("doctor", "--json"), ("roles", "squad_selector")):
         ended = installed(*arguments, folder=tmp_path, **keys)

@@ -1,4 +1,4 @@
-"""Laws of reading settings: whatever is written, it is settings or a list of problems."""
+"""Laws of reading settings: any input gives settings or a list of problems."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ variables = st.dictionaries(
 )
 
 
-def outcome(source, env, **further):
-    """Return the settings, or the error that says what is wrong with them."""
+def read_settings(source, env, **further):
+    """Return the settings, or the error."""
     try:
         return structure(read(source, env, **further), INFOS)
     except ConfigError as error:
@@ -95,9 +95,9 @@ def outcome(source, env, **further):
 @given(documents, variables)
 @example({"providers": {"mock": {"faults": {"": {"rate": 1e308}}}}}, {})
 @example({"catalogues": {"kickai": {"groups": {"a": {}}}}}, {"AI_PROVIDER": "hf"})
-def test_any_tables_are_settings_or_problems(tables, env):
-    """Nothing but a `ConfigError` is ever raised, and each problem is one line that says where and what."""
-    result = outcome(tables, env)
+def test_any_tables_give_settings_or_problems(tables, env):
+    """Nothing but a `ConfigError` is raised, and each problem is one line with a known form."""
+    result = read_settings(tables, env)
     if isinstance(result, ConfigError):
         assert result.problems
         for problem in result.problems:
@@ -114,13 +114,13 @@ def test_any_tables_are_settings_or_problems(tables, env):
 
 @QUICK
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")), st.booleans())
-def test_any_file_is_settings_or_problems(text, raw):
-    """Whatever bytes stand in the file, or in the `.env` beside it."""
+def test_any_file_gives_settings_or_problems(text, raw):
+    """Whatever bytes are in the file, or in the `.env` next to it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "kickai.toml").write_bytes(b"" if raw else text.encode("utf-8", "surrogatepass"))
         (folder / ".env").write_bytes(text.encode("latin-1", "replace"))
-        assert isinstance(outcome(None, {}, folder=folder), Settings | ConfigError)
+        assert isinstance(read_settings(None, {}, folder=folder), Settings | ConfigError)
 
 
 @QUICK
@@ -130,16 +130,18 @@ def test_any_file_is_settings_or_problems(text, raw):
     st.sampled_from(["token", "tokn", "toke"]),
     st.sampled_from([CANARY, [CANARY], {"env": [CANARY]}, {"value": CANARY}, [[CANARY]], {"a": CANARY}]),
 )
-def test_a_key_is_never_told(tables, instance, field, shape):
-    """Whatever else is wrong, and however the key was written: in a table, an array, under a misspelt name."""
+def test_a_key_is_never_shown(tables, instance, field, shape):
+    """Whatever else is wrong, and wherever the key is: in a table, an array, under a misspelled name."""
     providers = tables.get("providers", {})
     assume(isinstance(providers, dict))
     inner = providers.get(instance, {})
     assume(isinstance(inner, dict))
-    result = outcome({**tables, "providers": {**providers, instance: {**inner, field: shape}}}, {"HF_TOKEN": CANARY})
-    told = [repr(result), str(result)]
-    told += map(str, result.problems if isinstance(result, ConfigError) else result.warnings)
-    assert CANARY not in "\n".join(told)
+    result = read_settings(
+        {**tables, "providers": {**providers, instance: {**inner, field: shape}}}, {"HF_TOKEN": CANARY}
+    )
+    output = [repr(result), str(result)]
+    output += map(str, result.problems if isinstance(result, ConfigError) else result.warnings)
+    assert CANARY not in "\n".join(output)
 
 
 @QUICK
@@ -148,8 +150,8 @@ def test_a_key_is_never_told(tables, instance, field, shape):
     st.none() | st.floats(0.1, 9),
     st.none() | st.floats(0.1, 9),
 )
-def test_the_highest_layer_that_speaks_is_heard(in_file, in_environment, in_code):
-    """Defaults < file < environment < code, for any of them that says something."""
+def test_the_highest_layer_with_a_value_wins(in_file, in_environment, in_code):
+    """Defaults < file < environment < code."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if in_file is not None:
@@ -167,8 +169,8 @@ def test_the_highest_layer_that_speaks_is_heard(in_file, in_environment, in_code
     st.none() | st.sampled_from(["huggingface", "gemini", "c"]),
     st.none() | st.lists(st.sampled_from(["huggingface", "huggingface:q", "gemini:g", "a"]), min_size=1, max_size=4),
 )
-def test_the_preferred_instance_comes_first_and_nothing_is_lost(order, preferred, chain):
-    """Preferring moves links to the front and drops none; the others keep their order."""
+def test_the_preferred_instance_comes_first_and_no_target_is_lost(order, preferred, chain):
+    """The other targets keep their order."""
     primary, *fallback = order or ["huggingface"]
     kickai = KickaiSettings(primary=primary, fallback=tuple(fallback))
     plain, moved = Settings(kickai=kickai), Settings(kickai=attrs.evolve(kickai, preferred=preferred))

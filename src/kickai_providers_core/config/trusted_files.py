@@ -7,7 +7,7 @@ each folder relative to the one before it. Folders and file are checked with `os
 descriptor that was checked, so a file that is swapped in between is never used. A symbolic link has to belong to the
 user or to root; its target and the folders of that are checked in the same way.
 
-A file that was *named* is read whoever owns it.
+A file that was *named* is read regardless of its owner.
 """
 
 from __future__ import annotations

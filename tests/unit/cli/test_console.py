@@ -1,4 +1,4 @@
-"""What is written: keys are masked, terminals are not steered, and lines end."""
+"""The console: keys are masked, control characters are removed, and lines are ended."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ KEY = "hf_0123456789abcdef"
 
 @pytest.fixture
 def console() -> Console:
-    """Return a console that hides one key."""
+    """Return a console that masks one key."""
     console = Console({})
     console.mask.add([Secret(KEY), Secret("short"), Secret("")])
     return console
 
 
-def test_a_hidden_key_is_in_nothing_that_is_written(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
-    """Answers, listings, records, lines and blocks all pass the same mask."""
+def test_a_key_is_masked_in_all_output(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
+    """In answers, listings, JSON, lines and blocks."""
     console.write_answer(f"a {KEY}\n")
     console.write_line(f"b {KEY}")
     console.write_json({"c": [KEY, {"d": KEY}], "e": 1, "f": None})
@@ -34,24 +34,24 @@ def test_a_hidden_key_is_in_nothing_that_is_written(console: Console, capsys: py
     assert err == "g ***\nh\n***\n"
 
 
-def test_a_key_that_is_too_short_is_not_looked_for(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
-    """A word of five letters stands in many texts, and an empty key in all."""
+def test_a_short_key_is_not_masked(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would match ordinary words."""
     console.write_answer("cut short\n")
     assert capsys.readouterr().out == "cut short\n"
 
 
-def test_a_line_to_standard_error_is_one_line_and_steers_nothing(
+def test_a_log_line_is_one_line_without_control_characters(
     console: Console, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Line breaks become blanks, and control characters go."""
+    """Line breaks become spaces."""
     console.log("a\nb\x1b[2J\r c\x07")
     assert capsys.readouterr().err == "a b[2J c\n"
 
 
-def test_a_terminal_gets_no_control_characters_and_a_pipe_gets_the_bytes(
+def test_an_answer_on_a_terminal_has_no_control_characters(
     console: Console, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model cannot move the cursor; whoever redirects the answer has it as it is."""
+    """An answer in a pipe stays as it is."""
     text = "\x1b]0;title\x07\ttab\n"
     console.write_answer(text)
     console.is_terminal = True
@@ -63,7 +63,7 @@ def test_a_terminal_gets_no_control_characters_and_a_pipe_gets_the_bytes(
 
 
 def test_an_open_line_is_ended_once(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
-    """An answer without a line break at its end gets one, another does not."""
+    """An answer that ends with a line break gets no other one."""
     console.write_answer("one")
     console.end_line()
     console.end_line()
@@ -72,8 +72,8 @@ def test_an_open_line_is_ended_once(console: Console, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "one\ntwo\n"
 
 
-def test_a_stream_that_cannot_be_written_to_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk is told as such, and what was left is let go."""
+def test_a_full_disk_is_a_write_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is still buffered is discarded."""
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         monkeypatch.setattr("sys.stdout", full)
         console = Console({})
@@ -86,10 +86,10 @@ STEERING = ("\x1b[2J", "\x1b]0;t\x07", "\x9b2J", "\x9d0;t\x9c", "\u202e", "\u206
 
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("steering", STEERING)
-def test_nothing_that_is_written_steers_a_terminal(
+def test_no_output_controls_a_terminal(
     console: Console, capsys: pytest.CaptureFixture[str], steering: str, terminal: bool
 ) -> None:
-    """Listings, lines, blocks and records are cleaned wherever they go, and answers on a terminal; words stay."""
+    """Listings, lines, blocks and JSON are cleaned everywhere, answers on a terminal; words stay."""
     console.is_terminal = terminal
     text = f"a{steering}b"
     console.write_line(text)
@@ -105,8 +105,8 @@ def test_nothing_that_is_written_steers_a_terminal(
     assert json.loads(out.splitlines()[1]) == {"text": text, text: [text]}
 
 
-def test_a_closed_standard_output_is_an_error_of_writing(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer would be lost otherwise, and nobody told."""
+def test_a_closed_standard_output_is_a_write_error(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is not lost silently."""
     monkeypatch.setattr("sys.stdout", None)
     with pytest.raises(WriteError, match="standard output is closed"):
         console.write_line("a")

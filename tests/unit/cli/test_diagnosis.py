@@ -1,4 +1,4 @@
-"""What the doctor makes of the answers it got."""
+"""The findings of the doctor."""
 
 from __future__ import annotations
 
@@ -22,53 +22,53 @@ SETTINGS = Settings(
 )
 
 
-def told(findings: list[Finding]) -> list[str]:
+def format_findings(findings: list[Finding]) -> list[str]:
     """Return findings as lines."""
     return [f"{finding.severity} {finding.problem}" for finding in findings]
 
 
-def test_everything_ready_is_ok() -> None:
-    """Each instance without a problem has a line that says so."""
+def test_a_usable_instance_is_ok() -> None:
+    """Each instance without a problem has one line."""
     answers = CheckResults(of_instances={"acme": (), "mock": ()})
-    assert told(diagnose(SETTINGS, NOBODY, answers)) == [
+    assert format_findings(diagnose(SETTINGS, NOBODY, answers)) == [
         "ok providers.acme: configured",
         "ok providers.mock: configured",
     ]
 
 
-def test_an_instance_whose_service_was_reached_is_reachable() -> None:
-    """The others are merely configured."""
+def test_an_instance_whose_service_responded_is_reachable() -> None:
+    """The others are configured."""
     answers = CheckResults(of_instances={"acme": (), "mock": ()}, reached=frozenset({"acme"}))
-    assert told(diagnose(SETTINGS, NOBODY, answers)) == [
+    assert format_findings(diagnose(SETTINGS, NOBODY, answers)) == [
         "ok providers.acme: reachable",
         "ok providers.mock: configured",
     ]
 
 
-def test_what_is_missing_where_nobody_asked_for_it_is_a_note() -> None:
-    """An installed provider without a key is skipped, and that is no fault."""
-    lines = told(diagnose(SETTINGS, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()})))
+def test_a_missing_key_of_an_installed_provider_is_a_note() -> None:
+    """The provider is skipped."""
+    lines = format_findings(diagnose(SETTINGS, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()})))
     assert lines == [
         "note providers.acme: not configured (ACME_KEY), so it is skipped",
         "ok providers.mock: configured",
     ]
 
 
-def test_what_is_missing_where_somebody_asked_for_it_is_an_error() -> None:
-    """A table, a place in [kickai], or a link of a role's chain says that a provider should work."""
+def test_a_missing_key_of_a_chosen_provider_is_an_error() -> None:
+    """It is chosen by a table, a name in [kickai], or a role's chain."""
     in_chain = {"scout": Role(name="scout", chain=(Target("acme"), Target("mock")))}
     for settings in (
         evolve(SETTINGS, explicit=frozenset({"acme"})),
         evolve(SETTINGS, sources={"providers.acme.timeout_s": "kickai.toml"}),
         evolve(SETTINGS, roles=in_chain),
     ):
-        lines = told(diagnose(settings, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()})))
+        lines = format_findings(diagnose(settings, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()})))
         assert lines == ["error providers.acme.api_key: there is no key", "ok providers.mock: configured"]
 
 
-def test_a_warning_of_a_provider_stays_one() -> None:
-    """It can be used, and says what is odd."""
-    lines = told(diagnose(SETTINGS, NOBODY, CheckResults(of_instances={"acme": (ODD,), "mock": ()})))
+def test_a_warning_of_a_provider_is_a_warning() -> None:
+    """The provider can be used."""
+    lines = format_findings(diagnose(SETTINGS, NOBODY, CheckResults(of_instances={"acme": (ODD,), "mock": ()})))
     assert lines == [
         "warning providers.acme.url: odd",
         "ok providers.acme: configured",
@@ -76,8 +76,8 @@ def test_a_warning_of_a_provider_stays_one() -> None:
     ]
 
 
-def test_when_nobody_can_answer_it_says_what_to_do() -> None:
-    """One error, with every way out."""
+def test_an_error_without_a_usable_provider_has_all_remedies() -> None:
+    """There is one error."""
     settings = evolve(SETTINGS, kickai=KickaiSettings(primary="acme", fallback=("local",)))
     findings = diagnose(settings, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,)}))
     assert findings[0].severity == "error"
@@ -87,40 +87,40 @@ def test_when_nobody_can_answer_it_says_what_to_do() -> None:
     )
 
 
-def test_a_role_none_of_whose_targets_can_answer_is_an_error() -> None:
-    """The others can, so it is told of this one."""
+def test_a_role_without_a_usable_target_is_an_error() -> None:
+    """Other roles are not reported."""
     roles = {**SETTINGS.roles, "lonely": Role(name="lonely", chain=(Target("acme", "big"),))}
-    lines = told(
+    lines = format_findings(
         diagnose(evolve(SETTINGS, roles=roles), NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()}))
     )
     assert "error roles.lonely: none of its targets can answer: acme:big" in lines
     assert not any("roles.scout" in line for line in lines)
 
 
-def test_a_model_that_is_not_served_warns_with_the_roles_that_ask_for_it() -> None:
-    """The roles' chains have other links; where somebody wrote the chain himself it is an error."""
+def test_a_model_that_is_not_served_is_a_warning_with_the_roles_that_use_it() -> None:
+    """It is an error if a role's own chain has it."""
     gone = Problem(path="model", message="it is not served")
     answers = CheckResults(of_instances={"acme": (), "mock": ()}, of_models={Target("acme", "big"): (gone,)})
-    assert "warning acme:big: it is not served (used by scout)" in told(diagnose(SETTINGS, NOBODY, answers))
+    assert "warning acme:big: it is not served (used by scout)" in format_findings(diagnose(SETTINGS, NOBODY, answers))
     insisted = evolve(SETTINGS, roles={"scout": Role(name="scout", chain=(Target("acme", "big"), Target("mock")))})
-    assert "error acme:big: it is not served (used by scout)" in told(diagnose(insisted, NOBODY, answers))
+    assert "error acme:big: it is not served (used by scout)" in format_findings(diagnose(insisted, NOBODY, answers))
 
 
-def test_plugins_that_cannot_be_used_are_told() -> None:
-    """A broken one is an error, one that may not be loaded is a note."""
+def test_plugins_that_cannot_be_used_are_reported() -> None:
+    """A broken plugin is an error, one that is not allowed is a note."""
     broken = Plugin(
         name="bad", distribution="d", status="broken", error=PluginLoadError("no", plugin="bad", distribution="d")
     )
     stranger = Plugin(name="other", distribution="e", status="not allowed")
     findings = diagnose(SETTINGS, Discovery((broken, stranger)), CheckResults(of_instances={"acme": (), "mock": ()}))
-    assert told(findings)[:2] == [
+    assert format_findings(findings)[:2] == [
         "error plugin bad (from d): no. Upgrade it, uninstall it, or remove it from kickai.plugins",
         "note plugin other (from e) is not in kickai.plugins, so it was not loaded",
     ]
 
 
-def test_what_a_catalogue_has_planned_is_no_warning() -> None:
-    """Of the settings' warnings, those that nobody can do anything about are notes."""
+def test_a_retired_model_of_a_catalogue_is_a_note() -> None:
+    """Users cannot change it; other warnings of the settings stay warnings."""
     planned = Problem(path="roles.x", message="retired", source="catalogue kickai", severity="warning")
     literal = Problem(path="providers.x.key", message="literal", source="kickai.toml", severity="warning")
     answers = CheckResults(of_instances={"acme": (), "mock": ()})

@@ -1,4 +1,4 @@
-"""The story of a request in lines: what is told, what is told once, what is not told."""
+"""The progress of a request: which steps are reported, which once, and which not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def skipped(target: str, reason: SkipReason = SkipReason.NOT_CONFIGURED, detail: str = "HF_TOKEN") -> Event:
-    """Return the event of a target that was passed over."""
+    """Return the event of a target that was skipped."""
     provider, _, model = target.partition(":")
     return TargetSkipped(
         1, None, skip=Skip(position=0, provider=provider, model=model or None, reason=reason, detail=detail)
@@ -54,8 +54,8 @@ def ended(target: str, error: ProviderError | None = None, number: int = 1, usag
     return AttemptEnded(1, None, attempt, usage)
 
 
-def told(*events: Event, verbosity: Verbosity = "normal") -> list[str]:
-    """Return the lines that a narrator makes of events."""
+def report(*events: Event, verbosity: Verbosity = "normal") -> list[str]:
+    """Return the lines that a reporter logs for events."""
     lines: list[str] = []
     narrator = ProgressReporter(lambda line, _color: lines.append(line), lambda _what: None, verbosity)
     for event in events:
@@ -63,9 +63,9 @@ def told(*events: Event, verbosity: Verbosity = "normal") -> list[str]:
     return lines
 
 
-def test_a_chain_that_falls_back_is_told_step_by_step() -> None:
-    """Each provider that is not configured says what is missing, and the one that answers how long it took."""
-    assert told(
+def test_each_step_of_a_fallback_is_reported() -> None:
+    """What is missing for each provider, and how long the answer took."""
+    assert report(
         skipped("huggingface"),
         skipped("gemini", detail="GOOGLE_API_KEY"),
         ended("local"),
@@ -77,59 +77,59 @@ def test_a_chain_that_falls_back_is_told_step_by_step() -> None:
     ]
 
 
-def test_a_plain_first_answer_is_told_in_no_line() -> None:
-    """Nothing is worth telling when the first target answers at once."""
-    assert told(AttemptStarted(1, None, provider="mock", model="a", number=1, timeout_s=1.0), ended("mock:a")) == []
+def test_a_first_attempt_that_succeeds_is_not_reported() -> None:
+    """There are no lines."""
+    assert report(AttemptStarted(1, None, provider="mock", model="a", number=1, timeout_s=1.0), ended("mock:a")) == []
 
 
-def test_three_models_of_a_provider_that_is_not_configured_are_one_line() -> None:
-    """The same reason at the same provider is told once, without the name of a model."""
-    assert told(*(skipped(f"huggingface:{model}") for model in "abc")) == ["huggingface: not configured (HF_TOKEN)"]
+def test_models_of_a_provider_that_is_not_configured_are_one_line() -> None:
+    """The line has the provider without a model."""
+    assert report(*(skipped(f"huggingface:{model}") for model in "abc")) == ["huggingface: not configured (HF_TOKEN)"]
 
 
-def test_a_provider_that_rests_is_told_once_whatever_the_seconds_left() -> None:
-    """The time that is left is no other reason."""
+def test_a_suspended_provider_is_reported_once() -> None:
+    """The remaining seconds do not count."""
     details = ("AuthenticationError, 9.9 s left", "AuthenticationError, 9.8 s left")
-    lines = told(*(skipped(f"hf:{at}", SkipReason.RESTING, detail) for at, detail in enumerate(details)))
+    lines = report(*(skipped(f"hf:{at}", SkipReason.RESTING, detail) for at, detail in enumerate(details)))
     assert lines == ["hf: resting (AuthenticationError, 9.9 s left)"]
 
 
-def test_what_concerns_one_model_is_told_of_each() -> None:
-    """Two models that cannot serve a request are two lines."""
-    lines = told(*(skipped(f"hf:{model}", SkipReason.INCAPABLE, "no tools") for model in "ab"))
+def test_a_reason_of_a_single_model_is_reported_for_each_model() -> None:
+    """Two models are two lines."""
+    lines = report(*(skipped(f"hf:{model}", SkipReason.INCAPABLE, "no tools") for model in "ab"))
     assert lines == ["hf:a: incapable (no tools)", "hf:b: incapable (no tools)"]
 
 
-def test_the_failures_of_a_target_that_is_tried_again_are_one_line() -> None:
-    """A retry that fails alike adds nothing, and the try that succeeds is counted."""
+def test_the_same_failure_of_a_target_is_reported_once() -> None:
+    """The attempt that succeeds has its number."""
     down = ProviderUnavailableError("service unavailable")
-    assert told(ended("m:a", down), ended("m:a", down, 2), ended("m:a", number=3)) == [
+    assert report(ended("m:a", down), ended("m:a", down, 2), ended("m:a", number=3)) == [
         "m:a: ProviderUnavailableError: service unavailable (after 0.9 s)",
         "m:a answered in 0.9 s on attempt 3",
     ]
 
 
-def test_two_targets_that_fail_alike_are_two_lines() -> None:
-    """Each attempt at another model took its time and is told."""
+def test_the_same_failure_of_two_targets_is_reported_twice() -> None:
+    """Each attempt took time."""
     late = ProviderTimeoutError("no answer in time")
-    assert len(told(ended("m:a", late), ended("m:b", late))) == 2
+    assert len(report(ended("m:a", late), ended("m:b", late))) == 2
 
 
-def test_only_a_long_wait_is_worth_a_line() -> None:
-    """A second or more of silence is announced."""
+def test_only_a_long_wait_is_reported() -> None:
+    """From one second on."""
     waits = (Waiting(1, None, provider="m", model="a", wait_s=wait_s) for wait_s in (0.2, 12.0))
-    assert told(*waits) == ["m:a: next attempt in 12.0 s"]
+    assert report(*waits) == ["m:a: next attempt in 12.0 s"]
 
 
-def test_quiet_tells_nothing() -> None:
+def test_quiet_reports_nothing() -> None:
     """Not even a failure."""
-    assert told(skipped("hf"), ended("m", ProviderTimeoutError("late")), ended("m"), verbosity="quiet") == []
+    assert report(skipped("hf"), ended("m", ProviderTimeoutError("late")), ended("m"), verbosity="quiet") == []
 
 
-def test_verbose_tells_everything_each_time() -> None:
-    """Repetitions, breakers, short waits and tokens are told."""
+def test_verbose_reports_everything() -> None:
+    """Including repetitions, breakers, short waits and tokens."""
     change = BreakerChanged(1, None, provider="m", model="a", before=State.CLOSED, after=State.OPEN, retry_in_s=5.0)
-    assert told(
+    assert report(
         skipped("hf:a"),
         skipped("hf:b"),
         change,
@@ -145,8 +145,8 @@ def test_verbose_tells_everything_each_time() -> None:
     ]
 
 
-def test_what_is_waited_for_is_handed_on() -> None:
-    """The target that is asked, and the wait before it is asked again."""
+def test_the_status_has_the_current_step() -> None:
+    """The target that is called, and the wait before the next attempt."""
     waits: list[str] = []
     narrator = ProgressReporter(lambda _line, _color: None, waits.append, "normal")
     narrator(AttemptStarted(1, None, provider="m", model="a", number=1, timeout_s=1.0))

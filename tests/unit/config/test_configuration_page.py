@@ -1,4 +1,4 @@
-"""The page on configuration: each of its examples works, and each error reads as it says."""
+"""The configuration page: its examples work, and its error messages are exact."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("kind", "text", "says"), EXAMPLES)
 def test_an_example_does_what_the_page_says(tmp_path, monkeypatch, kind, text, says):
-    """Settings are usable, or their problems are those that stand below; code prints what stands below."""
+    """Settings are valid or have the errors that follow them; code prints the output that follows it."""
     (tmp_path / "kickai.toml").write_text(text if kind == "toml" else "", encoding="utf-8")
     (tmp_path / "secrets").mkdir()
     for name in ("tgi.key", "hub.key"):
@@ -49,15 +49,15 @@ def test_an_example_does_what_the_page_says(tmp_path, monkeypatch, kind, text, s
 
 
 class _Keyring:
-    """A keyring with a key for everybody."""
+    """A keyring with a key for every name."""
 
     def get_password(self, service, username):
         """Return the key."""
         return "key"
 
 
-def test_the_page_has_every_setting():
-    """Each key of each table, each variable and each role is on it."""
+def test_the_page_documents_every_setting():
+    """Every key of every table, every variable and every role."""
     names = {
         field.name for cls in (KickaiSettings, ProviderSettings, Policy, Rule, BreakerSettings) for field in fields(cls)
     }
@@ -67,8 +67,8 @@ def test_the_page_has_every_setting():
 
 
 @pytest.mark.parametrize("name", Settings().roles)
-def test_the_page_has_the_catalogue(name):
-    """Every role's row says what the catalogue says."""
+def test_the_page_documents_the_built_in_catalogue(name):
+    """Each role's row has the values of the catalogue."""
     role = Settings().roles[name]
     row = f"| {name} | {role.group} | {role.temperature} | {role.max_tokens} | {role.models['huggingface'][0]} |"
     assert row in PAGE

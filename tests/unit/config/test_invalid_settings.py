@@ -1,4 +1,4 @@
-"""Wrong settings: what each of them says, to the letter."""
+"""Invalid settings: the exact text of each message."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from kickai_providers_core.plugin_api.settings import LONGEST_S
 WRONG = tomllib.loads(Path(__file__).with_name("invalid_settings.toml").read_text(encoding="utf-8"))
 
 
-def complaint(toml, env, folder):
-    """Return what is said of settings that stand in a folder's file, and in the environment."""
+def find_error(toml, env, folder):
+    """Return the error of the settings in a folder's file and in the environment."""
     (folder / "kickai.toml").write_text(toml, encoding="utf-8")
     (folder / "empty.key").write_text("\n", encoding="utf-8")
     (folder / "bytes.key").write_bytes(b"\xff\xfe canary")
     with pytest.raises(ConfigError) as caught:
-        loaded(env, folder)
+        load(env, folder)
     return caught.value
 
 
-def loaded(env, folder):
-    """Return the settings of a folder's file, with the plugins that these allow."""
+def load(env, folder):
+    """Return the settings of a folder's file, with the plugins that it allows."""
     document = read(None, env, folder=folder)
     allowed = INFOS if document.plugins is None else document.plugins
     return structure(document, {name: info for name, info in INFOS.items() if name in allowed})
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_setting_says_what_is_wrong(name, tmp_path):
-    """Each names the place, what was found, what was expected and, where something is near, the nearest."""
+def test_an_invalid_setting_has_this_message(name, tmp_path):
+    """It names the place, what is allowed, what was given, and the nearest name."""
     case = WRONG[name]
-    error = complaint(case.get("toml", ""), case.get("env", {}), tmp_path)
+    error = find_error(case.get("toml", ""), case.get("env", {}), tmp_path)
     assert str(error) == case["says"].strip()
     assert "canary" not in str(error)
     for problem in error.problems:
@@ -50,13 +50,13 @@ def test_a_wrong_setting_says_what_is_wrong(name, tmp_path):
         )
 
 
-def test_the_table_is_long_enough():
-    """The ways to be wrong are many."""
+def test_the_table_covers_many_mistakes():
+    """It does not shrink."""
     assert len(WRONG) >= 45
 
 
-def test_all_problems_are_told_at_once(tmp_path):
-    """A file with many faults is mended in one go: all are told, in the order of the file, the environment's after."""
+def test_all_errors_are_reported_at_once(tmp_path):
+    """In the order of the file, then of the environment."""
     toml = """
         [breaker]
         max_errors = 0
@@ -74,7 +74,7 @@ def test_all_problems_are_told_at_once(tmp_path):
         kind = "hf"
         timeout_s = 0
     """
-    error = complaint(toml, {"KICKAI_PROVIDERS__GEMINI__SIZE": "huge"}, tmp_path)
+    error = find_error(toml, {"KICKAI_PROVIDERS__GEMINI__SIZE": "huge"}, tmp_path)
     assert [problem.path for problem in error.problems] == [
         "breaker.max_errors",
         "kickai.primary",
@@ -109,25 +109,25 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_of_mistakes_is_told_in_good_time(flood, tmp_path):
-    """The time grows with the file and no faster: what took minutes or hours takes under a minute of processor time."""
+def test_many_mistakes_are_reported_in_reasonable_time(flood, tmp_path):
+    """The time grows linearly with the file; quadratic algorithms took minutes or hours."""
     toml, problems = FLOODS[flood]
     began = time.process_time()
-    error = complaint(toml, {}, tmp_path)
+    error = find_error(toml, {}, tmp_path)
     assert time.process_time() - began < 60
     assert len(error.problems) == problems
 
 
-def test_the_last_of_very_many_unknown_keys_counts_the_rest(tmp_path):
-    """Nobody reads twenty thousand lines of the same."""
-    error = complaint(FLOODS["unknown keys"][0], {}, tmp_path)
+def test_many_unknown_keys_are_summarized(tmp_path):
+    """The last message has their number."""
+    error = find_error(FLOODS["unknown keys"][0], {}, tmp_path)
     assert error.problems[-1].message.startswith("unknown key, the first of 19900 more (allowed: primary, ")
 
 
 @pytest.mark.parametrize("seconds", [9.3e9, float("inf"), float("nan")])
 @pytest.mark.parametrize("name", ["timeout_s", "connect_timeout_s", "first_token_timeout_s", "idle_timeout_s"])
-def test_a_timeout_in_code_is_bounded(name, seconds):
-    """No lock, event loop or socket waits longer than 292 years; the largest allowed one is fine."""
+def test_a_timeout_in_code_has_an_upper_bound(name, seconds):
+    """No lock, event loop or socket accepts more than 292 years; the largest allowed value works."""
     with pytest.raises(ValueError, match=name):
         ProviderSettings(**{name: seconds})
     with pytest.raises(ValueError, match="deadline_s"):

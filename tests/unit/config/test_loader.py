@@ -1,4 +1,4 @@
-"""Reading settings: which file, which layer wins, who is meant by a name, and where each value comes from."""
+"""Reading settings: which file is read, which layer wins, what a name means, and the source of each value."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from kickai_providers_core.config.sources import read
 
 
 def settings(source=None, env=None, **further):
-    """Return the settings that a mapping, or a file's text, and an environment mean."""
+    """Return the settings of a mapping, or a file, and an environment."""
     infos = further.pop("infos", INFOS)
     options = {name: further.pop(name) for name in ("broken", "keyring") if name in further}
     return structure(read({} if source is None else source, env or {}, **further), infos, **options)
 
 
 def in_file(folder, toml, env=None, **further):
-    """Return the settings that a folder's file and an environment mean."""
+    """Return the settings of a folder's file and an environment."""
     (folder / "kickai.toml").write_text(toml, encoding="utf-8")
     infos = further.pop("infos", INFOS)
     return structure(read(None, env or {}, folder=folder, **further), infos)
 
 
 class TestFile:
-    """Which file is read, and what is said when it cannot be."""
+    """Which file is read, and the error when it cannot be read."""
 
-    def test_the_nearest_file_upwards_is_read(self, tmp_path):
-        """It is looked for from the working directory upwards, and shown relative to that or in full."""
+    def test_the_nearest_file_is_read(self, tmp_path):
+        """The search starts in the folder and goes up; the path is shown relative to the folder, or in full."""
         below = tmp_path / "a" / "b"
         below.mkdir(parents=True)
         (tmp_path / "kickai.toml").write_text('[kickai]\nprimary = "mock"\n')
@@ -54,39 +54,39 @@ class TestFile:
         (below / "kickai.toml").write_text("")
         assert read(None, {}, folder=below).file == "kickai.toml"
 
-    def test_the_working_directory_is_where_it_starts(self, tmp_path, monkeypatch):
-        """Without a folder it is that of the process."""
+    def test_the_search_starts_in_the_working_directory(self, tmp_path, monkeypatch):
+        """This is the default folder."""
         (tmp_path / "kickai.toml").write_text("[kickai]\ndeadline_s = 7\n")
         monkeypatch.chdir(tmp_path)
         assert read(None, {}).tables == {"kickai": {"deadline_s": 7}}
 
-    def test_no_file_is_no_fault(self, tmp_path):
-        """Without a file there are the defaults; a folder of that name is no file."""
+    def test_no_file_means_defaults(self, tmp_path):
+        """A folder with the name of the file is ignored."""
         (tmp_path / "kickai.toml").mkdir()
         assert read(None, {}, folder=tmp_path).tables == {}
 
     @pytest.mark.parametrize("as_text", [True, False])
-    def test_a_path_is_read_as_it_is(self, tmp_path, as_text):
-        """A path, as text or not, outranks the variable and the search."""
+    def test_a_given_path_is_read(self, tmp_path, as_text):
+        """A path, as text or not, takes precedence over the variable and the search."""
         path = tmp_path / "own.toml"
         path.write_text("[kickai]\ndeadline_s = 7\n")
         document = read(str(path) if as_text else path, {"KICKAI_CONFIG": "other.toml"}, folder=tmp_path)
         assert (document.file, document.tables) == ("own.toml", {"kickai": {"deadline_s": 7}})
 
-    def test_the_variable_names_the_file(self, tmp_path):
-        """KICKAI_CONFIG outranks the search; an empty one counts as unset."""
+    def test_kickai_config_names_the_file(self, tmp_path):
+        """It takes precedence over the search; an empty value counts as unset."""
         (tmp_path / "own.toml").write_text("[kickai]\ndeadline_s = 7\n")
         (tmp_path / "kickai.toml").write_text("[kickai]\ndeadline_s = 8\n")
         assert read(None, {"KICKAI_CONFIG": "own.toml"}, folder=tmp_path).tables["kickai"] == {"deadline_s": 7}
         assert read(None, {"KICKAI_CONFIG": ""}, folder=tmp_path).tables["kickai"] == {"deadline_s": 8}
 
-    def test_a_byte_order_mark_is_no_fault(self, tmp_path):
-        """Windows' editor writes one."""
+    def test_a_byte_order_mark_is_ignored(self, tmp_path):
+        """Some editors on Windows write one."""
         (tmp_path / "kickai.toml").write_bytes(b"\xef\xbb\xbf[kickai]\ndeadline_s = 7\n")
         assert read(None, {}, folder=tmp_path).tables == {"kickai": {"deadline_s": 7}}
 
     @pytest.mark.parametrize(
-        ("source", "env", "told"),
+        ("source", "env", "message"),
         [
             ("no.toml", {}, "no.toml: file not found"),
             (
@@ -100,27 +100,27 @@ class TestFile:
             ("deep.toml", {}, "deep.toml: invalid TOML: arrays or tables are nested too deeply"),
         ],
     )
-    def test_a_file_that_cannot_be_read(self, tmp_path, source, env, told):
-        """It is named, with the reason; its content is not."""
+    def test_a_file_that_cannot_be_read_is_an_error(self, tmp_path, source, env, message):
+        """The message names the file and the reason, and does not quote the content."""
         (tmp_path / "folder").mkdir()
         (tmp_path / "bytes.toml").write_bytes(b"a = \xff'canary'")
         (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000)
         with pytest.raises(ConfigError) as caught:
             read(source, env, folder=tmp_path)
-        assert str(caught.value) == told
+        assert str(caught.value) == message
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="may read everything")
-    def test_a_file_without_leave_to_read(self, tmp_path):
-        """The system's reason is told."""
+    def test_a_file_without_read_permission_is_an_error(self, tmp_path):
+        """The message has the reason of the operating system."""
         (tmp_path / "kickai.toml").write_text("")
         (tmp_path / "kickai.toml").chmod(0)
         with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
             read(None, {}, folder=tmp_path)
 
-    def test_a_document_keeps_its_keys_to_itself(self, tmp_path):
-        """Neither its repr nor a pickle holds what was written."""
+    def test_a_document_does_not_reveal_keys(self, tmp_path):
+        """Its repr has none, and it cannot be pickled."""
         document = read({"providers": {"hf": {"token": "canary"}}}, {"HF_TOKEN": "canary"}, folder=tmp_path)
         assert "canary" not in repr(document)
         with pytest.raises(TypeError, match="cannot be pickled"):
@@ -128,10 +128,10 @@ class TestFile:
 
 
 class TestDotenv:
-    """The `.env` beside the file."""
+    """The `.env` next to the file."""
 
-    def test_it_is_read_beside_the_file(self, tmp_path):
-        """Its variables are those of the environment, and the source says so."""
+    def test_it_is_read_next_to_the_file(self, tmp_path):
+        """Its variables count like those of the environment, and the source names the `.env`."""
         (tmp_path / ".env").write_text("HF_TOKEN=hf_from_file  # mine\nexport KICKAI_DEADLINE_S='7'\nBARE\n# nothing\n")
         below = tmp_path / "below"
         below.mkdir()
@@ -141,25 +141,25 @@ class TestDotenv:
         assert found.kickai.deadline_s == 7
         assert found.source_of("providers.huggingface.token") == ".env HF_TOKEN"
 
-    def test_without_a_file_it_is_that_of_the_folder(self, tmp_path):
-        """A newcomer's `.env` counts although there is no settings file yet."""
+    def test_without_a_settings_file_it_is_read_from_the_folder(self, tmp_path):
+        """A `.env` works without a settings file."""
         (tmp_path / ".env").write_text("AI_PROVIDER=gemini\n")
         assert structure(read(None, {}, folder=tmp_path), INFOS).kickai.preferred == "gemini"
 
-    def test_the_environment_outranks_it(self, tmp_path):
-        """What the process was started with wins, and the source says so."""
+    def test_the_environment_takes_precedence(self, tmp_path):
+        """The variables of the process win, and the source says so."""
         (tmp_path / ".env").write_text("HF_TOKEN=hf_from_file\n")
         found = in_file(tmp_path, "", {"HF_TOKEN": "hf_from_process"})
         assert found.providers["huggingface"].token == Secret("hf_from_process")
         assert found.source_of("providers.huggingface.token") == "environment HF_TOKEN"
 
-    def test_nothing_in_it_is_replaced(self, tmp_path):
-        """A key may hold a dollar sign, or what a shell would take for a variable."""
+    def test_nothing_in_it_is_expanded(self, tmp_path):
+        """A key may contain a dollar sign, or what a shell would take for a variable."""
         (tmp_path / ".env").write_text("HF_TOKEN=a${HOME}b$c\n")
         assert in_file(tmp_path, "").providers["huggingface"].token == Secret("a${HOME}b$c")
 
-    def test_a_line_that_cannot_be_read_is_a_warning(self, tmp_path, caplog):
-        """The line is named, not shown, and the others count."""
+    def test_an_invalid_line_is_a_warning(self, tmp_path, caplog):
+        """The warning has the line number and does not quote the line; the other lines count."""
         (tmp_path / ".env").write_text("HF_TOKEN=good\n'canary\nMOCK_SEED=3\n")
         with caplog.at_level(logging.DEBUG):
             found = in_file(tmp_path, "")
@@ -167,20 +167,20 @@ class TestDotenv:
         assert str(found.warnings[0]) == ".env: line 2 is ignored (must be NAME=value)"
         assert not caplog.records
 
-    def test_bytes_in_it_are_told(self, tmp_path):
-        """It is text or an error."""
+    def test_bytes_that_are_not_text_are_an_error(self, tmp_path):
+        """The message has the position."""
         (tmp_path / ".env").write_bytes(b"HF_TOKEN=\xff\n")
         with pytest.raises(ConfigError) as caught:
             in_file(tmp_path, "")
         assert str(caught.value) == ".env: not UTF-8 text (invalid byte at position 9)"
 
-    def test_a_folder_of_that_name_is_none(self, tmp_path):
+    def test_a_folder_named_dotenv_is_ignored(self, tmp_path):
         """It is usually a virtual environment."""
         (tmp_path / ".env").mkdir()
         assert in_file(tmp_path, "").kickai == KickaiSettings()
 
-    def test_a_mapping_has_none(self, tmp_path):
-        """Whoever passes settings in code gets no file of the working directory with them."""
+    def test_settings_from_a_mapping_read_no_file(self, tmp_path):
+        """Neither the `.env` nor the settings file of the working directory is read."""
         (tmp_path / ".env").write_text("AI_PROVIDER=gemini\n")
         (tmp_path / "kickai.toml").write_text("[kickai]\ndeadline_s = 1\n")
         assert settings({}, {}, folder=tmp_path).kickai == KickaiSettings()
@@ -202,7 +202,7 @@ class TestPrecedence:
         ],
     )
     def test_the_higher_layer_wins(self, tmp_path, layers, expected):
-        """For a field of the core."""
+        """This holds for a setting of the core."""
         toml, env, code = layers
         found = in_file(tmp_path, toml, env, overrides=code)
         assert (found.kickai.deadline_s, found.source_of("kickai.deadline_s")) == expected
@@ -225,21 +225,21 @@ class TestPrecedence:
         ],
     )
     def test_the_higher_layer_wins_for_a_key(self, tmp_path, env, code, expected, source):
-        """The most important variable that is not empty, over it the general one, over all code."""
+        """Code wins over the general variable, which wins over the plugin's own ones in their order."""
         toml = '[providers.huggingface]\ntoken = "from-file"\nretries = 1\n'
         found = in_file(tmp_path, toml, env, overrides={"providers": {"huggingface": code}})
         assert found.providers["huggingface"].token == Secret(expected)
         assert found.providers["huggingface"].retries == 1
         assert found.source_of("providers.huggingface.token") == source
 
-    def test_a_mapping_outranks_the_environment(self):
-        """A mapping is code; keywords beside it outrank it."""
+    def test_a_mapping_takes_precedence_over_the_environment(self):
+        """A mapping is code; overrides take precedence over it."""
         env = {"KICKAI_PRIMARY": "gemini", "KICKAI_DEADLINE_S": "3"}
         found = settings({"kickai": {"primary": "mock"}}, env, overrides={"kickai": {"fallback": ()}})
         assert found.kickai == KickaiSettings(primary="mock", fallback=(), deadline_s=3)
 
-    def test_code_replaces_a_field_whole(self):
-        """A reference takes the place of another: the two do not become one."""
+    def test_code_replaces_a_whole_field(self):
+        """One reference replaces another; they are not merged."""
         found = settings(
             {"providers": {"huggingface": {"token": {"env": "A"}}}},
             {"A": "a", "B": "b"},
@@ -247,8 +247,8 @@ class TestPrecedence:
         )
         assert found.providers["huggingface"].token == Secret("b")
 
-    def test_code_may_mix_values_and_tables(self):
-        """Instances of the classes that the tables stand for are taken as they are."""
+    def test_code_may_mix_objects_and_tables(self):
+        """Instances of the settings classes are accepted as they are."""
         mock = MockSettings(seed=9)
         found = settings(
             {
@@ -268,7 +268,7 @@ class TestEnvironment:
     """Variables of the core, of plugins and of instances."""
 
     def test_the_variables_of_the_core(self):
-        """Each names a field of [kickai]."""
+        """Each sets a field of [kickai]."""
         env = {
             "AI_PROVIDER": "gemini",
             "KICKAI_PRIMARY": " mock ",
@@ -284,8 +284,8 @@ class TestEnvironment:
             preferred="gemini",
         )
 
-    def test_none_is_an_empty_list(self):
-        """KICKAI_FALLBACK=none is no fallback, KICKAI_PLUGINS=none is no plugin."""
+    def test_none_means_an_empty_array(self):
+        """KICKAI_FALLBACK=none means no fallback, KICKAI_PLUGINS=none means no plugin."""
         document = read({}, {"KICKAI_FALLBACK": "None", "KICKAI_PLUGINS": " none "})
         assert document.plugins == ()
         assert structure(document, {}).kickai == KickaiSettings(fallback=(), plugins=())
@@ -306,7 +306,7 @@ class TestEnvironment:
         ],
     )
     def test_a_blank_variable_counts_as_unset(self, tmp_path, variable, text, read_as, blank):
-        """Over a .env, whose value counts then; in the .env; and without one."""
+        """This holds in the environment, with and without a .env, and in the .env."""
         toml = '[providers.work]\nkind = "gemini"\napi_key = { env = "MINE" }\n'
         unset = read_as(in_file(tmp_path, toml))
         assert read_as(in_file(tmp_path, toml, {variable: blank})) == unset
@@ -318,8 +318,8 @@ class TestEnvironment:
         assert read_as(in_file(tmp_path, toml)) == unset
 
     @pytest.mark.parametrize("toml", ["", '[kickai]\nprimary = "mock"\n', "[providers.mock]\nretries = 1\n"])
-    def test_an_invalid_variable_of_one_provider_makes_it_unusable(self, tmp_path, toml):
-        """The provider is not configured, the variable is named, and everything else can be used."""
+    def test_an_invalid_variable_of_a_plugin_makes_its_instance_unusable(self, tmp_path, toml):
+        """The problem names the variable, and everything else works."""
         found = in_file(tmp_path, toml, {"MOCK_SEED": "x", "GOOGLE_API_KEY": "key"})
         (problem,) = found.unusable["mock"]
         assert [*found.unusable] == ["mock"]
@@ -332,15 +332,15 @@ class TestEnvironment:
     @pytest.mark.parametrize(
         "further", [{"KICKAI_PROVIDERS__MOCK__SEED": "3"}, {"overrides": {"providers": {"mock": {"seed": 3}}}}]
     )
-    def test_an_invalid_variable_that_is_outranked_does_no_harm(self, tmp_path, further):
-        """The value that outranks it counts."""
+    def test_an_invalid_variable_that_is_overridden_is_ignored(self, tmp_path, further):
+        """The value that overrides it counts."""
         overrides = further.pop("overrides", {})
         found = in_file(tmp_path, "", {"MOCK_SEED": "x", **further}, overrides=overrides)
         assert found.unusable == {}
         assert found.providers["mock"].seed == 3
 
-    def test_text_becomes_what_is_wanted(self):
-        """A boolean, a number, an array, a member, an inner field: the field's type decides."""
+    def test_text_is_converted_to_the_type_of_its_setting(self):
+        """Booleans, numbers, arrays, enum members and nested fields."""
         env = {
             "KICKAI_PROVIDERS__HF__STREAM_USAGE": "No",
             "KICKAI_PROVIDERS__GEMINI__SIZE": "LARGE",
@@ -359,14 +359,14 @@ class TestEnvironment:
         assert mock.fault.rate == 1.0
         assert mock.faults["x"].rate == 0.25
 
-    def test_a_plugins_variable_is_for_its_own_instance(self):
-        """A key in the environment goes to no other instance of the kind, whatever its address."""
+    def test_a_plugin_variable_sets_the_plugins_own_instance_only(self):
+        """No other instance of the plugin gets the key."""
         found = settings({"providers": {"my-tgi": {"kind": "hf"}}}, {"HF_TOKEN": "hf_canary"})
         assert found.providers["huggingface"].token == Secret("hf_canary")
         assert found.providers["my-tgi"].token == Secret("")
 
-    def test_a_chosen_reference_outranks_a_plugins_variable(self, tmp_path):
-        """Whoever names a variable for a key does not mean the one that everybody has."""
+    def test_a_reference_takes_precedence_over_a_plugin_variable(self, tmp_path):
+        """The general variable takes precedence over both."""
         toml = '[providers.hf]\nbase_url = "http://127.0.0.1/v1"\ntoken = { env = "MINE" }\n'
         found = in_file(tmp_path, toml, {"HF_TOKEN": "hf_canary", "MINE": "mine"})
         assert found.providers["huggingface"].token == Secret("mine")
@@ -374,27 +374,27 @@ class TestEnvironment:
         general = {"KICKAI_PROVIDERS__HF__TOKEN": "over"}
         assert in_file(tmp_path, toml, general).providers["huggingface"].token == Secret("over")
 
-    def test_an_instances_variable_is_written_with_underscores(self):
-        """`my-tgi` is MY_TGI, and a plugin's alias means the plugin's own instance."""
+    def test_variables_spell_instance_names_with_underscores(self):
+        """`my-tgi` is MY_TGI, and an alias means the plugin's own instance."""
         env = {"KICKAI_PROVIDERS__MY_TGI__RETRIES": "0", "KICKAI_PROVIDERS__HF__RETRIES": "1"}
         found = settings({"providers": {"my-tgi": {"kind": "hf"}}}, env)
         assert (found.providers["my-tgi"].retries, found.providers["huggingface"].retries) == (0, 1)
 
-    def test_an_empty_variable_is_unset(self):
-        """So that a line may be left in a template."""
+    def test_an_empty_variable_counts_as_unset(self):
+        """A template may contain it."""
         assert settings({}, {"KICKAI_PROVIDERS__MOCK__SEED": "", "HF_TOKEN": " "}).providers["mock"].seed == 0
 
-    def test_a_variable_never_mends_a_broken_table(self, tmp_path):
-        """Where the file has no table, the file's fault is told."""
+    def test_a_variable_does_not_hide_an_invalid_table(self, tmp_path):
+        """The error of the file is reported."""
         with pytest.raises(ConfigError) as caught:
             in_file(tmp_path, "[providers]\nhuggingface = 'canary'\n", {"HF_TOKEN": "canary"})
         assert str(caught.value) == "kickai.toml: providers.huggingface: must be a table, got a string"
 
-    def test_a_misspelt_variable_is_a_warning(self):
-        """It may be somebody else's, but it looks like one of ours; a plugin's own is none."""
+    def test_a_misspelled_variable_is_a_warning(self):
+        """Variables that are not similar to ours, and those of plugins, are not reported."""
         found = settings({}, {"KICKAI_FALBACK": "canary", "KICKAI_COLOUR": "1", "MOCK_SEED": "2"})
-        (told,) = [str(warning) for warning in found.warnings if warning.source == "environment KICKAI_FALBACK"]
-        assert told == (
+        (message,) = [str(warning) for warning in found.warnings if warning.source == "environment KICKAI_FALBACK"]
+        assert message == (
             "environment KICKAI_FALBACK: unknown variable (known: AI_PROVIDER, "
             "KICKAI_PRIMARY, KICKAI_FALLBACK, KICKAI_DEADLINE_S, KICKAI_PLUGINS, KICKAI_EXPOSE_SERVICE_MESSAGES, "
             "KICKAI_CONFIG). "
@@ -404,7 +404,7 @@ class TestEnvironment:
 
 
 class TestAllowList:
-    """Which plugins may be loaded is known before any is."""
+    """The list of the plugins that may be loaded, which is known before any is loaded."""
 
     @pytest.mark.parametrize(
         ("source", "env", "allowed"),
@@ -422,28 +422,28 @@ class TestAllowList:
             ({"kickai": 3}, {}, ()),
         ],
     )
-    def test_the_list(self, source, env, allowed):
-        """Code over the environment; what cannot be read allows nothing."""
+    def test_code_takes_precedence_over_the_environment(self, source, env, allowed):
+        """An invalid list allows no plugin."""
         assert read(source, env).plugins == allowed
 
     @pytest.mark.parametrize(("env", "allowed"), [({}, ("mock",)), ({"KICKAI_PLUGINS": "gemini"}, ("gemini",))])
-    def test_the_environment_outranks_the_file(self, tmp_path, env, allowed):
-        """The variable takes the place of the file's list."""
+    def test_the_environment_takes_precedence_over_the_file(self, tmp_path, env, allowed):
+        """The variable replaces the file's list."""
         (tmp_path / "kickai.toml").write_text('[kickai]\nplugins = ["mock"]\n')
         assert read(None, env, folder=tmp_path).plugins == allowed
 
-    def test_a_broken_list_is_the_only_thing_told(self, tmp_path):
-        """Without it no plugin is known, and that every name is unknown then is nobody's fault."""
+    def test_an_invalid_list_is_the_only_problem(self, tmp_path):
+        """Without a list no plugin is loaded, and unknown names are not reported."""
         with pytest.raises(ConfigError) as caught:
             in_file(tmp_path, '[kickai]\nplugins = "mock"\nprimary = "mock"\n[providers.mock]\n', infos={})
         assert [problem.path for problem in caught.value.problems] == ["kickai.plugins"]
 
 
 class TestNames:
-    """Who is meant by a name."""
+    """What a name means."""
 
     def test_an_alias_means_the_plugins_own_instance(self):
-        """In tables, in the chain, in roles and in the environment; the instance has the plugin's name."""
+        """This holds for tables, chains, roles and variables; the instance has the plugin's name."""
         found = settings(
             {
                 "kickai": {"primary": "hf", "fallback": ["gemini"], "preferred": "hf"},
@@ -463,14 +463,14 @@ class TestNames:
         assert found.source_of("providers.huggingface.retries") == "code"
 
     def test_every_plugin_has_an_instance(self):
-        """Without a table it has its defaults and its variables."""
+        """Without a table it has the defaults and the values of its variables."""
         found = settings({}, {"GEMINI_API_KEY": "k"})
         assert set(found.providers) == set(INFOS)
         assert found.providers["mock"] == MockSettings()
         assert found.providers["gemini"].api_key == Secret("k")
 
-    def test_a_plugin_that_cannot_do_without_settings_is_left_out(self, tmp_path):
-        """A faulty plugin that nobody mentions is in nobody's way, and one that is mentioned says what is missing."""
+    def test_a_plugin_with_required_settings_is_an_error_only_if_it_is_mentioned(self, tmp_path):
+        """Otherwise a warning says what is missing."""
 
         @frozen(kw_only=True)
         class Demanding(ProviderSettings):
@@ -484,7 +484,7 @@ class TestNames:
             in_file(tmp_path, "[providers.demanding]\nretries = 1\n", infos=infos)
 
     def test_a_broken_plugin_may_be_named(self, tmp_path):
-        """It is in nobody's way: its table cannot be checked, which is told, and the chain may skip it."""
+        """Its table is not checked, with a warning, and the chain can skip it."""
         toml = '[kickai]\nprimary = "huggingface"\n[providers.huggingface]\nxyzzy = 1\n'
         (tmp_path / "kickai.toml").write_text(toml)
         infos = {name: info for name, info in INFOS.items() if name != "huggingface"}
@@ -495,38 +495,38 @@ class TestNames:
             str, found.warnings
         )
 
-    def test_a_default_link_need_not_be_installed(self):
-        """`local` stands in the default chain; only who names it needs it."""
+    def test_default_providers_need_not_be_installed(self):
+        """Only chosen names have to be installed."""
         assert settings({}).kickai.fallback == ("gemini", "local")
         assert settings({}).explicit == frozenset()
 
-    def test_an_allowed_distribution_is_to_be_installed(self):
-        """The list allows it, so what is missing is the distribution."""
+    def test_a_provider_that_is_allowed_and_not_installed_has_an_install_hint(self):
+        """The list allows it, so the distribution is missing."""
         with pytest.raises(ConfigError, match="pip install kickai-local"):
             settings({"kickai": {"primary": "local", "plugins": ["kickai-local", "mock"]}})
 
-    def test_an_empty_fallback_is_a_choice(self):
-        """The primary alone answers, or nobody."""
+    def test_the_fallback_may_be_empty(self):
+        """The primary is the only provider."""
         assert settings({"kickai": {"fallback": [], "primary": "mock"}}).kickai.order == ("mock",)
 
-    def test_nothing_installed_is_a_warning(self):
-        """With nobody to ask, the first step is told."""
+    def test_no_installed_provider_is_a_warning(self):
+        """It says what to install."""
         (warning,) = settings({}, infos={}).warnings
         assert str(warning) == (
             "kickai.primary: none of the providers huggingface, gemini, local is installed. "
             "Run pip install kickai-hf, for example"
         )
 
-    def test_a_plugins_setting_may_be_named_in_a_type_checkers_import(self):
-        """An annotation may name the core's types although its module imports them for type checkers only."""
+    def test_annotations_may_use_names_that_are_imported_for_type_checkers_only(self):
+        """This holds for the types of the core."""
         class_ = frozen(kw_only=True)(
             type("Late", (ProviderSettings,), {"__annotations__": {"key": "Secret"}, "key": Secret("")})
         )
         infos = {"late": ProviderInfo(name="late", summary="", settings_class=class_)}
         assert settings({"providers": {"late": {"key": "k"}}}, infos=infos).providers["late"].key == Secret("k")
 
-    def test_a_plugin_with_an_unknown_annotation_says_so(self):
-        """Its settings cannot be read, and the plugin's class is named."""
+    def test_a_settings_class_with_an_invalid_annotation_is_an_error(self):
+        """The message names the class."""
         class_ = frozen(kw_only=True)(
             type("Odd", (ProviderSettings,), {"__annotations__": {"key": "Nonsense"}, "key": None})
         )
@@ -541,8 +541,8 @@ class TestNames:
 class TestRoles:
     """[roles.…], [catalogues.…] and [successors]."""
 
-    def test_a_role_is_changed_field_by_field(self, tmp_path):
-        """What the table does not say stays as the catalogue has it, and each value knows its source."""
+    def test_a_table_changes_single_fields_of_a_role(self, tmp_path):
+        """The others stay as in the catalogue, and each value has its source."""
         found = in_file(tmp_path, "[roles.player_coordinator]\nmax_tokens = 50\nmodels = { gemini = ['g', 'h'] }\n")
         role, shipped = found.roles["player_coordinator"], Settings().roles["player_coordinator"]
         assert (role.max_tokens, role.temperature) == (50, 0.1)
@@ -552,19 +552,19 @@ class TestRoles:
         assert found.source_of("roles.player_coordinator.temperature") == "catalogue kickai"
         assert found.source_of("roles.team_manager.models") == "catalogue kickai"
 
-    def test_another_group_brings_its_temperature(self):
-        """A role that changes its group has that group's temperature, unless it sets its own."""
+    def test_a_group_sets_the_temperature(self):
+        """A temperature of the table itself takes precedence."""
         roles = {"team_manager": {"group": "creative"}, "finance_manager": {"group": "creative", "temperature": 0}}
         found = settings({"roles": roles}).roles
         assert (found["team_manager"].temperature, found["finance_manager"].temperature) == (0.7, 0.0)
 
-    def test_a_new_role_has_the_settings_chain(self):
-        """Its models are those of the instances until it names some."""
+    def test_a_new_role_uses_the_order_of_the_settings(self):
+        """Without its own models it uses those of the instances."""
         found = settings({"kickai": {"primary": "mock", "fallback": ["gemini"]}, "roles": {"scout": {}}})
         assert found.targets_for(found.roles["scout"]) == (Target("mock"), Target("gemini"))
 
-    def test_a_catalogue_of_ones_own(self, tmp_path):
-        """Its groups, roles, default role and successors take the place of the shipped ones."""
+    def test_a_custom_catalogue_replaces_the_built_in_one(self, tmp_path):
+        """It has its own groups, roles, default role and successors."""
         toml = """
             [kickai]
             catalogue = "league"
@@ -596,8 +596,8 @@ class TestRoles:
         assert found.source_of("roles.referee.temperature") == "catalogue league"
         assert found.find_successor("gemini-1.5-flash") == "gemini-1.5-flash"
 
-    def test_a_retired_model_is_told_once(self, tmp_path):
-        """However many roles ask for it; the successor is called, and the plugin's word counts, too."""
+    def test_a_retired_model_is_reported_once(self, tmp_path):
+        """The successor is called; successors come from the settings, the catalogue and plugins."""
         toml = """
             [providers.gemini]
             model = "gemini-0.9"
@@ -620,13 +620,13 @@ class TestRoles:
             ),
         ]
 
-    def test_a_retired_model_of_nobody_is_not_told(self):
-        """Without the plugin nobody asks for its models."""
+    def test_a_retired_model_that_is_not_used_is_not_reported(self):
+        """Without its plugin the model is not called."""
         assert settings({}, infos={"mock": INFOS["mock"]}).warnings[0].path == "kickai.primary"
         assert len(settings({"kickai": {"primary": "mock"}}, infos={"mock": INFOS["mock"]}).warnings) == 0
 
-    def test_the_same_link_twice_is_a_warning(self, tmp_path):
-        """In a role's chain, under an alias too, and among the fallbacks; it is asked once."""
+    def test_a_duplicate_target_is_a_warning(self, tmp_path):
+        """In chains and fallbacks, under an alias as well; it is called once."""
         toml = """
             [kickai]
             fallback = ["hf", "gemini", "huggingface"]
@@ -641,20 +641,20 @@ class TestRoles:
         ]
         assert found.targets_for(found.roles["r"]) == (Target("huggingface", "m"), Target("mock"))
 
-    def test_models_of_what_is_not_installed_may_be_named(self):
-        """A role may say what to ask of a provider that another machine has."""
+    def test_a_role_may_name_models_of_providers_that_are_not_installed(self):
+        """Another machine may have them."""
         found = settings({"roles": {"r": {"models": {"ollama": ["llama3"]}, "prefers": "local"}}})
         assert found.roles["r"].models == {"ollama": ("llama3",)}
 
-    def test_the_preferred_provider_moves_every_role(self):
-        """AI_PROVIDER alone is the rollback, for roles with a chain of their own as well."""
+    def test_the_preferred_provider_comes_first_for_every_role(self):
+        """AI_PROVIDER alone is the rollback, for roles with their own chain as well."""
         found = settings({"roles": {"r": {"chain": ["hf:m"]}}}, {"AI_PROVIDER": "gemini"})
         for role in (*found.roles.values(), found.default_role):
             assert found.targets_for(role)[0].provider == "gemini"
         assert found.source_of("kickai.preferred") == "environment AI_PROVIDER"
 
-    def test_the_shipped_catalogue_is_not_changed(self):
-        """Reading settings leaves the data alone."""
+    def test_reading_settings_does_not_change_the_built_in_catalogue(self):
+        """Its values stay as they are."""
         settings({"roles": {"team_manager": {"models": {"gemini": ["x"]}}}})
         assert load_built_in_catalogue().roles["team_manager"].models["gemini"] == ("gemini-1.5-flash",)
 
@@ -662,8 +662,8 @@ class TestRoles:
 class TestPolicy:
     """[policy] and [breaker]."""
 
-    def test_a_row_is_changed_field_by_field(self, tmp_path):
-        """The other fields of the row, and the other rows, stay as they are."""
+    def test_a_table_changes_single_fields_of_a_policy_row(self, tmp_path):
+        """The other fields and rows stay as they are."""
         found = in_file(
             tmp_path, '[policy]\nlast_resort = false\n[policy.timeout]\nretry = "never"\n[breaker]\nmax_errors = 5\n'
         )
@@ -676,8 +676,8 @@ class TestPolicy:
         assert found.source_of("policy.timeout.counts") == "default"
 
 
-def test_settings_are_read_without_touching_the_process(tmp_path, monkeypatch):
-    """The environment is an argument: that of the process is neither read nor changed."""
+def test_the_environment_of_the_process_is_neither_read_nor_changed(tmp_path, monkeypatch):
+    """The environment is an argument."""
     monkeypatch.setenv("AI_PROVIDER", "nobody")
     (tmp_path / ".env").write_text("KICKAI_DEADLINE_S=7\n")
     before = dict(os.environ)
@@ -700,8 +700,8 @@ EXPOSED = "expose_service_messages = true"
         (f"[kickai]\n{EXPOSED}", {"KICKAI_PROVIDERS__MOCK__EXPOSE_SERVICE_MESSAGES": "0"}, False, True),
     ],
 )
-def test_an_instance_exposes_service_messages_as_it_says_or_as_all_do(tmp_path, toml, env, mock, gemini):
-    """The value of ``[kickai]`` is the default of every instance, and an instance's own value outranks it."""
+def test_an_instance_setting_overrides_the_default_for_service_messages(tmp_path, toml, env, mock, gemini):
+    """The value of ``[kickai]`` is the default of every instance."""
     found = in_file(tmp_path, f"{toml}\n", env)
     assert found.providers["mock"].expose_service_messages is mock
     assert found.providers["gemini"].expose_service_messages is gemini
@@ -709,8 +709,8 @@ def test_an_instance_exposes_service_messages_as_it_says_or_as_all_do(tmp_path, 
 
 @pytest.mark.parametrize("of_all", [False, True])
 @pytest.mark.parametrize("own", [False, True])
-def test_settings_in_code_expose_service_messages_when_either_says_so(of_all, own):
-    """An instance with settings of its own, and one without."""
+def test_settings_in_code_expose_service_messages_if_either_value_is_true(of_all, own):
+    """This holds for instances with and without their own settings."""
     settings = Settings(
         kickai=KickaiSettings(expose_service_messages=of_all, primary="stub", plugins=()),
         providers={"stub": ProviderSettings(expose_service_messages=own)},

@@ -1,4 +1,4 @@
-"""Roles: the shipped catalogue, and the targets that each role is asked at."""
+"""Roles: the built-in catalogue, and the targets of each role."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PLAN = {
 }
 
 
-def told(role, settings):
+def find_targets(role, settings):
     """Return a role's targets as text."""
     return [str(target) for target in settings.targets_for(role)]
 
 
 @pytest.mark.parametrize("name", PLAN)
-def test_the_catalogue_is_the_plan(name):
-    """Each role has the group, temperature, token limit and models that it was planned with."""
+def test_the_built_in_catalogue_follows_the_plan(name):
+    """Each role has its planned group, temperature, token limit and models."""
     group, temperature, max_tokens, model = PLAN[name]
     role = Settings().roles[name]
     assert (role.group, role.temperature, role.max_tokens) == (group, temperature, max_tokens)
@@ -41,13 +41,13 @@ def test_the_catalogue_is_the_plan(name):
     assert role.models["gemini"] == ("gemini-3.5-flash-lite",)
 
 
-def test_the_catalogue_has_no_other_role():
-    """The ten agents of the plan, no more."""
+def test_the_built_in_catalogue_has_the_ten_planned_roles():
+    """It has no other roles."""
     assert set(load_built_in_catalogue().roles) == set(PLAN)
 
 
-def test_a_role_has_the_temperature_of_its_group_for_a_reason():
-    """The group's temperature is the role's, and every group says why."""
+def test_a_role_has_the_temperature_of_its_group():
+    """Every group has a reason for it."""
     assert all(
         role.temperature == load_built_in_catalogue().groups[role.group].temperature
         for role in load_built_in_catalogue().roles.values()
@@ -56,8 +56,8 @@ def test_a_role_has_the_temperature_of_its_group_for_a_reason():
 
 
 @pytest.mark.parametrize("name", PLAN)
-def test_backups_are_tried_before_another_provider(name):
-    """Each role has at least one backup on the primary provider, and only then asks the fallbacks."""
+def test_backup_models_are_called_before_another_provider(name):
+    """Each role has at least one backup on the primary provider."""
     settings = Settings()
     targets = settings.targets_for(settings.roles[name])
     providers = [target.provider for target in targets]
@@ -66,10 +66,10 @@ def test_backups_are_tried_before_another_provider(name):
     assert len(providers) >= 4
 
 
-def test_the_targets_of_a_role_of_the_plan():
+def test_the_targets_of_a_built_in_role():
     """The primary with the role's model and its backups, then each fallback with the role's model there."""
     settings = Settings()
-    assert told(settings.role("player_coordinator"), settings) == [
+    assert find_targets(settings.role("player_coordinator"), settings) == [
         f"huggingface:{SMALL}",
         "huggingface:Qwen/Qwen2.5-7B-Instruct",
         "huggingface:meta-llama/Llama-3.1-8B-Instruct",
@@ -78,81 +78,84 @@ def test_the_targets_of_a_role_of_the_plan():
     ]
 
 
-def test_as_a_fallback_only_the_first_model_is_asked():
-    """Backups are for the primary: a fallback has the role's own model alone."""
+def test_a_fallback_is_called_with_the_first_model_only():
+    """Backup models are for the primary."""
     settings = Settings(kickai=KickaiSettings(primary="gemini", fallback=("huggingface",)))
-    assert told(settings.role("team_manager"), settings) == ["gemini:gemini-3.5-flash-lite", f"huggingface:{MEDIUM}"]
+    assert find_targets(settings.role("team_manager"), settings) == [
+        "gemini:gemini-3.5-flash-lite",
+        f"huggingface:{MEDIUM}",
+    ]
 
 
-def test_a_stranger_gets_the_default_role():
-    """A role without an entry asks Gemini first, at 0.3, for 500 tokens."""
+def test_an_unknown_role_gets_the_default_role():
+    """Gemini first, temperature 0.3, 500 tokens."""
     settings = Settings()
     role = settings.role("kit_washer")
     assert (role.temperature, role.max_tokens) == (0.3, 500)
-    assert told(role, settings) == ["gemini:gemini-3.5-flash-lite", "huggingface", "local"]
+    assert find_targets(role, settings) == ["gemini:gemini-3.5-flash-lite", "huggingface", "local"]
 
 
-def test_the_default_role_asks_nobody_whom_the_settings_leave_out():
-    """Gemini comes first where the chain has it; where it has not, no prompt goes there."""
+def test_the_default_role_calls_no_provider_that_is_not_in_the_chain():
+    """Gemini comes first only if the chain has it."""
     settings = Settings(kickai=KickaiSettings(primary="ollama", fallback=()))
-    assert told(settings.default_role, settings) == ["ollama"]
+    assert find_targets(settings.default_role, settings) == ["ollama"]
 
 
-def test_a_preferred_kind_moves_its_instances_up():
-    """What a role prefers may be the kind of a named instance."""
+def test_a_role_may_prefer_a_plugin():
+    """Its instances come first."""
     settings = Settings(
         kickai=KickaiSettings(primary="huggingface", fallback=("work",)),
         providers={"work": ProviderSettings(kind="gemini")},
     )
-    assert told(settings.default_role, settings) == ["work:gemini-3.5-flash-lite", "huggingface"]
+    assert find_targets(settings.default_role, settings) == ["work:gemini-3.5-flash-lite", "huggingface"]
 
 
 def test_the_preferred_instance_comes_first_for_every_role():
     """One setting moves all traffic: the immediate rollback."""
     settings = Settings(kickai=KickaiSettings(preferred="gemini"))
     for role in (*settings.roles.values(), settings.default_role):
-        assert told(role, settings)[0] == "gemini:gemini-3.5-flash-lite"
-    assert len(told(settings.roles["team_manager"], settings)) == 5
+        assert find_targets(role, settings)[0] == "gemini:gemini-3.5-flash-lite"
+    assert len(find_targets(settings.roles["team_manager"], settings)) == 5
 
 
-def test_the_preferred_instance_joins_a_chain_that_lacks_it():
-    """A role with a chain of its own is moved, too, and keeps the order of the rest."""
+def test_the_preferred_instance_is_added_to_a_chain_without_it():
+    """The rest keeps its order."""
     role = Role(name="r", chain=(Target("a"), Target("b", "m"), Target("c")))
     settings = Settings(kickai=KickaiSettings(preferred="gemini"))
-    assert told(role, settings) == ["gemini", "a", "b:m", "c"]
+    assert find_targets(role, settings) == ["gemini", "a", "b:m", "c"]
     settings = Settings(kickai=KickaiSettings(preferred="b"))
-    assert told(role, settings) == ["b:m", "a", "c"]
+    assert find_targets(role, settings) == ["b:m", "a", "c"]
 
 
-def test_an_own_chain_takes_the_place_of_primary_and_fallback():
-    """Each link once, and the successor in the place of a retired model."""
+def test_a_roles_chain_replaces_primary_and_fallback():
+    """Each target is there once, and retired models are replaced."""
     role = Role(name="r", chain=(Target("gemini", "gemini-1.5-flash"), Target("hf"), Target("hf")))
-    assert told(role, Settings()) == ["gemini:gemini-3.5-flash-lite", "hf"]
+    assert find_targets(role, Settings()) == ["gemini:gemini-3.5-flash-lite", "hf"]
 
 
-def test_models_may_be_named_by_instance():
-    """An instance's own entry outranks that of its kind."""
+def test_models_of_an_instance_take_precedence_over_those_of_its_plugin():
+    """Other instances use those of the plugin."""
     role = Role(name="r", models={"tgi": ("served-here",), "huggingface": ("q",)})
     settings = Settings(
         kickai=KickaiSettings(primary="tgi", fallback=("huggingface",)),
         providers={"tgi": ProviderSettings(kind="huggingface", model="mine")},
     )
-    assert told(role, settings) == ["tgi:served-here", "huggingface:q"]
+    assert find_targets(role, settings) == ["tgi:served-here", "huggingface:q"]
 
 
-def test_an_endpoint_with_a_model_of_its_own_keeps_it():
-    """A named instance that sets a model serves that one; the catalogue's names mean nothing there."""
+def test_an_instance_with_its_own_model_keeps_it():
+    """The models that a role has for the plugin do not apply to it."""
     role = Role(name="r", models={"huggingface": ("q",)})
     providers = {
         "tgi": ProviderSettings(kind="huggingface", model="mine"),
         "work": ProviderSettings(kind="huggingface"),
     }
     settings = Settings(kickai=KickaiSettings(primary="tgi", fallback=("work",)), providers=providers)
-    assert told(role, settings) == ["tgi", "work:q"]
+    assert find_targets(role, settings) == ["tgi", "work:q"]
 
 
-def test_the_default_role_is_changed_by_its_table():
-    """Field by field, for everyone who has no role of their own; it is no role beside the others."""
+def test_a_table_changes_the_default_role():
+    """Field by field; it is not listed with the other roles."""
     tables = {"roles": {"default": {"temperature": 0.9, "prefers": "mock"}, "scout": {"max_tokens": 7}}}
     settings = structure(read(tables, {}), {})
     assert settings.role("nobody") is settings.role("default") is settings.default_role
@@ -162,8 +165,8 @@ def test_the_default_role_is_changed_by_its_table():
     assert settings.role("scout").temperature == Role(name="scout").temperature
 
 
-def test_a_retired_model_of_the_default_role_is_told():
-    """As in any other table."""
+def test_a_retired_model_of_the_default_role_is_reported():
+    """As in any other role."""
     tables = {"roles": {"default": {"models": {"gemini": ["gemini-1.5-pro"]}}}, "successors": {"gemini-1.5-pro": "new"}}
     settings = structure(read(tables, {}), {"gemini": ProviderInfo(name="gemini", summary="")})
     assert settings.default_role.models["gemini"] == ("new",)

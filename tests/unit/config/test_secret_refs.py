@@ -1,4 +1,4 @@
-"""Keys: wherever one can be set, it arrives, and shows itself nowhere."""
+"""API keys: they arrive from every place where they can be set, and are never shown."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Keyring:
         self.asked = []
 
     def get_password(self, service, username):
-        """Return the one entry, whatever is asked for."""
+        """Return the one entry, for every name."""
         self.asked.append((service, username))
         return self.value
 
 
 class BrokenKeyring:
-    """A keyring that nobody can open."""
+    """A keyring that cannot be opened."""
 
     def get_password(self, service, username):
         """Fail, with the secret in the message as a careless backend might."""
         raise RuntimeError(CANARY)
 
 
-def wrapped(value):
-    """Return settings in which a field of each shape is a secret."""
+def build_toml(value):
+    """Return settings with a secret in a field, an optional field, an array and a table."""
     return f"""
         [providers.huggingface]
         token = {value}
@@ -51,8 +51,8 @@ def wrapped(value):
     """
 
 
-def keys_of(settings):
-    """Return the keys of such settings, shown on purpose."""
+def reveal_keys(settings):
+    """Return the keys of these settings."""
     gemini = settings.providers["gemini"]
     secrets = (
         settings.providers["huggingface"].token,
@@ -63,8 +63,8 @@ def keys_of(settings):
     return [secret.reveal() for secret in secrets]
 
 
-def shown(settings):
-    """Return all that settings may show."""
+def format_settings(settings):
+    """Return everything that settings can show."""
     return "\n".join(
         [
             repr(settings),
@@ -88,16 +88,16 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_key_arrives_and_is_not_shown(tmp_path, place):
-    """From each place that a file can name: in a field, in one that may be empty, in arrays and in tables."""
+def test_a_key_from_any_source_arrives_and_is_not_shown(tmp_path, place):
+    """In a field, an optional field, an array and a table."""
     value, env, dotenv, source = PLACES[place]
-    (tmp_path / "kickai.toml").write_text(wrapped(value))
+    (tmp_path / "kickai.toml").write_text(build_toml(value))
     (tmp_path / "my.key").write_text(f"{CANARY}\n")
     (tmp_path / ".env").write_text(dotenv)
     document = read(None, env, folder=tmp_path)
     settings = structure(document, INFOS, keyring=Keyring())
-    assert keys_of(settings) == [CANARY] * 5
-    assert CANARY not in shown(settings) + repr(document)
+    assert reveal_keys(settings) == [CANARY] * 5
+    assert CANARY not in format_settings(settings) + repr(document)
     assert settings.source_of("providers.huggingface.token") == source
     assert_not_pickled(settings)
     assert_not_pickled(document)
@@ -114,25 +114,25 @@ def test_a_key_arrives_and_is_not_shown(tmp_path, place):
         ({"providers": {"huggingface": {"token": {"env": "K"}}}}, {"K": CANARY}),
     ],
 )
-def test_a_key_from_code_or_a_variable_is_not_shown(source, env):
-    """It arrives as well, and needs no warning: it is not in a file."""
+def test_a_key_from_code_or_a_variable_arrives_and_is_not_shown(source, env):
+    """There is no warning, since it is not in a file."""
     document = read(source, env)
     settings = structure(document, INFOS)
     assert settings.providers["huggingface"].token == Secret(CANARY)
-    assert CANARY not in shown(settings) + repr(document)
+    assert CANARY not in format_settings(settings) + repr(document)
     assert not any(warning.path.startswith("providers") for warning in settings.warnings)
     assert_not_pickled(settings)
 
 
 def assert_not_pickled(value):
-    """Hold that a value that may hold keys is in no pickle."""
+    """Assert that a value that may hold keys cannot be pickled."""
     with pytest.raises(TypeError) as caught:
         pickle.dumps(value)
     assert CANARY not in str(caught.value)
 
 
-def test_settings_without_keys_are_plain_values():
-    """They can be copied."""
+def test_settings_without_keys_can_be_copied_and_pickled():
+    """They are equal to the original."""
     settings = structure(read({}, {}), {"mock": INFOS["mock"]})
     assert copy.deepcopy(settings) == settings
     assert pickle.loads(pickle.dumps(settings)) == settings
@@ -140,7 +140,7 @@ def test_settings_without_keys_are_plain_values():
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_settings_with_keys_can_be_copied(copied):
-    """A secret is its own copy, since it does not change; the copy does not pickle either."""
+    """The copy cannot be pickled either."""
     settings = structure(read({"providers": {"hf": {"token": CANARY}}}, {}), INFOS)
     same = copied({"settings": settings, "secret": Secret(CANARY)})
     assert same["settings"] == settings
@@ -150,28 +150,28 @@ def test_settings_with_keys_can_be_copied(copied):
     assert_not_pickled(same)
 
 
-def test_a_key_in_the_file_is_a_warning(tmp_path):
-    """It is taken, and its writer is told, also when the environment outranks it; every one of them."""
-    (tmp_path / "kickai.toml").write_text(wrapped(f'"{CANARY}"'))
+def test_every_key_in_the_file_is_a_warning(tmp_path):
+    """It works; the warning is there even if the environment replaces the key."""
+    (tmp_path / "kickai.toml").write_text(build_toml(f'"{CANARY}"'))
     settings = structure(read(None, {"HF_TOKEN": "other"}, folder=tmp_path), INFOS)
     assert settings.providers["huggingface"].token == Secret("other")
-    told = [warning for warning in settings.warnings if "the key itself" in warning.message]
-    assert [warning.path for warning in told] == [
+    warnings = [warning for warning in settings.warnings if "the key itself" in warning.message]
+    assert [warning.path for warning in warnings] == [
         "providers.huggingface.token",
         "providers.gemini.api_key",
         "providers.gemini.spare_keys[0]",
         "providers.gemini.spare_keys[1]",
         "providers.gemini.keys_by_project.a",
     ]
-    assert str(told[0]) == (
+    assert str(warnings[0]) == (
         "kickai.toml: providers.huggingface.token: the key itself is in the file. "
         'Use a reference such as { env = "NAME" }'
     )
-    assert {warning.severity for warning in told} == {"warning"}
+    assert {warning.severity for warning in warnings} == {"warning"}
 
 
-def test_an_empty_key_in_the_file_is_nothing(tmp_path):
-    """A template may leave it out."""
+def test_an_empty_key_in_the_file_is_ignored(tmp_path):
+    """A template may contain it."""
     (tmp_path / "kickai.toml").write_text('[kickai]\nprimary = "hf"\n[providers.hf]\ntoken = ""\n')
     settings = structure(read(None, {}, folder=tmp_path), {"huggingface": INFOS["huggingface"]})
     assert not settings.providers["huggingface"].token
@@ -179,7 +179,7 @@ def test_an_empty_key_in_the_file_is_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reference", "keyring", "missing", "told"),
+    ("reference", "keyring", "missing", "message"),
     [
         (
             '{ env = "MY_KEY" }',
@@ -195,31 +195,31 @@ def test_an_empty_key_in_the_file_is_nothing(tmp_path):
         ),
     ],
 )
-def test_a_reference_to_nothing_yet_is_a_warning(tmp_path, reference, keyring, missing, told):
-    """The provider is not configured, and what is missing has a name; the others work."""
+def test_a_reference_without_a_value_is_a_warning(tmp_path, reference, keyring, missing, message):
+    """The provider is not configured, and the warning names what is missing."""
     (tmp_path / "kickai.toml").write_text(f"[providers.hf]\ntoken = {reference}\n")
     settings = structure(read(None, {}, folder=tmp_path), INFOS, keyring=keyring)
     assert not settings.providers["huggingface"].token
     warning = next(warning for warning in settings.warnings if warning.missing)
-    assert (warning.path, warning.missing, warning.message) == ("providers.hf.token", missing, told)
+    assert (warning.path, warning.missing, warning.message) == ("providers.hf.token", missing, message)
 
 
-def test_the_keyring_is_asked_by_service_and_user():
-    """What stands behind the first slash is the user."""
+def test_a_keyring_entry_has_a_service_and_a_user_name():
+    """The user name is everything after the first slash."""
     keyring = Keyring()
     structure(read({"providers": {"hf": {"token": {"keyring": "kickai/team/me"}}}}, {}), INFOS, keyring=keyring)
     assert keyring.asked == [("kickai", "team/me")]
 
 
 @pytest.mark.parametrize("place", ["/kickai", "kickai/", "kickai"])
-def test_a_keyring_entry_has_both(place):
-    """A service and a user."""
+def test_a_keyring_entry_without_service_or_user_name_is_an_error(place):
+    """The message shows the form."""
     with pytest.raises(ConfigError, match="must be 'service/username'"):
         structure(read({"providers": {"hf": {"token": {"keyring": place}}}}, {}), INFOS, keyring=Keyring())
 
 
-def test_a_keyring_that_fails_says_so_without_its_words():
-    """A backend's message may hold anything."""
+def test_a_keyring_that_fails_is_an_error_without_its_message():
+    """The message of a backend may contain anything."""
     with pytest.raises(ConfigError) as caught:
         structure(read({"providers": {"hf": {"token": {"keyring": "kickai/me"}}}}, {}), INFOS, keyring=BrokenKeyring())
     assert str(caught.value) == (
@@ -228,8 +228,8 @@ def test_a_keyring_that_fails_says_so_without_its_words():
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_without_the_keyring_library_the_extra_is_named(monkeypatch):
-    """It is optional, and imported when a reference needs it."""
+def test_without_the_keyring_package_the_error_names_the_extra(monkeypatch):
+    """It is imported when a reference needs it."""
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(ConfigError) as caught:
         structure(read({"providers": {"hf": {"token": {"keyring": "kickai/me"}}}}, {}), INFOS)
@@ -239,15 +239,15 @@ def test_without_the_keyring_library_the_extra_is_named(monkeypatch):
     )
 
 
-def test_the_keyring_library_is_used_when_there_is_one(monkeypatch):
-    """Without another one, the library's own functions are asked."""
+def test_the_keyring_package_is_the_default_backend(monkeypatch):
+    """It is used when no other one is given."""
     monkeypatch.setitem(sys.modules, "keyring", Keyring())
     settings = structure(read({"providers": {"hf": {"token": {"keyring": "kickai/me"}}}}, {}), INFOS)
     assert settings.providers["huggingface"].token == Secret(CANARY)
 
 
-def test_a_secret_file_is_found_from_the_settings_file(tmp_path):
-    """A relative path starts beside the settings file, wherever the process runs."""
+def test_the_path_of_a_secret_file_is_relative_to_the_settings_file(tmp_path):
+    """It does not depend on the working directory."""
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "my.key").write_text(CANARY)
     (tmp_path / "conf" / "kickai.toml").write_text('[providers.hf]\ntoken = { file = "my.key" }\n')
@@ -276,8 +276,8 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_with_a_key_does_not_show_it(tmp_path, mistake):
-    """Not in the message, not in a pickle, not in a traceback with local variables, not in a log with diagnosis."""
+def test_an_error_about_a_key_does_not_show_it(tmp_path, mistake):
+    """Not in the message, a pickle, a traceback with local variables, or a log with diagnosis."""
     toml = MISTAKES[mistake]
     toml = toml if toml.startswith(("[", "kickai")) else f"[providers.huggingface]\n{toml}"
     (tmp_path / "kickai.toml").write_text(f"{toml}\n")
@@ -292,15 +292,15 @@ def test_a_mistake_with_a_key_does_not_show_it(tmp_path, mistake):
     finally:
         logger.remove(handler)
     frames = "".join(traceback.format_exception(caught))
-    told = [str(caught), repr(caught), repr(caught.problems), frames, *lines]
-    assert CANARY not in "\n".join(told)
-    assert "12345678987654321" not in "\n".join(told)
+    output = [str(caught), repr(caught), repr(caught.problems), frames, *lines]
+    assert CANARY not in "\n".join(output)
+    assert "12345678987654321" not in "\n".join(output)
     assert CANARY.encode() not in pickle.dumps(caught)
     assert lines
 
 
-def test_local_variables_of_the_failing_reading_hold_no_key(tmp_path):
-    """A traceback that shows every local variable of ours shows no key, but for the environment it was given."""
+def test_no_local_variable_of_a_traceback_holds_a_key(tmp_path):
+    """The environment that the caller passes is the exception."""
     (tmp_path / "kickai.toml").write_text(f'[providers.huggingface]\ntoken = "{CANARY}"\nxyzzy = 1\n')
     with pytest.raises(ConfigError) as caught:
         structure(read(None, {"HF_TOKEN": CANARY}, folder=tmp_path), INFOS)
@@ -311,12 +311,12 @@ def test_local_variables_of_the_failing_reading_hold_no_key(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["env", "file", "keyring"])
-def test_a_key_pasted_where_a_name_belongs_is_not_repeated(form):
-    """Neither the complaint nor the sources and warnings repeat what is too long and too strange for a name."""
+def test_a_key_in_place_of_a_name_is_not_quoted(form):
+    """Neither errors nor sources and warnings quote text that does not look like a name."""
     pasted = "hf_canaryCANARYcanary7"
     try:
         settings = structure(read({"providers": {"hf": {"token": {form: pasted}}}}, {}), INFOS)
-        told = f"{settings!r} {settings.warnings} {settings.sources}"
+        output = f"{settings!r} {settings.warnings} {settings.sources}"
     except ConfigError as error:
-        told = str(error)
-    assert "canary" not in told.lower()
+        output = str(error)
+    assert "canary" not in output.lower()

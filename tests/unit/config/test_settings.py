@@ -1,4 +1,4 @@
-"""Settings as values: built in code, cheap to import, refused when they make no sense."""
+"""Settings as values: built in code, cheap to import, validated."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from kickai_providers_core.config.sources import read
 
 def imported_by(statement):
     """Return the names of the modules that a fresh interpreter has imported after a statement."""
-    told = f"{statement}; import sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-I", "-c", told], capture_output=True, text=True, check=True)
+    code = f"{statement}; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
-def test_settings_stand_without_an_argument():
-    """Everything has a default: Hugging Face first, then Gemini, then the model on the machine."""
+def test_every_setting_has_a_default():
+    """Hugging Face first, then Gemini, then the local model."""
     settings = Settings()
     assert settings.kickai.order == ("huggingface", "gemini", "local")
     assert settings.kickai.deadline_s == 30.0
@@ -43,8 +43,8 @@ def test_settings_stand_without_an_argument():
 
 
 @pytest.mark.parametrize("module", ["kickai_providers_core", "kickai_providers_core.config.settings"])
-def test_settings_in_code_pay_for_no_parser(module):
-    """Neither cattrs nor the TOML and .env parsers are imported by whoever passes settings in code."""
+def test_settings_in_code_import_no_parser(module):
+    """Neither cattrs nor the parsers of TOML and .env are imported."""
     modules = imported_by(f"import {module}")
     assert module in modules
     assert not modules & {"cattrs", "tomllib", "dotenv", "keyring"}
@@ -52,26 +52,26 @@ def test_settings_in_code_pay_for_no_parser(module):
     assert of_config == {"kickai_providers_core.config.roles", "kickai_providers_core.config.settings"}
 
 
-def test_names_that_differ_from_the_defaults_count_as_chosen():
-    """In code a chosen name is one that the defaults do not have, or the preferred one."""
+def test_in_code_names_that_differ_from_the_defaults_count_as_chosen():
+    """So does the preferred one."""
     settings = Settings(kickai=KickaiSettings(primary="mock", fallback=("gemini", "mock:b"), preferred="local"))
     assert settings.explicit == {"mock", "mock:b", "local"}
 
 
-def test_an_instance_is_of_its_kind_or_named_after_it():
-    """Without a kind, and without settings at all, an instance's name is that of its plugin."""
+def test_an_instance_without_a_kind_is_named_after_its_plugin():
+    """With or without settings."""
     settings = Settings(providers={"tgi": ProviderSettings(kind="huggingface"), "gemini": ProviderSettings()})
     assert [settings.kind_of(name) for name in ("tgi", "gemini", "ollama")] == ["huggingface", "gemini", "ollama"]
 
 
-def test_order_names_each_instance_once():
-    """A primary that is also a fallback stands once, first."""
+def test_the_order_has_each_instance_once():
+    """A primary that is also a fallback comes first."""
     assert KickaiSettings(primary="a", fallback=("b", "a", "b")).order == ("a", "b")
 
 
 @pytest.mark.parametrize("deadline_s", [0, -1, float("nan")])
-def test_a_deadline_is_above_zero(deadline_s):
-    """A request that has no time at all is no request."""
+def test_the_deadline_must_be_greater_than_zero(deadline_s):
+    """This includes NaN."""
     with pytest.raises(ValueError, match="deadline_s"):
         KickaiSettings(deadline_s=deadline_s)
 
@@ -85,27 +85,27 @@ def test_a_deadline_is_above_zero(deadline_s):
         (lambda: Group(temperature=3), "temperature"),
     ],
 )
-def test_roles_and_groups_keep_their_ranges(make, field):
-    """A temperature is from 0 to 2, and an answer has at least one token."""
+def test_roles_and_groups_validate_their_values(make, field):
+    """Temperatures are between 0 and 2, and token limits are at least 1."""
     with pytest.raises(ValueError, match=field):
         make()
 
 
-def test_settings_do_not_change():
-    """All of it is frozen."""
+def test_settings_are_immutable():
+    """Every class is frozen."""
     with pytest.raises(FrozenInstanceError):
         Settings().kickai.primary = "gemini"
 
 
-def test_a_value_that_nobody_set_is_a_default():
-    """Sources know what somebody said; the rest is the default."""
+def test_the_source_of_a_value_that_was_not_set_is_default():
+    """Other values have the source that the settings name."""
     settings = Settings(sources={"kickai.primary": "kickai.toml"})
     assert settings.source_of("kickai.primary") == "kickai.toml"
     assert settings.source_of("kickai.deadline_s") == "default"
 
 
 def test_a_retired_model_is_replaced_by_its_last_successor():
-    """The chain of successors is followed to its end, and a circle ends somewhere."""
+    """A circle of successors ends."""
     assert find_successor({"a": "b", "b": "c"}, "a") == "c"
     assert find_successor({"a": "b"}, "c") == "c"
     assert find_successor({"a": "b", "b": "a"}, "a") == "b"
@@ -113,13 +113,13 @@ def test_a_retired_model_is_replaced_by_its_last_successor():
     assert Settings().find_successor("gemini-1.5-pro") == "gemini-3.8-flash"
 
 
-def test_no_successor_is_itself_retired():
-    """Nothing in the shipped catalogue leads to a model that the catalogue knows to be gone."""
+def test_no_built_in_successor_is_retired():
+    """Otherwise the catalogue would be outdated."""
     assert not set(load_built_in_catalogue().successors) & set(load_built_in_catalogue().successors.values())
 
 
 def test_a_role_keeps_the_names_of_its_retired_models():
-    """The model's successor is called, the plan's name is kept, and models that become one are asked once."""
+    """The successor is called, and models with the same successor are called once."""
     role = Role(name="r", models={"gemini": ("old", "older", "new"), "huggingface": ("q",)})
     current = replace_retired_models(role, {"old": "new", "older": "new"})
     assert current.models == {"gemini": ("new",), "huggingface": ("q",)}
@@ -127,21 +127,21 @@ def test_a_role_keeps_the_names_of_its_retired_models():
 
 
 def test_the_built_in_catalogue_is_loaded_when_it_is_first_used():
-    """Settings that nothing asks for a role do not read the file; a role does."""
+    """Creating settings does not read the file; looking up a role does."""
     assert "tomllib" not in imported_by("from kickai_providers_core import Settings; Settings()")
     assert "tomllib" in imported_by("from kickai_providers_core import Settings; Settings().role('x')")
 
 
-def test_default_settings_are_plain_values():
-    """They can be compared, copied and pickled, although their roles are loaded late."""
+def test_default_settings_can_be_compared_copied_and_pickled():
+    """Their roles are loaded lazily."""
     settings = Settings()
     assert pickle.loads(pickle.dumps(settings)) == copy.deepcopy(settings) == settings
     assert settings.default_role.models == {"gemini": ("gemini-3.5-flash-lite",)}
     assert "team_manager" in repr(settings)
 
 
-def test_the_file_of_the_built_in_catalogue_has_the_form_of_a_catalogue():
-    """It can be copied into a settings file under another name, and means the same there."""
+def test_the_built_in_catalogue_has_the_form_of_a_catalogue_table():
+    """A copy in a settings file gives the same roles."""
     text = files("kickai_providers_core.config").joinpath("kickai_roles.toml").read_text("utf-8")
     tables = {"kickai": {"catalogue": "copy"}, "catalogues": {"copy": tomllib.loads(text)}}
     settings = structure(read(tables, {}), {})

@@ -1,4 +1,4 @@
-"""Structuring: exact, complete, and in the words of the one who wrote the value."""
+"""Structuring: strict, complete, and with clear messages."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from kickai_providers_core.config.structuring import build_converter, structure_
 
 
 class Level(IntEnum):
-    """An enumeration of numbers."""
+    """An enum of numbers."""
 
     LOW = 1
     HIGH = 2
 
 
 class Mode(Enum):
-    """An enumeration of several types."""
+    """An enum of several types."""
 
     OFF = False
     AUTO = "auto"
@@ -43,7 +43,7 @@ class Mode(Enum):
 
 @frozen(kw_only=True)
 class Inner:
-    """A table within a table."""
+    """A nested table."""
 
     size: int = 1
     name: str = "inner"
@@ -51,7 +51,7 @@ class Inner:
 
 @frozen(kw_only=True)
 class Outer:
-    """A table with one of each."""
+    """A table with nested tables."""
 
     inner: Inner = field(factory=lambda: Inner(size=5))
     other: Inner | None = None
@@ -62,12 +62,12 @@ class Outer:
 
 
 def structured(value, hint):
-    """Return a value as a type, with secrets from nowhere."""
+    """Return a value as a type."""
     return build_converter(lambda reference: Secret(reference["env"])).structure(value, hint)
 
 
-def refused(value, hint):
-    """Return what is said of a value that is not of a type."""
+def find_violations(value, hint):
+    """Return the violations of a value that is not of a type."""
     with pytest.raises(StructuringError) as caught:
         structured(value, hint)
     return [(format_path(violation.path), violation.message) for violation in caught.value.violations]
@@ -120,15 +120,15 @@ def refused(value, hint):
         ("a/b", Path, Path("a/b")),
     ],
 )
-def test_what_fits_is_taken(value, hint, expected):
-    """Each value becomes exactly what was asked for, and no other type passes for it."""
+def test_valid_values_are_accepted(value, hint, expected):
+    """The result has exactly the given type."""
     result = structured(value, hint)
     assert result == expected
     assert type(result) is type(expected)
 
 
 @pytest.mark.parametrize(
-    ("value", "hint", "told"),
+    ("value", "hint", "message"),
     [
         (None, str, "must be a string, got None"),
         (1, str, "must be a string, got 1"),
@@ -165,20 +165,20 @@ def test_what_fits_is_taken(value, hint, expected):
         ("x", Inner, "must be a table, got a string"),
     ],
 )
-def test_what_does_not_fit_is_told(value, hint, told):
-    """Nothing is coerced, long text is not repeated, and where a secret may stand nothing is."""
-    assert refused(value, hint) == [("", told)]
+def test_invalid_values_are_reported(value, hint, message):
+    """Nothing is coerced, and neither long text nor a possible secret is quoted."""
+    assert find_violations(value, hint) == [("", message)]
 
 
-def test_a_type_of_the_plugins_own_says_its_name():
-    """What cattrs and the type itself make of a value may be anything; what is told is not."""
-    assert refused({"a": 3}, Mapping[str, Path]) == [("a", "must be a value of type Path, got 3")]
+def test_a_message_names_a_type_of_a_plugin():
+    """It does not contain what cattrs or the type itself raise."""
+    assert find_violations({"a": 3}, Mapping[str, Path]) == [("a", "must be a value of type Path, got 3")]
 
 
-def test_every_fault_has_its_path():
-    """All of them are told, through arrays, tables and classes."""
+def test_every_violation_has_its_path():
+    """All are reported, in arrays, tables and classes."""
     value = {"many": [{"size": "a"}, {"sze": 1}], "inner": {"size": 1.5, 3: 4}, "fixed": 1, "hidden": None}
-    assert refused(value, Outer) == [
+    assert find_violations(value, Outer) == [
         ("many[0].size", "must be an integer, got 'a'"),
         ("many[1].sze", "unknown key (allowed: size, name)"),
         ("inner.size", "must be an integer, got 1.5"),
@@ -188,8 +188,8 @@ def test_every_fault_has_its_path():
     ]
 
 
-def test_a_missing_field_is_told_with_its_range():
-    """A field without a default has to be there."""
+def test_a_missing_field_is_reported_with_its_bounds():
+    """A field without a default is required."""
 
     @frozen(kw_only=True)
     class Needy:
@@ -198,15 +198,15 @@ def test_a_missing_field_is_told_with_its_range():
         word: Literal["a", "b"] | None = field()
         name: str = ""
 
-    assert refused({}, Needy) == [
+    assert find_violations({}, Needy) == [
         ("size", "missing (must be an integer of at least 3)"),
         ("mode", "missing (must be false or 'auto')"),
         ("word", "missing (must be 'a' or 'b')"),
     ]
 
 
-def test_fields_that_have_to_go_together():
-    """What a class checks as a whole is told of the whole, with its own words."""
+def test_a_class_may_validate_several_fields_together():
+    """The violation is that of the whole table, with the message of the class."""
 
     @frozen(kw_only=True)
     class Window:
@@ -224,14 +224,16 @@ def test_fields_that_have_to_go_together():
                 raise KeyError
 
     assert structured({"start": 1, "end": 2}, Window) == Window(start=1, end=2)
-    assert refused({"start": 3, "end": 2}, Window) == [
+    assert find_violations({"start": 3, "end": 2}, Window) == [
         ("", "invalid combination of fields: the end is after the start")
     ]
-    assert refused({"start": 7, "end": 9}, Window) == [("", "invalid combination of fields: KeyError was raised")]
+    assert find_violations({"start": 7, "end": 9}, Window) == [
+        ("", "invalid combination of fields: KeyError was raised")
+    ]
 
 
-def test_a_default_that_depends_on_others_is_no_base():
-    """A default that the instance computes cannot be known before the instance is."""
+def test_a_default_that_depends_on_other_fields_is_no_base_for_a_nested_table():
+    """It is not known before the instance exists."""
 
     @define(kw_only=True)
     class Computed:
@@ -247,7 +249,7 @@ def test_a_default_that_depends_on_others_is_no_base():
 
 
 @pytest.mark.parametrize(
-    ("validator", "told"),
+    ("validator", "bounds"),
     [
         (None, ""),
         (in_([1]), ""),
@@ -261,14 +263,14 @@ def test_a_default_that_depends_on_others_is_no_base():
         ([ge(0), lt(1)], "of at least 0 and less than 1"),
     ],
 )
-def test_the_bounds_of_a_validator(validator, told):
-    """They are said in words, whatever they are wrapped in."""
+def test_the_bounds_of_validators_are_described(validator, bounds):
+    """This includes wrapped and combined validators."""
 
     @frozen
     class Bounded:
         value: float = field(default=0.5, validator=validator)
 
-    assert describe_bounds(Bounded.__attrs_attrs__[0]) == told
+    assert describe_bounds(Bounded.__attrs_attrs__[0]) == bounds
 
 
 @pytest.mark.parametrize(
@@ -280,23 +282,23 @@ def test_the_bounds_of_a_validator(validator, told):
         ("x", Inner(), 1),
     ],
 )
-def test_what_does_not_fit_is_left_out(table, expected, faults):
-    """The rest is there all the same, so that it can be looked at, too."""
-    value, told = structure_table(build_converter(lambda _: Secret("")), table, Inner)
+def test_invalid_values_are_left_out(table, expected, faults):
+    """The rest is structured, so that it can be checked as well."""
+    value, violations = structure_table(build_converter(lambda _: Secret("")), table, Inner)
     assert value == expected
-    assert len(told) == faults
+    assert len(violations) == faults
 
 
-def test_a_fault_in_an_array_leaves_the_array_out():
-    """Half an array is not what its writer meant; neighbours stay."""
+def test_an_array_with_an_invalid_item_is_left_out():
+    """Other fields stay."""
     table = {"many": [{"size": 2}, {"size": "x"}], "inner": {"size": "x", "name": "n"}, "hidden": 3}
-    value, told = structure_table(build_converter(lambda _: Secret("")), table, Outer)
+    value, violations = structure_table(build_converter(lambda _: Secret("")), table, Outer)
     assert value == Outer(inner=Inner(size=5, name="n"), hidden=3)
-    assert [format_path(fault.path) for fault in told] == ["many[1].size", "inner.size"]
+    assert [format_path(violation.path) for violation in violations] == ["many[1].size", "inner.size"]
 
 
-def test_a_class_that_is_never_content_is_not_to_be_had():
-    """It is None, and what was wrong is told once."""
+def test_a_class_that_rejects_every_table_has_no_result():
+    """The result is None, and the violation is reported once."""
 
     @frozen(kw_only=True)
     class Never:
@@ -306,13 +308,13 @@ def test_a_class_that_is_never_content_is_not_to_be_had():
             message = "never"
             raise ValueError(message)
 
-    value, told = structure_table(build_converter(lambda _: Secret("")), {"size": 1}, Never)
+    value, violations = structure_table(build_converter(lambda _: Secret("")), {"size": 1}, Never)
     assert value is None
-    assert told == (Violation((), "invalid combination of fields: never"),)
+    assert violations == (Violation((), "invalid combination of fields: never"),)
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "text"),
     [
         ((), ""),
         (("a", "b-c", 1, "d"), "a.b-c[1].d"),
@@ -320,13 +322,13 @@ def test_a_class_that_is_never_content_is_not_to_be_had():
         ((0,), "[0]"),
     ],
 )
-def test_a_path_is_written_as_in_the_file(path, told):
-    """Keys that TOML would quote are quoted, and nothing in them can steer a terminal."""
-    assert format_path(path) == told
+def test_a_path_is_formatted_as_in_toml(path, text):
+    """Keys are quoted where TOML quotes them, and control characters are escaped."""
+    assert format_path(path) == text
 
 
-def test_small_words():
-    """Values by their kind, lists in words, and the nearest name."""
+def test_values_and_names_are_described():
+    """Kinds of values, lists of names, and the nearest name."""
     assert [describe_kind(value) for value in (True, 1.5, "a", {}, (), [1], None)] == [
         "a boolean",
         "a number",

@@ -1,4 +1,4 @@
-"""Trust: which found files are used, and where a plugin's own key may go."""
+"""Trusted files: which found files are used, and where a plugin's own key may be sent."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ TOML = "[kickai]\ndeadline_s = 7\n"
 NAMES = {"kickai.toml": TOML, ".env": "KICKAI_DEADLINE_S=7\n"}
 
 
-def given_away(path):
+def change_owner(path):
     """Give a file to another user."""
     os.chown(path, STRANGER, -1)
 
 
-def behind_a_strangers_link(path):
-    """Put a link of another user in the file's place."""
+def link_by_other_user(path):
+    """Replace the file by a link of another user."""
     target = path.rename(path.with_name("target"))
     path.symlink_to(target)
     os.chown(path, STRANGER, -1, follow_symlinks=False)
 
 
-def behind_a_link_into_an_open_folder(path):
-    """Move a file to where everybody may write, and link to it."""
+def link_into_open_folder(path):
+    """Move a file to a world-writable folder, and link to it."""
     folder = path.parent / "open"
     folder.mkdir()
     path.rename(folder / "target")
@@ -45,37 +45,37 @@ def behind_a_link_into_an_open_folder(path):
     folder.chmod(0o777)
 
 
-def fifo(path):
-    """Put a named pipe in the file's place."""
+def replace_by_fifo(path):
+    """Replace the file by a named pipe."""
     path.unlink()
     os.mkfifo(path)
 
 
-def of_a_group(path):
-    """Let a group write."""
+def allow_group(path):
+    """Let a group write to the file."""
     os.chown(path, -1, STRANGER)
     path.chmod(0o664)
 
 
 UNTRUSTED = {
-    "of another user": (given_away, f"it belongs to user {STRANGER}", True),
+    "of another user": (change_owner, f"it belongs to user {STRANGER}", True),
     "for everybody to write": (lambda path: path.chmod(0o666), "anyone can write to it", False),
-    "for a group to write": (of_a_group, f"group {STRANGER} can write to it", True),
+    "for a group to write": (allow_group, f"group {STRANGER} can write to it", True),
     "in an open folder": (lambda path: path.parent.chmod(0o777), "anyone can write to the folder", False),
     "below an open folder": (lambda path: path.parent.parent.chmod(0o777), "anyone can write to the folder", False),
-    "behind a link into an open folder": (behind_a_link_into_an_open_folder, "anyone can write to the folder", False),
+    "behind a link into an open folder": (link_into_open_folder, "anyone can write to the folder", False),
     "behind a stranger's link": (
-        behind_a_strangers_link,
+        link_by_other_user,
         f"a symbolic link on its path belongs to user {STRANGER}",
         True,
     ),
-    "a named pipe": (fifo, "got a named pipe", False),
+    "a named pipe": (replace_by_fifo, "got a named pipe", False),
 }
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder two levels below one that only its owner may enter."""
+    """Return a folder two levels below a private one."""
     folder = tmp_path / "above" / "here"
     folder.mkdir(parents=True)
     return folder
@@ -83,7 +83,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("case", UNTRUSTED)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_found_file_that_others_may_have_written_is_ignored(folder, name, case):
+def test_a_found_file_that_others_can_write_to_is_ignored(folder, name, case):
     """One problem names the file, the reason, and how to use it anyway; everything else works."""
     spoil, reason, by_root = UNTRUSTED[case]
     if by_root and os.geteuid() != 0:
@@ -102,7 +102,7 @@ def test_a_found_file_that_others_may_have_written_is_ignored(folder, name, case
 @pytest.mark.parametrize("case", [case for case in UNTRUSTED if case != "a named pipe"])
 @pytest.mark.parametrize("by_variable", [False, True])
 def test_a_named_file_is_used_whoever_owns_it(folder, case, by_variable):
-    """So is the .env next to it: who names a file has chosen its folder."""
+    """So is the .env next to it."""
     spoil, _, by_root = UNTRUSTED[case]
     if by_root and os.geteuid() != 0:
         pytest.skip("only root may give files away")
@@ -117,7 +117,7 @@ def test_a_named_file_is_used_whoever_owns_it(folder, case, by_variable):
 
 
 def test_a_dotenv_cannot_name_the_settings_file(folder):
-    """It is found itself; a warning says where the variable belongs."""
+    """A warning says where to set the variable."""
     (folder / "own.toml").write_text(TOML)
     (folder / ".env").write_text("KICKAI_CONFIG=own.toml\n")
     document = read(None, {}, folder=folder)
@@ -127,8 +127,8 @@ def test_a_dotenv_cannot_name_the_settings_file(folder):
     ]
 
 
-def test_the_search_goes_on_above_an_ignored_file(folder):
-    """The next file upwards is used."""
+def test_the_search_continues_above_an_ignored_file(folder):
+    """The next file is used."""
     (folder / "kickai.toml").write_text("[kickai]\ndeadline_s = 8\n")
     (folder / "kickai.toml").chmod(0o666)
     (folder.parent / "kickai.toml").write_text(TOML)
@@ -138,8 +138,8 @@ def test_the_search_goes_on_above_an_ignored_file(folder):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
-def test_a_file_of_ones_own_is_used(folder, mode):
-    """Also in a sticky folder in which everybody may write, and behind links of one's own."""
+def test_the_users_own_file_is_used(folder, mode):
+    """Also in a sticky world-writable folder, and behind links of the user."""
     folder.parent.chmod(0o1777)
     (folder / "kickai.toml").write_text(TOML)
     (folder / "kickai.toml").chmod(mode)
@@ -150,8 +150,8 @@ def test_a_file_of_ones_own_is_used(folder, mode):
 
 
 @needs_root
-def test_a_file_of_root_in_a_sticky_folder_is_not_ones_own():
-    """Somebody else could have moved it there."""
+def test_a_file_of_root_in_a_sticky_folder_is_ignored():
+    """Another user could have moved it there."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "kickai.toml").write_text(TOML)
@@ -167,11 +167,11 @@ def test_a_file_of_root_in_a_sticky_folder_is_not_ones_own():
 
 @pytest.mark.parametrize(
     ("spoil", "reason"),
-    [(lambda path: path.chmod(0o666), "anyone can write to it"), (of_a_group, "group")],
+    [(lambda path: path.chmod(0o666), "anyone can write to it"), (allow_group, "group")],
 )
-def test_a_secret_file_follows_the_rule_of_the_file_that_names_it(folder, spoil, reason):
-    """Found settings use it only when nobody else may have written it; named settings use it anyway."""
-    if os.geteuid() != 0 and spoil is of_a_group:
+def test_a_secret_file_of_a_found_settings_file_must_be_trusted(folder, spoil, reason):
+    """That of a named settings file is used regardless of its owner."""
+    if os.geteuid() != 0 and spoil is allow_group:
         pytest.skip("only root may give files away")
     (folder / "my.key").write_text("secret-key")
     (folder / "kickai.toml").write_text('[providers.hf]\ntoken = { file = "my.key" }\n')
@@ -196,8 +196,8 @@ SPECIAL = {
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SPECIAL if kind != "a socket"])
-def test_a_named_file_that_is_none_is_an_error(tmp_path, monkeypatch, kind):
-    """Nothing is waited for, and what was found is named."""
+def test_a_named_path_must_be_a_regular_file(tmp_path, monkeypatch, kind):
+    """Nothing blocks, and the message says what it is."""
     monkeypatch.chdir(tmp_path)
     SPECIAL[kind](tmp_path / "x")
     with pytest.raises(ConfigError) as caught:
@@ -206,16 +206,16 @@ def test_a_named_file_that_is_none_is_an_error(tmp_path, monkeypatch, kind):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SPECIAL if kind not in {"a socket", "a directory"}])
-def test_a_secret_file_that_is_none_is_an_error(tmp_path, monkeypatch, kind):
-    """Nothing is waited for either."""
+def test_a_secret_file_must_be_a_regular_file(tmp_path, monkeypatch, kind):
+    """Nothing blocks."""
     monkeypatch.chdir(tmp_path)
     SPECIAL[kind](tmp_path / "x")
     with pytest.raises(ConfigError, match=f"cannot read 'x': it is {kind}"):
         structure(read({"providers": {"hf": {"token": {"file": "x"}}}}, {}), INFOS)
 
 
-def test_the_file_that_was_checked_is_the_file_that_is_read(folder, monkeypatch):
-    """A file that is swapped in between the check and the reading is not used."""
+def test_a_file_that_is_swapped_after_the_check_is_not_used(folder, monkeypatch):
+    """The file is read from the descriptor that was checked."""
     path = folder / "kickai.toml"
     path.write_text(TOML)
     checked = os.fstat
@@ -233,7 +233,7 @@ def test_the_file_that_was_checked_is_the_file_that_is_read(folder, monkeypatch)
 
 @frozen(kw_only=True)
 class ServiceSettings(ProviderSettings):
-    """The settings of a service with a key and an address."""
+    """Settings with a key and a declared address."""
 
     api_key: Secret | None = None
     base_url: str | None = field(default=None, metadata=service_address("https://api.service.example"))
@@ -242,7 +242,7 @@ class ServiceSettings(ProviderSettings):
 
 @frozen(kw_only=True)
 class PlainSettings(ProviderSettings):
-    """The same without a declaration."""
+    """The same without the declaration."""
 
     api_key: Secret | None = None
     base_url: str = "https://api.service.example"
@@ -275,28 +275,28 @@ ELSEWHERE = "https://evil.example"
         (f'base_url = "{ELSEWHERE}"\napi_key = {{ env = "SERVICE_KEY" }}', "", {}, True),
     ],
 )
-def test_a_plugins_own_key_goes_to_the_vendors_address_only(  # noqa: PLR0917 # the cases are a table
+def test_a_plugins_own_key_is_sent_to_the_vendors_address_only(  # noqa: PLR0917 # the cases are a table
     tmp_path, settings_class, toml, dotenv, env, is_sent
 ):
-    """Where a file changes the address, it names the key; a warning says so. Other variables are read all the same."""
+    """When a file changes the address, the key is withheld with a warning; other variables are read."""
     (tmp_path / "kickai.toml").write_text(f"[providers.service]\n{toml}\n")
     (tmp_path / ".env").write_text(f"{dotenv}\n")
     infos = {"service": evolve(SERVICE, settings_class=settings_class)}
     found = structure(read(None, {**KEY, **env}, folder=tmp_path), infos)
     assert found.providers["service"].label == "label"
     assert found.providers["service"].api_key == (Secret("canary-key") if is_sent else None)
-    told = [str(warning) for warning in found.warnings if warning.path == "providers.service.api_key"]
-    assert bool(told) is not is_sent
-    if told:
-        assert told[0].endswith(
+    messages = [str(warning) for warning in found.warnings if warning.path == "providers.service.api_key"]
+    assert bool(messages) is not is_sent
+    if messages:
+        assert messages[0].endswith(
             "providers.service.api_key: SERVICE_KEY is not used, because base_url is not the vendor's address. "
             'To send the key there, write api_key = { env = "SERVICE_KEY" } in [providers.service]'
         )
-        assert "canary" not in told[0]
+        assert "canary" not in messages[0]
 
 
-def test_a_key_that_outranks_the_plugins_own_is_no_fault(tmp_path):
-    """A key of the instance's own was meant for its address."""
+def test_no_warning_when_another_key_replaces_the_plugins_own(tmp_path):
+    """A key of the instance itself is sent to its address."""
     (tmp_path / "kickai.toml").write_text(f'[providers.service]\nbase_url = "{ELSEWHERE}"\n')
     env = {**KEY, "KICKAI_PROVIDERS__SERVICE__API_KEY": "mine"}
     found = structure(read(None, env, folder=tmp_path), {"service": SERVICE})
