@@ -57,7 +57,7 @@ class Connections:
 
 
 class HttpAttempt:
-    """An httpx transport for one attempt: ``httpx.Client(transport=attempt)``, or an asynchronous client.
+    """An httpx transport for one attempt: ``httpx.Client(transport=attempt.transport)``, or an asynchronous client.
 
     It raises what the library's own transport raises, and `InvalidReplyError` for an answer that is too large or cannot
     be decompressed; `error_for` turns all of it into errors of the core. Closing a client that uses it leaves the
@@ -77,6 +77,11 @@ class HttpAttempt:
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.failure: Exception | None = None
+
+    @property
+    def transport(self) -> Any:
+        """This object, for type checkers: they do not know that it has the methods of the library's transports."""
+        return self
 
     @property
     def has_begun(self) -> bool:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from contextlib import redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from kickai_providers_core import authoring
+from kickai_providers_core import AuthenticationError, Resolver, authoring
 
 DOCS = Path(__file__).parents[3] / "docs"
+GUIDE = (DOCS / "writing-a-provider.md").read_text(encoding="utf-8")
+MODULE = re.compile(r'^```python title="(?P<name>\w+)\.py"\n(?P<source>.*?)^```$', re.DOTALL | re.MULTILINE)
 PAGE = (DOCS / "authoring.md").read_text(encoding="utf-8")
 EXAMPLE = re.compile(
     r"^## (?P<title>[^\n]+)\n(?:(?!^## ).)*?^```python\n(?P<source>.*?)^```\n\n```text\n(?P<shown>.*?)^```$",
@@ -79,6 +83,45 @@ def test_the_example_prints_what_the_page_shows(title, port):
     with redirect_stdout(out):
         exec(program, {"__name__": "example"})  # noqa: S102  a page of this repository
     assert out.getvalue() == shown
+
+
+@pytest.fixture
+def guide(tmp_path, monkeypatch):
+    """Return a function that imports a module of the guide."""
+    for found in MODULE.finditer(GUIDE):
+        (tmp_path / f"{found['name']}.py").write_text(found["source"], encoding="utf-8")
+        monkeypatch.delitem(sys.modules, found["name"], raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    return import_module
+
+
+def test_the_shortest_provider_of_the_guide_answers(guide):
+    """Its program prints what the page shows, and the provider has 20 lines at most."""
+    lines = Path(guide("kickai_shout").__file__).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 20
+    program, shown = re.search(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE
+    ).groups()
+    out = StringIO()
+    with redirect_stdout(out):
+        exec(compile(program, "writing-a-provider.md", "exec"), {"__name__": "example"})  # noqa: S102  as above
+    assert out.getvalue() == shown
+
+
+@pytest.mark.parametrize("key", ["canary", "wrong"])
+def test_the_http_provider_of_the_guide_answers(guide, port, key):
+    """Whole answers, streams, and a key that is refused."""
+    settings = {"providers": {"falcon": {"base_url": f"http://127.0.0.1:{port}"}}}
+    plugins = {"falcon": guide("kickai_falcon").plugin}
+    with Resolver.from_settings(settings, env={"FALCON_KEY": key}, plugins=plugins) as resolver:
+        chain = resolver.chain("falcon:falcon-2")
+        if key == "canary":
+            assert (chain.invoke("Who?").text, chain.invoke("Who?").model) == ("Everybody.", "falcon-2")
+            assert [chunk.text for chunk in chain.stream("Who?") if chunk.text] == ["Every", "body."]
+        else:
+            with pytest.raises(ExceptionGroup) as caught:
+                chain.invoke("Who?")
+            assert type(caught.value.exceptions[0]) is AuthenticationError
 
 
 def test_every_section_has_an_example():
