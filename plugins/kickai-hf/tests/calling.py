@@ -1,4 +1,4 @@
-"""A provider and the four ways to call it, told apart by name."""
+"""Calls a provider in one of the four modes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODES = ("invoke", "ainvoke", "stream", "astream")
 
 @frozen(kw_only=True)
 class Ended:
-    """How a call ended, and after how long."""
+    """How a call ended, and how long it took."""
 
     reply: Reply | None = None
     error: ProviderError | None = None
@@ -26,14 +26,14 @@ class Ended:
 
     @property
     def text(self) -> str:
-        """The text of the answer; the test fails with the error when there is none."""
+        """The text of the answer. Raises the error if the call failed."""
         if self.error is not None:
             raise self.error
         return self.reply.text
 
 
 def call(provider: HuggingFace, mode: str, request: ChatRequest | str = "ping", timeout_s: float = 10.0) -> Ended:
-    """Call once; the async modes on an event loop of their own."""
+    """Call once; the async modes run on a new event loop."""
     if mode in {"ainvoke", "astream"}:
         return asyncio.run(acall(provider, mode, request, timeout_s))
     began = time.perf_counter()
@@ -45,7 +45,7 @@ def call(provider: HuggingFace, mode: str, request: ChatRequest | str = "ping", 
             with closing(provider.stream(ChatRequest.of(request), timeout_s)) as stream:
                 for chunk in stream:
                     chunks.append(chunk)  # noqa: PERF402 - those before an error count
-            reply = gathered(chunks)
+            reply = build_reply(chunks)
     except ProviderError as error:
         return Ended(error=error, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
     return Ended(reply=reply, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
@@ -64,14 +64,14 @@ async def acall(
             async with aclosing(provider.astream(ChatRequest.of(request), timeout_s)) as stream:
                 async for chunk in stream:
                     chunks.append(chunk)  # noqa: PERF401
-            reply = gathered(chunks)
+            reply = build_reply(chunks)
     except ProviderError as error:
         return Ended(error=error, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
     return Ended(reply=reply, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
 
 
-def gathered(chunks: list[ReplyChunk]) -> Reply:
-    """Return the reply that a stream's chunks make up."""
+def build_reply(chunks: list[ReplyChunk]) -> Reply:
+    """Return the reply that the chunks of a stream make up."""
     whole = Gathered()
     for chunk in chunks:
         whole.add(chunk)

@@ -1,4 +1,4 @@
-"""What the tests share: a server that answers as scripted, and providers that ask it."""
+"""Fixtures: a scripted server, and providers that call it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def server():
 
 @pytest.fixture
 def provide(server):
-    """Return a maker of providers, which ask the server unless told otherwise; all are closed afterwards."""
+    """Return a function that makes providers for the server; all are closed afterwards."""
     made = []
 
     def make(**changes):
-        told = {"base_url": server.url, "token": Secret("token-of-the-test"), "model": MODEL, **changes}
-        made.append(HuggingFace(HuggingFaceSettings(**told)))
+        settings = {"base_url": server.url, "token": Secret("token-of-the-test"), "model": MODEL, **changes}
+        made.append(HuggingFace(HuggingFaceSettings(**settings)))
         return made[-1]
 
     yield make

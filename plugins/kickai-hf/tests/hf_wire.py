@@ -1,4 +1,4 @@
-"""How chat completions look on the wire, as Hugging Face's router, TGI, vLLM and llama.cpp send them."""
+"""Answers in the wire format of chat completions, as Hugging Face's router, TGI, vLLM and llama.cpp send them."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ SAYINGS = {
     "loading": {"error": "Model org/test-model is currently loading", "estimated_time": 20.5},
     "invalid_request": {"error": {"message": "temperature must be below 2", "type": "invalid_request_error"}},
 }
-"""What services say, by the kind of the error: OpenAI's form, the router's, and TGI's."""
+"""The bodies of errors by their kind, in the forms of OpenAI's API, the router and TGI."""
 
 
 class HfWire:
-    """Speaks chat completions, and TGI's text generation to those who send ``inputs``."""
+    """Chat completions, and TGI's text generation for requests with ``inputs``."""
 
     def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP) -> Response:
         """Return a whole answer, or the list of models."""
@@ -68,7 +68,7 @@ class HfWire:
             return Response.json([{"generated_text": text, "details": details}], headers=REQUEST_ID)
         message = {"role": "assistant", "content": text}
         if "response_format" in request.json() and text == "pong":
-            message["content"] = "{}"  # a server that honours the schema, which asks for nothing
+            message["content"] = "{}"  # keeps to the schema, which requires nothing
         if finish is FinishReason.TOOL_CALL:
             message = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
         choice = {"index": 0, "message": message, "finish_reason": FINISH[finish]}
@@ -108,7 +108,7 @@ class HfWire:
         return Response.json(said, status=status, headers=REQUEST_ID)
 
     def wants_stream(self, request: Recorded) -> bool:
-        """Say whether a stream was asked for."""
+        """Return whether a stream was requested."""
         return request.method == "POST" and bool(request.json().get("stream"))
 
 

@@ -11,7 +11,7 @@ ROUTER = "https://router.huggingface.co"
 
 
 class Rerouted:
-    """Connections to a server on loopback that stands in for the router; no other address is accepted."""
+    """Connections to a server on loopback that replaces the router; no other address is accepted."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""What becomes of answers: text, calls, tokens and ends, whatever form the server gives them."""
+"""The replies made of answers: text, tool calls, token counts and finish reasons."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import pytest
 from attrs import evolve
 from calling import MODES, call
+from custom_faults import StreamBytes
 from hf_wire import MODEL, USAGE
 from kickai_providers_core import (
     ChatRequest,
@@ -17,31 +18,19 @@ from kickai_providers_core import (
     ToolCall,
     Usage,
 )
-from kickai_providers_core.testing.faults import Fault, Ok, Response, WrongShape
-from kickai_providers_core.testing.faults.exchange import chunk, head_of
+from kickai_providers_core.testing.faults import Ok, WrongShape
 
 STREAMS = ("stream", "astream")
 PING = ChatRequest.of("ping")
 
 
-class Raw(Fault):
-    """Lines of a stream, as they are."""
-
-    def __init__(self, *lines: str, end: bool = True) -> None:
-        super().__init__()
-        object.__setattr__(self, "lines", lines)
-        object.__setattr__(self, "end", end)
-
-    async def play(self, exchange):
-        """Send the lines, and then the end or nothing more."""
-        head = Response(headers={"content-type": "text/event-stream", "x-request-id": "req-7"})
-        await exchange.link.send(head_of(head, {"transfer-encoding": "chunked"}))
-        await exchange.link.send(chunk("".join(self.lines).encode()))
-        await (exchange.link.send(b"0\r\n\r\n") if self.end else exchange.hold())
+def lines(*lines, end="clean"):
+    """Return a stream of these lines."""
+    return StreamBytes("".join(lines).encode(), end=end)
 
 
 def event(delta=None, finish=None, **more):
-    """Return an event's line."""
+    """Return an event of a stream."""
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
     return f"data: {json.dumps({'model': MODEL, 'choices': choices, **more}, ensure_ascii=False)}\n\n"
 
@@ -52,16 +41,16 @@ def answer(finish="stop", usage=USAGE, **message):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_answer_is_whole(mode, provide):
-    """Text, model, tokens, end and the service's name for the request come back."""
+def test_a_reply_has_all_fields(mode, provide):
+    """Text, model, tokens, finish reason and request id are returned."""
     reply = call(provide(), mode).reply
     assert (reply.text, reply.model, reply.request_id) == ("pong", MODEL, "req-7")
     assert (reply.usage, reply.finish_reason) == (Usage(input_tokens=11, output_tokens=5), FinishReason.STOP)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_calls_of_tools_are_put_together(mode, server, provide):
-    """A call whose arguments come in pieces is handed out whole, with the end."""
+def test_tool_calls_are_assembled(mode, server, provide):
+    """A tool call whose arguments arrive in pieces is returned whole, in the last chunk."""
     server.default = Ok("", (), finish=FinishReason.TOOL_CALL)
     ended = call(provide(), mode, evolve(PING, tools=(Tool(name="canary_tool"),), tool_choice="required"))
     expected = ToolCall(id="call-1", name="canary_tool", arguments='{"canary_day": "Saturday"}')
@@ -79,8 +68,8 @@ def test_calls_of_tools_are_put_together(mode, server, provide):
         ),
     ],
 )
-def test_calls_of_other_forms_are_read(calls, expected, server, provide):
-    """Arguments as an object, as older servers send them, and calls without an index are understood."""
+def test_other_forms_of_tool_calls_are_read(calls, expected, server, provide):
+    """Arguments as an object, as in older servers, and calls without an index are accepted."""
     server.script(answer(tool_calls=calls))
     reply = call(provide(), "invoke").reply
     assert [(c.id, c.name, c.arguments) for c in reply.tool_calls] == expected
@@ -102,29 +91,29 @@ def test_calls_of_other_forms_are_read(calls, expected, server, provide):
         ("MAX_TOKENS", "length"),
     ],
 )
-def test_every_word_for_the_end_is_known(word, reason, server, provide):
-    """Inference providers use words of their own for why the model stopped."""
+def test_all_finish_reasons_are_known(word, reason, server, provide):
+    """Inference providers have different words for the finish reason."""
     server.script(answer(finish=word, content="x"))
     assert call(provide(), "invoke").reply.finish_reason == reason
 
 
-def test_content_in_parts_is_joined(server, provide):
-    """Some providers send the text in parts, and reasoning among them."""
+def test_content_parts_are_joined(server, provide):
+    """Some providers send the text in parts, with reasoning in between."""
     parts = [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "b"}]
     server.script(answer(content=parts))
     assert call(provide(), "invoke").text == "ab"
 
 
-def test_thoughts_are_no_answer(server, provide):
-    """A model that only thought, until its tokens were spent, has not answered."""
+def test_reasoning_is_not_an_answer(server, provide):
+    """A model that used all its tokens for reasoning has not answered."""
     server.script(answer(finish="length", content=None, reasoning="Hm."))
     ended = call(provide(), "invoke")
     assert isinstance(ended.error, InvalidReplyError)
     assert "Hm" not in str(ended.error)
 
 
-def test_tokens_of_caches_and_thoughts_are_told(server, provide):
-    """The details of the count come along."""
+def test_cached_and_reasoning_tokens_are_counted(server, provide):
+    """The details of the token count are returned."""
     usage = {
         **USAGE,
         "prompt_tokens_details": {"cached_tokens": 4},
@@ -138,24 +127,24 @@ def test_tokens_of_caches_and_thoughts_are_told(server, provide):
 @pytest.mark.parametrize(
     "usage", [None, 7, [], {}, {"prompt_tokens": "11"}, {"prompt_tokens": 1, "prompt_tokens_details": 3}]
 )
-def test_a_count_that_is_none_is_none(usage, server, provide):
-    """A service that does not count, or strangely, still answers."""
+def test_an_invalid_token_count_is_none(usage, server, provide):
+    """A service with a missing or invalid token count still answers."""
     server.script(answer(usage=usage, content="x"))
     assert call(provide(), "invoke").reply.usage is None
 
 
 @pytest.mark.parametrize("mode", STREAMS)
 @pytest.mark.parametrize("text", ["a\u2028b", "a\x85b", "a\x0bb", "a\\u2028b"], ids=ascii)
-def test_line_breaks_of_unicode_are_text(mode, text, server, provide):
-    """What Unicode calls a line break does not break an event in two."""
-    server.script(Raw(event({"content": text}), event({}, "stop")))
+def test_unicode_line_breaks_are_text(mode, text, server, provide):
+    """Line breaks of Unicode do not end an event."""
+    server.script(lines(event({"content": text}), event({}, "stop")))
     assert call(provide(), mode).text == text
 
 
 @pytest.mark.parametrize("mode", STREAMS)
-def test_the_form_of_a_stream_is_read_generously(mode, server, provide):
-    """Comments, names of events, CRLF, no space after the colon, an early count, and no last line feed are all fine."""
-    lines = [
+def test_the_form_of_a_stream_may_vary(mode, server, provide):
+    """Comments, event names, CRLF, no space after a colon, an early token count, no last line feed: all accepted."""
+    events = [
         ": comment\r\n\r\n",
         "event: message\r\n" + event({"role": "assistant"}).replace("\n", "\r\n"),
         event({"content": "po"}).replace("data: ", "data:"),
@@ -163,41 +152,41 @@ def test_the_form_of_a_stream_is_read_generously(mode, server, provide):
         event({"content": None}),
         event({"content": "ng"}, "stop").rstrip("\n"),
     ]
-    server.script(Raw(*lines))
+    server.script(lines(*events))
     reply = call(provide(), mode).reply
     assert (reply.text, reply.usage) == ("pong", Usage(input_tokens=11, output_tokens=5))
 
 
 @pytest.mark.parametrize("mode", STREAMS)
 @pytest.mark.parametrize("done", ["data: [DONE]\n\n", "data:[DONE]\n\n"])
-def test_the_end_is_the_end(mode, done, server, provide):
-    """After ``[DONE]`` nothing is waited for, though the connection stays open."""
-    server.script(Raw(event({"content": "pong"}, "stop"), done, end=False))
+def test_done_ends_the_stream(mode, done, server, provide):
+    """After ``[DONE]`` nothing is awaited, although the connection stays open."""
+    server.script(lines(event({"content": "pong"}, "stop"), done, end="open"))
     ended = call(provide(), mode)
     assert ended.text == "pong"
     assert ended.elapsed_s < 2.0
 
 
 @pytest.mark.parametrize("mode", STREAMS)
-def test_a_whole_answer_is_not_lost_to_silence(mode, server, provide):
-    """Once the model has stopped, a token count and an end that do not come take nothing away."""
-    server.script(Raw(event({"content": "pong"}, "stop"), end=False))
+def test_a_complete_answer_survives_silence(mode, server, provide):
+    """After the finish reason, a missing token count and a missing end of the stream do not matter."""
+    server.script(lines(event({"content": "pong"}, "stop"), end="open"))
     ended = call(provide(idle_timeout_s=0.3), mode)
     assert (ended.text, ended.reply.usage) == ("pong", None)
 
 
 @pytest.mark.parametrize("mode", STREAMS)
-def test_a_withheld_end_keeps_what_came_before(mode, server, provide):
-    """A filter that steps in half-way is an error, after the text that was handed out."""
-    server.script(Raw(event({"content": "po"}), event({"content": "n"}, "content_filter")))
+def test_a_content_filter_may_stop_a_stream(mode, server, provide):
+    """The error follows the text that was already yielded."""
+    server.script(lines(event({"content": "po"}), event({"content": "n"}, "content_filter")))
     ended = call(provide(), mode)
     assert isinstance(ended.error, ContentFilteredError)
     assert "".join(chunk.text for chunk in ended.chunks) == "pon"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_stop_texts_are_no_part_of_the_answer(mode, server, provide):
-    """A server that takes no heed of a stop text, or repeats it, is cut off at it."""
+def test_stop_texts_are_cut_off(mode, server, provide):
+    """The answer ends at a stop text that a server ignores or repeats."""
     server.default = Ok("One. END Two.", pieces=tuple("One. END Two."), finish=FinishReason.LENGTH)
     reply = call(provide(), mode, evolve(PING, stop=("END",))).reply
     assert (reply.text, reply.finish_reason) == ("One. ", FinishReason.STOP)

@@ -1,4 +1,4 @@
-"""What one instance can do: less than the plugin where its server can do less."""
+"""The capabilities of one instance, which may be fewer than those of the plugin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ALL = frozenset(Capability)
         ),
     ],
 )
-def test_an_instance_says_what_it_can_do(settings, model, expected):
+def test_an_instance_has_the_capabilities_of_its_server(settings, model, expected):
     """A server that only completes text takes no tools and no images; one that ignores schemas takes none."""
     found = plugin.kickai_provider_capabilities(settings=HuggingFaceSettings(**settings), model=model)
     assert found == expected
@@ -40,7 +40,7 @@ def test_an_instance_says_what_it_can_do(settings, model, expected):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("task", ["chat", "text_generation"])
 def test_a_schema_is_not_sent_to_a_server_that_ignores_it(task, mode, server, provide):
-    """The request is unsupported here, and nothing is sent."""
+    """The request is unsupported, and nothing is sent."""
     request = ChatRequest(messages=(Message(role="user", content="x"),), json_schema={"type": "object"})
     assert isinstance(call(provide(schema_form="none", task=task), mode, request).error, UnsupportedRequestError)
     assert server.requests == []
@@ -48,8 +48,8 @@ def test_a_schema_is_not_sent_to_a_server_that_ignores_it(task, mode, server, pr
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("wrong", [{"tools": (print,)}, {"messages": (None,)}, {"stop": 7}], ids=str)
-def test_a_request_of_wrong_types_is_not_an_outage(wrong, mode, server, provide):
-    """A body that cannot be built says nothing about the service."""
+def test_a_request_with_wrong_types_is_unsupported(wrong, mode, server, provide):
+    """A body that cannot be built is not a failure of the service."""
     request = ChatRequest.of("x")
     broken = ChatRequest.__new__(ChatRequest)
     broken.__dict__.update({**request.__dict__, **wrong})

@@ -1,4 +1,4 @@
-"""What an event loop notices of a stream: nothing but its turn, its end, and no noise."""
+"""Streams on an event loop: other tasks run, and an abandoned stream leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hf_wire import HfWire
 from kickai_providers_core import ProviderError, ProviderTimeoutError
 from kickai_providers_core.testing.faults import FaultServer
 from kickai_providers_core.testing.faults.exchange import chunk
-from test_streams import said
+from test_streams import text_event
 
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 FLOODS = {
     "single bytes": Endless(chunk(b"\n") * 1000, CHUNKED),
     "comments": Endless(chunk(b":\n") * 1000, SSE),
-    "pieces": Endless(chunk(said("z")) * 100, SSE),
+    "pieces": Endless(chunk(text_event("z")) * 100, SSE),
     "interim answers": Endless(CONTINUE * 100, CONTINUE),
     "an error's body": Endless(chunk(b" ") * 1000, CHUNKED.replace(b"200 OK", b"500 Oh")),
 }
@@ -29,8 +29,8 @@ FLOODS = {
 
 @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_does_not_starve_other_tasks(flood, mode, server, provide):
-    """A server that sends faster than the client reads leaves other tasks their turns, and is left in time."""
+def test_a_fast_server_does_not_starve_other_tasks(flood, mode, server, provide):
+    """Other tasks run while a server sends faster than the client reads, and the call ends in time."""
     server.default = FLOODS[flood]
     provider = provide(idle_timeout_s=10.0, first_token_timeout_s=10.0)
 
@@ -116,8 +116,8 @@ with Resolver.from_settings({"providers": {"p": {"kind": "huggingface", "base_ur
         *((how, "chain") for how in ("break", "drop", "end")),
     ],
 )
-def test_a_stream_that_is_left_leaves_nothing_on_standard_error(how, through):
-    """However a stream is left, no warning, no log line and no open connection is left behind."""
+def test_an_abandoned_stream_leaves_nothing_behind(how, through):
+    """However a stream is abandoned, it leaves neither a warning nor a log line nor an open connection."""
     with FaultServer(HfWire()) as server:
         server.script(server.default, *[FLOODS["pieces"]] * 3)
         here = str(Path(__file__).parent)
@@ -125,5 +125,5 @@ def test_a_stream_that_is_left_leaves_nothing_on_standard_error(how, through):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         noise = [line for line in done.stderr.splitlines() if line and not line.startswith("Executing <")]
-        assert noise == []  # asyncio's debug mode reports steps that took 0.1 s, as all do on a busy machine
+        assert noise == []  # asyncio's debug mode reports steps that took 0.1 s, as they may on a busy machine
         assert server.wait_closed(5.0)

@@ -1,4 +1,4 @@
-"""That nothing is asked but the question: no list of the Hub's, no provider mapping, no model look-up."""
+"""A call makes one request: nothing is requested from the Hub."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from rerouted import provider_via_router
 from kickai_hf.provider import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 url, token = sys.argv[2], Secret("hf_abc")
-for told in json.loads(sys.argv[3]):
-    if told.pop("own", False):
-        provider = HuggingFace(HuggingFaceSettings(base_url=url, token=token, **told))
+for settings in json.loads(sys.argv[3]):
+    if settings.pop("own", False):
+        provider = HuggingFace(HuggingFaceSettings(base_url=url, token=token, **settings))
     else:
-        provider = provider_via_router(HuggingFaceSettings(token=token, **told), url)
+        provider = provider_via_router(HuggingFaceSettings(token=token, **settings), url)
     for mode in MODES:
         ended = call(provider, mode, timeout_s=5.0)
         print(ended.text if ended.error is None else repr(ended.error))
@@ -32,8 +32,8 @@ for told in json.loads(sys.argv[3]):
 """
 
 
-def run(server, hub, told, offline=""):
-    """Call with each settings in all four modes, in a process of its own that has a Hub of ours and an empty home."""
+def run(server, hub, all_settings, offline=""):
+    """Call with each of the settings in all modes, in a process with its own Hub and an empty home folder."""
     environment = {
         **os.environ,
         "HF_ENDPOINT": hub.url,
@@ -43,7 +43,7 @@ def run(server, hub, told, offline=""):
         "DO_NOT_TRACK": "",
     }
     environment.pop("HF_TOKEN", None)
-    command = [sys.executable, "-c", PROGRAM, os.path.dirname(__file__), server.url, json.dumps(told)]  # noqa: PTH120
+    command = [sys.executable, "-c", PROGRAM, os.path.dirname(__file__), server.url, json.dumps(all_settings)]  # noqa: PTH120
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     return done.stdout.splitlines()
@@ -58,23 +58,23 @@ SETTINGS = (
     ({"model": "org/m", "inference_provider": "hf-inference"}, "org/m:hf-inference"),
     ({"model": "org/m:novita", "inference_provider": "together"}, "org/m:novita"),
 )
-"""What is set, and the model that is asked for then."""
+"""Settings, and the model that is then requested."""
 
 
 def test_a_call_makes_one_request():
-    """Each call asks its question and nothing else, be the provider named or not; a Hub that hangs hinders nobody."""
+    """Nothing else is requested, with or without a named inference provider; a Hub that hangs does not matter."""
     with FaultServer(HfWire()) as server, FaultServer(HfWire(), Silence()) as hub:
-        assert run(server, hub, [told for told, _ in SETTINGS]) == ["pong"] * 4 * len(SETTINGS)
+        assert run(server, hub, [settings for settings, _ in SETTINGS]) == ["pong"] * 4 * len(SETTINGS)
         assert {request.path for request in server.requests} == {"/v1/chat/completions"}
-        asked = [request.json().get("model") for request in server.requests]
-        assert asked == [model for _, model in SETTINGS for _ in range(4)]
+        models = [request.json().get("model") for request in server.requests]
+        assert models == [model for _, model in SETTINGS for _ in range(4)]
         assert hub.requests == []
 
 
-def test_offline_mode_forbids_the_router_alone():
-    """HF_HUB_OFFLINE keeps requests from Hugging Face, and not from a server of one's own."""
+def test_offline_mode_forbids_requests_to_the_router_only():
+    """``HF_HUB_OFFLINE`` does not concern a ``base_url``."""
     with FaultServer(HfWire()) as server, FaultServer(HfWire()) as hub:
-        told = run(server, hub, [{"own": True}, {}], offline="1")
-        assert told[:4] == ["pong"] * 4
-        assert all("UnusableProviderError('HF_HUB_OFFLINE" in line for line in told[4:])
-        assert (len(told), len(server.requests)) == (8, 4)
+        lines = run(server, hub, [{"own": True}, {}], offline="1")
+        assert lines[:4] == ["pong"] * 4
+        assert all("UnusableProviderError('HF_HUB_OFFLINE" in line for line in lines[4:])
+        assert (len(lines), len(server.requests)) == (8, 4)

@@ -1,4 +1,4 @@
-"""Faults of this machine: named by the variable or the file that causes them, before and without any outage."""
+"""Faults of this machine, each named by the variable or file that causes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VARIABLES = (
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
-    """Begin without any variable for the network."""
+    """Remove all variables for the network."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
@@ -63,7 +63,7 @@ def recording_proxy():
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("scheme", ["", "http://", "HTTP://"])
 def test_a_proxy_is_found_as_curl_finds_it(scheme, name, mode, monkeypatch):
-    """``host:port`` means an http proxy; one that refuses is a service that was not reached."""
+    """``host:port`` means an HTTP proxy; if it refuses, the service was not reached."""
     with recording_proxy() as (address, seen):
         monkeypatch.setenv(name, f"{scheme}{address}")
         assert list(plugin.kickai_validate_provider(settings=ROUTER, online=False)) == []
@@ -93,7 +93,7 @@ def test_a_proxy_is_found_as_curl_finds_it(scheme, name, mode, monkeypatch):
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named(name, value, monkeypatch):
-    """It is found offline, and creating the provider names it; a server without TLS is not concerned."""
+    """Offline validation and creation both name it. A server without TLS is not affected."""
     monkeypatch.setenv(name, value)
     (problem,) = plugin.kickai_validate_provider(settings=ROUTER, online=False)
     assert name in str(problem)
@@ -109,14 +109,14 @@ def test_a_variable_that_cannot_be_used_is_named(name, value, monkeypatch):
 
 @pytest.mark.parametrize("value", ["", "127.0.0.1:1"])
 def test_a_proxy_that_is_not_for_the_service_does_not_matter(value, monkeypatch):
-    """An empty variable counts as unset, and NO_PROXY is respected."""
+    """An empty variable counts as unset, and ``NO_PROXY`` is respected."""
     monkeypatch.setenv("HTTPS_PROXY", value and "nonsense://")
     monkeypatch.setenv("NO_PROXY", value and "*")
     assert list(plugin.kickai_validate_provider(settings=ROUTER, online=False)) == []
 
 
-def test_offline_mode_is_found_offline(monkeypatch):
-    """The vendor's own switch keeps the router from being used, and no server."""
+def test_offline_mode_is_a_problem_for_the_router_only(monkeypatch):
+    """``HF_HUB_OFFLINE`` does not concern a ``base_url``."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (problem,) = plugin.kickai_validate_provider(settings=ROUTER, online=False)
     assert "HF_HUB_OFFLINE" in problem.message
@@ -125,8 +125,8 @@ def test_offline_mode_is_found_offline(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_full_file_table_is_not_an_outage(mode, server, provide):
-    """Too many open files are this machine's fault; with files to spare the same provider answers."""
+def test_too_many_open_files_is_a_local_fault(mode, server, provide):
+    """It is not a failure of the service."""
     provider = provide()
     loop = asyncio.new_event_loop()
     loop.run_until_complete(asyncio.sleep(0))
@@ -156,8 +156,8 @@ def test_a_full_file_table_is_not_an_outage(mode, server, provide):
     assert "open files" in ended.error.message
 
 
-def test_instances_do_not_share_their_connections(server, provide):
-    """Two instances have connections of their own, and none of them is the vendor's."""
+def test_instances_do_not_share_connections(server, provide):
+    """Each instance opens its own."""
     one, other = provide(), provide(timeout_s=3.0)
     for provider in (one, other, one, other):
         assert call(provider, "invoke").text == "pong"

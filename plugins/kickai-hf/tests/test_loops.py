@@ -1,4 +1,4 @@
-"""One provider object, and event loops that come and go."""
+"""One provider on several event loops and threads."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def nothing_is_left():
     assert [str(warning.message) for warning in caught] == []
 
 
-def test_asyncio_run_can_end_and_begin_again(server, provide):
-    """Each ``asyncio.run`` closes its own connections before it ends, and the next one works."""
+def test_asyncio_run_may_be_called_repeatedly(server, provide):
+    """Each ``asyncio.run`` closes its connections before it ends, and the next one works."""
     provider = provide()
     for number in range(1, 4):
         assert asyncio.run(acall(provider, "ainvoke")).text == "pong"
@@ -39,7 +39,7 @@ def test_asyncio_run_can_end_and_begin_again(server, provide):
 
 
 def test_a_loop_reuses_its_connection(server, provide):
-    """Calls of one loop, one after the other, share one connection."""
+    """Successive calls on one loop share a connection."""
     provider = provide()
 
     async def several():
@@ -51,7 +51,7 @@ def test_a_loop_reuses_its_connection(server, provide):
 
 
 def test_sync_calls_reuse_their_connection(server, provide):
-    """Sync calls, one after the other, share one connection too."""
+    """Successive sync calls share a connection."""
     provider = provide()
     for _ in range(5):
         assert call(provider, "invoke").text == "pong"
@@ -59,8 +59,8 @@ def test_sync_calls_reuse_their_connection(server, provide):
 
 
 @frozen
-class Rude(Fault):
-    """A good answer, after which the connection is closed without a word, as llama.cpp does after streams."""
+class ClosesAfterAnswer(Fault):
+    """A good answer, after which the connection closes without notice, as llama.cpp does after streams."""
 
     after_s: float
 
@@ -72,8 +72,8 @@ class Rude(Fault):
 
 
 @frozen
-class Twice(Fault):
-    """A good answer, and another one that nobody requested, in one send or a little later."""
+class AnswersTwice(Fault):
+    """A good answer and another one without a request, in one send or a little later."""
 
     pause_s: float
 
@@ -92,9 +92,9 @@ class Twice(Fault):
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.05])
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
-def test_an_answer_that_nobody_requested_is_nobodys_answer(mode, pause_s, server, provide):
-    """Bytes after an answer are never taken for the answer to the next request."""
-    server.script(Twice(pause_s))
+def test_a_stray_answer_is_never_used(mode, pause_s, server, provide):
+    """Bytes after an answer are not taken as the answer to the next request."""
+    server.script(AnswersTwice(pause_s))
     provider = provide()
 
     async def both():
@@ -113,10 +113,10 @@ def test_an_answer_that_nobody_requested_is_nobodys_answer(mode, pause_s, server
     assert third.text == "pong"
 
 
-def test_no_call_is_lost_to_a_connection_that_closes_after_a_stream(server, provide):
-    """Without TLS the connection of a stream is not used again: it may be closing, which nobody can know."""
+def test_a_connection_that_closes_after_a_stream_loses_no_call(server, provide):
+    """Without TLS the connection of a stream is not used again, since it may be closing."""
     provider = provide()
-    server.default = Rude(0.0)
+    server.default = ClosesAfterAnswer(0.0)
 
     async def several():
         for _ in range(20):
@@ -128,16 +128,16 @@ def test_no_call_is_lost_to_a_connection_that_closes_after_a_stream(server, prov
     assert server.accepted_connections == 40
 
 
-def test_loops_of_several_threads_work_at_once(server, provide):
-    """Threads with loops of their own, and threads without, share one provider."""
+def test_threads_share_a_provider(server, provide):
+    """Threads with and without event loops call at the same time."""
     provider = provide()
     with ThreadPoolExecutor(8) as pool:
         ended = list(pool.map(lambda number: call(provider, MODES[number % 4]), range(40)))
     assert {one.text for one in ended} == {"pong"}
 
 
-def test_closing_frees_a_loop_that_still_runs(server, provide):
-    """Closing from another thread closes the connections of a loop that runs on."""
+def test_closing_closes_connections_of_a_running_loop(server, provide):
+    """``close`` works from another thread."""
     provider = provide()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -153,8 +153,8 @@ def test_closing_frees_a_loop_that_still_runs(server, provide):
         loop.close()
 
 
-def test_closing_frees_a_loop_that_stands_still(server, provide):
-    """A loop that is only run now and then is freed by closing, too."""
+def test_closing_closes_connections_of_an_idle_loop(server, provide):
+    """``close`` works for a loop that is not running."""
     provider = provide()
     loop = asyncio.new_event_loop()
     assert loop.run_until_complete(acall(provider, "astream")).text == "pong"
@@ -163,8 +163,8 @@ def test_closing_frees_a_loop_that_stands_still(server, provide):
     loop.close()
 
 
-def test_closing_on_a_loop_frees_all_of_them(server, provide):
-    """Closing on one running loop closes the connections of another one as well, and those of the sync calls."""
+def test_aclose_closes_all_connections(server, provide):
+    """Those of another loop and of the sync modes are closed as well."""
     provider = provide()
     other = asyncio.new_event_loop()
     assert other.run_until_complete(acall(provider, "ainvoke")).text == "pong"
@@ -180,8 +180,8 @@ def test_closing_on_a_loop_frees_all_of_them(server, provide):
     other.close()
 
 
-def test_a_dropped_stream_is_closed(server, provide):
-    """A stream that nobody closes is closed when nobody has it any more."""
+def test_a_garbage_collected_stream_is_closed(server, provide):
+    """A stream that was never closed closes its connection when it is collected."""
     server.default = Stall(1)
     provider = provide()
     stream = provider.stream(ChatRequest.of("ping"), 10.0)
@@ -198,8 +198,8 @@ def test_a_dropped_stream_is_closed(server, provide):
     asyncio.run(drop())
 
 
-def test_a_cancelled_call_gives_its_connection_up(server, provide):
-    """With room for one connection, a call after a cancelled one finds it free."""
+def test_a_cancelled_call_releases_its_connection(server, provide):
+    """With one connection in all, a call after a cancelled one succeeds."""
     server.script(Stall(1))
     provider = provide(max_concurrency=1)
 
@@ -215,8 +215,8 @@ def test_a_cancelled_call_gives_its_connection_up(server, provide):
     assert asyncio.run(cancel()).text == "pong"
 
 
-def test_streams_leave_nothing_in_the_provider(server, provide):
-    """A thousand objects more for twenty more streams would be a leak; a finished stream leaves none."""
+def test_finished_streams_leave_no_objects(server, provide):
+    """The number of objects does not grow with the number of streams."""
     provider = provide()
 
     def streamed(count):
@@ -229,8 +229,8 @@ def test_streams_leave_nothing_in_the_provider(server, provide):
     assert abs(streamed(20) - streamed(20)) < 200
 
 
-def test_a_closed_provider_says_so(server, provide):
-    """What is called after closing fails as a service that is not available, or opens its connections anew."""
+def test_a_closed_provider_raises_or_reconnects(server, provide):
+    """A call after closing raises ``ProviderUnavailableError``, or opens a new connection."""
     provider = provide()
     provider.close()
     for mode in MODES:

@@ -1,4 +1,4 @@
-"""The README says what is so."""
+"""The README agrees with the code."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_setting_is_in_the_table():
-    """Each setting has a row, and each name in the first column is a setting's."""
+    """Each setting has a row, and each name in the first column is a setting."""
     rows = re.findall(r"^\| (`.*?) \| ", README, re.MULTILINE)
     named = re.findall(r"`(\w+)`", " ".join(rows))
     assert sorted(named) == sorted(field.name for field in fields(HuggingFaceSettings))
 
 
-def test_the_defaults_are_those_of_the_table():
-    """The defaults that the table states are the class's."""
+def test_the_defaults_in_the_table_are_correct():
+    """The defaults in the table are those of the class."""
     rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)`", README, re.MULTILINE))
     defaults = HuggingFaceSettings()
     assert rows.pop("model") == DEFAULT_MODEL
@@ -32,8 +32,8 @@ def test_the_defaults_are_those_of_the_table():
     assert len(rows) >= 4
 
 
-def test_the_example_can_be_used():
-    """The settings in the README are read without a complaint, and each instance can be created."""
+def test_the_example_works():
+    """Its settings have no problems, and each instance can be created."""
     (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     env = {"HUGGINGFACE_API_TOKEN": "hf_abc", "CLUB_SERVER_TOKEN": "abc"}
     with Resolver.from_settings(tomllib.loads(example), env=env) as resolver:

@@ -1,4 +1,4 @@
-"""Streams of server-sent events: every form that the specification allows, and nothing that is not understood."""
+"""Streams of server-sent events: every valid form is read, and nothing that cannot be read is skipped."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import json
 
 import pytest
-from attrs import field, frozen
 from calling import call
+from custom_faults import StreamBytes
 from hf_wire import MODEL, USAGE
 from kickai_providers_core import (
     ChatRequest,
@@ -17,46 +17,10 @@ from kickai_providers_core import (
     ProviderUnavailableError,
     Usage,
 )
-from kickai_providers_core.testing.faults import Cut, Fault, Response
-from kickai_providers_core.testing.faults.exchange import chunk, head_of
+from kickai_providers_core.testing.faults import Cut
 
 STREAMS = ("stream", "astream")
 in_both = pytest.mark.parametrize("mode", STREAMS)
-
-
-@frozen
-class Sends(Fault):
-    """A stream of bytes of our own.
-
-    Attributes:
-        data: The bytes.
-        size: How many of them are sent at once; 0 for all.
-        pause_s: Between two sends.
-        end: ``clean``, ``cut`` (within the HTTP message) or ``open`` (nothing more, and the connection stays).
-        content_type: Of the response.
-    """
-
-    data: bytes
-    size: int = 0
-    pause_s: float = 0.0
-    end: str = "clean"
-    content_type: str = "text/event-stream"
-    headers: dict = field(factory=dict)
-
-    async def play(self, exchange):
-        """Send the bytes."""
-        head = Response(headers={"content-type": self.content_type, **self.headers})
-        await exchange.link.send(head_of(head, {"transfer-encoding": "chunked"}))
-        size = self.size or max(len(self.data), 1)
-        for start in range(0, len(self.data), size):
-            await exchange.link.send(chunk(self.data[start : start + size]))
-            await asyncio.sleep(self.pause_s)
-        if self.end == "clean":
-            await exchange.link.send(b"0\r\n\r\n")
-        elif self.end == "cut":
-            exchange.link.close()
-        else:
-            await exchange.hold()
 
 
 def choice(delta=None, finish=None, **more):
@@ -65,17 +29,17 @@ def choice(delta=None, finish=None, **more):
 
 
 def event(*choices, **more):
-    """Return an event's bytes."""
+    """Return the bytes of an event."""
     return b"data: " + json.dumps({"model": MODEL, "choices": choices, **more}).encode() + b"\n\n"
 
 
-def said(text, finish=None):
-    """Return an event that brings text."""
+def text_event(text, finish=None):
+    """Return an event with text."""
     return event(choice({"content": text}, finish))
 
 
 DONE = b"data: [DONE]\n\n"
-PONG = said("po") + said("ng") + event(choice(finish="stop")) + event(usage=USAGE) + DONE
+PONG = text_event("po") + text_event("ng") + event(choice(finish="stop")) + event(usage=USAGE) + DONE
 
 
 def run(server, provide, mode, fault, **settings):
@@ -102,10 +66,12 @@ FORMS = {
     "[DONE] among blanks": PONG.replace(b"data: [DONE]", b"data:  [DONE] "),
     "count first": event(usage=USAGE) + PONG,
     "count without choices": PONG.replace(b'"choices": [], "usage"', b'"usage"'),
-    "text in the last chunk": said("po") + event(choice({"content": "ng"}, "stop")) + event(usage=USAGE) + DONE,
-    "text after the last chunk": said("po", "stop") + said("ng") + event(usage=USAGE) + DONE,
-    "last chunk twice": said("po", "stop") + said("ng", "stop") + event(usage=USAGE) + DONE,
-    "null delta": said("po") + said("ng") + event({"index": 0, "delta": None, "finish_reason": "stop"}, usage=USAGE),
+    "text in the last chunk": text_event("po") + event(choice({"content": "ng"}, "stop")) + event(usage=USAGE) + DONE,
+    "text after the last chunk": text_event("po", "stop") + text_event("ng") + event(usage=USAGE) + DONE,
+    "last chunk twice": text_event("po", "stop") + text_event("ng", "stop") + event(usage=USAGE) + DONE,
+    "null delta": text_event("po")
+    + text_event("ng")
+    + event({"index": 0, "delta": None, "finish_reason": "stop"}, usage=USAGE),
     "null content": event(choice({"role": "assistant", "content": None, "tool_calls": None})) + PONG,
     "no index": PONG.replace(b'"index": 0, ', b""),
     "message for delta": PONG.replace(b'"delta"', b'"message"'),
@@ -115,19 +81,19 @@ FORMS = {
 @in_both
 @pytest.mark.parametrize("size", [0, 1, 7])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_a_stream_is_read(form, size, mode, server, provide):
-    """However the events are written, and wherever the network splits them, nothing is lost."""
-    reply = run(server, provide, mode, Sends(FORMS[form], size)).reply
+def test_every_valid_form_is_read(form, size, mode, server, provide):
+    """Nothing is lost, however the events are written and wherever the network splits them."""
+    reply = run(server, provide, mode, StreamBytes(FORMS[form], size)).reply
     assert (reply.text, reply.finish_reason) == ("pong", FinishReason.STOP)
     assert reply.usage == Usage(input_tokens=11, output_tokens=5)
 
 
 @in_both
-def test_only_one_of_several_answers_is_read(mode, server, provide):
-    """A service that sends more answers than were requested gets none of them mixed into the first."""
+def test_only_the_first_of_several_answers_is_read(mode, server, provide):
+    """Other answers are not mixed into it."""
     other = {"index": 1, "delta": {"content": "other"}, "finish_reason": "length"}
     data = event(other, choice({"content": "po"})) + event(other) + event(choice({"content": "ng"}, "stop"), other)
-    reply = run(server, provide, mode, Sends(data + DONE)).reply
+    reply = run(server, provide, mode, StreamBytes(data + DONE)).reply
     assert (reply.text, reply.finish_reason) == ("pong", FinishReason.STOP)
 
 
@@ -162,11 +128,11 @@ UNREADABLE = {
 @in_both
 @pytest.mark.parametrize("place", ["first", "middle", "after the end"])
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_what_is_not_understood_is_never_skipped(what, place, mode, server, provide):
-    """An event that cannot be read may hold a part of the answer: the rest does not pass for the whole."""
-    bad, po, end = UNREADABLE[what], said("po"), said("ng", "stop")
+def test_an_unreadable_event_is_an_error(what, place, mode, server, provide):
+    """It may contain a part of the answer, so the rest does not count as complete."""
+    bad, po, end = UNREADABLE[what], text_event("po"), text_event("ng", "stop")
     data = {"first": bad + po + end, "middle": po + bad + end, "after the end": po + end + bad}[place]
-    ended = run(server, provide, mode, Sends(data + DONE))
+    ended = run(server, provide, mode, StreamBytes(data + DONE))
     assert type(ended.error) is InvalidReplyError
     assert {"first": "", "middle": "po", "after the end": "pong"}[place].startswith(
         "".join(chunk.text for chunk in ended.chunks)
@@ -177,44 +143,55 @@ def test_what_is_not_understood_is_never_skipped(what, place, mode, server, prov
 @pytest.mark.parametrize("end", ["clean", "cut"])
 @pytest.mark.parametrize(
     "data",
-    [b"", said("po"), said("po") + DONE, said("po") + event(usage=USAGE) + DONE, said("po")[:-20], said("po", "")],
+    [
+        b"",
+        text_event("po"),
+        text_event("po") + DONE,
+        text_event("po") + event(usage=USAGE) + DONE,
+        text_event("po")[:-20],
+        text_event("po", ""),
+    ],
     ids=["nothing", "one piece", "done without an end", "a count without an end", "half a piece", "an empty end"],
 )
-def test_a_part_is_not_the_whole(data, end, mode, server, provide):
-    """A stream without a finish reason was cut, however it ends."""
-    ended = run(server, provide, mode, Sends(data, end=end))
+def test_a_stream_without_a_finish_reason_is_cut(data, end, mode, server, provide):
+    """It is an error, however the stream ends."""
+    ended = run(server, provide, mode, StreamBytes(data, end=end))
     assert type(ended.error) is InvalidReplyError
 
 
 @in_both
-def test_text_after_the_end_needs_an_end_of_its_own(mode, server, provide):
-    """A service that went on after a finish reason, and was cut then, has not sent a whole answer."""
-    ended = run(server, provide, mode, Sends(said("po", "stop") + said("n"), end="cut"))
+def test_text_after_the_finish_reason_needs_another_one(mode, server, provide):
+    """If the service continues after a finish reason and is cut then, the answer is incomplete."""
+    ended = run(server, provide, mode, StreamBytes(text_event("po", "stop") + text_event("n"), end="cut"))
     assert type(ended.error) is InvalidReplyError
-    ended = run(server, provide, mode, Sends(said("po", "stop") + said("n"), end="open"), idle_timeout_s=0.3)
+    ended = run(
+        server, provide, mode, StreamBytes(text_event("po", "stop") + text_event("n"), end="open"), idle_timeout_s=0.3
+    )
     assert type(ended.error) is ProviderTimeoutError
 
 
 @in_both
-def test_text_that_comes_late_after_the_end_is_read(mode, server, provide):
-    """A finish reason that came early ends nothing: the stream is read to its end."""
-    data = said("p", "stop") + said("o", "stop") + said("n", "stop") + said("g", "stop")
-    ended = run(server, provide, mode, Sends(data + DONE, size=len(said("p", "stop")), pause_s=0.4))
+def test_late_text_after_the_finish_reason_is_read(mode, server, provide):
+    """The stream is read to its end."""
+    data = text_event("p", "stop") + text_event("o", "stop") + text_event("n", "stop") + text_event("g", "stop")
+    ended = run(server, provide, mode, StreamBytes(data + DONE, size=len(text_event("p", "stop")), pause_s=0.4))
     assert ended.text == "pong"
 
 
 @in_both
 @pytest.mark.parametrize("end", ["cut", "open"])
-def test_a_connection_that_fails_after_the_end_takes_nothing_away(end, mode, server, provide):
-    """With the finish reason the answer is whole, though the count of tokens never comes."""
-    ended = run(server, provide, mode, Sends(said("po") + said("ng", "stop"), end=end), idle_timeout_s=0.3)
+def test_a_connection_may_fail_after_the_finish_reason(end, mode, server, provide):
+    """The answer is complete, although the token count is missing."""
+    ended = run(
+        server, provide, mode, StreamBytes(text_event("po") + text_event("ng", "stop"), end=end), idle_timeout_s=0.3
+    )
     assert ended.text == "pong"
 
 
 @in_both
-def test_an_event_cut_after_the_end_may_hold_text(mode, server, provide):
-    """Half an event behind the finish reason may be a part of the answer."""
-    ended = run(server, provide, mode, Sends(said("po", "stop") + said("ng")[:-9], end="cut"))
+def test_an_event_cut_after_the_finish_reason_is_an_error(mode, server, provide):
+    """It may contain a part of the answer."""
+    ended = run(server, provide, mode, StreamBytes(text_event("po", "stop") + text_event("ng")[:-9], end="cut"))
     assert type(ended.error) is InvalidReplyError
 
 
@@ -233,26 +210,26 @@ def test_an_event_cut_after_the_end_may_hold_text(mode, server, provide):
     ids=ascii,
 )
 def test_halves_of_a_character_are_joined(pieces, text, size, mode, server, provide):  # noqa: PLR0917
-    """A character whose halves come in two events is whole, and a half alone is a replacement character."""
-    data = b"".join(map(said, pieces)) + event(choice(finish="stop")) + DONE
-    ended = run(server, provide, mode, Sends(data, size))
+    """Two surrogates in two events become one character, and a lone one becomes U+FFFD."""
+    data = b"".join(map(text_event, pieces)) + event(choice(finish="stop")) + DONE
+    ended = run(server, provide, mode, StreamBytes(data, size))
     assert ended.text == text
     assert all(piece.text.encode() is not None for piece in ended.chunks)
 
 
 @in_both
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-def test_a_whole_answer_in_place_of_a_stream_is_an_answer(content_type, mode, server, provide):
-    """A server that ignores ``stream`` has answered all the same."""
+def test_a_json_answer_instead_of_a_stream_is_accepted(content_type, mode, server, provide):
+    """A server may ignore ``stream``."""
     message = {"role": "assistant", "content": "pong"}
     data = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
-    assert run(server, provide, mode, Sends(data, content_type=content_type)).text == "pong"
+    assert run(server, provide, mode, StreamBytes(data, content_type=content_type)).text == "pong"
 
 
 @in_both
 @pytest.mark.parametrize("name", ["content", "reasoning_content", "reasoning", "tool_calls"])
-def test_a_stream_that_flows_is_healthy(name, mode, server, provide):
-    """Reasoning and the pieces of a tool call are signs of life as text is: no bound for silence ends them."""
+def test_reasoning_and_tool_calls_are_progress(name, mode, server, provide):
+    """Like text, they restart the idle timeout."""
     call_ = [{"index": 0, "function": {"arguments": " "}}]
     first = [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{"}}]
     piece = {"tool_calls": call_} if name == "tool_calls" else {name: "x"}
@@ -261,7 +238,7 @@ def test_a_stream_that_flows_is_healthy(name, mode, server, provide):
     pieces = (begin, *[event(choice(piece))] * 7, event(choice({"content": "y"}, "stop")))
     data = b"".join(part.rjust(size, b"\n") for part in pieces)
     bounds = {"first_token_timeout_s": 2.0, "idle_timeout_s": 2.0}
-    ended = run(server, provide, mode, Sends(data, size, pause_s=0.3), **bounds)
+    ended = run(server, provide, mode, StreamBytes(data, size, pause_s=0.3), **bounds)
     assert ended.error is None
     assert ended.elapsed_s > 2.0
 
@@ -280,16 +257,16 @@ def test_a_stream_that_flows_is_healthy(name, mode, server, provide):
     ids=ascii,
 )
 @pytest.mark.parametrize("place", ["first", "middle", "after the end"])
-def test_errors_within_a_stream_are_errors(data, error, place, mode, server, provide):  # noqa: PLR0917
-    """An error is an error wherever it comes."""
-    before = {"first": b"", "middle": said("po"), "after the end": said("pong", "stop")}[place]
-    ended = run(server, provide, mode, Sends(before + data + said("x", "stop") + DONE))
+def test_an_error_in_a_stream_is_raised(data, error, place, mode, server, provide):  # noqa: PLR0917
+    """At its start, in its middle, and after the finish reason."""
+    before = {"first": b"", "middle": text_event("po"), "after the end": text_event("pong", "stop")}[place]
+    ended = run(server, provide, mode, StreamBytes(before + data + text_event("x", "stop") + DONE))
     assert type(ended.error).__name__ == error
 
 
 @in_both
-def test_a_stream_that_was_never_read_sends_nothing(mode, server, provide):
-    """Opening a stream makes no request and starts no clock; closing it unread is fine."""
+def test_an_unread_stream_sends_nothing(mode, server, provide):
+    """The request is sent when the first chunk is requested."""
     provider = provide()
     if mode == "stream":
         provider.stream(ChatRequest.of("ping"), 1.0).close()
@@ -304,7 +281,7 @@ def test_a_stream_that_was_never_read_sends_nothing(mode, server, provide):
 
 
 @in_both
-def test_a_reset_within_a_stream_is_unavailable(mode, server, provide):
-    """A connection that breaks before the end is an outage with its partial text handed out."""
+def test_a_reset_in_a_stream_is_an_outage(mode, server, provide):
+    """The text before it was already yielded."""
     server.script(Cut(1, "rst"))
     assert type(call(provide(), mode).error) is ProviderUnavailableError

@@ -1,4 +1,4 @@
-"""Servers that only complete text, as TGI's ``/generate`` does."""
+"""Servers that only complete text, such as TGI's ``/generate``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ STREAMS = ("stream", "astream")
 
 @pytest.fixture
 def completer(server, provide):
-    """Return a maker of providers for a server that completes text."""
+    """Return a function that makes providers for a server that completes text."""
     return lambda **more: provide(base_url=f"{server.url}/generate", task="text_generation", **more)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_text_is_completed(mode, server, completer):
-    """The answer, its end and its tokens come back; TGI counts the prompt's in streams only."""
+    """Text, finish reason and tokens are returned; TGI counts the tokens of the prompt in streams only."""
     reply = call(completer(), mode).reply
     assert (reply.text, reply.finish_reason, reply.request_id) == ("pong", FinishReason.STOP, "req-7")
     assert reply.usage == (Usage(input_tokens=11, output_tokens=5) if mode in STREAMS else None)
@@ -38,8 +38,8 @@ def test_text_is_completed(mode, server, completer):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_all_fields_are_sent_in_tgis_words(mode, server, completer):
-    """Each field has its name there; a temperature of zero means not to sample, and a top_p of 1 means nothing."""
+def test_all_parameters_have_their_name_in_tgi(mode, server, completer):
+    """A temperature of 0 disables sampling, and a top_p of 1 is left out."""
     request = evolve(PING, temperature=0.7, max_tokens=9, top_p=0.5, seed=3, stop=("END",))
     call(completer(), mode, request)
     assert server.requests[-1].json() == {
@@ -62,7 +62,7 @@ def test_all_fields_are_sent_in_tgis_words(mode, server, completer):
 
 
 def test_a_schema_is_a_grammar(server, completer):
-    """A JSON schema is sent as TGI's grammar."""
+    """A JSON schema is sent as a grammar."""
     server.default = Ok("{}")
     call(completer(), "invoke", evolve(PING, json_schema={"type": "object", "properties": {"a": {"default": None}}}))
     grammar = {"type": "json", "value": {"type": "object", "properties": {"a": {"default": None}}}}
@@ -79,8 +79,8 @@ def test_a_schema_is_a_grammar(server, completer):
     ids=["tools", "images", "tool result"],
 )
 @pytest.mark.parametrize("mode", MODES)
-def test_what_text_has_no_place_for_is_refused(mode, asked, server, completer):
-    """Tools and images are not silently dropped."""
+def test_tools_and_images_are_unsupported(mode, asked, server, completer):
+    """They are not dropped silently."""
     assert isinstance(call(completer(), mode, evolve(PING, **asked)).error, UnsupportedRequestError)
     assert server.requests == []
 
@@ -97,22 +97,22 @@ def test_what_text_has_no_place_for_is_refused(mode, asked, server, completer):
     ],
 )
 def test_the_answer_ends_where_another_turn_begins(mode, text, kept, server, completer):
-    """A stop text, and what follows it, is no part of the answer, however its pieces come; a beginning of one is."""
+    """The answer is cut at a stop text, in whatever pieces it arrives; the mere beginning of one is kept."""
     server.default = Ok(text, pieces=tuple(text))
     reply = call(completer(), mode, evolve(PING, stop=("END",))).reply
     assert (reply.text, reply.finish_reason) == (kept, FinishReason.STOP)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_token_limit_is_told(mode, server, completer):
-    """An answer that ran into its limit says so."""
+def test_an_answer_may_reach_its_token_limit(mode, server, completer):
+    """The finish reason says so."""
     server.default = Ok("pong", finish=FinishReason.LENGTH)
     assert call(completer(), mode).reply.finish_reason is FinishReason.LENGTH
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_prompt_that_is_too_long_is_told(mode, server, completer):
-    """TGI's refusal is read from its body."""
+def test_a_prompt_may_be_too_long(mode, server, completer):
+    """The limit is read from the body of the error."""
     server.script(Status(422, "validation"))
     ended = call(completer(), mode)
     assert isinstance(ended.error, ContextLengthExceededError)
@@ -120,8 +120,8 @@ def test_a_prompt_that_is_too_long_is_told(mode, server, completer):
 
 
 @pytest.mark.parametrize("body", [[], {}, [{}], [{"generated_text": "pong"}], {"generated_text": 7, "details": {}}])
-def test_an_answer_without_an_end_is_none(body, server, completer):
-    """Without details nobody knows whether the answer is whole."""
+def test_an_answer_without_a_finish_reason_is_an_error(body, server, completer):
+    """Without details it may be incomplete."""
     server.script(WrongShape(body))
     assert isinstance(call(completer(), "invoke").error, InvalidReplyError)
 
@@ -131,7 +131,7 @@ REFUSAL = b'{"error": "The following `model_kwargs` are not used by the model: [
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_refused_parameter_is_sent_once(mode, server, completer):
-    """The vendor's client would send the request again and again; here another target may take it."""
+    """The vendor's client would repeat the request without the parameter; here the next target is called."""
     server.default = Status(400, body=REFUSAL)
     assert isinstance(call(completer(), mode, evolve(PING, seed=1)).error, UnsupportedRequestError)
     assert len(server.requests) == 1
@@ -173,7 +173,7 @@ When?<|im_end|>
 
 
 @pytest.mark.parametrize(("template", "rendered"), [("transcript", TRANSCRIPT), ("chatml", CHATML)])
-def test_a_conversation_is_rendered_and_nobody_speaks_for_another(template, rendered, server, completer):
-    """The template writes each turn down; what looks like a turn within one is taken apart."""
+def test_a_message_cannot_imitate_another_turn(template, rendered, server, completer):
+    """The template disarms text that looks like a turn."""
     call(completer(template=template), "invoke", ChatRequest.of(CONVERSATION))
     assert server.requests[-1].json()["inputs"] == rendered

@@ -24,7 +24,7 @@ class Handler(BaseHTTPRequestHandler):
     connections: ClassVar[set] = set()
 
     def do_POST(self):
-        """Answer, in one piece or in events."""
+        """Answer with a document or with events."""
         self.connections.add(self.client_address)
         body = self.rfile.read(int(self.headers["content-length"]))
         asked = Recorded(method="POST", path=self.path, headers={}, body=body)
@@ -52,26 +52,26 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Quiet(ThreadingHTTPServer):
-    """A server that does not print what its clients do."""
+    """A server that does not print the errors of its connections."""
 
     daemon_threads = True
     connects: list
 
     def handle_error(self, *_):
-        """Say nothing."""
+        """Print nothing."""
 
 
 CERTIFICATES = Path(__file__).parent / "tls"
-"""A certificate authority that nobody knows, and a server's key and certificate from it; both valid for a century."""
+"""A private certificate authority, and a key and certificate that it issued; both are valid for a century."""
 
 
 @pytest.fixture
 def address():
-    """Serve with TLS; return the address."""
+    """Serve with TLS; yield the address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATES / "server.pem")
     server = Quiet(("127.0.0.1", 0), Handler)
@@ -93,14 +93,14 @@ def trusted(address, monkeypatch):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_tls_works(mode, trusted, provide):
-    """With an authority that is trusted all modes work."""
+    """All modes work if the certificate authority is trusted."""
     provider = provide(base_url=trusted)
     for _ in range(3):
         assert call(provider, mode, "ping" * 100_000).text == "pong"
 
 
-def test_a_connection_with_tls_serves_again_after_a_stream(trusted, provide):
-    """Where connecting is dear, calls and streams share one connection, in sync code and on each loop."""
+def test_a_tls_connection_is_reused_after_a_stream(trusted, provide):
+    """TLS connections are expensive, so calls and streams share one."""
     provider = provide(base_url=trusted)
 
     async def several():
@@ -116,16 +116,16 @@ def test_a_connection_with_tls_serves_again_after_a_stream(trusted, provide):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_timeouts_hold_within_tls(mode, trusted, provide):
-    """A body that drips through an encrypted connection ends with the timeout as well."""
+def test_timeouts_hold_with_tls(mode, trusted, provide):
+    """A body that arrives byte by byte ends with the timeout."""
     ended = call(provide(base_url=trusted), mode, "drip", timeout_s=0.3)
     assert isinstance(ended.error, ProviderTimeoutError)
     assert ended.elapsed_s < 0.8
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_certificate_that_is_not_trusted_is_told(mode, address, provide):
-    """A certificate that is not trusted is a fault of this machine: the error says what to set, and nothing is sent."""
+def test_an_untrusted_certificate_is_a_local_fault(mode, address, provide):
+    """The error names the variable to set, and nothing is sent."""
     ended = call(provide(base_url=address), mode)
     assert type(ended.error) is UnusableProviderError
     assert "SSL_CERT_FILE" in ended.error.message
@@ -133,7 +133,7 @@ def test_a_certificate_that_is_not_trusted_is_told(mode, address, provide):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_proxy_is_used_for_tls_and_sees_no_token(mode, provide, monkeypatch):
-    """The proxy of the environment is asked for a tunnel, which is all that it learns."""
+    """The proxy gets a CONNECT request and nothing else."""
     proxy = Quiet(("127.0.0.1", 0), Handler)
     proxy.connects = []
     thread = threading.Thread(target=proxy.serve_forever, args=(0.02,))

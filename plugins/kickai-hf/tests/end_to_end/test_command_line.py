@@ -15,7 +15,7 @@ ECHO = "Repeat exactly: KICKAI-42"
 
 @pytest.fixture
 def kickai(llama, tmp_path):
-    """Return a runner of ``kickai`` in a folder whose settings name the real model, and a server that is not there."""
+    """Return a function that runs ``kickai`` with settings for the real model and for a server that does not run."""
     (tmp_path / "kickai.toml").write_text(
         f"""
         [kickai]
@@ -53,29 +53,29 @@ def kickai(llama, tmp_path):
 
 
 def test_a_question_is_answered(kickai):
-    """The answer, and nothing else, goes to standard output."""
+    """Standard output has the answer and nothing else."""
     done = kickai("ask", "--role", "echo", "--chain", "llama", ECHO)
     assert (done.returncode, "KICKAI-42" in done.stdout) == (0, True), done.stderr
 
 
 def test_an_answer_is_streamed(kickai):
-    """The same piece by piece."""
+    """The output is the same."""
     done = kickai("ask", "--role", "echo", "--chain", "llama", "--stream", ECHO)
     assert (done.returncode, "KICKAI-42" in done.stdout) == (0, True), done.stderr
 
 
 def test_a_chain_falls_back_to_the_model(kickai):
-    """A server that is not there is passed over, and the answer tells it."""
+    """A server that does not run is skipped, and the reply says so."""
     done = kickai("ask", "--role", "echo", "--chain", "gone,llama", "--json", ECHO)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert "KICKAI-42" in told["text"]
-    assert (told["provider"], told["fell_back"], len(told["attempts"])) == ("llama", True, 2)
-    assert told["usage"]["input_tokens"] > 10
+    reply = json.loads(done.stdout)
+    assert "KICKAI-42" in reply["text"]
+    assert (reply["provider"], reply["fell_back"], len(reply["attempts"])) == ("llama", True, 2)
+    assert reply["usage"]["input_tokens"] > 10
 
 
-def test_a_wrong_key_is_told_without_a_traceback(kickai):
-    """The error names what is wrong, and no key."""
+def test_a_wrong_key_is_an_error_without_a_traceback(kickai):
+    """The message contains no key."""
     done = kickai("ask", "--role", "echo", "--chain", "llama", ECHO, key="wrong-key")
     assert done.returncode == 1
     assert "the key" in done.stderr
@@ -83,8 +83,8 @@ def test_a_wrong_key_is_told_without_a_traceback(kickai):
     assert "wrong-key" not in done.stdout + done.stderr
 
 
-def test_the_doctor_asks_the_server(kickai):
-    """Online, the doctor finds the key that is refused."""
+def test_the_doctor_finds_a_refused_key(kickai):
+    """With ``--online`` it calls the server."""
     done = kickai("doctor", "--online", key="wrong-key")
     assert done.returncode == 1
     assert "does not accept the token" in done.stdout + done.stderr

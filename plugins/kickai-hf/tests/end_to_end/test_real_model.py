@@ -1,4 +1,4 @@
-"""The plugin and a real model, through a chain and its four ways to call. The model is small: no answer is judged."""
+"""A real model, called through a chain in all modes. It is small, so the quality of its answers is not tested."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCHEMA = {
 
 @pytest.fixture
 def chain(llama):
-    """Return a maker of chains with one link, the real model."""
+    """Return a function that makes chains with the real model as their only target."""
     made = []
 
     def make(*, token=None, retries=0, **terms):
@@ -48,7 +48,7 @@ def chain(llama):
 
 
 def ask(chain, mode, prompt):
-    """Return the text, why the model stopped, and the tokens."""
+    """Return the text, the finish reason and the tokens."""
     if mode == "invoke":
         reply = chain.invoke(prompt)
     elif mode == "ainvoke":
@@ -70,7 +70,7 @@ async def _astream(chain, prompt):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_model_answers(mode, chain):
-    """The model says what it is told to say, stops by itself, and its tokens are counted."""
+    """The model repeats a text, stops by itself, and its tokens are counted."""
     text, reason, usage = ask(chain(), mode, ECHO)
     assert "KICKAI-42" in text
     assert reason is FinishReason.STOP
@@ -79,20 +79,20 @@ def test_the_model_answers(mode, chain):
 
 
 def test_all_modes_agree(chain):
-    """Without chance in it, each way of calling brings the same answer."""
+    """Without sampling, all modes return the same answer."""
     assert len({ask(chain(), mode, LONG)[0] for mode in MODES}) == 1
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_token_limit_holds(mode, chain):
-    """An answer that is cut off by its limit says so, and has as many tokens as it may."""
+    """An answer that reaches its limit has that many tokens, and its finish reason says so."""
     _, reason, usage = ask(chain(), mode, evolve(LONG, max_tokens=5))
     assert (reason, usage.output_tokens) == (FinishReason.LENGTH, 5)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_stop_text_ends_the_answer(mode, chain):
-    """The answer ends before the stop text, and by itself."""
+    """The answer ends before the stop text."""
     whole, _, _ = ask(chain(), mode, LONG)
     word = whole.split()[3]
     text, reason, _ = ask(chain(), mode, evolve(LONG, stop=(word,)))
@@ -102,7 +102,7 @@ def test_a_stop_text_ends_the_answer(mode, chain):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_seed_repeats_an_answer(mode, chain):
-    """One seed gives one answer, another one another, at a temperature that leaves room for chance."""
+    """At a high temperature, equal seeds give equal answers, and different seeds different ones."""
     warm = chain(temperature=1.2)
     # The first answer reads the prompt; the others find it read, which rounds a little differently.
     _, first, again, other = (ask(warm, mode, evolve(LONG, seed=seed))[0] for seed in (1, 1, 1, 2))
@@ -110,8 +110,8 @@ def test_a_seed_repeats_an_answer(mode, chain):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_schema_binds_the_model(mode, chain):
-    """However poor the model, its answer keeps to the schema."""
+def test_an_answer_keeps_to_the_schema(mode, chain):
+    """Even a small model keeps to it."""
     text, reason, _ = ask(chain(max_tokens=40), mode, evolve(ChatRequest.of("Can Ann play?"), json_schema=SCHEMA))
     answer = json.loads(text)
     assert answer["can_play"] in {"yes", "no"}
@@ -120,8 +120,8 @@ def test_a_schema_binds_the_model(mode, chain):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_prompt_that_is_too_long_is_told(mode, chain):
-    """A prompt that does not fit the window is that error, and is not asked twice."""
+def test_a_prompt_may_be_too_long(mode, chain):
+    """The error is raised after one request."""
     with pytest.raises(ContextLengthExceededError) as caught:
         ask(chain(retries=2), mode, "goal " * 2000)
     assert caught.value.limit_tokens == 512
@@ -130,8 +130,8 @@ def test_a_prompt_that_is_too_long_is_told(mode, chain):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_wrong_key_is_told(mode, chain, llama):
-    """A key that the server does not know is that error; and nobody sees either key."""
+def test_a_wrong_key_is_an_error(mode, chain, llama):
+    """The error contains neither key."""
     with pytest.raises((ChainExhaustedError, AuthenticationError)) as caught:
         ask(chain(token="wrong-key"), mode, ECHO)
     error = caught.value.exceptions[0] if isinstance(caught.value, ChainExhaustedError) else caught.value
@@ -143,7 +143,7 @@ def test_a_wrong_key_is_told(mode, chain, llama):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_an_attempt_ends_in_time(mode, chain, llama):
-    """A model that takes too long is left, and the next question is answered; a stream is bounded by its deadline."""
+    """A slow model is abandoned, and the next request is answered. A stream is limited by its deadline."""
     deadline_s = 0.5 if mode in {"stream", "astream"} else 60
     settings = {"kind": "huggingface", "base_url": llama.url, "token": llama.key, "retries": 0, "timeout_s": 0.5}
     with Resolver.from_settings({"providers": {"llama": settings}}, env={}) as resolver:
@@ -155,7 +155,7 @@ def test_an_attempt_ends_in_time(mode, chain, llama):
     assert ask(chain(), mode, ECHO)[0]
 
 
-def test_questions_at_once_are_all_answered(chain):
+def test_concurrent_requests_are_answered(chain):
     """Several tasks of one loop share the server."""
     llama = chain(max_tokens=8)
 
@@ -166,8 +166,8 @@ def test_questions_at_once_are_all_answered(chain):
     assert all(reply.text and reply.usage for reply in replies)
 
 
-def test_the_reply_names_who_answered(chain):
-    """The model is called as the server calls it, and the provider as the settings do."""
+def test_the_reply_names_provider_and_model(chain):
+    """The model has the name that the server gives it."""
     reply = chain().invoke(ECHO)
     assert reply.model
     assert (reply.provider, reply.fell_back, len(reply.attempts)) == ("llama", False, 1)
