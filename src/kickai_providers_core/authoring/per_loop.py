@@ -44,13 +44,21 @@ class PerLoop(Generic[T]):
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
         if held is None:
+            # In a task of its own: within `Untracked` a loop does not learn of the generators that start. A plain Task
+            # starts later even on a loop with an eager task factory.
+            held = await asyncio.Task(self._start(loop), loop=loop)
+        return held[0]
+
+    async def _start(self, loop: asyncio.AbstractEventLoop) -> tuple[T, AsyncGenerator[T, None]]:
+        held = self._held.get(loop)  # nothing is awaited from here on: two tasks cannot both start
+        if held is None:
             holder = self._hold(loop)
             held = await anext(holder), holder
             with self._lock:
-                for ended in [known for known in self._held if known.is_closed()]:
-                    del self._held[ended]
+                ended = [self._held.pop(known) for known in list(self._held) if known.is_closed()]
                 self._held[loop] = held
-        return held[0]
+            del ended  # outside of the lock, which a generator takes when it ends
+        return held
 
     async def _hold(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[T, None]:
         value = self._make()

@@ -127,7 +127,10 @@ _SAID: tuple[tuple[str, type[ProviderError]], ...] = (
         UnsupportedRequestError,
     ),
     (r"incomplete_generation", InvalidReplyError),  # TGI, within a stream
-    (r"insufficient_quota|monthly included credits|exceeded your current quota|billing", QuotaExhaustedError),
+    (
+        r"insufficient_quota|monthly included credits|exceeded your current quota|usage limit|billing",
+        QuotaExhaustedError,
+    ),
     (r"\bper[ -]?day\b|\bdaily\b|\((?:tpd|rpd)\)", QuotaExhaustedError),
     (r"rate[ _-]?limit|too many requests|\boverloaded\b", RateLimitedError),
 )

@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
+from contextlib import aclosing
 
 import pytest
 
-from kickai_providers_core.authoring import PerLoop
+from kickai_providers_core.authoring import PerLoop, Untracked
 
 
 class Client:
@@ -118,3 +119,37 @@ def test_a_loop_that_was_closed_the_hard_way(per_loop: PerLoop[Client], clients:
 
 async def _use(per_loop: PerLoop[Client]) -> None:
     await per_loop.current()
+
+
+def test_an_object_that_is_made_within_untracked_is_closed_with_its_loop():
+    """The loop learns of the object although it does not learn of the client's generators."""
+    closed = []
+
+    async def close(value):
+        closed.append(value)
+
+    per_loop = PerLoop(object, close)
+
+    async def client():
+        yield await per_loop.current()
+
+    async def read():
+        async with aclosing(Untracked(client())) as values:
+            async for value in values:
+                assert value is await per_loop.current()
+
+    for _ in range(3):
+        asyncio.run(read())
+    assert len(closed) == 3
+
+
+async def test_tasks_that_start_together_share_one_object():
+    """The first calls of a loop, made at once, get the same object."""
+
+    async def close(_value):
+        pass
+
+    per_loop = PerLoop(object, close)
+    found = await asyncio.gather(*(per_loop.current() for _ in range(5)))
+    assert len(set(map(id, found))) == 1
+    await per_loop.aclose()

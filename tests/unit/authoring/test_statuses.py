@@ -54,6 +54,7 @@ from kickai_providers_core.values.errors import (
         (425, "", ProviderUnavailableError),
         (429, "", RateLimitedError),
         (429, "insufficient_quota", QuotaExhaustedError),
+        (429, "you have reached your weekly usage limit", QuotaExhaustedError),
         (429, "requests per day", QuotaExhaustedError),
         (451, "", ContentFilteredError),
         (500, "", ProviderUnavailableError),
