@@ -1,4 +1,4 @@
-"""What a few provider plugins would say of themselves, for tests that read settings and call nobody."""
+"""Descriptions of provider plugins for tests that read settings and call no provider."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from command_line import CommandLine, Ended
 
-STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""All of C0 but tab and newline, DEL, C1, and the embeddings, overrides and isolates of direction."""
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""C0 except tab and newline, DEL, C1, and direction embeddings, overrides and isolates."""
 
 SEQUENCES = {
     "colour": "\x1b[31mred\x1b[0m",
@@ -32,10 +32,10 @@ SEQUENCES = {
     "isolates": "abc\u2066\u2067\u2068def\u2069",
     "half a character": "a\ud83db",
 }
-SAID = json.dumps(" ".join(SEQUENCES.values()))
+SERVICE_TEXT = json.dumps(" ".join(SEQUENCES.values()))
 
 STYLE = re.compile(r"\x1b\[(0|33)m")
-"""The styles of our own: the service's is another."""
+"""Our own styles; that of the service differs."""
 
 RUDE = """
 import json, os
@@ -65,7 +65,7 @@ def kickai_stream_provider(provider, request, timeout_s):
     yield ReplyChunk(finish_reason=FinishReason.STOP)
 """
 
-WAYS = {
+CASES = {
     "failure": ("rude:fails",),
     "unforeseen failure": ("rude:raises",),
     "answer": ("rude:answers",),
@@ -90,39 +90,39 @@ def rude(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def arguments(way: str, flags: tuple[str, ...]) -> tuple[str, ...]:
+def arguments(case: str, flags: tuple[str, ...]) -> tuple[str, ...]:
     """Return the arguments of a case."""
-    streamed = ("--stream",) if "--stream" in WAYS[way] else ()
-    chain = ",".join(each for each in WAYS[way] if each != "--stream")
+    streamed = ("--stream",) if "--stream" in CASES[case] else ()
+    chain = ",".join(each for each in CASES[case] if each != "--stream")
     return ("ask", "--explain", *streamed, *flags, "--chain", chain, "hi")
 
 
-def check(ended: Ended, asked: tuple[str, ...]) -> None:
+def check(ended: Ended, command: tuple[str, ...]) -> None:
     """Check that a run wrote its explanation, and no control characters."""
-    assert "rude" in ended.err, asked
-    assert re.search(r" s  rude:\w+: ", ended.err), asked
+    assert "rude" in ended.err, command
+    assert re.search(r" s  rude:\w+: ", ended.err), command
     for text in (ended.out, ended.err):
-        assert not STEERING.search(text), (asked, text)
+        assert not CONTROL.search(text), (command, text)
         text.encode("utf-8")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", CASES)
 def test_explain_removes_control_characters_of_a_service(
-    kickai: CommandLine, rude: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    kickai: CommandLine, rude: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     """From error messages, model names and request ids, with every flag."""
     monkeypatch.syspath_prepend(str(rude))
     for flags in FLAGS:
-        asked = arguments(way, flags)
-        check(kickai(*asked, env={"SERVICE_SAYS": SAID}), asked)
+        command = arguments(case, flags)
+        check(kickai(*command, env={"SERVICE_SAYS": SERVICE_TEXT}), command)
 
 
-@pytest.mark.parametrize("way", ["failure, then answer", "broken stream"])
-def test_the_installed_program_removes_them_as_well(rude: Path, way: str) -> None:
+@pytest.mark.parametrize("case", ["failure, then answer", "broken stream"])
+def test_the_installed_program_removes_them_as_well(rude: Path, case: str) -> None:
     """In its own process, with colour enabled."""
-    asked = arguments(way, ())
-    ended = installed(*asked, folder=rude, PYTHONPATH=str(rude), SERVICE_SAYS=SAID, FORCE_COLOR="1")
-    check(evolve(ended, err=STYLE.sub("", ended.err)), asked)
+    command = arguments(case, ())
+    ended = installed(*command, folder=rude, PYTHONPATH=str(rude), SERVICE_SAYS=SERVICE_TEXT, FORCE_COLOR="1")
+    check(evolve(ended, err=STYLE.sub("", ended.err)), command)
 
 
 def test_the_plugin_of_these_tests_passes_on_what_its_service_sends(

@@ -38,8 +38,8 @@ def kickai_invoke_provider(provider, request, timeout_s):
     try:
         raise KeyError("the first fault, with " + provider.key.reveal() + " and " + os.environ["MY_TOKEN"])
     except KeyError as exc:
-        said = {"all": text, "repr": repr(text), "part": text[5:40], "upper": text.upper(), "none": "the second fault"}
-        raise RuntimeError(said[request.model]) from exc
+        texts = {"all": text, "repr": repr(text), "part": text[5:40], "upper": text.upper(), "none": "the second fault"}
+        raise RuntimeError(texts[request.model]) from exc
 """
 
 
@@ -79,7 +79,7 @@ def test_debug_shows_messages_without_keys_and_prompts(
         assert part not in ended.err
     assert ("the second fault" in ended.err) is (model == "none")
     assert ("RuntimeError: (not shown" in ended.err) is (model != "none")
-    assert "said = " not in ended.err  # no source lines
+    assert "texts = " not in ended.err  # no source lines
 
 
 def test_without_debug_only_the_class_of_an_exception_is_shown(author: CommandLine) -> None:

@@ -193,12 +193,12 @@ def test_one_role_can_be_listed(kickai: CommandLine) -> None:
     assert role == "squad_selector · creative · temperature 0.7 (catalogue kickai) · 600 tokens (catalogue kickai)"
     assert targets[0].split() == ["1.", "huggingface:google/gemma-2-2b-it", "catalogue", "kickai"]
     assert any(line.endswith("catalogue kickai, replaces gemini-1.5-flash (retired)") for line in targets)
-    stranger = kickai("roles", "squad_selectr", env={"AI_PROVIDER": "mock"})
-    assert stranger.code == 0
-    assert stranger.out.startswith("catalogue kickai · primary huggingface (default) · fallback gemini, local")
-    assert "preferred mock (environment AI_PROVIDER)" in stranger.out
+    unknown = kickai("roles", "squad_selectr", env={"AI_PROVIDER": "mock"})
+    assert unknown.code == 0
+    assert unknown.out.startswith("catalogue kickai · primary huggingface (default) · fallback gemini, local")
+    assert "preferred mock (environment AI_PROVIDER)" in unknown.out
     assert (
-        stranger.err
+        unknown.err
         == "warning: unknown role 'squad_selectr', so the default role is used; did you mean squad_selector?\n"
     )
 

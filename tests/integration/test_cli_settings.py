@@ -207,6 +207,6 @@ def test_an_invalid_variable_of_one_provider_does_not_affect_the_others(kickai: 
     assert "not configured (a valid KICKAI_MOCK_DRILL)" in listed.out
     ended = kickai("doctor", env=env)
     assert "warning  environment KICKAI_MOCK_DRILL: providers.mock.drill: invalid value " in ended.out
-    asked = kickai("ask", "--chain", "mock:b", "hi", env=env)
-    assert asked.code == 1
-    assert "mock: not configured (a valid KICKAI_MOCK_DRILL)" in asked.err
+    failed = kickai("ask", "--chain", "mock:b", "hi", env=env)
+    assert failed.code == 1
+    assert "mock: not configured (a valid KICKAI_MOCK_DRILL)" in failed.err

@@ -175,7 +175,7 @@ def _remedies(settings: Settings, results: CheckResults) -> str:
 
 
 def _summarize(problems: Iterable[Problem]) -> Problem:
-    """Return the problems of an instance that nobody chose as one."""
+    """Return the problems of an instance that was not chosen, as one problem."""
     errors = [problem for problem in problems if problem.severity == "error"]
     missing = [problem.missing for problem in errors if problem.missing]
     if not missing:

@@ -17,8 +17,8 @@ import attrs
 from kickai_providers_core.config.descriptions import format_path, is_secret_type, join_names, suggest_name
 from kickai_providers_core.config.name_index import to_variable
 from kickai_providers_core.config.problems import Violation
-from kickai_providers_core.config.scalars import Text
 from kickai_providers_core.config.sources import NONE, find_value
+from kickai_providers_core.config.value_hooks import Text
 from kickai_providers_core.plugin_api.settings import SERVICE_ADDRESS, hints_of
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ class KickaiSettings:
         deadline_s: The time limit of a whole request, in seconds, above 0.
         plugins: The entry-point names of the plugins that may be loaded; None for all, an empty tuple for none.
         catalogue: The name of the role catalogue.
-        preferred: An instance that every role calls first, whatever its chain; None for none.
+        preferred: An instance that every role calls first, even with its own chain; None for none.
         expose_service_messages: The default of all instances: whether errors contain the service's own message.
     """
 

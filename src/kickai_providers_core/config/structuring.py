@@ -6,11 +6,11 @@ cattrs selects the hook for a type. The hooks are ours, since its own would turn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import partial
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_origin
 
 import attrs
 import cattrs
@@ -21,21 +21,23 @@ from kickai_providers_core.config.descriptions import (
     describe_kind,
     describe_type,
     describe_value,
-    is_secret_type,
     join_names,
     suggest_name,
 )
 from kickai_providers_core.config.problems import StructuringError, Violation
-from kickai_providers_core.config.scalars import (
+from kickai_providers_core.config.value_hooks import (
     ResolveSecret,
-    Text,
-    choose,
+    array_hook,
+    describe_safely,
+    literal_hook,
+    mapping_hook,
     structure_scalar,
     structure_secret,
     structure_target,
+    structure_value,
+    union_hook,
 )
 from kickai_providers_core.plugin_api.settings import LONGEST_S, hints_of
-from kickai_providers_core.values.plain_text import count
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 
@@ -93,10 +95,10 @@ def build_converter(resolve: ResolveSecret) -> cattrs.Converter:
     converter.register_structure_hook(Target, structure_target)
     converter.register_structure_hook(Secret, lambda value, _hint: structure_secret(value, resolve))
     factories: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], StructureHook]], ...] = (
-        (_has_origin(Literal), _literal_hook),
-        (_has_origin(tuple, list, frozenset, Sequence), _array_hook),
-        (_has_origin(dict, Mapping), _mapping_hook),
-        (_has_origin(Union, UnionType), _union_hook),
+        (_has_origin(Literal), literal_hook),
+        (_has_origin(tuple, list, frozenset, Sequence), array_hook),
+        (_has_origin(dict, Mapping), mapping_hook),
+        (_has_origin(Union, UnionType), union_hook),
         (attrs.has, _class_hook),
     )
     for matches, factory in factories:
@@ -117,7 +119,7 @@ def structure_table(converter: cattrs.Converter, table: object, hint: Any) -> tu
     violations: tuple[Violation, ...] = ()
     while True:
         try:
-            return _structure(converter, table, hint), violations
+            return structure_value(converter, table, hint), violations
         except StructuringError as error:
             # Violations that appear only after something was left out may be a consequence of that.
             violations = violations or error.violations
@@ -146,89 +148,6 @@ def _without(table: Any, paths: Collection[Path]) -> Any:
             if inner_rest:
                 rest[key] = inner_rest
     return rest
-
-
-def _structure(converter: cattrs.Converter, value: object, hint: Any) -> Any:
-    try:
-        return converter.structure(value, hint)
-    except StructuringError:
-        raise
-    except Exception:  # noqa: BLE001 # a plugin may use any type, and cattrs raises what that type raises
-        raise _mismatch(value, hint) from None
-
-
-def _mismatch(value: object, hint: Any) -> StructuringError:
-    return StructuringError(Violation.from_mismatch(describe_type(hint), _describe(value, hint)))
-
-
-def _describe(value: object, hint: Any) -> str:
-    return describe_kind(value) if is_secret_type(hint) else describe_value(value)
-
-
-def _literal_hook(hint: Any, _converter: cattrs.Converter) -> StructureHook:
-    return lambda value, _hint: choose(value, get_args(hint))
-
-
-def _array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
-    origin, items = get_origin(hint), get_args(hint)
-    fixed = origin is tuple and items[-1] is not Ellipsis
-    build = origin if origin in {list, frozenset} else tuple
-
-    def structure(value: object, _hint: Any) -> Any:
-        if isinstance(value, Text):
-            value = [Text(part.strip()) for part in value.split(",")] if value.strip() else []
-        if not isinstance(value, list | tuple | frozenset):
-            raise _mismatch(value, hint)
-        if fixed and len(value) != len(items):
-            expected = f"an array of {count(len(items), 'item')}"
-            raise StructuringError(Violation.from_mismatch(expected, count(len(value), "item")))
-        hints = items if fixed else (items[0],) * len(value)
-        return build(_structure_each(converter, ((key, item, hints[key]) for key, item in enumerate(value))).values())
-
-    return structure
-
-
-def _mapping_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
-    item_hint = get_args(hint)[1]
-
-    def structure(value: object, _hint: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise StructuringError(Violation.from_mismatch(describe_type(hint), describe_kind(value)))
-        return _structure_each(converter, ((str(key), item, item_hint) for key, item in value.items()))
-
-    return structure
-
-
-def _structure_each(converter: cattrs.Converter, items: Iterable[tuple[Any, object, Any]]) -> dict[Any, Any]:
-    results: dict[Any, Any] = {}
-    violations: list[Violation] = []
-    for key, item, hint in items:
-        try:
-            results[key] = _structure(converter, item, hint)
-        except StructuringError as error:
-            violations += error.under(key)
-    if violations:
-        raise StructuringError(*violations)
-    return results
-
-
-def _union_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
-    options = [option for option in get_args(hint) if option is not NoneType]
-
-    def structure(value: object, _hint: Any) -> Any:
-        if value is None and NoneType in get_args(hint):
-            return None
-        errors = []
-        for option in options:
-            try:
-                return _structure(converter, value, option)
-            except StructuringError as error:
-                errors.append(error)
-        if len(errors) == 1:
-            raise errors[0]
-        raise _mismatch(value, hint)
-
-    return structure
 
 
 def _class_hook(hint: Any, converter: _Converter) -> StructureHook:
@@ -296,7 +215,7 @@ def _field_value(converter: _Converter, shape: _Shape, key: str, value: object, 
     if attrs.has(type(default)) and isinstance(value, Mapping):
         return _build(converter, type(default), value, default)
     try:
-        result = _structure(converter, value, hint)
+        result = structure_value(converter, value, hint)
     except StructuringError as error:
         only = error.violations[0]
         if bounds and not only.path:
@@ -306,7 +225,7 @@ def _field_value(converter: _Converter, shape: _Shape, key: str, value: object, 
     if str(field.alias).endswith("_s") and isinstance(result, int | float) and result > LONGEST_S:
         raise StructuringError(Violation.from_mismatch(f"at most {LONGEST_S} seconds", describe_value(result)))
     if field.validator is not None and field.converter is None:
-        _validate(field, result, bounds and f"{describe_type(hint)} {bounds}", _describe(value, hint))
+        _validate(field, result, bounds and f"{describe_type(hint)} {bounds}", describe_safely(value, hint))
     return result
 
 

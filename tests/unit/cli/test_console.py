@@ -81,17 +81,17 @@ def test_a_full_disk_is_a_write_error(monkeypatch: pytest.MonkeyPatch) -> None:
             console.write_json({})
 
 
-STEERING = ("\x1b[2J", "\x1b]0;t\x07", "\x9b2J", "\x9d0;t\x9c", "\u202e", "\u2066", "\x7f", "\r", "\x08", "\x00")
+CONTROL = ("\x1b[2J", "\x1b]0;t\x07", "\x9b2J", "\x9d0;t\x9c", "\u202e", "\u2066", "\x7f", "\r", "\x08", "\x00")
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.parametrize("steering", STEERING)
+@pytest.mark.parametrize("control", CONTROL)
 def test_no_output_controls_a_terminal(
-    console: Console, capsys: pytest.CaptureFixture[str], steering: str, terminal: bool
+    console: Console, capsys: pytest.CaptureFixture[str], control: str, terminal: bool
 ) -> None:
     """Listings, lines, blocks and JSON are cleaned everywhere, answers on a terminal; words stay."""
     console.is_terminal = terminal
-    text = f"a{steering}b"
+    text = f"a{control}b"
     console.write_line(text)
     console.log(text)
     console.log_block(f"{text}\nc")
@@ -99,7 +99,7 @@ def test_no_output_controls_a_terminal(
     if terminal:
         console.write_answer(text)
     out, err = capsys.readouterr()
-    for character in steering:
+    for character in control:
         assert (character.isprintable() and character.isascii()) or character not in out + err
     assert err.count("b") == 2
     assert json.loads(out.splitlines()[1]) == {"text": text, text: [text]}

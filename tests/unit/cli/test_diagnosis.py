@@ -111,8 +111,8 @@ def test_plugins_that_cannot_be_used_are_reported() -> None:
     broken = Plugin(
         name="bad", distribution="d", status="broken", error=PluginLoadError("no", plugin="bad", distribution="d")
     )
-    stranger = Plugin(name="other", distribution="e", status="not allowed")
-    findings = diagnose(SETTINGS, Discovery((broken, stranger)), CheckResults(of_instances={"acme": (), "mock": ()}))
+    not_allowed = Plugin(name="other", distribution="e", status="not allowed")
+    findings = diagnose(SETTINGS, Discovery((broken, not_allowed)), CheckResults(of_instances={"acme": (), "mock": ()}))
     assert format_findings(findings)[:2] == [
         "error plugin bad (from d): no. Upgrade it, uninstall it, or remove it from kickai.plugins",
         "note plugin other (from e) is not in kickai.plugins, so it was not loaded",

@@ -27,8 +27,8 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "text", "says"), EXAMPLES)
-def test_an_example_does_what_the_page_says(tmp_path, monkeypatch, kind, text, says):
+@pytest.mark.parametrize(("kind", "text", "output"), EXAMPLES)
+def test_an_example_does_what_the_page_says(tmp_path, monkeypatch, kind, text, output):
     """Settings are valid or have the errors that follow them; code prints the output that follows it."""
     (tmp_path / "kickai.toml").write_text(text if kind == "toml" else "", encoding="utf-8")
     (tmp_path / "secrets").mkdir()
@@ -39,13 +39,13 @@ def test_an_example_does_what_the_page_says(tmp_path, monkeypatch, kind, text, s
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(text, "docs/configuration.md", "exec"), {})  # noqa: S102 # an example is there to be run
-        assert printed.getvalue() == says
-    elif says is None:
+        assert printed.getvalue() == output
+    elif output is None:
         assert isinstance(structure(read(None, {}), INFOS, keyring=_Keyring()), Settings)
     else:
         with pytest.raises(ConfigError) as caught:
             structure(read(None, {}), INFOS)
-        assert str(caught.value) == says.rstrip("\n")
+        assert str(caught.value) == output.rstrip("\n")
 
 
 class _Keyring:

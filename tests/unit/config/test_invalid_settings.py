@@ -40,7 +40,7 @@ def test_an_invalid_setting_has_this_message(name, tmp_path):
     """It names the place, what is allowed, what was given, and the nearest name."""
     case = WRONG[name]
     error = find_error(case.get("toml", ""), case.get("env", {}), tmp_path)
-    assert str(error) == case["says"].strip()
+    assert str(error) == case["message"].strip()
     assert "canary" not in str(error)
     for problem in error.problems:
         assert problem.source
@@ -95,7 +95,7 @@ FLOODS = {
     "unknown keys": ("[kickai]\n" + "\n".join(f"primray{at} = 1" for at in range(MANY)), 101),
     "unknown sections": ("\n".join(f"[section{at}]" for at in range(MANY)), 101),
     "roles with an unknown key": ("\n".join(f"[roles.r{at}]\ntemprature = 1" for at in range(MANY)), MANY),
-    "instances of nobody": ("\n".join(f"[providers.p{at}]\nkind = 'gemni'" for at in range(MANY)), MANY),
+    "instances of an unknown plugin": ("\n".join(f"[providers.p{at}]\nkind = 'gemni'" for at in range(MANY)), MANY),
     "unknown fallbacks": ("[kickai]\nfallback = [" + ",".join(f"'gemin{at}'" for at in range(MANY)) + "]", MANY),
     "wrong values": ("[successors]\n" + "\n".join(f"m{at} = 1" for at in range(MANY)), MANY),
     "successors in a circle": ("[successors]\n" + "\n".join(f"m{at}='m{(at + 1) % MANY}'" for at in range(MANY)), MANY),

@@ -23,11 +23,11 @@ class Keyring:
 
     def __init__(self, value=CANARY):
         self.value = value
-        self.asked = []
+        self.requests = []
 
     def get_password(self, service, username):
         """Return the one entry, for every name."""
-        self.asked.append((service, username))
+        self.requests.append((service, username))
         return self.value
 
 
@@ -208,7 +208,7 @@ def test_a_keyring_entry_has_a_service_and_a_user_name():
     """The user name is everything after the first slash."""
     keyring = Keyring()
     structure(read({"providers": {"hf": {"token": {"keyring": "kickai/team/me"}}}}, {}), INFOS, keyring=keyring)
-    assert keyring.asked == [("kickai", "team/me")]
+    assert keyring.requests == [("kickai", "team/me")]
 
 
 @pytest.mark.parametrize("place", ["/kickai", "kickai/", "kickai"])
@@ -260,7 +260,7 @@ MISTAKES = {
     "an array": f'token = ["{CANARY}"]',
     "a table": f'token = {{ value = "{CANARY}" }}',
     "a reference in a reference": f'token = {{ env = {{ value = "{CANARY}" }} }}',
-    "a misspelt key": f'tokn = "{CANARY}"',
+    "a misspelled key": f'tokn = "{CANARY}"',
     "a table too high": f'[providers]\nhuggingface = "{CANARY}"',
     "an array too high": f'[providers]\nhuggingface = ["{CANARY}"]',
     "a section": f'[kickai]\ntoken = "{CANARY}"',

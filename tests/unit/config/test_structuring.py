@@ -23,8 +23,8 @@ from kickai_providers_core.config.descriptions import (
     suggest_name,
 )
 from kickai_providers_core.config.problems import StructuringError, Violation
-from kickai_providers_core.config.scalars import Text
 from kickai_providers_core.config.structuring import build_converter, structure_table
+from kickai_providers_core.config.value_hooks import Text
 
 
 class Level(IntEnum):

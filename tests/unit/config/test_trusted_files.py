@@ -18,7 +18,7 @@ from kickai_providers_core.config.sources import read
 from kickai_providers_core.config.trusted_files import MAX_BYTES
 from kickai_providers_core.plugin_api.settings import service_address
 
-STRANGER = 54321
+OTHER_USER = 54321
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 TOML = "[kickai]\ndeadline_s = 7\n"
 NAMES = {"kickai.toml": TOML, ".env": "KICKAI_DEADLINE_S=7\n"}
@@ -26,14 +26,14 @@ NAMES = {"kickai.toml": TOML, ".env": "KICKAI_DEADLINE_S=7\n"}
 
 def change_owner(path):
     """Give a file to another user."""
-    os.chown(path, STRANGER, -1)
+    os.chown(path, OTHER_USER, -1)
 
 
 def link_by_other_user(path):
     """Replace the file by a link of another user."""
     target = path.rename(path.with_name("target"))
     path.symlink_to(target)
-    os.chown(path, STRANGER, -1, follow_symlinks=False)
+    os.chown(path, OTHER_USER, -1, follow_symlinks=False)
 
 
 def link_into_open_folder(path):
@@ -53,20 +53,20 @@ def replace_by_fifo(path):
 
 def allow_group(path):
     """Let a group write to the file."""
-    os.chown(path, -1, STRANGER)
+    os.chown(path, -1, OTHER_USER)
     path.chmod(0o664)
 
 
 UNTRUSTED = {
-    "of another user": (change_owner, f"it belongs to user {STRANGER}", True),
+    "of another user": (change_owner, f"it belongs to user {OTHER_USER}", True),
     "for everybody to write": (lambda path: path.chmod(0o666), "anyone can write to it", False),
-    "for a group to write": (allow_group, f"group {STRANGER} can write to it", True),
+    "for a group to write": (allow_group, f"group {OTHER_USER} can write to it", True),
     "in an open folder": (lambda path: path.parent.chmod(0o777), "anyone can write to the folder", False),
     "below an open folder": (lambda path: path.parent.parent.chmod(0o777), "anyone can write to the folder", False),
     "behind a link into an open folder": (link_into_open_folder, "anyone can write to the folder", False),
-    "behind a stranger's link": (
+    "behind another user's link": (
         link_by_other_user,
-        f"a symbolic link on its path belongs to user {STRANGER}",
+        f"a symbolic link on its path belongs to user {OTHER_USER}",
         True,
     ),
     "a named pipe": (replace_by_fifo, "got a named pipe", False),
@@ -156,7 +156,7 @@ def test_a_file_of_root_in_a_sticky_folder_is_ignored():
         folder = Path(name)
         (folder / "kickai.toml").write_text(TOML)
         folder.chmod(0o1777)
-        os.seteuid(STRANGER)
+        os.seteuid(OTHER_USER)
         try:
             document = read(None, {}, folder=folder)
         finally:
