@@ -1,8 +1,7 @@
-"""What a plugin author gets from the core: readers, writers and error mappings that every provider needs.
+"""The authoring toolkit: what every provider plugin needs. See docs/authoring.md, with an example for each part.
 
-Nothing here knows a vendor or does I/O of its own. The decoders take bytes and return values, in any split; thin
-synchronous and asynchronous iterators put them on top of a client's response. See "The authoring toolkit" in
-docs/writing-a-provider.md.
+Nothing here knows a vendor. Decoders do no I/O: they take bytes in any split and return values, and iterators put them
+on top of a client's response. Importing this package imports no HTTP library.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from kickai_providers_core.authoring.hooks import hooks_for
 from kickai_providers_core.authoring.http_transport import HttpAttempt, HttpTransport, http_transport
 from kickai_providers_core.authoring.json_lines import JsonLinesDecoder, ajson_lines, json_lines
 from kickai_providers_core.authoring.json_schema import check_answer
-from kickai_providers_core.authoring.limits import Decompressor, abounded, bounded
+from kickai_providers_core.authoring.limits import Decompressor, alimit_chunks, limit_chunks
 from kickai_providers_core.authoring.network_environment import (
     network_problems,
     proxy_for,
@@ -52,12 +51,11 @@ __all__ = [
     "SurrogateJoiner",
     "ToolCallAssembler",
     "Untracked",
-    "abounded",
     "abuild_reply",
     "ajson_lines",
+    "alimit_chunks",
     "as_object",
     "asse_events",
-    "bounded",
     "build_reply",
     "check_answer",
     "clean_text",
@@ -69,6 +67,7 @@ __all__ = [
     "hooks_for",
     "http_transport",
     "json_lines",
+    "limit_chunks",
     "loads",
     "longest_retry_after",
     "network_problems",

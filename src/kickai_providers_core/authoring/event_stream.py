@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
-from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source, slices
+from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source, split_chunk
 from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_EVENT_BYTES", "EventStreamDecoder", "ServerSentEvent", "asse_events", "sse_events"]
 
 MAX_EVENT_BYTES = 4 * 2**20
-"""Bytes of the largest event that is read unless a caller says otherwise; an event carries a token or a tool call."""
+"""The default for the most bytes of one event, which usually holds a token or a tool call."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
@@ -36,10 +36,10 @@ class ServerSentEvent:
     """One event of a stream.
 
     Attributes:
-        event: Its type; ``message`` when the stream names none.
-        data: Its data, the lines joined with a line feed. Hidden from the repr.
-        id: The last id that the stream has named so far; empty when there was none.
-        retry_ms: The reconnection time that this event's block states, milliseconds; None when it states none.
+        event: Its type; ``message`` by default.
+        data: Its data, with lines joined by a line feed. Hidden from the repr.
+        id: The last id in the stream so far; empty when there was none.
+        retry_ms: The reconnection time in this event's block, in milliseconds; None without one.
     """
 
     event: str = "message"
@@ -54,18 +54,18 @@ class EventStreamDecoder:
     Line ends are LF, CR or CRLF, in any mixture and with any split between reads. A byte-order mark at the start is
     skipped, comments are skipped, and fields that the specification does not know are ignored.
 
-    *A stream that was cut:* the specification discards an event that no blank line ends, so the end of the bytes never
-    completes one. A reader therefore needs the sign of its own protocol that all has come (``[DONE]``, a finish reason,
-    ``"done": true``) and raises `InvalidReplyError` when the bytes end without it. `is_unfinished` says that the bytes
+    *A stream that was cut:* the specification discards an event without a blank line after it, so the end of the bytes
+    never completes one. A reader therefore needs a sign of its own protocol that the answer is whole (``[DONE]``, a
+    finish reason, ``"done": true``), and raises `InvalidReplyError` without it. `is_unfinished` is true when the bytes
     ended inside an event.
 
     Args:
-        max_event_bytes: The most bytes of one event, from 1; the line that is yet incomplete counts too.
-        errors: What bytes that are not UTF-8 become: with ``strict`` an `InvalidReplyError`, since a damaged part must
-            not pass for the whole; with ``replace`` U+FFFD, as in a browser.
+        max_event_bytes: The most bytes of one event, from 1, including a line that is not complete yet.
+        errors: What happens to bytes that are not UTF-8: ``strict`` raises `InvalidReplyError`, ``replace`` puts
+            U+FFFD in their place, as a browser does.
 
     Attributes:
-        retry_ms: The last reconnection time that the stream has stated, milliseconds; None when there was none.
+        retry_ms: The last reconnection time in the stream so far, in milliseconds; None when there was none.
         unknown_lines: The lines so far with a field that the specification does not know, without their ends; at most
             64 KiB. Some services write an error there when they fail within a stream.
     """
@@ -117,7 +117,7 @@ class EventStreamDecoder:
         return events
 
     def finish(self) -> None:
-        """Say that there are no more bytes: what no blank line ended is discarded, as the specification says."""
+        """End the stream: discard an event without a blank line after it, as the specification says."""
         self._line.clear()
         self._clear()
 
@@ -202,7 +202,7 @@ async def asse_events(
     pauses = Pauses()
     async with aclosing_source(chunks):
         async for chunk in chunks:
-            for part in slices(chunk):
+            for part in split_chunk(chunk):
                 for event in decoder.feed(part):
                     yield event
                 await pauses.pause()

@@ -1,8 +1,8 @@
-"""From what a client raises to the error that says what happens next.
+"""Errors of the core for the exceptions that HTTP clients raise.
 
-Clients are known by the names of their exception classes, so nothing is imported: httpx, httpx2, httpcore, requests,
-urllib3, aiohttp, ssl, socket. No error made here quotes a service, a prompt, a key or a header. Its cause is at most
-what the operating system said, in a new exception without frames.
+Exceptions of httpx, httpx2, httpcore, requests, urllib3, aiohttp, ssl and socket are recognised by the names of their
+classes, so nothing is imported. No error made here quotes a service, a prompt, a key or a header. Its cause is at most
+what the operating system reported, as a new exception without frames.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["error_for_exception", "system_cause"]
 
 MOST_BEHIND = 100
-"""Exceptions that are looked at behind one; a chain that is longer has nothing to add."""
+"""The most exceptions that are examined behind one."""
 
 WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
@@ -50,7 +50,7 @@ def error_for_exception(
     client: Client = "httpx",
     environ: Mapping[str, str] | None = None,
 ) -> ProviderError:
-    """Return the error that an exception of a client stands for.
+    """Return the error for an exception that a client raised.
 
     ================================================  ==================================================
     what happened                                     error
@@ -70,8 +70,8 @@ def error_for_exception(
     Args:
         exc: What the client raised. It is not changed.
         url: The address of the service, for the message; a user name and password in it are left out.
-        phase: The bound that was running, for a timeout that is not one of connecting.
-        has_begun: Whether the head of an answer with a success status has come.
+        phase: The limit that was running, for a timeout other than one of connecting.
+        has_begun: Whether the head of an answer with a success status has arrived.
         client: Whose variables for proxies and certificates may be the reason.
         environ: The environment; None for that of this process.
     """
@@ -84,7 +84,7 @@ def error_for_exception(
 
 
 def system_cause(exc: BaseException) -> OSError | None:
-    """Return what the operating system said, as a new exception without frames, context or file names; or None."""
+    """Return the error that the operating system reported, as a new exception without frames or file names; or None."""
     found = _system_error(_behind(exc))
     if found is None or found.errno is None:
         return None
@@ -112,7 +112,7 @@ def _behind(exc: BaseException) -> Iterator[BaseException]:
 
 
 def _system_error(behind: Iterable[BaseException]) -> OSError | None:
-    """Return the nearest error with a number; not the ones by which asyncio learns that it has to wait."""
+    """Return the nearest error with a number, except those by which a non-blocking socket asks to wait."""
     numbered = (each for each in behind if isinstance(each, OSError) and each.errno is not None)
     return next((each for each in numbered if not isinstance(each, WAITING)), None)
 
@@ -120,7 +120,7 @@ def _system_error(behind: Iterable[BaseException]) -> OSError | None:
 def _local_fault(
     behind: tuple[BaseException, ...], url: str, client: Client, environ: Mapping[str, str] | None
 ) -> ProviderError | None:
-    """Return the error of a fault of this machine, or None."""
+    """Return the error for a fault of this machine, or None."""
     kinds = [kind_of(each) for each in behind]
     if any(isinstance(each, OSError) and each.errno in NO_HANDLES for each in behind):
         return UnusableProviderError("too many open files: raise the limit (ulimit -n), or run fewer requests at once")
@@ -189,7 +189,7 @@ def _is_file_fault(exc: BaseException) -> bool:
 
 
 def _strerror(exc: OSError) -> str:
-    """Return the system's words; asyncio has others in their place, and resolvers and TLS their own numbers."""
+    """Return the system's message: asyncio replaces it, and resolvers and TLS have numbers of their own."""
     if isinstance(exc, ssl.SSLError):
         return _tls_reason(exc)
     if isinstance(exc, socket.gaierror) or exc.errno is None:

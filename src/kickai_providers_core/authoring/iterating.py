@@ -1,4 +1,4 @@
-"""What the iterators of this package share: they close their source, and let other tasks of an event loop run."""
+"""Helpers of iterators: closing the source, and letting other tasks of the event loop run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["PAUSE_EVERY_S", "Pauses", "aclosing_source", "closing_source", "slices"]
+__all__ = ["PAUSE_EVERY_S", "Pauses", "aclosing_source", "closing_source", "split_chunk"]
 
 PAUSE_EVERY_S = 0.005
-"""Seconds after which an asynchronous reader lets other tasks run, when its source never has to wait."""
+"""Seconds after which an asynchronous reader lets other tasks run, even when its source never waits."""
 
 SLICE_BYTES = 64 * 1024
-"""Bytes that are decoded at once; a source may hand out megabytes in one piece."""
+"""Bytes that are decoded at once; one chunk of a source may have megabytes."""
 
 
 class Pauses:
@@ -39,7 +39,7 @@ class Pauses:
 
 @contextmanager
 def closing_source(source: object) -> Iterator[None]:
-    """Close an iterable at the end, if it can be closed."""
+    """Close an iterable after the block, if it has a ``close``."""
     try:
         yield
     finally:
@@ -50,7 +50,7 @@ def closing_source(source: object) -> Iterator[None]:
 
 @asynccontextmanager
 async def aclosing_source(source: object) -> AsyncIterator[None]:
-    """Close an asynchronous iterable at the end, if it can be closed."""
+    """Close an asynchronous iterable after the block, if it has an ``aclose``."""
     try:
         yield
     finally:
@@ -59,8 +59,8 @@ async def aclosing_source(source: object) -> AsyncIterator[None]:
             await close()
 
 
-def slices(chunk: bytes) -> Iterator[bytes]:
-    """Yield a chunk in pieces that take little time to decode."""
+def split_chunk(chunk: bytes) -> Iterator[bytes]:
+    """Yield a chunk in pieces that decode quickly."""
     if len(chunk) <= SLICE_BYTES:
         yield chunk
         return

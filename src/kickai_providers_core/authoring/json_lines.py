@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source, slices
+from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source, split_chunk
 from kickai_providers_core.authoring.strict_json import loads
 from kickai_providers_core.values.errors import InvalidReplyError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LINE_BYTES", "JsonLinesDecoder", "ajson_lines", "json_lines"]
 
 MAX_LINE_BYTES = 4 * 2**20
-"""Bytes of the longest line that is read unless a caller says otherwise; a line carries a token or a tool call."""
+"""The default for the most bytes of one line, which usually holds a token or a tool call."""
 
 _BLANKS = b" \t\r"
 _BOM = b"\xef\xbb\xbf"
@@ -53,10 +53,10 @@ class JsonLinesDecoder:
         return values
 
     def finish(self) -> list[Any]:
-        """Return the value of a last line that no line end followed; empty when there is none.
+        """Return the value of a last line without a line end; empty when there is none.
 
         Raises:
-            InvalidReplyError: It is not JSON, as when the stream was cut within it.
+            InvalidReplyError: It is not JSON, as in a stream that was cut.
         """
         return self._take_line()
 
@@ -99,7 +99,7 @@ async def ajson_lines(
     pauses = Pauses()
     async with aclosing_source(chunks):
         async for chunk in chunks:
-            for part in slices(chunk):
+            for part in split_chunk(chunk):
                 for value in decoder.feed(part):
                     yield value
                 await pauses.pause()

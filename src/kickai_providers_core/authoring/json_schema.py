@@ -1,7 +1,4 @@
-"""Whether an answer keeps to the JSON schema that was asked for, by the ``jsonschema`` package.
-
-The package is imported on first use only.
-"""
+"""Check answers against JSON schemas, with the ``jsonschema`` package, which is imported on first use."""
 
 from __future__ import annotations
 
@@ -68,7 +65,7 @@ def _find_misfit(value: object, schema: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a schema as dicts and lists, which the validator tells apart from other mappings and sequences."""
+    """Return a schema as dicts and lists; the validator does not accept other mappings and sequences."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -77,7 +74,7 @@ def _plain(value: Any) -> Any:
 
 
 def _place(path: Any, known: AbstractSet[object] | None = None) -> str:
-    """Return a path as text. Keys that are no plain names, or not among the known ones, may be anything: left out."""
+    """Return a path as text. A key that is not a plain name, or not a known one, may be user data: it becomes ``?``."""
     steps = []
     for step in path:
         if isinstance(step, int):

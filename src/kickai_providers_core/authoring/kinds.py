@@ -1,4 +1,4 @@
-"""What each exception of the common HTTP clients is about: data, by name, importing none of them."""
+"""The meaning of each exception of the common HTTP clients, by name, without importing any of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Kind", "kind_of"]
 
 
 class Kind(IntEnum):
-    """What an exception is about; the lower one says more, when several are behind one failure."""
+    """What an exception means. Of several behind one failure, the lowest is the most specific."""
 
     UNTRUSTED = 1
     MISCONFIGURED = 2
@@ -104,7 +104,7 @@ _BY_NAME: dict[Kind, tuple[str, ...]] = {
 _NAMES = {name: kind for kind, names in _BY_NAME.items() for name in names}
 
 _PACKAGES = {"httpx2": "httpx", "httpcore2": "httpcore", "_ssl": "ssl", "_socket": "socket"}
-"""Forks with the same names, and the modules that the names of the standard library come from."""
+"""Forks with the same class names, and modules of the standard library."""
 
 _UNREACHED = frozenset(
     {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL, errno.ECONNREFUSED}
@@ -112,12 +112,12 @@ _UNREACHED = frozenset(
 
 
 def kind_of(exc: BaseException) -> Kind | None:
-    """Return what an exception is about, as its own class says or the nearest one above it; None when unknown."""
+    """Return what an exception means, by its class or the nearest base class; None when unknown."""
     if isinstance(exc, OSError) and exc.errno in _UNREACHED:
         return Kind.UNREACHED
-    if isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT:  # the system's own bound: what ran is said elsewhere
+    if isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT:  # the system's own timeout, in any phase
         return Kind.BROKEN
-    if isinstance(exc, (ssl.SSLWantReadError, ssl.SSLWantWriteError)):  # these only say that nothing has come yet
+    if isinstance(exc, (ssl.SSLWantReadError, ssl.SSLWantWriteError)):  # these only mean that no data has arrived yet
         return None
     for cls in type(exc).__mro__:
         package = cls.__module__.partition(".")[0]

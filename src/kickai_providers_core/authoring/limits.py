@@ -1,4 +1,4 @@
-"""Everything that is read from a service is bounded, after decompression, error bodies too."""
+"""Limits on the size of everything that is read from a service, after decompression."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from kickai_providers_core.values.errors import InvalidReplyError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator
 
-__all__ = ["MAX_ANSWER_BYTES", "MAX_ERROR_BYTES", "Decompressor", "abounded", "bounded"]
+__all__ = ["MAX_ANSWER_BYTES", "MAX_ERROR_BYTES", "Decompressor", "alimit_chunks", "limit_chunks"]
 
 MAX_ANSWER_BYTES = 32 * 2**20
-"""Bytes of an answer that is read unless a caller says otherwise: many times what the longest of today's needs."""
+"""The default for the most bytes of an answer: many times the longest answer of today's models."""
 
 MAX_ERROR_BYTES = 64 * 2**10
-"""Bytes of an error's body that are worth reading."""
+"""The most bytes of an error's body that are read."""
 
 _AUTO_WBITS = 32 + zlib.MAX_WBITS
-"""Takes a gzip header or a zlib header."""
+"""Accepts a gzip header or a zlib header."""
 
 _STEP_BYTES = 64 * 2**10
 _HEAD_BYTES = 2
 
 
-def bounded(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> Generator[bytes, None, None]:
+def limit_chunks(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> Generator[bytes, None, None]:
     """Yield chunks up to a limit; closing this iterator closes ``chunks`` when that can be closed.
 
     Args:
@@ -45,8 +45,10 @@ def bounded(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> Gen
             yield chunk
 
 
-async def abounded(chunks: AsyncIterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> AsyncGenerator[bytes, None]:
-    """Yield chunks up to a limit, as `bounded` does, and let other tasks of the event loop run every 5 ms."""
+async def alimit_chunks(
+    chunks: AsyncIterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES
+) -> AsyncGenerator[bytes, None]:
+    """Yield chunks up to a limit, as `limit_chunks` does, and let other tasks of the event loop run every 5 ms."""
     size = 0
     pauses = Pauses()
     async with aclosing_source(chunks):
@@ -67,10 +69,10 @@ class Decompressor:
 
     Args:
         encoding: The value of ``content-encoding``: ``gzip``, ``x-gzip``, ``deflate``, ``identity`` or empty.
-        limit_bytes: The most bytes that may come out, from 0.
+        limit_bytes: The most decompressed bytes, from 0.
 
     Raises:
-        InvalidReplyError: The encoding is another one, which we did not ask for.
+        InvalidReplyError: The encoding is another one.
     """
 
     def __init__(self, encoding: str = "", *, limit_bytes: int = MAX_ANSWER_BYTES) -> None:
@@ -86,10 +88,10 @@ class Decompressor:
         self._has_begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take compressed bytes; yield what they decompress to, at most 64 KiB at a time.
+        """Take compressed bytes; yield the decompressed ones, at most 64 KiB at a time.
 
         Raises:
-            InvalidReplyError: More comes out than may, or they are not in that encoding.
+            InvalidReplyError: The result is too large, or the bytes are not in that encoding.
         """
         if self._is_plain:
             yield from self._counted(data)
@@ -101,7 +103,7 @@ class Decompressor:
             yield from self._counted(part)
 
     def finish(self) -> None:
-        """Say that there are no more bytes.
+        """End the body.
 
         Raises:
             InvalidReplyError: The compressed body ended early.
@@ -110,7 +112,7 @@ class Decompressor:
             raise InvalidReplyError("the answer was cut: its compressed body ended early")
 
     def _read_head(self, data: bytes) -> bytes:
-        """Return what can be decompressed now; the first two bytes say whether there is a header (RFC 1950, 2.2)."""
+        """Return what can be decompressed now; the first two bytes show whether there is a header (RFC 1950, 2.2)."""
         self._has_begun = True
         data = self._head + data
         if len(data) < _HEAD_BYTES:
@@ -118,12 +120,12 @@ class Decompressor:
             return b""
         self._may_lack_header = False
         has_header = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:_HEAD_BYTES]) % 31 == 0
-        if not has_header:  # some servers send the bare data
+        if not has_header:  # some servers leave it out
             self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         return data
 
     def _step(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return the next part of what comes out, and the bytes that are left to decompress."""
+        """Return the next decompressed part, and the bytes that are left to decompress."""
         if self._inflate.eof:  # another member of a gzip file
             self._inflate = zlib.decompressobj(_AUTO_WBITS)
         self._has_begun = True

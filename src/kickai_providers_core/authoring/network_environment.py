@@ -1,6 +1,6 @@
-"""The variables that say how the network is reached: proxies and trusted certificates.
+"""The environment variables for proxies and trusted certificates.
 
-An empty variable counts as unset. Nothing here makes a connection, so `kickai doctor` can call all of it offline.
+An empty variable counts as unset. Nothing here makes a connection, so `kickai doctor` calls it offline.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def proxy_url(value: str) -> str:
         value: The value of a proxy variable, not empty.
 
     Raises:
-        ValueError: It is no address of a proxy. The message never quotes it, since it may hold a password.
+        ValueError: It is not a valid address. The message never quotes it, since it may contain a password.
     """
     text = value.strip()
     url = text if "://" in text else f"http://{text.removeprefix('//')}"
@@ -69,10 +69,10 @@ def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> str | None:
 
     Args:
         url: The address of the service.
-        environ: The environment; None for that of this process.
+        environ: The environment; None for the one of this process.
 
     Raises:
-        UnusableProviderError: The variable's value is no address of a proxy.
+        UnusableProviderError: The value of the variable is not a valid address.
     """
     variables = os.environ if environ is None else environ
     if _is_direct(url, variables):
@@ -92,7 +92,7 @@ def network_problems(
     """Return what is wrong with the variables for proxies and certificates; empty when nothing is.
 
     Args:
-        environ: The environment; None for that of this process.
+        environ: The environment; None for the one of this process.
         url: The address of the service, to look at the variables that matter for it only; empty for all.
         client: Whose variables for certificates, and whose package for SOCKS: ``httpx`` (httpx2 too) or ``requests``.
     """
@@ -121,7 +121,7 @@ def require_usable_network(
 
 
 def _is_direct(url: str, environ: Mapping[str, str]) -> bool:
-    """Say whether ``no_proxy`` names the address."""
+    """Return whether ``no_proxy`` names the address."""
     no_proxy = _value(environ, "no_proxy")
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -15,17 +15,17 @@ __all__ = ["PerLoop"]
 T = TypeVar("T")
 
 CLOSE_S = 2.0
-"""Seconds that another thread's loop gets to close its client."""
+"""Seconds that the loop of another thread has to close its client."""
 
 
 class PerLoop(Generic[T]):
-    """Gives every event loop an object of its own, and closes it before the loop ends.
+    """Keeps one object for each event loop, and closes it before the loop ends.
 
     A loop finishes its asynchronous generators before it is closed (`asyncio.run` and its like call
     `asyncio.loop.shutdown_asyncgens`). So each object is held by a generator that waits at its ``yield``. A loop that
     is closed without that call leaves its idle connections to the garbage collector, as it does with all of asyncio's.
 
-    Safe to share between threads and loops. Has no part in a fork: the core makes providers anew in a child.
+    Safe to share between threads and loops. After a fork the core creates new providers, so nothing is needed here.
 
     Args:
         make: Makes an object inside a running loop; must not wait.
@@ -70,10 +70,10 @@ class PerLoop(Generic[T]):
             await self._close(value)
 
     def close(self) -> None:
-        """Close what every loop has.
+        """Close the objects of all loops.
 
-        Waits up to 2 s for loops that run in other threads. What belongs to the loop that runs in this thread is closed
-        soon after. A loop that does not run is run for it, unless another one runs in this thread.
+        Waits up to 2 s for loops that run in other threads. The object of the loop that runs in this thread is closed
+        soon after. A loop that does not run is run to close its object, unless another loop runs in this thread.
         """
         running = asyncio._get_running_loop()  # noqa: SLF001  the form of get_running_loop that returns None
         with self._lock:
@@ -91,7 +91,7 @@ class PerLoop(Generic[T]):
                 loop.run_until_complete(_finish(holder))
 
     async def aclose(self) -> None:
-        """Close what every loop has, the running one's first."""
+        """Close the objects of all loops, the running loop's first."""
         held = self._held.get(asyncio.get_running_loop())
         if held is not None:
             await held[1].aclose()

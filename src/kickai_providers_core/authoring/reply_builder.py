@@ -35,8 +35,8 @@ class ReplyBuilder:
 
     Attributes:
         model: The model that answers, in the service's words; set it when it is known.
-        request_id: The service's name for the request, likewise.
-        usage: Tokens of the whole answer, likewise.
+        request_id: The service's name for the request; set it when it is known.
+        usage: Tokens of the whole answer; set them when they are known.
         finish_reason: Why the model stopped; set by `finish`.
         is_finished: Whether no piece has followed since.
     """
@@ -116,7 +116,7 @@ class ReplyBuilder:
         self._is_refused = True
 
     def finish(self, reason: FinishReason) -> None:
-        """Note why the model stopped. Pieces that follow all the same are still taken."""
+        """Note why the model stopped. Pieces that follow are still taken."""
         self.finish_reason = reason
         self.is_finished = True
 

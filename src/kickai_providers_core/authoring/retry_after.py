@@ -1,4 +1,4 @@
-"""How long a service asks not to be called: every way in which services say so. Pure; the time is an argument."""
+"""The delay that a service asks for, in every form that services use. No I/O; the time is an argument."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TRY_AGAIN_SHORT = re.compile(
 _REMAINING = re.compile(r"(x-ratelimit-|ratelimit-|anthropic-ratelimit-|x-rate-limit-)(?:(.+)-)?remaining(?:-(.+))?")
 
 _EPOCH_FROM_S = 1e9
-"""A reset beyond this is a point in time rather than a number of seconds."""
+"""A reset from this value on is a point in time, not a number of seconds."""
 
 _MS_FROM = 1e12
 
@@ -47,12 +47,12 @@ _MS_FROM = 1e12
 def longest_retry_after(
     headers: Mapping[str, str] | None = None, body: object = None, *, now_s: float | None = None
 ) -> float | None:
-    """Return the seconds until a service wants to be called again; None when it does not say.
+    """Return the seconds that a service asks to wait; None when it states no delay.
 
-    Read are ``retry-after`` (seconds or a date) and ``retry-after-ms``; the rate-limit headers of OpenAI's and
+    It reads ``retry-after`` (seconds or a date) and ``retry-after-ms``; the rate-limit headers of OpenAI's and
     Anthropic's APIs, GitHub and the IETF draft, where they say that nothing remains; and in the body Google's
-    ``RetryInfo``, Hugging Face's ``estimated_time``, and "try again in 7.5s". The longest counts. What is negative, not
-    finite or no time at all is ignored.
+    ``RetryInfo``, Hugging Face's ``estimated_time``, and "try again in 7.5s". The longest counts. Negative, infinite
+    and malformed values are ignored.
 
     Args:
         headers: Of the response; names in any case.

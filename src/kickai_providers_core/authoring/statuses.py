@@ -1,16 +1,21 @@
-"""From an HTTP status and the body of an error to the error that says what happens next. Pure; the time is an argument.
+"""Errors of the core for HTTP statuses and the bodies of errors. No I/O; the time is an argument.
 
-What a service says may repeat the prompt, so its words decide but are not repeated: messages hold words of a closed
-vocabulary and one number. They are handed on only when they are asked for (``expose_service_messages``).
+The words of a service may repeat the prompt. They help to choose the error, but its message consists of our own words,
+a parameter of the protocol and one number. ``expose_service_messages`` attaches the service's words as well.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.retry_after import longest_retry_after
+from kickai_providers_core.authoring.service_words import (
+    find_context_window,
+    find_errors,
+    find_words,
+    refused_parameter,
+)
 from kickai_providers_core.authoring.text import printable_name
 from kickai_providers_core.values.errors import (
     AuthenticationError,
@@ -29,112 +34,7 @@ from kickai_providers_core.values.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["error_for_body", "error_for_status", "refused_parameter", "request_id_in", "service_words"]
-
-_WORDS_IN = (
-    "error",
-    "errors",
-    "message",
-    "msg",
-    "detail",
-    "details",
-    "type",
-    "error_type",
-    "code",
-    "reason",
-    "status",
-    "param",
-)
-"""Where services put their words; whatever else a body holds may be the prompt."""
-
-PARAMETERS = (
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_new_tokens",
-    "max_tokens",
-    "num_predict",
-    "maxOutputTokens",
-    "temperature",
-    "top_p",
-    "topP",
-    "top_k",
-    "topK",
-    "stop_sequences",
-    "stopSequences",
-    "stop",
-    "seed",
-    "tool_choice",
-    "tools",
-    "response_format",
-    "json_schema",
-    "frequency_penalty",
-    "presence_penalty",
-    "parallel_tool_calls",
-    "stream_options",
-    "stream",
-    "logprobs",
-    "image_url",
-    "tool_call_id",
-    "grammar",
-    "messages",
-    "model",
-    "n",
-)
-"""The protocols' own names, which a message may repeat."""
-
-_PARAMETER = re.compile(rf"(?<![\w.])({'|'.join(PARAMETERS[:-1])})(?![\w])|[`'\"](n)[`'\"]")
-_LIMIT = re.compile(
-    r"(?:at most|at least|no more than|up to|less than(?: or equal to)?|greater than(?: or equal to)?"
-    r"|must be (?:<=|<|>=|>)|maximum(?: (?:value|allowed))?(?: (?:of|is))?|limit(?:ed)?(?: (?:of|is|to))?"
-    r"|cannot exceed|exceeds)\s*:?\s*"
-    r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\b",
-    re.IGNORECASE,
-)
-_WINDOW = re.compile(
-    r"(?:maximum context length is|must be <=|must have less than|available context size \("
-    r"|tokens allowed \(|(?:size|length|window) \()\s*([0-9]{1,9})",
-    re.IGNORECASE,
-)
-
-# What services say, the most telling first.
-_SAID: tuple[tuple[str, type[ProviderError]], ...] = (
-    (
-        (
-            r"context_length_exceeded|maximum context length|exceed_context_size|available context size"
-            r"|context (?:length|window|size)|(?:prompt|input) is too long|inputs?` (?:tokens|must have less)"
-            r"|input token count|reduce the length of (?:the|your) (?:messages|prompt)"
-        ),
-        ContextLengthExceededError,
-    ),
-    (r"content[ _](?:filter|policy|management)|responsibleai|content_moderation", ContentFilteredError),
-    (r"invalid[_ ]api[_ ]key|api_key_invalid|api key not valid|incorrect api key", AuthenticationError),
-    (
-        (
-            r"model_not_supported|model_not_found|model_decommissioned"
-            r"|is not a chat model|not supported by any provider"
-            r"|the model [^ ]{1,200} does not exist"  # a name may contain a dot
-            r"|model[^.]{0,80}(?:does not exist|not found|is not available|deprecated)"
-            r"|(?:no|not have) (?:access|permission)[^.]{0,30} model|access to model|gated ?repo"
-            r"|model_(?:access_denied|terms_required)"
-            r"|(?:access|permission|permitted|allowed|entitled|authorized|enabled)\b.{0,60}\bmodel\b"
-            r"|\bmodel\b.{0,200}\b(?:not (?:allowed|permitted|available|enabled)|no access|access denied|restricted)"
-        ),
-        ModelNotFoundError,
-    ),
-    # llama.cpp, for tools without a template and for the tool calls of a conversation; Ollama's OpenAI endpoint
-    (
-        r"requires --jinja|does not support tools|failed to parse tool call arguments",
-        UnsupportedRequestError,
-    ),
-    (r"incomplete_generation", InvalidReplyError),  # TGI, within a stream
-    (
-        r"insufficient_quota|monthly included credits|exceeded your current quota|usage limit|billing",
-        QuotaExhaustedError,
-    ),
-    (r"\bper[ -]?day\b|\bdaily\b|\((?:tpd|rpd)\)", QuotaExhaustedError),
-    (r"rate[ _-]?limit|too many requests|\boverloaded\b", RateLimitedError),
-)
-_PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), kind) for pattern, kind in _SAID)
+__all__ = ["error_for_body", "error_for_status", "refused_parameter", "request_id_in"]
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
     401: AuthenticationError,
@@ -163,7 +63,7 @@ _MAY_MEAN: dict[int, frozenset[type[ProviderError]]] = {
     500: _DURING_GENERATION,
     501: _DURING_GENERATION,
 }
-"""Statuses that leave a choice to the words."""
+"""What the words may decide, for each status that is ambiguous."""
 
 _MESSAGES: dict[type[ProviderError], str] = {
     AuthenticationError: "the service does not accept the key",
@@ -190,9 +90,9 @@ def error_for_status(
     request_id: str | None = None,
     now_s: float | None = None,
 ) -> ProviderError:
-    """Return the error that a status other than success means.
+    """Return the error for a status other than success.
 
-    The words of the body decide only where the status leaves a choice: a 403 about one model is a `ModelNotFoundError`,
+    The words of the body decide only where the status is ambiguous: a 403 about one model is a `ModelNotFoundError`,
     a daily 429 a `QuotaExhaustedError`. A 400, 413 or 422 that is not explained is an `UnsupportedRequestError`; its
     message names the refused parameter and the limit when the service does.
 
@@ -201,13 +101,13 @@ def error_for_status(
         headers: Of the response; names in any case.
         body: Its JSON value, or its text or bytes, as much as was read; None when there is none.
         expose: Whether the error carries the service's own words (``settings.expose_service_messages``).
-        secrets: What is removed from them: the key, and every other secret that was sent.
+        secrets: Texts to remove from those words: the key, and every other secret that was sent.
         request_id: The service's name for the request; read from the usual headers when None.
         now_s: Seconds since 1970, for dates; None for now.
     """
     value = _parsed(body)
     named = {str(name).lower(): str(text) for name, text in (headers or {}).items()}
-    words = " ".join((named.get("x-error-code", ""), *service_words(value)))  # the header is the Hugging Face Hub's
+    words = " ".join((named.get("x-error-code", ""), *find_words(value)))  # the header is the Hugging Face Hub's
     return _build(
         _kind(status, words),
         words,
@@ -243,9 +143,9 @@ def error_for_body(
         request_id: The service's name for the request.
     """
     value = _parsed(body)
-    words = " ".join(service_words(value))
+    words = " ".join(find_words(value))
     status = next(_statuses_in(value), None)
-    kind = _kind(status, words) if status else next(iter(_kinds_of(words)), ProviderUnavailableError)
+    kind = _kind(status, words) if status else next(iter(find_errors(words)), ProviderUnavailableError)
     return _build(
         kind,
         words,
@@ -261,8 +161,7 @@ def _build(kind: type[ProviderError], words: str, *, status_code: int | None, **
     if kind is UnsupportedRequestError:
         message += refused_parameter(words)
     elif kind is ContextLengthExceededError:
-        found = _WINDOW.search(words)
-        fields["limit_tokens"] = int(found[1]) if found else None
+        fields["limit_tokens"] = find_context_window(words)
     elif kind is ContentFilteredError:
         fields["reason"] = "content_filter"
     elif 300 <= (status_code or 0) < 400:  # noqa: PLR2004  HTTP's redirects
@@ -283,34 +182,9 @@ def _statuses_in(value: object) -> Iterator[int]:
     yield from _statuses_in(value.get("error"))
 
 
-def refused_parameter(words: str) -> str:
-    """Return which parameter a service refuses and its limit, as ``: max_tokens, limit 4096``; empty when unknown.
-
-    Both come from closed sets: the protocols' own names, and a number after a phrase such as "at most".
-    """
-    parameter = _PARAMETER.search(words)
-    if parameter is None:
-        return ""
-    limit = _LIMIT.search(words)
-    return f": {parameter[1] or parameter[2]}" + (f", limit {limit[1]}" if limit else "")
-
-
-def service_words(body: object, depth: int = 4) -> Iterator[str]:
-    """Yield the texts in the JSON value of an error's body that are the service's own."""
-    if isinstance(body, str):
-        yield body
-    elif isinstance(body, list) and depth:
-        for item in body:
-            yield from service_words(item, depth - 1)
-    elif isinstance(body, dict) and depth:
-        for name in _WORDS_IN:
-            if name in body:
-                yield from service_words(body[name], depth - 1)
-
-
 def _kind(status: int, words: str) -> type[ProviderError]:
     possible = _MAY_MEAN.get(status, frozenset())
-    meant = next((kind for kind in _kinds_of(words) if kind in possible), None)
+    meant = next((kind for kind in find_errors(words) if kind in possible), None)
     if meant is not None:
         return meant
     if status in _BY_STATUS:
@@ -318,18 +192,13 @@ def _kind(status: int, words: str) -> type[ProviderError]:
     return UnsupportedRequestError if 400 <= status < 500 else ProviderUnavailableError  # noqa: PLR2004
 
 
-def _kinds_of(words: str) -> Iterator[type[ProviderError]]:
-    """Yield the errors that a service's words may mean, the most telling first."""
-    return (kind for pattern, kind in _PATTERNS if pattern.search(words))
-
-
 def _sentence(value: object) -> str:
-    """Return what the service says to a reader: its message, or all of its words."""
+    """Return the message of the service, or all of its words."""
     error = value[0] if isinstance(value, list) and value else value
     for _ in range(2):
         if isinstance(error, dict):
             error = next((error[name] for name in ("error", "message", "detail", "msg") if error.get(name)), error)
-    return error if isinstance(error, str) else " ".join(service_words(value))
+    return error if isinstance(error, str) else " ".join(find_words(value))
 
 
 def _without(text: str, secrets: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it, both ways: no NaN, no infinity, no half characters, nothing after the value."""
+"""JSON as RFC 8259 defines it: without NaN, infinities, half characters, or text after the value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEEPEST = 500
 
 
 class _NotJsonError(ValueError):
-    """A text that Python's parser takes and RFC 8259 does not."""
+    """A text that Python's parser accepts and RFC 8259 does not."""
 
 
 def dumps(value: object) -> str:
@@ -62,12 +62,12 @@ def loads(data: bytes | bytearray | str) -> Any:
 
 
 def as_object(text: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a tool call in a conversation as an object, for a service that takes nothing else.
+    """Return the arguments of a tool call in a conversation as an object, for a service that requires one.
 
     Empty text is an empty object: a call without arguments.
 
     Raises:
-        UnsupportedRequestError: They are not a JSON object: the model that wrote them was cut off, or made an error.
+        UnsupportedRequestError: They are not a JSON object, as when the model that wrote them was cut off.
     """
     if isinstance(text, Mapping):
         return dict(text)
@@ -123,7 +123,7 @@ def _plain(value: object) -> object:
 
 
 def _find_fault(value: object) -> str:
-    """Return where the first fault is and of what kind, without its value."""
+    """Return the place and kind of the first fault, without its value."""
     waiting: list[tuple[str, object, frozenset[int]]] = [("", value, frozenset())]
     while waiting:
         path, item, above = waiting.pop()
@@ -159,6 +159,6 @@ def _is_array(item: object) -> TypeGuard[Sequence[object]]:
 
 
 def _name(key: object) -> str:
-    """Return a key as part of a path; only short plain names, since a key may be user data."""
+    """Return a key as part of a path; only a short plain name, since a key may be user data."""
     text = str(key)
     return text if text.isidentifier() and len(text) <= _LONGEST_KEY else "?"

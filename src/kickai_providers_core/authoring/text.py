@@ -55,6 +55,6 @@ class SurrogateJoiner:
         return clean_text(text)
 
     def finish(self) -> str:
-        """Return what was held back: nothing, or U+FFFD for a high surrogate that nothing followed."""
+        """Return what was held back: nothing, or U+FFFD for a high surrogate without a second half."""
         held, self._held = self._held, ""
         return clean_text(held)

@@ -1,4 +1,4 @@
-"""Tool calls that arrive in pieces, put together without ever merging two of them."""
+"""Tool calls out of pieces; two calls are never merged."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["ToolCallAssembler", "new_call_id"]
 
 MAX_CALLS = 1000
-"""Calls in one answer; a service that sends more does not send an answer."""
+"""The most calls in one answer."""
 
 
 def new_call_id() -> str:
-    """Return an id for a tool call that no other call has, in this conversation or another."""
+    """Return a new id for a tool call, unique across conversations."""
     return f"call_{secrets.token_hex(12)}"
 
 
@@ -42,7 +42,7 @@ class _Call:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the arguments are an object already, so that more text could only spoil them."""
+        """Whether the arguments are a whole object, so that more text cannot belong to them."""
         if self.is_whole:
             return True
         text = "".join(self.texts).strip()
@@ -55,13 +55,12 @@ class _Call:
 class ToolCallAssembler:
     """Puts the pieces of an answer's tool calls together. Not safe to share between threads.
 
-    Services name the pieces of a call by an index, by an id, by both or by neither, and some give every call the index
-    0. What decides, in this order: a new id begins a new call, whatever the index says; so does another name, or a
-    named piece after arguments that are complete; an index or id that is known, or a piece without a name, continues
-    its call.
+    Services identify the pieces of a call by an index, an id, both or neither, and some give every call the index 0.
+    The rules, in this order: a new id begins a new call, whatever the index says; so does another name, or a named
+    piece after complete arguments; a piece with a known index or id, or without a name, continues its call.
 
     Args:
-        new_id: Makes an id for a call that has none, or that has another call's.
+        new_id: Returns an id for a call that has none, or the id of another call.
     """
 
     def __init__(self, *, new_id: Callable[[], str] = new_call_id) -> None:
@@ -101,9 +100,9 @@ class ToolCallAssembler:
         _extend(call, arguments)
 
     def finish(self) -> tuple[ToolCall, ...]:
-        """Return the calls, in the order in which they began; each has an id that is not empty and no other's.
+        """Return the calls in the order in which they began; each has a unique id.
 
-        The arguments are the text that the model wrote, which may be cut off or no JSON; no text is an empty object.
+        The arguments are the text that the model wrote, which may be cut off or invalid; no text becomes ``{}``.
 
         Raises:
             InvalidReplyError: A call has no name.
@@ -122,7 +121,7 @@ class ToolCallAssembler:
         return tuple(calls)
 
     def _find(self, index: int | None, call_id: str, name: str, *, is_object: bool) -> _Call | None:
-        """Return the call that a piece continues; None when it begins a new one."""
+        """Return the call that a piece continues; None when the piece begins a new one."""
         newest_first = reversed(self._calls)
         if call_id:
             known = next((call for call in newest_first if call.id == call_id), None)
@@ -134,7 +133,7 @@ class ToolCallAssembler:
         return None if known is None or _begins_anew(known, name, is_object=is_object) else known
 
     def _find_without_id(self, index: int | None, name: str) -> _Call | None:
-        """Return the call without an id that a late id belongs to."""
+        """Return the call without an id that an id in a later piece belongs to."""
         if name or not self._calls:
             return None
         call = self._calls[-1]
@@ -142,7 +141,7 @@ class ToolCallAssembler:
 
 
 def _begins_anew(call: _Call, name: str, *, is_object: bool) -> bool:
-    """Say whether a piece that seems to continue a call begins another one."""
+    """Return whether a piece that seems to continue a call begins another one."""
     if name and call.name and name != call.name:
         return True
     has_more = bool(name) or is_object

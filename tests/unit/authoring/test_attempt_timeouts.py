@@ -130,7 +130,7 @@ async def test_a_phase_that_begins_within_a_block_moves_its_end():
 
 
 async def test_other_exceptions_and_cancellations_pass_through_a_block():
-    """A timeout of something else is not reported as the attempt's, and cancelling the task is no timeout."""
+    """A timeout of something else is not reported as the attempt's, and neither is a cancelled task."""
     timeouts = AttemptTimeouts(5.0)
     with pytest.raises(TimeoutError):
         async with timeouts.hold():

@@ -28,7 +28,7 @@ CASES = {
         b"data\n\ndata\ndata\n\ndata:",
         [event(""), event("\n")],
     ),
-    "one space after the colon is no part of the value": (b"data:test\n\ndata: test\n\n", [event("test")] * 2),
+    "one space after the colon does not belong to the value": (b"data:test\n\ndata: test\n\n", [event("test")] * 2),
     "only one space is removed": (b"data:  x \n\n", [event(" x ")]),
     "a tab is part of the value": (b"data:\tx\n\n", [event("\tx")]),
     "a colon in the value is part of it": (b"data:a:b: c\n\n", [event("a:b: c")]),
@@ -47,8 +47,8 @@ CASES = {
         [event("1")],
     ),
     "fields nobody knows are ignored": (b"Data: x\ndat: x\ndata : x\n data: x\nfoo\ndata: 1\n\n", [event("1")]),
-    "a comment in an event is no end of it": (b"data: 1\n:\n: ping\ndata: 2\n\n", [event("1\n2")]),
-    "many blank lines are no events": (b"\n\n\ndata: 1\n\n\n\n", [event("1")]),
+    "a comment in an event does not end it": (b"data: 1\n:\n: ping\ndata: 2\n\n", [event("1\n2")]),
+    "blank lines alone give no events": (b"\n\n\ndata: 1\n\n\n\n", [event("1")]),
     "CR is a line end": (b"data: 1\rdata: 2\r\rdata: 3\r\r", [event("1\n2"), event("3")]),
     "CRLF is one line end": (b"data: 1\r\ndata: 2\r\n\r\ndata: 3\r\n\r\n", [event("1\n2"), event("3")]),
     "line ends may be mixed": (b"data: 1\rdata: 2\r\ndata: 3\n\r\ndata: 4\r\n\r", [event("1\n2\n3"), event("4")]),
@@ -100,7 +100,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES).map(b"".join), st.data())
 def test_any_split_gives_the_same_events(stream: bytes, data: st.DataObject) -> None:
-    """How the bytes are split between reads changes nothing, empty reads included."""
+    """The split of the bytes between reads does not matter, and neither do empty reads."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
     parts = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     whole, split = EventStreamDecoder(), EventStreamDecoder()
@@ -118,8 +118,8 @@ def test_what_is_written_is_read(texts: list[str], end: str) -> None:
     assert [each.data for each in EventStreamDecoder().feed(stream.encode())] == lines
 
 
-def test_an_unfinished_event_is_known() -> None:
-    """A reader can ask whether the bytes ended inside an event, and finishing discards it."""
+def test_an_unfinished_event_is_noticed() -> None:
+    """`is_unfinished` is true when the bytes end inside an event, and finishing discards it."""
     decoder = EventStreamDecoder()
     decoder.feed(b"data: 1\n\n")
     assert not decoder.is_unfinished
@@ -138,15 +138,15 @@ def test_the_reconnection_time_lasts() -> None:
 
 
 @pytest.mark.parametrize("stream", [b"data: \xff\n\n", b"data: \xe6\x9d\n\n", b"event: \xff\n", b"id: \xed\xa0\x80\n"])
-def test_damaged_utf8(stream: bytes) -> None:
-    """Damaged text is an invalid reply, or U+FFFD for a reader that asks for it."""
+def test_damaged_utf8_is_refused(stream: bytes) -> None:
+    """Damaged text is an invalid reply by default."""
     with pytest.raises(InvalidReplyError, match="UTF-8"):
         EventStreamDecoder().feed(stream)
     EventStreamDecoder(errors="replace").feed(stream)
 
 
-def test_damaged_utf8_replaced() -> None:
-    """A reader that asks for it gets U+FFFD, as in a browser."""
+def test_damaged_utf8_can_be_replaced() -> None:
+    """With ``errors="replace"`` it becomes U+FFFD, as in a browser."""
     assert EventStreamDecoder(errors="replace").feed(b"data: a\xffb\n\n") == [event("a\ufffdb")]
 
 
@@ -154,21 +154,21 @@ def test_damaged_utf8_replaced() -> None:
 @pytest.mark.parametrize(
     "stream", [b"x" * 200, b"data: " + b"x" * 200, b"data: xxxxxxxxxx\n" * 20, b"data\n" * 100, b":" * 200]
 )
-def test_an_event_is_bounded(stream: bytes, step: int) -> None:
-    """An event without end is an invalid reply once it is larger than the bound, in one line or in many."""
+def test_the_size_of_an_event_is_limited(stream: bytes, step: int) -> None:
+    """An event is an invalid reply once it is larger than the limit, in one line or in many."""
     chunks = [stream[start : start + step] for start in range(0, len(stream), step)]
     with pytest.raises(InvalidReplyError, match="larger than 100 bytes"):
         list(sse_events(chunks, max_event_bytes=100))
 
 
-def test_many_events_are_not_bounded() -> None:
-    """The bound is one of an event, not of the stream."""
+def test_the_number_of_events_is_not_limited() -> None:
+    """The limit is for each event, not for the stream."""
     decoder = EventStreamDecoder(max_event_bytes=100)
     assert len(decoder.feed(b"data: x\n: comment\n\n" * 1000)) == 1000
 
 
 def test_the_data_is_not_in_the_repr() -> None:
-    """What a service says is in no repr."""
+    """Logs of local variables do not show it."""
     assert "secret" not in repr(event("secret"))
 
 
@@ -200,8 +200,8 @@ class Source:
 STREAM = [b"data: 1\n", b"\ndata: 2\n\n", b"data: 3"]
 
 
-def test_the_iterator() -> None:
-    """The iterator yields events and closes its source, at the end or when it is closed early."""
+def test_the_iterator_closes_its_source() -> None:
+    """At the end, or when it is closed early."""
     source = Source(STREAM)
     assert [each.data for each in sse_events(source)] == ["1", "2"]
     assert source.closed == 1
@@ -215,7 +215,7 @@ def test_the_iterator() -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_lines_with_unknown_fields_are_kept(size: int) -> None:
-    """Lines that are neither fields nor comments are no events, but a reader may look at them; 64 KiB of them."""
+    """Lines that are neither fields nor comments do not make an event, but 64 KiB of them can be read."""
     stream = b': hi\nid: 1\n{\n "error": 503\r\n}\rretry: x\nid\n\ndata: 1\n\n'
     decoder = EventStreamDecoder()
     events = [event for start in range(0, len(stream), size) for event in decoder.feed(stream[start : start + size])]
@@ -225,8 +225,8 @@ def test_lines_with_unknown_fields_are_kept(size: int) -> None:
     assert sum(map(len, decoder.unknown_lines)) == 64 * 1024
 
 
-async def test_the_asynchronous_iterator() -> None:
-    """The asynchronous iterator does the same."""
+async def test_the_asynchronous_iterator_closes_its_source() -> None:
+    """At the end, or when it is closed early."""
     source = Source(STREAM)
     assert [each.data async for each in asse_events(source)] == ["1", "2"]
     assert source.closed == 1
@@ -244,7 +244,7 @@ async def _never_waits(count: int):
 
 @pytest.mark.parametrize("huge", [False, True])
 async def test_a_source_that_never_waits_does_not_block_the_loop(huge: bool) -> None:
-    """Other tasks run while a source hands out bytes without ever waiting, in small pieces or in one huge one."""
+    """Other tasks run while a source yields bytes without waiting, in small pieces or in one huge one."""
     turns = 0
 
     async def other() -> None:

@@ -1,4 +1,4 @@
-"""What clients really raise, over real sockets, and the error that it stands for."""
+"""What clients really raise, over real sockets, and the error that it becomes."""
 
 import errno
 import socket
@@ -71,13 +71,13 @@ def failure(call: Callable[[], object]) -> BaseException:
 
 
 def unused_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return a port without a listener."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         return listener.getsockname()[1]
 
 
 def answer(wire: bytes) -> Callable[[socket.socket], object]:
-    """Return a behaviour: read a request, send bytes, hang up."""
+    """Return a behaviour: read a request, send bytes, close the connection."""
 
     def behave(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -87,8 +87,8 @@ def answer(wire: bytes) -> Callable[[socket.socket], object]:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_nobody_listens(client: str) -> None:
-    """A refused connection says that nothing was reached, with the system's word as its only cause."""
+def test_a_refused_connection(client: str) -> None:
+    """The service was not reached; the cause is the operating system's error alone."""
     url = f"http://127.0.0.1:{unused_port()}/secret?key=secret"
     error = error_for_exception(failure(lambda: fetch(client, url)), url=url)
     assert type(error) is ProviderUnavailableError
@@ -101,7 +101,7 @@ def test_nobody_listens(client: str) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_an_unknown_host(client: str) -> None:
-    """A host that does not exist says that nothing was reached."""
+    """A host that does not exist was not reached."""
     error = error_for_exception(failure(lambda: fetch(client, "http://nowhere.invalid/")))
     assert type(error) is ProviderUnavailableError
     assert not error.reached
@@ -109,7 +109,7 @@ def test_an_unknown_host(client: str) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_tls_handshake_with_a_server_that_has_none(client: str) -> None:
-    """A handshake that fails says that nothing was reached, and is no question of trust."""
+    """A failed handshake means that the service was not reached, not that it is not trusted."""
     with server(answer(b"HTTP/1.1 400 no\r\n\r\n")) as port:
         error = error_for_exception(failure(lambda: fetch(client, f"https://127.0.0.1:{port}/")))
     assert type(error) is ProviderUnavailableError
@@ -118,8 +118,8 @@ def test_a_tls_handshake_with_a_server_that_has_none(client: str) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("phase", ["first_token", "idle", "total"])
-def test_silence(client: str, phase: str) -> None:
-    """A read that takes too long is a timeout of the phase that was running."""
+def test_a_read_that_takes_too_long(client: str, phase: str) -> None:
+    """It is a timeout of the phase that was running."""
     done = threading.Event()
     with server(lambda _: done.wait(20)) as port:
         error = error_for_exception(failure(lambda: fetch(client, f"http://127.0.0.1:{port}/")), phase=phase)
@@ -130,8 +130,8 @@ def test_silence(client: str, phase: str) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("wire", [b"", b"no such protocol\r\n\r\n"])
-def test_a_server_that_hangs_up(client: str, wire: bytes) -> None:
-    """A connection that breaks before an answer is an outage of something that was reached."""
+def test_a_server_that_closes_the_connection(client: str, wire: bytes) -> None:
+    """A connection that breaks before an answer means that the service was reached and is unavailable."""
     with server(answer(wire)) as port:
         error = error_for_exception(failure(lambda: fetch(client, f"http://127.0.0.1:{port}/")))
     assert type(error) is ProviderUnavailableError
@@ -148,7 +148,7 @@ def test_an_answer_that_is_cut(client: str) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_body_that_cannot_be_decompressed(client: str) -> None:
-    """A body that is not compressed as it says is an invalid reply."""
+    """A body that is not compressed as its header says is an invalid reply."""
     wire = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\noops"
     with server(answer(wire)) as port:
         exc = failure(lambda: fetch(client, f"http://127.0.0.1:{port}/"))
@@ -157,7 +157,7 @@ def test_a_body_that_cannot_be_decompressed(client: str) -> None:
 
 @pytest.mark.parametrize("client", ["httpx", "httpx2"])
 def test_a_proxy_that_refuses(client: str) -> None:
-    """A proxy that does not let us through says that nothing was reached."""
+    """When a proxy refuses, the service was not reached."""
     with server(answer(b"HTTP/1.1 403 no\r\ncontent-length: 0\r\n\r\n")) as port:
         exc = failure(lambda: fetch(client, "https://example.invalid/", proxy=f"http://127.0.0.1:{port}"))
     error = error_for_exception(exc)
@@ -174,7 +174,7 @@ def test_a_proxy_that_refuses(client: str) -> None:
     ],
 )
 def test_variables_that_cannot_be_used(variables: dict[str, str], options: dict[str, object], what: str) -> None:
-    """A variable of this machine that cannot be used is named, and is no outage of the service."""
+    """The error names the variable, and does not count as an outage of the service."""
     exc = failure(lambda: fetch("httpx", "https://127.0.0.1:9/", **options))
     if isinstance(exc, ValueError):
         pytest.skip("this version refuses the scheme with a plain ValueError")
@@ -183,8 +183,8 @@ def test_variables_that_cannot_be_used(variables: dict[str, str], options: dict[
     assert what in str(error)
 
 
-def test_requests_and_its_variables() -> None:
-    """What requests says of a missing bundle and of SOCKS is a fault of this machine too."""
+def test_the_variables_of_requests() -> None:
+    """A missing bundle and a missing package for SOCKS are faults of this machine."""
     for options, variables, what in (
         ({"verify": "/nowhere"}, {"REQUESTS_CA_BUNDLE": "/nowhere"}, "REQUESTS_CA_BUNDLE"),
         ({"proxies": {"https": "socks5://x:1"}}, {"https_proxy": "socks5://x:1"}, "PySocks"),
@@ -235,7 +235,7 @@ def _behind(module: str, name: str, reason: BaseException) -> BaseException:
     ],
 )
 def test_faults_of_this_machine(exc: BaseException, what: str) -> None:
-    """A fault of this machine says what to do about it, and is no outage of the service."""
+    """The error says what to do, and does not count as an outage of the service."""
     error = error_for_exception(exc, url="https://user:secret@example.org/secret", environ={})
     assert type(error) is UnusableProviderError
     assert what in str(error)
@@ -258,7 +258,7 @@ def test_faults_of_this_machine(exc: BaseException, what: str) -> None:
     ],
 )
 def test_other_exceptions(exc: BaseException, phase: str | None, kind: type[ProviderError]) -> None:
-    """Each exception has its error; one that is not known is named by its class alone."""
+    """Each exception has its error; an unknown one is named by its class alone."""
     error = error_for_exception(exc, phase="idle")
     assert type(error) is kind
     assert getattr(error, "phase", None) == phase
@@ -267,7 +267,7 @@ def test_other_exceptions(exc: BaseException, phase: str | None, kind: type[Prov
 
 @pytest.mark.parametrize("client", ["httpx", "httpx2"])
 async def test_a_handshake_that_takes_too_long_in_an_event_loop(client: str) -> None:
-    """A handshake that takes too long is a timeout of connecting: what asyncio notes while it waits is no fault."""
+    """It is a timeout of connecting; the errors by which asyncio waits are not mistaken for faults."""
     module = import_module(client)
     done = threading.Event()
     with server(lambda _: done.wait(20)) as port:
@@ -282,8 +282,8 @@ async def test_a_handshake_that_takes_too_long_in_an_event_loop(client: str) -> 
 
 
 @pytest.mark.parametrize("exc", [ssl.SSLWantReadError(2, "x"), ssl.SSLWantWriteError(3, "x"), BlockingIOError(11, "x")])
-def test_what_only_says_wait_is_no_fault(exc: OSError) -> None:
-    """An error by which a loop learns that it has to wait is behind a timeout, and is neither a fault nor the cause."""
+def test_errors_that_only_mean_wait_are_not_faults(exc: OSError) -> None:
+    """Behind a timeout such an error is neither a fault nor the cause."""
     late = TimeoutError()
     late.__context__ = exc
     error = error_for_exception(late)
@@ -292,8 +292,8 @@ def test_what_only_says_wait_is_no_fault(exc: OSError) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED, errno.EADDRNOTAVAIL])
-def test_what_the_system_could_not_reach(code: int) -> None:
-    """The system's numbers say that nothing was reached, whatever the class and the words."""
+def test_numbers_of_the_system_for_unreached_hosts(code: int) -> None:
+    """They mean that the service was not reached, whatever the class and the message."""
     error = error_for_exception(OSError(code, "other words"), url="http://[::1]:11434/x")
     assert isinstance(error, ProviderUnavailableError)
     assert not error.reached
@@ -302,7 +302,7 @@ def test_what_the_system_could_not_reach(code: int) -> None:
 
 
 def test_a_circle_of_causes() -> None:
-    """Causes that form a circle end, and the exception is left as it was."""
+    """A circle of causes does no harm, and the exception is not changed."""
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__cause__, second.__context__ = second, first
     assert isinstance(error_for_exception(first), ProviderUnavailableError)
@@ -311,7 +311,7 @@ def test_a_circle_of_causes() -> None:
 
 
 def test_an_earlier_failure_is_not_this_one() -> None:
-    """An error of the core is itself; one that was being handled when this exception came is not taken for it."""
+    """An error of the core is returned as it is; one that was being handled when another was raised is ignored."""
     limited = RateLimitedError("x")
     assert error_for_exception(limited) is limited
     exc = ValueError("x")
@@ -327,8 +327,8 @@ def test_an_earlier_failure_is_not_this_one() -> None:
     ("exc", "kind"),
     [(socket.gaierror(-2, "Name or service not known"), socket.gaierror), (ssl.SSLError(1, "x"), ssl.SSLError)],
 )
-def test_the_cause_is_a_bare_copy(exc: OSError, kind: type[OSError]) -> None:
-    """The cause is a new exception of the same kind without frames."""
+def test_the_cause_is_a_copy_without_frames(exc: OSError, kind: type[OSError]) -> None:
+    """It is of the same class."""
     exc.__context__ = RuntimeError("secret")
     cause = system_cause(exc)
     assert type(cause) is kind
@@ -337,13 +337,13 @@ def test_the_cause_is_a_bare_copy(exc: OSError, kind: type[OSError]) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "http://[", "not a url", "http://h:99999/"])
-def test_an_address_that_is_none(url: str) -> None:
-    """An address that cannot be read is left out of the message."""
+def test_an_invalid_address(url: str) -> None:
+    """It is left out of the message."""
     assert str(error_for_exception(TimeoutError(), url=url)) == "no answer in time"
 
 
 def test_no_more_threads() -> None:
-    """A machine that cannot start another thread is at fault, not the service."""
+    """A thread that cannot be started is a fault of this machine, not of the service."""
     error = error_for_exception(RuntimeError("can't start new thread"))
     assert type(error) is UnusableProviderError
     assert "threads" in error.message

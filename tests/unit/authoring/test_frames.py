@@ -35,7 +35,7 @@ def test_no_exception_keeps_its_frames():
     assert [str(each) for each in group.exceptions] == ["one", "two"]
 
 
-def test_a_circle_of_causes_is_no_obstacle():
+def test_a_circle_of_causes_is_allowed():
     """Some libraries make an exception its own context."""
     first, second = ValueError("a"), ValueError("b")
     first.__cause__, second.__context__ = second, first

@@ -157,7 +157,7 @@ def test_a_class_that_is_not_as_described_cannot_be_used(late_module, name, meth
         (Short, ["invoke", "call"], ValueError, "got call"),
     ],
 )
-def test_a_class_that_is_no_provider_is_refused(provider_class, methods, kind, words):
+def test_an_unsuitable_class_is_refused(provider_class, methods, kind, words):
     """When the plugin is made."""
     with pytest.raises(kind, match=words):
         hooks_for(INFO, provider_class, methods=methods)

@@ -251,7 +251,7 @@ def test_answers_are_decompressed_within_a_limit(client, mode):
 @each
 @pytest.mark.parametrize("encoding", ["", "br"])
 def test_the_body_of_an_error_is_read_as_far_as_it_helps(client, mode, encoding):
-    """What is beyond 64 KiB is left unread, and an unknown compression is no reason to lose the status."""
+    """The rest after 64 KiB is not read, and an unknown compression does not hide the status."""
     headers = {"content-encoding": encoding} if encoding else {}
     answer = says(b"x" * 200_000, status=503, **headers)
     with serving(answer) as service, http_transport(service.url, client=client) as made:
@@ -413,6 +413,6 @@ def test_what_cannot_be_used_is_named(monkeypatch, tmp_path):
 
 
 def test_without_tls_the_variables_do_not_matter(tmp_path):
-    """A wrong proxy or certificate variable is no problem for an address that uses neither."""
+    """A wrong proxy or certificate variable does not matter for an address that uses neither."""
     environ = {"ALL_PROXY": "ftp://x", "SSL_CERT_FILE": str(tmp_path / "gone.pem")}
     http_transport("http://127.0.0.1:1", environ=environ).close()

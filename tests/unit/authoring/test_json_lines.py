@@ -1,4 +1,4 @@
-"""JSON lines in any split, with the bounds and the marks that services send."""
+"""JSON lines in any split, with limits and byte-order marks."""
 
 import json
 
@@ -18,7 +18,7 @@ CASES = {
     "a byte-order mark and a blank line": (b'\xef\xbb\xbf\n{"a":1}\n', [{"a": 1}]),
     "characters of several bytes": ('{"a":"東京🏉"}\n'.encode(), [{"a": "東京🏉"}]),
     "separators inside a string": ('{"a":"x\u2028y\x85z"}\n'.encode(), [{"a": "x\u2028y\x85z"}]),
-    "values that are no objects": (b"1\nnull\n[]\n", [1, None, []]),
+    "values other than objects": (b"1\nnull\n[]\n", [1, None, []]),
     "nothing": (b"", []),
     "blank": (b" \n", []),
 }
@@ -37,7 +37,7 @@ def test_lines(case: str, step: int) -> None:
     st.data(),
 )
 def test_any_split_gives_the_same_values(values: list[object], data: st.DataObject) -> None:
-    """How the bytes are split changes nothing."""
+    """The split of the bytes does not matter."""
     stream = "\n".join(json.dumps(value, ensure_ascii=False) for value in values).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
     parts = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
@@ -48,8 +48,8 @@ def test_any_split_gives_the_same_values(values: list[object], data: st.DataObje
     "stream",
     [b'{"a":1}\n{"a":', b"{'a':1}\n", b'{"a":1}{"b":2}\n', b"oops\n", b'{"a":"\xff"}\n', b'{"a":NaN}\n', b"\x00\n"],
 )
-async def test_what_is_no_json(stream: bytes) -> None:
-    """A line that is cut or is no JSON is an invalid reply, in both forms of the iterator; none is skipped."""
+async def test_a_line_that_is_not_json(stream: bytes) -> None:
+    """A line that is cut or not JSON is an invalid reply, in both forms of the iterator; none is skipped."""
 
     async def chunks():
         yield stream
@@ -61,8 +61,8 @@ async def test_what_is_no_json(stream: bytes) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 10**6])
-def test_a_line_is_bounded(step: int) -> None:
-    """A line without end is an invalid reply once it is longer than the bound."""
+def test_the_length_of_a_line_is_limited(step: int) -> None:
+    """A line is an invalid reply once it is longer than the limit."""
     stream = b'"' + b"x" * 200
     chunks = [stream[start : start + step] for start in range(0, len(stream), step)]
     with pytest.raises(InvalidReplyError, match="longer than 100 bytes"):

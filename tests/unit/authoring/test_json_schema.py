@@ -1,4 +1,4 @@
-"""Whether an answer keeps to its schema, by a kept-up validator."""
+"""Answers are checked against their JSON schema."""
 
 import subprocess
 import sys
@@ -56,8 +56,8 @@ def test_answers_that_keep_to_their_schema(text: str, schema: dict[str, object],
         ('```json\n{"name":"A"}\n```', PLAYER, "not valid JSON"),
     ],
 )
-def test_answers_that_do_not(text: str, schema: dict[str, object], why: str) -> None:
-    """An answer that does not keep to its schema is the request's own failure; the message quotes nothing of it."""
+def test_answers_that_violate_their_schema(text: str, schema: dict[str, object], why: str) -> None:
+    """The error is due to the request, and its message quotes nothing of the answer."""
     with pytest.raises(InvalidReplyError) as caught:
         check_answer(text, schema)
     assert caught.value.due_to_request
@@ -80,7 +80,7 @@ def test_answers_that_do_not(text: str, schema: dict[str, object], why: str) -> 
     ],
 )
 def test_schemas_that_cannot_be_used(schema: dict[str, object]) -> None:
-    """A schema that is not valid or needs another document is an unsupported request, and nothing is fetched."""
+    """An invalid schema, or one that refers to another document, is an unsupported request; nothing is fetched."""
     with pytest.raises(UnsupportedRequestError, match="the JSON schema"):
         check_answer('{"a":"b"}', schema)
 

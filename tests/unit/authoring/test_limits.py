@@ -1,4 +1,4 @@
-"""Bounds on what is read, after decompression."""
+"""Limits on the size of what is read, after decompression."""
 
 import asyncio
 import gzip
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.authoring import Decompressor, abounded, bounded
+from kickai_providers_core.authoring import Decompressor, alimit_chunks, limit_chunks
 from kickai_providers_core.values.errors import InvalidReplyError
 
 
@@ -33,16 +33,16 @@ async def aflood(closed: list[bool]) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize(("limit", "whole"), [(0, 0), (9, 0), (10, 1), (35, 3)])
-async def test_a_flood_ends(limit: int, whole: int) -> None:
-    """What is within the limit is handed out, one byte more is an invalid reply, and the source is closed."""
+async def test_a_body_that_is_too_large(limit: int, whole: int) -> None:
+    """Chunks within the limit are yielded, one byte more is an invalid reply, and the source is closed."""
     closed: list[bool] = []
     found: list[bytes] = []
     with pytest.raises(InvalidReplyError, match=f"larger than {limit} bytes"):
-        found.extend(bounded(flood(closed), limit))
+        found.extend(limit_chunks(flood(closed), limit))
     found = []
 
     async def read() -> None:
-        async for chunk in abounded(aflood(closed), limit):
+        async for chunk in alimit_chunks(aflood(closed), limit):
             found.append(chunk)
 
     with pytest.raises(InvalidReplyError, match=f"larger than {limit} bytes"):
@@ -51,13 +51,13 @@ async def test_a_flood_ends(limit: int, whole: int) -> None:
     assert closed == [True, True]
 
 
-async def test_what_fits_is_whole() -> None:
-    """A body of exactly the limit is no flood."""
-    assert b"".join(bounded([b"12345", b"", b"67890"], 10)) == b"1234567890"
+async def test_a_body_of_exactly_the_limit() -> None:
+    """It is whole."""
+    assert b"".join(limit_chunks([b"12345", b"", b"67890"], 10)) == b"1234567890"
 
 
-async def test_a_flood_in_single_bytes_does_not_block_the_loop() -> None:
-    """Other tasks run while single bytes come without ever a wait."""
+async def test_many_single_bytes_do_not_block_the_loop() -> None:
+    """Other tasks run while single bytes arrive without a wait."""
     turns = 0
 
     async def other() -> None:
@@ -71,14 +71,14 @@ async def test_a_flood_in_single_bytes_does_not_block_the_loop() -> None:
             yield b"x"
 
     task = asyncio.create_task(other())
-    assert sum([len(chunk) async for chunk in abounded(drip())]) == 200_000
+    assert sum([len(chunk) async for chunk in alimit_chunks(drip())]) == 200_000
     task.cancel()
     assert turns > 5
 
 
 @given(st.binary(max_size=2000), st.sampled_from(["gzip", "X-GZIP ", "deflate", "raw", "identity", ""]), st.data())
-def test_what_is_compressed_comes_out(body: bytes, form: str, data: st.DataObject) -> None:
-    """Each encoding is decompressed, in any split, deflate with and without its header."""
+def test_a_compressed_body_is_decompressed(body: bytes, form: str, data: st.DataObject) -> None:
+    """In each encoding and any split, deflate with and without its header."""
     raw = zlib.compressobj(wbits=-15)
     wire = {
         "gzip": gzip.compress(body),
@@ -96,8 +96,8 @@ def test_what_is_compressed_comes_out(body: bytes, form: str, data: st.DataObjec
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_bomb(encoding: str) -> None:
-    """A bomb is stopped at the limit, and never held in memory."""
+def test_a_decompression_bomb(encoding: str) -> None:
+    """It is stopped at the limit, and never held in memory."""
     wire = gzip.compress(bytes(2**25)) if encoding == "gzip" else zlib.compress(bytes(2**25))
     decompressor = Decompressor(encoding, limit_bytes=2**20)
     tracemalloc.start()
@@ -119,7 +119,7 @@ def _decompress(decompressor: Decompressor, wire: bytes) -> None:
 @pytest.mark.parametrize(
     "wire", [b"no such thing", gzip.compress(b"x" * 100, mtime=0)[:-8] + bytes(8)], ids=["nonsense", "damaged"]
 )
-def test_what_is_not_compressed(encoding: str, wire: bytes) -> None:
+def test_bytes_that_are_not_compressed(encoding: str, wire: bytes) -> None:
     """Bytes that are not in the encoding, or damaged ones, are an invalid reply."""
     decompressor = Decompressor(encoding)
     with pytest.raises(InvalidReplyError):
@@ -139,7 +139,7 @@ def test_a_compressed_body_that_is_cut(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "secret"])
 def test_other_encodings(encoding: str) -> None:
-    """An encoding that nobody asked for is an invalid reply."""
+    """An encoding that was not requested is an invalid reply."""
     with pytest.raises(InvalidReplyError, match="not asked for") as caught:
         Decompressor(encoding)
     assert "secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Variables for proxies and certificates, as people have them."""
+"""Variables for proxies and certificates, as people set them."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from kickai_providers_core.values.errors import UnusableProviderError
     ],
 )
 def test_addresses_of_proxies(value: str, url: str) -> None:
-    """An address without a scheme is one of an HTTP proxy, as in curl."""
+    """An address without a scheme means an HTTP proxy, as in curl."""
     assert proxy_url(value) == url
 
 
@@ -38,8 +38,8 @@ def test_addresses_of_proxies(value: str, url: str) -> None:
         "http://secret:99999",
     ],
 )
-def test_what_is_no_proxy(value: str) -> None:
-    """What is no address of a proxy is refused without quoting it, and the variable is named."""
+def test_an_address_that_is_invalid(value: str) -> None:
+    """It is refused without quoting it, and the variable is named."""
     with pytest.raises(ValueError, match=r"it|its") as caught:
         proxy_url(value)
     assert "secret" not in str(caught.value)
@@ -85,7 +85,7 @@ def test_the_proxy_for_an_address(url: str, environ: dict[str, str], proxy: str 
     ],
 )
 def test_problems(environ: dict[str, str], source: str) -> None:
-    """What cannot be used is one problem that names its variable, also in its short form and when it is raised."""
+    """Each names its variable, also in the short form and in the error that is raised."""
     (problem,) = network_problems(environ)
     assert problem.source == source
     assert source in problem.missing
@@ -106,7 +106,7 @@ def test_problems(environ: dict[str, str], source: str) -> None:
     ],
 )
 def test_each_client_has_its_variables(environ: dict[str, str], client: str, count: int) -> None:
-    """A variable that a client does not read is no problem for it; all problems are found at once."""
+    """Variables that a client does not read do not matter for it; all problems are found at once."""
     assert len(network_problems(environ, client=client)) == count
 
 
@@ -120,8 +120,8 @@ def test_only_what_matters_for_an_address(url: str, count: int) -> None:
     assert len(network_problems(environ, url=url)) == count
 
 
-def test_nothing_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A usable environment has no problems, and without one given, the process's own is read."""
+def test_a_usable_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no problems; by default the environment of the process is read."""
     assert network_problems({"SSL_CERT_DIR": str(tmp_path), "HTTPS_PROXY": "p:1", "SSL_CERT_FILE": " "}) == ()
     require_usable_network({})
     monkeypatch.setenv("HTTPS_PROXY", "://")

@@ -252,7 +252,7 @@ def test_what_the_protocol_does_not_allow_is_an_error(document):
         assert caught.value.__cause__ is None
 
 
-def test_other_answers_are_no_part_of_the_one_requested():
+def test_other_answers_are_ignored():
     """A service may send several, though one was requested."""
     choices = [
         {"index": 1, "message": {"content": "b"}},

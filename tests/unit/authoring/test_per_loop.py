@@ -10,7 +10,7 @@ from kickai_providers_core.authoring import PerLoop, Untracked
 
 
 class Client:
-    """A client that knows its loop and who closed it."""
+    """A client that records its loop and the loop that closed it."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -30,7 +30,7 @@ def clients() -> list[Client]:
 
 @pytest.fixture
 def per_loop(clients: list[Client]) -> PerLoop[Client]:
-    """Return what makes clients, without any yet."""
+    """Return a PerLoop of clients, which is empty."""
 
     def make() -> Client:
         clients.append(Client())
@@ -68,7 +68,7 @@ def test_aclose(per_loop: PerLoop[Client], clients: list[Client]) -> None:
 
 @pytest.mark.parametrize("how", ["close", "aclose"])
 def test_a_loop_in_another_thread(per_loop: PerLoop[Client], clients: list[Client], how: str) -> None:
-    """What belongs to a loop that runs in another thread is closed there, before the call returns."""
+    """Its object is closed in that thread, before the call returns."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -86,7 +86,7 @@ def test_a_loop_in_another_thread(per_loop: PerLoop[Client], clients: list[Clien
 
 
 def test_a_loop_that_does_not_run(per_loop: PerLoop[Client], clients: list[Client]) -> None:
-    """What belongs to a loop that is between two runs is closed by `close`."""
+    """The object of a loop that is between two runs is closed by `close`."""
     loop = asyncio.new_event_loop()
     loop.run_until_complete(per_loop.current())
     per_loop.close()
@@ -107,8 +107,8 @@ def test_close_within_the_loop(per_loop: PerLoop[Client], clients: list[Client])
     asyncio.run(use())
 
 
-def test_a_loop_that_was_closed_the_hard_way(per_loop: PerLoop[Client], clients: list[Client]) -> None:
-    """A loop that was closed without finishing its generators is forgotten, and hinders no other."""
+def test_a_loop_that_was_closed_without_its_generators(per_loop: PerLoop[Client], clients: list[Client]) -> None:
+    """It is forgotten, and does not disturb other loops."""
     loop = asyncio.new_event_loop()
     loop.run_until_complete(per_loop.current())
     loop.close()
@@ -122,7 +122,7 @@ async def _use(per_loop: PerLoop[Client]) -> None:
 
 
 def test_an_object_that_is_made_within_untracked_is_closed_with_its_loop():
-    """The loop learns of the object although it does not learn of the client's generators."""
+    """The loop tracks the object, although it does not track the client's generators."""
     closed = []
 
     async def close(value):

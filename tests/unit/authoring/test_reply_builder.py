@@ -1,4 +1,4 @@
-"""Pieces of an answer become one reply, or an error that says why they are none."""
+"""Pieces of an answer become one reply, or an error with the reason."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_text_after_the_finish_reason_is_kept():
 
 
 @pytest.mark.parametrize("reason", [FinishReason.STOP, FinishReason.LENGTH])
-def test_an_empty_answer_is_none(reason):
+def test_an_empty_answer_is_an_error(reason):
     """An answer that the token limit left empty is due to the request, any other is not."""
     with pytest.raises(InvalidReplyError, match="empty") as caught:
         _built("", reason=reason)[1].build()

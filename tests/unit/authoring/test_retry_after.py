@@ -1,4 +1,4 @@
-"""Every way in which a service says how long it wants to be left alone."""
+"""The delay that a service asks for, in every form."""
 
 import json
 
@@ -55,7 +55,7 @@ INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo"}
     ],
 )
 def test_headers(headers: dict[str, str] | None, seconds: float | None) -> None:
-    """Each header says what it says, in any case, and the longest counts."""
+    """Each header is read, in upper or lower case, and the longest delay counts."""
     assert longest_retry_after(headers, now_s=NOW_S) == seconds
 
 
@@ -63,8 +63,8 @@ def test_headers(headers: dict[str, str] | None, seconds: float | None) -> None:
     "value", ["", "soon", "-5", "nan", "inf", "1e3", "+7", "0x10", "٣", "9" * 400, "7 s", "7,5", "Tue, 99 Foo"]
 )
 @pytest.mark.parametrize("name", ["retry-after", "retry-after-ms", "x-ratelimit-reset", "ratelimit"])
-def test_nonsense(name: str, value: str) -> None:
-    """Nonsense is ignored, and takes nothing from what makes sense."""
+def test_malformed_values_are_ignored(name: str, value: str) -> None:
+    """They do not affect the values that are valid."""
     headers = {name: value, "x-ratelimit-remaining": "0"}
     assert longest_retry_after(headers, now_s=NOW_S) is None
     assert (
@@ -107,14 +107,14 @@ def test_nonsense(name: str, value: str) -> None:
 )
 @pytest.mark.parametrize("form", ["value", "text", "bytes"])
 def test_bodies(body: object, seconds: float | None, form: str) -> None:
-    """A body says it in a field or in words, given as a JSON value, as text or as bytes."""
+    """A field or words of the body state the delay, as a JSON value, as text or as bytes."""
     given_body = body if form == "value" else json.dumps(body) if form == "text" else json.dumps(body).encode()
     assert longest_retry_after({}, given_body, now_s=NOW_S) == seconds
 
 
 @pytest.mark.parametrize("body", [b"\xff{", "[" * 100_000, "try again in 5s: not JSON", b"try again in 5s"])
-def test_bodies_that_are_no_json(body: object) -> None:
-    """A body that is no JSON is read as text, and never raises."""
+def test_bodies_that_are_not_json(body: object) -> None:
+    """They are read as text, and never raise."""
     assert longest_retry_after({}, body, now_s=NOW_S) in {None, 5.0}
 
 
@@ -135,7 +135,7 @@ def test_bodies_that_are_no_json(body: object) -> None:
         max_leaves=10,
     ),
 )
-def test_it_never_raises(headers: dict[str, str], body: object) -> None:
+def test_no_response_raises(headers: dict[str, str], body: object) -> None:
     """Whatever a service sends, the result is a finite number from 0, or None."""
     seconds = longest_retry_after(headers, body, now_s=NOW_S)
     assert seconds is None or 0 <= seconds < float("inf")

@@ -66,7 +66,7 @@ from kickai_providers_core.values.errors import (
 )
 @pytest.mark.parametrize("form", ["openai", "text", "google", "plain"])
 def test_statuses(status: int, words: str, kind: type[ProviderError], form: str) -> None:
-    """Each status has its error; the words decide where the status leaves a choice, whatever the body's form."""
+    """Each status has its error; the words decide where the status is ambiguous, whatever the body's form."""
     body: object = {
         "openai": {"error": {"message": words}},
         "text": json.dumps({"detail": [{"msg": words}]}).encode(),
@@ -93,13 +93,13 @@ def test_statuses(status: int, words: str, kind: type[ProviderError], form: str)
     ],
 )
 def test_the_refused_parameter(words: str, what: str) -> None:
-    """A refusal names the parameter and the limit, from closed sets; no other word of the service."""
+    """The message names the parameter and the limit, from closed sets, and repeats no other words."""
     error = error_for_status(400, body={"error": {"message": words}})
     assert str(error) == f"the service does not accept this request{what} (HTTP 400)"
 
 
 def test_the_services_own_words() -> None:
-    """The service's words are handed on only when they are asked for, without the key, bounded, on one line."""
+    """The service's words are attached only when exposed, without the key, on one line of limited length."""
     body = {"error": {"message": "the key sk-123 is\nwrong \x1b[31m" + "x" * 1000}}
     assert error_for_status(401, body=body).service_message == ""
     error = error_for_status(401, body=body, expose=True, secrets=["sk-1", "sk-123", ""])
@@ -110,8 +110,8 @@ def test_the_services_own_words() -> None:
     assert 'the service said: "the key' in str(error)
 
 
-def test_what_else_is_known() -> None:
-    """The delay, the request's id, the window and the reason are fields."""
+def test_the_fields_of_an_error() -> None:
+    """The delay, the request id, the context window and the reason are fields."""
     error = error_for_status(429, headers={"Retry-After": "7", "X-Request-Id": "r1"}, now_s=0.0)
     assert (error.retry_after_s, error.request_id) == (7.0, "r1")
     assert error_for_status(500, request_id="r2").request_id == "r2"
@@ -127,7 +127,7 @@ def test_what_else_is_known() -> None:
     "body", [None, b"\xff", "[" * 100_000, [], {}, 3, {"error": None}, {"prompt": "context length secret"}]
 )
 def test_bodies_that_say_nothing(body: object) -> None:
-    """A body that says nothing, or repeats the prompt elsewhere, decides nothing and is not repeated."""
+    """A body without words, or with the prompt in another member, decides nothing and is not repeated."""
     error = error_for_status(400, body=body, expose=True)
     assert type(error) is UnsupportedRequestError
     assert "secret" not in str(error)
@@ -154,8 +154,8 @@ def test_errors_without_a_status(body: object, kind: type[ProviderError], status
     assert (type(error), error.status_code, error.service_message) == (kind, status, "")
 
 
-def test_errors_without_a_status_carry_the_words_on_request() -> None:
-    """The words are exposed only on request, without secrets."""
+def test_errors_without_a_status_can_expose_the_words() -> None:
+    """They are attached only when exposed, without secrets."""
     error = error_for_body({"error": "the key sk-1 is wrong"}, expose=True, secrets=["sk-1"], request_id="r1")
     assert (error.service_message, error.request_id) == ("the key *** is wrong", "r1")
 

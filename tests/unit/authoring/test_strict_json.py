@@ -1,4 +1,4 @@
-"""JSON that goes out and comes in is JSON for every parser."""
+"""JSON that is written and read is JSON for every parser."""
 
 import json
 import math
@@ -56,7 +56,7 @@ def test_mappings_and_sequences() -> None:
 @pytest.mark.parametrize(
     ("text", "written"), [("\ud83c\udfc9", '"🏉"'), ("a\ud83c", '"a\ufffd"'), ("\udfc9", '"\ufffd"')]
 )
-def test_half_characters_go_out_whole(text: str, written: str) -> None:
+def test_half_characters_are_joined_or_replaced(text: str, written: str) -> None:
     """Surrogate pairs are joined and lone ones replaced, in values and keys."""
     assert dumps(text) == written
     assert json.loads(dump_bytes({text: 1}).decode()) == {json.loads(written): 1}
@@ -70,7 +70,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_goes_out_comes_in(value: object) -> None:
+def test_what_is_written_can_be_read(value: object) -> None:
     """What `dump_bytes` writes is UTF-8 and strict JSON, with the same values."""
     assert loads(dump_bytes(value)) == json.loads(dumps(value))
 
@@ -95,8 +95,8 @@ def test_what_goes_out_comes_in(value: object) -> None:
         b"\xef\xbb\xbf\xef\xbb\xbf1",
     ],
 )
-def test_what_is_no_json(data: bytes) -> None:
-    """What is no JSON by RFC 8259 is an invalid reply, and the message does not quote it."""
+def test_what_is_not_json(data: bytes) -> None:
+    """It is an invalid reply, and the message does not quote it."""
     with pytest.raises(InvalidReplyError) as caught:
         loads(data)
     assert caught.value.__suppress_context__
@@ -111,8 +111,8 @@ def test_json_is_read(data: object) -> None:
     assert loads(data) == {"a": [{"b": 1}]}
 
 
-def test_a_name_twice_further_in() -> None:
-    """A name twice in an inner object is taken as every parser takes it: the last one counts."""
+def test_a_repeated_name_in_an_inner_object() -> None:
+    """The last one counts, as in every parser."""
     assert loads(b'{"a":{"b":1,"b":2},"c":[]}') == {"a": {"b": 2}, "c": []}
 
 
@@ -121,15 +121,15 @@ def test_a_name_twice_further_in() -> None:
     [('{"a":1}', {"a": 1}), ("", {}), (" \n", {}), ("{}", {}), (MappingProxyType({"a": 1}), {"a": 1})],
 )
 def test_arguments_in_a_history(text: object, value: object) -> None:
-    """The arguments of a tool call are an object, given as text or as a mapping; none are an empty object."""
+    """The arguments of a tool call are text or a mapping; empty text is an empty object."""
     assert as_object(text) == value
 
 
 @pytest.mark.parametrize(
     "text", ['{"a":', "[]", "1", "null", '"x"', "{'a':1}", '{"a":NaN}', "secret", "{}{}", "[" * 100_000]
 )
-def test_arguments_that_are_no_object(text: str) -> None:
-    """Arguments that were cut off or are no object make a request that this target cannot take."""
+def test_arguments_that_are_not_an_object(text: str) -> None:
+    """Arguments that were cut off, or are not an object, make an unsupported request."""
     with pytest.raises(UnsupportedRequestError, match="not a JSON object") as caught:
         as_object(text)
     assert "secret" not in str(caught.value)

@@ -37,7 +37,7 @@ def test_halves_are_joined(text: str, step: int) -> None:
 
 @given(st.lists(st.text(st.characters() | st.sampled_from([HIGH, LOW]))))
 def test_every_piece_can_be_encoded(parts: list[str]) -> None:
-    """No piece that is handed out holds a surrogate, and all together are the clean text."""
+    """No piece contains a surrogate, and all together are the clean text."""
     joiner = SurrogateJoiner()
     found = [joiner.feed(part) for part in parts] + [joiner.finish()]
     for piece in found:
@@ -46,6 +46,6 @@ def test_every_piece_can_be_encoded(parts: list[str]) -> None:
 
 
 def test_an_empty_piece_keeps_what_is_held() -> None:
-    """A piece without text between two halves does not part them."""
+    """An empty piece between two halves does not separate them."""
     joiner = SurrogateJoiner()
     assert [joiner.feed(HIGH), joiner.feed(""), joiner.feed(LOW)] == ["", "", "🏉"]

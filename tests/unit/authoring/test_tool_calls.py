@@ -1,4 +1,4 @@
-"""Tool calls in pieces: no two are merged, none is lost, and each has an id of its own."""
+"""Tool calls in pieces: none are merged or lost, and each has a unique id."""
 
 import itertools
 import json
@@ -153,7 +153,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_calls(case: str) -> None:
-    """Each way in which services send calls gives the calls that they mean."""
+    """Every form in which services send calls gives the right calls."""
     pieces, expected = CASES[case]
     assert assemble(pieces) == expected
 
@@ -174,7 +174,7 @@ IDS = st.sampled_from([None, "", "a", "b", "new0"])
     )
 )
 def test_whole_calls_are_never_merged(pieces: list[dict[str, object]]) -> None:
-    """As many calls come out as whole calls went in, in order, each with an id of its own."""
+    """Each whole call is one call, in order, with a unique id."""
     calls = assemble(pieces)
     assert [name for _, name, _ in calls] == [piece["name"] for piece in pieces]
     assert all(isinstance(json.loads(arguments), dict) for _, _, arguments in calls)
@@ -189,7 +189,7 @@ def test_whole_calls_are_never_merged(pieces: list[dict[str, object]]) -> None:
     st.data(),
 )
 def test_any_split_gives_the_same_calls(whole: list[tuple[str, str]], by: str, data: st.DataObject) -> None:
-    """How the arguments are cut into pieces, and how the pieces of several calls are interleaved, changes nothing."""
+    """The split of the arguments, and the order in which pieces of several calls alternate, do not matter."""
     queues = []
     for number, (name, arguments) in enumerate(whole):
         mark = {key: value for key, value in (("index", number), ("id", f"c{number}")) if by in {key, "both"}}
@@ -218,21 +218,21 @@ def test_any_split_gives_the_same_calls(whole: list[tuple[str, str]], by: str, d
         {"name": "f", "arguments": {"secret": float("nan")}},
     ],
 )
-def test_what_is_no_call(piece: dict[str, object]) -> None:
-    """A call without a name, or with a part of the wrong type, is an invalid reply that quotes nothing."""
+def test_malformed_calls(piece: dict[str, object]) -> None:
+    """A call without a name, or with a part of the wrong type, is an invalid reply; the message quotes nothing."""
     with pytest.raises(InvalidReplyError) as caught:
         assemble([piece])
     assert "secret" not in str(caught.value)
 
 
-def test_calls_are_bounded() -> None:
-    """A flood of calls is an invalid reply."""
+def test_the_number_of_calls_is_limited() -> None:
+    """Too many calls are an invalid reply."""
     with pytest.raises(InvalidReplyError, match="more than 1000"):
         assemble([{"name": "f", "arguments": "{}"}] * 1001)
 
 
 def test_generated_ids_differ() -> None:
-    """No two generated ids are the same, and an assembler knows whether it has any call."""
+    """Generated ids are unique, and an assembler without calls is false."""
     assert len({new_call_id() for _ in range(1000)}) == 1000
     assembler = ToolCallAssembler()
     assert not assembler
