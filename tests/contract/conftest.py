@@ -1,7 +1,8 @@
-"""The invented service is imported by its name, and the mutants' table is printed at the end."""
+"""Makes the package kestrel importable, runs the mutants once for all tests, and prints which test found which."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -13,46 +14,75 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-REPORTS = pytest.StashKey[dict]()
+FOLDER = pytest.StashKey[Path]()
 
 
 @pytest.fixture(scope="session")
-def reports(pytestconfig, tmp_path_factory):
-    """Run the conformance tests on the good provider and on every mutant; return what came of each by name."""
-    folder = tmp_path_factory.mktemp("sweep")
+def make_once(tmp_path_factory):
+    """Return a function that fills a folder once, and returns it to all processes of a parallel run."""
+
+    def make(name, fill):
+        base = tmp_path_factory.getbasetemp()
+        folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "done").exists():
+                folder.mkdir(exist_ok=True)
+                fill(folder)
+                (folder / "done").touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reports(pytestconfig, make_once):
+    """Run the conformance tests on the correct provider and on every mutant; return the results by name."""
+    folder = make_once("mutants", run_mutants)
+    pytestconfig.stash[FOLDER] = folder
+    if hasattr(pytestconfig, "workeroutput"):
+        pytestconfig.workeroutput["mutants"] = str(folder)
+    return read_reports(folder)
+
+
+def run_mutants(folder):
+    """Run the mutants in a new process, from which theirs are forked."""
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
-    done = subprocess.run(
-        [sys.executable, "-m", "kestrel.sweep", str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "kestrel.run_mutants", str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
-    pytestconfig.stash[REPORTS] = found
-    return found
+
+
+def read_reports(folder):
+    """Return the results of each provider by its name."""
+    return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take the place of the results from a process of a parallel run."""
+    if "mutants" in getattr(node, "workeroutput", {}):
+        node.config.stash[FOLDER] = Path(node.workeroutput["mutants"])
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Print how many tests and mutants there are, and which test found which mutant."""
-    found = config.stash.get(REPORTS, None)
-    if found is None:
+    """Print the number of tests and mutants, and which test found which mutant."""
+    folder = config.stash.get(FOLDER, None)
+    if folder is None:
         return
-    from kestrel.wrong import MUTANTS
+    from kestrel.mutants import MUTANTS
 
     from kickai_providers_core.testing.contract import standard_tests
 
-    tests = standard_tests()
-    line = f"{len(tests)} standard tests, {found['good']['count']} with their parameters; {len(MUTANTS)} mutants"
-    terminalreporter.section(line)
+    reports, tests = read_reports(folder), standard_tests()
+    count = reports["correct"]["count"]
+    terminalreporter.section(f"{len(tests)} standard tests, {count} with their parameters; {len(MUTANTS)} mutants")
     for mutant in MUTANTS.values():
-        failed = found[mutant.name]["failed"]
-        others = sorted(set(failed) - {mutant.found_by})
+        failed = set(reports[mutant.name]["failed"])
         terminalreporter.write_line(f"{mutant.name}: {mutant.fault}")
         terminalreporter.write_line(f"    {'found by' if mutant.found_by in failed else 'MISSED by'} {mutant.found_by}")
-        if others:
+        if others := sorted(failed - {mutant.found_by}):
             terminalreporter.write_line(f"    and by {', '.join(others)}")
-    idle = sorted(set(tests) - {name for report in found.values() for name in report["failed"]})
-    terminalreporter.write_line(f"{len(tests) - len(idle)} of {len(tests)} tests found at least one; no mutant is for:")
+    idle = sorted(set(tests) - {name for report in reports.values() for name in report["failed"]})
+    terminalreporter.write_line(f"{len(tests) - len(idle)} of {len(tests)} tests found a mutant; there is none for:")
     terminalreporter.write_line(f"    {', '.join(idle)}")

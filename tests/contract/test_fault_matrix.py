@@ -6,10 +6,10 @@ import gc
 
 import pytest
 from attrs import evolve
+from kestrel.mutants import MUTANTS
 from kestrel.plugin import plugin
 from kestrel.settings import KestrelSettings
 from kestrel.wire import KestrelWire
-from kestrel.wrong import MUTANTS
 
 from kickai_providers_core.testing import FaultMatrix, FaultRow
 from kickai_providers_core.testing.fault_matrix import STREAMS, WHOLE_ANSWERS
@@ -40,7 +40,7 @@ LIMITED = FaultRow(
     name="429 with a delay",
     fault=Status(429, "rate_limit", {"retry-after": "7"}),
     error=errors.RateLimitedError,
-    message="the service refused",
+    message="an error status",
     retry_after_s=7.0,
 )
 GARBLED = FaultRow(name="half a JSON text", fault=Malformed(), error=errors.InvalidReplyError)
@@ -111,13 +111,13 @@ DRIPPING = FaultRow(
 )
 
 WRONG = {
-    "TakesLimitsForOutages": (LIMITED, "expected RateLimitedError, got ProviderUnavailableError"),
-    "NeverSaysThatNothingWasReached": (REFUSED, "invoke: expected reached=False, got True"),
-    "HoldsTheKeyInAVariable": (BROKEN, "the error's traceback with local variables contains the key"),
-    "RenewsItsPatience": (DRIPPING, "invoke: the call took "),
-    "TriesAgain": (BROKEN, "invoke: the call made 2 requests, expected 1: the core retries"),
-    "StaysBroken": (REFUSED, "invoke: the next call of the same provider raised ProviderUnavailableError"),
-    "NeverCloses": (BROKEN, "invoke: connections still open after the provider was closed: 1"),
+    "ReadsRateLimitAsOutage": (LIMITED, "expected RateLimitedError, got ProviderUnavailableError"),
+    "NeverSetsReachedToFalse": (REFUSED, "invoke: expected reached=False, got True"),
+    "KeepsKeyInVariable": (BROKEN, "the error's traceback with local variables contains the key"),
+    "RestartsTimeoutWithEachRead": (DRIPPING, "invoke: the call took "),
+    "RetriesOutages": (BROKEN, "invoke: the call made 2 requests, expected 1: the core retries"),
+    "FailsTwice": (REFUSED, "invoke: the next call of the same provider raised ProviderUnavailableError"),
+    "NeverClosesConnections": (BROKEN, "invoke: connections still open after the provider was closed: 1"),
     "LeavesATask": (BROKEN, "ainvoke: tasks left on the event loop: <Task pending"),
     "LeavesAThread": (BROKEN, "threads left after the provider was closed: Thread-"),
 }
@@ -138,14 +138,17 @@ def test_a_wrong_provider_fails_its_row(mutant, row, message):
     ("changes", "message"),
     [
         ({"error": errors.QuotaExhaustedError}, "invoke: expected QuotaExhaustedError, got RateLimitedError"),
-        ({"message": "too fast"}, "expected the message 'too fast', got 'the service refused'"),
+        ({"message": "too fast"}, "expected the message 'too fast', got 'an error status'"),
         ({"retry_after_s": 8.0}, "expected retry_after_s=8.0, got 7.0"),
         ({"retry_after_s": (1.0, 6.0)}, "expected retry_after_s=(1.0, 6.0), got 7.0"),
         ({"retry_after_s": None}, "expected retry_after_s=None, got 7.0"),
         ({"status_code": 430}, "expected status_code=430, got 429"),
         ({"fields": {"reason": "safety"}}, "expected reason='safety', got None"),
         ({"stream_error": errors.QuotaExhaustedError}, "astream: expected QuotaExhaustedError, got RateLimitedError"),
-        ({"stream_message": "too fast"}, "stream: expected the message 'too fast', got 'the service refused'"),
+        (
+            {"stream_message": "too fast"},
+            "stream: expected the message 'too fast', got 'an error status'",
+        ),
         ({"fault": Ok()}, "invoke: expected RateLimitedError, got Reply"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -178,7 +181,7 @@ def test_the_document_lists_every_row():
         "## Connections",
         f"| nothing listens | {UNAVAILABLE} | {UNAVAILABLE} | the connection was refused or lost; `reached` False |",
         "| a stream without an end | – | `InvalidReplyError` (`astream` only) |  |",
-        f"| 429 within bounds | {LIMIT} | {LIMIT} | the service refused; {DELAY}; the delay is approximate |",
+        f"| 429 within bounds | {LIMIT} | {LIMIT} | an error status; {DELAY}; the delay is approximate |",
         "| a stall | – | `ProviderTimeoutError` | `phase` idle |",
     ):
         assert f"\n{line}\n" in text

@@ -69,7 +69,7 @@ def test_hooks_of_a_plugin_that_discovery_refuses_fail():
 
 SUITE = """
     import pytest
-    from kestrel.wrong import MUTANTS
+    from kestrel.mutants import MUTANTS
     from kestrel.settings import KestrelSettings
     from kestrel.wire import KestrelWire
     from kickai_providers_core.testing import ProviderContract

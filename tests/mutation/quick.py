@@ -1,4 +1,4 @@
-"""A pytest plugin: properties with few examples and without a time limit, the same ones each time."""
+"""A pytest plugin: property tests with few examples, always the same ones, and without a time limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items):
-    """Bring those down that ask for more by themselves."""
+    """Reduce the examples of tests that set a higher number themselves."""
     for machine in {getattr(item, "cls", None) for item in items}:
         own = getattr(machine, "settings", None)
         if isinstance(own, settings) and own.max_examples > EXAMPLES:

@@ -1,4 +1,4 @@
-"""Nothing here runs unless the environment says for how many seconds: ``nox -s soak``, or ``KICKAI_SOAK_S=30``."""
+"""The soak tests run for ``KICKAI_SOAK_S`` seconds, and are skipped without it: ``nox -s soak``."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ collect_ignore_glob = [] if SECONDS else ["*"]
 
 @pytest.fixture
 def seconds() -> float:
-    """Return for how long the traffic goes on."""
+    """Return the duration of the traffic."""
     return float(SECONDS or 0)

@@ -1,4 +1,4 @@
-"""Who is asked and how it ends: kept in a few numbers, however long the traffic goes on."""
+"""Counts requests and their results, in constant memory."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """Counts each request twice: as its caller sees it end, and as the events tell it.
+    """Counts each request twice: as its caller sees it, and as the events report it.
 
     Attributes:
-        asked: How many requests callers have made.
-        ends: How callers saw them end: ``reply``, ``cancelled``, or the name of a typed error.
+        started: How many requests callers have made.
+        ends: How they ended for their callers: ``reply``, ``cancelled``, or the class of a typed error.
         ways: The same for each way of calling.
-        strange: Whatever else reached a caller.
-        told: How the events say that they ended.
-        wrong: Events that do not fit: an end without a beginning, or a second one.
-        calls: How the calls of providers ended, as the events tell it.
-        queued: How often somebody had to stand in line.
-        line: How long the longest line was.
-        slowest_s: The longest that a caller had to wait.
+        strange: Untyped errors that reached a caller.
+        reported: How they ended according to the events.
+        wrong: Impossible events: an end without a start, or a second start.
+        calls: How the calls of providers ended, according to the events.
+        queued: How many requests waited in the queue.
+        longest_queue: The length of the longest queue.
+        slowest_s: How long the slowest request took.
     """
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.started = 0
         self.ends: Counter[str] = Counter()
         self.ways: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.strange: Counter[str] = Counter()
-        self.told: Counter[str] = Counter()
+        self.reported: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.queued = 0
-        self.line = 0
+        self.longest_queue = 0
         self.wrong = 0
         self.slowest_s = 0.0
         self._open: set[int] = set()
         self._lock = threading.Lock()
 
-    def watch(self, event: Event) -> None:
-        """Take an event."""
+    def observe(self, event: Event) -> None:
+        """Count an event."""
         if isinstance(event, RequestStarted):
             with self._lock:
                 self.wrong += event.request in self._open
@@ -54,22 +54,22 @@ class Ledger:
             with self._lock:
                 self.wrong += event.request not in self._open
                 self._open.discard(event.request)
-                self.told[event.error or event.outcome] += 1
+                self.reported[event.error or event.outcome] += 1
         elif isinstance(event, AttemptEnded):
             with self._lock:
                 self.calls[event.attempt.outcome.value] += 1
         elif isinstance(event, Queued):
             with self._lock:
                 self.queued += 1
-                self.line = max(self.line, event.ahead + 1)
+                self.longest_queue = max(self.longest_queue, event.ahead + 1)
 
-    def begins(self) -> None:
-        """Count a request that a caller makes."""
+    def record_start(self) -> None:
+        """Count a request at its start."""
         with self._lock:
-            self.asked += 1
+            self.started += 1
 
-    def ended(self, way: str, how: str, took_s: float, *, strange: bool = False) -> None:
-        """Count how a caller saw a request end that he made in some way."""
+    def record_end(self, way: str, how: str, took_s: float, *, strange: bool = False) -> None:
+        """Count a request at its end, by its way of calling and its result."""
         with self._lock:
             self.ways[way][how] += 1
             (self.strange if strange else self.ends)[how] += 1
@@ -77,20 +77,20 @@ class Ledger:
 
     @property
     def open(self) -> int:
-        """How many requests have begun and not ended."""
+        """How many requests have started and not ended."""
         return len(self._open)
 
     @property
     def failing(self) -> float:
-        """Which share of the calls of providers failed, of those that were not cancelled."""
+        """The share of failed calls of providers, without the cancelled ones."""
         failed, answered = self.calls["error"], self.calls["success"]
         return failed / max(1, failed + answered)
 
     def check(self) -> None:
-        """Hold both counts against each other."""
+        """Compare both counts."""
         assert not self.strange
         assert self.wrong == 0
         assert self.open == 0
-        assert sum(self.ends.values()) == self.asked
+        assert sum(self.ends.values()) == self.started
         typed = {("success" if name == "reply" else name): count for name, count in self.ends.items()}
-        assert dict(self.told) == typed
+        assert dict(self.reported) == typed

@@ -1,6 +1,6 @@
-"""The invented service in a process of its own, a fifth of whose answers go wrong.
+"""The invented service in a separate process; a fifth of its answers are faults.
 
-Prints its port; then, for each line on its standard input, how many clients are connected and how many have asked.
+Prints its port; then, for each line on its standard input, how many clients are connected and how many requests came.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 from kestrel.wire import KestrelWire
 
 if TYPE_CHECKING:
-    from kickai_providers_core.testing.faults.exchange import Exchange
+    from kickai_providers_core.testing.faults import Exchange
 
 
 @frozen
@@ -29,7 +29,7 @@ class Either(faults.Fault):
     streamed: faults.Fault
 
     async def play(self, exchange: Exchange) -> None:
-        """Do the one that fits."""
+        """Play the fault for this kind of answer."""
         await (self.streamed if exchange.streamed else self.whole).play(exchange)
 
 
@@ -40,20 +40,20 @@ BAD = (
     (faults.CloseEarly(10), 3),
     (faults.Malformed(), 3),
     (faults.Status(429, "rate_limit", headers={"retry-after": "0.05"}), 2),
-    (Either(faults.EmptyBody(), faults.Cut(1)), 2),  # the one is as little of an answer as the other
+    (Either(faults.EmptyBody(), faults.Cut(1)), 2),  # neither is an answer
     (faults.Silence(), 1),
 )
-"""What goes wrong, in per cent of the answers."""
+"""The faults, each in percent of the answers."""
 
 
 @frozen
 class Mostly(faults.Fault):
-    """A good answer, four times out of five."""
+    """A good answer in four out of five cases."""
 
     chance: random.Random = field(factory=lambda: random.Random(7))
 
     async def play(self, exchange: Exchange) -> None:
-        """Draw, and do it."""
+        """Choose at random and play it."""
         kinds, shares = zip((GOOD, 100 - sum(share for _, share in BAD)), *BAD, strict=True)
         await self.chance.choices(kinds, shares)[0].play(exchange)
 

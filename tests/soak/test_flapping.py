@@ -1,4 +1,4 @@
-"""A primary that comes and goes, over real sockets: every request is answered, and traffic finds its way back."""
+"""A primary that fails and recovers, over real sockets: every request is answered, and traffic returns to it."""
 
 from __future__ import annotations
 
@@ -42,30 +42,30 @@ PHASES = (
     Either(faults.Drip(0.2), faults.Stall(1)),
 )
 PHASE_S = 4.0
-"""How long each of them lasts; less when there is not time enough for all of them."""
+"""The duration of each phase; shorter when the time is too short for all of them."""
 
-OFTEN = BreakerSettings(cooldown_s=1.0, max_cooldown_s=2.0)
-"""Probes follow soon upon each other, so that the primary is met in all its moods."""
+FREQUENT_PROBES = BreakerSettings(cooldown_s=1.0, max_cooldown_s=2.0)
+"""Frequent probes, so that the primary is called in all its phases."""
 
-BROKEN_OFF = {"ProviderUnavailableError", "InvalidReplyError", "ProviderTimeoutError"}
-"""What may become of a live stream whose first piece is in its reader's hands, and of no other request."""
+BROKEN_STREAM = {"ProviderUnavailableError", "InvalidReplyError", "ProviderTimeoutError"}
+"""Errors with which only a live stream may end, after its first piece was read."""
 
 pytestmark = pytest.mark.slow
 
 
 def flap(server: FaultServer, stop: threading.Event, calls: list[tuple[str, int]], phase_s: float) -> None:
-    """Change what the service does every few seconds, up and down in turns, and note how often each was asked."""
+    """Change what the service does every few seconds, and record the number of requests in each phase."""
     for fault in cycle(PHASES):
         server.default, before = fault, len(server.requests)
         stopped = stop.wait(phase_s)
-        told = type(fault.streamed if isinstance(fault, Either) else fault).__name__
-        calls.append((told, len(server.requests) - before))
+        name = type(fault.streamed if isinstance(fault, Either) else fault).__name__
+        calls.append((name, len(server.requests) - before))
         if stopped:
             return
 
 
 def test_a_flapping_primary(seconds: float) -> None:
-    """Promise 6: nobody is left without an answer but live streams that broke off; in the end it serves within 30 s."""
+    """Promise 6: all requests but broken live streams are answered; the recovered primary serves within 30 s."""
     held, ledger, stop, calls = Holdings.now(), Ledger(), threading.Event(), []
     with FaultServer(KestrelWire()) as bad, FaultServer(KestrelWire()) as good:
         instances = {
@@ -73,9 +73,9 @@ def test_a_flapping_primary(seconds: float) -> None:
             for name, server in (("bad", bad), ("good", good))
         }
         settings = Settings(
-            kickai=KickaiSettings(plugins=(), deadline_s=DEADLINE_S), providers=instances, breaker=OFTEN
+            kickai=KickaiSettings(plugins=(), deadline_s=DEADLINE_S), providers=instances, breaker=FREQUENT_PROBES
         )
-        with Resolver.from_settings(settings, plugins={"kestrel": kestrel}, observers=[ledger.watch]) as resolver:
+        with Resolver.from_settings(settings, plugins={"kestrel": kestrel}, observers=[ledger.observe]) as resolver:
             chain = resolver.chain("bad:a", "good:a")
             flapping = threading.Thread(target=flap, args=(bad, stop, calls, min(PHASE_S, seconds / len(PHASES))))
             flapping.start()
@@ -90,7 +90,9 @@ def test_a_flapping_primary(seconds: float) -> None:
             back_s = time.monotonic() - recovered
         assert bad.wait_closed(5.0)
         assert good.wait_closed(5.0)
-    print(f"\nflapping: {ledger.asked:,} requests, {dict(ledger.ends.most_common())}, slowest {ledger.slowest_s:.2f} s")
+    print(
+        f"\nflapping: {ledger.started:,} requests, {dict(ledger.ends.most_common())}, slowest {ledger.slowest_s:.2f} s"
+    )
     for way, ends in sorted(ledger.ways.items()):
         print(f"  {way:18}{dict(ends.most_common())}")
     print(f"  calls of the primary in each phase: {', '.join(f'{name} {count}' for name, count in calls)}")
@@ -98,7 +100,7 @@ def test_a_flapping_primary(seconds: float) -> None:
     assert not ledger.strange
     assert set(ledger.ways) == set(WAYS)
     for way, ends in ledger.ways.items():
-        assert set(ends) <= {"reply", "cancelled"} | (BROKEN_OFF if way.endswith("live") else set())
+        assert set(ends) <= {"reply", "cancelled"} | (BROKEN_STREAM if way.endswith("live") else set())
     assert seconds < PHASE_S * len(PHASES) or all(count for _, count in calls[: len(PHASES)])
     assert ledger.slowest_s <= DEADLINE_S + OVERRUN_S
     left = Holdings.now()

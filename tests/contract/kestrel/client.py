@@ -1,4 +1,4 @@
-"""The wire: one connection for each request, its timeouts held to the millisecond, sync and async."""
+"""The HTTP client: one connection for each request, sync and async."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from kickai_providers_core.values.errors import InvalidReplyError, ProviderTimeo
 PATH = "/v1/answers"
 
 
-class Patience:
-    """How long to wait for the next bytes, and what it is called when that is over."""
+class Timeouts:
+    """The timeouts of one call, and the phase that it is in."""
 
     def __init__(self, settings, timeout_s, *, live):
         self.settings = settings
@@ -29,7 +29,7 @@ class Patience:
         self.live = live
 
     def wait_s(self):
-        """Return the seconds to wait from now."""
+        """Return how long to wait from now, in seconds."""
         own = {
             "connect": self.settings.connect_timeout_s,
             "first_token": self.settings.first_token_timeout_s,
@@ -43,183 +43,183 @@ class Patience:
             raise self.error()
         return min(left, own)
 
-    def went_on(self, phase):
-        """Go on to the next phase; only streams have any once connected."""
+    def start_phase(self, phase):
+        """Start the next phase; once connected, only streams have phases."""
         self.reached, self.began = True, time.monotonic()
         self.phase = phase if self.live else "total"
 
     def error(self):
-        """Return the error of the wait that was too long."""
-        return ProviderTimeoutError(f"the service took too long ({self.phase})", phase=self.phase)
+        """Return the error for the timeout that has expired."""
+        return ProviderTimeoutError(f"timeout ({self.phase})", phase=self.phase)
 
 
 class Client:
-    """One account of the service. Safe to share: nothing of a call is kept in it."""
+    """One account of the service. Safe to share, since it keeps no state of a call."""
 
     def __init__(self, settings):
         self.settings = settings
         address = urlsplit(settings.url)
         self.scheme, self.host, self.port = address.scheme, address.hostname, address.port
 
-    # What is sent.
+    # Requests.
 
-    def message(self, request, *, live):
+    def encode_request(self, request, *, live):
         """Return the bytes of a request."""
-        body = json.dumps(self.payload(request, live=live)).encode()
+        body = json.dumps(self.build_payload(request, live=live)).encode()
         lines = [f"POST {self.path()} HTTP/1.1", f"host: {self.host}", *self.headers(), f"content-length: {len(body)}"]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
     def path(self):
-        """Return where requests go."""
+        """Return the path of requests."""
         return PATH
 
     def headers(self):
-        """Return the headers that every request has."""
+        """Return the headers of every request."""
         return [f"x-kestrel-key: {self.settings.key.reveal()}", "content-type: application/json", "connection: close"]
 
-    def payload(self, request, *, live):
+    def build_payload(self, request, *, live):
         """Return the body of a request."""
-        return mapping.payload(request, live=live)
+        return mapping.build_payload(request, live=live)
 
-    # What comes back.
+    # Responses.
 
-    def reply(self, body):
-        """Return the answer that a body holds."""
-        return mapping.reply(body)
+    def parse_reply(self, body):
+        """Return the reply in a body."""
+        return mapping.parse_reply(body)
 
-    def refusal(self, status, headers, body):
-        """Return the error that an answer stands for which is no success."""
-        return mapping.refusal(status, headers, body)
+    def build_error(self, status, headers, body):
+        """Return the error for a response with an error status."""
+        return mapping.build_error(status, headers, body)
 
-    def event(self, line):
-        """Return the chunk that a line of a stream holds."""
-        return mapping.event(mapping.read(line))
+    def parse_event(self, line):
+        """Return the chunk in a line of a stream."""
+        return mapping.parse_event(mapping.parse_object(line))
 
-    def ended(self, chunk):
-        """See a stream to its end, after its last chunk or none."""
+    def check_end(self, chunk):
+        """Check the last chunk of a stream; None when it had no chunk."""
         if chunk is None or chunk.finish_reason is None:
-            raise InvalidReplyError("the stream ended before the service said why")
+            raise InvalidReplyError("the stream ended without a finish reason")
 
-    def lost(self, patience):
-        """Return the error of a connection that broke, or that could not be made."""
-        return ProviderUnavailableError("the connection was refused or lost", reached=patience.reached)
+    def build_connection_error(self, timeouts):
+        """Return the error for a connection that failed or was lost."""
+        return ProviderUnavailableError("the connection was refused or lost", reached=timeouts.reached)
 
     # Sync.
 
-    def ask(self, request, timeout_s):
+    def invoke(self, request, timeout_s):
         """Return a whole answer."""
-        with closing(self.bodies(request, timeout_s, live=False)) as bodies:
-            return self.reply(b"".join(bodies))
+        with closing(self.receive(request, timeout_s, live=False)) as bodies:
+            return self.parse_reply(b"".join(bodies))
 
     def stream(self, request, timeout_s):
         """Yield the chunks of an answer."""
         lines, chunk = Lines(), None
-        with closing(self.bodies(request, timeout_s, live=True)) as bodies:
+        with closing(self.receive(request, timeout_s, live=True)) as bodies:
             for body in bodies:
                 for line in lines.feed(body):
-                    chunk = self.event(line)
+                    chunk = self.parse_event(line)
                     yield chunk
-        self.ended(chunk)
+        self.check_end(chunk)
 
-    def bodies(self, request, timeout_s, *, live):
-        """Yield the parts of an answer's body as they come; raise what it stands for if it is no success."""
-        patience, incoming, refused = Patience(self.settings, timeout_s, live=live), Incoming(), b""
+    def receive(self, request, timeout_s, *, live):
+        """Yield the parts of the response's body as they arrive; raise its error if the status is not 200."""
+        timeouts, incoming, error_body = Timeouts(self.settings, timeout_s, live=live), Incoming(), b""
         try:
-            with self.connect(patience) as line:
-                patience.went_on("first_token")
-                line.sendall(self.message(request, live=live))
+            with self.connect(timeouts) as line:
+                timeouts.start_phase("first_token")
+                line.sendall(self.encode_request(request, live=live))
                 while not incoming.done:
-                    line.settimeout(self.wait_s(patience))
+                    line.settimeout(self.wait_s(timeouts))
                     body = incoming.feed(line.recv(65536))
                     if incoming.status == 200:
-                        if b"\n" in body:  # a whole event; its bytes one by one are no sign of life
-                            patience.went_on("idle")
+                        if b"\n" in body:  # a whole event; single bytes do not count as progress
+                            timeouts.start_phase("idle")
                         yield body
-                    refused += body
+                    error_body += body
         except TimeoutError as error:
-            raise (error if isinstance(error, ProviderTimeoutError) else patience.error()) from None
+            raise (error if isinstance(error, ProviderTimeoutError) else timeouts.error()) from None
         except OSError:
-            raise self.lost(patience) from None
+            raise self.build_connection_error(timeouts) from None
         if incoming.status != 200:
-            raise self.refusal(incoming.status, incoming.headers, refused)
+            raise self.build_error(incoming.status, incoming.headers, error_body)
 
-    def connect(self, patience):
+    def connect(self, timeouts):
         """Return a new connection."""
-        line = socket.create_connection((self.host, self.port), patience.wait_s())
+        line = socket.create_connection((self.host, self.port), timeouts.wait_s())
         if self.scheme != "https":
             return line
         with closing(line):  # wrapping detaches it; a handshake that fails does not
             return ssl.create_default_context().wrap_socket(line, server_hostname=self.host)
 
-    def wait_s(self, patience):
-        """Return how long to wait for the next bytes, seconds."""
-        return patience.wait_s()
+    def wait_s(self, timeouts):
+        """Return how long to wait for the next bytes, in seconds."""
+        return timeouts.wait_s()
 
     # Async.
 
-    async def aask(self, request, timeout_s):
+    async def ainvoke(self, request, timeout_s):
         """Return a whole answer."""
-        return self.reply(b"".join([body async for body in self.abodies(request, timeout_s, live=False)]))
+        return self.parse_reply(b"".join([body async for body in self.areceive(request, timeout_s, live=False)]))
 
     async def astream(self, request, timeout_s):
         """Yield the chunks of an answer."""
         lines, chunk = Lines(), None
-        bodies = self.abodies(request, timeout_s, live=True)
+        bodies = self.areceive(request, timeout_s, live=True)
         try:
             async for body in bodies:
                 for line in lines.feed(body):
-                    chunk = self.event(line)
+                    chunk = self.parse_event(line)
                     yield chunk
         finally:
             await bodies.aclose()
-        self.ended(chunk)
+        self.check_end(chunk)
 
-    async def abodies(self, request, timeout_s, *, live):
-        """Yield the parts of an answer's body as they come; raise what it stands for if it is no success."""
-        patience, incoming, refused, writer = Patience(self.settings, timeout_s, live=live), Incoming(), b"", None
+    async def areceive(self, request, timeout_s, *, live):
+        """Yield the parts of the response's body as they arrive; raise its error if the status is not 200."""
+        timeouts, incoming, error_body, writer = Timeouts(self.settings, timeout_s, live=live), Incoming(), b"", None
         try:
-            async with asyncio.timeout(patience.wait_s()):
+            async with asyncio.timeout(timeouts.wait_s()):
                 reader, writer = await self.aconnect()
-            patience.went_on("first_token")
-            writer.write(self.message(request, live=live))
+            timeouts.start_phase("first_token")
+            writer.write(self.encode_request(request, live=live))
             while not incoming.done:
-                async with asyncio.timeout(self.wait_s(patience)):
+                async with asyncio.timeout(self.wait_s(timeouts)):
                     body = incoming.feed(await reader.read(65536))
                 if incoming.status == 200:
                     if b"\n" in body:
-                        patience.went_on("idle")
+                        timeouts.start_phase("idle")
                     yield body
-                refused += body
+                error_body += body
         except TimeoutError as error:
-            raise (error if isinstance(error, ProviderTimeoutError) else patience.error()) from None
+            raise (error if isinstance(error, ProviderTimeoutError) else timeouts.error()) from None
         except OSError:
-            raise self.lost(patience) from None
+            raise self.build_connection_error(timeouts) from None
         finally:
             if writer is not None:
-                await self.hang_up(writer)
+                await self.abort(writer)
         if incoming.status != 200:
-            raise self.refusal(incoming.status, incoming.headers, refused)
+            raise self.build_error(incoming.status, incoming.headers, error_body)
 
     async def aconnect(self):
         """Return a new connection's reader and writer."""
         tls = ssl.create_default_context() if self.scheme == "https" else None
         return await asyncio.open_connection(self.host, self.port, ssl=tls)
 
-    async def hang_up(self, writer):
-        """End a connection; what the other side still sends is of no interest."""
+    async def abort(self, writer):
+        """End a connection, and ignore what the service still sends."""
         writer.transport.abort()
 
     def close(self):
-        """Free what is held: nothing."""
+        """Do nothing: no connection is kept."""
 
 
 class Lines:
-    """Cuts what comes into lines."""
+    """Splits bytes into lines."""
 
     def __init__(self):
         self.rest = b""
 
     def feed(self, data):
-        """Return the lines that are whole now."""
+        """Return the lines that are complete now."""
         *lines, self.rest = (self.rest + data).split(b"\n")
         return [line for line in lines if line.strip()]

@@ -1,11 +1,11 @@
-"""A mutant of its own module: it imports the client when it is discovered."""
+"""A mutant that imports the client when it is discovered."""
 
 from kestrel import client
 from kestrel.plugin import KestrelPlugin
 
 
 class EagerPlugin(KestrelPlugin):
-    """Imports its vendor's client at discovery."""
+    """Imports its vendor's client when it is discovered."""
 
     def client(self, settings):
         """Return a new client."""

@@ -1,20 +1,20 @@
-"""The part of HTTP/1.1 that one answer on one connection needs (RFC 9112), without input or output."""
+"""Parses one HTTP/1.1 response (RFC 9112), without I/O."""
 
 from __future__ import annotations
 
 from kickai_providers_core.values.errors import InvalidReplyError, ProviderUnavailableError
 
 MAX_BYTES = 4 * 2**20
-"""No answer of the service is larger."""
+"""The maximum size of a response."""
 
 
 class Incoming:
-    """An answer as it comes in.
+    """A response that is being received.
 
     Attributes:
-        status: The status, 0 until the head is there.
-        headers: By lower-case name.
-        done: Whether the whole body is there.
+        status: The status; 0 until the head has arrived.
+        headers: The headers by lower-case name.
+        done: Whether the whole body has arrived.
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class Incoming:
         self._size = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Take what came, nothing at the connection's end; return the part of the body that is in it."""
+        """Parse the next bytes, empty at the end of the connection; return the part of the body in them."""
         self._size += len(data)
         if not data:
-            raise InvalidReplyError("the connection ended before the answer did")
+            raise InvalidReplyError("the connection ended before the response was complete")
         if self._size > MAX_BYTES:
-            raise InvalidReplyError("the answer is larger than any that the service gives")
+            raise InvalidReplyError(f"the response is larger than {MAX_BYTES} bytes")
         self._buffer += data
         if not self.status and not self._head():
             return b""
@@ -38,7 +38,7 @@ class Incoming:
 
     def _head(self) -> bool:
         if not b"HTTP/1.1 ".startswith(self._buffer[:9]):
-            raise ProviderUnavailableError("something else than HTTP answers")
+            raise ProviderUnavailableError("the service does not speak HTTP")
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if not end:
             return False

@@ -1,4 +1,4 @@
-"""Pure translation between the seam's words and the service's."""
+"""Translates between the core's values and the service's JSON."""
 
 from __future__ import annotations
 
@@ -35,46 +35,46 @@ PROBLEMS = {
 }
 
 
-def payload(request, *, live):
-    """Return the JSON value that asks a request."""
+def build_payload(request, *, live):
+    """Return the JSON value of a request."""
     sampling = {"heat": request.temperature, "most": request.max_tokens, "top": request.top_p, "seed": request.seed}
-    asked = {
+    body = {
         "model": request.model,
-        "turns": [turn(message) for message in request.messages],
+        "turns": [build_turn(message) for message in request.messages],
         "sampling": {name: value for name, value in sampling.items() if value is not None},
         "until": list(request.stop),
         "live": live,
     }
     if request.tools:
-        asked["tools"] = [{"name": tool.name, "wants": dict(tool.parameters)} for tool in request.tools]
+        body["tools"] = [{"name": tool.name, "wants": dict(tool.parameters)} for tool in request.tools]
     if request.json_schema is not None:
-        asked["shape"] = dict(request.json_schema)
-    return asked
+        body["shape"] = dict(request.json_schema)
+    return body
 
 
-def turn(message):
+def build_turn(message):
     """Return one turn of the conversation."""
-    pictures = [base64.b64encode(image.data).decode() if image.data else image.url for image in message.images]
-    return {"who": message.role, "says": message.content, "pictures": pictures}
+    images = [base64.b64encode(image.data).decode() if image.data else image.url for image in message.images]
+    return {"who": message.role, "says": message.content, "images": images}
 
 
-def read(body):
-    """Return the JSON object that a body holds."""
+def parse_object(body):
+    """Return the JSON object in a body."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise errors.InvalidReplyError("the service answered with something else than a JSON object") from None
+        raise errors.InvalidReplyError("the response is not a JSON object") from None
     return value
 
 
-def reply(body):
-    """Return the answer that a body holds."""
-    value = read(body)
-    chunk = event(value)
+def parse_reply(body):
+    """Return the reply in a body."""
+    value = parse_object(body)
+    chunk = parse_event(value)
     if chunk.finish_reason is None or not (chunk.text or chunk.tool_calls):
-        raise errors.InvalidReplyError("the service's answer lacks its text or its end")
+        raise errors.InvalidReplyError("the response has no text or no finish reason")
     return Reply(
         text=chunk.text,
         finish_reason=chunk.finish_reason,
@@ -84,12 +84,12 @@ def reply(body):
     )
 
 
-def event(value):
-    """Return the chunk that an event of a stream holds, or a whole answer as one chunk."""
+def parse_event(value):
+    """Return an event of a stream, or a whole answer, as a chunk."""
     if "problem" in value:
-        raise refusal(503, {}, json.dumps(value).encode())
+        raise build_error(503, {}, json.dumps(value).encode())
     if not {"says", "why"} & set(value):
-        raise errors.InvalidReplyError("the service's answer has neither text nor an end")
+        raise errors.InvalidReplyError("the response has neither text nor a finish reason")
     calls = tuple(ToolCall(id=call["id"], name=call["name"], arguments=call["with"]) for call in value.get("calls", ()))
     counts = value.get("counts")
     return ReplyChunk(
@@ -101,12 +101,16 @@ def event(value):
     )
 
 
-def refusal(status, headers, body):
-    """Return the error that an answer stands for which is no success."""
+def build_error(status, headers, body):
+    """Return the error for a response with an error status."""
     try:
         problem = json.loads(body)["problem"]
         kind = PROBLEMS.get(problem)
     except (ValueError, LookupError, TypeError):
         kind = None
     kind = kind or STATUSES.get(status, errors.ProviderUnavailableError)
-    return kind("the service refused", status_code=status, retry_after_s=retry_after_s(headers.get("retry-after", "")))
+    return kind(
+        "an error status",
+        status_code=status,
+        retry_after_s=retry_after_s(headers.get("retry-after", "")),
+    )

@@ -1,4 +1,4 @@
-"""The hooks, as methods, so that a mutant can differ in one of them."""
+"""The hooks, as methods, so that a mutant can override one of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kickai_providers_core.values.requests import Capability
 
 
 class KestrelPlugin:
-    """The provider plugin of the invented service."""
+    """The provider plugin of an invented service."""
 
     info = ProviderInfo(
         name="kestrel",
-        summary="The invented service that the conformance tests are tested with",
+        summary="An invented service that tests the conformance tests",
         settings_class=KestrelSettings,
         aliases=("falcon",),
         capabilities=frozenset(Capability),
@@ -38,31 +38,31 @@ class KestrelPlugin:
 
     @hookimpl
     def kickai_validate_provider(self, settings, online):
-        """Say whether the key is missing or, online, refused."""
+        """Return a problem when the key is missing or, online, rejected."""
         if not settings.key:
             hint = "set KESTREL_API_KEY"
             return [Problem(path="key", message="the key is missing", hint=hint, missing="KESTREL_API_KEY")]
-        return self.asked(settings) if online else []
+        return self.find_online_problems(settings) if online else []
 
-    def asked(self, settings):
-        """Ask the service for the smallest answer; return what is wrong."""
+    def find_online_problems(self, settings):
+        """Send a small request to the service; return its error as a problem."""
         from kickai_providers_core.values.errors import ProviderError
         from kickai_providers_core.values.requests import ChatRequest
 
         try:
-            self.client(settings).ask(ChatRequest.of("ping"), settings.timeout_s)
+            self.client(settings).invoke(ChatRequest.of("ping"), settings.timeout_s)
         except ProviderError as error:
             return [Problem(path="", message=error.message)]
         return []
 
     @hookimpl
     def kickai_provider_capabilities(self, settings, model):
-        """Say that every account can do the same."""
+        """Return the same capabilities for every account."""
         return self.info.capabilities
 
     @hookimpl
     def kickai_prepare_provider(self, settings, model):
-        """Have nothing to make ready, and say so."""
+        """Report that there is nothing to prepare."""
         yield Progress(status=f"{model} is always ready", completed=1, total=1)
 
     @hookimpl
@@ -72,22 +72,22 @@ class KestrelPlugin:
 
     @hookimpl
     def kickai_invoke_provider(self, provider, request, timeout_s):
-        """Ask, waiting."""
-        return provider.ask(request, timeout_s)
+        """Return a reply."""
+        return provider.invoke(request, timeout_s)
 
     @hookimpl
     async def kickai_ainvoke_provider(self, provider, request, timeout_s):
-        """Ask."""
-        return await provider.aask(request, timeout_s)
+        """Call the service."""
+        return await provider.ainvoke(request, timeout_s)
 
     @hookimpl
     def kickai_stream_provider(self, provider, request, timeout_s):
-        """Ask for a stream, waiting."""
+        """Return a stream."""
         return provider.stream(request, timeout_s)
 
     @hookimpl
     def kickai_astream_provider(self, provider, request, timeout_s):
-        """Ask for a stream."""
+        """Return a stream."""
         return provider.astream(request, timeout_s)
 
     @hookimpl
@@ -102,7 +102,7 @@ class KestrelPlugin:
 
     @hookimpl
     def kickai_rank_targets(self, request, targets):
-        """Put its own targets first when the request has tools, which it is good at."""
+        """Keep its own targets only when the request has tools."""
         return [target for target in targets if target.provider == "kestrel"] if request.tools else None
 
     @hookimpl

@@ -1,4 +1,4 @@
-"""What the provider can be told."""
+"""The settings of the reference provider."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class KestrelSettings(ProviderSettings):
     """One account of the service.
 
     Attributes:
-        url: Where the service is.
-        key: What it wants to be shown.
+        url: The address of the service.
+        key: The key.
     """
 
     url: str = "http://127.0.0.1:9"

@@ -1,4 +1,4 @@
-"""How the invented service speaks."""
+"""How the invented service responds."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ WORDS = {
 
 
 class KestrelWire:
-    """JSON objects, and lines of them for streams."""
+    """JSON objects, and JSON lines for streams."""
 
     def reply(self, request, text, finish=FinishReason.STOP):
-        """Answer in one object."""
+        """Return one object."""
         return Response.json({"says": text, **self.end(request, finish)})
 
     def stream(self, request, pieces, finish=FinishReason.STOP):
-        """Answer in one line a piece, and one for the end."""
+        """Return one line for each piece, and one for the end."""
         values = [*({"says": piece} for piece in pieces), self.end(request, finish)]
         lines = [json.dumps(value, ensure_ascii=False).encode() + b"\n" for value in values]
         return Response(headers={"content-type": "application/x-ndjson"}), lines
 
     def end(self, request, finish):
-        """Say why the model stopped."""
-        asked = request.json()
-        told = {"why": WORDS[finish], "counts": {"in": 11, "out": 5}, "model": asked["model"] or "kestrel-1"}
+        """Return the fields of the last line."""
+        body = request.json()
+        fields = {"why": WORDS[finish], "counts": {"in": 11, "out": 5}, "model": body["model"] or "kestrel-1"}
         if finish is FinishReason.TOOL_CALL:
-            told["calls"] = [{"id": "1", "name": asked["tools"][0]["name"], "with": "{}"}]
-        return told
+            fields["calls"] = [{"id": "1", "name": body["tools"][0]["name"], "with": "{}"}]
+        return fields
 
     def error(self, request, status, kind):
-        """Name the problem."""
+        """Return the kind of the error."""
         return Response.json({"problem": kind}, status=status)
 
     def wants_stream(self, request):
-        """Read the request's word for it."""
+        """Return the request's `live`."""
         return request.json()["live"]

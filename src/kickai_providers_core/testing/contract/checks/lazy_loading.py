@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,9 @@ def _check_no_connection(harness: ProviderHarness, hook: str) -> None:
     assert count == 0, f"{hook} made {count} connections to the service, expected none"
 
 
+@lru_cache(maxsize=1)
 def _discover_in_new_process(plugin: object) -> dict[str, Any]:
-    """Import and describe a plugin in a new interpreter; return its modules, threads and output."""
+    """Import and describe a plugin in a new interpreter, once; return its modules, threads and output."""
     attribute = ""
     module: ModuleType = plugin if _is_module(plugin) else sys.modules[type(plugin).__module__]  # type: ignore[assignment]
     if module is not plugin:

@@ -1,4 +1,4 @@
-"""Providers that cannot keep a key to themselves."""
+"""Mutants that leak the key."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from attrs import evolve
 from loguru import logger
 
 from kestrel.client import Client
-from kestrel.wrong.register import mutant
+from kestrel.mutants.registry import mutant
 from kickai_providers_core.values import errors
 
 
 @mutant("test_the_key_is_in_no_url")
-class PutsTheKeyInTheUrl(Client):
-    """Sends the key as a parameter of the address too."""
+class SendsKeyInUrl(Client):
+    """Sends the key in the URL too."""
 
     def path(self):
-        """Return an address with the key in it."""
+        """Return a path with the key."""
         return f"{super().path()}?key={self.settings.key.reveal()}"
 
 
 @mutant("test_the_key_is_in_no_body")
-class PutsTheKeyInTheBody(Client):
+class SendsKeyInBody(Client):
     """Sends the key in the body too."""
 
-    def payload(self, request, *, live):
-        """Return a body with the key in it."""
-        return {**super().payload(request, live=live), "key": self.settings.key.reveal()}
+    def build_payload(self, request, *, live):
+        """Return a body with the key."""
+        return {**super().build_payload(request, live=live), "key": self.settings.key.reveal()}
 
 
 @mutant("test_the_key_is_sent", "test_instances_share_nothing")
@@ -42,7 +42,7 @@ class LogsItsHeaders(Client):
     """Logs the headers that it sends."""
 
     def headers(self):
-        """Return the headers, and log them."""
+        """Log the headers."""
         headers = super().headers()
         logger.debug("Asking with {}", headers)
         return headers
@@ -54,13 +54,13 @@ class LogsItsHeaders(Client):
     "test_the_key_is_in_no_streams_error",
     "test_the_key_is_in_no_timeouts_error",
 )
-class HoldsTheKeyInAVariable(Client):
-    """Keeps the headers in a variable where its errors pass through."""
+class KeepsKeyInVariable(Client):
+    """Keeps the headers in a local variable while errors pass through."""
 
-    def bodies(self, request, timeout_s, *, live):
-        """Answer, with the key in a local variable."""
+    def receive(self, request, timeout_s, *, live):
+        """Keep the key in a local variable."""
         headers = self.headers()
-        yield from super().bodies(request, timeout_s, live=live)
+        yield from super().receive(request, timeout_s, live=live)
         del headers
 
 
@@ -71,7 +71,7 @@ class HoldsTheKeyInAVariable(Client):
     "test_the_key_is_in_no_streams_error",
     "test_the_key_is_in_no_timeouts_error",
 )
-class ShowsTheKey(Client):
+class ShowsKeyInRepr(Client):
     """Shows its key in its repr."""
 
     def __repr__(self):
@@ -80,25 +80,25 @@ class ShowsTheKey(Client):
 
 @mutant("test_the_key_follows_no_redirect")
 class FollowsRedirects(Client):
-    """Follows a redirect to wherever it leads, with the key."""
+    """Follows redirects to other addresses, and sends the key there."""
 
-    def refusal(self, status, headers, body):
-        """Ask there."""
+    def build_error(self, status, headers, body):
+        """Call the address in the redirect."""
         place = headers.get("location", "")
         if place.startswith("http://"):
             from kickai_providers_core.values.requests import ChatRequest
 
-            Client(evolve(self.settings, url=place)).ask(ChatRequest.of("again"), 1.0)
-        return super().refusal(status, headers, body)
+            Client(evolve(self.settings, url=place)).invoke(ChatRequest.of("again"), 1.0)
+        return super().build_error(status, headers, body)
 
 
 @mutant("test_the_users_words_are_in_no_error")
 class QuotesTheService(Client):
-    """Puts what the service sent into its errors."""
+    """Puts the service's response into its errors."""
 
-    def reply(self, body):
-        """Quote the body."""
+    def parse_reply(self, body):
+        """Raise an error with the body."""
         try:
-            return super().reply(body)
+            return super().parse_reply(body)
         except errors.InvalidReplyError:
             raise errors.InvalidReplyError(f"cannot read {body!r}") from None

@@ -1,26 +1,27 @@
-"""Streams that are not what they seem."""
+"""Mutants with wrong streams."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 
 from attrs import evolve
 
 from kestrel import mapping
-from kestrel.client import Client, Patience
-from kestrel.wrong.register import mutant
+from kestrel.client import Client, Timeouts
+from kestrel.mutants.registry import mutant
 from kickai_providers_core.values import errors
 from kickai_providers_core.values.replies import FinishReason, ReplyChunk
 
 
 @mutant("test_a_stream_without_a_finish_reason_is_no_answer")
-class TrustsTheEnd(Client):
-    """Takes the end of a stream for the end of the answer."""
+class AcceptsMissingFinishReason(Client):
+    """Accepts a stream that ends without a finish reason."""
 
-    def ended(self, chunk):
-        """Be content with any piece."""
+    def check_end(self, chunk):
+        """Accept any last piece."""
         if chunk is None:
-            super().ended(chunk)
+            super().check_end(chunk)
 
 
 @mutant(
@@ -29,11 +30,11 @@ class TrustsTheEnd(Client):
     "test_pieces_come_before_an_error",
     "test_the_key_is_in_no_streams_error",
 )
-class EndsCutStreams(Client):
-    """Ends a stream well when its connection is lost half-way."""
+class AcceptsCutStreams(Client):
+    """Ends a stream normally when its connection is lost in the middle."""
 
     def stream(self, request, timeout_s):
-        """Make do with what came."""
+        """Add a finish reason to the pieces that arrived."""
         seen = False
         try:
             for chunk in super().stream(request, timeout_s):
@@ -47,29 +48,29 @@ class EndsCutStreams(Client):
 
 @mutant("test_a_malformed_event_is_an_invalid_reply")
 class SkipsMalformedEvents(Client):
-    """Passes over an event that cannot be read."""
+    """Skips an unreadable event."""
 
-    def event(self, line):
-        """Make do without it."""
+    def parse_event(self, line):
+        """Skip the event."""
         try:
-            mapping.read(line)
+            mapping.parse_object(line)
         except errors.InvalidReplyError:
             return ReplyChunk()
-        return super().event(line)
+        return super().parse_event(line)
 
 
 @mutant(
     "test_an_error_event_is_typed", "test_an_error_event_at_the_start_is_typed", "test_the_key_is_in_no_streams_error"
 )
-class HearsNoErrors(Client):
-    """Lets a KeyError through when an event tells of an error."""
+class RaisesKeyErrorForErrorEvents(Client):
+    """Raises KeyError when an event reports an error."""
 
-    def event(self, line):
-        """Take it for granted that there is text."""
-        value = mapping.read(line)
+    def parse_event(self, line):
+        """Read the text without a check."""
+        value = mapping.parse_object(line)
         if "problem" in value:
             value["says"]
-        return super().event(line)
+        return super().parse_event(line)
 
 
 @mutant(
@@ -78,24 +79,25 @@ class HearsNoErrors(Client):
     "test_an_abandoned_stream_is_closed",
     "test_closing_a_stream_ends_in_time",
 )
-class HoardsPieces(Client):
-    """Hands out a stream when it has all of it."""
+class CollectsPieces(Client):
+    """Yields a stream only when it is complete."""
 
     def stream(self, request, timeout_s):
-        """Gather first."""
+        """Collect all chunks."""
         yield from list(super().stream(request, timeout_s))
 
 
 @mutant("test_an_abandoned_stream_is_closed")
-class KeepsAbandonedStreams(Client):
-    """Keeps the connection of a stream that was closed half-way."""
+class KeepsClosedStreams(Client):
+    """Keeps the connection of a stream that was closed early."""
 
-    def __init__(self, settings):
-        super().__init__(settings)
-        self.kept = []
+    @cached_property
+    def kept(self):
+        """Return the streams that were kept."""
+        return []
 
     def stream(self, request, timeout_s):
-        """Hold on to the stream below."""
+        """Keep the stream."""
         chunks = super().stream(request, timeout_s)
         self.kept.append(chunks)
         for chunk in chunks:  # noqa: UP028 - that is the fault
@@ -103,12 +105,12 @@ class KeepsAbandonedStreams(Client):
 
 
 @mutant("test_streams_come_in_pieces", "test_a_stream_without_a_finish_reason_is_no_answer")
-class EndsTwice(Client):
+class RepeatsFinishReason(Client):
     """States the finish reason with every piece."""
 
-    def event(self, line):
-        """Say stop, and go on."""
-        chunk = super().event(line)
+    def parse_event(self, line):
+        """Add a finish reason."""
+        chunk = super().parse_event(line)
         return chunk if chunk.finish_reason else evolve(chunk, finish_reason=FinishReason.STOP)
 
 
@@ -122,25 +124,25 @@ class EndsTwice(Client):
     "test_the_users_words_are_in_no_error",
     "test_nothing_secret_is_logged",
 )
-class TrustsSilence(Client):
-    """Takes a stream without a piece for an answer."""
+class AcceptsEmptyStreams(Client):
+    """Accepts a stream without a piece."""
 
-    def ended(self, chunk):
-        """Be content with nothing."""
+    def check_end(self, chunk):
+        """Accept no piece."""
         if chunk is not None:
-            super().ended(chunk)
+            super().check_end(chunk)
 
 
 @mutant("test_an_unread_stream_leaves_nothing")
-class OpensEarly(Client):
-    """Connects when the stream is asked for, and closes only what is read."""
+class ConnectsBeforeReading(Client):
+    """Connects when the stream is created, and closes only streams that were read."""
 
     early = None
 
     def stream(self, request, timeout_s):
-        """Connect now, read later."""
+        """Connect now and read later."""
         with suppress(OSError, errors.ProviderTimeoutError):
-            self.early = self.connect(Patience(self.settings, 0.1, live=True))
+            self.early = self.connect(Timeouts(self.settings, 0.1, live=True))
         return self._read(super().stream(request, timeout_s))
 
     def _read(self, chunks):

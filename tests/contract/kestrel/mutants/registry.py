@@ -1,4 +1,4 @@
-"""The list of mutants, and how a class gets onto it."""
+"""The table of all mutants."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from kestrel.plugin import KestrelPlugin
 
 @frozen
 class Mutant:
-    """One wrong provider.
+    """A provider with one fault.
 
     Attributes:
-        name: Its class's name.
+        name: The name of its class.
         fault: What is wrong with it.
         kind: The class.
         plugin: The plugin.
-        found_by: The test that is meant to find it.
-        also: Tests that find it as well.
+        found_by: The test for its fault.
+        also: Other tests that inevitably notice the fault.
     """
 
     name: str
@@ -33,9 +33,9 @@ MUTANTS: dict[str, Mutant] = {}
 
 
 def mutant(found_by, *also):
-    """Enter a class among the mutants."""
+    """Return a decorator that adds a class to the mutants."""
 
-    def enter(kind, plugin=None):
+    def add(kind, plugin=None):
         if issubclass(kind, Client):
             plugin = KestrelPlugin()
             plugin.client = kind
@@ -43,4 +43,4 @@ def mutant(found_by, *also):
         MUTANTS[kind.__name__] = Mutant(kind.__name__, kind.__doc__.strip(), kind, plugin, found_by, frozenset(also))
         return kind
 
-    return enter
+    return add

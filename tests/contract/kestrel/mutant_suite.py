@@ -1,28 +1,23 @@
-"""The conformance tests of the mutant that the environment names."""
+"""The conformance tests that `run_mutants` runs; it replaces the plugin by each mutant in turn."""
 
 from __future__ import annotations
-
-import os
 
 from kestrel.plugin import plugin
 from kestrel.settings import KestrelSettings
 from kestrel.wire import KestrelWire
-from kestrel.wrong import MUTANTS
 from kickai_providers_core.testing import ProviderContract
 from kickai_providers_core.values.replies import FinishReason
 
-NAME = os.environ.get("KESTREL_MUTANT", "")
-
 
 class TestMutant(ProviderContract):
-    """A wrong provider, or the good one when no mutant is named."""
+    """The standard tests."""
 
-    plugin = MUTANTS[NAME].plugin if NAME in MUTANTS else plugin
+    plugin = plugin
     wire = KestrelWire()
     vendor = ("kestrel.client",)
     finish_reasons = frozenset(FinishReason) - {FinishReason.ERROR}
     patience_s = 0.15
 
     def settings(self, url, key):
-        """Point it at the service."""
+        """Return settings for the fault server."""
         return KestrelSettings(url=url, key=key)

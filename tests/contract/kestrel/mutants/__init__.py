@@ -1,0 +1,10 @@
+"""Wrong providers. Each differs from the correct one in one respect, and names the test that is meant to find it.
+
+A mutant is a `Client` or a `KestrelPlugin` that overrides a method. ``found_by`` is the test for its fault; ``also``
+lists the tests that inevitably notice the fault too.
+"""
+
+from kestrel.mutants import cleanup, concurrency, errors, hooks, replies, requests, secrets, streams, timeouts  # noqa: F401 - each module registers its mutants
+from kestrel.mutants.registry import MUTANTS, Mutant
+
+__all__ = ["MUTANTS", "Mutant"]
