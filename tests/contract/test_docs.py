@@ -1,4 +1,4 @@
-"""The pages about the seam and about providers are true, and what the code says in them is what it says now."""
+"""The pages on the plugin API and on providers match the code."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ HOOKS = GENERATE["hooks"]()
 
 
 def block(title):
-    """Return the code block of the guide that has this title."""
+    """Return the guide's code block with this title."""
     return re.search(rf'^```\w+ title="{re.escape(title)}"\n(.*?)^```$', GUIDE, re.DOTALL | re.MULTILINE)[1]
 
 
 @pytest.mark.parametrize("page", GENERATE["PAGES"])
 def test_generated_parts_are_up_to_date(page):
-    """The parts that the code says itself are what ``python docs/generate.py`` makes of it now."""
+    """The generated parts are up to date; ``python docs/generate.py`` writes them."""
     text = (DOCS / page).read_text(encoding="utf-8")
     assert "<!-- generated: " in text
     assert GENERATE["filled"](text) == text
@@ -37,7 +37,7 @@ def test_generated_parts_are_up_to_date(page):
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_is_documented(hook):
-    """Each hook has a section, and its docstring says when it is called and what each parameter is."""
+    """Each hook has a section, and its docstring describes when it is called and each parameter."""
     assert f"### `{hook}`" in (DOCS / "seam.md").read_text(encoding="utf-8")
     text = inspect.getdoc(getattr(hookspecs, hook))
     assert "Called" in text
@@ -46,25 +46,25 @@ def test_every_hook_is_documented(hook):
     assert ":return:" in text or inspect.signature(getattr(hookspecs, hook)).return_annotation == "None"
 
 
-def test_every_hook_stands_in_the_overview():
-    """The order in which the hooks are called is shown with all of them."""
+def test_every_hook_is_in_the_overview():
+    """The overview of the order of calls contains all hooks."""
     overview = (DOCS / "seam.md").read_text(encoding="utf-8").partition("## What a plugin")[0]
     assert [hook for hook in HOOKS if hook not in overview] == []
 
 
-def test_what_a_subclass_gives_is_documented():
-    """Each attribute that an author may set stands in the guide."""
+def test_the_attributes_of_a_subclass_are_documented():
+    """The guide describes each attribute that an author may set."""
     public = [name for name in vars(ProviderSpec) if not name.startswith("_")]
     assert [name for name in [*public, "plugin"] if f"`{name}" not in GUIDE] == []
 
 
 def test_the_guides_provider_is_short():
-    """A provider is one file of under sixty lines, blank ones included."""
+    """The guide's provider is one file with fewer than sixty lines, including blank ones."""
     assert len(block("kickai_osprey.py").splitlines()) < 60
 
 
 def test_the_guides_provider_answers_through_a_chain(tmp_path, monkeypatch):
-    """The provider of the guide, with the wire of the guide, works in the core as it works under the kit."""
+    """The guide's provider, with the guide's wire, works in a chain."""
     for name in ("kickai_osprey.py", "test_osprey.py"):
         (tmp_path / name).write_text(block(name))
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -94,7 +94,7 @@ class TestKestrelFaults(FaultMatrix):
     rows = ROWS
 
     def settings(self, url, key):
-        """Point it at the service."""
+        """Return settings for the fault server."""
         return KestrelSettings(url=url, key=key)
 
 

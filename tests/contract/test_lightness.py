@@ -1,4 +1,4 @@
-"""Whoever only uses providers pays nothing for the kit that proves them."""
+"""Applications that only use providers do not import the kit."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_importing_the_core_imports_no_kit():
     assert not [name for name in loaded if name.startswith(("kickai_providers_core.testing", "pytest", "hypothesis"))]
 
 
-def test_the_fault_server_needs_the_standard_library_alone():
-    """Whoever wants the fault server for tests in another framework needs neither pytest nor hypothesis."""
+def test_the_fault_server_needs_neither_pytest_nor_hypothesis():
+    """The fault server imports neither pytest nor hypothesis, so that other test frameworks can use it."""
     assert not {"pytest", "hypothesis", "_pytest"} & modules_after("import kickai_providers_core.testing.faults")
 
 
-def test_the_kit_depends_on_pytest_and_hypothesis_alone():
+def test_the_kit_depends_on_pytest_and_hypothesis_only():
     """No module of the kit imports anything but the core, its dependencies, pytest and hypothesis."""
     allowed = {*sys.stdlib_module_names, "kickai_providers_core", "attrs", "pluggy", "loguru", "pytest", "hypothesis"}
     for path in KIT.rglob("*.py"):
@@ -40,7 +40,7 @@ def test_the_kit_depends_on_pytest_and_hypothesis_alone():
             assert {name.partition(".")[0] for name in names} <= allowed, path.name
 
 
-def test_a_name_that_the_kit_lacks_is_told():
-    """The package that imports late answers for other names as any module does."""
+def test_an_unknown_name_is_an_attribute_error():
+    """The lazy package raises AttributeError for unknown names."""
     assert not hasattr(testing, "ProviderContrakt")
     assert testing.ProviderContract.__name__ == "ProviderContract"

@@ -11,7 +11,7 @@ from kickai_providers_core.values.replies import FinishReason
 
 
 class TestKestrel(ProviderContract):
-    """A good provider of an invented service."""
+    """The correct provider of an invented service."""
 
     plugin = plugin
     wire = KestrelWire()
@@ -19,5 +19,5 @@ class TestKestrel(ProviderContract):
     finish_reasons = frozenset(FinishReason) - {FinishReason.ERROR}
 
     def settings(self, url, key):
-        """Point it at the service."""
+        """Return settings for the fault server."""
         return KestrelSettings(url=url, key=key)

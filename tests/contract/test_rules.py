@@ -1,4 +1,4 @@
-"""What a subclass of the contract may say, and what it may not."""
+"""What a subclass of the contract may change, and what it may not."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from kickai_providers_core.values import errors
 
 
 def test_a_standard_test_cannot_be_overridden():
-    """A subclass that defines one is refused when it is made, and the message names the test."""
+    """A subclass that defines one cannot be created, and the message names the test."""
     with pytest.raises(TypeError, match=r"Own\.test_401_is_an_authentication_error must not be .*expected_failures"):
 
         class Own(ProviderContract):
             def test_401_is_an_authentication_error(self):
-                """Look away."""
+                """Check nothing."""
 
 
-def test_a_standard_test_cannot_be_taken_away():
-    """Neither None in its place, nor another base class that hides it, gets past."""
+def test_a_standard_test_cannot_be_removed():
+    """Neither None in its place nor another base class that hides it is accepted."""
     with pytest.raises(TypeError, match="test_errors_pickle"):
         type("Own", (ProviderContract,), {"test_errors_pickle": None})
     hiding = type("Hiding", (), {"test_errors_pickle": lambda self: None})
@@ -36,32 +36,32 @@ def test_a_standard_test_cannot_be_taken_away():
         type("Own", (hiding, ProviderContract), {})
 
 
-def test_what_the_tests_stand_on_cannot_be_replaced():
-    """The fixtures that every test takes are as standard as the tests."""
+def test_the_fixtures_cannot_be_overridden():
+    """The fixtures of the standard tests are as fixed as the tests."""
     with pytest.raises(TypeError, match="harness"):
         type("Own", (ProviderContract,), {"harness": lambda self: None})
 
 
 def test_own_tests_may_be_added():
-    """A subclass has tests of its own beside the standard ones."""
-    assert type("Own", (ProviderContract,), {"test_of_its_own": lambda self: None}).test_of_its_own
+    """A subclass may have other tests in addition to the standard ones."""
+    assert type("Own", (ProviderContract,), {"test_another": lambda self: None}).test_another
 
 
 def test_an_expected_failure_needs_a_test_and_a_reason():
-    """A misspelt name is told with the nearest one, and so is a reason that says nothing."""
+    """A misspelt name is an error that suggests the nearest one, and an empty reason is an error."""
     with pytest.raises(TypeError, match="did you mean test_errors_pickle"):
         type("Own", (ProviderContract,), {"expected_failures": {"test_errors_pickl": "it does not"}})
     with pytest.raises(TypeError, match="has no reason"):
         type("Own", (ProviderContract,), {"expected_failures": {"test_errors_pickle[invoke]": " "}})
 
 
-def test_hooks_of_a_plugin_that_discovery_refuses_fail():
-    """A plugin that is broken fails with discovery's own words."""
+def test_hooks_of_a_plugin_that_discovery_rejects_fail():
+    """A broken plugin fails with the message of discovery."""
 
     class Misspelt:
         @hookimpl
         def kickai_provider_inof(self):
-            """Describe nothing."""
+            """Return nothing."""
 
     with pytest.raises(pytest.fail.Exception, match="did you mean kickai_provider_info"):
         PluginHooks.from_plugin(Misspelt())
@@ -84,8 +84,8 @@ SUITE = """
 """
 
 
-def outcomes(tmp_path, expected):
-    """Run two tests of a provider whose errors do not pickle; return pytest's last line."""
+def run_pickle_tests(tmp_path, expected):
+    """Run two tests of a provider whose errors do not pickle; return the last line of pytest."""
     suite = textwrap.dedent(SUITE).replace("{expected}", repr(expected))
     (tmp_path / "test_own.py").write_text(suite)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
@@ -95,29 +95,34 @@ def outcomes(tmp_path, expected):
     return re.sub(r", \d+ deselected.*", "", done.stdout.strip().splitlines()[-1])
 
 
-def test_an_expected_failure_must_fail(tmp_path):
-    """A named test that fails is expected to, by its name or with its parameters; one that passes is an error."""
-    assert outcomes(tmp_path, {}) == "4 failed, 5 passed"
-    assert outcomes(tmp_path, {"test_errors_pickle": "a lock"}) == "5 passed"
-    assert outcomes(tmp_path, {"test_errors_pickle[stream]": "a lock"}) == "3 failed, 5 passed"
-    assert (
-        outcomes(tmp_path, {"test_errors_pickle": "a lock", "test_answers_pickle": "nothing"}) == "4 failed, 1 passed"
-    )
+@pytest.mark.parametrize(
+    ("expected", "line"),
+    [
+        ({}, "4 failed, 5 passed"),
+        ({"test_errors_pickle": "a lock"}, "5 passed"),
+        ({"test_errors_pickle[stream]": "a lock"}, "3 failed, 5 passed"),
+        ({"test_errors_pickle": "a lock", "test_answers_pickle": "nothing"}, "4 failed, 1 passed"),
+    ],
+    ids=["none", "all modes", "one mode", "passes"],
+)
+def test_an_expected_failure_must_fail(tmp_path, expected, line):
+    """A test in expected_failures, with or without its parameters, must fail: if it passes, that is an error."""
+    assert run_pickle_tests(tmp_path, expected) == line
 
 
 def test_every_error_class_has_a_test():
-    """Each class of error that a plugin can raise is demanded by name in a standard test."""
-    demanded = set()
+    """Each error class that a plugin can raise is expected by name in a standard test."""
+    expected_names = set()
     for path in Path(contract.__file__).parent.rglob("*.py"):
         for call in re.findall(r"\.raises\(([^)]*)\)", path.read_text(encoding="utf-8")):
-            demanded.update(re.findall(r"\w+", call))
+            expected_names.update(re.findall(r"\w+", call))
     leaves = {kind.__name__ for kind in LEAVES}
-    assert leaves <= demanded
+    assert leaves <= expected_names
     assert leaves == {kind.__name__ for kind in map(vars(errors).get, errors.__all__) if is_leaf(kind)}
 
 
 def is_leaf(kind):
-    """Say whether a class is an error of providers that none of the tree's own extends."""
+    """Return whether a class is a provider error without subclasses in the exception tree."""
     if not isinstance(kind, type) or not issubclass(kind, errors.ProviderError):
         return False
     known = [vars(errors)[name] for name in errors.__all__]

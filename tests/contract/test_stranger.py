@@ -1,4 +1,4 @@
-"""A stranger, with the guide and nothing else, writes a provider outside this repository and proves it."""
+"""The guide's provider, made into a distribution outside this repository, installs and passes the kit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "writing-a-provider.md"
 FILES = re.compile(r'^```\w+ title="(.+?)"\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 RUN_S = 60.0
-"""The most that a run of the kit may take."""
+"""The time limit for a run of the kit, in seconds."""
 
 TWICE = "    if status == 503 and timeout_s > 1:\n        kickai_invoke_provider(provider, request, 1)\n"
 
@@ -59,45 +59,55 @@ FAULTS = {
     ),
     "test_a_missing_key_is_a_problem": ("return [] if settings.key else", "return [] if settings.host else"),
 }
-"""From the test that names a fault to the change of the guide's provider that plants it."""
+"""From the test that finds a fault to the change of the guide's provider that plants the fault."""
 
 
 def run(*command, **options):
-    """Run a command; fail with what it printed."""
+    """Run a command and return its output; fail with the output when the command fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
-    """Make a distribution of the guide's files, and an environment with it and the core's wheel; return its folder."""
-    home = tmp_path_factory.mktemp("stranger")
+@pytest.fixture(scope="session")
+def stranger(make_once):
+    """Return the folder of the guide's distribution, and the interpreter of an environment with it and the core."""
+    if (
+        shutil.which("uv") is None
+        and subprocess.run([sys.executable, "-c", "import ensurepip"], check=False).returncode
+    ):
+        reason = "neither uv nor pip is installed"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    home = make_once("stranger", install)
+    return home, python_in(home)
+
+
+def python_in(home):
+    """Return the interpreter of the environment in a folder."""
+    return home / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def install(home):
+    """Write the guide's files to a folder, and install them with the core's wheel into an environment there."""
     for name, text in FILES.findall(GUIDE.read_text(encoding="utf-8")):
         path = home / ("tests" if name.startswith("test_") else "osprey") / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    wheels = home / "wheels"
-    uv = shutil.which("uv")
-    if uv is None and subprocess.run([sys.executable, "-c", "import ensurepip"], check=False).returncode:
-        reason = "there is neither uv nor pip to install with"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    python = home / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if uv:
+    wheels, python = home / "wheels", python_in(home)
+    if uv := shutil.which("uv"):
         run(uv, "build", "--quiet", "--wheel", "--out-dir", wheels, ROOT)
         run(uv, "venv", "--quiet", "--python", sys.executable, home / "venv")
-        install = (uv, "pip", "install", "--quiet", "--python", python)
+        command = (uv, "pip", "install", "--quiet", "--python", python)
     else:
         run(sys.executable, "-m", "venv", home / "venv")
-        install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        command = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, ROOT)
     (wheel,) = wheels.glob("kickai_providers_core-*.whl")
-    run(*install, f"kickai-providers-core[testing] @ {wheel.as_uri()}", home / "osprey")
-    return home, python
+    run(*command, f"kickai-providers-core[testing] @ {wheel.as_uri()}", home / "osprey")
 
 
 def prove(python, folder, *options):
-    """Run the guide's test in a folder; return how pytest ended and what it printed."""
+    """Run the guide's tests in a folder; return the exit code of pytest and its output."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "KICKAI"))
     }
@@ -107,7 +117,7 @@ def prove(python, folder, *options):
 
 
 def test_the_strangers_provider_passes(stranger):
-    """Installed beside the core's wheel, the guide's provider is found, and passes the kit within a minute."""
+    """Installed with the core's wheel, the guide's provider is discovered, and passes the kit within a minute."""
     home, python = stranger
     program = (
         "from kickai_providers_core.plugin_api.discovery import *;"
@@ -122,7 +132,7 @@ def test_the_strangers_provider_passes(stranger):
 
 
 def test_planted_faults_are_found(stranger, tmp_path):
-    """With each of a number of faults planted, the test that names the fault fails."""
+    """Each planted fault is found by its test."""
     home, python = stranger
     source = (home / "osprey" / "kickai_osprey.py").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""A provider that speaks no HTTP is proved as far as that goes."""
+"""A provider that does not use HTTP passes the tests that apply to it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ KINDS = {
 
 @frozen(kw_only=True)
 class InProcessSettings(ProviderSettings):
-    """What the next calls do.
+    """Settings of the provider.
 
     Attributes:
-        fails: The kind of error that each call ends with.
-        silent: Whether calls do not end.
+        fails: The kind of error that each call raises.
+        silent: Whether calls never return.
     """
 
     fails: str = ""
@@ -41,41 +41,41 @@ class InProcessSettings(ProviderSettings):
 
 
 class InProcess:
-    """A provider in the process itself, sync alone."""
+    """A provider without a service, with sync calls only."""
 
     @hookimpl
     def kickai_provider_info(self):
         """Describe the provider."""
-        return ProviderInfo(name="in-process", summary="A test's own", settings_class=InProcessSettings)
+        return ProviderInfo(name="in-process", summary="A provider for tests", settings_class=InProcessSettings)
 
     @hookimpl
     def kickai_create_provider(self, settings):
-        """Create a provider that has nothing but its settings."""
+        """Return a provider that only holds its settings."""
         return SimpleNamespace(settings=settings)
 
     @hookimpl
     def kickai_invoke_provider(self, provider, request, timeout_s):
-        """Answer, or fail as told."""
+        """Return a reply, or fail as the settings say."""
         if provider.settings.silent:
             threading.Event().wait(timeout_s)
             time.sleep(0.01)
         if provider.settings.fails:
-            raise KINDS[provider.settings.fails]("as told")
+            raise KINDS[provider.settings.fails]("as configured")
         return Reply(text="pong", finish_reason=FinishReason.STOP, model=request.model)
 
 
 class TestInProcess(ProviderContract):
-    """It passes what applies to it."""
+    """It passes the tests that apply to it."""
 
     plugin = InProcess()
     needs_key = False
 
     def settings(self, url, key):
-        """Answer well."""
+        """Return settings for good answers."""
         return InProcessSettings()
 
     def settings_for(self, fault):
-        """Fail as a status would have it, or not at all."""
+        """Return settings for an error status or for silence."""
         if isinstance(fault, Status):
             return InProcessSettings(fails=fault.kind)
         return InProcessSettings(silent=True) if fault == Silence() else None

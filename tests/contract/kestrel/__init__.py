@@ -1,1 +1,1 @@
-"""A good provider for an invented service, Kestrel, and the mutants that are made of it."""
+"""A correct provider for an invented service, Kestrel, and mutants of it."""

@@ -1,4 +1,4 @@
-"""What the author of a provider tells the fault server: how the service's responses look on the wire."""
+"""How a service's responses look on the wire: the part that a provider's author gives to the fault server."""
 
 from __future__ import annotations
 

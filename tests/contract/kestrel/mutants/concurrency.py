@@ -31,10 +31,9 @@ class BlocksTheLoop(Client):
 class BelongsToOneLoop(Client):
     """Keeps a semaphore that belongs to the event loop that used it first."""
 
-    @cached_property
-    def turns(self):
-        """Return the semaphore."""
-        return asyncio.Semaphore(3)
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.turns = asyncio.Semaphore(3)
 
     async def ainvoke(self, request, timeout_s):
         """Wait for the semaphore."""

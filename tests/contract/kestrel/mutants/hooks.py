@@ -93,7 +93,7 @@ class HasUnknownApiVersion(KestrelPlugin):
 
 @mutant("test_defaults_are_validated", "test_a_missing_key_is_a_problem")
 class FailsToValidateWithoutKey(KestrelPlugin):
-    """Raises AttributeError when there is no key."""
+    """Raises AttributeError when the key is missing."""
 
     @hookimpl
     def kickai_validate_provider(self, settings, online):

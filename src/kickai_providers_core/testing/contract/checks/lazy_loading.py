@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,17 +44,22 @@ sys.__stderr__.write("\\n" + json.dumps(report))
 class LazyLoadingTests(ProviderSpec):
     """Importing and describing the plugin uses neither the vendor's client nor the network."""
 
+    @classmethod
+    @cache
+    def _discovery(cls) -> dict[str, Any]:
+        return _discover_in_new_process(cls.plugin)
+
     def test_discovery_imports_no_vendor(self) -> None:
         """The vendor's client is imported on first use, not by everyone who has the plugin installed."""
         if not self.vendor:
             pytest.skip("not applicable: vendor is empty")
-        modules = _discover_in_new_process(self.plugin)["modules"]
+        modules = self._discovery()["modules"]
         early = [name for name in self.vendor if name in modules]
         assert not early, f"modules imported at discovery: {', '.join(early)}; import them inside the hooks"
 
     def test_discovery_is_quiet(self) -> None:
         """Discovery prints nothing, warns of nothing and starts no thread."""
-        report = _discover_in_new_process(self.plugin)
+        report = self._discovery()
         assert report["printed"] == "", f"importing the plugin printed {report['printed']!r}"
         assert report["threads"] == 1, f"importing the plugin started threads: {report['threads'] - 1}"
 
@@ -86,9 +91,8 @@ def _check_no_connection(harness: ProviderHarness, hook: str) -> None:
     assert count == 0, f"{hook} made {count} connections to the service, expected none"
 
 
-@lru_cache(maxsize=1)
 def _discover_in_new_process(plugin: object) -> dict[str, Any]:
-    """Import and describe a plugin in a new interpreter, once; return its modules, threads and output."""
+    """Import and describe a plugin in a new interpreter; return its modules, threads and output."""
     attribute = ""
     module: ModuleType = plugin if _is_module(plugin) else sys.modules[type(plugin).__module__]  # type: ignore[assignment]
     if module is not plugin:
