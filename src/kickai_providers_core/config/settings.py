@@ -91,7 +91,7 @@ class Settings:
     kickai: KickaiSettings = field(factory=KickaiSettings)
     providers: Mapping[str, ProviderSettings] = field(factory=dict)
     roles: Mapping[str, Role] = field(factory=lambda: LazyMapping(lambda: load_current_catalogue().roles))
-    _default_role: Role | None = field(default=None, repr=False)
+    _default_role: Role | None = field(default=None, alias="default_role", repr=False)
     groups: Mapping[str, Group] = field(factory=lambda: LazyMapping(lambda: load_current_catalogue().groups))
     successors: Mapping[str, str] = field(factory=lambda: LazyMapping(lambda: load_current_catalogue().successors))
     policy: Policy = field(factory=Policy)
