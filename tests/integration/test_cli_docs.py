@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from command_line import PROGRAM, environment, installed
+
+from kickai_providers_core.cli.program import COMMANDS
 
 pytest.importorskip("kickai_mock", reason="the page's sessions are drilled with kickai-mock")
 
@@ -58,3 +61,12 @@ def test_completion_works_as_the_page_says(tmp_path: Path) -> None:
     assert "_kickai_completion" in script.out
     words = installed(folder=tmp_path, _KICKAI_COMPLETE="bash_complete", COMP_WORDS="kickai pro", COMP_CWORD="1")
     assert words.out == "plain,providers\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_page_documents_every_option(name: str) -> None:
+    """Each command has a section, and each of its options is on the page."""
+    command = import_module(f"kickai_providers_core.cli.{name}").command
+    options = [option for parameter in command.params for option in parameter.opts if option.startswith("-")]
+    assert f"## kickai {name}\n" in PAGE
+    assert [option for option in options if not re.search(rf"`{option}[` ]", PAGE)] == []

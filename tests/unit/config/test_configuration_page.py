@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from kickai_providers_core.config.environment import CORE_VARIABLES
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Rule
+from kickai_providers_core.resilience.routing import Routing
 
 PAGE = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -72,3 +75,26 @@ def test_the_page_documents_the_built_in_catalogue(name):
     role = Settings().roles[name]
     row = f"| {name} | {role.group} | {role.temperature} | {role.max_tokens} | {role.models['huggingface'][0]} |"
     assert row in PAGE
+
+
+DEFAULTS = {
+    field.name: getattr(cls(), field.name)
+    for cls in (Hedging, Routing, BreakerSettings, Policy, ProviderSettings, KickaiSettings)
+    for field in fields(cls)
+    if not isinstance(getattr(cls(), field.name), Rule)
+}
+ROWS = re.findall(r"^\| `(\w+)` \| (`[^|]+`|none|all) \| ", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("key", "default"), ROWS, ids=[key for key, _ in ROWS])
+def test_the_page_has_the_defaults(key, default):
+    """Every default in a table of the page is that of the settings class."""
+    expected = None if default in {"none", "all"} else tomllib.loads(f"default = {default.strip('`')}")["default"]
+    actual = DEFAULTS[key]
+    assert (list(actual) if isinstance(actual, tuple) else actual) == expected
+
+
+def test_every_default_is_on_the_page():
+    """The tables have every key, except for those whose default depends on something else."""
+    described = {"kind", "model", "context_window"}
+    assert {key for key, _ in ROWS} == {*DEFAULTS} - described
