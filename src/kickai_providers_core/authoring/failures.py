@@ -77,15 +77,15 @@ def error_for_exception(
     """
     if isinstance(exc, ProviderError):
         return exc
-    behind = tuple(_behind(exc))
-    error = _local_fault(behind, url, client, environ) or _remote_fault(behind, url, phase, has_begun=has_begun)
+    behind = tuple(_find_causes(exc))
+    error = _local_error(behind, url, client, environ) or _remote_error(behind, url, phase, has_begun=has_begun)
     error.__cause__ = system_cause(exc)
     return error
 
 
 def system_cause(exc: BaseException) -> OSError | None:
     """Return the error that the operating system reported, as a new exception without frames or file names; or None."""
-    found = _system_error(_behind(exc))
+    found = _find_system_error(_find_causes(exc))
     if found is None or found.errno is None:
         return None
     if isinstance(found, socket.gaierror):
@@ -95,7 +95,7 @@ def system_cause(exc: BaseException) -> OSError | None:
     return OSError(found.errno, os.strerror(found.errno))
 
 
-def _behind(exc: BaseException) -> Iterator[BaseException]:
+def _find_causes(exc: BaseException) -> Iterator[BaseException]:
     """Yield an exception and those behind it, nearest first, each once: causes may form a circle."""
     seen: set[int] = set()
     waiting: list[object] = [exc]
@@ -111,13 +111,13 @@ def _behind(exc: BaseException) -> Iterator[BaseException]:
         waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else each.args
 
 
-def _system_error(behind: Iterable[BaseException]) -> OSError | None:
+def _find_system_error(behind: Iterable[BaseException]) -> OSError | None:
     """Return the nearest error with a number, except those by which a non-blocking socket asks to wait."""
     numbered = (each for each in behind if isinstance(each, OSError) and each.errno is not None)
     return next((each for each in numbered if not isinstance(each, WAITING)), None)
 
 
-def _local_fault(
+def _local_error(
     behind: tuple[BaseException, ...], url: str, client: Client, environ: Mapping[str, str] | None
 ) -> ProviderError | None:
     """Return the error for a fault of this machine, or None."""
@@ -127,7 +127,7 @@ def _local_fault(
     if any(isinstance(each, RuntimeError) and "start new thread" in str(each) for each in behind):
         return UnusableProviderError("no more threads can be started: raise the limit (ulimit -u)")
     if Kind.UNTRUSTED in kinds or any("CERTIFICATE_VERIFY_FAILED" in str(each) for each in behind if _is_tls(each)):
-        return _untrusted(behind, url)
+        return _certificate_error(behind, url)
     if Kind.MISCONFIGURED not in kinds and not any(map(_is_file_fault, behind)):
         return None
     problems = network_problems(environ, url=url, client=client)
@@ -140,38 +140,38 @@ def _local_fault(
     if package is not None:
         named = f": {package.name}" if package.name else ""
         return UnusableProviderError(f"a package cannot be imported{named}")
-    return UnusableProviderError(f"the address or a header cannot be used{_at(url)}: check the settings")
+    return UnusableProviderError(f"the address or a header cannot be used{_location(url)}: check the settings")
 
 
-def _remote_fault(
+def _remote_error(
     behind: tuple[BaseException, ...], url: str, phase: TimeoutPhase, *, has_begun: bool
 ) -> ProviderError:
     kinds = [kind for kind in map(kind_of, behind) if kind is not None]
-    system = _system_error(behind)
+    system = _find_system_error(behind)
     kind = min(kinds, default=None, key=lambda each: each.value)
     if kind is Kind.CONNECT_TIMEOUT or (kind is Kind.UNREACHED and system and system.errno == errno.ETIMEDOUT):
-        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES['connect']}{_at(url)}", phase="connect")
+        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES['connect']}{_location(url)}", phase="connect")
     if kind is Kind.TIMEOUT:
-        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES[phase]}{_at(url)}", phase=phase)
+        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES[phase]}{_location(url)}", phase=phase)
     if kind is Kind.PROXY:
-        return ProviderUnavailableError(f"the proxy refused or could not be reached{_at(url)}", reached=False)
+        return ProviderUnavailableError(f"the proxy refused or could not be reached{_location(url)}", reached=False)
     if kind is Kind.UNREACHED and not has_begun:
         why = f" ({_strerror(system)})" if system else ""
-        return ProviderUnavailableError(f"the service cannot be reached{_at(url)}{why}", reached=False)
+        return ProviderUnavailableError(f"the service cannot be reached{_location(url)}{why}", reached=False)
     if kind is Kind.UNREADABLE:
-        return InvalidReplyError("the answer cannot be read: it is not in the form that was asked for")
+        return InvalidReplyError("the answer cannot be read: it is not in the expected form")
     if kind in {Kind.BROKEN, Kind.UNREACHED}:
         if has_begun:
             return InvalidReplyError("the answer was cut: the connection ended in the middle of it")
-        return ProviderUnavailableError(f"the service hung up, or does not speak HTTP{_at(url)}")
+        return ProviderUnavailableError(f"the service hung up, or does not speak HTTP{_location(url)}")
     return ProviderUnavailableError(f"the client failed with {type(behind[0]).__name__}")
 
 
-def _untrusted(behind: tuple[BaseException, ...], url: str) -> ProviderError:
+def _certificate_error(behind: tuple[BaseException, ...], url: str) -> ProviderError:
     words = next(filter(None, (getattr(each, "verify_message", "") for each in behind)), "")
     why = f" ({words})" if words else ""
     return UnusableProviderError(
-        f"the certificate of the service is not trusted{_at(url)}{why}: put the authority's into SSL_CERT_FILE"
+        f"the certificate of the service is not trusted{_location(url)}{why}: put the authority's into SSL_CERT_FILE"
     )
 
 
@@ -180,7 +180,7 @@ def _is_tls(exc: BaseException) -> bool:
 
 
 def _is_file_fault(exc: BaseException) -> bool:
-    """Say whether a file is missing or cannot be read; requests reports it as an OSError without a number."""
+    """Return whether a file is missing or cannot be read; requests reports it as an OSError without a number."""
     if not isinstance(exc, OSError) or isinstance(exc, (ssl.SSLError, socket.gaierror)):
         return False  # their numbers are of other kinds: SSL_ERROR_WANT_READ is ENOENT's 2
     if exc.errno in {errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR}:
@@ -202,7 +202,7 @@ def _tls_reason(exc: ssl.SSLError) -> str:
     return getattr(exc, "reason", None) or "TLS failed"
 
 
-def _at(url: str) -> str:
+def _location(url: str) -> str:
     """Return the address as a part of a sentence, without a user name, password, path or query."""
     try:
         parts = urlsplit(url)

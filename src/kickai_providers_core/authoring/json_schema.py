@@ -35,7 +35,7 @@ def check_answer(text: str, schema: Mapping[str, Any]) -> Any:
     try:
         value = loads(text)
     except InvalidReplyError as exc:
-        raise InvalidReplyError(f"{exc.message}, though a JSON schema was asked for", due_to_request=True) from None
+        raise InvalidReplyError(f"{exc.message}, though the request has a JSON schema", due_to_request=True) from None
     misfit = _find_misfit(value, _plain(schema))
     if misfit:
         raise InvalidReplyError(f"the answer does not keep to the JSON schema: {misfit}", due_to_request=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import time
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core.authoring.strict_json import parse_error_body
 from kickai_providers_core.values.retry_after import retry_after_s
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def longest_retry_after(
     """
     now = time.time() if now_s is None else now_s
     named = {str(name).lower(): str(value) for name, value in (headers or {}).items()}
-    stated = [*_from_headers(named, now), *_from_body(_parsed(body))]
+    stated = [*_from_headers(named, now), *_from_body(parse_error_body(body))]
     return max((seconds for seconds in stated if math.isfinite(seconds) and seconds >= 0), default=None)
 
 
@@ -102,17 +102,6 @@ def _moment(text: str, now_s: float) -> Iterator[float]:
 
 def _duration_s(text: str) -> float:
     return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text.lower()))
-
-
-def _parsed(body: object) -> object:
-    if isinstance(body, (bytes, bytearray)):
-        body = bytes(body).decode("utf-8", "replace")
-    if isinstance(body, str):
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            return body
-    return body
 
 
 def _from_body(body: object) -> Iterator[float]:

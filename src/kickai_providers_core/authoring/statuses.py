@@ -6,7 +6,6 @@ a parameter of the protocol and one number. ``expose_service_messages`` attaches
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.retry_after import longest_retry_after
@@ -16,6 +15,7 @@ from kickai_providers_core.authoring.service_words import (
     find_words,
     refused_parameter,
 )
+from kickai_providers_core.authoring.strict_json import parse_error_body
 from kickai_providers_core.authoring.text import printable_name
 from kickai_providers_core.values.errors import (
     AuthenticationError,
@@ -75,7 +75,7 @@ _MESSAGES: dict[type[ProviderError], str] = {
     RateLimitedError: "the service accepts no more requests for the moment",
     ContentFilteredError: "the service refused the prompt because of its content",
     UnsupportedRequestError: "the service does not accept this request",
-    InvalidReplyError: "the service broke off its answer",
+    InvalidReplyError: "the service ended its answer early",
 }
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-trace-id", "x-amz-cf-id")
 
@@ -105,16 +105,16 @@ def error_for_status(
         request_id: The service's name for the request; read from the usual headers when None.
         now_s: Seconds since 1970, for dates; None for now.
     """
-    value = _parsed(body)
+    value = parse_error_body(body)
     named = {str(name).lower(): str(text) for name, text in (headers or {}).items()}
     words = " ".join((named.get("x-error-code", ""), *find_words(value)))  # the header is the Hugging Face Hub's
     return _build(
-        _kind(status, words),
+        _choose_error(status, words),
         words,
         status_code=status,
         request_id=request_id or request_id_in(named),
         retry_after_s=longest_retry_after(named, value, now_s=now_s),
-        service_message=_without(_sentence(value), secrets) if expose else "",
+        service_message=_remove_secrets(_find_sentence(value), secrets) if expose else "",
     )
 
 
@@ -142,17 +142,17 @@ def error_for_body(
         secrets: As for `error_for_status`.
         request_id: The service's name for the request.
     """
-    value = _parsed(body)
+    value = parse_error_body(body)
     words = " ".join(find_words(value))
-    status = next(_statuses_in(value), None)
-    kind = _kind(status, words) if status else next(iter(find_errors(words)), ProviderUnavailableError)
+    status = next(_find_statuses(value), None)
+    kind = _choose_error(status, words) if status else next(iter(find_errors(words)), ProviderUnavailableError)
     return _build(
         kind,
         words,
         status_code=status,
         request_id=request_id,
         retry_after_s=longest_retry_after(None, value),
-        service_message=_without(_sentence(value), secrets) if expose else "",
+        service_message=_remove_secrets(_find_sentence(value), secrets) if expose else "",
     )
 
 
@@ -169,7 +169,7 @@ def _build(kind: type[ProviderError], words: str, *, status_code: int | None, **
     return kind(message, status_code=status_code, **fields)
 
 
-def _statuses_in(value: object) -> Iterator[int]:
+def _find_statuses(value: object) -> Iterator[int]:
     """Yield what may be an HTTP status in the JSON value of an error."""
     if not isinstance(value, dict):
         return
@@ -179,10 +179,10 @@ def _statuses_in(value: object) -> Iterator[int]:
             code = int(code[:4])
         if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004  HTTP's errors
             yield code
-    yield from _statuses_in(value.get("error"))
+    yield from _find_statuses(value.get("error"))
 
 
-def _kind(status: int, words: str) -> type[ProviderError]:
+def _choose_error(status: int, words: str) -> type[ProviderError]:
     possible = _MAY_MEAN.get(status, frozenset())
     meant = next((kind for kind in find_errors(words) if kind in possible), None)
     if meant is not None:
@@ -192,7 +192,7 @@ def _kind(status: int, words: str) -> type[ProviderError]:
     return UnsupportedRequestError if 400 <= status < 500 else ProviderUnavailableError  # noqa: PLR2004
 
 
-def _sentence(value: object) -> str:
+def _find_sentence(value: object) -> str:
     """Return the message of the service, or all of its words."""
     error = value[0] if isinstance(value, list) and value else value
     for _ in range(2):
@@ -201,18 +201,7 @@ def _sentence(value: object) -> str:
     return error if isinstance(error, str) else " ".join(find_words(value))
 
 
-def _without(text: str, secrets: Iterable[str]) -> str:
+def _remove_secrets(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
-
-
-def _parsed(body: object) -> object:
-    if isinstance(body, (bytes, bytearray)):
-        body = bytes(body).decode("utf-8", "replace")
-    if isinstance(body, str):
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            return body
-    return body

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 from kickai_providers_core.authoring.text import clean_text
 from kickai_providers_core.values.errors import InvalidReplyError, UnsupportedRequestError
 
-__all__ = ["as_object", "dump_bytes", "dumps", "loads"]
+__all__ = ["as_object", "dump_bytes", "dumps", "loads", "parse_error_body"]
 
 _PLAIN = (str, int, float, bool, type(None))
 _LONGEST_KEY = 64
@@ -59,6 +59,18 @@ def loads(data: bytes | bytearray | str) -> Any:
         raise InvalidReplyError("the answer is not UTF-8") from None
     except (ValueError, RecursionError):
         raise InvalidReplyError("the answer is not valid JSON") from None
+
+
+def parse_error_body(body: object) -> object:
+    """Return the JSON value of an error's body; its text when it is text or bytes that are not JSON."""
+    if isinstance(body, (bytes, bytearray)):
+        body = bytes(body).decode("utf-8", "replace")
+    if isinstance(body, str):
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            return body
+    return body
 
 
 def as_object(text: str | Mapping[str, Any]) -> dict[str, Any]:
