@@ -1,24 +1,28 @@
-"""A provider, called in any of the four ways by name, on an event loop of its own where it needs one."""
+"""A provider that is called in each mode by name; the async modes run on an event loop of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from contextlib import aclosing, closing
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 from kickai_providers_core import ChatRequest, ProviderError, Reply, ReplyChunk
-from kickai_providers_core.values.reply_assembly import Gathered
+from kickai_providers_core.authoring import build_reply
 
 from kickai_ollama.client import OllamaProvider
 from kickai_ollama.settings import OllamaSettings
+
+if TYPE_CHECKING:
+    from kickai_providers_core.authoring import HttpTransport
 
 MODES = ("invoke", "ainvoke", "stream", "astream")
 
 
 @frozen
 class Ended:
-    """How a call ended, and after how long."""
+    """How a call ended, and how long it took."""
 
     reply: Reply | None
     error: ProviderError | None
@@ -27,14 +31,14 @@ class Ended:
 
 
 class Caller:
-    """A provider, and the four ways to call it, told apart by name."""
+    """A provider, called in a mode by name."""
 
-    def __init__(self, settings: OllamaSettings) -> None:
+    def __init__(self, settings: OllamaSettings, connections: HttpTransport | None = None) -> None:
         self.settings = settings
-        self.provider = OllamaProvider(settings)
+        self.provider = OllamaProvider(settings, connections)
 
     def __call__(self, mode: str, request: ChatRequest | str = "ping", timeout_s: float = 10.0) -> Ended:
-        """Call, and return how it ended; the async modes on an event loop of their own."""
+        """Call the provider, and return how the call ended."""
         request = ChatRequest.of(request)
         chunks: list[ReplyChunk] = []
         began = time.perf_counter()
@@ -54,7 +58,7 @@ class Caller:
     def _stream(self, request: ChatRequest, timeout_s: float, chunks: list[ReplyChunk]) -> Reply:
         with closing(self.provider.stream(request, timeout_s)) as stream:
             chunks.extend(stream)
-        return _gathered(chunks)
+        return build_reply(chunks)
 
     def _astream(self, request: ChatRequest, timeout_s: float, chunks: list[ReplyChunk]) -> Reply:
         async def read() -> None:
@@ -63,11 +67,4 @@ class Caller:
                     chunks.append(chunk)  # noqa: PERF401  those before an error count
 
         asyncio.run(read())
-        return _gathered(chunks)
-
-
-def _gathered(chunks: list[ReplyChunk]) -> Reply:
-    gathered = Gathered()
-    for chunk in chunks:
-        gathered.add(chunk)
-    return gathered.reply()
+        return build_reply(chunks)

@@ -1,4 +1,4 @@
-"""What the tests share: a server that answers as scripted, and a provider that asks it."""
+"""Fixtures: a server that answers as scripted, and callers of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def server():
 
 @pytest.fixture
 def calls(server):
-    """Return a maker of callers, which ask the server unless told otherwise; all are closed afterwards."""
+    """Return a function that makes callers of the server; all are closed afterwards."""
     made: list[Caller] = []
 
     def make(**changes: object) -> Caller:

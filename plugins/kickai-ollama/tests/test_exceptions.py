@@ -1,4 +1,4 @@
-"""That whatever the ollama client raises or lets through becomes an error of the core's."""
+"""Every exception that the ollama client raises or lets through becomes an error of the core."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from kickai_providers_core import (
     UnsupportedRequestError,
     UnusableProviderError,
 )
+from kickai_providers_core.authoring import http_transport
+from kickai_providers_core.authoring.http_transport import HttpTransport
 from ollama import _client, _types
 
-from kickai_ollama import client, exchange
-from kickai_ollama.pools import Pools
 from kickai_ollama.settings import OllamaSettings
 
 LEAKED = (
@@ -35,23 +35,36 @@ LEAKED = (
     builtins.UnicodeDecodeError,
     builtins.ValueError,
 )
-"""Exceptions of others that the client was seen to let through, or that this plugin raises under it."""
+"""Exceptions of other packages that the client lets through."""
 
-TIMEOUTS = (httpx.TimeoutException, builtins.TimeoutError)
-LOCAL = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+TIMEOUTS = (httpx.TimeoutException, httpcore.TimeoutException, builtins.TimeoutError)
+LOCAL = (
+    httpx.InvalidURL,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpcore.UnsupportedProtocol,
+    httpcore.LocalProtocolError,
+)
 UNREADABLE = (ValueError, TypeError, AttributeError, RecursionError, httpx.DecodingError)
-CUT = (httpx.TransportError, httpx.StreamError, builtins.ConnectionError)
+CUT = (
+    httpx.TransportError,
+    httpx.StreamError,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    builtins.ConnectionError,
+)
+PROXY = (httpx.ProxyError, httpcore.ProxyError)
 
 
-def becomes(cls, *, early):
-    """Return the error that a class stands for, before there is an answer or in the middle of one."""
+def expected_error(cls, *, early):
+    """Return the class of the error for an exception before the answer, or in the middle of it."""
     if issubclass(cls, TIMEOUTS):
         return ProviderTimeoutError
     if issubclass(cls, LOCAL):
         return UnusableProviderError
     if issubclass(cls, ollama.RequestError):
         return UnsupportedRequestError
-    if not early and issubclass(cls, (*UNREADABLE, *CUT)) and cls is not httpx.ProxyError:
+    if not early and issubclass(cls, (*UNREADABLE, *CUT)) and cls not in PROXY:
         return InvalidReplyError
     if early and issubclass(cls, (httpx.DecodingError, json.JSONDecodeError, UnicodeDecodeError)):
         return InvalidReplyError
@@ -59,25 +72,25 @@ def becomes(cls, *, early):
 
 
 HANDLED_INSIDE = {httpcore.ConnectionNotAvailable}
-"""Exceptions that httpcore's pool raises to itself."""
+"""Exceptions that httpcore's pool raises and catches itself."""
 
 
-def errors_of(*modules):
-    """Return the exception classes that modules name."""
-    named = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
-    return sorted((cls for cls in named if issubclass(cls, Exception)), key=lambda cls: cls.__qualname__)
-
-
-VENDORS = errors_of(httpx, ollama, _client, _types)
-
-
-def named(cls):
-    """Return the name of a class as the table has it."""
+def name_of(cls):
+    """Return the name of a class, for the ids of tests."""
     return f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
 
 
-def raised(cls):
-    """Return an exception of the class; made without its constructor, which each class has in another form."""
+def errors_of(*modules):
+    """Return the exception classes of some modules."""
+    named = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    return sorted((cls for cls in named if issubclass(cls, Exception)), key=name_of)
+
+
+VENDORS = [cls for cls in errors_of(httpcore, httpx, ollama, _client, _types) if cls not in HANDLED_INSIDE]
+
+
+def make(cls):
+    """Return an exception of the class without calling its constructor, which differs from class to class."""
     if cls is pydantic_core.ValidationError:
         return cls.from_exception_data("m", [])
     if cls is httpx.HTTPStatusError:
@@ -85,18 +98,8 @@ def raised(cls):
     return cls.__new__(cls, *(("utf-8", b"\xff", 0, 1, "bad") if cls is UnicodeDecodeError else ()))
 
 
-@pytest.mark.parametrize("cls", errors_of(httpcore), ids=named)
-def test_every_exception_of_the_network_has_a_namesake_in_httpx(cls):
-    """What the network raises reaches the client as the exception of httpx that has the same name."""
-    if cls in HANDLED_INSIDE:
-        pytest.skip("never leaves the pool")
-    assert issubclass(getattr(httpx, cls.__name__), Exception)
-    if cls is not httpcore.ProxyError:  # there are no proxies here
-        assert issubclass(cls, exchange.FAILURES)
-
-
-class Raising:
-    """A pool that raises, before an answer or in the middle of one."""
+class RaisingPool:
+    """A connection pool that raises before the answer, or in the middle of it."""
 
     def __init__(self, error, *, early):
         self.error = error
@@ -114,6 +117,10 @@ class Raising:
             raise self.error
         return httpcore.Response(200, content=self._abody())
 
+    async def current(self):
+        """Return the pool, as the pool of the running loop."""
+        return self
+
     def _body(self):
         yield b'{"model": "m", '
         raise self.error
@@ -123,44 +130,32 @@ class Raising:
         raise self.error
 
 
-class RaisingPools(Pools):
-    """Pools of which each raises."""
-
-    def __init__(self, settings, error, *, early):
-        super().__init__(settings.address)
-        self.blocking.close()
-        self.blocking = self.pool = Raising(error, early=early)
-        self.per_loop = self
-
-    async def current(self):
-        """Return the pool that raises."""
-        return self.pool
+def caller(error, *, early):
+    """Return a caller whose connections raise."""
+    settings = OllamaSettings(model="m")
+    pool = RaisingPool(error, early=early)
+    made = http_transport(settings.address.url, environ={})._connections
+    return Caller(settings, HttpTransport(type(made)(made.url, made.httpx, made.httpcore, pool, pool)))
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("early", [True, False], ids=["early", "late"])
-@pytest.mark.parametrize("cls", [*VENDORS, *LEAKED], ids=named)
+@pytest.mark.parametrize("cls", [*VENDORS, *LEAKED], ids=name_of)
 def test_every_exception_becomes_a_typed_error(cls, early, mode):
-    """Whatever is raised under the client, before an answer or in the middle of it, becomes the error of its kind."""
-    settings = OllamaSettings(model="m")
-    caller = Caller(settings)
-    caller.provider = client.OllamaProvider(settings, RaisingPools(settings, raised(cls), early=early))
-    error = caller(mode).error
-    assert type(error) is becomes(cls, early=early)
+    """An exception below the client, before the answer or in the middle of it, becomes the error of its kind."""
+    error = caller(make(cls), early=early)(mode).error
+    assert type(error) is expected_error(cls, early=early)
     assert error.__context__ is None or isinstance(error.__context__, OSError)
     assert error.__cause__ is None or isinstance(error.__cause__, OSError)
 
 
-def test_an_unheard_of_exception_is_unavailable_and_named():
-    """An exception that nobody knows is an unavailable provider, whose error names its class."""
+def test_an_unknown_exception_is_unavailable_and_named():
+    """The error of an unknown exception contains the name of its class, and not its message."""
 
     class NovelError(Exception):
         pass
 
-    settings = OllamaSettings(model="m")
-    caller = Caller(settings)
-    caller.provider = client.OllamaProvider(settings, RaisingPools(settings, NovelError("secret"), early=True))
-    error = caller("invoke").error
+    error = caller(NovelError("secret"), early=True)("invoke").error
     assert type(error) is ProviderUnavailableError
     assert "NovelError" in error.message
     assert "secret" not in error.message

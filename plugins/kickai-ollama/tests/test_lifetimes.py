@@ -115,7 +115,8 @@ def test_a_server_that_does_not_read_is_left(calls, mode):
 
 
 def _sip(listener, stop):
-    """Take some of what is sent, again and again: often enough that no single wait is long."""
+    """Read a little at a time, often enough that no single wait is long."""
+    listener.settimeout(10.0)
     connection, _ = listener.accept()
     with connection:
         while not stop.wait(0.02) and connection.recv(262144):
@@ -129,11 +130,11 @@ def test_a_server_that_reads_in_sips_is_left(calls, mode):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_sip, args=(listener, stop))
         thread.start()
-        ended = calls(host=f"127.0.0.1:{listener.getsockname()[1]}")(mode, BIG, timeout_s=0.4)
+        ended = calls(host=f"127.0.0.1:{listener.getsockname()[1]}")(mode, BIG, timeout_s=1.0)
         stop.set()
         thread.join()
     assert type(ended.error) is ProviderTimeoutError
-    assert ended.elapsed_s < 0.4 + SLACK_S + SLACK_S
+    assert ended.elapsed_s < 1.0 + 4 * SLACK_S
 
 
 def _resolving(monkeypatch, answer):

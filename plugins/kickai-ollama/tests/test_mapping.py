@@ -21,7 +21,7 @@ from kickai_providers_core import (
 from kickai_providers_core.testing import strategies
 from ollama import ChatResponse
 
-from kickai_ollama.mapping import Answer, body_of, omissions
+from kickai_ollama.mapping import Answer, build_body
 from kickai_ollama.settings import OllamaSettings
 
 ASKED = ChatRequest.of("Who can play?")
@@ -39,7 +39,7 @@ TOOL = Tool(name="find_players", description="Finds players.", parameters=PARAME
 
 def body(request=ASKED, *, stream=False, **settings):
     """Return the body of a request."""
-    return body_of(request, OllamaSettings(**settings), "m", stream=stream)
+    return build_body(request, OllamaSettings(**settings), "m", stream=stream)
 
 
 def part(**fields):
@@ -114,7 +114,9 @@ def test_a_choice_that_ollama_lacks_is_named(choice, offered, omitted):
     """Ollama cannot be made to call a tool: that wish is left out and named; to call none, none is offered."""
     request = evolve(ASKED, tools=(TOOL,), tool_choice=choice)
     assert ("tools" in body(request)) is offered
-    assert omissions(request) == omitted
+    answer = Answer(request)
+    answer.add(part(message={"content": "Ann."}, done=True))
+    assert answer.build_last_chunk().omitted == omitted
 
 
 def test_a_tools_answer_names_its_tool():
@@ -155,7 +157,7 @@ def test_what_ollama_does_not_take_goes_to_the_next_target(message):
 def test_any_request_becomes_json(request):
     """Whatever is asked is either refused with a typed error, or JSON that holds every message's text in order."""
     try:
-        sent = json.loads(json.dumps(body_of(request, OllamaSettings(), "m", stream=True)))
+        sent = json.loads(json.dumps(build_body(request, OllamaSettings(), "m", stream=True)))
     except UnsupportedRequestError:
         return
     assert [message["content"] for message in sent["messages"]] == [message.content for message in request.messages]
@@ -164,7 +166,7 @@ def test_any_request_becomes_json(request):
 def test_a_whole_answer():
     """Text, finish reason, tokens and model arrive."""
     told = part(message={"content": "Ann."}, done=True, done_reason="stop", prompt_eval_count=9, eval_count=2)
-    reply = Answer(omitted=("tool_choice",)).whole(told)
+    reply = Answer(evolve(ASKED, tools=(TOOL,), tool_choice="required")).build(told)
     assert (reply.text, reply.finish_reason, reply.model) == ("Ann.", FinishReason.STOP, "m")
     assert reply.usage == Usage(input_tokens=9, output_tokens=2)
     assert reply.omitted == ("tool_choice",)
@@ -178,30 +180,29 @@ def test_a_whole_answer():
         (None, "stop"),
         ("", "stop"),
         ("some_day_new", "stop"),
-        ("error", "error"),
     ],
 )
 def test_finish_reasons(reason, finish):
     """Ollama's reasons are ours; an answer that is done and gives none, as of old servers, is whole."""
-    assert Answer().whole(part(message={"content": "x"}, done=True, done_reason=reason)).finish_reason == finish
+    assert Answer(ASKED).build(part(message={"content": "x"}, done=True, done_reason=reason)).finish_reason == finish
 
 
 def test_calls_of_a_stream_are_the_finish_reason():
     """A call that came in an earlier part makes the last part's reason; each call has an id of its own."""
     calls = [{"function": {"name": "f", "arguments": {"ü": 1}}}, {"function": {"name": "f", "arguments": {}}}]
-    answer = Answer()
+    answer = Answer(ASKED)
     first = answer.add(part(message={"content": "", "tool_calls": calls}, done=False))
     answer.add(part(message={"content": ""}, done=True, done_reason="stop"))
-    last = answer.end()
-    assert [call.arguments for call in first.tool_calls] == ['{"ü":1}', "{}"]
-    assert len({call.id for call in first.tool_calls}) == 2
+    last = answer.build_last_chunk()
     assert first.finish_reason is None
+    assert [call.arguments for call in last.tool_calls] == ['{"ü":1}', "{}"]
+    assert len({call.id for call in last.tool_calls}) == 2
     assert last.finish_reason is FinishReason.TOOL_CALL
 
 
 def test_thinking_is_no_text_but_a_sign_of_life():
     """A part of the thinking becomes a chunk without text, so that no timeout runs out meanwhile."""
-    answer = Answer()
+    answer = Answer(ASKED)
     assert answer.add(part(message={"thinking": "Hm."}, done=False)).text == ""
     assert answer.add(part(message={"content": "Ann."}, done=True)).text == "Ann."
 
@@ -210,7 +211,7 @@ def test_thinking_is_no_text_but_a_sign_of_life():
     ("message", "reason", "told"),
     [
         ({"content": ""}, "stop", "the answer is empty"),
-        ({"thinking": "Hm."}, "length", "went into thinking; raise max_tokens, or set think"),
+        ({"thinking": "Hm."}, "length", "the model only thought; raise max_tokens, or set think"),
         ({"content": ""}, "load", "done_reason load"),
         ({"content": ""}, "unload", "done_reason unload"),
     ],
@@ -218,18 +219,18 @@ def test_thinking_is_no_text_but_a_sign_of_life():
 def test_an_empty_answer_is_no_answer(message, reason, told):
     """An answer with neither text nor calls is an error that says why."""
     with pytest.raises(InvalidReplyError, match=told):
-        Answer().whole(part(message=message, done=True, done_reason=reason))
+        Answer(ASKED).build(part(message=message, done=True, done_reason=reason))
 
 
 @pytest.mark.parametrize("done", [False, None])
 def test_an_answer_that_is_not_done_is_no_answer(done):
     """An answer that comes whole must say that it is done, and so must the end of a stream."""
     with pytest.raises(InvalidReplyError, match="cut"):
-        Answer().whole(part(message={"content": "Ann."}, done=done))
-    answer = Answer()
+        Answer(ASKED).build(part(message={"content": "Ann."}, done=done))
+    answer = Answer(ASKED)
     answer.add(part(message={"content": "Ann."}, done=done))
     with pytest.raises(InvalidReplyError, match="cut"):
-        answer.end()
+        answer.build_last_chunk()
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_an_answer_that_is_not_done_is_no_answer(done):
 )
 def test_a_count_of_zero_is_left_out_by_the_server(counts, usage):
     """One count without the other means zero for the other; none at all means that the server did not count."""
-    assert Answer().whole(part(message={"content": "x"}, done=True, **counts)).usage == usage
+    assert Answer(ASKED).build(part(message={"content": "x"}, done=True, **counts)).usage == usage
 
 
 def test_a_result_has_the_name_of_the_latest_call_with_its_id():

@@ -63,9 +63,9 @@ def test_a_key_is_sendable_unless_others_could_read_it(host, sent):
 
 def test_the_window_is_asked_for_and_options_have_the_last_word():
     """The window goes along as ``num_ctx``, and whole numbers stay whole."""
-    assert OllamaSettings().extras() == {}
-    assert OllamaSettings(context_window=4096).extras() == {"num_ctx": 4096}
-    told = OllamaSettings(context_window=4096, options={"top_k": 40.0, "min_p": 0.5, "num_ctx": 512.0}).extras()
+    assert OllamaSettings().extra_options() == {}
+    assert OllamaSettings(context_window=4096).extra_options() == {"num_ctx": 4096}
+    told = OllamaSettings(context_window=4096, options={"top_k": 40.0, "min_p": 0.5, "num_ctx": 512.0}).extra_options()
     assert told == {"num_ctx": 512, "top_k": 40, "min_p": 0.5}
     assert isinstance(told["top_k"], int)
 
@@ -101,9 +101,9 @@ def test_certificates_that_cannot_be_read_are_found_offline(monkeypatch, variabl
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    (problem,) = checks.offline(OllamaSettings(host="https://ollama.com"))
+    (problem,) = checks.find_offline_problems(OllamaSettings(host="https://ollama.com"))
     assert problem.source in variables
-    assert not list(checks.offline(OllamaSettings()))
+    assert not list(checks.find_offline_problems(OllamaSettings()))
     if "SSL_CERT_FILE" in variables:
         with pytest.raises(UnusableProviderError, match="SSL_CERT_FILE"):
             OllamaProvider(OllamaSettings(host="https://ollama.com"))

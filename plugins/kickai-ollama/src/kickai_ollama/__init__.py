@@ -1,1 +1,1 @@
-"""Ollama as a provider: models on one's own machine or network."""
+"""Ollama as a provider: models on your own machine or network."""

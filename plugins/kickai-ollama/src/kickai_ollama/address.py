@@ -1,4 +1,4 @@
-"""Where an Ollama server is: the address as people write it, read as the ollama client reads it."""
+"""The address of an Ollama server, in every form that the ollama client accepts."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-__all__ = ["Address"]
+__all__ = ["CERTIFICATE_VARIABLES", "Address"]
 
 DEFAULT_PORT = 11434
 """The port of ``ollama serve``."""
 
 SCHEME_PORTS = {"http": 80, "https": 443}
 
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The only variables of the network that this plugin reads: it uses no proxy."""
+
 
 @frozen(kw_only=True)
 class Address:
-    """Where a server is.
+    """The address of a server.
 
     Attributes:
         scheme: ``http`` or ``https``.
         host: A name or an IP address, without brackets.
         port: From 1 to 65535.
-        path: What stands before ``/api``, when the server is behind a proxy; empty, or with a slash in front.
+        path: The path before ``/api`` when the server is behind a proxy; empty, or with a leading slash.
     """
 
     scheme: str
@@ -34,13 +37,13 @@ class Address:
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
-        """Return the address that a text means; empty and None mean a server on this machine.
+        """Return the address; an empty text and None mean a server on this machine.
 
-        A bare host, ``:port``, ``host:port``, any of these with a path, and a whole URL are all good. Without a
-        scheme the port defaults to Ollama's own, with one to that of the scheme.
+        The text may be a host, ``:port`` or ``host:port``, each with or without a path, or a URL. The default port is
+        Ollama's own, or that of the scheme when there is one.
 
         Raises:
-            ValueError: It has another scheme, an impossible host or port, or a user name or password in it.
+            ValueError: It has another scheme, an invalid host or port, or contains a user name or password.
         """
         text = (text or "").strip()
         scheme, separator, rest = text.partition("://")
@@ -49,15 +52,15 @@ class Address:
         elif scheme in SCHEME_PORTS:
             port = SCHEME_PORTS[scheme]
         else:
-            message = f"an Ollama server is reached over http:// or https://, not {scheme}://"
+            message = f"the address must begin with http:// or https://, got {scheme}://"
             raise ValueError(message)
         parts = urlsplit(f"{scheme}://{rest}")
         if "@" in parts.netloc:
-            message = "an address holds no user name or password: put a key into api_key"
+            message = "the address must not contain a user name or password: set api_key instead"
             raise ValueError(message)
         host = parts.hostname or "127.0.0.1"
         path = f"/{parts.path.strip('/')}" if parts.path.strip("/") else ""
-        return cls(scheme=scheme, host=_checked(host), port=parts.port or port, path=path)
+        return cls(scheme=scheme, host=_validate_host(host), port=parts.port or port, path=path)
 
     @property
     def url(self) -> str:
@@ -66,11 +69,11 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @property
-    def on_this_machine(self) -> bool:
-        """Whether nothing that is sent there leaves this machine.
+    def is_this_machine(self) -> bool:
+        """Whether the server runs on this machine.
 
-        ``0.0.0.0`` and ``::`` count: people set them for the server to listen on, and a client that connects to
-        them stays on its own machine.
+        ``0.0.0.0`` and ``::`` count: people set them as the address on which the server listens, and a client that
+        connects to them stays on its own machine.
         """
         try:
             address = ipaddress.ip_address(self.host)
@@ -79,16 +82,16 @@ class Address:
         return address.is_loopback or address.is_unspecified
 
     @property
-    def in_the_clear(self) -> bool:
-        """Whether what is sent there can be read on the way."""
-        return self.scheme == "http" and not self.on_this_machine
+    def is_readable_by_others(self) -> bool:
+        """Whether others can read what is sent there: it is another machine, over plain HTTP."""
+        return self.scheme == "http" and not self.is_this_machine
 
 
-def _checked(host: str) -> str:
-    """Return the host when it can be one.
+def _validate_host(host: str) -> str:
+    """Return the host.
 
     Raises:
-        ValueError: It cannot.
+        ValueError: It is not a valid name or IP address.
     """
     try:
         name = host if ":" in host else host.encode("idna").decode("ascii")
@@ -97,6 +100,6 @@ def _checked(host: str) -> str:
     if not name or any(
         character.isspace() or not character.isprintable() or character in "<>\"'%\\|^`{}" for character in name
     ):
-        message = f"{host!r} is no host name"
+        message = f"{host!r} is not a valid host name"
         raise ValueError(message)
     return host

@@ -1,4 +1,4 @@
-"""What the answers of servers need before the ollama client can take them. Pure."""
+"""Corrections of what servers send, so that the ollama client can parse it. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["Corrections"]
 class Corrections:
     """Corrects the parts of one answer, in order. Not safe to share between threads.
 
-    The client drops parts that are no objects, takes a tool call's arguments as an object alone though some servers
-    send JSON text, and fails on half a character, which a server may cut between two parts.
+    The client ignores parts that are not objects. It accepts a tool call's arguments only as an object, though some
+    servers send JSON text. It fails on half a character, which a server may cut between two parts.
     """
 
     def __init__(self) -> None:
         self._joiners = {name: SurrogateJoiner() for name in ("content", "thinking")}
 
     def apply(self, part: Any) -> Any:
-        """Return a part as the client takes it.
+        """Return a part that the client can parse.
 
         Raises:
-            InvalidReplyError: It is no object, or its tool calls are not calls.
+            InvalidReplyError: It is not an object, or it has a tool call without a name.
         """
         if not isinstance(part, dict):
             raise InvalidReplyError("the answer has a part that is not a JSON object")
@@ -37,17 +37,15 @@ class Corrections:
             if isinstance(text, str):
                 corrected[name] = joiner.feed(text) + (joiner.finish() if part.get("done") else "")
         if isinstance(message.get("tool_calls"), list):
-            corrected["tool_calls"] = [_call(call) for call in message["tool_calls"]]
+            corrected["tool_calls"] = [_correct_call(call) for call in message["tool_calls"]]
         return {**part, "message": corrected}
 
 
-def _call(call: Any) -> Any:
+def _correct_call(call: Any) -> Any:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or not function.get("name"):
         raise InvalidReplyError("the answer has a tool call without a name")
     arguments = function.get("arguments")
     if isinstance(arguments, str):
         arguments = loads(arguments) if arguments.strip() else {}
-    if arguments is None:
-        arguments = {}
-    return {**call, "function": {**function, "arguments": arguments}}
+    return {**call, "function": {**function, "arguments": {} if arguments is None else arguments}}

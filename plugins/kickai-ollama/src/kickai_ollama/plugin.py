@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core import Capability, Progress, ProviderInfo, UnusableProviderError, hookimpl
 
-from kickai_ollama import families
+from kickai_ollama.capabilities import capabilities_of
 from kickai_ollama.settings import OllamaSettings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def kickai_provider_info() -> ProviderInfo:
     """Describe Ollama."""
     return ProviderInfo(
         name="ollama",
-        summary="Models on one's own machine or network, served by Ollama",
+        summary="Models on your own machine or network, served by Ollama",
         settings_class=OllamaSettings,
         capabilities=frozenset(Capability),
         environment={"OLLAMA_HOST": "host", "OLLAMA_API_KEY": "api_key"},
@@ -32,19 +32,19 @@ def kickai_provider_info() -> ProviderInfo:
 
 @hookimpl
 def kickai_validate_provider(settings: OllamaSettings, online: bool) -> Iterable[Problem]:
-    """Say what is unsafe, and, online, whether the server answers and has the model."""
+    """Return what is unsafe, and, online, whether the server answers and has the model."""
     from kickai_ollama import checks  # noqa: PLC0415
 
-    return [*checks.offline(settings), *(checks.online(settings) if online else ())]
+    offline = checks.find_offline_problems(settings)
+    return [*offline, *(checks.find_online_problems(settings) if online else ())]
 
 
 @hookimpl
 def kickai_provider_capabilities(settings: OllamaSettings, model: str | None) -> frozenset[Capability] | None:
-    """Return what the settings say of the server and its model, else what is known of the model; None when unknown."""
+    """Return the capabilities in the settings, or what is known of the model; None when it is unknown."""
     if settings.capabilities is not None:
         return frozenset(settings.capabilities)
-    lacking = families.lacking(model or settings.model or "")
-    return frozenset(Capability) - lacking if lacking else None
+    return capabilities_of(model or settings.model or "")
 
 
 @hookimpl
@@ -53,14 +53,14 @@ def kickai_create_provider(settings: OllamaSettings) -> OllamaProvider:
     try:
         from kickai_ollama.client import OllamaProvider  # noqa: PLC0415
     except ImportError as exc:
-        message = f"{exc.name or 'a module'} cannot be imported: reinstall kickai-ollama and what it needs"
+        message = f"{exc.name or 'a module'} cannot be imported: reinstall kickai-ollama and its dependencies"
         raise UnusableProviderError(message) from exc
     return OllamaProvider(settings)
 
 
 @hookimpl
 def kickai_prepare_provider(settings: OllamaSettings, model: str | None) -> Iterator[Progress]:
-    """Pull the model when the settings say so and the server lacks it, and yield how far that is."""
+    """Pull the model when ``pull`` is set and the server lacks it, and yield the progress."""
     from kickai_ollama import checks  # noqa: PLC0415
 
     return checks.prepare(settings, model)
@@ -74,13 +74,13 @@ def kickai_invoke_provider(provider: OllamaProvider, request: ChatRequest, timeo
 
 @hookimpl
 async def kickai_ainvoke_provider(provider: OllamaProvider, request: ChatRequest, timeout_s: float) -> Reply:
-    """Answer a request without blocking the loop."""
+    """Answer a request without blocking the event loop."""
     return await provider.ainvoke(request, timeout_s)
 
 
 @hookimpl
 def kickai_stream_provider(provider: OllamaProvider, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
-    """Answer a request piece by piece."""
+    """Stream an answer."""
     return provider.stream(request, timeout_s)
 
 
@@ -88,7 +88,7 @@ def kickai_stream_provider(provider: OllamaProvider, request: ChatRequest, timeo
 def kickai_astream_provider(
     provider: OllamaProvider, request: ChatRequest, timeout_s: float
 ) -> AsyncIterator[ReplyChunk]:
-    """Answer a request piece by piece without blocking the loop."""
+    """Stream an answer without blocking the event loop."""
     return provider.astream(request, timeout_s)
 
 

@@ -7,53 +7,53 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core import ModelNotFoundError, Progress, ProviderError
 
-from kickai_ollama.library import full_name
+from kickai_ollama.models import add_tag
 
 if TYPE_CHECKING:
-    from kickai_ollama.library import Library
+    from kickai_ollama.models import Models
 
 __all__ = ["Pulls"]
 
-ASK_AGAIN_S = 5.0
-"""How long a target rests whose model is being pulled: asking costs the server nothing."""
+RETRY_AFTER_S = 5.0
+"""Seconds for which a target is suspended while its model is being pulled: asking costs the server nothing."""
 
 
 class Pulls:
     """The pulls of one provider, one thread for each model. Safe to share between threads.
 
-    A pull ends with the connections of its library.
+    Closing the connections of the models ends a pull.
     """
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, models: Models) -> None:
+        self._models = models
         self._lock = Lock()
-        self._under_way: dict[str, Progress] = {}
-        self._failed: dict[str, str] = {}
+        self._running: dict[str, Progress] = {}
+        self._failures: dict[str, str] = {}
 
     def start(self, model: str) -> ModelNotFoundError:
-        """Pull the model, unless that is under way; return the error that tells how far it is.
+        """Pull the model unless a pull is running; return the error that reports the progress.
 
-        After a pull that failed the error tells why, once, and the target gets the usual rest.
+        After a pull that failed, the next error reports the reason, and the target is suspended as usual.
         """
-        name = full_name(model)
+        name = add_tag(model)
         with self._lock:
-            failed = self._failed.pop(name, None)
-            if failed is not None:
-                return ModelNotFoundError(f"pulling {model} failed: {failed}")
-            if name not in self._under_way:
-                self._under_way[name] = Progress(status="starting")
+            failure = self._failures.pop(name, None)
+            if failure is not None:
+                return ModelNotFoundError(f"pulling {model} failed: {failure}")
+            if name not in self._running:
+                self._running[name] = Progress(status="starting")
                 Thread(target=self._run, args=(name,), name=f"pull-{name}", daemon=True).start()
-            progress = self._under_way[name]
-        return ModelNotFoundError(f"{model} is being pulled ({progress})", retry_after_s=ASK_AGAIN_S)
+            progress = self._running[name]
+        return ModelNotFoundError(f"{model} is being pulled ({progress})", retry_after_s=RETRY_AFTER_S)
 
     def _run(self, name: str) -> None:
         try:
-            for progress in self._library.pull(name):
+            for progress in self._models.pull(name):
                 with self._lock:
-                    self._under_way[name] = progress
+                    self._running[name] = progress
         except ProviderError as error:
             with self._lock:
-                self._failed[name] = error.message
+                self._failures[name] = error.message
         finally:
             with self._lock:
-                del self._under_way[name]
+                del self._running[name]

@@ -18,10 +18,10 @@ from kickai_providers_core import (
 from kickai_providers_core.testing.faults import Cut, Ok, Silence, Stall, Status, closed_port
 from ollama_wire import MODEL, PULLING, OllamaWire
 
-from kickai_ollama import checks, library, plugin
-from kickai_ollama.library import Library, full_name
-from kickai_ollama.pools import Pools
+from kickai_ollama import checks, models, plugin
+from kickai_ollama.models import Models, add_tag
 from kickai_ollama.settings import OllamaSettings
+from kickai_ollama.transport import connect
 
 SOON_S = 2.0
 OTHER = "llama3.2"
@@ -35,11 +35,10 @@ def settings(server):
 
 
 @pytest.fixture
-def shelves(settings):
-    """Return the library of the server."""
-    pools = Pools(settings.address)
-    yield Library(settings, pools)
-    pools.close()
+def server_models(settings):
+    """Return the models of the server."""
+    with connect(settings) as connections:
+        yield Models(settings, connections)
 
 
 @pytest.mark.parametrize(
@@ -48,18 +47,18 @@ def shelves(settings):
 )
 def test_a_name_without_a_tag_means_latest(name, full):
     """Ollama's names have a tag, written or not."""
-    assert full_name(name) == full
+    assert add_tag(name) == full
 
 
-def test_the_servers_models_are_listed(server, shelves):
+def test_the_servers_models_are_listed(server, server_models):
     """The names come as the server tells them."""
     server.wire = OllamaWire(["a:1", "b:latest"])
-    assert shelves.names() == ("a:1", "b:latest")
+    assert server_models.list() == ("a:1", "b:latest")
 
 
-def test_a_pull_tells_how_far_it_is(shelves):
+def test_a_pull_tells_how_far_it_is(server_models):
     """Each step tells the bytes of all layers so far; the last is the server's success."""
-    steps = list(shelves.pull(OTHER))
+    steps = list(server_models.pull(OTHER))
     assert [(step.completed, step.total) for step in steps] == [
         (0, 0), (0, 300), (150, 300), (300, 300), (400, 400), (400, 400), (400, 400),
     ]  # fmt: skip
@@ -67,34 +66,34 @@ def test_a_pull_tells_how_far_it_is(shelves):
     assert steps[-1].status == "success"
 
 
-def test_a_pull_that_ends_early_is_an_error(server, shelves):
+def test_a_pull_that_ends_early_is_an_error(server, server_models):
     """A pull that ends without success did not succeed."""
     server.script(Cut(2, "clean"))
     with pytest.raises(ProviderUnavailableError, match="before it was done"):
-        list(shelves.pull(OTHER))
+        list(server_models.pull(OTHER))
 
 
-def test_a_pull_that_stalls_is_left(server, shelves, monkeypatch):
+def test_a_pull_that_stalls_is_left(server, server_models, monkeypatch):
     """A pull may take for ever, but not without any progress."""
-    monkeypatch.setattr(library, "STALL_S", 0.2)
+    monkeypatch.setattr(models, "STALL_S", 0.2)
     server.script(Stall(2))
     with pytest.raises(ProviderTimeoutError):
-        list(shelves.pull(OTHER))
+        list(server_models.pull(OTHER))
     assert server.wait_closed(SOON_S)
 
 
-def test_a_model_that_exists_nowhere_is_told(server, shelves):
+def test_a_model_that_exists_nowhere_is_told(server, server_models):
     """What no library has is told without advice to pull it."""
     server.script(Status(500, body=b'{"error": "pull model manifest: file does not exist"}'))
     with pytest.raises(ModelNotFoundError, match=r"no llama3\.2 to pull") as caught:
-        list(shelves.pull(OTHER))
+        list(server_models.pull(OTHER))
     assert "`ollama pull" not in caught.value.message
 
 
-def test_a_pull_can_be_left(server, shelves):
+def test_a_pull_can_be_left(server, server_models):
     """Closing the iterator closes the connection."""
     server.script(Stall(2))
-    steps = shelves.pull(OTHER)
+    steps = server_models.pull(OTHER)
     next(steps)
     steps.close()
     assert server.wait_closed(SOON_S)
@@ -134,7 +133,7 @@ def test_a_pull_that_failed_is_told_once(server, settings):
     server.script(Status(404, "model_not_found"), Status(500, "crashed"))
     call("invoke", ASK_OTHER)
     error = until(lambda told: "being pulled" not in told, server, call)
-    assert error.message == "pulling llama3.2 failed: the server failed: its log may say why"
+    assert error.message == "pulling llama3.2 failed: the server failed: see its log"
     assert error.retry_after_s is None
     server.script(Status(404, "model_not_found"), Stall(1))
     assert "being pulled" in call("astream", ASK_OTHER).error.message
@@ -218,7 +217,7 @@ def test_a_model_that_is_missing_is_a_problem_that_lists_what_is_there(server, s
 
 def test_without_a_model_what_is_there_is_listed(server, settings):
     """An instance without a model of its own is told what it could name; a long list is cut short."""
-    server.wire = OllamaWire([f"m{number}" for number in range(checks.SHOWN + 3)])
+    server.wire = OllamaWire([f"m{number}" for number in range(checks.SHOWN_MODELS + 3)])
     (problem,) = problems(evolve(settings, model=None))
     assert problem.severity == "warning"
     assert "it has m0, m1" in problem.message

@@ -1,15 +1,15 @@
-"""What well-known models of Ollama's library cannot do, by their names; nothing is asked."""
+"""What well-known models of Ollama's library can do, by their names and offline."""
 
 from __future__ import annotations
 
 from kickai_providers_core import Capability
 
-__all__ = ["lacking"]
+__all__ = ["capabilities_of"]
 
 _IMAGES = frozenset({Capability.IMAGES})
 _TOOLS = frozenset({Capability.TOOLS})
 
-_FAMILIES = {
+_LACKING = {
     **dict.fromkeys(
         (
             "llama3.1", "llama3.2", "llama3.3", "qwen2", "qwen2.5", "qwen2.5-coder", "qwen3", "mistral", "mistral-nemo",
@@ -26,10 +26,11 @@ _FAMILIES = {
         _IMAGES | _TOOLS,
     ),
 }  # fmt: skip
-"""From https://ollama.com/library. A model that is not here may be able to do everything."""
+"""From https://ollama.com/library. A model that is not listed may be able to do everything."""
 
 
-def lacking(model: str) -> frozenset[Capability]:
-    """Return what a model is known to be unable to do; nothing for models that other people have published."""
+def capabilities_of(model: str) -> frozenset[Capability] | None:
+    """Return what a model can do; None for an unknown model and for one that other people have published."""
     family = model.removeprefix("library/").partition(":")[0].lower()
-    return _FAMILIES.get(family, frozenset())
+    lacking = _LACKING.get(family)
+    return None if lacking is None else frozenset(Capability) - lacking
