@@ -268,7 +268,7 @@ def test_without_click_and_rich_a_message_says_what_to_install(tmp_path: Path) -
     )
 
 
-def loaded(code: str, folder: Path) -> set[str]:
+def list_imports(code: str, folder: Path) -> set[str]:
     """Return the names of the modules that some code imports."""
     script = f"import sys, json\n{code}\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     done = subprocess.run(
@@ -279,7 +279,7 @@ def loaded(code: str, folder: Path) -> set[str]:
 
 def test_help_imports_only_what_it_needs(tmp_path: Path) -> None:
     """No rich, no cattrs, no settings, no command, no plugin."""
-    names = loaded("from kickai_providers_core.cli import program\nprogram.run(['--help'])", tmp_path)
+    names = list_imports("from kickai_providers_core.cli import program\nprogram.run(['--help'])", tmp_path)
     assert "click" in names
     assert not names & {"rich", "cattrs", "dotenv", "kickai_mock", "kickai_providers_core.config.sources"}
     assert not {name for name in names if name.startswith("kickai_providers_core.cli.ask")}
@@ -287,7 +287,7 @@ def test_help_imports_only_what_it_needs(tmp_path: Path) -> None:
 
 def test_the_library_does_not_import_the_command_line(tmp_path: Path) -> None:
     """Nor what only reading a settings file needs."""
-    names = loaded("import kickai_providers_core", tmp_path)
+    names = list_imports("import kickai_providers_core", tmp_path)
     assert not names & {
         "click",
         "rich",
@@ -301,7 +301,7 @@ def test_the_library_does_not_import_the_command_line(tmp_path: Path) -> None:
 def test_an_answer_in_a_pipe_does_not_import_rich(tmp_path: Path) -> None:
     """Only a terminal has a spinner."""
     require_mock()
-    names = loaded(
+    names = list_imports(
         "from kickai_providers_core.cli import program\nprogram.run(['ask', '-q', '--chain', 'mock', 'hi'])", tmp_path
     )
     assert "kickai_mock" in names

@@ -135,7 +135,7 @@ def command(
     )
     try:
         if options.verbosity == "quiet":
-            with _plugin_warnings_held_back(session):
+            with _hold_back_plugin_warnings(session):
                 _ask(session, request, options)
         else:
             _ask(session, request, options)
@@ -147,7 +147,7 @@ def command(
 
 
 @contextmanager
-def _plugin_warnings_held_back(session: Session) -> Iterator[None]:
+def _hold_back_plugin_warnings(session: Session) -> Iterator[None]:
     """Show warnings for the developers of plugins only when the command fails."""
     logger, handler = logging.getLogger("kickai_providers_core"), BufferingHandler(MAX_WARNINGS)
     propagates, logger.propagate = logger.propagate, False

@@ -103,12 +103,12 @@ class ProblemList:
 
     def errors(self) -> tuple[Problem, ...]:
         """Return the problems that make the settings unusable, in the order of the file."""
-        return tuple(problem for problem in self._sorted() if problem.severity == "error")
+        return tuple(problem for problem in self._sort() if problem.severity == "error")
 
     def warnings(self) -> tuple[Problem, ...]:
         """Return the other problems, in the same order."""
-        return tuple(problem for problem in self._sorted() if problem.severity == "warning")
+        return tuple(problem for problem in self._sort() if problem.severity == "warning")
 
-    def _sorted(self) -> list[Problem]:
+    def _sort(self) -> list[Problem]:
         paths = sorted(self._problems, key=self._layers.position)
         return [problem for path in paths for problem in self._problems[path]]

@@ -24,7 +24,7 @@ from kickai_providers_core.config.roles import (
 from kickai_providers_core.config.sources import read
 
 
-def imported_by(statement):
+def list_imports(statement):
     """Return the names of the modules that a fresh interpreter has imported after a statement."""
     code = f"{statement}; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
@@ -45,7 +45,7 @@ def test_every_setting_has_a_default():
 @pytest.mark.parametrize("module", ["kickai_providers_core", "kickai_providers_core.config.settings"])
 def test_settings_in_code_import_no_parser(module):
     """Neither cattrs nor the parsers of TOML and .env are imported."""
-    modules = imported_by(f"import {module}")
+    modules = list_imports(f"import {module}")
     assert module in modules
     assert not modules & {"cattrs", "tomllib", "dotenv", "keyring"}
     of_config = {name for name in modules if name.startswith("kickai_providers_core.config.")}
@@ -128,8 +128,8 @@ def test_a_role_keeps_the_names_of_its_retired_models():
 
 def test_the_built_in_catalogue_is_loaded_when_it_is_first_used():
     """Creating settings does not read the file; looking up a role does."""
-    assert "tomllib" not in imported_by("from kickai_providers_core import Settings; Settings()")
-    assert "tomllib" in imported_by("from kickai_providers_core import Settings; Settings().role('x')")
+    assert "tomllib" not in list_imports("from kickai_providers_core import Settings; Settings()")
+    assert "tomllib" in list_imports("from kickai_providers_core import Settings; Settings().role('x')")
 
 
 def test_default_settings_can_be_compared_copied_and_pickled():

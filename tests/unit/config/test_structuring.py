@@ -61,7 +61,7 @@ class Outer:
     stamped: str = field(default="", converter=str.upper)
 
 
-def structured(value, hint):
+def structure(value, hint):
     """Return a value as a type."""
     return build_converter(lambda reference: Secret(reference["env"])).structure(value, hint)
 
@@ -69,7 +69,7 @@ def structured(value, hint):
 def find_violations(value, hint):
     """Return the violations of a value that is not of a type."""
     with pytest.raises(StructuringError) as caught:
-        structured(value, hint)
+        structure(value, hint)
     return [(format_path(violation.path), violation.message) for violation in caught.value.violations]
 
 
@@ -122,7 +122,7 @@ def find_violations(value, hint):
 )
 def test_valid_values_are_accepted(value, hint, expected):
     """The result has exactly the given type."""
-    result = structured(value, hint)
+    result = structure(value, hint)
     assert result == expected
     assert type(result) is type(expected)
 
@@ -223,7 +223,7 @@ def test_a_class_may_validate_several_fields_together():
             if self.start == 7:
                 raise KeyError
 
-    assert structured({"start": 1, "end": 2}, Window) == Window(start=1, end=2)
+    assert structure({"start": 1, "end": 2}, Window) == Window(start=1, end=2)
     assert find_violations({"start": 3, "end": 2}, Window) == [
         ("", "invalid combination of fields: the end is after the start")
     ]
@@ -244,8 +244,8 @@ def test_a_default_that_depends_on_other_fields_is_no_base_for_a_nested_table():
         def _of_size(self):
             return Inner(size=self.size)
 
-    assert structured({"inner": {"name": "n"}}, Computed).inner == Inner(size=1, name="n")
-    assert structured({}, Computed).inner == Inner(size=2)
+    assert structure({"inner": {"name": "n"}}, Computed).inner == Inner(size=1, name="n")
+    assert structure({}, Computed).inner == Inner(size=2)
 
 
 @pytest.mark.parametrize(
