@@ -12,12 +12,12 @@ import traceback
 import httpcore2
 import httpx2
 import pytest
-from kickai_providers_core.authoring import AttemptTimeouts
+from kickai_providers_core.authoring import AttemptTimeouts, http_transport
 from kickai_providers_core.authoring.kinds import kind_of
 from kickai_providers_core.values import errors
 
-from kickai_hf.client import HttpClient
 from kickai_hf.endpoints import Endpoint
+from kickai_hf.errors import error_for_failure
 
 
 @pytest.mark.parametrize("library", [httpcore2, httpx2])
@@ -49,13 +49,11 @@ def cyclic(exc):
 
 def error_for(exc, *, has_begun=False):
     """Return the error for an exception that a call raises."""
-    client = HttpClient(Endpoint(url="http://127.0.0.1:1"), max_connections=1)
-    attempt = client.attempt(AttemptTimeouts(10.0), 1000)
-    attempt.status = 200 if has_begun else None
-    try:
-        return client.error_for(exc, attempt)
-    finally:
-        client.close()
+    endpoint = Endpoint(url="http://127.0.0.1:1")
+    with http_transport(endpoint.url, client="httpx2") as transport:
+        attempt = transport.attempt(AttemptTimeouts(10.0))
+        attempt.status = 200 if has_begun else None
+        return error_for_failure(exc, attempt, endpoint)
 
 
 UNTRUSTED = ssl.SSLCertVerificationError("x")

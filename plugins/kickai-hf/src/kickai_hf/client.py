@@ -1,4 +1,4 @@
-"""The HTTP client of one endpoint: requests, responses, and the error that each failure becomes.
+"""The HTTP client of one endpoint: its requests and the bodies of its responses.
 
 It posts the documented protocols on connections of its own, which `kickai_providers_core.authoring` limits in time and
 size. The vendor's ``InferenceClient`` shares one connection pool among all its users in a process.
@@ -11,13 +11,13 @@ from contextlib import aclosing, closing, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import httpcore2
 import httpx2
 from huggingface_hub import constants
-from kickai_providers_core import AuthenticationError, InvalidReplyError, ProviderError, UnusableProviderError
-from kickai_providers_core.authoring import error_for_exception, error_for_status, http_transport
+from kickai_providers_core import InvalidReplyError, UnusableProviderError
+from kickai_providers_core.authoring import http_transport
 
 from kickai_hf.checks import find_network_problems
+from kickai_hf.errors import error_for_response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,9 +37,6 @@ ERROR_BODY_S = 1.0
 REST_S = 0.05
 """How long to wait for the end of a stream's HTTP message, so that its connection can be used again. Only with TLS,
 where connections are expensive: llama.cpp closes the connection after a stream without announcing it."""
-
-_UNEXPECTED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What reading raises for an answer of an unforeseen form."""
 
 
 class HttpClient:
@@ -120,7 +117,7 @@ class HttpClient:
         with suppress(*TRANSPORT_ERRORS, InvalidReplyError), closing(body):
             for part in body:
                 parts.append(part)  # noqa: PERF402 - those before a failure count
-        raise self._error_for_response(attempt, b"".join(parts))
+        raise error_for_response(attempt, b"".join(parts), self.endpoint, expose=self._expose)
 
     async def asend(self, request: httpx2.Request, attempt: HttpAttempt) -> httpx2.AsyncByteStream:
         """Send a request on the running loop, as `send` does."""
@@ -133,7 +130,7 @@ class HttpClient:
             async with aclosing(body):
                 async for part in body:
                     parts.append(part)  # noqa: PERF401
-        raise self._error_for_response(attempt, b"".join(parts))
+        raise error_for_response(attempt, b"".join(parts), self.endpoint, expose=self._expose)
 
     def read_rest(self, parts: Iterator[bytes], attempt: HttpAttempt) -> None:
         """Read the end of a stream's HTTP message, so that its connection can be used again."""
@@ -150,37 +147,6 @@ class HttpClient:
             with suppress(*TRANSPORT_ERRORS, InvalidReplyError):
                 async for _ in parts:
                     pass
-
-    def error_for(self, exc: Exception, attempt: HttpAttempt) -> ProviderError:
-        """Return the error for an exception that a call raised. It contains no prompt, token or answer."""
-        if isinstance(exc, ProviderError):
-            return exc.with_traceback(None)
-        failure = attempt.failure or exc
-        if isinstance(failure, (httpcore2.TimeoutException, TimeoutError)):
-            return attempt.timeouts.error()
-        if isinstance(failure, _UNEXPECTED):
-            return InvalidReplyError("the answer cannot be read: it has an unexpected form")
-        # A reset is an outage, even in the middle of an answer.
-        is_cut = attempt.has_begun and not isinstance(failure, httpcore2.NetworkError)
-        return error_for_exception(failure, url=self.endpoint.url, has_begun=is_cut)
-
-    def _error_for_response(self, attempt: HttpAttempt, body: bytes) -> ProviderError:
-        """Return the error for a response whose status is not a success."""
-        error = error_for_status(
-            attempt.status or 0,
-            headers=attempt.headers,
-            body=body,
-            expose=self._expose,
-            secrets=self.endpoint.secrets,
-        )
-        if isinstance(error, AuthenticationError) and not self.endpoint.token:
-            return AuthenticationError(
-                "the service requires a token, and this instance has none: set token",
-                status_code=error.status_code,
-                request_id=error.request_id,
-                service_message=error.service_message,
-            )
-        return error
 
     def close(self) -> None:
         """Close all connections, from a thread without a running loop."""

@@ -26,6 +26,7 @@ from kickai_providers_core.authoring import AttemptTimeouts, loads, printable_na
 from kickai_hf.checks import TOKEN_PAGE
 from kickai_hf.client import HttpClient
 from kickai_hf.endpoints import hub_endpoint, server_endpoint
+from kickai_hf.errors import error_for_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -220,7 +221,7 @@ class OnlineCheck:
             with closing(self._client.send(self._client.get(path), attempt)) as body:
                 return loads(b"".join(body))
         except Exception as exc:  # noqa: BLE001 - mapped as for any other request
-            error = self._client.error_for(exc, attempt)
+            error = error_for_failure(exc, attempt, self._client.endpoint)
         raise error
 
 

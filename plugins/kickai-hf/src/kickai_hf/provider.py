@@ -11,6 +11,7 @@ from kickai_providers_core.authoring import AttemptTimeouts, Untracked, loads, r
 from kickai_hf.checks import find_settings_problems
 from kickai_hf.client import TRANSPORT_ERRORS, HttpClient, is_json
 from kickai_hf.endpoints import inference_endpoint
+from kickai_hf.errors import error_for_failure
 from kickai_hf.mapping import MAX_ANSWER_BYTES, MAX_STREAM_BYTES, StreamDecoder, create_decoder, encode_request
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class HuggingFace:
                 content = b"".join(body)
             return _build_reply(decoder, content, attempt)
         except Exception as exc:  # noqa: BLE001 - every exception is mapped in one place
-            error = self._client.error_for(exc, attempt)
+            error = error_for_failure(exc, attempt, self._client.endpoint)
         raise error  # outside of the handler, since the exception's frames contain the request
 
     async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
@@ -74,7 +75,7 @@ class HuggingFace:
                 content = b"".join([part async for part in body])
             return _build_reply(decoder, content, attempt)
         except Exception as exc:  # noqa: BLE001
-            error = self._client.error_for(exc, attempt)
+            error = error_for_failure(exc, attempt, self._client.endpoint)
         raise error
 
     def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
@@ -96,7 +97,7 @@ class HuggingFace:
                 self._client.read_rest(parts, attempt)
             last, error = decoder.finish(), None
         except Exception as exc:  # noqa: BLE001
-            error = self._client.error_for(exc, attempt)
+            error = error_for_failure(exc, attempt, self._client.endpoint)
         if error is not None:
             raise error
         yield last
@@ -123,7 +124,7 @@ class HuggingFace:
                 await self._client.aread_rest(parts, attempt)
             last, error = decoder.finish(), None
         except Exception as exc:  # noqa: BLE001
-            error = self._client.error_for(exc, attempt)
+            error = error_for_failure(exc, attempt, self._client.endpoint)
         if error is not None:
             raise error
         yield last
