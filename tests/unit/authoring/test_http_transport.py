@@ -41,7 +41,8 @@ class Service:
         self._answer = answer
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"{'https' if tls else 'http'}://localhost:{self._listener.getsockname()[1]}"
+        self.port = self._listener.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
         self.requests = []
         self.connections = 0
         self.was_called = threading.Event()
@@ -398,6 +399,64 @@ def test_a_handshake_that_never_ends_counts_as_connecting(client, mode):
         ):
             fetch(made, AttemptTimeouts(5, connect_timeout_s=0.3, first_token_timeout_s=0.01), client, mode)
     assert caught.value.phase == "connect"
+
+
+def tunnels_to(port):
+    """Answer CONNECT, and relay all bytes between the client and a port."""
+
+    def copy(source, target):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def answer(connection):
+        with socket.create_connection(("127.0.0.1", port)) as service:
+            connection.sendall(b"HTTP/1.1 200 X\r\n\r\n")
+            threading.Thread(target=copy, args=(service, connection), daemon=True).start()
+            copy(connection, service)
+
+    return answer
+
+
+@both
+@each
+def test_a_service_is_reached_through_a_proxy(client, mode, tls, monkeypatch):
+    """The wait for the first token begins after the TLS handshake behind the proxy."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with serving(says(), tls) as service, serving(tunnels_to(service.port)) as proxy:
+        environ = {"https_proxy": proxy.url}
+        with http_transport(service.url, client=client, environ=environ) as made:
+            assert fetch(made, AttemptTimeouts(5), client, mode)[0] == b"hello"
+    assert proxy.requests[0].startswith(b"CONNECT")
+
+
+@both
+@each
+def test_a_service_that_reads_nothing_ends_with_the_attempt(client, mode):
+    """Writing a large request has the limits of the attempt too."""
+    httpx = import_module(client)
+    body = b"x" * 30_000_000
+
+    async def asend(attempt, url):
+        async with httpx.AsyncClient(transport=attempt) as http:
+            await http.post(url, content=body)
+
+    def send(attempt, url):
+        if mode == "async":
+            asyncio.run(asend(attempt, url))
+        else:
+            httpx.Client(transport=attempt).post(url, content=body)
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with http_transport(url, client=client) as made:
+            attempt = made.attempt(AttemptTimeouts(0.5))
+            began = time.monotonic()
+            with pytest.raises(httpx.WriteTimeout) as caught:
+                send(attempt, url)
+    assert time.monotonic() - began < 0.5 + SLACK_S
+    assert attempt.error_for(caught.value).phase == "total"
 
 
 def test_what_cannot_be_used_is_named(monkeypatch, tmp_path):
