@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -38,6 +39,11 @@ class Ended:
     def json(self) -> Any:
         """Standard output as one JSON value."""
         return json.loads(self.out)
+
+    @property
+    def steps(self) -> list[str]:
+        """The lines of standard error, with ``…`` for each time."""
+        return re.sub(r"\d+\.\d+ s\b", "… s", self.err).splitlines()
 
 
 def environment(**variables: str) -> dict[str, str]:
