@@ -47,13 +47,15 @@ def line(figure: Figure) -> str:
 def main() -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=150, help="rounds of each comparison, in turns")
+    parser.add_argument("--rounds", type=int, default=150, help="rounds of each comparison, in tickets")
     parser.add_argument("--full", action="store_true", help="serve 1,000,000 requests instead of 200,000")
     parser.add_argument(
         "--peers", action="store_true", help="do the same with other libraries, which are installed for it"
     )
     options = parser.parse_args()
-    print(f"Python {platform.python_version()} on {platform.machine()}; medians over {options.rounds} rounds, in turns")
+    print(
+        f"Python {platform.python_version()} on {platform.machine()}; medians over {options.rounds} rounds, in tickets"
+    )
     missed = 0
     for figure in figures(options):
         print(line(figure), flush=True)

@@ -38,13 +38,13 @@ def size(rounds: int) -> Iterator[Figure]:
         name="50 plugins installed / 3",
         value=took.ratio("50 plugins", "3 plugins"),
         bound=FLAT,
-        detail=took.told("3 plugins", "50 plugins"),
+        detail=took.describe("3 plugins", "50 plugins"),
     )
     yield Figure(
         name="20 targets in the chain / 1",
         value=took.ratio("20 targets", "3 plugins"),
         bound=FLAT,
-        detail=took.told("20 targets"),
+        detail=took.describe("20 targets"),
     )
 
 
@@ -65,6 +65,6 @@ def use(rounds: int, requests: int) -> Iterator[Figure]:
         name=f"after {requests:,} requests / before",
         value=took.ratio("used", "new"),
         bound=FLAT,
-        detail=took.told("new", "used"),
+        detail=took.describe("new", "used"),
     )
     yield Figure(name=f"memory after {requests:,} requests", value=grown_mb, bound=1.0, unit="MB")

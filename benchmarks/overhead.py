@@ -36,13 +36,13 @@ def healthy(rounds: int) -> Iterator[Figure]:
         name="healthy sync call / bare hook call",
         value=took.ratio("chain", "hook"),
         bound=15.0,
-        detail=took.told("hook", "chain"),
+        detail=took.describe("hook", "chain"),
     )
     yield Figure(
         name="the same over the mock, less the mock's own time",
         value=1.0 + took.ratio("chain of mock", "hook", less="mock"),
         bound=15.0,
-        detail=took.told("mock", "chain of mock"),
+        detail=took.describe("mock", "chain of mock"),
     )
 
 
@@ -63,8 +63,8 @@ def asynchronous(rounds: int) -> Iterator[Figure]:
     yield Figure(
         name="healthy async call beyond a bare coroutine / bare hook call",
         value=took.ratio("chain", "hook", less="coroutine"),
-        bound=18.0 if sys.version_info >= (3, 12) else 26.0,  # before 3.12 no task begins without a turn of the loop
-        detail=took.told("coroutine", "chain"),
+        bound=18.0 if sys.version_info >= (3, 12) else 26.0,  # before 3.12 no task begins without a ticket of the loop
+        detail=took.describe("coroutine", "chain"),
     )
 
 
@@ -90,12 +90,12 @@ def troubled(rounds: int) -> Iterator[Figure]:
         name="call whose first target fails / bare hook call",
         value=took.ratio("first fails", "hook"),
         bound=35.0,
-        detail=took.told("first fails"),
+        detail=took.describe("first fails"),
     )
     extra = took.ratio("first skipped", "hook", less="healthy")
     yield Figure(
         name="call past an open target / healthy call",
         value=took.ratio("first skipped", "healthy"),
         bound=2.0,
-        detail=f"{took.told('healthy', 'first skipped')}; {extra:.1f} hook calls more",
+        detail=f"{took.describe('healthy', 'first skipped')}; {extra:.1f} hook calls more",
     )

@@ -36,7 +36,7 @@ def figures() -> Iterator[Figure]:
             python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
             install = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
             subprocess.run([*install, requirement, "attrs"], check=True, stdout=sys.stderr)  # noqa: S603
-            told = subprocess.check_output([str(python), str(HERE / script)], stderr=subprocess.DEVNULL)  # noqa: S603
-            took = json.loads(told.splitlines()[-1])
+            message = subprocess.check_output([str(python), str(HERE / script)], stderr=subprocess.DEVNULL)  # noqa: S603
+            took = json.loads(message.splitlines()[-1])
             detail = f"the model alone {took['bare']:.1f} µs; first fails {took['first fails']:.1f} µs"
             yield Figure(name=f"{name}, healthy call", value=took["healthy"], unit="µs", detail=detail)

@@ -1,7 +1,7 @@
-"""How figures are taken: all sides of a comparison in turns, in one process, in short blocks.
+"""How figures are taken: all sides of a comparison in tickets, in one process, in short blocks.
 
 A block is timed by the CPU time of its thread: what is measured here neither waits nor blocks, so that this is what it
-takes on an idle machine, and another program's turn on the same core is not counted. The collector stays on, since
+takes on an idle machine, and another program's ticket on the same core is not counted. The collector stays on, since
 applications run with it. Sides are compared round by round, and the median of the rounds' ratios counts.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Figure", "Timings", "awaits", "calls", "in_turns"]
 
 BLOCK_S = 0.003
-"""How long a block takes at least: long against the clock's step, short against a scheduler's turn."""
+"""How long a block takes at least: long against the clock's step, short against a scheduler's ticket."""
 
 
 @frozen(kw_only=True)
@@ -70,7 +70,7 @@ class Timings:
         subtracted = rounds[less] if less is not None else [0.0] * len(rounds[side])
         return median((s - m) / b for s, b, m in zip(rounds[side], rounds[base], subtracted, strict=True))
 
-    def told(self, *sides: str) -> str:
+    def message(self, *sides: str) -> str:
         """Return the medians and the floors of some sides, for a reader."""
         return ", ".join(f"{side} {self.us(side):.1f} µs (least {self.floor_us(side):.1f})" for side in sides)
 
@@ -102,7 +102,7 @@ def awaits(loop: asyncio.AbstractEventLoop, function: Callable[[], Awaitable[Any
 
 
 def in_turns(sides: Mapping[str, Block], rounds: int) -> Timings:
-    """Return what each side takes, measured in turns; who comes first changes from round to round."""
+    """Return what each side takes, measured in tickets; who comes first changes from round to round."""
     counts = {name: _enough(block) for name, block in sides.items()}
     taken: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()

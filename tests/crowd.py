@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kickai_providers_core.resilience.actions import Await, GiveUp, Pause, Queue, Try
+from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForOther, WaitForSlot
 from kickai_providers_core.values.errors import ProviderTimeoutError
 from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.replies import FinishReason, Reply
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from simulator import World
 
-    from kickai_providers_core.resilience.actions import Step
+    from kickai_providers_core.resilience.actions import Action
     from kickai_providers_core.resilience.walk import Walk
     from kickai_providers_core.values.errors import KickaiError, ProviderError
 
@@ -40,7 +40,7 @@ class Request:
         trying: The calls that are under way, at most two.
         wait: What it waits for, when no call is under way.
         until: When it stops waiting.
-        woken: Whether its turn has woken it, and nobody has looked yet.
+        woken: Whether its ticket has woken it, and nobody has looked yet.
         outcome: What it came to; None while it is under way, and when it was cancelled.
         over: Whether it has ended.
     """
@@ -49,15 +49,15 @@ class Request:
     number: int
     deadline_s: float
     ends: float
-    trying: list[Try] = field(factory=list)
-    wait: Pause | Queue | None = None
+    trying: list[Call] = field(factory=list)
+    wait: Sleep | WaitForSlot | None = None
     until: float = 0.0
     woken: bool = False
     outcome: Reply | KickaiError | None = None
     over: bool = False
 
-    def wakes(self, wait: Queue) -> None:
-        """Take it that the turn it waits for has called; one from an earlier line is too late."""
+    def wakes(self, wait: WaitForSlot) -> None:
+        """Take it that the ticket it waits for has called; one from an earlier line is too late."""
         self.woken = self.woken or self.wait is wait
 
 
@@ -73,7 +73,7 @@ class Crowd:
 
     world: World
     requests: list[Request] = field(factory=list)
-    begun: list[tuple[Request, Try]] = field(factory=list)
+    begun: list[tuple[Request, Call]] = field(factory=list)
 
     @property
     def live(self) -> list[Request]:
@@ -81,7 +81,7 @@ class Crowd:
         return [request for request in self.requests if not request.over]
 
     @property
-    def calls(self) -> list[tuple[Request, Try]]:
+    def calls(self) -> list[tuple[Request, Call]]:
         """The calls under way, each with its request."""
         return [(request, step) for request in self.live for step in request.trying]
 
@@ -96,13 +96,13 @@ class Crowd:
         request.wait, request.woken = None, False
         self._follow(request, request.walk.next(self.world.now))
 
-    def returns(self, request: Request, step: Try, error: ProviderError | None, *, final: bool = False) -> None:
+    def returns(self, request: Request, step: Call, error: ProviderError | None, *, final: bool = False) -> None:
         """Let a call end with an answer or with an error."""
         request.trying.remove(step)
         if error is not None:
-            self._follow(request, request.walk.failed(error, self.world.now, of=step, final=final))
+            self._follow(request, request.walk.record_failure(error, self.world.now, call=step, final=final))
             return
-        request.outcome = request.walk.succeeded(ANSWER, self.world.now, of=step)
+        request.outcome = request.walk.record_success(ANSWER, self.world.now, call=step)
         request.over = True
         request.trying.clear()
 
@@ -114,7 +114,7 @@ class Crowd:
 
     def cancels(self, request: Request) -> None:
         """Cancel a request, wherever it stands."""
-        request.walk.cancelled(self.world.now)
+        request.walk.record_cancellation(self.world.now)
         request.over = True
         request.trying.clear()
 
@@ -145,21 +145,21 @@ class Crowd:
             if hedge_in_s is not None:
                 yield now + hedge_in_s, partial(self.hedges, request)
 
-    def _begin(self, request: Request, step: Try) -> None:
+    def _begin(self, request: Request, step: Call) -> None:
         request.trying.append(step)
         self.begun.append((request, step))
 
-    def _follow(self, request: Request, step: Step) -> None:
-        if isinstance(step, Try):
+    def _follow(self, request: Request, step: Action) -> None:
+        if isinstance(step, Call):
             self._begin(request, step)
-        elif isinstance(step, GiveUp):
+        elif isinstance(step, Fail):
             request.outcome, request.over = step.error, True
             request.trying.clear()
-            request.walk.cancelled(self.world.now)  # as every driver does when it raises the error
-        elif isinstance(step, Pause | Queue):
+            request.walk.record_cancellation(self.world.now)  # as every driver does when it raises the error
+        elif isinstance(step, Sleep | WaitForSlot):
             request.wait, request.until = step, self.world.now + step.wait_s
-            if isinstance(step, Queue):
-                step.turn.wake_with(partial(request.wakes, step))
+            if isinstance(step, WaitForSlot):
+                step.ticket.on_wake(partial(request.wakes, step))
         else:
-            assert isinstance(step, Await)
+            assert isinstance(step, WaitForOther)
             assert request.trying

@@ -32,7 +32,7 @@ class Holdings:
 
     @classmethod
     def now(cls) -> Holdings:
-        """Count, after the collector has had its turn."""
+        """Count, after the collector has had its ticket."""
         gc.collect()
         files = [target for _, target in _files()]
         sockets = sum(target.startswith("socket:") for target in files)
@@ -58,8 +58,8 @@ def nothing_left(within_s: float = 2.0) -> Iterator[None]:
     while left := _belongings() - before:
         if time.monotonic() > ends:
             gc.collect()  # what only waits for the collector is told apart from what is held
-            told = f"after {within_s:g} s these are left: {left}, and after a collection {_belongings() - before}"
-            raise AssertionError(told)
+            message = f"after {within_s:g} s these are left: {left}, and after a collection {_belongings() - before}"
+            raise AssertionError(message)
         time.sleep(TICK_S)
 
 

@@ -6,25 +6,28 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
+from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForSlot
 from kickai_providers_core.resilience.breaker import BreakerSettings
-from kickai_providers_core.resilience.candidates import Brief, Errand, Link
+from kickai_providers_core.resilience.candidates import Candidate
+from kickai_providers_core.resilience.context import ChainContext, RequestContext
 from kickai_providers_core.resilience.health import Health
-from kickai_providers_core.resilience.hedging import Hedges, Hedging
+from kickai_providers_core.resilience.hedging import HedgeTimer, Hedging
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.retry_budget import Budget
+from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.values.replies import FinishReason, Reply
-from kickai_providers_core.values.requests import Capability
+from kickai_providers_core.values.requests import Capability, ChatRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from kickai_providers_core.resilience.rate_limiter import Gate
+    from kickai_providers_core.resilience.rate_limiter import RateLimiter
     from kickai_providers_core.values.attempts import SkipReason
     from kickai_providers_core.values.errors import KickaiError
     from kickai_providers_core.values.events import Event
+
+REQUEST = ChatRequest.from_prompt("Who can play?")
 
 Outcome = ProviderError | None
 """What one call comes to: an error, or None for an answer."""
@@ -51,7 +54,7 @@ class Target:
     timeout_s: float = 10.0
     retries: int = 2
     window: int | None = None
-    gate: Gate | None = None
+    rate_limiter: RateLimiter | None = None
     capabilities: frozenset[Capability] = frozenset()
     unusable: tuple[SkipReason, str] | None = None
 
@@ -68,7 +71,7 @@ def always(make: Callable[[], Outcome]) -> Callable[[float], Outcome]:
 
 
 @frozen
-class Call:
+class Made:
     """One call of a target: when, and for how long it might have taken."""
 
     at: float
@@ -81,7 +84,7 @@ class Result:
     """What a request came to."""
 
     walk: Walk
-    calls: list[Call]
+    calls: list[Made]
     reply: Reply | None = None
     error: KickaiError | None = None
 
@@ -102,22 +105,21 @@ class World:
     now: float = 1000.0
     events: list[Event] = field(factory=list)
     hedging: Hedging = field(factory=Hedging)
-    watched: bool = True
     requests: int = 0
-    retries: Budget = field(init=False)
-    hedges: Hedges | None = field(init=False)
+    retries: RetryBudget = field(init=False)
+    hedges: HedgeTimer | None = field(init=False)
     health: Health = field(init=False)
-    links: list[Link] = field(init=False)
+    candidates: list[Candidate] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.retries = Budget(self.policy.retry_share, self.policy.retry_floor)
-        self.hedges = Hedges(self.hedging) if self.hedging.on else None
+        self.retries = RetryBudget(self.policy.retry_share, self.policy.retry_floor)
+        self.hedges = HedgeTimer(self.hedging) if self.hedging.on else None
         self.health = Health(self.breaker, self.random)
-        self.links = [self._link(position, target) for position, target in enumerate(self.targets)]
+        self.candidates = [self._candidate(position, target) for position, target in enumerate(self.targets)]
 
-    def _link(self, position: int, target: Target) -> Link:
+    def _candidate(self, position: int, target: Target) -> Candidate:
         provider = target.provider or target.name
-        return Link(
+        return Candidate(
             position=position,
             provider=provider,
             model=target.name,
@@ -125,23 +127,25 @@ class World:
             retries=target.retries,
             context_window=target.window,
             capabilities=target.capabilities,
-            route=self.health.route(provider, target.name),
-            unusable=lambda: target.unusable,
-            gate=target.gate,
+            health=self.health.for_target(provider, target.name),
+            find_obstacle=lambda: target.unusable,
+            rate_limiter=target.rate_limiter,
         )
 
     def walk(self, deadline_s: float = 30.0, needs: Iterable[Capability] = (), tokens: int = 0) -> Walk:
         """Return a new request's walk."""
         self.requests += 1
-        brief = Brief(
+        chain = ChainContext(
             policy=self.policy,
             random=self.random,
-            retries=self.retries,
-            hedges=self.hedges,
-            tell=self.events.append if self.watched else None,
+            retry_budget=self.retries,
+            hedge_timer=self.hedges,
+            emit=self.events.append,
         )
-        errand = Errand(deadline_s=deadline_s, needs=frozenset(needs), tokens=tokens, number=self.requests)
-        return Walk(self.links, brief, errand, self.now)
+        request = RequestContext(
+            request=REQUEST, deadline_s=deadline_s, needs=frozenset(needs), tokens=tokens, number=self.requests
+        )
+        return Walk(self.candidates, chain, request, self.now)
 
     def ask(self, deadline_s: float = 30.0, needs: Iterable[Capability] = (), tokens: int = 0) -> Result:
         """Drive one request to its end; the time passes as its calls and waits take it."""
@@ -149,23 +153,23 @@ class World:
         result = Result(walk, [])
         step = walk.next(self.now)
         while True:
-            if isinstance(step, GiveUp):
+            if isinstance(step, Fail):
                 result.error = step.error
                 return result
-            if isinstance(step, Pause | Queue):  # nobody else is there to wake it
+            if isinstance(step, Sleep | WaitForSlot):  # nobody else is there to wake it
                 assert step.wait_s > 0
                 self.now += step.wait_s
                 step = walk.next(self.now)
                 continue
             outcome = self._call(step, result)
             if outcome is None:
-                result.reply = walk.succeeded(Reply(text="yes", finish_reason=FinishReason.STOP), self.now)
+                result.reply = walk.record_success(Reply(text="yes", finish_reason=FinishReason.STOP), self.now)
                 return result
-            step = walk.failed(outcome, self.now)
+            step = walk.record_failure(outcome, self.now)
 
-    def _call(self, step: Try, result: Result) -> Outcome:
-        target = self.targets[step.link.position]
-        result.calls.append(Call(self.now, target.name, step.timeout_s))
+    def _call(self, step: Call, result: Result) -> Outcome:
+        target = self.targets[step.candidate.position]
+        result.calls.append(Made(self.now, target.name, step.timeout_s))
         outcome = target.script(self.now)
         if target.latency_s > step.timeout_s:
             self.now += step.timeout_s

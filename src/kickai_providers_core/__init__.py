@@ -7,7 +7,8 @@
 
 from loguru import logger
 
-from kickai_providers_core.chain import AsyncReplyStream, Chain, ReplyStream
+from kickai_providers_core.chain import Chain
+from kickai_providers_core.concurrency.clock import Clockwork
 from kickai_providers_core.config.roles import Role
 from kickai_providers_core.config.settings import KickaiSettings, Settings
 from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
@@ -15,7 +16,8 @@ from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy, Rule
 from kickai_providers_core.resolver import Resolver
-from kickai_providers_core.runtime.drivers import Clockwork, StreamMode
+from kickai_providers_core.runtime.streaming import StreamMode
+from kickai_providers_core.streams import AsyncReplyStream, ReplyStream
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.errors import (
     ArgumentTypeError,

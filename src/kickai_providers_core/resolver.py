@@ -5,60 +5,55 @@ from __future__ import annotations
 import asyncio
 import os
 import random as stdlib_random
-import time as stdlib_time
 from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING, Self
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
-from kickai_providers_core.chain import Chain, Runtime, Terms
+from kickai_providers_core.candidate_factory import CandidateFactory
+from kickai_providers_core.chain import Chain, validate_deadline
+from kickai_providers_core.concurrency.clock import REAL_TIME, Clockwork
 from kickai_providers_core.concurrency.forking import ForkGuard
-from kickai_providers_core.concurrency.portal import Background
+from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.config.settings import Settings
 from kickai_providers_core.observability.observers import Observers
-from kickai_providers_core.plugin_api import discovery as finding
+from kickai_providers_core.plugin_api.discovery import discover, installed
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 from kickai_providers_core.plugin_api.ranking import Ranking
-from kickai_providers_core.plugin_api.registry import PACKAGES, Registry
-from kickai_providers_core.resilience.candidates import UNVALIDATED, Link
+from kickai_providers_core.plugin_api.registry import Registry
+from kickai_providers_core.resilience.context import ChainContext
 from kickai_providers_core.resilience.health import Health
 from kickai_providers_core.resilience.health_report import HealthReport, report_health
-from kickai_providers_core.resilience.hedging import Hedges
-from kickai_providers_core.resilience.retry_budget import Budget
-from kickai_providers_core.runtime.drivers import Clockwork
-from kickai_providers_core.values.attempts import SkipReason
-from kickai_providers_core.values.base_errors import ArgumentValueError
+from kickai_providers_core.resilience.hedging import HedgeTimer
+from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.values.targets import Target
-from kickai_providers_core.values.validation import refuse_argument, shown
+from kickai_providers_core.values.validation import Number, hides_arguments, refuse_argument, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from os import PathLike
     from types import TracebackType
 
     from kickai_providers_core.plugin_api.discovery import Discovery
-    from kickai_providers_core.plugin_api.registry import Instance
-    from kickai_providers_core.resilience.health import Route
     from kickai_providers_core.resilience.policy import Random
     from kickai_providers_core.values.events import Observer
 
-__all__ = ["REAL_TIME", "Resolver"]
+__all__ = ["Resolver"]
 
-REAL_TIME = Clockwork(clock=stdlib_time.monotonic, sleep=stdlib_time.sleep, asleep=asyncio.sleep)
-"""The clock and the sleeps of the machine."""
+TEMPERATURE = Number(least=0)
+MAX_TOKENS = Number(whole=True, least=1)
 
 
 class Resolver:
-    """Holds the configured providers, and gives out the chains that use them.
+    """Holds the configured providers, and creates the chains that use them.
 
-    Safe to share between threads, event loops and forked processes: after a fork, a child opens its own connections,
-    keeps the suspensions and open breakers, and never uses or closes what is its parent's. Close it with ``close()`` or
-    ``with``, or on a running event loop with ``aclose()`` or ``async with``; its chains cannot be called afterwards.
+    Safe to share between threads, event loops and forked processes. After a fork, a child opens its own connections,
+    keeps suspensions and open breakers, and never uses or closes what is its parent's. Close it with ``close()`` or
+    ``with``, or on a running event loop with ``aclose()`` or ``async with``. Afterwards its chains cannot be called.
 
     Attributes:
-        settings: What it was told.
-        discovery: The plugins it found.
+        settings: Its settings.
+        discovery: The plugins that were found.
         registry: The configured providers.
     """
 
@@ -74,37 +69,37 @@ class Resolver:
         """Compose a resolver from its parts; most applications call `from_settings`.
 
         Args:
-            settings: What to do.
-            discovery: The plugins to do it with.
+            settings: The settings.
+            discovery: The plugins.
             observers: Called with every event, on the thread that serves the request.
-            time: Clock and sleeps, for tests on a virtual clock.
-            random: Where jitter comes from; None for a generator of its own, which a forked child seeds anew.
+            time: Clock and sleeps; tests pass virtual time.
+            random: The source of jitter; None for a new generator, which a forked child seeds again.
         """
-        if random is None:
-            random = _OwnRandom()
+        random = _ForkSafeRandom() if random is None else random
         self.settings = settings
         self.discovery = discovery
         self.registry = Registry(discovery, settings.providers, settings.unusable, clock=time.clock)
         self._observers = Observers(observers, discovery.observers())
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
-        policy = settings.policy
-        retries, background = Budget(policy.retry_share, policy.retry_floor), Background()
-        hedges = Hedges(settings.hedging) if settings.hedging.on else None
-        own_random = random if isinstance(random, _OwnRandom) else None
-        parts = (own_random, self._health, self.registry, retries, hedges, background)
-        self._runtime = Runtime(
+        policy, portal = settings.policy, Portal()
+        retry_budget = RetryBudget(policy.retry_share, policy.retry_floor)
+        hedge_timer = HedgeTimer(settings.hedging) if settings.hedging.on else None
+        own_random = random if isinstance(random, _ForkSafeRandom) else None
+        parts = (own_random, self._health, self.registry, retry_budget, hedge_timer, portal)
+        self._context = ChainContext(
             policy=policy,
             random=random,
-            retries=retries,
-            hedges=hedges,
-            background=background,
-            guard=ForkGuard((part for part in parts if part is not None), self.registry.flights),
+            retry_budget=retry_budget,
+            hedge_timer=hedge_timer,
+            emit=self._observers.emit,
             time=time,
-            tell=self._observers.tell,
-            numbers=count(1),
-            living=settings.find_successor,
+            fork_guard=ForkGuard((part for part in parts if part is not None), self.registry.flights),
+            portal=portal,
+            resolve_model=settings.find_successor,
+            deadline_s=settings.kickai.deadline_s,
         )
+        self._candidates = CandidateFactory(settings, self.registry, self._health, time.clock)
 
     @classmethod
     def from_settings(
@@ -121,29 +116,28 @@ class Resolver:
         """Return a resolver for settings from a file, a mapping, or code.
 
         Args:
-            source: A path to a TOML file, a mapping of the same form, or `Settings`; None looks for ``kickai.toml``
-                from the working directory upwards, and does without when there is none.
-            env: The environment; None for that of the process.
-            plugins: Plugins to use beside the installed ones, by name; a provider among them takes the place of an
-                installed one of the same name.
+            source: The path of a TOML file, a mapping of the same form, or `Settings`. None looks for ``kickai.toml``
+                from the working directory upwards; there need not be one.
+            env: The environment; None for the process's own.
+            plugins: Plugins to use besides the installed ones, by name. A provider among them replaces an installed one
+                of the same name.
             observers: Called with every event, on the thread that serves the request.
-            time: Clock and sleeps, for tests on a virtual clock.
-            random: Where jitter comes from.
-            load_timeout_s: Seconds, above 0, that the import of one plugin may take, and as many its description of
-                itself; a plugin that takes longer is broken.
+            time: Clock and sleeps; tests pass virtual time.
+            random: The source of jitter.
+            load_timeout_s: Seconds, above 0, that the import of one plugin may take, and its description of itself. A
+                plugin that takes longer is broken.
 
         Raises:
-            ConfigError: The settings cannot be used; it tells every problem at once.
+            ConfigError: The settings are invalid; it lists every problem.
         """
         if isinstance(source, Settings):
-            found = finding.discover(
-                finding.installed(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s
-            )
-            return cls(_exposing(source, found), found, observers=observers, time=time, random=random)
-        from kickai_providers_core.config import loader, sources  # noqa: PLC0415  cattrs is needed only for a file
+            found = discover(installed(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s)
+            settings = _apply_exposure(source, found)
+            return cls(settings, found, observers=observers, time=time, random=random)
+        from kickai_providers_core.config import loader, sources  # noqa: PLC0415  only a file needs cattrs
 
         document = sources.read(source, os.environ if env is None else env)
-        found = finding.discover(finding.installed(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)
+        found = discover(installed(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)
         broken = [plugin.name for plugin in found.plugins if plugin.error is not None]
         settings = loader.structure(document, found.infos(), broken=broken)
         return cls(settings, found, observers=observers, time=time, random=random)
@@ -152,29 +146,22 @@ class Resolver:
         """Return the chain of a role.
 
         Args:
-            name: A name that no catalogue has gets the default role's chain. Without a name the primary and the
-                fallback instances are asked in the order of the settings, whatever the default role prefers, with
-                the default role's temperature and limit of tokens.
+            name: The role's name; an unknown one gets the default role's chain. None calls the primary and the fallback
+                instances in the order of the settings, with the default role's temperature and token limit.
 
         Raises:
-            UnknownProviderError: A target that the settings name has no provider.
-            TypeError: The name is no text.
-            ValueError: The role's chain has no target, which settings that were made in code may say.
+            UnknownProviderError: The settings name a target without a provider.
+            TypeError: The name is not text.
+            ValueError: The role's chain has no target.
         """
         if not isinstance(name, str | None):
             refuse_argument("a role's name", "text or None", shown(name))
         role = self.settings.role(name) if name is not None else evolve(self.settings.default_role, prefers=None)
-        chosen = role.chain is not None
-        links = self._links(self.settings.targets_for(role), chosen=chosen)
-        terms = Terms(
-            deadline_s=self.settings.kickai.deadline_s,
-            temperature=role.temperature,
-            max_tokens=role.max_tokens,
-            role=name,
-        )
-        # A chain that was asked for target by target keeps its order; so does traffic that was moved to one provider.
-        ranked = self._ranking.needed and self.settings.kickai.preferred is None
-        return self._chain(links, terms, self._ranking if ranked else None)
+        context = evolve(self._context, temperature=role.temperature, max_tokens=role.max_tokens, role=name)
+        # A chain that lists its targets keeps their order, and so does traffic that was moved to one provider.
+        is_ranked = self._ranking.needed and self.settings.kickai.preferred is None
+        targets = self.settings.targets_for(role)
+        return self._chain(targets, context, is_explicit=role.chain is not None, is_ranked=is_ranked)
 
     def chain(
         self,
@@ -183,76 +170,58 @@ class Resolver:
         temperature: float | None = None,
         max_tokens: int | None = None,
     ) -> Chain:
-        """Return a chain of targets, each ``instance`` or ``instance:model``, in the order given.
+        """Return a chain of targets, each ``instance`` or ``instance:model``, in the given order.
+
+        Args:
+            targets: The targets; at least one.
+            deadline_s: Seconds that a request may take, above 0; None for the settings' deadline.
+            temperature: For requests that state none, from 0; None leaves it to the provider.
+            max_tokens: The token limit for requests that state none, from 1; None leaves it to the provider.
 
         Raises:
             UnknownProviderError: A target has no provider.
-            TypeError: A target is neither text nor a `Target`, or a number is no number.
-            ValueError: There is no target, or one is malformed, or the deadline is not above 0.
+            TypeError: A target is neither text nor a `Target`, or a number is not a number.
+            ValueError: There is no target, a target is malformed, or a number is out of range.
         """
         parsed = [Target.of(target) for target in targets]
-        if deadline_s is None:
-            deadline_s = self.settings.kickai.deadline_s
-        terms = Terms(deadline_s=deadline_s, temperature=temperature, max_tokens=max_tokens)
-        return self._chain(self._links(parsed, chosen=True), terms)
+        _validate_defaults(temperature, max_tokens)
+        context = evolve(
+            self._context,
+            deadline_s=self.settings.kickai.deadline_s if deadline_s is None else validate_deadline(deadline_s),
+            temperature=temperature,
+            max_tokens=max_tokens,
+        )
+        return self._chain(parsed, context, is_explicit=True, is_ranked=False)
 
-    def _chain(self, links: list[_Bound], terms: Terms, rank: Ranking | None = None) -> Chain:
-        return Chain([bound.link for bound in links], [bound.instance for bound in links], self._runtime, terms, rank)
-
-    def _links(self, targets: Iterable[Target], *, chosen: bool) -> list[_Bound]:
-        links = [self._link(position, target, chosen=chosen) for position, target in enumerate(targets)]
-        if not links:
-            message = "a chain has at least one target"
-            raise ArgumentValueError(message)
-        return links
-
-    def _link(self, position: int, target: Target, *, chosen: bool) -> _Bound:
-        instance = self.registry.find(target.provider)
-        if instance is not None:
-            return _Bound(self._link_of(position, target, instance), instance)
-        unknown = self.registry.unknown(target.provider)
-        if chosen or target.provider in self.settings.explicit or target.provider not in PACKAGES:
-            raise unknown
-        return _Bound(_absent(position, target, f"pip install {PACKAGES[target.provider]}", self._health), None)
-
-    def _link_of(self, position: int, target: Target, instance: Instance) -> Link:
-        """Return the link of a target; of one that names no model, the model of a request can make another."""
-        now = self._runtime.time.clock
-        link = _link_of(position, target, instance, self.settings, self._health.route, now())
-        if target.model is not None:
-            return link
-
-        def for_model(model: str) -> Link:
-            named = Target(target.provider, model)
-            return _link_of(position, named, instance, self.settings, self._health.route, now())
-
-        return evolve(link, for_model=for_model)
+    def _chain(self, targets: Iterable[Target], context: ChainContext, *, is_explicit: bool, is_ranked: bool) -> Chain:
+        candidates, instances = self._candidates.build(targets, is_explicit=is_explicit)
+        return Chain(candidates, instances, context, self._ranking if is_ranked else None)
 
     def health(self) -> HealthReport:
-        """Return what is known of each target and provider now, for a health endpoint; nothing is called for it.
+        """Return the health of each target and provider, for a health endpoint. Nothing is called for it.
 
-        The report is immutable; ``as_dict()`` makes it JSON. Safe to call from any thread.
+        The report is immutable; ``as_dict()`` returns it as JSON. Safe to call from any thread.
         """
-        return report_health(self._health, self._runtime.time.clock())
+        return report_health(self._health, self._context.time.clock())
 
     def close(self) -> None:
-        """Close every provider that was created. Requests under way may fail. Closing twice is no error."""
-        self._runtime.guard.renew_if_forked()
-        background = self._runtime.background
-        if background.running:  # what it opened can only be closed there
-            with suppress(RuntimeError):  # another thread is closing as well, and was first
-                background.run(lambda: self.registry.aclose(self._observers.tell))
-        background.stop()  # one that has not begun must not begin now
-        self.registry.close(self._observers.tell)
+        """Close every provider that was created. Running requests may fail. Closing twice is no error."""
+        self._context.fork_guard.renew_if_forked()
+        portal = self._context.portal
+        if portal.running:  # what was opened on its loop can only be closed there
+            with suppress(RuntimeError):  # another thread has closed it first
+                portal.run(lambda: self.registry.aclose(self._observers.emit))
+        portal.stop()  # a loop that has not begun must not begin now
+        self.registry.close(self._observers.emit)
 
     async def aclose(self) -> None:
-        """Close every provider that was created, on the running loop; otherwise as `close`."""
-        self._runtime.guard.renew_if_forked()
-        await self.registry.aclose(self._observers.tell)
-        background = self._runtime.background
-        if background.running:
-            await asyncio.to_thread(background.stop)
-        background.stop()
+        """Close every provider that was created, on the running event loop; otherwise as `close`."""
+        self._context.fork_guard.renew_if_forked()
+        await self.registry.aclose(self._observers.emit)
+        portal = self._context.portal
+        if portal.running:
+            await asyncio.to_thread(portal.stop)
+        portal.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -271,8 +240,16 @@ class Resolver:
         await self.aclose()
 
 
-def _exposing(settings: Settings, discovery: Discovery) -> Settings:
-    """Return settings that were made in code, with what ``[kickai]`` says of all instances applied to each."""
+@hides_arguments
+def _validate_defaults(temperature: float | None, max_tokens: int | None) -> None:
+    if temperature is not None:
+        TEMPERATURE.check("temperature", temperature)
+    if max_tokens is not None:
+        MAX_TOKENS.check("max_tokens", max_tokens)
+
+
+def _apply_exposure(settings: Settings, discovery: Discovery) -> Settings:
+    """Return settings made in code, with ``[kickai] expose_service_messages`` applied to each instance."""
     if not settings.kickai.expose_service_messages:
         return settings
     unnamed = {name: info.settings_class() for name, info in discovery.infos().items()}
@@ -284,70 +261,9 @@ def _exposing(settings: Settings, discovery: Discovery) -> Settings:
     )
 
 
-class _OwnRandom(stdlib_random.Random):
-    """A generator that forked processes do not share, so that their waits differ."""
+class _ForkSafeRandom(stdlib_random.Random):
+    """A generator that a forked child seeds again, so that the processes' waits differ."""
 
     def renew_after_fork(self) -> None:
-        """Seed it anew."""
+        """Seed it again."""
         self.seed()
-
-
-@frozen(eq=False, repr=False)
-class _Bound:
-    """A link with the instance that it stands for, if that is installed."""
-
-    link: Link
-    instance: Instance | None = field(repr=False)
-
-
-def _link_of(  # noqa: PLR0917
-    position: int,
-    target: Target,
-    instance: Instance,
-    settings: Settings,
-    route: Callable[[str, str | None, float], Route],
-    now: float,
-) -> Link:
-    own = instance.settings
-    model = settings.find_successor(target.model) if target.model else own.model
-    known = instance.model(model)
-    abandoned = instance.seam.abandoned
-
-    def unusable() -> tuple[SkipReason, str] | None:
-        problems = instance.known_problems()
-        if problems is None and not instance.validates_slowly:
-            return UNVALIDATED
-        if problems is None:
-            return SkipReason.NOT_CONFIGURED, "its plugin has not finished validating its settings"
-        if not problems:
-            if not abandoned.is_full:
-                return None
-            return SkipReason.RESTING, f"{abandoned.count} of its plugin's calls were abandoned and are still running"
-        return SkipReason.NOT_CONFIGURED, ", ".join(problem.missing or problem.message for problem in problems)
-
-    return Link(
-        position=position,
-        provider=instance.name,
-        model=model,
-        timeout_s=own.timeout_s,
-        retries=own.retries,
-        context_window=own.context_window or (known.context_window if known else None),
-        capabilities=instance.capabilities(model),
-        route=route(instance.name, model, now),
-        unusable=unusable,
-        gate=instance.gate,
-    )
-
-
-def _absent(position: int, target: Target, detail: str, health: Health) -> Link:
-    return Link(
-        position=position,
-        provider=target.provider,
-        model=target.model,
-        timeout_s=1.0,
-        retries=0,
-        context_window=None,
-        capabilities=frozenset(),
-        route=health.route(target.provider, target.model),
-        unusable=lambda: (SkipReason.NOT_INSTALLED, detail),
-    )

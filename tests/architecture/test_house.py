@@ -23,7 +23,9 @@ MODULES = [
     for module in pkgutil.walk_packages([str(PACKAGE)], "kickai_providers_core.")
     if ".testing" not in module.name and ".cli" not in module.name
 ]
-ERRORS = [error for error in vars(errors).values() if inspect.isclass(error) and issubclass(error, Exception)]
+ERRORS = [
+    error for name in errors.__all__ if inspect.isclass(error := getattr(errors, name)) and issubclass(error, Exception)
+]
 
 
 def test_the_public_names_exist_and_are_sorted() -> None:
@@ -93,8 +95,8 @@ def example(error: type[Exception]) -> Exception:
     """Return an instance with every field set."""
     fields = dict(FIELDS.get(error.__name__, {}))
     if issubclass(error, errors.ProviderError):
-        told = {"provider": "hf", "model": "m", "status_code": 429, "request_id": "r", "retry_after_s": 2.5}
-        fields = {**told, **fields}
+        sentence = {"provider": "hf", "model": "m", "status_code": 429, "request_id": "r", "retry_after_s": 2.5}
+        fields = {**sentence, **fields}
     takes_message = error not in {errors.ConfigError, errors.DeadlineExceededError}
     return error("it broke", **fields) if takes_message else error(**fields)
 
@@ -136,7 +138,8 @@ def run(code: str) -> str:
 def test_importing_the_core_brings_no_vendor_and_nothing_heavy() -> None:
     """No SDK, no command line, no test kit, no TOML or cattrs cost for users who pass settings in code."""
     heavy = {
-        "huggingface_hub", "google", "ollama", "xllamacpp", "httpx", "httpx2", "requests", "click", "rich", "cattrs",
+        "huggingface_hub", "google.genai", "google.generativeai", "ollama", "xllamacpp", "httpx",
+        "httpx2", "requests", "click", "rich", "cattrs",
         "tomllib", "dotenv", "keyring", "pytest", "hypothesis", "kickai_providers_core.testing",
         "kickai_providers_core.cli", "kickai_providers_core.config.loader",
     }  # fmt: skip

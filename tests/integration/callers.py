@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from kickai_providers_core import Chain
-    from kickai_providers_core.runtime.drivers import StreamMode
+    from kickai_providers_core.runtime.streaming import StreamMode
 
     Ask = Callable[[Chain], str]
 
@@ -126,8 +126,8 @@ def abreast(jobs: Mapping[str, Callable[[], object]]) -> None:
     for thread in crew:
         thread.join(max(0.0, ends - time.monotonic()))
     if wrong:
-        told = f"{len(wrong)} of {len(jobs)} went wrong: {'; '.join(wrong)}"
-        raise BaseExceptionGroup(told, list(wrong.values()))
+        message = f"{len(wrong)} of {len(jobs)} went wrong: {'; '.join(wrong)}"
+        raise BaseExceptionGroup(message, list(wrong.values()))
 
 
 def calls() -> set[threading.Thread]:
@@ -157,7 +157,7 @@ in_time = pytest.mark.parametrize(
     "times", [pytest.param(5.0, id="busy"), pytest.param(1.0, id="exact", marks=pytest.mark.timing)]
 )
 """Runs a test whose bound on the real clock is multiplied by ``times``: by five on a machine that is busy with other
-things, as in the gate, and by one where it runs alone, as in ``nox -s timing``."""
+things, as in the rate_limiter, and by one where it runs alone, as in ``nox -s timing``."""
 
 
 def best_of_three(ask: Callable[[], object], bound_s: float) -> float:

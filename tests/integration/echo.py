@@ -39,7 +39,7 @@ def serving() -> Iterator[int]:
 
 
 class Provider:
-    """Connections that are kept alive: one that threads take turns with, and one for each event loop."""
+    """Connections that are kept alive: one that threads take tickets with, and one for each event loop."""
 
     def __init__(self, port: int) -> None:
         self.made_in = os.getpid()
@@ -174,8 +174,8 @@ def _in_wire(path: bytes, body: dict[str, Any]) -> tuple[str, bytes]:
         return "application/x-ndjson" if body.get("stream", True) else "application/json", _lines(done)
     if b"enerateContent" in path:
         text = f"answer-to-{body['contents'][-1]['parts'][-1]['text']}"
-        told = {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}]}
-        return _events(told) if b"stream" in path else ("application/json", _lines(told))
+        sentence = {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}]}
+        return _events(sentence) if b"stream" in path else ("application/json", _lines(sentence))
     text = f"answer-to-{body['messages'][-1]['content']}"
     if body.get("stream"):
         return _events(

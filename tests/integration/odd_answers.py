@@ -376,8 +376,8 @@ def _from_messages(provider: str, body: Any) -> list[Event]:
 
 def _from_gemini(body: Any) -> list[Event]:
     events: list[Event] = []
-    for turn in body["contents"]:
-        for part in turn["parts"]:
+    for ticket in body["contents"]:
+        for part in ticket["parts"]:
             if "functionCall" in part:
                 call = part["functionCall"]
                 events.append(("call", call["id"], call["name"], call.get("args", {})))
@@ -385,5 +385,5 @@ def _from_gemini(body: Any) -> list[Event]:
                 result = part["functionResponse"]
                 events.append(("result", result["id"], result["name"], result["response"]["result"]))
             else:
-                events.append(("assistant" if turn["role"] == "model" else "user", part["text"]))
+                events.append(("assistant" if ticket["role"] == "model" else "user", part["text"]))
     return events

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kickai_providers_core import Chain
-    from kickai_providers_core.runtime.drivers import StreamMode
+    from kickai_providers_core.runtime.streaming import StreamMode
     from kickai_providers_core.values.events import Observer
 
 DEADLINE_S = 0.5
@@ -141,11 +141,11 @@ READERS = {"stream": read, "astream": aread}
 
 def falls_back(provider: str, reader: str, mode: StreamMode, name: str, *, seen: bool) -> None:
     """Hold one break of the primary to what the mode promises."""
-    fault, told = (SEEN if seen else UNSEEN)[name], list[Event]()
+    fault, message = (SEEN if seen else UNSEEN)[name], list[Event]()
     with (
         FaultServer(KestrelWire(), fault) as bad,
         FaultServer(KestrelWire(), Ok("fine", pieces=("fi", "ne"))) as good,
-        bad_and_good(provider, bad.url, good.url, [told.append]) as holder,
+        bad_and_good(provider, bad.url, good.url, [message.append]) as holder,
     ):
         taken, error = [], None
         try:
@@ -155,7 +155,7 @@ def falls_back(provider: str, reader: str, mode: StreamMode, name: str, *, seen:
             error = raised
         assert provider == "careless" or bad.wait_closed(5.0)
         assert good.wait_closed(5.0)
-    phases = [getattr(event.attempt.error, "phase", "") for event in told if isinstance(event, AttemptEnded)]
+    phases = [getattr(event.attempt.error, "phase", "") for event in message if isinstance(event, AttemptEnded)]
     assert name not in PHASES or phases[0] == PHASES[name]
     if mode == "live" and seen:
         assert error is not None

@@ -203,10 +203,10 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Crowd:
     for case, (content, _) in DAMAGED.items():
         names[case] = name = f"test-damaged-{len(names)}"
         (install(site, name, "") / "entry_points.txt").write_bytes(content)
-    names["a broken link"] = "test-link"
-    link = install(site, "test-link", "") / "entry_points.txt"
-    link.unlink()
-    link.symlink_to(site / "nowhere")
+    names["a broken candidate"] = "test-candidate"
+    candidate = install(site, "test-candidate", "") / "entry_points.txt"
+    candidate.unlink()
+    candidate.symlink_to(site / "nowhere")
     install(site, "mock", CUSTOM + HOOKS + "\n@hookimpl\ndef kickai_observe(event): ...\n")
     twice = "[kickai.providers]\none = test_twice\ntwo = test_twice\n"
     install(site, "test-twice", GOOD.format(name="twice"), entries=twice)
@@ -252,7 +252,7 @@ def test_damaged_entry_points_are_a_problem_when_they_may_be_ours(crowd: Crowd, 
 
 def test_a_broken_link_in_the_place_of_entry_points_is_a_problem(crowd: Crowd) -> None:
     """Nobody can know what it would have said."""
-    assert "cannot be read" in crowd.row("a broken link")["why"]
+    assert "cannot be read" in crowd.row("a broken candidate")["why"]
 
 
 def test_one_object_under_two_names_is_one_problem(crowd: Crowd) -> None:
@@ -274,7 +274,9 @@ def test_what_an_import_writes_is_a_warning_that_names_the_plugin(crowd: Crowd, 
     row = crowd.row(case)
     assert row["state"] == "ready"
     if case in NOISE:
-        assert any("its import wrote to sys.std" in told or "replaced sys.stdout" in told for told in row["warnings"])
+        assert any(
+            "its import wrote to sys.std" in message or "replaced sys.stdout" in message for message in row["warnings"]
+        )
 
 
 def test_a_slow_import_is_named_with_its_time(crowd: Crowd) -> None:
@@ -283,12 +285,12 @@ def test_a_slow_import_is_named_with_its_time(crowd: Crowd) -> None:
     assert f"from {crowd.names['slow']}): its import took" in crowd.doctor.stdout
 
 
-@pytest.mark.parametrize(("case", "warning"), [(case, told) for case, (_, _, told) in WARNED.items()], ids=WARNED)
+@pytest.mark.parametrize(("case", "warning"), [(case, message) for case, (_, _, message) in WARNED.items()], ids=WARNED)
 def test_what_does_not_keep_a_plugin_from_work_is_one_warning(crowd: Crowd, case: str, warning: str) -> None:
     """The plugin is ready, and the warning names it."""
     row = crowd.row(case)
     assert row["state"] == "ready"
-    assert len([told for told in row["warnings"] if warning in told]) == 1
+    assert len([message for message in row["warnings"] if warning in message]) == 1
 
 
 def test_an_allow_list_entry_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_the_exit_code_is_1_when_no_provider_can_answer(kickai: CommandLine) -> 
     assert (ended.code, ended.out) == (1, "")
     assert ended.steps == [
         "mock:authentication: AuthenticationError: simulated: key refused (after … s)",
-        "mock: resting (AuthenticationError, … s left)",
+        "mock: suspended (AuthenticationError, … s left)",
         "kickai: no target could answer",
         "kickai: run `kickai doctor` to see what is missing, or `kickai doctor --online` to check the services as well",
     ]
@@ -197,7 +197,7 @@ def test_a_failure_as_json_is_one_object(kickai: CommandLine) -> None:
     assert failure["error"]["class"] == "ChainExhaustedError"
     assert failure["error"]["message"].startswith("no target could answer: mock:quota_exhausted: QuotaExhaustedError")
     assert [each["error"] for each in failure["attempts"]] == ["QuotaExhaustedError"]
-    assert [(each["model"], each["reason"]) for each in failure["skipped"]] == [("b", "resting")]
+    assert [(each["model"], each["reason"]) for each in failure["skipped"]] == [("b", "suspended")]
 
 
 def test_a_content_filter_does_not_fall_back(kickai: CommandLine) -> None:

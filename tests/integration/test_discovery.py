@@ -96,8 +96,8 @@ def environment(good: Path, tmp_path: Path) -> Environment:
     return Environment(shutil.copytree(good, tmp_path / "site"))
 
 
-@pytest.mark.parametrize(("source", "told"), FAULTS.values(), ids=FAULTS)
-def test_a_faulty_plugin_is_one_named_problem(environment: Environment, source: str, told: str) -> None:
+@pytest.mark.parametrize(("source", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_plugin_is_one_named_problem(environment: Environment, source: str, message: str) -> None:
     """The faulty distribution is named with its fault, and the good plugin is ready."""
     environment.install("test-bad", source)
     found = environment.run(LOOK)
@@ -105,7 +105,7 @@ def test_a_faulty_plugin_is_one_named_problem(environment: Environment, source: 
     status, error, kind = found["test-bad"]
     assert (status, kind) == ("broken", "PluginLoadError")
     assert error.startswith("plugin test-bad (from test-bad): ")
-    assert told in error
+    assert message in error
 
 
 def test_an_entry_point_that_names_a_class(environment: Environment) -> None:

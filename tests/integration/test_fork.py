@@ -19,7 +19,8 @@ import pytest
 from forks import begin_child, run_in_child
 from integration.echo import EchoPlugin, Provider, serving
 
-from kickai_providers_core import FinishReason, ProviderInfo, Reply, Resolver, forking, hookimpl
+from kickai_providers_core import FinishReason, ProviderInfo, Reply, Resolver, hookimpl
+from kickai_providers_core.concurrency import forking
 from kickai_providers_core.values.events import RequestEnded, Waiting
 
 if TYPE_CHECKING:
@@ -192,8 +193,8 @@ async def test_an_asynchronous_stream_ends_in_the_child_and_goes_on_in_the_paren
         return errors
 
     # In the child the interpreter has no running loop any more, and says so first where that is so.
-    (told,) = run_in_child(go_on)
-    assert "this call began in process" in told or "event loop" in told
+    (sentence,) = run_in_child(go_on)
+    assert "this call began in process" in sentence or "event loop" in sentence
     assert "".join([chunk.text async for chunk in stream]) == "answer-to-two "
 
 
@@ -225,14 +226,14 @@ def test_a_call_under_way_on_the_loop_that_forks_ends_in_the_child(plugin: EchoP
         answer = (await task).text
         os.close(writing)
         os.waitpid(pid, 0)  # noqa: ASYNC222
-        told = os.read(reading, 4096).decode()
+        sentence = os.read(reading, 4096).decode()
         os.close(reading)
         await resolver.aclose()
-        return answer, told
+        return answer, sentence
 
-    answer, told = asyncio.run(main())
+    answer, sentence = asyncio.run(main())
     assert answer == "answer-to-late"
-    assert told.startswith("RuntimeError: this call began in process")
+    assert sentence.startswith("RuntimeError: this call began in process")
 
 
 @pytest.mark.parametrize("left", [True, False])
@@ -263,13 +264,13 @@ def test_a_coroutine_of_a_plugin_that_the_parent_has_under_way_is_neither_resume
                     await asyncio.sleep(0.5)
                 raise _InChildError(writing)
             os.close(writing)
-            told = [line for line in os.read(reading, 4096).decode().split(",") if line]
+            sentence = [line for line in os.read(reading, 4096).decode().split(",") if line]
             os.waitpid(pid, 0)  # noqa: ASYNC222
             await asyncio.sleep(0.5)
             if not left:
                 assert (await task).text == "yes"
             await resolver.aclose()
-            return [told, steps]
+            return [sentence, steps]
 
         try:
             return asyncio.run(main())
@@ -341,17 +342,17 @@ def test_a_fork_from_within_a_blocking_call_ends_the_call_in_the_child(port: int
             chain = resolver.chain("echo", deadline_s=20)
             reading, writing = os.pipe()
             try:
-                told = chain.invoke("hello").text
+                sentence = chain.invoke("hello").text
             except RuntimeError as exc:
-                told = str(exc)
+                sentence = str(exc)
             if pids[0] == 0:
-                os.write(writing, f"{told}|{outcomes}".encode())
+                os.write(writing, f"{sentence}|{outcomes}".encode())
                 os._exit(0)
             os.waitpid(pids[0], 0)
-            return [told, outcomes, os.read(reading, 4096).decode()]
+            return [sentence, outcomes, os.read(reading, 4096).decode()]
 
-    told, ended, in_child = run_in_child(whole)
-    assert told == "answer-to-hello"
+    sentence, ended, in_child = run_in_child(whole)
+    assert sentence == "answer-to-hello"
     assert ended == ["success"]
     assert in_child.startswith("this call began in process")
     assert in_child.endswith("|[]")
@@ -369,32 +370,32 @@ def test_a_signal_handler_that_forks_during_a_hedged_call_does_not_hang_the_chil
         signal.signal(signal.SIGUSR1, lambda *_: pids.append(os.fork()))
         main = threading.get_ident()
         threading.Timer(0.02, lambda: signal.pthread_kill(main, signal.SIGUSR1)).start()
-        told = ""
+        sentence = ""
         for _ in range(100):
             try:
-                told = chain.invoke("hello").text
+                sentence = chain.invoke("hello").text
             except RuntimeError as exc:
-                told = str(exc)
+                sentence = str(exc)
             if pids:
                 break
         if pids[0] == 0:
-            os.write(writing, told.encode())
+            os.write(writing, sentence.encode())
             os._exit(0)
         os.waitpid(pids[0], 0)
-        assert told == "answer-to-hello"
+        assert sentence == "answer-to-hello"
         return os.read(reading, 4096).decode()
 
     assert run_in_child(whole).startswith("this call began in process")
 
 
 LOCKS = {
-    "creation": lambda resolver: [instance._lock for instance in resolver.registry],
-    "single flight": lambda resolver: [instance._creation._lock for instance in resolver.registry],
-    "health": lambda resolver: [resolver._health._lock, *(c._lock for c in resolver._health.conditions().values())],
-    "queue": lambda resolver: [instance.gate._lock for instance in resolver.registry if instance.gate],
-    "retry budget": lambda resolver: [resolver._runtime.retries._lock],
-    "hedging": lambda resolver: [resolver._runtime.hedges.budget._lock],
-    "portal": lambda resolver: [resolver._runtime.background._lock],
+    "creation": lambda resolver: [instance._creation._lock for instance in resolver.registry],
+    "single flight": lambda resolver: [instance._creation.flight._lock for instance in resolver.registry],
+    "health": lambda resolver: [resolver._health._lock, *(c._lock for c in resolver._health.states().values())],
+    "queue": lambda resolver: [instance.rate_limiter._lock for instance in resolver.registry if instance.rate_limiter],
+    "retry budget": lambda resolver: [resolver._context.retry_budget._lock],
+    "hedging": lambda resolver: [resolver._context.hedge_timer.budget._lock],
+    "portal": lambda resolver: [resolver._context.portal._lock],
 }
 
 
@@ -529,17 +530,17 @@ def test_workers_draw_their_own_jitter_and_an_injected_generator_stays_as_it_is(
     settings = {"providers": {"mock": {"models": {"a": {"script": ["unavailable", "unavailable", "ok"]}}}}}
 
     def waits(given: random.Random | None) -> list[list[float]]:
-        told: list[float] = []
+        sentence: list[float] = []
         resolver = Resolver.from_settings(
             settings,
             env={},
             random=given,
-            observers=[lambda e: told.append(e.wait_s) if isinstance(e, Waiting) else None],
+            observers=[lambda e: sentence.append(e.wait_s) if isinstance(e, Waiting) else None],
         )
 
         def work() -> list[float]:
             resolver.chain("mock:a").invoke("x")
-            return told
+            return sentence
 
         return [run_in_child(work) for _ in range(3)]
 
@@ -636,5 +637,5 @@ def test_a_chain_cannot_be_sent_to_a_spawned_process_and_says_so(resolver: Resol
     """Pickling it is refused in a sentence that says what to do instead."""
     import pickle
 
-    with pytest.raises(TypeError, match="make a Resolver in the other process"):
+    with pytest.raises(TypeError, match="create a Resolver in the other process"):
         pickle.dumps(resolver.chain("echo"))

@@ -141,8 +141,8 @@ async def _ask_all(address: str) -> set[str]:
 
     async def one(way: str, number: int) -> str:
         text = f"{way}-{number}"
-        told = await asyncio.to_thread(_read, f"http://{address}/{way}/{quote(text)}")
-        worker, answer = told.split()
+        message = await asyncio.to_thread(_read, f"http://{address}/{way}/{quote(text)}")
+        worker, answer = message.split()
         assert answer == f"answer-to-{text}"
         return worker
 

@@ -111,9 +111,9 @@ class World:
                 return stream.reply
         return asyncio.run(_astream(chain, request))
 
-    def produce(self, turn: Turn) -> Reply | None:
+    def produce(self, ticket: Ticket) -> Reply | None:
         """Return what a provider makes of an odd answer; None when that is no reply."""
-        provider, odd = turn.provider, turn.odd
+        provider, odd = ticket.provider, ticket.odd
         tools = () if provider == "local" else (TOOL,)
         request = ChatRequest(messages=(Message(role="user", content="ping"),), tools=tools)
         wire = self.wires.get(provider)  # the mock has none: its models are odd themselves
@@ -121,7 +121,7 @@ class World:
         if wire:
             wire.answer = odd
         try:
-            reply = self.ask(turn.mode, request, target)
+            reply = self.ask(ticket.mode, request, target)
         except (ChainExhaustedError, ProviderError):
             return None
         finally:
@@ -183,11 +183,11 @@ def world() -> Iterator[World]:
 def history(replies: list[Reply], *, backwards: bool) -> list[Message]:
     """Return a conversation in which each reply was given, and each of its calls answered."""
     messages = []
-    for turn, reply in enumerate(replies):
-        messages.append(Message(role="user", content=f"question {turn}"))
+    for ticket, reply in enumerate(replies):
+        messages.append(Message(role="user", content=f"question {ticket}"))
         messages.append(Message(role="assistant", content=reply.text, tool_calls=reply.tool_calls))
         results = [
-            Message(role="tool", content=f"result {turn}/{place}", tool_call_id=call.id)
+            Message(role="tool", content=f"result {ticket}/{place}", tool_call_id=call.id)
             for place, call in enumerate(reply.tool_calls)
         ]
         messages += reversed(results) if backwards else results
@@ -242,7 +242,7 @@ def check_target(world: World, provider: str, mode: str, request: ChatRequest) -
 
 
 @frozen(kw_only=True)
-class Turn:
+class Ticket:
     """An odd answer that a provider gets in one of the four ways."""
 
     provider: str
@@ -250,9 +250,9 @@ class Turn:
     odd: Odd
 
 
-def turns(providers: list[str]) -> st.SearchStrategy[Turn]:
-    """Return a strategy for the turns of some providers."""
-    return st.builds(Turn, provider=st.sampled_from(providers), mode=st.sampled_from(MODES), odd=odd_answers())
+def tickets(providers: list[str]) -> st.SearchStrategy[Ticket]:
+    """Return a strategy for the tickets of some providers."""
+    return st.builds(Ticket, provider=st.sampled_from(providers), mode=st.sampled_from(MODES), odd=odd_answers())
 
 
 @pytest.mark.parametrize("producer", DISTRIBUTIONS)
@@ -265,14 +265,14 @@ def test_a_conversation_survives_the_replies_in_it(world: World, producer: str) 
         derandomize=True, max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[*HealthCheck]
     )
     @given(
-        first=turns([producer]),
-        more=st.lists(turns(targets), max_size=1),
+        first=tickets([producer]),
+        more=st.lists(tickets(targets), max_size=1),
         mode=st.sampled_from(MODES),
         backwards=st.booleans(),
         offered=st.booleans(),
     )
-    def run(*, first: Turn, more: list[Turn], mode: str, backwards: bool, offered: bool) -> None:
-        made = [reply for turn in (first, *more) if (reply := world.produce(turn)) is not None]
+    def run(*, first: Ticket, more: list[Ticket], mode: str, backwards: bool, offered: bool) -> None:
+        made = [reply for ticket in (first, *more) if (reply := world.produce(ticket)) is not None]
         if made:
             messages = history(made, backwards=backwards)
             request = ChatRequest(messages=messages, tools=(TOOL,) if offered else ())

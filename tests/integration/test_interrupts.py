@@ -50,9 +50,9 @@ def interrupted(ask: Callable[[], object], when: Callable[[], bool]) -> None:
     assert time.monotonic() - began < LONG_S / 2
 
 
-def outcomes(told: list[Event]) -> list[str]:
+def outcomes(message: list[Event]) -> list[str]:
     """Return how the requests ended."""
-    return [event.outcome for event in told if isinstance(event, RequestEnded)]
+    return [event.outcome for event in message if isinstance(event, RequestEnded)]
 
 
 CTRL_C = [
@@ -66,16 +66,16 @@ CTRL_C = [
 )
 def test_ctrl_c_leaves_nothing(provider: str, way: str, fault: Silence | Stall) -> None:
     """While the service is silent or in the middle of a stream: the request is cancelled, and the next one works."""
-    told: list[Event] = []
+    message: list[Event] = []
     with (
         nothing_left(),
         FaultServer(KestrelWire(), fault) as server,
-        resolver(server.url, observers=[told.append]) as holder,
+        resolver(server.url, observers=[message.append]) as holder,
     ):
         chain = holder.chain(provider, deadline_s=LONG_S)
         interrupted(lambda: WAYS[way](chain), lambda: bool(server.requests))
         assert provider == "careless" or server.wait_closed(5.0)
-        assert outcomes(told) == ["cancelled"]
+        assert outcomes(message) == ["cancelled"]
         server.default = GOOD
         assert WAYS[way](chain) == "pong"
 
@@ -83,17 +83,17 @@ def test_ctrl_c_leaves_nothing(provider: str, way: str, fault: Silence | Stall) 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 def test_ctrl_c_ends_both_calls_of_a_hedged_request(way: str) -> None:
     """Those in the background of a blocking caller too."""
-    told: list[Event] = []
+    message: list[Event] = []
     hedging = Hedging(after_s=0.05, budget=1.0)
     with (
         nothing_left(),
         FaultServer(KestrelWire(), Silence()) as server,
-        resolver(server.url, hedging=hedging, observers=[told.append]) as holder,
+        resolver(server.url, hedging=hedging, observers=[message.append]) as holder,
     ):
         chain = holder.chain("kestrel:a", "kestrel:b", deadline_s=LONG_S)
         interrupted(lambda: WAYS[way](chain), lambda: len(server.requests) == 2)
         assert server.wait_closed(5.0)
-        assert outcomes(told) == ["cancelled"]
+        assert outcomes(message) == ["cancelled"]
         server.default = GOOD
         assert WAYS[way](chain) == "pong"
 
@@ -101,17 +101,17 @@ def test_ctrl_c_ends_both_calls_of_a_hedged_request(way: str) -> None:
 @pytest.fixture
 def full() -> Iterator[tuple[FaultServer, Resolver, list[Event]]]:
     """Serve one call at a time, which somebody else is making; let that one go afterwards."""
-    told: list[Event] = []
+    message: list[Event] = []
     with nothing_left(), FaultServer(KestrelWire(), Silence()) as server:
         narrow = instance("kestrel", server.url, max_concurrency=1)
-        with resolver(server.url, kestrel=narrow, observers=[told.append]) as holder:
+        with resolver(server.url, kestrel=narrow, observers=[message.append]) as holder:
             inside = threading.Thread(target=lambda: WAYS["invoke"](holder.chain("kestrel", deadline_s=LONG_S)))
             server.script(HeldBack(released := threading.Event()))
             inside.start()
             assert server.wait_requests(1, 5.0)
             server.default = GOOD
             try:
-                yield server, holder, told
+                yield server, holder, message
             finally:
                 released.set()
                 inside.join()
@@ -119,27 +119,27 @@ def full() -> Iterator[tuple[FaultServer, Resolver, list[Event]]]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_ctrl_c_leaves_no_hole_in_the_line(way: str, full: tuple[FaultServer, Resolver, list[Event]]) -> None:
-    """Who is interrupted while he waits his turn has left the line, and has asked nobody."""
-    server, holder, told = full
+    """Who is interrupted while he waits his ticket has left the line, and has asked nobody."""
+    server, holder, message = full
     chain = holder.chain("kestrel", deadline_s=LONG_S)
-    gate = holder.registry.find("kestrel").gate
-    interrupted(lambda: WAYS[way](chain), lambda: gate.waiting == 1)
-    assert [event.ahead for event in told if isinstance(event, Queued)] == [0]
-    assert (gate.inside, gate.waiting, len(server.requests)) == (1, 0, 1)
-    assert outcomes(told) == ["cancelled"]
+    rate_limiter = holder.registry.find("kestrel").rate_limiter
+    interrupted(lambda: WAYS[way](chain), lambda: rate_limiter.waiting == 1)
+    assert [event.ahead for event in message if isinstance(event, Queued)] == [0]
+    assert (rate_limiter.in_flight, rate_limiter.waiting, len(server.requests)) == (1, 0, 1)
+    assert outcomes(message) == ["cancelled"]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_ctrl_c_ends_a_wait_for_a_rate_limit(way: str) -> None:
     """Between two attempts as well as in one."""
-    told: list[Event] = []
+    message: list[Event] = []
     with (
         nothing_left(),
         FaultServer(KestrelWire(), Status(429, "rate_limit", headers={"retry-after": "5"})) as server,
-        resolver(server.url, kestrel=instance("kestrel", server.url, retries=2), observers=[told.append]) as holder,
+        resolver(server.url, kestrel=instance("kestrel", server.url, retries=2), observers=[message.append]) as holder,
     ):
         chain = holder.chain("kestrel", deadline_s=LONG_S)
-        interrupted(lambda: WAYS[way](chain), lambda: any(isinstance(event, Waiting) for event in told))
+        interrupted(lambda: WAYS[way](chain), lambda: any(isinstance(event, Waiting) for event in message))
         assert server.wait_closed(5.0)
-        assert outcomes(told) == ["cancelled"]
+        assert outcomes(message) == ["cancelled"]
         assert len(server.requests) == 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kickai_providers_core import Chain
-    from kickai_providers_core.runtime.drivers import StreamMode
+    from kickai_providers_core.runtime.streaming import StreamMode
 
 GOOD = Ok("pong", pieces=("po", "ng"))
 LONG_S = 10.0
@@ -58,11 +58,11 @@ def test_a_cancelled_task_leaves_nothing(provider: str) -> None:
     """Whenever it is cancelled, before the first token or after it; and its request counts as cancelled."""
 
     def cell(way: str, fault: Silence | Stall) -> None:
-        told: list[Event] = []
-        with FaultServer(KestrelWire(), fault) as server, resolver(server.url, observers=[told.append]) as holder:
+        message: list[Event] = []
+        with FaultServer(KestrelWire(), fault) as server, resolver(server.url, observers=[message.append]) as holder:
             cancel(CANCELLED[way], server, holder.chain(provider, deadline_s=LONG_S))
             assert provider == "careless" or server.wait_closed(5.0)
-            assert [event.outcome for event in told if isinstance(event, RequestEnded)] == ["cancelled"]
+            assert [event.outcome for event in message if isinstance(event, RequestEnded)] == ["cancelled"]
             server.default = GOOD
             assert WAYS[way](holder.chain(provider)) == "pong"
 

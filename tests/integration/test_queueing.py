@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from kickai_providers_core import Chain, Reply
-    from kickai_providers_core.resilience.rate_limiter import Gate
+    from kickai_providers_core.resilience.rate_limiter import RateLimiter
 
 LONG_S = 10.0
 WAITING_S = 5.0
 """How long a test waits for what must come."""
 
 
-class Queue:
+class WaitForSlot:
     """A service that serves one at a time, is busy until it is released, and knows by their prompts who comes when."""
 
-    def __init__(self, server: FaultServer, chain: Chain, gate: Gate, told: list[Event]) -> None:
+    def __init__(self, server: FaultServer, chain: Chain, rate_limiter: RateLimiter, message: list[Event]) -> None:
         self.server = server
         self.chain = chain
-        self.gate = gate
-        self.told = told
+        self.rate_limiter = rate_limiter
+        self.told = message
         self.release = threading.Event()
         self.ended: dict[str, object] = {}
         self.crew: list[threading.Thread] = []
@@ -55,12 +55,19 @@ class Queue:
         """Wait until something has come true."""
         ends = time.monotonic() + WAITING_S
         while not what():
-            assert time.monotonic() < ends, f"{self.gate.waiting} stand in line, and these have left: {self.ended}"
+            assert time.monotonic() < ends, (
+                f"{self.rate_limiter.waiting} stand in line, and these have left: {self.ended}"
+            )
             time.sleep(0.002)
 
     def stands(self, count: int) -> None:
         """Wait until so many stand in the line, and nobody else is on his way out of it."""
-        self.sees(lambda: self.gate.waiting == count and len(self.crew) - len(self.ended) == count + self.gate.inside)
+        self.sees(
+            lambda: (
+                self.rate_limiter.waiting == count
+                and len(self.crew) - len(self.ended) == count + self.rate_limiter.in_flight
+            )
+        )
 
     def comes(self, name: str, run: Callable[[], object]) -> None:
         """Have somebody ask on a thread of his own, and wait until he stands in line or is served."""
@@ -71,7 +78,7 @@ class Queue:
             except BaseException as error:  # noqa: BLE001  looked at by the test
                 self.ended[name] = error
 
-        busy, lined_up = bool(self.gate.inside), self.lined_up
+        busy, lined_up = bool(self.rate_limiter.in_flight), self.lined_up
         thread = threading.Thread(target=go)
         self.crew.append(thread)
         thread.start()
@@ -92,7 +99,7 @@ class Queue:
 
     def cancel(self, name: str) -> None:
         """Cancel somebody's task, and wait until he has left the line."""
-        before, (loop, task) = self.gate.waiting, self.tasks[name]
+        before, (loop, task) = self.rate_limiter.waiting, self.tasks[name]
         loop.call_soon_threadsafe(task.cancel)
         self.stands(before - 1)
 
@@ -102,19 +109,19 @@ class Queue:
         for thread in self.crew:
             thread.join(WAITING_S)
         assert not any(thread.is_alive() for thread in self.crew)
-        assert (self.gate.inside, self.gate.waiting) == (0, 0)
+        assert (self.rate_limiter.in_flight, self.rate_limiter.waiting) == (0, 0)
 
 
 @pytest.fixture
-def queue() -> Iterator[Queue]:
+def queue() -> Iterator[WaitForSlot]:
     """Return a queue before which somebody called *first* is being served."""
-    told: list[Event] = []
+    message: list[Event] = []
     with nothing_left(), FaultServer(KestrelWire(), Ok("pong")) as server:
         narrow = instance("kestrel", server.url, max_concurrency=1)
-        with resolver(server.url, kestrel=narrow, observers=[told.append]) as holder:
+        with resolver(server.url, kestrel=narrow, observers=[message.append]) as holder:
             found = holder.registry.find("kestrel")
             assert found is not None
-            queue = Queue(server, holder.chain("kestrel", deadline_s=LONG_S), found.gate, told)
+            queue = WaitForSlot(server, holder.chain("kestrel", deadline_s=LONG_S), found.rate_limiter, message)
             server.script(HeldBack(queue.release))
             queue.comes("first", lambda: queue.chain.invoke("first"))
             yield queue
@@ -133,7 +140,7 @@ async def astreams(chain: Chain, name: str, mode: Any) -> str:
         return "".join([chunk.text async for chunk in chunks])
 
 
-def test_waiting_requests_are_served_in_order(queue: Queue) -> None:
+def test_waiting_requests_are_served_in_order(queue: WaitForSlot) -> None:
     """Promise 9: whatever thread or loop each is on and however it asks; and each is told how many stand before it."""
     chain = queue.chain
     for number, mode in enumerate(MODES):
@@ -148,7 +155,7 @@ def test_waiting_requests_are_served_in_order(queue: Queue) -> None:
     assert {str(end) for end in queue.ended.values()} == {"pong"}
 
 
-def test_a_cancelled_waiter_leaves_no_hole(queue: Queue) -> None:
+def test_a_cancelled_waiter_leaves_no_hole(queue: WaitForSlot) -> None:
     """Those behind him move up, and nothing is sent for him."""
     for name in ("a", "b", "c", "d"):
         queue.joins(name, partial(queue.chain.ainvoke, name))
@@ -162,16 +169,16 @@ def test_a_cancelled_waiter_leaves_no_hole(queue: Queue) -> None:
     assert [event.outcome for event in queue.told if isinstance(event, RequestEnded)].count("cancelled") == 2
 
 
-def test_who_is_cancelled_just_when_his_turn_comes_gives_it_on(queue: Queue) -> None:
+def test_who_is_cancelled_just_when_his_turn_comes_gives_it_on(queue: WaitForSlot) -> None:
     """Let in and cancelled at the same moment, before he has heard of it: the next one is served."""
     for name in ("a", "b"):
         queue.joins(name, partial(queue.chain.ainvoke, name))
     loop, task = queue.tasks["a"]
 
-    def both() -> None:  # on the loop of the one who waits, so that he cannot hear of his turn in between
+    def both() -> None:  # on the loop of the one who waits, so that he cannot hear of his ticket in between
         queue.release.set()
         ends = time.monotonic() + WAITING_S
-        while queue.gate.waiting > 1 and time.monotonic() < ends:
+        while queue.rate_limiter.waiting > 1 and time.monotonic() < ends:
             time.sleep(0.002)
         task.cancel()
 
@@ -181,7 +188,7 @@ def test_who_is_cancelled_just_when_his_turn_comes_gives_it_on(queue: Queue) -> 
     assert isinstance(queue.ended["a"], asyncio.CancelledError)
 
 
-def test_who_cannot_be_served_in_time_leaves(queue: Queue) -> None:
+def test_who_cannot_be_served_in_time_leaves(queue: WaitForSlot) -> None:
     """At his own deadline and not later, in each way of calling, while those before and behind him stay."""
     chain = queue.chain
     ways: dict[str, Callable[[], object]] = {
@@ -214,12 +221,12 @@ async def _all_of(chain: Chain, name: str, deadline_s: float) -> list[Any]:
 
 
 def test_whatever_ends_a_call_gives_its_place_on() -> None:
-    """A reset, a cut, a stream that is left, a cancelled task: the next in line is served, and the gate is empty."""
+    """A reset, a cut, a stream that is left, a cancelled task: the next request in the queue is served, and nothing is left."""
     with nothing_left(), FaultServer(KestrelWire(), Ok("pong")) as server:
         narrow = instance("kestrel", server.url, max_concurrency=1, timeout_s=0.3)
         with resolver(server.url, kestrel=narrow) as holder:
             chain = holder.chain("kestrel:a", deadline_s=LONG_S)
-            gate = holder.registry.find("kestrel").gate
+            rate_limiter = holder.registry.find("kestrel").rate_limiter
             server.script(Reset(20), Cut(1), Stall(1))
             with pytest.raises(KickaiError):
                 chain.invoke("reset", deadline_s=0.2)
@@ -227,7 +234,7 @@ def test_whatever_ends_a_call_gives_its_place_on() -> None:
                 list(chain.stream("cut", deadline_s=0.2))
             with chain.stream("left") as chunks:
                 next(chunks)
-                assert gate.inside == 1
+                assert rate_limiter.in_flight == 1
             server.script(HeldBack(threading.Event()))
 
             async def cancelled() -> Reply:
@@ -239,5 +246,5 @@ def test_whatever_ends_a_call_gives_its_place_on() -> None:
                 return await chain.ainvoke("after")
 
             assert alone(cancelled).text == "pong"
-            assert (gate.inside, gate.waiting) == (0, 0)
+            assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
             assert server.wait_closed(5.0)

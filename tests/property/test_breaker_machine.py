@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from simulator import Fixed
 
-from kickai_providers_core.resilience.breaker import Breaker, BreakerSettings, Permit, State
+from kickai_providers_core.resilience.breaker import Breaker, BreakerSettings, Permit
+from kickai_providers_core.values.breaker_state import BreakerState
 
 COOLDOWN_S, CEILING_S, LEASE_S, MAX_ERRORS = 5.0, 20.0, 120.0, 3
 
@@ -59,7 +60,7 @@ class BreakerMachine(RuleBasedStateMachine):
         """Bring a good result."""
         if permit is None:
             return
-        self.breaker = self.breaker.succeeded(permit)
+        self.breaker = self.breaker.record_success(permit)
         if permit == self.probe:
             self.state, self.errors, self.streak, self.probe = "closed", 0, 0, None
             self.fresh = {self.breaker.generation}
@@ -71,7 +72,7 @@ class BreakerMachine(RuleBasedStateMachine):
         """Bring a bad result."""
         if permit is None:
             return
-        self.breaker = self.breaker.failed(permit, self.now, Fixed(1.0))
+        self.breaker = self.breaker.record_failure(permit, self.now, Fixed(1.0))
         if permit == self.probe:
             self.opens(self.streak + 1)
         elif self.state == "closed" and permit.generation in self.fresh:
@@ -84,14 +85,14 @@ class BreakerMachine(RuleBasedStateMachine):
         """Give a permit back."""
         if permit is None:
             return
-        self.breaker = self.breaker.given_back(permit)
+        self.breaker = self.breaker.release(permit)
         if permit == self.probe:
             self.state, self.probe, self.due = "open", None, self.opened
 
     @invariant()
     def agrees(self) -> None:
         """The breaker and the table are in the same state, and no state is for ever."""
-        assert self.breaker.state == State(self.state)
+        assert self.breaker.state == BreakerState(self.state)
         if self.state == "closed":
             assert self.breaker.errors == self.errors
             assert self.breaker.retry_in_s(self.now) == 0.0

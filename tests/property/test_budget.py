@@ -10,7 +10,7 @@ from simulator import Fixed, Target, World, always
 
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.retry_budget import Budget, Tally
+from kickai_providers_core.resilience.retry_budget import BudgetWindow, RetryBudget
 from kickai_providers_core.values.errors import ProviderUnavailableError
 
 steps = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 1.0, 7.0, 59.5, 61.5, 300.0]), st.booleans()), max_size=80)
@@ -22,27 +22,27 @@ def test_extra_calls_stay_within_the_share_of_any_minute(
     steps: list[tuple[float, bool]], share: float, floor: int
 ) -> None:
     """Promise 4: neither more extra calls than the budget allows, nor fewer, to the second by which it is kept."""
-    tally, now = Tally(share, floor), 0.0
+    tally, now = BudgetWindow(share, floor), 0.0
     requests: list[float] = []
     spent: list[float] = []
     for wait_s, extra in steps:
         now += wait_s
         if not extra:
             requests.append(now)
-            tally = tally.seen(len(requests), now)
+            tally = tally.advance(len(requests), now)
             continue
-        tally = tally.seen(len(requests), now)
+        tally = tally.advance(len(requests), now)
 
         def within(times: list[float], window_s: float, now: float = now) -> int:
             return sum(now - at < window_s for at in times)
 
-        if tally.affords():
+        if tally.can_withdraw():
             assert within(spent, 60.0) + 1 <= max(floor, share * within(requests, 61.0))
-            tally = tally.spends()
+            tally = tally.withdraw()
             spent.append(now)
         else:
             assert within(spent, 61.0) + 1 > max(floor, share * within(requests, 60.0))
-        assert len(tally.marks) <= 63
+        assert len(tally.snapshots) <= 63
 
 
 @settings(deadline=None, max_examples=50)
@@ -67,9 +67,9 @@ def test_retries_do_not_make_an_outage_worse(every_s: float, retries: int, share
 
 def test_threads_share_one_budget_exactly() -> None:
     """Promise 9: sixteen threads that ask at once get no more than there is, and all of it."""
-    budget = Budget(0.0, 100)
+    budget = RetryBudget(0.0, 100)
     got: list[bool] = []
-    threads = [Thread(target=lambda: got.extend([budget.spend(1, 0.0) for _ in range(50)])) for _ in range(16)]
+    threads = [Thread(target=lambda: got.extend([budget.try_withdraw(1, 0.0) for _ in range(50)])) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""One request, cancelled after each of its steps in turn: what is shared is as if its last step had not been taken."""
+"""A request cancelled after any of its steps leaves the shared state as if that step had not been taken."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Result, Target, World
 
-from kickai_providers_core.resilience.actions import Try
-from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.actions import Call
+from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values import errors
 from kickai_providers_core.values.attempts import Outcome
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.events import RequestEnded
 
 KINDS: dict[str, Any] = {
@@ -66,7 +67,7 @@ class Cut(Crowd):
     """A crowd whose one request ends after so many steps: it is cancelled, or the error that it met there is its last.
 
     Attributes:
-        gate: That of the first target's provider.
+        rate_limiter: That of the first target's provider.
         made: How many steps it has taken.
         failures: After how many steps an error came.
         abandoned: How many calls were under way when it was cancelled; None when it was not.
@@ -74,12 +75,12 @@ class Cut(Crowd):
 
     def __init__(self, plot: Plot, steps: int, *, final: bool = False) -> None:
         said: list[str] = []
-        self.gate = Gate(Limits(max_concurrency=2))
+        self.rate_limiter = RateLimiter(Limits(max_concurrency=2))
         targets = [
             Target(
                 name=f"t{place}",
                 provider=provider,
-                gate=self.gate if provider == plot.providers[0] else None,
+                rate_limiter=self.rate_limiter if provider == plot.providers[0] else None,
                 script=lambda _now: KINDS[said.pop(0)]() if said else None,
             )
             for place, provider in enumerate(plot.providers)
@@ -98,7 +99,7 @@ class Cut(Crowd):
         said.clear()
         self.steps, self.final = steps, final
         self.made, self.failures, self.abandoned = 0, [0], None
-        self.others = [self.gate.enter(0, world.now) for _ in range(plot.taken)]
+        self.others = [self.rate_limiter.request_ticket(0, world.now) for _ in range(plot.taken)]
         self.request = self.comes(30.0)
         if steps:
             self.goes_on(self.request)
@@ -107,9 +108,9 @@ class Cut(Crowd):
         for seconds, what, which in plot.course:
             self.passes(seconds)
             if what == "room":
-                for turn in self.others[:1]:
-                    self.others.remove(turn)
-                    turn.leave(world.now)
+                for ticket in self.others[:1]:
+                    self.others.remove(ticket)
+                    ticket.release(world.now)
                     self.steps_on()
             elif self.calls:
                 self.returns(*self.calls[which % len(self.calls)], KINDS[what]())
@@ -124,7 +125,7 @@ class Cut(Crowd):
         super().hedges(request)
         self.steps_on()
 
-    def returns(self, request: Request, step: Try, error: errors.ProviderError | None, *, final: bool = False) -> None:
+    def returns(self, request: Request, step: Call, error: errors.ProviderError | None, *, final: bool = False) -> None:
         """Take the step that the end of a call leads to."""
         super().returns(request, step, error, final=final or (self.final and self.made + 1 == self.steps))
         self.failures += [self.made + 1] if error is not None else []
@@ -143,14 +144,24 @@ class Cut(Crowd):
 
     def health(self) -> list[Any]:
         """Return all that is known of the targets and their providers."""
-        known = [condition for link in self.world.links for condition in (link.route.provider, link.route.target)]
+        known = [
+            condition
+            for candidate in self.world.candidates
+            for condition in (candidate.health.provider, candidate.health.target)
+        ]
         return [
-            (one.breaker.state, one.breaker.errors, one.breaker.failed_probes, one.due_at(self.world.now), one.rest)
+            (
+                one.breaker.state,
+                one.breaker.errors,
+                one.breaker.failed_probes,
+                one.available_at(self.world.now),
+                one.suspensions.longest,
+            )
             for one in known
         ]
 
 
-def told(result: Result) -> tuple[Any, ...]:
+def message(result: Result) -> tuple[Any, ...]:
     """Return what a request came to, in a form to compare."""
     outcome = result.reply or result.error
     assert outcome is not None
@@ -170,11 +181,13 @@ def test_a_request_that_is_cancelled_leaves_no_trace(plot: Plot) -> None:
         assert [e.outcome for e in cut.world.events if isinstance(e, RequestEnded)][-1] == "cancelled"
         twin = Cut(plot, cut.failures[-1], final=True)
         assert twin.world.now == cut.world.now
-        assert (cut.gate.inside, cut.gate.waiting) == (len(cut.others), 0)
-        assert not any(State.HALF_OPEN in link.route.states() for link in cut.world.links)
+        assert (cut.rate_limiter.in_flight, cut.rate_limiter.waiting) == (len(cut.others), 0)
+        assert not any(
+            BreakerState.HALF_OPEN in candidate.health.breaker_states() for candidate in cut.world.candidates
+        )
         assert cut.health() == twin.health()
-        for turn in [*cut.others, *twin.others]:
-            turn.leave(cut.world.now)
-        assert told(cut.world.ask()) == told(twin.world.ask())
+        for ticket in [*cut.others, *twin.others]:
+            ticket.release(cut.world.now)
+        assert message(cut.world.ask()) == message(twin.world.ask())
         cut.world.now += 7200.0
         assert cut.world.ask().order == ["t0"]

@@ -1,4 +1,4 @@
-"""The gate of a provider, on a virtual clock: its limits, its order, and requests that come, wait, call and leave."""
+"""A rate limiter on a virtual clock: its limits, its order, and requests that arrive, wait, call and leave."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Target, World
 
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits, Turn
+from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForSlot
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter, Ticket
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import ProviderUnavailableError
@@ -40,42 +40,42 @@ def test_whoever_comes_and_goes_the_limits_and_the_order_hold(
     limits: Limits, steps: list[tuple[str, int, float]]
 ) -> None:
     """Never more inside, in a minute, or in tokens than allowed; first come, first served; and no place stays empty."""
-    gate, now = Gate(limits), 0.0
-    line: list[Turn] = []
-    inside: list[Turn] = []
-    began: list[Turn] = []
+    rate_limiter, now = RateLimiter(limits), 0.0
+    line: list[Ticket] = []
+    inside: list[Ticket] = []
+    began: list[Ticket] = []
     for what, which, wait_s in steps:
         now += wait_s
         if what == "come":
-            turn = gate.enter(which * 3, now)
-            assert turn.ahead == len(line) or turn.inside
-            line.append(turn)
+            ticket = rate_limiter.request_ticket(which * 3, now)
+            assert ticket.ahead == len(line) or ticket.admitted
+            line.append(ticket)
         elif what == "leave" and line:
-            line.pop(which % len(line)).leave(now, used=False)
+            line.pop(which % len(line)).release(now, used=False)
         elif what == "fail" and inside:
             gone = inside.pop(which % len(inside))
-            gone.leave(now, used=False)
+            gone.release(now, used=False)
             began.remove(gone)
         elif what == "finish" and inside:
-            inside.pop(which % len(inside)).leave(now)
-        waits = [turn.wait_s(now) for turn in line]
-        went_in = [turn for turn in line if turn.inside]
+            inside.pop(which % len(inside)).release(now)
+        waits = [ticket.wait_s(now) for ticket in line]
+        went_in = [ticket for ticket in line if ticket.admitted]
         assert went_in == line[: len(went_in)]
-        assert [wait_s == 0 for wait_s in waits] == [turn.inside for turn in line]
+        assert [wait_s == 0 for wait_s in waits] == [ticket.admitted for ticket in line]
         assert all(wait_s == float("inf") for wait_s in waits[len(went_in) + 1 :])
         inside += went_in
         began += went_in
         line = line[len(went_in) :]
-        recent = [turn for turn in began if turn.began > now - 60.0]
-        assert (gate.inside, gate.waiting) == (len(inside), len(line))
+        recent = [ticket for ticket in began if ticket.began > now - 60.0]
+        assert (rate_limiter.in_flight, rate_limiter.waiting) == (len(inside), len(line))
         free = limits.max_concurrency is None or len(inside) < limits.max_concurrency
         assert limits.max_concurrency is None or len(inside) <= limits.max_concurrency
         if limits.requests_per_minute is not None:
             assert len(recent) <= limits.requests_per_minute
             free = free and len(recent) < limits.requests_per_minute
         if limits.tokens_per_minute is not None:
-            used = sum(turn.tokens for turn in recent)
-            large = max((turn.tokens for turn in recent), default=0)
+            used = sum(ticket.tokens for ticket in recent)
+            large = max((ticket.tokens for ticket in recent), default=0)
             assert used <= limits.tokens_per_minute or large > limits.tokens_per_minute
             first = min(line[0].tokens, limits.tokens_per_minute) if line else 0
             free = free and used + first <= limits.tokens_per_minute
@@ -90,7 +90,7 @@ class Bustle:
     heap: list[tuple[float, int, str, Walk]] = field(factory=list)
     numbers: count[int] = field(factory=count)
     versions: dict[int, int] = field(factory=dict)
-    under_way: dict[int, Try] = field(factory=dict)
+    under_way: dict[int, Call] = field(factory=dict)
     ended: dict[int, tuple[float, Reply | Exception | None]] = field(factory=dict)
     most: int = 0
 
@@ -112,7 +112,7 @@ class Bustle:
             now = self.world.now = max(self.world.now, at)
             if what == "cancel":
                 self.under_way.pop(id(walk), None)
-                walk.cancelled(now)
+                walk.record_cancellation(now)
                 self.ended[id(walk)] = (now, None)
                 continue
             self.act(walk, what, now, durations)
@@ -121,27 +121,27 @@ class Bustle:
         """Take one step of one request."""
         if what == "return":
             step = self.under_way.pop(id(walk))
-            outcome = self.world.targets[step.link.position].script(now)
+            outcome = self.world.targets[step.candidate.position].script(now)
             if outcome is None:
                 reply = Reply(text="x", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=5, output_tokens=5))
-                self.ended[id(walk)] = (now, walk.succeeded(reply, now))
+                self.ended[id(walk)] = (now, walk.record_success(reply, now))
                 return
-            following = walk.failed(outcome, now)
+            following = walk.record_failure(outcome, now)
         else:
             following = walk.next(now)
-        if isinstance(following, GiveUp):
+        if isinstance(following, Fail):
             self.ended[id(walk)] = (now, following.error)
-        elif isinstance(following, Try):
+        elif isinstance(following, Call):
             self.under_way[id(walk)] = following
-            at_first = sum(step.link.position == 0 for step in self.under_way.values())
+            at_first = sum(step.candidate.position == 0 for step in self.under_way.values())
             self.most = max(self.most, at_first)
             self.put(now + min(next(durations), following.timeout_s), "return", walk)  # type: ignore[call-overload]
-        elif isinstance(following, Pause):
+        elif isinstance(following, Sleep):
             self.put(now + following.wait_s, "next", walk)
         else:
-            assert isinstance(following, Queue)
+            assert isinstance(following, WaitForSlot)
             self.put(now + following.wait_s, "next", walk)
-            following.turn.wake_with(lambda: self.put(self.world.now, "next", walk))
+            following.ticket.on_wake(lambda: self.put(self.world.now, "next", walk))
 
 
 @settings(max_examples=200, deadline=None)
@@ -158,8 +158,10 @@ def test_requests_that_share_a_gate_all_end_in_time(
     arrivals: list[tuple[float, float, float | None]], calls_s: list[float], limits: Limits, *, fails: bool, alone: bool
 ) -> None:
     """Promises 1, 3 and 9: however they interleave, fail, wait and are cancelled, each ends, and no permit is lost."""
-    gate = Gate(limits)
-    first = Target(name="a", gate=gate, script=lambda _now: ProviderUnavailableError("down") if fails else None)
+    rate_limiter = RateLimiter(limits)
+    first = Target(
+        name="a", rate_limiter=rate_limiter, script=lambda _now: ProviderUnavailableError("down") if fails else None
+    )
     world = World([first] if alone else [first, Target(name="b")], now=0.0)
     bustle = Bustle(world)
     walks = []
@@ -178,5 +180,5 @@ def test_requests_that_share_a_gate_all_end_in_time(
         assert at <= ends + 0.001
         if isinstance(outcome, Reply) and outcome.fell_back and not fails:
             assert [skip.reason for skip in outcome.skipped] == [SkipReason.BUSY]
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
     assert limits.max_concurrency is None or bustle.most <= limits.max_concurrency

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World
 
-from kickai_providers_core.resilience.actions import Await, GiveUp, Pause, Queue, Try
-from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForOther, WaitForSlot
+from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.attempts import Outcome
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.errors import (
     InvalidRequestError,
     ProviderError,
@@ -38,27 +39,27 @@ def test_a_hedged_request_ends_once_and_gives_everything_back(  # noqa: C901  th
     requests: list[list[tuple[str, int, float]]], concurrency: int
 ) -> None:
     """Promise 8: two calls at most, one record for each, one end, and no permit, probe or place is lost."""
-    gate = Gate(Limits(max_concurrency=concurrency))
+    rate_limiter = RateLimiter(Limits(max_concurrency=concurrency))
     world = World(
-        [Target(name=name, gate=gate if name != "b" else None) for name in "abc"],
+        [Target(name=name, rate_limiter=rate_limiter if name != "b" else None) for name in "abc"],
         hedging=Hedging(after_s=0.5, budget=5.0),
         breaker=BreakerSettings(max_errors=2),
         random=Fixed(0.0),
     )
     for course in requests:
         walk = world.walk()
-        under_way: list[Try] = []
+        under_way: list[Call] = []
         started = 0
-        outcome: Reply | GiveUp | None = None
+        outcome: Reply | Fail | None = None
         step: object = walk.next(world.now)
         for what, which, wait_s in [*course, ("cancel", 0, 0.0)]:
-            while isinstance(step, Pause | Queue):
+            while isinstance(step, Sleep | WaitForSlot):
                 world.now += step.wait_s
                 step = walk.next(world.now)
-            if isinstance(step, Try):
+            if isinstance(step, Call):
                 under_way.append(step)
                 started += 1
-            if isinstance(step, GiveUp):
+            if isinstance(step, Fail):
                 outcome = step
                 break
             step = None
@@ -70,24 +71,26 @@ def test_a_hedged_request_ends_once_and_gives_everything_back(  # noqa: C901  th
                 beside = walk.hedge(world.now)
                 assert walk.hedge_in_s(world.now) is None
                 if beside is not None:
-                    assert beside.link is not under_way[0].link
+                    assert beside.candidate is not under_way[0].candidate
                     under_way.append(beside)
                     started += 1
             attempt = under_way[which % len(under_way)]
             if what == "win":
-                outcome = walk.succeeded(Reply(text="x", finish_reason=FinishReason.STOP), world.now, of=attempt)
-                assert outcome.provider == attempt.link.provider
+                outcome = walk.record_success(Reply(text="x", finish_reason=FinishReason.STOP), world.now, call=attempt)
+                assert outcome.provider == attempt.candidate.provider
                 break
             if what == "cancel":
-                walk.cancelled(world.now)
+                walk.record_cancellation(world.now)
                 break
             if what in ERRORS:
                 under_way.remove(attempt)
-                step = walk.failed(ERRORS[what], world.now, of=attempt)
-                assert isinstance(step, Await) == (bool(under_way) and what != "refused")
+                step = walk.record_failure(ERRORS[what], world.now, call=attempt)
+                assert isinstance(step, WaitForOther) == (bool(under_way) and what != "refused")
         outcomes = [attempt.outcome for attempt in walk.attempts]
         assert len(outcomes) == started
         assert outcomes.count(Outcome.SUCCESS) == isinstance(outcome, Reply)
-        assert (gate.inside, gate.waiting) == (0, 0)
+        assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
     assert sum(isinstance(event, RequestEnded) for event in world.events) == len(requests)
-    assert not [link for link in world.links if State.HALF_OPEN in link.route.states()]
+    assert not [
+        candidate for candidate in world.candidates if BreakerState.HALF_OPEN in candidate.health.breaker_states()
+    ]

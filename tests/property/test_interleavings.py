@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from simulator import Fixed, Target, World
 
-from kickai_providers_core.resilience.actions import Queue, Try
-from kickai_providers_core.resilience.breaker import BreakerSettings, Permit, State
-from kickai_providers_core.resilience.health import Condition
+from kickai_providers_core.resilience.actions import Call, WaitForSlot
+from kickai_providers_core.resilience.breaker import BreakerSettings, Permit
+from kickai_providers_core.resilience.health import HealthState
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
-from kickai_providers_core.resilience.retry_budget import Budget
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
+from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.values import errors
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.events import AttemptEnded, AttemptStarted, Hedged, Queued, RequestEnded
 from kickai_providers_core.values.replies import Reply
 
@@ -43,7 +44,7 @@ which = st.integers(0, 7)
 few = st.integers(1, 4)
 
 
-class Counted(Budget):
+class Counted(RetryBudget):
     """A budget that writes down for whom and when it was spent."""
 
     def __init__(self, share: float, floor: int) -> None:
@@ -51,9 +52,9 @@ class Counted(Budget):
         self.share, self.floor = share, floor
         self.spent: list[tuple[int, float]] = []
 
-    def spend(self, requests: int, now: float) -> bool:
+    def try_withdraw(self, requests: int, now: float) -> bool:
         """Spend one extra call, if there is one."""
-        granted = super().spend(requests, now)
+        granted = super().try_withdraw(requests, now)
         if granted:
             self.spent.append((requests, now))
         return granted
@@ -64,13 +65,13 @@ class Counted(Budget):
         assert self.spent.pop()[1] == since
 
 
-def permits(step: Try) -> list[tuple[Condition, Permit]]:
+def permits(step: Call) -> list[tuple[HealthState, Permit]]:
     """Return what a call was given leave by, and the leave."""
-    route, leave = step.link.route, step.leave
-    return [(route.provider, leave.of_provider), (route.target, leave.of_target)]
+    route, leave = step.candidate.health, step.admission
+    return [(route.provider, leave.provider_permit), (route.target, leave.target_permit)]
 
 
-def marks(condition: Condition) -> tuple[int, int, float]:
+def marks(condition: HealthState) -> tuple[int, int, float]:
     """Return what results have made of a breaker, whether its probe is out or not."""
     breaker = condition.breaker
     return breaker.errors, breaker.failed_probes, breaker.opens_until
@@ -88,13 +89,13 @@ class InterleavingsMachine(RuleBasedStateMachine):
     )
     def opens(self, first: Limits, second: Limits | None, floor: int, max_errors: int, hedged: float | None) -> None:
         """Set up two providers, the first of them with limits."""
-        self.limits = [(Gate(limits), limits) for limits in (first, second) if limits is not None]
-        gates = [gate for gate, _ in self.limits]
+        self.limits = [(RateLimiter(limits), limits) for limits in (first, second) if limits is not None]
+        rate_limiters = [rate_limiter for rate_limiter, _ in self.limits]
         self.world = World(
             [
-                Target(name="a", provider="p", gate=gates[0], retries=RETRIES),
-                Target(name="b", provider="p", gate=gates[0], retries=RETRIES),
-                Target(name="c", provider="q", gate=gates[1] if second else None, retries=RETRIES),
+                Target(name="a", provider="p", rate_limiter=rate_limiters[0], retries=RETRIES),
+                Target(name="b", provider="p", rate_limiter=rate_limiters[0], retries=RETRIES),
+                Target(name="c", provider="q", rate_limiter=rate_limiters[1] if second else None, retries=RETRIES),
             ],
             policy=Policy(retry_share=0.2, retry_floor=floor, min_attempt_s=LEAST_S),
             breaker=BreakerSettings(max_errors=max_errors),
@@ -159,7 +160,9 @@ class InterleavingsMachine(RuleBasedStateMachine):
                 self.crowd.goes_on(request)
         for request in self.crowd.live if not answered else ():
             self.crowd.cancels(request)
-        assert answered or all((gate.inside, gate.waiting) == (0, 0) for gate, _ in self.limits)
+        assert answered or all(
+            (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0) for rate_limiter, _ in self.limits
+        )
 
     def teardown(self) -> None:
         """In the end nobody is left, nothing is held, and each target is called again."""
@@ -167,12 +170,14 @@ class InterleavingsMachine(RuleBasedStateMachine):
             return
         self.crowd.passes(LONGEST_S)
         assert not self.crowd.live
-        assert [(gate.inside, gate.waiting) for gate, _ in self.limits] == [(0, 0)] * len(self.limits)
+        assert [(rate_limiter.in_flight, rate_limiter.waiting) for rate_limiter, _ in self.limits] == [(0, 0)] * len(
+            self.limits
+        )
         self.world.now += 7200.0
-        for link in self.world.links:
-            leave = link.route.admit(self.world.now)
+        for candidate in self.world.candidates:
+            leave = candidate.health.admit(self.world.now)
             assert leave is not None
-            link.route.give_back(leave)
+            candidate.health.release(leave)
         result = self.world.ask()
         assert result.order == ["a"]
 
@@ -181,38 +186,42 @@ class InterleavingsMachine(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_in_vain(self) -> None:
         """Whoever stands in line is woken by somebody: by a call that ends, or by the first in line, who is awake."""
-        for gate, limits in self.limits:
-            here = [r for r in self.crowd.live if self.lines.get(r.number) is gate and r.wait is not None]
-            asleep = [r for r in here if isinstance(r.wait, Queue) and not r.woken]
-            calling = sum(step.link.gate is gate for _, step in self.crowd.calls)
-            assert not any(r.wait.turn.inside for r in asleep)
-            free = limits.max_concurrency is None or gate.inside < limits.max_concurrency
+        for rate_limiter, limits in self.limits:
+            here = [r for r in self.crowd.live if self.lines.get(r.number) is rate_limiter and r.wait is not None]
+            asleep = [r for r in here if isinstance(r.wait, WaitForSlot) and not r.woken]
+            calling = sum(step.candidate.rate_limiter is rate_limiter for _, step in self.crowd.calls)
+            assert not any(r.wait.ticket.admitted for r in asleep)
+            free = limits.max_concurrency is None or rate_limiter.in_flight < limits.max_concurrency
             assert not asleep or len(here) > len(asleep) or not free
             assert not asleep or len(here) > len(asleep) or calling
-            let_in = sum(isinstance(r.wait, Queue) and r.wait.turn.inside for r in here)
-            paused = sum(not isinstance(r.wait, Queue) for r in here)
-            assert calling + let_in <= gate.inside <= calling + let_in + paused
+            let_in = sum(isinstance(r.wait, WaitForSlot) and r.wait.ticket.admitted for r in here)
+            paused = sum(not isinstance(r.wait, WaitForSlot) for r in here)
+            assert calling + let_in <= rate_limiter.in_flight <= calling + let_in + paused
 
     @invariant()
     def limits_hold(self) -> None:
         """No more calls at once, and none more in a minute, than a provider allows."""
-        for gate, limits in self.limits:
-            calls = [step for _, step in self.crowd.begun if step.link.gate is gate]
+        for rate_limiter, limits in self.limits:
+            calls = [step for _, step in self.crowd.begun if step.candidate.rate_limiter is rate_limiter]
             if limits.max_concurrency is not None:
-                assert gate.inside <= limits.max_concurrency
+                assert rate_limiter.in_flight <= limits.max_concurrency
             if limits.requests_per_minute is not None:
-                assert sum(step.turn.began > self.world.now - 60.0 for step in calls) <= limits.requests_per_minute
+                assert sum(step.ticket.began > self.world.now - 60.0 for step in calls) <= limits.requests_per_minute
 
     @invariant()
     def one_probe_is_out(self) -> None:
         """A half-open breaker has exactly one probe under way, and no other has any."""
-        conditions = {id(c): c for link in self.world.links for c in (link.route.provider, link.route.target)}
+        conditions = {
+            id(c): c
+            for candidate in self.world.candidates
+            for c in (candidate.health.provider, candidate.health.target)
+        }
         probes = Counter()
         for _, step in self.crowd.calls:
             for condition, permit in permits(step):
                 probes[id(condition)] += permit.probe
         for key, condition in conditions.items():
-            assert probes[key] == (condition.breaker.state is State.HALF_OPEN)
+            assert probes[key] == (condition.breaker.state is BreakerState.HALF_OPEN)
 
     @invariant()
     def budgets_hold(self) -> None:
@@ -256,10 +265,10 @@ class InterleavingsMachine(RuleBasedStateMachine):
             assert step.number <= 1 + RETRIES
 
     @property
-    def lines(self) -> dict[int, Gate | None]:
-        """The gate before which each request stood last."""
-        gates = {link.model: link.gate for link in self.world.links}
-        return {event.request: gates[event.model] for event in self.world.events if isinstance(event, Queued)}
+    def lines(self) -> dict[int, RateLimiter | None]:
+        """The rate_limiter before which each request stood last."""
+        rate_limiters = {candidate.model: candidate.rate_limiter for candidate in self.world.candidates}
+        return {event.request: rate_limiters[event.model] for event in self.world.events if isinstance(event, Queued)}
 
 
 TestInterleavings = InterleavingsMachine.TestCase

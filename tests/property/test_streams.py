@@ -26,7 +26,7 @@ from kickai_providers_core import (
     Settings,
     hookimpl,
 )
-from kickai_providers_core.runtime.drivers import StreamMode
+from kickai_providers_core.runtime.streaming import StreamMode
 from kickai_providers_core.values.events import RequestEnded
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World
 
-from kickai_providers_core.resilience.actions import GiveUp, Try
+from kickai_providers_core.resilience.actions import Call, Fail
 from kickai_providers_core.resilience.breaker import BreakerSettings
-from kickai_providers_core.resilience.health import Condition, Rest
+from kickai_providers_core.resilience.health import HealthState
 from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.suspensions import Suspension
 from kickai_providers_core.values import errors
 from kickai_providers_core.values.replies import FinishReason, Reply
 
@@ -30,7 +31,7 @@ def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
     steps: list[tuple[str, int, float]],
 ) -> None:
     """Promise 6: whatever else is under way, whenever it ends."""
-    there, now = Condition(BreakerSettings(max_errors=1000), Fixed(1.0)), 0.0
+    there, now = HealthState(BreakerSettings(max_errors=1000), Fixed(1.0)), 0.0
     under_way: list[tuple[int, object]] = []
     suspensions: list[tuple[int, float, bool]] = []  # when each began, when it ends, and whether it was stated
     for order, (step, which, seconds) in enumerate(steps):
@@ -38,10 +39,10 @@ def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
             now += seconds
         elif step in {"suspend", "state"}:
             suspensions.append((order, now + seconds, step == "state"))
-            there.leave_alone(Rest(now + seconds, "x", stated=step == "state"))
+            there.suspend(Suspension(now + seconds, "x", stated=step == "state"))
         elif step == "answer" and under_way:
             began, permit = under_way.pop(which % len(under_way))
-            there.succeeded(permit)
+            there.record_success(permit)
             suspensions = [one for one in suspensions if one[0] > began]
         elif step in {"begin", "force"}:
             permit = there.admit(now) if step == "begin" else there.force(now)
@@ -49,7 +50,7 @@ def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
             assert (permit is None) == bool(forbidden)
             if permit is not None:
                 under_way.append((order, permit))
-        assert there.due_at(now) == max([now, *(until for _, until, _ in suspensions)])
+        assert there.available_at(now) == max([now, *(until for _, until, _ in suspensions)])
 
 
 @settings(max_examples=200, deadline=None)
@@ -77,16 +78,16 @@ def test_no_request_calls_a_target_during_a_stated_delay(steps: list[tuple[str, 
         elif step == "ask":
             walk = there.walk(deadline_s=0.5)
             decided = walk.next(now)
-            assert isinstance(decided, Try | GiveUp)
-            assert isinstance(decided, Try) == (not any(until > now for _, until in stated))
-            if isinstance(decided, Try):
+            assert isinstance(decided, Call | Fail)
+            assert isinstance(decided, Call) == (not any(until > now for _, until in stated))
+            if isinstance(decided, Call):
                 under_way.append((order, walk))
         elif under_way:
             began, walk = under_way.pop(which % len(under_way))
             if step == "answer":
-                walk.succeeded(YES, now)
+                walk.record_success(YES, now)
                 stated = [one for one in stated if one[0] > began]
             else:
                 kind = errors.RateLimitedError if step == "limit" else errors.QuotaExhaustedError
-                walk.failed(kind("x", retry_after_s=seconds), now)
+                walk.record_failure(kind("x", retry_after_s=seconds), now)
                 stated.append((order, now + min(seconds, 86_400.0)))

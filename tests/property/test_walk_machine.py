@@ -76,7 +76,7 @@ class Actor:
     latency_s: float = 0.0
     window: int | None = None
     capabilities: frozenset[Any] = frozenset()
-    gate: None = None
+    rate_limiter: None = None
     unusable: None = None
 
     def script(self, _now: float) -> errors.ProviderError | None:
@@ -146,7 +146,7 @@ class Model:
             if ends - self.now < least:
                 end = "deadline"
             elif due > self.now and (calls or not forced):
-                skips[at] = "resting" if rest > self.now else "breaker_open"
+                skips[at] = "suspended" if rest > self.now else "breaker_open"
             else:
                 calls.append((at, self.now, min(actor.timeout_s, ends - self.now)))
                 kind, stated, took = actor.call(next(self.made[at]), calls[-1][2])
@@ -212,8 +212,8 @@ class WalkMachine(RuleBasedStateMachine):
         outcome = result.reply or result.error
         assert (type(result.error) if result.error else "ok") == ENDS.get(end, end)
         asked = [place for place, _, _ in calls]
-        told = {skip.position: skip.reason.value for skip in outcome.skipped}
-        assert told == {place: reason for place, reason in skips.items() if place not in asked}
+        message = {skip.position: skip.reason.value for skip in outcome.skipped}
+        assert message == {place: reason for place, reason in skips.items() if place not in asked}
         assert self.world.now == self.model.now <= ends
         if result.reply is not None:
             assert (result.reply.last_resort, result.reply.fell_back) == (forced, asked[-1] != 0)
@@ -226,8 +226,8 @@ class WalkMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         """A target says when it may be called again."""
-        for place, link in enumerate(self.world.links):
-            assert link.route.due_at(self.world.now) == self.model.due(place)[0]
+        for place, candidate in enumerate(self.world.candidates):
+            assert candidate.health.available_at(self.world.now) == self.model.due(place)[0]
 
 
 TestWalk = WalkMachine.TestCase

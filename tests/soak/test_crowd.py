@@ -96,12 +96,12 @@ def test_over_the_mock(seconds: float) -> None:
     with make_resolver(ledger, {"mock": mock}, **instances) as resolver:
         chain = resolver.chain("first:a", "first:b", "second:a")
         warm, after = run_traffic(chain, ledger, seconds, pause_s=0.5, impatience_s=0.005)
-        gate = resolver.registry.find("first").gate
+        gate = resolver.registry.find("first").rate_limiter
     print(
         f"\n{ledger.queued:,} requests waited for the first provider, at most {ledger.longest_queue} at the same time"
     )
     assert ledger.queued
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert (gate.in_flight, gate.waiting) == (0, 0)
     check_results("over the mock", ledger, warm, after)
     left = Holdings.now()
     assert (left.threads, left.files, left.sockets) == (before.threads, before.files, before.sockets)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from soak.ledger import Ledger
 
     from kickai_providers_core import AsyncReplyStream, Chain, ReplyStream
-    from kickai_providers_core.runtime.drivers import StreamMode
+    from kickai_providers_core.runtime.streaming import StreamMode
 
 __all__ = ["WAYS", "Traffic"]
 

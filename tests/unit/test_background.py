@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from kickai_providers_core.concurrency.portal import Background
+from kickai_providers_core.concurrency.portal import Portal
 
 
 async def answered() -> str:
@@ -24,7 +24,7 @@ def in_the_background() -> list[threading.Thread]:
 @pytest.mark.parametrize("used", [True, False])
 def test_a_loop_that_was_stopped_does_not_begin_again(*, used: bool) -> None:
     """A call that comes too late is refused, and leaves no thread behind that nobody would ever end."""
-    background = Background()
+    background = Portal()
     if used:
         assert background.run(answered) == "yes"
     background.stop()
@@ -36,7 +36,7 @@ def test_a_loop_that_was_stopped_does_not_begin_again(*, used: bool) -> None:
 
 def test_whoever_waits_when_the_loop_is_stopped_is_told_so() -> None:
     """Not with a cancellation, which would be the caller's own."""
-    background, waits = Background(), threading.Event()
+    background, waits = Portal(), threading.Event()
     ended: list[BaseException] = []
 
     async def forever() -> None:
@@ -59,7 +59,7 @@ def test_whoever_waits_when_the_loop_is_stopped_is_told_so() -> None:
 
 def test_a_cancellation_that_is_the_coroutines_own_stays_one() -> None:
     """What was not stopped is not said to be."""
-    background = Background()
+    background = Portal()
 
     async def cancelled() -> None:
         raise asyncio.CancelledError

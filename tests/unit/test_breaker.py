@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from simulator import Fixed
 
-from kickai_providers_core.resilience.breaker import JITTER, Breaker, BreakerSettings, Permit, State
+from kickai_providers_core.resilience.breaker import JITTER, Breaker, BreakerSettings, Permit
+from kickai_providers_core.values.breaker_state import BreakerState
 
 RANDOM = Fixed(1.0)
 
@@ -13,7 +14,7 @@ RANDOM = Fixed(1.0)
 def opened(at: float = 0.0, **settings: float) -> Breaker:
     """Return a breaker that has just opened."""
     breaker = Breaker(settings=BreakerSettings(max_errors=1, **settings))
-    return breaker.failed(breaker.permit, at, RANDOM)
+    return breaker.record_failure(breaker.permit, at, RANDOM)
 
 
 def test_a_closed_breaker_admits_everything() -> None:
@@ -30,16 +31,16 @@ def test_the_error_count_goes_up_and_down_by_one() -> None:
     breaker = Breaker()
     for outcome, errors in (("bad", 1), ("bad", 2), ("good", 1), ("bad", 2), ("good", 1), ("good", 0), ("good", 0)):
         permit = breaker.permit
-        breaker = breaker.failed(permit, 0.0, RANDOM) if outcome == "bad" else breaker.succeeded(permit)
-        assert (breaker.state, breaker.errors) == (State.CLOSED, errors)
+        breaker = breaker.record_failure(permit, 0.0, RANDOM) if outcome == "bad" else breaker.record_success(permit)
+        assert (breaker.state, breaker.errors) == (BreakerState.CLOSED, errors)
 
 
 def test_it_opens_at_max_errors() -> None:
     """The third error opens the breaker for the cool-down, and it says when to come back."""
     breaker = Breaker()
     for _ in range(3):
-        breaker = breaker.failed(breaker.permit, 10.0, RANDOM)
-    assert breaker.state is State.OPEN
+        breaker = breaker.record_failure(breaker.permit, 10.0, RANDOM)
+    assert breaker.state is BreakerState.OPEN
     assert breaker.admit(10.0) == (breaker, None)
     assert breaker.retry_in_s(12.0) == pytest.approx(3.0)
 
@@ -47,14 +48,14 @@ def test_it_opens_at_max_errors() -> None:
 def test_the_cool_down_is_jittered_below_its_nominal_length() -> None:
     """The cool-down lies between its nominal length less the jitter, and its nominal length."""
     breaker = Breaker(settings=BreakerSettings(max_errors=1))
-    assert breaker.failed(breaker.permit, 0.0, Fixed(0.0)).opens_until == pytest.approx(5.0 * (1 - JITTER))
-    assert breaker.failed(breaker.permit, 0.0, Fixed(1.0)).opens_until == pytest.approx(5.0)
+    assert breaker.record_failure(breaker.permit, 0.0, Fixed(0.0)).opens_until == pytest.approx(5.0 * (1 - JITTER))
+    assert breaker.record_failure(breaker.permit, 0.0, Fixed(1.0)).opens_until == pytest.approx(5.0)
 
 
 def test_after_the_cool_down_one_probe_is_admitted() -> None:
     """A half-open breaker admits a single call."""
     breaker, probe = opened().admit(5.0)
-    assert breaker.state is State.HALF_OPEN
+    assert breaker.state is BreakerState.HALF_OPEN
     assert probe is not None
     assert probe.probe
     assert breaker.admit(6.0) == (breaker, None)
@@ -64,8 +65,8 @@ def test_a_good_probe_closes_it() -> None:
     """A probe that works closes the breaker and forgets its errors."""
     breaker, probe = opened().admit(5.0)
     assert probe is not None
-    closed = breaker.succeeded(probe)
-    assert (closed.state, closed.errors, closed.failed_probes) == (State.CLOSED, 0, 0)
+    closed = breaker.record_success(probe)
+    assert (closed.state, closed.errors, closed.failed_probes) == (BreakerState.CLOSED, 0, 0)
 
 
 def test_bad_probes_double_the_cool_down_up_to_its_ceiling() -> None:
@@ -76,7 +77,7 @@ def test_bad_probes_double_the_cool_down_up_to_its_ceiling() -> None:
         now = breaker.opens_until
         breaker, probe = breaker.admit(now)
         assert probe is not None
-        breaker = breaker.failed(probe, now, RANDOM)
+        breaker = breaker.record_failure(probe, now, RANDOM)
     assert lengths[:5] == pytest.approx([5.0, 10.0, 20.0, 20.0, 20.0])
     assert set(lengths[2:]) == {20.0}
 
@@ -85,7 +86,7 @@ def test_a_probe_that_is_given_back_leaves_the_way_free() -> None:
     """A cancelled probe gives its permit back: the next call is the probe."""
     breaker, probe = opened().admit(5.0)
     assert probe is not None
-    breaker, another = breaker.given_back(probe).admit(5.0)
+    breaker, another = breaker.release(probe).admit(5.0)
     assert another is not None
     assert another.probe
 
@@ -98,24 +99,24 @@ def test_a_probe_that_never_comes_back_is_given_up() -> None:
     breaker, another = breaker.admit(65.0)
     assert lost is not None
     assert another is not None
-    assert breaker.succeeded(lost) is breaker
-    assert breaker.succeeded(another).state is State.CLOSED
+    assert breaker.record_success(lost) is breaker
+    assert breaker.record_success(another).state is BreakerState.CLOSED
 
 
 def test_results_of_an_earlier_generation_change_nothing() -> None:
     """A call that began before the breaker opened neither closes it nor keeps it open."""
     before = Breaker(settings=BreakerSettings(max_errors=1))
     stale = before.permit
-    breaker = before.failed(stale, 0.0, RANDOM)
-    assert breaker.succeeded(stale) is breaker
-    assert breaker.failed(stale, 1.0, RANDOM) is breaker
-    assert breaker.given_back(stale) is breaker
+    breaker = before.record_failure(stale, 0.0, RANDOM)
+    assert breaker.record_success(stale) is breaker
+    assert breaker.record_failure(stale, 1.0, RANDOM) is breaker
+    assert breaker.release(stale) is breaker
 
 
 def test_giving_back_an_ordinary_permit_changes_nothing() -> None:
     """A cancelled call through a closed breaker is neither a success nor a failure."""
     breaker = Breaker(errors=1)
-    assert breaker.given_back(breaker.permit) is breaker
+    assert breaker.release(breaker.permit) is breaker
 
 
 def test_the_probe_can_be_asked_for_early_but_only_once() -> None:
@@ -138,16 +139,16 @@ def test_every_change_of_state_is_a_new_generation() -> None:
     """Closed, open, half-open, open, half-open, open, half-open, closed: one up each time, whatever the change is."""
     breaker = Breaker(settings=BreakerSettings(max_errors=1))
     generations = [breaker.generation]
-    breaker = breaker.failed(breaker.permit, 0.0, RANDOM)
+    breaker = breaker.record_failure(breaker.permit, 0.0, RANDOM)
     generations.append(breaker.generation)
     for end in ("bad", "back", "good"):
         breaker, probe = breaker.admit(1000.0)
         assert probe is not None
         generations.append(breaker.generation)
         if end == "bad":
-            breaker = breaker.failed(probe, 900.0, RANDOM)
+            breaker = breaker.record_failure(probe, 900.0, RANDOM)
         else:
-            breaker = breaker.given_back(probe) if end == "back" else breaker.succeeded(probe)
+            breaker = breaker.release(probe) if end == "back" else breaker.record_success(probe)
         generations.append(breaker.generation)
     assert generations == list(range(8))
 
@@ -157,11 +158,11 @@ def test_a_breaker_keeps_its_settings_and_counts_what_it_shows() -> None:
     settings = BreakerSettings(max_errors=2, cooldown_s=1.0)
     breaker = Breaker(settings=settings)
     for _ in range(2):
-        breaker = breaker.failed(breaker.permit, 0.0, RANDOM)
+        breaker = breaker.record_failure(breaker.permit, 0.0, RANDOM)
     assert (breaker.errors, breaker.settings) == (2, settings)
     breaker, probe = breaker.admit(1.0)
     assert probe is not None
-    closed = breaker.succeeded(probe)
+    closed = breaker.record_success(probe)
     assert closed == Breaker(settings=settings, generation=breaker.generation + 1)
 
 
@@ -171,7 +172,7 @@ def test_a_very_long_outage_does_not_overflow() -> None:
     for _ in range(2000):
         breaker, probe = breaker.admit(breaker.opens_until)
         assert probe is not None
-        breaker = breaker.failed(probe, breaker.opens_until, RANDOM)
+        breaker = breaker.record_failure(probe, breaker.opens_until, RANDOM)
     assert breaker.retry_in_s(breaker.opens_until - 20.0) == pytest.approx(20.0)
     assert breaker.failed_probes == 2000
 

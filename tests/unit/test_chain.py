@@ -44,7 +44,7 @@ from kickai_providers_core import (
     Usage,
     hookimpl,
 )
-from kickai_providers_core.resilience.breaker import State
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.events import AttemptEnded, ProviderCloseFailed, RequestEnded
 
 if TYPE_CHECKING:
@@ -252,8 +252,8 @@ def test_whatever_is_no_error_of_a_provider_passes_untouched(ask: Callable[..., 
         plugin.answers["bad"] = fails(KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
             ask(chain)
-        condition = chain._links[0].route.target
-        assert condition.breaker.state is State.OPEN
+        condition = chain._candidates[0].health.target
+        assert condition.breaker.state is BreakerState.OPEN
         plugin.answers["bad"] = lambda _request: ["back"]
         assert ask(chain).text == "back"
 
@@ -513,7 +513,7 @@ def test_a_prompt_is_text_messages_mappings_or_a_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "told"),
+    ("prompt", "sentence"),
     [
         ([], "at least one message"),
         (7, "got int"),
@@ -525,10 +525,10 @@ def test_a_prompt_is_text_messages_mappings_or_a_request() -> None:
         ([{"role": "user", "content": 7}], r"messages\[0\]\.content must be .*, got int"),
     ],
 )
-def test_a_malformed_prompt_is_refused_before_anything_is_sent(prompt: Any, told: str) -> None:
+def test_a_malformed_prompt_is_refused_before_anything_is_sent(prompt: Any, sentence: str) -> None:
     """The error says what a prompt is."""
     plugin = Scripted()
-    with resolver(plugin) as holder, pytest.raises((TypeError, ValueError), match=told):
+    with resolver(plugin) as holder, pytest.raises((TypeError, ValueError), match=sentence):
         holder.chain("scripted").invoke(prompt)
     assert plugin.requests == []
 
@@ -596,8 +596,8 @@ def test_one_provider_that_cannot_be_closed_stops_nothing() -> None:
         else:
             holder.close()
         assert other.closed == 1
-    told = [(event.provider, event.error) for event in events if isinstance(event, ProviderCloseFailed)]
-    assert told == [("a-stuck", "OSError")] * 2
+    sentence = [(event.provider, event.error) for event in events if isinstance(event, ProviderCloseFailed)]
+    assert sentence == [("a-stuck", "OSError")] * 2
 
 
 def test_a_provider_that_is_not_configured_is_passed_over() -> None:
@@ -615,7 +615,7 @@ def test_a_provider_that_is_not_configured_is_passed_over() -> None:
 def test_what_a_model_lacks_is_known_by_model() -> None:
     """A model's own capabilities and window replace those of its provider."""
     with resolver(Scripted()) as holder:
-        small, other = holder.chain("scripted:small", "scripted:other")._links
+        small, other = holder.chain("scripted:small", "scripted:other")._candidates
     assert (small.context_window, small.capabilities) == (10, frozenset())
     assert (other.context_window, other.capabilities) == (None, frozenset({Capability.TOOLS}))
 
@@ -658,16 +658,16 @@ def test_a_default_link_that_is_not_installed_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "sentence"),
     [
         ("huggingface", "pip install kickai-hf"),
         ("scriptd", "did you mean 'scripted'"),
         ("nobody", "installed are scripted"),
     ],
 )
-def test_an_unknown_provider_says_what_to_install(target: str, told: str) -> None:
+def test_an_unknown_provider_says_what_to_install(target: str, sentence: str) -> None:
     """A target that somebody wrote has to exist."""
-    with resolver(Scripted()) as holder, pytest.raises(UnknownProviderError, match=told) as raised:
+    with resolver(Scripted()) as holder, pytest.raises(UnknownProviderError, match=sentence) as raised:
         holder.chain(target)
     assert raised.value.known == ("scripted",)
 
@@ -761,9 +761,9 @@ def test_a_changed_request_is_the_one_that_a_constructor_makes() -> None:
     """What it leaves open is filled in, model and text are replaced, and the original stays as it is."""
     request = ChatRequest(messages=ChatRequest.of("hi").messages, seed=7, stop=("x",), temperature=0.9)
     whole = {"messages": request.messages, "seed": 7, "stop": ("x",), "temperature": 0.9}
-    assert request.filled(0.1, 5) == ChatRequest(**whole, max_tokens=5)
-    assert request.filled(0.1, 5).filled(0.2, 6) == ChatRequest(**whole, max_tokens=5)
-    assert request.filled(0.1, None) is request
-    assert request.meant_for("m") == ChatRequest(**whole, model="m")
-    assert request.saying("ho") == ChatRequest(**(whole | {"messages": ChatRequest.of("ho").messages}))
+    assert request.with_defaults(0.1, 5) == ChatRequest(**whole, max_tokens=5)
+    assert request.with_defaults(0.1, 5).with_defaults(0.2, 6) == ChatRequest(**whole, max_tokens=5)
+    assert request.with_defaults(0.1, None) is request
+    assert request.for_model("m") == ChatRequest(**whole, model="m")
+    assert request.with_prompt("ho") == ChatRequest(**(whole | {"messages": ChatRequest.of("ho").messages}))
     assert request == ChatRequest(**whole)

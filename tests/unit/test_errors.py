@@ -7,8 +7,8 @@ import pickle
 
 import pytest
 
-from kickai_providers_core import InvalidReplyError, Problem, ProviderError, RateLimitedError
-from kickai_providers_core.values.errors import MESSAGE_LIMIT, SERVICE_MESSAGE_LIMIT, ContentFilteredError
+from kickai_providers_core import ContentFilteredError, InvalidReplyError, Problem, ProviderError, RateLimitedError
+from kickai_providers_core.values.base_errors import MESSAGE_LIMIT, SERVICE_MESSAGE_LIMIT
 
 ESCAPES = "a\x1b[31mred\x1b[0m\r\nb\x07\x9b2J\u2028c\u202ed\ud800e"
 CLEANED = "a [31mred [0m b 2J c d e"

@@ -20,6 +20,7 @@ from kickai_providers_core.values.errors import (
     RateLimitedError,
 )
 from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.trace import RequestTrace
 
 
 def down() -> ProviderUnavailableError:
@@ -43,7 +44,7 @@ def test_an_answer_tells_how_it_came_about() -> None:
         "   0.00 s  a:a: skipped, not configured (SOME_KEY)",
         "   0.00 s  b:b: ProviderUnavailableError after 0.50 s (down, HTTP 503)",
         "   0.50 s  waited 0.25 s",
-        "   0.75 s  b:b: try 2, RateLimitedError after 0.50 s (slow down); left alone for 7.5 s",
+        "   0.75 s  b:b: attempt 2, RateLimitedError after 0.50 s (slow down); suspended for 7.5 s",
         "   1.25 s  c:c: answered after 1.25 s",
         "c:c answered after 2.50 s of 20 s: 2.25 s in 3 calls, 0.25 s between them",
     ]
@@ -51,7 +52,7 @@ def test_an_answer_tells_how_it_came_about() -> None:
     assert later is not None
     assert (
         later.explain().splitlines()[1]
-        == "   0.00 s  b:b: skipped, resting (RateLimitedError, 6.2 s left); again in 6.2 s"
+        == "   0.00 s  b:b: skipped, suspended (RateLimitedError, 6.2 s left); available in 6.2 s"
     )
 
 
@@ -66,8 +67,8 @@ def test_an_exhausted_chain_tells_its_story() -> None:
     error = world.ask().error
     assert isinstance(error, ChainExhaustedError)
     assert error.explain().splitlines() == [
-        "   0.00 s  a:a: ProviderUnavailableError after 0.00 s (down, HTTP 503); left alone for 4.0 s",
-        "   0.00 s  b:b: ProviderUnavailableError after 0.00 s (down, HTTP 503); left alone for 4.0 s",
+        "   0.00 s  a:a: ProviderUnavailableError after 0.00 s (down, HTTP 503); suspended for 4.0 s",
+        "   0.00 s  b:b: ProviderUnavailableError after 0.00 s (down, HTTP 503); suspended for 4.0 s",
         "ChainExhaustedError after 0.00 s of 30 s: 0.00 s in 2 calls, 0.00 s between them",
     ]
     assert pickle.loads(pickle.dumps(error)).explain() == error.explain()
@@ -79,7 +80,7 @@ def test_a_withheld_retry_is_told() -> None:
     world = World([Target(name="a", script=always(down))], policy=Policy(retry_share=0.0, retry_floor=0))
     error = world.ask().error
     assert isinstance(error, ChainExhaustedError)
-    assert error.explain().splitlines()[0].endswith("; not tried again, the budget for retries is spent")
+    assert error.explain().splitlines()[0].endswith("; not retried, the retry budget is used up")
 
 
 def test_a_deadline_tells_how_it_was_spent() -> None:
@@ -98,24 +99,24 @@ def test_a_refusal_tells_what_came_before_it(refusal: InvalidRequestError | Cont
     world = World([Target(name="a", script=always(lambda: AuthenticationError("bad key"))), Target(name="b")])
     world.targets[1] = Target(name="b", script=script(refusal), latency_s=0.5)
     assert world.ask().error is refusal
-    told = refusal.explain().splitlines()
-    assert told[0] == "   0.00 s  a:a: AuthenticationError after 0.00 s (bad key); left alone for 3600.0 s"
-    assert told[-1].startswith(f"{type(refusal).__name__} after 0.50 s of 30 s: 0.50 s in 2 calls")
+    message = refusal.explain().splitlines()
+    assert message[0] == "   0.00 s  a:a: AuthenticationError after 0.00 s (bad key); suspended for 3600.0 s"
+    assert message[-1].startswith(f"{type(refusal).__name__} after 0.50 s of 30 s: 0.50 s in 2 calls")
 
 
 def test_a_cancelled_attempt_is_told_as_such() -> None:
     """It neither answered nor failed."""
     walk = World([Target(name="a")]).walk()
     walk.next(1000.0)
-    walk.cancelled(1001.5)
-    reply = Reply(text="x", finish_reason=FinishReason.STOP, attempts=walk.attempts, provider="a")
+    walk.record_cancellation(1001.5)
+    reply = Reply(text="x", finish_reason=FinishReason.STOP, trace=RequestTrace(attempts=walk.attempts), provider="a")
     assert reply.explain().splitlines()[0] == "   0.00 s  a:a: cancelled after 1.50 s"
 
 
 def test_what_no_request_made_has_little_to_tell() -> None:
     """A reply or an error made by hand explains itself all the same."""
     assert ProviderUnavailableError("down").explain() == (
-        "nothing was tried\nProviderUnavailableError after 0.00 s: 0.00 s in 0 calls, 0.00 s between them"
+        "no target was called\nProviderUnavailableError after 0.00 s: 0.00 s in 0 calls, 0.00 s between them"
     )
     assert (
         Reply(text="x", finish_reason=FinishReason.STOP, provider="p")

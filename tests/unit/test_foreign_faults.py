@@ -289,7 +289,7 @@ def test_whatever_closing_raises_is_an_event_and_stops_nothing(
 @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 @pytest.mark.parametrize("kind", [Bad, Native])
 def test_a_caller_that_cancels_is_obeyed(mode: str, kind: type[Bad]) -> None:  # noqa: C901  hooks of two kinds
-    """A plugin that hangs does not turn the caller's own cancellation into an error of the provider."""
+    """A plugin that hangs does not ticket the caller's own cancellation into an error of the provider."""
 
     class Hanging(kind):  # type: ignore[misc, valid-type]
         @hookimpl

@@ -26,10 +26,10 @@ from kickai_providers_core import (
     Usage,
     hookimpl,
 )
-from kickai_providers_core.resilience.actions import Pause, Queue, Try
+from kickai_providers_core.resilience.actions import Call, Sleep, WaitForSlot
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.errors import ProviderUnavailableError
 from kickai_providers_core.values.events import Queued
 
@@ -44,60 +44,60 @@ def answer(tokens: int = 0) -> Reply:
     return Reply(text="yes", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=tokens, output_tokens=0))
 
 
-def one_at_a_time(*others: Target, **target: Any) -> tuple[Gate, World]:
-    """Return a world whose first target serves one call at a time, and its gate."""
-    gate = Gate(Limits(max_concurrency=1))
-    return gate, World([Target(name="a", gate=gate, **target), *others], random=Fixed(0.0))
+def one_at_a_time(*others: Target, **target: Any) -> tuple[RateLimiter, World]:
+    """Return a world whose first target serves one call at a time, and its rate_limiter."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    return rate_limiter, World([Target(name="a", rate_limiter=rate_limiter, **target), *others], random=Fixed(0.0))
 
 
 def test_a_request_waits_its_turn() -> None:
     """The second request is let in as soon as the first has its answer, and hears of it."""
-    gate, world = one_at_a_time()
+    rate_limiter, world = one_at_a_time()
     first, second = world.walk(), world.walk()
-    assert isinstance(first.next(1000.0), Try)
+    assert isinstance(first.next(1000.0), Call)
     step = second.next(1000.0)
-    assert isinstance(step, Queue)
+    assert isinstance(step, WaitForSlot)
     woken: list[bool] = []
-    step.turn.wake_with(lambda: woken.append(True))
-    first.succeeded(answer(), 1004.0)
+    step.ticket.on_wake(lambda: woken.append(True))
+    first.record_success(answer(), 1004.0)
     assert woken == [True]
     going = second.next(1004.0)
-    assert isinstance(going, Try)
+    assert isinstance(going, Call)
     assert (going.number, going.began) == (1, 1004.0)
-    second.succeeded(answer(), 1005.0)
-    assert (gate.inside, gate.waiting) == (0, 0)
+    second.record_success(answer(), 1005.0)
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
     queued = [event for event in world.events if isinstance(event, Queued)]
     assert [(event.request, event.ahead, event.provider) for event in queued] == [(2, 0, "a")]
 
 
 def test_half_the_time_is_kept_for_the_next_target() -> None:
     """A line that does not move is left in time for the target behind it."""
-    gate, world = one_at_a_time(Target(name="b"))
-    assert isinstance(world.walk().next(world.now), Try)
+    rate_limiter, world = one_at_a_time(Target(name="b"))
+    assert isinstance(world.walk().next(world.now), Call)
     result = world.ask(deadline_s=8.0)
     assert [(call.target, call.at) for call in result.calls] == [("b", pytest.approx(1004.0, abs=0.01))]
     assert result.reply is not None
     assert [(skip.reason, skip.detail) for skip in result.reply.skipped] == [
-        (SkipReason.BUSY, "0 were in line before it")
+        (SkipReason.BUSY, "0 requests waited before it")
     ]
-    assert gate.waiting == 0
+    assert rate_limiter.waiting == 0
 
 
 def test_the_only_target_is_waited_for_while_an_attempt_can_still_be_made() -> None:
     """Then the request ends, a moment before its deadline, and says why."""
-    gate, world = one_at_a_time()
-    assert isinstance(world.walk().next(world.now), Try)
+    rate_limiter, world = one_at_a_time()
+    assert isinstance(world.walk().next(world.now), Call)
     error = world.ask(deadline_s=8.0).error
     assert isinstance(error, ChainExhaustedError | DeadlineExceededError)
     assert [skip.reason for skip in error.skipped] == [SkipReason.BUSY]
     assert world.now == pytest.approx(1008.0, abs=0.06)
-    assert (gate.inside, gate.waiting) == (1, 0)
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
 
 
 def test_a_turn_that_is_known_to_come_too_late_is_not_waited_for() -> None:
     """When the minute's calls are spent, the next target serves at once, and the skip says when to come again."""
-    gate = Gate(Limits(requests_per_minute=1))
-    world = World([Target(name="a", gate=gate), Target(name="b")])
+    rate_limiter = RateLimiter(Limits(requests_per_minute=1))
+    world = World([Target(name="a", rate_limiter=rate_limiter), Target(name="b")])
     world.ask()
     result = world.ask()
     assert (result.order, world.now) == (["b"], 1000.0)
@@ -110,36 +110,36 @@ def test_a_turn_that_is_known_to_come_too_late_is_not_waited_for() -> None:
 
 def test_the_first_in_line_watches_the_clock() -> None:
     """It pauses for as long as the window asks; whoever is behind waits to be woken."""
-    gate = Gate(Limits(requests_per_minute=1))
-    world = World([Target(name="a", gate=gate)])
+    rate_limiter = RateLimiter(Limits(requests_per_minute=1))
+    world = World([Target(name="a", rate_limiter=rate_limiter)])
     world.ask()
     world.now = 1050.0
     first, second = world.walk(), world.walk(deadline_s=100.0)
-    assert first.next(1050.0) == Pause(10.0)
+    assert first.next(1050.0) == Sleep(10.0)
     behind = second.next(1050.0)
-    assert isinstance(behind, Queue)
+    assert isinstance(behind, WaitForSlot)
     woken: list[bool] = []
-    behind.turn.wake_with(lambda: woken.append(True))
-    first.cancelled(1055.0)
+    behind.ticket.on_wake(lambda: woken.append(True))
+    first.record_cancellation(1055.0)
     assert woken == [True]
-    assert second.next(1055.0) == Pause(5.0)
-    assert isinstance(second.next(1060.0), Try)
+    assert second.next(1055.0) == Sleep(5.0)
+    assert isinstance(second.next(1060.0), Call)
 
 
 def test_tokens_are_estimated_before_a_call_and_settled_after_it() -> None:
     """What the provider counted replaces the estimate."""
-    world = World([Target(name="a", gate=Gate(Limits(tokens_per_minute=100))), Target(name="b")])
+    world = World([Target(name="a", rate_limiter=RateLimiter(Limits(tokens_per_minute=100))), Target(name="b")])
     walk = world.walk(tokens=90)
     walk.next(1000.0)
     assert world.ask(tokens=20).order == ["b"]
-    walk.succeeded(answer(30), 1000.0)
+    walk.record_success(answer(30), 1000.0)
     assert world.ask(tokens=20).order == ["a"]
     assert world.ask(tokens=71).order == ["b"]
 
 
 def test_a_request_over_the_limit_of_tokens_goes_alone() -> None:
     """It would never get in otherwise."""
-    world = World([Target(name="a", gate=Gate(Limits(tokens_per_minute=100)))])
+    world = World([Target(name="a", rate_limiter=RateLimiter(Limits(tokens_per_minute=100)))])
     assert world.ask(tokens=5000).order == ["a"]
 
 
@@ -149,62 +149,62 @@ def test_a_request_comes_back_to_the_line_when_the_next_target_fails() -> None:
     first = world.walk()
     first.next(world.now)
     walk = world.walk(deadline_s=8.0)
-    assert isinstance(walk.next(1000.0), Queue)
+    assert isinstance(walk.next(1000.0), WaitForSlot)
     at_next = walk.next(1004.0)
-    assert isinstance(at_next, Try)
-    assert at_next.link.provider == "b"
-    assert isinstance(walk.failed(down(), 1004.5), Queue)
-    first.succeeded(answer(), 1005.0)
+    assert isinstance(at_next, Call)
+    assert at_next.candidate.provider == "b"
+    assert isinstance(walk.record_failure(down(), 1004.5), WaitForSlot)
+    first.record_success(answer(), 1005.0)
     step = walk.next(1005.0)
-    assert isinstance(step, Try)
-    reply = walk.succeeded(answer(), 1005.5)
+    assert isinstance(step, Call)
+    reply = walk.record_success(answer(), 1005.5)
     assert (reply.provider, reply.skipped) == ("a", ())
 
 
 def test_a_cancelled_request_leaves_no_hole() -> None:
     """Neither in the line nor when it had just been let in."""
-    gate, world = one_at_a_time()
+    rate_limiter, world = one_at_a_time()
     first, second, third = world.walk(), world.walk(), world.walk()
     first.next(1000.0)
-    assert isinstance(second.next(1000.0), Queue)
-    assert isinstance(third.next(1000.0), Queue)
-    assert gate.waiting == 2
-    first.cancelled(1001.0)
-    second.cancelled(1001.0)
-    assert isinstance(third.next(1001.0), Try)
-    assert (gate.inside, gate.waiting) == (1, 0)
+    assert isinstance(second.next(1000.0), WaitForSlot)
+    assert isinstance(third.next(1000.0), WaitForSlot)
+    assert rate_limiter.waiting == 2
+    first.record_cancellation(1001.0)
+    second.record_cancellation(1001.0)
+    assert isinstance(third.next(1001.0), Call)
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
 
 
 def test_whoever_comes_in_looks_at_the_health_again() -> None:
     """A target that failed while a request stood in its line is not called, and its place is given back."""
-    gate, world = one_at_a_time(Target(name="b"))
+    rate_limiter, world = one_at_a_time(Target(name="b"))
     first, second = world.walk(), world.walk()
     step = first.next(1000.0)
-    assert isinstance(step, Try)
-    assert isinstance(second.next(1000.0), Queue)
+    assert isinstance(step, Call)
+    assert isinstance(second.next(1000.0), WaitForSlot)
     for _ in range(2):
-        step.link.route.failed(step.leave, 1000.0, target=True, provider=False)
-    first.failed(down(), 1001.0)
+        step.candidate.health.record_failure(step.admission, 1000.0, target=True, provider=False)
+    first.record_failure(down(), 1001.0)
     after = second.next(1001.0)
-    assert isinstance(after, Try)
-    assert after.link.provider == "b"
-    assert (gate.inside, gate.waiting) == (0, 0)
+    assert isinstance(after, Call)
+    assert after.candidate.provider == "b"
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
 
 
 def test_the_last_resort_holds_the_limit_too() -> None:
     """A target that rests and is full is not called beside those that are inside."""
-    gate = Gate(Limits(max_concurrency=1))
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
     world = World(
-        [Target(name="a", gate=gate, script=always(down), retries=0)],
+        [Target(name="a", rate_limiter=rate_limiter, script=always(down), retries=0)],
         breaker=BreakerSettings(max_errors=1),
         policy=Policy(),
     )
     world.ask()
-    assert gate.enter(0, world.now).inside
+    assert rate_limiter.request_ticket(0, world.now).admitted
     result = world.ask()
     assert result.order == []
     assert [skip.reason for skip in result.error.skipped] == [SkipReason.BREAKER_OPEN]
-    assert (gate.inside, gate.waiting) == (1, 0)
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
 
 
 class Counting:
@@ -212,7 +212,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.inside = self.most = self.calls = 0
+        self.admitted = self.most = self.calls = 0
 
     @hookimpl
     def kickai_provider_info(self) -> ProviderInfo:
@@ -225,8 +225,8 @@ class Counting:
     def count(self, step: int) -> None:
         """Count a call that begins or ends."""
         with self.lock:
-            self.inside += step
-            self.most = max(self.most, self.inside)
+            self.admitted += step
+            self.most = max(self.most, self.admitted)
             self.calls += step > 0
 
     @hookimpl
@@ -296,19 +296,12 @@ def test_threads_and_loops_share_the_limit_and_lose_no_permit() -> None:
     assert plugin.most == 3
     assert plugin.calls >= 180
     assert instance is not None
-    assert instance.gate is not None
-    assert (instance.gate.inside, instance.gate.waiting) == (0, 0)
+    assert instance.rate_limiter is not None
+    assert (instance.rate_limiter.in_flight, instance.rate_limiter.waiting) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("settings", "limits"),
-    [
-        (ProviderSettings(), None),
-        (ProviderSettings(max_concurrency=2), Limits(max_concurrency=2)),
-        (ProviderSettings(requests_per_minute=7), Limits(requests_per_minute=7)),
-        (ProviderSettings(tokens_per_minute=9), Limits(tokens_per_minute=9)),
-    ],
-)
-def test_the_settings_say_what_a_gate_holds(settings: ProviderSettings, limits: Limits | None) -> None:
-    """Without limits there is no gate."""
-    assert Limits.of(settings) == limits
+@pytest.mark.parametrize("limits", [{}, {"max_concurrency": 2}, {"requests_per_minute": 7}, {"tokens_per_minute": 9}])
+def test_an_instance_has_a_rate_limiter_when_its_settings_set_a_limit(limits: dict[str, int]) -> None:
+    """And none without limits, which costs nothing."""
+    with Resolver.from_settings({"providers": {"mock": limits}}, env={}) as resolver:
+        assert (resolver.registry.find("mock").rate_limiter is not None) == bool(limits)

@@ -10,10 +10,12 @@ from attrs.exceptions import FrozenInstanceError
 from simulator import Fixed
 
 from kickai_providers_core import ChainExhaustedError, Resolver
-from kickai_providers_core.resilience.breaker import BreakerSettings, State
-from kickai_providers_core.resilience.health import KEPT, Health, Rest
+from kickai_providers_core.concurrency.clock import Clockwork
+from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.health import MAX_UNUSED, Health
 from kickai_providers_core.resilience.health_report import report_health
-from kickai_providers_core.runtime.drivers import Clockwork
+from kickai_providers_core.resilience.suspensions import Suspension
+from kickai_providers_core.values.breaker_state import BreakerState
 
 ONE_ERROR = BreakerSettings(max_errors=1)
 
@@ -21,15 +23,15 @@ ONE_ERROR = BreakerSettings(max_errors=1)
 def test_a_report_says_for_each_target_and_provider_what_keeps_it_from_being_called() -> None:
     """Breaker, errors, suspension and reason, and the seconds until it may be called; also as JSON."""
     health = Health(ONE_ERROR, Fixed(1.0))
-    well, down = health.route("p", "well"), health.route("p", "down")
-    resting = health.route("q", None)
-    down.target.failed(down.target.admit(0.0), 0.0)
-    resting.provider.leave_alone(Rest(90.0, "QuotaExhaustedError", stated=True))
+    well, down = health.for_target("p", "well"), health.for_target("p", "down")
+    resting = health.for_target("q", None)
+    down.target.record_failure(down.target.admit(0.0), 0.0)
+    resting.provider.suspend(Suspension(90.0, "QuotaExhaustedError", stated=True))
     report = report_health(health, 1.0)
     assert json.loads(json.dumps(report.as_dict())) == report.as_dict() == dict(report)
     rows = [(row.provider, row.model, row.available, row.available_in_s) for row in report.targets]
     assert rows == [("p", "down", False, 4.0), ("p", "well", True, 0.0), ("q", None, True, 0.0)]
-    assert report.targets[0].breaker is State.OPEN
+    assert report.targets[0].breaker is BreakerState.OPEN
     assert report.targets[0].errors == 1
     q = report.providers[1]
     assert (q.provider, q.suspended_s, q.reason, q.available) == ("q", 89.0, "QuotaExhaustedError", False)
@@ -38,7 +40,7 @@ def test_a_report_says_for_each_target_and_provider_what_keeps_it_from_being_cal
         q.errors = 2  # type: ignore[misc]
     over = report_health(health, 90.0).providers[1]
     assert (over.suspended_s, over.reason, over.available) == (0.0, "", True)
-    well.provider.leave_alone(Rest(90.0, "x"))
+    well.provider.suspend(Suspension(90.0, "x"))
     assert not report_health(health, 1.0).healthy
 
 
@@ -54,7 +56,7 @@ def test_a_resolver_reports_its_health() -> None:
     time = Clockwork(clock=lambda: now[0], sleep=lambda _s: None, asleep=None)
     with Resolver.from_settings({"providers": {"mock": {}}}, env={}, time=time) as resolver:
         chain = resolver.chain("mock:a")
-        resolver._health.route("mock", "a").target.leave_alone(Rest(130.0, "RateLimitedError", stated=True))
+        resolver._health.for_target("mock", "a").target.suspend(Suspension(130.0, "RateLimitedError", stated=True))
         (row,) = resolver.health().targets
         assert (row.provider, row.model, row.suspended_s) == ("mock", "a", 30.0)
         with pytest.raises(ChainExhaustedError):
@@ -64,18 +66,18 @@ def test_a_resolver_reports_its_health() -> None:
 def test_health_does_not_grow_with_every_model_that_was_ever_asked_for() -> None:
     """What is at rest and used by no chain is forgotten; what is not stays, and so does what a chain uses."""
     health = Health(ONE_ERROR, Fixed(1.0))
-    used = health.route("p", "used")
-    health.route("p", "down").target.failed(health.route("p", "down").target.admit(0.0), 0.0)
-    health.route("p", "resting").target.leave_alone(Rest(50.0, "x"))
-    for number in range(5 * KEPT):
-        health.route("p", f"m{number}", 10.0)
+    used = health.for_target("p", "used")
+    health.for_target("p", "down").target.record_failure(health.for_target("p", "down").target.admit(0.0), 0.0)
+    health.for_target("p", "resting").target.suspend(Suspension(50.0, "x"))
+    for number in range(5 * MAX_UNUSED):
+        health.for_target("p", f"m{number}", 10.0)
     gc.collect()
-    known = set(health.conditions())
-    assert len(known) <= KEPT + 3
+    known = set(health.states())
+    assert len(known) <= MAX_UNUSED + 3
     assert {("p", "down"), ("p", "resting"), ("p", "used"), ("p",)} <= known
-    assert health.route("p", "used").target is used.target
-    for number in range(5 * KEPT):
-        health.route("p", f"n{number}", 60.0)
+    assert health.for_target("p", "used").target is used.target
+    for number in range(5 * MAX_UNUSED):
+        health.for_target("p", f"n{number}", 60.0)
     gc.collect()
-    assert ("p", "resting") not in health.conditions()
-    assert ("p", "down") in health.conditions()
+    assert ("p", "resting") not in health.states()
+    assert ("p", "down") in health.states()

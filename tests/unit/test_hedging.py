@@ -34,15 +34,16 @@ from kickai_providers_core import (
     Settings,
     hookimpl,
 )
-from kickai_providers_core.concurrency.portal import Background
+from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
-from kickai_providers_core.resilience.actions import Await, GiveUp, Queue, Try
-from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.actions import Call, Fail, WaitForOther, WaitForSlot
+from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.events import Hedged
 
 if TYPE_CHECKING:
@@ -62,14 +63,14 @@ def world(*names: str, hedging: Hedging = SOON, **settings: Any) -> World:
     return World([Target(name=name) for name in names], hedging=hedging, random=Fixed(0.0), **settings)
 
 
-def two_under_way(there: World) -> tuple[Any, Try, Try]:
+def two_under_way(there: World) -> tuple[Any, Call, Call]:
     """Return a walk with its first two attempts."""
     walk = there.walk()
     first = walk.next(1000.0)
-    assert isinstance(first, Try)
+    assert isinstance(first, Call)
     assert walk.hedge_in_s(1000.5) == pytest.approx(1.0)
     second = walk.hedge(1001.5)
-    assert isinstance(second, Try)
+    assert isinstance(second, Call)
     return walk, first, second
 
 
@@ -77,24 +78,24 @@ def test_the_next_target_is_asked_beside_one_that_takes_long() -> None:
     """The first answer wins, and the other attempt counts as cancelled, and against nobody."""
     there = world("a", "b")
     walk, _, second = two_under_way(there)
-    assert (second.link.provider, second.number) == ("b", 1)
+    assert (second.candidate.provider, second.number) == ("b", 1)
     assert walk.hedge_in_s(1002.0) is None
-    reply = walk.succeeded(YES, 1002.0, of=second)
+    reply = walk.record_success(YES, 1002.0, call=second)
     assert (reply.provider, reply.fell_back, reply.skipped) == ("b", True, ())
     assert [(attempt.provider, attempt.outcome, attempt.latency_s) for attempt in reply.attempts] == [
         ("a", Outcome.CANCELLED, 2.0),
         ("b", Outcome.SUCCESS, 0.5),
     ]
-    assert there.links[0].route.target.breaker.errors == 0
-    told = [event for event in there.events if isinstance(event, Hedged)]
-    assert [(event.provider, event.after_s) for event in told] == [("a", 1.5)]
-    assert told[0].attributes()["kickai.hedge.after_s"] == 1.5
+    assert there.candidates[0].health.target.breaker.errors == 0
+    message = [event for event in there.events if isinstance(event, Hedged)]
+    assert [(event.provider, event.after_s) for event in message] == [("a", 1.5)]
+    assert message[0].attributes()["kickai.hedge.after_s"] == 1.5
 
 
 def test_the_first_may_still_win() -> None:
     """Then the second counts as cancelled, and it is no fallback."""
     walk, first, _ = two_under_way(world("a", "b"))
-    reply = walk.succeeded(YES, 1002.0, of=first)
+    reply = walk.record_success(YES, 1002.0, call=first)
     assert (reply.provider, reply.fell_back) == ("a", False)
     assert [attempt.outcome for attempt in reply.attempts] == [Outcome.CANCELLED, Outcome.SUCCESS]
 
@@ -104,50 +105,53 @@ def test_when_one_fails_the_other_is_waited_for(loser: int) -> None:
     """No third call is made beside it; when it fails too, the request goes on as ever."""
     there = world("a", "b", "c")
     walk, *attempts = two_under_way(there)
-    assert walk.failed(down(), 1002.0, of=attempts[loser]) == Await()
-    step = walk.failed(down(), 1003.0, of=attempts[1 - loser])
-    assert isinstance(step, Try)
-    assert step.link is attempts[1 - loser].link
+    assert walk.record_failure(down(), 1002.0, call=attempts[loser]) == WaitForOther()
+    step = walk.record_failure(down(), 1003.0, call=attempts[1 - loser])
+    assert isinstance(step, Call)
+    assert step.candidate is attempts[1 - loser].candidate
     assert step.number == 2
 
 
 def test_a_refusal_ends_the_request_for_both() -> None:
     """A refusal is not routed around, by the attempt beside it neither."""
     walk, first, _ = two_under_way(world("a", "b"))
-    end = walk.failed(ContentFilteredError("no"), 1002.0, of=first)
-    assert isinstance(end, GiveUp)
+    end = walk.record_failure(ContentFilteredError("no"), 1002.0, call=first)
+    assert isinstance(end, Fail)
     assert [attempt.outcome for attempt in walk.attempts] == [Outcome.ERROR, Outcome.CANCELLED]
 
 
 def test_cancellation_gives_back_what_both_held() -> None:
-    """Two probes and two places at a gate."""
-    gate = Gate(Limits(max_concurrency=2))
+    """Two probes and two places at a rate_limiter."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=2))
     there = World(
-        [Target(name="a", gate=gate), Target(name="b", gate=gate)],
+        [Target(name="a", rate_limiter=rate_limiter), Target(name="b", rate_limiter=rate_limiter)],
         hedging=SOON,
         breaker=BreakerSettings(max_errors=1, cooldown_s=0.001),
     )
-    for link in there.links:
-        leave = link.route.admit(999.0)
+    for candidate in there.candidates:
+        leave = candidate.health.admit(999.0)
         assert leave is not None
-        link.route.failed(leave, 999.0, target=True, provider=False)
+        candidate.health.record_failure(leave, 999.0, target=True, provider=False)
     walk, first, second = two_under_way(there)
-    assert first.leave.probing
-    assert second.leave.probing
-    assert gate.inside == 2
-    walk.cancelled(1002.0)
-    assert gate.inside == 0
-    assert [link.route.target.breaker.state for link in there.links] == [State.OPEN, State.OPEN]
+    assert first.admission.is_probe
+    assert second.admission.is_probe
+    assert rate_limiter.in_flight == 2
+    walk.record_cancellation(1002.0)
+    assert rate_limiter.in_flight == 0
+    assert [candidate.health.target.breaker.state for candidate in there.candidates] == [
+        BreakerState.OPEN,
+        BreakerState.OPEN,
+    ]
 
 
 def test_what_cannot_serve_now_is_passed_over_with_its_reason() -> None:
     """Nobody stands in line for a second attempt; the one behind is asked."""
-    full = Gate(Limits(max_concurrency=1))
-    full.enter(0, 0.0)
-    there = World([Target(name="a"), Target(name="b", gate=full), Target(name="c")], hedging=SOON)
+    full = RateLimiter(Limits(max_concurrency=1))
+    full.request_ticket(0, 0.0)
+    there = World([Target(name="a"), Target(name="b", rate_limiter=full), Target(name="c")], hedging=SOON)
     walk, _, second = two_under_way(there)
-    assert second.link.provider == "c"
-    assert [skip.reason for skip in walk.succeeded(YES, 1002.0, of=second).skipped] == [SkipReason.BUSY]
+    assert second.candidate.provider == "c"
+    assert [skip.reason for skip in walk.record_success(YES, 1002.0, call=second).skipped] == [SkipReason.BUSY]
     assert full.waiting == 0
 
 
@@ -177,16 +181,16 @@ def test_a_percentile_is_that_of_the_targets_own_recent_answers() -> None:
     only = world("a", "b", hedging=Hedging(after="p95"))
     assert there.hedges is not None
     assert only.hedges is not None
-    link = there.links[0]
+    candidate = there.candidates[0]
     for tenth in range(19):
-        there.hedges.answered(link, tenth / 10)
-    assert (there.hedges.after_s(link), only.hedges.after_s(link)) == (9.0, None)
-    there.hedges.answered(link, 1.9)
-    assert there.hedges.after_s(link) == 1.9
+        there.hedges.record_latency(candidate, tenth / 10)
+    assert (there.hedges.delay_s(candidate), only.hedges.delay_s(candidate)) == (9.0, None)
+    there.hedges.record_latency(candidate, 1.9)
+    assert there.hedges.delay_s(candidate) == 1.9
     for _ in range(95):
-        there.hedges.answered(link, 0.5)
-    assert there.hedges.after_s(link) == 1.5
-    assert there.hedges.after_s(there.links[1]) == 9.0
+        there.hedges.record_latency(candidate, 0.5)
+    assert there.hedges.delay_s(candidate) == 1.5
+    assert there.hedges.delay_s(there.candidates[1]) == 9.0
 
 
 def test_the_walk_takes_down_how_long_answers_take() -> None:
@@ -196,7 +200,7 @@ def test_the_walk_takes_down_how_long_answers_take() -> None:
     for _ in range(20):
         there.ask()
     assert there.hedges is not None
-    assert there.hedges.after_s(there.links[0]) == pytest.approx(2.0)
+    assert there.hedges.delay_s(there.candidates[0]) == pytest.approx(2.0)
 
 
 @examples(deadline=None, max_examples=50)
@@ -211,10 +215,10 @@ def test_the_extra_calls_stay_within_their_budget(share: float, floor: int, ever
         asked.append(there.now)
         first = walk.next(there.now)
         beside = walk.hedge(there.now)
-        assert isinstance(first, Try)
+        assert isinstance(first, Call)
         if beside is not None:
             extra.append(there.now)
-        walk.succeeded(YES, there.now, of=beside or first)
+        walk.record_success(YES, there.now, call=beside or first)
         there.now += every_s
     for end in extra:
         within = sum(end - 60.0 < at <= end for at in extra)
@@ -340,7 +344,7 @@ def test_when_both_fail_the_rest_of_the_chain_is_asked(ask: Callable[..., Reply]
 
 @ways
 def test_without_a_budget_the_first_is_waited_for(ask: Callable[..., Reply]) -> None:
-    """Nothing turns in circles meanwhile."""
+    """Nothing tickets in circles meanwhile."""
     began = time.process_time()
     assert ask(resolver(Racing(), budget=0.0, floor=0), "racing:0.5", "racing:0").model == "0.5"
     assert time.process_time() - began < 0.4
@@ -405,23 +409,21 @@ def test_wrong_hedging_says_what_is_wrong(table: dict[str, Any]) -> None:
     assert [problem.path for problem in raised.value.problems] == [f"hedging.{next(iter(table))}"]
 
 
-def test_an_unwatched_walk_hedges_queues_and_withholds_all_the_same() -> None:
-    """Nobody listening changes nothing but that nothing is told."""
-    gate = Gate(Limits(max_concurrency=1))
+def test_a_hedged_walk_waits_for_slots_and_withholds_retries() -> None:
+    """As any other walk does."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
     there = World(
-        [Target(name="a"), Target(name="b", gate=gate), Target(name="c", retries=1)],
+        [Target(name="a"), Target(name="b", rate_limiter=rate_limiter), Target(name="c", retries=1)],
         hedging=SOON,
-        watched=False,
         policy=Policy(retry_share=0.0, retry_floor=0),
     )
     walk, first, second = two_under_way(there)
     other = there.walk()
     other.next(1001.5)
-    assert isinstance(other.failed(ProviderTimeoutError("slow"), 1001.5), Queue)
-    assert walk.failed(down(), 1002.0, of=first) == Await()
-    assert isinstance(walk.failed(down(), 1002.0, of=second), Try)
+    assert isinstance(other.record_failure(ProviderTimeoutError("slow"), 1001.5), WaitForSlot)
+    assert walk.record_failure(down(), 1002.0, call=first) == WaitForOther()
+    assert isinstance(walk.record_failure(down(), 1002.0, call=second), Call)
     assert [attempt.retry_withheld for attempt in walk.attempts] == [False, True]
-    assert there.events == []
 
 
 def test_a_loser_that_fails_as_it_is_cancelled_makes_no_noise() -> None:
@@ -477,7 +479,7 @@ def test_a_resolver_may_be_closed_by_many_at_once() -> None:
 
 def test_a_loop_that_never_began_needs_no_end() -> None:
     """Stopping it is no error, twice neither."""
-    background = Background()
+    background = Portal()
     assert not background.running
     background.stop()
     background.stop()
@@ -486,10 +488,10 @@ def test_a_loop_that_never_began_needs_no_end() -> None:
 
 INTERRUPTED = """
 import asyncio, signal, threading
-from kickai_providers_core.concurrency.portal import Background
+from kickai_providers_core.concurrency.portal import Portal
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs behind it ignore SIGINT
-background, cancelled = Background(), threading.Event()
+background, cancelled = Portal(), threading.Event()
 
 async def forever():
     asyncio.get_running_loop().call_later(0.1, signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)

@@ -22,7 +22,7 @@ from kickai_providers_core import (
     SkipReason,
     hookimpl,
 )
-from kickai_providers_core.plugin_api.adapter import Seam
+from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.cancellation import GRACE_S
 from kickai_providers_core.values.requests import ChatRequest
 
@@ -48,12 +48,12 @@ def _as_hook(function: Any) -> Any:
     return staticmethod(hookimpl(lambda: function()))  # noqa: PLW0108  a bound method cannot be marked
 
 
-def seam(*, holds_timeouts: bool = False, clock: Any = time.monotonic, **hooks: Any) -> Seam:
-    """Return the seam of a plugin with these hooks."""
+def adapter(*, holds_timeouts: bool = False, clock: Any = time.monotonic, **hooks: Any) -> Adapter:
+    """Return the adapter of a plugin with these hooks."""
     plugin = type("Made", (), {f"kickai_{name}_provider": _as_hook(hook) for name, hook in hooks.items()})
     native = frozenset(hooks) & {"invoke", "ainvoke", "stream", "astream"}
     info = ProviderInfo(name="made", summary="", holds_timeouts=holds_timeouts, native=native)
-    return Seam(plugin(), info, clock=clock)
+    return Adapter(plugin(), info, clock=clock)
 
 
 class Stubborn:
@@ -86,7 +86,7 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def call(one: Seam, mode: str) -> object:
+async def call(one: Adapter, mode: str) -> object:
     """Make a call in a mode that has a tenth of a second to answer."""
     settings = ProviderSettings(first_token_timeout_s=0.1)
     match mode:
@@ -103,7 +103,7 @@ async def call(one: Seam, mode: str) -> object:
 async def test_an_async_call_that_cannot_be_cancelled_is_abandoned(mode: str) -> None:
     """Promise 3: its caller is free after a moment for the clean-up; it counts as abandoned until it ends."""
     stubborn = Stubborn()
-    one = seam(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
+    one = adapter(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
     began = time.monotonic()
     with pytest.raises(ProviderTimeoutError):
         await call(one, mode)
@@ -117,7 +117,7 @@ async def test_an_async_call_that_cannot_be_cancelled_is_abandoned(mode: str) ->
 async def test_cancelling_a_request_does_not_wait_for_a_call_that_goes_on(mode: str) -> None:
     """The caller's cancellation is obeyed in a moment."""
     stubborn = Stubborn()
-    one = seam(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
+    one = adapter(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
 
     async def ask() -> None:
         if mode == "ainvoke":
@@ -148,7 +148,7 @@ async def test_a_call_that_cleans_up_in_a_moment_is_waited_for() -> None:
             freed.append(True)
         return YES
 
-    one = seam(invoke=lambda: YES, ainvoke=ainvoke)
+    one = adapter(invoke=lambda: YES, ainvoke=ainvoke)
     with pytest.raises(ProviderTimeoutError):
         await one.ainvoke(None, REQUEST, 0.05)
     assert (freed, one.abandoned.count) == ([True], 0)
@@ -161,7 +161,7 @@ async def test_a_call_that_cancels_itself_is_a_failure_of_the_plugin() -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(ProviderUnavailableError, match="CancelledError"):
-        await seam(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
+        await adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
 
 
 async def test_a_blocking_call_that_raises_a_cancellation_is_a_failure_of_the_plugin() -> None:
@@ -171,7 +171,7 @@ async def test_a_blocking_call_that_raises_a_cancellation_is_a_failure_of_the_pl
         raise asyncio.CancelledError
 
     with pytest.raises(ProviderUnavailableError, match="CancelledError"):
-        await seam(invoke=invoke).ainvoke(None, REQUEST, 5.0)
+        await adapter(invoke=invoke).ainvoke(None, REQUEST, 5.0)
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -182,7 +182,7 @@ async def test_a_call_whose_task_somebody_else_cancels_ends_with_an_error(*, beg
         await asyncio.sleep(30)
         return YES
 
-    caller = asyncio.create_task(seam(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 0.5))
+    caller = asyncio.create_task(adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 0.5))
     for _ in range(2 if begun else 1):
         await asyncio.sleep(0)
     (own,) = asyncio.all_tasks() - {caller, asyncio.current_task()}
@@ -206,7 +206,7 @@ async def test_a_call_runs_in_one_task_of_its_own_from_its_first_step_on(*, susp
 
     if factory:
         asyncio.get_running_loop().set_task_factory(lambda loop, coro, **more: asyncio.Task(coro, loop=loop, **more))
-    await seam(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
+    await adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
     assert len(set(tasks)) == 1
     assert asyncio.current_task() not in tasks
 
@@ -224,7 +224,7 @@ async def test_a_thread_that_does_not_come_back_counts_as_abandoned(mode: str) -
         may_end.wait(30)
         yield END
 
-    one = seam(invoke=invoke, stream=stream)
+    one = adapter(invoke=invoke, stream=stream)
     with pytest.raises(ProviderTimeoutError):
         await call(one, mode)
     assert one.abandoned.count == 1
@@ -262,9 +262,9 @@ async def test_a_plugin_with_too_many_abandoned_calls_is_not_called() -> None:
         for name in ("hanging", "other"):
             skip = (await failure(resolver.chain(name))).skipped[0]
             assert skip.reason is SkipReason.RESTING
-            assert skip.detail == "8 of its plugin's calls were abandoned and are still running"
+            assert skip.detail == "8 abandoned calls of its plugin are still running"
         may_end.set()
-        seam_ = resolver.registry.find("other").seam
+        seam_ = resolver.registry.find("other").adapter
         await until(lambda: not seam_.abandoned.count)
         assert (await chain.ainvoke("hi")).text == "yes"
 
@@ -279,17 +279,17 @@ async def failure(chain: Any) -> Any:
 
 
 async def test_an_async_stream_that_never_suspends_is_stopped_and_lets_others_run() -> None:
-    """Promise 3: the deadline is looked at with each chunk, and the event loop has its turn between two."""
-    turns = 0
+    """Promise 3: the deadline is looked at with each chunk, and the event loop has its ticket between two."""
+    tickets = 0
 
     async def astream() -> AsyncIterator[ReplyChunk]:
         while True:
             yield ReplyChunk(text="x")
 
     async def count() -> None:
-        nonlocal turns
+        nonlocal tickets
         while True:
-            turns += 1
+            tickets += 1
             await asyncio.sleep(0)
 
     other = asyncio.create_task(count())
@@ -298,18 +298,20 @@ async def test_an_async_stream_that_never_suspends_is_stopped_and_lets_others_ru
 
     async def read_all() -> None:
         nonlocal chunks
-        async for _ in seam(invoke=lambda: YES, astream=astream).astream(None, REQUEST, 0.2, ProviderSettings()):
+        async for _ in adapter(invoke=lambda: YES, astream=astream).astream(None, REQUEST, 0.2, ProviderSettings()):
             chunks += 1
 
     with pytest.raises(ProviderTimeoutError) as caught:
         await read_all()
     assert caught.value.phase == "total"
     assert time.monotonic() - began < 2.0
-    assert turns >= chunks
+    assert tickets >= chunks
     other.cancel()
 
 
-def read(one: Seam, mode: str, settings: ProviderSettings, timeout_s: float, between: Any = lambda: None) -> list[str]:
+def read(
+    one: Adapter, mode: str, settings: ProviderSettings, timeout_s: float, between: Any = lambda: None
+) -> list[str]:
     """Return the texts of a stream, doing something after each chunk."""
     texts: list[str] = []
     if mode == "astream":
@@ -327,7 +329,7 @@ def read(one: Seam, mode: str, settings: ProviderSettings, timeout_s: float, bet
     return texts
 
 
-def kinds(clock: Clock, waits_s: list[float]) -> dict[str, Seam]:
+def kinds(clock: Clock, waits_s: list[float]) -> dict[str, Adapter]:
     """Return seams over a stream whose chunks come after these times, by how it is read."""
 
     def stream() -> Iterator[ReplyChunk]:
@@ -341,8 +343,8 @@ def kinds(clock: Clock, waits_s: list[float]) -> dict[str, Seam]:
             yield chunk
 
     return {
-        "direct": seam(invoke=lambda: YES, stream=stream, holds_timeouts=True, clock=clock),
-        "async": seam(invoke=lambda: YES, astream=astream, clock=clock),
+        "direct": adapter(invoke=lambda: YES, stream=stream, holds_timeouts=True, clock=clock),
+        "async": adapter(invoke=lambda: YES, astream=astream, clock=clock),
     }
 
 
@@ -391,7 +393,7 @@ def test_silence_is_bounded_by_its_own_phase(
     settings = ProviderSettings(timeout_s=0.01, first_token_timeout_s=first_s, idle_timeout_s=idle_s)
     try:
         with pytest.raises(ProviderTimeoutError) as caught:
-            read(seam(invoke=lambda: YES, **hooks), mode, settings, 20.0)
+            read(adapter(invoke=lambda: YES, **hooks), mode, settings, 20.0)
     finally:
         may_end.set()
     assert caught.value.phase == phase
@@ -419,7 +421,7 @@ def test_a_whole_answer_handed_out_as_a_stream_is_bounded_as_a_whole_answer(mode
     settings = ProviderSettings(timeout_s=0.1, first_token_timeout_s=30.0)
     try:
         with pytest.raises(ProviderTimeoutError) as caught:
-            read(seam(invoke=lambda: may_end.wait(30) and YES), mode, settings, 30.0)
+            read(adapter(invoke=lambda: may_end.wait(30) and YES), mode, settings, 30.0)
     finally:
         may_end.set()
     assert caught.value.phase == "total"

@@ -1,4 +1,4 @@
-"""What time has done meanwhile: a rest that has ended, a turn that came late, requests that are no longer recent."""
+"""What time has done meanwhile: a rest that has ended, a ticket that came late, requests that are no longer recent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from simulator import Fixed, Target, World, always, script
 
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.errors import (
     DeadlineExceededError,
     ProviderTimeoutError,
@@ -36,7 +36,7 @@ def test_a_rate_limit_that_ends_while_others_are_asked_is_come_back_to(left_s: f
 
 def test_a_turn_that_is_taken_too_late_is_no_attempt() -> None:
     """A driver that was kept from looking until the deadline had passed calls nobody, and nobody's health suffers."""
-    there = World([Target(name="a", gate=Gate(Limits(max_concurrency=1)))])
+    there = World([Target(name="a", rate_limiter=RateLimiter(Limits(max_concurrency=1)))])
     crowd = Crowd(there)
     first, second = crowd.comes(30.0), crowd.comes(3.0)
     for request in (first, second):
@@ -46,13 +46,13 @@ def test_a_turn_that_is_taken_too_late_is_no_attempt() -> None:
     there.now += 4.0
     crowd.goes_on(second)
     assert (second.over, second.walk.attempts) == (True, ())
-    assert there.links[0].gate.inside == 0
+    assert there.candidates[0].rate_limiter.in_flight == 0
 
 
 def test_after_the_deadline_there_is_no_last_resort() -> None:
     """Let in too late by a target whose breaker has opened meanwhile, a request ends without a call."""
-    gate = Gate(Limits(max_concurrency=1))
-    there = World([Target(name="a", gate=gate)], breaker=BreakerSettings(max_errors=1))
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    there = World([Target(name="a", rate_limiter=rate_limiter)], breaker=BreakerSettings(max_errors=1))
     crowd = Crowd(there)
     first, second = crowd.comes(30.0), crowd.comes(3.0)
     for request in (first, second):
@@ -66,8 +66,8 @@ def test_after_the_deadline_there_is_no_last_resort() -> None:
 
 def test_a_line_is_left_while_an_attempt_could_still_finish() -> None:
     """Also a line in the middle of the chain, by a request that was let in at the last moment."""
-    gate = Gate(Limits(max_concurrency=1))
-    there = World([Target(name="a", gate=gate), Target(name="b")], policy=Policy(min_attempt_s=2.0))
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    there = World([Target(name="a", rate_limiter=rate_limiter), Target(name="b")], policy=Policy(min_attempt_s=2.0))
     crowd = Crowd(there)
     first, second = crowd.comes(30.0), crowd.comes(4.0)
     crowd.goes_on(first)

@@ -31,6 +31,7 @@ from kickai_providers_core import (
     ToolCall,
     Usage,
 )
+from kickai_providers_core.values.trace import RequestTrace
 
 USER = Message(role="user", content="private")
 CALL = ToolCall(id="1", name="f", arguments="{}")
@@ -47,6 +48,7 @@ VALID: dict[type, dict[str, Any]] = {
     Usage: {"input_tokens": 1, "output_tokens": 2},
     Reply: {"text": "private", "finish_reason": FinishReason.STOP},
     ReplyChunk: {"text": "private"},
+    RequestTrace: {},
     Attempt: {
         "position": 0,
         "provider": "p",
@@ -209,7 +211,7 @@ def test_what_is_not_true_or_false_is_refused(cls: type, name: str, value: Any) 
         (Reply, {"usage": {"input_tokens": 1}}, TypeError, "Reply.usage"),
         (Reply, {"tool_calls": ["x"]}, TypeError, r"tool_calls\[0\]"),
         (Reply, {"omitted": "seed"}, TypeError, "omitted"),
-        (Reply, {"attempts": [1]}, TypeError, r"Reply.attempts\[0\]"),
+        (RequestTrace, {"attempts": [1]}, TypeError, r"RequestTrace.attempts\[0\]"),
         (ReplyChunk, {"finish_reason": 1}, TypeError, "finish_reason"),
         (Attempt, {"outcome": "success"}, TypeError, "Attempt.outcome"),
         (Attempt, {"error": "x"}, TypeError, "Attempt.error"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from simulator import Target, World, always
 
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForSlot
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import ChainExhaustedError, ProviderUnavailableError
 from kickai_providers_core.values.replies import FinishReason, Reply
@@ -14,49 +14,49 @@ from kickai_providers_core.values.replies import FinishReason, Reply
 YES = Reply(text="yes", finish_reason=FinishReason.STOP)
 
 
-def busy(gate: Gate, calls: int, *, took_s: float | None = None) -> None:
-    """Fill a gate with calls, after one that took this long."""
+def busy(rate_limiter: RateLimiter, calls: int, *, took_s: float | None = None) -> None:
+    """Fill a rate_limiter with calls, after one that took this long."""
     if took_s is not None:
-        gate.enter(0, 1000.0 - took_s).leave(1000.0)
+        rate_limiter.request_ticket(0, 1000.0 - took_s).release(1000.0)
     for _ in range(calls):
-        assert gate.enter(0, 1000.0).inside
+        assert rate_limiter.request_ticket(0, 1000.0).admitted
 
 
 def test_a_full_queue_is_skipped_at_once() -> None:
     """The next target is asked, and without one the request ends at once, with that reason."""
-    gate = Gate(Limits(max_concurrency=1, max_queue=1))
-    busy(gate, 1)
-    there = World([Target(name="a", gate=gate)])
+    rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=1))
+    busy(rate_limiter, 1)
+    there = World([Target(name="a", rate_limiter=rate_limiter)])
     waiting = there.walk()
-    assert isinstance(waiting.next(1000.0), Queue)
+    assert isinstance(waiting.next(1000.0), WaitForSlot)
     result = there.ask()
     assert isinstance(result.error, ChainExhaustedError)
     assert there.now == 1000.0
-    assert str(result.error.skipped[0]) == "a:a: busy (its queue is full: 1 are in line)"
-    there = World([Target(name="a", gate=gate), Target(name="b")])
+    assert str(result.error.skipped[0]) == "a:a: busy (its queue is full: 1 request is waiting)"
+    there = World([Target(name="a", rate_limiter=rate_limiter), Target(name="b")])
     assert there.ask().order == ["b"]
-    assert (gate.inside, gate.waiting) == (1, 1)
-    waiting.cancelled(1000.0)
-    assert gate.waiting == 0
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 1)
+    waiting.record_cancellation(1000.0)
+    assert rate_limiter.waiting == 0
 
 
 def test_no_queue_at_all_is_a_setting() -> None:
     """With a limit of 0 a request is let in or refused, and never waits."""
-    gate = Gate(Limits(max_concurrency=1, max_queue=0))
-    there = World([Target(name="a", gate=gate)])
+    rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=0))
+    there = World([Target(name="a", rate_limiter=rate_limiter)])
     first = there.walk()
-    assert isinstance(first.next(1000.0), Try)
-    assert isinstance(there.walk().next(1000.0), GiveUp)
-    first.succeeded(YES, 1001.0)
-    assert isinstance(there.walk().next(1001.0), Try)
+    assert isinstance(first.next(1000.0), Call)
+    assert isinstance(there.walk().next(1000.0), Fail)
+    first.record_success(YES, 1001.0)
+    assert isinstance(there.walk().next(1001.0), Call)
 
 
 def test_a_request_that_comes_back_finds_a_full_queue_once() -> None:
     """It does not come back to it again and again when all others have failed."""
-    gate = Gate(Limits(max_concurrency=1, max_queue=0))
-    busy(gate, 1)
+    rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=0))
+    busy(rate_limiter, 1)
     down = Target(name="b", script=always(lambda: ProviderUnavailableError("down")), retries=0)
-    there = World([Target(name="a", gate=gate), down])
+    there = World([Target(name="a", rate_limiter=rate_limiter), down])
     result = there.ask()
     assert isinstance(result.error, ChainExhaustedError)
     assert result.order == ["b"]
@@ -78,54 +78,54 @@ def test_a_wait_that_is_longer_than_there_is_time_is_not_begun(
     limit: int, ahead: int, took_s: float | None, deadline_s: float, *, refused: bool
 ) -> None:
     """As far as the latest calls tell; while none has ended nobody knows, and the request waits."""
-    gate = Gate(Limits(max_concurrency=limit))
-    busy(gate, limit, took_s=took_s)
-    there = World([Target(name="a", gate=gate)])
+    rate_limiter = RateLimiter(Limits(max_concurrency=limit))
+    busy(rate_limiter, limit, took_s=took_s)
+    there = World([Target(name="a", rate_limiter=rate_limiter)])
     for _ in range(ahead):
-        gate.enter(0, 1000.0)
+        rate_limiter.request_ticket(0, 1000.0)
     step = there.walk(deadline_s).next(1000.0)
-    assert isinstance(step, GiveUp if refused else Queue)
-    assert gate.waiting == ahead + (not refused)
+    assert isinstance(step, Fail if refused else WaitForSlot)
+    assert rate_limiter.waiting == ahead + (not refused)
     if refused:
         (skip,) = step.error.skipped
         assert skip.reason is SkipReason.BUSY
         assert skip.retry_in_s == took_s * (ahead + 1) / limit
-        assert skip.detail.startswith(f"{ahead} are in line before it, and the wait is expected to take ")
+        assert skip.detail.endswith(f"waiting before it, for an expected {skip.retry_in_s:.1f} s")
 
 
 @pytest.mark.parametrize(("ahead", "wait_s"), [(0, 50.0), (1, 60.0), (2, 110.0), (3, 120.0), (5, 180.0)])
 def test_the_wait_for_a_limit_per_minute_is_known(ahead: int, wait_s: float) -> None:
     """Each place in the line is let in a minute after the call that it follows."""
-    gate = Gate(Limits(requests_per_minute=2))
-    assert gate.enter(0, 990.0).inside
-    assert gate.enter(0, 1000.0).inside
+    rate_limiter = RateLimiter(Limits(requests_per_minute=2))
+    assert rate_limiter.request_ticket(0, 990.0).admitted
+    assert rate_limiter.request_ticket(0, 1000.0).admitted
     for _ in range(ahead):
-        gate.enter(0, 1000.0)
-    turn = gate.enter(0, 1000.0)
-    assert gate.expected_wait_s(turn, 1000.0) == wait_s
-    there = World([Target(name="a", gate=gate)])
-    turn.leave(1000.0, used=False)
-    assert isinstance(there.walk(wait_s - 1.0).next(1000.0), GiveUp)
-    assert isinstance(there.walk(wait_s + 1.0).next(1000.0), Queue | Pause)
+        rate_limiter.request_ticket(0, 1000.0)
+    ticket = rate_limiter.request_ticket(0, 1000.0)
+    assert rate_limiter.estimate_wait_s(ticket, 1000.0) == wait_s
+    there = World([Target(name="a", rate_limiter=rate_limiter)])
+    ticket.release(1000.0, used=False)
+    assert isinstance(there.walk(wait_s - 1.0).next(1000.0), Fail)
+    assert isinstance(there.walk(wait_s + 1.0).next(1000.0), WaitForSlot | Sleep)
 
 
 def test_a_long_wait_is_worth_it_when_all_others_have_failed() -> None:
     """The target is left for the one behind it, and the request comes back to the line when that has failed."""
-    gate = Gate(Limits(max_concurrency=1))
-    busy(gate, 1, took_s=6.0)
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    busy(rate_limiter, 1, took_s=6.0)
     down = Target(name="b", script=always(lambda: ProviderUnavailableError("down")), retries=0)
-    there = World([Target(name="a", gate=gate), down])
+    there = World([Target(name="a", rate_limiter=rate_limiter), down])
     walk = there.walk(10.0)
     step = walk.next(1000.0)
-    assert isinstance(step, Try)
-    assert step.link.model == "b"
-    assert isinstance(walk.failed(ProviderUnavailableError("down"), 1001.0), Queue)
+    assert isinstance(step, Call)
+    assert step.candidate.model == "b"
+    assert isinstance(walk.record_failure(ProviderUnavailableError("down"), 1001.0), WaitForSlot)
 
 
 def test_a_turn_that_is_inside_or_has_left_waits_for_nothing() -> None:
     """There is no more to expect."""
-    gate = Gate(Limits(max_concurrency=1))
-    busy(gate, 0, took_s=5.0)
-    inside, waiting = gate.enter(0, 1000.0), gate.enter(0, 1000.0)
-    waiting.leave(1000.0, used=False)
-    assert gate.expected_wait_s(inside, 1000.0) == gate.expected_wait_s(waiting, 1000.0) == 0.0
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    busy(rate_limiter, 0, took_s=5.0)
+    inside, waiting = rate_limiter.request_ticket(0, 1000.0), rate_limiter.request_ticket(0, 1000.0)
+    waiting.release(1000.0, used=False)
+    assert rate_limiter.estimate_wait_s(inside, 1000.0) == rate_limiter.estimate_wait_s(waiting, 1000.0) == 0.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from kickai_providers_core import FinishReason, InvalidReplyError, ReplyChunk, ToolCall, Usage
-from kickai_providers_core.values.reply_assembly import Gathered
+from kickai_providers_core.values.reply_assembly import ReplyBuilder
 
 FIRST, SECOND = (ToolCall(id=str(number), name="lookup", arguments="{}") for number in (1, 2))
 
 
 def test_what_any_chunk_tells_is_in_the_reply() -> None:
     """Texts and tool calls add up; of everything else the last that is set counts."""
-    gathered = Gathered()
+    gathered = ReplyBuilder()
     for chunk, worth in (
         (ReplyChunk(model="asked"), False),
         (ReplyChunk(text="po", usage=Usage(input_tokens=1, output_tokens=1)), True),
@@ -21,23 +21,23 @@ def test_what_any_chunk_tells_is_in_the_reply() -> None:
         (ReplyChunk(finish_reason=FinishReason.TOOL_CALL, usage=Usage(input_tokens=1, output_tokens=2)), True),
     ):
         assert gathered.add(chunk) is worth
-    reply = gathered.reply()
+    reply = gathered.build()
     assert (reply.text, reply.tool_calls, reply.model, reply.request_id) == ("pong", (FIRST, SECOND), "served", "r")
     assert reply.usage == Usage(input_tokens=1, output_tokens=2)
 
 
 def test_without_an_end_there_is_no_whole() -> None:
     """However much was said, a stream without a finish reason was cut."""
-    gathered = Gathered()
+    gathered = ReplyBuilder()
     gathered.add(ReplyChunk(text="half a"))
     with pytest.raises(InvalidReplyError, match="cut"):
-        gathered.reply()
+        gathered.build()
     assert gathered.text == "half a"
 
 
 def test_a_character_whose_halves_come_in_two_chunks_is_whole_in_the_second():
     """The first half is held back, so that each chunk that is handed out can be encoded."""
-    gathered = Gathered()
-    first = gathered.normalise(ReplyChunk(text="Goal \ud83d"))
-    second = gathered.normalise(ReplyChunk(text="\ude00!", finish_reason=FinishReason.STOP))
+    gathered = ReplyBuilder()
+    first = gathered.normalize(ReplyChunk(text="Goal \ud83d"))
+    second = gathered.normalize(ReplyChunk(text="\ude00!", finish_reason=FinishReason.STOP))
     assert (first.text, second.text) == ("Goal ", "\U0001f600!")

@@ -99,7 +99,7 @@ def test_the_model_of_a_request_is_called_or_its_target_skipped(
         assert reply.text == answer
         assert reply.attempts[-1].model == answer.partition(":")[2]
         for skip in reply.skipped:
-            assert (skip.reason, skip.detail) == (SkipReason.INCAPABLE, "its model is y, and the request asks for x")
+            assert (skip.reason, skip.detail) == (SkipReason.INCAPABLE, "its model is y, and the request names x")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -107,7 +107,7 @@ def test_a_request_whose_model_no_target_may_call_is_refused(mode: str) -> None:
     """Before anything is sent or iterated, naming the model and the targets."""
     with resolver() as there:
         chain = there.chain("one:y", "two:z")
-        words = "the request asks for the model 'x', and every target names another: one:y, two:z"
+        words = "the request names the model 'x', and every target another one: one:y, two:z"
         begin = {"stream": chain.stream, "astream": chain.astream}.get(mode, lambda asked: ask(chain, asked, mode))
         with pytest.raises(ValueError, match=words):
             begin(request("x"))

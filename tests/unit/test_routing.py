@@ -30,8 +30,9 @@ from kickai_providers_core import (
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 from kickai_providers_core.plugin_api.ranking import Ranking
-from kickai_providers_core.resilience.actions import Try
+from kickai_providers_core.resilience.actions import Call
 from kickai_providers_core.resilience.routing import Routing
+from kickai_providers_core.resilience.suspensions import Suspension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,9 +110,9 @@ def test_a_rule_sends_complex_requests_to_the_stronger_provider(prompt: Any, rul
 
 def test_the_rest_of_the_chain_keeps_its_order() -> None:
     """What is not the stronger provider's follows as it stood."""
-    links = World([Scripted(name=name, provider=name[0]) for name in ("a1", "b1", "a2", "b2")]).links
-    ranked = Ranking(Routing(strong=Target("b"), above_tokens=0))(ChatRequest.of(LONG), links)
-    assert [link.model for link in ranked] == ["b1", "b2", "a1", "a2"]
+    candidates = World([Scripted(name=name, provider=name[0]) for name in ("a1", "b1", "a2", "b2")]).candidates
+    ranked = Ranking(Routing(strong=Target("b"), above_tokens=0))(ChatRequest.of(LONG), candidates)
+    assert [candidate.model for candidate in ranked] == ["b1", "b2", "a1", "a2"]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +134,8 @@ def test_a_plugin_may_have_an_opinion(opinion: Any, order: str) -> None:
     with resolver(opinion=opinion) as holder:
         chain = holder.for_role("coach")
         assert chain._rank is not None
-        links = chain._rank(ChatRequest.of("hi"), chain._links)
-        assert " ".join(f"{link.provider}:{link.model}" for link in links) == order
+        candidates = chain._rank(ChatRequest.of("hi"), chain._candidates)
+        assert " ".join(f"{candidate.provider}:{candidate.model}" for candidate in candidates) == order
         assert chain.invoke("hi").model == order.split(maxsplit=1)[0].partition(":")[2]
 
 
@@ -190,25 +191,25 @@ def test_a_walk_goes_by_the_order_that_it_was_given() -> None:
             Scripted(name="b", script=script(RateLimitedError("slow down", retry_after_s=2.0))),
         ]
     )
-    world.links.reverse()
+    world.candidates.reverse()
     walk = world.walk()
     step = walk.next(1000.0)
-    assert isinstance(step, Try)
-    assert step.link.provider == "b"
-    step = walk.failed(RateLimitedError("slow down", retry_after_s=2.0), 1000.0)
-    assert isinstance(step, Try)
-    walk.failed(ProviderUnavailableError("down"), 1000.0)
+    assert isinstance(step, Call)
+    assert step.candidate.provider == "b"
+    step = walk.record_failure(RateLimitedError("slow down", retry_after_s=2.0), 1000.0)
+    assert isinstance(step, Call)
+    walk.record_failure(ProviderUnavailableError("down"), 1000.0)
     step = walk.next(1002.0)
-    assert isinstance(step, Try)
-    assert step.link.provider == "b"
-    reply = walk.succeeded(Reply(text="x", finish_reason=FinishReason.STOP), 1002.0)
+    assert isinstance(step, Call)
+    assert step.candidate.provider == "b"
+    reply = walk.record_success(Reply(text="x", finish_reason=FinishReason.STOP), 1002.0)
     assert not reply.fell_back
     assert [attempt.position for attempt in reply.attempts] == [1, 0, 1]
-    for link in world.links:
-        link.route.target.leave_alone(type(link.route.target.rest)(9000.0 - link.position, "quota"))
+    for candidate in world.candidates:
+        candidate.health.target.suspend(Suspension(9000.0 - candidate.position, "quota"))
     forced = world.walk().next(1010.0)
-    assert isinstance(forced, Try)
-    assert forced.link.provider == "b"
+    assert isinstance(forced, Call)
+    assert forced.candidate.provider == "b"
 
 
 def settings(text: dict[str, Any]) -> Settings:
@@ -229,7 +230,7 @@ def test_the_rule_is_read_from_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         ({"strong": "gemni"}, "routing.strong"),
         ({"strong": "gemini", "above_tokens": -1}, "routing.above_tokens"),
@@ -237,8 +238,8 @@ def test_the_rule_is_read_from_the_settings() -> None:
         ({"stronger": "gemini"}, "routing.stronger"),
     ],
 )
-def test_a_wrong_rule_says_what_is_wrong(table: dict[str, Any], told: str) -> None:
+def test_a_wrong_rule_says_what_is_wrong(table: dict[str, Any], message: str) -> None:
     """With its path, like every other setting."""
     with pytest.raises(ConfigError) as raised:
         settings({"routing": table})
-    assert [problem.path for problem in raised.value.problems] == [told]
+    assert [problem.path for problem in raised.value.problems] == [message]

@@ -1,4 +1,4 @@
-"""The seam: what a plugin lacks is filled in, and what it returns or raises is checked."""
+"""The adapter: what a plugin lacks is filled in, and what it returns or raises is checked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kickai_providers_core import (
     Usage,
     hookimpl,
 )
-from kickai_providers_core.plugin_api.adapter import Seam
+from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.discovery import discover
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ class Streaming(Minimal):
         return self.chunks()
 
 
-def seam(plugin: Minimal, *wrappers: object) -> Seam:
-    """Return the seam of a plugin as the resolver would make it."""
+def adapter(plugin: Minimal, *wrappers: object) -> Adapter:
+    """Return the adapter of a plugin as the resolver would make it."""
     found = discover((), given={"minimal": plugin})
     info = found.infos()["minimal"]
-    return Seam(plugin, info, {f"wrapper {at}": each for at, each in enumerate(wrappers)})
+    return Adapter(plugin, info, {f"wrapper {at}": each for at, each in enumerate(wrappers)})
 
 
 def raises(error: BaseException) -> Callable[[], Any]:
@@ -96,14 +96,14 @@ async def texts(chunks: AsyncIterator[ReplyChunk]) -> list[str]:
 def test_a_provider_that_does_not_hold_timeouts_is_called_in_a_thread() -> None:
     """The calling thread stays free to leave."""
     plugin = Minimal()
-    assert seam(plugin).invoke(plugin, REQUEST, 1.0) is PONG
+    assert adapter(plugin).invoke(plugin, REQUEST, 1.0) is PONG
     assert plugin.threads == ["kickai-call"]
 
 
 def test_a_provider_that_holds_timeouts_is_called_directly() -> None:
     """No thread stands between a caller and a provider that can be trusted."""
     plugin = Minimal(holds_timeouts=True)
-    assert seam(plugin).invoke(plugin, REQUEST, 1.0) is PONG
+    assert adapter(plugin).invoke(plugin, REQUEST, 1.0) is PONG
     assert plugin.threads == [threading.current_thread().name]
 
 
@@ -113,7 +113,7 @@ def test_a_call_that_hangs_is_left_when_its_time_is_over() -> None:
     plugin = Minimal(lambda: release.wait(10) and PONG)
     began = time.monotonic()
     with pytest.raises(ProviderTimeoutError):
-        seam(plugin).invoke(plugin, REQUEST, 0.1)
+        adapter(plugin).invoke(plugin, REQUEST, 0.1)
     assert time.monotonic() - began < 5
     release.set()
 
@@ -125,7 +125,7 @@ def test_an_async_call_without_a_native_hook_runs_in_a_thread() -> None:
 
     async def main() -> None:
         with pytest.raises(ProviderTimeoutError):
-            await seam(plugin).ainvoke(plugin, REQUEST, 0.1)
+            await adapter(plugin).ainvoke(plugin, REQUEST, 0.1)
 
     asyncio.run(main())
     release.set()
@@ -139,27 +139,27 @@ WRONG = {
     "broken off": (
         lambda: evolve(PONG, finish_reason=FinishReason.ERROR),
         InvalidReplyError,
-        "the model broke off with an error",
+        "the model stopped with an error",
     ),
     "withheld": (
         lambda: evolve(PONG, finish_reason=FinishReason.CONTENT_FILTER),
         ContentFilteredError,
         "withheld the answer",
     ),
-    "an error of its own": (raises(KeyError("choices")), ProviderUnavailableError, "an error of its own: KeyError"),
+    "an error of its own": (raises(KeyError("choices")), ProviderUnavailableError, "an unexpected error: KeyError"),
     "a builtin timeout": (raises(TimeoutError()), ProviderTimeoutError, "no answer in time"),
     "a typed error": (raises(ModelNotFoundError("gone")), ModelNotFoundError, "gone"),
 }
 
 
-@pytest.mark.parametrize(("answer", "error", "told"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("answer", "error", "sentence"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("holds_timeouts", [True, False])
 def test_what_cannot_pass_for_an_answer_is_a_typed_error(
-    answer: Callable[[], Any], error: type[Exception], told: str, *, holds_timeouts: bool
+    answer: Callable[[], Any], error: type[Exception], sentence: str, *, holds_timeouts: bool
 ) -> None:
     """In every mode, directly and in a thread, the same fault is the same error, with its cause attached."""
     plugin = Minimal(answer, holds_timeouts=holds_timeouts)
-    whole = seam(plugin)
+    whole = adapter(plugin)
 
     async def ainvoke() -> None:
         await whole.ainvoke(plugin, REQUEST, 1.0)
@@ -174,9 +174,9 @@ def test_what_cannot_pass_for_an_answer_is_a_typed_error(
         "astream": lambda: asyncio.run(astream()),
     }
     for way in ways.values():
-        with pytest.raises(error, match=told) as raised:
+        with pytest.raises(error, match=sentence) as raised:
             way()
-        if "of its own" in told:
+        if "an unexpected" in sentence:
             assert isinstance(raised.value.__cause__, KeyError)
 
 
@@ -184,11 +184,11 @@ def test_what_cannot_pass_for_an_answer_is_a_typed_error(
 def test_a_whole_answer_streams_as_one_chunk(*, holds_timeouts: bool) -> None:
     """A provider that cannot stream gives its answer in one piece, in both worlds."""
     plugin = Minimal(holds_timeouts=holds_timeouts)
-    chunks = list(seam(plugin).stream(plugin, REQUEST, 1.0, SETTINGS))
+    chunks = list(adapter(plugin).stream(plugin, REQUEST, 1.0, SETTINGS))
     assert [(chunk.text, chunk.finish_reason, chunk.usage) for chunk in chunks] == [
         ("pong", FinishReason.STOP, PONG.usage)
     ]
-    assert asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, 1.0, SETTINGS))) == ["pong"]
+    assert asyncio.run(texts(adapter(plugin).astream(plugin, REQUEST, 1.0, SETTINGS))) == ["pong"]
 
 
 @pytest.mark.parametrize("holds_timeouts", [True, False])
@@ -200,28 +200,28 @@ def test_a_sync_stream_is_read_in_both_worlds(*, holds_timeouts: bool) -> None:
         yield ReplyChunk(text="ng", finish_reason=FinishReason.STOP)
 
     plugin = Streaming(chunks, holds_timeouts=holds_timeouts)
-    assert [chunk.text for chunk in seam(plugin).stream(plugin, REQUEST, 1.0, SETTINGS)] == ["po", "ng"]
-    assert asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, 1.0, SETTINGS))) == ["po", "ng"]
+    assert [chunk.text for chunk in adapter(plugin).stream(plugin, REQUEST, 1.0, SETTINGS)] == ["po", "ng"]
+    assert asyncio.run(texts(adapter(plugin).astream(plugin, REQUEST, 1.0, SETTINGS))) == ["po", "ng"]
 
 
 STREAM_FAULTS = {
     "not a chunk": (lambda: iter(["po"]), InvalidReplyError, "yielded str, not a ReplyChunk"),
-    "an error of its own": (raises(KeyError("delta")), ProviderUnavailableError, "an error of its own: KeyError"),
+    "an error of its own": (raises(KeyError("delta")), ProviderUnavailableError, "an unexpected error: KeyError"),
     "a typed error": (raises(ModelNotFoundError("gone")), ModelNotFoundError, "gone"),
 }
 
 
-@pytest.mark.parametrize(("chunks", "error", "told"), STREAM_FAULTS.values(), ids=STREAM_FAULTS)
+@pytest.mark.parametrize(("chunks", "error", "sentence"), STREAM_FAULTS.values(), ids=STREAM_FAULTS)
 @pytest.mark.parametrize("holds_timeouts", [True, False])
 def test_what_a_stream_does_wrong_is_a_typed_error(
-    chunks: Callable[[], Any], error: type[Exception], told: str, *, holds_timeouts: bool
+    chunks: Callable[[], Any], error: type[Exception], sentence: str, *, holds_timeouts: bool
 ) -> None:
     """Streams are held to the same rules as whole answers."""
     plugin = Streaming(chunks, holds_timeouts=holds_timeouts)
-    with pytest.raises(error, match=told):
-        list(seam(plugin).stream(plugin, REQUEST, 1.0, SETTINGS))
-    with pytest.raises(error, match=told):
-        asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, 1.0, SETTINGS)))
+    with pytest.raises(error, match=sentence):
+        list(adapter(plugin).stream(plugin, REQUEST, 1.0, SETTINGS))
+    with pytest.raises(error, match=sentence):
+        asyncio.run(texts(adapter(plugin).astream(plugin, REQUEST, 1.0, SETTINGS)))
 
 
 PATIENCE = {
@@ -241,13 +241,13 @@ def test_a_stream_that_is_slow_to_open_is_left() -> None:
             raise AssertionError
 
     plugin = Slow(lambda: iter(()))
-    for timeout_s, told in ((5.0, "no first token in time"), (0.1, "no answer in time")):
-        with pytest.raises(ProviderTimeoutError, match=told):
-            asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, timeout_s, SETTINGS)))
+    for timeout_s, sentence in ((5.0, "no first token in time"), (0.1, "no answer in time")):
+        with pytest.raises(ProviderTimeoutError, match=sentence):
+            asyncio.run(texts(adapter(plugin).astream(plugin, REQUEST, timeout_s, SETTINGS)))
 
 
-@pytest.mark.parametrize(("before", "timeout_s", "told"), PATIENCE.values(), ids=PATIENCE)
-def test_a_stream_that_falls_silent_is_left(before: int, timeout_s: float, told: str) -> None:
+@pytest.mark.parametrize(("before", "timeout_s", "sentence"), PATIENCE.values(), ids=PATIENCE)
+def test_a_stream_that_falls_silent_is_left(before: int, timeout_s: float, sentence: str) -> None:
     """Promise 7: first token, idleness and the whole each have their own bound, sync and async."""
     release = threading.Event()
 
@@ -258,10 +258,10 @@ def test_a_stream_that_falls_silent_is_left(before: int, timeout_s: float, told:
         yield ReplyChunk(text="ng", finish_reason=FinishReason.STOP)
 
     plugin = Streaming(chunks)
-    with pytest.raises(ProviderTimeoutError, match=told):
-        list(seam(plugin).stream(plugin, REQUEST, timeout_s, SETTINGS))
-    with pytest.raises(ProviderTimeoutError, match=told):
-        asyncio.run(texts(seam(plugin).astream(plugin, REQUEST, timeout_s, SETTINGS)))
+    with pytest.raises(ProviderTimeoutError, match=sentence):
+        list(adapter(plugin).stream(plugin, REQUEST, timeout_s, SETTINGS))
+    with pytest.raises(ProviderTimeoutError, match=sentence):
+        asyncio.run(texts(adapter(plugin).astream(plugin, REQUEST, timeout_s, SETTINGS)))
     release.set()
 
 
@@ -279,14 +279,14 @@ def test_an_abandoned_stream_is_closed(*, holds_timeouts: bool) -> None:
             closed.set()
 
     plugin = Streaming(chunks, holds_timeouts=holds_timeouts)
-    stream = seam(plugin).stream(plugin, REQUEST, 5.0, SETTINGS)
+    stream = adapter(plugin).stream(plugin, REQUEST, 5.0, SETTINGS)
     next(stream)
     stream.close()
     assert closed.wait(5)
     closed.clear()
 
     async def main() -> None:
-        stream = seam(plugin).astream(plugin, REQUEST, 5.0, SETTINGS)
+        stream = adapter(plugin).astream(plugin, REQUEST, 5.0, SETTINGS)
         await anext(stream)
         await stream.aclose()
 
@@ -322,7 +322,7 @@ class Native(Minimal):
 def test_native_hooks_are_preferred() -> None:
     """What a plugin implements itself is what is called."""
     plugin = Native()
-    whole = seam(plugin)
+    whole = adapter(plugin)
     assert asyncio.run(whole.ainvoke(plugin, REQUEST, 1.0)).text == "async pong"
     assert asyncio.run(texts(whole.astream(plugin, REQUEST, 1.0, SETTINGS))) == ["async ", "stream"]
     whole.close(plugin)
@@ -342,10 +342,10 @@ def test_closing_asynchronously_falls_back_to_the_sync_hook() -> None:
             self.closed = threading.current_thread().name
 
     plugin = Closing()
-    asyncio.run(seam(plugin).aclose(plugin))
+    asyncio.run(adapter(plugin).aclose(plugin))
     assert plugin.closed == "kickai-call"
     bare = Minimal()
-    assert asyncio.run(seam(bare).aclose(bare)) is None
+    assert asyncio.run(adapter(bare).aclose(bare)) is None
 
 
 def test_an_implementation_gets_the_arguments_that_it_names() -> None:
@@ -387,7 +387,7 @@ def test_an_implementation_gets_the_arguments_that_it_names() -> None:
     ):
         for wrappers in ({}, {"wrapper": Wrapper()}):
             info = ProviderInfo(name="x", summary="", holds_timeouts=True)
-            assert Seam(plugin, info, wrappers).invoke("p", REQUEST, 2.0).text == text
+            assert Adapter(plugin, info, wrappers).invoke("p", REQUEST, 2.0).text == text
 
 
 def test_wrappers_wrap_every_way_of_calling() -> None:
@@ -416,12 +416,12 @@ def test_wrappers_wrap_every_way_of_calling() -> None:
             return (evolve(chunk, text=chunk.text.upper()) for chunk in (yield))
 
     plugin = Native()
-    whole = seam(plugin, Wrapper())
+    whole = adapter(plugin, Wrapper())
     assert whole.invoke(plugin, REQUEST, 1.0).text == "wrapped"
     assert asyncio.run(whole.ainvoke(plugin, REQUEST, 1.0)).text == "wrapped"
     assert seen == ["invoke hi", "ainvoke"]
     streaming = Streaming(lambda: iter([ReplyChunk(text="pong", finish_reason=FinishReason.STOP)]))
-    chunks = seam(streaming, Wrapper()).stream(streaming, REQUEST, 1.0, SETTINGS)
+    chunks = adapter(streaming, Wrapper()).stream(streaming, REQUEST, 1.0, SETTINGS)
     assert [chunk.text for chunk in chunks] == ["PONG"]
 
 
@@ -436,12 +436,12 @@ def test_validation_is_told_whole_and_its_faults_are_problems() -> None:
             return self.found()
 
     plugin = Validating()
-    assert seam(Minimal()).validate(SETTINGS) == ()
-    assert [str(problem) for problem in seam(plugin).validate(SETTINGS)] == ["key: missing"]
+    assert adapter(Minimal()).validate(SETTINGS) == ()
+    assert [str(problem) for problem in adapter(plugin).validate(SETTINGS)] == ["key: missing"]
     plugin.found = raises(OSError("disk"))
-    assert "its validation raised OSError" in str(seam(plugin).validate(SETTINGS)[0])
+    assert "its validation raised OSError" in str(adapter(plugin).validate(SETTINGS)[0])
     plugin.found = lambda: ["no key"]
-    assert "something other than Problems" in str(seam(plugin).validate(SETTINGS)[0])
+    assert "something other than Problems" in str(adapter(plugin).validate(SETTINGS)[0])
 
 
 def test_a_provider_that_cannot_be_created_is_a_typed_error() -> None:
@@ -455,11 +455,11 @@ def test_a_provider_that_cannot_be_created_is_a_typed_error() -> None:
             return self.made()
 
     plugin = Uncreatable()
-    with pytest.raises(ProviderUnavailableError, match="created no provider"):
-        seam(plugin).create(SETTINGS)
+    with pytest.raises(ProviderUnavailableError, match="kickai_create_provider returned None"):
+        adapter(plugin).create(SETTINGS)
     plugin.made = raises(ValueError("bad"))
     with pytest.raises(ProviderUnavailableError, match="could not be created: ValueError"):
-        seam(plugin).create(SETTINGS)
+        adapter(plugin).create(SETTINGS)
 
 
 def test_preparing_is_told_step_by_step_and_needs_no_hook() -> None:
@@ -474,11 +474,11 @@ def test_preparing_is_told_step_by_step_and_needs_no_hook() -> None:
             return self.steps()
 
     plugin = Preparing()
-    assert [str(step) for step in seam(plugin).prepare(SETTINGS, "m")] == ["25%"]
-    assert list(seam(Minimal()).prepare(SETTINGS, None)) == []
+    assert [str(step) for step in adapter(plugin).prepare(SETTINGS, "m")] == ["25%"]
+    assert list(adapter(Minimal()).prepare(SETTINGS, None)) == []
     plugin.steps = raises(ModelNotFoundError("nowhere"))
     with pytest.raises(ModelNotFoundError):
-        list(seam(plugin).prepare(SETTINGS, "m"))
+        list(adapter(plugin).prepare(SETTINGS, "m"))
     plugin.steps = raises(KeyError("layers"))
-    with pytest.raises(ProviderUnavailableError, match="could not be made ready: KeyError"):
-        list(seam(plugin).prepare(SETTINGS, "m"))
+    with pytest.raises(ProviderUnavailableError, match="could not be prepared: KeyError"):
+        list(adapter(plugin).prepare(SETTINGS, "m"))

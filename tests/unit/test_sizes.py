@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kickai_providers_core import ChatRequest, Message, Tool, ToolCall
-from kickai_providers_core.resilience.tokens import least_tokens
+from kickai_providers_core.resilience.tokens import estimate_min_tokens
 
 PROSE = """The away team kept its shape for an hour and then lost it within five minutes. Two players, out
 since August, came on at half-time, and the captain moved to the left; nobody at the ground could say afterwards whether
@@ -13,7 +13,7 @@ that had been the plan. What is certain is that the third goal came from a throw
 def test_prose_has_more_tokens_than_the_estimate() -> None:
     """Even one token a word is more than the estimate: no tokenizer counts fewer."""
     words = len(PROSE.split())
-    assert words * 0.8 < least_tokens(ChatRequest.of(PROSE)) <= words
+    assert words * 0.8 < estimate_min_tokens(ChatRequest.of(PROSE)) <= words
 
 
 def test_all_that_is_sent_counts() -> None:
@@ -24,10 +24,10 @@ def test_all_that_is_sent_counts() -> None:
         tools=(Tool(name="t" * 6, description="d" * 6, parameters={}),),
         json_schema={"type": "object"},
     )
-    assert least_tokens(request) == (60 + 12 + 14 + len("{'type': 'object'}")) // 6
-    assert least_tokens(ChatRequest.of("")) == 0
+    assert estimate_min_tokens(request) == (60 + 12 + 14 + len("{'type': 'object'}")) // 6
+    assert estimate_min_tokens(ChatRequest.of("")) == 0
 
 
 def test_a_token_is_counted_when_its_characters_are_there() -> None:
     """Not before: the number is one that the prompt has at least."""
-    assert [least_tokens(ChatRequest.of("x" * length)) for length in (5, 6, 11, 12)] == [0, 1, 1, 2]
+    assert [estimate_min_tokens(ChatRequest.of("x" * length)) for length in (5, 6, 11, 12)] == [0, 1, 1, 2]

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
-from simulator import Fixed, Target, World, script
+from simulator import Fixed, Target, World
 
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Try
-from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.actions import Call, Fail, Sleep
+from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
@@ -34,6 +35,7 @@ from kickai_providers_core.values.events import (
 )
 from kickai_providers_core.values.messages import ToolCall, Usage
 from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.trace import RequestTrace
 
 if TYPE_CHECKING:
     from kickai_providers_core.values.events import Event
@@ -60,7 +62,7 @@ def walk(there: World, deadline_s: float = 30.0) -> Walk:
     """Return the walk of request 7 for the role of the scout; what was told before is forgotten."""
     plain = there.walk(deadline_s)
     there.events.clear()
-    return Walk(there.links, evolve(plain._brief, role="scout"), evolve(plain._errand, number=7), there.now)
+    return Walk(there.candidates, evolve(plain.chain, role="scout"), evolve(plain.request, number=7), there.now)
 
 
 def attempt(name: str, number: int, started_s: float, latency_s: float, **how: object) -> Attempt:
@@ -87,7 +89,9 @@ def over(outcome: str, latency_s: float, attempts: int, **further: object) -> Re
     return RequestEnded(**WHO, outcome=outcome, latency_s=latency_s, attempts=attempts, **further)
 
 
-def breaker(name: str, model: str | None, before: State, after: State, retry_in_s: float) -> BreakerChanged:
+def breaker(
+    name: str, model: str | None, before: BreakerState, after: BreakerState, retry_in_s: float
+) -> BreakerChanged:
     """Return the event of a breaker that changed."""
     return BreakerChanged(**WHO, provider=name, model=model, before=before, after=after, retry_in_s=retry_in_s)
 
@@ -101,8 +105,8 @@ def test_an_answer_at_once_is_four_events() -> None:
     """It came in, a target was called, the call ended, the request ended: each with all its fields."""
     there = world(Target(name="a"), Target(name="b"))
     this = walk(there)
-    assert isinstance(this.next(BEGAN), Try)
-    this.succeeded(evolve(ANSWER, model="a-large"), BEGAN + 2.0)
+    assert isinstance(this.next(BEGAN), Call)
+    this.record_success(evolve(ANSWER, model="a-large"), BEGAN + 2.0)
     assert there.events == [
         RequestStarted(**WHO, targets=2, deadline_s=30.0),
         starts("a", 1),
@@ -116,26 +120,29 @@ def test_the_reply_keeps_what_the_provider_said_and_gains_what_the_walk_knows() 
     there = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "KEY")), Target(name="b"))
     this = walk(there)
     this.next(BEGAN)
-    assert this.succeeded(ANSWER, BEGAN + 2.0) == evolve(
+    assert this.record_success(ANSWER, BEGAN + 2.0) == evolve(
         ANSWER,
         provider="b",
         model="b",
-        attempts=(attempt("b", 1, 0.0, 2.0),),
-        skipped=(Skip(position=0, provider="a", model="a", reason=SkipReason.NOT_CONFIGURED, detail="KEY", at_s=0.0),),
-        fell_back=True,
-        last_resort=False,
-        latency_s=2.0,
-        deadline_s=30.0,
+        trace=RequestTrace(
+            attempts=(attempt("b", 1, 0.0, 2.0),),
+            skipped=(
+                Skip(position=0, provider="a", model="a", reason=SkipReason.NOT_CONFIGURED, detail="KEY", at_s=0.0),
+            ),
+            fell_back=True,
+            elapsed_s=2.0,
+            deadline_s=30.0,
+        ),
     )
 
 
 def test_an_answer_of_a_target_without_a_model_names_none() -> None:
     """When neither the answer nor the target names a model, the reply's is empty."""
     there = world(Target(name="a"))
-    there.links = [evolve(there.links[0], model=None)]
+    there.candidates = [evolve(there.candidates[0], model=None)]
     this = walk(there)
     this.next(BEGAN)
-    assert this.succeeded(ANSWER, BEGAN).model == ""
+    assert this.record_success(ANSWER, BEGAN).model == ""
 
 
 def test_a_retry_and_a_fallback_are_told_in_order() -> None:
@@ -144,11 +151,11 @@ def test_a_retry_and_a_fallback_are_told_in_order() -> None:
     this = walk(there)
     first, second = (ProviderUnavailableError("down", status_code=503) for _ in range(2))
     this.next(BEGAN)
-    pause = this.failed(first, BEGAN + 1.0)
-    assert pause == Pause(0.25)
+    pause = this.record_failure(first, BEGAN + 1.0)
+    assert pause == Sleep(0.25)
     this.next(BEGAN + 1.25)
-    this.failed(second, BEGAN + 2.0)
-    this.succeeded(ANSWER, BEGAN + 3.0)
+    this.record_failure(second, BEGAN + 2.0)
+    this.record_success(ANSWER, BEGAN + 3.0)
     assert there.events[2:] == [
         AttemptEnded(**WHO, attempt=attempt("a", 1, 0.0, 1.0, outcome=Outcome.ERROR, error=first)),
         Waiting(**WHO, provider="a", model="a", wait_s=0.25),
@@ -166,9 +173,9 @@ def test_an_error_that_is_signed_already_keeps_its_name() -> None:
     there = world(Target(name="a"))
     this = walk(there)
     this.next(BEGAN)
-    told = InvalidRequestError("no", provider="behind", model="deep")
-    this.failed(told, BEGAN)
-    assert (told.provider, told.model) == ("behind", "deep")
+    message = InvalidRequestError("no", provider="behind", model="deep")
+    this.record_failure(message, BEGAN)
+    assert (message.provider, message.model) == ("behind", "deep")
 
 
 def test_an_error_that_names_its_model_gets_the_provider_alone() -> None:
@@ -176,9 +183,9 @@ def test_an_error_that_names_its_model_gets_the_provider_alone() -> None:
     there = world(Target(name="a"))
     this = walk(there)
     this.next(BEGAN)
-    told = InvalidRequestError("no", model="a-large")
-    this.failed(told, BEGAN)
-    assert (told.provider, told.model) == ("a", "a-large")
+    message = InvalidRequestError("no", model="a-large")
+    this.record_failure(message, BEGAN)
+    assert (message.provider, message.model) == ("a", "a-large")
 
 
 def test_a_target_that_rests_is_told_with_its_time() -> None:
@@ -186,8 +193,8 @@ def test_a_target_that_rests_is_told_with_its_time() -> None:
     there = world(Target(name="a"), Target(name="b"))
     this = walk(there)
     this.next(BEGAN)
-    this.failed(RateLimitedError("slow down", retry_after_s=7.5), BEGAN)
-    this.succeeded(ANSWER, BEGAN)
+    this.record_failure(RateLimitedError("slow down", retry_after_s=7.5), BEGAN)
+    this.record_success(ANSWER, BEGAN)
     there.now = BEGAN + 3.0
     that = walk(there)
     that.next(BEGAN + 3.5)
@@ -201,7 +208,7 @@ def test_a_target_that_rests_is_told_with_its_time() -> None:
         retry_in_s=4.0,
     )
     assert of(there.events, TargetSkipped) == [TargetSkipped(**WHO, skip=skip)]
-    assert that.succeeded(ANSWER, BEGAN + 4.0).skipped == (skip,)
+    assert that.record_success(ANSWER, BEGAN + 4.0).skipped == (skip,)
 
 
 def test_an_open_breaker_is_told_with_its_time() -> None:
@@ -209,12 +216,16 @@ def test_an_open_breaker_is_told_with_its_time() -> None:
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     this = walk(there)
     this.next(BEGAN)
-    this.failed(ProviderTimeoutError("slow"), BEGAN + 1.0)
-    assert of(there.events, BreakerChanged) == [breaker("a", "a", State.CLOSED, State.OPEN, 5.0)]
+    this.record_failure(ProviderTimeoutError("slow"), BEGAN + 1.0)
+    assert of(there.events, BreakerChanged) == [breaker("a", "a", BreakerState.CLOSED, BreakerState.OPEN, 5.0)]
     that = walk(there)
     that.next(BEGAN + 2.0)
-    (told,) = of(there.events, TargetSkipped)
-    assert (told.skip.reason, told.skip.detail, told.skip.retry_in_s) == (SkipReason.BREAKER_OPEN, "4.0 s left", 4.0)
+    (message,) = of(there.events, TargetSkipped)
+    assert (message.skip.reason, message.skip.detail, message.skip.retry_in_s) == (
+        SkipReason.BREAKER_OPEN,
+        "4.0 s left",
+        4.0,
+    )
 
 
 def test_a_probe_changes_the_breaker_twice() -> None:
@@ -222,18 +233,18 @@ def test_a_probe_changes_the_breaker_twice() -> None:
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     this = walk(there)
     this.next(BEGAN)
-    this.failed(ProviderTimeoutError("slow"), BEGAN)
+    this.record_failure(ProviderTimeoutError("slow"), BEGAN)
     there.now = BEGAN + 6.0
     that = walk(there)
     that.next(there.now)
     meanwhile = there.walk()
     meanwhile.next(there.now)
-    that.succeeded(ANSWER, there.now + 1.0)
+    that.record_success(ANSWER, there.now + 1.0)
     assert [event for event in of(there.events, BreakerChanged) if event.request == 7] == [
-        breaker("a", "a", State.OPEN, State.HALF_OPEN, 120.0),
-        breaker("a", "a", State.HALF_OPEN, State.CLOSED, 0.0),
+        breaker("a", "a", BreakerState.OPEN, BreakerState.HALF_OPEN, 120.0),
+        breaker("a", "a", BreakerState.HALF_OPEN, BreakerState.CLOSED, 0.0),
     ]
-    assert [event.skip.detail for event in of(there.events, TargetSkipped)] == ["a probe is out"]
+    assert [event.skip.detail for event in of(there.events, TargetSkipped)] == ["its probe is running"]
 
 
 def test_a_failed_probe_opens_the_breaker_again() -> None:
@@ -241,12 +252,12 @@ def test_a_failed_probe_opens_the_breaker_again() -> None:
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     this = walk(there)
     this.next(BEGAN)
-    this.failed(ProviderTimeoutError("slow"), BEGAN)
+    this.record_failure(ProviderTimeoutError("slow"), BEGAN)
     there.now = BEGAN + 5.0
     that = walk(there)
     that.next(there.now)
-    that.failed(ProviderTimeoutError("slow"), there.now + 1.0)
-    assert of(there.events, BreakerChanged)[1:] == [breaker("a", "a", State.HALF_OPEN, State.OPEN, 10.0)]
+    that.record_failure(ProviderTimeoutError("slow"), there.now + 1.0)
+    assert of(there.events, BreakerChanged)[1:] == [breaker("a", "a", BreakerState.HALF_OPEN, BreakerState.OPEN, 10.0)]
 
 
 def test_the_breaker_of_a_provider_is_told_without_a_model() -> None:
@@ -254,10 +265,10 @@ def test_the_breaker_of_a_provider_is_told_without_a_model() -> None:
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     this = walk(there)
     this.next(BEGAN)
-    this.failed(ProviderTimeoutError("nobody there", phase="connect"), BEGAN)
+    this.record_failure(ProviderTimeoutError("nobody there", phase="connect"), BEGAN)
     assert of(there.events, BreakerChanged) == [
-        breaker("a", None, State.CLOSED, State.OPEN, 5.0),
-        breaker("a", "a", State.CLOSED, State.OPEN, 5.0),
+        breaker("a", None, BreakerState.CLOSED, BreakerState.OPEN, 5.0),
+        breaker("a", "a", BreakerState.CLOSED, BreakerState.OPEN, 5.0),
     ]
 
 
@@ -266,15 +277,15 @@ def test_a_cancelled_call_is_told_and_written_down() -> None:
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     first = walk(there)
     first.next(BEGAN)
-    first.failed(ProviderTimeoutError("slow"), BEGAN)
+    first.record_failure(ProviderTimeoutError("slow"), BEGAN)
     there.now = BEGAN + 6.0
     this = walk(there)
     this.next(there.now)
-    this.cancelled(there.now + 2.0)
-    this.cancelled(there.now + 3.0)
+    this.record_cancellation(there.now + 2.0)
+    this.record_cancellation(there.now + 3.0)
     assert there.events[3:] == [
         AttemptEnded(**WHO, attempt=attempt("a", 1, 0.0, 2.0, outcome=Outcome.CANCELLED)),
-        breaker("a", "a", State.HALF_OPEN, State.OPEN, 0.0),
+        breaker("a", "a", BreakerState.HALF_OPEN, BreakerState.OPEN, 0.0),
         over("cancelled", 2.0, 1),
     ]
 
@@ -284,21 +295,9 @@ def test_a_request_that_was_answered_is_not_cancelled_any_more() -> None:
     there = world(Target(name="a"))
     this = walk(there)
     this.next(BEGAN)
-    this.succeeded(ANSWER, BEGAN + 1.0)
-    this.cancelled(BEGAN + 1.0)
+    this.record_success(ANSWER, BEGAN + 1.0)
+    this.record_cancellation(BEGAN + 1.0)
     assert [event.outcome for event in of(there.events, RequestEnded)] == ["success"]
-
-
-def test_without_listeners_nothing_is_told() -> None:
-    """Requests that are answered, fail, or are cancelled end as they do before an audience."""
-    there = world(Target(name="a", retries=0, script=script(None, ProviderUnavailableError("down"))), watched=False)
-    assert there.ask().reply is not None
-    assert isinstance(there.ask().error, ChainExhaustedError)
-    this = there.walk()
-    this.next(there.now)
-    this.cancelled(there.now)
-    assert [one.outcome for one in this.attempts] == [Outcome.CANCELLED]
-    assert there.events == []
 
 
 def test_a_request_that_is_cancelled_while_it_waits_has_no_cancelled_call() -> None:
@@ -306,8 +305,8 @@ def test_a_request_that_is_cancelled_while_it_waits_has_no_cancelled_call() -> N
     there = world(Target(name="a"))
     this = walk(there)
     this.next(BEGAN)
-    this.failed(ProviderUnavailableError("down", status_code=503), BEGAN)
-    this.cancelled(BEGAN + 0.1)
+    this.record_failure(ProviderUnavailableError("down", status_code=503), BEGAN)
+    this.record_cancellation(BEGAN + 0.1)
     assert of(there.events, RequestEnded) == [over("cancelled", pytest.approx(0.1), 1)]
 
 
@@ -317,7 +316,7 @@ def test_a_refused_request_ends_with_the_name_of_its_error() -> None:
     this = walk(there)
     this.next(BEGAN)
     refused = InvalidRequestError("temperature")
-    assert this.failed(refused, BEGAN + 1.0) == GiveUp(refused)
+    assert this.record_failure(refused, BEGAN + 1.0) == Fail(refused)
     assert there.events[-1] == over("error", 1.0, 1, error="InvalidRequestError")
 
 
@@ -326,9 +325,9 @@ def test_an_exhausted_chain_ends_with_the_name_of_its_error() -> None:
     there = world(Target(name="a", retries=0), Target(name="b", retries=0))
     this = walk(there)
     this.next(BEGAN)
-    this.failed(AuthenticationError("no"), BEGAN + 1.0)
-    step = this.failed(AuthenticationError("no"), BEGAN + 2.0)
-    assert isinstance(step, GiveUp)
+    this.record_failure(AuthenticationError("no"), BEGAN + 1.0)
+    step = this.record_failure(AuthenticationError("no"), BEGAN + 2.0)
+    assert isinstance(step, Fail)
     assert isinstance(step.error, ChainExhaustedError)
     assert there.events[-1] == over("error", 2.0, 2, error="ChainExhaustedError")
 
@@ -339,8 +338,8 @@ def test_a_passed_deadline_says_how_long_it_took() -> None:
     this = walk(there, deadline_s=5.0)
     this.next(BEGAN)
     slow = ProviderTimeoutError("slow")
-    step = this.failed(slow, BEGAN + 4.96)
-    assert isinstance(step, GiveUp)
+    step = this.record_failure(slow, BEGAN + 4.96)
+    assert isinstance(step, Fail)
     error = step.error
     assert isinstance(error, DeadlineExceededError)
     assert (error.deadline_s, error.elapsed_s) == (5.0, pytest.approx(4.96))
@@ -354,27 +353,6 @@ def test_a_withheld_retry_is_told_and_marked() -> None:
     there = world(Target(name="a"), Target(name="b"), policy=Policy(retry_share=0.0, retry_floor=0))
     this = walk(there)
     this.next(BEGAN)
-    this.failed(ProviderUnavailableError("down", status_code=503), BEGAN)
+    this.record_failure(ProviderUnavailableError("down", status_code=503), BEGAN)
     assert of(there.events, RetryWithheld) == [RetryWithheld(**WHO, provider="a", model="a")]
     assert [made.retry_withheld for made in this.attempts] == [True]
-
-
-def test_a_walk_that_nobody_watches_comes_to_the_same() -> None:
-    """Without observers nothing is told, and everything is written down."""
-    there = world(
-        Target(name="a", retries=1),
-        Target(name="b", unusable=(SkipReason.NOT_CONFIGURED, "KEY")),
-        Target(name="c"),
-        breaker=BreakerSettings(max_errors=2),
-    )
-    plain = there.walk()
-    there.events.clear()
-    this = Walk(there.links, evolve(plain._brief, tell=None), plain._errand, BEGAN)
-    this.next(BEGAN)
-    this.failed(ProviderUnavailableError("down", status_code=503), BEGAN)
-    this.next(BEGAN + 0.25)
-    this.failed(ProviderUnavailableError("down", status_code=503), BEGAN + 0.5)
-    reply = this.succeeded(ANSWER, BEGAN + 1.0)
-    assert [made.number for made in reply.attempts] == [1, 2, 1]
-    assert [skip.target for skip in reply.skipped] == ["b:b"]
-    assert there.events == []

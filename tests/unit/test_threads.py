@@ -32,7 +32,7 @@ class Counted:
 
 
 def patience(seconds: float) -> Callable[[], float]:
-    """Return what says how long is left, as a seam does."""
+    """Return what says how long is left, as a adapter does."""
     ends = time.monotonic() + seconds
     return lambda: max(0.0, ends - time.monotonic())
 

@@ -9,10 +9,11 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, always, script
 
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Try
-from kickai_providers_core.resilience.breaker import BreakerSettings, State
+from kickai_providers_core.resilience.actions import Call, Fail, Sleep
+from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy, Rule
 from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
@@ -149,7 +150,7 @@ def test_a_rate_limited_target_rests_for_exactly_the_stated_delay() -> None:
     assert again.reply.skipped[0].retry_in_s == pytest.approx(0.1)
     there.now += 0.2
     assert there.ask().order == ["a"]
-    assert there.links[0].route.target.breaker.errors == 0
+    assert there.candidates[0].health.target.breaker.errors == 0
 
 
 def test_a_rate_limit_without_a_delay_rests_for_half_a_minute() -> None:
@@ -165,15 +166,17 @@ def test_a_rate_limit_without_a_delay_rests_for_half_a_minute() -> None:
 def test_a_second_shorter_delay_never_shortens_a_longer_one() -> None:
     """The later of two ends counts."""
     there = world(Target(name="a"), Target(name="b"))
-    link = there.links[0]
+    candidate = there.candidates[0]
     for delay_s in (10.0, 1.0):
         walk = there.walk()
-        assert isinstance(walk.next(there.now), Try) or delay_s == 1.0
+        assert isinstance(walk.next(there.now), Call) or delay_s == 1.0
         if delay_s == 10.0:
-            walk.failed(RateLimitedError("slow down", retry_after_s=delay_s), there.now)
+            walk.record_failure(RateLimitedError("slow down", retry_after_s=delay_s), there.now)
     stale = there.walk()
-    stale._under_way = evolve(stale.next(there.now), link=link)  # a call that began before the first answer came
-    stale.failed(RateLimitedError("slow down", retry_after_s=1.0), there.now)
+    stale._under_way = evolve(
+        stale.next(there.now), candidate=candidate
+    )  # a call that began before the first answer came
+    stale.record_failure(RateLimitedError("slow down", retry_after_s=1.0), there.now)
     there.now += 9.9
     assert there.ask().order == ["b"]
 
@@ -406,7 +409,7 @@ def test_an_open_breaker_is_passed_over() -> None:
     assert skipped.reply.skipped[0].retry_in_s == pytest.approx(4.0)
     there.now += 4.1
     assert there.ask().order == ["a"]
-    assert there.links[0].route.states() == (State.CLOSED, State.CLOSED)
+    assert there.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
 
 
 def test_while_a_probe_is_out_others_pass_the_target_over() -> None:
@@ -416,13 +419,13 @@ def test_while_a_probe_is_out_others_pass_the_target_over() -> None:
     there.now += 5.0
     prober = there.walk()
     step = prober.next(there.now)
-    assert isinstance(step, Try)
-    assert step.link.provider == "a"
+    assert isinstance(step, Call)
+    assert step.candidate.provider == "a"
     other = there.ask()
     assert other.order == ["b"]
     assert other.reply is not None
-    assert "a probe is out" in str(other.reply.skipped[0])
-    prober.cancelled(there.now)
+    assert "its probe is running" in str(other.reply.skipped[0])
+    prober.record_cancellation(there.now)
     assert there.ask().order == ["a"]
 
 
@@ -481,11 +484,11 @@ def test_while_the_probe_is_out_there_is_no_last_resort() -> None:
     there.now += 5.0
     prober = there.walk()
     prober.next(there.now)
-    before = there.links[0].route.target.breaker
+    before = there.candidates[0].health.target.breaker
     result = there.ask()
     assert result.calls == []
     assert isinstance(result.error, ChainExhaustedError)
-    assert there.links[0].route.target.breaker is before
+    assert there.candidates[0].health.target.breaker is before
 
 
 def test_an_answer_ends_a_rest() -> None:
@@ -503,8 +506,8 @@ def test_a_cancelled_attempt_is_written_down_and_counts_for_nothing() -> None:
     there = world(Target(name="a"))
     walk = there.walk()
     walk.next(there.now)
-    walk.cancelled(there.now + 1.5)
-    walk.cancelled(there.now + 2.0)
+    walk.record_cancellation(there.now + 1.5)
+    walk.record_cancellation(there.now + 2.0)
     assert [(attempt.outcome, attempt.latency_s) for attempt in walk.attempts] == [(Outcome.CANCELLED, 1.5)]
     assert [event.outcome for event in there.events if isinstance(event, RequestEnded)] == ["cancelled"]
 
@@ -512,7 +515,7 @@ def test_a_cancelled_attempt_is_written_down_and_counts_for_nothing() -> None:
 def test_a_result_without_an_attempt_is_a_mistake_of_the_driver() -> None:
     """The walk does not invent an attempt."""
     with pytest.raises(RuntimeError, match="no attempt"):
-        world(Target(name="a")).walk().failed(down(), 0.0)
+        world(Target(name="a")).walk().record_failure(down(), 0.0)
 
 
 def test_after_a_part_was_handed_out_the_error_is_final() -> None:
@@ -520,7 +523,7 @@ def test_after_a_part_was_handed_out_the_error_is_final() -> None:
     there = world(Target(name="a"), Target(name="b"))
     walk = there.walk()
     walk.next(there.now)
-    step = walk.failed(down(), there.now, final=True)
+    step = walk.record_failure(down(), there.now, final=True)
     assert str(step.error) == "a:a: down (HTTP 503)"
 
 
@@ -529,10 +532,10 @@ def test_asked_too_early_the_walk_waits_on() -> None:
     there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
     walk = there.walk()
     walk.next(there.now)
-    step = walk.failed(RateLimitedError("slow down", retry_after_s=2.0), there.now)
-    assert step == Pause(2.0)
-    assert walk.next(there.now + 1.5) == Pause(0.5)
-    assert isinstance(walk.next(there.now + 1.9995), Try)
+    step = walk.record_failure(RateLimitedError("slow down", retry_after_s=2.0), there.now)
+    assert step == Sleep(2.0)
+    assert walk.next(there.now + 1.5) == Sleep(0.5)
+    assert isinstance(walk.next(there.now + 1.9995), Call)
 
 
 def test_the_observers_hear_the_whole_story() -> None:
@@ -702,5 +705,5 @@ def test_after_a_cancellation_there_is_nothing_to_come_back_to() -> None:
     there = world(Target(name="a"))
     walk = there.walk()
     walk.next(there.now)
-    walk.cancelled(there.now)
-    assert isinstance(walk.next(there.now), GiveUp)
+    walk.record_cancellation(there.now)
+    assert isinstance(walk.next(there.now), Fail)

@@ -6,10 +6,10 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World, always, script
 
-from kickai_providers_core.resilience.actions import GiveUp, Pause, Queue, Try
+from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForSlot
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy, Rule
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import (
@@ -85,8 +85,8 @@ def test_an_error_at_the_last_moment_for_an_attempt_is_no_matter_of_the_deadline
     there = world(Target(name="a", retries=0), policy=Policy(min_attempt_s=0.5))
     walk = there.walk(4.0)
     walk.next(BEGAN)
-    step = walk.failed(down(), BEGAN + 3.5)
-    assert isinstance(step, GiveUp)
+    step = walk.record_failure(down(), BEGAN + 3.5)
+    assert isinstance(step, Fail)
     assert isinstance(step.error, ChainExhaustedError)
     assert (step.error.deadline_s, step.error.elapsed_s) == (4.0, 3.5)
 
@@ -96,7 +96,7 @@ def test_an_error_that_ends_a_request_says_how_long_it_took() -> None:
     walk = world(Target(name="a")).walk(4.0)
     walk.next(BEGAN)
     error = InvalidRequestError("no")
-    walk.failed(error, BEGAN + 1.5)
+    walk.record_failure(error, BEGAN + 1.5)
     assert (error.deadline_s, error.elapsed_s) == (4.0, 1.5)
 
 
@@ -108,8 +108,8 @@ def test_a_rule_without_rest_leaves_nothing_alone() -> None:
     there = world(Target(name="a"), Target(name="b"))
     walk = there.walk()
     walk.next(BEGAN)
-    walk.failed(down(9.0), BEGAN)
-    assert there.links[0].route.rest(BEGAN) is None
+    walk.record_failure(down(9.0), BEGAN)
+    assert there.candidates[0].health.active_suspension(BEGAN) is None
     assert [attempt.rests_s for attempt in walk.attempts] == [0.0]
 
 
@@ -118,8 +118,8 @@ def test_a_rest_of_no_length_is_none() -> None:
     there = world(Target(name="a"), policy=Policy(timeout=Rule(rests="target")))
     walk = there.walk()
     walk.next(BEGAN)
-    walk.failed(ProviderTimeoutError("slow"), BEGAN)
-    assert there.links[0].route.rest(BEGAN) is None
+    walk.record_failure(ProviderTimeoutError("slow"), BEGAN)
+    assert there.candidates[0].health.active_suspension(BEGAN) is None
 
 
 def test_an_attempt_says_for_how_long_its_target_rests() -> None:
@@ -127,7 +127,7 @@ def test_an_attempt_says_for_how_long_its_target_rests() -> None:
     there = world(Target(name="a"), Target(name="b"))
     walk = there.walk()
     walk.next(BEGAN)
-    walk.failed(RateLimitedError("slow down", retry_after_s=7.5), BEGAN + 1.0)
+    walk.record_failure(RateLimitedError("slow down", retry_after_s=7.5), BEGAN + 1.0)
     assert [attempt.rests_s for attempt in walk.attempts] == [7.5]
 
 
@@ -173,19 +173,19 @@ def test_any_known_window_is_larger_than_an_unknown_one() -> None:
 
 def in_line(there: World, deadline_s: float = 8.0) -> Walk:
     """Return the walk of the scout, in the line before the first target, which is taken."""
-    assert isinstance(there.walk().next(BEGAN), Try)
+    assert isinstance(there.walk().next(BEGAN), Call)
     plain = there.walk(deadline_s)
     there.events.clear()
-    walk = Walk(there.links, evolve(plain._brief, role="scout"), evolve(plain._errand, number=7), BEGAN)
-    assert isinstance(walk.next(BEGAN), Queue)
+    walk = Walk(there.candidates, evolve(plain.chain, role="scout"), evolve(plain.request, number=7), BEGAN)
+    assert isinstance(walk.next(BEGAN), WaitForSlot)
     return walk
 
 
 @pytest.mark.parametrize(("others", "patience_s"), [(0, 7.95), (1, 4.0)])
 def test_a_request_in_line_says_how_long_it_will_stand_there(others: int, patience_s: float) -> None:
     """Half the time when another target is left, else all but what an attempt needs; it lines up once."""
-    gate = Gate(Limits(max_concurrency=1))
-    there = world(Target(name="a", gate=gate), *(Target(name=f"b{number}") for number in range(others)))
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    there = world(Target(name="a", rate_limiter=rate_limiter), *(Target(name=f"b{number}") for number in range(others)))
     in_line(there)
     queued = [event for event in there.events if isinstance(event, Queued)]
     assert queued == [
@@ -195,8 +195,8 @@ def test_a_request_in_line_says_how_long_it_will_stand_there(others: int, patien
 
 def test_a_request_stays_in_line_for_all_of_its_patience() -> None:
     """It does not leave and come back: one line, one wait."""
-    there = world(Target(name="a", gate=Gate(Limits(max_concurrency=1))))
-    assert isinstance(there.walk().next(BEGAN), Try)
+    there = world(Target(name="a", rate_limiter=RateLimiter(Limits(max_concurrency=1))))
+    assert isinstance(there.walk().next(BEGAN), Call)
     there.events.clear()
     there.ask(deadline_s=8.0)
     assert len([event for event in there.events if isinstance(event, Queued)]) == 1
@@ -204,24 +204,24 @@ def test_a_request_stays_in_line_for_all_of_its_patience() -> None:
 
 def test_less_than_a_second_is_a_wait_as_well() -> None:
     """The first in line pauses for half a second before the minute is over."""
-    there = world(Target(name="a", gate=Gate(Limits(requests_per_minute=1))))
+    there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))))
     there.ask()
     there.now = BEGAN + 59.5
-    assert there.walk().next(there.now) == Pause(0.5)
+    assert there.walk().next(there.now) == Sleep(0.5)
 
 
 def test_a_turn_that_comes_just_in_time_is_waited_for() -> None:
     """Up to the very moment at which the line would be left."""
-    there = world(Target(name="a", gate=Gate(Limits(requests_per_minute=1))), Target(name="b"))
+    there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))), Target(name="b"))
     there.ask()
     there.now = BEGAN + 56.0
-    assert there.walk(8.0).next(there.now) == Pause(4.0)
+    assert there.walk(8.0).next(there.now) == Sleep(4.0)
 
 
 @pytest.mark.parametrize("came", [0.0, 30.03])
 def test_a_turn_that_comes_too_late_ends_the_request_at_once(came: float) -> None:
     """With nothing else left, and no time for an attempt when it comes, there is nothing to wait for."""
-    there = world(Target(name="a", gate=Gate(Limits(requests_per_minute=1))))
+    there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))))
     there.ask()
     there.now = BEGAN + came
     result = there.ask()
@@ -232,58 +232,58 @@ def test_a_turn_that_comes_too_late_ends_the_request_at_once(came: float) -> Non
 
 def test_a_request_that_is_cancelled_just_after_it_was_let_in_counts_for_nothing() -> None:
     """Its call was never made, so that its place in the minute is free."""
-    gate = Gate(Limits(max_concurrency=1, requests_per_minute=2))
-    there = world(Target(name="a", gate=gate))
+    rate_limiter = RateLimiter(Limits(max_concurrency=1, requests_per_minute=2))
+    there = world(Target(name="a", rate_limiter=rate_limiter))
     first, second = there.walk(), there.walk()
     first.next(BEGAN)
     second.next(BEGAN)
-    first.succeeded(ANSWER, BEGAN + 1.0)
-    assert (gate.inside, gate.waiting) == (1, 0)
-    second.cancelled(BEGAN + 1.0)
-    assert gate.inside == 0
-    assert isinstance(there.walk().next(BEGAN + 1.0), Try)
+    first.record_success(ANSWER, BEGAN + 1.0)
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
+    second.record_cancellation(BEGAN + 1.0)
+    assert rate_limiter.in_flight == 0
+    assert isinstance(there.walk().next(BEGAN + 1.0), Call)
 
 
-def test_a_last_resort_goes_through_the_gate() -> None:
+def test_a_last_resort_goes_through_the_rate_limiter() -> None:
     """It takes a place while it is under way, counts its tokens, and frees the place."""
-    gate = Gate(Limits(max_concurrency=1, tokens_per_minute=100))
-    there = world(Target(name="a", gate=gate, retries=0), breaker=BreakerSettings(max_errors=1))
+    rate_limiter = RateLimiter(Limits(max_concurrency=1, tokens_per_minute=100))
+    there = world(Target(name="a", rate_limiter=rate_limiter, retries=0), breaker=BreakerSettings(max_errors=1))
     first = there.walk()
     first.next(BEGAN)
-    first.failed(ProviderTimeoutError("slow"), BEGAN)
+    first.record_failure(ProviderTimeoutError("slow"), BEGAN)
     forced = there.walk(tokens=70)
-    assert isinstance(forced.next(BEGAN + 1.0), Try)
-    assert gate.inside == 1
-    reply = forced.succeeded(ANSWER, BEGAN + 2.0)
-    assert (reply.last_resort, gate.inside) == (True, 0)
-    assert not gate.enter(31, BEGAN + 3.0).inside
+    assert isinstance(forced.next(BEGAN + 1.0), Call)
+    assert rate_limiter.in_flight == 1
+    reply = forced.record_success(ANSWER, BEGAN + 2.0)
+    assert (reply.last_resort, rate_limiter.in_flight) == (True, 0)
+    assert not rate_limiter.request_ticket(31, BEGAN + 3.0).admitted
 
 
 def test_a_last_resort_whose_gate_is_shut_is_none() -> None:
     """Nothing is called, and nobody is left in the line."""
-    gate = Gate(Limits(max_concurrency=1))
-    there = world(Target(name="a", gate=gate, retries=0), breaker=BreakerSettings(max_errors=1))
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    there = world(Target(name="a", rate_limiter=rate_limiter, retries=0), breaker=BreakerSettings(max_errors=1))
     first = there.walk()
     first.next(BEGAN)
-    first.failed(ProviderTimeoutError("slow"), BEGAN)
-    gate.enter(0, BEGAN)
+    first.record_failure(ProviderTimeoutError("slow"), BEGAN)
+    rate_limiter.request_ticket(0, BEGAN)
     assert isinstance(there.ask().error, ChainExhaustedError)
-    assert (gate.inside, gate.waiting) == (1, 0)
+    assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
 
 
 def test_health_that_changed_while_a_request_stood_in_line_is_respected() -> None:
-    """Let in by the gate and refused by the breaker, it leaves at once and counts for nothing."""
-    gate = Gate(Limits(max_concurrency=1, requests_per_minute=2))
-    there = world(Target(name="a", gate=gate), Target(name="b"), breaker=BreakerSettings(max_errors=1))
+    """Let in by the rate_limiter and refused by the breaker, it leaves at once and counts for nothing."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=1, requests_per_minute=2))
+    there = world(Target(name="a", rate_limiter=rate_limiter), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     first, second = there.walk(), there.walk()
     first.next(BEGAN)
-    assert isinstance(second.next(BEGAN), Queue)
-    first.failed(ProviderTimeoutError("slow"), BEGAN + 1.0)
+    assert isinstance(second.next(BEGAN), WaitForSlot)
+    first.record_failure(ProviderTimeoutError("slow"), BEGAN + 1.0)
     step = second.next(BEGAN + 1.0)
-    assert isinstance(step, Try)
-    assert step.link.provider == "b"
-    assert gate.inside == 0
-    assert gate.enter(0, BEGAN + 1.0).inside
+    assert isinstance(step, Call)
+    assert step.candidate.provider == "b"
+    assert rate_limiter.in_flight == 0
+    assert rate_limiter.request_ticket(0, BEGAN + 1.0).admitted
 
 
 # Words.
@@ -309,16 +309,16 @@ def test_a_window_that_is_no_larger_is_told() -> None:
 
 def test_the_mistake_of_a_driver_is_named() -> None:
     """A result needs an attempt."""
-    with pytest.raises(RuntimeError, match=r"^no attempt is under way$"):
-        world(Target(name="a")).walk().succeeded(ANSWER, BEGAN)
+    with pytest.raises(RuntimeError, match=r"^no attempt is running$"):
+        world(Target(name="a")).walk().record_success(ANSWER, BEGAN)
 
 
 def test_a_very_short_deadline_has_room_for_halves() -> None:
     """With less than half of it left, no further attempt is started."""
     walk = world(Target(name="a"), Target(name="b")).walk(0.08)
     walk.next(BEGAN)
-    step = walk.failed(ProviderTimeoutError("slow"), BEGAN + 0.05)
-    assert isinstance(step, GiveUp)
+    step = walk.record_failure(ProviderTimeoutError("slow"), BEGAN + 0.05)
+    assert isinstance(step, Fail)
     assert isinstance(step.error, DeadlineExceededError)
 
 
@@ -328,4 +328,4 @@ def test_the_budget_hears_of_requests_once_a_second() -> None:
     for after_s in (0.0, 0.9, 1.0):
         there.now = BEGAN + after_s
         there.ask()
-    assert [mark.at for mark in there.retries._tally.marks] == [BEGAN, BEGAN + 1.0]
+    assert [each.at for each in there.retries._window.snapshots] == [BEGAN, BEGAN + 1.0]

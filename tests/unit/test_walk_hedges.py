@@ -6,10 +6,10 @@ import pytest
 from attrs import evolve
 from simulator import Fixed, Target, World
 
-from kickai_providers_core.resilience.actions import Try
+from kickai_providers_core.resilience.actions import Call
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.resilience.rate_limiter import Gate, Limits
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.events import Hedged
 from kickai_providers_core.values.replies import FinishReason, Reply
@@ -28,8 +28,8 @@ def started(there: World, deadline_s: float = 30.0) -> Walk:
     """Return the walk of the scout, with its first attempt under way."""
     plain = there.walk(deadline_s)
     there.events.clear()
-    walk = Walk(there.links, evolve(plain._brief, role="scout"), evolve(plain._errand, number=7), BEGAN)
-    assert isinstance(walk.next(BEGAN), Try)
+    walk = Walk(there.candidates, evolve(plain.chain, role="scout"), evolve(plain.request, number=7), BEGAN)
+    assert isinstance(walk.next(BEGAN), Call)
     return walk
 
 
@@ -43,10 +43,10 @@ def test_a_percentile_is_that_of_the_target_under_way() -> None:
     """While its latencies are unknown nothing is hedged, whatever is known of others."""
     there = world(Target(name="a"), Target(name="b"), hedging=Hedging(after="p50", budget=1.0))
     for _ in range(20):
-        there.hedges.answered(there.links[1], 0.7)
+        there.hedges.record_latency(there.candidates[1], 0.7)
     assert started(there).hedge_in_s(BEGAN) is None
     for _ in range(20):
-        there.hedges.answered(there.links[0], 0.4)
+        there.hedges.record_latency(there.candidates[0], 0.4)
     assert started(there).hedge_in_s(BEGAN) == pytest.approx(0.4)
 
 
@@ -70,18 +70,18 @@ def test_a_hedge_needs_the_time_of_an_attempt(left_s: float, *, hedges: bool) ->
     there = world(Target(name="a"), Target(name="b"), policy=Policy(min_attempt_s=0.5))
     walk = started(there, deadline_s=4.0)
     assert (walk.hedge(BEGAN + 4.0 - left_s) is not None) == hedges
-    assert there.hedges.budget._tally.spent == hedges
+    assert there.hedges.budget._window.withdrawn == hedges
 
 
 def test_a_hedge_stands_in_no_line() -> None:
     """A target whose place is taken is passed over for the next one."""
-    gate = Gate(Limits(max_concurrency=1))
-    there = world(Target(name="a"), Target(name="b", gate=gate), Target(name="c"))
-    gate.enter(0, BEGAN)
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    there = world(Target(name="a"), Target(name="b", rate_limiter=rate_limiter), Target(name="c"))
+    rate_limiter.request_ticket(0, BEGAN)
     step = started(there).hedge(BEGAN + 2.0)
     assert step is not None
-    assert step.link.provider == "c"
-    assert gate.waiting == 0
+    assert step.candidate.provider == "c"
+    assert rate_limiter.waiting == 0
 
 
 def test_a_hedge_is_told_with_who_takes_long() -> None:

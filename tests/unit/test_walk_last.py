@@ -7,10 +7,10 @@ import math
 import pytest
 from simulator import Target, World, always, script
 
-from kickai_providers_core.resilience.breaker import State
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
@@ -45,7 +45,7 @@ def test_the_last_resort_keeps_a_stated_delay_and_a_quota(error: ProviderError) 
     """What a service has asked for is kept to the second, though no other target is left."""
     there = World([Target(name="a", script=script(error), retries=0)])
     there.ask()
-    until = there.links[0].route.due_at(there.now)
+    until = there.candidates[0].health.available_at(there.now)
     there.now = until - 40.0
     result = there.ask()
     assert result.calls == []
@@ -77,7 +77,7 @@ def test_one_request_of_last_resort_is_out_at_a_target() -> None:
     first = there.walk()
     first.next(there.now)
     assert there.ask().calls == []
-    first.cancelled(there.now)
+    first.record_cancellation(there.now)
     assert there.ask().order == ["a"]
 
 
@@ -87,9 +87,9 @@ def test_an_answer_from_before_does_not_end_a_stated_delay() -> None:
     straggler = there.walk(deadline_s=9000.0)
     straggler.next(there.now)
     there.ask()
-    due = there.links[0].route.due_at(there.now)
-    straggler.succeeded(YES, there.now + 1.0)
-    assert there.links[0].route.due_at(there.now + 1.0) == due == there.now + 3600.0
+    due = there.candidates[0].health.available_at(there.now)
+    straggler.record_success(YES, there.now + 1.0)
+    assert there.candidates[0].health.available_at(there.now + 1.0) == due == there.now + 3600.0
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_stated_delay_has_a_ceiling(stated: float, rests_s: float) -> None:
     """Nothing rests longer than a day, whatever a service says; and nonsense counts as nothing said."""
     there = World([Target(name="a", script=always(lambda: RateLimitedError("x", retry_after_s=stated)), retries=0)])
     there.ask(deadline_s=1.0)
-    assert there.links[0].route.due_at(there.now) - there.now == rests_s
+    assert there.candidates[0].health.available_at(there.now) - there.now == rests_s
 
 
 def test_the_ceiling_of_a_stated_delay_is_a_setting() -> None:
@@ -122,9 +122,9 @@ def test_what_is_due_to_the_request_counts_against_nobody(make: object) -> None:
     there = World([Target(name="a", script=script(*(make() for _ in range(5)))), Target(name="b")])
     for _ in range(5):
         assert there.ask().order == ["a", "b"]
-    assert there.links[0].route.states() == (State.CLOSED, State.CLOSED)
-    assert there.links[0].route.admit(there.now) is not None
-    assert there.links[0].route.target.breaker.errors == 0
+    assert there.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
+    assert there.candidates[0].health.admit(there.now) is not None
+    assert there.candidates[0].health.target.breaker.errors == 0
 
 
 def test_a_request_that_every_target_refuses_is_rejected_with_all_causes() -> None:
@@ -180,9 +180,9 @@ def test_a_hedge_that_finds_no_target_costs_nothing() -> None:
         walk = there.walk()
         walk.next(there.now)
         assert walk.hedge(there.now + 1.0) is None
-        walk.cancelled(there.now + 1.0)
-    assert there.hedges.budget.spend(3, there.now + 2.0)
-    assert not there.hedges.budget.spend(3, there.now + 2.0)
+        walk.record_cancellation(there.now + 1.0)
+    assert there.hedges.budget.try_withdraw(3, there.now + 2.0)
+    assert not there.hedges.budget.try_withdraw(3, there.now + 2.0)
 
 
 def test_a_request_is_not_rejected_while_a_target_was_not_come_to() -> None:

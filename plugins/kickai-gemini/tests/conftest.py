@@ -90,7 +90,7 @@ class Caller:
         model: str | None = None,
     ) -> Ended:
         """Call, and return how it ended; the async modes on an event loop of their own."""
-        request = ChatRequest.of(request).meant_for(model)
+        request = ChatRequest.of(request).for_model(model)
         chunks: list[ReplyChunk] = []
         reply = error = None
         began = time.perf_counter()

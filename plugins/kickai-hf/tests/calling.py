@@ -8,7 +8,7 @@ from contextlib import aclosing, closing
 
 from attrs import frozen
 from kickai_providers_core import ChatRequest, ProviderError, Reply, ReplyChunk
-from kickai_providers_core.values.reply_assembly import Gathered
+from kickai_providers_core.values.reply_assembly import ReplyBuilder
 
 from kickai_hf.provider import HuggingFace
 
@@ -72,7 +72,7 @@ async def acall(
 
 def build_reply(chunks: list[ReplyChunk]) -> Reply:
     """Return the reply that the chunks of a stream make up."""
-    whole = Gathered()
+    whole = ReplyBuilder()
     for chunk in chunks:
         whole.add(chunk)
-    return whole.reply()
+    return whole.build()

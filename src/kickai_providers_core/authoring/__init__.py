@@ -7,7 +7,6 @@ on top of a client's response. Importing this package imports no HTTP library.
 from __future__ import annotations
 
 from kickai_providers_core.authoring import openai_chat
-from kickai_providers_core.authoring.attempt_timeouts import AttemptTimeouts
 from kickai_providers_core.authoring.event_stream import (
     EventStreamDecoder,
     ServerSentEvent,
@@ -36,6 +35,7 @@ from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, d
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text, printable_name
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
 from kickai_providers_core.authoring.untracked import Untracked
+from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 
 __all__ = [
     "AttemptTimeouts",

@@ -14,9 +14,9 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kickai_providers_core.authoring.attempt_timeouts import TIMEOUT_MESSAGES
 from kickai_providers_core.authoring.kinds import Kind, kind_of
 from kickai_providers_core.authoring.network_environment import network_problems
+from kickai_providers_core.plugin_api.attempt_timeouts import TIMEOUT_MESSAGES
 from kickai_providers_core.values.errors import (
     InvalidReplyError,
     ProviderError,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
     from types import ModuleType
 
-    from kickai_providers_core.authoring.attempt_timeouts import AttemptTimeouts
     from kickai_providers_core.authoring.per_loop import PerLoop
+    from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
     from kickai_providers_core.values.errors import ProviderError
 
 __all__ = ["Connections", "HttpAttempt", "active_attempt", "core_url"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
-    from kickai_providers_core.authoring.attempt_timeouts import AttemptTimeouts
+    from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 
 __all__ = ["HttpAttempt", "HttpTransport", "http_transport"]
 

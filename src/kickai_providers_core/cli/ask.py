@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.cli.session import Session
     from kickai_providers_core.plugin_api.hookspecs import Progress
     from kickai_providers_core.resolver import Resolver
-    from kickai_providers_core.runtime.drivers import StreamMode
+    from kickai_providers_core.runtime.streaming import StreamMode
     from kickai_providers_core.values.replies import Reply
     from kickai_providers_core.values.targets import Target
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.cli.session import Session
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.plugin_api.discovery import Discovery
-    from kickai_providers_core.plugin_api.registry import Instance
+    from kickai_providers_core.plugin_api.instance import Instance
     from kickai_providers_core.values.targets import Target
 
 __all__ = ["command"]
@@ -93,7 +93,7 @@ def _check(resolver: Resolver, session: Session, *, online: bool) -> CheckResult
     unusable = resolver.settings.unusable
     results = CheckResults(
         of_instances={
-            one.name: (*(unusable.get(one.name) or one.seam.validate(one.settings)), *one.capability_problems())
+            one.name: (*(unusable.get(one.name) or one.adapter.validate(one.settings)), *one.capability_problems())
             for one in resolver.registry
         }
     )
@@ -132,7 +132,7 @@ async def _check_online(results: CheckResults, usable: Sequence[Instance], targe
         for target, found in zip(further, problems, strict=True)
     }
     # A plugin without a validation hook has not reached its service.
-    reached = frozenset(name for name, one in healthy.items() if one.seam.validates)
+    reached = frozenset(name for name, one in healthy.items() if one.adapter.validates)
     return CheckResults(of_instances={**results.of_instances, **own}, of_models=of_models, reached=reached)
 
 
@@ -142,7 +142,7 @@ def _check_model(instance: Instance, model: str | None) -> tuple[Problem, ...]:
         settings = evolve(instance.settings, model=model)
     except (TypeError, ValueError):  # raised by the plugin's settings class
         return (Problem(path="model", message="the provider does not accept this model name"),)
-    return instance.seam.validate(settings, online=True)
+    return instance.adapter.validate(settings, online=True)
 
 
 def _write_report(session: Session, file: str, findings: Sequence[Finding], *, online: bool) -> None:

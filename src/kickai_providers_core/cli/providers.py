@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.cli.session import Session
     from kickai_providers_core.plugin_api.discovery import Plugin
-    from kickai_providers_core.plugin_api.registry import Instance
+    from kickai_providers_core.plugin_api.instance import Instance
     from kickai_providers_core.resolver import Resolver
 
 __all__ = ["command"]

@@ -23,7 +23,7 @@ from weakref import WeakSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-__all__ = ["ForkGuard", "Guarded", "Renewable", "keep_for_good", "raise_forked"]
+__all__ = ["ForkGuard", "Guarded", "Renewable", "keep_for_good", "raise_forked", "require_same_process"]
 
 
 SETTLE_S = 10.0
@@ -88,6 +88,19 @@ def raise_forked(began_in: int) -> NoReturn:
         f"process {began_in}; make a new call here"
     )
     raise RuntimeError(message)
+
+
+def require_same_process(began_in: int) -> None:
+    """Raise in a child that was forked during a call.
+
+    Args:
+        began_in: The process in which the call began.
+
+    Raises:
+        RuntimeError: This is another process.
+    """
+    if began_in != getpid():
+        raise_forked(began_in)
 
 
 class ForkGuard:

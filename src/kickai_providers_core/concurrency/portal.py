@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
-__all__ = ["Background"]
+__all__ = ["Portal"]
 
 T = TypeVar("T")
 
 
-class Background:
+class Portal:
     """A loop that begins with the first call, and ends for good when it is stopped. Safe to use from any thread.
 
     A forked child starts a loop of its own. The thread ends when the object is collected without having been stopped.
@@ -80,7 +80,7 @@ class Background:
             thread.join()
 
     def renew_after_fork(self) -> None:
-        """Leave the parent's loop alone: its thread does not exist here. The next call starts another."""
+        """Admission the parent's loop alone: its thread does not exist here. The next call starts another."""
         self._lock = Lock()
         loop, self._loop, self._thread = self._loop, None, None
         if loop is not None:

@@ -1,4 +1,4 @@
-"""Who receives events: the log, the application's observers, the plugins that implement `kickai_observe`."""
+"""Passes events to the log, the application's observers, and the plugins that implement `kickai_observe`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.observability.log import LEVELS, log_event, warn
+from kickai_providers_core.observability.log import LEVELS, log_event
+from kickai_providers_core.plugin_api.extension_warnings import warn
 from kickai_providers_core.plugin_api.extensions import listeners
 from kickai_providers_core.plugin_api.isolation import is_for_everyone
 
@@ -19,7 +20,7 @@ __all__ = ["Observers"]
 
 
 class Observers:
-    """Hands each event to every observer; one that raises is reported the first time and stops no other.
+    """Passes each event to every observer. One that raises is reported once, and the others still get the event.
 
     Safe to call from any thread.
     """
@@ -32,8 +33,8 @@ class Observers:
             watchers.append(partial(_call, called))
         self._of = _ByKind(watchers)
 
-    def tell(self, event: Event) -> None:
-        """Hand an event to every observer."""
+    def emit(self, event: Event) -> None:
+        """Pass an event to every observer."""
         for watch in self._of[type(event)]:
             try:
                 result = watch(event)
@@ -47,7 +48,7 @@ class Observers:
                     self._report(watch, TypeError("it is an async function"))
 
     def _report(self, observer: object, error: BaseException) -> None:
-        """Report what an observer raised, the first time."""
+        """Report an observer's exception, the first time."""
         key = observer if isinstance(observer, str) else id(observer)  # an observer need not be hashable
         if key in self._faulty:
             return
@@ -75,7 +76,7 @@ def _call(hook: Callable[..., Any], event: Event) -> None:
 
 
 class _ByKind(dict[type["Event"], list["Callable[[Event], object]"]]):
-    """Who receives each kind of events: everybody, but the log only what it may log."""
+    """The observers of each class of events: all of them, but the log only for classes that it logs."""
 
     def __init__(self, watchers: list[Callable[[Event], object]]) -> None:
         super().__init__()

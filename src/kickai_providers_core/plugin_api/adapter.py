@@ -1,6 +1,6 @@
-"""One plugin's hooks as four plain callables, with what the plugin lacks filled in and what it returns checked.
+"""The adapter: one plugin's hooks behind one interface, with missing modes filled in and results validated.
 
-This is where foreign code is called, and the one place beside discovery that catches whatever it raises.
+It is the place where a plugin's code is called. Besides discovery, it alone catches whatever a plugin raises.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 from time import monotonic
-from types import NoneType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import pluggy
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.concurrency.abandoned import Abandoned
-from kickai_providers_core.concurrency.timeouts import Alarms
 from kickai_providers_core.plugin_api import hookspecs
+from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 from kickai_providers_core.plugin_api.awaitables import Driven, PluginExitError, close_quietly
-from kickai_providers_core.plugin_api.cancellation import Leaver
+from kickai_providers_core.plugin_api.cancellation import CallRunner
 from kickai_providers_core.plugin_api.extensions import guard_wrappers
+from kickai_providers_core.plugin_api.foreign_errors import raise_provider_error
 from kickai_providers_core.plugin_api.hookspecs import Progress
 from kickai_providers_core.plugin_api.inspection import known_capabilities
 from kickai_providers_core.plugin_api.isolation import (
@@ -34,13 +34,11 @@ from kickai_providers_core.values.errors import (
     InvalidReplyError,
     Problem,
     ProviderError,
-    ProviderTimeoutError,
     ProviderUnavailableError,
-    TimeoutPhase,
     UnusableProviderError,
 )
 from kickai_providers_core.values.replies import Reply, ReplyChunk
-from kickai_providers_core.values.reply_assembly import checked
+from kickai_providers_core.values.reply_assembly import validate_reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
@@ -49,25 +47,24 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.settings import ProviderSettings
     from kickai_providers_core.values.requests import Capability, ChatRequest
 
-__all__ = ["Seam"]
+__all__ = ["Adapter"]
 
 CAPABILITIES_TIMEOUT_S = 0.05
-"""The seconds that a plugin may take to say what an instance can do."""
+"""Seconds that a plugin may take to compute an instance's capabilities."""
 
-OF_ITS_OWN = "the provider raised an error of its own"
+OWN_ERROR = "the provider raised an unexpected error"
+OWN_STREAM_ERROR = "the provider's stream raised an unexpected error"
 
 
-class Seam:
-    """The hooks of one provider plugin, with the wrappers of other plugins round them.
+class Adapter:
+    """The hooks of one provider plugin, inside the wrappers of other plugins.
 
-    Each plugin has a small plugin manager of its own. pluggy's ``subset_hook_caller`` would give the same calls
-    from one shared manager, but it filters the list of all plugins again on every call.
-
-    Safe to share between threads and event loops.
+    Each plugin has a plugin manager of its own: pluggy's ``subset_hook_caller`` would filter the list of all plugins in
+    every call. Safe to share between threads and event loops.
 
     Attributes:
-        validates: Whether the plugin, or a wrapper, has something to say of settings.
-        abandoned: The plugin's calls that were left and have not come back.
+        validates: Whether the plugin or a wrapper validates settings.
+        abandoned: Counts the plugin's calls that were abandoned and are still running.
     """
 
     def __init__(
@@ -79,14 +76,14 @@ class Seam:
         clock: Callable[[], float] = monotonic,
         abandoned: Abandoned | None = None,
     ) -> None:
-        """Put the hooks of a plugin together.
+        """Register a plugin and its wrappers with a plugin manager.
 
         Args:
             plugin: The plugin.
-            info: What it says of itself.
+            info: Its description of itself.
             wrappers: Plugins that may wrap its hooks, by name.
-            clock: The time in seconds, by which the phases of a stream are measured.
-            abandoned: Counts the calls that were left, for all seams of the plugin; one of its own when None.
+            clock: Returns the time in seconds; monotonic.
+            abandoned: Counts the abandoned calls of all the plugin's instances; None for a new count.
         """
         manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         manager.add_hookspecs(hookspecs)
@@ -96,19 +93,14 @@ class Seam:
         guard_wrappers(manager, plugin)
         self._holds_timeouts = info.holds_timeouts
         self._native = info.native
-        self._alarms = Alarms()
         self._clock = clock
         self.abandoned = abandoned if abandoned is not None else Abandoned()
-        self._leaver = Leaver(self.abandoned)
+        self._runner = CallRunner(self.abandoned)
         self._hook = manager.hook
         self.validates = bool(manager.hook.kickai_validate_provider.get_hookimpls())
-        self._invoke = _caller(manager.hook.kickai_invoke_provider)
-        self._ainvoke = _caller(manager.hook.kickai_ainvoke_provider)
-        self._stream = _caller(manager.hook.kickai_stream_provider)
-        self._astream = _caller(manager.hook.kickai_astream_provider)
 
     def validate(self, settings: ProviderSettings, *, online: bool = False) -> tuple[Problem, ...]:
-        """Return what keeps the provider from being used with these settings; an exception is one more problem."""
+        """Return what prevents the use of the provider with these settings; an exception is a problem too."""
         try:
             found = self._hook.kickai_validate_provider(settings=settings, online=online)
             problems = tuple(found or ())
@@ -123,7 +115,7 @@ class Seam:
         return (Problem(path="", message="its validation returned something other than Problems"),)
 
     def capabilities(self, settings: ProviderSettings, model: str | None) -> tuple[frozenset[Capability] | None, str]:
-        """Return what an instance can do, or None when that is unknown; and what was wrong with the plugin's answer."""
+        """Return what an instance can do, None when that is unknown, and what is wrong with the plugin's answer."""
         hook = self._hook.kickai_provider_capabilities
         if not hook.get_hookimpls():
             return None, ""
@@ -137,7 +129,7 @@ class Seam:
                 raise
             raised = f"kickai_provider_capabilities raised {describe(exc, keys_of(settings) | keys_in())}"
             return None, exc.message if type(exc) is UnusableProviderError else raised
-        fault = f"kickai_provider_capabilities returned {strange[0]}, which is no capability" if strange else ""
+        fault = f"kickai_provider_capabilities returned {strange[0]}, which is not a capability" if strange else ""
         return (None if given is None or (strange and not known) else known), fault
 
     def create(self, settings: ProviderSettings) -> object:
@@ -149,18 +141,18 @@ class Seam:
         try:
             provider = self._hook.kickai_create_provider(settings=settings)
         except BaseException as exc:
-            # No prompt is known yet, so that the message may be shown: it names the package that is missing.
-            told = f"the provider could not be created: {describe(exc, keys_of(settings) | keys_in())}"
+            # There is no prompt yet, so the exception's message is safe: it names the missing package.
+            sentence = f"the provider could not be created: {describe(exc, keys_of(settings) | keys_in())}"
             if isinstance(exc, ImportError):
-                raise UnusableProviderError(told) from exc
-            _fail(exc, told, named=True)
+                raise UnusableProviderError(sentence) from exc
+            raise_provider_error(exc, sentence, is_complete=True)
         if provider is None:
-            raise ProviderUnavailableError("the plugin created no provider")
+            raise ProviderUnavailableError("kickai_create_provider returned None")
         return provider
 
     def prepare(self, settings: ProviderSettings, model: str | None) -> Iterator[Progress]:
-        """Yield how far the plugin is in making a model ready; every failure is a `ProviderError`."""
-        told = "the provider could not be made ready"
+        """Yield the plugin's progress in preparing a model; every failure is a `ProviderError`."""
+        sentence = "the model could not be prepared"
         steps: Iterator[Progress] | None = None
         try:
             while True:
@@ -171,22 +163,22 @@ class Seam:
                 except StopIteration:
                     return
                 except BaseException as exc:  # noqa: BLE001
-                    _fail(exc, told)
+                    raise_provider_error(exc, sentence)
                 if not isinstance(step, Progress):
-                    raise ProviderUnavailableError(f"{told}: it yielded {type(step).__name__}, not a Progress")
+                    raise ProviderUnavailableError(f"{sentence}: it yielded {type(step).__name__}, not a Progress")
                 yield step
         finally:
             close_quietly(steps)
 
     def close(self, provider: object) -> None:
-        """Free what the provider holds; raise whatever its plugin raises."""
+        """Close the provider object. Raises what its plugin raises."""
         self._hook.kickai_close_provider(provider=provider)
 
     async def aclose(self, provider: object) -> None:
-        """Free what the provider holds, on the running loop.
+        """Close the provider object on the running event loop.
 
         Raises:
-            PluginExitError: Its plugin raised a `GeneratorExit`. Whatever else it raises is raised as it is.
+            PluginExitError: Its plugin raised a `GeneratorExit`. Any other exception is raised as it is.
         """
         await Driven(lambda: self._aclose(provider))
 
@@ -198,46 +190,53 @@ class Seam:
             await threads.acall(lambda: self.close(provider))
 
     def invoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
-        """Return the provider's checked answer; every failure is a `ProviderError`."""
+        """Return the provider's validated answer; every failure is a `ProviderError`."""
         try:
             if self._holds_timeouts:
-                return checked(self._invoke(provider=provider, request=request, timeout_s=timeout_s))
+                return validate_reply(
+                    self._hook.kickai_invoke_provider(provider=provider, request=request, timeout_s=timeout_s)
+                )
             call = self.abandoned.track()
             try:
-                return checked(
+                return validate_reply(
                     threads.call(
-                        call.wrapping(lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s)),
+                        call.wrapping(
+                            lambda: self._hook.kickai_invoke_provider(
+                                provider=provider, request=request, timeout_s=timeout_s
+                            )
+                        ),
                         timeout_s,
                     )
                 )
             finally:
                 call.leave()
         except BaseException as exc:  # noqa: BLE001
-            _fail(exc, OF_ITS_OWN)
+            raise_provider_error(exc, OWN_ERROR)
 
     async def ainvoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
-        """Return the provider's checked answer without blocking the loop; every failure is a `ProviderError`."""
+        """Return the provider's validated answer without blocking the loop; every failure is a `ProviderError`."""
         try:
             if "ainvoke" in self._native:
-                reply = await self._leaver.run(
-                    lambda: self._ainvoke(provider=provider, request=request, timeout_s=timeout_s),
-                    self._alarms,
+                reply = await self._runner.run(
+                    lambda: self._hook.kickai_ainvoke_provider(provider=provider, request=request, timeout_s=timeout_s),
                     timeout_s,
                 )
             else:
                 reply = await self._ainvoke_in_thread(provider, request, timeout_s)
-            return checked(reply)
-        except (GeneratorExit, asyncio.CancelledError):  # asked for; the plugin's own is a PluginExitError
+            return validate_reply(reply)
+        except (GeneratorExit, asyncio.CancelledError):  # the caller's; the plugin's own is a PluginExitError
             raise
         except BaseException as exc:  # noqa: BLE001
-            _fail(exc, OF_ITS_OWN)
+            raise_provider_error(exc, OWN_ERROR)
 
     async def _ainvoke_in_thread(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
         before = cancellations()
         call = self.abandoned.track()
-        run = call.wrapping(lambda: self._invoke(provider=provider, request=request, timeout_s=timeout_s))
+        run = call.wrapping(
+            lambda: self._hook.kickai_invoke_provider(provider=provider, request=request, timeout_s=timeout_s)
+        )
         try:
-            with self._alarms.after(timeout_s):
+            async with asyncio.timeout(timeout_s):
                 return await Driven(lambda: threads.acall(run))
         except asyncio.CancelledError as exc:
             if is_asked(exc, before):
@@ -247,13 +246,13 @@ class Seam:
             call.leave()
 
     def renew_after_fork(self) -> None:
-        """Forget the calls that other threads and event loops of the parent had under way."""
+        """Forget the calls that were running in the parent."""
         self.abandoned.renew_after_fork()
-        self._leaver.renew_after_fork()
+        self._runner.renew_after_fork()
 
     def keep(self, task: asyncio.Task[Reply]) -> None:
-        """Keep a cancelled call of the plugin until it has cleaned up."""
-        self._leaver.keep(task)
+        """Keep a cancelled call of the plugin alive until it has cleaned up."""
+        self._runner.keep(task)
 
     def stream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
@@ -266,25 +265,28 @@ class Seam:
         call = self.abandoned.track()
 
         def open_() -> Iterator[ReplyChunk]:
-            return self._stream(provider=provider, request=request, timeout_s=timeout_s)  # type: ignore[no-any-return]
+            return self._hook.kickai_stream_provider(provider=provider, request=request, timeout_s=timeout_s)  # type: ignore[no-any-return]
 
-        phases = _Phases(settings, timeout_s, self._clock)
+        timeouts = self._start_timeouts(settings, timeout_s)
         chunks: Iterator[ReplyChunk] | None = None
         try:
             while True:
                 try:
                     if chunks is None:
                         chunks = iter(
-                            open_() if self._holds_timeouts else threads.iterate(open_, phases.wait_s, call.return_)
+                            open_()
+                            if self._holds_timeouts
+                            else threads.iterate(open_, timeouts.remaining_s, call.return_)
                         )
-                    chunk = phases.checked(next(chunks))
+                    chunk = _validate_chunk(next(chunks), timeouts)
                 except StopIteration:
                     return
                 except TimeoutError as exc:
-                    raise phases.error_for(exc) from exc
+                    raise (exc if isinstance(exc, ProviderError) else timeouts.error()) from exc
                 except BaseException as exc:  # noqa: BLE001
-                    _fail(exc, "the provider's stream raised an error of its own")
+                    raise_provider_error(exc, OWN_STREAM_ERROR)
                 yield chunk
+                timeouts.begin("idle")
         finally:
             close_quietly(chunks)
             if not self._holds_timeouts and chunks is not None:
@@ -298,164 +300,51 @@ class Seam:
             yield _as_chunk(await self.ainvoke(provider, request, min(timeout_s, settings.timeout_s)))
             return
         before = cancellations()
-        phases = _Phases(settings, timeout_s, self._clock)
-        chunks = self._leaver.iterate(
-            lambda: self._open_astream(provider, request, timeout_s), self._alarms, phases.wait_s
-        )
+        timeouts = self._start_timeouts(settings, timeout_s)
+        chunks = self._runner.iterate(lambda: self._open_astream(provider, request, timeout_s), timeouts.remaining_s)
         try:
             while True:
                 try:
-                    chunk = phases.checked(await anext(chunks))
+                    chunk = _validate_chunk(await anext(chunks), timeouts)
                 except StopAsyncIteration:
                     return
                 except GeneratorExit:  # as in `ainvoke`
                     raise
                 except TimeoutError as exc:
-                    raise phases.error_for(exc) from exc
+                    raise (exc if isinstance(exc, ProviderError) else timeouts.error()) from exc
                 except BaseException as exc:
                     if is_asked(exc, before):
                         raise
-                    _fail(exc, "the provider's stream raised an error of its own")
+                    raise_provider_error(exc, OWN_STREAM_ERROR)
                 yield chunk
+                timeouts.begin("idle")
         finally:
             await chunks.aclose()
+
+    def _start_timeouts(self, settings: ProviderSettings, timeout_s: float) -> AttemptTimeouts:
+        timeouts = AttemptTimeouts(
+            timeout_s,
+            first_token_timeout_s=settings.first_token_timeout_s,
+            idle_timeout_s=settings.idle_timeout_s,
+            clock=self._clock,
+        )
+        timeouts.begin("first_token")  # the plugin itself bounds connecting
+        return timeouts
 
     async def _open_astream(
         self, provider: object, request: ChatRequest, timeout_s: float
     ) -> AsyncIterator[ReplyChunk]:
         if "astream" in self._native:
-            opened = self._astream(provider=provider, request=request, timeout_s=timeout_s)
+            opened = self._hook.kickai_astream_provider(provider=provider, request=request, timeout_s=timeout_s)
             if inspect.isawaitable(opened):  # ``async def`` that returns an iterator, rather than one that yields
                 opened = await opened
             return opened  # type: ignore[no-any-return]
         call = self.abandoned.track()
         return threads.aiterate(
-            lambda: self._stream(provider=provider, request=request, timeout_s=timeout_s), call.return_, call.leave
+            lambda: self._hook.kickai_stream_provider(provider=provider, request=request, timeout_s=timeout_s),
+            call.return_,
+            call.leave,
         )
-
-
-def _caller(hook: pluggy.HookCaller) -> Callable[..., Any]:
-    """Return what calls a hook: its implementation itself, where that is all there is to it.
-
-    The same comes of it, but for a microsecond: pluggy's way to one implementation with nothing wrapped round it takes
-    three times as long as the call.
-    """
-    found, spec = hook.get_hookimpls(), hook.spec
-    if len(found) != 1 or found[0].wrapper or found[0].hookwrapper or spec is None:
-        return hook
-    function, wanted = found[0].function, found[0].argnames
-    if tuple(wanted) == tuple(spec.argnames):  # by position, as pluggy does: some take them no other way
-        return lambda provider, request, timeout_s: function(provider, request, timeout_s)  # noqa: PLW0108
-    return lambda **given: function(*[given[name] for name in wanted])
-
-
-class _Phases:
-    """The bounds of one stream: one for each phase, from when the phase begins, and the deadline at all times.
-
-    The first phase lasts from the request to the first chunk, whatever it holds. Each further one lasts from when the
-    next chunk is asked for until it comes, so that the time that a reader takes between two chunks is not counted.
-    """
-
-    def __init__(self, settings: ProviderSettings, timeout_s: float, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._idle_timeout_s = settings.idle_timeout_s
-        now = clock()
-        self._ends = now + timeout_s
-        self._first_token_ends: float | None = now + settings.first_token_timeout_s
-        self._phase: TimeoutPhase = "first_token"
-
-    def wait_s(self) -> float:
-        """Return the seconds to wait for the next chunk from now on, at least 0."""
-        now = self._clock()
-        if self._first_token_ends is not None:
-            self._phase, ends = "first_token", self._first_token_ends
-        else:
-            self._phase, ends = "idle", now + self._idle_timeout_s
-        if self._ends < ends:
-            self._phase, ends = "total", self._ends
-        return max(0.0, ends - now)
-
-    def checked(self, chunk: object) -> ReplyChunk:
-        """Return the chunk, which ends the phase.
-
-        Raises:
-            InvalidReplyError: It is no chunk.
-            ProviderTimeoutError: It came after the end of its phase, as it does when a stream never pauses.
-        """
-        if not isinstance(chunk, ReplyChunk):
-            raise InvalidReplyError(f"the provider's stream yielded {type(chunk).__name__}, not a ReplyChunk")
-        now = self._clock()
-        if now > self._ends:
-            raise _timed_out("total")
-        if self._first_token_ends is not None:
-            if now > self._first_token_ends:
-                raise _timed_out("first_token")
-            self._first_token_ends = None
-        return chunk
-
-    def error_for(self, exc: TimeoutError) -> ProviderError:
-        """Return the error of the wait that was too long; the plugin's own is left as it is."""
-        return exc if isinstance(exc, ProviderError) else _timed_out(self._phase)
-
-
-def _timed_out(phase: TimeoutPhase) -> ProviderTimeoutError:
-    told = {"first_token": "no first token in time", "idle": "the stream fell silent"}
-    return ProviderTimeoutError(told.get(phase, "no answer in time"), phase=phase)
-
-
-def _fail(exc: BaseException, told: str, *, named: bool = False) -> NoReturn:
-    """Raise the `ProviderError` that stands for an exception that a plugin let through."""
-    if is_for_everyone(exc):
-        raise exc
-    cause = exc.__cause__ if isinstance(exc, PluginExitError) and exc.__cause__ is not None else exc
-    if isinstance(exc, ProviderError):
-        fault = _malformed(exc)
-        if not fault:
-            raise exc
-        raise ProviderUnavailableError(f"{told}: {type(exc).__name__} {fault}") from None
-    if isinstance(exc, TimeoutError):
-        raise _timed_out("total") from exc
-    raise ProviderUnavailableError(told if named else f"{told}: {type(cause).__name__}") from cause
-
-
-PLAIN = (str, int, float, NoneType)
-
-
-def _is_plain(error: ProviderError) -> bool:
-    """Return whether an error is of one of our own classes and has fields that cannot raise; it is quick to tell."""
-    if type(error).__module__ != ProviderError.__module__:
-        return False
-    fields = error.__dict__
-    return (
-        type(fields.get("message")) is str
-        and type(fields.get("provider")) is str
-        and error.args == (fields["message"],)
-        and fields.get("retry_after_s") is None
-        and fields.get("status_code") is None
-        and type(fields.get("model")) in PLAIN
-        and type(fields.get("request_id")) in PLAIN
-        and type(fields.get("service_message")) is str
-    )
-
-
-def _malformed(error: ProviderError) -> str:
-    """Return what is wrong with an error of a plugin's own class, or nothing."""
-    if _is_plain(error):
-        return ""
-    try:
-        numbers = (error.retry_after_s, error.status_code)
-        texts = (error.message, error.provider, str(error), repr(error), str(error.copied()))
-        if error.retry_after_s is not None and not 0 <= error.retry_after_s < float("inf"):
-            error.retry_after_s = None  # nonsense is as good as nothing
-    except BaseException as exc:
-        if is_for_everyone(exc):
-            raise
-        return "whose text or fields raise"
-    if not all(isinstance(text, str) for text in texts):
-        return "whose message is no text"
-    if any(isinstance(number, bool) or not isinstance(number, int | float | None) for number in numbers):
-        return "whose numbers are none"
-    return ""
 
 
 def _as_chunk(reply: Reply) -> ReplyChunk:
@@ -468,3 +357,17 @@ def _as_chunk(reply: Reply) -> ReplyChunk:
         request_id=reply.request_id,
         omitted=reply.omitted,
     )
+
+
+def _validate_chunk(chunk: object, timeouts: AttemptTimeouts) -> ReplyChunk:
+    """Return a chunk that a plugin has yielded.
+
+    Raises:
+        InvalidReplyError: It is not a `ReplyChunk`.
+        ProviderTimeoutError: It came too late, as from a stream that never pauses.
+    """
+    if not isinstance(chunk, ReplyChunk):
+        raise InvalidReplyError(f"the provider's stream yielded {type(chunk).__name__}, not a ReplyChunk")
+    if timeouts.is_expired():
+        raise timeouts.error()
+    return chunk

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 
     from kickai_providers_core.concurrency.abandoned import Abandoned
-    from kickai_providers_core.concurrency.timeouts import Alarms
 
-__all__ = ["GRACE_S", "Leaver"]
+__all__ = ["GRACE_S", "CallRunner"]
 
 T = TypeVar("T")
 
@@ -41,7 +40,7 @@ EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) els
 """What makes a task run up to its first wait while it is made."""
 
 
-class Leaver:
+class CallRunner:
     """Runs coroutines and async iterators so that they can be left. Safe to share between event loops."""
 
     def __init__(self, abandoned: Abandoned) -> None:
@@ -55,12 +54,11 @@ class Leaver:
             keep_for_good(task)
         self._left = set()
 
-    async def run(self, open_: Callable[[], Awaitable[T]], alarms: Alarms, timeout_s: float) -> T:
+    async def run(self, open_: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Return what an awaitable of a plugin comes to.
 
         Args:
             open_: Makes the awaitable; called in the task.
-            alarms: Limits the wait.
             timeout_s: How long it may take, in seconds.
 
         Raises:
@@ -71,11 +69,11 @@ class Leaver:
         ended: asyncio.Future[Outcome | None] = loop.create_future()
         task = _begun(loop, _settling(ended, open_))
         if not ended.done():
-            bell = alarms.settling(ended, timeout_s)
+            timer = loop.call_later(timeout_s, _settle, ended)
             try:
                 await ended
             finally:
-                bell.stop()
+                timer.cancel()
                 if not task.done():
                     await self._leave(task)
         if (outcome := ended.result()) is None:
@@ -88,31 +86,30 @@ class Leaver:
         task.add_done_callback(self._left.discard)
 
     async def iterate(
-        self, open_: Callable[[], Awaitable[AsyncIterator[T]]], alarms: Alarms, wait_s: Callable[[], float]
+        self, open_: Callable[[], Awaitable[AsyncIterator[T]]], wait_s: Callable[[], float]
     ) -> AsyncGenerator[T, None]:
         """Yield what an async iterator yields. It is never read ahead, and is closed in the task that reads it.
 
         Args:
             open_: Makes the iterator; called in the task.
-            alarms: Limits the waits.
             wait_s: Asked before each item for how many seconds to wait for it.
 
         Raises:
             TimeoutError: The next item did not come in time.
         """
-        turns = _Turns(asyncio.get_running_loop())
-        task = turns.loop.create_task(_outcome(_read(open_, turns), self._guard))
-        task.add_done_callback(lambda _: turns.hand_over(END))
+        tickets = _Turns(asyncio.get_running_loop())
+        task = tickets.loop.create_task(_outcome(_read(open_, tickets), self._guard))
+        task.add_done_callback(lambda _: tickets.hand_over(END))
         try:
             while True:
-                turns.ask()
-                with alarms.after(wait_s()):
-                    item = await turns.item
+                tickets.ask()
+                async with asyncio.timeout(wait_s()):
+                    item = await tickets.item
                 if item is END:
                     break
                 yield item
         finally:
-            turns.is_left = True
+            tickets.is_left = True
             if not task.done():
                 await self._leave(task)
         _result_of(_cancelled() if task.cancelled() else task.result())
@@ -157,9 +154,9 @@ class _Turns:
             self.item.set_result(item)
 
 
-async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], turns: _Turns) -> None:
+async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], tickets: _Turns) -> None:
     """Read an iterator item by item, as each is asked for, and close it."""
-    await turns.wait_for_wish()
+    await tickets.wait_for_wish()
     items = aiter(await Driven(open_))
     try:
         while True:
@@ -167,23 +164,23 @@ async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], turns: _Turn
                 item = await Driven(items.__anext__)
             except StopAsyncIteration:
                 break
-            turns.hand_over(item)
-            if turns.is_left:  # a cancellation that the iterator has swallowed
+            tickets.hand_over(item)
+            if tickets.is_left:  # a cancellation that the iterator has swallowed
                 break
-            await turns.wait_for_wish()
+            await tickets.wait_for_wish()
     finally:
         await aclose_quietly(items)
 
 
 def _begun(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Return a task that has begun already where Python can do that, which saves a turn of the loop."""
+    """Return a task that has begun already where Python can do that, which saves a ticket of the loop."""
     if loop.get_task_factory() is None:
         return asyncio.Task(coroutine, loop=loop, name=NAME, **EAGER)
     return loop.create_task(coroutine, name=NAME)
 
 
 async def _settling(ended: asyncio.Future[Outcome | None], open_: Callable[[], Awaitable[Any]]) -> None:
-    """Settle a future with what an awaitable comes to; its waiter is woken in the loop's next turn."""
+    """Settle a future with what an awaitable comes to; its waiter is woken in the loop's next ticket."""
     try:
         outcome: Outcome = await Driven(open_), None
     except GeneratorExit:  # from outside: a plugin's own is a PluginExitError

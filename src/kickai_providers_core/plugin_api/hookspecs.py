@@ -45,13 +45,13 @@ __all__ = [
 ]
 
 PROJECT_NAME = "kickai"
-"""The name that pluggy knows this seam by."""
+"""The name that pluggy knows this adapter by."""
 
 ENTRY_POINT_GROUP = "kickai.providers"
 """Where a distribution declares its plugins."""
 
 SEAM_VERSION = 1
-"""The version of this seam; raised when a plugin written for the one before would break."""
+"""The version of this adapter; raised when a plugin written for the one before would break."""
 
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
 hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
@@ -227,7 +227,7 @@ def kickai_invoke_provider(provider: object, request: ChatRequest, timeout_s: fl
 def kickai_ainvoke_provider(provider: object, request: ChatRequest, timeout_s: float) -> Awaitable[Reply]:  # type: ignore[empty-body]
     """Answer a request without blocking the event loop.
 
-    Called for each attempt, on the loop that awaits the result; one provider may serve several loops in turn or
+    Called for each attempt, on the loop that awaits the result; one provider may serve several loops in ticket or
     at once. Optional: without it, `kickai_invoke_provider` runs in a thread. Cancelling the awaitable must
     free what the attempt held. A wrapper gets the awaitable as its result and may return another.
 

@@ -302,7 +302,7 @@ def known_capabilities(given: Any) -> tuple[frozenset[Capability], list[str]]:
     return frozenset(known), sorted(strange)
 
 
-def _misfit(told: str, hooks: object) -> str:
+def _misfit(message: str, hooks: object) -> str:
     """Return pluggy's complaint in words of the plugin API: the hook or the parameter that does not exist."""
     known = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("kickai_")}
     for name, (attribute, _) in sorted(_implementations(hooks), key=lambda each: each[0]):
@@ -313,4 +313,4 @@ def _misfit(told: str, hooks: object) -> str:
         strange = [given for given in inspect.signature(getattr(hooks, attribute)).parameters if given not in wanted]
         if strange:
             return f"{name} has no parameter {strange[0]!r}; it has {', '.join(wanted) or 'none'}"
-    return " ".join(told.split())
+    return " ".join(message.split())

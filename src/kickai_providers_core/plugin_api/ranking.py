@@ -1,4 +1,4 @@
-"""In which order one request goes down its chain: as it stands, as the settings' rule has it, or as a plugin does."""
+"""Ranking: the order in which a request's targets are called, after the routing settings and plugins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from kickai_providers_core.observability.log import warn
+from kickai_providers_core.plugin_api.extension_warnings import warn
 from kickai_providers_core.plugin_api.extensions import listeners
 from kickai_providers_core.plugin_api.isolation import is_for_everyone
 from kickai_providers_core.values.targets import Target
@@ -15,21 +15,21 @@ from kickai_providers_core.values.targets import Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from kickai_providers_core.resilience.candidates import Link
+    from kickai_providers_core.resilience.candidates import Candidate
     from kickai_providers_core.resilience.routing import Routing
     from kickai_providers_core.values.requests import ChatRequest
 
 __all__ = ["Ranking"]
 
 MOST_WANTED = 10_000
-"""The most targets that are read of what a plugin returns, since it may be an iterator without end."""
+"""The number of targets that are read from a plugin's answer, which may be an endless iterator."""
 
 
 @define(eq=False, repr=False)
 class Ranking:
-    """Puts the links of a chain in the order for one request. Safe to call from any thread.
+    """Orders the candidates of a chain for one request. Safe to call from any thread.
 
-    Whoever ranks may move links, and neither add any nor leave any out.
+    A plugin may move targets. It can neither add nor remove one.
     """
 
     _routing: Routing
@@ -43,47 +43,51 @@ class Ranking:
 
     @property
     def needed(self) -> bool:
-        """Whether there is anybody who might change an order."""
+        """Whether anything can change the order."""
         return self._routing.strong is not None or self._called is not None
 
-    def __call__(self, request: ChatRequest, links: Sequence[Link]) -> Sequence[Link]:
-        """Return the links in the order in which this request should come by them."""
-        strong = self._routing.calls_for(request)
+    def __call__(self, request: ChatRequest, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Return the candidates in the order for this request."""
+        strong = self._routing.choose(request)
         if strong is not None:
-            links = sorted(links, key=lambda link: not _meant(link, strong))
+            candidates = sorted(candidates, key=lambda candidate: not _is_for(candidate, strong))
         if self._called is not None:
-            links = self._asked(self._called, request, links)
-        return links
+            candidates = self._ask_plugins(self._called, request, candidates)
+        return candidates
 
-    def _asked(self, called: Callable[..., Any], request: ChatRequest, links: Sequence[Link]) -> Sequence[Link]:
-        targets = tuple(Target(link.provider, link.model) for link in links)
+    def _ask_plugins(
+        self, called: Callable[..., Any], request: ChatRequest, candidates: Sequence[Candidate]
+    ) -> Sequence[Candidate]:
+        targets = tuple(Target(candidate.provider, candidate.model) for candidate in candidates)
         try:
             wanted = called(request=request, targets=targets)
-            return links if wanted is None else _moved(links, targets, wanted)
+            return candidates if wanted is None else _reorder(candidates, targets, wanted)
         except BaseException as exc:
             if is_for_everyone(exc):
                 raise
             self._report(", ".join(self._plugins), exc)
-            return links
+            return candidates
 
     def _report(self, label: str, error: BaseException) -> None:
-        """Report what a plugin raised, the first time."""
+        """Report a plugin's exception, the first time."""
         if label not in self._faulty:
             self._faulty.add(label)
             warn(f"ranking the targets raised {type(error).__name__} in {label}; its further errors are not reported")
 
 
-def _meant(link: Link, target: Target) -> bool:
-    return link.provider == target.provider and target.model in {None, link.model}
+def _is_for(candidate: Candidate, target: Target) -> bool:
+    return candidate.provider == target.provider and target.model in {None, candidate.model}
 
 
-def _moved(links: Sequence[Link], targets: Sequence[Target], wanted: Iterable[Target]) -> Sequence[Link]:
-    """Return the links in the order of the wanted targets; those that are not among them keep theirs, behind."""
-    places = list(range(len(links)))
+def _reorder(
+    candidates: Sequence[Candidate], targets: Sequence[Target], wanted: Iterable[Target]
+) -> Sequence[Candidate]:
+    """Return the candidates in the order of the wanted targets, and then all others in their order."""
+    places = list(range(len(candidates)))
     front = []
     for target in islice(wanted, MOST_WANTED):
         place = next((place for place in places if targets[place] == target), None)
         if place is not None:
             places.remove(place)
             front.append(place)
-    return [links[place] for place in (*front, *places)]
+    return [candidates[place] for place in (*front, *places)]

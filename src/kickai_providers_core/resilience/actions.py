@@ -1,79 +1,84 @@
-"""What a walk tells its driver to do next."""
+"""Actions: what a walk tells its driver to do next."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import frozen
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.candidates import Link
-    from kickai_providers_core.resilience.health import Leave
-    from kickai_providers_core.resilience.rate_limiter import Turn
+    from kickai_providers_core.resilience.candidates import Candidate
+    from kickai_providers_core.resilience.context import RequestContext
+    from kickai_providers_core.resilience.health import Admission
+    from kickai_providers_core.resilience.rate_limiter import Ticket
     from kickai_providers_core.values.errors import KickaiError
+    from kickai_providers_core.values.requests import ChatRequest
 
-__all__ = ["TICK_S", "Await", "GiveUp", "Pause", "Queue", "Step", "Try", "Validate"]
-
+__all__ = ["TICK_S", "Action", "Call", "Fail", "Sleep", "Validate", "WaitForOther", "WaitForSlot"]
 
 TICK_S = 0.001
-"""A wait shorter than this is over: clocks and sleeps are not that exact."""
+"""A wait shorter than this, in seconds, counts as over: clocks and sleeps are not exact."""
 
 
-@define(eq=False, repr=False)
-class Try:
-    """Call this target, for at most so long; a record that lives as long as the attempt.
+@frozen(eq=False, repr=False)
+class Call:
+    """Call a target. Report the result with `Walk.record_success` or `Walk.record_failure`.
 
     Attributes:
-        link: The target.
-        number: 1 for its first try in this request.
-        timeout_s: The time the attempt has, the deadline of the request included.
-        leave: What the health of the target gave for it; the walk takes it back with the result.
-        began: The time at which it was decided.
-        turn: Its place among the calls of a provider that limits them; the walk takes it back too.
+        candidate: The target.
+        number: 1 for the first attempt at this target in this request.
+        timeout_s: Seconds that the attempt may take; never beyond the request's deadline.
+        admission: The permission to call; the walk returns it with the result.
+        began: The time at which the walk decided.
+        ticket: The call's slot at the rate limiter; None for a provider without limits.
     """
 
-    link: Link
+    candidate: Candidate
     number: int
     timeout_s: float
-    leave: Leave
+    admission: Admission
     began: float
-    turn: Turn | None = None
+    ticket: Ticket | None = None
+
+    def build_request(self, request: RequestContext) -> ChatRequest:
+        """Return what the provider is asked: the request for the target's model."""
+        return request.request.for_model(self.candidate.model)
 
 
 @frozen
-class Pause:
-    """Wait so long, then ask again."""
+class Sleep:
+    """Sleep for ``wait_s`` seconds, then call `Walk.next`."""
 
     wait_s: float
 
 
 @frozen
-class Queue:
-    """Wait until the turn wakes you, or for so long, then ask again."""
+class WaitForSlot:
+    """Wait until the ticket wakes you, for at most ``wait_s`` seconds, then call `Walk.next`."""
 
-    turn: Turn
+    ticket: Ticket
     wait_s: float
 
 
 @frozen
 class Validate:
-    """Have the target's plugin validate its settings, for at most ``timeout_s`` seconds, then ask again."""
+    """Let the target's plugin validate its settings for at most ``timeout_s`` seconds, then call `Walk.next`."""
 
-    link: Link
+    candidate: Candidate
     timeout_s: float
 
 
 @frozen
-class Await:
-    """Another attempt is still under way: wait for it."""
+class WaitForOther:
+    """Wait for the other attempt of the request, which is still running."""
 
 
 @frozen
-class GiveUp:
-    """Raise this: the request has failed."""
+class Fail:
+    """Raise ``error``: the request has failed."""
 
     error: KickaiError
 
 
-Step = Try | Pause | Queue | Validate | Await | GiveUp
-"""What a driver is told to do."""
+Action = Call | Sleep | WaitForSlot | Validate | WaitForOther | Fail
+"""What a walk returns to its driver."""

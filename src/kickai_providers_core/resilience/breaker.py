@@ -1,4 +1,4 @@
-"""A circuit breaker as a value: every transition returns a new one, and the time is an argument.
+"""A circuit breaker as a value: each transition returns a new one, and time is an argument.
 
 States and transitions::
 
@@ -7,37 +7,28 @@ States and transitions::
       │                             └──────────── the probe failed ────────────┤
       └───────────────────────────────────────── the probe succeeded ──────────┘
 
-The error count of a closed breaker goes up by one on a failure and down by one on a success. An open breaker
-admits nothing until its cool-down is over, and then one probe; a probe that is given back leaves the breaker as
-if it had not been asked for, and one that never comes back is given up after a while. The state is counted in
-generations: a result whose permit was given out in an earlier generation changes nothing, so that the stragglers of
-an outage neither close nor reopen anything.
+The error count of a closed breaker rises by one with each failure and falls by one with each success. An open breaker
+admits nothing until its cool-down is over, and then one probe. A probe that is released leaves the breaker as it was; a
+probe that never returns expires. Each change of state begins a new generation. A result whose permit is from an earlier
+generation changes nothing, so late results of an outage neither close nor reopen the breaker.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.validation import Number
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.policy import Random
 
-__all__ = ["Breaker", "BreakerSettings", "Permit", "State"]
+__all__ = ["Breaker", "BreakerSettings", "Permit"]
 
 JITTER = 0.2
-"""A cool-down is drawn from this share below its nominal length up to it: many processes do not probe in step."""
-
-
-class State(StrEnum):
-    """What a breaker lets through: everything, nothing, or one probe."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
+"""A cool-down is up to this share shorter than nominal, at random: processes do not probe together."""
 
 
 @frozen(kw_only=True)
@@ -46,9 +37,9 @@ class BreakerSettings:
 
     Attributes:
         max_errors: The error count at which it opens.
-        cooldown_s: How long it stays open the first time.
-        max_cooldown_s: The ceiling of the cool-down, which doubles with each failed probe.
-        probe_lease_s: After this time a probe that has not come back is given up, and another is admitted.
+        cooldown_s: Seconds that it stays open the first time.
+        max_cooldown_s: The maximum cool-down, in seconds; it doubles with each failed probe.
+        probe_lease_s: Seconds after which a probe that has not returned expires, and another is admitted.
     """
 
     max_errors: int = field(default=3, validator=Number(whole=True, least=1))
@@ -59,13 +50,12 @@ class BreakerSettings:
 
 @frozen
 class Permit:
-    """Leave for one call, to be handed back with its result.
+    """Admission for one call, to be handed back with its result.
 
     Attributes:
-        generation: The breaker's generation when it was given.
+        generation: The breaker's generation at the admission.
         probe: Whether it is the one call that a half-open breaker admits.
-        suspension: How many suspensions of the same target or provider had begun when it was given. The breaker does
-            not look at it.
+        suspension: The number of suspensions of the target or provider at the admission; the breaker ignores it.
     """
 
     generation: int
@@ -73,100 +63,95 @@ class Permit:
     suspension: int = 0
 
 
-@frozen(slots=False)
+@frozen
 class Breaker:
     """One circuit breaker at one moment.
 
     Attributes:
         settings: When it opens, and for how long.
-        state: What it lets through.
+        state: What it admits.
         errors: The error count; at most ``max_errors``.
-        generation: How many state changes there have been.
-        failed_probes: How many probes in a row have failed since it was last closed.
+        generation: The number of state changes so far.
+        failed_probes: The number of consecutive failed probes since it was last closed.
         opens_until: The time at which an open breaker admits a probe.
-        lease_until: The time at which a half-open breaker gives its probe up.
-        permit: The leave that a closed breaker gives; no matter while it is not closed.
+        lease_until: The time at which the probe of a half-open breaker expires.
     """
 
     settings: BreakerSettings = field(factory=BreakerSettings)
-    state: State = State.CLOSED
+    state: BreakerState = BreakerState.CLOSED
     errors: int = 0
     generation: int = 0
     failed_probes: int = 0
     opens_until: float = 0.0
     lease_until: float = 0.0
-    permit: Permit = field(eq=False, repr=False)
 
-    @permit.default
-    def _permit_of_its_generation(self) -> Permit:
+    @property
+    def permit(self) -> Permit:
+        """The permit that a closed breaker gives."""
         return Permit(self.generation)
 
-    def due_at(self, now: float) -> float:
+    def available_at(self, now: float) -> float:
         """Return the time from which a call may be admitted, not before now."""
-        if self.state is State.CLOSED:
+        if self.state is BreakerState.CLOSED:
             return now
-        return max(now, self.opens_until if self.state is State.OPEN else self.lease_until)
+        return max(now, self.opens_until if self.state is BreakerState.OPEN else self.lease_until)
 
     def retry_in_s(self, now: float) -> float:
         """Return the seconds until a call may be admitted: 0 when now."""
-        return self.due_at(now) - now
+        return self.available_at(now) - now
 
     def admit(self, now: float, *, early: bool = False) -> tuple[Breaker, Permit | None]:
-        """Ask for leave to call.
+        """Return the breaker after a request for one call, and the permit.
 
         Args:
             now: The time.
-            early: Ask for the probe before the cool-down is over.
+            early: Whether a probe is wanted before the cool-down is over.
 
         Returns:
-            The breaker after the question, and a permit, or None when nothing may be called.
+            The breaker and a permit; None instead of a permit when the call is not allowed.
         """
-        if self.state is State.CLOSED:
+        if self.state is BreakerState.CLOSED:
             return self, self.permit
-        if now < self.due_at(now) and not (early and self.state is State.OPEN):
+        if now < self.available_at(now) and not (early and self.state is BreakerState.OPEN):
             return self, None
-        half_open = evolve(self._turned(State.HALF_OPEN), lease_until=now + self.settings.probe_lease_s)
+        half_open = evolve(self._change_state(BreakerState.HALF_OPEN), lease_until=now + self.settings.probe_lease_s)
         return half_open, Permit(half_open.generation, probe=True)
 
-    def succeeded(self, permit: Permit) -> Breaker:
-        """Return the breaker after a call that worked."""
+    def record_success(self, permit: Permit) -> Breaker:
+        """Return the breaker after a successful call."""
         if permit.generation != self.generation:
             return self
         if permit.probe:
             return Breaker(settings=self.settings, generation=self.generation + 1)
-        return self._counting(self.errors - 1) if self.errors else self
+        return evolve(self, errors=self.errors - 1) if self.errors else self
 
-    def failed(self, permit: Permit, now: float, random: Random) -> Breaker:
+    def record_failure(self, permit: Permit, now: float, random: Random) -> Breaker:
         """Return the breaker after a call that failed in a way that counts."""
         if permit.generation != self.generation:
             return self
         if permit.probe:
-            return self._opened(now, self.failed_probes + 1, random)
+            return self._open(now, self.failed_probes + 1, random)
         errors = self.errors + 1
         if errors < self.settings.max_errors:
-            return self._counting(errors)
-        return self._opened(now, 0, random)
+            return evolve(self, errors=errors)
+        return self._open(now, 0, random)
 
-    def given_back(self, permit: Permit) -> Breaker:
-        """Return the breaker after a call that was cancelled, or whose failure says nothing of the target's health."""
+    def release(self, permit: Permit) -> Breaker:
+        """Return the breaker after a call that was cancelled, or whose failure does not count."""
         if permit.generation != self.generation or not permit.probe:
             return self
-        return self._turned(State.OPEN)
+        return self._change_state(BreakerState.OPEN)
 
-    def _opened(self, now: float, failed_probes: int, random: Random) -> Breaker:
-        # The exponent is capped so that a very long outage cannot overflow; the ceiling is reached long before.
+    def _open(self, now: float, failed_probes: int, random: Random) -> Breaker:
+        # The exponent is capped because a very long outage would overflow it.
         nominal = min(self.settings.max_cooldown_s, self.settings.cooldown_s * 2.0 ** min(failed_probes, 64))
         return evolve(
-            self._turned(State.OPEN),
+            self._change_state(BreakerState.OPEN),
             errors=self.settings.max_errors,
             failed_probes=failed_probes,
             opens_until=now + random.uniform(nominal * (1.0 - JITTER), nominal),
         )
 
-    def _counting(self, errors: int) -> Breaker:
-        """Return a closed breaker with another error count, in the same generation."""
-        return Breaker(self.settings, State.CLOSED, errors, self.generation, permit=self.permit)
-
-    def _turned(self, state: State) -> Breaker:
-        """Return a breaker that is not closed, in another generation."""
+    def _change_state(self, state: BreakerState) -> Breaker:
+        """Return the breaker in another state and the next generation."""
         return evolve(self, state=state, generation=self.generation + 1)

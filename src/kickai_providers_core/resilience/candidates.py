@@ -1,49 +1,52 @@
-"""A link of a chain, and what a walk down the chain is about."""
+"""A candidate: one target of a chain, as a walk sees it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import frozen
 
-from kickai_providers_core.resilience.breaker import State
 from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.plain_text import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.resilience.health import Route
-    from kickai_providers_core.resilience.hedging import Hedges
-    from kickai_providers_core.resilience.policy import Policy, Random
-    from kickai_providers_core.resilience.rate_limiter import Gate
-    from kickai_providers_core.resilience.retry_budget import Budget
-    from kickai_providers_core.values.events import Event
+    from kickai_providers_core.resilience.context import RequestContext
+    from kickai_providers_core.resilience.health import TargetHealth
+    from kickai_providers_core.resilience.rate_limiter import RateLimiter
     from kickai_providers_core.values.requests import Capability
 
-__all__ = ["UNVALIDATED", "Brief", "Errand", "Link"]
+__all__ = ["UNVALIDATED", "Candidate", "Obstacle"]
 
-UNVALIDATED = (SkipReason.NOT_CONFIGURED, "its settings were not validated in time")
-"""What keeps a target from being called whose plugin has yet to validate its settings. Compare it with ``is``."""
+Obstacle = tuple[SkipReason, str]
+"""Why a target cannot serve a request, and the same for a reader."""
+
+UNVALIDATED: Obstacle = (SkipReason.NOT_CONFIGURED, "its settings were not validated in time")
+"""The obstacle of a target whose plugin has not validated its settings yet. Compare it with ``is``."""
+
+
+def _no_obstacle() -> None:
+    return None
 
 
 @frozen(kw_only=True, eq=False, repr=False)
-class Link:
-    """One target of a chain, as the walk sees it.
+class Candidate:
+    """One target of a chain.
 
     Attributes:
-        position: Its place in the chain, from 0.
+        position: Its position in the chain, from 0.
         provider: The instance's name.
-        model: The model to ask for; None for one that only the provider knows.
-        timeout_s: The most that one attempt may take.
-        retries: How often it may be tried again within one request.
+        model: The model to request; None when only the provider knows it.
+        timeout_s: Seconds that one attempt may take.
+        retries: How often it may be retried within one request.
         context_window: Tokens that prompt and answer may have together; None when unknown.
-        capabilities: What it offers.
-        route: Its health, shared with every other walk.
-        for_model: Makes the link of the same target for the model of a request; None for a target that names a model.
-        gate: Who may call the provider when, shared likewise; None when it sets no limits.
-        unusable: Asked when a walk comes by: why the target cannot be used at all, with a word for a reader, or
-            None when it can; `UNVALIDATED` while nobody knows.
+        capabilities: What it can do.
+        health: Its health and its provider's, shared with all other requests.
+        rate_limiter: Its provider's rate limiter, shared likewise; None without limits.
+        find_obstacle: Returns why the target cannot be used at all, or None; `UNVALIDATED` while that is unknown.
+        with_model: Returns the candidate for a model that a request names; None for a target that names its own.
     """
 
     position: int
@@ -53,77 +56,40 @@ class Link:
     retries: int
     context_window: int | None
     capabilities: frozenset[Capability]
-    route: Route
-    unusable: Callable[[], tuple[SkipReason, str] | None]
-    gate: Gate | None = None
-    for_model: Callable[[str], Link] | None = None
+    health: TargetHealth
+    rate_limiter: RateLimiter | None = None
+    find_obstacle: Callable[[], Obstacle | None] = _no_obstacle
+    with_model: Callable[[str], Candidate] | None = None
 
-    def resting(self, due: float, now: float) -> tuple[SkipReason, str]:
-        """Return what keeps the target, which could serve, from being called until it is due."""
-        left = f"{due - now:.1f} s left"
-        rest = self.route.rest(now)
-        if rest is not None:
-            return SkipReason.RESTING, f"{rest.reason}, {left}"
-        return SkipReason.BREAKER_OPEN, "a probe is out" if State.HALF_OPEN in self.route.states() else left
+    def find_obstacle_for(self, request: RequestContext, too_small: int | None = None) -> Obstacle | None:
+        """Return why the target cannot serve a request at any time, or None.
 
-
-@frozen(kw_only=True, eq=False, repr=False)
-class Brief:
-    """What all walks down one chain have in common, apart from its links.
-
-    Attributes:
-        policy: The disposition table.
-        random: Where jitter comes from.
-        retries: How many retries all walks of the resolver may make.
-        hedges: When a second target is asked beside one that takes long; None for never.
-        tell: Takes each event; None when nobody listens, and then no event is made.
-        role: The role that the chain was made for.
-    """
-
-    policy: Policy
-    random: Random
-    retries: Budget
-    hedges: Hedges | None = None
-    tell: Callable[[Event], None] | None = None
-    role: str | None = None
-
-
-@define(eq=False, repr=False)
-class Errand:
-    """What one walk is about; a record that lives as long as the request.
-
-    Attributes:
-        deadline_s: Seconds that the whole request may take.
-        needs: Capabilities without which a target is passed over.
-        tokens: How many tokens prompt and answer take, estimated low; 0 when it does not matter.
-        number: The number that the request's events carry.
-        streams: Whether the answer is handed out as it comes: then only the deadline bounds an attempt as a whole.
-        model: The model that the request asks for itself; None for that of each target.
-        floor: Only a window larger than this will do, as one that was too small has shown; None for none.
-    """
-
-    deadline_s: float
-    needs: frozenset[Capability] = frozenset()
-    tokens: int = 0
-    number: int = 0
-    streams: bool = False
-    floor: int | None = None
-    model: str | None = None
-
-    def obstacle(self, link: Link) -> tuple[SkipReason, str] | None:
-        """Return why a target cannot serve the request, whenever it is asked; None when it can."""
-        unusable = link.unusable()
-        if unusable is not None:
-            return unusable
-        if self.model is not None and link.model != self.model:
-            return SkipReason.INCAPABLE, f"its model is {link.model}, and the request asks for {self.model}"
-        needs, window = self.needs, link.context_window
-        if needs and (lacking := needs - link.capabilities):
-            return SkipReason.INCAPABLE, "no " + ", ".join(sorted(lacking))
-        if window is not None and self.tokens > window:
-            told = f"its window is {count(window, 'token')}, and prompt and answer take at least {self.tokens}"
-            return SkipReason.WINDOW_TOO_SMALL, told
-        if self.floor is not None and (window or 0) <= self.floor:
+        Args:
+            request: The request.
+            too_small: A context window, in tokens, that has proved too small for the request; None if none has.
+        """
+        obstacle = self.find_obstacle()
+        if obstacle is not None:
+            return obstacle
+        if request.model is not None and self.model != request.model:
+            return SkipReason.INCAPABLE, f"its model is {self.model}, and the request names {request.model}"
+        missing = request.needs - self.capabilities
+        if missing:
+            return SkipReason.INCAPABLE, "no " + ", ".join(sorted(missing))
+        window = self.context_window
+        if window is not None and request.tokens > window:
+            needed = f"prompt and answer take at least {request.tokens}"
+            return SkipReason.WINDOW_TOO_SMALL, f"its window is {count(window, 'token')}, and {needed}"
+        if too_small is not None and (window or 0) <= too_small:
             size = count(window, "token") if window else "of unknown size"
             return SkipReason.WINDOW_TOO_SMALL, f"its window is {size}"
         return None
+
+    def describe_unavailability(self, available_at: float, now: float) -> Obstacle:
+        """Return why the target, which could serve the request, may not be called before a given time."""
+        left = f"{available_at - now:.1f} s left"
+        suspension = self.health.active_suspension(now)
+        if suspension is not None:
+            return SkipReason.SUSPENDED, f"{suspension.reason}, {left}"
+        probing = BreakerState.HALF_OPEN in self.health.breaker_states()
+        return SkipReason.BREAKER_OPEN, "its probe is running" if probing else left

@@ -1,45 +1,49 @@
-"""What a failed call means for all other requests: marks against a health, rests; and what may be forgotten of it."""
+"""What a failed attempt means for later requests: breaker counts and suspensions. And errors without frames."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.resilience.health import Rest
+from attrs import evolve
+
+from kickai_providers_core.resilience.suspensions import Suspension
 from kickai_providers_core.values.errors import ProviderTimeoutError, ProviderUnavailableError, QuotaExhaustedError
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.actions import Try
+    from kickai_providers_core.resilience.actions import Call
     from kickai_providers_core.resilience.policy import Policy
     from kickai_providers_core.values.attempts import Attempt
     from kickai_providers_core.values.errors import ProviderError
 
-__all__ = ["mark", "without_frames"]
+__all__ = ["apply_failure", "without_frames"]
 
 
-def mark(step: Try, policy: Policy, error: ProviderError, now: float) -> None:
-    """Let all walks know what a failure says of the target and of its provider."""
-    route, rule = step.link.route, policy.rule_for(error)
-    route.failed(step.leave, now, target=rule.counts, provider=rule.counts and _out_of_reach(error))
-    delay_s = policy.stated_delay_s(error)
-    rest_s = delay_s if delay_s is not None else rule.rest_s
-    if rule.rests != "nothing" and rest_s:
-        condition = route.target if rule.rests == "target" else route.provider
-        stated = delay_s is not None or isinstance(error, QuotaExhaustedError)
-        condition.leave_alone(Rest(now + rest_s, type(error).__name__, limited=rule.retry == "wait", stated=stated))
+def apply_failure(call: Call, policy: Policy, error: ProviderError, now: float) -> None:
+    """Count a failure against the health of the target and its provider, and suspend what the policy says."""
+    health, rule = call.candidate.health, policy.rule_for(error)
+    is_unreachable = rule.counts and _is_unreachable(error)
+    health.record_failure(call.admission, now, target=rule.counts, provider=is_unreachable)
+    stated_s = policy.stated_delay_s(error)
+    suspension_s = stated_s if stated_s is not None else rule.rest_s
+    if rule.rests == "nothing" or not suspension_s:
+        return
+    state = health.target if rule.rests == "target" else health.provider
+    stated = stated_s is not None or isinstance(error, QuotaExhaustedError)
+    state.suspend(Suspension(now + suspension_s, type(error).__name__, rule.retry == "wait", stated))
 
 
-def _out_of_reach(error: ProviderError) -> bool:
-    """Return whether the error says that no model of the provider can be reached."""
+def _is_unreachable(error: ProviderError) -> bool:
+    """Return whether the error means that no model of the provider can be reached."""
     if isinstance(error, ProviderTimeoutError):
         return error.phase == "connect"
     return isinstance(error, ProviderUnavailableError) and not error.reached
 
 
 def without_frames(attempt: Attempt) -> Attempt:
-    """Return an attempt of an answered request with a copy of its error that has no traceback, nor have its causes.
+    """Return an attempt whose error, copied with all its causes, has no traceback.
 
-    Their frames hold requests, clients and keys, which a reply must not keep. The error itself stays as it is, since an
-    observer may have it.
+    A traceback's frames hold requests, clients and keys, which a reply must not keep alive. The original error is
+    unchanged: an observer may hold it.
     """
     error = attempt.error
     if error is None:
@@ -47,26 +51,26 @@ def without_frames(attempt: Attempt) -> Attempt:
     bare = error.copied(frames=False)
     # Causes may form a cycle, so each is copied once.
     copies: dict[int, BaseException] = {id(error): bare}
-    left: list[tuple[BaseException, BaseException]] = [(error, bare)]
-    while left:
-        old, new = left.pop()
+    pending: list[tuple[BaseException, BaseException]] = [(error, bare)]
+    while pending:
+        old, new = pending.pop()
         for name in ("__cause__", "__context__"):
-            below = getattr(old, name)
-            if below is not None and id(below) not in copies:
-                copies[id(below)] = copy = _copied(below)
-                left.append((below, copy))
-            if below is not None:
-                setattr(new, name, copies[id(below)])
-        new.__suppress_context__ = old.__suppress_context__  # setting a cause has set it
-    return attempt.with_error(bare)
+            cause = getattr(old, name)
+            if cause is not None and id(cause) not in copies:
+                copies[id(cause)] = copy = _copy(cause)
+                pending.append((cause, copy))
+            if cause is not None:
+                setattr(new, name, copies[id(cause)])
+        new.__suppress_context__ = old.__suppress_context__  # setting a cause has changed it
+    return evolve(attempt, error=bare)
 
 
-def _copied(error: BaseException) -> BaseException:
-    """Return a copy of any exception; of one that cannot be copied, one that names its class."""
+def _copy(error: BaseException) -> BaseException:
+    """Return a copy of any exception; for one that cannot be copied, one that names its class."""
     try:
         copy = type(error).__new__(type(error), *error.args)
         copy.args = error.args
         copy.__dict__.update(error.__dict__)
-    except Exception:  # noqa: BLE001  the class is a vendor's
+    except Exception:  # noqa: BLE001  the class may be a vendor's
         return Exception(type(error).__name__)
     return copy

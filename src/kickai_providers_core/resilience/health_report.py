@@ -1,4 +1,4 @@
-"""What is known of each target and provider at one moment, for a health endpoint."""
+"""A report on the health of each target and provider, for a health endpoint."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from attrs import frozen
 from kickai_providers_core.values.jsonable import Jsonable
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.breaker import State
-    from kickai_providers_core.resilience.health import Condition, Health
+    from kickai_providers_core.resilience.health import Health, HealthState
+    from kickai_providers_core.values.breaker_state import BreakerState
 
-__all__ = ["ConditionReport", "HealthReport", "report_health"]
+__all__ = ["HealthReport", "HealthStateReport", "report_health"]
 
 
 @frozen(kw_only=True)
-class ConditionReport(Jsonable):
-    """What is known of one target, or of one provider as a whole.
+class HealthStateReport(Jsonable):
+    """The health of one target, or of one provider as a whole.
 
     Attributes:
         provider: The instance's name.
         model: The model; None for the instance's own, and for the provider as a whole.
-        available: Whether it may be called now, as far as its health goes.
+        available: Whether its health allows a call now.
         breaker: The state of its circuit breaker.
         errors: The breaker's error count, from 0.
-        suspended_s: Seconds for which it is not called yet, from 0; 0 when it is not suspended.
+        suspended_s: Seconds until its suspension ends, from 0; 0 when it is not suspended.
         reason: The class of the error that suspended it; empty when it is not suspended.
         available_in_s: Seconds until it may be called, from 0.
     """
@@ -33,7 +33,7 @@ class ConditionReport(Jsonable):
     provider: str
     model: str | None
     available: bool
-    breaker: State
+    breaker: BreakerState
     errors: int
     suspended_s: float
     reason: str
@@ -55,21 +55,21 @@ class ConditionReport(Jsonable):
 
 @frozen(kw_only=True)
 class HealthReport(Jsonable):
-    """What a resolver knows of its targets and providers at one moment. It holds no key, prompt or answer.
+    """The health of a resolver's targets and providers at one time. It holds no key, prompt or answer.
 
-    A target or provider that no chain was made for is not in it.
+    Targets and providers that no chain has used are not in it.
 
     Attributes:
         providers: Each provider as a whole, by name.
         targets: Each target, by provider and model.
     """
 
-    providers: tuple[ConditionReport, ...]
-    targets: tuple[ConditionReport, ...]
+    providers: tuple[HealthStateReport, ...]
+    targets: tuple[HealthStateReport, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether at least one target may be called now, or none is known yet."""
+        """Whether at least one target is available, or none is known yet."""
         down = {report.provider for report in self.providers if not report.available}
         return not self.targets or any(each.available and each.provider not in down for each in self.targets)
 
@@ -83,27 +83,27 @@ class HealthReport(Jsonable):
 
 
 def report_health(health: Health, now: float) -> HealthReport:
-    """Return what is known at a time."""
+    """Return the report for a given time."""
     providers, targets = [], []
-    for key, condition in sorted(health.conditions().items()):
+    for key, state in sorted(health.states().items()):
         if len(key) == 1:
-            providers.append(_report(key[0], None, condition, now))
+            providers.append(_report(key[0], None, state, now))
         else:
-            targets.append(_report(key[0], key[1] or None, condition, now))
+            targets.append(_report(key[0], key[1] or None, state, now))
     return HealthReport(providers=tuple(providers), targets=tuple(targets))
 
 
-def _report(provider: str, model: str | None, condition: Condition, now: float) -> ConditionReport:
-    breaker, rest = condition.breaker, condition.rest
-    due = max(breaker.due_at(now), rest.until)
-    is_suspended = rest.until > now
-    return ConditionReport(
+def _report(provider: str, model: str | None, state: HealthState, now: float) -> HealthStateReport:
+    breaker, suspension = state.breaker, state.suspensions.longest
+    due = max(breaker.available_at(now), suspension.until)
+    is_suspended = suspension.until > now
+    return HealthStateReport(
         provider=provider,
         model=model,
         available=due <= now,
         breaker=breaker.state,
         errors=breaker.errors,
-        suspended_s=max(0.0, rest.until - now) if is_suspended else 0.0,
-        reason=rest.reason if is_suspended else "",
+        suspended_s=max(0.0, suspension.until - now) if is_suspended else 0.0,
+        reason=suspension.reason if is_suspended else "",
         available_in_s=max(0.0, due - now),
     )

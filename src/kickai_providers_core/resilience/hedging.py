@@ -1,29 +1,33 @@
-"""When a request that takes long is sent to a second target too: the settings, and what they need to know.
+"""Hedging: when a slow request is sent to a second target too.
 
-After Jeffrey Dean and Luiz André Barroso, "The Tail at Scale", Communications of the ACM 56(2), 2013: a second request
-after the 95th percentile of the usual latency cuts the tail for about 5 % more load.
+It follows Jeffrey Dean and Luiz André Barroso, "The Tail at Scale", Communications of the ACM 56(2), 2013: a second
+request after the 95th percentile of the usual latency shortens the tail for about 5 % more load.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, matches_re, optional
 
-from kickai_providers_core.resilience.retry_budget import Budget
+from kickai_providers_core.resilience.retry_budget import RetryBudget
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.candidates import Link
+    from kickai_providers_core.resilience.candidates import Candidate
 
-__all__ = ["Hedges", "Hedging"]
+__all__ = ["HedgeTimer", "Hedging"]
 
-RECENT = 100
-"""How many latencies of a target are kept."""
+KEPT_LATENCIES = 100
+"""The number of latencies that are kept for each target."""
 
-ENOUGH = 20
-"""With fewer latencies than this, the 95th percentile would be the largest or nearly so."""
+MIN_LATENCIES = 20
+"""With fewer latencies than this, a high percentile would be the maximum or nearly so."""
+
+KEPT_TARGETS = 1_000
+"""The number of targets whose latencies are kept: a request may name any model."""
 
 
 @frozen(kw_only=True)
@@ -31,11 +35,11 @@ class Hedging:
     """The table ``[hedging]``. Without ``after_s`` and ``after`` nothing is hedged.
 
     Attributes:
-        after_s: How long a target may take before the next is asked too, above 0.
-        after: The same as a percentile of that target's own recent answers, ``p50`` to ``p99``. While there are too
-            few of them, ``after_s`` counts.
-        budget: Extra calls for each request of the last minute, from 0: 0.05 means 5 % extra load at most.
-        floor: Extra calls in a minute that are allowed however little traffic there is, from 0.
+        after_s: Seconds after which the next target is called too, above 0.
+        after: The same as a percentile of the target's own recent answers, ``p50`` to ``p99``. While there are too few
+            of them, ``after_s`` applies.
+        budget: Extra calls for each request of the last minute, from 0; 0.05 means at most 5 % extra load.
+        floor: Extra calls a minute that are allowed with any traffic, from 0.
     """
 
     after_s: float | None = field(default=None, validator=optional(gt(0)))
@@ -45,41 +49,50 @@ class Hedging:
 
     @property
     def on(self) -> bool:
-        """Whether anything is hedged at all."""
+        """Whether anything is hedged."""
         return self.after_s is not None or self.after is not None
 
 
-class Hedges:
-    """What all requests of a resolver know of hedging. Safe to use from any thread.
+class HedgeTimer:
+    """Decides when a second target is called, for all requests of a resolver. Safe to use from any thread.
 
     Attributes:
-        budget: How many extra calls they may make.
+        budget: Limits the extra calls.
     """
 
     def __init__(self, settings: Hedging) -> None:
-        self.budget = Budget(settings.budget, settings.floor)
+        self.budget = RetryBudget(settings.budget, settings.floor)
         self._settings = settings
         self._percentile = int(settings.after[1:]) if settings.after is not None else None
-        self._latencies: dict[str, deque[float]] = {}
+        self._lock = Lock()
+        self._latencies: dict[str, deque[float]] = {}  # the most recently used target is last
 
     def renew_after_fork(self) -> None:
-        """Take a lock of this process; what the parent learned stays."""
+        """Use locks of this process, and keep the latencies."""
+        self._lock = Lock()
         self.budget.renew_after_fork()
 
-    def answered(self, link: Link, latency_s: float) -> None:
-        """Take it that a target answered after so long."""
-        if self._percentile is not None:
-            # dict.setdefault and deque.append are atomic.
-            self._latencies.setdefault(_key(link), deque(maxlen=RECENT)).append(latency_s)
+    def record_latency(self, candidate: Candidate, latency_s: float) -> None:
+        """Record how long a target took to answer, in seconds."""
+        if self._percentile is None:
+            return
+        with self._lock:
+            key = _key(candidate)
+            latencies = self._latencies.pop(key, None) or deque(maxlen=KEPT_LATENCIES)
+            latencies.append(latency_s)
+            self._latencies[key] = latencies
+            if len(self._latencies) > KEPT_TARGETS:
+                del self._latencies[next(iter(self._latencies))]
 
-    def after_s(self, link: Link) -> float | None:
-        """Return how long a target may take before the next is asked too; None while that is not known."""
+    def delay_s(self, candidate: Candidate) -> float | None:
+        """Return the seconds after which the next target is called too; None while that is unknown."""
         if self._percentile is not None:
-            recent = sorted(self._latencies.get(_key(link), ()))
-            if len(recent) >= ENOUGH:
-                return recent[len(recent) * self._percentile // 100]
+            with self._lock:
+                latencies = sorted(self._latencies.get(_key(candidate), ()))
+            if len(latencies) >= MIN_LATENCIES:
+                return latencies[len(latencies) * self._percentile // 100]
         return self._settings.after_s
 
 
-def _key(link: Link) -> str:
-    return f"{link.provider}:{link.model}"
+def _key(candidate: Candidate) -> str:
+    return f"{candidate.provider}:{candidate.model}"

@@ -1,7 +1,4 @@
-"""What an error means for the walk: the disposition table, as data, and the few functions that read it.
-
-Pure: no clock, no randomness but the one passed in.
-"""
+"""The policy: what follows from each class of errors, as a table, and the functions that read it."""
 
 from __future__ import annotations
 
@@ -15,6 +12,8 @@ from kickai_providers_core.values.validation import Flag, Kind, Number, OneOf
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kickai_providers_core.values.base_errors import AttemptError
+
 __all__ = ["Policy", "Random", "Rule", "backoff_s"]
 
 RetryRule = Literal["never", "backoff", "last", "wait"]
@@ -23,7 +22,7 @@ Scope = Literal["nothing", "target", "provider"]
 
 
 class Random(Protocol):
-    """The part of `random.Random` that jitter needs."""
+    """The part of `random.Random` that jitter uses."""
 
     def uniform(self, a: float, b: float, /) -> float:
         """Return a number in [a, b]."""
@@ -31,16 +30,16 @@ class Random(Protocol):
 
 @frozen(kw_only=True)
 class Rule:
-    """One row of the table: what follows from one class of errors.
+    """What follows from one class of errors.
 
     Attributes:
-        retry: Whether the same target is tried again. ``backoff``: at once, after a full-jitter backoff.
-            ``last``: only when no other target is left. ``wait``: only when no other target can answer sooner and
-            the stated delay fits the deadline. ``never``.
-        fall_back: Whether the next target is tried: ``always``, ``never``, or only one with a ``larger_window``.
-        rests: What is left alone afterwards, for all requests: ``nothing``, the ``target``, or the whole ``provider``.
-        rest_s: For how long, when the service did not state a delay.
-        counts: Whether the failure counts against the target's breaker.
+        retry: Whether the same target is called again. ``backoff``: before any other, after a delay with full jitter.
+            ``last``: when no other target is left. ``wait``: when no other target can answer sooner and the stated
+            delay ends before the deadline. ``never``.
+        fall_back: Whether the next target is called: ``always``, ``never``, or only one with a ``larger_window``.
+        rests: What is suspended for all requests: ``nothing``, the ``target``, or the whole ``provider``.
+        rest_s: Seconds of the suspension when the service stated no delay, from 0; None for no suspension.
+        counts: Whether the failure counts against the target's circuit breaker.
     """
 
     retry: RetryRule = field(default="never", validator=OneOf(("never", "backoff", "last", "wait")))
@@ -56,18 +55,18 @@ def _row(**columns: object) -> Callable[[], Rule]:
 
 @frozen(kw_only=True)
 class Policy:
-    """The whole table, and a few numbers beside it. Each attribute that is not listed here is the row of one error.
+    """The table ``[policy]``: one `Rule` for each class of errors, and these numbers.
 
     Attributes:
-        backoff_initial_s: The ceiling of the first backoff; it doubles with each further try.
-        backoff_max_s: The ceiling of any backoff.
-        min_attempt_s: With less time than this before the deadline, no attempt is started: it could not finish.
-        max_suspension_s: The longest delay that a service may state, above 0; a longer one is cut to it.
-        last_resort: Whether, when every target rests, the one that is due first is tried all the same. Never one whose
-            service has stated a delay or whose quota is used up.
-        retry_share: How many retries all requests together may make, for each request of the last minute, from 0:
-            0.2 means that retries add at most 20 % to the load.
-        retry_floor: How many retries in a minute are allowed however little traffic there is, from 0.
+        backoff_initial_s: The maximum of the first backoff, in seconds; it doubles with each retry.
+        backoff_max_s: The maximum of any backoff, in seconds.
+        min_attempt_s: With fewer seconds than this before the deadline no attempt is started.
+        max_suspension_s: The longest delay that a service may state, in seconds, above 0; a longer one is cut to it.
+        last_resort: Whether one target is called although all are suspended: the one that is available first. Never a
+            target whose service has stated a delay or whose quota is used up.
+        retry_share: Retries of all requests together for each request of the last minute, from 0; 0.2 means that
+            retries add at most 20 % to the load.
+        retry_floor: Retries a minute that are allowed with any traffic, from 0.
     """
 
     rate_limited: Rule = field(factory=_row(retry="wait", rests="target", rest_s=30.0), validator=Kind(Rule))
@@ -90,17 +89,17 @@ class Policy:
     retry_share: float = field(default=0.2, validator=Number(least=0))
     retry_floor: int = field(default=10, validator=Number(whole=True, least=0))
 
-    def rule_for(self, error: errors.ProviderError) -> Rule:
-        """Return the row of an error: that of its own class, or of the nearest class above it in the table."""
+    def rule_for(self, error: AttemptError) -> Rule:
+        """Return the rule of an error: of its own class, or of its nearest base class in the table."""
         if isinstance(error, errors.InvalidReplyError) and error.due_to_request:
-            return self.unsupported  # the target would answer others well, and this request no better the next time
+            return self.unsupported  # other requests would be answered, and this one would fail again
         for kind in type(error).__mro__:
             row = _ROWS.get(kind)
             if row is not None:
                 return getattr(self, row)  # type: ignore[no-any-return]
         return self.unavailable
 
-    def stated_delay_s(self, error: errors.ProviderError) -> float | None:
+    def stated_delay_s(self, error: AttemptError) -> float | None:
         """Return the delay that an error states, from 0 to ``max_suspension_s``; None for none, and for nonsense."""
         stated = error.retry_after_s
         return min(stated, self.max_suspension_s) if stated is not None and stated >= 0 else None
@@ -118,20 +117,20 @@ _ROWS: dict[type, str] = {
     errors.InvalidRequestError: "invalid_request",
     errors.ContextLengthExceededError: "context_length",
     errors.ContentFilteredError: "content_filtered",
-    # A plugin should raise a leaf; where it raises a branch, the mildest leaf below it speaks.
+    # A plugin should raise a leaf class. For a branch, the mildest leaf below it applies.
     errors.TransientError: "unavailable",
     errors.UnusableProviderError: "unusable",
     errors.RejectedRequestError: "invalid_request",
 }
 
 ROWS = tuple(attribute.name for attribute in fields(Policy) if attribute.name in _ROWS.values())
-"""The names of the table's rows, in its order."""
+"""The names of the rules, in the order of the table."""
 
 
 def backoff_s(policy: Policy, failures: int, random: Random) -> float:
-    """Return how long to wait before the next try of a target that failed ``failures`` times in this request.
+    """Return the seconds to wait before the next attempt at a target that failed ``failures`` times in this request.
 
-    Full jitter: uniform between zero and a ceiling that doubles, as in Marc Brooker, "Exponential Backoff And
+    Full jitter: uniform between zero and a maximum that doubles, as in Marc Brooker, "Exponential Backoff And
     Jitter", AWS Architecture Blog, 2015.
     """
     ceiling = min(policy.backoff_max_s, policy.backoff_initial_s * 2.0 ** (failures - 1))

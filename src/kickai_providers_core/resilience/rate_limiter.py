@@ -1,8 +1,7 @@
-"""The gate of a provider: how many calls may be under way at once and begin in a minute, and the line before it.
+"""A provider's rate limiter: concurrent calls, calls and tokens a minute, and the queue for what exceeds them.
 
-Requests go in in the order in which they came, whatever thread or event loop they are on. A request holds a `Turn`
-from the moment it comes until it leaves, and may leave at any time: out of the line, or from within. The time is an
-argument of every call and is never read; nothing here waits.
+Requests are admitted in the order of their arrival, from any thread or event loop. A request holds a `Ticket` from its
+arrival until it releases it, which it may do at any time. Time is an argument of every call; nothing here waits.
 """
 
 from __future__ import annotations
@@ -16,29 +15,27 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.plugin_api.settings import ProviderSettings
-
-__all__ = ["NOBODY_KNOWS", "Gate", "Limits", "Turn"]
+__all__ = ["UNKNOWN_S", "Limits", "RateLimiter", "Ticket"]
 
 MINUTE_S = 60.0
-"""The length of the sliding windows."""
+"""The length of the sliding windows, in seconds."""
 
-NEVER = float("-inf")
+LONG_AGO = float("-inf")
 
-NOBODY_KNOWS = float("inf")
-"""How long a turn has to wait that depends on others."""
+UNKNOWN_S = float("inf")
+"""The wait of a ticket that depends on other requests."""
 
 
 @frozen(kw_only=True)
 class Limits:
-    """What a gate lets in; None for no limit.
+    """What a rate limiter admits; None means no limit.
 
     Attributes:
-        max_concurrency: Calls under way at once.
-        max_queue: Requests that wait in line at once.
+        max_concurrency: Calls at the same time.
+        max_queue: Requests that wait at the same time.
         requests_per_minute: Calls that begin within any minute.
-        tokens_per_minute: Tokens of the calls that begin within any minute, as estimated before a call and as
-            counted by the provider after it.
+        tokens_per_minute: Tokens of the calls that begin within any minute: estimated before a call, and counted by
+            the provider after it.
     """
 
     max_concurrency: int | None = None
@@ -46,259 +43,246 @@ class Limits:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
 
-    @classmethod
-    def of(cls, settings: ProviderSettings) -> Limits | None:
-        """Return the limits of a provider, or None when it has none."""
-        limits = cls(
-            max_concurrency=settings.max_concurrency,
-            max_queue=settings.max_queue,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
-        )
-        return None if limits == cls() else limits
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether there is no limit at all."""
+        return self == Limits()
 
 
-class Turn:
-    """One request's place in the line, and then its leave to be inside.
+class Ticket:
+    """One request's position in the queue, and then its permission to call.
 
     Attributes:
-        inside: Whether its call may go ahead.
-        ahead: How many stood before it when it came.
-        refused: Whether the line was full when it came; then it has left already.
+        admitted: Whether its call may begin.
+        rejected: Whether the queue was full at its arrival. Then it is released already.
+        ahead: The number of requests that were before it at its arrival.
+        tokens: Tokens of its call: estimated, and after the call counted.
+        began: The time at which it was admitted.
+        generation: The number of forks before its arrival.
+        released: Whether it has been released.
+        in_window: Whether it counts in the limits per minute.
     """
 
     __slots__ = (
-        "_gate",
-        "_generation",
-        "_wake",
-        "_woken",
-        "ahead",
-        "began",
-        "inside",
-        "left",
-        "recent",
-        "refused",
+        "_limiter", "_wake", "_woken", "admitted", "ahead", "began", "generation", "in_window", "rejected", "released",
         "tokens",
-    )
+    )  # fmt: skip
 
-    def __init__(self, gate: Gate, tokens: int, ahead: int, generation: int = 0) -> None:
-        self.tokens = tokens
+    def __init__(self, limiter: RateLimiter, tokens: int, ahead: int, generation: int = 0) -> None:
+        self.admitted = False
+        self.rejected = False
         self.ahead = ahead
-        self.inside = False
-        self.left = False
-        self.refused = False
-        self.recent = False  # whether it is among those that the gate remembers for its windows
+        self.tokens = tokens
         self.began = 0.0
-        self._gate = gate
-        self._generation = generation
+        self.generation = generation
+        self.released = False
+        self.in_window = False
+        self._limiter = limiter
         self._wake: Callable[[], None] | None = None
         self._woken = False
 
-    def belongs_to(self, generation: int) -> bool:
-        """Return whether it was given since the gate was made or last renewed."""
-        return self._generation == generation
-
     def wait_s(self, now: float) -> float:
-        """Return the seconds until it may go in: 0 when it may, infinity when that is up to others."""
-        return self._gate.wait_s(self, now)
+        """Return the seconds until it may be admitted: 0 when it is, `UNKNOWN_S` when that depends on others."""
+        return self._limiter.wait_s(self, now)
 
-    def leave(self, now: float, *, used: bool = True, tokens: int | None = None) -> None:
-        """Leave the line, or come out; doing so twice is no error.
+    def release(self, now: float, *, used: bool = True, tokens: int | None = None) -> None:
+        """Leave the queue, or end the call. Releasing twice is no error.
 
         Args:
             now: The time.
-            used: Whether the call was made; one that was not leaves no trace in the windows.
-            tokens: How many tokens it took, when that is known.
+            used: Whether the call was made. A call that was not made does not count in the limits per minute.
+            tokens: How many tokens it used, when that is known.
         """
-        self._gate.leave(self, now, used=used, tokens=tokens)
+        self._limiter.release(self, now, used=used, tokens=tokens)
 
-    def wake_with(self, wake: Callable[[], None]) -> None:
-        """Have this called, from any thread, as soon as `wait_s` is worth asking again; now, if it already is.
+    def on_wake(self, wake: Callable[[], None]) -> None:
+        """Call ``wake``, from any thread, as soon as `wait_s` may return something new; now, if it already may.
 
-        It may be called twice when that happens just now.
+        It may be called twice.
         """
         self._wake = wake
         if self._woken:
             self.wake()
 
     def wake(self) -> None:
-        """Wake whoever waits for the turn."""
+        """Wake the request that waits for the ticket."""
         self._woken = True
         wake, self._wake = self._wake, None
         if wake is not None:
             wake()
 
-    def slept(self) -> None:
-        """Forget that it was woken: whoever waits for it is looking now."""
+    def clear_wake(self) -> None:
+        """Forget that it was woken."""
         self._woken = False
 
 
-class Gate:
-    """Lets requests in, first come, first served. Safe to use from any thread."""
+class RateLimiter:
+    """Admits requests within limits, first come, first served. Safe to use from any thread."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._lock = Lock()
-        self._line: deque[Turn] = deque()
-        self._recent: deque[Turn] = deque()  # those that went in within the last minute, oldest first
-        self._inside = 0
-        self._tokens = 0  # of the recent ones
-        self._lengths: deque[float] = deque(maxlen=20)  # of the latest calls, in seconds
+        self._queue: deque[Ticket] = deque()
+        self._window: deque[Ticket] = deque()  # admitted within the last minute, oldest first
+        self._in_flight = 0
+        self._tokens = 0  # of the tickets in the window
+        self._durations: deque[float] = deque(maxlen=20)  # of the latest calls, in seconds
         self._generation = 0
 
     def renew_after_fork(self) -> None:
-        """Forget who is inside and in line: they are in the parent. What began within the last minute still counts."""
+        """Forget the parent's calls and queue in a child. What began within the last minute still counts."""
         self._lock = Lock()
         self._generation += 1
-        self._line = deque()
-        self._inside = 0
-        self._recent = deque(self._recent)
-        self._tokens = sum(turn.tokens for turn in self._recent)
+        self._queue = deque()
+        self._in_flight = 0
+        self._window = deque(self._window)
+        self._tokens = sum(ticket.tokens for ticket in self._window)
 
     @property
-    def inside(self) -> int:
-        """How many calls are under way."""
-        return self._inside
+    def in_flight(self) -> int:
+        """The number of calls that are running."""
+        return self._in_flight
 
     @property
     def waiting(self) -> int:
-        """How many requests stand in the line."""
-        return len(self._line)
+        """The number of requests in the queue."""
+        return len(self._queue)
 
-    def enter(self, tokens: int, now: float) -> Turn:
-        """Return a turn, inside already when nothing stands against it, else at the end of the line.
+    def request_ticket(self, tokens: int, now: float) -> Ticket:
+        """Return a ticket: admitted if the limits allow it, else at the end of the queue.
 
         Args:
-            tokens: How many tokens the call will take, as far as one can say before it.
+            tokens: An estimate of the tokens of the call.
             now: The time.
         """
         with self._lock:
-            turn = Turn(self, tokens, len(self._line), self._generation)
-            self._line.append(turn)
-            woken = self._move_up(now, turn)
+            ticket = Ticket(self, tokens, len(self._queue), self._generation)
+            self._queue.append(ticket)
+            woken = self._admit_waiting(now, ticket)
             limit = self._limits.max_queue
-            if limit is not None and not turn.inside and len(self._line) > limit:
-                self._line.pop()
-                turn.refused = turn.left = True
-        _wake(woken)
-        return turn
+            if limit is not None and not ticket.admitted and len(self._queue) > limit:
+                self._queue.pop()
+                ticket.rejected = ticket.released = True
+        _wake_all(woken)
+        return ticket
 
-    def expected_wait_s(self, turn: Turn, now: float) -> float:
-        """Return how long a turn in the line will wait, as far as one can say: 0 when nobody knows.
+    def estimate_wait_s(self, ticket: Ticket, now: float) -> float:
+        """Return an estimate of the seconds that a ticket will wait; 0 when nothing is known.
 
-        Those before it go in one by one as calls end, each of which takes as long as half of the latest did, and as the
-        limits per minute let them.
+        It assumes that calls end after the median duration of the latest calls, and respects the limits per minute.
         """
         with self._lock:
-            if turn.inside or turn.left:
+            if ticket.admitted or ticket.released:
                 return 0.0
-            ahead = self._line.index(turn)
-            limits, due = self._limits, now
-            if limits.max_concurrency is not None and self._lengths:
-                usual_s = sorted(self._lengths)[len(self._lengths) // 2]
-                free = limits.max_concurrency - self._inside
-                due += max(0, ahead + 1 - free) * usual_s / limits.max_concurrency
+            ahead = self._queue.index(ticket)
+            limits, at = self._limits, now
+            if limits.max_concurrency is not None and self._durations:
+                median_s = sorted(self._durations)[len(self._durations) // 2]
+                free = limits.max_concurrency - self._in_flight
+                at += max(0, ahead + 1 - free) * median_s / limits.max_concurrency
             if limits.requests_per_minute is not None:
-                due = max(due, self._minute_due(limits.requests_per_minute, ahead))
-            return due - now
+                at = max(at, self._estimate_minute_slot(limits.requests_per_minute, ahead))
+            return at - now
 
-    def _minute_due(self, limit: int, ahead: int) -> float:
-        """Return when the limit per minute lets a turn in that has so many before it."""
+    def _estimate_minute_slot(self, limit: int, ahead: int) -> float:
+        """Return when the limit per minute admits a ticket with ``ahead`` others before it."""
         minutes, place = divmod(ahead, limit)
-        if len(self._recent) + place >= limit:
-            minutes, place = minutes + 1, len(self._recent) + place - limit
-            return self._recent[place].began + minutes * MINUTE_S if place < len(self._recent) else NEVER
-        return NEVER
+        if len(self._window) + place >= limit:
+            minutes, place = minutes + 1, len(self._window) + place - limit
+            return self._window[place].began + minutes * MINUTE_S if place < len(self._window) else LONG_AGO
+        return LONG_AGO
 
-    def wait_s(self, turn: Turn, now: float) -> float:
-        """Return the seconds until a turn may go in: 0 when it may, infinity when that is up to others."""
+    def wait_s(self, ticket: Ticket, now: float) -> float:
+        """Return the seconds until a ticket may be admitted: 0 when it is, `UNKNOWN_S` when that depends on others."""
         with self._lock:
-            turn.slept()
-            woken = self._move_up(now, turn)
-            if turn.inside:
+            ticket.clear_wake()
+            woken = self._admit_waiting(now, ticket)
+            if ticket.admitted:
                 wait_s = 0.0
             else:
-                wait_s = self._due(turn, now) - now if self._line and self._line[0] is turn else NOBODY_KNOWS
-        _wake(woken)
+                is_first = bool(self._queue) and self._queue[0] is ticket
+                wait_s = self._find_slot(ticket, now) - now if is_first else UNKNOWN_S
+        _wake_all(woken)
         return wait_s
 
-    def leave(self, turn: Turn, now: float, *, used: bool, tokens: int | None) -> None:
-        """Take a turn back."""
+    def release(self, ticket: Ticket, now: float, *, used: bool, tokens: int | None) -> None:
+        """Take a ticket back; see `Ticket.release`."""
         with self._lock:
-            if turn.left or not turn.belongs_to(self._generation):
+            if ticket.released or ticket.generation != self._generation:
                 return
-            turn.left = True
-            if turn.inside:
-                self._inside -= 1
-                if used:
-                    self._lengths.append(now - turn.began)
-                self._settle(turn, 0 if not used else turn.tokens if tokens is None else tokens)
-                if not used and turn.recent:
-                    turn.recent = False
-                    self._recent.remove(turn)
+            ticket.released = True
+            if ticket.admitted:
+                self._end_call(ticket, now, used=used, tokens=tokens)
             else:
-                self._line.remove(turn)
-            woken = self._move_up(now, turn)
-        _wake(woken)
+                self._queue.remove(ticket)
+            woken = self._admit_waiting(now, ticket)
+        _wake_all(woken)
 
-    def _settle(self, turn: Turn, tokens: int) -> None:
-        if turn.recent:
-            self._tokens += tokens - turn.tokens
-        turn.tokens = tokens
+    def _end_call(self, ticket: Ticket, now: float, *, used: bool, tokens: int | None) -> None:
+        self._in_flight -= 1
+        if used:
+            self._durations.append(now - ticket.began)
+        counted = 0 if not used else ticket.tokens if tokens is None else tokens
+        if ticket.in_window:
+            self._tokens += counted - ticket.tokens
+        ticket.tokens = counted
+        if not used and ticket.in_window:
+            ticket.in_window = False
+            self._window.remove(ticket)
 
-    def _move_up(self, now: float, asking: Turn) -> list[Turn]:
-        """Let in whoever may go; return whom to wake: them, and the first in line when only time keeps it out."""
-        while self._recent and self._recent[0].began <= now - MINUTE_S:
-            old = self._recent.popleft()
-            old.recent = False
+    def _admit_waiting(self, now: float, asking: Ticket) -> list[Ticket]:
+        """Admit what the limits allow. Return the tickets to wake: those, and the first one if only time holds it."""
+        while self._window and self._window[0].began <= now - MINUTE_S:
+            old = self._window.popleft()
+            old.in_window = False
             self._tokens -= old.tokens
         woken = []
-        while self._line:
-            first = self._line[0]
-            due = self._due(first, now)
-            if due > now:
-                if due < NOBODY_KNOWS and first is not asking:
+        while self._queue:
+            first = self._queue[0]
+            slot = self._find_slot(first, now)
+            if slot > now:
+                if slot < UNKNOWN_S and first is not asking:
                     woken.append(first)
                 break
-            self._line.popleft()
-            self._let_in(first, now)
+            self._queue.popleft()
+            self._admit(first, now)
             if first is not asking:
                 woken.append(first)
         return woken
 
-    def _let_in(self, turn: Turn, now: float) -> None:
-        turn.inside = True
-        turn.began = now
-        self._inside += 1
+    def _admit(self, ticket: Ticket, now: float) -> None:
+        ticket.admitted = True
+        ticket.began = now
+        self._in_flight += 1
         if self._limits.requests_per_minute is not None or self._limits.tokens_per_minute is not None:
-            turn.recent = True
-            self._recent.append(turn)
-            self._tokens += turn.tokens
+            ticket.in_window = True
+            self._window.append(ticket)
+            self._tokens += ticket.tokens
 
-    def _due(self, turn: Turn, now: float) -> float:
-        """Return when the first in line may go in; infinity while the place is taken."""
+    def _find_slot(self, ticket: Ticket, now: float) -> float:
+        """Return when the first ticket of the queue may be admitted; infinity while all concurrent calls are used."""
         limits = self._limits
-        if limits.max_concurrency is not None and self._inside >= limits.max_concurrency:
-            return NOBODY_KNOWS
-        due = now
-        if limits.requests_per_minute is not None and len(self._recent) >= limits.requests_per_minute:
-            due = self._recent[len(self._recent) - limits.requests_per_minute].began + MINUTE_S
+        if limits.max_concurrency is not None and self._in_flight >= limits.max_concurrency:
+            return UNKNOWN_S
+        slot = now
+        if limits.requests_per_minute is not None and len(self._window) >= limits.requests_per_minute:
+            slot = self._window[len(self._window) - limits.requests_per_minute].began + MINUTE_S
         if limits.tokens_per_minute is not None:
-            due = max(due, self._tokens_due(limits.tokens_per_minute, turn, now))
-        return due
+            slot = max(slot, self._find_token_slot(limits.tokens_per_minute, ticket, now))
+        return slot
 
-    def _tokens_due(self, limit: int, turn: Turn, now: float) -> float:
-        """Return when enough of the recent calls are a minute old; a request over the limit goes in after all."""
-        spare = limit - self._tokens - min(turn.tokens, limit)
-        due = now
-        for recent in self._recent:
+    def _find_token_slot(self, limit: int, ticket: Ticket, now: float) -> float:
+        """Return when enough calls have left the window. A request above the limit is admitted when it is empty."""
+        spare = limit - self._tokens - min(ticket.tokens, limit)
+        slot = now
+        for recent in self._window:
             if spare >= 0:
                 break
             spare += recent.tokens
-            due = recent.began + MINUTE_S
-        return due
+            slot = recent.began + MINUTE_S
+        return slot
 
 
-def _wake(turns: list[Turn]) -> None:
-    for turn in turns:
-        turn.wake()
+def _wake_all(tickets: list[Ticket]) -> None:
+    for ticket in tickets:
+        ticket.wake()

@@ -1,4 +1,4 @@
-"""The story of one request: what was tried and what was passed over, told to the observers as it happens."""
+"""Records the attempts and skips of one request, and emits an event for each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.values.attempts import Attempt, Outcome, Skip
 from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
@@ -19,151 +19,181 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
+from kickai_providers_core.values.trace import RequestTrace
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.actions import Try
-    from kickai_providers_core.resilience.breaker import State
-    from kickai_providers_core.resilience.candidates import Brief, Errand, Link
+    from kickai_providers_core.resilience.actions import Call
+    from kickai_providers_core.resilience.candidates import Candidate, Obstacle
+    from kickai_providers_core.resilience.context import ChainContext, RequestContext
+    from kickai_providers_core.values.breaker_state import BreakerState
     from kickai_providers_core.values.errors import ProviderError
     from kickai_providers_core.values.messages import Usage
     from kickai_providers_core.values.replies import Reply
 
-__all__ = ["Story"]
+__all__ = ["Recorder"]
 
 
-class Story:
-    """The attempts and skips of one request, in the order in which they happened.
+class Recorder:
+    """The attempts and skips of one request. Belongs to that request.
 
     Attributes:
-        attempts: Every attempt that has ended.
-        started: The time at which the request began; the records count from it.
+        attempts: Every attempt that has ended, in order.
+        started: The time at which the request began.
     """
 
-    _over = False
-
-    def __init__(self, brief: Brief, errand: Errand, links: int, started: float) -> None:
-        self.started = started
+    def __init__(self, chain: ChainContext, request: RequestContext, targets: int, started: float) -> None:
         self.attempts: list[Attempt] = []
+        self.started = started
         self._skips: dict[int, Skip] = {}
-        self._tell = brief.tell
-        self._request = errand.number
-        self._role = brief.role
-        if self._tell is not None:
-            self._tell(RequestStarted(errand.number, brief.role, links, errand.deadline_s))
+        self._emit = chain.emit
+        self._number = request.number
+        self._role = chain.role
+        self._deadline_s = request.deadline_s
+        self._is_over = False
+        self._emit(RequestStarted(self._number, self._role, targets, request.deadline_s))
 
     @property
     def skipped(self) -> tuple[Skip, ...]:
-        """Every target that was passed over and not tried after all."""
-        return tuple(self._skips.values()) if self._skips else ()
+        """Every target that was skipped and not called later."""
+        return tuple(self._skips.values())
 
-    def tries(self, link: Link) -> int:
-        """Return how often the target was tried; one try under way does not count."""
-        tries, position = 0, link.position
-        for attempt in self.attempts:
-            if attempt.position == position:
-                tries += 1
-        return tries
+    def build_trace(self, now: float, *, fell_back: bool = False, last_resort: bool = False) -> RequestTrace:
+        """Return what the request has done so far."""
+        return RequestTrace(
+            attempts=self.attempts,
+            skipped=self._skips.values(),
+            elapsed_s=now - self.started,
+            deadline_s=self._deadline_s,
+            fell_back=fell_back,
+            last_resort=last_resort,
+        )
 
-    def last_try(self, link: Link) -> Attempt | None:
-        """Return the target's latest attempt."""
-        return next((attempt for attempt in reversed(self.attempts) if attempt.position == link.position), None)
+    def count_attempts(self, candidate: Candidate) -> int:
+        """Return how many attempts at the target have ended."""
+        return sum(attempt.position == candidate.position for attempt in self.attempts)
 
-    def begins(self, link: Link, number: int, timeout_s: float) -> None:
-        """Tell that a target is about to be called."""
-        if self._skips:
-            self._skips.pop(link.position, None)
-        if self._tell is not None:
-            self._tell(AttemptStarted(self._request, self._role, link.provider, link.model, number, timeout_s))
+    def find_last_attempt(self, candidate: Candidate) -> Attempt | None:
+        """Return the latest attempt at the target that has ended, or None."""
+        return next((each for each in reversed(self.attempts) if each.position == candidate.position), None)
 
-    def ends(
+    def record_call(self, call: Call) -> None:
+        """Record that a target is about to be called."""
+        candidate = call.candidate
+        self._skips.pop(candidate.position, None)
+        self._emit(
+            AttemptStarted(self._number, self._role, candidate.provider, candidate.model, call.number, call.timeout_s)
+        )
+
+    def record_end(
         self,
-        step: Try,
+        call: Call,
         now: float,
         outcome: Outcome,
         *,
         error: ProviderError | None = None,
-        rests_s: float = 0.0,
+        suspended_s: float = 0.0,
         usage: Usage | None = None,
     ) -> None:
-        """Write down how an attempt ended, and sign its error with the target's name."""
-        link, began = step.link, step.began
-        provider, model = link.provider, link.model
+        """Record how an attempt ended. An error without a provider gets the target's names."""
+        candidate = call.candidate
         if error is not None and not error.provider:
-            error.provider, error.model = provider, error.model or model
-        started_s, latency_s = began - self.started, now - began
-        attempt = Attempt.record(
-            link.position, provider, model, step.number, started_s, latency_s, outcome, error, rests_s
+            error.provider, error.model = candidate.provider, error.model or candidate.model
+        attempt = Attempt(
+            position=candidate.position,
+            provider=candidate.provider,
+            model=candidate.model,
+            number=call.number,
+            started_s=call.began - self.started,
+            latency_s=max(0.0, now - call.began),  # an attempt may begin within the tick before its time
+            outcome=outcome,
+            error=error,
+            rests_s=suspended_s,
         )
         self.attempts.append(attempt)
-        if self._tell is not None:
-            self._tell(AttemptEnded(self._request, self._role, attempt, usage))
+        self._emit(AttemptEnded(self._number, self._role, attempt, usage))
 
-    def passes(self, link: Link, reason: SkipReason, detail: str, now: float, due: float | None = None) -> None:
-        """Write down why a target was passed over; of one that was tried before, its attempts tell enough."""
-        if self.tries(link):
+    def record_skip(
+        self, candidate: Candidate, obstacle: Obstacle, now: float, available_at: float | None = None
+    ) -> None:
+        """Record why a target is skipped; nothing for a target that was called before."""
+        if self.count_attempts(candidate):
             return
-        retry_in_s = None if due is None else due - now
-        skip = Skip.record(link.position, link.provider, link.model, reason, detail, now - self.started, retry_in_s)
-        self._skips[link.position] = skip
-        if self._tell is not None:
-            self._tell(TargetSkipped(self._request, self._role, skip))
+        reason, detail = obstacle
+        skip = Skip(
+            position=candidate.position,
+            provider=candidate.provider,
+            model=candidate.model,
+            reason=reason,
+            detail=detail,
+            at_s=now - self.started,
+            retry_in_s=None if available_at is None else max(0.0, available_at - now),
+        )
+        self._skips[candidate.position] = skip
+        self._emit(TargetSkipped(self._number, self._role, skip))
 
-    def succeeds(self, now: float, reply: Reply) -> None:
-        """Tell that the request ended with a reply."""
-        self._over = True
-        if self._tell is not None:
-            self._tell(
-                RequestEnded(
-                    self._request,
-                    self._role,
-                    "success",
-                    now - self.started,
-                    len(self.attempts),
-                    None,
-                    reply.provider,
-                    reply.model,
-                    reply.fell_back,
-                    reply.usage,
-                )
+    def record_reply(self, reply: Reply, now: float) -> None:
+        """Record that the request was answered."""
+        self._is_over = True
+        self._emit(
+            RequestEnded(
+                self._number,
+                self._role,
+                outcome="success",
+                latency_s=now - self.started,
+                attempts=len(self.attempts),
+                provider=reply.provider,
+                model=reply.model,
+                fell_back=reply.fell_back,
+                usage=reply.usage,
             )
+        )
 
-    def over(self, now: float, error: BaseException | None = None) -> None:
-        """Tell that the request ended with an error, or without one when it was cancelled; nothing if it was over."""
-        if self._over:
+    def record_end_without_reply(self, now: float, error: BaseException | None = None) -> None:
+        """Record that the request failed, or was cancelled when there is no error; nothing if it has ended."""
+        if self._is_over:
             return
-        self._over = True
-        if self._tell is not None:
-            outcome, told = ("error", type(error).__name__) if error is not None else ("cancelled", None)
-            self._tell(RequestEnded(self._request, self._role, outcome, now - self.started, len(self.attempts), told))
+        self._is_over = True
+        self._emit(
+            RequestEnded(
+                self._number,
+                self._role,
+                outcome="cancelled" if error is None else "error",
+                latency_s=now - self.started,
+                attempts=len(self.attempts),
+                error=None if error is None else type(error).__name__,
+            )
+        )
 
-    def waits(self, link: Link, wait_s: float) -> None:
-        """Tell that the request waits before it comes back to a target."""
-        if self._tell is not None:
-            self._tell(Waiting(self._request, self._role, link.provider, link.model, wait_s))
+    def record_wait(self, candidate: Candidate, wait_s: float) -> None:
+        """Record that the request waits before it calls a target again."""
+        self._emit(Waiting(self._number, self._role, candidate.provider, candidate.model, wait_s))
 
-    def hedges(self, link: Link, after_s: float) -> None:
-        """Tell that another target is asked beside one that takes long."""
-        if self._tell is not None:
-            self._tell(Hedged(self._request, self._role, link.provider, link.model, after_s))
+    def record_hedge(self, slow: Candidate, after_s: float) -> None:
+        """Record that another target is called because one is slow."""
+        self._emit(Hedged(self._number, self._role, slow.provider, slow.model, after_s))
 
-    def lines_up(self, link: Link, ahead: int, patience_s: float) -> None:
-        """Tell that the request stands in line before a target."""
-        if self._tell is not None:
-            self._tell(Queued(self._request, self._role, link.provider, link.model, ahead, patience_s))
+    def record_queued(self, candidate: Candidate, ahead: int, patience_s: float) -> None:
+        """Record that the request waits in a provider's queue."""
+        self._emit(Queued(self._number, self._role, candidate.provider, candidate.model, ahead, patience_s))
 
-    def withholds(self, link: Link) -> None:
-        """Write down that a failed target is not tried again, since the retries of all have used up their budget."""
-        at = max(at for at, attempt in enumerate(self.attempts) if attempt.position == link.position)
-        self.attempts[at] = evolve(self.attempts[at], retry_withheld=True)
-        if self._tell is not None:
-            self._tell(RetryWithheld(self._request, self._role, link.provider, link.model))
+    def record_withheld_retry(self, candidate: Candidate) -> None:
+        """Record that a failed target is not retried because the retry budget is used up."""
+        latest = max(at for at, attempt in enumerate(self.attempts) if attempt.position == candidate.position)
+        self.attempts[latest] = evolve(self.attempts[latest], retry_withheld=True)
+        self._emit(RetryWithheld(self._number, self._role, candidate.provider, candidate.model))
 
-    def changes(self, link: Link, before: tuple[State, State], now: float) -> None:
-        """Tell which breakers on the way to a target are in another state than before."""
-        if self._tell is None or before == (after := link.route.states()):
+    def record_breaker_changes(
+        self, candidate: Candidate, before: tuple[BreakerState, BreakerState], now: float
+    ) -> None:
+        """Record which of the two breakers of a target, its provider's and its own, have changed their state."""
+        health = candidate.health
+        after = health.breaker_states()
+        if before == after:
             return
-        places = zip((link.route.provider, link.route.target), (None, link.model), before, after, strict=True)
-        for condition, model, old, new in places:
+        for old, new, state, model in (
+            (before[0], after[0], health.provider, None),
+            (before[1], after[1], health.target, candidate.model),
+        ):
             if old is not new:
-                due_s = condition.due_at(now) - now
-                self._tell(BreakerChanged(self._request, self._role, link.provider, model, old, new, due_s))
+                retry_in_s = state.available_at(now) - now
+                self._emit(BreakerChanged(self._number, self._role, candidate.provider, model, old, new, retry_in_s))

@@ -1,9 +1,8 @@
-"""How much extra load there may be: for so many requests of the last minute, so many calls beyond the first.
+"""A budget of extra calls: a share of the requests of the last minute.
 
-Retries help against a glitch and harm in an outage, when every request is tried again and the load doubles just as
-the service can bear it least. A budget for all requests together lets the former happen and stops the latter. After
-the retry budgets of Finagle (``com.twitter.finagle.service.RetryBudget``: 20 % of the requests of a sliding window,
-and a minimum for light traffic) and of Envoy (``retry_budget`` of its circuit breakers: the larger of the two).
+Retries help against a short failure and do harm in an outage, when each request is retried and the load doubles. A
+budget that all requests share allows the former and prevents the latter. It follows Finagle's ``RetryBudget`` (20 % of
+the requests in a sliding window, and a minimum for light traffic) and Envoy's ``retry_budget`` (the larger of the two).
 """
 
 from __future__ import annotations
@@ -12,121 +11,125 @@ from threading import Lock
 
 from attrs import evolve, frozen
 
-__all__ = ["Budget", "Tally"]
+__all__ = ["BudgetWindow", "RetryBudget"]
 
 WINDOW_S = 60.0
-"""The sliding minute."""
+"""The length of the sliding window, in seconds."""
 
 GRAIN_S = 1.0
-"""The tally is kept by the second, so that a window is at most this much longer than a minute."""
+"""Counts are kept once a second, so a window is at most this much longer than a minute."""
 
 
 @frozen
-class Mark:
-    """How the totals stood at one time.
+class Snapshot:
+    """The totals at one time.
 
     Attributes:
         at: The time.
-        requests: The number of requests that had come before.
-        spent: The number of extra calls that had been made before.
+        requests: The number of requests before it.
+        withdrawn: The number of extra calls before it.
     """
 
     at: float
     requests: int
-    spent: int
+    withdrawn: int
 
 
 @frozen(eq=False, repr=False)
-class Tally:
+class BudgetWindow:
     """The requests and the extra calls of the last minute, as a value.
 
     Attributes:
         share: Extra calls for each request of the last minute, from 0; 0.2 means 20 % extra load.
-        floor: Extra calls in a minute that are allowed however little traffic there is.
+        floor: Extra calls a minute that are allowed with any traffic.
         requests: The number of requests so far.
-        spent: The number of extra calls so far.
-        marks: How these totals stood at most once a second, from the beginning of the window on.
+        withdrawn: The number of extra calls so far.
+        snapshots: The totals at most once a second, since the beginning of the window.
     """
 
     share: float
     floor: int
     requests: int = 0
-    spent: int = 0
-    marks: tuple[Mark, ...] = ()
+    withdrawn: int = 0
+    snapshots: tuple[Snapshot, ...] = ()
 
-    def seen(self, requests: int, now: float, *, coming: int = 1) -> Tally:
-        """Return the tally at a time when so many requests have come, and so many of them just now.
+    def advance(self, requests: int, now: float, *, new: int = 1) -> BudgetWindow:
+        """Return the window at a later time.
 
-        A smaller number than before is an old one.
+        Args:
+            requests: The number of requests so far. A number lower than before is an old one and is ignored.
+            now: The time.
+            new: How many of these requests begin at this time.
         """
-        marks = self.marks
-        if not marks or now - marks[-1].at >= GRAIN_S:
-            marks = (*marks, Mark(now, max(self.requests, requests - coming), self.spent))
-        # What a mark counts happened within a second of it: it goes when that second has left the window.
-        while len(marks) > 1 and marks[0].at <= now - WINDOW_S - GRAIN_S:
-            marks = marks[1:]
-        return evolve(self, requests=max(requests, self.requests), marks=marks)
+        snapshots = self.snapshots
+        if not snapshots or now - snapshots[-1].at >= GRAIN_S:
+            snapshots = (*snapshots, Snapshot(now, max(self.requests, requests - new), self.withdrawn))
+        # What a snapshot counts happened within a second after it: it is dropped when that second has left the window.
+        while len(snapshots) > 1 and snapshots[0].at <= now - WINDOW_S - GRAIN_S:
+            snapshots = snapshots[1:]
+        return evolve(self, requests=max(requests, self.requests), snapshots=snapshots)
 
-    def affords(self) -> bool:
-        """Return whether one more extra call is within the budget, at the time of the last look."""
-        start = self.marks[0] if self.marks else Mark(0.0, 0, 0)
+    def can_withdraw(self) -> bool:
+        """Return whether one more extra call is within the budget, at the time of the last `advance`."""
+        start = self.snapshots[0] if self.snapshots else Snapshot(0.0, 0, 0)
         allowed = max(self.floor, self.share * (self.requests - start.requests))
-        return self.spent - start.spent + 1 <= allowed
+        return self.withdrawn - start.withdrawn + 1 <= allowed
 
-    def spends(self) -> Tally:
-        """Return the tally after one extra call."""
-        return evolve(self, spent=self.spent + 1)
+    def withdraw(self) -> BudgetWindow:
+        """Return the window after one extra call."""
+        return evolve(self, withdrawn=self.withdrawn + 1)
 
-    def refunds(self, since: float) -> Tally:
-        """Return the tally without one extra call that was counted at that time and not made after all."""
-        marks = tuple(evolve(mark, spent=mark.spent - 1) if mark.at > since else mark for mark in self.marks)
-        return evolve(self, spent=self.spent - 1, marks=marks)
+    def refund(self, withdrawn_at: float) -> BudgetWindow:
+        """Return the window without one extra call that was withdrawn at that time and was not made."""
+        snapshots = tuple(
+            evolve(each, withdrawn=each.withdrawn - 1) if each.at > withdrawn_at else each for each in self.snapshots
+        )
+        return evolve(self, withdrawn=self.withdrawn - 1, snapshots=snapshots)
 
 
-class Budget:
-    """The budget that all requests of a resolver share.
+class RetryBudget:
+    """The budget that all requests of a resolver share. Safe to use from any thread.
 
-    Safe to use from any thread. A request that needs nothing extra costs one comparison, and a lock once a second.
-
-    Attributes:
-        due: The time from which the next request must be counted with `count`.
-        latest: The number of the latest request: one that spends may have come long before.
+    Args:
+        share: Extra calls for each request of the last minute, from 0.
+        floor: Extra calls a minute that are allowed with any traffic.
     """
 
-    __slots__ = ("_lock", "_tally", "due", "latest")
+    __slots__ = ("_latest", "_lock", "_next_snapshot", "_window")
 
     def __init__(self, share: float, floor: int) -> None:
-        self.due = float("-inf")
-        self.latest = 0
-        self._tally = Tally(share, floor)
+        self._window = BudgetWindow(share, floor)
+        self._next_snapshot = float("-inf")
+        self._latest = 0
         self._lock = Lock()
 
     def renew_after_fork(self) -> None:
-        """Take a lock of this process; what the parent counted stays."""
+        """Use a lock of this process, and keep the counts."""
         self._lock = Lock()
 
-    def came(self, number: int, now: float) -> None:
-        """Take it that a request came, the latest so far."""
-        self.latest = number
-        if now >= self.due:
-            self.count(number, now)
+    def record_request(self, number: int, now: float) -> None:
+        """Record that a request began.
 
-    def count(self, requests: int, now: float) -> None:
-        """Take it that so many requests have come so far, the one that asks included."""
-        with self._lock:
-            self._tally = self._tally.seen(requests, now)
-            self.due = now + GRAIN_S
+        Args:
+            number: The number of requests so far, this one included.
+            now: The time.
+        """
+        self._latest = number  # read by a withdrawal, whose own request may have begun long before
+        if now >= self._next_snapshot:
+            with self._lock:
+                self._window = self._window.advance(number, now)
+                self._next_snapshot = now + GRAIN_S
 
-    def spend(self, requests: int, now: float) -> bool:
-        """Take one extra call from the budget; return False when nothing is left."""
+    def try_withdraw(self, number: int, now: float) -> bool:
+        """Withdraw one extra call for a request; return False when the budget is used up."""
         with self._lock:
-            self._tally = self._tally.seen(max(requests, self.latest), now, coming=0)
-            if not self._tally.affords():
+            self._window = self._window.advance(max(number, self._latest), now, new=0)
+            if not self._window.can_withdraw():
                 return False
-            self._tally = self._tally.spends()
+            self._window = self._window.withdraw()
             return True
 
-    def refund(self, since: float) -> None:
-        """Put one extra call back that was taken at that time, since it was not made."""
+    def refund(self, withdrawn_at: float) -> None:
+        """Return one extra call that was withdrawn at that time and was not made."""
         with self._lock:
-            self._tally = self._tally.refunds(since)
+            self._window = self._window.refund(withdrawn_at)

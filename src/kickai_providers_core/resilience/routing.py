@@ -1,4 +1,4 @@
-"""Which requests go to a stronger provider first: the rule of the settings."""
+"""Routing: which requests go to a stronger provider first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 from attrs.validators import ge, optional
 
-from kickai_providers_core.resilience.tokens import least_tokens
+from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.values.requests import Capability  # noqa: TC001 # the settings are read by these types
 from kickai_providers_core.values.targets import Target  # noqa: TC001
 
@@ -19,23 +19,23 @@ __all__ = ["Routing"]
 
 @frozen(kw_only=True)
 class Routing:
-    """The table ``[routing]``. A request that meets either condition goes to the stronger provider's targets first.
+    """The table ``[routing]``. A request that meets one condition goes to the stronger provider's targets first.
 
     Attributes:
-        strong: The instance, or one target of it, that is asked first then; None for no rule.
-        above_tokens: The condition on the size of the prompt, estimated low: more tokens than this; None for none.
-        needs: The condition on what the request needs: any of these capabilities.
+        strong: The stronger instance, or one target of it; None for no routing.
+        above_tokens: The condition that the prompt has more tokens than this, by a low estimate; None for none.
+        needs: The condition that the request needs one of these capabilities.
     """
 
     strong: Target | None = None
     above_tokens: int | None = field(default=None, validator=optional(ge(0)))
     needs: tuple[Capability, ...] = ()
 
-    def calls_for(self, request: ChatRequest) -> Target | None:
-        """Return whose targets a request should be sent to first, or None when the rule says nothing of it."""
+    def choose(self, request: ChatRequest) -> Target | None:
+        """Return the target or instance that a request should go to first, or None."""
         if self.strong is None:
             return None
         if self.needs and request.needs.intersection(self.needs):
             return self.strong
-        large = self.above_tokens is not None and least_tokens(request) > self.above_tokens
+        large = self.above_tokens is not None and estimate_min_tokens(request) > self.above_tokens
         return self.strong if large else None

@@ -1,4 +1,4 @@
-"""How large a request is at least, without a tokenizer."""
+"""A lower bound of the tokens of a request, without a tokenizer."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kickai_providers_core.values.requests import ChatRequest
 
-__all__ = ["CHARACTERS_PER_TOKEN", "least_tokens"]
+__all__ = ["CHARACTERS_PER_TOKEN", "estimate_min_tokens"]
 
 CHARACTERS_PER_TOKEN = 6
-"""More characters than a token stands for on average in any language.
+"""More characters than a token has on average in any language.
 
 English has about 4 ("What are tokens and how to count them?", OpenAI help center), code and most other languages have
-fewer, Chinese and Japanese between 1 and 2. Each model counts differently, so that the estimate stays below them all:
-what it calls too large is too large, and what it lets through may still be.
+fewer, Chinese and Japanese between 1 and 2. The estimate is below the count of every model: what it finds too large is
+too large, and what it admits may still be.
 """
 
 
-def least_tokens(request: ChatRequest) -> int:
-    """Return a number of tokens that the prompt has at least: its texts, tools and schema; images count nothing.
+def estimate_min_tokens(request: ChatRequest) -> int:
+    """Return a lower bound of the prompt's tokens: its texts, tools and schema. Images count 0.
 
-    It looks at lengths alone, so that its cost grows with the number of messages and not with their size.
+    It uses lengths only, so its cost grows with the number of messages and not with their size.
     """
     characters = 0
     for message in request.messages:

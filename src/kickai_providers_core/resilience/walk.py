@@ -1,431 +1,316 @@
-"""One request's walk down a chain, sans I/O: it decides, a driver acts.
+"""A walk: one request's way down a chain, decided without I/O.
 
-A driver asks `Walk.next` what to do, does it, and tells the walk how it went::
+A driver calls `Walk.next`, carries out the action that it returns, and reports the result::
 
-    Try     call the target for at most ``timeout_s``; then `succeeded`, `failed` or `cancelled`
-    Pause   wait ``wait_s``; then `next`
-    Queue   wait until ``turn`` wakes you, or for ``wait_s``; then `next`
-    Validate  have the target's settings validated, for at most ``timeout_s``; then `next`
-    Await   wait for the other attempt that is under way
-    GiveUp  raise ``error``
+    Call          call the target; then `record_success`, `record_failure` or `record_cancellation`
+    Sleep         sleep for ``wait_s``; then `next`
+    WaitForSlot   wait until ``ticket`` wakes you, for at most ``wait_s``; then `next`
+    Validate      validate the target's settings, for at most ``timeout_s``; then `next`
+    WaitForOther  wait for the other attempt that is running
+    Fail          raise ``error``
 
-Beside an attempt that takes long it may want another: a driver that can have two under way asks `Walk.hedge_in_s`
-when, and then `Walk.hedge` for it.
+A driver that can run two attempts at once asks `Walk.hedge_in_s` when a second one may be due, and then `Walk.hedge`.
 
-The time is an argument of every call and is never read. The same class serves the sync driver, the asyncio
-driver, both streaming drivers and the simulations of the tests.
+Time is an argument of every method. The same class serves the blocking driver, the asyncio driver, both streaming
+drivers and the simulations of the tests.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve
 
-from kickai_providers_core.resilience.actions import TICK_S, Await, GiveUp, Pause, Queue, Try, Validate
+from kickai_providers_core.resilience.actions import TICK_S, Action, Call, Fail, Sleep, Validate, WaitForOther
 from kickai_providers_core.resilience.candidates import UNVALIDATED
-from kickai_providers_core.resilience.failure_effects import mark, without_frames
-from kickai_providers_core.resilience.last_resort import Comeback, due_first, refused_by_all
+from kickai_providers_core.resilience.failure_effects import apply_failure, without_frames
+from kickai_providers_core.resilience.last_resort import RetryFinder, build_rejection, force_call
 from kickai_providers_core.resilience.policy import backoff_s
-from kickai_providers_core.resilience.rate_limiter import NOBODY_KNOWS
-from kickai_providers_core.resilience.recorder import Story
-from kickai_providers_core.values.attempts import Outcome, SkipReason
+from kickai_providers_core.resilience.queueing import QueueWait
+from kickai_providers_core.resilience.rate_limiter import Ticket
+from kickai_providers_core.resilience.recorder import Recorder
+from kickai_providers_core.resilience.running_calls import RunningCalls
+from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kickai_providers_core.resilience.actions import Step
-    from kickai_providers_core.resilience.candidates import Brief, Errand, Link
-    from kickai_providers_core.resilience.health import Leave
-    from kickai_providers_core.resilience.rate_limiter import Turn
+    from kickai_providers_core.resilience.candidates import Candidate, Obstacle
+    from kickai_providers_core.resilience.context import ChainContext, RequestContext
     from kickai_providers_core.values.attempts import Attempt
     from kickai_providers_core.values.errors import KickaiError, ProviderError
-    from kickai_providers_core.values.messages import Usage
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["Walk"]
 
 
 class Walk:
-    """One request's walk: where it stands, and what its story is so far.
+    """One request's way down a chain. It belongs to one request; the health of its targets is shared.
 
-    It belongs to one request and is not to be shared; the health of its links is shared with all other walks.
+    Args:
+        candidates: The targets, in order.
+        chain: What all requests of the chain share.
+        request: What this request is about.
+        started: The time at which it begins.
+
+    Attributes:
+        chain: As given.
+        request: As given.
     """
 
-    # Where a walk stands that has not come far; most never set any of these.
-    _again: tuple[float, Link] | None = None  # a link to come back to, and when
-    _place: _Place | None = None  # where it stands in line
-    _busy: dict[int, float] | None = None  # links whose line was left, and when to come back at the soonest
-    _beside: Try | None = None  # a second attempt under way
-    _hedged: Try | None = None  # the last one beside which another was wanted
-    _validated: frozenset[int] = frozenset()  # links whose validation was waited for
-    _forced = False
-
-    def __init__(self, links: Sequence[Link], brief: Brief, errand: Errand, started: float) -> None:
-        self._links = links
-        self._brief = brief
-        self._errand = errand
-        deadline_s, least_s = errand.deadline_s, brief.policy.min_attempt_s
-        self._ends = started + deadline_s
-        # The time without which no attempt is started; a very short deadline gets one all the same.
-        self._least_s = least_s if least_s < deadline_s / 2 else deadline_s / 2
-        self._story = Story(brief, errand, len(links), started)
-        self._position = 0  # of the link to come by next
-        self._under_way: Try | None = None
-        brief.retries.came(errand.number, started)
-        if brief.hedges is not None:
-            brief.hedges.budget.came(errand.number, started)
+    def __init__(
+        self, candidates: Sequence[Candidate], chain: ChainContext, request: RequestContext, started: float
+    ) -> None:
+        self.chain = chain
+        self.request = request
+        self._candidates = candidates
+        self._ends = started + request.deadline_s
+        # No attempt is started after this. A very short deadline gets one attempt nevertheless.
+        self._latest = self._ends - min(chain.policy.min_attempt_s, request.deadline_s / 2)
+        self._recorder = Recorder(chain, request, len(candidates), started)
+        self._calls = RunningCalls(self._recorder, self._ends, streams=request.streams)
+        self._queue = QueueWait(self._recorder, self._latest)
+        self._next_index = 0
+        self._planned: tuple[float, Candidate] | None = None  # a target to return to, and when
+        self._hedge_decided_for: Call | None = None
+        self._validated: set[int] = set()  # positions whose validation was waited for
+        self._too_small: int | None = None  # a context window that has proved too small
+        self._is_last_resort = False
+        chain.retry_budget.record_request(request.number, started)
+        if chain.hedge_timer is not None:
+            chain.hedge_timer.budget.record_request(request.number, started)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every attempt that has ended, in order."""
-        return tuple(self._story.attempts)
+        return tuple(self._recorder.attempts)
 
-    # What a driver calls
+    # For drivers
 
-    def next(self, now: float) -> Step:
+    def next(self, now: float) -> Action:
         """Return what to do now."""
-        if self._place is not None:
-            step = self._stand(self._place, now)
-            if step is not None:
-                return step
-        if self._again is not None:
-            due, link = self._again
+        queued = self._queue.candidate
+        if queued is not None:
+            action = self._check_queue(queued, now)
+            if action is not None:
+                return action
+        if self._planned is not None:
+            due, candidate = self._planned
             if due - now > TICK_S:
-                self._story.waits(link, due - now)
-                return Pause(due - now)
-            self._again = None
-            step = self._approach(link, max(now, due))
-            if step is not None:
-                return step
-        while self._position < len(self._links):
-            link = self._links[self._position]
-            self._position += 1
-            step = self._approach(link, now)
-            if step is not None:
-                return step
-        return self._come_back(now)
+                self._recorder.record_wait(candidate, due - now)
+                return Sleep(due - now)
+            self._planned = None
+            action = self._try_candidate(candidate, max(now, due))
+            if action is not None:
+                return action
+        while self._next_index < len(self._candidates):
+            candidate = self._candidates[self._next_index]
+            self._next_index += 1
+            action = self._try_candidate(candidate, now)
+            if action is not None:
+                return action
+        return self._try_again(now)
 
     def hedge_in_s(self, now: float) -> float | None:
-        """Return the seconds until a second attempt may be wanted beside the one under way; None for never."""
-        step, hedges = self._under_way, self._brief.hedges
-        if hedges is None or step is None or step is self._hedged or self._beside is not None:
+        """Return the seconds until a second attempt may be due; None for never."""
+        call, timer = self._calls.first, self.chain.hedge_timer
+        is_last = self._next_index >= len(self._candidates)
+        if timer is None or call is None or is_last or self._calls.second is not None:
             return None
-        if self._position >= len(self._links):
-            return None
-        after_s = hedges.after_s(step.link)
-        return None if after_s is None else max(0.0, step.began + after_s - now)
+        delay_s = None if call is self._hedge_decided_for else timer.delay_s(call.candidate)
+        return None if delay_s is None else max(0.0, call.began + delay_s - now)
 
-    def hedge(self, now: float) -> Try | None:
-        """Return the attempt to start beside the one under way, or None when there is to be none.
-
-        Each target that it comes by without asking is passed over, as `next` would.
-        """
-        step, hedges = self._under_way, self._brief.hedges
-        if step is None or hedges is None:
+    def hedge(self, now: float) -> Call | None:
+        """Return a second attempt to start now, or None. Targets that cannot be called are skipped."""
+        call, timer = self._calls.first, self.chain.hedge_timer
+        if call is None or timer is None:
             return None
-        self._hedged = step  # asked once, whatever comes of it
-        if self._ends - now < self._least_s:
+        self._hedge_decided_for = call
+        if now > self._latest or not timer.budget.try_withdraw(self.request.number, now):
             return None
-        if not hedges.budget.spend(self._errand.number, now):
-            return None
-        while self._position < len(self._links):
-            link = self._links[self._position]
-            self._position += 1
-            beside = self._approach(link, now, patient=False)
-            if isinstance(beside, Try):
-                self._under_way, self._beside = step, beside
-                self._story.hedges(step.link, now - step.began)
-                return beside
-        hedges.budget.refund(now)  # only calls that are made cost something
+        while self._next_index < len(self._candidates):
+            candidate = self._candidates[self._next_index]
+            self._next_index += 1
+            second = self._try_candidate(candidate, now, is_hedge=True)
+            if isinstance(second, Call):
+                self._recorder.record_hedge(call.candidate, now - call.began)
+                return second
+        timer.budget.refund(now)  # only calls that are made count
         return None
 
-    def succeeded(self, reply: Reply, now: float, *, of: Try | None = None) -> Reply:
-        """Take the answer of the attempt under way; return it with the story of the request.
+    def record_success(self, reply: Reply, now: float, *, call: Call | None = None) -> Reply:
+        """Record the answer of the running attempt, and return it with the trace of the request.
 
         Args:
-            reply: What it answered.
+            reply: The answer.
             now: The time.
-            of: Which attempt it was, where two may be under way. The other counts as cancelled.
+            call: The attempt, when two may be running. The other one is recorded as cancelled.
         """
-        step = self._take(now, reply.usage, of)
-        if self._under_way is not None:
-            self._abandon(now)
-        link, story = step.link, self._story
-        if self._brief.hedges is not None:
-            self._brief.hedges.answered(link, now - step.began)
-        if story.attempts:
-            story.attempts[:] = map(without_frames, story.attempts)
-        story.ends(step, now, Outcome.SUCCESS, usage=reply.usage)
-        before = link.route.states() if step.leave.found is not None else None
-        link.route.succeeded(step.leave)
-        if before is not None:
-            story.changes(link, before, now)
-        whole = reply.completed(
-            link.provider,
-            reply.model or link.model or "",
-            tuple(story.attempts),
-            story.skipped,
-            link is not self._links[0],
-            self._forced,
-            now - story.started,
-            self._errand.deadline_s,
-        )
-        story.succeeds(now, whole)
+        call = self._calls.end(now, usage=reply.usage, call=call)
+        self._calls.cancel(now)
+        candidate, recorder, timer = call.candidate, self._recorder, self.chain.hedge_timer
+        if timer is not None:
+            timer.record_latency(candidate, now - call.began)
+        recorder.attempts[:] = map(without_frames, recorder.attempts)
+        recorder.record_end(call, now, Outcome.SUCCESS, usage=reply.usage)
+        before = candidate.health.breaker_states()
+        candidate.health.record_success(call.admission)
+        recorder.record_breaker_changes(candidate, before, now)
+        fell_back = candidate is not self._candidates[0]
+        trace = recorder.build_trace(now, fell_back=fell_back, last_resort=self._is_last_resort)
+        model = reply.model or candidate.model or ""
+        whole = evolve(reply, provider=candidate.provider, model=model, trace=trace)
+        recorder.record_reply(whole, now)
         return whole
 
-    def failed(self, error: ProviderError, now: float, *, final: bool = False, of: Try | None = None) -> Step:
-        """Take the error of the attempt under way; return what to do now.
+    def record_failure(
+        self, error: ProviderError, now: float, *, final: bool = False, call: Call | None = None
+    ) -> Action:
+        """Record the error of the running attempt, and return what to do now.
 
         Args:
             error: What the attempt raised.
             now: The time.
-            final: Whether a part of the answer is in the caller's hands, so that nothing else may be tried.
-            of: Which attempt it was, where two may be under way. The other goes on.
+            final: Whether the caller has a part of the answer, so that no other attempt may follow.
+            call: The attempt, when two may be running. The other one continues.
         """
-        step = self._take(now, of=of)
-        rule = self._brief.policy.rule_for(error)
-        before = step.link.route.states()
-        mark(step, self._brief.policy, error, now)
-        rests_s = step.link.route.due_at(now) - now
-        self._story.ends(step, now, Outcome.ERROR, error=error, rests_s=rests_s)
-        self._story.changes(step.link, before, now)
+        call = self._calls.end(now, call=call)
+        rule, health = self.chain.policy.rule_for(error), call.candidate.health
+        before = health.breaker_states()
+        apply_failure(call, self.chain.policy, error, now)
+        suspended_s = health.available_at(now) - now
+        self._recorder.record_end(call, now, Outcome.ERROR, error=error, suspended_s=suspended_s)
+        self._recorder.record_breaker_changes(call.candidate, before, now)
         if final:
-            return self._raise(error, now)
+            return self._fail_with(error, now)
         if rule.fall_back == "larger_window":
-            known = getattr(error, "limit_tokens", None) or step.link.context_window or 0
-            self._errand.floor = max(self._errand.floor or 0, known)
-        # While another is asked, a second try of this one would be a third call.
-        alone = self._under_way is None
-        if alone and rule.retry == "backoff" and self._plan_retry(step, error, now):
+            window = getattr(error, "limit_tokens", None) or call.candidate.context_window or 0
+            self._too_small = max(self._too_small or 0, window)
+        # While another attempt is running, a retry would be a third call.
+        is_alone = self._calls.first is None
+        if is_alone and rule.retry == "backoff" and self._plan_retry(call, error, now):
             return self.next(now)
         if rule.fall_back == "never":
-            return self._raise(error, now)
-        return self.next(now) if alone else Await()
+            return self._fail_with(error, now)
+        return self.next(now) if is_alone else WaitForOther()
 
-    def cancelled(self, now: float) -> None:
-        """Take it that the request was cancelled, if it was not over; give back what an attempt under way held."""
-        self._abandon(now)
-        if self._place is not None:
-            self._place.turn.leave(now, used=False)
-        self._story.over(now)
+    def record_cancellation(self, now: float) -> None:
+        """Record that the request was cancelled, unless it has ended, and return what its attempts held."""
+        self._calls.cancel(now)
+        self._queue.leave(now)
+        self._recorder.record_end_without_reply(now)
 
-    def _abandon(self, now: float) -> None:
-        """Write down as cancelled what is under way, and give back what it held."""
-        while self._under_way is not None:
-            step = self._take(now)
-            self._story.ends(step, now, Outcome.CANCELLED)
-            before = step.link.route.states()
-            step.link.route.give_back(step.leave)
-            self._story.changes(step.link, before, now)
+    # One target
 
-    # Coming by a target
+    def _find_obstacle(self, candidate: Candidate) -> Obstacle | None:
+        return candidate.find_obstacle_for(self.request, self._too_small)
 
-    def _approach(self, link: Link, now: float, *, patient: bool = True) -> Step | None:
-        """Return what to do at a target, or None when it is passed over; who is not patient stands in no line."""
-        if self._ends - now < self._least_s:
+    def _try_candidate(self, candidate: Candidate, now: float, *, is_hedge: bool = False) -> Action | None:
+        """Return what to do at a target, or None when it is skipped. A hedged attempt does not wait."""
+        if now > self._latest:
             return self._give_up(now)
-        obstacle = self._errand.obstacle(link)
+        # Waiting for one target leaves half of the time for later ones.
+        is_last = self._next_index >= len(self._candidates)
+        patience_s = self._ends - now if is_last else (self._ends - now) / 2
+        obstacle = self._find_obstacle(candidate)
+        if obstacle is UNVALIDATED and not is_hedge and candidate.position not in self._validated:
+            self._validated.add(candidate.position)
+            self._planned = (now, candidate)
+            return Validate(candidate, min(patience_s, candidate.timeout_s))
         if obstacle is not None:
-            if obstacle is UNVALIDATED and patient and link.position not in self._validated:
-                return self._validate(link, now)
-            self._story.passes(link, *obstacle, now)
+            self._recorder.record_skip(candidate, obstacle, now)
             return None
-        # Before a target that would not be called anyway there is no line worth standing in.
-        if link.gate is not None and link.route.due_at(now) <= now:
-            return self._line_up(link, link.gate.enter(self._errand.tokens, now), now, patient=patient)
-        return self._enter(link, None, now)
-
-    def _validate(self, link: Link, now: float) -> Validate:
-        """Have a target validated, and come back to it; in time for the targets behind, if there are any."""
-        self._validated |= {link.position}
-        self._again = (now, link)
-        left_s = self._ends - now
-        if self._position < len(self._links):
-            left_s /= 2
-        return Validate(link, min(left_s, link.timeout_s))
-
-    def _line_up(self, link: Link, turn: Turn, now: float, *, patient: bool) -> Step | None:
-        """Take a place in the line before a target; it is left in time for the targets behind, if there are any."""
-        until = self._ends - self._least_s
-        if not patient:
-            until = now
-        elif self._position < len(self._links):
-            until = min(until, now + (self._ends - now) / 2)
-        if turn.refused:
-            self._busy = {**(self._busy or {}), link.position: NOBODY_KNOWS}
-            self._story.passes(link, SkipReason.BUSY, f"its queue is full: {turn.ahead} are in line", now)
+        limiter = candidate.rate_limiter
+        # The queue of a target that is unavailable is not worth waiting in.
+        if limiter is None or candidate.health.available_at(now) > now:
+            return self._admit(candidate, None, now, is_hedge=is_hedge)
+        until = now if is_hedge else min(self._latest, now + patience_s)
+        if not self._queue.enter(candidate, limiter, self.request.tokens, until, now):
             return None
-        if patient and self._is_in_vain(link, turn, until, now):
-            turn.leave(now, used=False)
-            return None
-        self._place = _Place(link, turn, until)
-        if patient and not turn.inside:
-            self._story.lines_up(link, turn.ahead, until - now)
-        return self._stand(self._place, now)
+        return self._check_queue(candidate, now, is_hedge=is_hedge)
 
-    def _is_in_vain(self, link: Link, turn: Turn, until: float, now: float) -> bool:
-        """Return whether waiting in a line would take longer than there is time, and write down that it is skipped."""
-        if turn.inside or link.gate is None:
-            return False
-        wait_s = link.gate.expected_wait_s(turn, now)
-        if now + wait_s <= until:
-            return False
-        # With all other targets down it may be worth waiting after all.
-        back = now if now + wait_s <= self._ends - self._least_s else NOBODY_KNOWS
-        self._busy = {**(self._busy or {}), link.position: back}
-        told = f"{turn.ahead} are in line before it, and the wait is expected to take {wait_s:.1f} s"
-        self._story.passes(link, SkipReason.BUSY, told, now, now + wait_s)
-        return True
+    def _check_queue(self, candidate: Candidate, now: float, *, is_hedge: bool = False) -> Action | None:
+        """Return what to do while the request is queued, or None when it has left the queue."""
+        position = self._queue.check(now)
+        if isinstance(position, Ticket):
+            return self._admit(candidate, position, now, is_hedge=is_hedge)
+        return position
 
-    def _stand(self, place: _Place, now: float) -> Step | None:
-        """Return what to do while a request stands in line, or None when it has left the line for other targets."""
-        wait_s = place.turn.wait_s(now)
-        if wait_s <= 0 and self._ends - now >= self._least_s:
-            self._place = None
-            return self._enter(place.link, place.turn, now)
-        if now + TICK_S < place.until and (wait_s == NOBODY_KNOWS or now + wait_s <= place.until):
-            # The first in line waits for nobody: only time keeps it out.
-            return Queue(place.turn, place.until - now) if wait_s == NOBODY_KNOWS else Pause(wait_s)
-        self._place = None
-        place.turn.leave(now, used=False)
-        due = None if wait_s == NOBODY_KNOWS else now + wait_s
-        self._busy = {**(self._busy or {}), place.link.position: due or now}
-        self._story.passes(place.link, SkipReason.BUSY, f"{place.turn.ahead} were in line before it", now, due)
+    def _admit(self, candidate: Candidate, ticket: Ticket | None, now: float, *, is_hedge: bool) -> Action | None:
+        """Return the call of a target that its health admits, or None."""
+        admission = candidate.health.admit(now)
+        if admission is not None:
+            return self._calls.start(candidate, admission, ticket, now, hedged=is_hedge)
+        if ticket is not None:
+            ticket.release(now, used=False)
+        available_at = candidate.health.available_at(now)
+        obstacle = candidate.describe_unavailability(available_at, now)
+        self._recorder.record_skip(candidate, obstacle, now, available_at)
         return None
 
-    def _enter(self, link: Link, turn: Turn | None, now: float) -> Step | None:
-        """Return the try of a target whose limits allow it, or None when its health does not."""
-        leave = link.route.admit(now)
-        if leave is None:
-            if turn is not None:
-                turn.leave(now, used=False)
-            due = link.route.due_at(now)
-            self._story.passes(link, *link.resting(due, now), now, due)
-            return None
-        if leave.found is not None:
-            self._story.changes(link, leave.found, now)
-        return self._try(link, leave, turn, now)
+    # After the last target, or a failed attempt
 
-    def _try(self, link: Link, leave: Leave, turn: Turn | None, now: float) -> Try:
-        number = self._story.tries(link) + 1
-        left_s = self._ends - now
-        timeout_s = left_s if left_s < link.timeout_s or self._errand.streams else link.timeout_s
-        self._under_way = step = Try(link, number, timeout_s, leave, now, turn)
-        self._story.begins(link, number, timeout_s)
-        return step
-
-    # After an attempt
-
-    def _take(self, now: float, usage: Usage | None = None, of: Try | None = None) -> Try:
-        step: Try | None
-        if of is not None and of is self._beside:
-            step, self._beside = self._beside, None
-        else:
-            step, self._under_way, self._beside = self._under_way, self._beside, None
-        if step is None:
-            message = "no attempt is under way"
-            raise RuntimeError(message)
-        if step.turn is not None:
-            step.turn.leave(now, tokens=usage.total_tokens if usage is not None else None)
-        return step
-
-    def _plan_retry(self, step: Try, error: ProviderError, now: float) -> bool:
-        """Plan the next try of the same target before any other; return False when it would be in vain."""
-        if step.number > step.link.retries:
+    def _plan_retry(self, call: Call, error: ProviderError, now: float) -> bool:
+        """Plan a retry of the same target before any other; return False when there is none."""
+        policy = self.chain.policy
+        if call.number > call.candidate.retries:
             return False
-        policy = self._brief.policy
-        wait_s = max(backoff_s(policy, step.number, self._brief.random), policy.stated_delay_s(error) or 0.0)
-        due = step.link.route.due_at(now)
-        if wait_s > policy.backoff_max_s or due > now + wait_s:
+        wait_s = max(backoff_s(policy, call.number, self.chain.random), policy.stated_delay_s(error) or 0.0)
+        if wait_s > policy.backoff_max_s or call.candidate.health.available_at(now) > now + wait_s:
             return False
-        if now + wait_s + self._least_s > self._ends or not self._affords(step.link, now):
+        if now + wait_s > self._latest or not self._withdraw_retry(call.candidate, now):
             return False
-        self._again = (now + wait_s, step.link)
+        self._planned = (now + wait_s, call.candidate)
         return True
 
-    def _affords(self, link: Link, now: float) -> bool:
-        """Return whether a target may be tried now as far as the budget for retries goes; take it from there."""
-        if not self._story.tries(link) or self._brief.retries.spend(self._errand.number, now):
+    def _withdraw_retry(self, candidate: Candidate, now: float) -> bool:
+        """Withdraw a retry from the budget, if this is one; return False when the budget is used up."""
+        is_retry = self._recorder.count_attempts(candidate) > 0
+        if not is_retry or self.chain.retry_budget.try_withdraw(self.request.number, now):
             return True
-        self._story.withholds(link)
+        self._recorder.record_withheld_retry(candidate)
         return False
 
-    # At the end of the chain
-
-    def _come_back(self, now: float) -> Step:
-        """Return to the target that may be asked soonest, or give up."""
-        if self._ends - now < self._least_s:
+    def _try_again(self, now: float) -> Action:
+        """Return to the target that may be called again first, or give up."""
+        if now > self._latest:
             return self._give_up(now)
-        latest = self._ends - self._least_s
-        comeback = Comeback(self._errand, self._story, self._brief.policy, self._busy or {}, latest=latest)
-        chances = comeback.chances(self._links, now)
-        if not self._story.attempts and self._brief.policy.last_resort:
-            forced = self._last_resort(chances[0] if chances else None, now)
-            if forced is not None:
-                return forced
-        for due, place in chances:
-            link = self._links[place]
-            if self._affords(link, now):
-                self._again = (due, link)
+        policy = self.chain.policy
+        finder = RetryFinder(self._recorder, policy, self._queue.left, self._latest, self._find_obstacle)
+        options = finder.find(self._candidates, now)
+        if not self._recorder.attempts and policy.last_resort:
+            soonest = options[0] if options else None
+            for first in finder.order_by_availability(self._candidates, now):
+                if soonest is not None and soonest <= first:
+                    break  # waiting for that target is better
+                call = force_call(self._calls, self._candidates[first[1]], self.request.tokens, now)
+                if call is not None:
+                    self._is_last_resort = True
+                    return call
+        for at, index in options:
+            candidate = self._candidates[index]
+            if self._withdraw_retry(candidate, now):
+                self._planned = (at, candidate)
                 return self.next(now)
         return self._give_up(now)
 
-    def _last_resort(self, chance: tuple[float, int] | None, now: float) -> Try | None:
-        """Return the try of the resting target that is due first, unless the one to wait for is due before it."""
-        for first in due_first(self._links, self._errand, now):
-            if chance is not None and chance <= first:
-                return None
-            forced = self._force(self._links[first[1]], now)
-            if forced is not None:
-                return forced
-        return None
-
-    def _force(self, link: Link, now: float) -> Try | None:
-        """Return the try of a target although it rests; None when that must not be, or its limits are reached."""
-        turn = link.gate.enter(self._errand.tokens, now) if link.gate is not None else None
-        leave = link.route.force(now) if turn is None or turn.inside else None
-        if leave is None:
-            if turn is not None:
-                turn.leave(now, used=False)
-            return None
-        if leave.found is not None:
-            self._story.changes(link, leave.found, now)
-        self._forced = True
-        return self._try(link, leave, turn, now)
-
-    def _give_up(self, now: float) -> GiveUp:
-        story = self._story
-        last = story.attempts[-1].error if story.attempts else None
+    def _give_up(self, now: float) -> Fail:
+        last = self._recorder.attempts[-1].error if self._recorder.attempts else None
         if isinstance(last, RejectedRequestError):
-            return self._raise(last, now)
-        refusal = refused_by_all(story.attempts, story.skipped, len(self._links))
-        if refusal is not None:
-            return self._raise(refusal, now)
-        deadline_s, elapsed_s = self._errand.deadline_s, now - story.started
+            return self._fail_with(last, now)
+        trace = self._recorder.build_trace(now)
+        rejection = build_rejection(trace, len(self._candidates))
+        if rejection is not None:
+            return self._fail_with(rejection, now)
         error: KickaiError
-        if self._ends - now < self._least_s:
-            error = DeadlineExceededError(
-                deadline_s=deadline_s, elapsed_s=elapsed_s, attempts=story.attempts, skipped=story.skipped
-            )
-        else:
-            error = ChainExhaustedError.of(story.attempts, story.skipped, deadline_s=deadline_s, elapsed_s=elapsed_s)
-        story.over(now, error)
-        return GiveUp(error)
+        error = DeadlineExceededError.from_trace(trace) if now > self._latest else ChainExhaustedError.from_trace(trace)
+        self._recorder.record_end_without_reply(now, error)
+        return Fail(error)
 
-    def _raise(self, error: ProviderError, now: float) -> GiveUp:
-        self._abandon(now)
-        error.attempts, error.skipped = self.attempts, self._story.skipped
-        error.deadline_s, error.elapsed_s = self._errand.deadline_s, now - self._story.started
-        self._story.over(now, error)
-        return GiveUp(error)
-
-
-@frozen(eq=False, repr=False)
-class _Place:
-    """A place in the line before a target, to be left at the latest when ``until`` has come."""
-
-    link: Link
-    turn: Turn
-    until: float
+    def _fail_with(self, error: ProviderError, now: float) -> Fail:
+        """End the request with the error of an attempt."""
+        self._calls.cancel(now)
+        error.trace = self._recorder.build_trace(now)
+        self._recorder.record_end_without_reply(now, error)
+        return Fail(error)

@@ -1,7 +1,4 @@
-"""The driver for requests that may have two attempts under way; apart from the plain ones, which stay fast.
-
-Like those it decides nothing: the walk says when a second target is asked, and which answer counts.
-"""
+"""The driver for hedged requests, which may have two attempts at once."""
 
 from __future__ import annotations
 
@@ -10,87 +7,90 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.concurrency.forking import Guarded
 from kickai_providers_core.plugin_api.cancellation import GRACE_S
-from kickai_providers_core.resilience.actions import Await
-from kickai_providers_core.runtime.drivers import apaced
+from kickai_providers_core.resilience.actions import WaitForOther
+from kickai_providers_core.runtime.aio import await_call
+from kickai_providers_core.runtime.instances import find_instance
+from kickai_providers_core.runtime.sync import cancel
 from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
-    from kickai_providers_core.concurrency.portal import Background
-    from kickai_providers_core.resilience.actions import Step, Try
-    from kickai_providers_core.runtime.drivers import Course
+    from kickai_providers_core.resilience.actions import Action, Call
+    from kickai_providers_core.resilience.walk import Walk
+    from kickai_providers_core.runtime.instances import Instances
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["ainvoke", "invoke"]
 
-
-def invoke(course: Course, background: Background) -> Reply:
-    """Return the first answer, blocking the thread; the attempts are tasks of a loop in the background.
-
-    Raises:
-        KickaiError: As the walk decides.
-    """
-    return background.run(lambda: ainvoke(course))
+Tasks = dict["asyncio.Task[Reply]", "Call"]
+"""The attempts that are running."""
 
 
-async def ainvoke(course: Course) -> Reply:
-    """Return the first answer without blocking the event loop; whatever else is under way then is cancelled.
+def invoke(walk: Walk, instances: Instances) -> Reply:
+    """Return the first answer, blocking the thread. The attempts are tasks of the portal's event loop.
 
     Raises:
         KickaiError: As the walk decides.
     """
-    walk, clock = course.walk, course.time.clock
-    calls: dict[asyncio.Task[Reply], Try] = {}
-    for instance in course.instances:
+    return walk.chain.portal.run(lambda: ainvoke(walk, instances))
+
+
+async def ainvoke(walk: Walk, instances: Instances) -> Reply:
+    """Return the first answer, and cancel the other attempt, which cleans up in the background.
+
+    Raises:
+        KickaiError: As the walk decides.
+    """
+    clock = walk.chain.time.clock
+    tasks: Tasks = {}
+    for instance in instances:
         if instance is not None:
-            instance.begin_validation()  # nobody waits for it when a second target is called
+            instance.begin_validation()  # a second target is called without waiting for it
     try:
-        step: Step = walk.next(clock())
+        action: Action = walk.next(clock())
         while True:
-            if not isinstance(step, Await):
-                _start(course, await apaced(course, step), calls)
-            task = await _first(course, calls)
-            attempt = calls.pop(task)
+            if not isinstance(action, WaitForOther):
+                _start(walk, instances, await await_call(walk, instances, action), tasks)
+            task = await _wait_for_first(walk, instances, tasks)
+            call = tasks.pop(task)
             try:
                 reply = task.result()
             except ProviderError as error:
-                step = walk.failed(error, clock(), of=attempt)
+                action = walk.record_failure(error, clock(), call=call)
             else:
-                _leave(course, calls)  # they clean up behind the answer
-                return walk.succeeded(reply, clock(), of=attempt)
+                _abandon(instances, tasks)
+                return walk.record_success(reply, clock(), call=call)
     except BaseException:
-        course.cancel()
-        _leave(course, calls)
-        if calls:
-            await asyncio.wait(calls, timeout=GRACE_S)
+        cancel(walk)
+        _abandon(instances, tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE_S)
         raise
 
 
-async def _first(course: Course, calls: dict[asyncio.Task[Reply], Try]) -> asyncio.Task[Reply]:
-    """Return the first call to end, having started another beside it when the walk says so."""
-    walk, clock = course.walk, course.time.clock
+async def _wait_for_first(walk: Walk, instances: Instances, tasks: Tasks) -> asyncio.Task[Reply]:
+    """Return the first attempt to end, and start another one when the walk says so."""
+    clock = walk.chain.time.clock
     while True:
-        done, _ = await asyncio.wait(calls, timeout=walk.hedge_in_s(clock()), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, timeout=walk.hedge_in_s(clock()), return_when=asyncio.FIRST_COMPLETED)
         if done:
             return done.pop()
-        beside = walk.hedge(clock())
-        if beside is not None:
-            _start(course, beside, calls)
+        second = walk.hedge(clock())
+        if second is not None:
+            _start(walk, instances, second, tasks)
 
 
-def _start(course: Course, attempt: Try, calls: dict[asyncio.Task[Reply], Try]) -> None:
-    calls[asyncio.get_running_loop().create_task(_call(course, attempt))] = attempt
+def _start(walk: Walk, instances: Instances, call: Call, tasks: Tasks) -> None:
+    tasks[asyncio.get_running_loop().create_task(_run(walk, instances, call))] = call
 
 
-async def _call(course: Course, attempt: Try) -> Reply:
-    instance, provider, request, timeout_s = course.call(attempt) or await course.acreated(attempt)
-    inner = instance.seam.ainvoke(provider, request, timeout_s)
-    return await Guarded(inner, course.guard, asyncio.current_task(), course.pid)  # type: ignore[no-any-return]
+async def _run(walk: Walk, instances: Instances, call: Call) -> Reply:
+    inner = find_instance(instances, call).ainvoke(call.build_request(walk.request), call.timeout_s)
+    guard, pid = walk.chain.fork_guard, walk.request.pid
+    return await Guarded(inner, guard, asyncio.current_task(), pid)  # type: ignore[no-any-return]
 
 
-def _leave(course: Course, calls: dict[asyncio.Task[Reply], Try]) -> None:
-    """Cancel the calls that nobody waits for any more."""
-    for task, attempt in calls.items():
+def _abandon(instances: Instances, tasks: Tasks) -> None:
+    """Cancel the attempts whose answer is not needed any more."""
+    for task, call in tasks.items():
         task.cancel()
-        instance = course.instances[attempt.link.position]
-        if instance is not None:
-            instance.seam.keep(task)
+        find_instance(instances, call).adapter.keep(task)

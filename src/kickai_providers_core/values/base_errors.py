@@ -1,16 +1,26 @@
-"""The base of every error, and the two that refuse what a caller passed."""
+"""The base classes of all errors."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from kickai_providers_core.values.jsonable import Jsonable, plain
+from kickai_providers_core.values.plain_text import clean_line
 
-__all__ = ["ArgumentTypeError", "ArgumentValueError", "KickaiError", "restore"]
+__all__ = ["ArgumentTypeError", "ArgumentValueError", "AttemptError", "KickaiError", "restore"]
+
+MESSAGE_LIMIT = 2000
+"""The maximum length of a message, in characters: a plugin that passes a page of HTML does not fill the log."""
+
+SERVICE_MESSAGE_LIMIT = 500
+"""The maximum length of a message of the service, in characters."""
+
+NAME_LIMIT = 200
+"""The maximum length of a name that a service gives, such as a request id, in characters."""
 
 
 def restore(cls: type[KickaiError], args: tuple[Any, ...], state: dict[str, Any]) -> KickaiError:
-    """Return the error that was pickled or copied; no constructor runs."""
+    """Return an error that was pickled or copied, without running its constructor."""
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
@@ -44,12 +54,83 @@ class KickaiError(Jsonable, Exception):
 class ArgumentTypeError(KickaiError, TypeError):
     """A value that the caller passed has the wrong type; nothing was sent.
 
-    It blames no target: a plugin that builds a malformed `Reply` fails its own attempt, and the next target is called.
+    When a plugin raises it, only that attempt fails, and the next target is called.
     """
 
 
 class ArgumentValueError(KickaiError, ValueError):
-    """A value that the caller passed has the right type and is not allowed; nothing was sent.
+    """A value that the caller passed has the right type but is not allowed; nothing was sent.
 
-    It blames no target, as `ArgumentTypeError`.
+    When a plugin raises it, only that attempt fails, and the next target is called.
     """
+
+
+class AttemptError(KickaiError):
+    """One failed attempt, without the trace of its request. `ProviderError` is the class to raise and to catch.
+
+    Its attributes are documented there.
+    """
+
+    RECORDED: ClassVar[tuple[str, ...]] = (
+        "provider",
+        "model",
+        "status_code",
+        "request_id",
+        "retry_after_s",
+        "service_message",
+    )
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        model: str | None = None,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+        service_message: str = "",
+    ) -> None:
+        message = clean_line(message, MESSAGE_LIMIT)
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+        self.model = model
+        self.status_code = status_code
+        self.request_id = request_id if request_id is None else clean_line(request_id, NAME_LIMIT)
+        self.retry_after_s = _delay(retry_after_s)
+        self.service_message = clean_line(service_message, SERVICE_MESSAGE_LIMIT)
+        self.partial_text = ""
+
+    def copied(self, *, frames: bool = True) -> Self:
+        """Return a copy, with the same cause and traceback.
+
+        Args:
+            frames: False omits cause and traceback, whose frames hold requests, clients and keys.
+        """
+        copy: Self = restore(type(self), self.args, self.__dict__.copy())  # type: ignore[assignment]
+        if frames:
+            copy.__cause__, copy.__context__ = self.__cause__, self.__context__
+            copy.__suppress_context__ = self.__suppress_context__
+            copy.__traceback__ = self.__traceback__
+        return copy
+
+    def __str__(self) -> str:
+        target = f"{self.provider}:{self.model}" if self.model else self.provider
+        known = [f"HTTP {self.status_code}"] if self.status_code is not None else []
+        if self.request_id:
+            known.append(f"request {self.request_id}")
+        text = f"{self.message} ({', '.join(known)})" if known else self.message
+        if self.service_message:
+            text = f'{text}; the service said: "{self.service_message}"'
+        return f"{target}: {text}" if target else text
+
+    def _sentence(self) -> str:
+        return self.message
+
+
+def _delay(seconds: object) -> float | None:
+    """Return the seconds, or None when the value is not a delay: a service may state anything."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        return None
+    return seconds

@@ -1,15 +1,15 @@
-"""The exception tree: the class of an error *is* what happens next.
+"""The exception tree. The class of an error decides what happens next.
 
 ::
 
     KickaiError
-    ├─ ArgumentTypeError              what the caller passed is wrong; nothing was sent; a TypeError
-    ├─ ArgumentValueError             the same, a ValueError
-    ├─ ConfigError                    settings that cannot be used; every problem at once
+    ├─ ArgumentTypeError              the caller passed a wrong type; nothing was sent
+    ├─ ArgumentValueError             the caller passed a wrong value; nothing was sent
+    ├─ ConfigError                    invalid settings, with every problem
     ├─ PluginError                    a plugin that cannot be used
     │  ├─ PluginLoadError
     │  └─ DuplicateProviderError
-    ├─ UnknownProviderError           no installed plugin has that name
+    ├─ UnknownProviderError           no plugin or instance has that name
     ├─ ProviderError                  one attempt failed
     │  ├─ TransientError              may work later, or elsewhere now
     │  │  ├─ RateLimitedError
@@ -25,7 +25,7 @@
     │     ├─ InvalidRequestError
     │     ├─ ContextLengthExceededError
     │     └─ ContentFilteredError
-    ├─ DeadlineExceededError          the time of the whole request is spent
+    ├─ DeadlineExceededError          the request's deadline passed
     └─ ChainExhaustedError            every target failed or was skipped; an ExceptionGroup
 
 Every class pickles with all its fields (but not its ``__cause__``, as usual for exceptions). No field ever
@@ -36,14 +36,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from attrs import field, frozen
-
-from kickai_providers_core.values.attempts import in_order
-from kickai_providers_core.values.base_errors import ArgumentTypeError, ArgumentValueError, KickaiError, restore
-from kickai_providers_core.values.jsonable import Jsonable
+from kickai_providers_core.values.base_errors import (
+    NAME_LIMIT,
+    ArgumentTypeError,
+    ArgumentValueError,
+    AttemptError,
+    KickaiError,
+)
 from kickai_providers_core.values.plain_text import clean_line
-from kickai_providers_core.values.trace import explained
-from kickai_providers_core.values.validation import OneOf, Text
+from kickai_providers_core.values.problems import Problem
+from kickai_providers_core.values.trace import EMPTY_TRACE, EndsRequest, RequestTrace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,79 +82,8 @@ __all__ = [
     "UnusableProviderError",
 ]
 
-MESSAGE_LIMIT = 2000
-"""The most characters of a message; a plugin that puts a page of HTML there does not fill the log."""
-
-SERVICE_MESSAGE_LIMIT = 500
-"""The most characters of a service's own words."""
-
-NAME_LIMIT = 200
-"""The most characters of a name that a service gives: a request id, a reason."""
-
 TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
-"""Which bound of an attempt ran out."""
-
-
-@frozen(kw_only=True)
-class Problem(Jsonable):
-    """One thing that keeps something from being used, told so that its reader can mend it.
-
-    Attributes:
-        path: Where, as a dotted path: ``providers.huggingface.timeout_s``. Empty for the whole.
-        message: What is wrong, and what was expected, as one sentence without its path.
-        hint: What to do about it, as one sentence; may be empty.
-        source: The file or the environment variable that the value came from; empty when unknown.
-        missing: The short name of what is absent, for "not configured (…)": an environment variable, a
-            package, a file. Empty when nothing is absent.
-        severity: ``"error"`` keeps the thing from being used, ``"warning"`` does not, ``"note"`` is merely worth
-            knowing.
-    """
-
-    path: str = field(validator=Text(empty=True))
-    message: str = field(validator=Text())
-    hint: str = field(default="", validator=Text(empty=True))
-    source: str = field(default="", validator=Text(empty=True))
-    missing: str = field(default="", validator=Text(empty=True))
-    severity: Literal["error", "warning", "note"] = field(
-        default="error", validator=OneOf(("error", "warning", "note"))
-    )
-
-    def as_dict(self) -> dict[str, str]:
-        """Return all fields under their names."""
-        return {
-            "severity": self.severity,
-            "path": self.path,
-            "message": self.message,
-            "hint": self.hint,
-            "source": self.source,
-            "missing": self.missing,
-        }
-
-    def __str__(self) -> str:
-        where = ": ".join(part for part in (self.source, self.path) if part)
-        told = f"{where}: {self.message}" if where else self.message
-        return f"{told}. {self.hint}" if self.hint else told
-
-
-class _EndsRequest:
-    """What the errors that may end a request have in common: how it went."""
-
-    RECORDED: ClassVar[tuple[str, ...]] = ("attempts", "skipped", "deadline_s", "elapsed_s")
-
-    attempts: tuple[Attempt, ...] = ()
-    skipped: tuple[Skip, ...] = ()
-    deadline_s: float | None = None
-    elapsed_s: float = 0.0
-
-    def explain(self) -> str:
-        """Return how the request came to this, in lines for a reader: what was tried and skipped, why, and when."""
-        return explained(
-            self.attempts,
-            self.skipped,
-            end=type(self).__name__,
-            elapsed_s=self.elapsed_s,
-            deadline_s=self.deadline_s,
-        )
+"""The phase of an attempt that a timeout ended."""
 
 
 class ConfigError(KickaiError, ValueError):
@@ -213,92 +144,26 @@ class UnknownProviderError(KickaiError, LookupError):
         self.known = tuple(known)
 
 
-class ProviderError(_EndsRequest, KickaiError):
+class ProviderError(EndsRequest, AttemptError):
     """One attempt at one target failed.
 
-    A plugin raises the subclass that says what should happen next; ``provider`` and ``model`` may be left
-    empty, the core fills them in.
+    A plugin raises the subclass that describes what should happen next. It may leave ``provider`` and ``model`` empty:
+    the core fills them in.
 
     Attributes:
         message: What happened, in words that are safe to log.
         provider: The instance's name in the settings.
-        model: The model asked for, or None for the instance's own.
-        status_code: The HTTP status the service answered with, or None.
-        request_id: The service's name for the request, or None.
-        retry_after_s: Seconds, from 0, after which the service asks to be tried again; None when it did not say, or
-            said what is no delay (negative, NaN).
-        service_message: The service's own words, when ``expose_service_messages`` is true for the instance; empty
-            otherwise. At most 500 characters on one line; whoever fills it in removes the key.
-        partial_text: What a stream had handed out before it failed; in no message and no repr.
-        attempts: Every attempt of the request, when this error ends it; empty otherwise.
-        skipped: Every target that was not tried, likewise.
-        deadline_s: Seconds that the request might have taken, likewise.
-        elapsed_s: Seconds that the request took, likewise.
+        model: The requested model, or None for the instance's own.
+        status_code: The HTTP status of the service's answer, or None.
+        request_id: The service's id of the request, or None.
+        retry_after_s: Seconds, from 0, after which the service asks for the next attempt; None when it stated no delay
+            or an invalid one (negative, NaN).
+        service_message: The service's own message if ``expose_service_messages`` is true for the instance, else empty.
+            At most 500 characters on one line. The plugin that sets it removes the key.
+        partial_text: The text that a stream had yielded before it failed; in no message and no repr.
+        trace: What the request did, if this error ended it; otherwise empty. ``attempts``, ``skipped``,
+            ``deadline_s`` and ``elapsed_s`` are read from it.
     """
-
-    RECORDED: ClassVar[tuple[str, ...]] = (
-        "provider",
-        "model",
-        "status_code",
-        "request_id",
-        "retry_after_s",
-        "service_message",
-    )
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        provider: str = "",
-        model: str | None = None,
-        status_code: int | None = None,
-        request_id: str | None = None,
-        retry_after_s: float | None = None,
-        service_message: str = "",
-    ) -> None:
-        message = clean_line(message, MESSAGE_LIMIT)
-        super().__init__(message)
-        self.message = message
-        self.provider = provider
-        self.model = model
-        self.status_code = status_code
-        self.request_id = request_id if request_id is None else clean_line(request_id, NAME_LIMIT)
-        self.retry_after_s = _delay(retry_after_s)
-        self.service_message = clean_line(service_message, SERVICE_MESSAGE_LIMIT)
-        self.partial_text = ""
-
-    def copied(self, *, frames: bool = True) -> Self:
-        """Return a copy, with the same cause and traceback.
-
-        Args:
-            frames: False leaves cause and traceback out, for they hold requests, clients and keys.
-        """
-        copy: Self = restore(type(self), self.args, self.__dict__.copy())  # type: ignore[assignment]
-        if frames:
-            copy.__cause__, copy.__context__ = self.__cause__, self.__context__
-            copy.__suppress_context__ = self.__suppress_context__
-            copy.__traceback__ = self.__traceback__
-        return copy
-
-    def __str__(self) -> str:
-        target = f"{self.provider}:{self.model}" if self.model else self.provider
-        known = [f"HTTP {self.status_code}"] if self.status_code is not None else []
-        if self.request_id:
-            known.append(f"request {self.request_id}")
-        text = f"{self.message} ({', '.join(known)})" if known else self.message
-        if self.service_message:
-            text = f'{text}; the service said: "{self.service_message}"'
-        return f"{target}: {text}" if target else text
-
-    def _sentence(self) -> str:
-        return self.message
-
-
-def _delay(seconds: object) -> float | None:
-    """Return the seconds, or None for what is no delay: an error must not fail over what a service stated."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        return None
-    return seconds
 
 
 class TransientError(ProviderError):
@@ -419,69 +284,60 @@ class ContentFilteredError(RejectedRequestError):
         self.reason = clean_line(reason, NAME_LIMIT)
 
 
-class DeadlineExceededError(_EndsRequest, KickaiError, TimeoutError):
-    """The deadline of the whole request passed before any target answered.
+class DeadlineExceededError(EndsRequest, KickaiError, TimeoutError):
+    """The request's deadline passed before any target answered.
 
     Attributes:
-        deadline_s: The deadline, seconds from the start of the request.
-        elapsed_s: The time that was spent, seconds.
-        attempts: Every attempt, in order; the last one may have been cut short.
-        skipped: Every target that was not tried, and why.
+        trace: What the request did; the last attempt may have been cut short. ``attempts``, ``skipped``,
+            ``deadline_s`` and ``elapsed_s`` are read from it.
     """
 
     def __init__(
         self, *, deadline_s: float, elapsed_s: float, attempts: Sequence[Attempt] = (), skipped: Sequence[Skip] = ()
     ) -> None:
-        self.deadline_s = deadline_s
-        self.elapsed_s = elapsed_s
-        self.attempts = tuple(attempts)
-        self.skipped = tuple(skipped)
-        steps = " → ".join(map(str, in_order(self.attempts, self.skipped))) or "nothing was tried"
-        super().__init__(f"no answer within {deadline_s:g} s ({elapsed_s:.2f} s spent): {steps}")
+        self.trace = RequestTrace(attempts=attempts, skipped=skipped, deadline_s=deadline_s, elapsed_s=elapsed_s)
+        steps = self.trace.summarize("no target was called")
+        super().__init__(f"no answer within {deadline_s:g} s ({elapsed_s:.2f} s elapsed): {steps}")
+
+    @classmethod
+    def from_trace(cls, trace: RequestTrace) -> Self:
+        """Return the error of a request whose deadline passed."""
+        return cls(
+            deadline_s=trace.deadline_s or 0.0,
+            elapsed_s=trace.elapsed_s,
+            attempts=trace.attempts,
+            skipped=trace.skipped,
+        )
 
 
-class ChainExhaustedError(_EndsRequest, KickaiError, ExceptionGroup[Exception]):
+class ChainExhaustedError(EndsRequest, KickaiError, ExceptionGroup[Exception]):
     """Every target failed or was skipped.
 
-    The group holds one exception for each failed attempt, in order. When nothing at all was tried it holds
-    one `KickaiError` for each skipped target instead, since a group cannot be empty.
+    The group holds one exception for each failed attempt, in order. If no target was called, it holds one `KickaiError`
+    for each skipped target instead, since a group cannot be empty.
 
     Attributes:
-        attempts: Every attempt, in order.
-        skipped: Every target that was not tried, and why.
-        deadline_s: Seconds that the request might have taken.
-        elapsed_s: Seconds that it took.
+        trace: What the request did. ``attempts``, ``skipped``, ``deadline_s`` and ``elapsed_s`` are read from it.
     """
 
     def __new__(cls, message: str, exceptions: Sequence[Exception] = (), **_fields: Any) -> Self:  # noqa: D102
-        return super().__new__(cls, message, exceptions or (KickaiError("nothing to try"),))
+        return super().__new__(cls, message, exceptions or (KickaiError("the chain is empty"),))
 
     def __init__(
-        self,
-        message: str,
-        exceptions: Sequence[Exception] = (),
-        *,
-        attempts: Sequence[Attempt] = (),
-        skipped: Sequence[Skip] = (),
-        deadline_s: float | None = None,
-        elapsed_s: float = 0.0,
+        self, message: str, exceptions: Sequence[Exception] = (), *, trace: RequestTrace = EMPTY_TRACE
     ) -> None:
         super().__init__(message, exceptions)
-        self.attempts = tuple(attempts)
-        self.skipped = tuple(skipped)
-        self.deadline_s = deadline_s
-        self.elapsed_s = elapsed_s
+        self.trace = trace
 
     @classmethod
-    def of(cls, attempts: Sequence[Attempt], skipped: Sequence[Skip], **spent: float) -> Self:
-        """Return the error that tells how each of a request's targets came to nothing."""
-        causes: list[Exception] = [attempt.error for attempt in attempts if attempt.error is not None]
-        causes = causes or [KickaiError(str(skip)) for skip in skipped]
-        steps = " → ".join(map(str, in_order(attempts, skipped))) or "the chain is empty"
-        return cls(f"no target could answer: {steps}", causes, attempts=attempts, skipped=skipped, **spent)
+    def from_trace(cls, trace: RequestTrace) -> Self:
+        """Return the error of a request whose targets all failed or were skipped."""
+        causes: list[Exception] = [attempt.error for attempt in trace.attempts if attempt.error is not None]
+        causes = causes or [KickaiError(str(skip)) for skip in trace.skipped]
+        return cls(f"no target could answer: {trace.summarize('the chain is empty')}", causes, trace=trace)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `KickaiError.as_dict` does, with the record of each cause in ``causes``."""
+        """Return the error as JSON, with each cause under ``causes``."""
         return {
             **super().as_dict(),
             "causes": [
@@ -494,12 +350,5 @@ class ChainExhaustedError(_EndsRequest, KickaiError, ExceptionGroup[Exception]):
         return self.message
 
     def derive(self, excs: Sequence[Exception]) -> ChainExhaustedError:  # type: ignore[override]
-        """Return the same error over a part of its causes (called by ``except*`` and ``split``)."""
-        return ChainExhaustedError(
-            self.message,
-            excs,
-            attempts=self.attempts,
-            skipped=self.skipped,
-            deadline_s=self.deadline_s,
-            elapsed_s=self.elapsed_s,
-        )
+        """Return the same error with some of its causes, as ``except*`` and ``split`` need it."""
+        return ChainExhaustedError(self.message, excs, trace=self.trace)

@@ -1,10 +1,7 @@
-"""What happens to a request, told to observers: small values without prompts, replies or keys.
+"""Events: what happens to a request, without prompts, replies or keys. Observers receive them.
 
-``attributes()`` names fields as the OpenTelemetry semantic conventions for generative AI do, where those have a
-name; the rest stands under ``kickai.``.
-
-Observers leave events as they are: the next one gets the same. They are not frozen, since each request makes four of
-them, and attrs takes three times as long to fill a class that is.
+``attributes()`` uses the names of the OpenTelemetry semantic conventions for generative AI where they exist. All other
+names begin with ``kickai.``.
 """
 
 from __future__ import annotations
@@ -12,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, astuple, define
+from attrs import asdict, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable, plain
 from kickai_providers_core.values.plain_text import count
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.breaker import State
     from kickai_providers_core.values.attempts import Attempt, Skip
+    from kickai_providers_core.values.breaker_state import BreakerState
     from kickai_providers_core.values.messages import Usage
 
 __all__ = [
@@ -39,7 +36,7 @@ __all__ = [
 ]
 
 
-@define(eq=False, repr=False)
+@frozen
 class Event(Jsonable):
     """Base of all events.
 
@@ -52,41 +49,27 @@ class Event(Jsonable):
     request: int
     role: str | None
 
-    # Here once, and not by attrs for each class: that would take a tenth of the time in which the core is imported.
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Event) or type(self) is not type(other):
-            return NotImplemented
-        return astuple(self, recurse=False) == astuple(other, recurse=False)
-
-    def __hash__(self) -> int:
-        return hash((type(self), astuple(self, recurse=False)))
-
-    def __repr__(self) -> str:
-        told = ", ".join(f"{name}={value!r}" for name, value in asdict(self, recurse=False).items())
-        return f"{type(self).__name__}({told})"
-
     def as_dict(self) -> dict[str, Any]:
         """Return the event as JSON: the name of its class as ``event``, and its fields under their names."""
         return {"event": type(self).__name__, **{n: plain(v) for n, v in asdict(self, recurse=False).items()}}
 
     def attributes(self) -> dict[str, Any]:
-        """Return the event as flat attributes for tracing and metrics; a field that is None is left out."""
+        """Return the event as flat attributes for tracing and metrics, without fields that are None."""
         named = {"kickai.request": self.request, "kickai.role": self.role, **self._fields()}
         return {name: value for name, value in named.items() if value is not None}
 
     @property
     def failed(self) -> bool:
-        """Whether it tells of something that went wrong."""
+        """Whether the event reports a failure."""
         return False
 
     def _fields(self) -> dict[str, Any]:
         return {}
 
 
-@define(eq=False, repr=False)
+@frozen
 class RequestStarted(Event):
-    """A request has come in."""
+    """A request has started."""
 
     targets: int
     deadline_s: float
@@ -98,7 +81,7 @@ class RequestStarted(Event):
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
 
 
-@define(eq=False, repr=False)
+@frozen
 class AttemptStarted(Event):
     """A target is about to be called."""
 
@@ -108,7 +91,7 @@ class AttemptStarted(Event):
     timeout_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: try {self.number}, for {self.timeout_s:.1f} s at most"
+        return f"{_target(self.provider, self.model)}: attempt {self.number}, timeout {self.timeout_s:.1f} s"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -120,9 +103,9 @@ class AttemptStarted(Event):
         }
 
 
-@define(eq=False, repr=False)
+@frozen
 class AttemptEnded(Event):
-    """A call has ended, well or not."""
+    """An attempt has ended."""
 
     attempt: Attempt
     usage: Usage | None = None
@@ -151,14 +134,14 @@ class AttemptEnded(Event):
         }
 
 
-@define(eq=False, repr=False)
+@frozen
 class TargetSkipped(Event):
-    """A target was passed over."""
+    """A target was skipped."""
 
     skip: Skip
 
     def __str__(self) -> str:
-        return f"passed over {self.skip}"
+        return f"skipped {self.skip}"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -169,16 +152,16 @@ class TargetSkipped(Event):
         }
 
 
-@define(eq=False, repr=False)
+@frozen
 class Waiting(Event):
-    """The request waits before it tries a target again."""
+    """The request waits before it calls a target again."""
 
     provider: str
     model: str | None
     wait_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: again in {self.wait_s:.2f} s"
+        return f"{_target(self.provider, self.model)}: next attempt in {self.wait_s:.2f} s"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -188,14 +171,14 @@ class Waiting(Event):
         }
 
 
-@define(eq=False, repr=False)
+@frozen
 class Hedged(Event):
-    """A target takes long, and the next is asked too; the first of their answers counts.
+    """A target is slow, and the next one is called too; the first answer wins.
 
     Attributes:
-        provider: The instance that takes long.
+        provider: The slow instance.
         model: Its model.
-        after_s: How long it has taken so far, seconds.
+        after_s: Seconds that the slow attempt has taken so far.
     """
 
     provider: str
@@ -203,7 +186,7 @@ class Hedged(Event):
     after_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: no answer after {self.after_s:.2f} s, another is asked too"
+        return f"{_target(self.provider, self.model)}: no answer after {self.after_s:.2f} s, calling another target too"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -213,13 +196,13 @@ class Hedged(Event):
         }
 
 
-@define(eq=False, repr=False)
+@frozen
 class Queued(Event):
-    """The request stands in line before a provider whose limits are reached.
+    """The request waits in the queue of a provider whose limits are reached.
 
     Attributes:
-        ahead: How many requests stood in the line before it.
-        patience_s: Seconds after which it will leave the line for another target.
+        ahead: The number of requests before it in the queue.
+        patience_s: Seconds after which it leaves the queue for another target.
     """
 
     provider: str
@@ -228,7 +211,7 @@ class Queued(Event):
     patience_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: in line behind {self.ahead}, for {self.patience_s:.1f} s at most"
+        return f"{_target(self.provider, self.model)}: queued behind {self.ahead}, for at most {self.patience_s:.1f} s"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -239,32 +222,32 @@ class Queued(Event):
         }
 
 
-@define(eq=False, repr=False)
+@frozen
 class RetryWithheld(Event):
-    """A target could have been tried again, but the retries of the last minute have used up their budget."""
+    """A target was not retried because the retry budget of the last minute is used up."""
 
     provider: str
     model: str | None
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: not tried again, the budget for retries is spent"
+        return f"{_target(self.provider, self.model)}: not retried, the retry budget is used up"
 
     def _fields(self) -> dict[str, Any]:
         return {"gen_ai.provider.name": self.provider, "gen_ai.request.model": self.model}
 
 
-@define(eq=False, repr=False)
+@frozen
 class BreakerChanged(Event):
-    """A target's circuit breaker has opened, admitted a probe, or closed."""
+    """A circuit breaker has opened, admitted a probe, or closed. ``model`` is None for a provider's own breaker."""
 
     provider: str
     model: str | None
-    before: State
-    after: State
+    before: BreakerState
+    after: BreakerState
     retry_in_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: its breaker went from {self.before.value} to {self.after.value}"
+        return f"{_target(self.provider, self.model)}: circuit breaker {self.before.value} -> {self.after.value}"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -276,7 +259,7 @@ class BreakerChanged(Event):
         }
 
 
-@define(eq=False, repr=False)
+@frozen
 class RequestEnded(Event):
     """A request has been answered, has failed, or was cancelled.
 
@@ -286,8 +269,8 @@ class RequestEnded(Event):
         provider: The instance that answered, or empty.
         model: The model that answered, or empty.
         latency_s: Seconds from the call to its end.
-        attempts: How many calls were made.
-        fell_back: Whether another than the first target answered.
+        attempts: The number of attempts.
+        fell_back: Whether a target other than the first one answered.
     """
 
     outcome: str
@@ -324,9 +307,9 @@ class RequestEnded(Event):
         }
 
 
-@define(eq=False, repr=False)
+@frozen
 class ProviderCloseFailed(Event):
-    """A provider raised while it was closed; the others were closed all the same."""
+    """Closing a provider raised an error; all others were closed."""
 
     provider: str
     error: str
@@ -343,4 +326,4 @@ def _target(provider: str, model: str | None) -> str:
 
 
 Observer = Callable[[Event], None]
-"""Whoever is told: called on the thread that serves the request; it must be quick and must not raise."""
+"""Receives events on the thread that serves the request. It must return quickly and must not raise."""

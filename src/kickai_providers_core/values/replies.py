@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from kickai_providers_core.values.attempts import Attempt, Skip
 from kickai_providers_core.values.jsonable import Jsonable, plain
 from kickai_providers_core.values.messages import ToolCall, Usage, length_of
 from kickai_providers_core.values.plain_text import clean_line, clean_text
-from kickai_providers_core.values.trace import explained
+from kickai_providers_core.values.trace import EMPTY_TRACE, RequestTrace
 from kickai_providers_core.values.validation import (
     Flag,
     Kind,
-    Number,
     Text,
     refuse_type,
     refuse_value,
@@ -28,6 +26,8 @@ from kickai_providers_core.values.validation import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from kickai_providers_core.values.attempts import Attempt, Skip
 
 __all__ = ["FinishReason", "Reply", "ReplyChunk"]
 
@@ -95,14 +95,6 @@ def _omitted(value: Iterable[str] | None) -> tuple[str, ...]:
     return _all(str, "omitted", value) if value else ()
 
 
-def _attempts(value: Iterable[Attempt]) -> tuple[Attempt, ...]:
-    return _all(Attempt, "Reply.attempts", value) if value else ()
-
-
-def _skips(value: Iterable[Skip]) -> tuple[Skip, ...]:
-    return _all(Skip, "Reply.skipped", value) if value else ()
-
-
 def _all(kind: type, where: str, value: object) -> tuple[Any, ...]:
     items = tuple_of(where, f"{kind.__name__} values", value)
     for place, item in enumerate(items):
@@ -128,12 +120,8 @@ class Reply(Jsonable):
         omitted: Names of request fields that this model does not take and that were left out.
 
         provider: The instance that answered.
-        attempts: Every attempt of the request, this answer's last.
-        skipped: Every target that was not tried, and why.
-        fell_back: Whether the answer came from another than the first target that this request was meant for.
-        last_resort: Whether every target rested, and this one was tried all the same.
-        latency_s: Seconds from the call to the answer, all attempts and waits included.
-        deadline_s: Seconds that the request might have taken.
+        trace: What the request did. ``attempts``, ``skipped``, ``fell_back``, ``last_resort``, ``latency_s`` and
+            ``deadline_s`` are read from it.
     """
 
     text: str = field(converter=_answer, repr=length_of)
@@ -145,48 +133,55 @@ class Reply(Jsonable):
     omitted: tuple[str, ...] = field(default=(), converter=_omitted)
 
     provider: str = field(default="", validator=Text(empty=True))
-    attempts: tuple[Attempt, ...] = field(default=(), converter=_attempts)
-    skipped: tuple[Skip, ...] = field(default=(), converter=_skips)
-    fell_back: bool = field(default=False, validator=Flag())
-    last_resort: bool = field(default=False, validator=Flag())
-    latency_s: float = field(default=0.0, validator=Number(least=0))
-    deadline_s: float | None = field(default=None, validator=Number(above=0, optional=True))
+    trace: RequestTrace = field(default=EMPTY_TRACE, repr=False, validator=Kind(RequestTrace))
 
     def __str__(self) -> str:
         return self.text
 
-    def completed(  # noqa: PLR0917  by position, since every request comes by here
-        self,
-        provider: str,
-        model: str,
-        attempts: tuple[Attempt, ...],
-        skipped: tuple[Skip, ...],
-        fell_back: bool,
-        last_resort: bool,
-        latency_s: float,
-        deadline_s: float,
-    ) -> Reply:
-        """Return a provider's answer with what the core adds to it."""
-        whole = Reply.__new__(Reply)  # as in `ChatRequest.saying`
-        fields = whole.__dict__
-        fields.update(self.__dict__)
-        fields["provider"], fields["model"] = provider, model
-        fields["attempts"], fields["skipped"] = attempts, skipped
-        fields["fell_back"], fields["last_resort"] = fell_back, last_resort
-        fields["latency_s"], fields["deadline_s"] = latency_s, deadline_s
-        return whole
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every attempt of the request; the last one is this answer's."""
+        return self.trace.attempts
+
+    @property
+    def skipped(self) -> tuple[Skip, ...]:
+        """Every target that was not called, with the reason."""
+        return self.trace.skipped
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether a target other than the request's first one answered."""
+        return self.trace.fell_back
+
+    @property
+    def last_resort(self) -> bool:
+        """Whether every target was unavailable, and this one was called nevertheless."""
+        return self.trace.last_resort
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds from the call to the answer, including all attempts and waits."""
+        return self.trace.elapsed_s
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds that the request was allowed to take."""
+        return self.trace.deadline_s
 
     def explain(self) -> str:
-        """Return how this answer came about, in lines for a reader: what was tried and skipped, why, and when."""
-        end = f"{self.attempts[-1].target if self.attempts else self.provider} answered"
-        return explained(self.attempts, self.skipped, end=end, elapsed_s=self.latency_s, deadline_s=self.deadline_s)
+        """Return how this answer came about, as lines for a reader: each attempt, wait and skip, and the time used."""
+        answered = self.attempts[-1].target if self.attempts else self.provider
+        return self.trace.render(f"{answered} answered")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the reply as JSON, under the names of its attributes; see docs/errors.md for the whole shape."""
-        return {
-            name: plain(value) if name != "latency_s" else round(self.latency_s, 6)
-            for name, value in self.__dict__.items()
-        }
+        """Return the reply as JSON; docs/errors.md lists the keys."""
+        own = {name: plain(getattr(self, name)) for name in OWN_FIELDS}
+        shared = {name: plain(getattr(self, name)) for name in TRACE_FIELDS}
+        return {**own, **shared, "latency_s": round(self.latency_s, 6)}
+
+
+OWN_FIELDS = ("text", "finish_reason", "usage", "model", "tool_calls", "request_id", "omitted", "provider")
+TRACE_FIELDS = ("attempts", "skipped", "fell_back", "last_resort", "latency_s", "deadline_s")
 
 
 @with_hidden_arguments

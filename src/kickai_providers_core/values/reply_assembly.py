@@ -1,4 +1,4 @@
-"""What makes a provider's answer a whole one: the checks, and the gathering of a stream's chunks into a reply."""
+"""Replies from what a provider returned: validated when whole, assembled when streamed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from kickai_providers_core.values.replies import FinishReason, Reply
 if TYPE_CHECKING:
     from kickai_providers_core.values.replies import ReplyChunk
 
-__all__ = ["Gathered", "checked", "distinct"]
+__all__ = ["ReplyBuilder", "make_ids_unique", "validate_reply"]
 
 
-def checked(reply: object) -> Reply:
-    """Return the reply when it can pass for an answer.
+def validate_reply(reply: object) -> Reply:
+    """Return the reply if it is a usable answer.
 
     Raises:
-        InvalidReplyError: It is no reply, or it is empty, or the model broke off.
-        ContentFilteredError: The provider withheld the answer, or a part of it.
+        InvalidReplyError: It is not a `Reply`, it is empty, or the model stopped with an error.
+        ContentFilteredError: The provider withheld the answer or a part of it.
     """
     if not isinstance(reply, Reply):
         raise InvalidReplyError(f"the provider returned {type(reply).__name__}, not a Reply")
@@ -31,19 +31,19 @@ def checked(reply: object) -> Reply:
     if reply.finish_reason is FinishReason.CONTENT_FILTER:
         raise ContentFilteredError("the provider withheld the answer", reason=FinishReason.CONTENT_FILTER.value)
     if reply.finish_reason is FinishReason.ERROR:
-        raise InvalidReplyError("the model broke off with an error")
+        raise InvalidReplyError("the model stopped with an error")
     if not reply.text and not reply.tool_calls:
         raise InvalidReplyError(f"the answer is empty (finish reason {reply.finish_reason.value})")
-    calls = distinct(reply.tool_calls, set())
+    calls = make_ids_unique(reply.tool_calls, set())
     return reply if calls == reply.tool_calls else evolve(reply, tool_calls=calls)
 
 
-def distinct(calls: tuple[ToolCall, ...], seen: set[str]) -> tuple[ToolCall, ...]:
-    """Return the calls, each with an id that no other has: a tool's result names its call by it.
+def make_ids_unique(calls: tuple[ToolCall, ...], seen: set[str]) -> tuple[ToolCall, ...]:
+    """Return the calls with distinct ids: a tool's result names its call by id.
 
     Args:
-        calls: As the provider returned them; the first with an id keeps it.
-        seen: The ids of earlier calls of the same answer; those of these calls are added.
+        calls: As the provider returned them; the first call with an id keeps it.
+        seen: The ids of earlier calls of the same answer; the new ids are added.
     """
     found = []
     for call in calls:
@@ -53,12 +53,12 @@ def distinct(calls: tuple[ToolCall, ...], seen: set[str]) -> tuple[ToolCall, ...
     return tuple(found)
 
 
-class Gathered:
-    """The chunks of one stream so far, and the reply they make up."""
+class ReplyBuilder:
+    """Assembles the chunks of one stream into a reply. Not thread-safe."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self._half = ""
+        self._surrogate = ""
         self._ids: set[str] = set()
         self._fields: dict[str, Any] = {}
 
@@ -67,24 +67,24 @@ class Gathered:
         """The text so far."""
         return "".join(self.texts)
 
-    def normalise(self, chunk: ReplyChunk) -> ReplyChunk:
-        """Return the chunk as it may be handed out, and go into a later request.
+    def normalize(self, chunk: ReplyChunk) -> ReplyChunk:
+        """Return the chunk with whole characters and distinct ids of tool calls.
 
-        A character whose UTF-16 halves come in two chunks is whole in the second, and each call has an id of its own.
+        A character whose UTF-16 halves arrive in two chunks is part of the second one.
         """
         text = chunk.text
-        if text and (self._half or not text.isascii()):
-            text, self._half = self._half + text, ""
+        if text and (self._surrogate or not text.isascii()):
+            text, self._surrogate = self._surrogate + text, ""
             if "\ud800" <= text[-1] <= "\udbff":
-                text, self._half = text[:-1], text[-1]
+                text, self._surrogate = text[:-1], text[-1]
             text = clean_text(text)
-        calls = distinct(chunk.tool_calls, self._ids) if chunk.tool_calls else ()
+        calls = make_ids_unique(chunk.tool_calls, self._ids) if chunk.tool_calls else ()
         if text == chunk.text and calls == chunk.tool_calls:
             return chunk
         return evolve(chunk, text=text, tool_calls=calls)
 
     def add(self, chunk: ReplyChunk) -> bool:
-        """Take a chunk; return whether it is worth handing out: it has text, tool calls or an end."""
+        """Add a chunk; return whether a reader needs it: it has text, tool calls or a finish reason."""
         if chunk.text:
             self.texts.append(chunk.text)
         for name in ("finish_reason", "usage", "model", "request_id", "omitted"):
@@ -95,13 +95,13 @@ class Gathered:
             self._fields["tool_calls"] = (*self._fields.get("tool_calls", ()), *chunk.tool_calls)
         return bool(chunk.text or chunk.tool_calls or chunk.finish_reason)
 
-    def reply(self) -> Reply:
-        """Return the whole answer.
+    def build(self) -> Reply:
+        """Return the reply.
 
         Raises:
-            InvalidReplyError: The stream was cut: it ended without a finish reason, or is empty.
+            InvalidReplyError: The stream ended without a finish reason, or it is empty.
             ContentFilteredError: The provider withheld the rest.
         """
         if "finish_reason" not in self._fields:
             raise InvalidReplyError("the stream was cut: it ended without a finish reason")
-        return checked(Reply(text=self.text + self._half, **self._fields))
+        return validate_reply(Reply(text=self.text + self._surrogate, **self._fields))

@@ -21,11 +21,11 @@ def retry_after_s(value: str, *, now_s: float | None = None) -> float | None:
             section 10.2.3). Empty when there is none.
         now_s: Seconds since 1970, which a date is counted from; None for now.
     """
-    told = value.strip()
-    if _SECONDS.fullmatch(told):
-        return float(told)
+    message = value.strip()
+    if _SECONDS.fullmatch(message):
+        return float(message)
     try:
-        date = parsedate_to_datetime(told)
+        date = parsedate_to_datetime(message)
     except (ValueError, OverflowError):
         return None
     now = datetime.now(UTC) if now_s is None else datetime.fromtimestamp(now_s, UTC)

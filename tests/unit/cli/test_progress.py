@@ -14,7 +14,7 @@ from kickai_providers_core import (
     Usage,
 )
 from kickai_providers_core.cli.progress import ProgressReporter
-from kickai_providers_core.resilience.breaker import State
+from kickai_providers_core.values.breaker_state import BreakerState as State
 from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
@@ -93,7 +93,7 @@ def test_a_suspended_provider_is_reported_once() -> None:
     """The remaining seconds do not count."""
     details = ("AuthenticationError, 9.9 s left", "AuthenticationError, 9.8 s left")
     lines = report(*(make_skip(f"hf:{at}", SkipReason.RESTING, detail) for at, detail in enumerate(details)))
-    assert lines == ["hf: resting (AuthenticationError, 9.9 s left)"]
+    assert lines == ["hf: suspended (AuthenticationError, 9.9 s left)"]
 
 
 def test_a_reason_of_a_single_model_is_reported_for_each_model() -> None:
@@ -141,7 +141,7 @@ def test_verbose_reports_everything() -> None:
     ) == [
         "hf: not configured (HF_TOKEN)",
         "hf: not configured (HF_TOKEN)",
-        "m:a: its breaker went from closed to open",
+        "m:a: circuit breaker closed -> open",
         "m:a: next attempt in 0.2 s",
         "m:a answered in 0.9 s (3 tokens in, 4 out)",
     ]

@@ -6,11 +6,12 @@ import copy
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 
-from kickai_providers_core.resilience.breaker import State
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.values import events
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.errors import RateLimitedError
 from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.targets import Target
@@ -43,7 +44,9 @@ EVENTS = (
     events.AttemptEnded(1, None, FAILED),
     events.AttemptEnded(1, None, ANSWERED, usage=Usage(input_tokens=11, output_tokens=5)),
     events.Waiting(1, None, provider="other", model="m", wait_s=0.2),
-    events.BreakerChanged(1, None, provider="other", model=None, before=State.CLOSED, after=State.OPEN, retry_in_s=5.0),
+    events.BreakerChanged(
+        1, None, provider="other", model=None, before=BreakerState.CLOSED, after=BreakerState.OPEN, retry_in_s=5.0
+    ),
     events.RequestEnded(1, None, outcome="success", latency_s=0.6, attempts=2, provider="other", fell_back=True),
     events.RequestEnded(2, None, outcome="error", latency_s=0.6, attempts=2, error="ChainExhaustedError"),
     events.ProviderCloseFailed(0, None, provider="other", error="OSError"),
@@ -90,7 +93,6 @@ def _require_observer(harness: ProviderHarness) -> None:
 
 def _copy_event(event: events.Event) -> events.Event:
     """Return an event for one test alone, with its own record."""
-    copied = copy.copy(event)
-    if isinstance(copied, events.AttemptEnded):
-        copied.attempt = copy.copy(copied.attempt)
-    return copied
+    if isinstance(event, events.AttemptEnded):
+        return evolve(event, attempt=copy.copy(event.attempt))
+    return copy.copy(event)

@@ -12,7 +12,7 @@ from attrs import evolve, fields, frozen
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.plugin_api import hookspecs
-from kickai_providers_core.plugin_api.adapter import Seam
+from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.discovery import discover
 from kickai_providers_core.testing.contract.helpers.calls import run_with_limit
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, PROMPT, PROMPT_S, STREAMS
@@ -50,7 +50,7 @@ class PluginHooks:
 
     info: ProviderInfo
     hook: Any
-    adapter: Seam
+    adapter: Adapter
 
     @classmethod
     def from_plugin(cls, plugin: object) -> Self:
@@ -62,7 +62,7 @@ class PluginHooks:
         manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         manager.add_hookspecs(hookspecs)
         manager.register(plugin)
-        return cls(found.info, manager.hook, Seam(plugin, found.info))
+        return cls(found.info, manager.hook, Adapter(plugin, found.info))
 
 
 class ProviderHarness:

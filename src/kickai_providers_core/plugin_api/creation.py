@@ -1,0 +1,112 @@
+"""Creates the provider object of an instance: once in each process, however many callers wait for it."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, NoReturn
+
+from kickai_providers_core.concurrency.forking import keep_for_good
+from kickai_providers_core.concurrency.single_flight import SingleFlight
+from kickai_providers_core.plugin_api.isolation import is_for_everyone
+from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
+
+if TYPE_CHECKING:
+    from kickai_providers_core.plugin_api.adapter import Adapter
+    from kickai_providers_core.plugin_api.settings import ProviderSettings
+
+__all__ = ["ProviderCreation"]
+
+
+class ProviderCreation:
+    """The provider object of one instance, created by the first call. Safe to use from any thread.
+
+    Args:
+        name: The instance's name.
+        adapter: Its plugin's hooks.
+        settings: Its settings.
+
+    Attributes:
+        flight: The creation, made once for all callers that wait.
+    """
+
+    def __init__(self, name: str, adapter: Adapter, settings: ProviderSettings) -> None:
+        self._name = name
+        self._adapter = adapter
+        self._settings = settings
+        self._lock = Lock()
+        self._provider: object | None = None
+        self._is_closed = False
+        self.flight: SingleFlight[object] = SingleFlight(self._create)
+
+    def get(self, timeout_s: float) -> object:
+        """Return the provider object, blocking the thread until it exists.
+
+        An object that is created too late for this call serves the next one.
+
+        Args:
+            timeout_s: Seconds to wait at most.
+
+        Raises:
+            ProviderTimeoutError: It does not exist after ``timeout_s`` seconds.
+            ProviderError: It could not be created; the next call tries again.
+            RuntimeError: The instance is closed.
+        """
+        provider = self._find()
+        if provider is not None:
+            return provider
+        try:
+            return self.flight.wait(timeout_s)
+        except TimeoutError as exc:
+            _raise_timeout(exc)
+
+    async def aget(self, timeout_s: float) -> object:
+        """Return the provider object without blocking the event loop; otherwise as `get`."""
+        provider = self._find()
+        if provider is not None:
+            return provider
+        try:
+            return await self.flight.await_(timeout_s)
+        except TimeoutError as exc:
+            _raise_timeout(exc)
+
+    def close(self) -> object | None:
+        """Refuse all further calls, and return the provider object for its plugin to close, if there is one."""
+        with self._lock:
+            self._is_closed = True
+            provider, self._provider = self._provider, None
+            return provider
+
+    def renew_after_fork(self) -> None:
+        """Forget the parent's provider object in a child, and keep it alive."""
+        self._lock = Lock()
+        provider, self._provider = self._provider, None
+        if provider is not None:
+            keep_for_good(provider)
+        self.flight = SingleFlight(self._create)
+
+    def _find(self) -> object | None:
+        if self._is_closed:
+            raise self._closed_error()
+        return self._provider
+
+    def _create(self) -> object:
+        provider = self._adapter.create(self._settings)
+        with self._lock:
+            if not self._is_closed:
+                self._provider = provider
+                return provider
+        try:
+            self._adapter.close(provider)  # the instance was closed meanwhile, and nobody else has the object
+        except BaseException as exc:
+            if is_for_everyone(exc):
+                raise
+        raise self._closed_error()
+
+    def _closed_error(self) -> RuntimeError:
+        return RuntimeError(f"the resolver of {self._name} is closed")
+
+
+def _raise_timeout(error: TimeoutError) -> NoReturn:
+    if isinstance(error, ProviderError):  # the plugin's own
+        raise error
+    raise ProviderTimeoutError("creating the provider took all of the time") from error

@@ -1,0 +1,212 @@
+"""A provider instance: one configured provider, created on first use."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from kickai_providers_core.concurrency.single_flight import SingleFlight
+from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
+from kickai_providers_core.plugin_api.creation import ProviderCreation
+from kickai_providers_core.plugin_api.instance_capabilities import InstanceCapabilities
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
+from kickai_providers_core.values.errors import ProviderTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+
+    from kickai_providers_core.plugin_api.adapter import Adapter
+    from kickai_providers_core.plugin_api.hookspecs import ModelInfo, ProviderInfo
+    from kickai_providers_core.plugin_api.settings import ProviderSettings
+    from kickai_providers_core.values.problems import Problem
+    from kickai_providers_core.values.replies import Reply, ReplyChunk
+    from kickai_providers_core.values.requests import Capability, ChatRequest
+
+__all__ = ["Instance"]
+
+SLOW_VALIDATION_S = 1.0
+"""After a request has waited this long for a validation, in seconds, no other request waits for it until it ends."""
+
+
+class Instance:
+    """One configured provider. Safe to share between threads, event loops and forked processes.
+
+    The provider object is created once in each process, by the first call. A forked child never uses or closes its
+    parent's.
+
+    Args:
+        name: Its name in the settings.
+        info: Its plugin's description of itself.
+        settings: Its settings.
+        adapter: Its plugin's hooks.
+        unusable: Problems that are known already and prevent its use.
+        clock: Returns the time in seconds; monotonic.
+
+    Attributes:
+        name: As given.
+        info: As given.
+        settings: As given.
+        adapter: As given.
+        rate_limiter: Its rate limiter; None when its settings set no limits.
+        is_slow_to_validate: Whether a request has waited for its validation in vain. Then no other request waits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        info: ProviderInfo,
+        settings: ProviderSettings,
+        adapter: Adapter,
+        unusable: tuple[Problem, ...] = (),
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.name = name
+        self.info = info
+        self.settings = settings
+        self.adapter = adapter
+        limits = Limits(
+            max_concurrency=settings.max_concurrency,
+            max_queue=settings.max_queue,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+        )
+        self.rate_limiter = None if limits.is_unlimited else RateLimiter(limits)
+        self.is_slow_to_validate = False
+        self._clock = clock
+        self._creation = ProviderCreation(name, adapter, settings)
+        self._validation = SingleFlight(lambda: self.adapter.validate(self.settings))
+        self._problems: tuple[Problem, ...] | None = unusable or (None if adapter.validates else ())
+        self._capabilities = InstanceCapabilities(name, info, settings, adapter)
+
+    # Calls
+
+    def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
+        """Return the provider's validated answer, blocking the thread. Creating the provider counts as part of it.
+
+        Args:
+            request: What to ask.
+            timeout_s: Seconds that it may take, above 0.
+
+        Raises:
+            ProviderError: It failed, or took too long.
+            RuntimeError: The instance is closed.
+        """
+        provider, left_s = self._get_provider(timeout_s)
+        return self.adapter.invoke(provider, request, left_s)
+
+    async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
+        """Return the provider's validated answer without blocking the event loop; otherwise as `invoke`."""
+        provider, left_s = await self._aget_provider(timeout_s)
+        return await self.adapter.ainvoke(provider, request, left_s)
+
+    def stream(self, request: ChatRequest, timeout_s: float) -> Generator[ReplyChunk, None, None]:
+        """Return a generator of the provider's chunks, to be closed by the caller; otherwise as `invoke`."""
+        provider, left_s = self._get_provider(timeout_s)
+        return self.adapter.stream(provider, request, left_s, self.settings)
+
+    async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncGenerator[ReplyChunk, None]:
+        """Return an async generator of the provider's chunks, to be closed by the caller; otherwise as `invoke`."""
+        provider, left_s = await self._aget_provider(timeout_s)
+        return self.adapter.astream(provider, request, left_s, self.settings)
+
+    def _get_provider(self, timeout_s: float) -> tuple[object, float]:
+        """Return the provider object, created if necessary, and the seconds that are left."""
+        began = self._clock()
+        # Creation may take as long as a whole answer, also for a stream.
+        provider = self._creation.get(min(timeout_s, self.settings.timeout_s))
+        return provider, self._left_s(began, timeout_s)
+
+    async def _aget_provider(self, timeout_s: float) -> tuple[object, float]:
+        began = self._clock()
+        provider = await self._creation.aget(min(timeout_s, self.settings.timeout_s))
+        return provider, self._left_s(began, timeout_s)
+
+    def _left_s(self, began: float, timeout_s: float) -> float:
+        left_s = timeout_s - (self._clock() - began)
+        if left_s <= 0:
+            raise ProviderTimeoutError("creating the provider took all of the time")
+        return min(left_s, LONGEST_WAIT_S)
+
+    # What it can do
+
+    def model(self, name: str | None) -> ModelInfo | None:
+        """Return what is known of a model, or None. None as its name means the instance's own."""
+        name = name or self.settings.model
+        return self.info.models.get(name) if name else None
+
+    def capabilities(self, model: str | None) -> frozenset[Capability]:
+        """Return what the instance can do with a model: as its plugin's hook says, or else its description."""
+        return self._capabilities.get(model)
+
+    def capability_problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong with the plugin's statements about the instance's capabilities."""
+        return self._capabilities.problems()
+
+    # Validation
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Return what prevents the instance's use. The first call waits for the plugin's offline validation."""
+        self.validate(float("inf"))
+        return self.known_problems() or ()
+
+    def known_problems(self) -> tuple[Problem, ...] | None:
+        """Return what prevents the instance's use, without waiting; None while it is unknown."""
+        if self._problems is None and self._validation.is_done:
+            self.validate(0.0)
+        return self._problems
+
+    def validate(self, timeout_s: float) -> None:
+        """Let the plugin validate the settings unless it has, and wait for at most ``timeout_s`` seconds."""
+        if self._problems is None:
+            try:
+                self._keep_errors(self._validation.wait(timeout_s))
+            except TimeoutError:
+                self._note_slow_validation(timeout_s)
+
+    async def avalidate(self, timeout_s: float) -> None:
+        """Validate without blocking the event loop; otherwise as `validate`."""
+        if self._problems is None:
+            try:
+                self._keep_errors(await self._validation.await_(timeout_s))
+            except TimeoutError:
+                self._note_slow_validation(timeout_s)
+
+    def begin_validation(self) -> None:
+        """Let the plugin validate the settings unless it has, without waiting."""
+        if self._problems is None:
+            self._validation.begin()
+
+    def _keep_errors(self, found: tuple[Problem, ...]) -> None:
+        self._problems = tuple(problem for problem in found if problem.severity == "error")
+
+    def _note_slow_validation(self, waited_s: float) -> None:
+        self.is_slow_to_validate = self.is_slow_to_validate or waited_s >= SLOW_VALIDATION_S
+
+    # Lifetime
+
+    @property
+    def flights(self) -> tuple[SingleFlight[object], SingleFlight[tuple[Problem, ...]]]:
+        """The creation and the validation: a fork waits for them."""
+        return self._creation.flight, self._validation
+
+    def renew_after_fork(self) -> None:
+        """Forget the parent's provider object in a child, and keep it alive; the next call creates another one."""
+        self._creation.renew_after_fork()
+        self._validation = SingleFlight(lambda: self.adapter.validate(self.settings))
+        self.is_slow_to_validate = False
+        self.adapter.renew_after_fork()
+        if self.rate_limiter is not None:
+            self.rate_limiter.renew_after_fork()
+
+    def close(self) -> None:
+        """Close the provider object if there is one. Raises what its plugin raises."""
+        provider = self._creation.close()
+        if provider is not None:
+            self.adapter.close(provider)
+
+    async def aclose(self) -> None:
+        """Close the provider object if there is one, on the running event loop. Raises what its plugin raises."""
+        provider = self._creation.close()
+        if provider is not None:
+            await self.adapter.aclose(provider)
