@@ -221,7 +221,7 @@ async def _all_of(chain: Chain, name: str, deadline_s: float) -> list[Any]:
 
 
 def test_whatever_ends_a_call_gives_its_place_on() -> None:
-    """A reset, a cut, a stream that is left, a cancelled task: the next request in the queue is served, and nothing is left."""
+    """After a reset, a cut, a dropped stream or a cancelled task, the next request in the queue is served."""
     with nothing_left(), FaultServer(KestrelWire(), Ok("pong")) as server:
         narrow = instance("kestrel", server.url, max_concurrency=1, timeout_s=0.3)
         with resolver(server.url, kestrel=narrow) as holder:
