@@ -63,6 +63,9 @@ def http_transport(
         require_usable_network(environ, url=url)
     try:
         httpx, httpcore = import_module(client), import_module(_HTTPCORE[client])
+        # The asynchronous pool imports this on first use. A process that is forked meanwhile would wait for the import
+        # for ever: the core lets a fork wait while a provider is created, and not while one is called.
+        import_module("anyio._backends._asyncio")
         trusted = httpx.create_ssl_context() if is_secure and tls_context is None else tls_context
     except (ImportError, OSError) as exc:
         error = error_for_exception(exc, url=url, environ=environ)

@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -457,6 +459,35 @@ def test_a_service_that_reads_nothing_ends_with_the_attempt(client, mode):
                 send(attempt, url)
     assert time.monotonic() - began < 0.5 + SLACK_S
     assert attempt.error_for(caught.value).phase == "total"
+
+
+@each
+def test_nothing_is_left_to_import_in_the_first_request(client):
+    """A process may be forked during another thread's first request: no import is under way then."""
+    script = """
+import asyncio, socket, sys, threading
+from kickai_providers_core.authoring import AttemptTimeouts, http_transport
+
+listener = socket.create_server(("127.0.0.1", 0))
+def serve():
+    connection, _ = listener.accept()
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\nok")
+threading.Thread(target=serve, daemon=True).start()
+asyncio.run(asyncio.sleep(0))
+url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+transport = http_transport(url, client=sys.argv[1])
+request = sys.modules[sys.argv[1]].Request("GET", url)
+before = set(sys.modules)
+async def fetch():
+    response = await transport.attempt(AttemptTimeouts(30)).handle_async_request(request)
+    assert await response.aread() == b"ok"
+    await transport.aclose()
+asyncio.run(fetch())
+print(sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", script, client], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_what_cannot_be_used_is_named(monkeypatch, tmp_path):
