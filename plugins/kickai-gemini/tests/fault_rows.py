@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
 from gemini_faults import Bomb, DrippingError, Responses
 from gemini_service import USAGE, candidate
 from kickai_providers_core import (
@@ -57,7 +56,6 @@ CUT = "the answer was cut: the connection ended in the middle of it"
 UNREADABLE = "the answer cannot be read: it is not in the form of the Gemini API"
 NO_ANSWER = "the response has neither an answer nor a reason for having none"
 UNFINISHED = "the answer was cut: it ended without a finish reason"
-LIST_UNFINISHED = "the answer was cut: its list of responses does not end"
 LATE = "no answer in time"
 REDIRECTS = "the service redirects to another address, and redirects are not followed"
 UNAVAILABLE = "the service is not available"
@@ -114,7 +112,7 @@ CONNECTIONS = (
     late(name="the body comes byte by byte", fault=Drip(0.05)),
     late(name="an error's body never ends", fault=DrippingError(), status_code=None),
     unavailable(name="reset before the answer", fault=Reset(), message=HUNG_UP),
-    invalid(name="reset within the answer", fault=Reset(10_000), message=CUT),
+    unavailable(name="reset within the answer", fault=Reset(10_000), message=HUNG_UP),
     unavailable(name="closed before the answer", fault=CloseEarly(), message=HUNG_UP),
     invalid(name="closed within the answer", fault=CloseEarly(10_000), message=CUT),
     invalid(name="a body shorter than announced", fault=ShortBody(), message=CUT),
@@ -140,7 +138,6 @@ BODIES = (
         name="a megabyte that decompresses to a gigabyte",
         fault=Bomb(),
         message=TOO_LARGE,
-        stream_message=UNREADABLE,
     ),
     invalid(
         name="an encoding that was not requested",
@@ -301,13 +298,12 @@ IN_STREAMS = (
         modes=STREAMS,
     ),
     invalid(name="the stream is closed", fault=Cut(1, "fin"), message=CUT, modes=STREAMS),
-    invalid(name="the stream is reset", fault=Cut(1, "rst"), message=CUT, modes=STREAMS),
+    unavailable(name="the stream is reset", fault=Cut(1, "rst"), message=HUNG_UP, modes=STREAMS),
     invalid(
         name="the stream ends well, but too soon",
         fault=Cut(1, "clean"),
         message=UNFINISHED,
         modes=STREAMS,
-        note=f"with google-generativeai: {LIST_UNFINISHED}",
     ),
     invalid(name="a stream without an event", fault=Cut(0, "clean"), message=UNFINISHED, modes=STREAMS),
     invalid(
@@ -315,7 +311,6 @@ IN_STREAMS = (
         fault=MalformedPiece(),
         message=UNREADABLE,
         modes=STREAMS,
-        note=f"with google-generativeai: {LIST_UNFINISHED}",
     ),
     unavailable(
         name="an error within the stream: 503",
@@ -362,9 +357,3 @@ SECTIONS = {
     "Answers": ANSWERS,
     "Within streams": IN_STREAMS,
 }
-
-GENERATIVEAI_SECTIONS = {
-    heading: [evolve(row, message=LIST_UNFINISHED) if LIST_UNFINISHED in row.note else row for row in rows]
-    for heading, rows in SECTIONS.items()
-}
-"""The same with google-generativeai, which requests a stream as one JSON array."""

@@ -27,7 +27,7 @@ class Gemini:
 class TestGoogleGenerativeAI(Gemini, ProviderContract):
     """The provider over the client whose support has ended."""
 
-    vendor = ("google.generativeai", "google.ai", "grpc", "requests")
+    vendor = ("google.generativeai", "google.ai", "grpc", "httpx2")
 
     def settings(self, url, key):
         """Return settings for the server of a test."""

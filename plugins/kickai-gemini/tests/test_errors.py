@@ -24,7 +24,7 @@ from kickai_providers_core import (
 )
 
 from kickai_gemini import errors
-from kickai_gemini.errors import Refusal, error_for_refusal, without_frames
+from kickai_gemini.errors import Refusal, error_for_refusal
 
 NOON = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 """Noon in California, in winter."""
@@ -144,22 +144,6 @@ JSON = st.recursive(
 def test_any_json_is_a_typed_error(status, body):
     """However odd an error's JSON is, a `ProviderError` comes of it."""
     assert isinstance(error_for_refusal(Refusal(status=status, body=body), NOON), ProviderError)
-
-
-def test_an_error_loses_its_frames():
-    """An error keeps neither its frames nor the exception that it replaced: their variables hold key and prompt."""
-
-    def fail(key):
-        try:
-            raise OSError(key)
-        except OSError:
-            raise ProviderUnavailableError("x") from None
-
-    try:
-        fail("canary")
-    except ProviderUnavailableError as exc:
-        error = without_frames(exc)
-    assert (error.__traceback__, error.__context__) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fault_rows import GENERATIVEAI_SECTIONS, SECTIONS
+from fault_rows import SECTIONS
 from gemini_service import GeminiService
 from kickai_providers_core.testing import FaultMatrix
 
@@ -19,8 +19,7 @@ INTRODUCTION = """\
 For each fault of the service, the error that the provider raises. The tests cause every fault on a real socket, with
 both of Google's clients, in each mode in which it can happen: {faults} faults, {cells} cells for each client. The
 server is the fault server of `kickai_providers_core.testing`. It speaks the REST protocol of the Gemini API as its
-reference documents it: JSON, server-sent events for `google-genai`, a JSON array for `google-generativeai`. In each
-cell
+reference documents it, in JSON and server-sent events. In each cell
 
 * the call makes one request, or none when the service cannot be reached;
 * when a timeout expires, the call ends at most 0.25 s later and its connection is closed;
@@ -38,6 +37,8 @@ class Gemini(FaultMatrix):
     plugin = plugin
     wire = GeminiService()
     model = "gemini-3.5-flash-lite"
+    rows = SECTIONS
+    document = Path(__file__).parents[1] / "docs" / "fault-matrix.md"
     introduction = INTRODUCTION
     patience_s = 0.4
 
@@ -47,9 +48,6 @@ class TestGenai(Gemini):
     """Each row with google-genai."""
 
     __test__ = True
-
-    rows = SECTIONS
-    document = Path(__file__).parents[1] / "docs" / "fault-matrix.md"
 
     def settings(self, url, key):
         """Return settings for the server of a test."""
@@ -61,8 +59,6 @@ class TestGenerativeai(Gemini):
     """Each row with google-generativeai."""
 
     __test__ = True
-
-    rows = GENERATIVEAI_SECTIONS
 
     def settings(self, url, key):
         """Return settings for the server of a test."""

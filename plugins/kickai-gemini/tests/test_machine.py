@@ -15,7 +15,7 @@ from conftest import KEY, MODES
 from kickai_providers_core import AuthenticationError, Capability, ChatRequest, ProviderError, UnusableProviderError
 from kickai_providers_core.testing.faults import Status
 
-from kickai_gemini import client, plugin
+from kickai_gemini import capabilities, client, plugin
 from kickai_gemini.client import create_provider
 from kickai_gemini.settings import GeminiSettings
 
@@ -144,7 +144,7 @@ def test_an_instance_says_what_it_can_do(sdk, model, lacks):
 
 def test_without_a_client_nothing_is_known_of_an_instance(monkeypatch):
     """An instance whose client is missing counts as able to do what its plugin can."""
-    monkeypatch.setattr(client, "choose_sdk", lambda _: None)
+    monkeypatch.setattr(capabilities, "choose_sdk", lambda _: None)
     assert plugin.kickai_provider_capabilities(GeminiSettings(), None) is None
 
 

@@ -18,82 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from gemini_service import candidate
 from kickai_providers_core import ChatRequest, ProviderTimeoutError, UnusableProviderError
-from kickai_providers_core.authoring import AttemptTimeouts
 from kickai_providers_core.testing.faults import Silence, Stall
-
-from kickai_gemini import sockets
-from kickai_gemini.attempt import Attempt
-from kickai_gemini.sockets import dial
 
 SLACK_S = 1.0
 """More than the seam allows, for machines that do other things as well; what hangs here hangs for longer."""
-
-
-def start(timeout_s=5.0, connect_timeout_s=2.0, *, is_tls=False):
-    """Return an attempt that begins now."""
-    return Attempt(AttemptTimeouts(timeout_s, connect_timeout_s=connect_timeout_s), is_tls=is_tls)
-
-
-def test_a_service_over_tls_is_reached_once_the_request_is_sent_over_tls():
-    """What is sent to a proxy, before TLS, still belongs to connecting, with its own limit."""
-    attempt = start(is_tls=True)
-    attempt.note_sending(is_tls=False)
-    assert attempt.timeouts.phase == "connect"
-    attempt.note_sending(is_tls=True)
-    assert attempt.timeouts.phase == "total"
-
-
-def test_a_plain_service_is_reached_once_the_request_is_sent():
-    """Without TLS the first byte that is sent ends connecting."""
-    attempt = start()
-    assert not attempt.timeouts.is_connected
-    attempt.note_sending(is_tls=False)
-    assert attempt.timeouts.is_connected
-
-
-def test_an_aborted_attempt_uses_no_socket():
-    """After an abort no socket is waited on."""
-    attempt = start()
-    attempt.abort()
-    with socket.socket() as sock, pytest.raises(OSError, match="aborted"):
-        attempt.use(sock)
-
-
-def test_a_name_that_is_not_resolved_is_left(monkeypatch):
-    """A resolver that hangs is waited for as long as connecting may take, and not for as long as it likes."""
-    free = threading.Event()
-
-    def hangs(*_, flags=0, **__):
-        if flags:
-            raise socket.gaierror
-        free.wait(10)
-        raise socket.gaierror
-
-    monkeypatch.setattr(socket, "getaddrinfo", hangs)
-    began = time.monotonic()
-    with start(connect_timeout_s=0.2).activate(), pytest.raises(TimeoutError):
-        dial("slow.test", 443)
-    assert time.monotonic() - began < 0.2 + SLACK_S
-    free.set()
-
-
-def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
-    """Of a name with two addresses the second is tried while there is time, though the first says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as alive:
-        port = alive.getsockname()[1]
-        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)) for host in ("192.0.2.1", "127.0.0.1")]
-        monkeypatch.setattr(sockets, "_look_up", lambda *_: addresses)
-        real = socket.socket.connect
-
-        def connect(sock, address):
-            if address[0] == "192.0.2.1":
-                time.sleep(sock.gettimeout())
-                raise TimeoutError
-            real(sock, address)
-
-        monkeypatch.setattr(socket.socket, "connect", connect)
-        with start(connect_timeout_s=0.4).activate(), dial("two.test", port) as sock:
-            assert sock.getpeername() == ("127.0.0.1", port)
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,18 @@
-"""From the bytes of an HTTP body to the responses in it, within size limits. No I/O.
-
-Google's clients collect whatever arrives: a body without end takes all memory, and what they do not expect they skip.
-"""
+"""From the bytes of an HTTP body to the responses in it. No I/O."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core import InvalidReplyError
-from kickai_providers_core.authoring import Decompressor, EventStreamDecoder, loads
+from kickai_providers_core.authoring import EventStreamDecoder, loads
 
-from kickai_gemini.errors import Refusal, unreadable_error
-from kickai_gemini.json_array import JsonArrayDecoder
+from kickai_gemini.errors import unreadable_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["MAX_ERROR_BYTES", "MAX_RESPONSE_BYTES", "MAX_STREAM_BYTES", "OK", "Body"]
-
-OK = 200
+__all__ = ["MAX_RESPONSE_BYTES", "MAX_STREAM_BYTES", "Body"]
 
 MAX_RESPONSE_BYTES = 8 * 2**20
 """The most bytes of one response: over ten times the longest answer of any model, each character escaped."""
@@ -26,43 +20,27 @@ MAX_RESPONSE_BYTES = 8 * 2**20
 MAX_STREAM_BYTES = 64 * 2**20
 """The most bytes of a stream, which repeats names and counts with every piece of text."""
 
-MAX_ERROR_BYTES = 64 * 2**10
-"""The most bytes of an error that are read."""
-
 PIECE_BYTES = 4 * 2**10
 """The most bytes that are parsed at once, so that an event loop is not blocked: a thousand small objects."""
 
-ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 BOM = b"\xef\xbb\xbf"
 STARTS_OF_EVENTS = tuple(b"deir:\r\n"[i : i + 1] for i in range(7))
 """The first bytes of the lines that an event stream may begin with."""
 
 
 class Body:
-    """The body of one HTTP response: a JSON object, an event stream or a JSON array.
+    """The decompressed body of a response with a success status: an event stream or JSON.
 
     Args:
-        status: The HTTP status.
-        headers: The headers; names in any case.
-        is_stream: Whether a stream was requested.
-
-    Attributes:
-        is_full: Whether this is an error of which enough was read.
+        content_type: The header.
+        is_stream: Whether a stream was requested. An event stream without the header is recognised by its first byte.
     """
 
-    def __init__(self, status: int, headers: Mapping[str, str], *, is_stream: bool) -> None:
-        self._status = status
-        self._headers = {name.lower(): text for name, text in headers.items()}
-        self._error = bytearray()
-        self.is_full = False
-        encoding = self._headers.get("content-encoding", "").strip().lower()
-        if status != OK:
-            known = encoding if encoding in ENCODINGS else ""
-            self._decompressor = Decompressor(known, limit_bytes=MAX_ERROR_BYTES)
-        else:
-            limit_bytes = MAX_STREAM_BYTES if is_stream else MAX_RESPONSE_BYTES
-            self._decompressor = Decompressor(encoding, limit_bytes=limit_bytes)
-        self._reader = _Stream(self._headers.get("content-type", "")) if is_stream else _Whole()
+    def __init__(self, content_type: str, *, is_stream: bool) -> None:
+        is_events = is_stream and "event-stream" in content_type.lower()
+        self._reader: _Events | _Json | None = _Events() if is_events else None if is_stream else _Json()
+        self._is_stream = is_stream
+        self._start = b""
 
     def feed(self, data: bytes) -> Iterator[list[Mapping[str, Any]]]:
         """Yield the responses that the data completes, a list for each piece that was parsed.
@@ -70,21 +48,17 @@ class Body:
         Raises:
             InvalidReplyError: The body is too large, or not in the form of the API.
         """
-        if self._status != OK:
-            self._feed_error(data)
-            yield []
-            return
-        for part in self._decompressor.feed(data):
-            for start in range(0, len(part), PIECE_BYTES):
-                yield self._reader.feed(part[start : start + PIECE_BYTES])
+        for start in range(0, len(data), PIECE_BYTES):
+            yield self._feed(data[start : start + PIECE_BYTES])
 
-    def _feed_error(self, data: bytes) -> None:
-        try:
-            for start in range(0, len(data), PIECE_BYTES):
-                for part in self._decompressor.feed(data[start : start + PIECE_BYTES]):
-                    self._error += part
-        except InvalidReplyError:  # too large, or damaged: the status says enough
-            self.is_full = True
+    def _feed(self, data: bytes) -> list[Mapping[str, Any]]:
+        if self._reader is None:
+            self._start += data
+            if len(self._start) < len(BOM) and BOM.startswith(self._start):
+                return []
+            data, self._start = self._start.removeprefix(BOM), b""
+            self._reader = _Events() if data.startswith(STARTS_OF_EVENTS) else _Json()
+        return self._reader.feed(data)
 
     def finish(self) -> list[Mapping[str, Any]]:
         """Return the last responses.
@@ -92,29 +66,34 @@ class Body:
         Raises:
             InvalidReplyError: Something is missing.
         """
-        if self._status != OK:
+        if self._reader is None:
+            if self._start:
+                raise unreadable_error()
             return []
-        self._decompressor.finish()
-        return self._reader.finish()
-
-    @property
-    def refusal(self) -> Refusal | None:
-        """What the service says instead of an answer; None for an answer."""
-        return None if self._status == OK else Refusal.from_response(self._status, self._headers, bytes(self._error))
+        found = self._reader.finish()
+        if not self._is_stream and len(found) != 1:
+            raise unreadable_error()
+        return found
 
 
-class _Whole:
-    """A body that is one JSON object."""
+class _Json:
+    """A body that is one JSON object, or an array of them, as some gateways send streams."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
     def feed(self, data: bytes) -> list[Mapping[str, Any]]:
         self._data += data
+        if len(self._data) > MAX_RESPONSE_BYTES:
+            raise InvalidReplyError(f"the answer is larger than {MAX_RESPONSE_BYTES} bytes")
         return []
 
     def finish(self) -> list[Mapping[str, Any]]:
-        return [_parse(self._data)]
+        try:
+            value = loads(self._data)
+        except InvalidReplyError:
+            value = None
+        return [_as_response(each) for each in value] if isinstance(value, list) else [_as_response(value)]
 
 
 class _Events:
@@ -142,44 +121,8 @@ class _Events:
         return [*found, _parse(error)] if error else found
 
 
-class _Array:
-    """A JSON array of objects, as google-generativeai requests it and some gateways always send it."""
-
-    def __init__(self) -> None:
-        self._decoder = JsonArrayDecoder(max_bytes=MAX_RESPONSE_BYTES)
-
-    def feed(self, data: bytes) -> list[Mapping[str, Any]]:
-        return [_parse(element) for element in self._decoder.feed(data)]
-
-    def finish(self) -> list[Mapping[str, Any]]:
-        self._decoder.finish()
-        return []
-
-
-class _Stream:
-    """A stream in either form. One without the content type of an event stream is recognised by its first byte."""
-
-    def __init__(self, content_type: str) -> None:
-        self._reader: _Events | _Array | None = _Events() if "event-stream" in content_type.lower() else None
-        self._start = b""
-
-    def feed(self, data: bytes) -> list[Mapping[str, Any]]:
-        if self._reader is None:
-            self._start += data
-            if len(self._start) < len(BOM) and BOM.startswith(self._start):
-                return []
-            data, self._start = self._start.removeprefix(BOM), b""
-            self._reader = _Events() if data.startswith(STARTS_OF_EVENTS) else _Array()
-        return self._reader.feed(data)
-
-    def finish(self) -> list[Mapping[str, Any]]:
-        if self._start:
-            raise unreadable_error()
-        return self._reader.finish() if self._reader is not None else []
-
-
-def _parse(data: bytes | bytearray | str) -> Mapping[str, Any]:
-    """Return the JSON object in a part of a body; an error may be in a list of one.
+def _parse(data: bytes | str) -> Mapping[str, Any]:
+    """Return the JSON object of an event.
 
     Raises:
         InvalidReplyError: It is not one.
@@ -188,6 +131,15 @@ def _parse(data: bytes | bytearray | str) -> Mapping[str, Any]:
         value = loads(data)
     except InvalidReplyError:
         value = None
+    return _as_response(value)
+
+
+def _as_response(value: object) -> Mapping[str, Any]:
+    """Return a JSON value that is an object; an error may be in a list of one.
+
+    Raises:
+        InvalidReplyError: It is not one.
+    """
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and "error" in value[0]:
         value = value[0]
     if not isinstance(value, dict):

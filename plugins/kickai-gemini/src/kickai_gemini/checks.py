@@ -10,7 +10,7 @@ from kickai_providers_core import AuthenticationError, Problem, ProviderError
 
 from kickai_gemini.client import create_provider
 from kickai_gemini.models import DEFAULT_MODEL, find_retirement, plain_name, served_model
-from kickai_gemini.network import environment_problems
+from kickai_gemini.network import find_network_problems
 from kickai_gemini.sdk import GENERATIVEAI, choose_sdk, missing_problem
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _check_settings(settings: GeminiSettings) -> Iterator[Problem]:
             hint="Run pip install 'kickai-gemini[genai]'",
             severity="warning",
         )
-    yield from environment_problems(settings.base_url, sdk)
+    yield from find_network_problems(settings.base_url)
     if settings.base_url.startswith("http://") and not _is_loopback(settings.base_url):
         yield Problem(
             path="base_url",

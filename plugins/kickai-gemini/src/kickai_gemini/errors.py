@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import Secret
 
-__all__ = ["Refusal", "error_for_refusal", "unreadable_error", "without_frames"]
+__all__ = ["Refusal", "error_for_refusal", "unreadable_error"]
 
 MAX_WORDS = 10_000
 KEY = re.compile(r"AIza[\w-]{20,}")
@@ -193,12 +193,3 @@ def _until_midnight_s(now: datetime) -> float:
 def unreadable_error() -> InvalidReplyError:
     """Return the error for a body that is not in the form of the API."""
     return InvalidReplyError("the answer cannot be read: it is not in the form of the Gemini API")
-
-
-def without_frames(error: ProviderError) -> ProviderError:
-    """Return an error without the frames that it went through, and without the one that it replaced.
-
-    The variables in the frames hold the key and the prompt, and some loggers print them.
-    """
-    error.__traceback__ = error.__context__ = None
-    return error

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kickai_providers_core import Capability, ProviderInfo, hookimpl
+from kickai_providers_core import ProviderInfo, hookimpl
 
+from kickai_gemini.capabilities import ALL_CAPABILITIES, find_capabilities
 from kickai_gemini.checks import find_problems
-from kickai_gemini.client import Gemini, create_provider, find_capabilities
+from kickai_gemini.client import Gemini, create_provider
 from kickai_gemini.models import known_models
 from kickai_gemini.settings import GeminiSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 
-    from kickai_providers_core import ChatRequest, Problem, Reply, ReplyChunk
+    from kickai_providers_core import Capability, ChatRequest, Problem, Reply, ReplyChunk
 
 
 @hookimpl
@@ -26,7 +27,7 @@ def kickai_provider_info() -> ProviderInfo:
         aliases=("google",),
         summary="Google Gemini, through google-genai or google-generativeai",
         settings_class=GeminiSettings,
-        capabilities=frozenset({Capability.TOOLS, Capability.JSON_SCHEMA, Capability.IMAGES, Capability.SEED}),
+        capabilities=ALL_CAPABILITIES,
         environment={"GOOGLE_API_KEY": "api_key", "GEMINI_API_KEY": "api_key"},
         models=known_models(datetime.now(UTC).date()),
         holds_timeouts=True,

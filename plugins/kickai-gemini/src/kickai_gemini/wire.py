@@ -1,75 +1,86 @@
-"""How the provider and an HTTP library meet: what the provider sends, and what it reads."""
+"""The HTTP requests of the Gemini API, over httpx2.
+
+Importing this module imports httpx2: only `kickai_gemini.client` does, when a provider is created.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from attrs import frozen
+import httpcore2
+import httpx2
+from kickai_providers_core import ProviderError
+from kickai_providers_core.authoring import AttemptTimeouts, error_for_exception, http_transport, without_frames
+
+from kickai_gemini.body import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
+from kickai_gemini.network import create_tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable
+
+    from kickai_providers_core.authoring import HttpAttempt
 
     from kickai_gemini.mapping import GeminiRequest
+    from kickai_gemini.settings import GeminiSettings
 
-__all__ = ["API_VERSION", "Answer", "AsyncAnswer", "AsyncWire", "Wire"]
+__all__ = ["Wire"]
 
 API_VERSION = "v1beta"
 """The version of the API that has everything used here, and the names ``gemini-flash-latest`` and its like."""
 
+KEEP_ALIVE_S = 60.0
 
-@frozen
-class Answer:
-    """An HTTP response whose body is still to be read.
 
-    Attributes:
-        status: The HTTP status.
-        headers: The headers.
-        read: Returns the next bytes of the body as they came; empty at its end.
-        close: Returns the connection to its pool, or closes it when the body is not at its end.
+class Wire:
+    """Builds the HTTP requests of one instance, and owns its connections. Safe to share between threads and loops.
+
+    Args:
+        settings: The instance's settings.
+        encode: Returns the body of a request.
     """
 
-    status: int
-    headers: Mapping[str, str]
-    read: Callable[[], bytes]
-    close: Callable[[], None]
+    def __init__(self, settings: GeminiSettings, encode: Callable[[GeminiRequest], bytes]) -> None:
+        self._settings = settings
+        self._encode = encode
+        self._url = f"{settings.base_url.rstrip('/')}/{API_VERSION}"
+        self.transport = http_transport(
+            settings.base_url,
+            client="httpx2",
+            keep_alive_s=KEEP_ALIVE_S,
+            tls_context=create_tls_context(settings.base_url),
+        )
 
+    def start_attempt(self, timeout_s: float, *, is_stream: bool) -> HttpAttempt:
+        """Return an attempt that begins now."""
+        timeouts = AttemptTimeouts.from_settings(self._settings, timeout_s, is_stream=is_stream)
+        limit_bytes = MAX_STREAM_BYTES if is_stream else MAX_RESPONSE_BYTES
+        return self.transport.attempt(timeouts, max_answer_bytes=limit_bytes)
 
-@frozen
-class AsyncAnswer:
-    """The same on an event loop."""
+    def build(self, request: GeminiRequest, *, is_stream: bool) -> httpx2.Request:
+        """Return the HTTP request for an answer.
 
-    status: int
-    headers: Mapping[str, str]
-    read: Callable[[], Awaitable[bytes]]
-    close: Callable[[], Awaitable[None]]
+        Raises:
+            UnsupportedRequestError: The client that the instance uses cannot send it.
+        """
+        method = "streamGenerateContent?alt=sse" if is_stream else "generateContent"
+        headers = {**self._headers(), "content-type": "application/json"}
+        url = f"{self._url}/{request.resource}:{method}"
+        return httpx2.Request("POST", url, headers=headers, content=self._encode(request))
 
+    def build_list(self) -> httpx2.Request:
+        """Return the HTTP request for the list of models."""
+        return httpx2.Request("GET", f"{self._url}/models?pageSize=1000", headers=self._headers())
 
-class Wire(Protocol):
-    """Sends requests over one HTTP library, within the current `kickai_gemini.attempt.Attempt`.
+    def error_for(self, exc: Exception, attempt: HttpAttempt) -> ProviderError:
+        """Return the error for what a step of an attempt raised. Its frames, which hold the key, are removed."""
+        failure = attempt.failure or exc
+        if isinstance(exc, ProviderError):
+            return without_frames(exc)
+        if isinstance(failure, httpcore2.TimeoutException):
+            return attempt.timeouts.error()
+        # A connection that is reset is an outage, also within an answer.
+        is_cut = attempt.has_begun and not isinstance(failure, httpcore2.NetworkError)
+        return error_for_exception(failure, url=self._settings.base_url, has_begun=is_cut)
 
-    It raises whatever the library raises. Safe to share between threads.
-
-    Attributes:
-        is_current: Whether the client that it stands for can send everything that the API takes today.
-    """
-
-    is_current: bool
-
-    def send(self, request: GeminiRequest, *, is_stream: bool) -> Answer:
-        """Send a request and return its response."""
-
-    def send_list(self) -> Answer:
-        """Request the list of models and return the response."""
-
-    def close(self) -> None:
-        """Close all connections."""
-
-
-class AsyncWire(Wire, Protocol):
-    """A wire with asynchronous connections as well."""
-
-    async def asend(self, request: GeminiRequest, *, is_stream: bool) -> AsyncAnswer:
-        """Send a request and return its response."""
-
-    async def aclose(self) -> None:
-        """Close all connections."""
+    def _headers(self) -> dict[str, str]:
+        return {"x-goog-api-key": self._settings.api_key.reveal(), "user-agent": "kickai-gemini"}
