@@ -7,6 +7,7 @@
 
 from loguru import logger
 
+from kickai_providers_core import _moved
 from kickai_providers_core.chain import Chain
 from kickai_providers_core.concurrency.clock import Clockwork
 from kickai_providers_core.config.roles import Role
@@ -131,4 +132,5 @@ def __getattr__(name: str) -> str:
 
 # Silent until an application enables it.
 logger.disable(__name__)
+_moved.install()
 del logger

@@ -101,9 +101,9 @@ class CandidateFactory:
 
 def _find_obstacle(instance: Instance) -> Obstacle | None:
     """Return why an instance cannot be used at present, or None."""
-    problems = instance.known_problems()
+    problems = instance.validation.known_problems()
     if problems is None:
-        if not instance.is_slow_to_validate:
+        if not instance.validation.is_slow:
             return UNVALIDATED
         return SkipReason.NOT_CONFIGURED, "its plugin has not finished validating its settings"
     if problems:

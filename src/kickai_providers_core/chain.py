@@ -192,7 +192,7 @@ class Chain:
             ProviderError: The target cannot be prepared. The chain may answer nevertheless.
         """
         for candidate, instance in zip(self._candidates, self._instances, strict=True):
-            if instance is not None and not instance.problems() and candidate.find_obstacle() is None:
+            if instance is not None and not instance.validation.problems() and candidate.find_obstacle() is None:
                 yield from instance.adapter.prepare(instance.settings, candidate.model)
                 return
 

@@ -208,7 +208,7 @@ def test_a_validation_that_hangs_is_left(mode: str) -> None:
         assert reply.text == "next"
         assert str(reply.skipped[0]) == "slow: not configured (its settings were not validated in time)"
         slow.may_go_on.set()
-        assert resolver.registry.find("slow").problems() == ()
+        assert resolver.registry.find("slow").validation.problems() == ()
         assert answer(chain, mode).text == "slow"
         assert slow.validated == 1
 
@@ -221,7 +221,7 @@ def test_nobody_waits_again_for_a_validation_that_hangs() -> None:
         for _ in range(2):
             assert chain.invoke("hi").skipped[0].detail == "its plugin has not finished validating its settings"
         slow.may_go_on.set()
-        resolver.registry.find("slow").problems()
+        resolver.registry.find("slow").validation.problems()
         assert chain.invoke("hi").text == "slow"
 
 

@@ -99,7 +99,7 @@ def _check(resolver: Resolver, session: Session, *, online: bool) -> CheckResult
     )
     if not online:
         return results
-    usable = [instance for instance in resolver.registry if not instance.problems()]
+    usable = [instance for instance in resolver.registry if not instance.validation.problems()]
     targets = {target for chain in find_targets(resolver.settings).values() for target in chain}
     with session.console.spinner():
         session.console.set_status("checking the services")

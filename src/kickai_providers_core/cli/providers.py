@@ -76,7 +76,7 @@ def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
 
 
 def _instance(instance: Instance) -> dict[str, Any]:
-    problems = instance.problems()
+    problems = instance.validation.problems()
     return {
         "name": instance.name,
         "state": "not configured" if problems else "ready",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.observability.log import LEVELS, log_event
 from kickai_providers_core.plugin_api.extension_warnings import warn
-from kickai_providers_core.plugin_api.extensions import listeners
+from kickai_providers_core.plugin_api.extensions import combine_hooks
 from kickai_providers_core.plugin_api.isolation import is_for_everyone
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Observers:
     def __init__(self, observers: Iterable[Observer], plugins: Mapping[str, object] | None = None) -> None:
         self._faulty: set[str | int] = set()
         watchers: list[Callable[[Event], object]] = [log_event, *observers]
-        called = listeners(plugins or {}, "kickai_observe", self._report)
+        called = combine_hooks(plugins or {}, "kickai_observe", self._report)
         if called is not None:
             watchers.append(partial(_call, called))
         self._of = _ByKind(watchers)

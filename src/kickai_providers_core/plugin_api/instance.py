@@ -5,16 +5,17 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.concurrency.single_flight import SingleFlight
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 from kickai_providers_core.plugin_api.creation import ProviderCreation
 from kickai_providers_core.plugin_api.instance_capabilities import InstanceCapabilities
+from kickai_providers_core.plugin_api.settings_validation import SettingsValidation
 from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.errors import ProviderTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
+    from kickai_providers_core.concurrency.single_flight import SingleFlight
     from kickai_providers_core.plugin_api.adapter import Adapter
     from kickai_providers_core.plugin_api.hookspecs import ModelInfo, ProviderInfo
     from kickai_providers_core.plugin_api.settings import ProviderSettings
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.requests import Capability, ChatRequest
 
 __all__ = ["Instance"]
-
-SLOW_VALIDATION_S = 1.0
-"""After a request has waited this long for a validation, in seconds, no other request waits for it until it ends."""
 
 
 class Instance:
@@ -48,7 +46,7 @@ class Instance:
         settings: As given.
         adapter: As given.
         rate_limiter: Its rate limiter; None when its settings set no limits.
-        is_slow_to_validate: Whether a request has waited for its validation in vain. Then no other request waits.
+        validation: Validates the settings, once.
     """
 
     def __init__(
@@ -72,11 +70,9 @@ class Instance:
             tokens_per_minute=settings.tokens_per_minute,
         )
         self.rate_limiter = None if limits.is_unlimited else RateLimiter(limits)
-        self.is_slow_to_validate = False
+        self.validation = SettingsValidation(adapter, settings, unusable)
         self._clock = clock
         self._creation = ProviderCreation(name, adapter, settings)
-        self._validation = SingleFlight(lambda: self.adapter.validate(self.settings))
-        self._problems: tuple[Problem, ...] | None = unusable or (None if adapter.validates else ())
         self._capabilities = InstanceCapabilities(name, info, settings, adapter)
 
     # Calls
@@ -143,58 +139,17 @@ class Instance:
         """Return what is wrong with the plugin's statements about the instance's capabilities."""
         return self._capabilities.problems()
 
-    # Validation
-
-    def problems(self) -> tuple[Problem, ...]:
-        """Return what prevents the instance's use. The first call waits for the plugin's offline validation."""
-        self.validate(float("inf"))
-        return self.known_problems() or ()
-
-    def known_problems(self) -> tuple[Problem, ...] | None:
-        """Return what prevents the instance's use, without waiting; None while it is unknown."""
-        if self._problems is None and self._validation.is_done:
-            self.validate(0.0)
-        return self._problems
-
-    def validate(self, timeout_s: float) -> None:
-        """Let the plugin validate the settings unless it has, and wait for at most ``timeout_s`` seconds."""
-        if self._problems is None:
-            try:
-                self._keep_errors(self._validation.wait(timeout_s))
-            except TimeoutError:
-                self._note_slow_validation(timeout_s)
-
-    async def avalidate(self, timeout_s: float) -> None:
-        """Validate without blocking the event loop; otherwise as `validate`."""
-        if self._problems is None:
-            try:
-                self._keep_errors(await self._validation.await_(timeout_s))
-            except TimeoutError:
-                self._note_slow_validation(timeout_s)
-
-    def begin_validation(self) -> None:
-        """Let the plugin validate the settings unless it has, without waiting."""
-        if self._problems is None:
-            self._validation.begin()
-
-    def _keep_errors(self, found: tuple[Problem, ...]) -> None:
-        self._problems = tuple(problem for problem in found if problem.severity == "error")
-
-    def _note_slow_validation(self, waited_s: float) -> None:
-        self.is_slow_to_validate = self.is_slow_to_validate or waited_s >= SLOW_VALIDATION_S
-
     # Lifetime
 
     @property
     def flights(self) -> tuple[SingleFlight[object], SingleFlight[tuple[Problem, ...]]]:
         """The creation and the validation: a fork waits for them."""
-        return self._creation.flight, self._validation
+        return self._creation.flight, self.validation.flight
 
     def renew_after_fork(self) -> None:
         """Forget the parent's provider object in a child, and keep it alive; the next call creates another one."""
         self._creation.renew_after_fork()
-        self._validation = SingleFlight(lambda: self.adapter.validate(self.settings))
-        self.is_slow_to_validate = False
+        self.validation.renew_after_fork()
         self.adapter.renew_after_fork()
         if self.rate_limiter is not None:
             self.rate_limiter.renew_after_fork()

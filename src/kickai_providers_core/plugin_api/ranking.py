@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from kickai_providers_core.plugin_api.extension_warnings import warn
-from kickai_providers_core.plugin_api.extensions import listeners
+from kickai_providers_core.plugin_api.extensions import combine_hooks
 from kickai_providers_core.plugin_api.isolation import is_for_everyone
 from kickai_providers_core.values.targets import Target
 
@@ -39,7 +39,7 @@ class Ranking:
 
     @_called.default
     def _hook(self) -> Callable[..., Any] | None:
-        return listeners(self._plugins, "kickai_rank_targets", self._report)
+        return combine_hooks(self._plugins, "kickai_rank_targets", self._report)
 
     @property
     def needed(self) -> bool:

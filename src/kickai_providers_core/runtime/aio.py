@@ -59,7 +59,7 @@ async def await_call(walk: Walk, instances: Instances, action: Action) -> Call:
         if isinstance(action, WaitForSlot):
             await _wait_for_slot(action)
         elif isinstance(action, Validate):
-            await find_instance(instances, action).avalidate(action.timeout_s)
+            await find_instance(instances, action).validation.await_(action.timeout_s)
         elif isinstance(action, Sleep):
             await walk.chain.time.asleep(min(action.wait_s, LONGEST_WAIT_S))
         action = walk.next(walk.chain.time.clock())

@@ -44,7 +44,7 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
     tasks: Tasks = {}
     for instance in instances:
         if instance is not None:
-            instance.begin_validation()  # a second target is called without waiting for it
+            instance.validation.begin()  # a second target is called without waiting for it
     try:
         action: Action = walk.next(clock())
         while True:

@@ -61,7 +61,7 @@ def wait_for_call(walk: Walk, instances: Instances, action: Action) -> Call:
         if isinstance(action, WaitForSlot):
             _wait_for_slot(action)
         elif isinstance(action, Validate):
-            find_instance(instances, action).validate(action.timeout_s)
+            find_instance(instances, action).validation.wait(action.timeout_s)
         elif isinstance(action, Sleep):
             walk.chain.time.sleep(min(action.wait_s, LONGEST_WAIT_S))
         action = walk.next(walk.chain.time.clock())

@@ -1,0 +1,84 @@
+"""The offline validation of one instance's settings by its plugin: made once, in a thread of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kickai_providers_core.concurrency.single_flight import SingleFlight
+
+if TYPE_CHECKING:
+    from kickai_providers_core.plugin_api.adapter import Adapter
+    from kickai_providers_core.plugin_api.settings import ProviderSettings
+    from kickai_providers_core.values.problems import Problem
+
+__all__ = ["SettingsValidation"]
+
+SLOW_S = 1.0
+"""After a request has waited this long, in seconds, no other request waits for the validation until it ends."""
+
+
+class SettingsValidation:
+    """Validates the settings of one instance, once. Safe to use from any thread.
+
+    Args:
+        adapter: The plugin's hooks.
+        settings: The settings.
+        problems: Problems that are known already; then the plugin is not asked.
+
+    Attributes:
+        flight: The validation, made once for all requests that wait.
+        is_slow: Whether a request has waited in vain. Then no other request waits.
+    """
+
+    def __init__(self, adapter: Adapter, settings: ProviderSettings, problems: tuple[Problem, ...] = ()) -> None:
+        self._adapter = adapter
+        self._settings = settings
+        self._problems: tuple[Problem, ...] | None = problems or (None if adapter.validates else ())
+        self.flight: SingleFlight[tuple[Problem, ...]] = SingleFlight(self._validate)
+        self.is_slow = False
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Return what prevents the use of the settings. The first call waits for the plugin."""
+        self.wait(float("inf"))
+        return self.known_problems() or ()
+
+    def known_problems(self) -> tuple[Problem, ...] | None:
+        """Return what prevents the use of the settings, without waiting; None while that is unknown."""
+        if self._problems is None and self.flight.is_done:
+            self.wait(0.0)
+        return self._problems
+
+    def wait(self, timeout_s: float) -> None:
+        """Validate the settings unless that is done, and wait for at most ``timeout_s`` seconds."""
+        if self._problems is None:
+            try:
+                self._keep_errors(self.flight.wait(timeout_s))
+            except TimeoutError:
+                self._note_slowness(timeout_s)
+
+    async def await_(self, timeout_s: float) -> None:
+        """Wait without blocking the event loop; otherwise as `wait`."""
+        if self._problems is None:
+            try:
+                self._keep_errors(await self.flight.await_(timeout_s))
+            except TimeoutError:
+                self._note_slowness(timeout_s)
+
+    def begin(self) -> None:
+        """Begin to validate the settings unless that is done, without waiting."""
+        if self._problems is None:
+            self.flight.begin()
+
+    def renew_after_fork(self) -> None:
+        """Forget a validation that is running in the parent."""
+        self.flight = SingleFlight(self._validate)
+        self.is_slow = False
+
+    def _validate(self) -> tuple[Problem, ...]:
+        return self._adapter.validate(self._settings)
+
+    def _keep_errors(self, found: tuple[Problem, ...]) -> None:
+        self._problems = tuple(problem for problem in found if problem.severity == "error")
+
+    def _note_slowness(self, waited_s: float) -> None:
+        self.is_slow = self.is_slow or waited_s >= SLOW_S

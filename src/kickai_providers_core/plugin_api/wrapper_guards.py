@@ -1,0 +1,229 @@
+"""Guards around wrappers: a wrapper is one plugin's code around another plugin's hook. Its faults bear its own name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from attrs import define
+
+from kickai_providers_core.plugin_api.awaitables import Driven, aclose_quietly, close_quietly, name_of
+from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
+from kickai_providers_core.plugin_api.watched_results import (
+    WatchedAsyncIterator,
+    WatchedAwaitable,
+    WatchedIterator,
+    discard,
+    is_from,
+    watch,
+)
+from kickai_providers_core.values.errors import (
+    InvalidReplyError,
+    ProviderError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    RejectedRequestError,
+    UnsupportedRequestError,
+    UnusableProviderError,
+)
+from kickai_providers_core.values.problems import Problem
+from kickai_providers_core.values.replies import Reply, ReplyChunk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+
+__all__ = ["guard_wrapper"]
+
+KEPT_ERRORS = (RejectedRequestError, UnsupportedRequestError, RateLimitedError, QuotaExhaustedError)
+"""Errors that a wrapper may raise as they are: none counts against the breaker of the wrapped provider."""
+
+
+def guard_wrapper(
+    function: Callable[..., Generator[None, Any, Any]], label: str, hook: str
+) -> Callable[..., Generator[None, Any, Any]]:
+    """Return a wrapper whose faults bear its name.
+
+    Args:
+        function: The wrapper, in pluggy's new style.
+        label: The name of its plugin.
+        hook: The name of the hook that it wraps.
+    """
+    blame = Blame(label, hook)
+
+    def called(*args: object) -> Generator[None, Any, Any]:
+        inner = function(*args)
+        try:
+            next(inner)
+        except StopIteration as exc:
+            raise blame.fault("did not yield") from exc
+        except BaseException as exc:  # noqa: BLE001
+            blame.reraise(exc)
+        try:
+            result = watch(hook, (yield))
+        except BaseException as exc:  # noqa: BLE001
+            return blame.check_result(_throw(inner, exc, blame), None)
+        try:
+            inner.send(result)
+        except StopIteration as stop:
+            return blame.check_result(stop.value, result)
+        except BaseException as exc:  # noqa: BLE001
+            discard(result)
+            blame.reraise(exc)
+        close_quietly(inner)
+        discard(result)
+        raise blame.fault("yielded twice")
+
+    return called
+
+
+def _throw(inner: Generator[None, Any, Any], error: BaseException, blame: Blame) -> Any:
+    """Return what a wrapper returns after an exception of the hook that it wraps."""
+    try:
+        inner.throw(error)
+    except StopIteration as stop:
+        return stop.value
+    except BaseException as exc:
+        if exc is error or isinstance(exc, ProviderError):
+            raise  # passed on, or translated
+        blame.reraise(exc)
+    close_quietly(inner)
+    raise blame.fault("yielded twice")
+
+
+@define(eq=False)
+class Blame:
+    """Names a wrapper in its faults."""
+
+    label: str
+    hook: str
+
+    def fault(self, what: str) -> UnusableProviderError:
+        """Return the error for a fault of the wrapper: the next target is called, and no breaker counts it."""
+        return UnusableProviderError(f"the wrapper {self.label} of {self.hook} {what}")
+
+    def error(self, exc: BaseException) -> BaseException:
+        """Return the error for an exception that the wrapper raised."""
+        if is_for_everyone(exc):
+            return exc
+        if isinstance(exc, InvalidReplyError):
+            exc.due_to_request = True  # found by a wrapper, so it does not concern the provider's health
+        if isinstance(exc, (*KEPT_ERRORS, InvalidReplyError)) or type(exc) is UnusableProviderError:
+            if self.label not in exc.message:
+                exc.message = f"{exc.message} (raised by the wrapper {self.label})"
+            return exc
+        return self.fault(f"raised {name_of(exc)}")
+
+    def reraise(self, exc: BaseException) -> NoReturn:
+        """Raise the error for an exception that the wrapper raised."""
+        error = self.error(exc)
+        if error is exc:
+            raise exc
+        raise error from exc
+
+    def check_result(self, value: Any, inner: Any) -> Any:  # noqa: C901  one hook after the other
+        """Return what the wrapper returned, guarded so that later faults bear its name too.
+
+        Args:
+            value: What it returned.
+            inner: What the wrapped hook returned; None if it raised.
+        """
+        if value is inner and isinstance(inner, WatchedAwaitable | WatchedIterator | WatchedAsyncIterator):
+            return inner.inner
+        if value is inner:
+            return value
+        if self.hook == "kickai_invoke_provider" and not isinstance(value, Reply):
+            raise self.fault(f"returned {type(value).__name__}, not a Reply")
+        if isinstance(inner, WatchedAwaitable) or (inner is None and self.hook == "kickai_ainvoke_provider"):
+            if not inspect.isawaitable(value):
+                discard(inner)
+                raise self.fault(f"returned {type(value).__name__}, not an awaitable")
+            return self._guard_awaitable(value, inner)
+        if self.hook == "kickai_stream_provider":
+            if not hasattr(value, "__next__") and not hasattr(value, "__iter__"):
+                discard(inner)
+                raise self.fault(f"returned {type(value).__name__}, not an iterator")
+            return self._guard_iterator(value, inner)
+        if self.hook == "kickai_astream_provider":
+            if not hasattr(value, "__anext__") and not hasattr(value, "__aiter__") and not inspect.isawaitable(value):
+                discard(inner)
+                raise self.fault(f"returned {type(value).__name__}, not an async iterator")
+            return value if inspect.isawaitable(value) else self._guard_async_iterator(value, inner)
+        if self.hook == "kickai_create_provider" and value is None:
+            raise self.fault("returned None, not a provider")
+        if self.hook == "kickai_validate_provider":
+            return self._guard_problems(value)
+        return value
+
+    def _guard_problems(self, value: Any) -> tuple[Problem, ...]:
+        """Return the problems that the wrapper returned, which may be none."""
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            problems = tuple(value)
+            if all(isinstance(each, Problem) for each in problems):
+                return problems
+        raise self.fault(f"returned {type(value).__name__}, not a list of Problems")
+
+    async def _guard_awaitable(self, value: Awaitable[Any], inner: WatchedAwaitable | None) -> Any:
+        before = cancellations()
+        try:
+            result = await Driven(lambda: value)
+        except GeneratorExit:  # from outside: the caller has dropped this coroutine
+            raise
+        except BaseException as exc:
+            if is_from(exc, inner) or is_asked(exc, before):
+                raise
+            self.reraise(exc)
+        finally:
+            discard(inner)
+        if self.hook != "kickai_ainvoke_provider" or isinstance(result, Reply):
+            return result
+        if inner is not None and result is inner.result:
+            return result
+        raise self.fault(f"returned {type(result).__name__}, not a Reply")
+
+    def _guard_iterator(self, value: Any, inner: WatchedIterator | None) -> Iterator[Any]:
+        chunks = value
+        try:
+            while True:
+                try:
+                    if chunks is value:
+                        chunks = iter(value)
+                        value = None
+                    chunk = next(chunks)
+                except StopIteration:
+                    return
+                except BaseException as exc:
+                    if is_from(exc, inner):
+                        raise
+                    self.reraise(exc)
+                if not isinstance(chunk, ReplyChunk) and (inner is None or chunk is not inner.latest):
+                    raise self.fault(f"yielded {type(chunk).__name__}, not a ReplyChunk")
+                yield chunk
+        finally:
+            close_quietly(chunks)
+            discard(inner)
+
+    async def _guard_async_iterator(self, value: Any, inner: WatchedAsyncIterator | None) -> AsyncIterator[Any]:
+        chunks = value
+        before = cancellations()
+        try:
+            while True:
+                try:
+                    if chunks is value:
+                        chunks = aiter(value)
+                        value = None
+                    chunk = await Driven(chunks.__anext__)
+                except StopAsyncIteration:
+                    return
+                except GeneratorExit:  # from outside, as above
+                    raise
+                except BaseException as exc:
+                    if is_from(exc, inner) or is_asked(exc, before):
+                        raise
+                    self.reraise(exc)
+                if not isinstance(chunk, ReplyChunk) and (inner is None or chunk is not inner.latest):
+                    raise self.fault(f"yielded {type(chunk).__name__}, not a ReplyChunk")
+                yield chunk
+        finally:
+            await aclose_quietly(chunks)
+            await aclose_quietly(inner)
