@@ -93,7 +93,7 @@ def test_the_instances_of_a_provider_are_listed_with_their_states(kickai: Comman
     assert row["state"] == "ready"
     lines = kickai("providers").out.splitlines()
     assert "  instance mock · ready" in lines
-    assert "  instance odd · not configured (a latency of at most 1 s is less than the least, 3 s)" in lines
+    assert "  instance odd · not configured (latency_max_s must be at least latency_s (3 s), got 1 s)" in lines
 
 
 def test_a_broken_plugin_is_listed_with_the_reason(kickai: CommandLine, site: Path) -> None:

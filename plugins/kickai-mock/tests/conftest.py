@@ -1,4 +1,4 @@
-"""What the tests share: the plugin behind real hooks, a virtual clock, and one way to call in all four modes."""
+"""Fixtures: the plugin behind real hooks, a virtual clock, and one way to call in all four modes."""
 
 import asyncio
 import time
@@ -8,7 +8,8 @@ from typing import Any
 import pluggy
 import pytest
 from attrs import define, frozen
-from kickai_providers_core import ChatRequest, Clockwork, ProviderError, Reply, ReplyChunk, hookspecs
+from kickai_providers_core import ChatRequest, Clockwork, ProviderError, Reply, ReplyChunk
+from kickai_providers_core.plugin_api import hookspecs
 
 from kickai_mock import MockInCode, plugin
 
@@ -17,22 +18,22 @@ MODES = ("invoke", "ainvoke", "stream", "astream")
 
 @define
 class VirtualTime:
-    """A clock that stands still until somebody sleeps."""
+    """A clock that advances only by sleeps."""
 
     now: float = 1000.0
 
     def sleep(self, seconds: float) -> None:
-        """Let the time pass."""
+        """Advance the clock."""
         self.now += seconds
 
     async def asleep(self, seconds: float) -> None:
-        """Let the time pass, and other coroutines run."""
+        """Advance the clock, and let other tasks run."""
         self.now += seconds
         await asyncio.sleep(0)
 
     @property
     def clockwork(self) -> Clockwork:
-        """The clock and its sleeps, for whoever takes them."""
+        """The clock and its sleeps."""
         return Clockwork(clock=lambda: self.now, sleep=self.sleep, asleep=self.asleep)
 
 
@@ -41,11 +42,11 @@ class Ended:
     """How one call ended.
 
     Attributes:
-        text: What it answered, or had streamed when it failed.
-        error: What it raised, or None.
-        last: The reply, or the last thing streamed.
+        text: The text of the answer, or of what was streamed before an error.
+        error: The error that it raised, or None.
+        last: The reply, or the last item of a stream.
         pieces: The texts of its chunks; the whole text of a reply.
-        took_s: The seconds it took, on the clock that was given.
+        took_s: How long the call took on its clock, seconds.
     """
 
     text: str
@@ -84,10 +85,10 @@ def request_of(prompt: Any = "Who can play on Saturday?", **fields: Any) -> Chat
 
 
 @pytest.fixture
-def ask(hooks: Any) -> Callable[..., Ended]:
-    """Call a provider through its hooks in one of the modes, and tell how that ended."""
+def call(hooks: Any) -> Callable[..., Ended]:
+    """Call a provider through its hooks in one of the modes, and return how the call ended."""
 
-    def ask(mode: str, provider: Any, request: ChatRequest | None = None, timeout_s: float = 10.0, clock: Any = None):
+    def call(mode: str, provider: Any, request: ChatRequest | None = None, timeout_s: float = 10.0, clock: Any = None):
         clock = clock or time.monotonic
         began, items = clock(), []
         arguments = {"provider": provider, "request": request or request_of(), "timeout_s": timeout_s}
@@ -104,10 +105,10 @@ def ask(hooks: Any) -> Callable[..., Ended]:
                 asyncio.run(_gathered(hooks, arguments, items))
         except ProviderError as exc:
             error = exc
-        told = [item.text for item in items if isinstance(item, Reply | ReplyChunk)]
-        return Ended("".join(told), error, items[-1] if items else None, tuple(filter(None, told)), clock() - began)
+        texts = [item.text for item in items if isinstance(item, Reply | ReplyChunk)]
+        return Ended("".join(texts), error, items[-1] if items else None, tuple(filter(None, texts)), clock() - began)
 
-    return ask
+    return call
 
 
 async def _awaited(hooks: Any, arguments: dict[str, Any]) -> Any:
@@ -121,23 +122,23 @@ async def _gathered(hooks: Any, arguments: dict[str, Any], items: list[Any]) -> 
 
 @pytest.fixture
 def make(hooks: Any, virtual: VirtualTime) -> Callable[..., Any]:
-    """Make a provider on the virtual clock, as the core would, after its settings were found usable."""
+    """Return a function that makes providers on the virtual clock, as the core does."""
 
     def make(**settings: Any) -> Any:
-        told = MockInCode(**{"time": virtual.clockwork, **settings})
-        assert hooks.kickai_validate_provider(settings=told, online=False) == []
-        return hooks.kickai_create_provider(settings=told)
+        mock_settings = MockInCode(**{"time": virtual.clockwork, **settings})
+        assert hooks.kickai_validate_provider(settings=mock_settings, online=False) == []
+        return hooks.kickai_create_provider(settings=mock_settings)
 
     return make
 
 
 @pytest.fixture
-def tell(ask: Callable[..., Ended], virtual: VirtualTime) -> Callable[..., Ended]:
-    """Ask on the virtual clock."""
+def outcome(call: Callable[..., Ended], virtual: VirtualTime) -> Callable[..., Ended]:
+    """Call a provider on the virtual clock."""
 
-    def tell(
+    def outcome(
         mode: str, provider: Any, prompt: Any = "Who can play on Saturday?", timeout_s: float = 10.0, **fields: Any
     ):
-        return ask(mode, provider, request_of(prompt, **fields), timeout_s, lambda: virtual.now)
+        return call(mode, provider, request_of(prompt, **fields), timeout_s, lambda: virtual.now)
 
-    return tell
+    return outcome

@@ -1,4 +1,4 @@
-"""Whole chains over the mock, from TOML, from the environment, from the names of targets and from code."""
+"""Whole chains of mocks, from TOML, the environment, the names of targets, and code."""
 
 import asyncio
 
@@ -31,13 +31,13 @@ A_TIMES_OUT_B_ANSWERS = """
 """
 
 
-def settings_of(**told):
+def settings_of(**fields):
     """Return the settings of a resolver that knows one instance of the mock."""
-    return Settings(kickai=KickaiSettings(primary="mock", fallback=()), providers={"mock": MockInCode(**told)})
+    return Settings(kickai=KickaiSettings(primary="mock", fallback=()), providers={"mock": MockInCode(**fields)})
 
 
 def steps(reply):
-    """Return what became of each attempt."""
+    """Return the outcome of each attempt."""
     return [(attempt.target, attempt.outcome, type(attempt.error)) for attempt in reply.attempts]
 
 
@@ -59,8 +59,8 @@ def toml(tmp_path):
     return write
 
 
-def test_a_file_says_that_one_model_times_out_and_the_next_answers(toml):
-    """What a chain does when its first target fails can be shown with nothing but TOML."""
+def test_a_file_makes_one_model_time_out_and_the_next_one_answer(toml):
+    """TOML alone can show what a chain does when its first target fails."""
     with Resolver.from_settings(toml(A_TIMES_OUT_B_ANSWERS), env={}) as resolver:
         reply = resolver.chain("mock:a", "mock:b").invoke("hi")
 
@@ -77,7 +77,7 @@ def test_a_file_says_that_one_model_times_out_and_the_next_answers(toml):
         {"KICKAI_PROVIDERS__MOCK__DRILL": "a=timeout,ok"},
     ],
 )
-def test_the_environment_alone_says_the_same(env):
+def test_the_environment_alone_can_do_the_same(env):
     """A drill needs no file."""
     env = {"KICKAI_MOCK_REPLY": "pong", "KICKAI_MOCK_SEED": "7", **env}
     with Resolver.from_settings({}, env=env) as resolver:
@@ -87,8 +87,8 @@ def test_the_environment_alone_says_the_same(env):
     assert steps(reply) == FELL_BACK
 
 
-def test_the_names_of_the_targets_alone_say_the_same():
-    """On a command line, the chain itself is the script."""
+def test_the_names_of_the_targets_alone_can_do_the_same():
+    """On a command line, the chain is the script."""
     with Resolver.from_settings({}, env={}) as resolver:
         reply = resolver.chain("mock:rate_limited:2.5", "mock:timeout", "mock:b").invoke("hi")
 
@@ -97,35 +97,35 @@ def test_the_names_of_the_targets_alone_say_the_same():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "parts"),
     [
-        ('script = ["timeot"]', ["providers.mock.script", "'timeot' is no fault; the nearest is 'timeout'"]),
+        ('script = ["timeot"]', ["providers.mock.script", "unknown fault 'timeot' (did you mean 'timeout'?)"]),
         ('script = "timeout"', ["providers.mock.script", "an array"]),
-        ('models.a.script = ["timeot"]', ["providers.mock.models.a.script", "nearest is 'timeout'"]),
+        ('models.a.script = ["timeot"]', ["providers.mock.models.a.script", "did you mean 'timeout'?"]),
         ('models.a.scrip = ["timeout"]', ["providers.mock.models.a.scrip", "Did you mean 'script'"]),
         ("rates = { unavailable = 2 }", ["providers.mock.rates", "from 0 to 1"]),
         ("rates = { unavailable = true }", ["providers.mock.rates.unavailable", "a number"]),
-        ('drill = "a=timeot"', ["providers.mock.drill", "nearest is 'timeout'"]),
-        ("latency_s = -1", ["providers.mock.latency_s", "found -1"]),
-        ("latency_sigma = 9", ["providers.mock.latency_sigma", "found 9"]),
-        ('repeat = "true"', ["providers.mock.repeat", "found 'true'"]),
+        ('drill = "a=timeot"', ["providers.mock.drill", "did you mean 'timeout'?"]),
+        ("latency_s = -1", ["providers.mock.latency_s", "got -1"]),
+        ("latency_sigma = 9", ["providers.mock.latency_sigma", "got 9"]),
+        ('repeat = "true"', ["providers.mock.repeat", "got 'true'"]),
         ('answer = "os:getcwd"', ["providers.mock.answer", "unknown key"]),
     ],
 )
-def test_a_wrong_value_is_told_with_file_path_and_what_would_be_right(toml, wrong, told):
-    """Every mistake in the table of the mock is found before the first call, and nothing named in it is imported."""
+def test_the_error_of_a_wrong_value_names_file_path_and_what_is_right(toml, wrong, parts):
+    """Every error in the table is found before the first call, and nothing that it names is imported."""
     with pytest.raises(ConfigError) as caught:
         Resolver.from_settings(toml(f"[providers.mock]\n{wrong}"), env={})
 
     assert len(caught.value.problems) == 1
-    for part in ("kickai.toml", *told):
+    for part in ("kickai.toml", *parts):
         assert part in str(caught.value)
 
 
-def test_settings_in_code_take_what_only_code_can_give(virtual):
-    """A computed answer, a virtual clock and a list for the calls go in with the settings."""
+def test_settings_in_code_take_functions_and_lists(virtual):
+    """The settings accept a function for answers, a virtual clock, and a list for the calls."""
     seen = []
-    told = settings_of(
+    settings = settings_of(
         answer=lambda request: request.messages[0].content.upper(),
         record=seen,
         time=virtual.clockwork,
@@ -133,7 +133,7 @@ def test_settings_in_code_take_what_only_code_can_give(virtual):
         timeout_s=8.0,
     )
     began = virtual.now
-    with Resolver.from_settings(told, time=virtual.clockwork) as resolver:
+    with Resolver.from_settings(settings, time=virtual.clockwork) as resolver:
         reply = resolver.chain("mock:a", "mock:b", temperature=0.1, max_tokens=5).invoke("hi")
 
     assert reply.text == "HI"
@@ -146,40 +146,42 @@ def test_settings_in_code_take_what_only_code_can_give(virtual):
 
 
 @pytest.mark.parametrize("entry", ["malformed", "empty", "cut", "invalid_reply"])
-def test_an_answer_that_is_none_falls_back_in_every_mode(entry):
-    """What is no whole answer never passes for one, not even a stream that only ends too early."""
-    told = settings_of(models={"a": Behaviour(script=(entry,), repeat=True), "b": Behaviour(reply="pong")}, retries=0)
+def test_an_invalid_answer_falls_back_in_every_mode(entry):
+    """An answer that is not whole is never returned, not even a stream that ends too early."""
+    settings = settings_of(
+        models={"a": Behaviour(script=(entry,), repeat=True), "b": Behaviour(reply="pong")}, retries=0
+    )
 
-    async def ask_both(chain):
+    async def call_both(chain):
         streamed = [chunk.text async for chunk in chain.astream("hi", mode="buffered")]
         return (await chain.ainvoke("hi")).text, "".join(streamed)
 
-    with Resolver.from_settings(told) as resolver:
+    with Resolver.from_settings(settings) as resolver:
         chain = resolver.chain("mock:a", "mock:b")
         assert chain.invoke("hi").text == "pong"
         assert "".join(chunk.text for chunk in chain.stream("hi", mode="buffered")) == "pong"
-        assert asyncio.run(ask_both(chain)) == ("pong", "pong")
+        assert asyncio.run(call_both(chain)) == ("pong", "pong")
 
 
-def test_a_refusal_reaches_the_caller():
-    """A filtered request is not routed around."""
-    told = settings_of(models={"a": Behaviour(script=("content_filtered:SAFETY",))})
-    with Resolver.from_settings(told) as resolver, pytest.raises(ContentFilteredError) as caught:
+def test_a_filtered_request_reaches_the_caller():
+    """The chain does not send a filtered request to the next target."""
+    settings = settings_of(models={"a": Behaviour(script=("content_filtered:SAFETY",))})
+    with Resolver.from_settings(settings) as resolver, pytest.raises(ContentFilteredError) as caught:
         resolver.chain("mock:a", "mock:b").invoke("hi")
 
     assert caught.value.reason == "SAFETY"
 
 
-def test_several_instances_each_behave_on_their_own(virtual):
-    """Two accounts of one service are two tables with the same kind."""
-    told = Settings(
+def test_instances_behave_independently(virtual):
+    """Two instances are two tables with the same kind."""
+    settings = Settings(
         kickai=KickaiSettings(primary="north", fallback=()),
         providers={
             "north": MockInCode(kind="mock", script=("unavailable",), repeat=True, time=virtual.clockwork),
             "south": MockSettings(kind="fake", reply="pong"),
         },
     )
-    with Resolver.from_settings(told, time=virtual.clockwork) as resolver:
+    with Resolver.from_settings(settings, time=virtual.clockwork) as resolver:
         reply = resolver.chain("north", "south").invoke("hi")
         with pytest.raises(ChainExhaustedError) as caught:
             resolver.chain("north").invoke("hi")

@@ -1,4 +1,4 @@
-"""The grammar of faults, and the errors that come of it."""
+"""The entries for faults, and their errors."""
 
 import pickle
 
@@ -20,8 +20,8 @@ def _snake(cls: type) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in words).removeprefix("_")
 
 
-def test_there_is_a_fault_for_every_leaf_of_the_error_tree_and_it_is_called_after_its_class():
-    """Each kind of failure that a chain tells apart can be scripted, under the name of its class."""
+def test_there_is_a_fault_for_every_leaf_of_the_error_tree_named_after_its_class():
+    """Each kind of error that a chain distinguishes can be scripted, under the name of its class."""
     leaves = {leaf for leaf in _leaves(errors.ProviderError) if leaf.__module__ == errors.__name__}
 
     kinds = {name: kind.error for name, kind in KINDS.items() if kind.error and kind.reached}
@@ -29,8 +29,8 @@ def test_there_is_a_fault_for_every_leaf_of_the_error_tree_and_it_is_called_afte
     assert {_snake(leaf): leaf for leaf in leaves} == kinds
 
 
-def test_a_service_that_is_not_reached_says_so():
-    """What counts against the provider's breaker can be scripted too."""
+def test_an_unreachable_service_was_not_reached():
+    """An error that counts against the provider's breaker can be scripted."""
     assert [Fault.parse(name).error().reached for name in ("unreachable", "unavailable")] == [False, True]
 
 
@@ -52,8 +52,8 @@ def test_a_service_that_is_not_reached_says_so():
         ("content_filtered:SAFETY", 400, {"reason": "SAFETY"}),
     ],
 )
-def test_an_error_carries_the_status_and_the_fields_that_services_send(entry, status, fields):
-    """What a fault raises looks as if a real service had sent it, and says that it is simulated."""
+def test_an_error_has_the_status_and_the_fields_of_a_real_one(entry, status, fields):
+    """The error looks like that of a real service, and its message says that it is simulated."""
     error = Fault.parse(entry).error()
 
     assert error is not None
@@ -66,26 +66,26 @@ def test_an_error_carries_the_status_and_the_fields_that_services_send(entry, st
 @pytest.mark.parametrize(
     ("entry", "complaint"),
     [
-        ("timeot", "'timeot' is no fault; the nearest is 'timeout'"),
-        ("Timeout", "'Timeout' is no fault; the nearest is 'timeout'"),
-        ("rate_limit:2", "'rate_limit' is no fault; the nearest is 'rate_limited'"),
-        ("", "'' is no fault; there are ok, timeout, rate_limited, unavailable, "),
-        ("down", "'down' is no fault; there are ok, "),
-        ("cut:3", "'cut' takes nothing after it, found 'cut:3'"),
-        ("ok:", "'ok' takes nothing after it"),
+        ("timeot", "unknown fault 'timeot' \\(did you mean 'timeout'\\?\\)"),
+        ("Timeout", "unknown fault 'Timeout' \\(did you mean 'timeout'\\?\\)"),
+        ("rate_limit:2", "unknown fault 'rate_limit' \\(did you mean 'rate_limited'\\?\\)"),
+        ("", "unknown fault '' \\(known: ok, timeout, rate_limited, unavailable, "),
+        ("down", "unknown fault 'down' \\(known: ok, "),
+        ("cut:3", "'cut' takes no argument, got 'cut:3'"),
+        ("ok:", "'ok' takes no argument"),
         ("slow_first_token", "'slow_first_token' needs a number of seconds: write 'slow_first_token:0.5'"),
-        ("stall:soon", "'stall:soon' must have a number of seconds from 0 after the colon, found 'soon'"),
+        ("stall:soon", "'stall:soon' must have a number of seconds from 0 after the colon, got 'soon'"),
         ("stall:-1", "a number of seconds from 0"),
         ("stall:inf", "a number of seconds from 0"),
         ("stall:nan", "a number of seconds from 0"),
-        ("rate_limited:", "a number of seconds from 0 after the colon, found ''"),
+        ("rate_limited:", "a number of seconds from 0 after the colon, got ''"),
         ("context_length_exceeded:0", "a whole number of tokens from 1"),
         ("context_length_exceeded:4096.5", "a whole number of tokens from 1"),
         ("content_filtered:", "'content_filtered:' must have a word after the colon"),
     ],
 )
-def test_a_wrong_entry_is_told_with_what_would_be_right(entry, complaint):
-    """The message names the nearest kind, or the form that the argument must have."""
+def test_the_error_of_a_wrong_entry_says_what_is_right(entry, complaint):
+    """The message names the nearest kind, or the form of the argument."""
     with pytest.raises(ValueError, match=complaint.replace("'", "['\"]")):
         Fault.parse(entry)
 
@@ -99,16 +99,16 @@ ARGUMENTS = {
 
 
 @given(st.sampled_from(sorted(KINDS)).flatmap(lambda name: st.tuples(st.just(name), ARGUMENTS[KINDS[name].takes])))
-def test_what_a_fault_is_written_as_reads_as_the_same_fault(told):
-    """The text of a fault is an entry again."""
-    name, argument = told
+def test_the_text_of_a_fault_is_its_entry(parts):
+    """Parsing the text of a fault returns the fault."""
+    name, argument = parts
     fault = Fault(name, 0.5 if KINDS[name].needs and argument is None else argument)
 
     assert Fault.parse(str(fault)) == fault
 
 
-def test_a_prompt_or_a_key_has_no_way_into_an_error():
-    """The words of an error come from the vocabulary alone."""
+def test_the_message_of_an_error_is_fixed():
+    """Neither a prompt nor a key can get into a message."""
     for name, kind in KINDS.items():
         error = Fault(name).error()
         if error is not None:

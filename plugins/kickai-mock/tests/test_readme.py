@@ -1,13 +1,14 @@
-"""Every example of the README, run; and its table of faults, compared with the vocabulary."""
+"""The examples of the README run, and its tables are complete."""
 
 import re
 import shlex
 from pathlib import Path
 
 import pytest
-from kickai_providers_core import Resolver
+from attrs import fields
+from kickai_providers_core import ProviderSettings, Resolver
 
-from kickai_mock import KINDS
+from kickai_mock import KINDS, MockSettings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -18,7 +19,7 @@ def blocks(language):
 
 
 def test_the_python_examples_run():
-    """What a reader copies into a test works, one block after the other."""
+    """The code blocks work, one after the other."""
     namespace = {}
     for block in blocks("python"):
         exec(block, namespace)  # noqa: S102  it is our own README
@@ -29,7 +30,7 @@ COMMANDS = re.findall(r"^\$ (.*kickai ask.*)\n(.*)$", "\n".join(blocks("console"
 
 @pytest.mark.parametrize(("command", "output"), COMMANDS)
 def test_the_commands_answer_what_is_shown(command, output):
-    """The chain of each command, with the variables before it, gives the answer below it."""
+    """Each command, with its variables, prints the answer below it."""
     words = shlex.split(command)
     start = words.index("kickai")
     env = dict(word.split("=", 1) for word in words[:start])
@@ -42,8 +43,8 @@ def test_the_commands_answer_what_is_shown(command, output):
     assert (reply.text, reply.fell_back) == (output, True)
 
 
-def test_the_settings_example_is_read_whole(tmp_path):
-    """The TOML of the drill is valid, and does what its comments say."""
+def test_the_settings_example_works(tmp_path):
+    """The TOML is valid, and does what its comments say."""
     (toml,) = blocks("toml")
     path = tmp_path / "kickai.toml"
     path.write_text(toml)
@@ -58,7 +59,7 @@ def test_the_settings_example_is_read_whole(tmp_path):
 
 
 def row(name):
-    """Return the line of the table that tells of one kind of fault."""
+    """Return the row of the table for a kind of fault."""
     kind = KINDS[name]
     form = f"`{name}`" if not kind.takes else f"`{name}:{kind.takes.upper()}`"
     form = form if kind.needs or not kind.takes else f"`{name}`, {form}"
@@ -67,8 +68,18 @@ def row(name):
     return f"| {form} | {kind.meaning} | {raised} |"
 
 
-def test_the_table_of_faults_is_the_vocabulary():
-    """Every kind has its line, in order, and no line is made up."""
-    table = re.findall(r"^\| `.*\|$", README, re.MULTILINE)
+def test_the_table_of_faults_is_complete():
+    """Every kind of fault has its row, in order, and every row has its kind."""
+    section = README.partition("## Faults")[2].partition("\n## ")[0]
+    table = re.findall(r"^\| `.*\|$", section, re.MULTILINE)
 
     assert table == [row(name) for name in KINDS]
+
+
+def test_the_tables_of_settings_are_complete():
+    """Every setting that the mock adds has its row, and every row has its setting."""
+    section = README.partition("## Settings")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` ", section, re.MULTILINE)
+    own = {field.name for field in fields(MockSettings)} - {field.name for field in fields(ProviderSettings)}
+
+    assert set(named) == own

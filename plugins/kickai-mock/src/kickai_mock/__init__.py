@@ -1,4 +1,4 @@
-"""A provider that answers and fails exactly as told: for tests and for drills."""
+"""A provider that answers and fails exactly as configured, for tests and drills."""
 
 from kickai_mock.call import Call
 from kickai_mock.client import MockProvider

@@ -1,4 +1,4 @@
-"""One call of the mock, as it is recorded for whoever wants to see what was asked."""
+"""The record of one call, for tests that check what was requested."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Call:
     """One call, recorded when it begins.
 
     Attributes:
-        mode: How it was made: ``invoke``, ``ainvoke``, ``stream`` or ``astream``.
-        model: The model that was asked.
-        number: How many calls of this model came before it.
-        request: What was asked.
-        timeout_s: The seconds it was given.
-        fault: What it was told to do; its kind is ``ok`` for an ordinary answer.
-        latency_s: The latency it was told to have.
+        mode: ``invoke``, ``ainvoke``, ``stream`` or ``astream``.
+        model: The model that was called.
+        number: How many calls of this model came before.
+        request: The request.
+        timeout_s: The time limit of the call, seconds.
+        fault: What the call does; its kind is ``ok`` for an ordinary answer.
+        latency_s: The simulated latency, seconds.
     """
 
     mode: Mode

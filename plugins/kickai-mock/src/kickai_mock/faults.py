@@ -1,7 +1,4 @@
-"""The grammar of faults: one entry of text says what one call does.
-
-An entry is ``KIND`` or ``KIND:ARGUMENT``. `KINDS` is the whole vocabulary; `Fault.parse` reads an entry.
-"""
+"""The faults that the mock simulates: an entry such as ``timeout`` or ``rate_limited:2.5`` says what one call does."""
 
 from __future__ import annotations
 
@@ -16,96 +13,67 @@ from kickai_providers_core.values import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CALLS", "KINDS", "OK", "Fault", "Kind"]
+__all__ = ["CALL_KINDS", "KINDS", "OK", "Fault", "Kind"]
 
-CALLS = frozenset({"tool_call", "same_ids", "no_ids", "cut_arguments"})
-"""The kinds that answer with calls of a tool."""
+CALL_KINDS = frozenset({"tool_call", "same_ids", "no_ids", "cut_arguments"})
+"""The kinds that answer with tool calls."""
+
+_FORMS = {"seconds": "a number of seconds from 0", "tokens": "a whole number of tokens from 1", "word": "a word"}
+_FIELDS = {"seconds": "retry_after_s", "tokens": "limit_tokens", "word": "reason"}
 
 
-@frozen(kw_only=True)
+@frozen
 class Kind:
-    """One word of the vocabulary.
+    """One kind of fault.
 
     Attributes:
-        meaning: What a call does that has this fault, for the table of the documentation.
-        takes: What its argument is, empty when it takes none.
-        needs: Whether the argument must be there.
-        error: The class that is raised; None when the fault is something else than an error.
-        status_code: The HTTP status that real services send with it; None when no answer came.
-        field: The field of the error that the argument fills in.
-        reached: Whether the service was reached at all, for an error that says so.
+        meaning: What the call does, for messages and for the table of the README.
+        takes: What the argument is; empty when there is none.
+        error: The class that is raised; None when the call does something else.
+        status_code: The HTTP status that real services send with it; None without an answer.
+        reached: Whether the service was reached, for an error that says so.
+        needs: Whether the argument is required.
     """
 
     meaning: str
     takes: Literal["", "seconds", "tokens", "word"] = ""
-    needs: bool = False
     error: type[errors.ProviderError] | None = None
     status_code: int | None = None
-    field: str = ""
     reached: bool = True
+    needs: bool = False
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "ok": Kind(meaning="no fault: the ordinary answer"),
-        "timeout": Kind(meaning="no answer in time", error=errors.ProviderTimeoutError),
-        "rate_limited": Kind(
-            meaning="too many requests",
-            takes="seconds",
-            error=errors.RateLimitedError,
-            status_code=429,
-            field="retry_after_s",
-        ),
-        "unavailable": Kind(
-            meaning="service unavailable",
-            takes="seconds",
-            error=errors.ProviderUnavailableError,
-            status_code=503,
-            field="retry_after_s",
-        ),
-        "unreachable": Kind(meaning="nothing reached", error=errors.ProviderUnavailableError, reached=False),
-        "invalid_reply": Kind(meaning="unusable answer", error=errors.InvalidReplyError, status_code=200),
-        "authentication": Kind(meaning="key refused", error=errors.AuthenticationError, status_code=401),
-        "quota_exhausted": Kind(
-            meaning="credit spent",
-            takes="seconds",
-            error=errors.QuotaExhaustedError,
-            status_code=402,
-            field="retry_after_s",
-        ),
-        "model_not_found": Kind(meaning="model not served", error=errors.ModelNotFoundError, status_code=404),
-        "unsupported_request": Kind(
-            meaning="what this model cannot do", error=errors.UnsupportedRequestError, status_code=400
-        ),
-        "invalid_request": Kind(meaning="request refused", error=errors.InvalidRequestError, status_code=400),
+        "ok": Kind("no fault: the ordinary answer"),
+        "timeout": Kind("no answer in time", error=errors.ProviderTimeoutError),
+        "rate_limited": Kind("too many requests", "seconds", errors.RateLimitedError, 429),
+        "unavailable": Kind("service unavailable", "seconds", errors.ProviderUnavailableError, 503),
+        "unreachable": Kind("service not reached", error=errors.ProviderUnavailableError, reached=False),
+        "invalid_reply": Kind("unusable answer", "", errors.InvalidReplyError, 200),
+        "authentication": Kind("key refused", "", errors.AuthenticationError, 401),
+        "quota_exhausted": Kind("credit used up", "seconds", errors.QuotaExhaustedError, 402),
+        "model_not_found": Kind("model not served", "", errors.ModelNotFoundError, 404),
+        "unsupported_request": Kind("the model cannot do this", "", errors.UnsupportedRequestError, 400),
+        "invalid_request": Kind("request refused", "", errors.InvalidRequestError, 400),
         "context_length_exceeded": Kind(
-            meaning="prompt too long for the model's window",
-            takes="tokens",
-            error=errors.ContextLengthExceededError,
-            status_code=400,
-            field="limit_tokens",
+            "prompt too long for the model's window", "tokens", errors.ContextLengthExceededError, 400
         ),
-        "content_filtered": Kind(
-            meaning="prompt or answer withheld",
-            takes="word",
-            error=errors.ContentFilteredError,
-            status_code=400,
-            field="reason",
-        ),
-        "slow_first_token": Kind(meaning="so much longer until the first piece", takes="seconds", needs=True),
-        "stall": Kind(meaning="nothing more after half the answer, for so long or for ever", takes="seconds"),
-        "cut": Kind(meaning="the stream ends after half the answer, without a finish reason"),
-        "malformed": Kind(meaning="something that is no reply and no chunk"),
-        "empty": Kind(meaning="a reply without text"),
-        "silence": Kind(meaning="nothing, until the time is over"),
-        "tool_call": Kind(meaning="a call of the named tool, or of the request's first", takes="word"),
-        "same_ids": Kind(meaning="two such calls under one id", takes="word"),
-        "no_ids": Kind(meaning="two such calls without an id", takes="word"),
-        "cut_arguments": Kind(meaning="such a call whose arguments end half-way", takes="word"),
-        "halves": Kind(meaning="an answer with a character whose UTF-16 halves come in two pieces"),
+        "content_filtered": Kind("prompt or answer withheld", "word", errors.ContentFilteredError, 400),
+        "slow_first_token": Kind("the first piece comes later by this time", "seconds", needs=True),
+        "stall": Kind("a pause after half the answer, for ever without an argument", "seconds"),
+        "cut": Kind("the stream ends after half the answer, without a finish reason"),
+        "malformed": Kind("something that is neither a reply nor a chunk"),
+        "empty": Kind("a reply without text"),
+        "silence": Kind("nothing until the timeout"),
+        "tool_call": Kind("a call of the named tool, or of the request's first", "word"),
+        "same_ids": Kind("two such calls with the same id", "word"),
+        "no_ids": Kind("two such calls without ids", "word"),
+        "cut_arguments": Kind("such a call whose arguments are cut in half", "word"),
+        "halves": Kind("an answer with a character whose UTF-16 halves come in two pieces"),
     }
 )
-"""Every kind of fault. The statuses are those of RFC 9110, and what OpenAI-compatible services send."""
+"""Every kind of fault, with the statuses of RFC 9110 and of OpenAI-compatible services."""
 
 
 @frozen
@@ -114,7 +82,7 @@ class Fault:
 
     Attributes:
         kind: A key of `KINDS`.
-        argument: What stood after the colon: seconds, tokens or a word; None when nothing did.
+        argument: The text after the colon: seconds, tokens or a word; None without one.
     """
 
     kind: str
@@ -122,45 +90,48 @@ class Fault:
 
     @classmethod
     def parse(cls, entry: str) -> Self:
-        """Return the fault that an entry describes.
+        """Return the fault for an entry, ``KIND`` or ``KIND:ARGUMENT``.
 
         Raises:
-            ValueError: No fault has that name, or its argument is missing, superfluous or of the wrong form.
+            ValueError: The kind is unknown, or its argument is missing, superfluous or invalid.
         """
         name, colon, argument = (part.strip() for part in entry.partition(":"))
         kind = KINDS.get(name)
         if kind is None:
             near = get_close_matches(name, KINDS, n=1)
-            told = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(KINDS)}"
-            raise ValueError(f"{name!r} is no fault; {told}")
+            advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(KINDS)}"
+            raise ValueError(f"unknown fault {name!r} ({advice})")
         if not colon:
             if kind.needs:
                 raise ValueError(f"{name!r} needs a number of {kind.takes}: write '{name}:0.5'")
             return cls(name)
         if not kind.takes:
-            raise ValueError(f"{name!r} takes nothing after it, found {entry!r}")
-        return cls(name, _argument(kind.takes, argument, entry))
+            raise ValueError(f"{name!r} takes no argument, got {entry!r}")
+        value = (argument or None) if kind.takes == "word" else _parse_number(argument, whole=kind.takes == "tokens")
+        if value is None:
+            raise ValueError(f"{entry!r} must have {_FORMS[kind.takes]} after the colon, got {argument!r}")
+        return cls(name, value)
 
     def error(self) -> errors.ProviderError | None:
         """Return a new error of the fault's class, or None when it has none."""
         kind = KINDS[self.kind]
         if kind.error is None:
             return None
-        fields: dict[str, Any] = {} if self.argument is None else {kind.field: self.argument}
+        fields: dict[str, Any] = {} if self.argument is None else {_FIELDS[kind.takes]: self.argument}
         if not kind.reached:
             fields["reached"] = False
         return kind.error(f"simulated: {kind.meaning}", status_code=kind.status_code, **fields)
 
     @property
-    def before_first_s(self) -> float:
+    def delay_s(self) -> float:
         """The seconds that it adds before the first piece."""
         if self.kind == "slow_first_token":
             return float(self.argument or 0.0)
         return inf if self.kind == "silence" else 0.0
 
     @property
-    def half_way_s(self) -> float:
-        """The seconds that it adds half-way through the answer."""
+    def stall_s(self) -> float:
+        """The seconds that it adds in the middle of the answer."""
         if self.kind != "stall":
             return 0.0
         return inf if self.argument is None else float(self.argument)
@@ -173,19 +144,7 @@ OK = Fault("ok")
 """No fault."""
 
 
-_FORMS = {"seconds": "a number of seconds from 0", "tokens": "a whole number of tokens from 1", "word": "a word"}
-
-
-def _argument(takes: str, text: str, entry: str) -> float | str:
-    value: float | str | None = text or None
-    if takes != "word":
-        value = _number(text, whole=takes == "tokens")
-    if value is None:
-        raise ValueError(f"{entry!r} must have {_FORMS[takes]} after the colon, found {text!r}")
-    return value
-
-
-def _number(text: str, *, whole: bool) -> float | None:
+def _parse_number(text: str, *, whole: bool) -> float | None:
     try:
         number = int(text) if whole else float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The plugin: the hooks of the seam, handed on to `MockProvider`."""
+"""The hooks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from kickai_providers_core import Capability, ProviderInfo, hookimpl
 
 from kickai_mock.client import MockProvider
-from kickai_mock.settings import MockSettings, problems
+from kickai_mock.settings import MockSettings, find_conflicts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ def kickai_provider_info() -> ProviderInfo:
     return ProviderInfo(
         name="mock",
         aliases=("fake",),
-        summary="answers and fails as told, for tests and drills",
+        summary="answers and fails as configured, for tests and drills",
         settings_class=MockSettings,
         capabilities=frozenset(Capability),
         environment={"KICKAI_MOCK_DRILL": "drill", "KICKAI_MOCK_REPLY": "reply", "KICKAI_MOCK_SEED": "seed"},
@@ -33,8 +33,8 @@ def kickai_provider_info() -> ProviderInfo:
 
 @hookimpl
 def kickai_validate_provider(settings: ProviderSettings) -> list[Problem]:
-    """Say which settings exclude each other; the mock needs nothing else, and has no service to ask."""
-    return list(problems(cast("MockSettings", settings)))
+    """Return the settings that exclude each other."""
+    return list(find_conflicts(cast("MockSettings", settings)))
 
 
 @hookimpl
@@ -45,19 +45,19 @@ def kickai_create_provider(settings: ProviderSettings) -> MockProvider:
 
 @hookimpl
 def kickai_invoke_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Reply:
-    """Answer, or fail, as told."""
+    """Answer or fail."""
     return provider.invoke(request, timeout_s)
 
 
 @hookimpl
 async def kickai_ainvoke_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Reply:
-    """Answer, or fail, as told, without blocking the loop."""
+    """Answer or fail without blocking the event loop."""
     return await provider.ainvoke(request, timeout_s)
 
 
 @hookimpl
 def kickai_stream_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
-    """Answer, or fail, as told, word by word."""
+    """Stream the answer word by word, or fail."""
     return provider.stream(request, timeout_s)
 
 
@@ -65,7 +65,7 @@ def kickai_stream_provider(provider: MockProvider, request: ChatRequest, timeout
 def kickai_astream_provider(
     provider: MockProvider, request: ChatRequest, timeout_s: float
 ) -> AsyncIterator[ReplyChunk]:
-    """Answer, or fail, as told, word by word and without blocking the loop."""
+    """Stream the answer word by word, or fail, without blocking the event loop."""
     return provider.astream(request, timeout_s)
 
 

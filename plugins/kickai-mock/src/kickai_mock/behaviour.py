@@ -1,4 +1,4 @@
-"""What a model does at each of its calls: decided from settings, seed and the call's number, without any effect."""
+"""What each call of a model does: decided from the settings, the seed and the number of the call. Pure."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING, Self
 from attrs import field, frozen
 from kickai_providers_core import ModelNotFoundError
 
-from kickai_mock.draws import lognormal, shares
+from kickai_mock.draws import draw_lognormal, draw_shares
 from kickai_mock.faults import KINDS, OK, Fault
-from kickai_mock.settings import drill_scripts
+from kickai_mock.settings import parse_drill
 
 if TYPE_CHECKING:
     from kickai_mock.settings import MockSettings
 
-__all__ = ["Conduct"]
+__all__ = ["ModelBehaviour"]
 
 
 @frozen(kw_only=True)
-class Conduct:
-    """How one model behaves, with every entry read and every default filled in.
+class ModelBehaviour:
+    """The behaviour of one model, with every entry parsed and every default filled in.
 
     Attributes:
         model: Its name.
-        seed: Where its draws come from.
-        texts: What it answers in turn; nothing when it echoes.
-        latency_s: The latency, or the least when it is drawn evenly, or the median of a lognormal.
-        latency_max_s: The most, when it is drawn evenly.
-        latency_sigma: Above 0 when it is drawn from a lognormal.
+        seed: The seed of its draws.
+        texts: Its answers, in turn; empty when it echoes.
+        latency_s: The latency; the minimum of a uniform one, the median of a lognormal one.
+        latency_max_s: The maximum of a uniform latency.
+        latency_sigma: Above 0 for a lognormal latency.
         pause_s: Seconds between two pieces of a stream.
         script: What its first calls do, or all of them in turn when it repeats.
-        repeat: Whether the script goes round.
-        rates: The shares of its calls that do each fault, when no script speaks.
-        steady: Whether all its calls are alike, so that nothing needs to be drawn.
+        repeat: Whether the script starts over.
+        rates: The share of calls for each fault, when the script is over.
+        is_constant: Whether all calls are the same, so that nothing is drawn.
     """
 
     model: str
@@ -45,21 +45,21 @@ class Conduct:
     script: tuple[Fault, ...]
     repeat: bool
     rates: tuple[tuple[Fault, float], ...]
-    steady: bool = field(init=False)
+    is_constant: bool = field(init=False)
 
-    @steady.default
-    def _all_alike(self) -> bool:
+    @is_constant.default
+    def _draws_nothing(self) -> bool:
         return not (self.script or self.rates or self.latency_sigma or self.latency_max_s is not None)
 
     @classmethod
-    def of(cls, settings: MockSettings, model: str) -> Self:
-        """Return how a model of these settings behaves.
+    def from_settings(cls, settings: MockSettings, model: str) -> Self:
+        """Return the behaviour of a model.
 
         Raises:
-            ModelNotFoundError: The model's name begins as an entry of the fault grammar, but is none.
+            ModelNotFoundError: The model's name begins as a fault, but is not a valid one.
         """
         own = settings.behaviour_of(model)
-        imposed = _imposed(settings, model)
+        imposed = _imposed_script(settings, model)
         rates = {} if imposed else own.rates or {}
         return cls(
             model=model,
@@ -75,14 +75,14 @@ class Conduct:
         )
 
     def at(self, number: int) -> tuple[Fault, float]:
-        """Return what the model's call does, and its latency in seconds.
+        """Return what a call does, and its latency in seconds.
 
         Args:
-            number: Of the call, from 0.
+            number: The number of the call, from 0.
         """
-        if self.steady:
+        if self.is_constant:
             return OK, self.latency_s
-        for_fault, *for_latency = shares(self.seed, self.model, number)
+        for_fault, *for_latency = draw_shares(self.seed, self.model, number)
         return self._fault(number, for_fault), self._latency(*for_latency)
 
     def _fault(self, number: int, share: float) -> Fault:
@@ -98,13 +98,13 @@ class Conduct:
         if self.latency_max_s is not None:
             return self.latency_s + one * (self.latency_max_s - self.latency_s)
         if self.latency_sigma:
-            return lognormal(one, other, self.latency_s, self.latency_sigma)
+            return draw_lognormal(one, other, self.latency_s, self.latency_sigma)
         return self.latency_s
 
 
-def _imposed(settings: MockSettings, model: str) -> tuple[Fault, ...]:
-    """Return the script that a drill, or its own name, imposes on a model; empty when none does."""
-    drill = drill_scripts(settings.drill)
+def _imposed_script(settings: MockSettings, model: str) -> tuple[Fault, ...]:
+    """Return the script that a drill or the model's own name imposes; empty without one."""
+    drill = parse_drill(settings.drill)
     script = drill.get(model, drill.get(""))
     if script is not None:
         return script
