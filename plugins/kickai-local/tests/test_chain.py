@@ -95,7 +95,7 @@ def test_a_process_that_died_does_not_fail_the_next_request(resolver):
     """When the model's process has died since the last answer, the next one comes from a new process."""
     chain = resolver.chain("local", temperature=0.0)
     assert chain.invoke(ECHO).text
-    runtime = resolver.registry.find("local").provider()._runtime
+    runtime = resolver.registry.find("local")._creation.get(60.0)._runtime
     stream = chain.stream(ECHO)
     os.kill(runtime._process._child.pid, signal.SIGKILL)
     assert "".join(chunk.text for chunk in stream) == "KICKAI-42"

@@ -23,7 +23,7 @@ settings = {"providers": {"local": {"context_window": 256, "max_tokens": 4}}}
 resolver = Resolver.from_settings(settings, env={})
 chain = resolver.chain("local", deadline_s=120)
 instance = resolver.registry.find("local")
-server = lambda: instance.ready._runtime._process._child.pid
+server = lambda: instance._creation.get(60.0)._runtime._process._child.pid
 chain.invoke("hi")
 """
 

@@ -10,13 +10,11 @@ from attrs import field, frozen
 
 from kickai_providers_core.authoring.bounded_network import RequestTimeout
 from kickai_providers_core.authoring.failures import error_for_exception
-from kickai_providers_core.authoring.iterating import Pauses
-from kickai_providers_core.authoring.limits import MAX_ERROR_BYTES, Decompressor
-from kickai_providers_core.authoring.untracked import Untracked
-from kickai_providers_core.values.errors import InvalidReplyError
+from kickai_providers_core.authoring.http_body import Body
+from kickai_providers_core.authoring.limits import MAX_ERROR_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
     from kickai_providers_core.authoring.per_loop import PerLoop
@@ -53,7 +51,7 @@ class Connections:
 
     @body_class.default
     def _body_class(self) -> Any:
-        return type("Body", (_Body, self.httpx.SyncByteStream, self.httpx.AsyncByteStream), {})
+        return type("Body", (Body, self.httpx.SyncByteStream, self.httpx.AsyncByteStream), {})
 
 
 class HttpAttempt:
@@ -211,76 +209,3 @@ def core_url(httpcore: ModuleType, url: Any) -> Any:
 def _is_foreign(response: Any) -> bool:
     """Return whether an answer was there before its request was sent: it belongs to another one."""
     return not getattr(response.extensions.get("network_stream"), "has_read", True)
-
-
-class _Body:
-    """The decompressed bytes of an answer, up to a limit; what is beyond it is left out of an error's body."""
-
-    def __init__(
-        self, httpcore: ModuleType, stream: Any, attempt: HttpAttempt, encoding: str, limit_bytes: int
-    ) -> None:
-        self._httpcore = httpcore
-        self._stream = stream
-        self._attempt = attempt
-        self._encoding = encoding
-        self._limit_bytes = limit_bytes
-
-    def __iter__(self) -> Iterator[bytes]:
-        with self._attempt.raise_as_httpx():
-            unpacker = self._decompressor()
-            for raw in self._stream:
-                for part in self._parts(unpacker, raw):
-                    if part is None:
-                        return
-                    yield part
-            self._finish(unpacker)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        pauses = Pauses()
-        raws = Untracked(aiter(self._stream))
-        try:
-            with self._attempt.raise_as_httpx():
-                unpacker = self._decompressor()
-                async for raw in raws:
-                    for part in self._parts(unpacker, raw):
-                        if part is None:
-                            return
-                        yield part
-                        await pauses.pause()
-                self._finish(unpacker)
-        finally:
-            await self._stream.aclose()  # first: the generators of httpcore below it then have nothing left to close
-            await raws.aclose()
-
-    def close(self) -> None:
-        """Give the connection back, or close it when something is still to come on it."""
-        self._stream.close()
-
-    async def aclose(self) -> None:
-        """Give the connection back, or close it when something is still to come on it."""
-        await self._stream.aclose()
-
-    def _decompressor(self) -> Decompressor:
-        try:
-            return Decompressor(self._encoding, limit_bytes=self._limit_bytes)
-        except InvalidReplyError:
-            if self._attempt.has_begun:
-                raise
-            return Decompressor(limit_bytes=0)  # the status of an error says enough
-
-    def _parts(self, unpacker: Decompressor, raw: bytes) -> Iterator[bytes | None]:
-        """Yield what the bytes decompress to; None where the rest of an error's body is left unread."""
-        parts = unpacker.feed(raw)
-        try:
-            for part in parts:
-                if self._attempt.timeouts.is_expired():
-                    raise self._httpcore.ReadTimeout("the time is over")
-                yield part
-        except InvalidReplyError:
-            if self._attempt.has_begun:
-                raise
-            yield None
-
-    def _finish(self, unpacker: Decompressor) -> None:
-        if self._attempt.has_begun:
-            unpacker.finish()
