@@ -35,6 +35,7 @@ class Body:
         self._httpcore = httpcore
         self._encoding = encoding
         self._limit_bytes = limit_bytes
+        self._raws: Untracked[bytes] | None = None
         self.stream = stream
         self.attempt = attempt
 
@@ -49,7 +50,8 @@ class Body:
             self.finish(unpacker)
 
     def __aiter__(self) -> _AsyncParts:
-        return _AsyncParts(self)
+        self._raws = Untracked(aiter(self.stream))  # kept here, since an iterator may be dropped
+        return _AsyncParts(self, self._raws)
 
     def close(self) -> None:
         """Give the connection back, or close it when something is still to come on it."""
@@ -57,7 +59,9 @@ class Body:
 
     async def aclose(self) -> None:
         """Give the connection back, or close it when something is still to come on it."""
-        await self.stream.aclose()
+        await self.stream.aclose()  # first: the generators of httpcore then have nothing left to close
+        if self._raws is not None:
+            await self._raws.aclose()
 
     def create_decompressor(self) -> Decompressor:
         """Return what decompresses the body; of an error in an unknown encoding nothing is read."""
@@ -93,9 +97,9 @@ class _AsyncParts:
     cannot await the end of its connection. Closing the body closes the connection in any case.
     """
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, raws: Untracked[bytes]) -> None:
         self._body = body
-        self._raws = Untracked(aiter(body.stream))
+        self._raws = raws
         self._unpacker: Decompressor | None = None
         self._parts: Iterator[bytes | None] = iter(())
         self._pauses = Pauses()
@@ -135,5 +139,4 @@ class _AsyncParts:
     async def aclose(self) -> None:
         """Close the connection when something is still to come on it."""
         self._is_closed = True
-        await self._body.aclose()  # first: the generators of httpcore then have nothing left to close
-        await self._raws.aclose()
+        await self._body.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import socket
 import ssl
@@ -324,6 +325,21 @@ async def test_a_stream_that_is_closed_halfway_closes_its_connection(client):
             ):
                 async for _ in response.aiter_bytes():
                     break
+            assert await asyncio.to_thread(service.hung_up.wait, 5)
+
+
+@each
+async def test_an_iterator_that_is_dropped_leaves_closing_to_the_body(client):
+    """Some clients drop their iterators; closing the response then closes the connection, without a warning."""
+    httpx = import_module(client)
+    with serving(drips) as service:
+        async with http_transport(service.url, client=client) as made:
+            response = await made.attempt(AttemptTimeouts(30)).handle_async_request(httpx.Request("GET", service.url))
+            parts = aiter(response.stream)
+            assert await anext(parts) == b"x"
+            del parts
+            gc.collect()
+            await response.stream.aclose()
             assert await asyncio.to_thread(service.hung_up.wait, 5)
 
 
