@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "walk.md"
 PROMISES = range(1, 10)
 KINDS = ("property", "unit", "integration", "soak")
 ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+) \|$", re.MULTILINE)
-LINK = re.compile(r"\[`(\w+)`\]\(\.\./(tests/\w+/\w+\.py)\)")
+LINK = re.compile(r"\[`(\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")
 NAMED = re.compile(r"\bPromises? (\d+(?:(?:, | and )\d+)*)")
 
 
@@ -65,7 +65,7 @@ def test_each_promise_has_a_property_test(promise: int) -> None:
 def test_no_test_that_names_a_promise_is_left_out(kind: str) -> None:
     """Whoever reads the page learns of all of them."""
     linked = {(promise, path, name) for promise, tests in table().items() for path, name in tests}
-    for file in sorted((ROOT / "tests" / kind).glob("test_*.py")):
+    for file in sorted((ROOT / "tests" / kind).rglob("test_*.py")):
         path = file.relative_to(ROOT).as_posix()
         for name, docstring in documented(path).items():
             assert {(promise, path, name) for promise in named(docstring)} <= linked

@@ -23,20 +23,7 @@ DECISIONS = (
     *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
     *("retry_budget", "rate_limiter", "hedging", "routing", "tokens"),
 )
-SUBJECTS = (
-    "walk",
-    "story",
-    "policy",
-    "breaker",
-    "health",
-    "budget",
-    "gate",
-    "hedging",
-    "routing",
-    "sizes",
-    "meanwhile",
-)
-TESTS = (*(f"unit/test_{name}*.py" for name in SUBJECTS), "property/test_[!s]*.py")
+TESTS = ("unit/resilience/test_*.py", "property/test_[!s]*.py")
 KILLED_PER_CENT = 95.0
 NOTICED = {"killed", "timeout", "segfault", "caught by type check"}
 
