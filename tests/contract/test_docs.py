@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import inspect
 import re
@@ -13,6 +14,7 @@ import pytest
 
 from kickai_providers_core import Resolver
 from kickai_providers_core.plugin_api import hookspecs
+from kickai_providers_core.testing.contract import standard_tests
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import FaultServer, Ok, Status
 
@@ -56,6 +58,14 @@ def test_the_attributes_of_a_subclass_are_documented():
     """The guide describes each attribute that an author may set."""
     public = [name for name in vars(ProviderSpec) if not name.startswith("_")]
     assert [name for name in [*public, "plugin"] if f"`{name}" not in GUIDE] == []
+
+
+def test_the_guides_table_names_tests_that_exist():
+    """Each test or group of tests in the guide's table of failures is a standard test."""
+    table = GUIDE.partition("a failure usually means |")[2].partition("\n\n")[0]
+    patterns = [name.replace("…", "*") for name in re.findall(r"`(test_\S+?)`", table)]
+    assert len(patterns) > 30
+    assert [pattern for pattern in patterns if not fnmatch.filter(standard_tests(), pattern)] == []
 
 
 def test_the_guides_provider_is_short():

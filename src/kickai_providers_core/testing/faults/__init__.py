@@ -33,7 +33,8 @@ from kickai_providers_core.testing.faults.catalog.bodies import (
     WrongShape,
 )
 from kickai_providers_core.testing.faults.catalog.streams import Cut, ErrorPiece, MalformedPiece, SlowFirstToken, Stall
-from kickai_providers_core.testing.faults.exchange import Exchange, Fault, encode_chunk, encode_head
+from kickai_providers_core.testing.faults.encoding import encode_chunk, encode_event, encode_head
+from kickai_providers_core.testing.faults.exchange import Exchange, Fault
 from kickai_providers_core.testing.faults.server.fault_server import FaultServer
 from kickai_providers_core.testing.faults.wire import Recorded, Response, Wire
 
@@ -70,6 +71,7 @@ __all__ = [
     "blackhole",
     "closed_port",
     "encode_chunk",
+    "encode_event",
     "encode_head",
     "no_tls",
 ]

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from abc import ABC, abstractmethod
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from kickai_providers_core.testing.faults.encoding import END_OF_CHUNKS, content_type_of, encode_chunk, encode_head
 from kickai_providers_core.values.replies import FinishReason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from kickai_providers_core.testing.faults.client_connection import ClientConnection
     from kickai_providers_core.testing.faults.wire import Recorded, Response, Wire
 
-__all__ = [
-    "END_OF_CHUNKS",
-    "Answer",
-    "ClientConnection",
-    "Exchange",
-    "Fault",
-    "GoodAnswer",
-    "encode_chunk",
-    "encode_event",
-    "encode_head",
-]
-
-END_OF_CHUNKS = b"0\r\n\r\n"
-
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""The SO_LINGER value that makes closing a socket send RST instead of FIN."""
-
-SETTLE_S = 0.02
-"""The time that the client has to read what was sent before a reset, which may overtake it."""
+__all__ = ["Answer", "Exchange", "Fault", "GoodAnswer"]
 
 
 @frozen
@@ -84,45 +65,6 @@ class Answer:
     end: bytes = b""
     pieces: int = 0
     content_type: str = ""
-
-
-class ClientConnection:
-    """The connection to the client. Only used on the fault server's event loop."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._writable = asyncio.Event()
-        self._writable.set()
-        # With a limit of zero, "writable again" means that the kernel has taken all bytes.
-        transport.set_write_buffer_limits(high=0)
-
-    def pause(self) -> None:
-        """Make `send` wait: the kernel has not taken all bytes."""
-        self._writable.clear()
-
-    def resume(self) -> None:
-        """Let `send` return: the kernel has taken all bytes, or the client has gone."""
-        self._writable.set()
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes, and return when the kernel has taken all of them."""
-        self._transport.write(data)
-        await self._writable.wait()
-
-    def close(self) -> None:
-        """End the connection with FIN."""
-        self._transport.close()
-
-    async def reset(self) -> None:
-        """End the connection with RST."""
-        await asyncio.sleep(SETTLE_S)
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self._transport.abort()
-
-    @property
-    def closing(self) -> bool:
-        """Whether the connection has ended or is about to."""
-        return self._transport.is_closing()
 
 
 @frozen(kw_only=True)
@@ -197,46 +139,6 @@ class Fault(ABC):
     @abstractmethod
     async def play(self, exchange: Exchange) -> None:
         """Respond, or fail to. Called on the server's event loop, and cancelled when the client goes away."""
-
-
-def encode_head(response: Response, framing: Mapping[str, str]) -> bytes:
-    """Return the status line and the headers of a response.
-
-    Args:
-        response: The response; its own ``content-length`` and ``transfer-encoding`` are left out.
-        framing: The headers that say where the body ends.
-    """
-    try:
-        phrase = HTTPStatus(response.status).phrase
-    except ValueError:
-        phrase = "Unknown"
-    named = {name.lower(): value for name, value in response.headers.items()}
-    named.pop("content-length", None)
-    named.pop("transfer-encoding", None)
-    lines = [
-        f"HTTP/1.1 {response.status} {phrase}",
-        *(f"{name}: {value}" for name, value in {**named, **framing}.items()),
-    ]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-
-def content_type_of(response: Response) -> str:
-    """Return the content type of a response; empty when it has none."""
-    return next((value for name, value in response.headers.items() if name.lower() == "content-type"), "")
-
-
-def encode_chunk(data: bytes) -> bytes:
-    """Return data as one chunk of a chunked body (RFC 9112, 7.1); nothing for no data, since an empty chunk ends it."""
-    return b"%x\r\n%s\r\n" % (len(data), data) if data else b""
-
-
-def encode_event(content_type: str, body: bytes, *, first: bool) -> bytes:
-    """Return a JSON text as one event of a stream: of server-sent events, of JSON lines, or of a JSON array."""
-    if "event-stream" in content_type:
-        return b"data: " + body + b"\n\n"
-    if "ndjson" in content_type or "jsonl" in content_type:
-        return body + b"\n"
-    return (b"[" if first else b",\r\n") + body
 
 
 chunk, head_of = encode_chunk, encode_head

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kickai_providers_core.testing.contract.helpers.constants import MODES, id_of
+from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import (
     CloseEarly,
@@ -43,8 +43,6 @@ UNREADABLE = {
     "deep": b"[" * 100_000,
 }
 """Bodies without an answer: some are not JSON, and the last one is nested too deeply for Python's parser."""
-
-in_each_mode = pytest.mark.parametrize("mode", MODES)
 
 
 class BrokenServiceTests(ProviderSpec):

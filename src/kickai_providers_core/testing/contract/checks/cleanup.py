@@ -14,7 +14,8 @@ import pytest
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.testing.contract.helpers.calls import open_stream, run_coroutine, wait_until
-from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, MODES, PROMPT_S, QUICK_S, STREAMS, id_of
+from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, MODES, PROMPT_S, QUICK_S
+from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_native
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import CloseEarly, Malformed, Reset, Silence, Stall, Status
@@ -31,7 +32,7 @@ __all__ = ["CleanupTests"]
 class CleanupTests(ProviderSpec):
     """A call frees what it used."""
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     @pytest.mark.parametrize(
         "fault",
         [
@@ -80,7 +81,7 @@ class CleanupTests(ProviderSpec):
         took_s = run_coroutine(cancel)
         assert took_s < QUICK_S, f"the call took {took_s:.2f} s to end after it was cancelled, expected {QUICK_S:g} s"
 
-    @pytest.mark.parametrize("mode", STREAMS)
+    @in_each_stream
     def test_closing_a_stream_ends_in_time(self, harness: ProviderHarness, mode: Mode) -> None:
         """Closing a stream early takes less than a second."""
         require_native(harness, mode)

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from kickai_providers_core.testing.contract.helpers.calls import run_coroutine
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, MODES, PROMPT_S
+from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Delay, Exchange, Fault, Ok
 from kickai_providers_core.values.messages import Message
@@ -43,14 +44,14 @@ class Echo(Fault):
 class ConcurrencyTests(ProviderSpec):
     """Calls do not affect each other."""
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_calls_in_turn_get_their_own_answers(self, harness: ProviderHarness, mode: Mode) -> None:
         """Successive calls of one provider each get the answer to their own question."""
         harness.server.default = Echo()
         texts = [harness.attempt(mode, request=_question(harness, number)).text for number in range(CALLS)]
         assert texts == _answers(CALLS)
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_threads_share_a_provider(self, harness: ProviderHarness, mode: Mode) -> None:
         """Simultaneous calls from several threads each get the answer to their own question."""
         harness.server.default = Echo()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core.testing.contract.helpers.constants import MODES
+from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Status
 from kickai_providers_core.values.errors import (
@@ -39,8 +39,6 @@ BODIES = {
     "strange": b'{"error": {"message": 7, "code": [], "type": null}, "message": {}, "detail": [1]}',
 }
 """Bodies that proxies and broken services send with status 502."""
-
-in_each_mode = pytest.mark.parametrize("mode", MODES)
 
 
 class ErrorClassTests(ProviderSpec):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core.testing.contract.helpers.constants import MODES
+from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Status
 from kickai_providers_core.values.errors import ProviderError
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
 
 __all__ = ["ErrorFieldTests"]
-
-in_each_mode = pytest.mark.parametrize("mode", MODES)
 
 
 class ErrorFieldTests(ProviderSpec):

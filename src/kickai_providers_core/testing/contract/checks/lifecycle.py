@@ -9,8 +9,9 @@ import pytest
 
 from kickai_providers_core.plugin_api.hookspecs import Progress
 from kickai_providers_core.testing.contract.helpers.calls import run_coroutine, run_with_limit
-from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, MODES, PROMPT_S, QUICK_S, id_of
+from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, PROMPT_S, QUICK_S
 from kickai_providers_core.testing.contract.helpers.harness import with_long_timeouts
+from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode
 from kickai_providers_core.testing.contract.helpers.requirements import find_key_fields, require_key
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Status
@@ -117,7 +118,7 @@ class LifecycleTests(ProviderSpec):
                 assert other_key.reveal() in sent, "the second instance did not send its own key"
                 assert KEY.reveal() not in sent, "the second instance sent the key of the first"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_closing_frees_connections(self, harness: ProviderHarness, mode: Mode) -> None:
         """A provider that was used and then closed, from a thread without an event loop, has no open connection."""
         harness.attempt(mode).reply  # noqa: B018

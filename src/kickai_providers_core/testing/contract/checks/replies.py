@@ -6,10 +6,9 @@ import copy
 import pickle
 from typing import TYPE_CHECKING
 
-import pytest
 from attrs import evolve
 
-from kickai_providers_core.testing.contract.helpers.constants import MODES, STREAMS
+from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_finish_reason, require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Drip, Ok
@@ -31,20 +30,20 @@ CORE_FIELDS = ("provider", "attempts", "skipped", "fell_back", "last_resort", "l
 class ReplyTests(ProviderSpec):
     """A good answer arrives complete, in all four modes."""
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_a_good_answer_arrives(self, harness: ProviderHarness, mode: Mode) -> None:
         """The reply has the text of the service's answer."""
         text = harness.attempt(mode).text
         assert text == "pong" if self.wire else text, f"expected the text 'pong', got {text!r}"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_text_of_any_language_arrives(self, harness: ProviderHarness, mode: Mode) -> None:
         """Text beyond ASCII arrives unchanged, also when its bytes arrive one at a time."""
         harness.server.default = Ok(FOREIGN)
         assert harness.attempt(mode).text == FOREIGN
         assert harness.attempt(mode, Drip(0.0)).text == FOREIGN, "the text was changed when bytes arrived one at a time"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_usage_is_counted(self, harness: ProviderHarness, mode: Mode) -> None:
         """The reply has the token counts of the service's answer."""
         usage = harness.attempt(mode).reply.usage
@@ -54,21 +53,21 @@ class ReplyTests(ProviderSpec):
             assert usage.input_tokens > 0
             assert usage.output_tokens > 0
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_finish_reason_is_stop(self, harness: ProviderHarness, mode: Mode) -> None:
         """An answer that the model ended by itself has the finish reason ``stop``."""
         allowed = {FinishReason.STOP} if self.wire else {FinishReason.STOP, FinishReason.LENGTH}
         reason = harness.attempt(mode).reply.finish_reason
         assert reason in allowed, f"expected the finish reason stop, got {reason}"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_finish_reason_is_length(self, harness: ProviderHarness, mode: Mode) -> None:
         """An answer that reached its token limit is a reply with the finish reason ``length``."""
         require_finish_reason(harness, FinishReason.LENGTH)
         reply = harness.attempt(mode, Ok("pong", finish=FinishReason.LENGTH)).reply
         assert (reply.text, reply.finish_reason) == ("pong", FinishReason.LENGTH)
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_finish_reason_is_content_filter(self, harness: ProviderHarness, mode: Mode) -> None:
         """A filtered answer has the finish reason ``content_filter``, or is a `ContentFilteredError`."""
         require_finish_reason(harness, FinishReason.CONTENT_FILTER)
@@ -78,12 +77,12 @@ class ReplyTests(ProviderSpec):
         else:
             outcome.raises(ContentFilteredError)
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_the_model_is_named(self, harness: ProviderHarness, mode: Mode) -> None:
         """The reply names the model that answered."""
         assert harness.attempt(mode).reply.model, "Reply.model is empty"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_the_cores_fields_are_left_alone(self, harness: ProviderHarness, mode: Mode) -> None:
         """The plugin leaves the fields empty that the core fills in."""
         reply = harness.attempt(mode).reply
@@ -92,14 +91,14 @@ class ReplyTests(ProviderSpec):
             value = getattr(reply, name)
             assert value == getattr(blank, name), f"Reply.{name} is set to {value!r}: leave it to the core"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_answers_pickle(self, harness: ProviderHarness, mode: Mode) -> None:
         """Replies and chunks can be pickled."""
         outcome = harness.attempt(mode)
         for value in (outcome.reply, *outcome.chunks):
             assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - our own bytes
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_the_request_is_not_changed(self, harness: ProviderHarness, mode: Mode) -> None:
         """The request, with everything in it, is the same after the call."""
         request = evolve(harness.request, stop=("HALT",))
@@ -107,7 +106,7 @@ class ReplyTests(ProviderSpec):
         harness.attempt(mode, request=request).reply  # noqa: B018
         assert request == before, "the provider changed the request"
 
-    @pytest.mark.parametrize("mode", STREAMS)
+    @in_each_stream
     def test_streams_come_in_pieces(self, harness: ProviderHarness, mode: Mode) -> None:
         """Each piece of the service's stream is one chunk, and only the last chunk has a finish reason."""
         require_stream(harness, mode)

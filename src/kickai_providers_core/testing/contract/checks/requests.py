@@ -10,7 +10,8 @@ from attrs import evolve
 from hypothesis import HealthCheck, example, given, settings
 
 from kickai_providers_core.testing import strategies
-from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, MODES, PROMPT
+from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, PROMPT
+from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.requirements import (
     require_capability,
     require_finish_reason,
@@ -49,21 +50,21 @@ TOOL = Tool(
 class RequestTests(ProviderSpec):
     """The request reaches the service."""
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_one_request_is_made(self, harness: ProviderHarness, mode: Mode) -> None:
         """One call sends one request."""
         _send(harness, mode)
         count = len(harness.server.requests)
         assert count == 1, f"one call sent {count} requests, expected 1"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_the_key_is_sent(self, harness: ProviderHarness, mode: Mode) -> None:
         """The key from the settings is sent in a header."""
         require_key(harness)
         headers = " ".join(_send(harness, mode).headers.values())
         assert KEY.reveal() in headers, "the request has no header with the key"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     @pytest.mark.parametrize("field", FIELDS)
     def test_fields_are_sent_or_named(self, harness: ProviderHarness, mode: Mode, field: str) -> None:
         """Each field of the request is sent, or the reply names it in ``omitted``."""
@@ -75,7 +76,7 @@ class RequestTests(ProviderSpec):
             f"{field} was not sent: send it, or name it in Reply.omitted when the service does not support it"
         )
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_the_model_is_asked_for(self, harness: ProviderHarness, mode: Mode) -> None:
         """The request's model is sent, not the model of the settings."""
         sent = _send(harness, mode, model="another-model")
@@ -83,7 +84,7 @@ class RequestTests(ProviderSpec):
             "the request's model 'another-model' was not sent"
         )
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_the_conversation_keeps_its_order(self, harness: ProviderHarness, mode: Mode) -> None:
         """Every message is sent, oldest first; the system message may be sent separately."""
         turns = [("system", "turn-0"), ("user", "turn-1"), ("assistant", "turn-2"), ("user", "turn-3")]
@@ -112,7 +113,7 @@ class RequestTests(ProviderSpec):
 
         send()
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_tools_are_offered(self, harness: ProviderHarness, mode: Mode) -> None:
         """A provider with the capability ``tools`` sends their names and schemas."""
         require_capability(harness, Capability.TOOLS)
@@ -120,7 +121,7 @@ class RequestTests(ProviderSpec):
         assert "canary_tool" in sent, "the tool's name was not sent"
         assert "canary_day" in sent, "the tool's schema was not sent"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_tool_calls_come_back(self, harness: ProviderHarness, mode: Mode) -> None:
         """A provider with the capability ``tools`` returns the model's tool call and the matching finish reason."""
         require_capability(harness, Capability.TOOLS)
@@ -131,7 +132,7 @@ class RequestTests(ProviderSpec):
         assert [call.name for call in reply.tool_calls] == ["canary_tool"]
         assert isinstance(json.loads(reply.tool_calls[0].arguments), dict), "ToolCall.arguments must be a JSON object"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_schemas_are_sent(self, harness: ProviderHarness, mode: Mode) -> None:
         """A provider with the capability ``json_schema`` sends the request's schema."""
         require_capability(harness, Capability.JSON_SCHEMA)
@@ -139,7 +140,7 @@ class RequestTests(ProviderSpec):
         sent = _send(harness, mode, Ok('{"canary_field": "yes"}'), json_schema=schema)
         assert "canary_field" in json.dumps(sent.json()), "the JSON schema was not sent"
 
-    @pytest.mark.parametrize("mode", MODES)
+    @in_each_mode
     def test_images_are_sent(self, harness: ProviderHarness, mode: Mode) -> None:
         """A provider with the capability ``images`` sends them in Base64."""
         require_capability(harness, Capability.IMAGES)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from loguru import logger
 
-from kickai_providers_core.testing.contract.helpers.constants import KEY, MODES, PROMPT, id_of
+from kickai_providers_core.testing.contract.helpers.constants import KEY, PROMPT
 from kickai_providers_core.testing.contract.helpers.leaks import find_key_leaks
+from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_key, require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import (
@@ -44,7 +45,6 @@ __all__ = ["SecretTests"]
 ANSWER = "canary-answer: nobody can"
 FAULTS: tuple[Fault, ...] = (Status(401, "auth"), Status(500, "unavailable"), Reset(), Malformed(), NotHttp())
 
-in_each_mode = pytest.mark.parametrize("mode", MODES)
 with_each_fault = pytest.mark.parametrize("fault", FAULTS, ids=id_of)
 
 
@@ -119,7 +119,7 @@ class SecretTests(ProviderSpec):
         """The error of a timeout does not contain the key."""
         _check_error(harness, harness.attempt(mode, Silence(), timeout_s=self.patience_s, as_core=True))
 
-    @pytest.mark.parametrize("mode", ["stream", "astream"])
+    @in_each_stream
     @pytest.mark.parametrize("fault", [Cut(1), ErrorPiece(1)], ids=id_of)
     def test_the_key_is_in_no_streams_error(self, harness: ProviderHarness, mode: Mode, fault: Fault) -> None:
         """The error of a stream that breaks in the middle does not contain the key."""

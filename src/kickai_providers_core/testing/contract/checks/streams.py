@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kickai_providers_core.testing.contract.helpers.calls import open_stream, run_with_limit
-from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, STREAMS
+from kickai_providers_core.testing.contract.helpers.constants import GRACE_S
+from kickai_providers_core.testing.contract.helpers.parameters import in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_native, require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Cut, ErrorPiece, MalformedPiece, Ok, Silence, Stall
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["StreamTests"]
 
 STILL_OPEN = "the connection is still open after the stream was closed"
-
-in_each_stream = pytest.mark.parametrize("mode", STREAMS)
 
 
 class StreamTests(ProviderSpec):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, MODES, PROMPT_S, STREAMS
+from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, PROMPT_S
+from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import (
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.testing.faults import Fault
 
 __all__ = ["TimeoutTests"]
-
-in_each_mode = pytest.mark.parametrize("mode", MODES)
-in_each_stream = pytest.mark.parametrize("mode", STREAMS)
 
 
 class TimeoutTests(ProviderSpec):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import fields
-
-from kickai_providers_core.testing.faults import Fault, Status
 from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
 
-__all__ = ["GRACE_S", "KEY", "MODES", "PROMPT", "PROMPT_S", "QUICK_S", "STREAMS", "id_of"]
+__all__ = ["GRACE_S", "KEY", "MODES", "PROMPT", "PROMPT_S", "QUICK_S", "STREAMS"]
 
 MODES: tuple[Mode, ...] = ("invoke", "ainvoke", "stream", "astream")
 STREAMS: tuple[Mode, ...] = ("stream", "astream")
@@ -31,13 +28,3 @@ QUICK_S = 1.0
 
 GRACE_S = 2.0
 """How much longer than its timeout a call may take before the kit gives up on it, where no limit is tested."""
-
-
-def id_of(value: object) -> str:
-    """Return the id of a test's parameter: a fault's class and the values of its fields."""
-    if isinstance(value, Status):
-        return str(value.code)
-    if not isinstance(value, Fault):
-        return str(value)
-    values = (getattr(value, field.name) for field in fields(type(value)))
-    return "-".join([type(value).__name__, *(str(each) for each in values if isinstance(each, (int, float, str)))])

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from kickai_providers_core.testing.faults.exchange import (
-    END_OF_CHUNKS,
-    Fault,
-    encode_chunk,
-    encode_event,
-    encode_head,
-)
+from kickai_providers_core.testing.faults.encoding import END_OF_CHUNKS, encode_chunk, encode_event, encode_head
+from kickai_providers_core.testing.faults.exchange import Fault
 from kickai_providers_core.testing.faults.wire import Response
 
 if TYPE_CHECKING:

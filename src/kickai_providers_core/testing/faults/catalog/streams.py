@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve, field, frozen
 from attrs.validators import in_
 
-from kickai_providers_core.testing.faults.exchange import Fault, encode_chunk, encode_event
+from kickai_providers_core.testing.faults.encoding import encode_chunk, encode_event
+from kickai_providers_core.testing.faults.exchange import Fault
 
 if TYPE_CHECKING:
     from kickai_providers_core.testing.faults.exchange import Answer, Exchange

@@ -6,7 +6,8 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Protocol, cast
 
-from kickai_providers_core.testing.faults.exchange import ClientConnection, Exchange, GoodAnswer
+from kickai_providers_core.testing.faults.client_connection import ClientConnection
+from kickai_providers_core.testing.faults.exchange import Exchange, GoodAnswer
 from kickai_providers_core.testing.faults.wire import Recorded
 
 if TYPE_CHECKING:
