@@ -217,9 +217,9 @@ def docs(session: nox.Session) -> None:
 def kit(session: nox.Session) -> None:
     """Test the conformance kit: the reference provider passes, and each mutant fails the test meant for it."""
     session.install(*groups("test"), wheel("kickai-providers-core", "testing"))
-    # Most tests wait for timeouts to expire, so there are more processes than cores.
+    # Most tests wait for timeouts to expire: two processes for each core, one file at a time, as fixtures are expensive.
     processes = str(2 * (os.cpu_count() or 1))
-    session.run("pytest", "-n", processes, "--dist", "worksteal", "tests/contract", *session.posargs)
+    session.run("pytest", "-n", processes, "--dist", "loadfile", "tests/contract", *session.posargs)
 
 
 @nox.session(python=OLDEST, default=False)

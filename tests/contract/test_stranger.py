@@ -21,6 +21,9 @@ FILES = re.compile(r'^```\w+ title="(.+?)"\n(.*?)^```$', re.DOTALL | re.MULTILIN
 RUN_S = 60.0
 """The time limit for a run of the kit, in seconds."""
 
+ATTEMPTS = 3
+"""A run that takes too long is repeated: a busy machine delays some runs, a slow kit delays all."""
+
 TWICE = "    if status == 503 and timeout_s > 1:\n        kickai_invoke_provider(provider, request, 1)\n"
 
 FAULTS = {
@@ -124,10 +127,14 @@ def test_the_strangers_provider_passes(stranger):
         "print(discover(installed()).find('osprey').distribution)"
     )
     assert run(python, "-c", program, cwd=home / "tests").strip() == "kickai-osprey"
-    began = time.perf_counter()
-    code, printed = prove(python, home / "tests")
-    assert code == 0, printed
-    assert time.perf_counter() - began < RUN_S
+    for _ in range(ATTEMPTS):
+        began = time.perf_counter()
+        code, printed = prove(python, home / "tests")
+        took_s = time.perf_counter() - began
+        assert code == 0, printed
+        if took_s < RUN_S:
+            break
+    assert took_s < RUN_S
     assert int(re.search(r"(\d+) passed", printed)[1]) > 400
 
 

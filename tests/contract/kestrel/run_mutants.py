@@ -29,7 +29,7 @@ CORRECT = "correct"
 PROCESSES = 5 * (os.cpu_count() or 1)
 """How many mutants run at the same time. Most of a run waits for timeouts to expire."""
 
-NICENESS = 2
+NICENESS = 5
 """The mutants leave the processor to the tests that run at the same time, which measure time."""
 
 OPTIONS = ("-qs", "-c", os.devnull, "--assert=plain", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
