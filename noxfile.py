@@ -217,7 +217,7 @@ def docs(session: nox.Session) -> None:
 def kit(session: nox.Session) -> None:
     """Test the conformance kit: the reference provider passes, and each mutant fails the test meant for it."""
     session.install(*groups("test"), wheel("kickai-providers-core", "testing"))
-    # Most tests wait for timeouts to expire: two processes for each core, one file at a time, as fixtures are expensive.
+    # Two processes for each core, since most tests wait; a file stays in one of them, since its fixtures are expensive.
     processes = str(2 * (os.cpu_count() or 1))
     session.run("pytest", "-n", processes, "--dist", "loadfile", "tests/contract", *session.posargs)
 

@@ -26,11 +26,8 @@ HERE = Path(__file__).parent
 SUITE = HERE / "mutant_suite.py"
 CORRECT = "correct"
 
-PROCESSES = 5 * (os.cpu_count() or 1)
-"""How many mutants run at the same time. Most of a run waits for timeouts to expire."""
-
-NICENESS = 5
-"""The mutants leave the processor to the tests that run at the same time, which measure time."""
+PROCESSES = 3 * (os.cpu_count() or 1)
+"""How many mutants run at the same time. Two thirds of a run wait for timeouts to expire."""
 
 OPTIONS = ("-qs", "-c", os.devnull, "--assert=plain", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
 ORDINARY = {"__module__", "__qualname__", "__doc__", "__static_attributes__", "__firstlineno__", "__annotations__"}
@@ -159,7 +156,6 @@ def find_surprises(failed, found_by=None, also=()):
 def main(folder):
     """Collect the tests, and run them on all providers."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    os.nice(NICENESS)
     pytest.main([*OPTIONS, "--rootdir", str(HERE), str(SUITE)], plugins=[MutantRun(folder)])
 
 
