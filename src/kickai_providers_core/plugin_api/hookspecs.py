@@ -227,7 +227,7 @@ def kickai_invoke_provider(provider: object, request: ChatRequest, timeout_s: fl
 def kickai_ainvoke_provider(provider: object, request: ChatRequest, timeout_s: float) -> Awaitable[Reply]:  # type: ignore[empty-body]
     """Answer a request without blocking the event loop.
 
-    Called for each attempt, on the loop that awaits the result; one provider may serve several loops in ticket or
+    Called for each attempt, on the loop that awaits the result; one provider may serve several loops in turn or
     at once. Optional: without it, `kickai_invoke_provider` runs in a thread. Cancelling the awaitable must
     free what the attempt held. A wrapper gets the awaitable as its result and may return another.
 
