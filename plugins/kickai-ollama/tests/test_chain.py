@@ -1,4 +1,4 @@
-"""A chain huggingface → ollama → local, each a real client or runtime over the real small model."""
+"""A chain huggingface → ollama → local of real clients and runtimes with the real small model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ollama_shim import NAME
 from ollama_wire import OllamaWire
 
 pytestmark = pytest.mark.skipif(
-    not (find_spec("kickai_hf") and find_spec("kickai_local")), reason="needs kickai-hf and kickai-local beside this"
+    not (find_spec("kickai_hf") and find_spec("kickai_local")), reason="needs kickai-hf and kickai-local"
 )
 
 CHAIN = ("huggingface:small", f"ollama:{NAME}", "local")
@@ -36,7 +36,7 @@ def served():
 
 @pytest.fixture
 def resolver(served):
-    """Return a maker of resolvers whose providers are up, but for those named."""
+    """Return a function that makes resolvers; the providers that it is given are down."""
     made = []
 
     def make(*down, **ollama):
@@ -59,8 +59,8 @@ def resolver(served):
         resolver.close()
 
 
-def ask(resolver, mode):
-    """Ask the chain in one of the four ways; return its reply."""
+def call(resolver, mode):
+    """Call the chain in a mode, and return the reply."""
     chain = resolver.chain(*CHAIN, deadline_s=DEADLINE_S)
 
     async def awaited():
@@ -83,16 +83,16 @@ def ask(resolver, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_first_target_answers(resolver, mode):
-    """With everything up, nobody falls back."""
-    reply = ask(resolver(), mode)
+    """When everything is up, the chain does not fall back."""
+    reply = call(resolver(), mode)
     assert reply.provider == "huggingface"
     assert not reply.fell_back
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ollama_answers_for_hugging_face(resolver, mode):
-    """With Hugging Face out of reach, the same question is answered by the model on the machine."""
-    reply = ask(resolver("huggingface"), mode)
+    """When Hugging Face is down, the model on this machine answers."""
+    reply = call(resolver("huggingface"), mode)
     assert reply.provider == "ollama"
     assert reply.model == NAME
     assert reply.text.strip() == "KICKAI-42"
@@ -102,15 +102,15 @@ def test_ollama_answers_for_hugging_face(resolver, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_local_model_answers_for_both(resolver, mode):
-    """With no Ollama server running either, the local model answers, and the reply tells why."""
-    reply = ask(resolver("huggingface", "ollama"), mode)
+    """When Ollama is down too, the local model answers, and the reply contains the errors."""
+    reply = call(resolver("huggingface", "ollama"), mode)
     assert reply.provider == "local"
     assert [type(attempt.error).__name__ for attempt in reply.attempts[:2]] == ["ProviderUnavailableError"] * 2
     assert "`ollama serve`" in reply.attempts[1].error.message
 
 
-def test_a_model_that_is_not_pulled_is_passed_over(resolver):
-    """A model that the server lacks costs one quick request, and then rests while the chain goes on."""
+def test_a_model_that_is_not_pulled_is_suspended(resolver):
+    """A missing model is called once, and then skipped while it is suspended."""
     chain = resolver("huggingface").chain("ollama:llama3.2", f"ollama:{NAME}", deadline_s=DEADLINE_S)
     assert chain.invoke(ECHO).attempts[0].error.message.endswith("`ollama pull llama3.2`")
     again = chain.invoke(ECHO)
@@ -119,17 +119,17 @@ def test_a_model_that_is_not_pulled_is_passed_over(resolver):
 
 
 @pytest.mark.parametrize("fault", [Silence(), Stall(0), Cut(0, "rst"), Cut(0, "clean")], ids=repr)
-def test_a_server_that_fails_before_its_first_word_is_replaced(resolver, fault):
-    """A stream that brings nothing falls back to the next target, in time."""
+def test_a_stream_that_fails_before_its_first_token_falls_back(resolver, fault):
+    """The stream continues with the next target."""
     with FaultServer(OllamaWire(), fault) as server:
         chain = resolver("huggingface", host=server.url, first_token_timeout_s=0.3)
-        reply = ask(chain, "stream")
+        reply = call(chain, "stream")
     assert reply.provider == "local"
     assert len(server.requests) == 1
 
 
-def test_the_command_line_pulls_a_model_while_the_user_watches():
-    """With ``pull`` a missing model is pulled before it is asked, and standard error tells how far that is."""
+def test_the_command_line_pulls_a_missing_model():
+    """With ``pull`` the model is pulled before the call, and standard error shows the progress."""
     with FaultServer(OllamaWire(["phi4:latest"])) as server:
         server.default = Ok("pong", pieces=("po", "ng"))
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Other tasks of the event loop run while an answer comes in, however small its pieces are on the wire."""
+"""Other tasks of the event loop run while an answer arrives, even in tiny pieces."""
 
 import asyncio
 import json
@@ -17,14 +17,14 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encod
 
 
 def answer(*, stream):
-    """Return an answer's body, whole or in lines."""
+    """Return the body of an answer, whole or in lines."""
     if not stream:
         return row("x" * LINES * 50, done=True)
     return row("x", done=False) * LINES + row("", done=True)
 
 
 def row(text, *, done):
-    """Return one line of the service's."""
+    """Return one line of an answer."""
     value = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "message": {"role": "assistant", "content": text}}
     return json.dumps({**value, "done": done, "done_reason": "stop"}).encode() + b"\n"
 
@@ -40,7 +40,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         connection.sendall(body)
         connection.recv(65536)
 """
-"""A program that answers one request with its standard input; in its own process, so that bytes wait for the reader."""
+"""A program that answers one request with its standard input. In its own process it is faster than the reader."""
 
 
 def serve(body):
@@ -53,7 +53,7 @@ def serve(body):
 
 @pytest.mark.parametrize("stream", [False, True], ids=["ainvoke", "astream"])
 async def test_chunks_of_one_byte_leave_the_loop_to_other_tasks(stream):
-    """Reading what has come in never takes 0.1 s of processor time without a pause; 5 ms is aimed at."""
+    """Reading never uses 0.1 s of processor time without a pause; the aim is 5 ms."""
     body, pauses = answer(stream=stream), []
 
     async def other():

@@ -1,4 +1,4 @@
-"""What an instance can do, what it makes of schemas and of numbers that JSON lacks, and a missing package."""
+"""Capabilities, answers with a schema, numbers that JSON does not have, and a missing package."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ SCHEMA = {"type": "object", "properties": {"day": {"type": "string"}}, "required
         ("gemma2", {"capabilities": (Capability.TOOLS,)}, frozenset({Capability.TOOLS})),
     ],
 )
-def test_what_an_instance_can_do(named, settings, able):
-    """The settings decide; without them what well-known models lack is known, and nothing of others."""
+def test_capabilities_of_an_instance(named, settings, able):
+    """The settings decide; otherwise the capabilities of well-known models are known."""
     assert plugin.kickai_provider_capabilities(settings=OllamaSettings(**settings), model=named) == able
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("answer", ["no JSON", '{"day": 7}', "[]"])
-def test_an_answer_beside_its_schema_is_due_to_the_request(server, calls, mode, answer):
-    """An answer that does not keep to the schema counts against nobody's health."""
+def test_an_answer_that_does_not_match_its_schema_is_due_to_the_request(server, calls, mode, answer):
+    """Such an answer does not count against the health of the target."""
     request = evolve(ChatRequest.of("When?"), json_schema=SCHEMA)
     server.script(Ok(answer, pieces=(answer,)), Ok('{"day": "Sat"}', pieces=('{"day":', ' "Sat"}')))
     call = calls()
@@ -51,8 +51,8 @@ def test_an_answer_beside_its_schema_is_due_to_the_request(server, calls, mode, 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_numbers_that_json_lacks_become_null(server, calls, mode, number):
-    """Arguments that a model wrote with NaN or an infinity are sent with null in its place."""
+def test_numbers_that_json_does_not_have_become_null(server, calls, mode, number):
+    """Tool arguments with NaN or an infinity are sent with null instead."""
     wrote = ToolCall(id="1", name="f", arguments=f'{{"a": {number}, "b": 1.5}}')
     messages = (Message(role="assistant", tool_calls=(wrote,)), Message(role="tool", tool_call_id="1", content="7"))
     asked = ChatRequest(messages=(Message(role="user", content="mean?"), *messages))
@@ -61,8 +61,8 @@ def test_numbers_that_json_lacks_become_null(server, calls, mode, number):
     assert sent["function"]["arguments"] == {"a": None, "b": 1.5}
 
 
-def test_a_package_that_cannot_be_imported_is_this_machines_fault(monkeypatch):
-    """A missing package is named, with what to do."""
+def test_a_missing_package_makes_the_provider_unusable(monkeypatch):
+    """The error names the package and says what to do."""
     monkeypatch.delitem(sys.modules, "kickai_ollama.client", raising=False)
     monkeypatch.setitem(sys.modules, "ollama", None)
     with pytest.raises(UnusableProviderError, match="ollama cannot be imported: reinstall"):

@@ -1,4 +1,4 @@
-"""Connections: how they are shared, and that none is left."""
+"""Connections are shared, and all of them are closed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PING = ChatRequest.of("ping")
 SOON_S = 2.0
 SLACK_S = 0.25
 BIG = "word " * 4 * 2**20
-"""A prompt that no buffer between two sockets takes in whole."""
+"""A prompt that is larger than the buffers between two sockets."""
 
 
 def test_calls_share_a_connection(server, calls):
-    """Calls one after the other need one connection."""
+    """Calls one after the other use one connection."""
     call = calls()
     for _ in range(5):
         assert call("invoke").reply
@@ -32,7 +32,7 @@ def test_calls_share_a_connection(server, calls):
 
 
 def test_calls_of_one_loop_share_a_connection(server, calls):
-    """So do those of one event loop."""
+    """Calls of one event loop use one connection."""
     provider = calls().provider
 
     async def ask():
@@ -44,15 +44,15 @@ def test_calls_of_one_loop_share_a_connection(server, calls):
 
 
 def test_the_connections_of_a_loop_end_with_it(server, calls):
-    """When ``asyncio.run`` ends, its connections are closed, though the provider is not; the next one works."""
+    """When ``asyncio.run`` ends, its connections are closed; the provider stays open, and the next call works."""
     provider = calls().provider
     for _ in range(3):
         assert asyncio.run(provider.ainvoke(PING, 10)).text == "pong"
         assert server.wait_closed(SOON_S)
 
 
-def test_two_loops_that_take_turns_each_keep_their_own(server, calls):
-    """Loops that are entered again find their connection, and close it when they end."""
+def test_two_loops_that_alternate_keep_their_own_connection(server, calls):
+    """A loop that runs again uses its connection again, and closes it when it ends."""
     provider = calls().provider
     with asyncio.Runner() as first, asyncio.Runner() as second:
         for runner in (first, second, first, second):
@@ -61,7 +61,7 @@ def test_two_loops_that_take_turns_each_keep_their_own(server, calls):
     assert server.wait_closed(SOON_S)
 
 
-def test_closing_reaches_a_loop_that_runs_elsewhere(server, calls):
+def test_closing_includes_a_loop_in_another_thread(server, calls):
     """Closing from another thread closes the connections of a loop that is still running."""
     provider = calls().provider
     used, done = threading.Event(), threading.Event()
@@ -81,7 +81,7 @@ def test_closing_reaches_a_loop_that_runs_elsewhere(server, calls):
 
 
 def test_closing_ends_a_call_that_waits(server, calls):
-    """A blocking call of another thread does not wait on for a provider that was closed."""
+    """A blocking call of another thread ends when the provider is closed."""
     call = calls()
     server.script(Silence())
     ended = []
@@ -95,7 +95,7 @@ def test_closing_ends_a_call_that_waits(server, calls):
 
 
 def test_a_stream_that_is_dropped_is_closed(server, calls):
-    """A stream that nobody refers to any more gives its connection back."""
+    """A stream without a reference closes its connection."""
     server.script(Stall(1))
     stream = calls().provider.stream(PING, 60)
     assert next(stream).text
@@ -105,8 +105,8 @@ def test_a_stream_that_is_dropped_is_closed(server, calls):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_server_that_does_not_read_is_left(calls, mode):
-    """A prompt that is not taken off our hands is a timeout like any other."""
+def test_a_server_that_does_not_read_is_a_timeout(calls, mode):
+    """When the server does not read the prompt, the call times out."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         call = calls(host=f"127.0.0.1:{listener.getsockname()[1]}")
         ended = call(mode, BIG, timeout_s=0.4)
@@ -114,8 +114,8 @@ def test_a_server_that_does_not_read_is_left(calls, mode):
     assert ended.elapsed_s < 0.4 + SLACK_S + SLACK_S  # writing twenty megabytes as JSON takes its time, too
 
 
-def _sip(listener, stop):
-    """Read a little at a time, often enough that no single wait is long."""
+def _read_slowly(listener, stop):
+    """Read a little at a time, so often that no single wait is long."""
     listener.settimeout(10.0)
     connection, _ = listener.accept()
     with connection:
@@ -124,11 +124,11 @@ def _sip(listener, stop):
 
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
-def test_a_server_that_reads_in_sips_is_left(calls, mode):
-    """Each byte that is taken does not renew the time for the rest."""
+def test_a_server_that_reads_slowly_is_a_timeout(calls, mode):
+    """A byte that the server reads does not restart the timeout."""
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_sip, args=(listener, stop))
+        thread = threading.Thread(target=_read_slowly, args=(listener, stop))
         thread.start()
         ended = calls(host=f"127.0.0.1:{listener.getsockname()[1]}")(mode, BIG, timeout_s=1.0)
         stop.set()
@@ -137,8 +137,8 @@ def test_a_server_that_reads_in_sips_is_left(calls, mode):
     assert ended.elapsed_s < 1.0 + 4 * SLACK_S
 
 
-def _resolving(monkeypatch, answer):
-    """Make the resolver know one name."""
+def _patch_resolver(monkeypatch, answer):
+    """Let the resolver answer for one name."""
     real = socket.getaddrinfo
 
     def getaddrinfo(host, *more, **options):
@@ -150,14 +150,14 @@ def _resolving(monkeypatch, answer):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_resolver_that_hangs_is_left(calls, monkeypatch, mode):
-    """The resolver knows no timeout; the time to connect holds all the same."""
+def test_a_resolver_that_hangs_is_a_timeout(calls, monkeypatch, mode):
+    """The timeout of connecting includes the resolver, which has no timeout of its own."""
 
     def hang(real, *more, **options):
         time.sleep(0.6)
         return real("127.0.0.1", *more, **options)
 
-    _resolving(monkeypatch, hang)
+    _patch_resolver(monkeypatch, hang)
     call = calls(host="http://ollama.test", connect_timeout_s=0.2)
 
     async def timed():
@@ -178,27 +178,27 @@ def test_a_resolver_that_hangs_is_left(calls, monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", ["stream", "astream"])
-def test_connecting_takes_no_time_from_the_first_token(server, calls, monkeypatch, mode):
-    """The time for the first token starts when the request is sent; connecting has its own limit."""
+def test_the_first_token_timeout_does_not_include_connecting(server, calls, monkeypatch, mode):
+    """The timeout of the first token starts when the request is sent; connecting has its own timeout."""
 
     def resolve_slowly(real, *more, **options):
         time.sleep(0.8)
         return real("127.0.0.1", *more, **options)
 
-    _resolving(monkeypatch, resolve_slowly)
+    _patch_resolver(monkeypatch, resolve_slowly)
     server.script(SlowFirstToken(0.5))
     ended = calls(host=f"http://ollama.test:{server.port}", connect_timeout_s=10.0, first_token_timeout_s=1.0)(mode)
     assert ended.reply.text == "pong"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_name_that_nobody_knows_is_out_of_reach(calls, monkeypatch, mode):
-    """A host name that does not resolve is told as such."""
+def test_an_unknown_host_is_not_reached(calls, monkeypatch, mode):
+    """The error of a host name that does not resolve contains the reason."""
 
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    _resolving(monkeypatch, unknown)
+    _patch_resolver(monkeypatch, unknown)
     error = calls(host="http://ollama.test")(mode).error
     assert type(error) is ProviderUnavailableError
     assert error.reached is False
@@ -206,13 +206,13 @@ def test_a_name_that_nobody_knows_is_out_of_reach(calls, monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_host_of_several_addresses_is_reached_at_one_that_accepts(server, calls, monkeypatch, mode):
-    """An address that refuses is passed over for the next."""
+def test_an_address_that_refuses_is_skipped(server, calls, monkeypatch, mode):
+    """When one address of a host refuses, the next one is tried."""
 
     def two(real, *more, **options):
         return [*real("127.0.0.2", *more, **options), *real("127.0.0.1", *more, **options)]
 
-    _resolving(monkeypatch, two)
+    _patch_resolver(monkeypatch, two)
     assert calls(host=f"http://ollama.test:{server.port}")(mode).reply.text == "pong"
 
 
@@ -221,12 +221,12 @@ def test_a_host_of_several_addresses_is_reached_at_one_that_accepts(server, call
 )
 @pytest.mark.parametrize("mode", MODES)
 def test_an_address_that_hangs_leaves_time_for_the_next(server, calls, monkeypatch, mode):
-    """An address that answers nothing has its share of the time to connect, and not all of it."""
+    """An address that does not answer gets its share of the time, not all of it."""
 
     def two(real, *more, **options):
         return [*real("127.0.0.2", *more, **options), *real("127.0.0.1", *more, **options)]
 
-    _resolving(monkeypatch, two)
+    _patch_resolver(monkeypatch, two)
     with ExitStack() as stack:
         hole = stack.enter_context(socket.socket())
         hole.bind(("127.0.0.2", server.port))
@@ -239,26 +239,26 @@ def test_an_address_that_hangs_leaves_time_for_the_next(server, calls, monkeypat
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_host_of_which_no_address_accepts_is_out_of_reach(calls, monkeypatch, mode):
-    """When every address refuses, the host does."""
+def test_a_host_whose_addresses_all_refuse_is_not_reached(calls, monkeypatch, mode):
+    """When every address refuses, the error says that the host was not reached."""
 
     def two(real, *more, **options):
         return [*real("127.0.0.2", *more, **options), *real("127.0.0.1", *more, **options)]
 
-    _resolving(monkeypatch, two)
+    _patch_resolver(monkeypatch, two)
     error = calls(host=f"http://ollama.test:{closed_port()}")(mode).error
     assert type(error) is ProviderUnavailableError
     assert error.reached is False
 
 
 def test_a_provider_without_a_model_says_how_to_name_one(calls):
-    """Where neither the request nor the settings name a model, the error says how; the chain goes on."""
+    """When neither the request nor the settings name a model, the error says how to name one."""
     assert "ollama:MODEL" in calls(model=None)("invoke").error.message
     assert calls(model=None)("invoke", evolve(PING, model="m")).reply.text == "pong"
 
 
-def test_closing_streams_half_way_leaves_the_provider_fit(server, calls):
-    """After many streams were left half-way, the next call is answered, and one connection is open."""
+def test_the_provider_works_after_streams_are_closed_half_way(server, calls):
+    """After many streams are closed half-way, the next call is answered, and one connection is open."""
     provider = calls().provider
     for _ in range(20):
         with closing(provider.stream(PING, 10)) as stream:
@@ -268,7 +268,7 @@ def test_closing_streams_half_way_leaves_the_provider_fit(server, calls):
 
 
 def test_leaving_an_async_stream_early_prints_nothing(server, calls, capfd):
-    """A program that breaks out of ``astream`` and ends closes its connection, and prints no line on stderr."""
+    """A program that breaks out of ``astream`` and ends closes its connection and prints nothing on stderr."""
     server.script(Ok("a b c", pieces=("a ", "b ", "c")))
     provider = calls().provider
 

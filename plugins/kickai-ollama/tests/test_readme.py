@@ -1,4 +1,4 @@
-"""That the README says what is so."""
+"""The README matches the plugin."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("block", re.findall(r"```toml\n(.*?)```", README, re.DOTALL))
 def test_the_settings_can_be_used(block):
-    """Every example of settings is read as it stands."""
+    """Every example of settings is valid."""
     with Resolver.from_settings(tomllib.loads(block), env={}) as resolver:
         assert resolver.settings.providers["ollama"].model == "qwen2.5:0.5b"
 
 
 def test_every_setting_is_listed():
-    """The table has each setting, and none that there is not."""
+    """The table has every setting and no other row."""
     table = README.partition("## Settings")[2].partition("\n\nA chain")[0]
     named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     assert named == {field.name for field in fields(OllamaSettings)}
 
 
-def test_the_links_lead_somewhere():
-    """Files that the README points to exist."""
+def test_linked_files_exist():
+    """The files that the README links to exist."""
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
         assert (Path(__file__).parents[1] / target).exists(), target
 

@@ -1,6 +1,6 @@
 """The real client against a real small model, over our reading of Ollama's protocol (see ollama_shim.py).
 
-What is asked of the model is plumbing: counts, finish reasons, constraints. It is too small to be asked for sense.
+The tests check counts, finish reasons and constraints. The model is too small for sensible answers.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from kickai_ollama import plugin
 from kickai_ollama.settings import OllamaSettings
 
 ECHO = evolve(ChatRequest.of("Repeat exactly: KICKAI-42"), temperature=0.0, max_tokens=16)
-"""What even a small model does."""
+"""A request that a small model can follow."""
 
 SCHEMA = {"enum": ["available", "injured"]}
 
 PATIENCE_S = 60.0
-"""Much more than an answer takes, for a machine that does other things too."""
+"""Much more than an answer takes, for a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def call():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_model_answers(call, mode):
-    """An answer comes with its text, its finish reason, its tokens and its model."""
+    """The reply has a text, a finish reason, token counts and the model."""
     reply = call(mode, ECHO, PATIENCE_S).reply
     assert reply.text.strip() == "KICKAI-42"
     assert reply.finish_reason is FinishReason.STOP
@@ -50,57 +50,57 @@ def test_the_model_answers(call, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_token_limit_holds(call, mode):
-    """An answer that runs into its token limit has that many tokens, and says so."""
+    """An answer that reaches its token limit has exactly that number of tokens."""
     reply = call(mode, evolve(ECHO, max_tokens=3), PATIENCE_S).reply
     assert reply.finish_reason is FinishReason.LENGTH
     assert reply.usage.output_tokens == 3
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_stop_text_stops(call, mode):
+def test_a_stop_text_ends_the_answer(call, mode):
     """The answer ends before a stop text."""
     reply = call(mode, evolve(ECHO, stop=("-",)), PATIENCE_S).reply
     assert reply.text.strip() == "KICKAI"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_schema_constrains(call, mode):
-    """An answer to a request with a JSON schema is JSON that the schema admits."""
+def test_an_answer_matches_its_schema(call, mode):
+    """An answer with a JSON schema is JSON that the schema allows."""
     request = evolve(ChatRequest.of("Can Ann play?"), json_schema=SCHEMA, max_tokens=24, temperature=0.0)
     assert json.loads(call(mode, request, PATIENCE_S).reply.text) in SCHEMA["enum"]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_seed_repeats(call, mode):
-    """The same seed brings the same answer, at any temperature."""
+def test_a_seed_repeats_the_answer(call, mode):
+    """The same seed gives the same answer at any temperature."""
     request = evolve(ChatRequest.of("Name a colour."), temperature=1.5, max_tokens=6, seed=11)
     assert call(mode, request, PATIENCE_S).reply.text == call(mode, request, PATIENCE_S).reply.text
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_prompt_that_is_too_long_is_told(call, mode):
-    """A prompt beyond the window is refused as such, with the window's size."""
+def test_a_prompt_that_is_too_long_is_an_error(call, mode):
+    """The error contains the size of the window."""
     error = call(mode, "word " * 800, PATIENCE_S).error
     assert type(error) is ContextLengthExceededError
     assert error.limit_tokens == 512
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_model_that_is_not_there_is_told(call, mode):
-    """A model that the server does not have is told with the command that gets it."""
+def test_a_missing_model_is_an_error(call, mode):
+    """The error contains the command that pulls the model."""
     error = call(mode, evolve(ECHO, model="llama3.2"), PATIENCE_S).error
     assert type(error) is ModelNotFoundError
     assert "`ollama pull llama3.2`" in str(error)
 
 
 def test_a_stream_comes_in_pieces(call):
-    """A stream hands out more than one piece of text."""
+    """A stream yields more than one piece of text."""
     chunks = call("stream", ECHO, PATIENCE_S).chunks
     assert len([chunk for chunk in chunks if chunk.text]) > 1
 
 
 def test_threads_and_tasks_share_the_model(call):
-    """Calls from threads and tasks at once are all answered."""
+    """Concurrent calls from threads and tasks are all answered."""
 
     async def together():
         return await asyncio.gather(*(call.provider.ainvoke(ECHO, PATIENCE_S) for _ in range(3)))
@@ -112,7 +112,7 @@ def test_threads_and_tasks_share_the_model(call):
 
 
 def test_validating_online_finds_the_model(call):
-    """A server that answers is asked what it has; only an instance without a model is warned."""
+    """Validation finds the model; an instance without a model gets a warning."""
     assert [problem.severity for problem in plugin.kickai_validate_provider(settings=call.settings, online=True)] == [
         "note"
     ]

@@ -1,4 +1,4 @@
-"""A server behind TLS: the same answers, the same errors, the same bounds in time."""
+"""A server behind TLS: the same answers, errors and timeouts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLACK_S = 0.25
 
 
 class Terminator:
-    """Takes TLS connections on a port of loopback, and passes on what is inside to another; a context manager."""
+    """A TLS proxy on the loopback interface for a port without TLS; a context manager."""
 
     def __init__(self, inner_port):
         self._inner_port = inner_port
@@ -63,7 +63,7 @@ class Terminator:
 
 @pytest.fixture
 def tls_url(server):
-    """Serve the fault server over TLS, and give its address."""
+    """Serve the fault server over TLS, and yield its address."""
     with Terminator(server.port) as terminator:
         yield f"https://localhost:{terminator.port}"
 
@@ -76,7 +76,7 @@ def trusting(monkeypatch):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_server_behind_tls_answers(server, tls_url, trusting, calls, mode):
-    """Over TLS the key goes along, and the answer comes back."""
+    """Over TLS the key is sent, and the answer is returned."""
     call = calls(host=tls_url, api_key=Secret("canary"))
     for _ in range(2):
         assert call(mode).reply.text == "pong"
@@ -84,8 +84,8 @@ def test_a_server_behind_tls_answers(server, tls_url, trusting, calls, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_certificate_that_nobody_vouches_for_is_refused(server, tls_url, calls, mode):
-    """A server that cannot prove its name is a matter of this machine's trust, and sees neither key nor prompt."""
+def test_an_untrusted_certificate_is_rejected(server, tls_url, calls, mode):
+    """A server without a trusted certificate gets neither the key nor the prompt."""
     error = calls(host=tls_url, api_key=Secret("canary"))(mode).error
     assert type(error) is UnusableProviderError
     assert "SSL_CERT_FILE" in error.message
@@ -93,8 +93,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(server, tls_url, calls
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_time_is_held_over_tls(server, tls_url, trusting, calls, mode):
-    """Silence, and a body that comes byte by byte, end with the attempt's time, and the socket is closed."""
+def test_timeouts_hold_over_tls(server, tls_url, trusting, calls, mode):
+    """Silence, and a body that arrives byte by byte, end in a timeout, and the socket is closed."""
     call = calls(host=tls_url)
     assert call(mode).reply  # connects and loads what TLS needs
     for fault in (Silence(), Drip(0.05)):
@@ -106,8 +106,8 @@ def test_time_is_held_over_tls(server, tls_url, trusting, calls, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_handshake_that_never_ends_is_left(calls, mode):
-    """A server that takes the connection and says nothing of TLS has the time to connect, and no more."""
+def test_a_handshake_that_never_ends_is_a_timeout(calls, mode):
+    """The timeout of connecting includes the TLS handshake."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         ended = calls(host=f"https://localhost:{mute.getsockname()[1]}", connect_timeout_s=0.3)(mode)
     assert type(ended.error) is ProviderTimeoutError
@@ -116,8 +116,8 @@ def test_a_handshake_that_never_ends_is_left(calls, mode):
 
 
 @pytest.mark.parametrize("mode", ["stream", "astream"])
-def test_streams_break_over_tls_as_they_do_without(server, tls_url, trusting, calls, mode):
-    """A stream that is cut is an error over TLS too, and one that stalls ends with its idle time."""
+def test_streams_fail_over_tls_as_they_do_without(server, tls_url, trusting, calls, mode):
+    """A stream that is cut is an error over TLS too, and one that stalls is a timeout."""
     call = calls(host=tls_url, idle_timeout_s=0.3)
     server.script(Cut(1, "clean"), Stall(1))
     assert type(call(mode).error) is InvalidReplyError

@@ -1,4 +1,4 @@
-"""What goes onto the wire, and what the client makes of what comes back."""
+"""What is sent to the server, and what becomes of its answers."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ NESTED = {
 TOOL = Tool(name="pick", parameters=NESTED)
 
 ODD = "one\u0085two\u2028three\u2029four"
-"""Characters that end a line for Python and for httpx, and that JSON may hold as they are."""
+"""Characters that end a line for Python and for httpx, and that JSON may contain."""
 
 
 @frozen
 class Raw(Fault):
-    """A stream of bytes as they are, one chunk each."""
+    """A stream of raw bytes, one HTTP chunk each."""
 
     chunks: tuple[bytes, ...]
 
@@ -82,14 +82,14 @@ def remote(server):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_tools_schema_arrives_whole(server, calls, mode):
-    """Every part of a tool's schema reaches the server, nulls and nesting included."""
+def test_the_schema_of_a_tool_is_sent_whole(server, calls, mode):
+    """Every part of the schema reaches the server, including nulls and nested schemas."""
     calls()(mode, evolve(ChatRequest.of("Who?"), tools=(TOOL,)))
     assert server.requests[-1].json()["tools"][0]["function"]["parameters"] == NESTED
 
 
-def test_the_client_alone_would_thin_the_schema_out(server):
-    """The reason for sending a body of our own: the client's types drop what they do not name."""
+def test_the_client_alone_drops_parts_of_the_schema(server):
+    """This is why the plugin sends its own body."""
     with Client(host=server.url) as client:
         client.chat(
             MODEL, [{"role": "user", "content": "Who?"}], tools=[{"function": {"name": "pick", "parameters": NESTED}}]
@@ -98,8 +98,8 @@ def test_the_client_alone_would_thin_the_schema_out(server):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_text_that_looks_like_line_ends_arrives(server, calls, mode):
-    """Characters that end lines elsewhere are text here, also unescaped and cut apart."""
+def test_text_with_unusual_line_ends_arrives(server, calls, mode):
+    """Characters that end lines in Python are text, even unescaped and split between reads."""
     part = {"model": MODEL, "message": {"role": "assistant", "content": ODD}, "done": True}
     data = json.dumps(part, ensure_ascii=False).encode() + b"\n"
     if mode in {"stream", "astream"}:
@@ -111,7 +111,7 @@ def test_text_that_looks_like_line_ends_arrives(server, calls, mode):
 
 @pytest.mark.parametrize("mode", ["stream", "astream"])
 def test_a_last_line_without_its_end_counts(server, calls, mode):
-    """A stream whose last line has no line feed is whole when that line says so."""
+    """A stream whose last line has no line feed is whole when that line is done."""
     part = {"model": MODEL, "message": {"role": "assistant", "content": "pong"}, "done": True}
     server.script(Raw((json.dumps(part).encode(),)))
     assert calls()(mode).reply.text == "pong"
@@ -129,7 +129,7 @@ def test_a_key_of_the_environment_is_not_sent(server, calls, monkeypatch, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_key_travels_unencrypted(server, remote, monkeypatch, mode):
-    """Over plain HTTP to another machine the request goes without its key, and a refusal says why."""
+    """Over plain HTTP to another machine the key is not sent, and the error of a refusal says so."""
     monkeypatch.setenv("OLLAMA_API_KEY", "canary-of-the-environment")
     server.script(Ok(), Status(401, "auth"))
     call = remote(api_key=Secret("canary"))
@@ -143,8 +143,8 @@ def test_no_key_travels_unencrypted(server, remote, monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_host_of_the_environment_has_no_say(server, calls, monkeypatch, mode):
-    """Neither ``OLLAMA_HOST`` nor a proxy of the environment redirects a provider that has settings."""
+def test_the_environment_does_not_redirect_the_provider(server, calls, monkeypatch, mode):
+    """A provider with settings ignores ``OLLAMA_HOST`` and the proxy variables."""
     nobody = f"http://127.0.0.1:{closed_port()}"
     for name in ("OLLAMA_HOST", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, nobody)
@@ -152,14 +152,14 @@ def test_the_host_of_the_environment_has_no_say(server, calls, monkeypatch, mode
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_half_a_character_is_no_reason_to_fail(server, calls, mode):
-    """Text that cannot be encoded, as careless cutting leaves it, is sent with U+FFFD in its place."""
+def test_half_a_character_in_a_prompt_is_replaced(server, calls, mode):
+    """Half a character, which cannot be encoded, is sent as U+FFFD."""
     assert calls()(mode, "cut \ud83d").reply.text == "pong"
     assert server.requests[-1].json()["messages"][0]["content"] == "cut \ufffd"
 
 
 def test_a_path_before_the_api_is_kept(server, calls):
-    """A server behind a proxy's path is asked there."""
+    """The path of the address comes before ``/api``."""
     calls(host=f"{server.url}/ollama/")("invoke")
     assert server.requests[-1].path == "/ollama/api/chat"
 
@@ -190,7 +190,7 @@ def line(content="", *, done=False, **message):
 )
 @pytest.mark.parametrize("step", [1, 10_000])
 def test_no_part_of_a_stream_is_lost(server, calls, mode, data, step):
-    """Marks and line ends of others cost no text, nor does a part that says too early that it is the last."""
+    """Unusual line ends lose no text, nor does a part that says too early that it is the last."""
     server.script(Raw(tuple(data[at : at + step] for at in range(0, len(data), step))))
     ended = calls()(mode)
     assert ended.reply.text == "pong"
@@ -199,7 +199,7 @@ def test_no_part_of_a_stream_is_lost(server, calls, mode, data, step):
 
 @pytest.mark.parametrize("mode", ["stream", "astream"])
 def test_an_error_after_the_last_part_counts(server, calls, mode):
-    """An error that follows the part which says that it is the last is an error."""
+    """An error after the last part makes the call fail."""
     server.script(Raw((line("pong", done=True), b'{"error": "crashed"}\n')))
     assert type(calls()(mode).error) is ProviderUnavailableError
 
@@ -207,7 +207,7 @@ def test_an_error_after_the_last_part_counts(server, calls, mode):
 @pytest.mark.parametrize("mode", ["stream", "astream"])
 @pytest.mark.parametrize("end", ["hangs", "is cut"])
 def test_a_whole_answer_whose_body_has_no_end_is_whole(server, calls, mode, end):
-    """When the server has said that the answer is whole, a body that stays open or is cut takes nothing from it."""
+    """After the last part, a body that stays open or is cut does not matter."""
     server.script(Unended(line("pong", done=True), hangs=end == "hangs"))
     ended = calls(idle_timeout_s=0.3)(mode)
     assert ended.reply.text == "pong"
@@ -215,7 +215,7 @@ def test_a_whole_answer_whose_body_has_no_end_is_whole(server, calls, mode, end)
 
 @pytest.mark.parametrize("mode", ["stream", "astream"])
 def test_a_character_cut_between_two_parts_is_joined(server, calls, mode):
-    """Two halves of a character that come in two parts are one; each chunk can be encoded."""
+    """The halves of a character in two parts are joined, so that each chunk can be encoded."""
     server.script(Raw((line("a\ud83c"), line("", thinking="\ud83c"), line("\udfc9b"), line("\ud83c", done=True))))
     ended = calls()(mode)
     assert ended.reply.text == "a\U0001f3c9b\ufffd"
@@ -226,7 +226,7 @@ def test_a_character_cut_between_two_parts_is_joined(server, calls, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("arguments", [{"day": "Sat"}, '{"day":"Sat"}'], ids=["object", "text"])
 def test_tool_arguments_may_be_an_object_or_text(server, calls, mode, arguments):
-    """Arguments arrive whether the server sends an object or JSON text, and each call has an id of its own."""
+    """Both forms are read, and each call has an id of its own."""
     call = {"id": "", "function": {"name": "pick", "arguments": arguments}}
     data = line(done=True, tool_calls=[call, call, {"function": {"name": "pick"}}])
     server.script(Raw((data,)) if mode in {"stream", "astream"} else WrongShape(json.loads(data)))
@@ -236,24 +236,24 @@ def test_tool_arguments_may_be_an_object_or_text(server, calls, mode, arguments)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_number_that_json_lacks_is_not_sent(server, calls, mode):
-    """NaN in the arguments that another target's model wrote is null on the wire; arguments cut off are not sent."""
+def test_a_number_that_json_does_not_have_is_not_sent(server, calls, mode):
+    """NaN in the arguments of another target is sent as null; arguments that are cut are not sent."""
 
-    def asked(arguments):
+    def call_with(arguments):
         calling = Message(role="assistant", tool_calls=(ToolCall(id="x", name="pick", arguments=arguments),))
         return calls()(mode, ChatRequest(messages=(Message(role="user", content="Who?"), calling)))
 
-    assert type(asked('{"day": NaN').error) is UnsupportedRequestError
+    assert type(call_with('{"day": NaN').error) is UnsupportedRequestError
     assert not server.requests
-    assert asked('{"day": NaN}').reply.text == "pong"
+    assert call_with('{"day": NaN}').reply.text == "pong"
     assert b"NaN" not in server.requests[-1].body
     assert server.requests[-1].json()["messages"][1]["tool_calls"][0]["function"]["arguments"] == {"day": None}
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_history_of_others_can_be_sent(server, calls, mode):
-    """What other targets answered goes out: ids that are empty, missing or duplicate, no arguments, half characters."""
-    asked = Message(
+def test_the_history_of_other_targets_can_be_sent(server, calls, mode):
+    """Replies of other targets may have empty, missing or duplicate ids, no arguments, or half characters."""
+    calling = Message(
         role="assistant",
         tool_calls=(
             ToolCall(id="", name="a", arguments=""),
@@ -262,13 +262,13 @@ def test_a_history_of_others_can_be_sent(server, calls, mode):
         ),
     )
     answers = tuple(Message(role="tool", content="\udfc9", tool_call_id=call_id) for call_id in ("x", "x", "unknown"))
-    history = (Message(role="user", content="Who?"), asked, *answers, Message(role="assistant", content=""))
+    history = (Message(role="user", content="Who?"), calling, *answers, Message(role="assistant", content=""))
     assert calls()(mode, ChatRequest(messages=history)).reply.text == "pong"
     assert json.dumps(server.requests[-1].json(), ensure_ascii=False).encode()
 
 
 async def test_a_flood_of_lines_does_not_block_the_loop(server):
-    """Other tasks run while a server sends lines without ever a pause."""
+    """Other tasks run while a server sends lines without a pause."""
     server.script(Raw((line("x") * 20_000, line("", done=True))))
     provider = OllamaProvider(OllamaSettings(host=server.url, model=MODEL))
     turns = 0
