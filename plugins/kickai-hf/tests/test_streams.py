@@ -49,7 +49,7 @@ def run(server, provide, mode, fault, **settings):
 
 
 FORMS = {
-    "as it is": PONG,
+    "plain": PONG,
     "byte order mark": b"\xef\xbb\xbf" + PONG,
     "CRLF": PONG.replace(b"\n", b"\r\n"),
     "CR": PONG.replace(b"\n", b"\r"),
@@ -63,9 +63,9 @@ FORMS = {
     "no [DONE]": PONG.removesuffix(DONE),
     "no [DONE], no last blank line": PONG.removesuffix(b"\n\n" + DONE),
     "[DONE] without a space": PONG.replace(b"data: [DONE]", b"data:[DONE]"),
-    "[DONE] among blanks": PONG.replace(b"data: [DONE]", b"data:  [DONE] "),
-    "count first": event(usage=USAGE) + PONG,
-    "count without choices": PONG.replace(b'"choices": [], "usage"', b'"usage"'),
+    "[DONE] between blanks": PONG.replace(b"data: [DONE]", b"data:  [DONE] "),
+    "token count first": event(usage=USAGE) + PONG,
+    "token count without choices": PONG.replace(b'"choices": [], "usage"', b'"usage"'),
     "text in the last chunk": text_event("po") + event(choice({"content": "ng"}, "stop")) + event(usage=USAGE) + DONE,
     "text after the last chunk": text_event("po", "stop") + text_event("ng") + event(usage=USAGE) + DONE,
     "last chunk twice": text_event("po", "stop") + text_event("ng", "stop") + event(usage=USAGE) + DONE,
@@ -74,7 +74,7 @@ FORMS = {
     + event({"index": 0, "delta": None, "finish_reason": "stop"}, usage=USAGE),
     "null content": event(choice({"role": "assistant", "content": None, "tool_calls": None})) + PONG,
     "no index": PONG.replace(b'"index": 0, ', b""),
-    "message for delta": PONG.replace(b'"delta"', b'"message"'),
+    "message instead of delta": PONG.replace(b'"delta"', b'"message"'),
 }
 
 
@@ -98,18 +98,18 @@ def test_only_the_first_of_several_answers_is_read(mode, server, provide):
 
 
 UNREADABLE = {
-    "half a JSON text": b"data: {\n\n",
+    "truncated JSON": b"data: {\n\n",
     "a word": b"data: pong\n\n",
     "null": b"data: null\n\n",
     "a list": b"data: [1]\n\n",
     "NaN": b'data: {"choices": [], "x": NaN}\n\n',
-    "no UTF-8": b'data: {"choices": [{"index": 0, "delta": {"content": "\xff"}}]}\n\n',
+    "invalid UTF-8": b'data: {"choices": [{"index": 0, "delta": {"content": "\xff"}}]}\n\n',
     "a ping": b'event: ping\ndata: {"type": "ping"}\n\n',
     "an object without choices": event().replace(b', "choices": []', b""),
     "choices that are null": b'data: {"choices": null}\n\n',
     "choices that are an object": b'data: {"choices": {}}\n\n',
     "a choice that is a text": b'data: {"choices": ["pong"]}\n\n',
-    "a choice without anything": b'data: {"choices": [{"index": 0}]}\n\n',
+    "an empty choice": b'data: {"choices": [{"index": 0}]}\n\n',
     "an index that is a text": b'data: {"choices": [{"index": "0", "delta": {"content": "x"}}]}\n\n',
     "a delta that is a text": b'data: {"choices": [{"index": 0, "delta": "pong"}]}\n\n',
     "content that is a number": event(choice({"content": 7})),
@@ -151,7 +151,7 @@ def test_an_unreadable_event_is_an_error(what, place, mode, server, provide):
         text_event("po")[:-20],
         text_event("po", ""),
     ],
-    ids=["nothing", "one piece", "done without an end", "a count without an end", "half a piece", "an empty end"],
+    ids=["nothing", "one chunk", "[DONE] only", "a token count only", "half an event", "an empty reason"],
 )
 def test_a_stream_without_a_finish_reason_is_cut(data, end, mode, server, provide):
     """It is an error, however the stream ends."""

@@ -70,7 +70,7 @@ def test_a_schema_is_a_grammar(server, completer):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "changes",
     [
         {"tools": (Tool(name="t"),)},
         {"messages": (Message(role="user", images=(Image(media_type="image/png", data=b"x"),)),)},
@@ -79,9 +79,9 @@ def test_a_schema_is_a_grammar(server, completer):
     ids=["tools", "images", "tool result"],
 )
 @pytest.mark.parametrize("mode", MODES)
-def test_tools_and_images_are_unsupported(mode, asked, server, completer):
+def test_tools_and_images_are_unsupported(mode, changes, server, completer):
     """They are not dropped silently."""
-    assert isinstance(call(completer(), mode, evolve(PING, **asked)).error, UnsupportedRequestError)
+    assert isinstance(call(completer(), mode, evolve(PING, **changes)).error, UnsupportedRequestError)
     assert server.requests == []
 
 

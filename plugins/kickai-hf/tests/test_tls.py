@@ -27,13 +27,13 @@ class Handler(BaseHTTPRequestHandler):
         """Answer with a document or with events."""
         self.connections.add(self.client_address)
         body = self.rfile.read(int(self.headers["content-length"]))
-        asked = Recorded(method="POST", path=self.path, headers={}, body=body)
+        request = Recorded(method="POST", path=self.path, headers={}, body=body)
         wire = HfWire()
-        if wire.wants_stream(asked):
-            head, events = wire.stream(asked, ("po", "ng"))
+        if wire.wants_stream(request):
+            head, events = wire.stream(request, ("po", "ng"))
             data = b"".join(events)
         else:
-            head = wire.reply(asked, "pong")
+            head = wire.reply(request, "pong")
             data = head.body
         self.send_response(200)
         for name, value in {**head.headers, "content-length": str(len(data))}.items():
