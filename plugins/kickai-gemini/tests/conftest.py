@@ -1,4 +1,4 @@
-"""What the tests share: the installed clients, a service that answers as scripted, and a provider that asks it."""
+"""What the tests share: the clients, a scripted service, and a provider that calls it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("busy")
 
 
 def pytest_configure():
-    """Refuse to run without what the caller counts on: tests of whatever is not installed are skipped.
+    """Stop when an expected client is missing, since its tests would be skipped.
 
     ``KICKAI_GEMINI_NEEDS`` names distributions, with commas between them.
     """
@@ -42,7 +42,7 @@ def pytest_configure():
 
 
 def installed(name):
-    """Say whether a distribution is there, and a client in a version that can be used."""
+    """Return whether a distribution is installed, in a version that can be used."""
     try:
         metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -52,15 +52,15 @@ def installed(name):
 
 @pytest.fixture(params=SDKS)
 def sdk(request):
-    """Name each client in turn."""
+    """Return each client in turn."""
     if not is_usable(request.param):
         pytest.skip(f"{request.param} is not installed")
     return request.param
 
 
 @contextmanager
-def nobody():
-    """Give a port at which nobody listens, and which nobody takes meanwhile: other tests' servers look for one too."""
+def closed_port():
+    """Yield a port that is closed, and that no other test can take."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
@@ -77,7 +77,7 @@ class Ended:
 
 
 class Caller:
-    """A provider, and the four ways to call it, told apart by name."""
+    """A provider, called in any of the four modes."""
 
     def __init__(self, settings: GeminiSettings) -> None:
         self.provider = create_provider(settings)
@@ -89,7 +89,7 @@ class Caller:
         timeout_s: float = 10.0,
         model: str | None = None,
     ) -> Ended:
-        """Call, and return how it ended; the async modes on an event loop of their own."""
+        """Call, and return how it ended; async modes run on a new event loop."""
         request = ChatRequest.of(request).for_model(model)
         chunks: list[ReplyChunk] = []
         reply = error = None
@@ -123,7 +123,7 @@ class Caller:
 
 @pytest.fixture
 def service():
-    """Return the service behind `server`, to be told what to answer."""
+    """Return the service behind `server`, which can be given an answer."""
     return GeminiService()
 
 
@@ -136,7 +136,7 @@ def server(service):
 
 @pytest.fixture
 def calls(server, sdk):
-    """Return a maker of callers, which ask the server unless told otherwise; all are closed afterwards."""
+    """Return a function that creates callers of the server; all are closed afterwards."""
     made: list[Caller] = []
 
     def make(**changes: object) -> Caller:

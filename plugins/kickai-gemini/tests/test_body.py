@@ -1,4 +1,4 @@
-"""From bytes to JSON objects, in any split and within bounds."""
+"""From bytes to JSON objects, in any split and within size limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(pieces, *, content_type=SSE, is_stream=True):
 
 
 def split(data, cuts):
-    """Return data cut at some places."""
+    """Return the data, split at these places."""
     places = sorted({cut % (len(data) + 1) for cut in cuts})
     return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
 
@@ -51,22 +51,22 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @given(cuts=st.lists(st.integers(0, 10_000), max_size=8))
-def test_a_stream_is_read_in_any_form_and_any_split(form, cuts):
-    """Events and arrays give the same objects however their bytes are split between reads."""
+def test_stream_is_read_in_any_form_and_any_split(form, cuts):
+    """Events and arrays give the same objects however their bytes are split."""
     data, content_type = FORMS[form]
     assert read(split(data, cuts), content_type=content_type) == ANSWERS
 
 
 @given(st.integers(1, len(ARRAY) - 1))
-def test_an_array_that_is_cut_anywhere_is_no_answer(length):
-    """An array without its end is cut, wherever it was cut, though all its objects may have come."""
+def test_cut_array_is_an_error(length):
+    """An array without its end was cut, even if all its objects have arrived."""
     with pytest.raises(InvalidReplyError):
         read([ARRAY[:length]], content_type=JSON)
 
 
 @given(st.integers(1, len(EVENTS) - 1))
-def test_events_that_are_cut_anywhere_give_whole_objects_or_an_error(length):
-    """Of a stream that is cut, no half of an object passes for one."""
+def test_cut_events_give_whole_objects_or_an_error(length):
+    """A stream that was cut gives no half of an object."""
     try:
         found = read([EVENTS[:length]])
     except InvalidReplyError:
@@ -102,23 +102,23 @@ def test_events_that_are_cut_anywhere_give_whole_objects_or_an_error(length):
     ],
 )
 @pytest.mark.parametrize("size", [1, 100])
-def test_a_stream_in_no_form_is_no_answer(data, size):
-    """What is neither events nor an array of objects is an invalid reply, whatever the content type."""
+def test_stream_in_another_form_is_an_error(data, size):
+    """Anything but events or an array of objects is an invalid reply, whatever the content type."""
     for content_type in ("", JSON):
         with pytest.raises(InvalidReplyError):
             read([data[start : start + size] for start in range(0, len(data), size)], content_type=content_type)
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_an_error_between_the_events_is_read(size):
-    """A service that fails in the middle writes its error as plain lines, which the standard would ignore."""
+def test_error_between_the_events_is_read(size):
+    """A service that fails within a stream writes its error as plain lines, which the specification ignores."""
     error = b'{\n  "error": {\r\n    "code": 503\n  }\n}\n'
     data = b"data: {}\n\n" + error
     (first, last) = read([data[start : start + size] for start in range(0, len(data), size)])
     assert (first, last) == ({}, {"error": {"code": 503}})
 
 
-FLOODS = {
+ENDLESS = {
     "one endless event": (SSE, b"data: ", b"x" * 2**16),
     "one endless line": (SSE, b"x", b"x" * 2**16),
     "one endless comment": (SSE, b": ", b"x" * 2**16),
@@ -131,11 +131,11 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("flood", FLOODS)
-def test_an_endless_answer_ends_at_a_size_limit(flood, monkeypatch):
-    """However an answer goes on endlessly, it is an error after a bounded number of bytes."""
+@pytest.mark.parametrize("form", ENDLESS)
+def test_endless_answer_ends_at_a_size_limit(form, monkeypatch):
+    """An endless answer of any kind is an error after a limited number of bytes."""
     monkeypatch.setattr(bodies, "MAX_RESPONSE_BYTES", 2**18)
-    content_type, start, more = FLOODS[flood]
+    content_type, start, more = ENDLESS[form]
     body = Body(content_type, is_stream=True)
     sizes = []
 
@@ -149,7 +149,7 @@ def test_an_endless_answer_ends_at_a_size_limit(flood, monkeypatch):
     assert sum(sizes) <= 2**18 + 2**17
 
 
-def test_a_whole_answer_is_one_object():
+def test_whole_answer_is_one_object():
     """A whole answer is one JSON object in UTF-8, with or without a byte-order mark."""
     data = json.dumps(ANSWERS[0], ensure_ascii=False).encode()
     assert read([data[:9], data[9:]], content_type=JSON, is_stream=False) == ANSWERS[:1]

@@ -1,4 +1,4 @@
-"""What is told of settings that cannot be used, or not for long."""
+"""Problems of settings."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def problems(settings=READY, *, online=False, **changes):
     return list(find_problems(attrs.evolve(settings, **changes), TODAY, online=online))
 
 
-def test_good_settings_have_no_problem():
-    """A key is all that the defaults lack."""
+def test_valid_settings_have_no_problem():
+    """The defaults only need a key."""
     assert problems() == []
 
 
-def test_a_missing_key_is_told_with_where_to_get_one():
-    """Without a key the instance is not configured, and the problem says what is missing."""
+def test_missing_key_is_a_problem():
+    """Without a key the instance is not configured, and the problem says where to get one."""
     (problem,) = problems(api_key=Secret(""))
     assert (problem.path, problem.missing, problem.severity) == ("api_key", "GOOGLE_API_KEY", "error")
     assert "aistudio.google.com" in problem.hint
 
 
 @pytest.mark.parametrize("key", ["AIza key", "AIza\n", "AIzaé"])
-def test_a_key_that_cannot_go_into_a_header_is_told(key):
-    """A key with a space, a line's end or an accent was copied wrongly; it is not repeated."""
+def test_key_with_invalid_characters_is_a_problem(key):
+    """A key with a space, a line end or an accent is a problem, and is not repeated."""
     (problem,) = problems(api_key=Secret(key))
     assert problem.path == "api_key"
     assert "AIza" not in str(problem)
@@ -55,8 +55,8 @@ def test_a_key_that_cannot_go_into_a_header_is_told(key):
         ("google-generativeai", {"google-genai"}, None),
     ],
 )
-def test_the_successor_is_chosen_when_it_is_there_and_a_setting_forces_either(wanted, there, chosen):
-    """``auto`` prefers the maintained client; a forced one is that one or none."""
+def test_client_is_chosen(wanted, there, chosen):
+    """``auto`` prefers google-genai; a setting forces either client."""
     assert choose_sdk(wanted, there.__contains__) == chosen
 
 
@@ -67,8 +67,8 @@ def test_the_successor_is_chosen_when_it_is_there_and_a_setting_forces_either(wa
         ("google-generativeai", "google.generativeai", "pip install google-generativeai"),
     ],
 )
-def test_a_forced_client_that_is_missing_is_told_with_the_command(monkeypatch, wanted, module, command):
-    """A client that is forced and not installed is a problem that names it, and what to run."""
+def test_missing_client_is_a_problem(monkeypatch, wanted, module, command):
+    """A forced client that is not installed is a problem with the command that installs it."""
     monkeypatch.setitem(sdks.MODULES, wanted, f"{module}_that_is_not_installed")
     (problem,) = problems(client=wanted)
     assert (problem.path, problem.missing) == ("client", wanted)
@@ -76,15 +76,15 @@ def test_a_forced_client_that_is_missing_is_told_with_the_command(monkeypatch, w
 
 
 @pytest.mark.parametrize(("version", "usable"), [("1.65.0", False), ("2.34.0", False), ("3.0.0", True), ("10.1", True)])
-def test_a_successor_that_is_too_old_counts_as_missing(monkeypatch, version, usable):
-    """Other packages pin google-genai to versions on another HTTP library: those are passed over."""
+def test_old_google_genai_counts_as_missing(monkeypatch, version, usable):
+    """Versions of google-genai before 3 are not used."""
     monkeypatch.setattr(sdks, "find_spec", lambda _: object())
     monkeypatch.setattr(sdks.metadata, "version", lambda _: version)
     assert sdks.is_usable("google-genai") is usable
 
 
-def test_an_unencrypted_address_elsewhere_is_told():
-    """A key goes over plain HTTP to this machine only."""
+def test_unencrypted_remote_address_is_a_problem():
+    """Plain HTTP is allowed to this machine only."""
     assert problems(base_url="http://127.0.0.1:8080") == []
     assert problems(base_url="http://localhost:8080") == []
     (problem,) = problems(base_url="http://proxy.example")
@@ -92,14 +92,14 @@ def test_an_unencrypted_address_elsewhere_is_told():
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "https://", "https://x/v1beta", "https://u:p@x", "https://x?a=b", "x"])
-def test_an_address_is_a_scheme_and_a_host(url):
-    """A path, a query or credentials in the address are a mistake, and told when the settings are read."""
+def test_address_is_a_scheme_and_a_host(url):
+    """A path, a query or credentials in the address are errors when the settings are read."""
     with pytest.raises(ValueError, match="base_url"):
         GeminiSettings(base_url=url)
 
 
-def test_a_level_that_the_client_cannot_send_is_told():
-    """With the old client a thinking level has no effect, which is a warning."""
+def test_thinking_level_with_google_generativeai_is_a_warning():
+    """google-generativeai cannot send a thinking level."""
     (problem,) = problems(client="google-generativeai", thinking_level="low")
     assert (problem.path, problem.severity) == ("thinking_level", "warning")
 
@@ -111,15 +111,15 @@ def test_a_level_that_the_client_cannot_send_is_told():
         ("gemini-2.5-pro", "gemini-2.5-pro will be retired on 2026-12-01; its successor is gemini-3.8-flash"),
     ],
 )
-def test_a_model_at_its_end_is_told(model, words):
-    """A retired model, and one that soon will be, are warnings with the successor."""
+def test_retired_model_is_a_warning(model, words):
+    """A model that is retired, or soon will be, is a warning with the successor."""
     (problem,) = problems(model=model)
     assert (problem.path, problem.severity, problem.message) == ("model", "warning", words)
 
 
 @pytest.fixture
 def online(server, sdk):
-    """Return a function that examines settings for the server online."""
+    """Return a function that checks settings online, against the server."""
     return lambda **changes: problems(
         GeminiSettings(api_key=KEY, base_url=server.url, client=sdk), online=True, **changes
     )
@@ -130,8 +130,8 @@ def models(*names, method="generateContent"):
     return [{"name": f"models/{name}", "supportedGenerationMethods": [method, "countTokens"]} for name in names]
 
 
-def test_online_the_usable_models_are_listed_and_flagged(online, service, server):
-    """The doctor lists what the key may use, and flags what is retired or soon will be."""
+def test_online_check_lists_the_models(online, service, server):
+    """The models of the key are listed, with the dates of retired ones."""
     names = ("gemini-3.5-flash-lite", "gemini-2.5-flash", "gemini-2.0-flash")
     service.models = [*models(*names), *models("embedding-001", method="embedContent")]
     (problem,) = online()
@@ -146,8 +146,8 @@ def test_online_the_usable_models_are_listed_and_flagged(online, service, server
     assert KEY.reveal() not in sent.path
 
 
-def test_online_a_model_that_is_not_served_is_told(online, service):
-    """A model that the key may not use is an error, unless it is retired and its successor is served."""
+def test_online_check_finds_a_model_that_is_not_served(online, service):
+    """A model that the key may not use is an error, unless its successor is served."""
     service.models = models("gemini-3.5-flash-lite")
     assert [each.severity for each in online(model="gemini-9-flash")] == ["error", "note"]
     assert {each.severity for each in online(model="gemini-1.5-flash")} == {"warning", "note"}
@@ -163,15 +163,15 @@ def test_online_a_model_that_is_not_served_is_told(online, service):
         (Ok(), "model"),
     ],
 )
-def test_online_whatever_happens_is_a_problem(online, server, fault, path):
-    """A refused key, a service that is down or silent, and an empty list are told, in time and without the key."""
+def test_online_check_reports_failures(online, server, fault, path):
+    """A refused key, a service that is down or silent, and an empty list are problems that do not contain the key."""
     server.default = fault
     first, *_ = online(timeout_s=0.3)
     assert (first.path, first.severity) == (path, "error")
     assert KEY.reveal() not in str(first)
 
 
-def test_the_service_is_not_asked_when_something_is_wrong_already(online, server):
-    """With a problem that the settings show by themselves nobody is asked."""
+def test_online_check_needs_valid_settings(online, server):
+    """Nothing is sent when the settings have an error."""
     online(api_key=Secret(""))
     assert server.accepted_connections == 0

@@ -1,4 +1,4 @@
-"""The conformance kit, run on this plugin with each client that is installed."""
+"""The conformance tests of the core, with each installed client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Gemini:
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # the kit imports the client bare, and hears that it is old
 class TestGoogleGenerativeAI(Gemini, ProviderContract):
-    """The provider over the client whose support has ended."""
+    """The provider with google-generativeai."""
 
     vendor = ("google.generativeai", "google.ai", "grpc", "httpx2")
 
@@ -36,7 +36,7 @@ class TestGoogleGenerativeAI(Gemini, ProviderContract):
 
 @pytest.mark.skipif(not is_usable("google-genai"), reason="google-genai is not installed")
 class TestGoogleGenAI(Gemini, ProviderContract):
-    """The provider over its successor."""
+    """The provider with google-genai."""
 
     vendor = ("google.genai", "httpx2", "httpcore2", "pydantic")
 

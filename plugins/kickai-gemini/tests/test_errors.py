@@ -1,4 +1,4 @@
-"""What a status means."""
+"""Errors from refusals."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ NOON = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 """Noon in California, in winter."""
 
 
-def told(status, *details, headers=None, **error):
-    """Return what the service says with a status."""
+def refuse(status, *details, headers=None, **error):
+    """Return a refusal by the service."""
     body = {"error": {**error_body(status), **error, "details": list(details)}}
     return Refusal.from_response(status, headers or {}, json.dumps(body))
 
@@ -50,9 +50,9 @@ def told(status, *details, headers=None, **error):
         ([], {}, None),
     ],
 )
-def test_the_longest_delay_that_is_stated_counts(details, headers, delay_s):
-    """Delays come in the body and in a header, as seconds, fractions and dates; a shorter one shortens nothing."""
-    error = error_for_refusal(told(429, *details, headers=headers), NOON)
+def test_longest_delay_counts(details, headers, delay_s):
+    """Delays are in the body and in a header, as seconds, fractions or dates; the longest counts."""
+    error = error_for_refusal(refuse(429, *details, headers=headers), NOON)
     assert type(error) is RateLimitedError
     assert error.retry_after_s == (None if delay_s is None else pytest.approx(delay_s))
 
@@ -67,60 +67,60 @@ def test_the_longest_delay_that_is_stated_counts(details, headers, delay_s):
         (NOON.astimezone(timezone(timedelta(hours=9))), 12),
     ],
 )
-def test_a_daily_quota_is_full_again_at_midnight_in_california(now, hours):
-    """A per-day quota rests until the reset, and not for the delay for minutes that comes with it."""
+def test_daily_quota_lasts_until_midnight_in_california(now, hours):
+    """A daily quota lasts until its reset, not for the short delay that is stated with it."""
     daily = quota_failure("GenerateRequestsPerDayPerProjectPerModel-FreeTier")
-    error = error_for_refusal(told(429, daily, retry_info("37s")), now)
+    error = error_for_refusal(refuse(429, daily, retry_info("37s")), now)
     assert type(error) is QuotaExhaustedError
     assert error.retry_after_s == pytest.approx(hours * 3600)
 
 
-def test_a_system_without_time_zones_is_late_by_an_hour_at_most(monkeypatch):
-    """Without a time zone database the reset is told as that of winter time."""
+def test_system_without_time_zones_uses_winter_time(monkeypatch):
+    """Without a time zone database the reset is at midnight in winter time."""
 
     def no_zone(_):
         raise ZoneInfoNotFoundError
 
     monkeypatch.setattr(errors, "ZoneInfo", no_zone)
     daily = quota_failure("RequestsPerDay")
-    assert error_for_refusal(told(429, daily), datetime(2026, 7, 1, 19, 0, tzinfo=UTC)).retry_after_s == 13 * 3600
+    assert error_for_refusal(refuse(429, daily), datetime(2026, 7, 1, 19, 0, tzinfo=UTC)).retry_after_s == 13 * 3600
 
 
-def test_one_daily_quota_among_others_is_enough():
-    """When minute and day are both exceeded, the day counts."""
-    error = error_for_refusal(told(429, quota_failure("RequestsPerMinute"), quota_failure("RequestsPerDay")), NOON)
+def test_daily_quota_counts_among_others():
+    """When the quotas of the minute and of the day are both exceeded, the day counts."""
+    error = error_for_refusal(refuse(429, quota_failure("RequestsPerMinute"), quota_failure("RequestsPerDay")), NOON)
     assert type(error) is QuotaExhaustedError
 
 
-def test_the_size_of_the_window_is_read():
-    """A prompt that is too long is told with the window's size, when the service says it."""
+def test_context_window_is_read():
+    """The error for a prompt that is too long has the size of the window, when the service states it."""
     error = error_for_refusal(Refusal(status=400, body={"error": error_body(400, "context_length")}), NOON)
     assert type(error) is ContextLengthExceededError
     assert error.limit_tokens == 1048576
 
 
-def test_a_key_s_reason_is_read_from_the_details():
-    """A key that is not valid comes as 400, and its reason tells it from other requests that are refused."""
+def test_invalid_key_is_read_from_the_details():
+    """An invalid key is a 400, and the reason distinguishes it from other refused requests."""
     error = error_for_refusal(
-        told(400, {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}), NOON
+        refuse(400, {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}), NOON
     )
     assert type(error) is AuthenticationError
     assert "API_KEY_INVALID" in str(error)
 
 
-def test_no_words_of_the_service_s_are_repeated():
-    """Its messages quote prompts, and for a suspended key the key; neither goes into an error."""
+def test_service_message_is_not_repeated():
+    """Messages of the service may quote the prompt or the key; the error contains neither."""
     message = "Consumer 'api_key:AIza-canary' has been suspended: 'my secret prompt'"
-    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "AIza-canary lower case is no reason"}
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "AIza-canary lower case cannot be a reason"}
     for status in (400, 401, 403, 404, 429, 500):
-        error = error_for_refusal(told(status, info, message=message), NOON)
+        error = error_for_refusal(refuse(status, info, message=message), NOON)
         assert "canary" not in f"{error}{error!r}{vars(error)}"
         assert "prompt'" not in f"{error}{error!r}{vars(error)}"
 
 
 @given(st.integers(100, 599), st.dictionaries(st.text(), st.text()), st.binary() | st.text())
-def test_any_answer_is_a_typed_error(status, headers, body):
-    """However odd a response is, a `ProviderError` with its status comes of it."""
+def test_any_response_is_a_typed_error(status, headers, body):
+    """Any response becomes a `ProviderError` with its status."""
     error = error_for_refusal(Refusal.from_response(status, headers, body), NOON)
     assert isinstance(error, ProviderError)
     assert error.status_code == status
@@ -142,7 +142,7 @@ JSON = st.recursive(
 
 @given(st.sampled_from([400, 403, 429, 500]), JSON)
 def test_any_json_is_a_typed_error(status, body):
-    """However odd an error's JSON is, a `ProviderError` comes of it."""
+    """Any JSON value becomes a `ProviderError`."""
     assert isinstance(error_for_refusal(Refusal(status=status, body=body), NOON), ProviderError)
 
 
@@ -157,15 +157,15 @@ def test_any_json_is_a_typed_error(status, body):
         ("attemperature", ""),
     ],
 )
-def test_a_refusal_names_the_parameter_and_the_limit(message, facts):
-    """The parameter that the service names, and its limit, are told in the request's own words, and nothing else is."""
+def test_refusal_names_the_parameter_and_the_limit(message, facts):
+    """The message contains the parameter and the limit that the service names, and nothing else."""
     error = error_for_refusal(Refusal(status=400, body={"error": {"message": message}}), NOON)
     assert error.message == f"the service does not accept this request{facts}"
     assert type(error) is UnsupportedRequestError
 
 
-def test_a_refused_field_is_read_from_the_details():
-    """The details of a bad request name fields."""
+def test_refused_field_is_read_from_the_details():
+    """Fields are named in the details of a bad request."""
     detail = {"@type": "x.BadRequest", "fieldViolations": [{"field": "generation_config.top_k"}, 7]}
     error = error_for_refusal(
         Refusal(status=422, body={"error": {"details": [detail, {"@type": "x.BadRequest"}]}}), NOON
@@ -192,19 +192,19 @@ def test_a_refused_field_is_read_from_the_details():
         ),
     ],
 )
-def test_a_403_for_one_model_suspends_that_model(error, kind):
-    """A refusal that names the model that was asked is about it; any other is about the key."""
+def test_403_is_about_the_model_or_the_key(error, kind):
+    """A 403 that names the requested model is about the model; any other is about the key."""
     assert type(error_for_refusal(Refusal(status=403, body={"error": error}), NOON, model="gemini-x")) is kind
 
 
 @pytest.mark.parametrize("status", [201, 204])
-def test_a_success_without_an_answer_is_no_answer(status):
-    """Another status of success than 200 is an invalid reply."""
+def test_success_without_an_answer_is_an_invalid_reply(status):
+    """A success status other than 200 is an invalid reply."""
     assert type(error_for_refusal(Refusal(status=status), NOON)) is InvalidReplyError
 
 
-def test_an_error_in_a_stream_has_a_status_of_its_own():
-    """An error in the middle of a stream states its status; one that is none counts as 500."""
+def test_error_within_a_stream_states_its_status():
+    """An error within a stream states its status; an invalid one counts as 500."""
     for code, status in ((503, 503), (429, 429), (200, 500), ("x", 500), (None, 500)):
         assert Refusal.from_event({"error": {"code": code}}).status == status
 
@@ -228,13 +228,13 @@ def test_an_error_in_a_stream_has_a_status_of_its_own():
     ],
 )
 def test_each_status_has_its_error(status, error, kind):
-    """A status without a reason has one error, and keeps its number."""
+    """A status without a reason becomes one error class, which keeps the status."""
     made = error_for_refusal(Refusal(status=status, body={"error": error}), NOON)
     assert (type(made), made.status_code) == (kind, status)
 
 
-def test_the_service_s_words_lose_keys():
-    """The words that are asked for hold no key: not the one that was sent, and no other of Google's."""
-    told = Refusal(status=400, body={"error": {"message": "bad key canary-key and AIza" + "x" * 35}})
-    error = error_for_refusal(told, NOON, secrets=(Secret("canary-key"), Secret("")), expose=True)
+def test_service_message_has_no_keys():
+    """The service's message contains neither the key that was sent nor any other key of Google's."""
+    refusal = Refusal(status=400, body={"error": {"message": "bad key canary-key and AIza" + "x" * 35}})
+    error = error_for_refusal(refusal, NOON, secrets=(Secret("canary-key"), Secret("")), expose=True)
     assert error.service_message == "bad key *** and ***"

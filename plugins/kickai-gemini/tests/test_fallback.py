@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from conftest import KEY, nobody
+from conftest import KEY, closed_port
 from gemini_service import GeminiService
 from kickai_providers_core import Policy, ProviderError, Resolver, Settings
 from kickai_providers_core.plugin_api.discovery import discover
@@ -67,13 +67,13 @@ class Crossing:
         self.second = stack.enter_context(FaultServer(GeminiService(), Ok("Gemini's")))
         url = self.first.url
         if row.fault is Unreachable.REFUSED:
-            url = f"http://127.0.0.1:{stack.enter_context(nobody())}"
+            url = f"http://127.0.0.1:{stack.enter_context(closed_port())}"
         if row.fault is Unreachable.HANGS:
             url = f"http://127.0.0.1:{stack.enter_context(blackhole())}"
         times = dict.fromkeys(TIME_OF.values(), PLENTY_S) | ({TIME_OF[row.expires]: BOUND_S} if row.expires else {})
-        told = {"base_url": url, "model": WIRE.MODEL, "retries": 0, "context_window": 4096, **times}
+        options = {"base_url": url, "model": WIRE.MODEL, "retries": 0, "context_window": 4096, **times}
         providers = {
-            "huggingface": hf_settings.HuggingFaceSettings(**told),
+            "huggingface": hf_settings.HuggingFaceSettings(**options),
             "gemini": GeminiSettings(base_url=self.second.url, api_key=KEY),
         }
         found = discover((), given={"huggingface": hf, "gemini": plugin})

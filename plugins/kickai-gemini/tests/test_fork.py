@@ -1,4 +1,4 @@
-"""A process that is forked while another thread makes its first call: the child's calls are answered."""
+"""A process may be forked while another thread makes the first call."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from kickai_gemini.settings import GeminiSettings
 warnings.simplefilter("ignore")
 url, sdk, mode = sys.argv[1:]
 
-def ask(asked, bound, mode=mode):
+def call(provider, bound, mode=mode):
     async def stream():
-        return "".join([chunk.text async for chunk in asked.astream("hello", **bound)])
+        return "".join([chunk.text async for chunk in provider.astream("hello", **bound)])
     async def invoke():
-        return (await asked.ainvoke("hello", **bound)).text
+        return (await provider.ainvoke("hello", **bound)).text
     if mode == "invoke":
-        return asked.invoke("hello", **bound).text
+        return provider.invoke("hello", **bound).text
     if mode == "stream":
-        return "".join(chunk.text for chunk in asked.stream("hello", **bound))
+        return "".join(chunk.text for chunk in provider.stream("hello", **bound))
     return asyncio.run(invoke() if mode == "ainvoke" else stream())
 """
 
 LATE = """
 from kickai_providers_core import ChatRequest
 
-class Asked:
+class WithText:
     def __init__(self, provider):
         self.provider = provider
     def __getattr__(self, name):
@@ -49,7 +49,7 @@ asyncio.run(nothing())
 provider = create_provider(GeminiSettings(base_url=url, api_key=Secret("k" * 20), client=sdk))
 modules = set(sys.modules)
 for each in mode.split(","):
-    ask(Asked(provider), {"timeout_s": 60.0}, each)
+    call(WithText(provider), {"timeout_s": 60.0}, each)
 print(json.dumps(sorted(set(sys.modules) - modules)))
 """
 
@@ -64,7 +64,7 @@ def trap(frame, event, _):
 
 def first():
     sys.setprofile(trap)
-    ask(chain, {})
+    call(chain, {})
 
 settings = {"providers": {"gemini": {"base_url": url, "api_key": "k" * 20, "client": sdk, "retries": 0}}}
 resolver = Resolver.from_settings(settings, env={})
@@ -76,7 +76,7 @@ while thread.is_alive() and not trapped.wait(0.01):
 pid = os.fork()
 if pid == 0:
     signal.alarm(40)
-    os._exit(0 if ask(chain, {}).strip() == "pong" else 1)
+    os._exit(0 if call(chain, {}).strip() == "pong" else 1)
 forked.set()
 thread.join()
 _, status = os.waitpid(pid, 0)
@@ -85,20 +85,20 @@ print(json.dumps(status))
 
 
 def run(script, server, sdk, mode):
-    """Run a script in a new process, in which nothing has been imported yet, and return what it prints."""
+    """Run a script in a new process; return the JSON that it prints."""
     command = [sys.executable, "-c", PRELUDE + script, server.url.replace("127.0.0.1", "localhost"), sdk, mode]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
 
 
-def test_creating_the_provider_leaves_no_import_to_the_first_call(server, sdk):
-    """The first calls take no lock of the process that a child, forked meanwhile, would wait for."""
+def test_first_call_imports_nothing(server, sdk):
+    """The first call takes no import lock that a child, forked meanwhile, would wait for."""
     assert run(LATE, server, sdk, ",".join(MODES)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_a_fork_during_another_thread_s_first_call_does_not_hang_the_child(server, sdk, mode):
-    """The child is forked where a lock of the whole process is held, if that happens, and then asks by itself."""
+def test_fork_during_the_first_call_does_not_hang_the_child(server, sdk, mode):
+    """A child that is forked while an import lock is held gets its answer."""
     assert run(FORK, server, sdk, mode) == 0

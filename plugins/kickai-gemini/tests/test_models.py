@@ -1,4 +1,4 @@
-"""Which models are retired, and what each takes."""
+"""Which models are retired, and which take sampling parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TODAY = date(2026, 11, 23)
 
 
 @pytest.mark.parametrize(
-    ("named", "asked"),
+    ("name", "model"),
     [
         ("gemini-1.5-flash", "gemini-3.5-flash-lite"),
         ("gemini-1.5-flash-002", "gemini-3.5-flash-lite"),
@@ -31,24 +31,24 @@ TODAY = date(2026, 11, 23)
         ("gemma-3-27b-it", "gemma-3-27b-it"),
     ],
 )
-def test_a_retired_name_leads_to_a_model_that_is_served(named, asked):
-    """Retired names, their dated versions and previews lead to the successor; all others stay as they are."""
-    assert served_model(named, TODAY) == asked
+def test_retired_model_leads_to_its_successor(name, model):
+    """Retired models, their dated versions and previews lead to the successor; others are unchanged."""
+    assert served_model(name, TODAY) == model
 
 
-def test_a_model_is_asked_until_its_day():
-    """A model with an announced end is served the day before, and followed by its successor from that day on."""
+def test_model_is_used_until_its_last_day():
+    """A model is used until the day before its retirement."""
     assert served_model("gemini-2.5-pro", date(2026, 11, 30)) == "gemini-2.5-pro"
     assert served_model("gemini-2.5-pro", date(2026, 12, 1)) == "gemini-3.8-flash"
 
 
 def test_successors_of_successors_are_followed():
-    """Years from now a name still leads to the last model that is known to be served."""
+    """The last successor is used."""
     assert served_model("gemini-3.1-flash-lite-preview", date(2027, 6, 1)) == "gemini-3.5-flash-lite"
 
 
-def test_the_end_is_told_ahead():
-    """The months before its end, a model is flagged as soon retired."""
+def test_retirement_is_announced():
+    """A model is flagged in the half year before its retirement."""
     end = find_retirement("gemini-2.5-flash")
     assert end.is_soon(TODAY)
     assert not end.is_soon(date(2026, 1, 1))
@@ -56,8 +56,8 @@ def test_the_end_is_told_ahead():
     assert end.is_over(date(2026, 12, 1))
 
 
-def test_no_successor_is_retired_before_its_model():
-    """The table leads nowhere that has ended already."""
+def test_successors_outlive_their_models():
+    """No successor is retired before the model that it replaces."""
     for end in RETIREMENTS:
         after = find_retirement(end.successor)
         assert after is None or after.on > end.on, end
@@ -81,13 +81,13 @@ def test_no_successor_is_retired_before_its_model():
         ("gemini-flash-latest", False),
     ],
 )
-def test_newer_models_take_no_sampling(model, takes):
+def test_newer_models_take_no_sampling_parameters(model, takes):
     """Temperature and top_p are deprecated from 3.5 Flash-Lite and 3.6 Flash on."""
     assert takes_sampling(model) is takes
 
 
-def test_what_is_known_names_successors_of_the_retired_only():
-    """The description of the provider tells windows of models that are served, and successors of those that are not."""
+def test_known_models_have_windows_or_successors():
+    """Served models have a context window, and retired ones a successor."""
     models = known_models(TODAY)
     assert models["gemini-1.5-flash"].successor == "gemini-3.5-flash-lite"
     assert models["gemini-2.5-flash"].successor is None

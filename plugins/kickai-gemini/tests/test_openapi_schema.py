@@ -1,4 +1,4 @@
-"""JSON schemas for the old client."""
+"""JSON schemas for google-generativeai."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ STRING = {"type": "string"}
         ),
     ],
 )
-def test_what_can_be_said_is_said(schema, expected):
-    """Types, nullability, enumerations, objects, lists and references have a form, and nothing is left out."""
+def test_schema_is_translated(schema, expected):
+    """Types, null, enumerations, objects, lists and references are translated completely."""
     assert to_openapi(schema) == (expected, ())
 
 
 def test_bounds_are_left_out_and_named():
-    """Bounds on values, which the form lacks, are dropped and told of, each once."""
+    """Bounds on values are left out, and each is named once."""
     schema = {
         "type": "object",
         "properties": {
@@ -76,8 +76,8 @@ def test_bounds_are_left_out_and_named():
         {},
     ],
 )
-def test_shapes_that_cannot_be_said_are_refused(schema):
-    """A schema that would come to mean something else is refused, with what to install."""
+def test_other_shapes_are_unsupported(schema):
+    """A schema that would change its meaning is unsupported."""
     with pytest.raises(UnsupportedRequestError):
         to_openapi(schema)
 
@@ -94,8 +94,8 @@ def test_shapes_that_cannot_be_said_are_refused(schema):
         ),
     )
 )
-def test_the_shape_is_kept(schema):
-    """Whatever is nested in whatever, the form has the same shape."""
+def test_shape_is_kept(schema):
+    """The translation has the shape of the schema."""
 
     def shape(node):
         inner = [shape(node["items"])] if "items" in node else []
@@ -118,14 +118,14 @@ KEYWORDS = ["type", "enum", "const", "properties", "required", "items", "anyOf",
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=4),
     ).filter(lambda value: isinstance(value, dict))
 )
-def test_any_json_is_a_form_or_refused(schema):
-    """However odd a schema is, it has a form or is refused; it raises nothing else."""
+def test_any_json_is_translated_or_unsupported(schema):
+    """Any JSON object is translated or unsupported."""
     with suppress(UnsupportedRequestError):
         assert to_openapi(schema)[0]["type"]
 
 
-def test_references_that_multiply_are_refused_at_once():
-    """A schema whose references unfold to millions of parts is refused after a bounded number of them."""
+def test_multiplying_references_are_unsupported():
+    """A schema whose references expand to millions of parts is unsupported."""
     definitions = {
         f"d{depth}": {"type": "object", "properties": {name: {"$ref": f"#/$defs/d{depth + 1}"} for name in "ab"}}
         for depth in range(25)

@@ -1,4 +1,4 @@
-"""The README tells what is there."""
+"""The README matches the code."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FOLDER = Path(__file__).parents[1]
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_example_can_be_used():
-    """The settings of the example are read as they stand."""
+def test_example_is_valid():
+    """The settings of the example are valid."""
     (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     table = tomllib.loads(example)["providers"]["gemini"]
     settings = structure(read({"providers": {"gemini": table}}, {}), {"gemini": plugin.kickai_provider_info()})
@@ -26,7 +26,7 @@ def test_the_example_can_be_used():
 
 
 def test_every_setting_is_described():
-    """The table of settings names every field, and the defaults that it tells are those of the class."""
+    """The table of settings has every field, with the defaults of the class."""
     described = README.split("## Settings")[1].split("**The key.**")[0]
     for field in (each for each in attrs.fields(GeminiSettings) if not each.inherited):
         assert f"`{field.name}`" in described, field.name
@@ -34,8 +34,8 @@ def test_every_setting_is_described():
     assert f"| `base_url` | `{GeminiSettings().base_url}` |" in described
 
 
-def test_every_link_leads_somewhere():
-    """Links within the distribution point to files that are there."""
+def test_every_link_has_a_target():
+    """Links within the distribution lead to existing files."""
     for text in (README, (FOLDER / "docs" / "wire.md").read_text(encoding="utf-8")):
         for target in re.findall(r"\]\((?!https:)([^)]+)\)", text):
             assert (FOLDER / target).is_file(), target

@@ -1,4 +1,4 @@
-"""What the service's JSON becomes."""
+"""Replies from the service's JSON."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def read(response, **fields):
 CALL = {"functionCall": {"name": "who", "args": {"day": "Saturday", "count": 7}}}
 
 
-def test_a_whole_answer_becomes_a_reply():
-    """Text, finish reason, tokens, the model that answered, the response's id, and what was left out."""
+def test_whole_answer_becomes_a_reply():
+    """A reply has the text, finish reason, usage, model, request id, and the omitted fields."""
     made = read(candidate("pong", "STOP", model="gemini-3.8-flash", usage=USAGE))
     assert (made.text, made.finish_reason, made.model) == ("pong", FinishReason.STOP, "gemini-3.8-flash")
     assert made.usage == Usage(input_tokens=3, output_tokens=7, reasoning_tokens=2)
     assert (made.request_id, made.omitted) == ("response-1", ("temperature",))
 
 
-def test_the_model_asked_is_named_when_the_service_names_none():
-    """A reply always names a model."""
+def test_requested_model_is_the_default():
+    """A reply names the requested model when the service names none."""
     assert read(candidate("pong", "STOP", model="")).model == "requested-model"
 
 
 def test_thoughts_are_not_part_of_the_answer():
-    """Parts that are thoughts are left out, whatever they hold."""
+    """Thoughts of any kind are left out."""
     parts = [{"text": "Hm.", "thought": True}, {"text": "po"}, {"thought": True, "inlineData": {}}, {"text": "ng"}]
     assert read(candidate(parts=parts, finish="STOP")).text == "pong"
 
@@ -57,7 +57,7 @@ def test_thoughts_are_not_part_of_the_answer():
     ("counted", "expected"),
     [
         (USAGE, Usage(input_tokens=3, output_tokens=7, reasoning_tokens=2)),
-        # Without the field for thoughts, as the old client has it: the total tells.
+        # Without the field for thoughts, as from some gateways: the total includes them.
         (
             {"promptTokenCount": 3, "candidatesTokenCount": 5, "totalTokenCount": 10},
             Usage(input_tokens=3, output_tokens=7, reasoning_tokens=2),
@@ -76,7 +76,7 @@ def test_thoughts_are_not_part_of_the_answer():
     ],
 )
 def test_thinking_is_counted_as_output(counted, expected):
-    """What is billed as output is output, whichever client dropped whichever field."""
+    """Everything that is billed as output counts as output, whichever field is missing."""
     assert read_usage({"usageMetadata": counted}) == expected
 
 
@@ -89,19 +89,19 @@ def test_tool_calls_come_with_arguments_in_json():
     assert json.loads(made.tool_calls[0].arguments) == {"day": "Saturday", "count": 7}
 
 
-def test_the_service_s_own_id_of_a_call_is_kept():
+def test_call_id_is_kept():
     """Gemini 3 names its calls."""
     named = {"functionCall": {**CALL["functionCall"], "id": "abc"}}
     assert read(candidate(parts=[named], finish="STOP")).tool_calls[0].id == "abc"
 
 
-def test_an_answer_cut_by_its_limit_is_an_answer():
-    """Text that ran into the token limit is told as such."""
+def test_answer_may_end_at_the_token_limit():
+    """The finish reason of text that ends at the token limit is ``length``."""
     assert read(candidate("po", "MAX_TOKENS")).finish_reason is FinishReason.LENGTH
 
 
-def test_thinking_that_used_all_tokens_is_told():
-    """An answer that is empty because thinking took every token says so, and what to do."""
+def test_thinking_that_used_all_tokens_is_named():
+    """The error for an answer without text says that thinking used the tokens, and what to do."""
     counted = {"promptTokenCount": 3, "thoughtsTokenCount": 60, "totalTokenCount": 63}
     with pytest.raises(InvalidReplyError, match=r"thinking used all 60 tokens of max_tokens = 64; raise max_tokens"):
         read(candidate("", "MAX_TOKENS", usage=counted))
@@ -111,16 +111,16 @@ def test_thinking_that_used_all_tokens_is_told():
     ("stated", "reason"), [("SAFETY", "SAFETY"), ("BRAND_NEW", "BRAND_NEW"), ("a text", "UNKNOWN")]
 )
 @pytest.mark.parametrize("more", [{}, candidate("pong", "STOP")])
-def test_a_refused_prompt_is_content_filtered(stated, reason, more):
-    """A prompt that the service refuses is a refusal with its reason, and a reason is a word and no other text."""
+def test_refused_prompt_is_content_filtered(stated, reason, more):
+    """The error for a refused prompt has the reason, if it is in the form of one."""
     with pytest.raises(ContentFilteredError) as caught:
         read({"promptFeedback": {"blockReason": stated}, **more})
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("feedback", [{}, None, {"safetyRatings": []}, {"blockReason": "BLOCK_REASON_UNSPECIFIED"}])
-def test_feedback_without_a_reason_is_no_refusal(feedback):
-    """Feedback about the prompt that names no reason refuses nothing, with an answer and without one."""
+def test_feedback_without_a_reason_refuses_nothing(feedback):
+    """Feedback on the prompt without a reason does not refuse it."""
     assert read({"promptFeedback": feedback, **candidate("pong", "STOP")}).text == "pong"
     with pytest.raises(InvalidReplyError, match="neither an answer nor a reason"):
         read({"promptFeedback": feedback})
@@ -139,8 +139,8 @@ STATES = [
 
 
 @pytest.mark.parametrize(("reasons", "expected"), STATES)
-def test_the_last_state_counts(reasons, expected):
-    """A finish reason in an early response ends nothing: all text is read, and the last reason is the reply's."""
+def test_last_finish_reason_counts(reasons, expected):
+    """A finish reason in an early response does not end the stream; the last one counts."""
     reader = ReplyReader(REQUEST, SENT)
     texts = [reader.add(candidate(text, reason)).text for text, reason in zip("abc", reasons, strict=True)]
     assert "".join(texts) == "abc"
@@ -148,8 +148,8 @@ def test_the_last_state_counts(reasons, expected):
 
 
 @pytest.mark.parametrize("reasons", [("STOP", "SAFETY"), ("SAFETY", "STOP"), ("STOP", 3)])
-def test_a_block_counts_wherever_it_is_stated(reasons):
-    """An answer that the service withheld in part is refused, whatever it states before and after."""
+def test_block_counts_in_any_response(reasons):
+    """An answer that is withheld in part is an error, whatever comes before and after."""
     reader = ReplyReader(REQUEST, SENT)
     with pytest.raises(ContentFilteredError):
         _ = [reader.add(candidate("a", reason)) for reason in reasons]
@@ -158,8 +158,8 @@ def test_a_block_counts_wherever_it_is_stated(reasons):
 @pytest.mark.parametrize(
     "reasons", [("STOP", "MALFORMED_FUNCTION_CALL"), ("STOP", "BRAND_NEW"), ("STOP", 99), ("x y",)]
 )
-def test_a_reason_that_is_no_success_is_none(reasons):
-    """What the model broke off, or ended for a reason that is not known, is no whole answer."""
+def test_other_finish_reasons_are_errors(reasons):
+    """An answer with an unknown finish reason, or one that means failure, is an error."""
     reader = ReplyReader(REQUEST, SENT)
     for reason in reasons:
         reader.add(candidate("a", reason))
@@ -180,8 +180,8 @@ PARTS = {
 @pytest.mark.parametrize("kind", PARTS)
 @pytest.mark.parametrize("more", [{}, {"text": "a text as well"}])
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_part_that_is_not_understood_is_no_answer(kind, more, place):
-    """A part that holds neither text nor a call is an invalid reply that names its kind, and is never skipped."""
+def test_unknown_part_is_an_error(kind, more, place):
+    """A part that is neither text nor a call is an invalid reply that names its kind."""
     parts = [{"text": "pong"}, {"text": "ping"}]
     parts.insert(place, {kind: PARTS[kind], **more})
     named = kind if kind != "brandNew" else "unknown"
@@ -210,14 +210,14 @@ def test_a_part_that_is_not_understood_is_no_answer(kind, more, place):
         {**candidate("pong", "STOP"), "responseId": 7},
     ],
 )
-def test_an_answer_of_another_form_is_no_answer(answer):
-    """Whatever has another form than the API documents is an invalid reply; nothing is left out to make it fit."""
+def test_answer_of_another_form_is_an_error(answer):
+    """An answer in another form than the documented one is an invalid reply."""
     with pytest.raises(InvalidReplyError):
         read(answer)
 
 
 def test_only_the_first_candidate_is_the_answer():
-    """Candidates with other indices are other answers, in whatever order they come, and never mixed in."""
+    """Candidates with other indices are ignored, in any order."""
     (first,), (other,) = candidate("pong", "STOP")["candidates"], candidate("other", "SAFETY")["candidates"]
     assert read({"candidates": [{**other, "index": 1}, first]}).text == "pong"
     unnumbered = [{name: each[name] for name in each if name != "index"} for each in (first, other)]
@@ -227,8 +227,8 @@ def test_only_the_first_candidate_is_the_answer():
     assert texts == ["pong", ""]
 
 
-def test_calls_without_ids_and_calls_with_one_id_are_told_apart():
-    """Each call of an answer has an id of its own, over all responses of a stream, with and without a response's id."""
+def test_calls_have_unique_ids():
+    """Each call of a stream has a unique id, whether the service gives ids or not."""
     for response_id in ("response-1", ""):
         reader = ReplyReader(REQUEST, SENT)
         named = {"functionCall": {**CALL["functionCall"], "id": "same"}}
@@ -242,13 +242,13 @@ def test_calls_without_ids_and_calls_with_one_id_are_told_apart():
 
 
 def test_arguments_may_be_the_text_of_an_object():
-    """Gateways send the arguments of a call as text."""
+    """Some gateways send arguments as text."""
     call = {"functionCall": {"name": "who", "args": '{"day": "Saturday"}'}}
     assert read(candidate(parts=[call], finish="STOP")).tool_calls[0].arguments == '{"day":"Saturday"}'
 
 
-def test_a_character_in_two_responses_is_one_character():
-    """Two halves of a character in two responses are joined before text is handed out; a lone half is replaced."""
+def test_character_in_two_responses_is_joined():
+    """Surrogates in two responses are joined, and a lone one is replaced."""
     reader = ReplyReader(REQUEST, SENT)
     texts = [reader.add(candidate(text)).text for text in ("a\ud83d", "\ude00b", "c\ud83d")]
     reader.add(candidate("", "STOP"))
@@ -257,8 +257,8 @@ def test_a_character_in_two_responses_is_one_character():
 
 
 @pytest.mark.parametrize("text", ['{"day": 7}', "pong", '{"day": "Sat'])
-def test_an_answer_that_does_not_fit_its_schema_is_due_to_the_request(text):
-    """An answer that its schema does not admit is an invalid reply that counts against nobody's health."""
+def test_answer_that_violates_its_schema_is_due_to_the_request(text):
+    """An answer that violates its schema is an invalid reply with ``due_to_request``."""
     schema = {"type": "object", "properties": {"day": {"type": "string"}}}
     assert read(candidate('{"day": "Saturday"}', "STOP"), json_schema=schema).text
     with pytest.raises(InvalidReplyError) as caught:
@@ -266,8 +266,8 @@ def test_an_answer_that_does_not_fit_its_schema_is_due_to_the_request(text):
     assert caught.value.due_to_request
 
 
-def test_a_stream_s_chunks_add_up():
-    """Text comes as it is, calls whole, and the last chunk says why the model stopped."""
+def test_chunks_add_up():
+    """Chunks have the text; the last one has the tool calls and the finish reason."""
     reader = ReplyReader(REQUEST, SENT)
     first = reader.add(candidate("po"))
     second = reader.add(candidate(parts=[{"text": "ng"}, CALL]))
@@ -280,8 +280,8 @@ def test_a_stream_s_chunks_add_up():
     assert (last.finish_reason, last.usage) == (FinishReason.TOOL_CALL, third.usage)
 
 
-def test_a_chunk_that_only_counts_is_no_end():
-    """A chunk with tokens and no candidate is passed on."""
+def test_response_that_only_counts_does_not_end_the_stream():
+    """A response with token counts and without a candidate does not end the stream."""
     reader = ReplyReader(REQUEST, SENT)
     assert reader.add({"usageMetadata": USAGE}).usage is not None
     with pytest.raises(InvalidReplyError, match="cut"):
@@ -315,7 +315,7 @@ def test_a_chunk_that_only_counts_is_no_end():
     ).filter(lambda value: isinstance(value, dict))
 )
 def test_any_json_is_a_reply_or_a_typed_error(response):
-    """However odd the service's answer is, nothing but a reply or a `ProviderError` comes of it."""
+    """Any JSON object becomes a reply or a `ProviderError`."""
     try:
         made = read(response)
     except ProviderError:
@@ -323,14 +323,14 @@ def test_any_json_is_a_reply_or_a_typed_error(response):
     assert made.text or made.tool_calls
 
 
-def test_an_id_that_looks_like_one_made_here_is_told_apart():
-    """A call whose own id is the one that the next call would get does not share it."""
+def test_call_id_of_the_service_is_not_repeated():
+    """A generated id differs from all ids that the service gives."""
     named = {"functionCall": {**CALL["functionCall"], "id": "response-1-1"}}
     made = read(candidate(parts=[named, CALL], finish="STOP"))
     assert len({call.id for call in made.tool_calls}) == 2
 
 
 @pytest.mark.parametrize("counted", [{"promptTokenCount": "3", "totalTokenCount": -1}, {"promptTokenCount": 3.5}])
-def test_counts_that_are_no_numbers_count_nothing(counted):
-    """A count of another type than a whole number is none."""
+def test_invalid_counts_count_nothing(counted):
+    """Counts that are not integers are ignored."""
     assert read_usage({"usageMetadata": counted}) == Usage(input_tokens=0, output_tokens=0)

@@ -1,4 +1,4 @@
-"""What a request looks like in the service's JSON."""
+"""Requests in the API's JSON."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ CALL = ToolCall(id="call-7", name="who_can_play", arguments='{"day": "Saturday"}
 
 def body(*messages, model=OLD, is_current=True, settings=None, **fields):
     """Return the JSON of a request."""
-    return ask(*messages, model=model, is_current=is_current, settings=settings, **fields).body
+    return build(*messages, model=model, is_current=is_current, settings=settings, **fields).body
 
 
-def ask(*messages, model=OLD, is_current=True, settings=None, **fields):
-    """Return a request in the service's words."""
+def build(*messages, model=OLD, is_current=True, settings=None, **fields):
+    """Return a request in the API's form."""
     request = ChatRequest(messages=messages or (Message(role="user", content="ping"),), **fields)
     return build_request(request, model, settings or GeminiSettings(), is_current=is_current)
 
 
-def test_a_small_request_holds_nothing_but_its_words():
-    """What the request leaves open is left to the service."""
+def test_minimal_request():
+    """Nothing is sent but the message."""
     assert body() == {"contents": [{"role": "user", "parts": [{"text": "ping"}]}]}
 
 
 def test_system_messages_are_the_system_instruction():
-    """The system's words stand in a place of their own, the turns keep their order."""
+    """System messages are sent separately, and the turns keep their order."""
     turns = [("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("system", "Be kind."), ("user", "c")]
     made = body(*(Message(role=role, content=text) for role, text in turns))
     assert made["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "Be kind."}]}
@@ -56,20 +56,20 @@ def test_system_messages_are_the_system_instruction():
     ]
 
 
-def test_system_words_alone_are_asked_as_the_user_s():
-    """The service wants at least one turn, so a request of the system's words alone is one."""
+def test_system_message_alone_is_a_user_turn():
+    """The service requires a turn, so system messages alone are sent as the user's."""
     made = body(Message(role="system", content="Say hello."))
     assert made == {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
 
 
-def test_messages_of_one_speaker_in_a_row_are_one_turn():
-    """Two messages of the user's become one turn with two parts."""
+def test_messages_in_a_row_are_one_turn():
+    """Two user messages in a row become one turn with two parts."""
     made = body(Message(role="user", content="a"), Message(role="user", content="b"))
     assert made["contents"] == [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]
 
 
-def test_a_tool_s_call_and_its_answer_are_told_apart_by_id():
-    """The assistant's call, and what the tool said, go back under the call's id and name; text becomes an object."""
+def test_tool_call_and_result_have_the_id():
+    """A call and its result are sent with the call's id and name; a text becomes an object."""
     made = body(
         Message(role="user", content="Who?"),
         Message(role="assistant", tool_calls=(CALL,)),
@@ -77,12 +77,12 @@ def test_a_tool_s_call_and_its_answer_are_told_apart_by_id():
     )
     call, answer = made["contents"][1]["parts"][0], made["contents"][2]["parts"][0]
     assert call["functionCall"] == {"id": "call-7", "name": "who_can_play", "args": {"day": "Saturday"}}
-    told = {"id": "call-7", "name": "who_can_play", "response": {"result": "Ann, Bob"}}
-    assert (made["contents"][2]["role"], answer["functionResponse"]) == ("user", told)
+    result = {"id": "call-7", "name": "who_can_play", "response": {"result": "Ann, Bob"}}
+    assert (made["contents"][2]["role"], answer["functionResponse"]) == ("user", result)
 
 
-def test_an_object_that_a_tool_answers_stays_one():
-    """JSON objects are the service's own form of an answer."""
+def test_tool_result_that_is_an_object_stays_one():
+    """A result that is a JSON object is sent unchanged."""
     made = body(
         Message(role="assistant", tool_calls=(CALL,)),
         Message(role="tool", content='{"players": ["Ann"]}', tool_call_id="call-7"),
@@ -90,8 +90,8 @@ def test_an_object_that_a_tool_answers_stays_one():
     assert made["contents"][1]["parts"][0]["functionResponse"]["response"] == {"players": ["Ann"]}
 
 
-def test_calls_carry_a_stand_in_for_their_signature_where_the_client_can_send_one():
-    """Gemini 3 refuses a call without a signature: the first of a turn gets the documented stand-in."""
+def test_calls_have_a_placeholder_signature():
+    """The first call of a turn gets the documented placeholder, without which Gemini 3 refuses it."""
     message = Message(role="assistant", tool_calls=(CALL, CALL))
     first, second = body(message)["contents"][0]["parts"]
     assert base64.b64decode(first["thoughtSignature"]) == b"skip_thought_signature_validator"
@@ -119,14 +119,14 @@ WHO = ToolCall(id="1", name="f", arguments="{}")
     ],
 )
 @pytest.mark.parametrize("is_current", [True, False])
-def test_a_conversation_that_gemini_does_not_take_is_unsupported(messages, is_current):
-    """An answer to no call, arguments that are no object, names that the service refuses: another provider may do."""
+def test_conversation_that_gemini_does_not_take_is_unsupported(messages, is_current):
+    """A result without a call, arguments that are not an object, and invalid names are unsupported."""
     with pytest.raises(UnsupportedRequestError):
         body(*messages, is_current=is_current)
 
 
 def turns(ids, answers):
-    """Return what is sent for calls with these ids, answered under others: pairs of id and name, asked and answered."""
+    """Return the ids and names that are sent for calls with these ids, and for results with the others."""
     calls = tuple(ToolCall(id=each, name=f"f{number}", arguments="{}") for number, each in enumerate(ids))
     results = (Message(role="tool", content="a", tool_call_id=each) for each in answers)
     made = body(Message(role="user", content="?"), Message(role="assistant", tool_calls=calls), *results)["contents"]
@@ -148,15 +148,15 @@ def turns(ids, answers):
         (["call-1", "call-1", "call-2"], ["call-1", "call-2", "call-1"], [0, 2, 1]),
     ],
 )
-def test_results_are_matched_to_their_calls_whatever_their_ids(ids, answers, order):
-    """Ids that are missing or the same become ids of their own, and each result keeps the name of its call."""
-    asked_calls, answered = turns(ids, answers)
-    assert len({each for each, _ in asked_calls}) == len(ids)
-    assert answered == [asked_calls[number] for number in order]
+def test_results_are_matched_to_their_calls(ids, answers, order):
+    """Missing and repeated ids become unique, and each result keeps the name of its call."""
+    calls, answered = turns(ids, answers)
+    assert len({each for each, _ in calls}) == len(ids)
+    assert answered == [calls[number] for number in order]
 
 
-def test_calls_of_two_turns_with_one_id_are_told_apart():
-    """An id that returns in a later turn belongs to the later call."""
+def test_repeated_id_belongs_to_the_later_call():
+    """An id that is repeated in a later turn belongs to the later call."""
     made = body(
         *[
             message
@@ -176,27 +176,27 @@ def test_calls_of_two_turns_with_one_id_are_told_apart():
 @pytest.mark.parametrize(
     "text", ['{"mean": NaN}', "[1e999]", "-Infinity", '{"id": 9007199254740993}', "{half", "[" * 5000]
 )
-def test_a_result_that_json_cannot_say_is_sent_as_text(text):
-    """What a tool answered goes along whole: as text, when it is not JSON or would not be the same at the service."""
+def test_result_that_is_not_strict_json_is_sent_as_text(text):
+    """A result is sent as text when it is not JSON, or would not arrive unchanged."""
     call = Message(role="assistant", tool_calls=(WHO,))
     made = body(call, Message(role="tool", content=text, tool_call_id="1"))
     assert made["contents"][1]["parts"][0]["functionResponse"]["response"] == {"result": text}
 
 
 @pytest.mark.parametrize("name", ["1st", "-x", "7"])
-def test_a_tool_whose_name_gemini_refuses_is_unsupported(name):
-    """A tool's name that the service does not take is refused before anything is sent."""
+def test_invalid_tool_name_is_unsupported(name):
+    """A tool name that the service does not take is an error before anything is sent."""
     with pytest.raises(UnsupportedRequestError, match="the name of a function"):
         body(tools=(Tool(name=name),))
 
 
-def test_half_a_character_becomes_a_replacement():
-    """Text that is no Unicode goes along as far as it is."""
+def test_lone_surrogate_is_replaced():
+    """A lone surrogate becomes U+FFFD."""
     assert body(Message(role="user", content="a\ud83d"))["contents"][0]["parts"] == [{"text": "a\ufffd"}]
 
 
 def test_images_are_sent_inline_or_by_address():
-    """A picture's bytes go along in base64; an address, when it is one that the service reads."""
+    """An image's data is sent in base64; its address, when the service can read it."""
     url = "https://generativelanguage.googleapis.com/v1beta/files/abc"
     images = (Image(media_type="image/png", data=b"\x89PNG"), Image(media_type="image/jpeg", url=url))
     _, inline, linked = body(Message(role="user", content="What?", images=images))["contents"][0]["parts"]
@@ -207,14 +207,14 @@ def test_images_are_sent_inline_or_by_address():
 @pytest.mark.parametrize(
     "url", ["https://x.test/a.jpg", "http://127.0.0.1/", "https://generativelanguage.googleapis.com.x.test/a"]
 )
-def test_an_image_elsewhere_is_unsupported(url):
-    """Gemini fetches no images from other servers: another provider may."""
+def test_image_on_another_server_is_unsupported(url):
+    """Gemini does not fetch images from other servers."""
     with pytest.raises(UnsupportedRequestError, match="does not fetch"):
         body(Message(role="user", content="?", images=(Image(media_type="image/png", url=url),)))
 
 
-def test_every_setting_of_the_request_has_its_place():
-    """Limits, sampling, stops and the seed stand in the generation config."""
+def test_parameters_are_in_the_generation_config():
+    """Limits, sampling, stop sequences and the seed are in the generation config."""
     made = body(temperature=0.0, max_tokens=64, top_p=0.5, stop=("END",), seed=7)
     assert made["generationConfig"] == {
         "temperature": 0.0,
@@ -225,12 +225,12 @@ def test_every_setting_of_the_request_has_its_place():
     }
 
 
-def test_sampling_is_left_out_where_the_model_takes_none():
-    """Newer models deprecate temperature and top_p: they are not sent, and the reply will say so."""
-    made = ask(model=NEW, temperature=0.1, top_p=0.5, max_tokens=64)
+def test_sampling_is_left_out_for_newer_models():
+    """Temperature and top_p are not sent to newer models, and the reply names them."""
+    made = build(model=NEW, temperature=0.1, top_p=0.5, max_tokens=64)
     assert made.body["generationConfig"] == {"maxOutputTokens": 64}
     assert made.omitted == ("temperature", "top_p")
-    assert ask(model=NEW, max_tokens=64).omitted == ()
+    assert build(model=NEW, max_tokens=64).omitted == ()
 
 
 @pytest.mark.parametrize(
@@ -238,27 +238,27 @@ def test_sampling_is_left_out_where_the_model_takes_none():
     [("always", NEW, True), ("never", OLD, False), ("auto", OLD, True), ("auto", NEW, False)],
 )
 def test_sampling_is_a_setting(sampling, model, sent):
-    """The instance may insist on sending temperature, or on not sending it."""
-    made = ask(model=model, temperature=0.1, settings=GeminiSettings(sampling=sampling))
+    """A setting decides whether the temperature is sent."""
+    made = build(model=model, temperature=0.1, settings=GeminiSettings(sampling=sampling))
     assert ("temperature" in made.body.get("generationConfig", {})) is sent
     assert made.omitted == (() if sent else ("temperature",))
 
 
-def test_what_the_old_client_cannot_say_is_left_out_and_named():
-    """google-generativeai knows no seed, no thinking level, and no bounds in schemas."""
+def test_google_generativeai_leaves_out_what_it_cannot_send():
+    """google-generativeai has no seeds, thinking levels, or bounds in schemas."""
     settings = GeminiSettings(thinking_level="low")
     tool = Tool(name="t", parameters=SCHEMA)
-    made = ask(is_current=False, seed=7, json_schema=SCHEMA, tools=(tool,), settings=settings)
+    made = build(is_current=False, seed=7, json_schema=SCHEMA, tools=(tool,), settings=settings)
     day = {"type": "OBJECT", "properties": {"day": {"type": "STRING"}}, "required": ["day"]}
     assert made.body["generationConfig"] == {"responseMimeType": "application/json", "responseSchema": day}
     assert made.body["tools"][0]["functionDeclarations"][0]["parameters"] == day
     assert made.omitted == ("tools.pattern", "seed", "json_schema.pattern")
 
 
-def test_the_current_client_says_all_of_it():
-    """google-genai sends schemas as they are, and how much to think."""
+def test_google_genai_sends_everything():
+    """google-genai sends seeds, thinking levels, and schemas as they are."""
     settings = GeminiSettings(thinking_level="low")
-    made = ask(seed=7, json_schema=SCHEMA, tools=(Tool(name="t", parameters=SCHEMA),), settings=settings)
+    made = build(seed=7, json_schema=SCHEMA, tools=(Tool(name="t", parameters=SCHEMA),), settings=settings)
     assert made.body["generationConfig"] == {
         "seed": 7,
         "responseMimeType": "application/json",
@@ -270,7 +270,7 @@ def test_the_current_client_says_all_of_it():
 
 
 @pytest.mark.parametrize(
-    ("choice", "told"),
+    ("choice", "config"),
     [
         ("auto", {"mode": "AUTO"}),
         ("none", {"mode": "NONE"}),
@@ -278,40 +278,40 @@ def test_the_current_client_says_all_of_it():
         ("t", {"mode": "ANY", "allowedFunctionNames": ["t"]}),
     ],
 )
-def test_the_choice_of_tools_is_told(choice, told):
-    """Each kind of choice has the service's word."""
+def test_tool_choice_is_sent(choice, config):
+    """Each kind of tool choice has its mode."""
     made = body(tools=(Tool(name="t"),), tool_choice=choice)
-    assert made["toolConfig"] == {"functionCallingConfig": told}
+    assert made["toolConfig"] == {"functionCallingConfig": config}
     assert made["tools"] == [{"functionDeclarations": [{"name": "t", "description": ""}]}]
 
 
 @pytest.mark.parametrize("model", ["Qwen/Qwen2.5-7B-Instruct", "../v1/models/x", "x?key=1", "a b", "qwen2.5:0.5b", ""])
-def test_another_provider_s_model_is_not_asked_for(model):
-    """A name that none of Gemini's models can have is not found, and does not become a part of an address."""
+def test_model_name_of_another_provider_is_not_found(model):
+    """A name that no Gemini model can have is not found, and is not put into an address."""
     with pytest.raises(ModelNotFoundError):
         body(model=model)
 
 
 @pytest.mark.parametrize("model", ["gemini-3.8-flash", "models/gemini-3.8-flash", "tunedModels/mine", "gemma-3-27b-it"])
-def test_every_form_of_a_model_s_name_is_asked_for(model):
-    """Plain names, the service's own full names, and tuned models are asked for."""
-    assert ask(model=model).model == model.removeprefix("models/")
+def test_every_form_of_model_name_is_accepted(model):
+    """Plain names, full names and tuned models are accepted."""
+    assert build(model=model).model == model.removeprefix("models/")
 
 
 def test_schemas_may_be_any_kind_of_mapping():
-    """Frozen mappings and tuples are JSON as well."""
+    """Frozen mappings and tuples are accepted."""
     frozen = MappingProxyType({"type": "object", "required": ("day",), "properties": MappingProxyType({"day": {}})})
     assert body(json_schema=frozen)["generationConfig"]["responseJsonSchema"]["required"] == ["day"]
 
 
-def test_the_prompt_is_in_no_repr():
-    """What is asked is the user's, and shows itself in no log."""
-    assert "canary" not in repr(ask(Message(role="user", content="canary")))
+def test_prompt_is_not_in_the_repr():
+    """The prompt is not in the repr of a request."""
+    assert "canary" not in repr(build(Message(role="user", content="canary")))
 
 
 @given(strategies.requests(model=OLD))
-def test_any_request_makes_turns_that_alternate(request):
-    """Whatever is asked, the body is JSON, and speakers take turns."""
+def test_turns_alternate(request):
+    """For any request the body is JSON, and the roles alternate."""
     made = build_request(request, OLD, GeminiSettings(), is_current=True).body
     roles = [turn["role"] for turn in json.loads(json.dumps(made))["contents"]]
     assert roles

@@ -1,4 +1,4 @@
-"""That the vendor's messages reach nobody's terminal, and that the process's warning filters stay as they were."""
+"""Nothing is printed by Google's clients, and the warning filters of the process are kept."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ print("left")
 """
 
 
-def test_a_stream_that_is_left_complains_of_nothing(sdk):
-    """However an async stream ends, half-way or with an error, the loop that is closed next has nothing to say."""
+def test_abandoned_stream_prints_nothing(sdk):
+    """The event loop prints nothing when an async stream ends early or with an error."""
     ways = [
         (Cut(1, "fin"), "read"),
         (Cut(1, "clean"), "read"),
@@ -91,8 +91,8 @@ def test_a_stream_that_is_left_complains_of_nothing(sdk):
 
 
 @pytest.mark.parametrize("flags", [[], ["-W", "error"], ["-W", "always"]], ids=["plain", "error", "always"])
-def test_a_first_call_prints_nothing(sdk, flags, monkeypatch):
-    """In a fresh interpreter, whatever its warnings do and with both keys set, only the answer is printed."""
+def test_first_call_prints_nothing(sdk, flags, monkeypatch):
+    """In a new interpreter with any warning filter, only the answer is printed."""
     monkeypatch.setenv("GOOGLE_API_KEY", "one")
     monkeypatch.setenv("GEMINI_API_KEY", "another")
     with FaultServer(GeminiService()) as server:
@@ -101,8 +101,8 @@ def test_a_first_call_prints_nothing(sdk, flags, monkeypatch):
     assert (done.stderr, done.stdout, done.returncode) == ("", "pong pong\n[]\n", 0)
 
 
-def test_only_the_vendor_s_messages_are_kept_back():
-    """The two known warnings are dropped while a client is loaded; every other one is shown."""
+def test_only_the_known_warning_is_hidden():
+    """The known warning is hidden while a client is imported; others are shown."""
     messages = (
         "You are using a Python version (3.11) which google.api_core leaves",
         "something else",
@@ -115,8 +115,8 @@ def test_only_the_vendor_s_messages_are_kept_back():
     assert [str(each.message) for each in shown] == ["something else"]
 
 
-def test_filters_are_as_before_even_when_other_threads_change_theirs_meanwhile():
-    """Another thread's `catch_warnings` around, inside or across the block neither loses its filters nor keeps ours."""
+def test_filters_of_other_threads_are_kept():
+    """Another thread's `catch_warnings` across the block loses no filters, and keeps none of ours."""
     before = list(warnings.filters)
     entered, loaded, left = threading.Event(), threading.Event(), threading.Event()
 

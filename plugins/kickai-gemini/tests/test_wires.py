@@ -1,4 +1,4 @@
-"""What each client really sends and makes of what comes back, on a real socket."""
+"""What the provider sends, and what it makes of the answers, on a real socket."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ NUMBERS = {"mode": {1: "AUTO", 2: "ANY", 3: "NONE"}, "type": {1: "STRING", 6: "O
 
 
 def plain(value):
-    """Return JSON in the reference's words: the API also takes numbers for words, and names with underscores."""
+    """Return JSON in the form of the reference: the API also takes numbers for names, and snake case."""
     if isinstance(value, dict):
         words = {re.sub("_(.)", lambda found: found[1].upper(), name): each for name, each in value.items()}
         return {
@@ -70,8 +70,8 @@ def plain(value):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_full_request_arrives_in_the_api_s_own_words(calls, server, service, sdk, mode):
-    """Every part of a request is in the body that the REST reference describes, and the model in the path."""
+def test_full_request_arrives_in_the_form_of_the_api(calls, server, service, sdk, mode):
+    """A request has every field, as in the REST reference, and the model in the path."""
     service.answer = [candidate(parts=[{"functionCall": {"name": "who", "args": {"day": "Sat"}}}], finish="STOP")]
     server.script(Ok(pieces=()))
     assert calls()(mode, FULL).error is None
@@ -115,15 +115,15 @@ def test_a_full_request_arrives_in_the_api_s_own_words(calls, server, service, s
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fault", [Ok(), Status(401), Status(429), Status(503)], ids=["ok", "401", "429", "503"])
 def test_one_call_is_one_request(calls, server, mode, fault):
-    """Neither client retries, refreshes or continues by itself."""
+    """No call is retried, refreshed or continued."""
     server.script(fault)
     calls()(mode)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_answer_to_be_continued_is_not_continued(calls, server, service, mode):
-    """A finish reason that makes google-genai ask on by itself ends the call, as an answer that broke off."""
+def test_answer_is_not_continued(calls, server, service, mode):
+    """A finish reason for which google-genai would send another request is an error."""
     service.answer = [{**candidate("half", "CONTINUATION"), "continuationToken": "dG9rZW4="}]
     server.script(Ok(pieces=()))
     assert isinstance(calls()(mode).error, InvalidReplyError)
@@ -131,8 +131,8 @@ def test_an_answer_to_be_continued_is_not_continued(calls, server, service, mode
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_key_is_in_a_header_and_nowhere_else(calls, server, mode):
-    """The key is one header of the request: not in its path, not in its body, and not in the provider's variables."""
+def test_key_is_only_in_a_header(calls, server, mode):
+    """The key is in one header: not in the path, the body or the provider's variables."""
     call = calls()
     assert call(mode).error is None
     (sent,) = server.requests
@@ -142,8 +142,8 @@ def test_the_key_is_in_a_header_and_nowhere_else(calls, server, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_redirect_takes_the_key_nowhere(calls, server, mode):
-    """A redirect is an error, and its target hears nothing."""
+def test_redirect_is_not_followed(calls, server, mode):
+    """A redirect is an error, and nothing is sent to its target."""
     with FaultServer(server.wire) as elsewhere:
         server.script(Redirect(f"{elsewhere.url}/v1beta"))
         assert isinstance(calls()(mode).error, ProviderUnavailableError)
@@ -151,7 +151,7 @@ def test_a_redirect_takes_the_key_nowhere(calls, server, mode):
 
 
 def test_two_keys_and_two_services_in_one_process(calls, server):
-    """Instances share nothing: each asks its own service with its own key, in any order."""
+    """Each instance uses its own service and key."""
     with FaultServer(server.wire, Ok("other")) as second:
         one, other = calls(), calls(base_url=second.url, api_key=Secret("another-key"))
         assert [call().reply.text for call in (one, other, one)] == ["pong", "other", "pong"]
@@ -161,7 +161,7 @@ def test_two_keys_and_two_services_in_one_process(calls, server):
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
 def test_no_environment_variable_redirects_an_instance(calls, server, monkeypatch, mode):
-    """Nothing that the clients read from the environment changes where an instance goes, or with which key."""
+    """No variable of Google's clients changes the address or the key of an instance."""
     with FaultServer(server.wire) as elsewhere:
         for name in ("GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, elsewhere.url)
@@ -182,31 +182,31 @@ def test_no_environment_variable_redirects_an_instance(calls, server, monkeypatc
     assert sent.headers["x-goog-api-key"] == KEY.reveal()
 
 
-def test_without_a_key_nobody_is_asked(sdk, monkeypatch):
-    """No key means not configured, at once: no other credentials are looked for, and no address is asked for some."""
-    asked = []
-    monkeypatch.setattr("socket.socket.connect", lambda _, address: asked.append(address))
-    monkeypatch.setattr("socket.getaddrinfo", lambda *where, **_: asked.append(where))
+def test_missing_key_sends_nothing(sdk, monkeypatch):
+    """Without a key no other credentials are searched for, and no connection is made."""
+    connections = []
+    monkeypatch.setattr("socket.socket.connect", lambda _, address: connections.append(address))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *where, **_: connections.append(where))
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
     with pytest.raises(AuthenticationError, match="GOOGLE_API_KEY"):
         create_provider(GeminiSettings(client=sdk))
-    assert asked == []
+    assert connections == []
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_model_that_answered_is_named(calls, service, server, mode):
-    """When the service answers with another model than was asked, the reply shows it."""
+def test_model_that_answered_is_named(calls, service, server, mode):
+    """A reply names the model that answered, if it differs from the requested one."""
     service.answer = [candidate("pong", "STOP", model="gemini-3.8-flash", usage=USAGE)]
     server.script(Ok(pieces=()))
     assert calls(model="gemini-2.5-pro")(mode).reply.model == "gemini-3.8-flash"
     assert "gemini-2.5-pro" in server.requests[0].path or date.today() >= date(2026, 12, 1)  # noqa: DTZ011
 
 
-def test_a_retired_model_leads_to_its_successor_with_one_warning(calls, server):
-    """A retired name asks its successor, in each call, and says so once."""
-    told = []
+def test_retired_model_logs_one_warning(calls, server):
+    """Each call with a retired model uses its successor; the warning is logged once."""
+    logged = []
     logger.enable("kickai_gemini")
-    sink = logger.add(lambda message: told.append((message.record["level"].name, message.record["message"])))
+    sink = logger.add(lambda message: logged.append((message.record["level"].name, message.record["message"])))
     try:
         call = calls(model="gemini-1.5-flash")
         for mode in MODES:
@@ -214,13 +214,13 @@ def test_a_retired_model_leads_to_its_successor_with_one_warning(calls, server):
     finally:
         logger.remove(sink)
         logger.disable("kickai_gemini")
-    assert told == [("WARNING", "the model gemini-1.5-flash is retired; using gemini-3.5-flash-lite instead")]
+    assert logged == [("WARNING", "the model gemini-1.5-flash is retired; using gemini-3.5-flash-lite instead")]
     assert all("gemini-3.5-flash-lite:" in each.path for each in server.requests)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_was_left_out_is_told(calls, server, mode):
-    """A model without sampling parameters gets none, and the reply names them."""
+def test_omitted_parameters_are_named(calls, server, mode):
+    """The reply names the parameters that were not sent."""
     request = ChatRequest(messages=FULL.messages[:2], model="gemini-3.5-flash-lite", temperature=0.1, top_p=0.5)
     assert calls()(mode, request).reply.omitted == ("temperature", "top_p")
     assert "temperature" not in server.requests[0].body.decode()
@@ -228,13 +228,13 @@ def test_what_was_left_out_is_told(calls, server, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_thinking_tokens_are_counted_with_both_clients(calls, mode):
-    """google-generativeai drops the field that counts thoughts; the tokens are counted all the same."""
+    """Thinking tokens count as output with both clients."""
     assert calls()(mode).reply.usage == Usage(input_tokens=3, output_tokens=7, reasoning_tokens=2)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_tool_s_arguments_keep_their_numbers(calls, server, mode):
-    """Whole numbers stay whole, whatever the client keeps numbers in."""
+def test_integers_stay_integers(calls, server, mode):
+    """Integers in the arguments of a tool call stay integers."""
     server.script(Ok("", (), finish=FinishReason.TOOL_CALL))
     request = ChatRequest(messages=FULL.messages[:2], tools=FULL.tools)
     (called,) = calls()(mode, request).reply.tool_calls
@@ -243,8 +243,8 @@ def test_a_tool_s_arguments_keep_their_numbers(calls, server, mode):
     assert "7.0" not in called.arguments
 
 
-def test_the_thinking_level_is_sent(server, service):
-    """google-genai tells the model how much to think."""
+def test_thinking_level_is_sent(server, service):
+    """google-genai sends the thinking level."""
     pytest.importorskip("google.genai")
     call = Caller(GeminiSettings(base_url=server.url, api_key=KEY, client="google-genai", thinking_level="minimal"))
     assert call().reply.text == "pong"
@@ -254,7 +254,7 @@ def test_the_thinking_level_is_sent(server, service):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_google_genai_is_not_imported(server, mode):
-    """Importing google-genai takes seconds of CPU time: a call uses its HTTP library only."""
+    """A call does not import google-genai, which takes seconds of CPU time."""
     pytest.importorskip("google.genai")
     script = """
 import sys
@@ -270,8 +270,8 @@ print(call(sys.argv[2]).reply.text, "google.genai" in sys.modules, "pydantic" in
 
 
 @pytest.mark.parametrize("mode", ["stream", "astream"])
-def test_a_connection_serves_again_after_a_stream(calls, server, mode):
-    """A stream that was read to its end leaves its connection for the next call, within one event loop or thread."""
+def test_connection_is_reused_after_a_stream(calls, server, mode):
+    """A stream that was read to its end returns its connection to the pool."""
     call = calls()
     if mode == "stream":
         assert [call("stream").reply.text for _ in range(3)] == ["pong"] * 3
@@ -286,14 +286,14 @@ def test_a_connection_serves_again_after_a_stream(calls, server, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_text_that_is_no_unicode_is_sent_as_far_as_it_is(calls, server, mode):
-    """Half a character cannot be sent by anybody: a replacement goes along."""
+def test_lone_surrogate_is_sent_as_a_replacement(calls, server, mode):
+    """A lone surrogate is sent as U+FFFD."""
     assert calls()(mode, "half a smile: \ud83d").reply.text == "pong"
     assert server.requests[0].json()["contents"][0]["parts"] == [{"text": "half a smile: \ufffd"}]
 
 
 def test_requests_are_json(calls, server):
-    """What is sent is JSON, and said to be."""
+    """Requests have the content type of JSON."""
     calls()()
     assert server.requests[0].headers["content-type"] == "application/json"
     assert json.loads(server.requests[0].body)

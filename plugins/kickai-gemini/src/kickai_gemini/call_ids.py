@@ -45,7 +45,7 @@ class CallIds:
         """Return the id that was sent, and the name, of the call that a result belongs to.
 
         Raises:
-            UnsupportedRequestError: There is no such call.
+            UnsupportedRequestError: No such call exists.
         """
         for call in self._calls:
             if not call.is_answered and call_id in {None, "", call.original_id}:

@@ -40,7 +40,7 @@ def find_problems(settings: GeminiSettings, today: date, *, online: bool) -> Ite
 
 def _check_settings(settings: GeminiSettings) -> Iterator[Problem]:
     if not settings.api_key:
-        yield Problem(path="api_key", message="there is no API key", hint=GET_A_KEY, missing="GOOGLE_API_KEY")
+        yield Problem(path="api_key", message="the API key is missing", hint=GET_A_KEY, missing="GOOGLE_API_KEY")
     elif not _is_possible_key(settings.api_key.reveal()):
         yield Problem(path="api_key", message="the API key has characters that no key has", hint=GET_A_KEY)
     sdk = choose_sdk(settings.client)

@@ -247,7 +247,7 @@ def create_provider(settings: GeminiSettings) -> Gemini:
     """Return the provider for these settings; imports the HTTP library, and what the chosen client needs.
 
     Raises:
-        AuthenticationError: There is no key.
+        AuthenticationError: The key is missing.
         UnusableProviderError: The client is not installed or cannot be imported, or this machine's proxy or
             certificates cannot be used.
     """

@@ -123,7 +123,7 @@ class ReplyReader:
 
         Raises:
             ContentFilteredError: The prompt was refused, or the answer withheld.
-            InvalidReplyError: There is no answer in it, or one that is cut, empty or not understood.
+            InvalidReplyError: It has no answer, or one that is cut, empty or not understood.
         """
         self.add(response)
         if not response.get("candidates"):

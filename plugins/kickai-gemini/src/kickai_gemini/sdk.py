@@ -30,7 +30,7 @@ def is_usable(sdk: SDK) -> bool:
     try:
         if find_spec(MODULES[sdk]) is None:
             return False
-    except (ImportError, ValueError):  # there is no package ``google`` at all
+    except (ImportError, ValueError):  # the package ``google`` does not exist
         return False
     return sdk == GENERATIVEAI or int(metadata.version(GENAI).split(".")[0]) >= OLDEST_MAJOR
 

@@ -1,4 +1,4 @@
-"""What a service that sends without end costs: bounded memory, and no more time than the call has."""
+"""Endless answers take limited memory, and no more time than the call has."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from conftest import MODES
-from floods import FLOODS
+from endless_answers import ANSWERS
 from gemini_service import candidate
 from kickai_providers_core import ChatRequest
-from test_time import serving
+from test_connections import serving
 
-SCRIPT = Path(__file__).with_name("floods.py")
+SCRIPT = Path(__file__).with_name("endless_answers.py")
 TIMEOUT_S = 1.0
 SLACK_S = 0.25
 """How much later than its timeout a call may end."""
@@ -27,8 +27,8 @@ GROWTH_MIB = 100
 
 
 @contextmanager
-def flooding():
-    """Serve floods in a process of its own; give the port."""
+def serving_endless_answers():
+    """Serve endless answers in another process; yield the port."""
     with subprocess.Popen([sys.executable, SCRIPT, "serve"], stdout=subprocess.PIPE, text=True) as server:
         try:
             yield server.stdout.readline().strip()
@@ -37,8 +37,8 @@ def flooding():
 
 
 def measure(sdk):
-    """Return what each flood came to in each way of calling, by a process of its own."""
-    with flooding() as port:
+    """Return how each call of each mode ended, measured in another process."""
+    with serving_endless_answers() as port:
         run = [sys.executable, "-W", "ignore", SCRIPT, sdk, str(TIMEOUT_S), port]
         done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=600)
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -46,15 +46,15 @@ def measure(sdk):
 
 @pytest.fixture(scope="module")
 def seen():
-    """Keep what was seen with each client for the tests of this module."""
+    """Keep the measurements of each client for the tests of this module."""
     return {}
 
 
 @pytest.mark.slow
-def test_a_flood_costs_bounded_memory_and_ends(sdk, seen):
-    """Whatever comes without end, and however it is packed, a call ends with an error and little memory."""
+def test_endless_answer_takes_little_memory_and_ends(sdk, seen):
+    """A call ends with an error and takes little memory, whatever is endless and however it is compressed."""
     seen[sdk] = measure(sdk)
-    assert [tuple(row[:2]) for row in seen[sdk]] == [(name, mode) for name in FLOODS for mode in MODES]
+    assert [tuple(row[:2]) for row in seen[sdk]] == [(name, mode) for name in ANSWERS for mode in MODES]
     for name, mode, error, elapsed_s, grown_mib in seen[sdk]:
         assert error.endswith("Error"), (name, mode)
         assert grown_mib < GROWTH_MIB, (name, mode)
@@ -62,8 +62,8 @@ def test_a_flood_costs_bounded_memory_and_ends(sdk, seen):
 
 
 @pytest.mark.timing
-def test_the_deadline_holds_in_each_flood(sdk, seen):
-    """A call ends at its timeout plus at most a quarter of a second, whatever comes."""
+def test_timeout_holds_for_each_endless_answer(sdk, seen):
+    """A call ends at most 0.25 s after its timeout, whatever the service sends."""
     late = [row for row in seen.get(sdk) or measure(sdk) if row[3] > TIMEOUT_S + SLACK_S]
     assert late == []
 
@@ -71,16 +71,16 @@ def test_the_deadline_holds_in_each_flood(sdk, seen):
 @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 @pytest.mark.parametrize("size", [1, 65_536])
 def test_other_tasks_run_while_an_answer_is_read(calls, sdk, mode, size):
-    """However an answer comes, in one piece or a byte at a time, the event loop goes round while it is read."""
+    """The event loop is not blocked by an answer in one piece, nor by one that arrives a byte at a time."""
     text = "x" * (400 if size == 1 else 2**20)
     answer = json.dumps(candidate(text, "STOP")).encode()
-    body = b"data: %s\n\n" % answer if mode == "astream" and sdk == "google-genai" else answer
+    body = b"data: %s\n\n" % answer if mode == "astream" else answer
 
     def handle(connection):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        asked = b""
-        while b"\r\n\r\n" not in asked or b"ping" not in asked:
-            asked += connection.recv(65536)
+        received = b""
+        while b"\r\n\r\n" not in received or b"ping" not in received:
+            received += connection.recv(65536)
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body))
         for start in range(0, len(body), size):
             connection.sendall(body[start : start + size])

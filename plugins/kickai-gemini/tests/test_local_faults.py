@@ -1,4 +1,4 @@
-"""Faults of this machine are told by what causes them, and are no outage."""
+"""Faults of this machine are named, and do not count as outages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDL
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
-    """Begin without the variables of whoever runs the tests."""
+    """Remove the variables of the machine that runs the tests."""
     for name in (*VARIABLES, *BUNDLES):
         monkeypatch.delenv(name, raising=False)
 
@@ -41,7 +41,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("name", "value"), FAULTS)
-def test_a_variable_that_cannot_be_used_is_named(sdk, monkeypatch, name, value):
+def test_unusable_variable_is_named(sdk, monkeypatch, name, value):
     """A proxy or certificates that cannot be used are found offline, and named before anything is sent."""
     monkeypatch.setenv(name, value)
     settings = GeminiSettings(api_key=KEY, client=sdk)
@@ -58,8 +58,8 @@ def test_a_variable_that_cannot_be_used_is_named(sdk, monkeypatch, name, value):
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("mode", MODES)
-def test_a_proxy_without_a_scheme_is_asked(calls, monkeypatch, name, mode):
-    """``host:port`` means ``http://host:port``, as in curl; a proxy that refuses is no service that was reached."""
+def test_proxy_without_a_scheme_is_used(calls, monkeypatch, name, mode):
+    """``host:port`` means ``http://host:port``, as in curl; waiting for the proxy counts as connecting."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         monkeypatch.setenv(name, f"127.0.0.1:{proxy.getsockname()[1]}")
         call = calls(base_url="https://service.test", connect_timeout_s=0.3)
@@ -90,8 +90,8 @@ def no_more_files():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("mode", MODES)
-def test_too_many_open_files_are_this_machine_s(calls, mode):
-    """A connection that cannot be opened for want of file handles says so."""
+def test_too_many_open_files_are_a_local_fault(calls, mode):
+    """The error names too many open files when no connection can be opened."""
     provider = calls().provider
     request = ChatRequest.of("ping")
 
@@ -112,8 +112,8 @@ def test_too_many_open_files_are_this_machine_s(calls, mode):
 
 
 @pytest.mark.parametrize("raised", [ImportError("x", name="canary_package"), RuntimeError("x"), SyntaxError("x")])
-def test_a_client_that_cannot_be_imported_is_named(sdk, monkeypatch, raised):
-    """Whatever a client raises while it is imported, the error names the client and, if known, what is missing."""
+def test_client_that_cannot_be_imported_is_named(sdk, monkeypatch, raised):
+    """The error names the client and, if known, the missing package, whatever the import raises."""
 
     def fail(_):
         raise raised
@@ -124,8 +124,8 @@ def test_a_client_that_cannot_be_imported_is_named(sdk, monkeypatch, raised):
     assert ("canary_package" in str(caught.value)) is isinstance(raised, ImportError)
 
 
-def test_a_client_that_is_not_installed_is_named(monkeypatch):
-    """Without any client the error says which command installs one."""
+def test_client_that_is_not_installed_is_named(monkeypatch):
+    """Without any client the error names the command that installs one."""
     monkeypatch.setattr(client, "choose_sdk", lambda _: None)
     with pytest.raises(UnusableProviderError, match="pip install"):
         create_provider(GeminiSettings(api_key=KEY))
@@ -134,23 +134,23 @@ def test_a_client_that_is_not_installed_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("model", "lacks"), [("gemini-3.8-flash", set()), ("gemma-3-27b-it", {Capability.TOOLS, Capability.JSON_SCHEMA})]
 )
-def test_an_instance_says_what_it_can_do(sdk, model, lacks):
-    """What a client or a model cannot do is known before anything is sent, and without a client nothing is."""
+def test_capabilities_depend_on_client_and_model(sdk, model, lacks):
+    """The client and the model decide what an instance can do."""
     every = {Capability.TOOLS, Capability.JSON_SCHEMA, Capability.IMAGES, Capability.SEED}
     old = {Capability.SEED} if sdk == "google-generativeai" else set()
-    for settings, asked in ((GeminiSettings(client=sdk), model), (GeminiSettings(client=sdk, model=model), None)):
-        assert plugin.kickai_provider_capabilities(settings, asked) == every - old - lacks
+    for settings, requested in ((GeminiSettings(client=sdk), model), (GeminiSettings(client=sdk, model=model), None)):
+        assert plugin.kickai_provider_capabilities(settings, requested) == every - old - lacks
 
 
-def test_without_a_client_nothing_is_known_of_an_instance(monkeypatch):
-    """An instance whose client is missing counts as able to do what its plugin can."""
+def test_capabilities_are_unknown_without_a_client(monkeypatch):
+    """The capabilities of an instance without a client are unknown."""
     monkeypatch.setattr(capabilities, "choose_sdk", lambda _: None)
     assert plugin.kickai_provider_capabilities(GeminiSettings(), None) is None
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_service_s_words_come_on_request(calls, server, mode):
-    """An error carries the service's words when the instance is told to, and never a key."""
+def test_service_message_is_exposed_on_request(calls, server, mode):
+    """An error has the service's message if a setting asks for it, and never a key."""
     body = b'{"error": {"status": "INVALID_ARGUMENT", "message": "bad: AIza-canary-key, AIza%s"}}' % (b"x" * 35)
     for expose in (True, False):
         server.script(Status(400, "", {}, body))

@@ -1,7 +1,7 @@
-"""A service that sends without end, and a process that asks it: ``python floods.py CLIENT`` prints what each call took.
+"""A service that sends endless answers, and a process that calls it.
 
-Each line is a JSON array: the flood, the way of calling, how the call ended, its seconds, and by how many MiB the
-memory of the process grew to its peak.
+``python endless_answers.py CLIENT TIMEOUT PORT`` prints a JSON array for each call: the answer, the mode, how the call
+ended, its seconds, and the growth of the process's peak memory in MiB.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ def chunked(data):
 
 
 def packed():
-    """Yield compressed data that unpacks to zeros without end."""
+    """Yield compressed data that decompresses to endless zeros."""
     pack = zlib.compressobj(9, wbits=31)
     while True:
         yield pack.compress(ZEROS) + pack.flush(zlib.Z_SYNC_FLUSH)
 
 
 def forever(start, block):
-    """Yield a start, and then one block again and again."""
+    """Yield a start, then a block endlessly."""
     yield start
     while True:
         yield block
 
 
 def bomb(start):
-    """Yield a head, and then a compressed body without end."""
+    """Yield a head, then an endless compressed body."""
     yield start + b"content-encoding: gzip\r\n\r\n"
     yield from packed()
 
 
-FLOODS = {
+ANSWERS = {
     "a body": lambda: forever(JSON + b'\r\n{"a": "', BLOCK),
     "a body in chunks": lambda: forever(JSON + b"transfer-encoding: chunked\r\n\r\n", chunked(BLOCK)),
     "an event": lambda: forever(SSE + b"\r\ndata: ", BLOCK),
@@ -69,18 +69,18 @@ FLOODS = {
 
 
 def answer(connection):
-    """Send what the model's name in the request's path asks for, as fast as it is taken."""
+    """Send the endless answer that the model's name selects, as fast as it is read."""
     with suppress(OSError), connection:
-        asked = b""
-        while b"\r\n\r\n" not in asked:
-            asked += connection.recv(65536)
-        number = int(asked.partition(b"/models/flood-")[2].partition(b":")[0])
-        for data in list(FLOODS.values())[number]():
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(65536)
+        number = int(received.partition(b"/models/endless-")[2].partition(b":")[0])
+        for data in list(ANSWERS.values())[number]():
             connection.sendall(data)
 
 
 def serve():
-    """Serve floods on loopback; return the port."""
+    """Serve endless answers on loopback; return the port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept():
@@ -92,17 +92,17 @@ def serve():
 
 
 def main(sdk, timeout_s, port):
-    """Ask for each flood in each way, and print what came of it."""
+    """Request each endless answer in each mode, and print how the call ended."""
     from conftest import KEY, MODES, Caller
 
     from kickai_gemini.settings import GeminiSettings
 
     call = Caller(GeminiSettings(base_url=f"http://127.0.0.1:{port}", api_key=KEY, client=sdk))
     with closing(call.provider):
-        for number, name in enumerate(FLOODS):
+        for number, name in enumerate(ANSWERS):
             for mode in MODES:
                 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-                ended = call(mode, timeout_s=timeout_s, model=f"flood-{number}")
+                ended = call(mode, timeout_s=timeout_s, model=f"endless-{number}")
                 grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
                 print(json.dumps([name, mode, type(ended.error).__name__, ended.elapsed_s, grown]), flush=True)
 

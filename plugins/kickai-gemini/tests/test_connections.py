@@ -1,4 +1,4 @@
-"""Time that holds on sockets: connecting, names, TLS, proxies, cancelled and abandoned calls."""
+"""Connections: TLS, proxies, timeouts, cancelled and abandoned calls."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from kickai_providers_core import ChatRequest, ProviderTimeoutError, UnusablePro
 from kickai_providers_core.testing.faults import Silence, Stall
 
 SLACK_S = 1.0
-"""More than the seam allows, for machines that do other things as well; what hangs here hangs for longer."""
+"""More than the guaranteed 0.25 s, for busy machines; a failure would take much longer."""
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """Make a certificate for this machine that is its own authority; return the path of both its parts."""
+    """Make a self-signed certificate for this machine; return the path of the certificate and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     today = dt.datetime.now(dt.UTC)
@@ -52,7 +52,7 @@ def certificate(tmp_path_factory):
 
 @contextmanager
 def serving(handle):
-    """Serve every connection on loopback with a function, in a thread each; give the port and the connections."""
+    """Serve every connection on loopback with a function, each in a thread; yield the port and the connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = []
 
@@ -77,22 +77,22 @@ def serving(handle):
 
 
 def answering(certificate, *, silent=False):
-    """Return a function that serves the API over TLS on a connection, or falls silent after the handshake."""
+    """Return a function that serves the API over TLS, or sends nothing after the handshake."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     whole = str(candidate("pong", "STOP")).replace("'", '"')
 
     def handle(connection):
         with context.wrap_socket(connection, server_side=True) as secure:
-            while b"\r\n\r\n" in (asked := secure.recv(65536)):
-                while not asked.endswith(b"}"):
-                    asked += secure.recv(65536)
+            while b"\r\n\r\n" in (received := secure.recv(65536)):
+                while not received.endswith(b"}"):
+                    received += secure.recv(65536)
                 if silent:
                     secure.recv(1)
                     return
-                array = "streamGenerateContent" in asked.decode() and "alt=sse" not in asked.decode()
-                body = f"[{whole}]" if array else f"data: {whole}\r\n\r\n" if "alt=sse" in asked.decode() else whole
-                kind = "text/event-stream" if "alt=sse" in asked.decode() else "application/json"
+                is_stream = "alt=sse" in received.decode()
+                body = f"data: {whole}\r\n\r\n" if is_stream else whole
+                kind = "text/event-stream" if is_stream else "application/json"
                 head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
                 secure.sendall((head + body).encode())
 
@@ -101,7 +101,7 @@ def answering(certificate, *, silent=False):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_tls_works_and_is_verified(calls, certificate, monkeypatch, mode):
-    """Over TLS the service answers when its certificate is trusted; when it is not, that is this machine's fault."""
+    """A service with a trusted certificate answers; an untrusted certificate is a fault of this machine."""
     with serving(answering(certificate)) as (port, _):
         stranger = calls(base_url=f"https://127.0.0.1:{port}")
         error = stranger(mode).error
@@ -114,7 +114,7 @@ def test_tls_works_and_is_verified(calls, certificate, monkeypatch, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_silence_over_tls_ends_in_time(calls, certificate, monkeypatch, mode):
-    """A service that falls silent after the handshake is waited for until the timeout, and not longer."""
+    """A service that sends nothing after the handshake ends the call at its timeout."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with serving(answering(certificate, silent=True)) as (port, _):
         ended = calls(base_url=f"https://127.0.0.1:{port}")(mode, timeout_s=0.5)
@@ -123,8 +123,8 @@ def test_silence_over_tls_ends_in_time(calls, certificate, monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_handshake_that_hangs_ends_in_time(calls, mode):
-    """A port that accepts and says nothing of TLS is left when the time for connecting is over."""
+def test_hanging_handshake_ends_in_time(calls, mode):
+    """A handshake that never ends is limited by the connect timeout."""
     with serving(lambda connection: connection.recv(100_000) and time.sleep(5)) as (port, _):
         ended = calls(base_url=f"https://127.0.0.1:{port}", connect_timeout_s=0.4)(mode)
     assert isinstance(ended.error, ProviderTimeoutError)
@@ -133,12 +133,12 @@ def test_a_handshake_that_hangs_ends_in_time(calls, mode):
 
 
 def forwarding(seen):
-    """Return a function that serves a proxy: it connects to where CONNECT says, and passes on whatever comes."""
+    """Return a function that serves an HTTP proxy."""
 
     def handle(connection):
-        asked = connection.recv(65536).decode()
-        seen.append(asked)
-        host, _, port = asked.split()[1].partition(":")
+        received = connection.recv(65536).decode()
+        seen.append(received)
+        host, _, port = received.split()[1].partition(":")
         with socket.create_connection((host, int(port))) as service:
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             threading.Thread(target=passed, args=(connection, service), daemon=True).start()
@@ -154,8 +154,8 @@ def forwarding(seen):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_tls_goes_through_the_environment_s_proxy(calls, certificate, monkeypatch, mode):
-    """Over TLS a proxy is used that the environment names, and sees neither the key nor the prompt."""
+def test_proxy_of_the_environment_is_used_for_tls(calls, certificate, monkeypatch, mode):
+    """The environment's proxy is used over TLS, and does not see the key."""
     seen = []
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with serving(answering(certificate)) as (port, _), serving(forwarding(seen)) as (proxy, _):
@@ -169,8 +169,8 @@ def test_tls_goes_through_the_environment_s_proxy(calls, certificate, monkeypatc
 
 
 @pytest.mark.parametrize(("mode", "fault"), [("ainvoke", Silence()), ("astream", Silence()), ("astream", Stall())])
-def test_cancelling_ends_the_connection(calls, server, mode, fault):
-    """A cancelled call, also one that runs in a thread, closes its socket at once."""
+def test_cancelling_closes_the_connection(calls, server, mode, fault):
+    """A cancelled call closes its connection at once."""
     server.default = fault
     provider = calls().provider
 
@@ -191,8 +191,8 @@ def test_cancelling_ends_the_connection(calls, server, mode, fault):
     assert asyncio.run(cancelled())
 
 
-def test_an_abandoned_stream_ends_its_connection(calls, server):
-    """Closing a sync stream half-way closes its socket."""
+def test_closing_a_stream_closes_its_connection(calls, server):
+    """Closing a sync stream early closes its connection."""
     server.default = Stall()
     stream = calls().provider.stream(ChatRequest.of("ping"), 30.0)
     assert next(stream).text
