@@ -1,4 +1,4 @@
-"""What must not cost more with time and size: plugins installed, targets behind the first, requests served."""
+"""Overhead that must not grow: with the number of plugins, of targets, and of requests served."""
 
 from __future__ import annotations
 
@@ -6,51 +6,51 @@ import gc
 from typing import TYPE_CHECKING
 
 from memory import resident_mb
-from subjects import resolver
-from timing import Figure, calls, in_turns
+from subjects import create_resolver
+from timing import Figure, alternate, time_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["size", "use"]
+__all__ = ["measure_size", "measure_use"]
 
 FLAT = 1.05
-"""No growth: what two runs of the very same thing may differ by."""
+"""No growth: two runs of the same code differ by less than this."""
 
 PROMPT = "Who can play on Saturday?"
 WARM_UP = 5_000
 
 
-def size(rounds: int) -> Iterator[Figure]:
+def measure_size(rounds: int) -> Iterator[Figure]:
     """Compare few plugins and targets with many."""
-    with resolver(plugins=3) as few, resolver(plugins=50) as many:
+    with create_resolver(plugins=3) as few, create_resolver(plugins=50) as many:
         alone, among = few.chain("trivial:a"), many.chain("trivial:a")
         long = few.chain(*(f"trivial:m{number}" for number in range(20)))
-        took = in_turns(
+        timings = alternate(
             {
-                "3 plugins": calls(lambda: alone.invoke(PROMPT)),
-                "50 plugins": calls(lambda: among.invoke(PROMPT)),
-                "20 targets": calls(lambda: long.invoke(PROMPT)),
+                "3 plugins": time_calls(lambda: alone.invoke(PROMPT)),
+                "50 plugins": time_calls(lambda: among.invoke(PROMPT)),
+                "20 targets": time_calls(lambda: long.invoke(PROMPT)),
             },
             rounds,
         )
     yield Figure(
-        name="50 plugins installed / 3",
-        value=took.ratio("50 plugins", "3 plugins"),
+        name="50 installed plugins / 3",
+        value=timings.ratio("50 plugins", "3 plugins"),
         bound=FLAT,
-        detail=took.describe("3 plugins", "50 plugins"),
+        detail=timings.describe("3 plugins", "50 plugins"),
     )
     yield Figure(
-        name="20 targets in the chain / 1",
-        value=took.ratio("20 targets", "3 plugins"),
+        name="chain of 20 targets / 1",
+        value=timings.ratio("20 targets", "3 plugins"),
         bound=FLAT,
-        detail=took.describe("20 targets"),
+        detail=timings.describe("20 targets"),
     )
 
 
-def use(rounds: int, requests: int) -> Iterator[Figure]:
+def measure_use(rounds: int, requests: int) -> Iterator[Figure]:
     """Compare a resolver that has served many requests with a new one."""
-    with resolver() as used, resolver() as new:
+    with create_resolver() as used, create_resolver() as new:
         old, fresh = used.chain("trivial:a", "trivial:b"), new.chain("trivial:a", "trivial:b")
         for _ in range(WARM_UP):
             old.invoke(PROMPT)
@@ -60,11 +60,13 @@ def use(rounds: int, requests: int) -> Iterator[Figure]:
             old.invoke(PROMPT)
         gc.collect()
         grown_mb = resident_mb() - before_mb
-        took = in_turns({"new": calls(lambda: fresh.invoke(PROMPT)), "used": calls(lambda: old.invoke(PROMPT))}, rounds)
+        timings = alternate(
+            {"new": time_calls(lambda: fresh.invoke(PROMPT)), "used": time_calls(lambda: old.invoke(PROMPT))}, rounds
+        )
     yield Figure(
         name=f"after {requests:,} requests / before",
-        value=took.ratio("used", "new"),
+        value=timings.ratio("used", "new"),
         bound=FLAT,
-        detail=took.describe("new", "used"),
+        detail=timings.describe("new", "used"),
     )
     yield Figure(name=f"memory after {requests:,} requests", value=grown_mb, bound=1.0, unit="MB")

@@ -60,7 +60,7 @@ ANSWER = json.dumps(
 ).encode()
 
 
-def event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+def encode_event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
     """Return one event of a stream, as an HTTP chunk."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
     fields = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "bench"}
@@ -73,7 +73,7 @@ class Canned(asyncio.Protocol):
 
     reply = (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)) + ANSWER
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    end = event({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+    end = encode_event({}, "stop") + b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
     chunks = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,7 +96,7 @@ class Canned(asyncio.Protocol):
                 self._task = asyncio.get_running_loop().create_task(self._send_events())
 
     async def _send_events(self) -> None:
-        piece = event({"content": " word"})
+        piece = encode_event({"content": " word"})
         for _ in range(self.chunks):
             self._transport.write(piece)  # type: ignore[attr-defined]
             await asyncio.sleep(0)
@@ -112,7 +112,7 @@ async def serve(chunks: int) -> None:
     await loop.run_in_executor(None, sys.stdin.read)
 
 
-def measured(call: Callable[[], object], calls: int) -> tuple[list[float], float]:
+def measure_calls(call: Callable[[], object], calls: int) -> tuple[list[float], float]:
     """Return the seconds of each call, and the mean CPU seconds of one."""
     took = []
     cpu = time.process_time()
@@ -123,7 +123,7 @@ def measured(call: Callable[[], object], calls: int) -> tuple[list[float], float
     return took, (time.process_time() - cpu) / calls
 
 
-async def ameasured(call: Callable[[], Awaitable[object]], calls: int) -> tuple[list[float], float]:
+async def ameasure_calls(call: Callable[[], Awaitable[object]], calls: int) -> tuple[list[float], float]:
     """Return the seconds of each of several concurrent calls, and the mean CPU seconds of one."""
 
     async def one() -> float:
@@ -161,7 +161,7 @@ def report(name: str, bare: Side, ours: Side) -> bool:
     return met
 
 
-def resolver(url: str) -> Resolver:
+def create_resolver(url: str) -> Resolver:
     """Return a resolver with one instance that points to the server."""
     return Resolver.from_settings(
         {
@@ -177,17 +177,17 @@ def sync_rounds(url: str, calls: int, rounds: int) -> bool:
     client = InferenceClient(base_url=url, token="x")  # noqa: S106
     messages = [{"role": "user", "content": PROMPT}]
     bare, ours = Side(), Side()
-    with resolver(url) as kickai:
+    with create_resolver(url) as kickai:
         chain = kickai.chain("bench", **FIELDS)
         ways = (
             (bare, lambda: client.chat_completion(messages, model="bench", **FIELDS)),
             (ours, lambda: chain.invoke(PROMPT)),
         )
         for _, call in ways:
-            measured(call, 20)
+            measure_calls(call, 20)
         for number in range(rounds):
             for side, call in ways[:: 1 if number % 2 else -1]:
-                side.add(*measured(call, calls))
+                side.add(*measure_calls(call, calls))
     return report("sync", bare, ours)
 
 
@@ -195,17 +195,17 @@ async def async_rounds(url: str, rounds: int) -> bool:
     """Measure concurrent async calls."""
     messages = [{"role": "user", "content": PROMPT}]
     bare, ours = Side(), Side()
-    async with AsyncInferenceClient(base_url=url, token="x") as client, resolver(url) as kickai:  # noqa: S106
+    async with AsyncInferenceClient(base_url=url, token="x") as client, create_resolver(url) as kickai:  # noqa: S106
         chain = kickai.chain("bench", **FIELDS)
         ways = (
             (bare, lambda: client.chat_completion(messages, model="bench", **FIELDS)),
             (ours, lambda: chain.ainvoke(PROMPT)),
         )
         for _, call in ways:
-            await ameasured(call, AT_ONCE)
+            await ameasure_calls(call, AT_ONCE)
         for number in range(rounds):
             for side, call in ways[:: 1 if number % 2 else -1]:
-                side.add(*await ameasured(call, AT_ONCE))
+                side.add(*await ameasure_calls(call, AT_ONCE))
     return report(f"async x {AT_ONCE}", bare, ours)
 
 
@@ -255,7 +255,7 @@ class Streams:
         return cost <= CHUNK_TARGET_US
 
     def _decode(self) -> None:
-        count = sum(1 for _ in self._provider.stream(ChatRequest.of("x"), LONG_S))
+        count = sum(1 for _ in self._provider.stream(ChatRequest.from_prompt("x"), LONG_S))
         assert count >= self._chunks
 
     def _read(self) -> None:
@@ -267,7 +267,7 @@ class Streams:
 
     async def _adecode(self) -> None:
         count = 0
-        async for _ in self._provider.astream(ChatRequest.of("x"), LONG_S):
+        async for _ in self._provider.astream(ChatRequest.from_prompt("x"), LONG_S):
             count += 1
         assert count >= self._chunks
 

@@ -1,4 +1,4 @@
-"""How much memory a process holds."""
+"""The memory of this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["resident_mb"]
 
 
 def resident_mb() -> float:
-    """Return the resident size of this process in MB; its peak where the system does not tell the present one."""
+    """Return the resident size of this process in MB; on systems without ``/proc``, its maximum so far."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS:"))

@@ -1,4 +1,4 @@
-"""What a call costs on top of a bare one: healthy, with a first target that fails, and past one that is skipped."""
+"""The overhead of one call: of a healthy one, and of one whose first target fails or is skipped."""
 
 from __future__ import annotations
 
@@ -6,96 +6,96 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from subjects import REQUEST, Trivial, bare_hook, bare_mock_hook, resolver
-from timing import Figure, awaits, calls, in_turns
+from subjects import REQUEST, Trivial, bare_hook, bare_mock_hook, create_resolver
+from timing import Figure, alternate, time_async_calls, time_calls
 
 from kickai_providers_core import BreakerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["asynchronous", "healthy", "troubled"]
+__all__ = ["measure_async_calls", "measure_fallbacks", "measure_healthy_calls"]
 
 PROMPT = "Who can play on Saturday?"
 
 
-def healthy(rounds: int) -> Iterator[Figure]:
+def measure_healthy_calls(rounds: int) -> Iterator[Figure]:
     """Compare a healthy sync call with one bare hook call."""
-    with resolver() as own:
-        chain, over_mock = own.chain("trivial:a", "trivial:b"), own.chain("mock:a", "trivial:b")
-        took = in_turns(
+    with create_resolver() as resolver:
+        chain, over_mock = resolver.chain("trivial:a", "trivial:b"), resolver.chain("mock:a", "trivial:b")
+        timings = alternate(
             {
-                "hook": calls(bare_hook()),
-                "chain": calls(lambda: chain.invoke(PROMPT)),
-                "mock": calls(bare_mock_hook()),
-                "chain of mock": calls(lambda: over_mock.invoke(PROMPT)),
+                "hook": time_calls(bare_hook()),
+                "chain": time_calls(lambda: chain.invoke(PROMPT)),
+                "mock": time_calls(bare_mock_hook()),
+                "chain of mock": time_calls(lambda: over_mock.invoke(PROMPT)),
             },
             rounds,
         )
     yield Figure(
         name="healthy sync call / bare hook call",
-        value=took.ratio("chain", "hook"),
+        value=timings.ratio("chain", "hook"),
         bound=15.0,
-        detail=took.describe("hook", "chain"),
+        detail=timings.describe("hook", "chain"),
     )
     yield Figure(
-        name="the same over the mock, less the mock's own time",
-        value=1.0 + took.ratio("chain of mock", "hook", less="mock"),
+        name="healthy sync call of the mock, minus the mock's own time",
+        value=1.0 + timings.ratio("chain of mock", "hook", minus="mock"),
         bound=15.0,
-        detail=took.describe("mock", "chain of mock"),
+        detail=timings.describe("mock", "chain of mock"),
     )
 
 
-def asynchronous(rounds: int) -> Iterator[Figure]:
+def measure_async_calls(rounds: int) -> Iterator[Figure]:
     """Compare a healthy async call with a bare coroutine call, in units of one bare hook call."""
     loop, provider = asyncio.new_event_loop(), Trivial()
-    with resolver() as own:
-        chain = own.chain("trivial:a", "trivial:b")
-        took = in_turns(
+    with create_resolver() as resolver:
+        chain = resolver.chain("trivial:a", "trivial:b")
+        timings = alternate(
             {
-                "hook": calls(bare_hook()),
-                "coroutine": awaits(loop, lambda: provider.kickai_ainvoke_provider(provider, REQUEST, 10.0)),
-                "chain": awaits(loop, lambda: chain.ainvoke(PROMPT)),
+                "hook": time_calls(bare_hook()),
+                "coroutine": time_async_calls(loop, lambda: provider.kickai_ainvoke_provider(provider, REQUEST, 10.0)),
+                "chain": time_async_calls(loop, lambda: chain.ainvoke(PROMPT)),
             },
             rounds,
         )
     loop.close()
     yield Figure(
-        name="healthy async call beyond a bare coroutine / bare hook call",
-        value=took.ratio("chain", "hook", less="coroutine"),
-        bound=18.0 if sys.version_info >= (3, 12) else 26.0,  # before 3.12 no task begins without a ticket of the loop
-        detail=took.describe("coroutine", "chain"),
+        name="healthy async call, minus a bare coroutine / bare hook call",
+        value=timings.ratio("chain", "hook", minus="coroutine"),
+        bound=18.0 if sys.version_info >= (3, 12) else 26.0,  # before 3.12, a task needs a turn of the loop to begin
+        detail=timings.describe("coroutine", "chain"),
     )
 
 
-def troubled(rounds: int) -> Iterator[Figure]:
-    """Compare calls whose first target fails, or is skipped since its breaker is open."""
+def measure_fallbacks(rounds: int) -> Iterator[Figure]:
+    """Compare calls whose first target fails, or is skipped because its breaker is open."""
     never_opens = BreakerSettings(max_errors=10**9)
-    opens_for_good = BreakerSettings(max_errors=1, cooldown_s=1e6, max_cooldown_s=1e6)
-    with resolver(breaker=never_opens) as failing, resolver(breaker=opens_for_good) as skipping:
-        falls, well = failing.chain("trivial:down", "trivial:b"), skipping.chain("trivial:a", "trivial:b")
-        skips = skipping.chain("trivial:down", "trivial:b")
-        assert skips.invoke(PROMPT).attempts[0].error is not None
-        assert str(skips.invoke(PROMPT).skipped[0].reason) == "breaker_open"
-        took = in_turns(
+    stays_open = BreakerSettings(max_errors=1, cooldown_s=1e6, max_cooldown_s=1e6)
+    with create_resolver(breaker=never_opens) as failing, create_resolver(breaker=stays_open) as skipping:
+        falling, healthy = failing.chain("trivial:down", "trivial:b"), skipping.chain("trivial:a", "trivial:b")
+        past = skipping.chain("trivial:down", "trivial:b")
+        assert past.invoke(PROMPT).attempts[0].error is not None
+        assert str(past.invoke(PROMPT).skipped[0].reason) == "breaker_open"
+        timings = alternate(
             {
-                "hook": calls(bare_hook()),
-                "healthy": calls(lambda: well.invoke(PROMPT)),
-                "first fails": calls(lambda: falls.invoke(PROMPT)),
-                "first skipped": calls(lambda: skips.invoke(PROMPT)),
+                "hook": time_calls(bare_hook()),
+                "healthy": time_calls(lambda: healthy.invoke(PROMPT)),
+                "first fails": time_calls(lambda: falling.invoke(PROMPT)),
+                "first skipped": time_calls(lambda: past.invoke(PROMPT)),
             },
             rounds,
         )
     yield Figure(
         name="call whose first target fails / bare hook call",
-        value=took.ratio("first fails", "hook"),
+        value=timings.ratio("first fails", "hook"),
         bound=35.0,
-        detail=took.describe("first fails"),
+        detail=timings.describe("first fails"),
     )
-    extra = took.ratio("first skipped", "hook", less="healthy")
+    extra = timings.ratio("first skipped", "hook", minus="healthy")
     yield Figure(
-        name="call past an open target / healthy call",
-        value=took.ratio("first skipped", "healthy"),
+        name="call that skips a target with an open breaker / healthy call",
+        value=timings.ratio("first skipped", "healthy"),
         bound=2.0,
-        detail=f"{took.describe('healthy', 'first skipped')}; {extra:.1f} hook calls more",
+        detail=f"{timings.describe('healthy', 'first skipped')}; {extra:.1f} more hook calls",
     )

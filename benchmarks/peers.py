@@ -1,4 +1,4 @@
-"""The same job on the libraries that a user would pick instead, each in an environment of its own."""
+"""The same task with other libraries, each in its own environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from timing import Figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["figures"]
+__all__ = ["measure_peers"]
 
 HERE = Path(__file__).parent / "peers"
 PEERS = {
@@ -27,7 +27,7 @@ PEERS = {
 }
 
 
-def figures() -> Iterator[Figure]:
+def measure_peers() -> Iterator[Figure]:
     """Install each peer and run its script."""
     with tempfile.TemporaryDirectory() as folder:
         for name, (script, requirement) in PEERS.items():

@@ -1,4 +1,4 @@
-"""What is measured: a provider that does nothing, the mock, and the resolvers that call them."""
+"""The measured code: a provider that does nothing, the mock, and the resolvers that call them."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from kickai_providers_core import (
     Settings,
     Usage,
     hookimpl,
-    hookspecs,
 )
+from kickai_providers_core.plugin_api import hookspecs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kickai_providers_core.values.events import Event
 
-__all__ = ["REQUEST", "Trivial", "bare_hook", "bare_mock_hook", "resolver"]
+__all__ = ["REQUEST", "Trivial", "bare_hook", "bare_mock_hook", "create_resolver"]
 
-REQUEST = ChatRequest.of("Who can play on Saturday?")
+REQUEST = ChatRequest.from_prompt("Who can play on Saturday?")
 MOCK = MockSettings(keep_calls=0)
 REPLY = Reply(text="Ann", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=6, output_tokens=1))
 
 
 class Trivial:
-    """A provider whose answer costs nothing; the model ``down`` fails, and ``slow`` waits for 50 ms.
+    """A provider that returns a constant. The model ``down`` fails, and ``slow`` waits for 50 ms.
 
-    Its hooks take every argument, as those of real providers do: pluggy's time grows with their number.
+    Its hooks take every argument, as those of real providers do, because pluggy's time grows with their number.
     """
 
     def __init__(self, name: str = "trivial") -> None:
-        self._info = ProviderInfo(name=name, summary="answers at once", holds_timeouts=True)
+        self._info = ProviderInfo(name=name, summary="returns a constant", holds_timeouts=True)
 
     @hookimpl
     def kickai_provider_info(self) -> ProviderInfo:
@@ -64,21 +64,21 @@ class Trivial:
 
     @hookimpl
     async def kickai_ainvoke_provider(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:  # noqa: ARG002
-        """Answer, late or at once."""
+        """Answer, at once or after 50 ms."""
         if request.model == "slow":
             await asyncio.sleep(0.05)
         return REPLY
 
 
 def watch(_event: Event) -> None:
-    """Observe, and do nothing about it."""
+    """Observe an event and do nothing."""
 
 
-def resolver(*, plugins: int = 1, breaker: BreakerSettings | None = None) -> Resolver:
-    """Return a resolver with every policy and breaker on, and one observer.
+def create_resolver(*, plugins: int = 1, breaker: BreakerSettings | None = None) -> Resolver:
+    """Return a resolver with all policies and breakers, and one observer.
 
     Args:
-        plugins: How many providers there are beside the mock; the first is called ``trivial``.
+        plugins: The number of providers besides the mock; the first is called ``trivial``.
         breaker: When breakers open.
     """
     names = ["trivial", *(f"trivial-{number}" for number in range(1, plugins))]

@@ -1,8 +1,8 @@
-"""How figures are taken: all sides of a comparison in tickets, in one process, in short blocks.
+"""The way of measuring: short blocks of calls, the sides of a comparison alternating in one process.
 
-A block is timed by the CPU time of its thread: what is measured here neither waits nor blocks, so that this is what it
-takes on an idle machine, and another program's ticket on the same core is not counted. The collector stays on, since
-applications run with it. Sides are compared round by round, and the median of the rounds' ratios counts.
+A block is timed in CPU time of its thread, which other programs do not change. Nothing that is measured waits, so the
+CPU time is the elapsed time on an idle machine. The garbage collector stays on, as in applications. A ratio is computed
+for each round; the figure is the median of the ratios.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     Block = Callable[[int], float]
 
-__all__ = ["Figure", "Timings", "awaits", "calls", "in_turns"]
+__all__ = ["Figure", "Timings", "alternate", "time_async_calls", "time_calls"]
 
 BLOCK_S = 0.003
-"""How long a block takes at least: long against the clock's step, short against a scheduler's ticket."""
+"""The minimum duration of a block in seconds: much longer than the clock's resolution, shorter than a time slice."""
 
 
 @frozen(kw_only=True)
@@ -32,10 +32,10 @@ class Figure:
 
     Attributes:
         name: What was measured.
-        value: What came out.
-        bound: What it may be at most; None for a figure that only stands beside the others.
-        unit: What both are in.
-        detail: What it was made of.
+        value: The result.
+        bound: The maximum of the result; None for a figure without a bound.
+        unit: The unit of both.
+        detail: The measurements behind the result.
     """
 
     name: str
@@ -45,38 +45,38 @@ class Figure:
     detail: str = ""
 
     @property
-    def met(self) -> bool:
-        """Whether the bound is kept."""
+    def is_met(self) -> bool:
+        """Whether the figure is within its bound."""
         return self.bound is None or self.value <= self.bound
 
 
 @frozen
 class Timings:
-    """What each side took: seconds a call, one number for each round."""
+    """The seconds of one call on each side, one number for each round."""
 
     rounds: Mapping[str, list[float]]
 
     def us(self, side: str) -> float:
-        """Return the median of a side, in microseconds a call."""
+        """Return the median of a side, in microseconds per call."""
         return median(self.rounds[side]) * 1e6
 
-    def floor_us(self, side: str) -> float:
-        """Return the least that a side ever took, in microseconds a call."""
+    def minimum_us(self, side: str) -> float:
+        """Return the minimum of a side, in microseconds per call."""
         return min(self.rounds[side]) * 1e6
 
-    def ratio(self, side: str, base: str, less: str | None = None) -> float:
-        """Return how many times a base a side takes, less what another takes: the median over the rounds."""
+    def ratio(self, side: str, base: str, minus: str | None = None) -> float:
+        """Return the median of ``(side - minus) / base`` over the rounds."""
         rounds = self.rounds
-        subtracted = rounds[less] if less is not None else [0.0] * len(rounds[side])
+        subtracted = rounds[minus] if minus is not None else [0.0] * len(rounds[side])
         return median((s - m) / b for s, b, m in zip(rounds[side], rounds[base], subtracted, strict=True))
 
-    def message(self, *sides: str) -> str:
-        """Return the medians and the floors of some sides, for a reader."""
-        return ", ".join(f"{side} {self.us(side):.1f} µs (least {self.floor_us(side):.1f})" for side in sides)
+    def describe(self, *sides: str) -> str:
+        """Return the medians and the minimums of some sides as text."""
+        return ", ".join(f"{side} {self.us(side):.1f} µs (minimum {self.minimum_us(side):.1f})" for side in sides)
 
 
-def calls(function: Callable[[], Any]) -> Block:
-    """Return what times so many calls of a function."""
+def time_calls(function: Callable[[], Any]) -> Block:
+    """Return a block that times N calls of a function."""
 
     def block(count: int) -> float:
         steps = range(count)
@@ -88,8 +88,8 @@ def calls(function: Callable[[], Any]) -> Block:
     return block
 
 
-def awaits(loop: asyncio.AbstractEventLoop, function: Callable[[], Awaitable[Any]]) -> Block:
-    """Return what times so many calls of a coroutine function, one after the other, on a running loop."""
+def time_async_calls(loop: asyncio.AbstractEventLoop, function: Callable[[], Awaitable[Any]]) -> Block:
+    """Return a block that times N consecutive calls of a coroutine function, on an event loop."""
 
     async def timed(count: int) -> float:
         steps = range(count)
@@ -101,9 +101,9 @@ def awaits(loop: asyncio.AbstractEventLoop, function: Callable[[], Awaitable[Any
     return lambda count: loop.run_until_complete(timed(count))
 
 
-def in_turns(sides: Mapping[str, Block], rounds: int) -> Timings:
-    """Return what each side takes, measured in tickets; who comes first changes from round to round."""
-    counts = {name: _enough(block) for name, block in sides.items()}
+def alternate(sides: Mapping[str, Block], rounds: int) -> Timings:
+    """Return the timings of each side. The order of the sides alternates from round to round."""
+    counts = {name: _calibrate(block) for name, block in sides.items()}
     taken: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()
     order = list(sides)
@@ -113,8 +113,8 @@ def in_turns(sides: Mapping[str, Block], rounds: int) -> Timings:
     return Timings(taken)
 
 
-def _enough(block: Block) -> int:
-    """Return how many calls make a block, after the warm-up that finding it out is."""
+def _calibrate(block: Block) -> int:
+    """Return the number of calls in a block. Finding it is the warm-up too."""
     block(100)
     count = 10
     while (took := block(count)) < BLOCK_S:

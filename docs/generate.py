@@ -1,6 +1,6 @@
-"""Fill in the parts of the documentation that the code says itself: ``python docs/generate.py``.
+"""Generate the parts of the documentation that come from the code: ``python docs/generate.py``.
 
-Such a part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+A generated part is between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 """
 # ruff: noqa: INP001
 
@@ -16,23 +16,23 @@ from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.testing import faults
 
 HERE = Path(__file__).parent
-PAGES = ("seam.md", "writing-a-provider.md")
+PAGES = ("plugin-api.md", "writing-a-provider.md")
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 REQUIRED = ("kickai_provider_info", "kickai_create_provider", "kickai_invoke_provider")
 
 
 def hooks() -> list[str]:
-    """Return the names of the seam's hooks, in its order."""
+    """Return the names of all hooks, in the order of the module."""
     return [name for name in vars(hookspecs) if name.startswith("kickai_")]
 
 
 def hooks_part() -> str:
-    """Return a section for each hook."""
+    """Return a section for each hook, in Markdown."""
     return "".join(map(hook_section, hooks())) + "\n"
 
 
 def hook_section(name: str) -> str:
-    """Return the section of one hook: its signature, what its docstring says, its parameters."""
+    """Return the section of one hook: its signature, description and parameters."""
     function = getattr(hookspecs, name)
     prose, *entries = re.split(r"^(?=:)", in_markdown(inspect.getdoc(function) or ""), flags=re.MULTILINE)
     needed = "Required of a provider." if name in REQUIRED else "Optional."
@@ -51,8 +51,8 @@ def entry_line(entry: str) -> str:
     """Return a line of a list for one ``:param x:``, ``:return:`` or ``:raises X:`` of a docstring."""
     label, _, words = entry[1:].partition(":")
     kind, _, what = label.partition(" ")
-    told = " ".join(words.split())
-    return {"param": f"* `{what}`: {told}", "return": f"* returns: {told}"}.get(kind, f"* raises `{what}`: {told}")
+    text = " ".join(words.split())
+    return {"param": f"* `{what}`: {text}", "return": f"* returns: {text}"}.get(kind, f"* raises `{what}`: {text}")
 
 
 def in_markdown(text: str) -> str:
@@ -68,11 +68,11 @@ def faults_part() -> str:
         for kind in kinds
         if inspect.isclass(kind) and issubclass(kind, faults.Fault)
     ]
-    return "\n".join(["", "| fault | what the service gives |", "|---|---|", *rows, "", ""])
+    return "\n".join(["", "| fault | what the service does |", "|---|---|", *rows, "", ""])
 
 
 def call(kind: type) -> str:
-    """Return how a fault is written, with its fields."""
+    """Return the constructor call of a fault, with its fields."""
     return f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
 
 
@@ -80,7 +80,7 @@ PARTS = {"hooks": hooks_part, "faults": faults_part}
 
 
 def filled(page: str) -> str:
-    """Return a page with its generated parts as the code has them now."""
+    """Return a page with up-to-date generated parts."""
     return PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}{match[3]}", page)
 
 

@@ -1,4 +1,4 @@
-"""Haystack: two chat generators that answer at once, in a ``FallbackChatGenerator``."""
+"""Haystack: two chat generators with constant answers, in a ``FallbackChatGenerator``."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Answers:
         return {"replies": [ChatMessage.from_assistant("Ann")]}
 
 
-well = Answers()
-healthy = FallbackChatGenerator([well, Answers()])
+model = Answers()
+healthy = FallbackChatGenerator([model, Answers()])
 falling = FallbackChatGenerator([Answers(fails=True), Answers()])
 assert falling.run(PROMPT)["replies"][0].text == "Ann"
 report(
     {
-        "bare": lambda: well.run([ChatMessage.from_user(PROMPT)]),
+        "bare": lambda: model.run([ChatMessage.from_user(PROMPT)]),
         "healthy": lambda: healthy.run(PROMPT),
         "first fails": lambda: falling.run(PROMPT),
     }

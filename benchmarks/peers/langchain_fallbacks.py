@@ -1,4 +1,4 @@
-"""LangChain: two chat models that answer at once, joined by ``with_fallbacks``."""
+"""LangChain: two chat models with constant answers, joined by ``with_fallbacks``."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Answers(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=AIMessage(content="Ann"))])
 
 
-well, ill, other = Answers(), Answers(fails=True), Answers()
-healthy, falling = well.with_fallbacks([other]), ill.with_fallbacks([other])
+model, failing, other = Answers(), Answers(fails=True), Answers()
+healthy, falling = model.with_fallbacks([other]), failing.with_fallbacks([other])
 assert falling.invoke(PROMPT).content == "Ann"
 report(
     {
-        "bare": lambda: well.invoke(PROMPT),
+        "bare": lambda: model.invoke(PROMPT),
         "healthy": lambda: healthy.invoke(PROMPT),
         "first fails": lambda: falling.invoke(PROMPT),
     }

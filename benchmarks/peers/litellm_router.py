@@ -1,4 +1,4 @@
-"""LiteLLM: a ``Router`` with two deployments that its own mock answers for."""
+"""LiteLLM: a ``Router`` with two deployments that LiteLLM itself mocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Any
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it asks the network for prices otherwise
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it downloads a price list
 
 import litellm
 from litellm import Router
@@ -17,27 +17,27 @@ logging.disable(logging.ERROR)
 
 
 def deployment(name: str, mock: str) -> dict[str, Any]:
-    """Return a deployment that the mock answers for."""
+    """Return a deployment with a mocked response."""
     return {"model_name": name, "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": mock}}
 
 
 router = Router(
     model_list=[
-        deployment("well", "Ann"),
-        deployment("ill", "litellm.InternalServerError"),
+        deployment("healthy", "Ann"),
+        deployment("failing", "litellm.InternalServerError"),
         deployment("other", "Ann"),
     ],
-    fallbacks=[{"well": ["other"]}, {"ill": ["other"]}],
+    fallbacks=[{"healthy": ["other"]}, {"failing": ["other"]}],
     num_retries=0,
     disable_cooldowns=True,
 )
 messages = [{"role": "user", "content": PROMPT}]
-assert router.completion(model="ill", messages=messages).choices[0].message.content == "Ann"
+assert router.completion(model="failing", messages=messages).choices[0].message.content == "Ann"
 report(
     {
         "bare": lambda: litellm.completion(model="openai/x", api_key="x", messages=messages, mock_response="Ann"),
-        "healthy": lambda: router.completion(model="well", messages=messages),
-        "first fails": lambda: router.completion(model="ill", messages=messages),
+        "healthy": lambda: router.completion(model="healthy", messages=messages),
+        "first fails": lambda: router.completion(model="failing", messages=messages),
     },
     rounds=10,
 )

@@ -1,4 +1,4 @@
-"""What the scripts of the peers share: each runs in an environment of its own, and prints its figures as JSON."""
+"""Shared by the scripts of the other libraries. Each script prints its figures as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from timing import awaits, calls, in_turns
+from timing import alternate, time_async_calls, time_calls
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,7 +22,7 @@ PROMPT = "Who can play on Saturday?"
 def report(
     sides: Mapping[str, Callable[[], Any]], *, loop: asyncio.AbstractEventLoop | None = None, rounds: int = 30
 ) -> None:
-    """Print what each side takes, in microseconds a call."""
-    blocks = {name: calls(one) if loop is None else awaits(loop, one) for name, one in sides.items()}
-    took = in_turns(blocks, rounds)
-    print(json.dumps({name: took.us(name) for name in sides}))
+    """Print the microseconds per call of each side."""
+    blocks = {name: time_calls(call) if loop is None else time_async_calls(loop, call) for name, call in sides.items()}
+    timings = alternate(blocks, rounds)
+    print(json.dumps({name: timings.us(name) for name in sides}))

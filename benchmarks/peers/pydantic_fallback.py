@@ -1,4 +1,4 @@
-"""pydantic-ai: two function models that answer at once, in a ``FallbackModel``; it is asynchronous by nature."""
+"""pydantic-ai: two function models with constant answers, in a ``FallbackModel``. It is asynchronous only."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ async def answer(*_args: Any) -> ModelResponse:
 
 async def fail(*_args: Any) -> ModelResponse:
     """Fail."""
-    raise ModelHTTPError(status_code=503, model_name="ill")
+    raise ModelHTTPError(status_code=503, model_name="failing")
 
 
-well = FunctionModel(answer)
-healthy, falling = FallbackModel(well, FunctionModel(answer)), FallbackModel(FunctionModel(fail), FunctionModel(answer))
-asked = [ModelRequest.user_text_prompt(PROMPT)]
+model = FunctionModel(answer)
+healthy, falling = (
+    FallbackModel(model, FunctionModel(answer)),
+    FallbackModel(FunctionModel(fail), FunctionModel(answer)),
+)
+messages = [ModelRequest.user_text_prompt(PROMPT)]
 loop = asyncio.new_event_loop()
-assert loop.run_until_complete(model_request(falling, asked)).parts == [TextPart("Ann")]
+assert loop.run_until_complete(model_request(falling, messages)).parts == [TextPart("Ann")]
 report(
     {
-        "bare": lambda: model_request(well, asked),
-        "healthy": lambda: model_request(healthy, asked),
-        "first fails": lambda: model_request(falling, asked),
+        "bare": lambda: model_request(model, messages),
+        "healthy": lambda: model_request(healthy, messages),
+        "first fails": lambda: model_request(falling, messages),
     },
     loop=loop,
 )

@@ -40,7 +40,7 @@ def test_generated_parts_are_up_to_date(page):
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_is_documented(hook):
     """Each hook has a section, and its docstring describes when it is called and each parameter."""
-    assert f"### `{hook}`" in (DOCS / "seam.md").read_text(encoding="utf-8")
+    assert f"### `{hook}`" in (DOCS / "plugin-api.md").read_text(encoding="utf-8")
     text = inspect.getdoc(getattr(hookspecs, hook))
     assert "Called" in text
     for parameter in inspect.signature(getattr(hookspecs, hook)).parameters:
@@ -50,7 +50,7 @@ def test_every_hook_is_documented(hook):
 
 def test_every_hook_is_in_the_overview():
     """The overview of the order of calls contains all hooks."""
-    overview = (DOCS / "seam.md").read_text(encoding="utf-8").partition("## What a plugin")[0]
+    overview = (DOCS / "plugin-api.md").read_text(encoding="utf-8").partition("## What a plugin")[0]
     assert [hook for hook in HOOKS if hook not in overview] == []
 
 

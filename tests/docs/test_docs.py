@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from distributions import Environment
 
-from kickai_providers_core import ConfigError, Resolver, errors
+from kickai_providers_core import ConfigError, Resolver
+from kickai_providers_core.values import errors
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

@@ -1,4 +1,4 @@
-"""The table of promises is true: each test that it links exists and names the promise, and none is left out."""
+"""The table of guarantees is complete: each linked test exists and names its guarantee, and none is missing."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "walk.md"
+PAGE = ROOT / "docs" / "guarantees-and-tests.md"
 PROMISES = range(1, 10)
 KINDS = ("property", "unit", "integration", "soak")
-ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (\d+) \| .+? \| (.+) \|$", re.MULTILINE)
 LINK = re.compile(r"\[`(\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")
-NAMED = re.compile(r"\bPromises? (\d+(?:(?:, | and )\d+)*)")
+PROMISE = re.compile(r"\bPromises? (\d+(?:(?:, | and )\d+)*)")
 
 
-def table() -> dict[int, set[tuple[str, str]]]:
-    """Return the tests that the page links, by promise: each a file and a name."""
-    page = PAGE.read_text(encoding="utf-8").partition("## Promises, and what holds them")[2].partition("\n## ")[0]
-    return {int(number): {(path, name) for name, path in LINK.findall(tests)} for number, _, tests in ROW.findall(page)}
+def linked_tests() -> dict[int, set[tuple[str, str]]]:
+    """Return the tests that the page links, by guarantee: each a file and a name."""
+    rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
+    return {int(number): {(path, name) for name, path in LINK.findall(tests)} for number, tests in rows}
 
 
 @cache
-def documented(path: str) -> dict[str, str]:
-    """Return the docstrings of a file's tests by their names; a state machine's is that of its test case."""
+def docstrings(path: str) -> dict[str, str]:
+    """Return the docstring of each test of a file, by name; for a test case, that of its state machine."""
     found: dict[str, str] = {}
     for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -36,36 +36,37 @@ def documented(path: str) -> dict[str, str]:
     return {name: docstring for name, docstring in found.items() if name.lower().startswith("test")}
 
 
-def named(docstring: str) -> set[int]:
-    """Return the promises that a docstring names."""
-    return {int(number) for numbers in NAMED.findall(docstring) for number in re.findall(r"\d+", numbers)}
+def promises_in(docstring: str) -> set[int]:
+    """Return the numbers of the guarantees that a docstring names."""
+    return {int(number) for numbers in PROMISE.findall(docstring) for number in re.findall(r"\d+", numbers)}
 
 
-def test_each_promise_has_its_row() -> None:
-    """They are numbered, and none is missing."""
-    assert list(table()) == list(PROMISES)
-
-
-@pytest.mark.parametrize("promise", PROMISES)
-def test_each_linked_test_exists_and_names_its_promise(promise: int) -> None:
-    """A link leads to a file, its text is a test of that file, and that test says which promise it holds."""
-    for path, name in table()[promise]:
-        assert (ROOT / path).is_file(), f"promise {promise} is held by {path}, which does not exist"
-        assert name in documented(path), f"promise {promise} is held by {name}, which {path} does not have"
-        assert promise in named(documented(path)[name]), f"{name} of {path} does not name promise {promise}"
+def test_each_guarantee_has_a_row() -> None:
+    """The rows are numbered from 1, and none is missing."""
+    assert list(linked_tests()) == list(PROMISES)
 
 
 @pytest.mark.parametrize("promise", PROMISES)
-def test_each_promise_has_a_property_test(promise: int) -> None:
-    """An example alone does not hold it."""
-    assert [name for path, name in table()[promise] if path.startswith("tests/property/")]
+def test_each_linked_test_exists_and_names_its_guarantee(promise: int) -> None:
+    """A link leads to a file, its text is a test in that file, and the test's docstring names the guarantee."""
+    for path, name in linked_tests()[promise]:
+        assert (ROOT / path).is_file(), f"guarantee {promise} links to {path}, which does not exist"
+        assert name in docstrings(path), f"guarantee {promise} links to {name}, which is not in {path}"
+        assert promise in promises_in(docstrings(path)[name]), f"{name} in {path} does not name promise {promise}"
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_each_guarantee_has_a_property_test(promise: int) -> None:
+    """Each guarantee is tested for arbitrary sequences of events, and not by examples alone."""
+    assert [name for path, name in linked_tests()[promise] if path.startswith("tests/property/")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_test_that_names_a_promise_is_left_out(kind: str) -> None:
-    """Whoever reads the page learns of all of them."""
-    linked = {(promise, path, name) for promise, tests in table().items() for path, name in tests}
+def test_each_test_that_names_a_guarantee_is_linked(kind: str) -> None:
+    """The page links every test whose docstring names a guarantee."""
+    linked = {(promise, path, name) for promise, tests in linked_tests().items() for path, name in tests}
     for file in sorted((ROOT / "tests" / kind).rglob("test_*.py")):
         path = file.relative_to(ROOT).as_posix()
-        for name, docstring in documented(path).items():
-            assert {(promise, path, name) for promise in named(docstring)} <= linked
+        for name, docstring in docstrings(path).items():
+            missing = {(promise, path, name) for promise in promises_in(docstring)} - linked
+            assert not missing, f"missing in {PAGE.name}: {missing}"
