@@ -21,20 +21,20 @@ PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 REQUIRED = ("kickai_provider_info", "kickai_create_provider", "kickai_invoke_provider")
 
 
-def hooks() -> list[str]:
+def list_hooks() -> list[str]:
     """Return the names of all hooks, in the order of the module."""
     return [name for name in vars(hookspecs) if name.startswith("kickai_")]
 
 
-def hooks_part() -> str:
+def render_hooks() -> str:
     """Return a section for each hook, in Markdown."""
-    return "".join(map(hook_section, hooks())) + "\n"
+    return "".join(map(render_hook, list_hooks())) + "\n"
 
 
-def hook_section(name: str) -> str:
+def render_hook(name: str) -> str:
     """Return the section of one hook: its signature, description and parameters."""
     function = getattr(hookspecs, name)
-    prose, *entries = re.split(r"^(?=:)", in_markdown(inspect.getdoc(function) or ""), flags=re.MULTILINE)
+    prose, *entries = re.split(r"^(?=:)", to_markdown(inspect.getdoc(function) or ""), flags=re.MULTILINE)
     needed = "Required of a provider." if name in REQUIRED else "Optional."
     lines = [
         "",
@@ -44,10 +44,10 @@ def hook_section(name: str) -> str:
         f"def {name}{inspect.signature(function)}: ...".replace("'", ""),
         "```",
     ]
-    return "\n".join([*lines, "", f"*{needed}* {prose.strip()}", "", *map(entry_line, entries), ""])
+    return "\n".join([*lines, "", f"*{needed}* {prose.strip()}", "", *map(render_entry, entries), ""])
 
 
-def entry_line(entry: str) -> str:
+def render_entry(entry: str) -> str:
     """Return a line of a list for one ``:param x:``, ``:return:`` or ``:raises X:`` of a docstring."""
     label, _, words = entry[1:].partition(":")
     kind, _, what = label.partition(" ")
@@ -55,31 +55,31 @@ def entry_line(entry: str) -> str:
     return {"param": f"* `{what}`: {text}", "return": f"* returns: {text}"}.get(kind, f"* raises `{what}`: {text}")
 
 
-def in_markdown(text: str) -> str:
+def to_markdown(text: str) -> str:
     """Return a docstring's text as Markdown: one backtick where reStructuredText has two."""
     return text.replace("``", "`")
 
 
-def faults_part() -> str:
+def render_faults() -> str:
     """Return a table of the faults."""
     kinds = [getattr(faults, name) for name in faults.__all__ if name != "Fault"]
     rows = [
-        f"| `{call(kind)}` | {in_markdown((inspect.getdoc(kind) or '').splitlines()[0])} |"
+        f"| `{format_call(kind)}` | {to_markdown((inspect.getdoc(kind) or '').splitlines()[0])} |"
         for kind in kinds
         if inspect.isclass(kind) and issubclass(kind, faults.Fault)
     ]
     return "\n".join(["", "| fault | what the service does |", "|---|---|", *rows, "", ""])
 
 
-def call(kind: type) -> str:
+def format_call(kind: type) -> str:
     """Return the constructor call of a fault, with its fields."""
     return f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
 
 
-PARTS = {"hooks": hooks_part, "faults": faults_part}
+PARTS = {"hooks": render_hooks, "faults": render_faults}
 
 
-def filled(page: str) -> str:
+def fill_in(page: str) -> str:
     """Return a page with up-to-date generated parts."""
     return PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}{match[3]}", page)
 
@@ -87,4 +87,4 @@ def filled(page: str) -> str:
 if __name__ == "__main__":
     for name in PAGES:
         path = HERE / name
-        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(fill_in(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -21,7 +21,7 @@ from kickai_providers_core.testing.faults import FaultServer, Ok, Status
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "writing-a-provider.md").read_text(encoding="utf-8")
 GENERATE = runpy.run_path(str(DOCS / "generate.py"))
-HOOKS = GENERATE["hooks"]()
+HOOKS = GENERATE["list_hooks"]()
 
 
 def block(title):
@@ -34,7 +34,7 @@ def test_generated_parts_are_up_to_date(page):
     """The generated parts are up to date; ``python docs/generate.py`` writes them."""
     text = (DOCS / page).read_text(encoding="utf-8")
     assert "<!-- generated: " in text
-    assert GENERATE["filled"](text) == text
+    assert GENERATE["fill_in"](text) == text
 
 
 @pytest.mark.parametrize("hook", HOOKS)

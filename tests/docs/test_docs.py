@@ -1,4 +1,4 @@
-"""The documentation is true: its links lead somewhere, its examples run and print what they say."""
+"""The documentation is correct: its links work, its examples run, and their output is the one shown."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from kickai_providers_core import ConfigError, Resolver
 from kickai_providers_core.values import errors
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("plugins/*/README.md")]
-)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("plugins/*/README.md")])
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -30,14 +28,14 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that a page's headings make."""
-    heads = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    """Return the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page: Path) -> None:
-    """A link to a file of the project names one that exists, and a heading that it has."""
+def test_every_link_works(page: Path) -> None:
+    """A link to a file of the project names an existing file, and an existing heading in it."""
     for link in LINK.findall(page.read_text(encoding="utf-8")):
         if link.startswith(("http://", "https://", "mailto:")):
             continue
@@ -50,25 +48,25 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_is_well_formed(page: Path) -> None:
-    """Python compiles and TOML parses."""
+    """Python examples compile, and TOML examples parse."""
     for number, source in enumerate(blocks(page, "python")):
         compile(
             textwrap.dedent(source), f"{page.name}, example {number}", "exec", flags=0x2000
         )  # top-level await is allowed
-    if page.name != "configuration.md":  # which shows wrong ones too, and has tests of its own
+    if page.name != "configuration.md":  # it shows invalid examples too, and has its own tests
         for source in blocks(page, "toml"):
             tomllib.loads(source)
 
 
-def test_the_first_example_prints_what_it_says() -> None:
-    """The README's first example runs offline, and its output is the one shown."""
+def test_the_first_example_prints_the_output_shown() -> None:
+    """The first example of the README runs offline and prints the output shown."""
     source, shown = blocks(ROOT / "README.md", "python")[0], blocks(ROOT / "README.md", "text")[0]
     done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
     assert done.stdout == shown
 
 
-def test_the_error_for_a_typo_is_the_one_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README quotes the exact words."""
+def test_the_readme_quotes_the_error_for_a_typo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README quotes the exact message."""
     (tmp_path / "kickai.toml").write_text('[kickai]\nprimry = "huggingface"\ndeadline_s = "30"\n')
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as raised:
@@ -76,14 +74,16 @@ def test_the_error_for_a_typo_is_the_one_shown(tmp_path: Path, monkeypatch: pyte
     assert str(raised.value).strip() == blocks(ROOT / "README.md", "text")[1].strip()
 
 
-def test_the_provider_of_the_readme_works(tmp_path: Path) -> None:
-    """The twenty lines are a provider: installed as a distribution, it answers."""
-    source = next(text for text in blocks(ROOT / "README.md", "python") if "hookimpl" in text)
+def test_the_readmes_provider_answers(tmp_path: Path) -> None:
+    """The provider of the README has at most 20 lines of code, and answers when it is installed as a distribution."""
+    source = next(text for text in blocks(ROOT / "README.md", "python") if "hooks_for" in text)
     assert len([line for line in source.splitlines() if line.strip()]) <= 20
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     environment = Environment(tmp_path / "site")
-    environment.install("kickai-oracle", source.replace("8099", port), entry_point="oracle")
+    environment.install(
+        "kickai-oracle", source.replace("8099", port), entry_point="oracle", target="kickai_oracle:plugin"
+    )
     ask = """
         import http.server, json, threading
         class Oracle(http.server.BaseHTTPRequestHandler):
@@ -106,8 +106,8 @@ def test_the_provider_of_the_readme_works(tmp_path: Path) -> None:
     assert environment.run(ask.replace("8099", port)) == "Rain? Perhaps."
 
 
-def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
-    """A reader finds the command that answers and the command that tests first, and the whole in two screens."""
+def test_the_readme_is_short_and_has_the_two_commands() -> None:
+    """The two shell commands of the README ask a model and run all checks. ``.ci/run`` reads the second one."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = blocks(ROOT / "README.md", "sh")
     assert len(commands) == 2
@@ -116,13 +116,33 @@ def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
     assert len(readme.splitlines()) <= 135
 
 
-def test_the_errors_page_draws_the_whole_tree() -> None:
-    """Every class of the error tree stands in the page."""
+def test_the_errors_page_has_the_whole_tree() -> None:
+    """The page names every class of the error tree."""
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert [name for name in errors.__all__ if name.endswith("Error") and name not in page] == []
 
 
-def test_the_changelog_names_the_version() -> None:
-    """The version of the distribution has its entry."""
+def test_the_changelog_has_the_version() -> None:
+    """The changelog has an entry for the current version of the core."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+CHANGE = re.compile(r"^\| ([A-Z].+) \| `(\S+\.\w+)` \|$", re.MULTILINE)
+
+
+def test_the_contributing_page_says_where_to_change_what() -> None:
+    """It lists ten changes, each with an existing file whose path has none of the words of the change."""
+    changes = CHANGE.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert len(changes) == 10
+    for change, path in changes:
+        assert (ROOT / "src" / "kickai_providers_core" / path).is_file(), path
+        assert [word for word in re.findall(r"[a-z]{4,}", change.lower()) if word in path] == [], change
+
+
+def test_pre_commit_runs_the_same_ruff_as_nox() -> None:
+    """The version of ruff in the pre-commit settings is the one in pyproject.toml."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    version = next(name for name in groups["lint"] if name.startswith("ruff==")).removeprefix("ruff==")
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert f"ruff-pre-commit\n    rev: v{version}\n" in hooks
