@@ -12,14 +12,14 @@ from kickai_providers_core import Reply
 from kickai_mock.behaviour import ModelBehaviour
 from kickai_mock.call import Call
 from kickai_mock.mapping import build_answer, split_reply
-from kickai_mock.settings import MockInCode, MockSettings
+from kickai_mock.settings import MockInCode, MockSettings, find_conflicts
 from kickai_mock.sleeper import Sleeper
 from kickai_mock.timeline import Limits, plan_stream, plan_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from kickai_providers_core import ChatRequest
+    from kickai_providers_core import ChatRequest, Problem
     from kickai_providers_core.plugin_api.hookspecs import Mode
 
 __all__ = ["DEFAULT_MODEL", "MockProvider"]
@@ -49,6 +49,11 @@ class MockProvider:
         self._models: dict[str, _Model] = {}
         self._calls: deque[Call] = deque(maxlen=settings.keep_calls)
         self._record = code.record
+
+    @staticmethod
+    def validate(settings: MockSettings, _online: bool) -> list[Problem]:
+        """Return the settings that exclude each other."""
+        return list(find_conflicts(settings))
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -88,6 +93,10 @@ class MockProvider:
     def close(self) -> None:
         """End every call that waits, and refuse further ones. May be called again, from any thread."""
         self._sleeper.close()
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        self.close()
 
     def _begin(self, mode: Mode, request: ChatRequest, timeout_s: float) -> Call:
         self._sleeper.require_open()

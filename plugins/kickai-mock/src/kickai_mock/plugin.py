@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
-from kickai_providers_core import Capability, ProviderInfo, hookimpl
+from kickai_providers_core import Capability, ProviderInfo
+from kickai_providers_core.authoring import hooks_for
 
 from kickai_mock.client import MockProvider
-from kickai_mock.settings import MockSettings, find_conflicts
+from kickai_mock.settings import MockSettings
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+__all__ = ["plugin"]
 
-    from kickai_providers_core import ChatRequest, Problem, ProviderSettings, Reply, ReplyChunk
-
-__all__: list[str] = []
-
-
-@hookimpl
-def kickai_provider_info() -> ProviderInfo:
-    """Describe the mock."""
-    return ProviderInfo(
+plugin = hooks_for(
+    ProviderInfo(
         name="mock",
         aliases=("fake",),
         summary="answers and fails as configured, for tests and drills",
@@ -28,54 +19,16 @@ def kickai_provider_info() -> ProviderInfo:
         capabilities=frozenset(Capability),
         environment={"KICKAI_MOCK_DRILL": "drill", "KICKAI_MOCK_REPLY": "reply", "KICKAI_MOCK_SEED": "seed"},
         holds_timeouts=True,
-    )
+    ),
+    MockProvider,
+)
 
-
-@hookimpl
-def kickai_validate_provider(settings: ProviderSettings) -> list[Problem]:
-    """Return the settings that exclude each other."""
-    return list(find_conflicts(cast("MockSettings", settings)))
-
-
-@hookimpl
-def kickai_create_provider(settings: ProviderSettings) -> MockProvider:
-    """Create the mock."""
-    return MockProvider(cast("MockSettings", settings))
-
-
-@hookimpl
-def kickai_invoke_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Reply:
-    """Answer or fail."""
-    return provider.invoke(request, timeout_s)
-
-
-@hookimpl
-async def kickai_ainvoke_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Reply:
-    """Answer or fail without blocking the event loop."""
-    return await provider.ainvoke(request, timeout_s)
-
-
-@hookimpl
-def kickai_stream_provider(provider: MockProvider, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
-    """Stream the answer word by word, or fail."""
-    return provider.stream(request, timeout_s)
-
-
-@hookimpl
-def kickai_astream_provider(
-    provider: MockProvider, request: ChatRequest, timeout_s: float
-) -> AsyncIterator[ReplyChunk]:
-    """Stream the answer word by word, or fail, without blocking the event loop."""
-    return provider.astream(request, timeout_s)
-
-
-@hookimpl
-def kickai_close_provider(provider: MockProvider) -> None:
-    """End every call that waits."""
-    provider.close()
-
-
-@hookimpl
-async def kickai_aclose_provider(provider: MockProvider) -> None:
-    """End every call that waits."""
-    provider.close()
+kickai_provider_info = plugin.kickai_provider_info
+kickai_validate_provider = plugin.kickai_validate_provider
+kickai_create_provider = plugin.kickai_create_provider
+kickai_invoke_provider = plugin.kickai_invoke_provider
+kickai_ainvoke_provider = plugin.kickai_ainvoke_provider
+kickai_stream_provider = plugin.kickai_stream_provider
+kickai_astream_provider = plugin.kickai_astream_provider
+kickai_close_provider = plugin.kickai_close_provider
+kickai_aclose_provider = plugin.kickai_aclose_provider

@@ -147,10 +147,10 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 class _Unclosable:
-    """An iterator that its reader does not close.
+    """An iterator without ``aclose``: `_Answer.aclose` closes the connection.
 
     The ollama client drops its generators instead of closing them, and a dropped generator cannot await the end of the
-    next one. `_Answer.aclose` closes what is below this iterator.
+    next one.
     """
 
     def __init__(self, items: AsyncIterator[bytes]) -> None:
@@ -173,16 +173,14 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._transport = transport
         self._stream = stream
         self._corrections = Corrections()
-        self._chunks: Any = None
 
     def __iter__(self) -> Iterator[bytes]:
         for value in self._transport.values(iter(self._stream)):
             yield self._line(value)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = aiter(self._stream)
         pauses = Pauses()
-        async for value in self._transport.avalues(_Unclosable(self._chunks)):
+        async for value in self._transport.avalues(_Unclosable(aiter(self._stream))):
             yield self._line(value)
             await pauses.pause()
 
@@ -191,8 +189,6 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-        if self._chunks is not None:
-            await self._chunks.aclose()
 
     def _line(self, value: Any) -> bytes:
         if isinstance(value, dict) and value.get("error"):
