@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
+import shlex
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -109,6 +115,21 @@ def test_threads_and_tasks_share_the_model(call):
         replies = list(pool.map(lambda _: call.provider.invoke(ECHO, PATIENCE_S), range(3)))
     replies += asyncio.run(together())
     assert {reply.text.strip() for reply in replies} == {"KICKAI-42"}
+
+
+def test_the_example_of_the_readme_prints_its_output(call):
+    """The command of the README, run against the real model, prints what the README shows."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    ((command, output),) = re.findall(r"```console\n\$ (.*)\n(.*\n)```", readme)
+    program, *arguments = shlex.split(command)
+    done = subprocess.run(
+        [Path(sys.executable).with_name(program), *arguments],
+        env={**os.environ, "OLLAMA_HOST": call.settings.host},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, output)
 
 
 def test_validating_online_finds_the_model(call):
