@@ -182,7 +182,7 @@ def test_a_server_that_reads_slowly_times_out(mode, provide):
             ended = call(provider, mode, "x" * 16_000_000, timeout_s=BOUND_S)
         finally:
             stopped.set()
-            thread.join()
+            thread.join(5.0)
     assert isinstance(ended.error, ProviderTimeoutError)
     assert ended.elapsed_s < BOUND_S + SLACK_S
 
