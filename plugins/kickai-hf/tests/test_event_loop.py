@@ -63,6 +63,7 @@ warnings.simplefilter("always")
 sys.path.insert(0, sys.argv[1])
 from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core import Resolver
+from kickai_hf.provider import HuggingFace
 url, how, through = sys.argv[2:]
 
 async def main(astream):
@@ -96,16 +97,19 @@ async def main(astream):
 kept = []
 with Resolver.from_settings({"providers": {"p": {"kind": "huggingface", "base_url": url, "model": "m"}}}, env={}) as r:
     chain = r.chain("p")
-    chain.invoke("warm up")
     if through == "chain":
+        chain.invoke("warm up")
         astream = chain.astream
     else:
-        provider = r.registry.find("p").provider()
+        provider = HuggingFace(r.registry.find("p").settings)
+        provider.invoke(ChatRequest.of("warm up"), 10.0)
         astream = lambda prompt: provider.astream(ChatRequest.of(prompt), 10.0)
     for _ in range(3):
         asyncio.run(main(astream), debug=True)
     kept.clear()
     gc.collect()
+    if through == "provider":
+        provider.close()
 """
 
 

@@ -43,4 +43,4 @@ def test_the_example_works():
                 list(plugin.kickai_validate_provider(settings=resolver.registry.find(name).settings, online=False))
                 == []
             )
-            assert resolver.registry.find(name).provider()
+            plugin.kickai_create_provider(settings=resolver.registry.find(name).settings).close()
