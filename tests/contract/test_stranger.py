@@ -35,7 +35,7 @@ FAULTS = {
         "return None",
     ),
     "test_a_refused_connection_is_unavailable": ("except (OSError, HTTPException):", "except HTTPException:"),
-    "test_the_key_is_in_no_refusals_error": (
+    "test_the_key_is_in_no_connection_error": (
         'raise core.ProviderUnavailableError("Osprey cannot be reached", reached=reached) from None',
         "raise core.ProviderUnavailableError(provider.key.reveal(), reached=reached) from None",
     ),

@@ -27,7 +27,7 @@ class RetriesOutages(Client):
             raise
 
 
-@mutant("test_cancelling_frees")
+@mutant("test_cancelling_closes_the_connection")
 class ContinuesWhenCancelled(Client):
     """Continues a cancelled call in another task."""
 
@@ -48,7 +48,7 @@ HELD_BY_CANCELLING = (
 """Tests of timeouts that the core enforces by cancelling."""
 
 
-@mutant("test_cancelling_frees", *HELD_BY_CANCELLING)
+@mutant("test_cancelling_closes_the_connection", *HELD_BY_CANCELLING)
 class CatchesCancellation(Client):
     """Turns a cancellation into an outage."""
 
@@ -61,12 +61,12 @@ class CatchesCancellation(Client):
 
 
 @mutant(
-    "test_cancelling_a_stream_frees",
+    "test_cancelling_a_stream_closes_the_connection",
     *HELD_BY_CANCELLING,
     "test_a_slow_first_token_times_out",
     "test_a_stall_times_out",
     "test_a_stall_ends_with_the_whole_timeout",
-    "test_the_key_is_in_no_timeouts_error",
+    "test_the_key_is_in_no_timeout_error",
 )
 class CatchesCancellationOfStreams(Client):
     """Ends a stream normally when it is cancelled."""
@@ -149,7 +149,7 @@ class FailsToCloseUnused(Client):
         self.used.clear()
 
 
-@mutant("test_creating_asks_no_network", "test_validating_offline_asks_no_network")
+@mutant("test_creating_uses_no_network", "test_validating_offline_uses_no_network")
 class ConnectsWhenCreated(Client):
     """Connects to the service when it is created."""
 

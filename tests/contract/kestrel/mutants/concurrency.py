@@ -15,8 +15,8 @@ from kickai_providers_core.plugin_api.hookspecs import hookimpl
 @mutant(
     "test_the_loop_is_not_blocked",
     "test_tasks_do_not_wait_for_each_other",
-    "test_cancelling_frees",
-    "test_a_cancelled_call_takes_nothing_from_the_next",
+    "test_cancelling_closes_the_connection",
+    "test_the_next_call_works_after_a_cancellation",
     "test_cleaning_up_after_cancellation_ends_in_time",
 )
 class BlocksTheLoop(Client):

@@ -73,7 +73,7 @@ class ReadsLongPromptAsInvalidRequest(WrongErrorClass):
     taken: ClassVar = {errors.ContextLengthExceededError: errors.InvalidRequestError}
 
 
-@mutant("test_a_withheld_answer_is_content_filtered")
+@mutant("test_filtered_content_is_content_filtered")
 class ReadsContentFilterAsOutage(WrongErrorClass):
     """Reads filtered content as an outage, so that another provider would be called."""
 
@@ -81,7 +81,7 @@ class ReadsContentFilterAsOutage(WrongErrorClass):
 
 
 @mutant(
-    "test_an_error_without_the_vendors_body_is_typed",
+    "test_an_error_with_any_body_is_typed",
     "test_a_redirect_loop_is_typed",
     "test_an_unexplained_refusal_is_unsupported",
 )
@@ -157,7 +157,7 @@ class HasEmptyMessages(Client):
         return error
 
 
-@mutant("test_an_unheard_of_status_is_typed")
+@mutant("test_an_unknown_status_is_typed")
 class FailsOnUnknownStatus(Client):
     """Raises KeyError for a status that is not in its table."""
 
@@ -179,7 +179,7 @@ class ReadsGatewayTimeoutAsInvalidRequest(Client):
         return super().build_error(status, headers, body)
 
 
-@mutant("test_a_retry_after_that_is_none_is_dropped")
+@mutant("test_an_unreadable_retry_after_is_ignored")
 class FailsOnUnreadableDelay(Client):
     """Raises ValueError for a Retry-After that is neither a number nor a date."""
 

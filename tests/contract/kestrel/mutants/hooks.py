@@ -35,7 +35,7 @@ class RaisesInOnlineValidation(KestrelPlugin):
         return []
 
 
-@mutant("test_preparing_tells_how_far_it_is")
+@mutant("test_preparing_yields_progress")
 class YieldsTextAsProgress(KestrelPlugin):
     """Yields text in place of Progress."""
 
@@ -45,7 +45,7 @@ class YieldsTextAsProgress(KestrelPlugin):
         yield f"{model}: 100 %"
 
 
-@mutant("test_validating_offline_asks_no_network", "test_validating_offline_ends_in_time")
+@mutant("test_validating_offline_uses_no_network", "test_validating_offline_ends_in_time")
 class CallsServiceInOfflineValidation(KestrelPlugin):
     """Calls the service in offline validation."""
 
@@ -63,7 +63,7 @@ class SetsUnknownField(KestrelPlugin):
     info = evolve(KestrelPlugin.info, environment={"KESTREL_API_KEY": "key", "KESTREL_REGION": "region"})
 
 
-@mutant("test_every_event_is_taken", "test_events_are_left_as_they_are")
+@mutant("test_every_event_is_accepted", "test_events_are_not_changed")
 class FailsOnUnknownEvents(KestrelPlugin):
     """Raises KeyError for an unknown event."""
 
@@ -73,7 +73,7 @@ class FailsOnUnknownEvents(KestrelPlugin):
         event.attributes()["gen_ai.operation.name"]
 
 
-@mutant("test_events_are_left_as_they_are")
+@mutant("test_events_are_not_changed")
 class ChangesEvents(KestrelPlugin):
     """Writes the provider's name in capitals into the events that it observes."""
 
@@ -84,7 +84,7 @@ class ChangesEvents(KestrelPlugin):
             event.provider = event.provider.upper()
 
 
-@mutant("test_seam_version_is_known")
+@mutant("test_api_version_is_known")
 class HasUnknownApiVersion(KestrelPlugin):
     """Was written for a plugin API that never existed."""
 

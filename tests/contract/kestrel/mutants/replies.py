@@ -82,7 +82,7 @@ class DropsTheModel(Client):
         return evolve(super().parse_reply(body), model="")
 
 
-@mutant("test_the_cores_fields_are_left_alone")
+@mutant("test_the_cores_fields_are_left_empty")
 class FillsInTheProvider(Client):
     """Fills in a field of the reply that belongs to the core."""
 

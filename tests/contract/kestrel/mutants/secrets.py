@@ -50,9 +50,9 @@ class LogsItsHeaders(Client):
 
 @mutant(
     "test_the_key_is_in_no_error",
-    "test_the_key_is_in_no_refusals_error",
-    "test_the_key_is_in_no_streams_error",
-    "test_the_key_is_in_no_timeouts_error",
+    "test_the_key_is_in_no_connection_error",
+    "test_the_key_is_in_no_stream_error",
+    "test_the_key_is_in_no_timeout_error",
 )
 class KeepsKeyInVariable(Client):
     """Keeps the headers in a local variable while errors pass through."""
@@ -67,9 +67,9 @@ class KeepsKeyInVariable(Client):
 @mutant(
     "test_the_key_is_in_no_repr",
     "test_the_key_is_in_no_error",
-    "test_the_key_is_in_no_refusals_error",
-    "test_the_key_is_in_no_streams_error",
-    "test_the_key_is_in_no_timeouts_error",
+    "test_the_key_is_in_no_connection_error",
+    "test_the_key_is_in_no_stream_error",
+    "test_the_key_is_in_no_timeout_error",
 )
 class ShowsKeyInRepr(Client):
     """Shows its key in its repr."""
@@ -92,7 +92,7 @@ class FollowsRedirects(Client):
         return super().build_error(status, headers, body)
 
 
-@mutant("test_the_users_words_are_in_no_error")
+@mutant("test_the_prompt_and_the_answer_are_in_no_error")
 class QuotesTheService(Client):
     """Puts the service's response into its errors."""
 

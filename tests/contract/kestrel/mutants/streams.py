@@ -28,7 +28,7 @@ class AcceptsMissingFinishReason(Client):
     "test_a_cut_stream_is_no_answer",
     "test_a_truncated_answer_is_no_answer",
     "test_pieces_come_before_an_error",
-    "test_the_key_is_in_no_streams_error",
+    "test_the_key_is_in_no_stream_error",
 )
 class AcceptsCutStreams(Client):
     """Ends a stream normally when its connection is lost in the middle."""
@@ -60,7 +60,7 @@ class SkipsMalformedEvents(Client):
 
 
 @mutant(
-    "test_an_error_event_is_typed", "test_an_error_event_at_the_start_is_typed", "test_the_key_is_in_no_streams_error"
+    "test_an_error_event_is_typed", "test_an_error_event_at_the_start_is_typed", "test_the_key_is_in_no_stream_error"
 )
 class RaisesKeyErrorForErrorEvents(Client):
     """Raises KeyError when an event reports an error."""
@@ -121,7 +121,7 @@ class RepeatsFinishReason(Client):
     "test_a_wrong_content_type_is_an_invalid_reply",
     "test_the_next_call_works",
     "test_the_key_is_in_no_error",
-    "test_the_users_words_are_in_no_error",
+    "test_the_prompt_and_the_answer_are_in_no_error",
     "test_nothing_secret_is_logged",
 )
 class AcceptsEmptyStreams(Client):
@@ -133,7 +133,7 @@ class AcceptsEmptyStreams(Client):
             super().check_end(chunk)
 
 
-@mutant("test_an_unread_stream_leaves_nothing")
+@mutant("test_an_unread_stream_is_closed")
 class ConnectsBeforeReading(Client):
     """Connects when the stream is created, and closes only streams that were read."""
 

@@ -29,7 +29,7 @@ class RestartsTimeoutWithEachRead(Client):
             return left
 
 
-@mutant("test_the_time_to_connect_has_a_timeout_of_its_own")
+@mutant("test_connecting_has_its_own_timeout")
 class IgnoresConnectTimeout(Client):
     """Ignores the timeout for connecting."""
 
@@ -62,11 +62,11 @@ class IgnoresIdleTimeout(Client):
 
 
 @mutant(
-    "test_patience_is_respected",
+    "test_a_call_waits_for_its_timeout",
     "test_a_huge_body_is_typed",
     "test_the_loop_is_not_blocked",
     "test_tasks_do_not_wait_for_each_other",
-    "test_the_time_to_connect_has_a_timeout_of_its_own",
+    "test_connecting_has_its_own_timeout",
     "test_a_service_that_was_not_reached_is_reported_as_such",
 )
 class IgnoresLongTimeout(Client):
@@ -83,7 +83,7 @@ class IgnoresLongTimeout(Client):
 
 @mutant(
     "test_a_refused_connection_is_unavailable",
-    "test_the_key_is_in_no_refusals_error",
+    "test_the_key_is_in_no_connection_error",
     "test_a_service_that_was_not_reached_is_reported_as_such",
 )
 class RaisesVendorsError(Client):

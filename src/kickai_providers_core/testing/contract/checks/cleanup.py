@@ -53,13 +53,13 @@ class CleanupTests(ProviderSpec):
         count = len(server.requests)
         assert count == 1, f"the attempt sent {count} requests, expected 1: turn off the client's own retries"
 
-    def test_cancelling_frees(self, harness: ProviderHarness) -> None:
+    def test_cancelling_closes_the_connection(self, harness: ProviderHarness) -> None:
         """A cancelled call ends at once with `CancelledError`, and its connection is closed."""
         require_native(harness, "ainvoke")
         harness.server.default = Silence()
         _check_cancellation(harness, "ainvoke")
 
-    def test_cancelling_a_stream_frees(self, harness: ProviderHarness) -> None:
+    def test_cancelling_a_stream_closes_the_connection(self, harness: ProviderHarness) -> None:
         """A cancelled stream ends at once with `CancelledError`, and its connection is closed."""
         require_native(harness, "astream")
         harness.server.default = Stall(1)
@@ -92,7 +92,7 @@ class CleanupTests(ProviderSpec):
             took_s = run_coroutine(lambda: _time_aclose(harness))
         assert took_s < QUICK_S, f"closing the stream took {took_s:.2f} s, expected less than {QUICK_S:g} s"
 
-    def test_a_cancelled_call_takes_nothing_from_the_next(self, harness: ProviderHarness) -> None:
+    def test_the_next_call_works_after_a_cancellation(self, harness: ProviderHarness) -> None:
         """After a cancelled call the same provider answers on the same event loop."""
         require_native(harness, "ainvoke")
         harness.server.script(Silence())

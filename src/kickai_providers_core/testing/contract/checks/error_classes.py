@@ -98,21 +98,19 @@ class ErrorClassTests(ProviderSpec):
         self._meet(harness, mode, 400, "context_length").raises(ContextLengthExceededError)
 
     @in_each_mode
-    def test_a_withheld_answer_is_content_filtered(self, harness: ProviderHarness, mode: Mode) -> None:
+    def test_filtered_content_is_content_filtered(self, harness: ProviderHarness, mode: Mode) -> None:
         """A request rejected for its content is a `ContentFilteredError`."""
         self._meet(harness, mode, 400, "content_filter").raises(ContentFilteredError)
 
     @in_each_mode
     @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-    def test_an_error_without_the_vendors_body_is_typed(
-        self, harness: ProviderHarness, mode: Mode, body: bytes
-    ) -> None:
+    def test_an_error_with_any_body_is_typed(self, harness: ProviderHarness, mode: Mode, body: bytes) -> None:
         """Status 502 is a `ProviderUnavailableError` whatever its body is, such as a proxy's error page."""
         harness.server.script(Status(502, "unavailable", body=body))
         harness.attempt(mode).raises(ProviderUnavailableError)
 
     @in_each_mode
-    def test_an_unheard_of_status_is_typed(self, harness: ProviderHarness, mode: Mode) -> None:
+    def test_an_unknown_status_is_typed(self, harness: ProviderHarness, mode: Mode) -> None:
         """An unknown status is a `ProviderError` too."""
         harness.server.script(Status(418, "unavailable"))
         harness.attempt(mode).raises(ProviderError)

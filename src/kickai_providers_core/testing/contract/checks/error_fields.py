@@ -50,7 +50,7 @@ class ErrorFieldTests(ProviderSpec):
         assert 45 < delay_s <= 61, f"expected retry_after_s of about 60 from a date, got {delay_s}"
 
     @pytest.mark.parametrize("value", ["soon", "", "-5", "nan", "Tue, 99 Foo 2026"])
-    def test_a_retry_after_that_is_none_is_dropped(self, harness: ProviderHarness, value: str) -> None:
+    def test_an_unreadable_retry_after_is_ignored(self, harness: ProviderHarness, value: str) -> None:
         """An unreadable delay is ignored."""
         harness.server.script(Status(429, "rate_limit", {"retry-after": value}))
         delay_s = harness.attempt("invoke").raises(ProviderError).retry_after_s

@@ -68,12 +68,12 @@ class LazyLoadingTests(ProviderSpec):
         for name in self.vendor:
             import_module(name)
 
-    def test_creating_asks_no_network(self, harness: ProviderHarness) -> None:
+    def test_creating_uses_no_network(self, harness: ProviderHarness) -> None:
         """Creating a provider does not connect to its service."""
         assert harness.provider is not None, "kickai_create_provider returned None, expected a provider object"
         _check_no_connection(harness, "kickai_create_provider")
 
-    def test_validating_offline_asks_no_network(self, harness: ProviderHarness) -> None:
+    def test_validating_offline_uses_no_network(self, harness: ProviderHarness) -> None:
         """Offline validation does not connect to the service."""
         list(harness.hook.kickai_validate_provider(settings=harness.settings, online=False) or ())
         _check_no_connection(harness, "kickai_validate_provider with online=False")

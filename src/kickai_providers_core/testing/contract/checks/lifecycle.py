@@ -88,7 +88,7 @@ class LifecycleTests(ProviderSpec):
         assert isinstance(outcome.value, list), f"kickai_validate_provider raised {outcome.raised!r}"
 
     @pytest.mark.parametrize("fault", [Ok(), Status(500, "unavailable")], ids=id_of)
-    def test_preparing_tells_how_far_it_is(self, harness: ProviderHarness, fault: Fault) -> None:
+    def test_preparing_yields_progress(self, harness: ProviderHarness, fault: Fault) -> None:
         """Preparing a model yields `Progress` or raises a `ProviderError`; it may have nothing to do."""
         if self.wire is not None:
             harness.server.default = fault

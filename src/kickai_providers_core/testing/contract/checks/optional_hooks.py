@@ -61,13 +61,13 @@ class OptionalHookTests(ProviderSpec):
     """Observing and ranking do no harm."""
 
     @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-    def test_every_event_is_taken(self, harness: ProviderHarness, event: events.Event) -> None:
+    def test_every_event_is_accepted(self, harness: ProviderHarness, event: events.Event) -> None:
         """The plugin's observer accepts events of every class, including future ones."""
         _require_observer(harness)
         harness.hook.kickai_observe(event=_copy_event(event))
 
     @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-    def test_events_are_left_as_they_are(self, harness: ProviderHarness, event: events.Event) -> None:
+    def test_events_are_not_changed(self, harness: ProviderHarness, event: events.Event) -> None:
         """The plugin's observer does not change an event: other observers get the same object."""
         _require_observer(harness)
         given = _copy_event(event)

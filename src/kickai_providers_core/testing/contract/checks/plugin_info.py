@@ -28,7 +28,7 @@ SECRET_VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 class PluginInfoTests(ProviderSpec):
     """The plugin describes itself, and discovery accepts it."""
 
-    def test_discovery_takes_the_plugin(self) -> None:
+    def test_discovery_accepts_the_plugin(self) -> None:
         """The hooks have known names and arguments, and none of the required ones is missing."""
         (found,) = discover((), given={"under-test": self.plugin}).plugins
         assert found.error is None, str(found.error)
@@ -39,7 +39,7 @@ class PluginInfoTests(ProviderSpec):
         first, second = harness.hook.kickai_provider_info(), harness.hook.kickai_provider_info()
         assert first == second, "kickai_provider_info must return the same value each time"
 
-    def test_names_can_stand_in_settings(self, harness: ProviderHarness) -> None:
+    def test_names_are_valid(self, harness: ProviderHarness) -> None:
         """The name and the aliases are distinct, and consist of lower-case letters, digits and dashes."""
         names = (harness.info.name, *harness.info.aliases)
         wrong = [name for name in names if not NAME.fullmatch(name)]
@@ -52,12 +52,12 @@ class PluginInfoTests(ProviderSpec):
         assert summary.strip(), "ProviderInfo.summary must not be empty"
         assert len(summary.splitlines()) == 1, f"ProviderInfo.summary must be one line, got {summary!r}"
 
-    def test_seam_version_is_known(self, harness: ProviderHarness) -> None:
+    def test_api_version_is_known(self, harness: ProviderHarness) -> None:
         """This core supports the plugin's version of the plugin API."""
         version = harness.info.api_version
         assert 1 <= version <= SEAM_VERSION, f"ProviderInfo.api_version must be from 1 to {SEAM_VERSION}, got {version}"
 
-    def test_capabilities_are_of_the_seam(self, harness: ProviderHarness) -> None:
+    def test_capabilities_have_the_right_types(self, harness: ProviderHarness) -> None:
         """Capabilities and models are described with the types of the plugin API."""
         info: ProviderInfo = harness.info
         assert all(isinstance(each, Capability) for each in info.capabilities), (
@@ -79,7 +79,7 @@ class PluginInfoTests(ProviderSpec):
             "kickai_provider_capabilities called the service: it must work offline"
         )
 
-    def test_settings_class_extends_the_seams(self, harness: ProviderHarness) -> None:
+    def test_settings_class_extends_provider_settings(self, harness: ProviderHarness) -> None:
         """The settings class is a frozen attrs class that extends `ProviderSettings`."""
         kind = harness.info.settings_class
         assert inspect.isclass(kind), f"ProviderInfo.settings_class must be a class, got {kind!r}"
@@ -92,7 +92,7 @@ class PluginInfoTests(ProviderSpec):
         kind = harness.info.settings_class
         assert isinstance(kind(), ProviderSettings), f"{kind.__name__}() must return settings"
 
-    def test_settings_are_of_the_settings_class(self, harness: ProviderHarness) -> None:
+    def test_settings_are_an_instance_of_the_settings_class(self, harness: ProviderHarness) -> None:
         """The settings under test are an instance of the plugin's settings class."""
         kind = harness.info.settings_class
         assert isinstance(harness.settings, kind), (

@@ -83,7 +83,7 @@ class ReplyTests(ProviderSpec):
         assert harness.attempt(mode).reply.model, "Reply.model is empty"
 
     @in_each_mode
-    def test_the_cores_fields_are_left_alone(self, harness: ProviderHarness, mode: Mode) -> None:
+    def test_the_cores_fields_are_left_empty(self, harness: ProviderHarness, mode: Mode) -> None:
         """The plugin leaves the fields empty that the core fills in."""
         reply = harness.attempt(mode).reply
         blank = Reply(text="", finish_reason=FinishReason.STOP)

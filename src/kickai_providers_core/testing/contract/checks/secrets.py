@@ -110,18 +110,18 @@ class SecretTests(ProviderSpec):
         _check_error(harness, harness.attempt(mode, fault))
 
     @in_each_mode
-    def test_the_key_is_in_no_refusals_error(self, harness: ProviderHarness, mode: Mode) -> None:
+    def test_the_key_is_in_no_connection_error(self, harness: ProviderHarness, mode: Mode) -> None:
         """The error of a refused connection does not contain the key, although the request was ready to be sent."""
         _check_error(harness, harness.attempt_at(mode, f"http://127.0.0.1:{closed_port()}"))
 
     @in_each_mode
-    def test_the_key_is_in_no_timeouts_error(self, harness: ProviderHarness, mode: Mode) -> None:
+    def test_the_key_is_in_no_timeout_error(self, harness: ProviderHarness, mode: Mode) -> None:
         """The error of a timeout does not contain the key."""
         _check_error(harness, harness.attempt(mode, Silence(), timeout_s=self.patience_s, as_core=True))
 
     @in_each_stream
     @pytest.mark.parametrize("fault", [Cut(1), ErrorPiece(1)], ids=id_of)
-    def test_the_key_is_in_no_streams_error(self, harness: ProviderHarness, mode: Mode, fault: Fault) -> None:
+    def test_the_key_is_in_no_stream_error(self, harness: ProviderHarness, mode: Mode, fault: Fault) -> None:
         """The error of a stream that breaks in the middle does not contain the key."""
         require_stream(harness, mode)
         _check_error(harness, harness.attempt(mode, fault))
@@ -142,7 +142,9 @@ class SecretTests(ProviderSpec):
 
     @in_each_mode
     @with_each_fault
-    def test_the_users_words_are_in_no_error(self, harness: ProviderHarness, mode: Mode, fault: Fault) -> None:
+    def test_the_prompt_and_the_answer_are_in_no_error(
+        self, harness: ProviderHarness, mode: Mode, fault: Fault
+    ) -> None:
         """No error contains the prompt or the service's answer."""
         server = harness.server
         server.default = Ok(ANSWER)

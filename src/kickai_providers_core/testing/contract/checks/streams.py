@@ -98,7 +98,7 @@ class StreamTests(ProviderSpec):
         assert closed, STILL_OPEN
 
     @in_each_stream
-    def test_an_unread_stream_leaves_nothing(self, harness: ProviderHarness, mode: Mode) -> None:
+    def test_an_unread_stream_is_closed(self, harness: ProviderHarness, mode: Mode) -> None:
         """Closing a stream before anything was read closes its connection."""
         require_native(harness, mode)
         harness.server.default = Silence()

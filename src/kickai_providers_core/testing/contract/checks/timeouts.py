@@ -64,7 +64,7 @@ class TimeoutTests(ProviderSpec):
         outcome.within(limit_s).raises(ProviderTimeoutError)
 
     @in_each_mode
-    def test_the_time_to_connect_has_a_timeout_of_its_own(self, harness: ProviderHarness, mode: Mode) -> None:
+    def test_connecting_has_its_own_timeout(self, harness: ProviderHarness, mode: Mode) -> None:
         """When connecting hangs, a call ends after ``connect_timeout_s``, long before its whole timeout."""
         if not harness.info.holds_timeouts:
             pytest.skip("not applicable: the plugin leaves timeouts to the core, which sees no connections")
@@ -80,7 +80,7 @@ class TimeoutTests(ProviderSpec):
         _with_short_timeout(harness, mode, RedirectLoop()).raises(ProviderError)
 
     @in_each_mode
-    def test_patience_is_respected(self, harness: ProviderHarness, mode: Mode) -> None:
+    def test_a_call_waits_for_its_timeout(self, harness: ProviderHarness, mode: Mode) -> None:
         """A call waits for an answer that comes within the timeout, however short other timeouts are."""
         outcome = harness.attempt(mode, Delay(self.patience_s), timeout_s=PROMPT_S, as_core=True)
         assert outcome.text
