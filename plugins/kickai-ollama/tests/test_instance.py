@@ -55,8 +55,8 @@ def test_numbers_that_json_does_not_have_become_null(server, calls, mode, number
     """Tool arguments with NaN or an infinity are sent with null instead."""
     wrote = ToolCall(id="1", name="f", arguments=f'{{"a": {number}, "b": 1.5}}')
     messages = (Message(role="assistant", tool_calls=(wrote,)), Message(role="tool", tool_call_id="1", content="7"))
-    asked = ChatRequest(messages=(Message(role="user", content="mean?"), *messages))
-    assert calls()(mode, asked).reply.text == "pong"
+    request = ChatRequest(messages=(Message(role="user", content="mean?"), *messages))
+    assert calls()(mode, request).reply.text == "pong"
     (sent,) = server.requests[-1].json()["messages"][1]["tool_calls"]
     assert sent["function"]["arguments"] == {"a": None, "b": 1.5}
 

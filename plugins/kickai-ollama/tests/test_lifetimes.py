@@ -35,11 +35,11 @@ def test_calls_of_one_loop_share_a_connection(server, calls):
     """Calls of one event loop use one connection."""
     provider = calls().provider
 
-    async def ask():
+    async def call_five_times():
         for _ in range(5):
             await provider.ainvoke(PING, 10)
 
-    asyncio.run(ask())
+    asyncio.run(call_five_times())
     assert server.accepted_connections == 1
 
 
@@ -163,9 +163,9 @@ def test_a_resolver_that_hangs_is_a_timeout(calls, monkeypatch, mode):
     async def timed():
         # Measured inside: when a loop ends it waits for the thread that the resolver hangs in.
         began = time.perf_counter()
-        asked = call.provider.ainvoke(PING, 10) if mode == "ainvoke" else anext(call.provider.astream(PING, 10))
+        awaitable = call.provider.ainvoke(PING, 10) if mode == "ainvoke" else anext(call.provider.astream(PING, 10))
         with pytest.raises(ProviderTimeoutError) as caught:
-            await asked
+            await awaitable
         return caught.value, time.perf_counter() - began
 
     if mode in {"invoke", "stream"}:

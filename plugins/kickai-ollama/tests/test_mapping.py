@@ -127,8 +127,10 @@ def test_the_result_of_a_tool_names_the_tool():
         Message(role="assistant", tool_calls=(call,)),
         Message(role="tool", content="Ann", tool_call_id="call_1"),
     )
-    _, asked, answered = body(evolve(REQUEST, messages=messages))["messages"]
-    assert asked["tool_calls"] == [{"id": "call_1", "function": {"name": "find_players", "arguments": {"day": "Sat"}}}]
+    _, calling, answered = body(evolve(REQUEST, messages=messages))["messages"]
+    assert calling["tool_calls"] == [
+        {"id": "call_1", "function": {"name": "find_players", "arguments": {"day": "Sat"}}}
+    ]
     assert answered == {"role": "tool", "content": "Ann", "tool_call_id": "call_1", "tool_name": "find_players"}
 
 

@@ -51,8 +51,8 @@ BUSY = re.compile(r"server busy|maximum pending requests")
 ONE_MODEL = re.compile(r"\bmodel\b|subscription", re.IGNORECASE)
 NO_ACCESS = re.compile(r"unauthorized|forbidden", re.IGNORECASE)
 
-OF_THE_ACCOUNT = (AuthenticationError, QuotaExhaustedError, RateLimitedError, ContextLengthExceededError)
-"""Errors that the server's words about the model do not change."""
+INDEPENDENT_OF_WORDS = (AuthenticationError, QuotaExhaustedError, RateLimitedError, ContextLengthExceededError)
+"""Errors that what the server says about the model does not change."""
 
 
 def error_for_refusal(attempt: HttpAttempt, body: object, *, settings: OllamaSettings, model: str) -> ProviderError:
@@ -96,24 +96,27 @@ def error_for_exception(exc: Exception, attempt: HttpAttempt, settings: OllamaSe
         return UnsupportedRequestError("the ollama client refused the request")
     if attempt.failure is None and attempt.has_begun and isinstance(exc, UNREADABLE):
         return InvalidReplyError("the answer cannot be read: it does not follow Ollama's protocol")
-    address = settings.address
     error = authoring.error_for_exception(
         attempt.failure or exc,
-        url=address.url,
+        url=settings.address.url,
         phase=attempt.timeouts.phase,
         has_begun=attempt.has_begun,
         environ={},
     )
-    advised: ProviderError = error
-    if isinstance(error, ProviderTimeoutError) and error.phase == "first_token":
-        advised = ProviderTimeoutError(f"{error.message}: the model may still be loading", phase=error.phase)
-    elif isinstance(error, ProviderTimeoutError) and error.phase == "connect":
-        advised = ProviderTimeoutError(f"{error.message}: {_how_to_start(address)}", phase=error.phase)
-    elif isinstance(error, ProviderUnavailableError) and not error.reached:
-        advised = ProviderUnavailableError(f"{error.message}: {_how_to_start(address)}", reached=False)
+    advised = _add_advice(error, settings.address)
     advised.__cause__ = error.__cause__
     advised.request_id = attempt.headers.get("x-request-id")
     return advised
+
+
+def _add_advice(error: ProviderError, address: Address) -> ProviderError:
+    if isinstance(error, ProviderTimeoutError) and error.phase == "first_token":
+        return ProviderTimeoutError(f"{error.message}: the model may still be loading", phase=error.phase)
+    if isinstance(error, ProviderTimeoutError) and error.phase == "connect":
+        return ProviderTimeoutError(f"{error.message}: {_how_to_start(address)}", phase=error.phase)
+    if isinstance(error, ProviderUnavailableError) and not error.reached:
+        return ProviderUnavailableError(f"{error.message}: {_how_to_start(address)}", reached=False)
+    return error
 
 
 def _how_to_start(address: Address) -> str:
@@ -129,7 +132,7 @@ def _explain(error: ProviderError, settings: OllamaSettings, model: str) -> tupl
         return ProviderUnavailableError, f"{error.message}: set host to the new address"
     if status == 403 and ONE_MODEL.search(words):  # noqa: PLR2004
         return ModelNotFoundError, f"the server does not serve {model} to this account"
-    if not isinstance(error, OF_THE_ACCOUNT):
+    if not isinstance(error, INDEPENDENT_OF_WORDS):
         about_model = _explain_model(words, model)
         if about_model is not None:
             return about_model

@@ -136,7 +136,7 @@ def _build_keep_alive(duration: str | None) -> str | float | None:
 class Answer:
     """One answer, built from its parts; an answer that is not streamed has one part.
 
-    Ollama cannot be made to call a tool. A request that requires a call is answered all the same, and the reply's
+    Ollama cannot be made to call a tool. A request that requires a call is answered anyway, and the reply's
     ``omitted`` names ``tool_choice``.
     """
 

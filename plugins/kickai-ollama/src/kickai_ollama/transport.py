@@ -96,7 +96,7 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return self._attempt.failure is not None
 
     def error_for(self, exc: Exception) -> ProviderError:
-        """Return the error for what the ollama client raised; it has no traceback, whose frames hold the prompt."""
+        """Return the error for what the ollama client raised, without its traceback: the frames contain the prompt."""
         error = error_for_exception(exc, self._attempt, self._settings)
         error.__context__ = None
         return error.with_traceback(None)
