@@ -24,7 +24,7 @@ from kickai_providers_core.values.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["find_context_window", "find_errors", "find_words", "refused_parameter"]
+__all__ = ["find_context_window", "find_errors", "find_refused_parameter", "find_words"]
 
 _WORDS_IN = (
     "error",
@@ -132,7 +132,7 @@ _MEANINGS: tuple[tuple[str, type[ProviderError]], ...] = (
 _PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), kind) for pattern, kind in _MEANINGS)
 
 
-def refused_parameter(words: str) -> str:
+def find_refused_parameter(words: str) -> str:
     """Return the parameter that a service refuses and its limit, as ``: max_tokens, limit 4096``; empty when unknown.
 
     Both come from closed sets: names of the protocols, and a number after a phrase such as "at most".

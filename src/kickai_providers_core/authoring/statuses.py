@@ -12,8 +12,8 @@ from kickai_providers_core.authoring.retry_after import longest_retry_after
 from kickai_providers_core.authoring.service_words import (
     find_context_window,
     find_errors,
+    find_refused_parameter,
     find_words,
-    refused_parameter,
 )
 from kickai_providers_core.authoring.strict_json import parse_error_body
 from kickai_providers_core.authoring.text import printable_name
@@ -34,7 +34,7 @@ from kickai_providers_core.values.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["error_for_body", "error_for_status", "refused_parameter", "request_id_in"]
+__all__ = ["error_for_body", "error_for_status", "request_id_in"]
 
 _BY_STATUS: dict[int, type[ProviderError]] = {
     401: AuthenticationError,
@@ -159,7 +159,7 @@ def error_for_body(
 def _build(kind: type[ProviderError], words: str, *, status_code: int | None, **fields: Any) -> ProviderError:
     message = _MESSAGES[kind]
     if kind is UnsupportedRequestError:
-        message += refused_parameter(words)
+        message += find_refused_parameter(words)
     elif kind is ContextLengthExceededError:
         fields["limit_tokens"] = find_context_window(words)
     elif kind is ContentFilteredError:

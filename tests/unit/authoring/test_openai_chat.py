@@ -163,7 +163,7 @@ def test_reasoning_shows_that_the_model_is_at_work():
 
 @pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"content": None}, {"content": ""}])
 def test_an_event_without_news_gives_no_chunk(delta):
-    """It is no sign that the model is at work."""
+    """It does not show that the model is at work."""
     assert len(_stream(_event(delta), _event(), _event({"content": "a"}, "stop"))) == 2
 
 

@@ -60,7 +60,7 @@ class Address:
     key: Secret
 
     @classmethod
-    def parse(cls, text: str, key: Secret) -> Address:
+    def from_text(cls, text: str, key: Secret) -> Address:
         """Return the address that llama.cpp writes as ``unix://PATH`` or ``http://HOST:PORT``."""
         kind, _, place = text.partition("://")
         if kind == "unix":
@@ -140,7 +140,7 @@ class Process:
         with cast("IO[bytes]", child.stdout) as out:
             address = out.read().decode()
         if address:
-            return Address.parse(address, key)
+            return Address.from_text(address, key)
         status = child.wait()
         self._clear(status)
         return _failure(status, log)

@@ -38,7 +38,7 @@ def parse_event(event: ServerSentEvent) -> Any:
         raise error_for_body(data)
     document = loads(data)
     if document is None:
-        raise InvalidReplyError("the answer is not what the protocol allows: an event is null")
+        raise InvalidReplyError("the answer is not what the protocol allows: an event is null") from None
     return document
 
 
