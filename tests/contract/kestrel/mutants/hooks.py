@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from attrs import evolve, fields_dict
 
 from kestrel import eager
 from kestrel.plugin import KestrelPlugin
@@ -80,8 +80,8 @@ class ChangesEvents(KestrelPlugin):
     @hookimpl
     def kickai_observe(self, event):
         """Write the name in capitals."""
-        if hasattr(event, "provider"):
-            event.provider = event.provider.upper()
+        if "provider" in fields_dict(type(event)):
+            object.__setattr__(event, "provider", event.provider.upper())
 
 
 @mutant("test_api_version_is_known")
