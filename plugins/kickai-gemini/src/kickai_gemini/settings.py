@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from attrs import field, frozen
 from attrs.validators import in_, matches_re, optional
@@ -11,7 +11,7 @@ from kickai_providers_core.plugin_api.settings import service_address
 
 from kickai_gemini.models import DEFAULT_MODEL
 
-__all__ = ["Client", "GeminiSettings", "ThinkingLevel"]
+__all__ = ["Client", "GeminiSettings", "Sampling", "ThinkingLevel"]
 
 Client = Literal["auto", "google-genai", "google-generativeai"]
 """Which of Google's clients is used; ``auto`` prefers google-genai."""
@@ -19,8 +19,8 @@ Client = Literal["auto", "google-genai", "google-generativeai"]
 ThinkingLevel = Literal["minimal", "low", "medium", "high"]
 """How much a model may think before it answers."""
 
-CLIENTS = ("auto", "google-genai", "google-generativeai")
-LEVELS = ("minimal", "low", "medium", "high")
+Sampling = Literal["auto", "always", "never"]
+"""Whether temperature and top_p are sent; ``auto`` sends them to the models that take them."""
 
 
 @frozen(kw_only=True)
@@ -41,11 +41,11 @@ class GeminiSettings(ProviderSettings):
 
     model: str | None = DEFAULT_MODEL
     api_key: Secret = field(factory=lambda: Secret(""))
-    client: Client = field(default="auto", validator=in_(CLIENTS))
+    client: Client = field(default="auto", validator=in_(get_args(Client)))
     base_url: str = field(
         default="https://generativelanguage.googleapis.com",
         validator=matches_re(r"https?://[^/?#@\s]+/?"),
         metadata=service_address("https://generativelanguage.googleapis.com"),
     )
-    thinking_level: ThinkingLevel | None = field(default=None, validator=optional(in_(LEVELS)))
-    sampling: Literal["auto", "always", "never"] = field(default="auto", validator=in_(("auto", "always", "never")))
+    thinking_level: ThinkingLevel | None = field(default=None, validator=optional(in_(get_args(ThinkingLevel))))
+    sampling: Sampling = field(default="auto", validator=in_(get_args(Sampling)))
