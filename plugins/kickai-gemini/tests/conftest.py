@@ -17,7 +17,7 @@ from kickai_providers_core import ChatRequest, ProviderError, Reply, ReplyChunk,
 from kickai_providers_core.authoring import build_reply
 from kickai_providers_core.testing.faults import FaultServer
 
-from kickai_gemini.client import create_provider
+from kickai_gemini.client import Gemini
 from kickai_gemini.sdk import is_usable
 from kickai_gemini.settings import GeminiSettings
 
@@ -80,7 +80,7 @@ class Caller:
     """A provider, called in any of the four modes."""
 
     def __init__(self, settings: GeminiSettings) -> None:
-        self.provider = create_provider(settings)
+        self.provider = Gemini(settings)
 
     def __call__(
         self,

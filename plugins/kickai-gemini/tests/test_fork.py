@@ -16,7 +16,7 @@ PRELUDE = """
 import asyncio, json, os, signal, sys, threading, time, warnings
 from kickai_providers_core import Resolver
 from kickai_providers_core.values.secrets import Secret
-from kickai_gemini.client import create_provider
+from kickai_gemini.client import Gemini
 from kickai_gemini.settings import GeminiSettings
 warnings.simplefilter("ignore")
 url, sdk, mode = sys.argv[1:]
@@ -46,7 +46,7 @@ async def nothing():
     pass
 
 asyncio.run(nothing())
-provider = create_provider(GeminiSettings(base_url=url, api_key=Secret("k" * 20), client=sdk))
+provider = Gemini(GeminiSettings(base_url=url, api_key=Secret("k" * 20), client=sdk))
 modules = set(sys.modules)
 for each in mode.split(","):
     call(WithText(provider), {"timeout_s": 60.0}, each)

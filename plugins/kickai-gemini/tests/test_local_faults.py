@@ -16,7 +16,7 @@ from kickai_providers_core import AuthenticationError, Capability, ChatRequest, 
 from kickai_providers_core.testing.faults import Status
 
 from kickai_gemini import capabilities, client, plugin
-from kickai_gemini.client import create_provider
+from kickai_gemini.client import Gemini
 from kickai_gemini.settings import GeminiSettings
 
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
@@ -50,7 +50,7 @@ def test_unusable_variable_is_named(sdk, monkeypatch, name, value):
     assert name in problem.missing
     assert problem.severity == "error"
     with pytest.raises(UnusableProviderError, match=name) as caught:
-        create_provider(settings)
+        Gemini(settings)
     assert type(caught.value) is UnusableProviderError
     plain = GeminiSettings(api_key=KEY, client=sdk, base_url="http://127.0.0.1:1")
     assert list(plugin.kickai_validate_provider(plain, online=False)) == []
@@ -120,7 +120,7 @@ def test_client_that_cannot_be_imported_is_named(sdk, monkeypatch, raised):
 
     monkeypatch.setattr(client, "import_module", fail)
     with pytest.raises(UnusableProviderError, match=f"{sdk} cannot be imported") as caught:
-        create_provider(GeminiSettings(api_key=KEY, client=sdk))
+        Gemini(GeminiSettings(api_key=KEY, client=sdk))
     assert ("canary_package" in str(caught.value)) is isinstance(raised, ImportError)
 
 
@@ -128,7 +128,7 @@ def test_client_that_is_not_installed_is_named(monkeypatch):
     """Without any client the error names the command that installs one."""
     monkeypatch.setattr(client, "choose_sdk", lambda _: None)
     with pytest.raises(UnusableProviderError, match="pip install"):
-        create_provider(GeminiSettings(api_key=KEY))
+        Gemini(GeminiSettings(api_key=KEY))
 
 
 @pytest.mark.parametrize(

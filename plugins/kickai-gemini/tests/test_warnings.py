@@ -15,12 +15,12 @@ from kickai_gemini.warning_filter import PYTHON_VERSION, hide_known_warnings
 
 CALL = """
 import sys, warnings
-from kickai_gemini.client import create_provider
+from kickai_gemini.client import Gemini
 from kickai_gemini.settings import GeminiSettings
 from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core.values.secrets import Secret
 before = list(warnings.filters)
-provider = create_provider(GeminiSettings(base_url=sys.argv[1], api_key=Secret("k"), client=sys.argv[2]))
+provider = Gemini(GeminiSettings(base_url=sys.argv[1], api_key=Secret("k"), client=sys.argv[2]))
 request = ChatRequest.of("ping")
 print(provider.invoke(request, 10.0), "".join(chunk.text for chunk in provider.stream(request, 10.0)))
 provider.close()
@@ -31,7 +31,7 @@ print([entry for entry in warnings.filters if entry not in before and entry[2] i
 LEAVE = """
 import asyncio, gc, sys
 from contextlib import suppress
-from kickai_gemini.client import create_provider
+from kickai_gemini.client import Gemini
 from kickai_gemini.settings import GeminiSettings
 from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.values.requests import ChatRequest
@@ -60,7 +60,7 @@ url, sdk, *ways = sys.argv[1:]
 for how in ways:
     times = {"first_token_timeout_s": 0.3, "idle_timeout_s": 0.2}
     settings = GeminiSettings(base_url=url, api_key=Secret("k"), client=sdk, **times)
-    provider = create_provider(settings)
+    provider = Gemini(settings)
     asyncio.run(leave(how))
     provider.close()
     gc.collect()

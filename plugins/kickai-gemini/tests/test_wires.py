@@ -29,7 +29,7 @@ from kickai_providers_core import (
 from kickai_providers_core.testing.faults import FaultServer, Ok, Redirect, Status
 from loguru import logger
 
-from kickai_gemini.client import create_provider
+from kickai_gemini.client import Gemini
 from kickai_gemini.settings import GeminiSettings
 
 SCHEMA = {"type": "object", "properties": {"day": {"type": "string"}}, "required": ["day"]}
@@ -189,7 +189,7 @@ def test_missing_key_sends_nothing(sdk, monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", lambda *where, **_: connections.append(where))
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
     with pytest.raises(AuthenticationError, match="GOOGLE_API_KEY"):
-        create_provider(GeminiSettings(client=sdk))
+        Gemini(GeminiSettings(client=sdk))
     assert connections == []
 
 

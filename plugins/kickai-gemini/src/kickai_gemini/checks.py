@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from kickai_providers_core import AuthenticationError, Problem, ProviderError
 
-from kickai_gemini.client import create_provider
+from kickai_gemini.client import Gemini
 from kickai_gemini.models import DEFAULT_MODEL, find_retirement, plain_name, served_model
 from kickai_gemini.network import find_network_problems
 from kickai_gemini.sdk import GENERATIVEAI, choose_sdk, missing_problem
@@ -86,7 +86,7 @@ def _check_model(settings: GeminiSettings, today: date) -> Iterator[Problem]:
 
 
 def _check_online(settings: GeminiSettings, today: date) -> Iterator[Problem]:
-    provider = create_provider(settings)
+    provider = Gemini(settings)
     try:
         names = sorted(provider.list_models())
     except AuthenticationError as exc:

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from kickai_providers_core.authoring import HttpAttempt
 
     from kickai_gemini.mapping import GeminiRequest
+    from kickai_gemini.sdk import SDK
     from kickai_gemini.settings import GeminiSettings
     from kickai_gemini.wire import Wire
 
-__all__ = ["Gemini", "create_provider"]
+__all__ = ["Gemini"]
 
 T = TypeVar("T")
 
@@ -40,24 +41,31 @@ T = TypeVar("T")
 class Gemini:
     """One configured account of the Gemini API. Safe to share between threads and event loops.
 
+    Creating it imports the HTTP library, and what the chosen client needs.
+
     Args:
         settings: The settings.
-        wire: The connections, closed with this object.
-        is_current: Whether everything is sent that the API takes; false for what google-generativeai can send.
         today: Returns the day, which decides which models are retired.
+
+    Raises:
+        AuthenticationError: The key is missing.
+        UnusableProviderError: The client is not installed or cannot be imported, or this machine's proxy or
+            certificates cannot be used.
     """
 
     def __init__(
-        self,
-        settings: GeminiSettings,
-        wire: Wire,
-        *,
-        is_current: bool,
-        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        self, settings: GeminiSettings, *, today: Callable[[], date] = lambda: datetime.now(UTC).date()
     ) -> None:
+        if not settings.api_key:
+            raise AuthenticationError("no API key: set GOOGLE_API_KEY or GEMINI_API_KEY, or api_key in the settings")
+        sdk = choose_sdk(settings.client)
+        if sdk is None:
+            raise UnusableProviderError(str(missing_problem(settings.client)))
+        for problem in find_network_problems(settings.base_url):
+            raise UnusableProviderError(str(problem).rstrip("."))
         self._settings = settings
-        self._wire = wire
-        self._is_current = is_current
+        self._wire = _create_wire(settings, sdk)
+        self._is_current = sdk == GENAI
         self._today = today
         self._warned: dict[str, object] = {}
 
@@ -243,21 +251,7 @@ def _model_names(response: Mapping[str, Any]) -> list[str]:
     return [plain_name(each["name"]) for each in able if isinstance(each.get("name"), str)]
 
 
-def create_provider(settings: GeminiSettings) -> Gemini:
-    """Return the provider for these settings; imports the HTTP library, and what the chosen client needs.
-
-    Raises:
-        AuthenticationError: The key is missing.
-        UnusableProviderError: The client is not installed or cannot be imported, or this machine's proxy or
-            certificates cannot be used.
-    """
-    if not settings.api_key:
-        raise AuthenticationError("no API key: set GOOGLE_API_KEY or GEMINI_API_KEY, or api_key in the settings")
-    sdk = choose_sdk(settings.client)
-    if sdk is None:
-        raise UnusableProviderError(str(missing_problem(settings.client)))
-    for problem in find_network_problems(settings.base_url):
-        raise UnusableProviderError(str(problem).rstrip("."))
+def _create_wire(settings: GeminiSettings, sdk: SDK) -> Wire:
     try:
         with hide_known_warnings():
             wire_class = import_module("kickai_gemini.wire").Wire
@@ -266,7 +260,8 @@ def create_provider(settings: GeminiSettings) -> Gemini:
         missing = getattr(exc, "name", None)
         cause = f"{type(exc).__name__} for {missing}" if isinstance(missing, str) else type(exc).__name__
         raise UnusableProviderError(f"{sdk} cannot be imported ({cause}); reinstall it") from exc
-    return Gemini(settings, wire_class(settings, encode), is_current=sdk == GENAI)
+    wire: Wire = wire_class(settings, encode)
+    return wire
 
 
 def _encode(request: GeminiRequest) -> bytes:

@@ -1,4 +1,4 @@
-"""The hooks of the Gemini provider."""
+"""The hooks of the Gemini provider. The HTTP library is imported when a provider is created."""
 
 from __future__ import annotations
 
@@ -6,32 +6,41 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kickai_providers_core import ProviderInfo, hookimpl
+from kickai_providers_core.authoring import hooks_for
 
 from kickai_gemini.capabilities import ALL_CAPABILITIES, find_capabilities
 from kickai_gemini.checks import find_problems
-from kickai_gemini.client import Gemini, create_provider
+from kickai_gemini.client import Gemini
 from kickai_gemini.models import known_models
 from kickai_gemini.settings import GeminiSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+    from collections.abc import Iterable
 
-    from kickai_providers_core import Capability, ChatRequest, Problem, Reply, ReplyChunk
+    from kickai_providers_core import Capability, Problem
 
-
-@hookimpl
-def kickai_provider_info() -> ProviderInfo:
-    """Describe the provider."""
-    return ProviderInfo(
+plugin = hooks_for(
+    ProviderInfo(
         name="gemini",
         aliases=("google",),
-        summary="Google Gemini, through google-genai or google-generativeai",
+        summary="Google Gemini, with google-genai or google-generativeai",
         settings_class=GeminiSettings,
         capabilities=ALL_CAPABILITIES,
         environment={"GOOGLE_API_KEY": "api_key", "GEMINI_API_KEY": "api_key"},
         models=known_models(datetime.now(UTC).date()),
         holds_timeouts=True,
-    )
+    ),
+    Gemini,
+)
+
+kickai_provider_info = plugin.kickai_provider_info
+kickai_create_provider = plugin.kickai_create_provider
+kickai_invoke_provider = plugin.kickai_invoke_provider
+kickai_ainvoke_provider = plugin.kickai_ainvoke_provider
+kickai_stream_provider = plugin.kickai_stream_provider
+kickai_astream_provider = plugin.kickai_astream_provider
+kickai_close_provider = plugin.kickai_close_provider
+kickai_aclose_provider = plugin.kickai_aclose_provider
 
 
 @hookimpl
@@ -44,45 +53,3 @@ def kickai_provider_capabilities(settings: GeminiSettings, model: str | None) ->
 def kickai_validate_provider(settings: GeminiSettings, online: bool) -> Iterable[Problem]:
     """Return the problems of the settings."""
     return find_problems(settings, datetime.now(UTC).date(), online=online)
-
-
-@hookimpl
-def kickai_create_provider(settings: GeminiSettings) -> Gemini:
-    """Create the provider; imports what its client needs."""
-    return create_provider(settings)
-
-
-@hookimpl
-def kickai_invoke_provider(provider: Gemini, request: ChatRequest, timeout_s: float) -> Reply:
-    """Answer a request."""
-    return provider.invoke(request, timeout_s)
-
-
-@hookimpl
-def kickai_ainvoke_provider(provider: Gemini, request: ChatRequest, timeout_s: float) -> Awaitable[Reply]:
-    """Answer a request without blocking the event loop."""
-    return provider.ainvoke(request, timeout_s)
-
-
-@hookimpl
-def kickai_stream_provider(provider: Gemini, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
-    """Stream the answer to a request."""
-    return provider.stream(request, timeout_s)
-
-
-@hookimpl
-def kickai_astream_provider(provider: Gemini, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
-    """Stream the answer to a request without blocking the event loop."""
-    return provider.astream(request, timeout_s)
-
-
-@hookimpl
-def kickai_close_provider(provider: Gemini) -> None:
-    """Close all connections."""
-    provider.close()
-
-
-@hookimpl
-def kickai_aclose_provider(provider: Gemini) -> Awaitable[None]:
-    """Close all connections on a running loop."""
-    return provider.aclose()
