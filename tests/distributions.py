@@ -1,4 +1,4 @@
-"""Real distributions, made on the spot: a wheel with one module and its entry points, installed by pip."""
+"""Real distributions, built on the spot: a wheel with one module and its entry points, installed into a folder."""
 
 from __future__ import annotations
 
@@ -42,10 +42,22 @@ class Environment:
 
     site: Path
 
-    def install(
-        self, name: str, source: str, *, entry_point: str | None = None, target: str | None = None, version: str = "1.0"
-    ) -> None:
+    def install(self, name: str, source: str, *, entry_point: str | None = None, target: str | None = None) -> None:
+        """Build a wheel of one module, and unpack it, which is what pip does with a pure wheel but ten times faster."""
+        wheel = self._build_wheel(name, source, entry_point=entry_point, target=target)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(self.site)
+
+    def install_with_pip(self, name: str, source: str) -> None:
         """Build a wheel of one module, and let pip install it."""
+        wheel = self._build_wheel(name, source)
+        options = ["--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", "--target", str(self.site)]
+        subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True, capture_output=True)
+
+    def _build_wheel(
+        self, name: str, source: str, *, entry_point: str | None = None, target: str | None = None
+    ) -> Path:
+        version = "1.0"
         module = name.replace("-", "_")
         wheel = self.site.parent / f"{module}-{version}-py3-none-any.whl"
         info = f"{module}-{version}.dist-info"
@@ -59,17 +71,7 @@ class Environment:
             for path, text in files.items():
                 archive.writestr(path, text)
             archive.writestr(f"{info}/RECORD", _record(files, info))
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            "--disable-pip-version-check",
-        ]
-        subprocess.run([*command, "--target", str(self.site), str(wheel)], check=True, capture_output=True)
+        return wheel
 
     def run(self, script: str, *, env: Mapping[str, str] | None = None) -> Any:
         """Run a script that sees the distributions; return what it printed, as JSON."""

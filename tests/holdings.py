@@ -46,7 +46,7 @@ class Holdings:
 
 
 @contextmanager
-def nothing_left(within_s: float = 2.0) -> Iterator[None]:
+def nothing_left(within_s: float = 20.0) -> Iterator[None]:
     """Hold that no thread and no open file is there after the block that was not there before it.
 
     Args:

@@ -33,7 +33,7 @@ __all__ = [
     "until",
 ]
 
-HANGS_S = 15.0
+HANGS_S = 60.0
 """Whatever takes longer than this does not end at all."""
 
 
@@ -135,7 +135,7 @@ def calls() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "kickai-call"}
 
 
-def comes_true(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
+def comes_true(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
     """Wait until something is true; say whether it was in time."""
     ends = time.monotonic() + within_s
     while not condition():

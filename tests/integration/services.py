@@ -132,7 +132,7 @@ class Heedless(KestrelPlugin):
 
     @hookimpl
     async def kickai_ainvoke_provider(self, provider: Any, request: Any) -> Any:
-        return await provider.aask(request, HOUR_S)
+        return await provider.ainvoke(request, HOUR_S)
 
     @hookimpl
     def kickai_astream_provider(self, provider: Any, request: Any) -> Any:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from holdings import nothing_left
-from integration.callers import STREAMS, WAYS, abreast, best_of_three, calls, comes_true, in_time
-from integration.services import Careless, Dribble, Endless, KestrelWire, everyone, pairs, resolver
+from integration.callers import STREAMS, WAYS, abreast, best_of_three, calls, in_time
+from integration.services import Dribble, Endless, KestrelWire, everyone, pairs, resolver
 
 from kickai_providers_core import (
     ChainExhaustedError,
@@ -62,7 +62,7 @@ def cell(provider: str, way: str, times: float, fault: faults.Fault, deadline_s:
         chain = holder.chain(f"{provider}:a", f"{provider}:b", deadline_s=deadline_s)
         assert best_of_three(partial(fails, way, chain), bound_s) <= bound_s
         # A thread cannot be stopped: what the careless one has begun ends with the vendor's call.
-        assert provider == "careless" or server.wait_closed(5.0)
+        assert provider == "careless" or server.wait_closed(20.0)
         server.default = GOOD
         assert WAYS[way](holder.chain(f"{provider}:c")) == "pong"
 
@@ -97,7 +97,7 @@ def test_the_deadline_holds_in_a_flood(provider: str, way: str, times: float) ->
     with nothing_left(), FaultServer(KestrelWire(), Endless()) as server:
         bound_s = (FLOOD_S + OVERRUN_S) * times
         assert best_of_three(drown, bound_s) <= bound_s
-        assert server.wait_closed(5.0)
+        assert server.wait_closed(20.0)
         server.default = GOOD
         with resolver(server.url) as holder:
             assert WAYS[way](holder.chain(provider)) == "pong"
@@ -118,15 +118,17 @@ def test_the_deadline_holds_when_nobody_accepts(times: float) -> None:
         abreast({f"{who}: {way}": partial(unheard, who, way, url) for who, way in everyone(*WAYS)})
 
 
-def test_a_call_that_was_left_ends_at_the_vendors_own_timeout() -> None:
-    """The thread of a provider that knows no deadline outlives the request, but not the vendor's patience."""
+def test_an_abandoned_call_ends_at_the_vendors_own_timeout() -> None:
+    """The thread of a provider without timeouts outlives the request, and ends with the vendor's call."""
+    outlived: list[bool] = []
 
     def left(way: str) -> None:
         with resolver(server.url) as holder:
-            fails(way, holder.chain("careless", deadline_s=0.1))
+            fails(way, holder.chain("careless", deadline_s=0.5))
+            outlived.append(bool(calls() - before))
 
-    with FaultServer(KestrelWire(), Silence()) as server, nothing_left(within_s=Careless.timeout_s + 0.5):
+    with FaultServer(KestrelWire(), Silence()) as server, nothing_left():
         before = calls()
         abreast({way: partial(left, way) for way in WAYS})
-        assert calls() - before, "no call outlives its request"
-        assert comes_true(lambda: len(server.requests) == len(WAYS))
+        assert any(outlived), "no call outlives its request"
+        assert 0 < len(server.requests) <= len(WAYS)  # on a busy machine some end before they are sent

@@ -86,7 +86,7 @@ FAULTS = {
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which one good plugin is installed."""
     environment = Environment(tmp_path_factory.mktemp("good") / "site")
-    environment.install("test-good", GOOD.format(name="good"))
+    environment.install_with_pip("test-good", GOOD.format(name="good"))
     return environment.site
 
 

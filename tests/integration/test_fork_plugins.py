@@ -91,13 +91,16 @@ APPLICATION = """
 import asyncio, os
 from integration.echo import EchoPlugin
 from kickai_providers_core import Resolver
-resolver = Resolver.from_settings({settings!r}, env={{}}, plugins={{"echo": EchoPlugin({port})}})
-chain = resolver.chain({target!r}, deadline_s=20)
-assert chain.invoke("warm-up").text == "answer-to-warm-up"
+chains, resolvers = {{}}, []
+for name, (settings, target) in {cells!r}.items():
+    resolvers.append(Resolver.from_settings(settings, env={{}}, plugins={{"echo": EchoPlugin({port})}}))
+    chains[name] = resolvers[-1].chain(target, deadline_s=60)
+    assert chains[name].invoke("warm-up").text == "answer-to-warm-up"
 
 
 def app(environ, start_response):
-    way, text = environ["PATH_INFO"].strip("/").split("/")
+    name, way, text = environ["PATH_INFO"].strip("/").split("/")
+    chain = chains[name]
     if way == "invoke":
         answer = chain.invoke(text).text
     else:
@@ -108,32 +111,42 @@ def app(environ, start_response):
 """
 
 
-@pytest.mark.skipif(find_spec("gunicorn") is None, reason="gunicorn is not installed")
-@pytest.mark.parametrize("hedged", [False, True], ids=["plain", "hedged"])
-@pytest.mark.parametrize("plugin", ["echo", *map(installed, PLUGINS)])
-def test_gunicorn_workers_that_share_a_preloaded_resolver_answer_their_own_questions(
-    port: int, tmp_path: Path, plugin: str, *, hedged: bool
-) -> None:
-    """With ``--preload`` and several workers, each answer belongs to its question, whichever worker gives it."""
-    hedging: dict[str, Any] = {"hedging": {"after_s": 20.0}} if hedged else {}
-    settings = hedging if plugin == "echo" else {"providers": {"srv": PLUGINS[plugin][1](port)}, **hedging}
-    source = APPLICATION.format(settings=settings, target="echo" if plugin == "echo" else "srv", port=port)
-    (tmp_path / "preloaded.py").write_text(source, encoding="utf-8")
+@pytest.fixture(scope="module")
+def gunicorn(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run gunicorn with an application that has a chain for each plugin, with hedging and without; give its address."""
+    cells = {}
+    for plugin in ("echo", *(name for name, (module, _) in PLUGINS.items() if find_spec(module))):
+        providers = {} if plugin == "echo" else {"providers": {"srv": PLUGINS[plugin][1](port)}}
+        target = "echo" if plugin == "echo" else "srv"
+        cells[f"{plugin}-plain"] = (providers, target)
+        cells[f"{plugin}-hedged"] = ({**providers, "hedging": {"after_s": 20.0}}, target)
+    folder = tmp_path_factory.mktemp("gunicorn")
+    (folder / "preloaded.py").write_text(APPLICATION.format(cells=cells, port=port), encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "3", "--threads", "2", "--bind", address]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])}
-    log = tmp_path / "log"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[1])])}
+    log = folder / "log"
     with log.open("wb") as output:
         server = subprocess.Popen([*command, "preloaded:app"], stdout=output, stderr=output, env=environment)
     try:
-        _wait_for(f"http://{address}/invoke/first", server, log)
-        workers = asyncio.run(_ask_all(address))
+        _wait_for(f"http://{address}/echo-plain/invoke/first", server, log)
+        yield address
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
-    assert len(workers) > 1
     assert "Traceback" not in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(find_spec("gunicorn") is None, reason="gunicorn is not installed")
+@pytest.mark.parametrize("hedged", ["plain", "hedged"])
+@pytest.mark.parametrize("plugin", ["echo", *map(installed, PLUGINS)])
+def test_gunicorn_workers_that_share_a_preloaded_resolver_answer_their_own_questions(
+    gunicorn: str, plugin: str, hedged: str
+) -> None:
+    """With ``--preload`` and several workers, each answer belongs to its question, whichever worker gives it."""
+    workers = asyncio.run(_ask_all(f"{gunicorn}/{plugin}-{hedged}"))
+    assert len(workers) > 1
 
 
 async def _ask_all(address: str) -> set[str]:

@@ -247,4 +247,4 @@ def test_whatever_ends_a_call_gives_its_place_on() -> None:
 
             assert alone(cancelled).text == "pong"
             assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
-            assert server.wait_closed(5.0)
+            assert server.wait_closed(20.0)

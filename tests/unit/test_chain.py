@@ -124,7 +124,7 @@ class Scripted:
 
 @frozen
 class Time:
-    """A virtual clock; whoever sleeps moves it."""
+    """A virtual clock; a sleep advances it."""
 
     now: list[float]
 
@@ -166,7 +166,7 @@ def down() -> ProviderUnavailableError:
 
 
 def invoke(chain: Chain, prompt: Any = "hi") -> Reply:
-    """Ask in the plainest way."""
+    """Call the chain in the simplest way."""
     return chain.invoke(prompt)
 
 
@@ -201,8 +201,8 @@ ways = pytest.mark.parametrize("ask", [invoke, ainvoke, stream, astream])
 
 
 @ways
-def test_the_chain_falls_back_and_the_reply_tells(ask: Callable[..., Reply]) -> None:
-    """In every way of calling, a failing target is left for the next, and both are on the reply."""
+def test_the_chain_falls_back_and_the_reply_has_both_attempts(ask: Callable[..., Reply]) -> None:
+    """In every way of calling, the next target is called after a failure."""
     plugin = Scripted(bad=fails(lambda: AuthenticationError("no")), worse=fails(down))
     other = Scripted("other")
     with resolver(plugin, other) as holder:
@@ -216,8 +216,8 @@ def test_the_chain_falls_back_and_the_reply_tells(ask: Callable[..., Reply]) -> 
 
 
 @ways
-def test_a_chain_without_an_answer_raises_the_whole_story(ask: Callable[..., Reply]) -> None:
-    """In every way of calling, the group holds one cause per attempt."""
+def test_a_chain_without_an_answer_raises_one_cause_per_attempt(ask: Callable[..., Reply]) -> None:
+    """In every way of calling, the error is a group of the attempts' errors."""
     plugin = Scripted(bad=fails(lambda: AuthenticationError("no")))
     other = Scripted("other", worse=fails(lambda: QuotaExhaustedError("spent")))
     with resolver(plugin, other) as holder, pytest.raises(ChainExhaustedError) as raised:
@@ -227,7 +227,7 @@ def test_a_chain_without_an_answer_raises_the_whole_story(ask: Callable[..., Rep
 
 @ways
 def test_waits_use_the_clock_that_was_passed_in(ask: Callable[..., Reply]) -> None:
-    """A rate limit is waited out on the virtual clock, in no real time."""
+    """A rate limit is waited for on the virtual clock, in no real time."""
     replies = iter([RateLimitedError("slow down", retry_after_s=20.0)])
 
     def say(_request: ChatRequest) -> Any:
@@ -241,8 +241,8 @@ def test_waits_use_the_clock_that_was_passed_in(ask: Callable[..., Reply]) -> No
 
 
 @ways
-def test_whatever_is_no_error_of_a_provider_passes_untouched(ask: Callable[..., Reply]) -> None:
-    """A KeyboardInterrupt stops the request at once, and the probe that it held is given back."""
+def test_other_exceptions_pass_through_unchanged(ask: Callable[..., Reply]) -> None:
+    """A KeyboardInterrupt stops the request at once, and the probe that it held is released."""
     plugin = Scripted(bad=fails(down), stop=fails(KeyboardInterrupt))
     settings = {"breaker": BreakerSettings(max_errors=1), "providers": {"scripted": ProviderSettings(retries=0)}}
     with resolver(plugin, **settings) as holder:
@@ -316,7 +316,7 @@ both = pytest.mark.parametrize("sync", [True, False])
 
 @both
 def test_a_live_stream_falls_back_before_its_first_chunk(*, sync: bool) -> None:
-    """Promise 7: an error before any text is routed on, unseen."""
+    """Promise 7: an error before any text leads to a fallback that the caller does not see."""
     with resolver(Scripted(bad=pieces(AuthenticationError("no"))), Scripted("other")) as holder:
         seen, reply, error = collect(holder.chain("scripted:bad", "other"), "live", sync=sync)
     assert (seen, error) == (["po", "ng", FinishReason.STOP], None)
@@ -326,7 +326,7 @@ def test_a_live_stream_falls_back_before_its_first_chunk(*, sync: bool) -> None:
 
 @both
 def test_a_live_stream_that_breaks_off_raises_with_the_text_so_far(*, sync: bool) -> None:
-    """Promise 7: after the first chunk nothing else is tried; the error carries what was said."""
+    """Promise 7: after the first chunk no other target is called; the error carries the text so far."""
     plugin, other = Scripted(bad=pieces("po", down())), Scripted("other")
     with resolver(plugin, other) as holder:
         seen, _, error = collect(holder.chain("scripted:bad", "other"), "live", sync=sync)
@@ -346,7 +346,7 @@ SECRET_PIECE = "what the model said"
 @pytest.mark.parametrize("mode", ["live", "restart", "buffered"])
 @pytest.mark.parametrize("kind", [ProviderUnavailableError, RejectedRequestError, AuthenticationError])
 def test_no_event_carries_the_text_of_a_stream(kind: type[ProviderError], mode: str, *, sync: bool) -> None:
-    """The text so far is on the error that the caller gets, and on nothing that an observer gets, pickled or not."""
+    """The text so far is on the caller's error, and on nothing that an observer gets, pickled or not."""
     pickled: list[bytes] = []
     events: list[Any] = []
     plugin = Scripted(bad=pieces(SECRET_PIECE, kind("no")))
@@ -370,7 +370,7 @@ def test_no_event_carries_the_text_of_a_stream(kind: type[ProviderError], mode: 
 
 @both
 def test_a_stream_that_is_never_read_does_nothing(*, sync: bool) -> None:
-    """It sends nothing, emits no event and starts no deadline, closed or not; what is wrong with the call is raised."""
+    """It sends nothing, emits no event and starts no deadline, closed or not; invalid arguments are still raised."""
     events: list[Any] = []
     now = [0.0]
     plugin = Scripted(bad=pieces("po", down()))
@@ -408,8 +408,8 @@ def test_a_stream_that_is_never_read_does_nothing(*, sync: bool) -> None:
 
 
 @both
-def test_a_restarting_stream_goes_on_and_says_so(*, sync: bool) -> None:
-    """Promise 7: a mid-stream failure is followed by a chunk that asks to discard what came before."""
+def test_a_restarting_stream_continues_after_a_restart_chunk(*, sync: bool) -> None:
+    """Promise 7: after a mid-stream failure, a chunk says to discard the earlier text."""
     plugin = Scripted(bad=pieces("wrong", AuthenticationError("no")))
     with resolver(plugin, Scripted("other")) as holder:
         seen, reply, _ = collect(holder.chain("scripted:bad", "other"), "restart", sync=sync)
@@ -419,7 +419,7 @@ def test_a_restarting_stream_goes_on_and_says_so(*, sync: bool) -> None:
 
 
 @both
-def test_a_restarting_stream_with_nowhere_to_go_raises(*, sync: bool) -> None:
+def test_a_restarting_stream_without_another_target_raises(*, sync: bool) -> None:
     """No restart is announced when nothing follows."""
     with resolver(Scripted(bad=pieces("wrong", AuthenticationError("no")))) as holder:
         seen, _, error = collect(holder.chain("scripted:bad"), "restart", sync=sync)
@@ -429,7 +429,7 @@ def test_a_restarting_stream_with_nowhere_to_go_raises(*, sync: bool) -> None:
 
 @both
 def test_a_buffered_stream_hands_out_nothing_before_the_whole(*, sync: bool) -> None:
-    """Promise 7: any failure is unseen, since only a whole answer is handed out."""
+    """Promise 7: a failure is never visible, since only a whole answer is handed out."""
     plugin = Scripted(bad=pieces("wrong", AuthenticationError("no")))
     with resolver(plugin, Scripted("other")) as holder:
         seen, reply, _ = collect(holder.chain("scripted:bad", "other"), "buffered", sync=sync)
@@ -439,7 +439,7 @@ def test_a_buffered_stream_hands_out_nothing_before_the_whole(*, sync: bool) -> 
 
 @both
 def test_a_cut_stream_never_passes_for_a_whole_one(*, sync: bool) -> None:
-    """Promise 7: a stream that ends without a finish reason is an error, however much it said."""
+    """Promise 7: a stream that ends without a finish reason is an error, however long its text."""
 
     class Cut(Scripted):
         @hookimpl
@@ -457,8 +457,8 @@ def test_a_cut_stream_never_passes_for_a_whole_one(*, sync: bool) -> None:
     assert error.partial_text == "half a"
 
 
-def test_leaving_a_stream_closes_the_provider_s() -> None:
-    """Promise 7: closed, left with ``with``, or simply dropped: the provider's stream ends, sync and async."""
+def test_leaving_a_stream_closes_the_providers_stream() -> None:
+    """Promise 7: closed, left with ``with``, or dropped: the provider's stream ends, sync and async."""
     events: list[Any] = []
     plugin = Scripted()
     with resolver(plugin, events=events) as holder:
@@ -492,7 +492,7 @@ def test_leaving_a_stream_closes_the_provider_s() -> None:
 
 
 def test_a_stream_that_is_never_read_sends_nothing() -> None:
-    """Only the first piece starts the request."""
+    """The request starts when the first chunk is read."""
     plugin = Scripted()
     with resolver(plugin) as holder:
         holder.chain("scripted").stream("hi").close()
@@ -500,7 +500,7 @@ def test_a_stream_that_is_never_read_sends_nothing() -> None:
 
 
 def test_a_prompt_is_text_messages_mappings_or_a_request() -> None:
-    """All forms come to the provider as one."""
+    """The provider gets the same request for each form."""
     plugin = Scripted()
     mapping = {"role": "user", "content": "hi"}
     with resolver(plugin) as holder:
@@ -533,8 +533,8 @@ def test_a_malformed_prompt_is_refused_before_anything_is_sent(prompt: Any, sent
     assert plugin.requests == []
 
 
-def test_the_request_s_own_wishes_win_over_the_chain_s() -> None:
-    """What a request says itself is not replaced, the model of a target that names none included."""
+def test_the_requests_own_settings_override_the_chains() -> None:
+    """This includes the model, for a target that names none."""
     plugin = Scripted()
     with resolver(plugin) as holder:
         request = ChatRequest(messages=(Message(role="user", content="hi"),), temperature=0.0, max_tokens=1, model="x")
@@ -560,7 +560,7 @@ def test_an_unknown_stream_mode_is_refused() -> None:
 
 
 def test_a_provider_is_created_once_on_first_use_and_closed_with_the_resolver() -> None:
-    """Nothing is created for nothing, threads share the one that is, and closing twice is no error."""
+    """Threads share one provider, an unused provider is never created, and closing twice does nothing."""
     plugin = Scripted()
     holder = resolver(plugin)
     chain = holder.chain("scripted")
@@ -578,7 +578,7 @@ def test_a_provider_is_created_once_on_first_use_and_closed_with_the_resolver() 
 
 
 def test_one_provider_that_cannot_be_closed_stops_nothing() -> None:
-    """The others are closed, and the observers are told, sync and async."""
+    """The others are closed, and an event reports the failure, sync and async."""
 
     class Stuck(Scripted):
         @hookimpl
@@ -600,8 +600,8 @@ def test_one_provider_that_cannot_be_closed_stops_nothing() -> None:
     assert sentence == [("a-stuck", "OSError")] * 2
 
 
-def test_a_provider_that_is_not_configured_is_passed_over() -> None:
-    """The reply names what is missing; a warning keeps nobody from answering."""
+def test_a_provider_that_is_not_configured_is_skipped() -> None:
+    """The reply names what is missing; a warning does not prevent an answer."""
     plugin = Scripted()
     plugin.problems = (Problem(path="key", message="no key", missing="THE_KEY"),)
     careless = Scripted("careless")
@@ -612,8 +612,8 @@ def test_a_provider_that_is_not_configured_is_passed_over() -> None:
     assert reply.provider == "careless"
 
 
-def test_what_a_model_lacks_is_known_by_model() -> None:
-    """A model's own capabilities and window replace those of its provider."""
+def test_capabilities_are_known_per_model() -> None:
+    """A model's own capabilities and window replace its provider's."""
     with resolver(Scripted()) as holder:
         small, other = holder.chain("scripted:small", "scripted:other")._candidates
     assert (small.context_window, small.capabilities) == (10, frozenset())
@@ -626,7 +626,7 @@ def test_an_alias_leads_to_the_instance() -> None:
         assert holder.chain("scripted-too:m").targets == ("scripted:m",)
 
 
-def test_several_instances_of_one_plugin_live_side_by_side() -> None:
+def test_several_instances_of_one_plugin_coexist() -> None:
     """Each has its own provider, settings and health."""
     plugin = Scripted()
     providers = {"eu": ProviderSettings(kind="scripted", model="a"), "us": ProviderSettings(kind="scripted", model="b")}
@@ -637,7 +637,7 @@ def test_several_instances_of_one_plugin_live_side_by_side() -> None:
     assert plugin.created == 2
 
 
-def test_a_role_becomes_a_chain_with_its_terms() -> None:
+def test_a_role_becomes_a_chain_with_its_settings() -> None:
     """The role's targets, temperature and token limit are the chain's."""
     role = Role(name="coach", group="", temperature=0.25, max_tokens=9, chain=(Target("scripted", "m"),))
     plugin = Scripted()
@@ -648,8 +648,8 @@ def test_a_role_becomes_a_chain_with_its_terms() -> None:
     assert (plugin.requests[0].temperature, plugin.requests[0].max_tokens) == (0.25, 9)
 
 
-def test_a_default_link_that_is_not_installed_is_passed_over() -> None:
-    """Whoever installs one provider need not configure away the others of the default chain."""
+def test_a_default_target_that_is_not_installed_is_skipped() -> None:
+    """An application that installs one provider does not have to remove the others from the default chain."""
     with resolver(Scripted("local")) as holder:
         reply = holder.for_role("player_coordinator")("hi")
     assert reply.provider == "local"
@@ -666,14 +666,14 @@ def test_a_default_link_that_is_not_installed_is_passed_over() -> None:
     ],
 )
 def test_an_unknown_provider_says_what_to_install(target: str, sentence: str) -> None:
-    """A target that somebody wrote has to exist."""
+    """A target that was written explicitly must exist."""
     with resolver(Scripted()) as holder, pytest.raises(UnknownProviderError, match=sentence) as raised:
         holder.chain(target)
     assert raised.value.known == ("scripted",)
 
 
-def test_a_chosen_link_that_is_not_installed_is_an_error() -> None:
-    """A primary that somebody chose has to exist."""
+def test_a_chosen_target_that_is_not_installed_is_an_error() -> None:
+    """A primary that was chosen explicitly must exist."""
     with (
         resolver(Scripted(), kickai=KickaiSettings(plugins=(), primary="nobody")) as holder,
         pytest.raises(UnknownProviderError),
@@ -695,8 +695,8 @@ def test_a_role_without_a_target_is_refused() -> None:
         holder.for_role("scout")
 
 
-def test_an_observer_that_raises_harms_nobody() -> None:
-    """The request is answered and the other observers are told."""
+def test_an_observer_that_raises_does_not_affect_the_request() -> None:
+    """The request is answered, and the other observers are called."""
     events: list[Any] = []
 
     def broken(_event: Any) -> None:
@@ -712,8 +712,8 @@ def test_an_observer_that_raises_harms_nobody() -> None:
     assert len(events) == 4
 
 
-def test_a_broken_plugin_is_named_when_it_is_asked_for() -> None:
-    """The error says what is wrong with it, not that it is missing."""
+def test_a_target_of_a_broken_plugin_raises_the_plugins_problem() -> None:
+    """The error says what is wrong with the plugin, not that it is missing."""
     holder = Resolver.from_settings(Settings(kickai=KickaiSettings(plugins=())), plugins={"broken": object()})
     with holder, pytest.raises(UnknownProviderError, match="plugin broken: it implements no hook"):
         holder.chain("broken")
@@ -721,7 +721,7 @@ def test_a_broken_plugin_is_named_when_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize(("prompt", "max_tokens", "asked"), [("x" * 54, 1, 1), ("x" * 54, 2, 0), ("x" * 66, None, 0)])
 def test_a_chain_measures_its_requests(prompt: str, max_tokens: int | None, asked: int) -> None:
-    """Prompt and answer together are held against the window that the plugin states: ten tokens."""
+    """The size of prompt and answer is compared with the plugin's window of ten tokens."""
     plugin = Scripted()
     with resolver(plugin) as holder:
         chain = holder.chain("scripted:small", max_tokens=max_tokens)
@@ -734,7 +734,7 @@ def test_a_chain_measures_its_requests(prompt: str, max_tokens: int | None, aske
     assert len(plugin.requests) == asked
 
 
-def test_the_request_outranks_the_chain() -> None:
+def test_the_requests_token_limit_overrides_the_chains() -> None:
     """What the request says about the length of the answer counts."""
     with resolver(Scripted()) as holder:
         chain = holder.chain("scripted:small", max_tokens=500)
@@ -743,7 +743,7 @@ def test_the_request_outranks_the_chain() -> None:
 
 
 def test_preparing_makes_the_first_usable_target_ready() -> None:
-    """Who would rather wait and watch is told how far it is; a target that cannot be used is passed over."""
+    """The caller gets progress reports, and unusable targets are skipped."""
 
     class Preparing(Scripted):
         @hookimpl
@@ -757,8 +757,8 @@ def test_preparing_makes_the_first_usable_target_ready() -> None:
         assert list(holder.chain("scripted", "ready:b").prepare()) == []
 
 
-def test_a_changed_request_is_the_one_that_a_constructor_makes() -> None:
-    """What it leaves open is filled in, model and text are replaced, and the original stays as it is."""
+def test_a_changed_request_equals_a_constructed_one() -> None:
+    """Missing fields are filled in, model and text are replaced, and the original does not change."""
     request = ChatRequest(messages=ChatRequest.of("hi").messages, seed=7, stop=("x",), temperature=0.9)
     whole = {"messages": request.messages, "seed": 7, "stop": ("x",), "temperature": 0.9}
     assert request.with_defaults(0.1, 5) == ChatRequest(**whole, max_tokens=5)

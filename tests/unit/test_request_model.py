@@ -26,7 +26,7 @@ MODES = ("invoke", "ainvoke", "stream", "astream")
 
 
 class Echo:
-    """A provider that answers with the model that it is asked for."""
+    """A provider that answers with the name of the requested model."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -113,7 +113,7 @@ def test_a_request_whose_model_no_target_may_call_is_refused(mode: str) -> None:
             begin(request("x"))
 
 
-def test_a_model_that_one_request_names_takes_the_target_from_nobody() -> None:
+def test_a_missing_model_of_one_request_suspends_only_that_model() -> None:
     """That it does not exist suspends that model alone."""
     with resolver() as there:
         chain = there.chain("one", "two:y")

@@ -34,8 +34,8 @@ def test_a_chain_is_hashable_and_its_copies_are_itself() -> None:
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_a_resolver_that_is_dropped_leaves_no_thread(*, streamed: bool) -> None:
-    """With hedging there is an event loop in a thread, which ends with the resolver and its chains."""
+def test_a_dropped_resolver_leaves_no_thread(*, streamed: bool) -> None:
+    """Hedging uses a portal, which ends with the resolver and its chains."""
     before = portals()
     chain = Resolver.from_settings(HEDGED, env={}).chain("mock:a", "mock:b")
     assert chain.invoke("x").text == "hi"
@@ -51,7 +51,7 @@ def test_a_resolver_that_is_dropped_leaves_no_thread(*, streamed: bool) -> None:
 
 
 def step(chain: Any, way: str) -> None:
-    """Begin an asynchronous call as a loop does that is not asyncio's."""
+    """Begin an asynchronous call as an event loop other than asyncio's does."""
     if way == "ainvoke":
         chain.ainvoke("x").send(None)
     else:
@@ -60,8 +60,8 @@ def step(chain: Any, way: str) -> None:
 
 @pytest.mark.parametrize("settings", [{}, HEDGED], ids=["plain", "hedged"])
 @pytest.mark.parametrize("way", ["ainvoke", "astream"])
-def test_a_caller_without_an_event_loop_of_asyncio_is_told_what_to_do(way: str, settings: Any) -> None:
-    """One sentence that names asyncio, and nothing is called."""
+def test_a_caller_without_asyncio_gets_a_clear_error(way: str, settings: Any) -> None:
+    """The error names asyncio, and nothing is called."""
     events: list[object] = []
     with Resolver.from_settings(settings, env={}, observers=[events.append]) as resolver:
         with pytest.raises(RuntimeError, match="need a running event loop of asyncio"):
@@ -70,7 +70,7 @@ def test_a_caller_without_an_event_loop_of_asyncio_is_told_what_to_do(way: str, 
 
 
 @pytest.mark.parametrize("way", ["ainvoke", "astream"])
-def test_a_trio_caller_is_told_what_to_do(way: str) -> None:
+def test_a_trio_caller_gets_a_clear_error(way: str) -> None:
     """The same while trio's loop is running."""
     trio = pytest.importorskip("trio")
 

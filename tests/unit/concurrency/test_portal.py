@@ -17,13 +17,13 @@ async def answered() -> str:
 
 
 def in_the_background() -> list[threading.Thread]:
-    """Return the threads with such a loop."""
+    """Return the threads that run a portal."""
     return [thread for thread in threading.enumerate() if thread.name == "kickai-background"]
 
 
 @pytest.mark.parametrize("used", [True, False])
-def test_a_loop_that_was_stopped_does_not_begin_again(*, used: bool) -> None:
-    """A call that comes too late is refused, and leaves no thread behind that nobody would ever end."""
+def test_a_stopped_portal_does_not_start_again(*, used: bool) -> None:
+    """A late call is refused, and no thread is left behind."""
     background = Portal()
     if used:
         assert background.run(answered) == "yes"
@@ -34,8 +34,8 @@ def test_a_loop_that_was_stopped_does_not_begin_again(*, used: bool) -> None:
     assert in_the_background() == []
 
 
-def test_whoever_waits_when_the_loop_is_stopped_is_told_so() -> None:
-    """Not with a cancellation, which would be the caller's own."""
+def test_a_waiting_caller_gets_an_error_when_the_portal_stops() -> None:
+    """The error is not a cancellation, which would be the caller's own."""
     background, waits = Portal(), threading.Event()
     ended: list[BaseException] = []
 
@@ -57,8 +57,8 @@ def test_whoever_waits_when_the_loop_is_stopped_is_told_so() -> None:
     assert [type(error) for error in ended] == [RuntimeError]
 
 
-def test_a_cancellation_that_is_the_coroutines_own_stays_one() -> None:
-    """What was not stopped is not said to be."""
+def test_a_coroutine_that_cancels_itself_stays_cancelled() -> None:
+    """The error does not say that the portal was stopped."""
     background = Portal()
 
     async def cancelled() -> None:

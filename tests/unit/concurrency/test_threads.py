@@ -32,13 +32,13 @@ class Counted:
 
 
 def patience(seconds: float) -> Callable[[], float]:
-    """Return what says how long is left, as a adapter does."""
+    """Return a function that says how much time is left, as an adapter does."""
     ends = time.monotonic() + seconds
     return lambda: max(0.0, ends - time.monotonic())
 
 
-def test_an_iterator_that_never_pauses_is_left_when_the_time_is_over() -> None:
-    """However far it is ahead of its reader, nothing that comes after the end is handed out, and it is closed."""
+def test_an_iterator_that_never_pauses_is_stopped_when_the_time_is_over() -> None:
+    """Nothing from after the end is handed out, however far ahead it is, and it is closed."""
     endless, taken = Counted(), list[int]()
     items = threads.iterate(lambda: iter(endless), patience(0.1))
     assert next(items) == 1
@@ -55,7 +55,7 @@ def test_an_iterator_that_never_pauses_is_left_when_the_time_is_over() -> None:
     assert endless.closed.wait(5)
 
 
-def test_what_came_in_time_is_handed_out_to_whoever_is_slow() -> None:
+def test_a_slow_reader_gets_all_items_that_came_in_time() -> None:
     """A reader that takes its time between two items loses none that were there."""
     items = threads.iterate(lambda: iter([1, 2, 3]), patience(0.1))
     assert next(items) == 1
@@ -73,7 +73,7 @@ def settled(endless: Counted) -> int:
 
 
 def test_no_iterator_is_read_far_ahead() -> None:
-    """Who reads slowly, sync or async, is not buried under what he has not asked for, and can leave at any time."""
+    """A slow reader, sync or async, gets items on demand, and can stop at any time."""
     endless = Counted()
     items = threads.iterate(lambda: iter(endless), lambda: 10.0)
     assert next(items) == 1

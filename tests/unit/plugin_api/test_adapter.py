@@ -39,7 +39,7 @@ SETTINGS = ProviderSettings(first_token_timeout_s=0.2, idle_timeout_s=0.2)
 
 
 class Minimal:
-    """A provider that implements no more than it must; what it answers is passed in."""
+    """A provider that implements only the mandatory hooks; its answer is passed in."""
 
     def __init__(self, answer: Callable[[], Any] = lambda: PONG, *, holds_timeouts: bool = False) -> None:
         self.answer = answer
@@ -94,34 +94,34 @@ async def texts(chunks: AsyncIterator[ReplyChunk]) -> list[str]:
 
 
 def test_a_provider_that_does_not_hold_timeouts_is_called_in_a_thread() -> None:
-    """The calling thread stays free to leave."""
+    """The calling thread can return when the time is over."""
     plugin = Minimal()
     assert adapter(plugin).invoke(plugin, REQUEST, 1.0) is PONG
     assert plugin.threads == ["kickai-call"]
 
 
 def test_a_provider_that_holds_timeouts_is_called_directly() -> None:
-    """No thread stands between a caller and a provider that can be trusted."""
+    """A provider that can be trusted is called on the caller's thread."""
     plugin = Minimal(holds_timeouts=True)
     assert adapter(plugin).invoke(plugin, REQUEST, 1.0) is PONG
     assert plugin.threads == [threading.current_thread().name]
 
 
-def test_a_call_that_hangs_is_left_when_its_time_is_over() -> None:
-    """The caller gets a timeout, though the provider's thread has not come back."""
+def test_a_call_that_hangs_is_abandoned_when_its_time_is_over() -> None:
+    """The caller gets a timeout, though the provider's thread has not returned."""
     release = threading.Event()
-    plugin = Minimal(lambda: release.wait(10) and PONG)
+    plugin = Minimal(lambda: release.wait(60) and PONG)
     began = time.monotonic()
     with pytest.raises(ProviderTimeoutError):
         adapter(plugin).invoke(plugin, REQUEST, 0.1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     release.set()
 
 
 def test_an_async_call_without_a_native_hook_runs_in_a_thread() -> None:
     """The event loop is not blocked, and the time is held."""
     release = threading.Event()
-    plugin = Minimal(lambda: release.wait(10) and PONG, holds_timeouts=True)
+    plugin = Minimal(lambda: release.wait(60) and PONG, holds_timeouts=True)
 
     async def main() -> None:
         with pytest.raises(ProviderTimeoutError):
@@ -154,7 +154,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("answer", "error", "sentence"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("holds_timeouts", [True, False])
-def test_what_cannot_pass_for_an_answer_is_a_typed_error(
+def test_an_invalid_answer_is_a_typed_error(
     answer: Callable[[], Any], error: type[Exception], sentence: str, *, holds_timeouts: bool
 ) -> None:
     """In every mode, directly and in a thread, the same fault is the same error, with its cause attached."""
@@ -182,7 +182,7 @@ def test_what_cannot_pass_for_an_answer_is_a_typed_error(
 
 @pytest.mark.parametrize("holds_timeouts", [True, False])
 def test_a_whole_answer_streams_as_one_chunk(*, holds_timeouts: bool) -> None:
-    """A provider that cannot stream gives its answer in one piece, in both worlds."""
+    """A provider that cannot stream gives its answer in one chunk, sync and async."""
     plugin = Minimal(holds_timeouts=holds_timeouts)
     chunks = list(adapter(plugin).stream(plugin, REQUEST, 1.0, SETTINGS))
     assert [(chunk.text, chunk.finish_reason, chunk.usage) for chunk in chunks] == [
@@ -192,7 +192,7 @@ def test_a_whole_answer_streams_as_one_chunk(*, holds_timeouts: bool) -> None:
 
 
 @pytest.mark.parametrize("holds_timeouts", [True, False])
-def test_a_sync_stream_is_read_in_both_worlds(*, holds_timeouts: bool) -> None:
+def test_a_sync_stream_can_be_read_asynchronously(*, holds_timeouts: bool) -> None:
     """Without a native async stream, the sync one is read in a thread."""
 
     def chunks() -> Iterator[ReplyChunk]:
@@ -213,10 +213,10 @@ STREAM_FAULTS = {
 
 @pytest.mark.parametrize(("chunks", "error", "sentence"), STREAM_FAULTS.values(), ids=STREAM_FAULTS)
 @pytest.mark.parametrize("holds_timeouts", [True, False])
-def test_what_a_stream_does_wrong_is_a_typed_error(
+def test_an_invalid_stream_is_a_typed_error(
     chunks: Callable[[], Any], error: type[Exception], sentence: str, *, holds_timeouts: bool
 ) -> None:
-    """Streams are held to the same rules as whole answers."""
+    """The same rules apply to streams and to whole answers."""
     plugin = Streaming(chunks, holds_timeouts=holds_timeouts)
     with pytest.raises(error, match=sentence):
         list(adapter(plugin).stream(plugin, REQUEST, 1.0, SETTINGS))
@@ -231,8 +231,8 @@ PATIENCE = {
 }
 
 
-def test_a_stream_that_is_slow_to_open_is_left() -> None:
-    """Promise 7: an ``async def`` that returns its iterator has no longer for that than for its first token."""
+def test_a_stream_that_is_slow_to_open_times_out() -> None:
+    """Promise 7: an ``async def`` that returns its iterator has the time of the first token for it."""
 
     class Slow(Streaming):
         @hookimpl
@@ -247,14 +247,14 @@ def test_a_stream_that_is_slow_to_open_is_left() -> None:
 
 
 @pytest.mark.parametrize(("before", "timeout_s", "sentence"), PATIENCE.values(), ids=PATIENCE)
-def test_a_stream_that_falls_silent_is_left(before: int, timeout_s: float, sentence: str) -> None:
-    """Promise 7: first token, idleness and the whole each have their own bound, sync and async."""
+def test_a_silent_stream_times_out(before: int, timeout_s: float, sentence: str) -> None:
+    """Promise 7: first token, idle time and the whole each have their own bound, sync and async."""
     release = threading.Event()
 
     def chunks() -> Iterator[ReplyChunk]:
         for _ in range(before):
             yield ReplyChunk(text="po")
-        release.wait(10)
+        release.wait(60)
         yield ReplyChunk(text="ng", finish_reason=FinishReason.STOP)
 
     plugin = Streaming(chunks)
@@ -267,7 +267,7 @@ def test_a_stream_that_falls_silent_is_left(before: int, timeout_s: float, sente
 
 @pytest.mark.parametrize("holds_timeouts", [True, False])
 def test_an_abandoned_stream_is_closed(*, holds_timeouts: bool) -> None:
-    """Whoever leaves a stream half-way closes the provider's."""
+    """Leaving a stream half-way closes the provider's stream."""
     closed = threading.Event()
 
     def chunks() -> Iterator[ReplyChunk]:
@@ -425,8 +425,8 @@ def test_wrappers_wrap_every_way_of_calling() -> None:
     assert [chunk.text for chunk in chunks] == ["PONG"]
 
 
-def test_validation_is_told_whole_and_its_faults_are_problems() -> None:
-    """No hook means no problem; an exception and a strange result are one problem each."""
+def test_validation_returns_all_problems_and_never_raises() -> None:
+    """No hook means no problem; an exception and an invalid result are one problem each."""
 
     class Validating(Minimal):
         found: Callable[[], Any] = staticmethod(lambda: [Problem(path="key", message="missing")])
@@ -445,7 +445,7 @@ def test_validation_is_told_whole_and_its_faults_are_problems() -> None:
 
 
 def test_a_provider_that_cannot_be_created_is_a_typed_error() -> None:
-    """An exception and a missing provider are told as errors of the provider."""
+    """An exception and a missing provider become errors of the provider."""
 
     class Uncreatable(Minimal):
         made: Callable[[], Any] = staticmethod(lambda: None)
@@ -462,8 +462,8 @@ def test_a_provider_that_cannot_be_created_is_a_typed_error() -> None:
         adapter(plugin).create(SETTINGS)
 
 
-def test_preparing_is_told_step_by_step_and_needs_no_hook() -> None:
-    """A plugin that has something to make ready tells how far it is; its faults are typed errors."""
+def test_preparing_reports_progress_and_needs_no_hook() -> None:
+    """A plugin that prepares something reports its progress; its faults are typed errors."""
 
     class Preparing(Minimal):
         steps: Callable[[], Any] = staticmethod(lambda: iter([Progress(status="pulling", completed=1, total=4)]))

@@ -109,7 +109,7 @@ def resolver_of(*plugins: Slow, **settings: Any) -> Resolver:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_creation_that_hangs_costs_one_attempt(mode: str) -> None:
-    """Promise 3: the next target is asked when the attempt's time is over, and the reply says what happened."""
+    """Promise 3: the next target is called when the attempt's time is over, and the reply says what happened."""
     slow, next_ = Slow("slow", waits_in="create"), Slow("next")
     with resolver_of(slow, next_, timeout_s=0.2) as resolver:
         reply = answer(resolver.chain("slow", "next", deadline_s=20), mode)
@@ -122,8 +122,8 @@ def test_a_creation_that_hangs_costs_one_attempt(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_creation_that_was_left_is_used_by_the_next_request(mode: str) -> None:
-    """It is not begun again while it goes on, nor after it has succeeded."""
+def test_a_slow_creation_is_used_by_the_next_request(mode: str) -> None:
+    """It does not start again while it is under way, nor after it has succeeded."""
     slow, next_ = Slow("slow", waits_in="create"), Slow("next")
     with resolver_of(slow, next_, timeout_s=0.2) as resolver:
         chain = resolver.chain("slow", "next", deadline_s=20)
@@ -149,7 +149,7 @@ def test_callers_of_all_kinds_share_one_creation() -> None:
 
 
 def test_callers_who_share_a_failed_creation_get_an_error_each() -> None:
-    """Nobody writes on the error of another's request, and the next request creates anew."""
+    """Each request has its own error, and the next request creates the provider anew."""
     slow = Slow("slow", waits_in="create")
     slow.fails = ProviderUnavailableError("no luck")
     with resolver_of(slow, timeout_s=20) as resolver, ThreadPoolExecutor(2) as pool:
@@ -166,7 +166,7 @@ def test_callers_who_share_a_failed_creation_get_an_error_each() -> None:
 
 
 def test_a_timeout_that_a_creation_raises_itself_is_its_own_error() -> None:
-    """It is not taken for a caller's time that ran out, and is no cause of itself."""
+    """It is not confused with the caller's own timeout, and is not its own cause."""
     slow = Slow("slow")
     slow.fails = ProviderTimeoutError("the vendor's handshake took too long", phase="connect")
     with resolver_of(slow) as resolver:
@@ -182,8 +182,8 @@ async def _aprovider(instance: Any) -> object:
     return await instance._creation.aget(5.0)
 
 
-def test_a_provider_that_comes_after_the_end_is_closed() -> None:
-    """Whoever closes a resolver leaves nothing behind, though a creation was under way."""
+def test_a_provider_created_after_the_resolver_was_closed_is_closed() -> None:
+    """Closing a resolver leaves nothing behind, even when a creation was under way."""
     slow = Slow("slow", waits_in="create")
     resolver = resolver_of(slow, timeout_s=0.1)
     with pytest.raises(ProviderTimeoutError):
@@ -199,8 +199,8 @@ def test_a_provider_that_comes_after_the_end_is_closed() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_validation_that_hangs_is_left(mode: str) -> None:
-    """Promise 3: its target is skipped with that reason in an attempt's time, and serves once it has ended."""
+def test_a_validation_that_hangs_is_bounded(mode: str) -> None:
+    """Promise 3: its target is skipped after an attempt's time, and is used once the validation has ended."""
     slow, next_ = Slow("slow", waits_in="validate"), Slow("next")
     with resolver_of(slow, next_, timeout_s=0.2) as resolver:
         chain = resolver.chain("slow", "next", deadline_s=20)
@@ -213,8 +213,8 @@ def test_a_validation_that_hangs_is_left(mode: str) -> None:
         assert slow.validated == 1
 
 
-def test_nobody_waits_again_for_a_validation_that_hangs() -> None:
-    """After a second has been spent on it, requests skip the target at once, until it has ended."""
+def test_requests_do_not_wait_again_for_a_hanging_validation() -> None:
+    """After one second, requests skip the target at once until the validation has ended."""
     slow, next_ = Slow("slow", waits_in="validate"), Slow("next")
     with resolver_of(slow, next_, timeout_s=1.0) as resolver:
         chain = resolver.chain("slow", "next", deadline_s=20)
@@ -241,8 +241,8 @@ def test_a_validation_never_runs_on_the_event_loop() -> None:
     assert slow.validated_on == ["kickai-call"]
 
 
-def test_a_validation_in_the_first_half_leaves_the_second_to_the_targets_behind() -> None:
-    """Also where the attempts of the first target may take longer than the deadline."""
+def test_a_validation_leaves_half_the_time_to_the_other_targets() -> None:
+    """This holds too when the first target's attempts may take longer than the deadline."""
     slow, next_ = Slow("slow", waits_in="validate"), Slow("next")
     with resolver_of(slow, next_, timeout_s=60) as resolver:
         assert resolver.chain("slow", "next", deadline_s=2).invoke("hi").text == "next"

@@ -247,10 +247,10 @@ def test_whatever_a_hook_raises_is_one_typed_error_and_the_next_target_answers(
 
 
 @pytest.mark.parametrize("make", RAISED, ids=NAMES)
-def test_whatever_capabilities_raise_leaves_the_plugins_own(
+def test_a_capabilities_hook_that_raises_is_ignored(
     make: Callable[[], BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The provider is asked as if it had no such hook, and one warning names it."""
+    """The provider is called as if it had no such hook, and one warning names it."""
     with resolver(Bad("capabilities", make)) as made:
         assert ask(made, "invoke").text == "bad"
     assert caplog.text.count("kickai_provider_capabilities") == 1
@@ -259,7 +259,7 @@ def test_whatever_capabilities_raise_leaves_the_plugins_own(
 @pytest.mark.parametrize("hook", ["prepare", "preparing"])
 @pytest.mark.parametrize("make", RAISED, ids=NAMES)
 def test_whatever_preparing_raises_is_a_typed_error(make: Callable[[], BaseException], hook: str) -> None:
-    """It may come at once, or half-way."""
+    """The hook may raise at once, or half-way."""
     with resolver(Bad(hook, make)) as made, pytest.raises(ProviderError):
         list(made.chain("bad").prepare())
 
@@ -288,8 +288,8 @@ def test_whatever_closing_raises_is_an_event_and_stops_nothing(
 
 @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 @pytest.mark.parametrize("kind", [Bad, Native])
-def test_a_caller_that_cancels_is_obeyed(mode: str, kind: type[Bad]) -> None:  # noqa: C901  hooks of two kinds
-    """A plugin that hangs does not ticket the caller's own cancellation into an error of the provider."""
+def test_the_callers_cancellation_passes_through(mode: str, kind: type[Bad]) -> None:  # noqa: C901  hooks of two kinds
+    """A plugin that hangs does not turn the caller's cancellation into an error of the provider."""
 
     class Hanging(kind):  # type: ignore[misc, valid-type]
         @hookimpl
@@ -393,7 +393,7 @@ def test_a_wrapper_that_fails_is_named_and_no_breaker_counts_it(
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("hook", ["kickai_validate_provider", "kickai_create_provider"])
 def test_a_wrapper_of_another_hook_that_fails_is_named(hook: str, fault: str, old: bool) -> None:
-    """Round validation and creation."""
+    """The wrappers are those of validation and creation."""
     with resolver(Bad("nothing", SystemExit), wrapper(hook, fault, KeyError, old=old)) as made:
         reply_or_error: Any
         try:
@@ -524,7 +524,7 @@ def test_an_async_observer_is_reported_once_and_never_run(caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("mode", MODES)
 def test_what_a_signal_handler_raises_passes_through(mode: str) -> None:
-    """A process that is told to end during a call ends, although a plugin's own `SystemExit` would not end it."""
+    """A signal ends the process during a call, although a plugin's own `SystemExit` would not."""
 
     class Signalled(Native):
         @hookimpl

@@ -18,7 +18,7 @@ def opened(at: float = 0.0, **settings: float) -> Breaker:
 
 
 def test_a_closed_breaker_admits_everything() -> None:
-    """A closed breaker gives leave without changing."""
+    """A closed breaker admits a call without changing."""
     breaker = Breaker()
     same, permit = breaker.admit(0.0)
     assert same is breaker
@@ -52,7 +52,7 @@ def test_the_cool_down_is_jittered_below_its_nominal_length() -> None:
     assert breaker.record_failure(breaker.permit, 0.0, Fixed(1.0)).opens_until == pytest.approx(5.0)
 
 
-def test_after_the_cool_down_one_probe_is_admitted() -> None:
+def test_an_open_breaker_admits_one_probe_after_the_cool_down() -> None:
     """A half-open breaker admits a single call."""
     breaker, probe = opened().admit(5.0)
     assert breaker.state is BreakerState.HALF_OPEN
@@ -69,7 +69,7 @@ def test_a_good_probe_closes_it() -> None:
     assert (closed.state, closed.errors, closed.failed_probes) == (BreakerState.CLOSED, 0, 0)
 
 
-def test_bad_probes_double_the_cool_down_up_to_its_ceiling() -> None:
+def test_failed_probes_double_the_cool_down_up_to_its_ceiling() -> None:
     """Each failed probe opens the breaker for twice as long, at most the ceiling, however long the outage lasts."""
     breaker, now, lengths = opened(), 0.0, []
     for _ in range(2000):
@@ -82,8 +82,8 @@ def test_bad_probes_double_the_cool_down_up_to_its_ceiling() -> None:
     assert set(lengths[2:]) == {20.0}
 
 
-def test_a_probe_that_is_given_back_leaves_the_way_free() -> None:
-    """A cancelled probe gives its permit back: the next call is the probe."""
+def test_a_released_probe_is_available_to_the_next_call() -> None:
+    """A cancelled probe releases its permit: the next call is the probe."""
     breaker, probe = opened().admit(5.0)
     assert probe is not None
     breaker, another = breaker.release(probe).admit(5.0)
@@ -91,7 +91,7 @@ def test_a_probe_that_is_given_back_leaves_the_way_free() -> None:
     assert another.probe
 
 
-def test_a_probe_that_never_comes_back_is_given_up() -> None:
+def test_a_lost_probe_expires() -> None:
     """A lost probe cannot keep the breaker half-open for ever."""
     breaker, lost = opened(probe_lease_s=60.0).admit(5.0)
     assert breaker.admit(64.0)[1] is None
@@ -113,14 +113,14 @@ def test_results_of_an_earlier_generation_change_nothing() -> None:
     assert breaker.release(stale) is breaker
 
 
-def test_giving_back_an_ordinary_permit_changes_nothing() -> None:
+def test_releasing_an_ordinary_permit_changes_nothing() -> None:
     """A cancelled call through a closed breaker is neither a success nor a failure."""
     breaker = Breaker(errors=1)
     assert breaker.release(breaker.permit) is breaker
 
 
-def test_the_probe_can_be_asked_for_early_but_only_once() -> None:
-    """Asked for early, an open breaker admits its probe at once; a half-open one still refuses."""
+def test_a_probe_can_be_forced_early_but_only_once() -> None:
+    """When forced, an open breaker admits its probe at once; a half-open one still refuses."""
     breaker, probe = opened().admit(0.0, early=True)
     assert probe is not None
     assert breaker.admit(0.0, early=True) == (breaker, None)
@@ -136,7 +136,7 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
 
 
 def test_every_change_of_state_is_a_new_generation() -> None:
-    """Closed, open, half-open, open, half-open, open, half-open, closed: one up each time, whatever the change is."""
+    """Each of closed, open and half-open raises the generation by one."""
     breaker = Breaker(settings=BreakerSettings(max_errors=1))
     generations = [breaker.generation]
     breaker = breaker.record_failure(breaker.permit, 0.0, RANDOM)
@@ -153,8 +153,8 @@ def test_every_change_of_state_is_a_new_generation() -> None:
     assert generations == list(range(8))
 
 
-def test_a_breaker_keeps_its_settings_and_counts_what_it_shows() -> None:
-    """An open one shows the count at which it opened; a closed one starts at nought, under the same settings."""
+def test_a_breaker_shows_its_error_count_and_keeps_its_settings() -> None:
+    """An open breaker shows the count at which it opened; a closed one starts at zero."""
     settings = BreakerSettings(max_errors=2, cooldown_s=1.0)
     breaker = Breaker(settings=settings)
     for _ in range(2):
@@ -177,7 +177,7 @@ def test_a_very_long_outage_does_not_overflow() -> None:
     assert breaker.failed_probes == 2000
 
 
-def test_the_defaults_of_a_breaker() -> None:
+def test_the_breaker_defaults_are_the_documented_ones() -> None:
     """They are the documented ones."""
     settings = BreakerSettings()
     assert (settings.max_errors, settings.cooldown_s, settings.max_cooldown_s) == (3, 5.0, 20.0)

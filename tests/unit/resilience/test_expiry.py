@@ -18,8 +18,8 @@ from kickai_providers_core.values.errors import (
 
 
 @pytest.mark.parametrize("left_s", [7.0, 3.0])
-def test_a_rate_limit_that_ends_while_others_are_asked_is_come_back_to(left_s: float) -> None:
-    """Whether it ends after the others have failed or before: its target is asked rather than nobody."""
+def test_a_target_whose_rate_limit_ended_meanwhile_is_called_again(left_s: float) -> None:
+    """It is called whether the delay ends before or after the other targets have failed."""
     limited = RateLimitedError("slow down", retry_after_s=5.0 + left_s)
     silent = ProviderTimeoutError("silence")
     there = World(
@@ -34,8 +34,8 @@ def test_a_rate_limit_that_ends_while_others_are_asked_is_come_back_to(left_s: f
     assert result.reply is not None
 
 
-def test_a_turn_that_is_taken_too_late_is_no_attempt() -> None:
-    """A driver that was kept from looking until the deadline had passed calls nobody, and nobody's health suffers."""
+def test_a_ticket_admitted_after_the_deadline_is_not_an_attempt() -> None:
+    """When the driver resumes after the deadline, nothing is called and no health changes."""
     there = World([Target(name="a", rate_limiter=RateLimiter(Limits(max_concurrency=1)))])
     crowd = Crowd(there)
     first, second = crowd.comes(30.0), crowd.comes(3.0)
@@ -50,7 +50,7 @@ def test_a_turn_that_is_taken_too_late_is_no_attempt() -> None:
 
 
 def test_after_the_deadline_there_is_no_last_resort() -> None:
-    """Let in too late by a target whose breaker has opened meanwhile, a request ends without a call."""
+    """A request that is admitted too late, by a target whose breaker has opened meanwhile, ends without a call."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     there = World([Target(name="a", rate_limiter=rate_limiter)], breaker=BreakerSettings(max_errors=1))
     crowd = Crowd(there)
@@ -64,8 +64,8 @@ def test_after_the_deadline_there_is_no_last_resort() -> None:
     assert second.walk.attempts == ()
 
 
-def test_a_line_is_left_while_an_attempt_could_still_finish() -> None:
-    """Also a line in the middle of the chain, by a request that was let in at the last moment."""
+def test_a_queue_is_left_while_an_attempt_could_still_finish() -> None:
+    """This also holds for a queue in the middle of the chain and a request that was admitted at the last moment."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     there = World([Target(name="a", rate_limiter=rate_limiter), Target(name="b")], policy=Policy(min_attempt_s=2.0))
     crowd = Crowd(there)
@@ -80,7 +80,7 @@ def test_a_line_is_left_while_an_attempt_could_still_finish() -> None:
 
 
 def test_only_the_requests_of_the_last_minute_pay_for_retries() -> None:
-    """However long ago the request came that asks for one."""
+    """It does not matter when the request that wants a retry began."""
     down = ProviderUnavailableError("down")
     there = World(
         [Target(name="a", script=always(lambda: down), retries=1)],
@@ -97,8 +97,8 @@ def test_only_the_requests_of_the_last_minute_pay_for_retries() -> None:
     assert len(there.ask().calls) == 1
 
 
-def test_a_request_that_came_long_ago_is_not_counted_when_it_spends() -> None:
-    """With nine requests a minute ago and four just now, a fifth of the latter pay for no retry."""
+def test_a_request_that_began_long_ago_does_not_add_to_the_budget() -> None:
+    """With nine requests a minute ago and four just now, a fifth of the four pay for no retry."""
     down = ProviderUnavailableError("down")
     there = World([Target(name="a", retries=1)], policy=Policy(retry_share=0.2, retry_floor=0), random=Fixed(0.0))
     crowd = Crowd(there)

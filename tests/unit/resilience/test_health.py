@@ -16,24 +16,24 @@ ONE_ERROR = BreakerSettings(max_errors=1)
 
 
 def health_state(settings: BreakerSettings = ONE_ERROR) -> HealthState:
-    """Return a condition whose breaker opens at the first error, for exactly five seconds."""
+    """Return a health state whose breaker opens at the first error, for exactly five seconds."""
     return HealthState(settings, Fixed(1.0))
 
 
 def opened() -> HealthState:
-    """Return a condition whose breaker opened at 0."""
+    """Return a health state whose breaker opened at 0."""
     there = health_state()
     there.record_failure(there.admit(0.0), 0.0)
     return there
 
 
 def target_health(settings: BreakerSettings = ONE_ERROR) -> TargetHealth:
-    """Return the way to a target."""
+    """Return the health of a target."""
     return Health(settings, Fixed(1.0)).for_target("p", "m")
 
 
-def test_a_rest_refuses_up_to_its_end_and_not_at_it() -> None:
-    """The end of a rest is the first moment at which a call is admitted."""
+def test_a_suspension_refuses_calls_until_its_end() -> None:
+    """The end of a suspension is the first moment at which a call is admitted."""
     there = health_state()
     there.suspend(Suspension(5.0, "x"))
     assert there.admit(4.999) is None
@@ -41,7 +41,7 @@ def test_a_rest_refuses_up_to_its_end_and_not_at_it() -> None:
     assert there.admit(5.0) is not None
 
 
-def test_the_longer_of_two_rests_counts() -> None:
+def test_the_longer_of_two_suspensions_counts() -> None:
     """A shorter one changes nothing; a longer one replaces it."""
     there = health_state()
     for rest in (Suspension(5.0, "first"), Suspension(4.0, "shorter")):
@@ -52,8 +52,8 @@ def test_the_longer_of_two_rests_counts() -> None:
 
 
 @pytest.mark.parametrize("stated", [True, False])
-def test_an_answer_to_a_call_from_before_a_rest_does_not_end_it(*, stated: bool) -> None:
-    """What was admitted before a suspension began says nothing of it, whenever it comes back."""
+def test_a_call_admitted_before_a_suspension_does_not_end_it(*, stated: bool) -> None:
+    """Its answer says nothing about the suspension, however late it arrives."""
     there = health_state()
     permit = there.admit(0.0)
     there.suspend(Suspension(5.0, "x", stated=stated))
@@ -65,8 +65,8 @@ def test_an_answer_to_a_call_from_before_a_rest_does_not_end_it(*, stated: bool)
     assert there.suspensions.longest is NOT_SUSPENDED
 
 
-def test_an_answer_ends_the_rests_that_had_begun_when_its_call_was_admitted() -> None:
-    """A rest that began after it goes on, though it is the shorter one."""
+def test_an_answer_ends_the_suspensions_that_began_before_its_call() -> None:
+    """A suspension that began after the call continues, even if it is the shorter one."""
     there = health_state()
     there.suspend(Suspension(9.0, "long"))
     permit = there.force(1.0)
@@ -77,8 +77,8 @@ def test_an_answer_ends_the_rests_that_had_begun_when_its_call_was_admitted() ->
     assert there.suspensions.longest.until == 7.0
 
 
-def test_no_more_rests_are_kept_than_matter() -> None:
-    """One that ends before a later one is forgotten, unless only it was stated by the service."""
+def test_only_suspensions_that_matter_are_kept() -> None:
+    """One that ends before a later one is dropped, unless it alone was stated by the service."""
     there = health_state()
     for until in (1.0, 2.0, 3.0):
         there.suspend(Suspension(until, "x", stated=until == 2.0))
@@ -89,7 +89,7 @@ def test_no_more_rests_are_kept_than_matter() -> None:
 
 
 def test_an_open_breaker_can_be_forced_once_early() -> None:
-    """The first forced call is the probe; while it is out, there is no other."""
+    """The first forced call is the probe; no second one is admitted while it is under way."""
     there = opened()
     assert there.admit(1.0) is None
     probe = there.force(1.0)
@@ -104,8 +104,8 @@ def test_an_open_breaker_can_be_forced_once_early() -> None:
     assert there.breaker.state is BreakerState.CLOSED
 
 
-def test_forcing_a_condition_that_only_rests_is_an_ordinary_call() -> None:
-    """Its breaker is closed, and the call counts as any other; its answer ends the rest."""
+def test_forcing_a_suspended_target_with_a_closed_breaker_is_an_ordinary_call() -> None:
+    """Its breaker is closed, so the call counts as any other, and its answer ends the suspension."""
     there = health_state()
     there.suspend(Suspension(5.0, "x"))
     permit = there.force(1.0)
@@ -114,8 +114,8 @@ def test_forcing_a_condition_that_only_rests_is_an_ordinary_call() -> None:
     assert there.admit(1.0) is not None
 
 
-def test_a_stated_rest_is_not_forced() -> None:
-    """Neither that of a target nor that of its provider, and nothing is held afterwards."""
+def test_a_stated_suspension_is_never_forced() -> None:
+    """Neither a target's nor a provider's stated suspension is forced, and no permit is held afterwards."""
     for part in ("provider", "target"):
         way = target_health()
         for condition_ in (way.provider, way.target):
@@ -127,8 +127,8 @@ def test_a_stated_rest_is_not_forced() -> None:
         assert way.force(9.0) is not None
 
 
-def test_one_call_of_last_resort_is_out_at_a_time() -> None:
-    """The next is let through when it has ended in any way, or when its lease is over; a late end changes nothing."""
+def test_one_last_resort_call_is_under_way_at_a_time() -> None:
+    """The next is admitted when the first has ended, or when its lease is over; a late end changes nothing."""
     ends = (
         lambda way, leave: way.record_success(leave),
         lambda way, leave: way.record_failure(leave, 1.0, target=False, provider=False),
@@ -150,8 +150,8 @@ def test_one_call_of_last_resort_is_out_at_a_time() -> None:
     assert way.force(121.0) is None
 
 
-def test_a_good_result_counts_one_error_down() -> None:
-    """An ordinary success is heard as long as there are errors to forget."""
+def test_a_success_reduces_the_error_count() -> None:
+    """A success counts as long as there are errors to forget."""
     there = health_state(BreakerSettings(max_errors=3))
     permit = there.admit(0.0)
     there.record_failure(permit, 0.0)
@@ -160,15 +160,15 @@ def test_a_good_result_counts_one_error_down() -> None:
     assert there.breaker.errors == 1
 
 
-def test_a_good_probe_closes_even_when_the_error_count_is_nought() -> None:
-    """A probe's result is heard whatever the count."""
+def test_a_good_probe_closes_a_breaker_whose_error_count_is_zero() -> None:
+    """A probe's result counts whatever the error count is."""
     there = opened()
     probe = there.admit(5.0)
     there.record_success(probe)
     assert (there.breaker.state, there.breaker.errors) == (BreakerState.CLOSED, 0)
 
 
-def test_a_probe_that_is_given_back_is_free_at_once() -> None:
+def test_a_released_probe_is_available_at_once() -> None:
     """The next caller gets it."""
     there = opened()
     there.release(there.admit(5.0))
@@ -176,7 +176,7 @@ def test_a_probe_that_is_given_back_is_free_at_once() -> None:
     assert there.admit(5.0).probe
 
 
-def test_an_ordinary_permit_that_is_given_back_changes_nothing() -> None:
+def test_releasing_an_ordinary_permit_changes_nothing() -> None:
     """There is nothing to give back."""
     there = health_state(BreakerSettings(max_errors=2))
     there.record_failure(there.admit(0.0), 0.0)
@@ -184,8 +184,8 @@ def test_an_ordinary_permit_that_is_given_back_changes_nothing() -> None:
     assert there.breaker.errors == 1
 
 
-def test_a_target_that_refuses_gives_the_probe_of_its_provider_back() -> None:
-    """Otherwise the provider would wait for a probe that nobody makes."""
+def test_a_refusing_target_releases_its_providers_probe() -> None:
+    """Otherwise the provider would wait for a probe that is never made."""
     way = target_health()
     way.provider.record_failure(way.provider.admit(0.0), 0.0)
     way.target.suspend(Suspension(9.0, "x"))
@@ -194,7 +194,7 @@ def test_a_target_that_refuses_gives_the_probe_of_its_provider_back() -> None:
     assert way.provider.admit(6.0).probe
 
 
-def test_a_provider_that_refuses_leaves_the_probe_of_its_target_alone() -> None:
+def test_a_refusing_provider_does_not_use_its_targets_probe() -> None:
     """The target is not even asked."""
     way = target_health()
     way.target.record_failure(way.target.admit(0.0), 0.0)
@@ -203,8 +203,8 @@ def test_a_provider_that_refuses_leaves_the_probe_of_its_target_alone() -> None:
     assert way.breaker_states() == (BreakerState.CLOSED, BreakerState.OPEN)
 
 
-def test_leave_probes_when_either_permit_does() -> None:
-    """A result may then change a breaker."""
+def test_an_admission_is_a_probe_when_either_permit_is() -> None:
+    """Its result may then change a breaker."""
     way = target_health()
     assert not way.admit(0.0).is_probe
     way.provider.record_failure(way.provider.admit(0.0), 0.0)
@@ -214,8 +214,8 @@ def test_leave_probes_when_either_permit_does() -> None:
     assert other.admit(6.0).is_probe
 
 
-def test_leave_tells_the_states_that_it_found() -> None:
-    """Before a probe was let through, be it due or forced; an ordinary call has nothing to tell."""
+def test_an_admission_records_the_states_that_it_found() -> None:
+    """It holds the states from before a due or forced probe; an ordinary call records none."""
     way = target_health()
     way.provider.record_failure(way.provider.admit(0.0), 0.0)
     assert way.admit(6.0).states_before == (BreakerState.OPEN, BreakerState.CLOSED)
@@ -228,8 +228,8 @@ def test_leave_tells_the_states_that_it_found() -> None:
     assert once.admit(0.0).states_before is None
 
 
-def test_an_admission_has_the_permits_of_the_present_generation() -> None:
-    """Also where only one of its two breakers has changed since the last admission."""
+def test_an_admission_has_permits_of_the_current_generation() -> None:
+    """This holds too when only one of the two breakers has changed since the last admission."""
     for changed in ("provider", "target"):
         health = target_health()
         health.admit(0.0)
@@ -241,8 +241,8 @@ def test_an_admission_has_the_permits_of_the_present_generation() -> None:
         assert admission.target_permit == health.target.breaker.permit
 
 
-def test_a_forced_way_forces_both() -> None:
-    """Provider and target are probed early, at that time."""
+def test_forcing_a_target_forces_its_provider_too() -> None:
+    """Provider and target are both probed early."""
     way = target_health()
     way.provider.record_failure(way.provider.admit(0.0), 0.0)
     way.target.record_failure(way.target.admit(0.0), 0.0)
@@ -253,8 +253,8 @@ def test_a_forced_way_forces_both() -> None:
     assert way.breaker_states() == (BreakerState.OPEN, BreakerState.OPEN)
 
 
-def test_the_way_is_due_when_both_are() -> None:
-    """The later of the two times counts, whichever of them it is."""
+def test_a_target_is_due_when_it_and_its_provider_are() -> None:
+    """The later of the two times counts."""
     way = target_health()
     way.provider.suspend(Suspension(3.0, "p"))
     way.target.suspend(Suspension(4.0, "t"))
@@ -264,7 +264,7 @@ def test_the_way_is_due_when_both_are() -> None:
     assert way.available_at(7.0) == 7.0
 
 
-def test_the_longest_rest_on_the_way_is_told_until_it_is_over() -> None:
+def test_the_longest_suspension_is_reported_until_it_is_over() -> None:
     """At its end there is none."""
     way = target_health()
     assert way.active_suspension(0.0) is None
@@ -275,8 +275,8 @@ def test_the_longest_rest_on_the_way_is_told_until_it_is_over() -> None:
     assert way.active_suspension(4.0) is None
 
 
-def test_a_good_result_wakes_both_and_closes_both() -> None:
-    """An answer says that provider and target are well."""
+def test_a_success_ends_the_suspensions_and_closes_the_breakers_of_both() -> None:
+    """An answer shows that provider and target work."""
     way = target_health()
     way.provider.record_failure(way.provider.admit(0.0), 0.0)
     way.target.record_failure(way.target.admit(0.0), 0.0)
@@ -288,15 +288,15 @@ def test_a_good_result_wakes_both_and_closes_both() -> None:
 
 
 @pytest.mark.parametrize(("target", "provider"), [(True, False), (False, True), (True, True), (False, False)])
-def test_a_failure_counts_against_whom_it_is_told_to(*, target: bool, provider: bool) -> None:
-    """The one it says nothing of gets its probe back."""
+def test_a_failure_counts_against_target_or_provider_as_requested(*, target: bool, provider: bool) -> None:
+    """The other one gets its probe back."""
     way = target_health()
     way.record_failure(way.admit(0.0), 0.0, target=target, provider=provider)
     expected = tuple(BreakerState.OPEN if counts else BreakerState.CLOSED for counts in (provider, target))
     assert way.breaker_states() == expected
 
 
-def test_a_failure_that_says_nothing_gives_probes_back() -> None:
+def test_a_failure_that_counts_against_neither_releases_the_probes() -> None:
     """A rate limit during a probe leaves the breaker open and due, not stuck half-open."""
     way = target_health()
     way.target.record_failure(way.target.admit(0.0), 0.0)
@@ -305,8 +305,8 @@ def test_a_failure_that_says_nothing_gives_probes_back() -> None:
     assert way.admit(6.0).is_probe
 
 
-def test_all_ways_of_a_provider_share_its_health_state() -> None:
-    """And all ways of a target share that of the target; a target without a model is one of its own."""
+def test_all_targets_of_a_provider_share_its_health_state() -> None:
+    """Equal targets share their own state too; a target without a model has its own."""
     health = Health(ONE_ERROR, Fixed(1.0))
     one, same, other = health.for_target("p", "m"), health.for_target("p", "m"), health.for_target("p", "n")
     assert (one.provider, one.target) == (same.provider, same.target)
@@ -318,8 +318,8 @@ def test_all_ways_of_a_provider_share_its_health_state() -> None:
     assert health.for_target("q", "m").target is not one.target
 
 
-def test_the_settings_and_the_jitter_are_those_of_the_health() -> None:
-    """Each condition opens as the settings say, for as long as is drawn."""
+def test_breakers_use_the_settings_and_jitter_of_the_health() -> None:
+    """Each breaker opens as the settings say, for the time that the jitter draws."""
     way = Health(BreakerSettings(max_errors=2), Fixed(0.0)).for_target("p", "m")
     way.target.record_failure(way.target.admit(0.0), 0.0)
     assert way.breaker_states()[1] is BreakerState.CLOSED

@@ -45,7 +45,7 @@ def test_a_report_says_for_each_target_and_provider_what_keeps_it_from_being_cal
 
 
 def test_a_report_of_nothing_is_healthy() -> None:
-    """Before the first chain nothing is known against anybody."""
+    """Before the first chain no target is known."""
     report = report_health(Health(ONE_ERROR, Fixed(1.0)), 0.0)
     assert (report.healthy, report.providers, report.targets) == (True, (), ())
 
@@ -63,8 +63,8 @@ def test_a_resolver_reports_its_health() -> None:
             chain.invoke("hi", deadline_s=5.0)
 
 
-def test_health_does_not_grow_with_every_model_that_was_ever_asked_for() -> None:
-    """What is at rest and used by no chain is forgotten; what is not stays, and so does what a chain uses."""
+def test_health_forgets_healthy_models_that_no_chain_uses() -> None:
+    """Suspended models and the models of a chain stay."""
     health = Health(ONE_ERROR, Fixed(1.0))
     used = health.for_target("p", "used")
     health.for_target("p", "down").target.record_failure(health.for_target("p", "down").target.admit(0.0), 0.0)

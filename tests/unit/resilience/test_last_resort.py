@@ -41,8 +41,8 @@ TOOLS = Capability.TOOLS
         AuthenticationError("refused", retry_after_s=600.0),
     ],
 )
-def test_the_last_resort_keeps_a_stated_delay_and_a_quota(error: ProviderError) -> None:
-    """What a service has asked for is kept to the second, though no other target is left."""
+def test_the_last_resort_respects_a_stated_delay_and_a_quota(error: ProviderError) -> None:
+    """No call is made before the stated time, though no other target is left."""
     there = World([Target(name="a", script=script(error), retries=0)])
     there.ask()
     until = there.candidates[0].health.available_at(there.now)
@@ -55,7 +55,7 @@ def test_the_last_resort_keeps_a_stated_delay_and_a_quota(error: ProviderError) 
     assert there.ask().reply is not None
 
 
-def test_the_last_resort_goes_to_the_next_where_it_must_not_call_the_first() -> None:
+def test_the_last_resort_calls_the_next_target_when_the_first_stated_a_delay() -> None:
     """A target whose service has stated no delay is called, although it is due later."""
     there = World(
         [
@@ -70,8 +70,8 @@ def test_the_last_resort_goes_to_the_next_where_it_must_not_call_the_first() -> 
     assert result.reply.last_resort
 
 
-def test_one_request_of_last_resort_is_out_at_a_target() -> None:
-    """Promise 2: others fail without calling it, until that one has come back."""
+def test_one_last_resort_call_is_under_way_per_target() -> None:
+    """Promise 2: other requests fail without calling it until that call has ended."""
     there = World([Target(name="a", script=script(AuthenticationError("x")), retries=0)])
     there.ask()
     first = there.walk()
@@ -81,8 +81,8 @@ def test_one_request_of_last_resort_is_out_at_a_target() -> None:
     assert there.ask().order == ["a"]
 
 
-def test_an_answer_from_before_does_not_end_a_stated_delay() -> None:
-    """However late it comes: its call was admitted before the service asked to be left alone."""
+def test_a_call_admitted_before_a_stated_delay_does_not_end_it() -> None:
+    """Its late answer says nothing about the delay."""
     there = World([Target(name="a", script=script(RateLimitedError("x", retry_after_s=3600.0)), retries=0)])
     straggler = there.walk(deadline_s=9000.0)
     straggler.next(there.now)
@@ -97,14 +97,14 @@ def test_an_answer_from_before_does_not_end_a_stated_delay() -> None:
     [(5.0, 5.0), (DAY_S + 1, DAY_S), (math.inf, DAY_S), (1e300, DAY_S), (math.nan, 30.0), (-1.0, 30.0), (0.0, 0.0)],
 )
 def test_a_stated_delay_has_a_ceiling(stated: float, rests_s: float) -> None:
-    """Nothing rests longer than a day, whatever a service says; and nonsense counts as nothing said."""
+    """No suspension lasts longer than a day, whatever a service states; an invalid delay counts as none."""
     there = World([Target(name="a", script=always(lambda: RateLimitedError("x", retry_after_s=stated)), retries=0)])
     there.ask(deadline_s=1.0)
     assert there.candidates[0].health.available_at(there.now) - there.now == rests_s
 
 
 def test_the_ceiling_of_a_stated_delay_is_a_setting() -> None:
-    """Also for the wait within one request."""
+    """The setting also bounds the wait within one request."""
     policy = Policy(max_suspension_s=2.0)
     there = World([Target(name="a", script=script(RateLimitedError("x", retry_after_s=3600.0)))], policy=policy)
     assert there.ask().reply is not None
@@ -117,8 +117,8 @@ def unfit(**fields: object) -> InvalidReplyError:
 
 
 @pytest.mark.parametrize("make", [unfit, lambda: UnsupportedRequestError("no tools here")])
-def test_what_is_due_to_the_request_counts_against_nobody(make: object) -> None:
-    """The target is called once, the next one is asked, and other requests find the first as well as ever."""
+def test_a_failure_caused_by_the_request_changes_no_health(make: object) -> None:
+    """The target is called once, then the next one; other requests find the first target unchanged."""
     there = World([Target(name="a", script=script(*(make() for _ in range(5)))), Target(name="b")])
     for _ in range(5):
         assert there.ask().order == ["a", "b"]
@@ -159,19 +159,19 @@ def test_a_request_that_every_target_refuses_is_rejected_with_all_causes() -> No
         Target(name="b", unusable=(SkipReason.NOT_CONFIGURED, "KEY")),
     ],
 )
-def test_a_request_is_not_rejected_while_another_reason_played_a_part(other: Target) -> None:
-    """Another time, or with another setting, it might be answered."""
+def test_a_request_is_not_rejected_when_a_target_failed_for_another_reason(other: Target) -> None:
+    """It might be answered at another time, or with another setting."""
     there = World([Target(name="a", script=always(lambda: UnsupportedRequestError("no"))), other])
     assert isinstance(there.ask().error, ChainExhaustedError)
 
 
 def test_a_chain_whose_targets_are_all_skipped_as_incapable_is_exhausted() -> None:
-    """Nobody was asked, and nobody has refused."""
+    """No target was called, so none has refused the request."""
     assert isinstance(World([Target(name="a")]).ask(needs=[TOOLS]).error, ChainExhaustedError)
 
 
-def test_a_hedge_that_finds_no_target_costs_nothing() -> None:
-    """Promise 8: the budget is there for the call that can be made."""
+def test_a_hedge_without_a_target_uses_no_budget() -> None:
+    """Promise 8: the budget is used only for calls that are made."""
     there = World(
         [Target(name="a"), Target(name="b", unusable=(SkipReason.NOT_CONFIGURED, "KEY"))],
         hedging=Hedging(after_s=1.0, budget=0.0, floor=1),
@@ -185,8 +185,8 @@ def test_a_hedge_that_finds_no_target_costs_nothing() -> None:
     assert not there.hedges.budget.try_withdraw(3, there.now + 2.0)
 
 
-def test_a_request_is_not_rejected_while_a_target_was_not_come_to() -> None:
-    """The deadline passed before the second target could say anything."""
+def test_a_request_is_not_rejected_when_a_target_was_not_reached() -> None:
+    """The deadline passed before the second target was called."""
     slow = Target(name="a", script=always(lambda: UnsupportedRequestError("no")), latency_s=9.99, timeout_s=20.0)
     result = World([slow, Target(name="b")]).ask(deadline_s=10.0)
     assert result.order == ["a"]

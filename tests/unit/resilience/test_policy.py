@@ -29,7 +29,7 @@ TABLE = {
 
 @pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
 def test_each_class_of_errors_has_its_row(kind: type[errors.ProviderError]) -> None:
-    """What follows from an error is read from its class; a branch of the tree speaks as its mildest leaf."""
+    """The class of an error decides; a branch of the tree behaves like its mildest leaf."""
     assert Policy().rule_for(kind("x")) == TABLE[kind]
 
 
@@ -52,7 +52,7 @@ def test_every_row_is_a_setting() -> None:
     assert len(ROWS) == 12
 
 
-def test_the_numbers_beside_the_table() -> None:
+def test_the_other_settings_have_the_documented_defaults() -> None:
     """They are the documented ones."""
     policy = Policy()
     assert (policy.backoff_initial_s, policy.backoff_max_s, policy.min_attempt_s) == (0.25, 4.0, 0.05)
@@ -70,20 +70,20 @@ def test_the_numbers_beside_the_table() -> None:
     ],
 )
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    """A wait is more than nothing, and nothing is less than nothing."""
+    """Waits must be positive, and nothing may be negative."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Policy(**wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"retry": "often"}, {"fall_back": "sometimes"}, {"rests": "all"}, {"rest_s": -1.0}])
 def test_rules_out_of_range_are_refused(wrong: dict[str, object]) -> None:
-    """A word that the table does not know is no rule."""
+    """A rule accepts only the words that the table defines."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Rule(**wrong)
 
 
-def test_the_edges_of_the_ranges_are_in_them() -> None:
-    """Zero is a rest, a share, a floor and a least attempt."""
+def test_zero_is_a_valid_setting() -> None:
+    """A suspension, a share, a floor and a minimum attempt may be zero."""
     assert Rule(rest_s=0.0).rest_s == 0.0
     policy = Policy(min_attempt_s=0.0, retry_share=0.0, retry_floor=0)
     assert (policy.min_attempt_s, policy.retry_share, policy.retry_floor) == (0.0, 0.0, 0)

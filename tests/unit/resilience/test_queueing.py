@@ -15,7 +15,7 @@ YES = Reply(text="yes", finish_reason=FinishReason.STOP)
 
 
 def busy(rate_limiter: RateLimiter, calls: int, *, took_s: float | None = None) -> None:
-    """Fill a rate_limiter with calls, after one that took this long."""
+    """Fill a rate limiter with calls, after one that took `took_s`."""
     if took_s is not None:
         rate_limiter.request_ticket(0, 1000.0 - took_s).release(1000.0)
     for _ in range(calls):
@@ -23,7 +23,7 @@ def busy(rate_limiter: RateLimiter, calls: int, *, took_s: float | None = None) 
 
 
 def test_a_full_queue_is_skipped_at_once() -> None:
-    """The next target is asked, and without one the request ends at once, with that reason."""
+    """The next target is called; without one the request ends at once, with that reason."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=1))
     busy(rate_limiter, 1)
     there = World([Target(name="a", rate_limiter=rate_limiter)])
@@ -40,8 +40,8 @@ def test_a_full_queue_is_skipped_at_once() -> None:
     assert rate_limiter.waiting == 0
 
 
-def test_no_queue_at_all_is_a_setting() -> None:
-    """With a limit of 0 a request is let in or refused, and never waits."""
+def test_a_queue_limit_of_zero_means_no_queue() -> None:
+    """A request is admitted or refused, and never waits."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=0))
     there = World([Target(name="a", rate_limiter=rate_limiter)])
     first = there.walk()
@@ -51,8 +51,8 @@ def test_no_queue_at_all_is_a_setting() -> None:
     assert isinstance(there.walk().next(1001.0), Call)
 
 
-def test_a_request_that_comes_back_finds_a_full_queue_once() -> None:
-    """It does not come back to it again and again when all others have failed."""
+def test_a_request_retries_a_full_queue_only_once() -> None:
+    """It does not try again after all other targets have failed."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=0))
     busy(rate_limiter, 1)
     down = Target(name="b", script=always(lambda: ProviderUnavailableError("down")), retries=0)
@@ -74,10 +74,10 @@ def test_a_request_that_comes_back_finds_a_full_queue_once() -> None:
         (1, 50, None, 1.0, False),
     ],
 )
-def test_a_wait_that_is_longer_than_there_is_time_is_not_begun(
+def test_a_request_does_not_queue_when_the_expected_wait_exceeds_its_time(
     limit: int, ahead: int, took_s: float | None, deadline_s: float, *, refused: bool
 ) -> None:
-    """As far as the latest calls tell; while none has ended nobody knows, and the request waits."""
+    """The latest calls give the estimate; before the first one has ended, the request waits."""
     rate_limiter = RateLimiter(Limits(max_concurrency=limit))
     busy(rate_limiter, limit, took_s=took_s)
     there = World([Target(name="a", rate_limiter=rate_limiter)])
@@ -95,7 +95,7 @@ def test_a_wait_that_is_longer_than_there_is_time_is_not_begun(
 
 @pytest.mark.parametrize(("ahead", "wait_s"), [(0, 50.0), (1, 60.0), (2, 110.0), (3, 120.0), (5, 180.0)])
 def test_the_wait_for_a_limit_per_minute_is_known(ahead: int, wait_s: float) -> None:
-    """Each place in the line is let in a minute after the call that it follows."""
+    """Each ticket in the queue is admitted a minute after the call that it follows."""
     rate_limiter = RateLimiter(Limits(requests_per_minute=2))
     assert rate_limiter.request_ticket(0, 990.0).admitted
     assert rate_limiter.request_ticket(0, 1000.0).admitted
@@ -109,8 +109,8 @@ def test_the_wait_for_a_limit_per_minute_is_known(ahead: int, wait_s: float) -> 
     assert isinstance(there.walk(wait_s + 1.0).next(1000.0), WaitForSlot | Sleep)
 
 
-def test_a_long_wait_is_worth_it_when_all_others_have_failed() -> None:
-    """The target is left for the one behind it, and the request comes back to the line when that has failed."""
+def test_a_request_returns_to_a_long_queue_when_all_other_targets_failed() -> None:
+    """It calls the next target first, and queues when that has failed."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     busy(rate_limiter, 1, took_s=6.0)
     down = Target(name="b", script=always(lambda: ProviderUnavailableError("down")), retries=0)
@@ -122,7 +122,7 @@ def test_a_long_wait_is_worth_it_when_all_others_have_failed() -> None:
     assert isinstance(walk.record_failure(ProviderUnavailableError("down"), 1001.0), WaitForSlot)
 
 
-def test_a_turn_that_is_inside_or_has_left_waits_for_nothing() -> None:
+def test_an_admitted_or_released_ticket_has_no_expected_wait() -> None:
     """There is no more to expect."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     busy(rate_limiter, 0, took_s=5.0)

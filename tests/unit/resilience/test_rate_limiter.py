@@ -40,18 +40,18 @@ def down() -> ProviderUnavailableError:
 
 
 def answer(tokens: int = 0) -> Reply:
-    """Return an answer that took so many tokens."""
+    """Return an answer that used this number of tokens."""
     return Reply(text="yes", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=tokens, output_tokens=0))
 
 
 def one_at_a_time(*others: Target, **target: Any) -> tuple[RateLimiter, World]:
-    """Return a world whose first target serves one call at a time, and its rate_limiter."""
+    """Return a world whose first target serves one call at a time, and its rate limiter."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     return rate_limiter, World([Target(name="a", rate_limiter=rate_limiter, **target), *others], random=Fixed(0.0))
 
 
-def test_a_request_waits_its_turn() -> None:
-    """The second request is let in as soon as the first has its answer, and hears of it."""
+def test_a_queued_request_is_admitted_when_the_first_is_answered() -> None:
+    """The second request is admitted and woken as soon as the first has its answer."""
     rate_limiter, world = one_at_a_time()
     first, second = world.walk(), world.walk()
     assert isinstance(first.next(1000.0), Call)
@@ -71,7 +71,7 @@ def test_a_request_waits_its_turn() -> None:
 
 
 def test_half_the_time_is_kept_for_the_next_target() -> None:
-    """A line that does not move is left in time for the target behind it."""
+    """A request leaves a queue that does not move in time to call the next target."""
     rate_limiter, world = one_at_a_time(Target(name="b"))
     assert isinstance(world.walk().next(world.now), Call)
     result = world.ask(deadline_s=8.0)
@@ -84,7 +84,7 @@ def test_half_the_time_is_kept_for_the_next_target() -> None:
 
 
 def test_the_only_target_is_waited_for_while_an_attempt_can_still_be_made() -> None:
-    """Then the request ends, a moment before its deadline, and says why."""
+    """Then the request ends just before its deadline, and the error says why."""
     rate_limiter, world = one_at_a_time()
     assert isinstance(world.walk().next(world.now), Call)
     error = world.ask(deadline_s=8.0).error
@@ -94,8 +94,8 @@ def test_the_only_target_is_waited_for_while_an_attempt_can_still_be_made() -> N
     assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
 
 
-def test_a_turn_that_is_known_to_come_too_late_is_not_waited_for() -> None:
-    """When the minute's calls are spent, the next target serves at once, and the skip says when to come again."""
+def test_a_request_does_not_wait_for_a_limit_that_ends_too_late() -> None:
+    """When the minute's calls are used up, the next target is called at once, and the skip says when the limit ends."""
     rate_limiter = RateLimiter(Limits(requests_per_minute=1))
     world = World([Target(name="a", rate_limiter=rate_limiter), Target(name="b")])
     world.ask()
@@ -108,8 +108,8 @@ def test_a_turn_that_is_known_to_come_too_late_is_not_waited_for() -> None:
     assert world.now == pytest.approx(1060.0)
 
 
-def test_the_first_in_line_watches_the_clock() -> None:
-    """It pauses for as long as the window asks; whoever is behind waits to be woken."""
+def test_the_first_in_the_queue_sleeps_until_the_window_moves() -> None:
+    """Requests behind it wait to be woken."""
     rate_limiter = RateLimiter(Limits(requests_per_minute=1))
     world = World([Target(name="a", rate_limiter=rate_limiter)])
     world.ask()
@@ -137,13 +137,13 @@ def test_tokens_are_estimated_before_a_call_and_settled_after_it() -> None:
     assert world.ask(tokens=71).order == ["b"]
 
 
-def test_a_request_over_the_limit_of_tokens_goes_alone() -> None:
-    """It would never get in otherwise."""
+def test_a_request_larger_than_the_token_limit_runs_alone() -> None:
+    """It would never be admitted otherwise."""
     world = World([Target(name="a", rate_limiter=RateLimiter(Limits(tokens_per_minute=100)))])
     assert world.ask(tokens=5000).order == ["a"]
 
 
-def test_a_request_comes_back_to_the_line_when_the_next_target_fails() -> None:
+def test_a_request_returns_to_the_queue_when_the_next_target_fails() -> None:
     """With nothing else left, it waits for the rest of its time."""
     _, world = one_at_a_time(Target(name="b", script=always(down), retries=0))
     first = world.walk()
@@ -161,8 +161,8 @@ def test_a_request_comes_back_to_the_line_when_the_next_target_fails() -> None:
     assert (reply.provider, reply.skipped) == ("a", ())
 
 
-def test_a_cancelled_request_leaves_no_hole() -> None:
-    """Neither in the line nor when it had just been let in."""
+def test_a_cancelled_request_releases_its_ticket() -> None:
+    """This holds in the queue and just after admission."""
     rate_limiter, world = one_at_a_time()
     first, second, third = world.walk(), world.walk(), world.walk()
     first.next(1000.0)
@@ -175,8 +175,8 @@ def test_a_cancelled_request_leaves_no_hole() -> None:
     assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
 
 
-def test_whoever_comes_in_looks_at_the_health_again() -> None:
-    """A target that failed while a request stood in its line is not called, and its place is given back."""
+def test_health_is_checked_again_after_queueing() -> None:
+    """A target that failed while a request was queued is not called, and the ticket is released."""
     rate_limiter, world = one_at_a_time(Target(name="b"))
     first, second = world.walk(), world.walk()
     step = first.next(1000.0)
@@ -191,8 +191,8 @@ def test_whoever_comes_in_looks_at_the_health_again() -> None:
     assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
 
 
-def test_the_last_resort_holds_the_limit_too() -> None:
-    """A target that rests and is full is not called beside those that are inside."""
+def test_the_last_resort_respects_the_rate_limiter() -> None:
+    """A suspended target that is also full is not called."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     world = World(
         [Target(name="a", rate_limiter=rate_limiter, script=always(down), retries=0)],
@@ -280,7 +280,7 @@ class Crowd:
 
 
 def test_threads_and_loops_share_the_limit_and_lose_no_permit() -> None:
-    """Promise 9: however many ask and leave, no more than three are inside, and in the end none."""
+    """Promise 9: however many requests arrive and are cancelled, at most three are admitted, and in the end none."""
     plugin = Counting()
     settings = Settings(
         kickai=KickaiSettings(plugins=()), providers={"counting": ProviderSettings(max_concurrency=3, timeout_s=30.0)}
@@ -302,6 +302,6 @@ def test_threads_and_loops_share_the_limit_and_lose_no_permit() -> None:
 
 @pytest.mark.parametrize("limits", [{}, {"max_concurrency": 2}, {"requests_per_minute": 7}, {"tokens_per_minute": 9}])
 def test_an_instance_has_a_rate_limiter_when_its_settings_set_a_limit(limits: dict[str, int]) -> None:
-    """And none without limits, which costs nothing."""
+    """Without limits there is no rate limiter."""
     with Resolver.from_settings({"providers": {"mock": limits}}, env={}) as resolver:
         assert (resolver.registry.find("mock").rate_limiter is not None) == bool(limits)

@@ -6,7 +6,7 @@ from kickai_providers_core.resilience.rate_limiter import UNKNOWN_S, Limits, Rat
 
 
 def tokens_rate_limiter() -> RateLimiter:
-    """Return a rate_limiter that lets a hundred tokens in within a minute."""
+    """Return a rate limiter that admits a hundred tokens per minute."""
     return RateLimiter(Limits(tokens_per_minute=100))
 
 
@@ -17,8 +17,8 @@ def watched(ticket: Ticket) -> list[str]:
     return woken
 
 
-def test_a_turn_in_the_line_is_neither_inside_nor_gone() -> None:
-    """And it says how many came before it."""
+def test_a_queued_ticket_is_neither_admitted_nor_released() -> None:
+    """It says how many tickets are ahead of it."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     first, second, third = (rate_limiter.request_ticket(0, 0.0) for _ in range(3))
     assert [(ticket.admitted, ticket.released, ticket.ahead) for ticket in (first, second, third)] == [
@@ -29,8 +29,8 @@ def test_a_turn_in_the_line_is_neither_inside_nor_gone() -> None:
     assert second.wait_s(1.0) == third.wait_s(1.0) == UNKNOWN_S
 
 
-def test_leaving_twice_frees_one_place() -> None:
-    """A second leave is no error and changes nothing."""
+def test_releasing_a_ticket_twice_frees_one_slot() -> None:
+    """The second release does nothing."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     first, second, third = (rate_limiter.request_ticket(0, 0.0) for _ in range(3))
     first.release(1.0)
@@ -38,8 +38,8 @@ def test_leaving_twice_frees_one_place() -> None:
     assert (rate_limiter.in_flight, second.admitted, third.admitted) == (1, True, False)
 
 
-def test_nobody_is_woken_before_there_is_reason_to() -> None:
-    """Not the one who just came, not the first in line when another comes, not one whom only time keeps out."""
+def test_no_ticket_is_woken_without_a_reason() -> None:
+    """Neither a new ticket, nor the first when another arrives, nor one that only time holds back."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     rate_limiter.request_ticket(0, 0.0)
     waiting = watched(rate_limiter.request_ticket(0, 0.0))
@@ -53,16 +53,16 @@ def test_nobody_is_woken_before_there_is_reason_to() -> None:
     assert watched(ticket) == []
 
 
-def test_a_wake_up_that_came_too_early_is_not_lost() -> None:
-    """Whoever begins to wait after being let in is woken at once."""
+def test_a_wake_up_before_the_wait_is_not_lost() -> None:
+    """A ticket that starts to wait after its admission is woken at once."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     first, second = rate_limiter.request_ticket(0, 0.0), rate_limiter.request_ticket(0, 0.0)
     first.release(1.0)
     assert watched(second) == ["woken"]
 
 
-def test_a_look_at_the_time_uses_the_wake_up_up() -> None:
-    """Who has been told to watch the clock and has looked is not woken again for the same reason."""
+def test_checking_the_time_consumes_the_wake_up() -> None:
+    """A ticket that has checked is not woken again for the same reason."""
     rate_limiter = RateLimiter(Limits(requests_per_minute=1))
     rate_limiter.request_ticket(0, 0.0)
     first, second = rate_limiter.request_ticket(0, 10.0), rate_limiter.request_ticket(0, 10.0)
@@ -74,7 +74,7 @@ def test_a_look_at_the_time_uses_the_wake_up_up() -> None:
 
 
 def test_the_last_token_of_a_minute_may_be_used() -> None:
-    """A hundred are let in, and the hundred and first waits for the first to be a minute old."""
+    """A hundred tokens are admitted; the next one waits until the first is a minute old."""
     rate_limiter = tokens_rate_limiter()
     rate_limiter.request_ticket(40, 0.0)
     assert rate_limiter.request_ticket(60, 1.0).admitted
@@ -82,7 +82,7 @@ def test_the_last_token_of_a_minute_may_be_used() -> None:
 
 
 def test_tokens_leave_the_window_with_their_call() -> None:
-    """A minute later those of the first call are free, and those of the second are not."""
+    """A minute later the first call's tokens are free, and the second call's are not."""
     for tokens, wait_s in ((70, 0.0), (75, 5.0)):
         rate_limiter = tokens_rate_limiter()
         rate_limiter.request_ticket(20, 0.0)
@@ -90,16 +90,16 @@ def test_tokens_leave_the_window_with_their_call() -> None:
         assert rate_limiter.request_ticket(tokens, 65.0).wait_s(65.0) == wait_s
 
 
-def test_as_many_calls_must_grow_old_as_the_tokens_need() -> None:
-    """Sixty more than there are: the first call is not enough, the first two are."""
+def test_a_ticket_waits_until_enough_tokens_have_left_the_window() -> None:
+    """Sixty tokens too many: the first call leaving is not enough, the first two are."""
     rate_limiter = tokens_rate_limiter()
     for tokens, at in ((40, 0.0), (40, 10.0), (20, 20.0)):
         rate_limiter.request_ticket(tokens, at)
     assert rate_limiter.request_ticket(60, 30.0).wait_s(30.0) == 40.0
 
 
-def test_a_call_that_was_not_made_leaves_no_trace() -> None:
-    """Neither its tokens nor its place in the minute count."""
+def test_a_call_that_was_not_made_is_not_counted() -> None:
+    """Neither its tokens nor its slot count in the minute."""
     rate_limiter = RateLimiter(Limits(tokens_per_minute=100, requests_per_minute=2))
     rate_limiter.request_ticket(10, 0.0)
     rate_limiter.request_ticket(80, 1.0).release(2.0, used=False)
@@ -107,8 +107,8 @@ def test_a_call_that_was_not_made_leaves_no_trace() -> None:
     assert rate_limiter.request_ticket(0, 4.0).wait_s(4.0) == 56.0
 
 
-def test_a_turn_knows_whether_the_minute_counts_it() -> None:
-    """Not in the line, not when its call is a minute old, not when it was never made."""
+def test_a_ticket_knows_whether_the_minute_counts_it() -> None:
+    """Not in the queue, not when its call is a minute old, not when it was never made."""
     rate_limiter = RateLimiter(Limits(tokens_per_minute=100, max_concurrency=2))
     old, unused, waiting = (
         rate_limiter.request_ticket(50, 0.0),

@@ -59,7 +59,7 @@ def world(*targets: Target, **settings: object) -> World:
 
 
 def walk(there: World, deadline_s: float = 30.0) -> Walk:
-    """Return the walk of request 7 for the role of the scout; what was told before is forgotten."""
+    """Return the walk of request 7 for the role of the scout; earlier events are cleared."""
     plain = there.walk(deadline_s)
     there.events.clear()
     return Walk(there.candidates, evolve(plain.chain, role="scout"), evolve(plain.request, number=7), there.now)
@@ -85,7 +85,7 @@ def starts(name: str, number: int, timeout_s: float = 10.0) -> AttemptStarted:
 
 
 def over(outcome: str, latency_s: float, attempts: int, **further: object) -> RequestEnded:
-    """Return the event of a request that is over."""
+    """Return the event of a request that has ended."""
     return RequestEnded(**WHO, outcome=outcome, latency_s=latency_s, attempts=attempts, **further)
 
 
@@ -101,8 +101,8 @@ def of(events: list[Event], *kinds: type[Event]) -> list[Event]:
     return [event for event in events if isinstance(event, kinds)]
 
 
-def test_an_answer_at_once_is_four_events() -> None:
-    """It came in, a target was called, the call ended, the request ended: each with all its fields."""
+def test_an_immediate_answer_emits_four_events() -> None:
+    """The request starts, an attempt starts and ends, and the request ends: each event with all its fields."""
     there = world(Target(name="a"), Target(name="b"))
     this = walk(there)
     assert isinstance(this.next(BEGAN), Call)
@@ -115,8 +115,8 @@ def test_an_answer_at_once_is_four_events() -> None:
     ]
 
 
-def test_the_reply_keeps_what_the_provider_said_and_gains_what_the_walk_knows() -> None:
-    """Text, usage, tool calls, request id and omissions are the provider's; the rest is the story of the request."""
+def test_the_reply_has_the_providers_fields_and_the_trace() -> None:
+    """Text, usage, tool calls, request id and omissions come from the provider; the rest is the trace."""
     there = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "KEY")), Target(name="b"))
     this = walk(there)
     this.next(BEGAN)
@@ -137,7 +137,7 @@ def test_the_reply_keeps_what_the_provider_said_and_gains_what_the_walk_knows() 
 
 
 def test_an_answer_of_a_target_without_a_model_names_none() -> None:
-    """When neither the answer nor the target names a model, the reply's is empty."""
+    """When neither the answer nor the target names a model, the reply's model is empty."""
     there = world(Target(name="a"))
     there.candidates = [evolve(there.candidates[0], model=None)]
     this = walk(there)
@@ -145,8 +145,8 @@ def test_an_answer_of_a_target_without_a_model_names_none() -> None:
     assert this.record_success(ANSWER, BEGAN).model == ""
 
 
-def test_a_retry_and_a_fallback_are_told_in_order() -> None:
-    """A failure, the wait before its retry, the retry, and the next target: numbers and times are each their own."""
+def test_a_retry_and_a_fallback_are_recorded_in_order() -> None:
+    """A failure, the wait, the retry and the next target each have their own numbers and times."""
     there = world(Target(name="a", retries=1), Target(name="b"))
     this = walk(there)
     first, second = (ProviderUnavailableError("down", status_code=503) for _ in range(2))
@@ -168,8 +168,8 @@ def test_a_retry_and_a_fallback_are_told_in_order() -> None:
     assert (first.provider, first.model) == ("a", "a")
 
 
-def test_an_error_that_is_signed_already_keeps_its_name() -> None:
-    """What a gateway says of who failed behind it is not written over."""
+def test_an_error_that_names_its_provider_keeps_that_name() -> None:
+    """The provider that a gateway names is not overwritten."""
     there = world(Target(name="a"))
     this = walk(there)
     this.next(BEGAN)
@@ -188,8 +188,8 @@ def test_an_error_that_names_its_model_gets_the_provider_alone() -> None:
     assert (message.provider, message.model) == ("a", "a-large")
 
 
-def test_a_target_that_rests_is_told_with_its_time() -> None:
-    """The skip says what it rests from, when that was found out, and when it is over."""
+def test_a_suspended_target_is_recorded_with_its_time() -> None:
+    """The skip has the reason of the suspension, when it was found, and when it ends."""
     there = world(Target(name="a"), Target(name="b"))
     this = walk(there)
     this.next(BEGAN)
@@ -211,8 +211,8 @@ def test_a_target_that_rests_is_told_with_its_time() -> None:
     assert that.record_success(ANSWER, BEGAN + 4.0).skipped == (skip,)
 
 
-def test_an_open_breaker_is_told_with_its_time() -> None:
-    """The change to open says when the next probe is due, and so does the skip."""
+def test_an_open_breaker_is_recorded_with_its_time() -> None:
+    """Both the event and the skip say when the next probe is due."""
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     this = walk(there)
     this.next(BEGAN)
@@ -229,7 +229,7 @@ def test_an_open_breaker_is_told_with_its_time() -> None:
 
 
 def test_a_probe_changes_the_breaker_twice() -> None:
-    """It opens half when the probe goes out, with the time after which it is given up, and closes when that is good."""
+    """The breaker becomes half-open when the probe starts, and closes when it succeeds."""
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     this = walk(there)
     this.next(BEGAN)
@@ -260,8 +260,8 @@ def test_a_failed_probe_opens_the_breaker_again() -> None:
     assert of(there.events, BreakerChanged)[1:] == [breaker("a", "a", BreakerState.HALF_OPEN, BreakerState.OPEN, 10.0)]
 
 
-def test_the_breaker_of_a_provider_is_told_without_a_model() -> None:
-    """A route that nobody accepts counts against the provider, and both breakers are told apart by the model."""
+def test_the_event_of_a_providers_breaker_has_no_model() -> None:
+    """A failure to connect changes both breakers, and the model distinguishes their events."""
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     this = walk(there)
     this.next(BEGAN)
@@ -272,8 +272,8 @@ def test_the_breaker_of_a_provider_is_told_without_a_model() -> None:
     ]
 
 
-def test_a_cancelled_call_is_told_and_written_down() -> None:
-    """Its attempt is cancelled, the probe that it held is given back, and the request is over, once."""
+def test_a_cancelled_call_is_recorded() -> None:
+    """Its attempt is cancelled, its probe is released, and the request ends once."""
     there = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     first = walk(there)
     first.next(BEGAN)
@@ -290,8 +290,8 @@ def test_a_cancelled_call_is_told_and_written_down() -> None:
     ]
 
 
-def test_a_request_that_was_answered_is_not_cancelled_any_more() -> None:
-    """Whoever interrupts the caller with the answer in hand changes nothing of the story."""
+def test_cancelling_an_answered_request_changes_nothing() -> None:
+    """The trace stays as it was."""
     there = world(Target(name="a"))
     this = walk(there)
     this.next(BEGAN)
@@ -301,7 +301,7 @@ def test_a_request_that_was_answered_is_not_cancelled_any_more() -> None:
 
 
 def test_a_request_that_is_cancelled_while_it_waits_has_no_cancelled_call() -> None:
-    """Between two tries nothing is under way."""
+    """Between two attempts no call is under way."""
     there = world(Target(name="a"))
     this = walk(there)
     this.next(BEGAN)
@@ -311,7 +311,7 @@ def test_a_request_that_is_cancelled_while_it_waits_has_no_cancelled_call() -> N
 
 
 def test_a_refused_request_ends_with_the_name_of_its_error() -> None:
-    """The end of the request names what reached the caller."""
+    """The event names the error that the caller gets."""
     there = world(Target(name="a"), Target(name="b"))
     this = walk(there)
     this.next(BEGAN)
@@ -321,7 +321,7 @@ def test_a_refused_request_ends_with_the_name_of_its_error() -> None:
 
 
 def test_an_exhausted_chain_ends_with_the_name_of_its_error() -> None:
-    """With the number of the calls that were made."""
+    """The event also has the number of calls."""
     there = world(Target(name="a", retries=0), Target(name="b", retries=0))
     this = walk(there)
     this.next(BEGAN)
@@ -332,8 +332,8 @@ def test_an_exhausted_chain_ends_with_the_name_of_its_error() -> None:
     assert there.events[-1] == over("error", 2.0, 2, error="ChainExhaustedError")
 
 
-def test_a_passed_deadline_says_how_long_it_took() -> None:
-    """The error holds the deadline, the time, the attempts, and what was skipped."""
+def test_a_deadline_error_has_the_elapsed_time() -> None:
+    """It holds the deadline, the elapsed time, the attempts and the skips."""
     there = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "KEY")), Target(name="b"), Target(name="c"))
     this = walk(there, deadline_s=5.0)
     this.next(BEGAN)
@@ -348,8 +348,8 @@ def test_a_passed_deadline_says_how_long_it_took() -> None:
     assert there.events[-1] == over("error", pytest.approx(4.96), 1, error="DeadlineExceededError")
 
 
-def test_a_withheld_retry_is_told_and_marked() -> None:
-    """The last attempt of that target says that another would have followed."""
+def test_a_withheld_retry_is_recorded() -> None:
+    """The last attempt of that target is marked, and an event is emitted."""
     there = world(Target(name="a"), Target(name="b"), policy=Policy(retry_share=0.0, retry_floor=0))
     this = walk(there)
     this.next(BEGAN)

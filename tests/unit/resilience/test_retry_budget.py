@@ -17,13 +17,13 @@ from kickai_providers_core.resilience.retry_budget import BudgetWindow, RetryBud
         (BudgetWindow(1.0, 0, requests=1, withdrawn=1), False),
     ],
 )
-def test_a_tally_that_never_looked_counts_from_nothing(tally: BudgetWindow, *, affords: bool) -> None:
+def test_a_new_tally_counts_from_zero(tally: BudgetWindow, *, affords: bool) -> None:
     """All requests and all retries so far belong to its first minute."""
     assert tally.can_withdraw() is affords
 
 
 def test_a_mark_is_set_at_most_once_a_second() -> None:
-    """It says how many requests and retries had come before that second, the one that is looking not included."""
+    """It holds the requests and retries from before that second, without the current one."""
     tally = BudgetWindow(0.2, 10).advance(1, 1000.0)
     assert tally.snapshots == (Snapshot(1000.0, 0, 0),)
     tally = tally.withdraw().advance(3, 1000.9)
@@ -32,23 +32,23 @@ def test_a_mark_is_set_at_most_once_a_second() -> None:
     assert tally.snapshots == (Snapshot(1000.0, 0, 0), Snapshot(1001.0, 5, 1))
 
 
-def test_a_mark_goes_when_its_second_has_left_the_minute() -> None:
-    """Sixty-one seconds later it is gone, and not a moment earlier."""
+def test_a_mark_expires_after_sixty_one_seconds() -> None:
+    """It is gone then, and not a moment earlier."""
     tally = BudgetWindow(0.2, 10).advance(1, 1000.0)
     assert len(tally.advance(2, 1060.9).snapshots) == 2
     assert tally.advance(2, 1061.0).snapshots == (Snapshot(1061.0, 1, 0),)
 
 
 def test_the_number_of_requests_never_goes_down() -> None:
-    """A request that asks late may carry a smaller number than one that asked before."""
+    """A late request may carry a smaller number than an earlier one."""
     tally = BudgetWindow(0.2, 10).advance(5, 1000.0)
     assert tally.requests == 5
     assert tally.advance(3, 1000.5).requests == 5
     assert tally.advance(3, 1002.0).snapshots[-1] == Snapshot(1002.0, 5, 0)
 
 
-def test_a_budget_wants_to_be_told_of_requests_once_a_second() -> None:
-    """At first at once, then a second after it was told."""
+def test_requests_are_recorded_once_a_second() -> None:
+    """The first is recorded at once, the next a second later."""
     budget = RetryBudget(0.2, 10)
     assert budget._next_snapshot == float("-inf")
     budget.record_request(1, 1000.0)

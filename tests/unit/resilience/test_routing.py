@@ -42,7 +42,7 @@ TOOLS = ChatRequest(messages=ChatRequest.of("hi").messages, tools=(Tool(name="t"
 
 
 class Provider:
-    """A provider that answers with its own name, whatever is asked."""
+    """A provider that answers with its own name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -62,7 +62,7 @@ class Provider:
 
 
 class Ranker:
-    """A plugin that is no provider, and has an opinion."""
+    """An extension that ranks targets."""
 
     def __init__(self, opinion: Callable[[ChatRequest, Any], Any]) -> None:
         self.opinion = opinion
@@ -73,7 +73,7 @@ class Ranker:
 
 
 def resolver(routing: Routing | None = None, opinion: Any = None, **kickai: Any) -> Resolver:
-    """Return a resolver whose role ``coach`` asks the weak provider twice, then the strong one."""
+    """Return a resolver whose role ``coach`` has the weak provider twice, then the strong one."""
     plugins: dict[str, object] = {name: Provider(name) for name in ("weak", "strong")}
     if opinion is not None:
         plugins["ranker"] = Ranker(opinion)
@@ -102,14 +102,14 @@ def resolver(routing: Routing | None = None, opinion: Any = None, **kickai: Any)
     ],
 )
 def test_a_rule_sends_complex_requests_to_the_stronger_provider(prompt: Any, rule: Routing, first: str) -> None:
-    """Above its size, or with one of its needs; an answer from there is no fallback."""
+    """The rule applies above a size or for given needs; the answer does not count as a fallback."""
     with resolver(rule) as holder:
         reply = holder.for_role("coach").invoke(prompt)
     assert (reply.text, reply.fell_back) == (first, False)
 
 
 def test_the_rest_of_the_chain_keeps_its_order() -> None:
-    """What is not the stronger provider's follows as it stood."""
+    """Targets of other providers keep their positions relative to each other."""
     candidates = World([Scripted(name=name, provider=name[0]) for name in ("a1", "b1", "a2", "b2")]).candidates
     ranked = Ranking(Routing(strong=Target("b"), above_tokens=0))(ChatRequest.of(LONG), candidates)
     assert [candidate.model for candidate in ranked] == ["b1", "b2", "a1", "a2"]
@@ -129,8 +129,8 @@ def test_the_rest_of_the_chain_keeps_its_order() -> None:
         (lambda request, targets: targets[::-1] if request.needs else None, "weak:a weak:b strong:c"),
     ],
 )
-def test_a_plugin_may_have_an_opinion(opinion: Any, order: str) -> None:
-    """It moves targets; it neither adds any nor takes one away."""
+def test_a_plugin_may_rank_the_targets(opinion: Any, order: str) -> None:
+    """It moves targets; it neither adds nor removes any."""
     with resolver(opinion=opinion) as holder:
         chain = holder.for_role("coach")
         assert chain._rank is not None
@@ -139,8 +139,8 @@ def test_a_plugin_may_have_an_opinion(opinion: Any, order: str) -> None:
         assert chain.invoke("hi").model == order.split(maxsplit=1)[0].partition(":")[2]
 
 
-def test_the_plugin_has_the_last_word() -> None:
-    """It is shown the order that the rule made."""
+def test_the_plugin_ranks_after_the_rule() -> None:
+    """It gets the order that the rule made."""
     seen: list[Any] = []
     rule = Routing(strong=Target("strong"), above_tokens=100)
     with resolver(rule, lambda _request, targets: seen.append(targets)) as holder:
@@ -168,7 +168,7 @@ def test_a_plugin_that_cannot_rank_changes_nothing(opinion: Any, logged: list[st
     assert sum("ranking the targets raised" in line for line in logged) == 1
 
 
-def test_what_was_asked_for_by_name_keeps_its_order() -> None:
+def test_targets_given_by_name_keep_their_order() -> None:
     """Neither a chain of given targets nor traffic that was moved to one provider is ranked."""
     rule = Routing(strong=Target("strong"), above_tokens=100)
     with resolver(rule) as holder:
@@ -177,14 +177,14 @@ def test_what_was_asked_for_by_name_keeps_its_order() -> None:
         assert holder.for_role("coach").invoke(LONG).text == "weak"
 
 
-def test_nobody_is_asked_when_nobody_ranks() -> None:
+def test_there_is_no_ranking_without_a_rule_and_a_plugin() -> None:
     """Without a rule and a plugin a chain has no ranking at all."""
     with resolver() as holder:
         assert holder.for_role("coach")._rank is None
 
 
-def test_a_walk_goes_by_the_order_that_it_was_given() -> None:
-    """Fallbacks, second chances and the last resort count from there, and the records keep the chain's own places."""
+def test_a_walk_follows_the_given_order() -> None:
+    """Fallbacks, second attempts and the last resort follow it, and the trace keeps the chain's own positions."""
     world = World(
         [
             Scripted(name="a", script=always(lambda: ProviderUnavailableError("down")), retries=0),
@@ -218,7 +218,7 @@ def settings(text: dict[str, Any]) -> Settings:
 
 
 def test_the_rule_is_read_from_the_settings() -> None:
-    """An alias and a retired model are told by their living names."""
+    """Aliases and retired models are replaced by current names."""
     routing = settings(
         {"routing": {"strong": "gemini:gemini-1.5-flash", "above_tokens": 2000, "needs": ["tools", "json_schema"]}}
     ).routing
@@ -238,7 +238,7 @@ def test_the_rule_is_read_from_the_settings() -> None:
         ({"stronger": "gemini"}, "routing.stronger"),
     ],
 )
-def test_a_wrong_rule_says_what_is_wrong(table: dict[str, Any], message: str) -> None:
+def test_an_invalid_rule_names_its_path(table: dict[str, Any], message: str) -> None:
     """With its path, like every other setting."""
     with pytest.raises(ConfigError) as raised:
         settings({"routing": table})

@@ -17,7 +17,7 @@ def test_prose_has_more_tokens_than_the_estimate() -> None:
 
 
 def test_all_that_is_sent_counts() -> None:
-    """Texts, calls, tools and schema are part of the prompt; nothing costs nothing."""
+    """Texts, calls, tools and the schema are part of the prompt; an empty request has no tokens."""
     call = ToolCall(id="1", name="n" * 6, arguments="a" * 6)
     request = ChatRequest(
         messages=(Message(role="user", content="x" * 60), Message(role="assistant", tool_calls=(call,))),
@@ -28,6 +28,6 @@ def test_all_that_is_sent_counts() -> None:
     assert estimate_min_tokens(ChatRequest.of("")) == 0
 
 
-def test_a_token_is_counted_when_its_characters_are_there() -> None:
-    """Not before: the number is one that the prompt has at least."""
+def test_a_token_is_counted_once_its_characters_are_complete() -> None:
+    """The result is a lower bound."""
     assert [estimate_min_tokens(ChatRequest.of("x" * length)) for length in (5, 6, 11, 12)] == [0, 1, 1, 2]

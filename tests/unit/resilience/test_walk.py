@@ -48,7 +48,7 @@ def down() -> ProviderUnavailableError:
 
 
 def world(*targets: Target, **settings: object) -> World:
-    """Return a world without backoff waits, unless told otherwise."""
+    """Return a world without backoff waits, unless the settings say otherwise."""
     return World(list(targets), **{"random": Fixed(0.0), **settings})
 
 
@@ -62,8 +62,8 @@ def test_the_first_success_wins_and_nothing_is_called_after_it() -> None:
 
 
 @pytest.mark.parametrize("make", [down, lambda: InvalidReplyError("half a reply")])
-def test_an_unavailable_target_is_retried_and_then_left(make) -> None:
-    """503s and broken replies are retried as often as the target allows, then the next one is asked."""
+def test_an_unavailable_target_is_retried_before_the_fallback(make) -> None:
+    """503s and malformed replies are retried as often as the target allows; then the next target is called."""
     result = world(Target(name="a", script=always(make), retries=2), Target(name="b")).ask()
     assert result.order == ["a", "a", "a", "b"]
     assert result.reply is not None
@@ -80,21 +80,21 @@ def test_retries_back_off_with_full_jitter_under_a_doubling_ceiling() -> None:
     assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx([0.25, 0.5, 1, 2])
 
 
-def test_no_wait_follows_the_last_try() -> None:
-    """The failure of the last try ends the request at once."""
+def test_no_wait_follows_the_last_attempt() -> None:
+    """The failure of the last attempt ends the request at once."""
     there = world(Target(name="a", script=always(down), retries=0), random=Fixed(1.0))
     began = there.now
     assert isinstance(there.ask().error, ChainExhaustedError)
     assert there.now == began
 
 
-def test_a_backoff_that_does_not_fit_the_deadline_is_not_waited_for() -> None:
-    """With too little time for wait and retry, the next target is asked instead."""
+def test_a_backoff_that_exceeds_the_deadline_is_skipped() -> None:
+    """With too little time for the wait and the retry, the next target is called instead."""
     there = world(Target(name="a", script=always(down)), Target(name="b"), random=Fixed(1.0))
     assert there.ask(deadline_s=0.2).order == ["a", "b"]
 
 
-def test_a_503_that_states_a_short_delay_is_retried_after_it() -> None:
+def test_a_503_with_a_short_stated_delay_is_retried_after_it() -> None:
     """The stated delay lengthens the backoff."""
     busy = ProviderUnavailableError("loading", status_code=503, retry_after_s=3.0)
     result = world(Target(name="a", script=script(busy)), Target(name="b")).ask()
@@ -102,44 +102,44 @@ def test_a_503_that_states_a_short_delay_is_retried_after_it() -> None:
     assert result.calls[1].at - result.calls[0].at == pytest.approx(3.0)
 
 
-def test_a_503_that_states_a_long_delay_sends_the_request_on() -> None:
-    """A target that says it will be long is left for the next."""
+def test_a_503_with_a_long_stated_delay_falls_back() -> None:
+    """The next target is called when the stated delay is longer than a backoff."""
     busy = ProviderUnavailableError("loading", status_code=503, retry_after_s=20.0)
     assert world(Target(name="a", script=script(busy)), Target(name="b")).ask().order == ["a", "b"]
 
 
-def test_a_503_that_states_a_long_delay_is_waited_for_when_nothing_else_is_left() -> None:
-    """With no other target, the stated delay is waited out if the deadline allows."""
+def test_a_503_with_a_long_stated_delay_is_waited_for_without_a_fallback() -> None:
+    """With no other target, the request waits for the stated delay if the deadline allows."""
     busy = ProviderUnavailableError("loading", status_code=503, retry_after_s=20.0)
     result = world(Target(name="a", script=script(busy))).ask()
     assert result.order == ["a", "a"]
     assert result.calls[1].at - result.calls[0].at == pytest.approx(20.0)
 
 
-def test_a_silent_route_is_left_at_once() -> None:
-    """After a timeout the next target is asked without a retry."""
+def test_a_timeout_falls_back_without_a_retry() -> None:
+    """After a timeout the next target is called at once."""
     assert world(Target(name="a", script=script(ProviderTimeoutError("slow"))), Target(name="b")).ask().order == [
         "a",
         "b",
     ]
 
 
-def test_a_silent_route_is_asked_again_when_it_is_the_last() -> None:
+def test_a_timeout_is_retried_on_the_last_target() -> None:
     """With no other target left, a timeout is retried as often as allowed."""
     slow = always(lambda: ProviderTimeoutError("slow"))
     there = world(Target(name="a", script=slow), Target(name="b", script=slow, retries=1))
     assert there.ask().order == ["a", "b", "b"]
 
 
-def test_a_timeout_is_no_reason_to_ask_a_target_whose_breaker_has_opened() -> None:
-    """When the timeout opened the breaker, the last target is not asked again."""
+def test_a_timeout_that_opens_the_breaker_is_not_retried() -> None:
+    """When the timeout opened the breaker, the last target is not called again."""
     slow = always(lambda: ProviderTimeoutError("slow"))
     there = world(Target(name="a", script=slow), breaker=BreakerSettings(max_errors=1))
     assert there.ask().order == ["a"]
 
 
-def test_a_rate_limited_target_rests_for_exactly_the_stated_delay() -> None:
-    """It is passed over until the delay is over, and its health is not touched."""
+def test_a_rate_limited_target_is_suspended_for_exactly_the_stated_delay() -> None:
+    """It is skipped until the delay is over, and no breaker counts an error."""
     there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=7.5))), Target(name="b"))
     assert there.ask().order == ["a", "b"]
     there.now += 7.4
@@ -153,8 +153,8 @@ def test_a_rate_limited_target_rests_for_exactly_the_stated_delay() -> None:
     assert there.candidates[0].health.target.breaker.errors == 0
 
 
-def test_a_rate_limit_without_a_delay_rests_for_half_a_minute() -> None:
-    """Thirty seconds stand in for a delay that was not stated."""
+def test_a_rate_limit_without_a_stated_delay_suspends_for_thirty_seconds() -> None:
+    """Thirty seconds replace a delay that was not stated."""
     there = world(Target(name="a", script=script(RateLimitedError("slow down"))), Target(name="b"))
     there.ask()
     there.now += 29.9
@@ -182,7 +182,7 @@ def test_a_second_shorter_delay_never_shortens_a_longer_one() -> None:
 
 
 def test_a_rate_limit_is_waited_for_when_no_other_target_can_answer() -> None:
-    """The only target is asked again after its delay, if that fits the deadline."""
+    """The only target is called again after its delay, if that fits the deadline."""
     there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.5))))
     result = there.ask()
     assert [call.at for call in result.calls] == pytest.approx([1000.0, 1002.5])
@@ -191,7 +191,7 @@ def test_a_rate_limit_is_waited_for_when_no_other_target_can_answer() -> None:
 
 
 def test_a_rate_limit_that_outlasts_the_deadline_ends_the_request() -> None:
-    """Waiting in vain is not waiting."""
+    """The request fails at once instead of waiting for a delay that it cannot outlast."""
     there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=40.0))))
     result = there.ask()
     assert result.order == ["a"]
@@ -199,8 +199,8 @@ def test_a_rate_limit_that_outlasts_the_deadline_ends_the_request() -> None:
     assert there.now == 1000.0
 
 
-def test_of_several_rate_limited_targets_the_one_due_first_is_asked_again() -> None:
-    """Whoever can answer soonest gets the second chance."""
+def test_of_several_rate_limited_targets_the_one_due_first_is_called_again() -> None:
+    """The target with the shortest delay gets the second attempt."""
     there = world(
         Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=9.0))),
         Target(name="b", script=script(RateLimitedError("slow down", retry_after_s=3.0))),
@@ -210,8 +210,8 @@ def test_of_several_rate_limited_targets_the_one_due_first_is_asked_again() -> N
     assert there.now == pytest.approx(1003.0)
 
 
-def test_a_target_that_rests_from_a_rate_limit_is_waited_for() -> None:
-    """A rest that another request brought is waited out too, when nothing else is left, and is no skip in the end."""
+def test_a_request_waits_for_a_rate_limit_that_another_request_met() -> None:
+    """With nothing else left, the request waits for the suspension to end, and the reply lists no skip."""
     there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=5.0)), retries=0))
     there.ask()
     result = there.ask()
@@ -222,8 +222,8 @@ def test_a_target_that_rests_from_a_rate_limit_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("error", [QuotaExhaustedError, AuthenticationError])
-def test_credentials_and_quota_rest_the_whole_provider_for_an_hour(error: type[ProviderError]) -> None:
-    """Every other target of that provider is passed over, in this request and in later ones."""
+def test_credentials_and_quota_suspend_the_whole_provider_for_an_hour(error: type[ProviderError]) -> None:
+    """Every other target of that provider is skipped, in this request and in later ones."""
     there = world(
         Target(name="a", provider="p", script=script(error("no"))), Target(name="b", provider="p"), Target(name="c")
     )
@@ -234,7 +234,7 @@ def test_credentials_and_quota_rest_the_whole_provider_for_an_hour(error: type[P
     assert there.ask().order == ["a"]
 
 
-def test_a_quota_rests_until_its_stated_reset() -> None:
+def test_a_quota_suspends_until_its_stated_reset() -> None:
     """The stated reset replaces the hour."""
     there = world(Target(name="a", script=script(QuotaExhaustedError("spent", retry_after_s=60.0))), Target(name="b"))
     there.ask()
@@ -242,8 +242,8 @@ def test_a_quota_rests_until_its_stated_reset() -> None:
     assert there.ask().order == ["a"]
 
 
-def test_a_missing_model_rests_alone() -> None:
-    """The provider's other models are still asked."""
+def test_a_missing_model_is_suspended_alone() -> None:
+    """The provider's other models are still called."""
     there = world(
         Target(name="a", provider="p", script=script(ModelNotFoundError("gone"))), Target(name="b", provider="p")
     )
@@ -252,7 +252,7 @@ def test_a_missing_model_rests_alone() -> None:
 
 
 def test_an_invalid_request_is_raised_at_once() -> None:
-    """No other provider is bothered, and the error carries the story."""
+    """No other provider is called, and the error carries the trace."""
     result = world(Target(name="a", script=script(InvalidRequestError("temperature"))), Target(name="b")).ask()
     assert result.order == ["a"]
     assert isinstance(result.error, InvalidRequestError)
@@ -275,7 +275,7 @@ def test_a_setting_routes_around_refusals() -> None:
 
 
 def test_a_prompt_that_is_too_long_goes_only_to_a_larger_window() -> None:
-    """Smaller, equal and unknown windows are passed over with that reason."""
+    """Targets with smaller, equal and unknown windows are skipped with that reason."""
     there = world(
         Target(name="a", window=8_000, script=script(ContextLengthExceededError("too long"))),
         Target(name="b", window=4_000),
@@ -291,8 +291,8 @@ def test_a_prompt_that_is_too_long_goes_only_to_a_larger_window() -> None:
     ]
 
 
-def test_a_window_that_prompt_and_answer_cannot_fit_is_passed_over() -> None:
-    """It is not sent a request that must fail; a window that just fits, or is unknown, is asked."""
+def test_a_target_whose_window_is_too_small_is_skipped() -> None:
+    """A target is called when the request just fits its window, or when the window is unknown."""
     there = world(Target(name="a", window=999), Target(name="b", window=1000))
     reply = there.ask(tokens=1000).reply
     assert reply is not None
@@ -304,7 +304,7 @@ def test_a_window_that_prompt_and_answer_cannot_fit_is_passed_over() -> None:
 
 
 def test_a_prompt_that_no_window_fits_is_sent_nowhere() -> None:
-    """Every target says how large it is."""
+    """The error lists the window of every target."""
     error = world(Target(name="a", window=10), Target(name="b", window=20)).ask(tokens=30).error
     assert isinstance(error, ChainExhaustedError)
     assert [skip.reason for skip in error.skipped] == [SkipReason.WINDOW_TOO_SMALL] * 2
@@ -317,16 +317,16 @@ def test_the_stated_window_counts_more_than_the_known_one() -> None:
     assert there.ask().order == ["a"]
 
 
-def test_a_prompt_that_fits_nowhere_is_told_as_such() -> None:
-    """The error is the one about the length, not that the chain is exhausted."""
+def test_a_prompt_that_fits_nowhere_raises_the_context_length_error() -> None:
+    """The caller gets the error about the length, not that the chain is exhausted."""
     too_long = ContextLengthExceededError("too long")
     result = world(Target(name="a", script=script(too_long)), Target(name="b")).ask()
     assert result.error is too_long
     assert [skip.reason for skip in too_long.skipped] == [SkipReason.WINDOW_TOO_SMALL]
 
 
-def test_targets_that_cannot_serve_are_passed_over_with_the_reason() -> None:
-    """Unconfigured and incapable targets are skipped; the answer tells."""
+def test_targets_that_cannot_serve_are_skipped_with_the_reason() -> None:
+    """Targets that are not configured or incapable are skipped, and the reply says so."""
     there = world(
         Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")),
         Target(name="b"),
@@ -341,7 +341,7 @@ def test_targets_that_cannot_serve_are_passed_over_with_the_reason() -> None:
     ]
 
 
-def test_a_chain_of_skips_says_so() -> None:
+def test_a_chain_that_skips_every_target_has_one_cause_per_skip() -> None:
     """With nothing to try, the error holds one cause per skipped target."""
     there = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")))
     error = there.ask().error
@@ -372,7 +372,7 @@ def test_an_attempt_has_at_most_the_time_that_is_left() -> None:
 
 
 def test_no_attempt_starts_that_could_not_finish() -> None:
-    """Promise 3: with the deadline spent, the next target is not called, and the error says why."""
+    """Promise 3: after the deadline the next target is not called, and the error says why."""
     there = world(Target(name="a", latency_s=99.0, timeout_s=10.0), Target(name="b"))
     result = there.ask(deadline_s=5.0)
     assert result.order == ["a"]
@@ -392,14 +392,14 @@ def test_a_very_short_deadline_still_gets_one_attempt() -> None:
 def test_the_least_time_is_that_of_the_policy_or_half_the_deadline(
     deadline_s: float, left_s: float, *, asked: bool
 ) -> None:
-    """Whichever is less: with half a second to be left, a target is asked while that, or half of all, is left."""
+    """The smaller of the two counts."""
     silent = Target(name="a", latency_s=99.0, timeout_s=deadline_s - left_s)
     there = world(silent, Target(name="b"), policy=Policy(min_attempt_s=0.5))
     assert there.ask(deadline_s=deadline_s).order == (["a", "b"] if asked else ["a"])
 
 
-def test_an_open_breaker_is_passed_over() -> None:
-    """After three failures the target is skipped until its cool-down is over, then probed and taken back."""
+def test_an_open_breaker_is_skipped() -> None:
+    """After three failures the target is skipped until its cool-down is over, then probed and used again."""
     there = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
     assert there.ask().order == ["a", "a", "a", "b"]
     skipped = there.ask()
@@ -412,8 +412,8 @@ def test_an_open_breaker_is_passed_over() -> None:
     assert there.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
 
 
-def test_while_a_probe_is_out_others_pass_the_target_over() -> None:
-    """A half-open target serves its probe and nobody else."""
+def test_other_requests_skip_a_target_while_it_is_probed() -> None:
+    """A half-open target serves its probe and no other call."""
     there = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
     there.ask()
     there.now += 5.0
@@ -429,7 +429,7 @@ def test_while_a_probe_is_out_others_pass_the_target_over() -> None:
     assert there.ask().order == ["a"]
 
 
-def test_an_unreachable_provider_is_left_as_a_whole() -> None:
+def test_an_unreachable_provider_is_skipped_as_a_whole() -> None:
     """Failures to connect count against the provider too, so that its other models are not tried one by one."""
     gone = always(lambda: ProviderUnavailableError("refused", reached=False))
     there = world(
@@ -438,8 +438,8 @@ def test_an_unreachable_provider_is_left_as_a_whole() -> None:
     assert there.ask().order == ["a", "a", "a", "c"]
 
 
-def test_a_connect_timeout_says_the_same_of_the_provider() -> None:
-    """A connection that does not come about in time is a failure to connect."""
+def test_a_connect_timeout_counts_against_the_provider() -> None:
+    """A connection that cannot be made in time is a failure to connect."""
     there = world(
         Target(name="a", provider="p", script=always(lambda: ProviderTimeoutError("no", phase="connect"))),
         Target(name="b", provider="p"),
@@ -448,8 +448,8 @@ def test_a_connect_timeout_says_the_same_of_the_provider() -> None:
     assert there.ask().order == ["a"]
 
 
-def test_when_every_target_rests_the_one_due_first_is_tried_once() -> None:
-    """Promise 2: rather than fail without trying, the walk probes early, and the answer says so."""
+def test_when_every_target_is_suspended_the_one_due_first_is_called_once() -> None:
+    """Promise 2: the walk probes that target early instead of failing without a call, and the reply says so."""
     there = world(
         Target(name="a", script=script(down(), down(), down())), Target(name="b", script=script(down(), down(), down()))
     )
@@ -462,7 +462,7 @@ def test_when_every_target_rests_the_one_due_first_is_tried_once() -> None:
 
 
 def test_the_last_resort_is_a_setting() -> None:
-    """Promise 2: without it, a chain of resting targets fails at once."""
+    """Promise 2: without it, a request to a chain whose targets are all suspended fails at once."""
     there = world(Target(name="a", script=script(down(), down(), down())), policy=Policy(last_resort=False))
     there.ask()
     result = there.ask()
@@ -477,8 +477,8 @@ def test_the_last_resort_is_tried_once_only() -> None:
     assert there.ask().order == ["a"]
 
 
-def test_while_the_probe_is_out_there_is_no_last_resort() -> None:
-    """One call at a time finds out whether a target is back, however many requests come."""
+def test_there_is_no_last_resort_while_a_probe_is_under_way() -> None:
+    """One call at a time finds out whether a target works again, however many requests arrive."""
     there = world(Target(name="a", script=script(down(), down(), down())))
     there.ask()
     there.now += 5.0
@@ -491,8 +491,8 @@ def test_while_the_probe_is_out_there_is_no_last_resort() -> None:
     assert there.candidates[0].health.target.breaker is before
 
 
-def test_an_answer_ends_a_rest() -> None:
-    """A target that answered as the last resort is called again right away by the next request."""
+def test_an_answer_ends_a_suspension() -> None:
+    """The next request calls a target again once it has answered as the last resort."""
     there = world(Target(name="a", script=script(AuthenticationError("refused"))), policy=Policy())
     there.ask()
     assert there.ask().reply is not None
@@ -501,8 +501,8 @@ def test_an_answer_ends_a_rest() -> None:
     assert not again.reply.last_resort
 
 
-def test_a_cancelled_attempt_is_written_down_and_counts_for_nothing() -> None:
-    """Cancellation touches no breaker and starts nothing else."""
+def test_a_cancelled_attempt_is_recorded_and_changes_no_breaker() -> None:
+    """Cancellation touches no breaker and starts no other call."""
     there = world(Target(name="a"))
     walk = there.walk()
     walk.next(there.now)
@@ -512,14 +512,14 @@ def test_a_cancelled_attempt_is_written_down_and_counts_for_nothing() -> None:
     assert [event.outcome for event in there.events if isinstance(event, RequestEnded)] == ["cancelled"]
 
 
-def test_a_result_without_an_attempt_is_a_mistake_of_the_driver() -> None:
+def test_a_result_without_an_attempt_is_a_driver_error() -> None:
     """The walk does not invent an attempt."""
     with pytest.raises(RuntimeError, match="no attempt"):
         world(Target(name="a")).walk().record_failure(down(), 0.0)
 
 
 def test_after_a_part_was_handed_out_the_error_is_final() -> None:
-    """A live stream that breaks off is neither retried nor routed on."""
+    """A live stream that breaks off is neither retried nor followed by a fallback."""
     there = world(Target(name="a"), Target(name="b"))
     walk = there.walk()
     walk.next(there.now)
@@ -527,8 +527,8 @@ def test_after_a_part_was_handed_out_the_error_is_final() -> None:
     assert str(step.error) == "a:a: down (HTTP 503)"
 
 
-def test_asked_too_early_the_walk_waits_on() -> None:
-    """A wait that ended early is gone on with; one that is over but for a moment is over."""
+def test_a_wait_that_ended_early_is_continued() -> None:
+    """The walk sleeps for the rest of the wait; a wait that is over but for a moment is over."""
     there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
     walk = there.walk()
     walk.next(there.now)
@@ -538,8 +538,8 @@ def test_asked_too_early_the_walk_waits_on() -> None:
     assert isinstance(walk.next(there.now + 1.9995), Call)
 
 
-def test_the_observers_hear_the_whole_story() -> None:
-    """Start, tries, waits, skips, breakers and the end are told in order, with names for machines."""
+def test_observers_get_every_event_in_order() -> None:
+    """Start, attempts, waits, skips, breaker changes and the end are reported in order, with names for machines."""
     there = world(
         Target(name="a", script=script(down())),
         Target(name="b"),
@@ -570,16 +570,16 @@ def test_the_observers_hear_the_whole_story() -> None:
     assert all(str(event) and "object at" not in str(event) for event in there.events)
 
 
-def test_a_wait_is_told() -> None:
-    """Whoever watches sees how long the request will wait, and for whom."""
+def test_a_wait_emits_an_event() -> None:
+    """The event says how long the request will wait, and for which target."""
     there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
     there.ask()
     waits = [event for event in there.events if isinstance(event, Waiting)]
     assert [(event.provider, event.wait_s) for event in waits] == [("a", 2.0)]
 
 
-def test_an_answered_request_holds_on_to_no_frames() -> None:
-    """The errors on a reply keep no traceback, for it would keep requests, clients and keys."""
+def test_the_errors_on_a_reply_keep_no_frames() -> None:
+    """A traceback would keep requests, clients and keys alive."""
 
     def failing(_now: float) -> ProviderError:
         try:
@@ -611,7 +611,7 @@ class UncopyableError(Exception):
 
 
 @pytest.mark.parametrize("shape", ["a chain", "a cycle", "a cause that cannot be copied"])
-def test_a_traceback_that_an_observer_has_stays_intact(shape: str) -> None:
+def test_the_error_of_an_event_keeps_its_traceback(shape: str) -> None:
     """The reply gets a copy without frames; the error of the event keeps its traceback, its causes and theirs."""
 
     def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
@@ -645,8 +645,8 @@ def test_a_traceback_that_an_observer_has_stays_intact(shape: str) -> None:
         assert repr(bare.__cause__) == "Exception('UncopyableError')"
 
 
-def test_without_a_budget_nothing_is_tried_twice() -> None:
-    """When the retries of all have used up their share, the next target is asked, and the story says why."""
+def test_without_retry_budget_no_attempt_is_retried() -> None:
+    """When the retries of all requests have used up their share, the next target is called, and the trace says why."""
     there = world(
         Target(name="a", script=always(down)),
         Target(name="b"),
@@ -662,8 +662,8 @@ def test_without_a_budget_nothing_is_tried_twice() -> None:
     assert [(event.request, event.provider) for event in withheld] == [(1, "a"), (2, "a")]
 
 
-def test_without_a_budget_a_second_chance_is_not_given_but_a_first_one_is() -> None:
-    """A rate-limited target that this request has not asked yet is waited for; one that it has asked is not."""
+def test_without_retry_budget_only_a_first_attempt_is_waited_for() -> None:
+    """A request waits for a rate-limited target that it has not called yet, and not for one that it has."""
     limited = always(lambda: RateLimitedError("slow down", retry_after_s=2.0))
     there = world(Target(name="a", script=limited), policy=Policy(retry_share=0.0, retry_floor=0))
     assert there.ask().order == ["a"]
@@ -672,8 +672,8 @@ def test_without_a_budget_a_second_chance_is_not_given_but_a_first_one_is() -> N
     assert there.now == pytest.approx(1002.0)
 
 
-def test_the_second_chance_of_another_target_needs_no_retry() -> None:
-    """Withholding one target's retry leaves the targets that were not tried yet."""
+def test_a_first_attempt_at_another_target_needs_no_retry_budget() -> None:
+    """Withholding one target's retry does not withhold the targets that were not called yet."""
     there = world(
         Target(name="a", script=always(lambda: RateLimitedError("slow down", retry_after_s=1.0))),
         Target(name="b", script=script(RateLimitedError("slow down", retry_after_s=3.0))),
@@ -686,7 +686,7 @@ def test_the_second_chance_of_another_target_needs_no_retry() -> None:
     assert there.now == pytest.approx(1003.0)
 
 
-def test_a_minute_later_there_is_a_new_budget() -> None:
+def test_the_retry_budget_is_available_again_after_a_minute() -> None:
     """The window slides."""
     there = world(
         Target(name="a", script=always(down), retries=1),
@@ -700,8 +700,8 @@ def test_a_minute_later_there_is_a_new_budget() -> None:
     assert counts == [2, 1, 2, 1]
 
 
-def test_after_a_cancellation_there_is_nothing_to_come_back_to() -> None:
-    """A driver that asks on all the same is told to give up."""
+def test_a_cancelled_walk_returns_fail() -> None:
+    """A driver that asks for the next action after a cancellation gets `Fail`."""
     there = world(Target(name="a"))
     walk = there.walk()
     walk.next(there.now)

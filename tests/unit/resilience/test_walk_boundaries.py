@@ -53,13 +53,13 @@ def test_the_last_moment_for_a_retry_is_in_time() -> None:
     assert there.ask(deadline_s=4.0).order == ["a", "a"]
 
 
-def test_the_last_moment_for_a_second_chance_is_in_time() -> None:
-    """A rate limit that is over just when an attempt can still be made is waited for."""
+def test_a_rate_limit_that_ends_just_in_time_is_waited_for() -> None:
+    """An attempt is made when exactly the minimum time for it is left."""
     limited = script(RateLimitedError("slow down", retry_after_s=29.5))
     assert world(Target(name="a", script=limited), policy=Policy(min_attempt_s=0.5)).ask().order == ["a", "a"]
 
 
-def test_a_second_chance_without_time_for_an_attempt_is_none() -> None:
+def test_a_rate_limit_that_leaves_no_time_for_an_attempt_ends_the_request() -> None:
     """The request ends at once rather than just before its deadline."""
     there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=29.97))))
     assert there.ask().order == ["a"]
@@ -67,21 +67,21 @@ def test_a_second_chance_without_time_for_an_attempt_is_none() -> None:
 
 
 def test_a_delay_counts_from_the_end_of_the_call_that_stated_it() -> None:
-    """However long the calls took and whenever they began."""
+    """It does not matter how long the calls took or when they began."""
     calls = script(down(20.0), down(5.0))
     result = world(Target(name="a", script=calls, latency_s=3.0)).ask(deadline_s=60.0)
     assert [call.at for call in result.calls] == pytest.approx([1000.0, 1023.0, 1031.0])
 
 
-def test_a_wait_without_a_stated_delay_is_none() -> None:
+def test_a_rule_that_waits_without_a_delay_retries_at_once() -> None:
     """A rule that waits without a rest asks again at once."""
     limited = script(RateLimitedError("slow down"))
     result = world(Target(name="a", script=limited), policy=Policy(rate_limited=Rule(retry="wait"))).ask()
     assert [call.at for call in result.calls] == [BEGAN, BEGAN]
 
 
-def test_an_error_at_the_last_moment_for_an_attempt_is_no_matter_of_the_deadline() -> None:
-    """With just the least time left the chain is what is exhausted."""
+def test_an_error_with_just_enough_time_left_exhausts_the_chain() -> None:
+    """With the minimum time left, the error is not a deadline error."""
     there = world(Target(name="a", retries=0), policy=Policy(min_attempt_s=0.5))
     walk = there.walk(4.0)
     walk.next(BEGAN)
@@ -92,7 +92,7 @@ def test_an_error_at_the_last_moment_for_an_attempt_is_no_matter_of_the_deadline
 
 
 def test_an_error_that_ends_a_request_says_how_long_it_took() -> None:
-    """And how long it might have taken."""
+    """It has the elapsed time and the deadline."""
     walk = world(Target(name="a")).walk(4.0)
     walk.next(BEGAN)
     error = InvalidRequestError("no")
@@ -103,8 +103,8 @@ def test_an_error_that_ends_a_request_says_how_long_it_took() -> None:
 # Rules.
 
 
-def test_a_rule_without_rest_leaves_nothing_alone() -> None:
-    """A stated delay then concerns the retry and nobody else."""
+def test_a_rule_without_a_suspension_suspends_nothing() -> None:
+    """A stated delay then affects only the retry."""
     there = world(Target(name="a"), Target(name="b"))
     walk = there.walk()
     walk.next(BEGAN)
@@ -113,8 +113,8 @@ def test_a_rule_without_rest_leaves_nothing_alone() -> None:
     assert [attempt.rests_s for attempt in walk.attempts] == [0.0]
 
 
-def test_a_rest_of_no_length_is_none() -> None:
-    """A rule may name whom to leave alone and no time, and the service may state none."""
+def test_a_suspension_of_zero_seconds_is_none() -> None:
+    """A rule may name what to suspend without a time, and the service may state none."""
     there = world(Target(name="a"), policy=Policy(timeout=Rule(rests="target")))
     walk = there.walk()
     walk.next(BEGAN)
@@ -122,8 +122,8 @@ def test_a_rest_of_no_length_is_none() -> None:
     assert there.candidates[0].health.active_suspension(BEGAN) is None
 
 
-def test_an_attempt_says_for_how_long_its_target_rests() -> None:
-    """In seconds from its end."""
+def test_an_attempt_records_the_suspension_of_its_target() -> None:
+    """The time counts from the attempt's end."""
     there = world(Target(name="a"), Target(name="b"))
     walk = there.walk()
     walk.next(BEGAN)
@@ -143,10 +143,10 @@ NO_FALLBACK = Policy(unavailable=Rule(retry="backoff", fall_back="never", counts
     ],
     ids=["retries used up", "a delay too long", "no budget"],
 )
-def test_an_error_that_may_be_retried_and_not_routed_around(
+def test_an_error_may_be_retried_without_a_fallback(
     error: ProviderUnavailableError, retries: int, policy: Policy, calls: int
 ) -> None:
-    """It is tried again as long as that can be, and then raised; the next target is never asked."""
+    """It is retried as often as possible, then raised; the next target is never called."""
     result = world(
         Target(name="a", script=always(lambda: error), retries=retries), Target(name="b"), policy=policy
     ).ask()
@@ -154,8 +154,8 @@ def test_an_error_that_may_be_retried_and_not_routed_around(
     assert result.error is error
 
 
-def test_a_larger_window_can_be_asked_for_by_any_row() -> None:
-    """Also by one whose errors say nothing of tokens; then the known window counts."""
+def test_any_rule_can_require_a_larger_window() -> None:
+    """This includes errors that say nothing about tokens; then the known window counts."""
     refused = script(InvalidRequestError("too much"))
     targets = [Target(name="a", window=10, script=refused), Target(name="b", window=10), Target(name="c", window=11)]
     policy = Policy(invalid_request=Rule(fall_back="larger_window"))
@@ -163,7 +163,7 @@ def test_a_larger_window_can_be_asked_for_by_any_row() -> None:
 
 
 def test_any_known_window_is_larger_than_an_unknown_one() -> None:
-    """When nothing is known of the one that was too small, even the smallest is worth a try."""
+    """When the window that was too small is unknown, any known one is worth a call."""
     too_long = script(ContextLengthExceededError("too long"))
     assert world(Target(name="a", script=too_long), Target(name="b", window=1)).ask().order == ["a", "b"]
 
@@ -172,7 +172,7 @@ def test_any_known_window_is_larger_than_an_unknown_one() -> None:
 
 
 def in_line(there: World, deadline_s: float = 8.0) -> Walk:
-    """Return the walk of the scout, in the line before the first target, which is taken."""
+    """Return the walk of the scout, queued at the first target, which is busy."""
     assert isinstance(there.walk().next(BEGAN), Call)
     plain = there.walk(deadline_s)
     there.events.clear()
@@ -182,8 +182,8 @@ def in_line(there: World, deadline_s: float = 8.0) -> Walk:
 
 
 @pytest.mark.parametrize(("others", "patience_s"), [(0, 7.95), (1, 4.0)])
-def test_a_request_in_line_says_how_long_it_will_stand_there(others: int, patience_s: float) -> None:
-    """Half the time when another target is left, else all but what an attempt needs; it lines up once."""
+def test_a_queued_request_says_how_long_it_will_wait(others: int, patience_s: float) -> None:
+    """Half the time when another target is left, else all but the minimum for an attempt; it queues once."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     there = world(Target(name="a", rate_limiter=rate_limiter), *(Target(name=f"b{number}") for number in range(others)))
     in_line(there)
@@ -193,8 +193,8 @@ def test_a_request_in_line_says_how_long_it_will_stand_there(others: int, patien
     ]
 
 
-def test_a_request_stays_in_line_for_all_of_its_patience() -> None:
-    """It does not leave and come back: one line, one wait."""
+def test_a_request_stays_in_the_queue_for_its_whole_wait() -> None:
+    """It does not leave and queue again."""
     there = world(Target(name="a", rate_limiter=RateLimiter(Limits(max_concurrency=1))))
     assert isinstance(there.walk().next(BEGAN), Call)
     there.events.clear()
@@ -203,15 +203,15 @@ def test_a_request_stays_in_line_for_all_of_its_patience() -> None:
 
 
 def test_less_than_a_second_is_a_wait_as_well() -> None:
-    """The first in line pauses for half a second before the minute is over."""
+    """The first in the queue sleeps for half a second before the minute is over."""
     there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))))
     there.ask()
     there.now = BEGAN + 59.5
     assert there.walk().next(there.now) == Sleep(0.5)
 
 
-def test_a_turn_that_comes_just_in_time_is_waited_for() -> None:
-    """Up to the very moment at which the line would be left."""
+def test_an_admission_that_comes_just_in_time_is_waited_for() -> None:
+    """The last moment is the one at which the request would leave the queue."""
     there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))), Target(name="b"))
     there.ask()
     there.now = BEGAN + 56.0
@@ -219,8 +219,8 @@ def test_a_turn_that_comes_just_in_time_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("came", [0.0, 30.03])
-def test_a_turn_that_comes_too_late_ends_the_request_at_once(came: float) -> None:
-    """With nothing else left, and no time for an attempt when it comes, there is nothing to wait for."""
+def test_an_admission_that_comes_too_late_ends_the_request_at_once(came: float) -> None:
+    """With no other target left, there is nothing to wait for."""
     there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))))
     there.ask()
     there.now = BEGAN + came
@@ -230,8 +230,8 @@ def test_a_turn_that_comes_too_late_ends_the_request_at_once(came: float) -> Non
     assert there.now == BEGAN + came
 
 
-def test_a_request_that_is_cancelled_just_after_it_was_let_in_counts_for_nothing() -> None:
-    """Its call was never made, so that its place in the minute is free."""
+def test_a_request_cancelled_just_after_its_admission_is_not_counted() -> None:
+    """Its call was never made, so its slot in the minute is free."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, requests_per_minute=2))
     there = world(Target(name="a", rate_limiter=rate_limiter))
     first, second = there.walk(), there.walk()
@@ -245,7 +245,7 @@ def test_a_request_that_is_cancelled_just_after_it_was_let_in_counts_for_nothing
 
 
 def test_a_last_resort_goes_through_the_rate_limiter() -> None:
-    """It takes a place while it is under way, counts its tokens, and frees the place."""
+    """It takes a slot while it is under way, counts its tokens, and releases the slot."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, tokens_per_minute=100))
     there = world(Target(name="a", rate_limiter=rate_limiter, retries=0), breaker=BreakerSettings(max_errors=1))
     first = there.walk()
@@ -259,8 +259,8 @@ def test_a_last_resort_goes_through_the_rate_limiter() -> None:
     assert not rate_limiter.request_ticket(31, BEGAN + 3.0).admitted
 
 
-def test_a_last_resort_whose_gate_is_shut_is_none() -> None:
-    """Nothing is called, and nobody is left in the line."""
+def test_there_is_no_last_resort_at_a_full_rate_limiter() -> None:
+    """Nothing is called, and no ticket is left in the queue."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     there = world(Target(name="a", rate_limiter=rate_limiter, retries=0), breaker=BreakerSettings(max_errors=1))
     first = there.walk()
@@ -271,8 +271,8 @@ def test_a_last_resort_whose_gate_is_shut_is_none() -> None:
     assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
 
 
-def test_health_that_changed_while_a_request_stood_in_line_is_respected() -> None:
-    """Let in by the rate_limiter and refused by the breaker, it leaves at once and counts for nothing."""
+def test_health_that_changed_while_a_request_was_queued_is_respected() -> None:
+    """Admitted by the rate limiter and refused by the breaker, it releases its ticket and is not counted."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, requests_per_minute=2))
     there = world(Target(name="a", rate_limiter=rate_limiter), Target(name="b"), breaker=BreakerSettings(max_errors=1))
     first, second = there.walk(), there.walk()
@@ -289,16 +289,16 @@ def test_health_that_changed_while_a_request_stood_in_line_is_respected() -> Non
 # Words.
 
 
-def test_all_that_is_lacking_is_told() -> None:
-    """In one order, whatever the order of the request."""
+def test_a_skip_lists_all_missing_capabilities() -> None:
+    """The order is always the same."""
     needs = [Capability.TOOLS, Capability.IMAGES]
     error = world(Target(name="a")).ask(needs=needs).error
     assert isinstance(error, ChainExhaustedError)
     assert [skip.detail for skip in error.skipped] == ["no images, tools"]
 
 
-def test_a_window_that_is_no_larger_is_told() -> None:
-    """With its size, or that it is unknown."""
+def test_a_skip_names_the_window_that_is_not_larger() -> None:
+    """It has the window's size, or says that it is unknown."""
     too_long = ContextLengthExceededError("too long")
     result = world(
         Target(name="a", window=8, script=script(too_long)), Target(name="b", window=4), Target(name="c")
@@ -307,13 +307,13 @@ def test_a_window_that_is_no_larger_is_told() -> None:
     assert [skip.detail for skip in too_long.skipped] == ["its window is 4 tokens", "its window is of unknown size"]
 
 
-def test_the_mistake_of_a_driver_is_named() -> None:
+def test_a_result_without_an_attempt_raises_a_clear_error() -> None:
     """A result needs an attempt."""
     with pytest.raises(RuntimeError, match=r"^no attempt is running$"):
         world(Target(name="a")).walk().record_success(ANSWER, BEGAN)
 
 
-def test_a_very_short_deadline_has_room_for_halves() -> None:
+def test_a_very_short_deadline_allows_no_attempt_in_its_second_half() -> None:
     """With less than half of it left, no further attempt is started."""
     walk = world(Target(name="a"), Target(name="b")).walk(0.08)
     walk.next(BEGAN)
@@ -322,7 +322,7 @@ def test_a_very_short_deadline_has_room_for_halves() -> None:
     assert isinstance(step.error, DeadlineExceededError)
 
 
-def test_the_budget_hears_of_requests_once_a_second() -> None:
+def test_the_walk_records_requests_in_the_budget_once_a_second() -> None:
     """At the very second, and not before."""
     there = world(Target(name="a"))
     for after_s in (0.0, 0.9, 1.0):

@@ -8,7 +8,7 @@ from kickai_providers_core.resilience.actions import TICK_S, Call, Sleep
 from kickai_providers_core.values.errors import ProviderUnavailableError
 
 
-def test_an_attempt_that_begins_within_the_last_tick_of_a_wait_took_no_negative_time() -> None:
+def test_an_attempt_that_starts_a_tick_early_has_no_negative_latency() -> None:
     """A retry may begin a tick before it is due, and fail before it is due."""
     world = World([Target(name="a", retries=1)])
     walk = world.walk()

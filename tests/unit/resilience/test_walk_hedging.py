@@ -33,14 +33,14 @@ def started(there: World, deadline_s: float = 30.0) -> Walk:
     return walk
 
 
-def test_the_wait_for_a_hedge_ends_at_nothing() -> None:
-    """It counts down, and a driver that asks late is told to hedge now."""
+def test_the_time_until_a_hedge_counts_down_to_zero() -> None:
+    """A driver that is late gets zero."""
     walk = started(world(Target(name="a"), Target(name="b")))
     assert [walk.hedge_in_s(BEGAN + at) for at in (0.0, 1.0, 1.5, 9.0)] == [1.5, 0.5, 0.0, 0.0]
 
 
 def test_a_percentile_is_that_of_the_target_under_way() -> None:
-    """While its latencies are unknown nothing is hedged, whatever is known of others."""
+    """While its latencies are unknown nothing is hedged, whatever is known about other targets."""
     there = world(Target(name="a"), Target(name="b"), hedging=Hedging(after="p50", budget=1.0))
     for _ in range(20):
         there.hedges.record_latency(there.candidates[1], 0.7)
@@ -51,14 +51,14 @@ def test_a_percentile_is_that_of_the_target_under_way() -> None:
 
 
 def test_a_walk_without_hedging_never_hedges() -> None:
-    """Neither when it is asked when, nor when it is told to."""
+    """It has no time for a hedge, and makes none when told to."""
     walk = started(world(Target(name="a"), Target(name="b"), hedging=Hedging()))
     assert walk.hedge_in_s(BEGAN) is None
     assert walk.hedge(BEGAN + 9.0) is None
 
 
 def test_a_walk_without_an_attempt_has_nothing_to_hedge() -> None:
-    """Before its first step there is none."""
+    """Before its first action no call is under way."""
     walk = world(Target(name="a"), Target(name="b")).walk()
     assert walk.hedge_in_s(BEGAN) is None
     assert walk.hedge(BEGAN) is None
@@ -66,15 +66,15 @@ def test_a_walk_without_an_attempt_has_nothing_to_hedge() -> None:
 
 @pytest.mark.parametrize(("left_s", "hedges"), [(0.6, True), (0.5, True), (0.4, False)])
 def test_a_hedge_needs_the_time_of_an_attempt(left_s: float, *, hedges: bool) -> None:
-    """With just the least time left it is still made, and with less it costs no budget."""
+    """With exactly the minimum time left it is made; with less it uses no budget."""
     there = world(Target(name="a"), Target(name="b"), policy=Policy(min_attempt_s=0.5))
     walk = started(there, deadline_s=4.0)
     assert (walk.hedge(BEGAN + 4.0 - left_s) is not None) == hedges
     assert there.hedges.budget._window.withdrawn == hedges
 
 
-def test_a_hedge_stands_in_no_line() -> None:
-    """A target whose place is taken is passed over for the next one."""
+def test_a_hedge_does_not_queue() -> None:
+    """A busy target is skipped for the next one."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     there = world(Target(name="a"), Target(name="b", rate_limiter=rate_limiter), Target(name="c"))
     rate_limiter.request_ticket(0, BEGAN)
@@ -84,8 +84,8 @@ def test_a_hedge_stands_in_no_line() -> None:
     assert rate_limiter.waiting == 0
 
 
-def test_a_hedge_is_told_with_who_takes_long() -> None:
-    """Of which request, for which role, and after how long."""
+def test_the_event_of_a_hedge_names_the_slow_target() -> None:
+    """It has the request, the role and the time."""
     there = world(Target(name="a"), Target(name="b"))
     walk = started(there)
     walk.hedge(BEGAN + 2.0)

@@ -67,7 +67,7 @@ WRONG_VALUES: list[tuple[Callable[[], object], type[KickaiError]]] = [
 
 @pytest.mark.parametrize(("make", "kind"), WRONG_VALUES, ids=[str(place) for place in range(len(WRONG_VALUES))])
 def test_a_malformed_value_is_a_kickai_error_and_a_builtin(make, kind) -> None:
-    """Each constructor of a request or an answer raises the argument error, which is no provider's error."""
+    """Each constructor of a request or an answer raises an argument error, which is not a `ProviderError`."""
     with pytest.raises(kind) as caught:
         make()
     assert isinstance(caught.value, TypeError if kind is ArgumentTypeError else ValueError)
@@ -75,7 +75,7 @@ def test_a_malformed_value_is_a_kickai_error_and_a_builtin(make, kind) -> None:
 
 
 class Plugin:
-    """A provider that counts its calls, and whose hooks build malformed answers when it is told to."""
+    """A provider that counts its calls, and whose hooks build malformed answers on request."""
 
     def __init__(self, name: str, *, malformed: bool) -> None:
         self._info = ProviderInfo(name=name, summary="answers")

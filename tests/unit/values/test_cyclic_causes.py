@@ -64,8 +64,8 @@ def lines():
 
 
 @pytest.mark.parametrize("cycle", ["__cause__", "__context__"])
-def test_a_cycle_of_causes_hinders_no_fallback(cycle, lines) -> None:
-    """The next target answers; the reply explains itself, and pickles and tickets into JSON with the failed attempt."""
+def test_a_cycle_of_causes_does_not_prevent_the_fallback(cycle, lines) -> None:
+    """The reply explains itself, pickles, and becomes JSON with the failed attempt."""
     plugins = {"bad": Refusing("bad", cycle), "good": Refusing("good", None)}
     with Resolver.from_settings(Settings(), plugins=plugins) as resolver:
         reply = resolver.chain("bad", "good").invoke("x")
@@ -77,7 +77,7 @@ def test_a_cycle_of_causes_hinders_no_fallback(cycle, lines) -> None:
 
 @pytest.mark.parametrize("cycle", ["__cause__", "__context__"])
 def test_a_cycle_of_causes_can_end_a_request(cycle, lines) -> None:
-    """The error of the whole request explains itself, pickles, and tickets into JSON."""
+    """The error of the whole request explains itself, pickles, and becomes JSON."""
     with Resolver.from_settings(Settings(), plugins={"bad": Refusing("bad", cycle)}) as resolver:
         with pytest.raises(ChainExhaustedError) as caught:
             resolver.chain("bad").invoke("x")

@@ -23,7 +23,7 @@ def resolver(*script: str) -> Resolver:
 
 
 class Holder:
-    """Holds the prompt, and shows it to nobody but whom it is unpacked for."""
+    """Holds the prompt, and hides it from reprs."""
 
     def __iter__(self) -> Any:
         return iter([PROMPT])
@@ -84,8 +84,8 @@ def test_an_error_is_json_without_prompt_or_answer(fault: str) -> None:
         assert record["causes"][0]["error"] == type(caught.value.exceptions[0]).__name__
 
 
-def test_a_delay_without_end_is_null() -> None:
-    """JSON has no infinity, and NaN is no delay."""
+def test_an_infinite_delay_is_null() -> None:
+    """JSON has no infinity, and NaN is not a delay."""
     assert ProviderUnavailableError("x", retry_after_s=float("inf")).as_dict()["retry_after_s"] is None
     assert ProviderUnavailableError("x", retry_after_s=float("nan")).retry_after_s is None
     assert dict(Usage(input_tokens=1, output_tokens=2))["total_tokens"] == 3

@@ -21,7 +21,7 @@ def test_a_clean_line_is_bounded_and_encodes(text: str, limit: int) -> None:
 
 
 def test_a_printable_line_is_kept() -> None:
-    """Arrows, accents and emoji are ordinary text; what is no text is shown as its str."""
+    """Arrows, accents and emoji are ordinary text; other objects are shown as their str."""
     assert clean_line("Zoë → 😀", 100) == "Zoë → 😀"
     assert clean_line(ValueError("x"), 100) == "x"
 

@@ -10,8 +10,8 @@ from kickai_providers_core.values.reply_assembly import ReplyBuilder
 FIRST, SECOND = (ToolCall(id=str(number), name="lookup", arguments="{}") for number in (1, 2))
 
 
-def test_what_any_chunk_tells_is_in_the_reply() -> None:
-    """Texts and tool calls add up; of everything else the last that is set counts."""
+def test_the_reply_has_the_fields_of_all_chunks() -> None:
+    """Texts and tool calls add up; for every other field the last value counts."""
     gathered = ReplyBuilder()
     for chunk, worth in (
         (ReplyChunk(model="asked"), False),
@@ -26,7 +26,7 @@ def test_what_any_chunk_tells_is_in_the_reply() -> None:
     assert reply.usage == Usage(input_tokens=1, output_tokens=2)
 
 
-def test_without_an_end_there_is_no_whole() -> None:
+def test_a_stream_without_a_finish_reason_is_incomplete() -> None:
     """However much was said, a stream without a finish reason was cut."""
     gathered = ReplyBuilder()
     gathered.add(ReplyChunk(text="half a"))
@@ -35,7 +35,7 @@ def test_without_an_end_there_is_no_whole() -> None:
     assert gathered.text == "half a"
 
 
-def test_a_character_whose_halves_come_in_two_chunks_is_whole_in_the_second():
+def test_a_character_split_over_two_chunks_is_whole_in_the_second():
     """The first half is held back, so that each chunk that is handed out can be encoded."""
     gathered = ReplyBuilder()
     first = gathered.normalize(ReplyChunk(text="Goal \ud83d"))

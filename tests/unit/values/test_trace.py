@@ -28,8 +28,8 @@ def down() -> ProviderUnavailableError:
     return ProviderUnavailableError("down", status_code=503)
 
 
-def test_an_answer_tells_how_it_came_about() -> None:
-    """Skips, tries, waits, rests and the deadline stand in the order in which they happened."""
+def test_the_trace_of_an_answer_is_in_order() -> None:
+    """Skips, attempts, waits, suspensions and the deadline are listed in the order in which they happened."""
     world = World(
         [
             Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")),
@@ -56,8 +56,8 @@ def test_an_answer_tells_how_it_came_about() -> None:
     )
 
 
-def test_an_exhausted_chain_tells_its_story() -> None:
-    """The error that ends a request says the same, its pickle included."""
+def test_an_exhausted_chain_explains_itself() -> None:
+    """The error explains itself as the reply does, and so does its pickled copy."""
     world = World(
         [Target(name="a", script=always(down), retries=1), Target(name="b", script=always(down), retries=1)],
         random=Fixed(0.0),
@@ -75,15 +75,15 @@ def test_an_exhausted_chain_tells_its_story() -> None:
     assert error.subgroup(lambda cause: cause is error.exceptions[0]).explain() == error.explain()
 
 
-def test_a_withheld_retry_is_told() -> None:
-    """Who reads the story sees that the budget stood against a second try."""
+def test_a_withheld_retry_is_explained() -> None:
+    """The trace says that the retry budget prevented a second attempt."""
     world = World([Target(name="a", script=always(down))], policy=Policy(retry_share=0.0, retry_floor=0))
     error = world.ask().error
     assert isinstance(error, ChainExhaustedError)
     assert error.explain().splitlines()[0].endswith("; not retried, the retry budget is used up")
 
 
-def test_a_deadline_tells_how_it_was_spent() -> None:
+def test_a_deadline_error_accounts_for_every_second() -> None:
     """Every second of it is accounted for."""
     world = World([Target(name="a", latency_s=99.0, timeout_s=4.0), Target(name="b", latency_s=99.0)])
     error = world.ask(deadline_s=6.0).error
@@ -94,8 +94,8 @@ def test_a_deadline_tells_how_it_was_spent() -> None:
 
 
 @pytest.mark.parametrize("refusal", [InvalidRequestError("temperature"), ContentFilteredError("no", reason="SAFETY")])
-def test_a_refusal_tells_what_came_before_it(refusal: InvalidRequestError | ContentFilteredError) -> None:
-    """An error of one provider that ends the request knows the others."""
+def test_a_refusal_explains_the_earlier_attempts(refusal: InvalidRequestError | ContentFilteredError) -> None:
+    """An error of one provider that ends the request lists the attempts at the others."""
     world = World([Target(name="a", script=always(lambda: AuthenticationError("bad key"))), Target(name="b")])
     world.targets[1] = Target(name="b", script=script(refusal), latency_s=0.5)
     assert world.ask().error is refusal
@@ -104,7 +104,7 @@ def test_a_refusal_tells_what_came_before_it(refusal: InvalidRequestError | Cont
     assert message[-1].startswith(f"{type(refusal).__name__} after 0.50 s of 30 s: 0.50 s in 2 calls")
 
 
-def test_a_cancelled_attempt_is_told_as_such() -> None:
+def test_a_cancelled_attempt_is_explained_as_cancelled() -> None:
     """It neither answered nor failed."""
     walk = World([Target(name="a")]).walk()
     walk.next(1000.0)
@@ -113,8 +113,8 @@ def test_a_cancelled_attempt_is_told_as_such() -> None:
     assert reply.explain().splitlines()[0] == "   0.00 s  a:a: cancelled after 1.50 s"
 
 
-def test_what_no_request_made_has_little_to_tell() -> None:
-    """A reply or an error made by hand explains itself all the same."""
+def test_a_reply_made_by_hand_explains_itself() -> None:
+    """So does an error made by hand."""
     assert ProviderUnavailableError("down").explain() == (
         "no target was called\nProviderUnavailableError after 0.00 s: 0.00 s in 0 calls, 0.00 s between them"
     )
