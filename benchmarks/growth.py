@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from memory import resident_mb
+from memory import measure_resident_mb
 from subjects import create_resolver
 from timing import Figure, alternate, time_calls
 
@@ -55,11 +55,11 @@ def measure_use(rounds: int, requests: int) -> Iterator[Figure]:
         for _ in range(WARM_UP):
             old.invoke(PROMPT)
         gc.collect()
-        before_mb = resident_mb()
+        before_mb = measure_resident_mb()
         for _ in range(requests):
             old.invoke(PROMPT)
         gc.collect()
-        grown_mb = resident_mb() - before_mb
+        grown_mb = measure_resident_mb() - before_mb
         timings = alternate(
             {"new": time_calls(lambda: fresh.invoke(PROMPT)), "used": time_calls(lambda: old.invoke(PROMPT))}, rounds
         )

@@ -172,7 +172,7 @@ def create_resolver(url: str) -> Resolver:
     )
 
 
-def sync_rounds(url: str, calls: int, rounds: int) -> bool:
+def measure_sync(url: str, calls: int, rounds: int) -> bool:
     """Measure sync calls that follow one another."""
     client = InferenceClient(base_url=url, token="x")  # noqa: S106
     messages = [{"role": "user", "content": PROMPT}]
@@ -191,7 +191,7 @@ def sync_rounds(url: str, calls: int, rounds: int) -> bool:
     return report("sync", bare, ours)
 
 
-async def async_rounds(url: str, rounds: int) -> bool:
+async def measure_async(url: str, rounds: int) -> bool:
     """Measure concurrent async calls."""
     messages = [{"role": "user", "content": PROMPT}]
     bare, ours = Side(), Side()
@@ -296,8 +296,8 @@ def main() -> int:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"  # type: ignore[union-attr]
         met = [
-            sync_rounds(url, options.calls, options.rounds),
-            asyncio.run(async_rounds(url, options.rounds)),
+            measure_sync(url, options.calls, options.rounds),
+            asyncio.run(measure_async(url, options.rounds)),
             Streams(url, options.chunks).measure(options.rounds),
             asyncio.run(Streams(url, options.chunks).ameasure(options.rounds)),
         ]

@@ -21,12 +21,13 @@ __all__ = ["measure_imports"]
 PROBE = """
 import json, sys, time
 sys.path.insert(0, {here!r})
-from memory import resident_mb
-bare_mb = resident_mb()
+from memory import measure_resident_mb
+bare_mb = measure_resident_mb()
 import attrs, loguru, pluggy
 began, cpu = time.perf_counter(), time.process_time()
 from kickai_providers_core import Resolver
-print(json.dumps([(time.process_time() - cpu) * 1e3, (time.perf_counter() - began) * 1e3, resident_mb() - bare_mb]))
+cpu, elapsed = time.process_time() - cpu, time.perf_counter() - began
+print(json.dumps([cpu * 1e3, elapsed * 1e3, measure_resident_mb() - bare_mb]))
 """
 
 

@@ -6,10 +6,10 @@ import resource
 import sys
 from pathlib import Path
 
-__all__ = ["resident_mb"]
+__all__ = ["measure_resident_mb"]
 
 
-def resident_mb() -> float:
+def measure_resident_mb() -> float:
     """Return the resident size of this process in MB; on systems without ``/proc``, its maximum so far."""
     status = Path("/proc/self/status")
     if status.exists():

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from subjects import REQUEST, Trivial, bare_hook, bare_mock_hook, create_resolver
+from subjects import REQUEST, Trivial, create_bare_hook, create_bare_mock_hook, create_resolver
 from timing import Figure, alternate, time_async_calls, time_calls
 
 from kickai_providers_core import BreakerSettings
@@ -25,9 +25,9 @@ def measure_healthy_calls(rounds: int) -> Iterator[Figure]:
         chain, over_mock = resolver.chain("trivial:a", "trivial:b"), resolver.chain("mock:a", "trivial:b")
         timings = alternate(
             {
-                "hook": time_calls(bare_hook()),
+                "hook": time_calls(create_bare_hook()),
                 "chain": time_calls(lambda: chain.invoke(PROMPT)),
-                "mock": time_calls(bare_mock_hook()),
+                "mock": time_calls(create_bare_mock_hook()),
                 "chain of mock": time_calls(lambda: over_mock.invoke(PROMPT)),
             },
             rounds,
@@ -53,7 +53,7 @@ def measure_async_calls(rounds: int) -> Iterator[Figure]:
         chain = resolver.chain("trivial:a", "trivial:b")
         timings = alternate(
             {
-                "hook": time_calls(bare_hook()),
+                "hook": time_calls(create_bare_hook()),
                 "coroutine": time_async_calls(loop, lambda: provider.kickai_ainvoke_provider(provider, REQUEST, 10.0)),
                 "chain": time_async_calls(loop, lambda: chain.ainvoke(PROMPT)),
             },
@@ -79,7 +79,7 @@ def measure_fallbacks(rounds: int) -> Iterator[Figure]:
         assert str(past.invoke(PROMPT).skipped[0].reason) == "breaker_open"
         timings = alternate(
             {
-                "hook": time_calls(bare_hook()),
+                "hook": time_calls(create_bare_hook()),
                 "healthy": time_calls(lambda: healthy.invoke(PROMPT)),
                 "first fails": time_calls(lambda: falling.invoke(PROMPT)),
                 "first skipped": time_calls(lambda: past.invoke(PROMPT)),

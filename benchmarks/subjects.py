@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.events import Event
 
-__all__ = ["REQUEST", "Trivial", "bare_hook", "bare_mock_hook", "create_resolver"]
+__all__ = ["REQUEST", "Trivial", "create_bare_hook", "create_bare_mock_hook", "create_resolver"]
 
 REQUEST = ChatRequest.from_prompt("Who can play on Saturday?")
 MOCK = MockSettings(keep_calls=0)
@@ -89,21 +89,21 @@ def create_resolver(*, plugins: int = 1, breaker: BreakerSettings | None = None)
     )
 
 
-def _hooks(plugin: object) -> pluggy.HookRelay:
+def _register(plugin: object) -> pluggy.HookRelay:
     manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
     return manager.hook
 
 
-def bare_hook() -> Callable[[], Any]:
+def create_bare_hook() -> Callable[[], Any]:
     """Return one bare call of the invocation hook, implemented by the trivial provider."""
-    hook, provider = _hooks(Trivial()).kickai_invoke_provider, object()
+    hook, provider = _register(Trivial()).kickai_invoke_provider, object()
     return lambda: hook(provider=provider, request=REQUEST, timeout_s=10.0)
 
 
-def bare_mock_hook() -> Callable[[], Any]:
+def create_bare_mock_hook() -> Callable[[], Any]:
     """Return one bare call of the invocation hook, implemented by the mock."""
-    hooks = _hooks(mock)
+    hooks = _register(mock)
     hook, provider = hooks.kickai_invoke_provider, hooks.kickai_create_provider(settings=MOCK)
     return lambda: hook(provider=provider, request=REQUEST, timeout_s=10.0)

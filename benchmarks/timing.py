@@ -56,7 +56,7 @@ class Timings:
 
     rounds: Mapping[str, list[float]]
 
-    def us(self, side: str) -> float:
+    def median_us(self, side: str) -> float:
         """Return the median of a side, in microseconds per call."""
         return median(self.rounds[side]) * 1e6
 
@@ -72,7 +72,9 @@ class Timings:
 
     def describe(self, *sides: str) -> str:
         """Return the medians and the minimums of some sides as text."""
-        return ", ".join(f"{side} {self.us(side):.1f} µs (minimum {self.minimum_us(side):.1f})" for side in sides)
+        return ", ".join(
+            f"{side} {self.median_us(side):.1f} µs (minimum {self.minimum_us(side):.1f})" for side in sides
+        )
 
 
 def time_calls(function: Callable[[], Any]) -> Block:

@@ -16,16 +16,16 @@ litellm.suppress_debug_info = True
 logging.disable(logging.ERROR)
 
 
-def deployment(name: str, mock: str) -> dict[str, Any]:
+def create_deployment(name: str, mock: str) -> dict[str, Any]:
     """Return a deployment with a mocked response."""
     return {"model_name": name, "litellm_params": {"model": "openai/x", "api_key": "x", "mock_response": mock}}
 
 
 router = Router(
     model_list=[
-        deployment("healthy", "Ann"),
-        deployment("failing", "litellm.InternalServerError"),
-        deployment("other", "Ann"),
+        create_deployment("healthy", "Ann"),
+        create_deployment("failing", "litellm.InternalServerError"),
+        create_deployment("other", "Ann"),
     ],
     fallbacks=[{"healthy": ["other"]}, {"failing": ["other"]}],
     num_retries=0,

@@ -25,4 +25,4 @@ def report(
     """Print the microseconds per call of each side."""
     blocks = {name: time_calls(call) if loop is None else time_async_calls(loop, call) for name, call in sides.items()}
     timings = alternate(blocks, rounds)
-    print(json.dumps({name: timings.us(name) for name in sides}))
+    print(json.dumps({name: timings.median_us(name) for name in sides}))

@@ -1,4 +1,4 @@
-"""Write the whole programs of the documentation, a file each, for a type checker: ``programs.py FOLDER``."""
+"""Write the complete programs of the documentation to files, for a type checker: ``programs.py FOLDER``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r'^```python(?: title="(\w+\.py)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 IMPORTS = re.compile(r"(from|import) ")
-"""A program has a title, or begins with its imports; all other blocks show a part of one."""
+"""A complete program has a title or begins with its imports. All other blocks are fragments."""
 
 
 def write_programs(folder: Path) -> list[Path]:
-    """Write each block of Python that is a whole program into a file named after its title, or its page and place.
+    """Write each complete program to a file named after its title, or after its page and position.
 
     Raises:
-        ValueError: There is none: the pages have another form than this script knows.
+        ValueError: The pages have no program in the form that this script expects.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -30,7 +30,7 @@ def write_programs(folder: Path) -> list[Path]:
                 path.write_text(source, encoding="utf-8")
                 written.append(path)
     if not written:
-        raise ValueError(f"no program in the pages of {ROOT}")
+        raise ValueError(f"found no program in the pages of {ROOT}")
     return written
 
 

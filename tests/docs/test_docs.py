@@ -22,12 +22,12 @@ LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def blocks(page: Path, language: str) -> list[str]:
+def find_blocks(page: Path, language: str) -> list[str]:
     """Return a page's code blocks in one language."""
     return [text for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
 
 
-def anchors(page: Path) -> set[str]:
+def find_anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -43,24 +43,24 @@ def test_every_link_works(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name} links to {link}"
         if anchor:
-            assert anchor in anchors(target), f"{page.name} links to {link}"
+            assert anchor in find_anchors(target), f"{page.name} links to {link}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_is_well_formed(page: Path) -> None:
     """Python examples compile, and TOML examples parse."""
-    for number, source in enumerate(blocks(page, "python")):
+    for number, source in enumerate(find_blocks(page, "python")):
         compile(
             textwrap.dedent(source), f"{page.name}, example {number}", "exec", flags=0x2000
         )  # top-level await is allowed
     if page.name != "configuration.md":  # it shows invalid examples too, and has its own tests
-        for source in blocks(page, "toml"):
+        for source in find_blocks(page, "toml"):
             tomllib.loads(source)
 
 
 def test_the_first_example_prints_the_output_shown() -> None:
     """The first example of the README runs offline and prints the output shown."""
-    source, shown = blocks(ROOT / "README.md", "python")[0], blocks(ROOT / "README.md", "text")[0]
+    source, shown = find_blocks(ROOT / "README.md", "python")[0], find_blocks(ROOT / "README.md", "text")[0]
     done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
     assert done.stdout == shown
 
@@ -71,12 +71,12 @@ def test_the_readme_quotes_the_error_for_a_typo(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as raised:
         Resolver.from_settings(env={})
-    assert str(raised.value).strip() == blocks(ROOT / "README.md", "text")[1].strip()
+    assert str(raised.value).strip() == find_blocks(ROOT / "README.md", "text")[1].strip()
 
 
 def test_the_readmes_provider_answers(tmp_path: Path) -> None:
     """The provider of the README has at most 20 lines of code, and answers when it is installed as a distribution."""
-    source = next(text for text in blocks(ROOT / "README.md", "python") if "hooks_for" in text)
+    source = next(text for text in find_blocks(ROOT / "README.md", "python") if "hooks_for" in text)
     assert len([line for line in source.splitlines() if line.strip()]) <= 20
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
@@ -109,7 +109,7 @@ def test_the_readmes_provider_answers(tmp_path: Path) -> None:
 def test_the_readme_is_short_and_has_the_two_commands() -> None:
     """The two shell commands of the README ask a model and run all checks. ``.ci/run`` reads the second one."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = blocks(ROOT / "README.md", "sh")
+    commands = find_blocks(ROOT / "README.md", "sh")
     assert len(commands) == 2
     assert "nox -s ask --" in commands[0]
     assert commands[1].strip().endswith("bin/nox")
