@@ -56,7 +56,7 @@ class CandidateFactory:
             return self._build_candidate(position, target, instance), instance
         is_named = is_explicit or target.provider in self._settings.explicit
         if is_named or target.provider not in PACKAGES:
-            raise self._registry.unknown(target.provider)
+            raise self._registry.build_unknown_error(target.provider)
         return self._build_missing(position, target), None
 
     def _build_candidate(self, position: int, target: Target, instance: Instance) -> Candidate:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from attrs import field, frozen
 
-from kickai_providers_core.concurrency.forking import Guarded
+from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
 from kickai_providers_core.resilience.context import RequestContext
 from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.resilience.walk import Walk
@@ -15,7 +15,7 @@ from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
 from kickai_providers_core.streams import AsyncReplyStream, ReplyStream, require_event_loop
 from kickai_providers_core.values.messages import Masked
 from kickai_providers_core.values.requests import ChatRequest
-from kickai_providers_core.values.validation import Number, OneOf, hides_arguments
+from kickai_providers_core.values.validation import Number, OneOf, hide_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ DEADLINE = Number(above=0)
 MODE = OneOf(("live", "restart", "buffered"))
 
 
-@hides_arguments
+@hide_arguments
 def validate_deadline(value: float) -> float:
     """Return the seconds that a request may take, at most `LONGEST_S`.
 
@@ -51,7 +51,7 @@ def validate_deadline(value: float) -> float:
     return min(value, LONGEST_S)
 
 
-@hides_arguments
+@hide_arguments
 def _validate_mode(mode: StreamMode) -> StreamMode:
     MODE.check("mode", mode)
     return mode
@@ -146,7 +146,7 @@ class Chain:
         walk = self._start_walk(masked, deadline_s)
         driver = aio.ainvoke if self._context.hedge_timer is None else hedged_calls.ainvoke
         call = driver(walk, self._instances)
-        return await Guarded(call, self._context.fork_guard, task, walk.request.pid)  # type: ignore[no-any-return]
+        return await ForkAwareAwaitable(call, self._context.fork_guard, task, walk.request.pid)  # type: ignore[no-any-return]
 
     def stream(self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None) -> ReplyStream:
         """Return the answer as a stream of chunks. Nothing is sent before the first chunk is read.

@@ -17,7 +17,7 @@ from kickai_providers_core.concurrency.forking import ForkGuard
 from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.config.settings import Settings
 from kickai_providers_core.observability.observers import Observers
-from kickai_providers_core.plugin_api.discovery import discover, installed
+from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 from kickai_providers_core.plugin_api.ranking import Ranking
 from kickai_providers_core.plugin_api.registry import Registry
@@ -27,7 +27,7 @@ from kickai_providers_core.resilience.health_report import HealthReport, report_
 from kickai_providers_core.resilience.hedging import HedgeTimer
 from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.values.targets import Target
-from kickai_providers_core.values.validation import Number, hides_arguments, refuse_argument, shown
+from kickai_providers_core.values.validation import Number, hide_arguments, quote, raise_argument_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Resolver"]
 
-TEMPERATURE = Number(least=0)
-MAX_TOKENS = Number(whole=True, least=1)
+TEMPERATURE = Number(minimum=0)
+MAX_TOKENS = Number(integer=True, minimum=1)
 
 
 class Resolver:
@@ -94,7 +94,7 @@ class Resolver:
             hedge_timer=hedge_timer,
             emit=self._observers.emit,
             time=time,
-            fork_guard=ForkGuard((part for part in parts if part is not None), self.registry.flights),
+            fork_guard=ForkGuard((part for part in parts if part is not None), self.registry.pending_calls),
             portal=portal,
             resolve_model=settings.find_successor,
             deadline_s=settings.kickai.deadline_s,
@@ -131,13 +131,15 @@ class Resolver:
             ConfigError: The settings are invalid; it lists every problem.
         """
         if isinstance(source, Settings):
-            found = discover(installed(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s)
+            found = discover(
+                find_entry_points(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s
+            )
             settings = _apply_exposure(source, found)
             return cls(settings, found, observers=observers, time=time, random=random)
         from kickai_providers_core.config import loader, sources  # noqa: PLC0415  only a file needs cattrs
 
         document = sources.read(source, os.environ if env is None else env)
-        found = discover(installed(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)
+        found = discover(find_entry_points(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)
         broken = [plugin.name for plugin in found.plugins if plugin.error is not None]
         settings = loader.structure(document, found.infos(), broken=broken)
         return cls(settings, found, observers=observers, time=time, random=random)
@@ -155,11 +157,11 @@ class Resolver:
             ValueError: The role's chain has no target.
         """
         if not isinstance(name, str | None):
-            refuse_argument("a role's name", "text or None", shown(name))
+            raise_argument_error("a role's name", "text or None", quote(name))
         role = self.settings.role(name) if name is not None else evolve(self.settings.default_role, prefers=None)
         context = evolve(self._context, temperature=role.temperature, max_tokens=role.max_tokens, role=name)
         # A chain that lists its targets keeps their order, and so does traffic that was moved to one provider.
-        is_ranked = self._ranking.needed and self.settings.kickai.preferred is None
+        is_ranked = self._ranking.is_needed and self.settings.kickai.preferred is None
         targets = self.settings.targets_for(role)
         return self._chain(targets, context, is_explicit=role.chain is not None, is_ranked=is_ranked)
 
@@ -208,7 +210,7 @@ class Resolver:
         """Close every provider that was created. Running requests may fail. Closing twice is no error."""
         self._context.fork_guard.renew_if_forked()
         portal = self._context.portal
-        if portal.running:  # what was opened on its loop can only be closed there
+        if portal.is_running:  # what was opened on its loop can only be closed there
             with suppress(RuntimeError):  # another thread has closed it first
                 portal.run(lambda: self.registry.aclose(self._observers.emit))
         portal.stop()  # a loop that has not begun must not begin now
@@ -219,7 +221,7 @@ class Resolver:
         self._context.fork_guard.renew_if_forked()
         await self.registry.aclose(self._observers.emit)
         portal = self._context.portal
-        if portal.running:
+        if portal.is_running:
             await asyncio.to_thread(portal.stop)
         portal.stop()
 
@@ -240,7 +242,7 @@ class Resolver:
         await self.aclose()
 
 
-@hides_arguments
+@hide_arguments
 def _validate_defaults(temperature: float | None, max_tokens: int | None) -> None:
     if temperature is not None:
         TEMPERATURE.check("temperature", temperature)

@@ -6,7 +6,7 @@ import asyncio
 from os import getpid
 from typing import TYPE_CHECKING, Self
 
-from kickai_providers_core.concurrency.forking import Guarded, require_same_process
+from kickai_providers_core.concurrency.forking import ForkAwareAwaitable, require_same_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -107,7 +107,7 @@ class AsyncReplyStream:
         require_same_process(self._pid)
         if self._chunks is None:
             raise StopAsyncIteration
-        return await Guarded(anext(self._chunks), self._guard, task, self._pid)  # type: ignore[no-any-return]
+        return await ForkAwareAwaitable(anext(self._chunks), self._guard, task, self._pid)  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
         """End the stream and its request. In a child that was forked meanwhile, do nothing."""

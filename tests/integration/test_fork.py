@@ -390,7 +390,7 @@ def test_a_signal_handler_that_forks_during_a_hedged_call_does_not_hang_the_chil
 
 LOCKS = {
     "creation": lambda resolver: [instance._creation._lock for instance in resolver.registry],
-    "single flight": lambda resolver: [instance._creation.flight._lock for instance in resolver.registry],
+    "single flight": lambda resolver: [instance._creation.pending_call._lock for instance in resolver.registry],
     "health": lambda resolver: [resolver._health._lock, *(c._lock for c in resolver._health.states().values())],
     "queue": lambda resolver: [instance.rate_limiter._lock for instance in resolver.registry if instance.rate_limiter],
     "retry budget": lambda resolver: [resolver._context.retry_budget._lock],
@@ -439,7 +439,7 @@ def test_a_fork_while_another_thread_creates_the_provider_does_not_hang_the_chil
     """A creation that lasts longer than a fork waits goes on in the parent, and the child does one of its own."""
     begun, go_on = threading.Event(), threading.Event()
     if outlasts:
-        monkeypatch.setattr(forking, "SETTLE_S", 0.05)
+        monkeypatch.setattr(forking, "FORK_WAIT_S", 0.05)
     parent = os.getpid()
 
     def create(settings: Any) -> Provider:

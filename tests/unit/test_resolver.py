@@ -18,7 +18,7 @@ HEDGED = {"providers": {"mock": {"reply": "hi"}}, "hedging": {"after_s": 30.0}}
 
 def portals() -> list[threading.Thread]:
     """Return the threads with an event loop for blocking callers."""
-    return [thread for thread in threading.enumerate() if thread.name == "kickai-background"]
+    return [thread for thread in threading.enumerate() if thread.name == "kickai-portal"]
 
 
 def test_a_chain_is_hashable_and_its_copies_are_itself() -> None:

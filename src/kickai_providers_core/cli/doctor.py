@@ -18,7 +18,7 @@ from kickai_providers_core.concurrency import threads
 from kickai_providers_core.plugin_api import discovery as plugin_discovery
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.values.errors import ConfigError, Problem
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ def _load(session: Session) -> tuple[str, Discovery, Settings | None, list[Findi
     document = sources.read(session.config, os.environ)
     session.console.output.reserve()
     discovery = plugin_discovery.discover(
-        plugin_discovery.installed(), allowed=document.plugins, timeout_s=session.load_timeout_s
+        plugin_discovery.find_entry_points(), allowed=document.plugins, timeout_s=session.load_timeout_s
     )
     broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
     try:
@@ -155,4 +155,4 @@ def _write_report(session: Session, file: str, findings: Sequence[Finding], *, o
     write(f"settings: {file or 'defaults (no kickai.toml)'}")
     for finding in findings:
         write(f"{click.style(f'{finding.severity:<8}', fg=COLORS[finding.severity])} {finding.problem}")
-    write(", ".join(count(numbers[severity], severity) for severity in ("error", "warning", "note")))
+    write(", ".join(format_count(numbers[severity], severity) for severity in ("error", "warning", "note")))

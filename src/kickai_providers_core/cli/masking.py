@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.plugin_api.isolation import keys_in
+from kickai_providers_core.plugin_api.isolation import find_environment_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ class KeyMask:
 
     def add_variables(self) -> None:
         """Mask the values of environment variables that are named like keys, except in answers."""
-        self._variables = tuple(sorted(keys_in(), key=len, reverse=True))
+        self._variables = tuple(sorted(find_environment_keys(), key=len, reverse=True))
 
     def apply(self, text: str, *, is_answer: bool = False) -> str:
         """Return text without keys."""

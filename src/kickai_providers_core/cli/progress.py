@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kickai_providers_core.values.attempts import Outcome, SkipReason
 from kickai_providers_core.values.events import AttemptEnded, AttemptStarted, BreakerChanged, TargetSkipped, Waiting
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class ProgressReporter:
             self._report(line, (attempt.target, type(error), error.message), COLORS[attempt.outcome])
         elif self._reported or self._verbosity == "verbose":
             number = f" on attempt {attempt.number}" if attempt.number > 1 else ""
-            tokens = f" ({count(usage.input_tokens, 'token')} in, {usage.output_tokens} out)" if usage else ""
+            tokens = f" ({format_count(usage.input_tokens, 'token')} in, {usage.output_tokens} out)" if usage else ""
             line = f"{attempt}{number}{tokens if self._verbosity == 'verbose' else ''}"
             self._report(line, attempt, COLORS[attempt.outcome])
 

@@ -9,7 +9,7 @@ import click
 
 from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.config.roles import BUILT_IN, load_built_in_catalogue, replace_retired_models
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,7 @@ def _format_role(row: dict[str, Any]) -> Iterator[str]:
         (
             click.style(row["name"], bold=True) + (f" · {row['group']}" if row["group"] else ""),
             f"temperature {row['temperature']:g} ({sources['temperature']})",
-            f"{count(row['max_tokens'], 'token')} ({sources['max_tokens']})",
+            f"{format_count(row['max_tokens'], 'token')} ({sources['max_tokens']})",
         )
     )
     targets = [":".join(filter(None, (target["provider"], target["model"]))) for target in row["targets"]]

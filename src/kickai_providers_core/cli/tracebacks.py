@@ -7,7 +7,7 @@ import re
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.plugin_api.isolation import describe
+from kickai_providers_core.plugin_api.isolation import describe_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,7 +55,7 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _format(error: BaseException, forms: list[str]) -> Iterator[str]:
-    text = describe(error)
+    text = describe_error(error)
     kind, _, message = text.partition(": ")
     if message and _contains_prompt(_normalize(message), forms):
         text = f"{kind}: (not shown, because the message contains a part of the prompt)"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Abandoned", "Call"]
+__all__ = ["AbandonedCalls", "TrackedCall"]
 
 T = TypeVar("T")
 
 
-class Abandoned:
+class AbandonedCalls:
     """The calls of one plugin that were left and have not come back. Safe to use from any thread.
 
     Attributes:
@@ -36,9 +36,9 @@ class Abandoned:
         self._lock = Lock()
         self.count = 0
 
-    def track(self) -> Call:
+    def track(self) -> TrackedCall:
         """Return the record of one call that begins now."""
-        return Call(self)
+        return TrackedCall(self)
 
     def change(self, by: int) -> None:
         """Count calls that were left, or with a negative number those that came back."""
@@ -46,35 +46,35 @@ class Abandoned:
             self.count += by
 
 
-class Call:
+class TrackedCall:
     """One call: it counts as abandoned from the moment it is left until it comes back."""
 
     __slots__ = ("_abandoned", "_has_returned", "_lock", "_was_left")
 
-    def __init__(self, abandoned: Abandoned) -> None:
+    def __init__(self, abandoned: AbandonedCalls) -> None:
         self._abandoned = abandoned
         self._lock = Lock()
         self._was_left = self._has_returned = False
 
-    def wrapping(self, function: Callable[[], T]) -> Callable[[], T]:
+    def wrap(self, function: Callable[[], T]) -> Callable[[], T]:
         """Return the function as one that records when it comes back."""
 
         def wrapped() -> T:
             try:
                 return function()
             finally:
-                self.return_()
+                self.record_return()
 
         return wrapped
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Record that its caller has left; nothing when the call has come back before."""
         with self._lock:
             if not self._was_left and not self._has_returned:
                 self._abandoned.change(1)
             self._was_left = True
 
-    def return_(self) -> None:
+    def record_return(self) -> None:
         """Record that it has come back."""
         with self._lock:
             if self._was_left and not self._has_returned:

@@ -23,15 +23,15 @@ from weakref import WeakSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-__all__ = ["ForkGuard", "Guarded", "Renewable", "keep_for_good", "raise_forked", "require_same_process"]
+__all__ = ["ForkAwareAwaitable", "ForkGuard", "Renewable", "never_finalize", "raise_fork_error", "require_same_process"]
 
 
-SETTLE_S = 10.0
+FORK_WAIT_S = 10.0
 """Seconds for which a fork waits for other threads that create providers: a module that one of them is importing could
 never be imported in the child."""
 
 
-TRIES = 5
+MAX_ROUNDS = 5
 """How often a fork starts waiting anew, when a provider's creation has begun while it waited."""
 
 
@@ -42,24 +42,24 @@ class Renewable(Protocol):
         """Replace them, in the child, without using or closing those of the parent. No other thread runs yet."""
 
 
-class Flight(Protocol):
+class PendingCall(Protocol):
     """A call in another thread that a fork must not cut in the middle."""
 
     @property
     def is_running(self) -> bool:
         """Whether it is under way."""
 
-    def settle(self, timeout_s: float) -> None:
+    def wait_until_done(self, timeout_s: float) -> None:
         """Wait for its end, unless it is made by this thread."""
 
-    def hold(self) -> bool:
-        """Let none begin until `release`; return whether that worked."""
+    def block_new_calls(self) -> bool:
+        """Let none begin until `allow_new_calls`; return whether that worked."""
 
-    def release(self) -> None:
+    def allow_new_calls(self) -> None:
         """Let them begin again."""
 
 
-class Waking(Protocol):
+class CancellableTask(Protocol):
     """The part of an `asyncio.Task` that wakes a coroutine which waits."""
 
     def cancel(self, msg: Any | None = None) -> bool:
@@ -69,7 +69,7 @@ class Waking(Protocol):
         """Take the cancellation back."""
 
 
-def keep_for_good(thing: object) -> None:
+def never_finalize(thing: object) -> None:
     """Keep an object alive until the process is gone: it is never finalized, not even when the interpreter exits.
 
     Clients close their connections when they are finalized, with a farewell that goes through the parent's socket.
@@ -77,7 +77,7 @@ def keep_for_good(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def raise_forked(began_in: int) -> NoReturn:
+def raise_fork_error(began_in: int) -> NoReturn:
     """Raise the error of a call that was under way when the process forked.
 
     Args:
@@ -100,7 +100,7 @@ def require_same_process(began_in: int) -> None:
         RuntimeError: This is another process.
     """
     if began_in != getpid():
-        raise_forked(began_in)
+        raise_fork_error(began_in)
 
 
 class ForkGuard:
@@ -110,37 +110,39 @@ class ForkGuard:
 
     Args:
         parts: What to renew.
-        flights: Returns the calls that a fork must not cut in the middle.
+        pending_calls: Returns the calls that a fork must not cut in the middle.
 
     Attributes:
         pid: The process in which the parts were made or renewed last.
         calls: What is under way on event loops.
     """
 
-    def __init__(self, parts: Iterable[Renewable] = (), flights: Callable[[], Iterable[Flight]] = tuple) -> None:
+    def __init__(
+        self, parts: Iterable[Renewable] = (), pending_calls: Callable[[], Iterable[PendingCall]] = tuple
+    ) -> None:
         self._parts = tuple(parts)
-        self._flights = flights
-        self._held: dict[int, list[Flight]] = {}
+        self._pending_calls = pending_calls
+        self._held: dict[int, list[PendingCall]] = {}
         self.pid = getpid()
-        self.calls: set[Guarded] = set()
+        self.calls: set[ForkAwareAwaitable] = set()
         self._streams: WeakSet[Any] = WeakSet()
         _guards.add(self)
 
-    def settle(self, ends: float) -> None:
-        """Wait, before a fork, for the flights under way, until a time on the monotonic clock."""
-        for flight in self._flights():
-            flight.settle(max(0.0, ends - time.monotonic()))
+    def wait_until_done(self, ends: float) -> None:
+        """Wait, before a fork, for the pending_calls under way, until a time on the monotonic clock."""
+        for pending_call in self._pending_calls():
+            pending_call.wait_until_done(max(0.0, ends - time.monotonic()))
 
-    def hold(self) -> bool:
-        """Let no flight begin until `release`; return whether one is under way all the same."""
-        flights = list(self._flights())
-        self._held[get_ident()] = [flight for flight in flights if flight.hold()]
-        return any(flight.is_running for flight in flights)
+    def block_new_calls(self) -> bool:
+        """Let no pending_call begin until `allow_new_calls`; return whether one is under way all the same."""
+        pending_calls = list(self._pending_calls())
+        self._held[get_ident()] = [pending_call for pending_call in pending_calls if pending_call.block_new_calls()]
+        return any(pending_call.is_running for pending_call in pending_calls)
 
-    def release(self) -> None:
-        """Let flights begin again."""
-        for flight in self._held.pop(get_ident(), ()):
-            flight.release()
+    def allow_new_calls(self) -> None:
+        """Let pending_calls begin again."""
+        for pending_call in self._held.pop(get_ident(), ()):
+            pending_call.allow_new_calls()
 
     def renew_if_forked(self) -> None:
         """Renew the parts if this process is not the one in which they were made or renewed last."""
@@ -154,7 +156,7 @@ class ForkGuard:
         calls, self.calls = self.calls, set()
         streams, self._streams = self._streams, WeakSet()
         for stream in list(streams):
-            keep_for_good(stream)
+            never_finalize(stream)
         for call in calls:
             call.leave_to_parent()
         for part in self._parts:
@@ -165,7 +167,7 @@ class ForkGuard:
         self._streams.add(generator)
 
 
-class Guarded:
+class ForkAwareAwaitable:
     """An awaitable that ends with an error in a forked child, where what it awaits is never resumed and never closed.
 
     To be awaited once, by a task of asyncio.
@@ -173,7 +175,7 @@ class Guarded:
 
     __slots__ = ("_guard", "_inner", "_pid", "_task", "_thread", "_woken")
 
-    def __init__(self, inner: Any, guard: ForkGuard, task: Waking | None, pid: int) -> None:
+    def __init__(self, inner: Any, guard: ForkGuard, task: CancellableTask | None, pid: int) -> None:
         """Take what to await.
 
         Args:
@@ -191,7 +193,7 @@ class Guarded:
 
     def leave_to_parent(self) -> None:
         """Take it, in the child, that the call goes on in the parent alone."""
-        keep_for_good(self._inner)
+        never_finalize(self._inner)
         if self._task is not None and self._thread == get_ident():  # no other thread is there to be woken
             self._woken = self._task.cancel()
 
@@ -225,38 +227,38 @@ class Guarded:
         if self._pid == getpid():
             self._inner.close()
         else:
-            keep_for_good(self._inner)
+            never_finalize(self._inner)
 
     def _require_same_process(self) -> None:
         if self._pid != getpid():
             if self._woken and self._task is not None:
                 self._task.uncancel()
-            raise_forked(self._pid)
+            raise_fork_error(self._pid)
 
 
 _guards: WeakSet[ForkGuard] = WeakSet()
 
 
-def _settle_all() -> None:
-    guards, ends = list(_guards), time.monotonic() + SETTLE_S
-    for _ in range(TRIES):
+def _before_fork() -> None:
+    guards, ends = list(_guards), time.monotonic() + FORK_WAIT_S
+    for _ in range(MAX_ROUNDS):
         for guard in guards:
-            guard.settle(ends)
-        begun = [guard.hold() for guard in guards]
+            guard.wait_until_done(ends)
+        begun = [guard.block_new_calls() for guard in guards]
         if not any(begun) or time.monotonic() >= ends:
             return
-        _release_all()
+        _after_fork_in_parent()
 
 
-def _release_all() -> None:
+def _after_fork_in_parent() -> None:
     for guard in list(_guards):
-        guard.release()
+        guard.allow_new_calls()
 
 
-def _renew_all() -> None:
+def _after_fork_in_child() -> None:
     for guard in list(_guards):
         guard.renew()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_settle_all, after_in_parent=_release_all, after_in_child=_renew_all)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

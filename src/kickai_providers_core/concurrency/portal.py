@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kickai_providers_core.concurrency.forking import keep_for_good, raise_forked
+from kickai_providers_core.concurrency.forking import never_finalize, raise_fork_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -37,7 +37,7 @@ class Portal:
         self._waiting: set[SimpleQueue[None]] = set()
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether there is a loop."""
         return self._loop is not None
 
@@ -57,11 +57,11 @@ class Portal:
             future.add_done_callback(lambda _: ended.put(None))
             ended.get()
             if pid != getpid():
-                raise_forked(pid)
+                raise_fork_error(pid)
             return future.result()
         except CancelledError:
             if self._stopped:
-                raise _over() from None
+                raise _closed_error() from None
             raise
         except BaseException:
             if future is not None and pid == getpid():
@@ -76,7 +76,7 @@ class Portal:
             self._stopped = True
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
-            _stop(loop, getpid())
+            _stop_loop(loop, getpid())
             thread.join()
 
     def renew_after_fork(self) -> None:
@@ -84,7 +84,7 @@ class Portal:
         self._lock = Lock()
         loop, self._loop, self._thread = self._loop, None, None
         if loop is not None:
-            keep_for_good(loop)
+            never_finalize(loop)
         waiting, self._waiting = self._waiting, set()
         for ended in waiting:  # one of them may be waited for by the thread that forked, in a signal handler
             ended.put(None)
@@ -102,29 +102,29 @@ class Portal:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._stopped:
-            raise _over()
+            raise _closed_error()
         if self._loop is None:
             # With a factory, the runner does not make its loop that of the thread that is calling.
             runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
             self._loop = loop = runner.get_loop()
-            self._thread = Thread(target=_turn, args=(runner,), name="kickai-background", daemon=True)
+            self._thread = Thread(target=_run_loop, args=(runner,), name="kickai-portal", daemon=True)
             self._thread.start()
-            weakref.finalize(self, _stop, loop, getpid()).atexit = False
+            weakref.finalize(self, _stop_loop, loop, getpid()).atexit = False
         return self._loop
 
 
-def _over() -> RuntimeError:
+def _closed_error() -> RuntimeError:
     return RuntimeError("the resolver is closed, and with it the loop in its background")
 
 
-def _stop(loop: asyncio.AbstractEventLoop, started_in: int) -> None:
+def _stop_loop(loop: asyncio.AbstractEventLoop, started_in: int) -> None:
     """Stop a loop that this process started, if it still runs."""
     if started_in == getpid():
         with suppress(RuntimeError):  # it is closed already
             loop.call_soon_threadsafe(loop.stop)
 
 
-def _turn(runner: asyncio.Runner) -> None:
+def _run_loop(runner: asyncio.Runner) -> None:
     """Let a loop turn until it is stopped; leaving the runner cancels what is left on it, and closes it."""
     with runner:
         runner.get_loop().run_forever()

@@ -18,7 +18,7 @@ __all__ = ["SingleFlight"]
 
 T = TypeVar("T")
 
-HOLD_S = 0.05
+LOCK_WAIT_S = 0.05
 """Seconds to wait for a lock that is only ever held for microseconds."""
 
 
@@ -57,17 +57,17 @@ class SingleFlight(Generic[T]):
                 start(lambda: self._run(future))
             return future
 
-    def settle(self, timeout_s: float) -> None:
+    def wait_until_done(self, timeout_s: float) -> None:
         """Wait until no call is under way, for ``timeout_s`` seconds at most; not for one that this thread makes."""
         future = self._future
         if future is not None and self._thread != get_ident():
             wait_for((future,), timeout=timeout_s)
 
-    def hold(self) -> bool:
-        """Let no call begin until `release`; return False when another thread is just now beginning one."""
-        return self._lock.acquire(timeout=HOLD_S)
+    def block_new_calls(self) -> bool:
+        """Let no call begin until `allow_new_calls`; return False when another thread is just now beginning one."""
+        return self._lock.acquire(timeout=LOCK_WAIT_S)
 
-    def release(self) -> None:
+    def allow_new_calls(self) -> None:
         """Let calls begin again."""
         self._lock.release()
 
@@ -88,7 +88,7 @@ class SingleFlight(Generic[T]):
         """
         future = self.begin()
         wait_for((future,), timeout=min(timeout_s, LONGEST_WAIT_S))
-        return _result_of(future)
+        return _unwrap(future)
 
     async def await_(self, timeout_s: float) -> T:
         """Return the result without blocking the event loop; otherwise as `wait`."""
@@ -98,7 +98,7 @@ class SingleFlight(Generic[T]):
             woken: asyncio.Future[None] = loop.create_future()
             future.add_done_callback(lambda _: post(loop, _settle, woken))
             await asyncio.wait((woken,), timeout=min(timeout_s, LONGEST_WAIT_S))
-        return _result_of(future)
+        return _unwrap(future)
 
 
 def _settle(woken: asyncio.Future[None]) -> None:
@@ -106,7 +106,7 @@ def _settle(woken: asyncio.Future[None]) -> None:
         woken.set_result(None)
 
 
-def _result_of(future: Future[T]) -> T:
+def _unwrap(future: Future[T]) -> T:
     if not future.done():
         raise TimeoutError
     error = future.exception()

@@ -22,11 +22,11 @@ T = TypeVar("T")
 LONGEST_WAIT_S = min(TIMEOUT_MAX, 1_000_000.0)
 """A longer wait than this, in seconds, is cut to it: locks, queues and event loops overflow at some length."""
 
-AHEAD = 1_000
+MAX_BUFFERED = 1_000
 """How many items of an iterator may wait to be taken: more than any answer has pieces, and no load for the memory."""
 
 
-class _Ended:
+class _Result:
     """How a call or an iterator ended: with a value, or with an exception."""
 
     __slots__ = ("error", "value")
@@ -46,11 +46,11 @@ def start(run: Callable[[], None]) -> None:
     Thread(target=copy_context().run, args=(run,), name="kickai-call", daemon=True).start()
 
 
-def _outcome(function: Callable[[], Any]) -> _Ended:
+def _capture(function: Callable[[], Any]) -> _Result:
     try:
-        return _Ended(function())
+        return _Result(function())
     except BaseException as exc:  # noqa: BLE001  whoever waits raises it, SystemExit included
-        return _Ended(error=exc)
+        return _Result(error=exc)
 
 
 def call(function: Callable[[], T], timeout_s: float) -> T:
@@ -59,8 +59,8 @@ def call(function: Callable[[], T], timeout_s: float) -> T:
     Raises:
         TimeoutError: It did not return within ``timeout_s``.
     """
-    ended: SimpleQueue[_Ended] = SimpleQueue()
-    start(lambda: ended.put(_outcome(function)))
+    ended: SimpleQueue[_Result] = SimpleQueue()
+    start(lambda: ended.put(_capture(function)))
     try:
         return ended.get(timeout=min(timeout_s, LONGEST_WAIT_S)).result()  # type: ignore[no-any-return]
     except Empty:
@@ -73,14 +73,14 @@ async def acall(function: Callable[[], T]) -> T:
     Unlike `asyncio.to_thread` this has no shared pool that calls which hang could fill.
     """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[_Ended] = loop.create_future()
+    future: asyncio.Future[_Result] = loop.create_future()
 
-    def deliver(ended: _Ended) -> None:
+    def deliver(ended: _Result) -> None:
         if not future.done():
             future.set_result(ended)
 
     def run() -> None:
-        post(loop, deliver, _outcome(function))
+        post(loop, deliver, _capture(function))
 
     start(run)
     return (await future).result()  # type: ignore[no-any-return]
@@ -94,10 +94,10 @@ def post(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], item: 
         return
 
 
-def _pump(
+def _read_in_thread(
     open_: Callable[[], Iterator[T]],
     put: Callable[[T], None],
-    end: Callable[[_Ended], None],
+    end: Callable[[_Result], None],
     stopped: Event,
     returned: Callable[[], None],
 ) -> None:
@@ -115,7 +115,7 @@ def _pump(
             if close is not None:
                 close()
 
-    ended = _outcome(read)
+    ended = _capture(read)
     returned()
     end(ended)
 
@@ -134,14 +134,14 @@ def iterate(
     Raises:
         TimeoutError: The next item did not come in time.
     """
-    queue: SimpleQueue[T | _Ended] = SimpleQueue()
-    room, stopped = Semaphore(AHEAD), Event()
+    queue: SimpleQueue[T | _Result] = SimpleQueue()
+    room, stopped = Semaphore(MAX_BUFFERED), Event()
 
     def put(item: T) -> None:
         room.acquire()
         queue.put(item)
 
-    start(lambda: _pump(open_, put, queue.put, stopped, returned))
+    start(lambda: _read_in_thread(open_, put, queue.put, stopped, returned))
     try:
         while True:
             left_s = wait_s()
@@ -151,7 +151,7 @@ def iterate(
                 item = queue.get(timeout=min(left_s, LONGEST_WAIT_S))
             except Empty:
                 raise TimeoutError from None
-            if isinstance(item, _Ended):
+            if isinstance(item, _Result):
                 item.result()
                 return
             room.release()
@@ -174,18 +174,18 @@ async def aiterate(
         left: Called when the reader is.
     """
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[T | _Ended] = asyncio.Queue()
-    room, stopped = Semaphore(AHEAD), Event()
+    queue: asyncio.Queue[T | _Result] = asyncio.Queue()
+    room, stopped = Semaphore(MAX_BUFFERED), Event()
 
     def put(item: T) -> None:
         room.acquire()
         post(loop, queue.put_nowait, item)
 
-    start(lambda: _pump(open_, put, lambda ended: post(loop, queue.put_nowait, ended), stopped, returned))
+    start(lambda: _read_in_thread(open_, put, lambda ended: post(loop, queue.put_nowait, ended), stopped, returned))
     try:
         while True:
             item = await queue.get()
-            if isinstance(item, _Ended):
+            if isinstance(item, _Result):
                 item.result()
                 return
             room.release()

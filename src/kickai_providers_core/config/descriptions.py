@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 
@@ -116,7 +116,7 @@ def describe_value(value: object) -> str:
     if isinstance(value, int | float):
         return str(value) if isinstance(value, float) or abs(value) < MAX_INTEGER else "a very large number"
     if isinstance(value, str):
-        return repr(str(value)) if len(value) <= MAX_QUOTED else f"a string of {count(len(value), 'character')}"
+        return repr(str(value)) if len(value) <= MAX_QUOTED else f"a string of {format_count(len(value), 'character')}"
     return describe_kind(value)
 
 

@@ -19,7 +19,7 @@ from kickai_providers_core.config.name_index import to_variable
 from kickai_providers_core.config.problems import Violation
 from kickai_providers_core.config.sources import NONE, find_value
 from kickai_providers_core.config.value_hooks import Text
-from kickai_providers_core.plugin_api.settings import SERVICE_ADDRESS, hints_of
+from kickai_providers_core.plugin_api.settings import SERVICE_ADDRESS, resolve_type_hints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -157,7 +157,7 @@ def _plugin_fields(document: Document, index: NameIndex) -> Iterator[tuple[Provi
 
 def _is_secret(info: ProviderInfo, path: Path) -> bool:
     try:
-        hints = hints_of(info.settings_class)
+        hints = resolve_type_hints(info.settings_class)
     except Exception:  # noqa: BLE001 # an annotation is code of the plugin; a field of unknown type may hold a key
         return True
     field = next(field for field in attrs.fields(info.settings_class) if field.alias == path[-1])

@@ -52,7 +52,7 @@ class Group:
         reason: Why it has this temperature, as half a sentence.
     """
 
-    temperature: float = field(validator=Number(least=0, most=MAX_TEMPERATURE))
+    temperature: float = field(validator=Number(minimum=0, maximum=MAX_TEMPERATURE))
     reason: str = ""
 
 
@@ -73,8 +73,8 @@ class Role:
 
     name: str
     group: str = ""
-    temperature: float = field(default=0.3, validator=Number(least=0, most=MAX_TEMPERATURE))
-    max_tokens: int = field(default=500, validator=Number(whole=True, least=1))
+    temperature: float = field(default=0.3, validator=Number(minimum=0, maximum=MAX_TEMPERATURE))
+    max_tokens: int = field(default=500, validator=Number(integer=True, minimum=1))
     models: Mapping[str, tuple[str, ...]] = field(factory=dict)
     planned: Mapping[str, str] = field(factory=dict)
     prefers: str | None = None
@@ -114,8 +114,8 @@ class RoleTable:
     """
 
     group: str | None = None
-    temperature: float | None = field(default=None, validator=Number(least=0, most=MAX_TEMPERATURE, optional=True))
-    max_tokens: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
+    temperature: float | None = field(default=None, validator=Number(minimum=0, maximum=MAX_TEMPERATURE, optional=True))
+    max_tokens: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
     models: Mapping[str, tuple[str, ...]] = field(factory=dict)
     prefers: str | None = None
     chain: tuple[Target, ...] | None = None

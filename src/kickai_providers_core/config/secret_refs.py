@@ -13,7 +13,7 @@ from attrs import field, frozen
 from kickai_providers_core.config.descriptions import describe_kind, suggest_name
 from kickai_providers_core.config.problems import StructuringError, Violation
 from kickai_providers_core.config.trusted_files import NotUsableError, UntrustedError, read_found, read_named
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def describe_unset(source: str) -> str:
 def _show(form: str, name: str) -> str:
     """Return a name as messages show it."""
     is_shown = len(name) < MIN_KEY_LENGTH or re.fullmatch(PLAUSIBLE[form], name)
-    return name if is_shown else f"a string of {count(len(name), 'character')}"
+    return name if is_shown else f"a string of {format_count(len(name), 'character')}"
 
 
 def _quote(form: str, name: str) -> str:

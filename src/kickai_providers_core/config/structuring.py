@@ -37,7 +37,7 @@ from kickai_providers_core.config.value_hooks import (
     structure_value,
     union_hook,
 )
-from kickai_providers_core.plugin_api.settings import LONGEST_S, hints_of
+from kickai_providers_core.plugin_api.settings import LONGEST_S, resolve_type_hints
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 
@@ -64,7 +64,7 @@ class _Shape:
 
     @classmethod
     def from_class(cls, settings_class: Any) -> _Shape:
-        hints = hints_of(settings_class)
+        hints = resolve_type_hints(settings_class)
         fields = {str(field.alias): field for field in attrs.fields(settings_class) if field.init}
         return cls(
             fields,

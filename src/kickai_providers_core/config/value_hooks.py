@@ -21,7 +21,7 @@ from kickai_providers_core.config.descriptions import (
     suggest_name,
 )
 from kickai_providers_core.config.problems import StructuringError, Violation
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 
@@ -180,8 +180,8 @@ def array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
         if not isinstance(value, list | tuple | frozenset):
             raise mismatch(value, hint)
         if fixed and len(value) != len(items):
-            expected = f"an array of {count(len(items), 'item')}"
-            raise StructuringError(Violation.from_mismatch(expected, count(len(value), "item")))
+            expected = f"an array of {format_count(len(items), 'item')}"
+            raise StructuringError(Violation.from_mismatch(expected, format_count(len(value), "item")))
         hints = items if fixed else (items[0],) * len(value)
         return build(_structure_items(converter, ((key, item, hints[key]) for key, item in enumerate(value))).values())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core.observability.log import LEVELS, log_event
 from kickai_providers_core.plugin_api.extension_warnings import warn
 from kickai_providers_core.plugin_api.extensions import combine_hooks
-from kickai_providers_core.plugin_api.isolation import is_for_everyone
+from kickai_providers_core.plugin_api.isolation import is_process_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,8 +30,8 @@ class Observers:
         watchers: list[Callable[[Event], object]] = [log_event, *observers]
         called = combine_hooks(plugins or {}, "kickai_observe", self._report)
         if called is not None:
-            watchers.append(partial(_call, called))
-        self._of = _ByKind(watchers)
+            watchers.append(partial(_call_hook, called))
+        self._of = _ObserversByEvent(watchers)
 
     def emit(self, event: Event) -> None:
         """Pass an event to every observer."""
@@ -39,7 +39,7 @@ class Observers:
             try:
                 result = watch(event)
             except BaseException as exc:
-                if is_for_everyone(exc):
+                if is_process_exit(exc):
                     raise
                 self._report(watch, exc)
             else:
@@ -56,26 +56,26 @@ class Observers:
         done = "is an async function, which is never run; make it a plain function"
         if not isinstance(error, TypeError) or error.args != ("it is an async function",):
             done = f"raised {type(error).__name__}; its further errors are not reported"
-        warn(f"the observer {_name(observer)} {done}")
+        warn(f"the observer {_get_name(observer)} {done}")
 
 
-def _name(observer: object) -> str:
+def _get_name(observer: object) -> str:
     if isinstance(observer, str):
         return observer
     try:
         name: object = getattr(observer, "__qualname__", None)
     except BaseException as exc:
-        if is_for_everyone(exc):
+        if is_process_exit(exc):
             raise
         name = None
     return name if isinstance(name, str) else type(observer).__name__
 
 
-def _call(hook: Callable[..., Any], event: Event) -> None:
+def _call_hook(hook: Callable[..., Any], event: Event) -> None:
     hook(event=event)
 
 
-class _ByKind(dict[type["Event"], list["Callable[[Event], object]"]]):
+class _ObserversByEvent(dict[type["Event"], list["Callable[[Event], object]"]]):
     """The observers of each class of events: all of them, but the log only for classes that it logs."""
 
     def __init__(self, watchers: list[Callable[[Event], object]]) -> None:

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from kickai_providers_core.concurrency import threads
-from kickai_providers_core.concurrency.abandoned import Abandoned
+from kickai_providers_core.concurrency.abandoned import AbandonedCalls
 from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
-from kickai_providers_core.plugin_api.awaitables import Driven, PluginExitError, close_quietly
+from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, PluginExitError, close_quietly
 from kickai_providers_core.plugin_api.cancellation import CallRunner
 from kickai_providers_core.plugin_api.extensions import guard_wrappers
 from kickai_providers_core.plugin_api.foreign_errors import raise_provider_error
 from kickai_providers_core.plugin_api.hookspecs import Progress
-from kickai_providers_core.plugin_api.inspection import known_capabilities
+from kickai_providers_core.plugin_api.inspection import split_capabilities
 from kickai_providers_core.plugin_api.isolation import (
-    cancellations,
-    describe,
-    is_asked,
-    is_for_everyone,
-    keys_in,
-    keys_of,
+    count_cancellations,
+    describe_error,
+    find_environment_keys,
+    find_secrets,
+    is_exit_or_cancellation,
+    is_process_exit,
 )
 from kickai_providers_core.values.errors import (
     InvalidReplyError,
@@ -74,7 +74,7 @@ class Adapter:
         wrappers: Mapping[str, object] | None = None,
         *,
         clock: Callable[[], float] = monotonic,
-        abandoned: Abandoned | None = None,
+        abandoned: AbandonedCalls | None = None,
     ) -> None:
         """Register a plugin and its wrappers with a plugin manager.
 
@@ -94,7 +94,7 @@ class Adapter:
         self._holds_timeouts = info.holds_timeouts
         self._native = info.native
         self._clock = clock
-        self.abandoned = abandoned if abandoned is not None else Abandoned()
+        self.abandoned = abandoned if abandoned is not None else AbandonedCalls()
         self._runner = CallRunner(self.abandoned)
         self._hook = manager.hook
         self.validates = bool(manager.hook.kickai_validate_provider.get_hookimpls())
@@ -105,9 +105,9 @@ class Adapter:
             found = self._hook.kickai_validate_provider(settings=settings, online=online)
             problems = tuple(found or ())
         except BaseException as exc:
-            if is_for_everyone(exc):
+            if is_process_exit(exc):
                 raise
-            raised = f"its validation raised {describe(exc, keys_of(settings) | keys_in())}"
+            raised = f"its validation raised {_describe(exc, settings)}"
             message = exc.message if type(exc) is UnusableProviderError else raised
             return (Problem(path="", message=message, hint="report it to its author"),)
         if all(isinstance(problem, Problem) for problem in problems):
@@ -121,13 +121,13 @@ class Adapter:
             return None, ""
         try:
             given = threads.call(lambda: hook(settings=settings, model=model), CAPABILITIES_TIMEOUT_S)
-            known, strange = known_capabilities(() if given is None else given)
+            known, strange = split_capabilities(() if given is None else given)
         except TimeoutError:
             return None, f"kickai_provider_capabilities has not returned within {CAPABILITIES_TIMEOUT_S * 1000:g} ms"
         except BaseException as exc:
-            if is_for_everyone(exc):
+            if is_process_exit(exc):
                 raise
-            raised = f"kickai_provider_capabilities raised {describe(exc, keys_of(settings) | keys_in())}"
+            raised = f"kickai_provider_capabilities raised {_describe(exc, settings)}"
             return None, exc.message if type(exc) is UnusableProviderError else raised
         fault = f"kickai_provider_capabilities returned {strange[0]}, which is not a capability" if strange else ""
         return (None if given is None or (strange and not known) else known), fault
@@ -142,7 +142,7 @@ class Adapter:
             provider = self._hook.kickai_create_provider(settings=settings)
         except BaseException as exc:
             # There is no prompt yet, so the exception's message is safe: it names the missing package.
-            sentence = f"the provider could not be created: {describe(exc, keys_of(settings) | keys_in())}"
+            sentence = f"the provider could not be created: {_describe(exc, settings)}"
             if isinstance(exc, ImportError):
                 raise UnusableProviderError(sentence) from exc
             raise_provider_error(exc, sentence, is_complete=True)
@@ -180,7 +180,7 @@ class Adapter:
         Raises:
             PluginExitError: Its plugin raised a `GeneratorExit`. Any other exception is raised as it is.
         """
-        await Driven(lambda: self._aclose(provider))
+        await PluginAwaitable(lambda: self._aclose(provider))
 
     async def _aclose(self, provider: object) -> None:
         awaitable = self._hook.kickai_aclose_provider(provider=provider)
@@ -200,7 +200,7 @@ class Adapter:
             try:
                 return validate_reply(
                     threads.call(
-                        call.wrapping(
+                        call.wrap(
                             lambda: self._hook.kickai_invoke_provider(
                                 provider=provider, request=request, timeout_s=timeout_s
                             )
@@ -209,7 +209,7 @@ class Adapter:
                     )
                 )
             finally:
-                call.leave()
+                call.abandon()
         except BaseException as exc:  # noqa: BLE001
             raise_provider_error(exc, OWN_ERROR)
 
@@ -230,20 +230,20 @@ class Adapter:
             raise_provider_error(exc, OWN_ERROR)
 
     async def _ainvoke_in_thread(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
-        before = cancellations()
+        before = count_cancellations()
         call = self.abandoned.track()
-        run = call.wrapping(
+        run = call.wrap(
             lambda: self._hook.kickai_invoke_provider(provider=provider, request=request, timeout_s=timeout_s)
         )
         try:
             async with asyncio.timeout(timeout_s):
-                return await Driven(lambda: threads.acall(run))
+                return await PluginAwaitable(lambda: threads.acall(run))
         except asyncio.CancelledError as exc:
-            if is_asked(exc, before):
+            if is_exit_or_cancellation(exc, before):
                 raise
             raise PluginExitError from exc
         finally:
-            call.leave()
+            call.abandon()
 
     def renew_after_fork(self) -> None:
         """Forget the calls that were running in the parent."""
@@ -276,7 +276,7 @@ class Adapter:
                         chunks = iter(
                             open_()
                             if self._holds_timeouts
-                            else threads.iterate(open_, timeouts.remaining_s, call.return_)
+                            else threads.iterate(open_, timeouts.remaining_s, call.record_return)
                         )
                     chunk = _validate_chunk(next(chunks), timeouts)
                 except StopIteration:
@@ -290,7 +290,7 @@ class Adapter:
         finally:
             close_quietly(chunks)
             if not self._holds_timeouts and chunks is not None:
-                call.leave()
+                call.abandon()
 
     async def astream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
@@ -299,7 +299,7 @@ class Adapter:
         if not self._native & {"stream", "astream"}:
             yield _as_chunk(await self.ainvoke(provider, request, min(timeout_s, settings.timeout_s)))
             return
-        before = cancellations()
+        before = count_cancellations()
         timeouts = self._start_timeouts(settings, timeout_s)
         chunks = self._runner.iterate(lambda: self._open_astream(provider, request, timeout_s), timeouts.remaining_s)
         try:
@@ -313,7 +313,7 @@ class Adapter:
                 except TimeoutError as exc:
                     raise (exc if isinstance(exc, ProviderError) else timeouts.error()) from exc
                 except BaseException as exc:
-                    if is_asked(exc, before):
+                    if is_exit_or_cancellation(exc, before):
                         raise
                     raise_provider_error(exc, OWN_STREAM_ERROR)
                 yield chunk
@@ -342,9 +342,14 @@ class Adapter:
         call = self.abandoned.track()
         return threads.aiterate(
             lambda: self._hook.kickai_stream_provider(provider=provider, request=request, timeout_s=timeout_s),
-            call.return_,
-            call.leave,
+            call.record_return,
+            call.abandon,
         )
+
+
+def _describe(error: BaseException, settings: ProviderSettings) -> str:
+    """Return an exception's class and message without the keys of the settings and of the environment."""
+    return describe_error(error, find_secrets(settings) | find_environment_keys())
 
 
 def _as_chunk(reply: Reply) -> ReplyChunk:

@@ -6,20 +6,20 @@ from inspect import isawaitable
 from os import getpid
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.concurrency.forking import keep_for_good, raise_forked
-from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
+from kickai_providers_core.concurrency.forking import never_finalize, raise_fork_error
+from kickai_providers_core.plugin_api.isolation import count_cancellations, is_exit_or_cancellation, is_process_exit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-__all__ = ["Driven", "PluginExitError", "aclose_quietly", "close_quietly", "name_of"]
+__all__ = ["PluginAwaitable", "PluginExitError", "aclose_quietly", "close_quietly", "get_error_name"]
 
 
 class PluginExitError(Exception):
     """Stands for a `GeneratorExit` or a cancellation of a plugin's own, which would otherwise pass for its caller's."""
 
 
-class Driven:
+class PluginAwaitable:
     """An awaitable of a plugin, awaited so that its own `GeneratorExit` differs from one that comes from outside.
 
     In a child that was forked meanwhile it ends with an error, and the awaitable is never resumed or closed.
@@ -37,7 +37,7 @@ class Driven:
         try:
             awaitable = self._open()
             begin = getattr(awaitable, "__await__", None)
-            steps = begin() if begin is not None else _awaited(awaitable).__await__()
+            steps = begin() if begin is not None else _await(awaitable).__await__()
         except GeneratorExit as exc:
             raise PluginExitError from exc
         send = steps.send if hasattr(steps, "send") else (lambda _value: next(steps))
@@ -56,22 +56,22 @@ class Driven:
                     if pid == getpid():
                         close_quietly(steps)
                     else:
-                        keep_for_good(steps)
+                        never_finalize(steps)
                     raise
                 except BaseException as exc:  # noqa: BLE001  such as a cancellation
                     step, given = steps.throw, exc
                 if pid != getpid():
-                    keep_for_good(steps)
-                    raise_forked(pid)
+                    never_finalize(steps)
+                    raise_fork_error(pid)
         finally:
             given = None  # an error knows this frame, and would be kept alive by it
 
 
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
+async def _await(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def name_of(error: BaseException) -> str:
+def get_error_name(error: BaseException) -> str:
     """Return the name of the class of an exception that came out of a plugin's code."""
     own = error.__cause__ if isinstance(error, PluginExitError) and error.__cause__ is not None else error
     return type(own).__name__
@@ -84,23 +84,23 @@ def close_quietly(value: object) -> None:
         if close is not None:
             close()
     except BaseException as exc:
-        if is_for_everyone(exc):
+        if is_process_exit(exc):
             raise
 
 
 async def aclose_quietly(value: object) -> None:
     """Close an async iterator of a plugin; what that raises is dropped, but for what the caller asked for."""
-    before = cancellations()
+    before = count_cancellations()
     try:
-        await Driven(lambda: _closing(value))
+        await PluginAwaitable(lambda: _aclose(value))
     except GeneratorExit:  # from outside: somebody has dropped the coroutine
         raise
     except BaseException as exc:
-        if is_asked(exc, before):
+        if is_exit_or_cancellation(exc, before):
             raise
 
 
-async def _closing(value: object) -> None:
+async def _aclose(value: object) -> None:
     close = getattr(value, "aclose", None)
     closing = close() if close is not None else None
     if isawaitable(closing):

@@ -11,14 +11,14 @@ import sys
 from os import getpid
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kickai_providers_core.concurrency.forking import ForkGuard, Guarded, keep_for_good
-from kickai_providers_core.plugin_api.awaitables import Driven, PluginExitError, aclose_quietly
-from kickai_providers_core.plugin_api.isolation import cancellations
+from kickai_providers_core.concurrency.forking import ForkAwareAwaitable, ForkGuard, never_finalize
+from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, PluginExitError, aclose_quietly
+from kickai_providers_core.plugin_api.isolation import count_cancellations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 
-    from kickai_providers_core.concurrency.abandoned import Abandoned
+    from kickai_providers_core.concurrency.abandoned import AbandonedCalls
 
 __all__ = ["GRACE_S", "CallRunner"]
 
@@ -43,16 +43,16 @@ EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) els
 class CallRunner:
     """Runs coroutines and async iterators so that they can be left. Safe to share between event loops."""
 
-    def __init__(self, abandoned: Abandoned) -> None:
+    def __init__(self, abandoned: AbandonedCalls) -> None:
         self._abandoned = abandoned
         self._guard = ForkGuard()
-        self._left: set[asyncio.Task[Any]] = set()  # an event loop itself does not keep its tasks
+        self._abandoned_tasks: set[asyncio.Task[Any]] = set()  # an event loop itself does not keep its tasks
 
     def renew_after_fork(self) -> None:
         """Keep what was left in the parent, and goes on only there, from ever being finalized here."""
-        for task in self._left:
-            keep_for_good(task)
-        self._left = set()
+        for task in self._abandoned_tasks:
+            never_finalize(task)
+        self._abandoned_tasks = set()
 
     async def run(self, open_: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Return what an awaitable of a plugin comes to.
@@ -67,7 +67,7 @@ class CallRunner:
         """
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Outcome | None] = loop.create_future()
-        task = _begun(loop, _settling(ended, open_))
+        task = _start_task(loop, _run_and_settle(ended, open_))
         if not ended.done():
             timer = loop.call_later(timeout_s, _settle, ended)
             try:
@@ -75,15 +75,15 @@ class CallRunner:
             finally:
                 timer.cancel()
                 if not task.done():
-                    await self._leave(task)
+                    await self._abandon(task)
         if (outcome := ended.result()) is None:
             raise TimeoutError
-        return _result_of(outcome)  # type: ignore[no-any-return]
+        return _unwrap(outcome)  # type: ignore[no-any-return]
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Keep a task that nobody waits for any more until it ends."""
-        self._left.add(task)
-        task.add_done_callback(self._left.discard)
+        self._abandoned_tasks.add(task)
+        task.add_done_callback(self._abandoned_tasks.discard)
 
     async def iterate(
         self, open_: Callable[[], Awaitable[AsyncIterator[T]]], wait_s: Callable[[], float]
@@ -97,121 +97,121 @@ class CallRunner:
         Raises:
             TimeoutError: The next item did not come in time.
         """
-        tickets = _Turns(asyncio.get_running_loop())
-        task = tickets.loop.create_task(_outcome(_read(open_, tickets), self._guard))
-        task.add_done_callback(lambda _: tickets.hand_over(END))
+        handoff = _Handoff(asyncio.get_running_loop())
+        task = handoff.loop.create_task(_run_forkable(_read_on_request(open_, handoff), self._guard))
+        task.add_done_callback(lambda _: handoff.deliver(END))
         try:
             while True:
-                tickets.ask()
+                handoff.request_item()
                 async with asyncio.timeout(wait_s()):
-                    item = await tickets.item
+                    item = await handoff.item
                 if item is END:
                     break
                 yield item
         finally:
-            tickets.is_left = True
+            handoff.is_left = True
             if not task.done():
-                await self._leave(task)
-        _result_of(_cancelled() if task.cancelled() else task.result())
+                await self._abandon(task)
+        _unwrap(_own_cancellation() if task.cancelled() else task.result())
 
-    async def _leave(self, task: asyncio.Task[Any]) -> None:
+    async def _abandon(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task, and wait a moment for it to clean up."""
         call = self._abandoned.track()
-        task.add_done_callback(lambda _: call.return_())
+        task.add_done_callback(lambda _: call.record_return())
         self.keep(task)
         task.cancel()
         try:
             await asyncio.wait((task,), timeout=GRACE_S)
         finally:
             if not task.done():
-                call.leave()
+                call.abandon()
 
 
-class _Turns:
+class _Handoff:
     """What the reader of an iterator and its task hand each other: a wish for an item, and the item."""
 
-    __slots__ = ("is_left", "item", "loop", "wish")
+    __slots__ = ("is_left", "item", "loop", "requested")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.is_left = False
-        self.wish: asyncio.Future[None] = loop.create_future()
+        self.requested: asyncio.Future[None] = loop.create_future()
         self.item: asyncio.Future[Any] = loop.create_future()
 
-    def ask(self) -> None:
+    def request_item(self) -> None:
         """Ask for the next item."""
         self.item = self.loop.create_future()
-        _settle(self.wish)
+        _settle(self.requested)
 
-    async def wait_for_wish(self) -> None:
+    async def wait_for_request(self) -> None:
         """Wait until the next item is asked for."""
-        await self.wish
-        self.wish = self.loop.create_future()
+        await self.requested
+        self.requested = self.loop.create_future()
 
-    def hand_over(self, item: object) -> None:
+    def deliver(self, item: object) -> None:
         """Hand an item to who asked for it, if that is still of interest."""
         if not self.item.done():
             self.item.set_result(item)
 
 
-async def _read(open_: Callable[[], Awaitable[AsyncIterator[Any]]], tickets: _Turns) -> None:
+async def _read_on_request(open_: Callable[[], Awaitable[AsyncIterator[Any]]], handoff: _Handoff) -> None:
     """Read an iterator item by item, as each is asked for, and close it."""
-    await tickets.wait_for_wish()
-    items = aiter(await Driven(open_))
+    await handoff.wait_for_request()
+    items = aiter(await PluginAwaitable(open_))
     try:
         while True:
             try:
-                item = await Driven(items.__anext__)
+                item = await PluginAwaitable(items.__anext__)
             except StopAsyncIteration:
                 break
-            tickets.hand_over(item)
-            if tickets.is_left:  # a cancellation that the iterator has swallowed
+            handoff.deliver(item)
+            if handoff.is_left:  # a cancellation that the iterator has swallowed
                 break
-            await tickets.wait_for_wish()
+            await handoff.wait_for_request()
     finally:
         await aclose_quietly(items)
 
 
-def _begun(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def _start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Return a task that has begun already where Python can do that, which saves a ticket of the loop."""
     if loop.get_task_factory() is None:
         return asyncio.Task(coroutine, loop=loop, name=NAME, **EAGER)
     return loop.create_task(coroutine, name=NAME)
 
 
-async def _settling(ended: asyncio.Future[Outcome | None], open_: Callable[[], Awaitable[Any]]) -> None:
+async def _run_and_settle(ended: asyncio.Future[Outcome | None], open_: Callable[[], Awaitable[Any]]) -> None:
     """Settle a future with what an awaitable comes to; its waiter is woken in the loop's next ticket."""
     try:
-        outcome: Outcome = await Driven(open_), None
+        outcome: Outcome = await PluginAwaitable(open_), None
     except GeneratorExit:  # from outside: a plugin's own is a PluginExitError
         raise
     except BaseException as exc:
-        if isinstance(exc, asyncio.CancelledError) and cancellations():
-            _settle(ended, _cancelled())
+        if isinstance(exc, asyncio.CancelledError) and count_cancellations():
+            _settle(ended, _own_cancellation())
             raise
         _settle(ended, (None, exc))
     else:
         _settle(ended, outcome)
 
 
-async def _outcome(reading: Coroutine[Any, Any, None], guard: ForkGuard) -> Outcome:
+async def _run_forkable(reading: Coroutine[Any, Any, None], guard: ForkGuard) -> Outcome:
     """Return what a coroutine raises: asyncio complains of a task that raises when nobody waits for it."""
     try:
-        await Guarded(reading, guard, asyncio.current_task(), getpid())
+        await ForkAwareAwaitable(reading, guard, asyncio.current_task(), getpid())
     except GeneratorExit:  # as above
         raise
     except BaseException as exc:
-        if isinstance(exc, asyncio.CancelledError) and cancellations():
+        if isinstance(exc, asyncio.CancelledError) and count_cancellations():
             raise
         return None, exc  # raised again for whoever waits, which also ends the loop in an orderly way
     return None, None
 
 
-def _cancelled() -> Outcome:
+def _own_cancellation() -> Outcome:
     return None, RuntimeError("the plugin cancelled its own call")
 
 
-def _result_of(outcome: Outcome) -> Any:
+def _unwrap(outcome: Outcome) -> Any:
     result, error = outcome
     if error is None:
         return result

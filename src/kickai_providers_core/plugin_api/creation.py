@@ -5,9 +5,9 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, NoReturn
 
-from kickai_providers_core.concurrency.forking import keep_for_good
+from kickai_providers_core.concurrency.forking import never_finalize
 from kickai_providers_core.concurrency.single_flight import SingleFlight
-from kickai_providers_core.plugin_api.isolation import is_for_everyone
+from kickai_providers_core.plugin_api.isolation import is_process_exit
 from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class ProviderCreation:
         settings: Its settings.
 
     Attributes:
-        flight: The creation, made once for all callers that wait.
+        pending_call: The creation, made once for all callers that wait.
     """
 
     def __init__(self, name: str, adapter: Adapter, settings: ProviderSettings) -> None:
@@ -36,7 +36,7 @@ class ProviderCreation:
         self._lock = Lock()
         self._provider: object | None = None
         self._is_closed = False
-        self.flight: SingleFlight[object] = SingleFlight(self._create)
+        self.pending_call: SingleFlight[object] = SingleFlight(self._create)
 
     def get(self, timeout_s: float) -> object:
         """Return the provider object, blocking the thread until it exists.
@@ -55,7 +55,7 @@ class ProviderCreation:
         if provider is not None:
             return provider
         try:
-            return self.flight.wait(timeout_s)
+            return self.pending_call.wait(timeout_s)
         except TimeoutError as exc:
             _raise_timeout(exc)
 
@@ -65,7 +65,7 @@ class ProviderCreation:
         if provider is not None:
             return provider
         try:
-            return await self.flight.await_(timeout_s)
+            return await self.pending_call.await_(timeout_s)
         except TimeoutError as exc:
             _raise_timeout(exc)
 
@@ -81,8 +81,8 @@ class ProviderCreation:
         self._lock = Lock()
         provider, self._provider = self._provider, None
         if provider is not None:
-            keep_for_good(provider)
-        self.flight = SingleFlight(self._create)
+            never_finalize(provider)
+        self.pending_call = SingleFlight(self._create)
 
     def _find(self) -> object | None:
         if self._is_closed:
@@ -98,7 +98,7 @@ class ProviderCreation:
         try:
             self._adapter.close(provider)  # the instance was closed meanwhile, and nobody else has the object
         except BaseException as exc:
-            if is_for_everyone(exc):
+            if is_process_exit(exc):
                 raise
         raise self._closed_error()
 

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.plugin_api.distributions import Unreadable, installed
-from kickai_providers_core.plugin_api.inspection import UPGRADE, examine, hooks_of
-from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe, keys_in, run_bounded
+from kickai_providers_core.plugin_api.distributions import UnreadableDistribution, find_entry_points
+from kickai_providers_core.plugin_api.inspection import UPGRADE, find_hooks, inspect_plugin
+from kickai_providers_core.plugin_api.isolation import (
+    LOAD_TIMEOUT_S,
+    describe_error,
+    find_environment_keys,
+    run_bounded,
+)
 from kickai_providers_core.values.errors import DuplicateProviderError, PluginError, PluginLoadError
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.plugin_api import hookspecs
 
-__all__ = ["PACKAGES", "Discovery", "Plugin", "Unreadable", "discover", "installed"]
+__all__ = ["PACKAGES", "Discovery", "Plugin", "UnreadableDistribution", "discover", "find_entry_points"]
 
 PACKAGES: Mapping[str, str] = {
     name: f"kickai-{'hf' if name == 'huggingface' else name}"
@@ -95,9 +100,9 @@ class Discovery:
         """Return what is wrong with the broken ones."""
         return tuple(plugin.error for plugin in self.plugins if plugin.error is not None)
 
-    def others(self) -> Mapping[str, object]:
+    def extensions(self) -> Mapping[str, object]:
         """Return the usable plugins that are no provider, those that wrap and observe, by their labels."""
-        return _labelled(p for p in self.plugins if p.info is None and p.plugin is not None)
+        return _by_label(p for p in self.plugins if p.info is None and p.plugin is not None)
 
     def observers(self) -> Mapping[str, object]:
         """Return the plugins that implement ``kickai_observe``, by their labels."""
@@ -108,10 +113,10 @@ class Discovery:
         return self._implementing("kickai_rank_targets")
 
     def _implementing(self, hook: str) -> Mapping[str, object]:
-        return _labelled(p for p in self.plugins if p.plugin is not None and hook in hooks_of(p.plugin))
+        return _by_label(p for p in self.plugins if p.plugin is not None and hook in find_hooks(p.plugin))
 
 
-def _labelled(plugins: Iterable[Plugin]) -> dict[str, object]:
+def _by_label(plugins: Iterable[Plugin]) -> dict[str, object]:
     named: dict[str, object] = {}
     for plugin in plugins:
         label, count = plugin.label, 1
@@ -123,7 +128,7 @@ def _labelled(plugins: Iterable[Plugin]) -> dict[str, object]:
 
 
 def discover(
-    found: Iterable[EntryPoint | Unreadable],
+    found: Iterable[EntryPoint | UnreadableDistribution],
     *,
     allowed: Iterable[str] | None = None,
     given: Mapping[str, object] | None = None,
@@ -140,59 +145,59 @@ def discover(
             takes longer is broken.
     """
     allow = None if allowed is None else tuple(allowed)
-    keys = keys_in()
-    handed = [_examined(Plugin(name=name), plugin, keys, timeout_s) for name, plugin in (given or {}).items()]
+    keys = find_environment_keys()
+    handed = [_inspect(Plugin(name=name), plugin, keys, timeout_s) for name, plugin in (given or {}).items()]
     taken = {name for plugin in handed for name in plugin.names}
     points = sorted(found, key=_origin)
-    loaded = [_loaded(point, allow, keys, timeout_s) for point in points]
+    loaded = [_load(point, allow, keys, timeout_s) for point in points]
     loaded = [plugin for plugin in loaded if not taken.intersection(plugin.names)]
-    plugins = _without_shared_aliases(_without_rivals(_without_doubles([*handed, *loaded])))
+    plugins = _remove_shared_aliases(_reject_name_conflicts(_reject_duplicates([*handed, *loaded])))
     matched = {name for point in points for name in _origin(point)[:2]}
     return Discovery(tuple(plugins), tuple(name for name in allow or () if name not in matched))
 
 
-def _origin(point: EntryPoint | Unreadable) -> tuple[str, str, str]:
-    if isinstance(point, Unreadable):
+def _origin(point: EntryPoint | UnreadableDistribution) -> tuple[str, str, str]:
+    if isinstance(point, UnreadableDistribution):
         return point.distribution, point.distribution, ""
     distribution = point.dist
     return (distribution.name if distribution else "", point.name, distribution.version if distribution else "")
 
 
-def _loaded(
-    point: EntryPoint | Unreadable, allowed: tuple[str, ...] | None, keys: frozenset[str], timeout_s: float
+def _load(
+    point: EntryPoint | UnreadableDistribution, allowed: tuple[str, ...] | None, keys: frozenset[str], timeout_s: float
 ) -> Plugin:
     distribution, name, version = _origin(point)
     plugin = Plugin(name=name, distribution=distribution, version=version)
     if allowed is not None and not {name, distribution}.intersection(allowed):
         return evolve(plugin, status="not allowed")
-    if isinstance(point, Unreadable):
-        return _broken(plugin, point.reason)
+    if isinstance(point, UnreadableDistribution):
+        return _mark_broken(plugin, point.reason)
     # Foreign code runs here for the first time: a plugin that cannot be imported, for whatever reason, and even one
     # that tries to end the program, is a broken plugin and nothing more.
     outcome = run_bounded(point.load, timeout_s, "its import")
     plugin = evolve(plugin, import_s=outcome.seconds, warnings=outcome.warnings)
-    if outcome.hung:
-        return _broken(plugin, f"its import has not ended within {timeout_s:g} s")
+    if outcome.timed_out:
+        return _mark_broken(plugin, f"its import has not ended within {timeout_s:g} s")
     if outcome.error is not None:
-        fault = f"its import raised {describe(outcome.error, keys)}{_newer(outcome.error)}"
-        return _broken(plugin, fault, outcome.error)
-    return _examined(plugin, outcome.value, keys, timeout_s)
+        fault = f"its import raised {describe_error(outcome.error, keys)}{_suggest_upgrade(outcome.error)}"
+        return _mark_broken(plugin, fault, outcome.error)
+    return _inspect(plugin, outcome.value, keys, timeout_s)
 
 
-def _newer(error: BaseException) -> str:
+def _suggest_upgrade(error: BaseException) -> str:
     """Return a hint when an import failed for a name that a newer core may have."""
     ours = isinstance(error, ImportError) and (error.name or "").startswith("kickai_providers_core")
     return f"; if it was written for a newer plugin API, {UPGRADE}" if ours else ""
 
 
-def _examined(plugin: Plugin, hooks: object, keys: frozenset[str], timeout_s: float) -> Plugin:
+def _inspect(plugin: Plugin, hooks: object, keys: frozenset[str], timeout_s: float) -> Plugin:
     """Return the plugin with its description, or as broken."""
-    seen = examine(hooks, keys, timeout_s)
+    seen = inspect_plugin(hooks, keys, timeout_s)
     plugin = evolve(plugin, warnings=(*plugin.warnings, *seen.warnings))
-    return _broken(plugin, seen.fault, seen.cause) if seen.fault else evolve(plugin, plugin=hooks, info=seen.info)
+    return _mark_broken(plugin, seen.fault, seen.cause) if seen.fault else evolve(plugin, plugin=hooks, info=seen.info)
 
 
-def _without_doubles(plugins: Iterable[Plugin]) -> list[Plugin]:
+def _reject_duplicates(plugins: Iterable[Plugin]) -> list[Plugin]:
     """Return the plugins; of those that are one and the same object only the first is usable."""
     kept: list[Plugin] = []
     for plugin in plugins:
@@ -201,7 +206,7 @@ def _without_doubles(plugins: Iterable[Plugin]) -> list[Plugin]:
             kept.append(plugin)
         else:
             fault = f"it is the same object as the plugin {first.label}; remove one of the two entry points"
-            kept.append(_broken(evolve(plugin, plugin=None, info=None), fault))
+            kept.append(_mark_broken(evolve(plugin, plugin=None, info=None), fault))
     return kept
 
 
@@ -209,20 +214,20 @@ def _is_same(one: object, other: object) -> bool:
     return one is other or bool(one == other)  # as pluggy compares them
 
 
-def _without_rivals(plugins: list[Plugin]) -> list[Plugin]:
+def _reject_name_conflicts(plugins: list[Plugin]) -> list[Plugin]:
     """Return the plugins, rivals for one name as broken: which one to trust with a key is not ours to guess.
 
     A name wins over an alias: a plugin that claims another's name as its alias is broken, and the other is not. This
     project's own providers only lose that alias, since nobody can name a plugin so that they stop working.
     """
-    return [_refused(plugin, plugins) for plugin in plugins]
+    return [_reject_if_name_conflicts(plugin, plugins) for plugin in plugins]
 
 
-def _refused(plugin: Plugin, plugins: list[Plugin]) -> Plugin:
+def _reject_if_name_conflicts(plugin: Plugin, plugins: list[Plugin]) -> Plugin:
     info = plugin.info
     if info is None:
         return plugin
-    claimed = (info.name,) if _is_ours(plugin) else plugin.names
+    claimed = (info.name,) if _is_own_provider(plugin) else plugin.names
     rivals = [p for p in plugins if p is not plugin and p.info is not None and p.info.name in claimed]
     if not rivals:
         return plugin
@@ -236,11 +241,11 @@ def _refused(plugin: Plugin, plugins: list[Plugin]) -> Plugin:
     return evolve(plugin, status="broken", error=error, plugin=None, info=None)
 
 
-def _is_ours(plugin: Plugin) -> bool:
+def _is_own_provider(plugin: Plugin) -> bool:
     return plugin.info is not None and plugin.distribution == PACKAGES.get(plugin.info.name)
 
 
-def _without_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
+def _remove_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
     """Yield the plugins, without the aliases that several of them claim; each keeps its name.
 
     The providers of this project keep theirs, whoever else claims them.
@@ -253,7 +258,11 @@ def _without_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
         warnings = list(plugin.warnings)
         aliases = []
         for alias in info.aliases:
-            others = [p for p in plugins if p is not plugin and alias in (p.names[:1] if _is_ours(plugin) else p.names)]
+            others = [
+                p
+                for p in plugins
+                if p is not plugin and alias in (p.names[:1] if _is_own_provider(plugin) else p.names)
+            ]
             if not others:
                 aliases.append(alias)
                 continue
@@ -263,7 +272,7 @@ def _without_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
         yield evolve(plugin, info=evolve(info, aliases=tuple(aliases)), warnings=tuple(warnings))
 
 
-def _broken(plugin: Plugin, fault: str, cause: BaseException | None = None) -> Plugin:
+def _mark_broken(plugin: Plugin, fault: str, cause: BaseException | None = None) -> Plugin:
     error = PluginLoadError(fault, plugin=plugin.name, distribution=plugin.distribution)
     error.__cause__ = cause
     return evolve(plugin, status="broken", error=error)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.metadata import Distribution, EntryPoint
 
-__all__ = ["Unreadable", "installed"]
+__all__ = ["UnreadableDistribution", "find_entry_points"]
 
-FILE = "entry_points.txt"
+ENTRY_POINTS_FILE = "entry_points.txt"
 
 
 @frozen
-class Unreadable:
+class UnreadableDistribution:
     """A distribution that has, or may have, plugins which cannot be read.
 
     Attributes:
@@ -33,27 +33,27 @@ class Unreadable:
     reason: str
 
 
-def installed() -> tuple[EntryPoint | Unreadable, ...]:
+def find_entry_points() -> tuple[EntryPoint | UnreadableDistribution, ...]:
     """Return the plugins that the installed distributions declare; nothing is imported.
 
     A distribution whose metadata is damaged is an `Unreadable` when it mentions the group ``kickai.providers``, or when
     nobody can know. Any other is skipped.
     """
-    found: list[EntryPoint | Unreadable] = []
+    found: list[EntryPoint | UnreadableDistribution] = []
     seen: set[str] = set()
-    for distribution in _distributions():
+    for distribution in _find_distributions():
         try:
             name = _folder_name(distribution)
             # The first on the path is the one that an import finds; the others are leftovers.
             if not name or name not in seen:
                 seen.add(name)
-                found += _entries(distribution)
+                found += _load_entry_points(distribution)
         except Exception as exc:  # noqa: BLE001  a finder of somebody else's may return anything
             logger.debug("skipped a distribution whose metadata raised {error}", error=type(exc).__name__)
     return tuple(found)
 
 
-def _distributions() -> Iterable[Distribution]:
+def _find_distributions() -> Iterable[Distribution]:
     from importlib.metadata import MetadataPathFinder, distributions  # noqa: PLC0415  as slow as the rest of the core
 
     try:
@@ -63,44 +63,53 @@ def _distributions() -> Iterable[Distribution]:
         return list(MetadataPathFinder.find_distributions())
 
 
-def _entries(distribution: Distribution) -> Iterator[EntryPoint | Unreadable]:  # noqa: C901  one fault after the other
+def _load_entry_points(distribution: Distribution) -> Iterator[EntryPoint | UnreadableDistribution]:  # noqa: C901  one fault after the other
     """Yield the plugins of one distribution, or what is wrong with it."""
     try:
-        text = distribution.read_text(FILE)
+        text = distribution.read_text(ENTRY_POINTS_FILE)
     except Exception as exc:  # noqa: BLE001  not UTF-8, or not readable
-        fault, content = _reason(exc), _bytes(distribution)
+        fault, content = _describe_read_error(exc), _read_entry_points(distribution)
     else:
         if text is None:
-            if _is_there(distribution):  # importlib.metadata treats an unreadable file as a missing one
-                yield Unreadable(_name(distribution), f"its {FILE} cannot be read; reinstall it or remove it")
+            if _has_entry_points_file(distribution):  # importlib.metadata treats an unreadable file as a missing one
+                yield UnreadableDistribution(
+                    _display_name(distribution), f"its {ENTRY_POINTS_FILE} cannot be read; reinstall it or remove it"
+                )
             return
         fault, content = "", text.encode(errors="surrogateescape")
     if content is not None and ENTRY_POINT_GROUP.encode() not in content:
         if fault:
-            logger.debug("skipped the entry points of {name}: {fault}", name=_name(distribution), fault=fault)
+            logger.debug("skipped the entry points of {name}: {fault}", name=_display_name(distribution), fault=fault)
         return
     if fault:
-        yield Unreadable(_name(distribution), f"its {FILE} cannot be read ({fault}); reinstall it or remove it")
+        yield UnreadableDistribution(
+            _display_name(distribution), f"its {ENTRY_POINTS_FILE} cannot be read ({fault}); reinstall it or remove it"
+        )
         return
     try:
         points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
     except Exception as exc:  # noqa: BLE001  a line that is no entry
-        yield Unreadable(_name(distribution), f"its {FILE} is malformed ({_reason(exc)}); reinstall it or remove it")
+        yield UnreadableDistribution(
+            _display_name(distribution),
+            f"its {ENTRY_POINTS_FILE} is malformed ({_describe_read_error(exc)}); reinstall it or remove it",
+        )
         return
     if not points:
         return
     if not _declared_name(distribution):
         # What is left of a removed package, for example: its module may be gone, or belong to another package.
-        yield Unreadable(_name(distribution), "its METADATA is missing or damaged; reinstall it or remove it")
+        yield UnreadableDistribution(
+            _display_name(distribution), "its METADATA is missing or damaged; reinstall it or remove it"
+        )
         return
     yield from points
 
 
-def _reason(error: Exception) -> str:
+def _describe_read_error(error: Exception) -> str:
     return "it is not UTF-8" if isinstance(error, UnicodeError) else type(error).__name__
 
 
-def _name(distribution: Distribution) -> str:
+def _display_name(distribution: Distribution) -> str:
     return _declared_name(distribution) or _folder_name(distribution) or "an unnamed distribution"
 
 
@@ -127,15 +136,15 @@ def _folder_name(distribution: Distribution) -> str:
     return "-".join(filter(None, name.lower().replace("_", "-").replace(".", "-").split("-")))
 
 
-def _is_there(distribution: Distribution) -> bool:
+def _has_entry_points_file(distribution: Distribution) -> bool:
     folder = _folder(distribution)
-    return folder is not None and os.path.lexists(folder / FILE)
+    return folder is not None and os.path.lexists(folder / ENTRY_POINTS_FILE)
 
 
-def _bytes(distribution: Distribution) -> bytes | None:
+def _read_entry_points(distribution: Distribution) -> bytes | None:
     """Return the undecoded entry points; None when they cannot be had."""
     folder = _folder(distribution)
     try:
-        return (folder / FILE).read_bytes() if folder is not None else None
+        return (folder / ENTRY_POINTS_FILE).read_bytes() if folder is not None else None
     except OSError:
         return None

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from kickai_providers_core.plugin_api.awaitables import close_quietly
-from kickai_providers_core.plugin_api.inspection import manager
-from kickai_providers_core.plugin_api.isolation import is_for_everyone
+from kickai_providers_core.plugin_api.inspection import create_plugin_manager
+from kickai_providers_core.plugin_api.isolation import is_process_exit
 from kickai_providers_core.plugin_api.wrapper_guards import guard_wrapper
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def combine_hooks(
         hook: The name of the hook.
         failed: Gets the label of a plugin and its exception. The call continues without that plugin.
     """
-    registered = manager()
+    registered = create_plugin_manager()
     for label, plugin in plugins.items():
         registered.register(plugin, name=label)
     called: pluggy.HookCaller = getattr(registered.hook, hook)
@@ -97,7 +97,7 @@ def _isolate(
         try:
             result = function(*args)
         except BaseException as exc:
-            if is_for_everyone(exc):
+            if is_process_exit(exc):
                 raise
             failed(label, exc)
             return None
@@ -124,7 +124,7 @@ def _isolate_wrapper(
         try:
             next(inner)
         except BaseException as exc:
-            if is_for_everyone(exc):
+            if is_process_exit(exc):
                 raise
             failed(label, RuntimeError("it did not yield") if isinstance(exc, StopIteration) else exc)
             return (yield)
@@ -137,7 +137,7 @@ def _isolate_wrapper(
                 return result
             return stop.value
         except BaseException as exc:
-            if is_for_everyone(exc):
+            if is_process_exit(exc):
                 raise
             failed(label, exc)
             return result

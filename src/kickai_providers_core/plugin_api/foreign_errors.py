@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from kickai_providers_core.plugin_api.attempt_timeouts import TIMEOUT_MESSAGES
 from kickai_providers_core.plugin_api.awaitables import PluginExitError
-from kickai_providers_core.plugin_api.isolation import is_for_everyone
+from kickai_providers_core.plugin_api.isolation import is_process_exit
 from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError, ProviderUnavailableError
 
 __all__ = ["raise_provider_error"]
@@ -23,7 +23,7 @@ def raise_provider_error(exc: BaseException, summary: str, *, is_complete: bool 
         summary: What failed, for the message.
         is_complete: Whether the summary names the exception already.
     """
-    if is_for_everyone(exc):
+    if is_process_exit(exc):
         raise exc
     cause = exc.__cause__ if isinstance(exc, PluginExitError) and exc.__cause__ is not None else exc
     if isinstance(exc, ProviderError):
@@ -64,7 +64,7 @@ def _find_fault(error: ProviderError) -> str:
         if error.retry_after_s is not None and not 0 <= error.retry_after_s < float("inf"):
             error.retry_after_s = None  # an invalid delay is no delay
     except BaseException as exc:
-        if is_for_everyone(exc):
+        if is_process_exit(exc):
             raise
         return "whose text or fields raise"
     if not all(isinstance(text, str) for text in texts):

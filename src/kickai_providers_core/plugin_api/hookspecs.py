@@ -21,7 +21,16 @@ import pluggy
 from attrs import field, frozen
 
 from kickai_providers_core.plugin_api.settings import ProviderSettings
-from kickai_providers_core.values.validation import Flag, Kind, Number, Text, refuse_type, require_text, shape, tuple_of
+from kickai_providers_core.values.validation import (
+    Boolean,
+    InstanceOf,
+    Number,
+    Text,
+    convert_to_tuple,
+    describe_type,
+    raise_type_error,
+    require_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
@@ -33,9 +42,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.targets import Target
 
 __all__ = [
+    "API_VERSION",
     "ENTRY_POINT_GROUP",
     "PROJECT_NAME",
-    "SEAM_VERSION",
     "Mode",
     "ModelInfo",
     "Progress",
@@ -50,8 +59,11 @@ PROJECT_NAME = "kickai"
 ENTRY_POINT_GROUP = "kickai.providers"
 """Where a distribution declares its plugins."""
 
-SEAM_VERSION = 1
-"""The version of this adapter; raised when a plugin written for the one before would break."""
+API_VERSION = 1
+"""The version of the plugin API; it increases when plugins written for the previous version would break."""
+
+SEAM_VERSION = API_VERSION
+"""The name of `API_VERSION` in the first releases."""
 
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
 hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
@@ -70,7 +82,7 @@ class ModelInfo:
         successor: The model to ask instead, when this one is retired; None while it is served.
     """
 
-    context_window: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
+    context_window: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
     capabilities: frozenset[Capability] | None = None
     successor: str | None = field(default=None, validator=Text(optional=True))
 
@@ -86,24 +98,24 @@ class Progress:
     """
 
     status: str = field(validator=Text(empty=True))
-    completed: int = field(default=0, validator=Number(whole=True, least=0))
-    total: int = field(default=0, validator=Number(whole=True, least=0))
+    completed: int = field(default=0, validator=Number(integer=True, minimum=0))
+    total: int = field(default=0, validator=Number(integer=True, minimum=0))
 
     def __str__(self) -> str:
         return f"{self.completed / self.total:.0%}" if self.total else self.status
 
 
-def _aliases(value: Iterable[str]) -> tuple[str, ...]:
+def _convert_aliases(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(
         require_text(f"ProviderInfo.aliases[{place}]", alias)
-        for place, alias in enumerate(tuple_of("ProviderInfo.aliases", "names", value))
+        for place, alias in enumerate(convert_to_tuple("ProviderInfo.aliases", "names", value))
     )
 
 
-def _known_models(_info: object, _field: object, models: Mapping[str, ModelInfo]) -> None:
+def _validate_models(_info: object, _field: object, models: Mapping[str, ModelInfo]) -> None:
     for name, model in models.items():
         if not isinstance(model, ModelInfo):
-            refuse_type(f"ProviderInfo.models[{name!r}]", "a ModelInfo", shape(model))
+            raise_type_error(f"ProviderInfo.models[{name!r}]", "a ModelInfo", describe_type(model))
 
 
 @frozen(kw_only=True)
@@ -128,13 +140,13 @@ class ProviderInfo:
 
     name: str = field(validator=Text())
     summary: str = field(validator=Text(empty=True))
-    settings_class: type[ProviderSettings] = field(default=ProviderSettings, validator=Kind(type))
-    aliases: tuple[str, ...] = field(default=(), converter=_aliases)
+    settings_class: type[ProviderSettings] = field(default=ProviderSettings, validator=InstanceOf(type))
+    aliases: tuple[str, ...] = field(default=(), converter=_convert_aliases)
     capabilities: frozenset[Capability] = frozenset()
-    environment: Mapping[str, str] = field(factory=dict, validator=Kind(Mapping))
-    models: Mapping[str, ModelInfo] = field(factory=dict, validator=[Kind(Mapping), _known_models])
-    holds_timeouts: bool = field(default=False, validator=Flag())
-    api_version: int = SEAM_VERSION
+    environment: Mapping[str, str] = field(factory=dict, validator=InstanceOf(Mapping))
+    models: Mapping[str, ModelInfo] = field(factory=dict, validator=[InstanceOf(Mapping), _validate_models])
+    holds_timeouts: bool = field(default=False, validator=Boolean())
+    api_version: int = API_VERSION
     native: frozenset[Mode] = frozenset()
 
 

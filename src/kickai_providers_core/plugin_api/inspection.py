@@ -13,14 +13,14 @@ import pluggy
 from attrs import evolve, frozen
 
 from kickai_providers_core.plugin_api import hookspecs
-from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe, is_for_everyone, run_bounded
-from kickai_providers_core.plugin_api.settings import ProviderSettings, hints_of
+from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe_error, is_process_exit, run_bounded
+from kickai_providers_core.plugin_api.settings import ProviderSettings, resolve_type_hints
 from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Examined", "examine", "hooks_of", "known_capabilities", "manager"]
+__all__ = ["Inspection", "create_plugin_manager", "find_hooks", "inspect_plugin", "split_capabilities"]
 
 REQUIRED = ("kickai_create_provider", "kickai_invoke_provider")
 MODES: Mapping[hookspecs.Mode, str] = {
@@ -37,7 +37,7 @@ UPGRADE = "upgrade kickai-providers-core"
 
 
 @frozen
-class Examined:
+class Inspection:
     """What an examination found.
 
     Attributes:
@@ -53,7 +53,9 @@ class Examined:
     warnings: tuple[str, ...] = ()
 
 
-def examine(hooks: object, secrets: frozenset[str] = frozenset(), timeout_s: float = LOAD_TIMEOUT_S) -> Examined:
+def inspect_plugin(
+    hooks: object, secrets: frozenset[str] = frozenset(), timeout_s: float = LOAD_TIMEOUT_S
+) -> Inspection:
     """Return what a plugin's module or object is.
 
     Args:
@@ -62,74 +64,76 @@ def examine(hooks: object, secrets: frozenset[str] = frozenset(), timeout_s: flo
         timeout_s: Seconds that ``kickai_provider_info`` may take.
     """
     try:
-        return _examine(hooks, secrets, timeout_s)
+        return _inspect_plugin(hooks, secrets, timeout_s)
     except pluggy.PluginValidationError as exc:
-        return Examined(fault=_misfit(str(exc), hooks), cause=exc)
+        return Inspection(fault=_describe_hook_mismatch(str(exc), hooks), cause=exc)
     except BaseException as exc:
-        if is_for_everyone(exc):
+        if is_process_exit(exc):
             raise
-        return Examined(fault=f"looking at it raised {describe(exc, secrets)}", cause=exc)
+        return Inspection(fault=f"looking at it raised {describe_error(exc, secrets)}", cause=exc)
 
 
-def _examine(hooks: object, secrets: frozenset[str], timeout_s: float) -> Examined:
+def _inspect_plugin(hooks: object, secrets: frozenset[str], timeout_s: float) -> Inspection:
     if inspect.isclass(hooks):
-        return Examined(fault=f"{hooks.__qualname__} is a class; the entry point must name a module or an instance")
-    implementations = dict(_implementations(hooks))
+        return Inspection(fault=f"{hooks.__qualname__} is a class; the entry point must name a module or an instance")
+    implementations = dict(_find_implementations(hooks))
     if hooks is None or not implementations:
-        return Examined(fault="it implements no hook; mark its functions with kickai_providers_core.hookimpl")
+        return Inspection(fault="it implements no hook; mark its functions with kickai_providers_core.hookimpl")
     _ = hooks == object()  # pluggy compares plugins, and one that cannot be compared would break the others
     warnings: list[str] = []
     info: hookspecs.ProviderInfo | None = None
     if "kickai_provider_info" in implementations:
         # Before anything else, since a plugin for a newer plugin API may have hooks and parameters that this one lacks.
-        outcome = run_bounded(lambda: _describe_itself(hooks), timeout_s, "its kickai_provider_info")
+        outcome = run_bounded(lambda: _call_provider_info(hooks), timeout_s, "its kickai_provider_info")
         warnings += outcome.warnings
-        if outcome.hung:
+        if outcome.timed_out:
             fault = f"kickai_provider_info has not returned within {timeout_s:g} s"
-            return Examined(fault=fault, warnings=tuple(warnings))
+            return Inspection(fault=fault, warnings=tuple(warnings))
         if outcome.error is not None:
-            fault = f"kickai_provider_info raised {describe(outcome.error, secrets)}{_newer(outcome.error)}"
-            return Examined(fault=fault, cause=outcome.error, warnings=tuple(warnings))
-        fault = _fault_of(outcome.value)
+            fault = (
+                f"kickai_provider_info raised {describe_error(outcome.error, secrets)}{_suggest_upgrade(outcome.error)}"
+            )
+            return Inspection(fault=fault, cause=outcome.error, warnings=tuple(warnings))
+        fault = _check_info(outcome.value)
         if fault:
-            return Examined(fault=fault, warnings=tuple(warnings))
+            return Inspection(fault=fault, warnings=tuple(warnings))
         info = outcome.value
-    registered = manager()
+    registered = create_plugin_manager()
     registered.register(hooks)
     registered.check_pending()
-    fault = _fault_of_hooks(registered, hooks, is_provider=info is not None)
+    fault = _check_hooks(registered, hooks, is_provider=info is not None)
     if fault:
-        return Examined(fault=fault, warnings=tuple(warnings))
-    warnings += _observer_warnings(registered)
+        return Inspection(fault=fault, warnings=tuple(warnings))
+    warnings += _find_observer_warnings(registered)
     if info is None:
-        return Examined(warnings=tuple(warnings))
-    fault, cause = _fault_of_settings(info.settings_class, secrets)
+        return Inspection(warnings=tuple(warnings))
+    fault, cause = _check_settings_class(info.settings_class, secrets)
     if fault:
-        return Examined(fault=fault, cause=cause, warnings=tuple(warnings))
-    warnings += _settings_warnings(info)
-    info, found = _known(info)
-    own = hooks_of(hooks, wrappers=False)
+        return Inspection(fault=fault, cause=cause, warnings=tuple(warnings))
+    warnings += _find_settings_warnings(info)
+    info, found = _drop_invalid_entries(info)
+    own = find_hooks(hooks, wrappers=False)
     native = frozenset(mode for mode, hook in MODES.items() if hook in own)
-    return Examined(info=evolve(info, native=native), warnings=(*warnings, *found))
+    return Inspection(info=evolve(info, native=native), warnings=(*warnings, *found))
 
 
-def manager() -> pluggy.PluginManager:
+def create_plugin_manager() -> pluggy.PluginManager:
     """Return a plugin manager that knows the hooks."""
     made = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     made.add_hookspecs(hookspecs)
     return made
 
 
-def hooks_of(hooks: object, *, wrappers: bool = True) -> frozenset[str]:
+def find_hooks(hooks: object, *, wrappers: bool = True) -> frozenset[str]:
     """Return the names of the hooks that a plugin implements, known to the plugin API or not."""
     return frozenset(
         name
-        for name, (_, options) in _implementations(hooks)
+        for name, (_, options) in _find_implementations(hooks)
         if wrappers or not (options.get("wrapper") or options.get("hookwrapper"))
     )
 
 
-def _implementations(hooks: object) -> Iterator[tuple[str, tuple[str, Mapping[str, Any]]]]:
+def _find_implementations(hooks: object) -> Iterator[tuple[str, tuple[str, Mapping[str, Any]]]]:
     """Yield each hook that a plugin implements, with the attribute that does and what it is marked with."""
     parser = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     for attribute in dir(hooks):
@@ -138,35 +142,35 @@ def _implementations(hooks: object) -> Iterator[tuple[str, tuple[str, Mapping[st
             yield options.get("specname") or attribute, (attribute, options)
 
 
-class _InfoOnly:
+class _InfoHookOnly:
     """The hook that every version of the plugin API has."""
 
     kickai_provider_info = staticmethod(hookspecs.kickai_provider_info)
 
 
-def _describe_itself(hooks: object) -> object:
+def _call_provider_info(hooks: object) -> object:
     calls = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-    calls.add_hookspecs(_InfoOnly)
+    calls.add_hookspecs(_InfoHookOnly)
     calls.register(hooks)
     return calls.hook.kickai_provider_info()
 
 
-def _newer(error: BaseException) -> str:
+def _suggest_upgrade(error: BaseException) -> str:
     """Return a hint when a description failed for a field that a newer core may have."""
     unknown = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
     return f"; if it was written for a newer plugin API, {UPGRADE}" if unknown else ""
 
 
-def _fault_of(info: object) -> str:
+def _check_info(info: object) -> str:
     """Return what is wrong with a provider's description, or nothing."""
     if not isinstance(info, hookspecs.ProviderInfo):
         return f"kickai_provider_info returned {type(info).__name__}, not a ProviderInfo"
     version: object = info.api_version
     if not isinstance(version, int) or isinstance(version, bool):
         return f"its api_version must be a whole number, got {type(version).__name__}"
-    if version > hookspecs.SEAM_VERSION:
+    if version > hookspecs.API_VERSION:
         return (
-            f"it was written for plugin API {version}, and this core has plugin API {hookspecs.SEAM_VERSION}: {UPGRADE}"
+            f"it was written for plugin API {version}, and this core has plugin API {hookspecs.API_VERSION}: {UPGRADE}"
         )
     aliases: object = info.aliases
     if not isinstance(aliases, tuple | list | frozenset | set):
@@ -186,7 +190,7 @@ def _fault_of(info: object) -> str:
     return ""
 
 
-def _fault_of_hooks(registered: pluggy.PluginManager, hooks: object, *, is_provider: bool) -> str:
+def _check_hooks(registered: pluggy.PluginManager, hooks: object, *, is_provider: bool) -> str:
     """Return what is wrong with the hooks of a plugin, or nothing."""
     own: set[str] = set()
     for hook in registered.get_hookcallers(hooks) or []:
@@ -206,13 +210,13 @@ def _is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _observer_warnings(registered: pluggy.PluginManager) -> Iterator[str]:
+def _find_observer_warnings(registered: pluggy.PluginManager) -> Iterator[str]:
     for implementation in registered.hook.kickai_observe.get_hookimpls():
         if _is_async(implementation.function):
             yield "kickai_observe is an async function, so it is never run; make it a plain function"
 
 
-def _fault_of_settings(settings: object, secrets: frozenset[str]) -> tuple[str, BaseException | None]:
+def _check_settings_class(settings: object, secrets: frozenset[str]) -> tuple[str, BaseException | None]:
     """Return why a settings class cannot be used, or nothing, and the exception behind it."""
     if not (inspect.isclass(settings) and issubclass(settings, ProviderSettings)):
         return "its settings_class must be a subclass of ProviderSettings", None
@@ -221,21 +225,21 @@ def _fault_of_settings(settings: object, secrets: frozenset[str]) -> tuple[str, 
     if mandatory:
         return f"the field {mandatory[0]!r} of its settings class {name} has no default; give every field one", None
     try:
-        hints_of(settings)
+        resolve_type_hints(settings)
     except BaseException as exc:
-        if is_for_everyone(exc):
+        if is_process_exit(exc):
             raise
-        return f"the type hints of its settings class {name} cannot be resolved: {describe(exc, secrets)}", exc
+        return f"the type hints of its settings class {name} cannot be resolved: {describe_error(exc, secrets)}", exc
     try:
         settings()
     except BaseException as exc:
-        if is_for_everyone(exc):
+        if is_process_exit(exc):
             raise
-        return f"its settings class {name} refuses its own defaults: {describe(exc, secrets)}", exc
+        return f"its settings class {name} refuses its own defaults: {describe_error(exc, secrets)}", exc
     return "", None
 
 
-def _settings_warnings(info: hookspecs.ProviderInfo) -> Iterator[str]:
+def _find_settings_warnings(info: hookspecs.ProviderInfo) -> Iterator[str]:
     cls = info.settings_class
     fields = attrs.fields_dict(cls)
     strange = sorted({name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())} - {*fields})
@@ -254,10 +258,10 @@ def _settings_warnings(info: hookspecs.ProviderInfo) -> Iterator[str]:
         return
 
 
-def _known(info: hookspecs.ProviderInfo) -> tuple[hookspecs.ProviderInfo, list[str]]:
+def _drop_invalid_entries(info: hookspecs.ProviderInfo) -> tuple[hookspecs.ProviderInfo, list[str]]:
     """Return a description without what this core does not know in it, and what that was."""
     warnings: list[str] = []
-    capabilities, strange = known_capabilities(info.capabilities)
+    capabilities, strange = split_capabilities(info.capabilities)
     models: dict[str, hookspecs.ModelInfo] = {}
     given: Any = info.models
     for name, model in given.items() if isinstance(given, Mapping) else ():
@@ -265,7 +269,7 @@ def _known(info: hookspecs.ProviderInfo) -> tuple[hookspecs.ProviderInfo, list[s
             warnings.append("its models must map names to ModelInfo")
             continue
         if model.capabilities is not None:
-            offered, unknown = known_capabilities(model.capabilities)
+            offered, unknown = split_capabilities(model.capabilities)
             strange += [name for name in unknown if name not in strange]
             model = evolve(model, capabilities=offered)  # noqa: PLW2901
         models[name] = model
@@ -290,7 +294,7 @@ def _known(info: hookspecs.ProviderInfo) -> tuple[hookspecs.ProviderInfo, list[s
     return changed, warnings
 
 
-def known_capabilities(given: Any) -> tuple[frozenset[Capability], list[str]]:
+def split_capabilities(given: Any) -> tuple[frozenset[Capability], list[str]]:
     """Return the capabilities among some values, and what the others are, as text."""
     known: set[Capability] = set()
     strange: list[str] = []
@@ -302,10 +306,10 @@ def known_capabilities(given: Any) -> tuple[frozenset[Capability], list[str]]:
     return frozenset(known), sorted(strange)
 
 
-def _misfit(message: str, hooks: object) -> str:
+def _describe_hook_mismatch(message: str, hooks: object) -> str:
     """Return pluggy's complaint in words of the plugin API: the hook or the parameter that does not exist."""
     known = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("kickai_")}
-    for name, (attribute, _) in sorted(_implementations(hooks), key=lambda each: each[0]):
+    for name, (attribute, _) in sorted(_find_implementations(hooks), key=lambda each: each[0]):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             return f"there is no hook {name}" + (f"; did you mean {near[0]}?" if near else "")

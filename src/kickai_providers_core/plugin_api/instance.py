@@ -142,9 +142,9 @@ class Instance:
     # Lifetime
 
     @property
-    def flights(self) -> tuple[SingleFlight[object], SingleFlight[tuple[Problem, ...]]]:
+    def pending_calls(self) -> tuple[SingleFlight[object], SingleFlight[tuple[Problem, ...]]]:
         """The creation and the validation: a fork waits for them."""
-        return self._creation.flight, self.validation.flight
+        return self._creation.pending_call, self.validation.pending_call
 
     def renew_after_fork(self) -> None:
         """Forget the parent's provider object in a child, and keep it alive; the next call creates another one."""

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOAD_TIMEOUT_S",
-    "Outcome",
-    "cancellations",
-    "describe",
-    "is_asked",
-    "is_for_everyone",
-    "keys_in",
-    "keys_of",
+    "RunResult",
+    "count_cancellations",
+    "describe_error",
+    "find_environment_keys",
+    "find_secrets",
+    "is_exit_or_cancellation",
+    "is_process_exit",
+    "mask_secrets",
     "run_bounded",
-    "without",
 ]
 
 LOAD_TIMEOUT_S = 10.0
@@ -54,25 +54,25 @@ KEY_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 
 
 @frozen
-class Outcome:
+class RunResult:
     """How a piece of foreign code ended.
 
     Attributes:
         value: What it returned.
         error: What it raised; None when it returned.
-        hung: Whether it did not end in time, so that it was left to its thread.
+        timed_out: Whether it did not end in time, so that it was left to its thread.
         seconds: How long it took.
         warnings: What it did to the standard streams, as clauses.
     """
 
     value: Any = None
     error: BaseException | None = None
-    hung: bool = False
+    timed_out: bool = False
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
 
 
-def run_bounded(function: Callable[[], object], timeout_s: float, what: str) -> Outcome:
+def run_bounded(function: Callable[[], object], timeout_s: float, what: str) -> RunResult:
     """Run a function for at most ``timeout_s`` seconds, in a thread of its own, with its output kept back.
 
     Args:
@@ -83,34 +83,34 @@ def run_bounded(function: Callable[[], object], timeout_s: float, what: str) -> 
     Raises:
         KeyboardInterrupt: The user wants to leave; so may the function have raised it.
     """
-    taps = (_Tap("stdout"), _Tap("stderr"))
+    taps = (_OutputCapture("stdout"), _OutputCapture("stderr"))
 
-    def run() -> Outcome:
+    def run() -> RunResult:
         for tap in taps:
             tap.take(threading.get_ident())
         began = time.perf_counter()
         try:
-            outcome = Outcome(value=function())
+            outcome = RunResult(value=function())
         except BaseException as exc:  # noqa: BLE001  foreign code: it is one plugin's fault, whatever it is
-            outcome = Outcome(error=exc)
-        return Outcome(outcome.value, outcome.error, seconds=time.perf_counter() - began)
+            outcome = RunResult(error=exc)
+        return RunResult(outcome.value, outcome.error, seconds=time.perf_counter() - began)
 
     for tap in taps:
         tap.install()
     try:
         outcome = run() if _is_importing() else threads.call(run, timeout_s)
     except TimeoutError:
-        outcome = Outcome(hung=True, seconds=timeout_s)
+        outcome = RunResult(timed_out=True, seconds=timeout_s)
     finally:
         for tap in taps:
             tap.remove()
     if isinstance(outcome.error, KeyboardInterrupt):
         raise outcome.error
     warnings = [f"{what} {done}" for tap in taps for done in tap.done()]
-    return Outcome(outcome.value, outcome.error, outcome.hung, outcome.seconds, tuple(warnings))
+    return RunResult(outcome.value, outcome.error, outcome.timed_out, outcome.seconds, tuple(warnings))
 
 
-def is_for_everyone(error: BaseException) -> bool:
+def is_process_exit(error: BaseException) -> bool:
     """Return whether an exception that came out of a plugin's code is not the plugin's own: the process is to end.
 
     `KeyboardInterrupt` is, since nobody can tell who raised it. So is anything that a signal handler raised (gunicorn
@@ -146,7 +146,7 @@ def _signal_handlers() -> set[CodeType]:
     return found
 
 
-def describe(error: BaseException, secrets: frozenset[str] = frozenset()) -> str:
+def describe_error(error: BaseException, secrets: frozenset[str] = frozenset()) -> str:
     """Return an exception's class and message as one line, even when its ``__str__`` raises.
 
     Args:
@@ -156,15 +156,15 @@ def describe(error: BaseException, secrets: frozenset[str] = frozenset()) -> str
     try:
         message = str(error)
     except BaseException as exc:
-        if is_for_everyone(exc):
+        if is_process_exit(exc):
             raise
         message = "(its message cannot be shown)"
-    message = without(message, secrets)
+    message = mask_secrets(message, secrets)
     name = type(error).__name__
     return clean_line(f"{name}: {message}" if message else name, DESCRIPTION_LIMIT)
 
 
-def without(text: str, secrets: frozenset[str]) -> str:
+def mask_secrets(text: str, secrets: frozenset[str]) -> str:
     """Return a text with each secret, and each form in which ``repr`` shows it, replaced by ``***``."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_KEY:
@@ -172,7 +172,7 @@ def without(text: str, secrets: frozenset[str]) -> str:
     return text
 
 
-def keys_in(environ: Mapping[str, str] | None = None) -> frozenset[str]:
+def find_environment_keys(environ: Mapping[str, str] | None = None) -> frozenset[str]:
     """Return the values of the environment variables that are named like keys, passwords or tokens."""
     known = os.environ if environ is None else environ
     return frozenset(
@@ -180,7 +180,7 @@ def keys_in(environ: Mapping[str, str] | None = None) -> frozenset[str]:
     )
 
 
-def keys_of(value: Any) -> frozenset[str]:
+def find_secrets(value: Any) -> frozenset[str]:
     """Return the text of every `Secret` in settings."""
     if isinstance(value, Secret):
         return frozenset({value.reveal()})
@@ -190,10 +190,10 @@ def keys_of(value: Any) -> frozenset[str]:
         value = [*value.values()]
     if not isinstance(value, tuple | list | set | frozenset):
         return frozenset()
-    return frozenset().union(*map(keys_of, value))
+    return frozenset().union(*map(find_secrets, value))
 
 
-def cancellations() -> int:
+def count_cancellations() -> int:
     """Return how often the running task has been asked to end by now, not counting what it is yet to notice."""
     try:
         task = asyncio.current_task()
@@ -202,7 +202,7 @@ def cancellations() -> int:
     return 0 if task is None else task.cancelling() - bool(getattr(task, "_must_cancel", False))
 
 
-def is_asked(error: BaseException, before: int) -> bool:
+def is_exit_or_cancellation(error: BaseException, before: int) -> bool:
     """Return whether an exception in a task means that the task, or the process, is to end.
 
     Args:
@@ -210,7 +210,7 @@ def is_asked(error: BaseException, before: int) -> bool:
         before: What `cancellations` said before that code ran. A `CancelledError` that nobody has asked for since then
             is the plugin's own.
     """
-    return is_for_everyone(error) or (isinstance(error, asyncio.CancelledError) and cancellations() > before)
+    return is_process_exit(error) or (isinstance(error, asyncio.CancelledError) and count_cancellations() > before)
 
 
 def _is_importing() -> bool:
@@ -223,7 +223,7 @@ def _is_importing() -> bool:
     return False
 
 
-class _Tap:
+class _OutputCapture:
     """Stands in for a standard stream: keeps back what one thread writes, and passes on what all others do."""
 
     def __init__(self, name: Literal["stdout", "stderr"]) -> None:
@@ -245,11 +245,11 @@ class _Tap:
         """Put the stream back, unless somebody else's tap lies over this one."""
         self._over = True
         now = getattr(sys, self._name)
-        if now is not self and isinstance(now, _Tap):
+        if now is not self and isinstance(now, _OutputCapture):
             return  # it puts back what was below this one
         self._replaced = now is not self
         stream = self._stream
-        while isinstance(stream, _Tap) and stream._over:  # noqa: SLF001  of the same class
+        while isinstance(stream, _OutputCapture) and stream._over:  # noqa: SLF001  of the same class
             stream = stream._stream  # noqa: SLF001
         setattr(sys, self._name, stream)
 

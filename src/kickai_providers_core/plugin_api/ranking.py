@@ -9,7 +9,7 @@ from attrs import define, field
 
 from kickai_providers_core.plugin_api.extension_warnings import warn
 from kickai_providers_core.plugin_api.extensions import combine_hooks
-from kickai_providers_core.plugin_api.isolation import is_for_everyone
+from kickai_providers_core.plugin_api.isolation import is_process_exit
 from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ranking"]
 
-MOST_WANTED = 10_000
+MAX_RANKED = 10_000
 """The number of targets that are read from a plugin's answer, which may be an endless iterator."""
 
 
@@ -42,7 +42,7 @@ class Ranking:
         return combine_hooks(self._plugins, "kickai_rank_targets", self._report)
 
     @property
-    def needed(self) -> bool:
+    def is_needed(self) -> bool:
         """Whether anything can change the order."""
         return self._routing.strong is not None or self._called is not None
 
@@ -50,7 +50,7 @@ class Ranking:
         """Return the candidates in the order for this request."""
         strong = self._routing.choose(request)
         if strong is not None:
-            candidates = sorted(candidates, key=lambda candidate: not _is_for(candidate, strong))
+            candidates = sorted(candidates, key=lambda candidate: not _matches(candidate, strong))
         if self._called is not None:
             candidates = self._ask_plugins(self._called, request, candidates)
         return candidates
@@ -63,7 +63,7 @@ class Ranking:
             wanted = called(request=request, targets=targets)
             return candidates if wanted is None else _reorder(candidates, targets, wanted)
         except BaseException as exc:
-            if is_for_everyone(exc):
+            if is_process_exit(exc):
                 raise
             self._report(", ".join(self._plugins), exc)
             return candidates
@@ -75,7 +75,7 @@ class Ranking:
             warn(f"ranking the targets raised {type(error).__name__} in {label}; its further errors are not reported")
 
 
-def _is_for(candidate: Candidate, target: Target) -> bool:
+def _matches(candidate: Candidate, target: Target) -> bool:
     return candidate.provider == target.provider and target.model in {None, candidate.model}
 
 
@@ -85,7 +85,7 @@ def _reorder(
     """Return the candidates in the order of the wanted targets, and then all others in their order."""
     places = list(range(len(candidates)))
     front = []
-    for target in islice(wanted, MOST_WANTED):
+    for target in islice(wanted, MAX_RANKED):
         place = next((place for place in places if targets[place] == target), None)
         if place is not None:
             places.remove(place)

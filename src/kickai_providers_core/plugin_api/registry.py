@@ -7,12 +7,12 @@ from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.concurrency.abandoned import Abandoned
+from kickai_providers_core.concurrency.abandoned import AbandonedCalls
 from kickai_providers_core.plugin_api.adapter import Adapter
-from kickai_providers_core.plugin_api.awaitables import name_of
+from kickai_providers_core.plugin_api.awaitables import get_error_name
 from kickai_providers_core.plugin_api.discovery import PACKAGES
 from kickai_providers_core.plugin_api.instance import Instance
-from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
+from kickai_providers_core.plugin_api.isolation import count_cancellations, is_exit_or_cancellation, is_process_exit
 from kickai_providers_core.values.errors import Problem, UnknownProviderError
 from kickai_providers_core.values.events import ProviderCloseFailed
 
@@ -40,12 +40,12 @@ class Registry:
     ) -> None:
         self._discovery = discovery
         self._instances: dict[str, Instance] = {}
-        counts: dict[int, Abandoned] = {}  # one for each plugin, however many instances it has
+        counts: dict[int, AbandonedCalls] = {}  # one for each plugin, however many instances it has
         for name, settings in self._configured(providers):
             plugin = discovery.find(settings.kind or name)
             if plugin is not None and plugin.info is not None:
-                abandoned = counts.setdefault(id(plugin.plugin), Abandoned())
-                adapter = Adapter(plugin.plugin, plugin.info, discovery.others(), clock=clock, abandoned=abandoned)
+                abandoned = counts.setdefault(id(plugin.plugin), AbandonedCalls())
+                adapter = Adapter(plugin.plugin, plugin.info, discovery.extensions(), clock=clock, abandoned=abandoned)
                 self._instances[name] = Instance(
                     name, plugin.info, settings, adapter, unusable.get(name, ()), clock=clock
                 )
@@ -67,7 +67,7 @@ class Registry:
             instance = self._instances.get(plugin.info.name) if plugin is not None and plugin.info else None
         return instance
 
-    def unknown(self, name: str) -> UnknownProviderError:
+    def build_unknown_error(self, name: str) -> UnknownProviderError:
         """Return the error that says what to do about a name that nothing has."""
         known = tuple(self._instances)
         broken = self._broken(name)
@@ -84,9 +84,9 @@ class Registry:
     def _broken(self, name: str) -> Plugin | None:
         return next((p for p in self._discovery.plugins if p.error is not None and p.name == name), None)
 
-    def flights(self) -> tuple[SingleFlight[Any], ...]:
+    def pending_calls(self) -> tuple[SingleFlight[Any], ...]:
         """Return the creations and validations of all instances: a fork must not cut one in the middle."""
-        return tuple(flight for instance in self for flight in instance.flights)
+        return tuple(pending_call for instance in self for pending_call in instance.pending_calls)
 
     def renew_after_fork(self) -> None:
         """Renew every instance for this process."""
@@ -99,19 +99,19 @@ class Registry:
             try:
                 instance.close()
             except BaseException as exc:
-                if is_for_everyone(exc):
+                if is_process_exit(exc):
                     raise
                 emit(ProviderCloseFailed(0, None, instance.name, type(exc).__name__))
 
     async def aclose(self, emit: Callable[[Event], None]) -> None:
         """Close every provider that was created, on the running loop; one that raises stops nothing."""
         for instance in self:
-            before = cancellations()
+            before = count_cancellations()
             try:
                 await instance.aclose()
             except GeneratorExit:  # from outside: somebody has dropped this coroutine
                 raise
             except BaseException as exc:
-                if is_asked(exc, before):
+                if is_exit_or_cancellation(exc, before):
                     raise
-                emit(ProviderCloseFailed(0, None, instance.name, name_of(exc)))
+                emit(ProviderCloseFailed(0, None, instance.name, get_error_name(exc)))

@@ -23,9 +23,9 @@ from attrs import field, frozen
 
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
-from kickai_providers_core.values.validation import Flag, Number, Text
+from kickai_providers_core.values.validation import Boolean, Number, Text
 
-__all__ = ["LONGEST_S", "SERVICE_ADDRESS", "ProviderSettings", "hints_of", "service_address"]
+__all__ = ["LONGEST_S", "SERVICE_ADDRESS", "ProviderSettings", "resolve_type_hints", "service_address"]
 
 _NAMES = {"Any": Any, "Mapping": Mapping, "Secret": Secret, "Sequence": Sequence, "Target": Target}
 """What an annotation may name although its module imports it for type checkers only."""
@@ -82,13 +82,13 @@ class ProviderSettings:
     connect_timeout_s: float = field(default=5.0, validator=Number(above=0))
     first_token_timeout_s: float = field(default=10.0, validator=Number(above=0))
     idle_timeout_s: float = field(default=10.0, validator=Number(above=0))
-    retries: int = field(default=2, validator=Number(whole=True, least=0))
-    max_concurrency: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
-    max_queue: int | None = field(default=None, validator=Number(whole=True, least=0, optional=True))
-    requests_per_minute: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
-    tokens_per_minute: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
-    context_window: int | None = field(default=None, validator=Number(whole=True, above=0, optional=True))
-    expose_service_messages: bool = field(default=False, validator=Flag())
+    retries: int = field(default=2, validator=Number(integer=True, minimum=0))
+    max_concurrency: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    max_queue: int | None = field(default=None, validator=Number(integer=True, minimum=0, optional=True))
+    requests_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    tokens_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    context_window: int | None = field(default=None, validator=Number(integer=True, above=0, optional=True))
+    expose_service_messages: bool = field(default=False, validator=Boolean())
 
     def __attrs_post_init__(self) -> None:
         for name in ("timeout_s", "connect_timeout_s", "first_token_timeout_s", "idle_timeout_s"):
@@ -98,7 +98,7 @@ class ProviderSettings:
                 raise ValueError(message)
 
 
-def hints_of(cls: type) -> dict[str, Any]:
+def resolve_type_hints(cls: type) -> dict[str, Any]:
     """Return the types of a class's fields.
 
     Raises:

@@ -26,7 +26,7 @@ class SettingsValidation:
         problems: Problems that are known already; then the plugin is not asked.
 
     Attributes:
-        flight: The validation, made once for all requests that wait.
+        pending_call: The validation, made once for all requests that wait.
         is_slow: Whether a request has waited in vain. Then no other request waits.
     """
 
@@ -34,7 +34,7 @@ class SettingsValidation:
         self._adapter = adapter
         self._settings = settings
         self._problems: tuple[Problem, ...] | None = problems or (None if adapter.validates else ())
-        self.flight: SingleFlight[tuple[Problem, ...]] = SingleFlight(self._validate)
+        self.pending_call: SingleFlight[tuple[Problem, ...]] = SingleFlight(self._validate)
         self.is_slow = False
 
     def problems(self) -> tuple[Problem, ...]:
@@ -44,7 +44,7 @@ class SettingsValidation:
 
     def known_problems(self) -> tuple[Problem, ...] | None:
         """Return what prevents the use of the settings, without waiting; None while that is unknown."""
-        if self._problems is None and self.flight.is_done:
+        if self._problems is None and self.pending_call.is_done:
             self.wait(0.0)
         return self._problems
 
@@ -52,7 +52,7 @@ class SettingsValidation:
         """Validate the settings unless that is done, and wait for at most ``timeout_s`` seconds."""
         if self._problems is None:
             try:
-                self._keep_errors(self.flight.wait(timeout_s))
+                self._keep_errors(self.pending_call.wait(timeout_s))
             except TimeoutError:
                 self._note_slowness(timeout_s)
 
@@ -60,18 +60,18 @@ class SettingsValidation:
         """Wait without blocking the event loop; otherwise as `wait`."""
         if self._problems is None:
             try:
-                self._keep_errors(await self.flight.await_(timeout_s))
+                self._keep_errors(await self.pending_call.await_(timeout_s))
             except TimeoutError:
                 self._note_slowness(timeout_s)
 
     def begin(self) -> None:
         """Begin to validate the settings unless that is done, without waiting."""
         if self._problems is None:
-            self.flight.begin()
+            self.pending_call.begin()
 
     def renew_after_fork(self) -> None:
         """Forget a validation that is running in the parent."""
-        self.flight = SingleFlight(self._validate)
+        self.pending_call = SingleFlight(self._validate)
         self.is_slow = False
 
     def _validate(self) -> tuple[Problem, ...]:

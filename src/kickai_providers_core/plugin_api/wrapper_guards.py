@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import define
 
-from kickai_providers_core.plugin_api.awaitables import Driven, aclose_quietly, close_quietly, name_of
-from kickai_providers_core.plugin_api.isolation import cancellations, is_asked, is_for_everyone
+from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, aclose_quietly, close_quietly, get_error_name
+from kickai_providers_core.plugin_api.isolation import count_cancellations, is_exit_or_cancellation, is_process_exit
 from kickai_providers_core.plugin_api.watched_results import (
     WatchedAsyncIterator,
     WatchedAwaitable,
@@ -49,7 +49,7 @@ def guard_wrapper(
         label: The name of its plugin.
         hook: The name of the hook that it wraps.
     """
-    blame = Blame(label, hook)
+    blame = WrapperGuard(label, hook)
 
     def called(*args: object) -> Generator[None, Any, Any]:
         inner = function(*args)
@@ -77,7 +77,7 @@ def guard_wrapper(
     return called
 
 
-def _throw(inner: Generator[None, Any, Any], error: BaseException, blame: Blame) -> Any:
+def _throw(inner: Generator[None, Any, Any], error: BaseException, blame: WrapperGuard) -> Any:
     """Return what a wrapper returns after an exception of the hook that it wraps."""
     try:
         inner.throw(error)
@@ -92,7 +92,7 @@ def _throw(inner: Generator[None, Any, Any], error: BaseException, blame: Blame)
 
 
 @define(eq=False)
-class Blame:
+class WrapperGuard:
     """Names a wrapper in its faults."""
 
     label: str
@@ -104,7 +104,7 @@ class Blame:
 
     def error(self, exc: BaseException) -> BaseException:
         """Return the error for an exception that the wrapper raised."""
-        if is_for_everyone(exc):
+        if is_process_exit(exc):
             return exc
         if isinstance(exc, InvalidReplyError):
             exc.due_to_request = True  # found by a wrapper, so it does not concern the provider's health
@@ -112,7 +112,7 @@ class Blame:
             if self.label not in exc.message:
                 exc.message = f"{exc.message} (raised by the wrapper {self.label})"
             return exc
-        return self.fault(f"raised {name_of(exc)}")
+        return self.fault(f"raised {get_error_name(exc)}")
 
     def reraise(self, exc: BaseException) -> NoReturn:
         """Raise the error for an exception that the wrapper raised."""
@@ -164,13 +164,13 @@ class Blame:
         raise self.fault(f"returned {type(value).__name__}, not a list of Problems")
 
     async def _guard_awaitable(self, value: Awaitable[Any], inner: WatchedAwaitable | None) -> Any:
-        before = cancellations()
+        before = count_cancellations()
         try:
-            result = await Driven(lambda: value)
+            result = await PluginAwaitable(lambda: value)
         except GeneratorExit:  # from outside: the caller has dropped this coroutine
             raise
         except BaseException as exc:
-            if is_from(exc, inner) or is_asked(exc, before):
+            if is_from(exc, inner) or is_exit_or_cancellation(exc, before):
                 raise
             self.reraise(exc)
         finally:
@@ -205,20 +205,20 @@ class Blame:
 
     async def _guard_async_iterator(self, value: Any, inner: WatchedAsyncIterator | None) -> AsyncIterator[Any]:
         chunks = value
-        before = cancellations()
+        before = count_cancellations()
         try:
             while True:
                 try:
                     if chunks is value:
                         chunks = aiter(value)
                         value = None
-                    chunk = await Driven(chunks.__anext__)
+                    chunk = await PluginAwaitable(chunks.__anext__)
                 except StopAsyncIteration:
                     return
                 except GeneratorExit:  # from outside, as above
                     raise
                 except BaseException as exc:
-                    if is_from(exc, inner) or is_asked(exc, before):
+                    if is_from(exc, inner) or is_exit_or_cancellation(exc, before):
                         raise
                     self.reraise(exc)
                 if not isinstance(chunk, ReplyChunk) and (inner is None or chunk is not inner.latest):

@@ -42,7 +42,7 @@ class BreakerSettings:
         probe_lease_s: Seconds after which a probe that has not returned expires, and another is admitted.
     """
 
-    max_errors: int = field(default=3, validator=Number(whole=True, least=1))
+    max_errors: int = field(default=3, validator=Number(integer=True, minimum=1))
     cooldown_s: float = field(default=5.0, validator=Number(above=0))
     max_cooldown_s: float = field(default=20.0, validator=Number(above=0))
     probe_lease_s: float = field(default=120.0, validator=Number(above=0))

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.breaker_state import BreakerState
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,9 +79,9 @@ class Candidate:
         window = self.context_window
         if window is not None and request.tokens > window:
             needed = f"prompt and answer take at least {request.tokens}"
-            return SkipReason.WINDOW_TOO_SMALL, f"its window is {count(window, 'token')}, and {needed}"
+            return SkipReason.WINDOW_TOO_SMALL, f"its window is {format_count(window, 'token')}, and {needed}"
         if too_small is not None and (window or 0) <= too_small:
-            size = count(window, "token") if window else "of unknown size"
+            size = format_count(window, "token") if window else "of unknown size"
             return SkipReason.WINDOW_TOO_SMALL, f"its window is {size}"
         return None
 

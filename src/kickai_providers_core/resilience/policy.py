@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from attrs import field, fields, frozen
 
 from kickai_providers_core.values import errors
-from kickai_providers_core.values.validation import Flag, Kind, Number, OneOf
+from kickai_providers_core.values.validation import Boolean, InstanceOf, Number, OneOf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +45,8 @@ class Rule:
     retry: RetryRule = field(default="never", validator=OneOf(("never", "backoff", "last", "wait")))
     fall_back: FallBackRule = field(default="always", validator=OneOf(("always", "never", "larger_window")))
     rests: Scope = field(default="nothing", validator=OneOf(("nothing", "target", "provider")))
-    rest_s: float | None = field(default=None, validator=Number(least=0, optional=True))
-    counts: bool = field(default=False, validator=Flag())
+    rest_s: float | None = field(default=None, validator=Number(minimum=0, optional=True))
+    counts: bool = field(default=False, validator=Boolean())
 
 
 def _row(**columns: object) -> Callable[[], Rule]:
@@ -69,25 +69,25 @@ class Policy:
         retry_floor: Retries a minute that are allowed with any traffic, from 0.
     """
 
-    rate_limited: Rule = field(factory=_row(retry="wait", rests="target", rest_s=30.0), validator=Kind(Rule))
-    quota_exhausted: Rule = field(factory=_row(rests="provider", rest_s=3600.0), validator=Kind(Rule))
-    timeout: Rule = field(factory=_row(retry="last", counts=True), validator=Kind(Rule))
-    unavailable: Rule = field(factory=_row(retry="backoff", counts=True), validator=Kind(Rule))
-    invalid_reply: Rule = field(factory=_row(retry="backoff", counts=True), validator=Kind(Rule))
-    authentication: Rule = field(factory=_row(rests="provider", rest_s=3600.0), validator=Kind(Rule))
-    model_not_found: Rule = field(factory=_row(rests="target", rest_s=3600.0), validator=Kind(Rule))
-    unusable: Rule = field(factory=_row(), validator=Kind(Rule))
-    unsupported: Rule = field(factory=_row(), validator=Kind(Rule))
-    invalid_request: Rule = field(factory=_row(fall_back="never"), validator=Kind(Rule))
-    context_length: Rule = field(factory=_row(fall_back="larger_window"), validator=Kind(Rule))
-    content_filtered: Rule = field(factory=_row(fall_back="never"), validator=Kind(Rule))
+    rate_limited: Rule = field(factory=_row(retry="wait", rests="target", rest_s=30.0), validator=InstanceOf(Rule))
+    quota_exhausted: Rule = field(factory=_row(rests="provider", rest_s=3600.0), validator=InstanceOf(Rule))
+    timeout: Rule = field(factory=_row(retry="last", counts=True), validator=InstanceOf(Rule))
+    unavailable: Rule = field(factory=_row(retry="backoff", counts=True), validator=InstanceOf(Rule))
+    invalid_reply: Rule = field(factory=_row(retry="backoff", counts=True), validator=InstanceOf(Rule))
+    authentication: Rule = field(factory=_row(rests="provider", rest_s=3600.0), validator=InstanceOf(Rule))
+    model_not_found: Rule = field(factory=_row(rests="target", rest_s=3600.0), validator=InstanceOf(Rule))
+    unusable: Rule = field(factory=_row(), validator=InstanceOf(Rule))
+    unsupported: Rule = field(factory=_row(), validator=InstanceOf(Rule))
+    invalid_request: Rule = field(factory=_row(fall_back="never"), validator=InstanceOf(Rule))
+    context_length: Rule = field(factory=_row(fall_back="larger_window"), validator=InstanceOf(Rule))
+    content_filtered: Rule = field(factory=_row(fall_back="never"), validator=InstanceOf(Rule))
     backoff_initial_s: float = field(default=0.25, validator=Number(above=0))
     backoff_max_s: float = field(default=4.0, validator=Number(above=0))
-    min_attempt_s: float = field(default=0.05, validator=Number(least=0))
+    min_attempt_s: float = field(default=0.05, validator=Number(minimum=0))
     max_suspension_s: float = field(default=86_400.0, validator=Number(above=0))
-    last_resort: bool = field(default=True, validator=Flag())
-    retry_share: float = field(default=0.2, validator=Number(least=0))
-    retry_floor: int = field(default=10, validator=Number(whole=True, least=0))
+    last_resort: bool = field(default=True, validator=Boolean())
+    retry_share: float = field(default=0.2, validator=Number(minimum=0))
+    retry_floor: int = field(default=10, validator=Number(integer=True, minimum=0))
 
     def rule_for(self, error: AttemptError) -> Rule:
         """Return the rule of an error: of its own class, or of its nearest base class in the table."""

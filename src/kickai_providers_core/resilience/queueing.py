@@ -9,7 +9,7 @@ from attrs import frozen
 from kickai_providers_core.resilience.actions import TICK_S, Sleep, WaitForSlot
 from kickai_providers_core.resilience.rate_limiter import UNKNOWN_S
 from kickai_providers_core.values.attempts import SkipReason
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.candidates import Candidate
@@ -96,7 +96,7 @@ class QueueWait:
         self.leave(now)
         slot_at = None if is_unknown else now + wait_s
         self.left[candidate.position] = slot_at or now
-        detail = f"{count(ticket.ahead, 'request')} waited before it"
+        detail = f"{format_count(ticket.ahead, 'request')} waited before it"
         self._recorder.record_skip(candidate, (SkipReason.BUSY, detail), now, slot_at)
         return None
 
@@ -108,4 +108,4 @@ class QueueWait:
 
 
 def _describe(ticket: Ticket) -> str:
-    return f"{count(ticket.ahead, 'request')} {'is' if ticket.ahead == 1 else 'are'}"
+    return f"{format_count(ticket.ahead, 'request')} {'is' if ticket.ahead == 1 else 'are'}"

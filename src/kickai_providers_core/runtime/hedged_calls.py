@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.concurrency.forking import Guarded
+from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
 from kickai_providers_core.plugin_api.cancellation import GRACE_S
 from kickai_providers_core.resilience.actions import WaitForOther
 from kickai_providers_core.runtime.aio import await_call
@@ -86,7 +86,7 @@ def _start(walk: Walk, instances: Instances, call: Call, tasks: Tasks) -> None:
 async def _run(walk: Walk, instances: Instances, call: Call) -> Reply:
     inner = find_instance(instances, call).ainvoke(call.build_request(walk.request), call.timeout_s)
     guard, pid = walk.chain.fork_guard, walk.request.pid
-    return await Guarded(inner, guard, asyncio.current_task(), pid)  # type: ignore[no-any-return]
+    return await ForkAwareAwaitable(inner, guard, asyncio.current_task(), pid)  # type: ignore[no-any-return]
 
 
 def _abandon(instances: Instances, tasks: Tasks) -> None:

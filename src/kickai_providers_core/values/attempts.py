@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable
 from kickai_providers_core.values.plain_text import clean_line
-from kickai_providers_core.values.validation import Flag, Kind, Number, Text, require_text
+from kickai_providers_core.values.validation import Boolean, InstanceOf, Number, Text, require_text
 
 if TYPE_CHECKING:
     from kickai_providers_core.values.base_errors import AttemptError
@@ -38,7 +38,7 @@ class SkipReason(StrEnum):
     WINDOW_TOO_SMALL = "window_too_small"
 
 
-AMOUNT = Number(least=0)
+NOT_NEGATIVE = Number(minimum=0)
 
 DETAIL_LIMIT = 1000
 """The maximum length of a skip's detail, which may come from a plugin, in characters."""
@@ -61,16 +61,16 @@ class Attempt(Jsonable):
         retry_withheld: Whether the target would have been retried if the retry budget had not been used up.
     """
 
-    position: int = field(validator=Number(whole=True, least=0))
+    position: int = field(validator=Number(integer=True, minimum=0))
     provider: str = field(validator=Text())
     model: str | None = field(validator=Text(optional=True))
-    number: int = field(validator=Number(whole=True, least=1))
-    started_s: float = field(validator=AMOUNT)
-    latency_s: float = field(validator=AMOUNT)
-    outcome: Outcome = field(validator=Kind(Outcome))
-    error: AttemptError | None = field(default=None, validator=Kind(Exception, optional=True))
-    rests_s: float = field(default=0.0, validator=AMOUNT)
-    retry_withheld: bool = field(default=False, validator=Flag())
+    number: int = field(validator=Number(integer=True, minimum=1))
+    started_s: float = field(validator=NOT_NEGATIVE)
+    latency_s: float = field(validator=NOT_NEGATIVE)
+    outcome: Outcome = field(validator=InstanceOf(Outcome))
+    error: AttemptError | None = field(default=None, validator=InstanceOf(Exception, optional=True))
+    rests_s: float = field(default=0.0, validator=NOT_NEGATIVE)
+    retry_withheld: bool = field(default=False, validator=Boolean())
 
     @property
     def target(self) -> str:
@@ -101,7 +101,7 @@ class Attempt(Jsonable):
         }
 
 
-def _detail(value: str) -> str:
+def _convert_detail(value: str) -> str:
     return clean_line(require_text("Skip.detail", value, empty=True), DETAIL_LIMIT)
 
 
@@ -119,13 +119,13 @@ class Skip(Jsonable):
         retry_in_s: Seconds until the target is available again; None when time alone will not help.
     """
 
-    position: int = field(validator=Number(whole=True, least=0))
+    position: int = field(validator=Number(integer=True, minimum=0))
     provider: str = field(validator=Text())
     model: str | None = field(validator=Text(optional=True))
-    reason: SkipReason = field(validator=Kind(SkipReason))
-    detail: str = field(default="", converter=_detail)
-    at_s: float = field(default=0.0, validator=AMOUNT)
-    retry_in_s: float | None = field(default=None, validator=Number(least=0, optional=True))
+    reason: SkipReason = field(validator=InstanceOf(SkipReason))
+    detail: str = field(default="", converter=_convert_detail)
+    at_s: float = field(default=0.0, validator=NOT_NEGATIVE)
+    retry_in_s: float | None = field(default=None, validator=Number(minimum=0, optional=True))
 
     @property
     def target(self) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from kickai_providers_core.values.jsonable import Jsonable, plain
+from kickai_providers_core.values.jsonable import Jsonable, to_json
 from kickai_providers_core.values.plain_text import clean_line
 
-__all__ = ["ArgumentTypeError", "ArgumentValueError", "AttemptError", "KickaiError", "restore"]
+__all__ = ["ArgumentTypeError", "ArgumentValueError", "AttemptError", "KickaiError", "restore_error"]
 
 MESSAGE_LIMIT = 2000
 """The maximum length of a message, in characters: a plugin that passes a page of HTML does not fill the log."""
@@ -19,7 +19,7 @@ NAME_LIMIT = 200
 """The maximum length of a name that a service gives, such as a request id, in characters."""
 
 
-def restore(cls: type[KickaiError], args: tuple[Any, ...], state: dict[str, Any]) -> KickaiError:
+def restore_error(cls: type[KickaiError], args: tuple[Any, ...], state: dict[str, Any]) -> KickaiError:
     """Return an error that was pickled or copied, without running its constructor."""
     error = cls.__new__(cls, *args)
     error.args = args
@@ -41,14 +41,14 @@ class KickaiError(Jsonable, Exception):
         record: dict[str, Any] = {"error": type(self).__name__, "message": self._sentence()}
         for kind in reversed(type(self).__mro__):
             for name in vars(kind).get("RECORDED", ()):
-                record[name] = plain(getattr(self, name))
+                record[name] = to_json(getattr(self, name))
         return record
 
     def _sentence(self) -> str:
         return str(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return restore, (type(self), self.args, self.__dict__.copy())
+        return restore_error, (type(self), self.args, self.__dict__.copy())
 
 
 class ArgumentTypeError(KickaiError, TypeError):
@@ -98,7 +98,7 @@ class AttemptError(KickaiError):
         self.model = model
         self.status_code = status_code
         self.request_id = request_id if request_id is None else clean_line(request_id, NAME_LIMIT)
-        self.retry_after_s = _delay(retry_after_s)
+        self.retry_after_s = _convert_delay(retry_after_s)
         self.service_message = clean_line(service_message, SERVICE_MESSAGE_LIMIT)
         self.partial_text = ""
 
@@ -108,7 +108,7 @@ class AttemptError(KickaiError):
         Args:
             frames: False omits cause and traceback, whose frames hold requests, clients and keys.
         """
-        copy: Self = restore(type(self), self.args, self.__dict__.copy())  # type: ignore[assignment]
+        copy: Self = restore_error(type(self), self.args, self.__dict__.copy())  # type: ignore[assignment]
         if frames:
             copy.__cause__, copy.__context__ = self.__cause__, self.__context__
             copy.__suppress_context__ = self.__suppress_context__
@@ -129,7 +129,7 @@ class AttemptError(KickaiError):
         return self.message
 
 
-def _delay(seconds: object) -> float | None:
+def _convert_delay(seconds: object) -> float | None:
     """Return the seconds, or None when the value is not a delay: a service may state anything."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
         return None

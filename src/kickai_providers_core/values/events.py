@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
-from kickai_providers_core.values.jsonable import Jsonable, plain
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.jsonable import Jsonable, to_json
+from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
     from kickai_providers_core.values.attempts import Attempt, Skip
@@ -51,7 +51,7 @@ class Event(Jsonable):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as JSON: the name of its class as ``event``, and its fields under their names."""
-        return {"event": type(self).__name__, **{n: plain(v) for n, v in asdict(self, recurse=False).items()}}
+        return {"event": type(self).__name__, **{n: to_json(v) for n, v in asdict(self, recurse=False).items()}}
 
     def attributes(self) -> dict[str, Any]:
         """Return the event as flat attributes for tracing and metrics, without fields that are None."""
@@ -75,7 +75,7 @@ class RequestStarted(Event):
     deadline_s: float
 
     def __str__(self) -> str:
-        return f"request {self.request} for {count(self.targets, 'target')} within {self.deadline_s:g} s"
+        return f"request {self.request} for {format_count(self.targets, 'target')} within {self.deadline_s:g} s"
 
     def _fields(self) -> dict[str, Any]:
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
@@ -91,7 +91,7 @@ class AttemptStarted(Event):
     timeout_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: attempt {self.number}, timeout {self.timeout_s:.1f} s"
+        return f"{_format_target(self.provider, self.model)}: attempt {self.number}, timeout {self.timeout_s:.1f} s"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -161,7 +161,7 @@ class Waiting(Event):
     wait_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: next attempt in {self.wait_s:.2f} s"
+        return f"{_format_target(self.provider, self.model)}: next attempt in {self.wait_s:.2f} s"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -186,7 +186,8 @@ class Hedged(Event):
     after_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: no answer after {self.after_s:.2f} s, calling another target too"
+        target = _format_target(self.provider, self.model)
+        return f"{target}: no answer after {self.after_s:.2f} s, calling another target too"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -211,7 +212,8 @@ class Queued(Event):
     patience_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: queued behind {self.ahead}, for at most {self.patience_s:.1f} s"
+        target = _format_target(self.provider, self.model)
+        return f"{target}: queued behind {self.ahead}, for at most {self.patience_s:.1f} s"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -230,7 +232,7 @@ class RetryWithheld(Event):
     model: str | None
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: not retried, the retry budget is used up"
+        return f"{_format_target(self.provider, self.model)}: not retried, the retry budget is used up"
 
     def _fields(self) -> dict[str, Any]:
         return {"gen_ai.provider.name": self.provider, "gen_ai.request.model": self.model}
@@ -247,7 +249,7 @@ class BreakerChanged(Event):
     retry_in_s: float
 
     def __str__(self) -> str:
-        return f"{_target(self.provider, self.model)}: circuit breaker {self.before.value} -> {self.after.value}"
+        return f"{_format_target(self.provider, self.model)}: circuit breaker {self.before.value} -> {self.after.value}"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -290,7 +292,7 @@ class RequestEnded(Event):
     def __str__(self) -> str:
         if self.outcome != "success":
             return f"request {self.request}: {self.error or self.outcome} after {self.latency_s:.2f} s"
-        return f"request {self.request}: {_target(self.provider, self.model)} answered in {self.latency_s:.2f} s"
+        return f"request {self.request}: {_format_target(self.provider, self.model)} answered in {self.latency_s:.2f} s"
 
     def _fields(self) -> dict[str, Any]:
         return {
@@ -321,7 +323,7 @@ class ProviderCloseFailed(Event):
         return {"gen_ai.provider.name": self.provider, "error.type": self.error}
 
 
-def _target(provider: str, model: str | None) -> str:
+def _format_target(provider: str, model: str | None) -> str:
     return f"{provider}:{model}" if model else provider
 
 

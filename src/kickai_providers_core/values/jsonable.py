@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import KeysView
 
-__all__ = ["Jsonable", "plain"]
+__all__ = ["Jsonable", "to_json"]
 
 
 class Jsonable:
@@ -44,10 +44,10 @@ class Jsonable:
         return {"type": "is-instance", "cls": cls, "serialization": serialization}
 
 
-def plain(value: object) -> Any:
+def to_json(value: object) -> Any:
     """Return a value as JSON: numbers that are not finite become None, and what is unknown becomes its type's name."""
     if isinstance(value, Enum):
-        return plain(value.value)
+        return to_json(value.value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -55,9 +55,9 @@ def plain(value: object) -> Any:
     if isinstance(value, Jsonable):
         return value.as_dict()
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, frozenset | set):
-        return sorted(map(plain, value), key=str)
+        return sorted(map(to_json, value), key=str)
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview):
-        return [plain(item) for item in value]
+        return [to_json(item) for item in value]
     return type(value).__name__

@@ -11,41 +11,41 @@ from uuid import uuid4
 from attrs import field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable
-from kickai_providers_core.values.openai_messages import message_fields, tool_fields
-from kickai_providers_core.values.plain_text import clean_line, clean_text, count
+from kickai_providers_core.values.openai_messages import parse_message, parse_tool
+from kickai_providers_core.values.plain_text import clean_line, clean_text, format_count
 from kickai_providers_core.values.validation import (
     Number,
     OneOf,
     Text,
-    hides_arguments,
-    json_object,
-    refuse_type,
-    refuse_value,
+    convert_to_tuple,
+    copy_json_object,
+    describe_type,
+    hide_arguments,
+    hide_constructor_arguments,
+    quote,
+    raise_type_error,
+    raise_value_error,
     require_text,
-    shape,
-    shown,
-    tuple_of,
-    with_hidden_arguments,
 )
 
-__all__ = ["Image", "Masked", "Message", "Speaker", "Tool", "ToolCall", "Usage", "length_of"]
+__all__ = ["Image", "Masked", "Message", "MessageRole", "Tool", "ToolCall", "Usage", "describe_length"]
 
-Speaker = Literal["system", "user", "assistant", "tool"]
+MessageRole = Literal["system", "user", "assistant", "tool"]
 """Who a message is from."""
 
-SPEAKERS = ("system", "user", "assistant", "tool")
+MESSAGE_ROLES = ("system", "user", "assistant", "tool")
 
 NAME_LIMIT = 200
 """The most characters of an id that a service gives."""
 
 
-def length_of(text: object) -> str:
+def describe_length(text: object) -> str:
     """Return what a repr shows of a prompt or an answer: how long it is."""
-    return f"<{count(len(text), 'byte' if isinstance(text, bytes) else 'character')}>" if text else "<empty>"  # type: ignore[arg-type]
+    return f"<{format_count(len(text), 'byte' if isinstance(text, bytes) else 'character')}>" if text else "<empty>"  # type: ignore[arg-type]
 
 
-def _masked(text: str | bytes | None) -> str:
-    return "None" if text is None else length_of(text)
+def _describe_optional_length(text: str | bytes | None) -> str:
+    return "None" if text is None else describe_length(text)
 
 
 class Masked:
@@ -67,7 +67,7 @@ class Masked:
         return f"<masked {type(self.__value).__name__}>"
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Usage(Jsonable):
     """Tokens of one answer, as the provider counted them; whole numbers from 0.
@@ -79,10 +79,10 @@ class Usage(Jsonable):
         reasoning_tokens: The part of the output that went into thinking.
     """
 
-    input_tokens: int = field(validator=Number(whole=True, least=0))
-    output_tokens: int = field(validator=Number(whole=True, least=0))
-    cached_tokens: int = field(default=0, validator=Number(whole=True, least=0))
-    reasoning_tokens: int = field(default=0, validator=Number(whole=True, least=0))
+    input_tokens: int = field(validator=Number(integer=True, minimum=0))
+    output_tokens: int = field(validator=Number(integer=True, minimum=0))
+    cached_tokens: int = field(default=0, validator=Number(integer=True, minimum=0))
+    reasoning_tokens: int = field(default=0, validator=Number(integer=True, minimum=0))
 
     @property
     def total_tokens(self) -> int:
@@ -104,13 +104,13 @@ MEDIA_TYPE = re.compile(r"image/[\w.+*-]+")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
-def _image_bytes(data: bytes | bytearray | memoryview | None) -> bytes | None:
+def _convert_image_data(data: bytes | bytearray | memoryview | None) -> bytes | None:
     if data is not None and not isinstance(data, bytes | bytearray | memoryview):
-        refuse_type("Image.data", "bytes", shape(data))
+        raise_type_error("Image.data", "bytes", describe_type(data))
     return data if data is None or isinstance(data, bytes) else bytes(data)
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Image:
     """An image in a message: its bytes, or where a provider may fetch it.
@@ -123,43 +123,45 @@ class Image:
     """
 
     media_type: str = field(validator=Text())
-    data: bytes | None = field(default=None, converter=_image_bytes, repr=_masked)
-    url: str | None = field(default=None, validator=Text(optional=True), repr=_masked)
+    data: bytes | None = field(default=None, converter=_convert_image_data, repr=_describe_optional_length)
+    url: str | None = field(default=None, validator=Text(optional=True), repr=_describe_optional_length)
 
     def __attrs_post_init__(self) -> None:
         if not MEDIA_TYPE.fullmatch(self.media_type):
-            refuse_value("Image.media_type", "one such as 'image/png'", shown(self.media_type))
+            raise_value_error("Image.media_type", "one such as 'image/png'", quote(self.media_type))
         if (self.data is None) == (self.url is None):
             message = "an Image must have either data or a url"
             raise ValueError(message)
         if self.data == b"":
-            refuse_value("Image.data", "bytes that are not empty", "b''")
+            raise_value_error("Image.data", "bytes that are not empty", "b''")
         if self.url is not None and (not ADDRESS.fullmatch(self.url) or self.url.lower().startswith("file:")):
-            refuse_value("Image.url", "an address that the provider can fetch (for data, use data=)", shape(self.url))
+            raise_value_error(
+                "Image.url", "an address that the provider can fetch (for data, use data=)", describe_type(self.url)
+            )
 
 
-def _call_id(value: str | int | None) -> str:
+def _convert_call_id(value: str | int | None) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     text = "" if value is None else require_text("ToolCall.id", value, empty=True)
     return clean_line(text, NAME_LIMIT) or f"call_{uuid4().hex[:24]}"
 
 
-def _arguments(value: str | Mapping[str, Any] | None) -> str:
+def _convert_arguments(value: str | Mapping[str, Any] | None) -> str:
     if value is None:
         return "{}"
     if isinstance(value, Mapping):
-        return json.dumps(json_object("ToolCall.arguments", value), ensure_ascii=False, allow_nan=False)
+        return json.dumps(copy_json_object("ToolCall.arguments", value), ensure_ascii=False, allow_nan=False)
     if not isinstance(value, str):
-        refuse_type("ToolCall.arguments", "JSON text or a mapping", shape(value))
+        raise_type_error("ToolCall.arguments", "JSON text or a mapping", describe_type(value))
     return clean_text(value) if value.strip() else "{}"
 
 
-def _name_of_call(value: str) -> str:
+def _convert_tool_name(value: str) -> str:
     return require_text("ToolCall.name", value)
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class ToolCall(Jsonable):
     """A call that the model asks for.
@@ -172,9 +174,9 @@ class ToolCall(Jsonable):
             nothing becomes ``{}``. Hidden from the repr.
     """
 
-    id: str = field(converter=_call_id)
-    name: str = field(converter=_name_of_call)
-    arguments: str = field(converter=_arguments, repr=length_of)
+    id: str = field(converter=_convert_call_id)
+    name: str = field(converter=_convert_tool_name)
+    arguments: str = field(converter=_convert_arguments, repr=describe_length)
 
     def as_dict(self) -> dict[str, str]:
         """Return id, name and arguments; the arguments are text, as the model wrote them."""
@@ -184,15 +186,15 @@ class ToolCall(Jsonable):
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def _parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    return json_object("Tool.parameters", value)
+def _convert_parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return copy_json_object("Tool.parameters", value)
 
 
-def _description(value: str | None) -> str:
+def _convert_description(value: str | None) -> str:
     return "" if value is None else require_text("Tool.description", value, empty=True)
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Tool:
     """A function that the model may ask to call.
@@ -204,19 +206,19 @@ class Tool:
     """
 
     name: str = field(validator=Text())
-    description: str = field(default="", converter=_description)
+    description: str = field(default="", converter=_convert_description)
     parameters: Mapping[str, Any] = field(
-        factory=lambda: {"type": "object", "properties": {}}, converter=_parameters, repr=False
+        factory=lambda: {"type": "object", "properties": {}}, converter=_convert_parameters, repr=False
     )
 
     def __attrs_post_init__(self) -> None:
         if not TOOL_NAME.fullmatch(self.name):
-            refuse_value("Tool.name", "1 to 64 letters, digits, '_' and '-'", shown(self.name))
+            raise_value_error("Tool.name", "1 to 64 letters, digits, '_' and '-'", quote(self.name))
         if self.parameters.get("type", "object") != "object":
-            refuse_value("Tool.parameters['type']", "'object'", shown(self.parameters["type"]))
+            raise_value_error("Tool.parameters['type']", "'object'", quote(self.parameters["type"]))
 
     @classmethod
-    @hides_arguments
+    @hide_arguments
     def of(cls, value: Tool | Mapping[str, Any], where: str = "tool") -> Tool:
         """Return a tool from the mapping of OpenAI's API, or the tool itself.
 
@@ -231,8 +233,8 @@ class Tool:
         if isinstance(value, Tool):
             return value
         if not isinstance(value, Mapping):
-            refuse_type(where, "a Tool, or a mapping that describes one", shape(value))
-        return cls(**tool_fields(value, where))
+            raise_type_error(where, "a Tool, or a mapping that describes one", describe_type(value))
+        return cls(**parse_tool(value, where))
 
 
 class _Absent(str):
@@ -243,30 +245,32 @@ ABSENT = _Absent()
 """Stands for None until it is known whether the message may have no content."""
 
 
-def _content(value: str | None) -> str:
+def _convert_content(value: str | None) -> str:
     if value is None:
         return ABSENT
     if not isinstance(value, str):
-        refuse_type("Message.content", "text (content parts go into a mapping, images into images=)", shape(value))
+        raise_type_error(
+            "Message.content", "text (content parts go into a mapping, images into images=)", describe_type(value)
+        )
     return clean_text(value)
 
 
-def _images(value: Iterable[Image] | None) -> tuple[Image, ...]:
-    return _all(Image, "Message.images", tuple_of("Message.images", "Images", value))
+def _convert_images(value: Iterable[Image] | None) -> tuple[Image, ...]:
+    return _require_all(Image, "Message.images", convert_to_tuple("Message.images", "Images", value))
 
 
-def _tool_calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...]:
-    return _all(ToolCall, "Message.tool_calls", tuple_of("Message.tool_calls", "ToolCalls", value))
+def _convert_tool_calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...]:
+    return _require_all(ToolCall, "Message.tool_calls", convert_to_tuple("Message.tool_calls", "ToolCalls", value))
 
 
-def _all(kind: type, where: str, items: tuple[Any, ...]) -> tuple[Any, ...]:
+def _require_all(kind: type, where: str, items: tuple[Any, ...]) -> tuple[Any, ...]:
     for place, item in enumerate(items):
         if not isinstance(item, kind):
-            refuse_type(f"{where}[{place}]", f"a {kind.__name__}", shape(item))
+            raise_type_error(f"{where}[{place}]", f"a {kind.__name__}", describe_type(item))
     return items
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Message:
     """One turn of a conversation.
@@ -281,24 +285,24 @@ class Message:
             gives its calls no ids.
     """
 
-    role: Speaker = field(validator=OneOf(SPEAKERS))
-    content: str = field(default="", converter=_content, repr=length_of)
-    images: tuple[Image, ...] = field(default=(), converter=_images)
-    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_tool_calls)
+    role: MessageRole = field(validator=OneOf(MESSAGE_ROLES))
+    content: str = field(default="", converter=_convert_content, repr=describe_length)
+    images: tuple[Image, ...] = field(default=(), converter=_convert_images)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_convert_tool_calls)
     tool_call_id: str | None = field(default=None, validator=Text(optional=True))
 
     def __attrs_post_init__(self) -> None:
         if self.content is ABSENT:
             if not self.tool_calls or self.role != "assistant":
-                refuse_type("Message.content", "text, unless an assistant's message has tool calls", "None")
+                raise_type_error("Message.content", "text, unless an assistant's message has tool calls", "None")
             self.__dict__["content"] = ""
         if self.tool_calls and self.role != "assistant":
-            refuse_value("Message.tool_calls", "empty unless the role is 'assistant'", f"role {self.role!r}")
+            raise_value_error("Message.tool_calls", "empty unless the role is 'assistant'", f"role {self.role!r}")
         if self.tool_call_id is not None and self.role != "tool":
-            refuse_value("Message.tool_call_id", "None unless the role is 'tool'", f"role {self.role!r}")
+            raise_value_error("Message.tool_call_id", "None unless the role is 'tool'", f"role {self.role!r}")
 
     @classmethod
-    @hides_arguments
+    @hide_arguments
     def of(cls, value: Message | Mapping[str, Any] | object, where: str = "message") -> Message:
         """Return a message from a mapping in the form of OpenAI's API, or the message itself.
 
@@ -316,8 +320,8 @@ class Message:
         if isinstance(value, Message):
             return value
         if not isinstance(value, Mapping):
-            refuse_type(where, "a Message, or a mapping with role and content", shape(value))
-        fields = message_fields(value, where)
+            raise_type_error(where, "a Message, or a mapping with role and content", describe_type(value))
+        fields = parse_message(value, where)
         try:
             fields["images"] = [Image(**each) if isinstance(each, dict) else each for each in fields["images"]]
             fields["tool_calls"] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["clean_line", "clean_text", "count"]
+__all__ = ["clean_line", "clean_text", "format_count"]
 
 UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]+")
 """Control characters (C0, DEL, C1), line and paragraph separators, bidirectional controls, and lone surrogates.
@@ -32,7 +32,7 @@ def clean_line(text: object, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def count(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """Return a number with its noun in the right form: ``1 token``, ``2 tokens``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 

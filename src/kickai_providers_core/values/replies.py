@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from kickai_providers_core.values.jsonable import Jsonable, plain
-from kickai_providers_core.values.messages import ToolCall, Usage, length_of
+from kickai_providers_core.values.jsonable import Jsonable, to_json
+from kickai_providers_core.values.messages import ToolCall, Usage, describe_length
 from kickai_providers_core.values.plain_text import clean_line, clean_text
 from kickai_providers_core.values.trace import EMPTY_TRACE, RequestTrace
 from kickai_providers_core.values.validation import (
-    Flag,
-    Kind,
+    Boolean,
+    InstanceOf,
     Text,
-    refuse_type,
-    refuse_value,
+    convert_to_tuple,
+    describe_type,
+    hide_constructor_arguments,
+    quote,
+    raise_type_error,
+    raise_value_error,
     require_text,
-    shape,
-    shown,
-    tuple_of,
-    with_hidden_arguments,
 )
 
 if TYPE_CHECKING:
@@ -45,41 +45,41 @@ class FinishReason(StrEnum):
     ERROR = "error"
 
 
-def _answer(value: str) -> str:
+def _convert_answer(value: str) -> str:
     if not isinstance(value, str):
-        refuse_type("the answer's text", "text", shape(value))
+        raise_type_error("the answer's text", "text", describe_type(value))
     return value if value.isascii() else clean_text(value)
 
 
-def _piece(value: str) -> str:
+def _convert_chunk_text(value: str) -> str:
     if not isinstance(value, str):
-        refuse_type("ReplyChunk.text", "text", shape(value))
+        raise_type_error("ReplyChunk.text", "text", describe_type(value))
     return value
 
 
-def _finish_reason(value: FinishReason | str) -> FinishReason:
-    reason = _maybe_finish_reason(value)
+def _convert_finish_reason(value: FinishReason | str) -> FinishReason:
+    reason = _convert_optional_finish_reason(value)
     if reason is None:
-        refuse_type("Reply.finish_reason", "a FinishReason", "None")
+        raise_type_error("Reply.finish_reason", "a FinishReason", "None")
     return reason
 
 
-def _maybe_finish_reason(value: FinishReason | str | None) -> FinishReason | None:
+def _convert_optional_finish_reason(value: FinishReason | str | None) -> FinishReason | None:
     if value is None or type(value) is FinishReason:
         return value
     expected = f"a FinishReason: {', '.join(FinishReason)}"
     if not isinstance(value, str):
-        refuse_type("finish_reason", expected, shape(value))
+        raise_type_error("finish_reason", expected, describe_type(value))
     if value not in set(FinishReason):
-        refuse_value("finish_reason", expected, shown(value))
+        raise_value_error("finish_reason", expected, quote(value))
     return FinishReason(value)
 
 
-def _name(value: str | None) -> str:
+def _convert_model(value: str | None) -> str:
     return "" if not value else clean_line(require_text("model", value), NAME_LIMIT)
 
 
-def _request_id(value: str | int | None) -> str | None:
+def _convert_request_id(value: str | int | None) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -87,23 +87,23 @@ def _request_id(value: str | int | None) -> str | None:
     return clean_line(require_text("request_id", value), NAME_LIMIT)
 
 
-def _calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...]:
-    return _all(ToolCall, "tool_calls", value) if value else ()
+def _convert_tool_calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...]:
+    return _require_all(ToolCall, "tool_calls", value) if value else ()
 
 
-def _omitted(value: Iterable[str] | None) -> tuple[str, ...]:
-    return _all(str, "omitted", value) if value else ()
+def _convert_omitted(value: Iterable[str] | None) -> tuple[str, ...]:
+    return _require_all(str, "omitted", value) if value else ()
 
 
-def _all(kind: type, where: str, value: object) -> tuple[Any, ...]:
-    items = tuple_of(where, f"{kind.__name__} values", value)
+def _require_all(kind: type, where: str, value: object) -> tuple[Any, ...]:
+    items = convert_to_tuple(where, f"{kind.__name__} values", value)
     for place, item in enumerate(items):
         if not isinstance(item, kind):
-            refuse_type(f"{where}[{place}]", f"a {kind.__name__}", shape(item))
+            raise_type_error(f"{where}[{place}]", f"a {kind.__name__}", describe_type(item))
     return items
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Reply(Jsonable):
     """A whole answer. ``str(reply)`` is its text.
@@ -124,16 +124,16 @@ class Reply(Jsonable):
             ``deadline_s`` are read from it.
     """
 
-    text: str = field(converter=_answer, repr=length_of)
-    finish_reason: FinishReason = field(converter=_finish_reason)
-    usage: Usage | None = field(default=None, validator=Kind(Usage, optional=True))
-    model: str = field(default="", converter=_name)
-    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_calls)
-    request_id: str | None = field(default=None, converter=_request_id)
-    omitted: tuple[str, ...] = field(default=(), converter=_omitted)
+    text: str = field(converter=_convert_answer, repr=describe_length)
+    finish_reason: FinishReason = field(converter=_convert_finish_reason)
+    usage: Usage | None = field(default=None, validator=InstanceOf(Usage, optional=True))
+    model: str = field(default="", converter=_convert_model)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_convert_tool_calls)
+    request_id: str | None = field(default=None, converter=_convert_request_id)
+    omitted: tuple[str, ...] = field(default=(), converter=_convert_omitted)
 
     provider: str = field(default="", validator=Text(empty=True))
-    trace: RequestTrace = field(default=EMPTY_TRACE, repr=False, validator=Kind(RequestTrace))
+    trace: RequestTrace = field(default=EMPTY_TRACE, repr=False, validator=InstanceOf(RequestTrace))
 
     def __str__(self) -> str:
         return self.text
@@ -175,8 +175,8 @@ class Reply(Jsonable):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the reply as JSON; docs/errors.md lists the keys."""
-        own = {name: plain(getattr(self, name)) for name in OWN_FIELDS}
-        shared = {name: plain(getattr(self, name)) for name in TRACE_FIELDS}
+        own = {name: to_json(getattr(self, name)) for name in OWN_FIELDS}
+        shared = {name: to_json(getattr(self, name)) for name in TRACE_FIELDS}
         return {**own, **shared, "latency_s": round(self.latency_s, 6)}
 
 
@@ -184,7 +184,7 @@ OWN_FIELDS = ("text", "finish_reason", "usage", "model", "tool_calls", "request_
 TRACE_FIELDS = ("attempts", "skipped", "fell_back", "last_resort", "latency_s", "deadline_s")
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class ReplyChunk(Jsonable):
     """A piece of a streamed answer.
@@ -203,15 +203,15 @@ class ReplyChunk(Jsonable):
         restart: Set by the core in mode ``restart``: discard all that came before, another target starts over.
     """
 
-    text: str = field(default="", converter=_piece, repr=length_of)
-    finish_reason: FinishReason | None = field(default=None, converter=_maybe_finish_reason)
-    usage: Usage | None = field(default=None, validator=Kind(Usage, optional=True))
-    model: str = field(default="", converter=_name)
-    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_calls)
-    request_id: str | None = field(default=None, converter=_request_id)
-    omitted: tuple[str, ...] = field(default=(), converter=_omitted)
-    restart: bool = field(default=False, validator=Flag())
+    text: str = field(default="", converter=_convert_chunk_text, repr=describe_length)
+    finish_reason: FinishReason | None = field(default=None, converter=_convert_optional_finish_reason)
+    usage: Usage | None = field(default=None, validator=InstanceOf(Usage, optional=True))
+    model: str = field(default="", converter=_convert_model)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_convert_tool_calls)
+    request_id: str | None = field(default=None, converter=_convert_request_id)
+    omitted: tuple[str, ...] = field(default=(), converter=_convert_omitted)
+    restart: bool = field(default=False, validator=Boolean())
 
     def as_dict(self) -> dict[str, Any]:
         """Return the chunk as JSON, under the names of its attributes."""
-        return {name: plain(value) for name, value in self.__dict__.items()}
+        return {name: to_json(value) for name, value in self.__dict__.items()}

@@ -13,20 +13,20 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from kickai_providers_core.values.messages import Message, Tool
-from kickai_providers_core.values.openai_messages import tool_choice_name
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.openai_messages import parse_tool_choice
+from kickai_providers_core.values.plain_text import format_count
 from kickai_providers_core.values.validation import (
     Number,
     Text,
-    hides_arguments,
-    json_object,
-    refuse_type,
-    refuse_value,
+    convert_to_tuple,
+    copy_json_object,
+    describe_type,
+    hide_arguments,
+    hide_constructor_arguments,
+    quote,
+    raise_type_error,
+    raise_value_error,
     require_text,
-    shape,
-    shown,
-    tuple_of,
-    with_hidden_arguments,
 )
 
 __all__ = ["NO_NEEDS", "Capability", "ChatRequest", "Prompt"]
@@ -44,50 +44,52 @@ class Capability(StrEnum):
 NO_NEEDS: frozenset[Capability] = frozenset()
 
 
-CHOICES = frozenset({"auto", "none", "required"})
+TOOL_CHOICES = frozenset({"auto", "none", "required"})
 """The values of ``tool_choice`` besides the name of a tool."""
 
 
-def _messages(value: Iterable[Message]) -> tuple[Message, ...]:
+def _convert_messages(value: Iterable[Message]) -> tuple[Message, ...]:
     where = "ChatRequest.messages"
     if value is None:
-        refuse_type(where, "a sequence of Messages", "None")
-    items = tuple_of(where, "Messages", value)
+        raise_type_error(where, "a sequence of Messages", "None")
+    items = convert_to_tuple(where, "Messages", value)
     if not items:
-        refuse_value(where, "at least one Message", "none")
+        raise_value_error(where, "at least one Message", "none")
     for place, item in enumerate(items):
         if not isinstance(item, Message):
-            refuse_type(f"messages[{place}]", "a Message (ChatRequest.from_prompt takes mappings too)", shape(item))
+            raise_type_error(
+                f"messages[{place}]", "a Message (ChatRequest.from_prompt takes mappings too)", describe_type(item)
+            )
     return items
 
 
-def _stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    texts = (value,) if isinstance(value, str) else tuple_of("ChatRequest.stop", "texts, or one text", value)
+def _convert_stop(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else convert_to_tuple("ChatRequest.stop", "texts, or one text", value)
     return tuple(require_text(f"ChatRequest.stop[{place}]", text) for place, text in enumerate(texts))
 
 
-def _tools(value: Iterable[Tool | Mapping[str, Any]] | None) -> tuple[Tool, ...]:
+def _convert_tools(value: Iterable[Tool | Mapping[str, Any]] | None) -> tuple[Tool, ...]:
     return tuple(
         item if isinstance(item, Tool) else Tool.of(item, f"ChatRequest.tools[{place}]")
-        for place, item in enumerate(tuple_of("ChatRequest.tools", "Tools", value))
+        for place, item in enumerate(convert_to_tuple("ChatRequest.tools", "Tools", value))
     )
 
 
-def _tool_choice(value: str | Mapping[str, Any] | None) -> str | None:
+def _convert_tool_choice(value: str | Mapping[str, Any] | None) -> str | None:
     if isinstance(value, Mapping):
-        value = str(tool_choice_name(value))
+        value = str(parse_tool_choice(value))
     return value if value is None else require_text("ChatRequest.tool_choice", value)
 
 
-def _json_schema(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return None if value is None else json_object("ChatRequest.json_schema", value)
+def _convert_json_schema(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if value is None else copy_json_object("ChatRequest.json_schema", value)
 
 
-def _names(tools: tuple[Tool, ...]) -> str:
+def _format_names(tools: tuple[Tool, ...]) -> str:
     return f"({', '.join(tool.name for tool in tools)})"
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class ChatRequest:
     """Everything that a request asks of a provider.
@@ -111,33 +113,33 @@ class ChatRequest:
     """
 
     messages: tuple[Message, ...] = field(
-        converter=_messages, repr=lambda messages: f"<{count(len(messages), 'message')}>"
+        converter=_convert_messages, repr=lambda messages: f"<{format_count(len(messages), 'message')}>"
     )
     model: str | None = field(default=None, validator=Text(optional=True))
-    temperature: float | None = field(default=None, validator=Number(least=0, optional=True))
-    max_tokens: int | None = field(default=None, validator=Number(whole=True, least=1, optional=True))
-    top_p: float | None = field(default=None, validator=Number(above=0, most=1, optional=True))
-    stop: tuple[str, ...] = field(default=(), converter=_stop)
-    seed: int | None = field(default=None, validator=Number(whole=True, optional=True))
-    tools: tuple[Tool, ...] = field(default=(), converter=_tools, repr=_names)
-    tool_choice: str | None = field(default=None, converter=_tool_choice)
+    temperature: float | None = field(default=None, validator=Number(minimum=0, optional=True))
+    max_tokens: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    top_p: float | None = field(default=None, validator=Number(above=0, maximum=1, optional=True))
+    stop: tuple[str, ...] = field(default=(), converter=_convert_stop)
+    seed: int | None = field(default=None, validator=Number(integer=True, optional=True))
+    tools: tuple[Tool, ...] = field(default=(), converter=_convert_tools, repr=_format_names)
+    tool_choice: str | None = field(default=None, converter=_convert_tool_choice)
     json_schema: Mapping[str, Any] | None = field(
-        default=None, converter=_json_schema, repr=lambda schema: "None" if schema is None else "<schema>"
+        default=None, converter=_convert_json_schema, repr=lambda schema: "None" if schema is None else "<schema>"
     )
 
     def __attrs_post_init__(self) -> None:
         names = {tool.name for tool in self.tools}
         if len(names) < len(self.tools):
-            refuse_value("ChatRequest.tools", "tools with different names", _names(self.tools))
+            raise_value_error("ChatRequest.tools", "tools with different names", _format_names(self.tools))
         choice = self.tool_choice
         if choice == "required" and not names:
-            refuse_value("ChatRequest.tool_choice", "None, 'auto' or 'none' without tools", shown(choice))
-        if choice is not None and choice not in CHOICES | names:
+            raise_value_error("ChatRequest.tool_choice", "None, 'auto' or 'none' without tools", quote(choice))
+        if choice is not None and choice not in TOOL_CHOICES | names:
             expected = "'auto', 'none', 'required' or the name of one of the tools"
-            refuse_value("ChatRequest.tool_choice", expected, shown(choice))
+            raise_value_error("ChatRequest.tool_choice", expected, quote(choice))
 
     @classmethod
-    @hides_arguments
+    @hide_arguments
     def from_prompt(cls, prompt: Prompt) -> ChatRequest:
         """Return a request for a text, messages, mappings, or a request.
 
@@ -150,10 +152,10 @@ class ChatRequest:
         if isinstance(prompt, ChatRequest):
             return prompt
         if isinstance(prompt, Mapping | bytes | type) or not isinstance(prompt, Iterable):
-            refuse_type("a prompt", "text, a sequence of messages, or a ChatRequest", shape(prompt))
+            raise_type_error("a prompt", "text, a sequence of messages, or a ChatRequest", describe_type(prompt))
         messages = tuple(Message.of(item, f"messages[{place}]") for place, item in enumerate(prompt))
         if not messages:
-            refuse_value("a prompt", "text or at least one message", "an empty sequence")
+            raise_value_error("a prompt", "text or at least one message", "an empty sequence")
         return cls(messages=messages)
 
     of = from_prompt  # the name of the first releases

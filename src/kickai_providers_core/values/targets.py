@@ -7,12 +7,18 @@ from typing import Self
 from attrs import field, frozen
 
 from kickai_providers_core.values.base_errors import ArgumentValueError
-from kickai_providers_core.values.validation import Text, hides_arguments, refuse_type, shown, with_hidden_arguments
+from kickai_providers_core.values.validation import (
+    Text,
+    hide_arguments,
+    hide_constructor_arguments,
+    quote,
+    raise_type_error,
+)
 
 __all__ = ["Target"]
 
 
-@with_hidden_arguments
+@hide_constructor_arguments
 @frozen
 class Target:
     """One link of a chain.
@@ -26,7 +32,7 @@ class Target:
     model: str | None = field(default=None, validator=Text(optional=True))
 
     @classmethod
-    @hides_arguments
+    @hide_arguments
     def of(cls, target: str | Target) -> Target:
         """Return the target that a text names, or the target itself.
 
@@ -37,7 +43,7 @@ class Target:
         if isinstance(target, Target):
             return target
         if not isinstance(target, str):
-            refuse_type("a target", "text ('instance' or 'instance:model') or a Target", shown(target))
+            raise_type_error("a target", "text ('instance' or 'instance:model') or a Target", quote(target))
         return cls.parse(target)
 
     @classmethod

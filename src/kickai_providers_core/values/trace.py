@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import field, frozen
 
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip
-from kickai_providers_core.values.plain_text import count
-from kickai_providers_core.values.validation import Flag, Number, refuse_type, shape, tuple_of
+from kickai_providers_core.values.plain_text import format_count
+from kickai_providers_core.values.validation import Boolean, Number, convert_to_tuple, describe_type, raise_type_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,19 +19,19 @@ WAIT_S = 0.005
 """A gap between two calls that is shorter than this, in seconds, is not shown: it would read as 0.00 s."""
 
 
-def _attempts(value: Iterable[Attempt]) -> tuple[Attempt, ...]:
-    return _all_of(Attempt, "RequestTrace.attempts", value)
+def _convert_attempts(value: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    return _require_all(Attempt, "RequestTrace.attempts", value)
 
 
-def _skips(value: Iterable[Skip]) -> tuple[Skip, ...]:
-    return _all_of(Skip, "RequestTrace.skipped", value)
+def _convert_skips(value: Iterable[Skip]) -> tuple[Skip, ...]:
+    return _require_all(Skip, "RequestTrace.skipped", value)
 
 
-def _all_of(kind: type, where: str, value: object) -> tuple[Any, ...]:
-    items = tuple_of(where, f"{kind.__name__} values", value)
+def _require_all(kind: type, where: str, value: object) -> tuple[Any, ...]:
+    items = convert_to_tuple(where, f"{kind.__name__} values", value)
     for place, item in enumerate(items):
         if not isinstance(item, kind):
-            refuse_type(f"{where}[{place}]", f"a {kind.__name__}", shape(item))
+            raise_type_error(f"{where}[{place}]", f"a {kind.__name__}", describe_type(item))
     return items
 
 
@@ -48,12 +48,12 @@ class RequestTrace:
         last_resort: Whether every target was unavailable, and one was called nevertheless.
     """
 
-    attempts: tuple[Attempt, ...] = field(default=(), converter=_attempts)
-    skipped: tuple[Skip, ...] = field(default=(), converter=_skips)
-    elapsed_s: float = field(default=0.0, validator=Number(least=0))
+    attempts: tuple[Attempt, ...] = field(default=(), converter=_convert_attempts)
+    skipped: tuple[Skip, ...] = field(default=(), converter=_convert_skips)
+    elapsed_s: float = field(default=0.0, validator=Number(minimum=0))
     deadline_s: float | None = field(default=None, validator=Number(above=0, optional=True))
-    fell_back: bool = field(default=False, validator=Flag())
-    last_resort: bool = field(default=False, validator=Flag())
+    fell_back: bool = field(default=False, validator=Boolean())
+    last_resort: bool = field(default=False, validator=Boolean())
 
     @property
     def steps(self) -> list[Attempt | Skip]:
@@ -75,7 +75,7 @@ class RequestTrace:
         called_s = sum(attempt.latency_s for attempt in self.attempts)
         allowed = f" of {self.deadline_s:g} s" if self.deadline_s is not None else ""
         between_s = max(0.0, self.elapsed_s - called_s)
-        used = f"{called_s:.2f} s in {count(len(self.attempts), 'call')}, {between_s:.2f} s between them"
+        used = f"{called_s:.2f} s in {format_count(len(self.attempts), 'call')}, {between_s:.2f} s between them"
         return "\n".join([*lines, f"{end} after {self.elapsed_s:.2f} s{allowed}: {used}"])
 
     def _lines(self) -> Iterator[str]:

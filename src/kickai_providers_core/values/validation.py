@@ -14,82 +14,82 @@ from typing import Any, NoReturn, TypeVar
 from attrs import Attribute, frozen
 
 from kickai_providers_core.values.base_errors import ArgumentTypeError, ArgumentValueError
-from kickai_providers_core.values.plain_text import clean_text, count
+from kickai_providers_core.values.plain_text import clean_text, format_count
 
 __all__ = [
-    "Flag",
-    "Kind",
+    "Boolean",
+    "InstanceOf",
     "Number",
     "OneOf",
     "Text",
-    "hides_arguments",
-    "json_object",
-    "refuse_argument",
-    "refuse_type",
-    "refuse_value",
+    "convert_to_tuple",
+    "copy_json_object",
+    "describe_type",
+    "hide_arguments",
+    "hide_constructor_arguments",
+    "quote",
+    "quote_with_type",
+    "raise_argument_error",
+    "raise_type_error",
+    "raise_value_error",
     "require_text",
-    "shape",
-    "shown",
-    "tuple_of",
-    "typed",
-    "with_hidden_arguments",
 ]
 
 T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-SHOWN = 60
+MAX_QUOTED = 60
 """The most characters of a value that a refusal quotes."""
 
-DEEPEST = 64
+MAX_DEPTH = 64
 """The deepest nesting of a JSON schema; a value that contains itself is deeper."""
 
 
-def shown(value: object) -> str:
+def quote(value: object) -> str:
     """Return a value as an error message quotes it; what is neither text nor a number by its type."""
     if isinstance(value, str | int | float | None):
-        if isinstance(value, int) and value.bit_length() > 4 * SHOWN:
+        if isinstance(value, int) and value.bit_length() > 4 * MAX_QUOTED:
             return f"an integer of {value.bit_length()} bits"
         text = repr(value)
-        return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-    return shape(value)
+        return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
+    return describe_type(value)
 
 
-def typed(value: object) -> str:
+def quote_with_type(value: object) -> str:
     """Return a value as `shown` does, with its type: ``'5' (str)``."""
     is_plain = isinstance(value, str | int | float)
-    return f"{shown(value)} ({type(value).__name__})" if is_plain else shown(value)
+    return f"{quote(value)} ({type(value).__name__})" if is_plain else quote(value)
 
 
-def shape(value: object) -> str:
+def describe_type(value: object) -> str:
     """Return the type and length of a value, for what may hold a prompt."""
     if isinstance(value, str):
-        return f"{type(value).__name__} of {count(len(value), 'character')}"
+        return f"{type(value).__name__} of {format_count(len(value), 'character')}"
     if isinstance(value, type):
         return f"the class {value.__name__}"
     return "None" if value is None else type(value).__name__
 
 
-def refuse_type(where: str, expected: str, value: str) -> NoReturn:
+def raise_type_error(where: str, expected: str, value: str) -> NoReturn:
     """Raise the TypeError of a value, as `shown` or `shape` describes it."""
     message = f"{where} must be {expected}, got {value}"
     raise TypeError(message)
 
 
-def refuse_value(where: str, expected: str, value: str) -> NoReturn:
+def raise_value_error(where: str, expected: str, value: str) -> NoReturn:
     """Raise the ValueError of a value, as `shown` or `shape` describes it."""
     message = f"{where} must be {expected}, got {value}"
     raise ValueError(message)
 
 
-def refuse_argument(where: str, expected: str, value: str) -> NoReturn:
+def raise_argument_error(where: str, expected: str, value: str) -> NoReturn:
     """Raise the `ArgumentTypeError` of what a caller passed, as `shown` or `shape` describes it."""
     message = f"{where} must be {expected}, got {value}"
     raise ArgumentTypeError(message)
 
 
-def hides_arguments(function: Function) -> Function:
+def hide_arguments(function: Function) -> Function:
     """Raise the TypeErrors and ValueErrors of a function as `ArgumentTypeError` and `ArgumentValueError`.
 
     They are raised from a frame that does not hold the arguments: loggers and crash reporters show the local variables
@@ -111,9 +111,9 @@ def hides_arguments(function: Function) -> Function:
     return call  # type: ignore[return-value]  # it is called in the same way
 
 
-def with_hidden_arguments(cls: Class) -> Class:
+def hide_constructor_arguments(cls: Class) -> Class:
     """Let the constructor of a class raise its errors as `hides_arguments` does."""
-    cls.__init__ = hides_arguments(cls.__init__)  # type: ignore[misc]
+    cls.__init__ = hide_arguments(cls.__init__)  # type: ignore[misc]
     return cls
 
 
@@ -121,7 +121,7 @@ def _with_article(name: str) -> str:
     return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
-def _where(instance: object, attribute: Attribute[Any]) -> str:
+def _field_path(instance: object, attribute: Attribute[Any]) -> str:
     return attribute.name if instance is None else f"{type(instance).__name__}.{attribute.name}"
 
 
@@ -132,47 +132,47 @@ class Number:
     Its repr names the bounds as those of attrs' validators do, from where the settings' documentation takes them.
     """
 
-    whole: bool = False
-    least: float | None = None
+    integer: bool = False
+    minimum: float | None = None
     above: float | None = None
-    most: float | None = None
+    maximum: float | None = None
     optional: bool = False
 
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
         if value is None and self.optional:
             return
-        self.check(_where(instance, attribute), value)
+        self.check(_field_path(instance, attribute), value)
 
     def check(self, where: str, value: object) -> None:
         """Raise a TypeError or ValueError for what is not such a number."""
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
-            refuse_type(where, self.expected, typed(value))
+        if isinstance(value, bool) or not isinstance(value, int if self.integer else int | float):
+            raise_type_error(where, self.expected, quote_with_type(value))
         number: int | float = value
         is_finite = isinstance(number, int) or isfinite(number)
         fits = (
             is_finite
-            and (self.least is None or number >= self.least)
+            and (self.minimum is None or number >= self.minimum)
             and (self.above is None or number > self.above)
-            and (self.most is None or number <= self.most)
+            and (self.maximum is None or number <= self.maximum)
         )
         if not fits:
-            refuse_value(where, self._describe_bounds() if is_finite else "a finite number", shown(value))
+            raise_value_error(where, self._describe_bounds() if is_finite else "a finite number", quote(value))
 
     @property
     def expected(self) -> str:
         """The allowed values, in words: ``an integer of at least 1, or None``."""
         bounds = self._describe_bounds().replace("at ", "of at ")
-        kind = "an integer" if self.whole else "a number"
+        kind = "an integer" if self.integer else "a number"
         return f"{kind} {bounds}".rstrip() + (", or None" if self.optional else "")
 
     def _describe_bounds(self) -> str:
-        if self.least is not None and self.most is not None:
-            return f"between {self.least:g} and {self.most:g}"
+        if self.minimum is not None and self.maximum is not None:
+            return f"between {self.minimum:g} and {self.maximum:g}"
         return " and ".join(f"{words} {bound:g}" for words, _, bound in self._bounds())
 
     def _bounds(self) -> list[tuple[str, str, float]]:
-        bounds = (("at least", ">=", self.least), ("greater than", ">", self.above), ("at most", "<=", self.most))
+        bounds = (("at least", ">=", self.minimum), ("greater than", ">", self.above), ("at most", "<=", self.maximum))
         return [(words, sign, bound) for words, sign, bound in bounds if bound is not None]
 
     def __repr__(self) -> str:
@@ -190,21 +190,21 @@ class Text:
         """Validate one field."""
         if value is None and self.optional:
             return
-        require_text(_where(instance, attribute), value, empty=self.empty)
+        require_text(_field_path(instance, attribute), value, empty=self.empty)
 
 
 @frozen
-class Flag:
+class Boolean:
     """Validates True or False."""
 
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
         if not isinstance(value, bool):
-            refuse_type(_where(instance, attribute), "True or False", typed(value))
+            raise_type_error(_field_path(instance, attribute), "True or False", quote_with_type(value))
 
 
 @frozen
-class Kind:
+class InstanceOf:
     """Validates an instance of a class."""
 
     kind: type
@@ -213,7 +213,7 @@ class Kind:
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
         if not isinstance(value, self.kind) and not (value is None and self.optional):
-            refuse_type(_where(instance, attribute), _with_article(self.kind.__name__), shape(value))
+            raise_type_error(_field_path(instance, attribute), _with_article(self.kind.__name__), describe_type(value))
 
 
 @frozen
@@ -224,37 +224,39 @@ class OneOf:
 
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
-        self.check(_where(instance, attribute), value)
+        self.check(_field_path(instance, attribute), value)
 
     def check(self, where: str, value: object) -> None:
         """Raise a TypeError or ValueError for what is not one of the words."""
         *first, last = map(repr, self.words)
         expected = f"{', '.join(first)} or {last}" if first else last
         if not isinstance(value, str):
-            refuse_type(where, expected, typed(value))
+            raise_type_error(where, expected, quote_with_type(value))
         if value not in self.words:
-            refuse_value(where, expected, shown(value))
+            raise_value_error(where, expected, quote(value))
 
 
 def require_text(where: str, value: object, *, empty: bool = False) -> str:
     """Return the value, which is text that UTF-8 can encode afterwards; see `clean_text`."""
     if not isinstance(value, str):
-        refuse_type(where, "a string", shape(value) if isinstance(value, bytes) else typed(value))
+        raise_type_error(
+            where, "a string", describe_type(value) if isinstance(value, bytes) else quote_with_type(value)
+        )
     if not value and not empty:
-        refuse_value(where, "a string that is not empty", "''")
+        raise_value_error(where, "a string that is not empty", "''")
     return clean_text(value)
 
 
-def tuple_of(where: str, what: str, values: object) -> tuple[Any, ...]:
+def convert_to_tuple(where: str, what: str, values: object) -> tuple[Any, ...]:
     """Return the items of an iterable; None has none. Text, bytes and mappings are no sequence of items."""
     if values is None:
         return ()
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        refuse_type(where, f"a sequence of {what}", shape(values))
+        raise_type_error(where, f"a sequence of {what}", describe_type(values))
     return values if isinstance(values, tuple) else tuple(values)
 
 
-def json_object(where: str, value: object) -> dict[str, Any]:
+def copy_json_object(where: str, value: object) -> dict[str, Any]:
     """Return a deep copy of a mapping that JSON can hold, for a schema.
 
     Raises:
@@ -262,14 +264,14 @@ def json_object(where: str, value: object) -> dict[str, Any]:
         ValueError: It holds NaN or an infinity, or is nested too deeply.
     """
     if not isinstance(value, Mapping):
-        refuse_type(where, "a mapping with a JSON schema", shape(value))
-    copied: dict[str, Any] = _json(where, value, DEEPEST)
+        raise_type_error(where, "a mapping with a JSON schema", describe_type(value))
+    copied: dict[str, Any] = _copy_json(where, value, MAX_DEPTH)
     return copied
 
 
-def _json(where: str, value: object, depth: int) -> Any:
+def _copy_json(where: str, value: object, depth: int) -> Any:
     if not depth:
-        refuse_value(where, f"nested at most {DEEPEST} levels deep", "a deeper or circular value")
+        raise_value_error(where, f"nested at most {MAX_DEPTH} levels deep", "a deeper or circular value")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -280,8 +282,8 @@ def _json(where: str, value: object, depth: int) -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                refuse_type(f"each key of {where}", "a string", typed(key))
-        return {clean_text(key): _json(f"{where}[{key!r}]", item, depth - 1) for key, item in value.items()}
+                raise_type_error(f"each key of {where}", "a string", quote_with_type(key))
+        return {clean_text(key): _copy_json(f"{where}[{key!r}]", item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(f"{where}[{place}]", item, depth - 1) for place, item in enumerate(value)]
-    refuse_type(where, "a value that JSON can represent", shape(value))
+        return [_copy_json(f"{where}[{place}]", item, depth - 1) for place, item in enumerate(value)]
+    raise_type_error(where, "a value that JSON can represent", describe_type(value))

@@ -18,7 +18,7 @@ async def answered() -> str:
 
 def in_the_background() -> list[threading.Thread]:
     """Return the threads that run a portal."""
-    return [thread for thread in threading.enumerate() if thread.name == "kickai-background"]
+    return [thread for thread in threading.enumerate() if thread.name == "kickai-portal"]
 
 
 @pytest.mark.parametrize("used", [True, False])
@@ -30,7 +30,7 @@ def test_a_stopped_portal_does_not_start_again(*, used: bool) -> None:
     background.stop()
     with pytest.raises(RuntimeError, match="closed"):
         background.run(answered)
-    assert not background.running
+    assert not background.is_running
     assert in_the_background() == []
 
 

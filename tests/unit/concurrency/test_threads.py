@@ -45,13 +45,13 @@ def test_an_iterator_that_never_pauses_is_stopped_when_the_time_is_over() -> Non
     time.sleep(0.15)
 
     def read_on() -> None:
-        while len(taken) <= 3 * threads.AHEAD:
+        while len(taken) <= 3 * threads.MAX_BUFFERED:
             taken.append(next(items))
             time.sleep(0)  # it has every opportunity to go on
 
     with pytest.raises(TimeoutError):
         read_on()
-    assert len(taken) <= threads.AHEAD + 2
+    assert len(taken) <= threads.MAX_BUFFERED + 2
     assert endless.closed.wait(5)
 
 
@@ -77,7 +77,7 @@ def test_no_iterator_is_read_far_ahead() -> None:
     endless = Counted()
     items = threads.iterate(lambda: iter(endless), lambda: 10.0)
     assert next(items) == 1
-    assert settled(endless) <= threads.AHEAD + 2
+    assert settled(endless) <= threads.MAX_BUFFERED + 2
     items.close()
     assert endless.closed.wait(5)
 
@@ -86,7 +86,7 @@ def test_no_iterator_is_read_far_ahead() -> None:
         assert await anext(items) == 1
         for _ in range(2):
             await asyncio.sleep(0.05)
-        assert settled(endless) <= threads.AHEAD + 2
+        assert settled(endless) <= threads.MAX_BUFFERED + 2
         await items.aclose()
         assert endless.closed.wait(5)
 

@@ -315,7 +315,7 @@ def test_the_faster_answer_comes_back_and_the_slower_call_is_cancelled(ask: Call
     while plugin.open and time.monotonic() < ends:
         time.sleep(0.01)
     assert (plugin.open, plugin.ended) == (0, ["0.01"])
-    assert "kickai-background" not in {thread.name for thread in threading.enumerate()}
+    assert "kickai-portal" not in {thread.name for thread in threading.enumerate()}
 
 
 @ways
@@ -391,7 +391,7 @@ def test_threads_share_the_portal() -> None:
             thread.join(20)
     assert answers == ["0.01"] * 20
     assert plugin.open == 0
-    assert "kickai-background" not in {thread.name for thread in threading.enumerate()}
+    assert "kickai-portal" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_hedging_is_read_from_the_settings() -> None:
@@ -464,7 +464,7 @@ def test_a_closed_resolver_starts_no_portal(*, used: bool, on_a_loop: bool) -> N
         holder.close()
     with pytest.raises(RuntimeError, match="closed"):
         chain.invoke("hi")
-    assert "kickai-background" not in {thread.name for thread in threading.enumerate()}
+    assert "kickai-portal" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_resolver_may_be_closed_by_several_threads_at_once() -> None:
@@ -474,16 +474,16 @@ def test_a_resolver_may_be_closed_by_several_threads_at_once() -> None:
         holder.chain("racing:0").invoke("hi")
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(lambda _: holder.close(), range(4))) == [None] * 4  # noqa: B023
-    assert "kickai-background" not in {thread.name for thread in threading.enumerate()}
+    assert "kickai-portal" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_stopping_a_portal_that_never_started_does_nothing() -> None:
     """Stopping it twice does nothing either."""
     background = Portal()
-    assert not background.running
+    assert not background.is_running
     background.stop()
     background.stop()
-    assert not background.running
+    assert not background.is_running
 
 
 INTERRUPTED = """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.values.plain_text import clean_line, clean_text, count
+from kickai_providers_core.values.plain_text import clean_line, clean_text, format_count
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -29,7 +29,7 @@ def test_a_printable_line_is_kept() -> None:
 @pytest.mark.parametrize(("number", "expected"), [(0, "0 tokens"), (1, "1 token"), (2, "2 tokens")])
 def test_a_noun_agrees_with_its_number(number: int, expected: str) -> None:
     """Only 1 takes the singular."""
-    assert count(number, "token") == expected
+    assert format_count(number, "token") == expected
 
 
 @given(ANY_TEXT)

@@ -18,7 +18,7 @@ from kickai_providers_core import (
     UnsupportedRequestError,
 )
 from kickai_providers_core.authoring import as_object, dump_bytes, dumps, openai_chat
-from kickai_providers_core.values.plain_text import count
+from kickai_providers_core.values.plain_text import format_count
 
 from kickai_local.sealed import Sealed
 
@@ -158,7 +158,7 @@ def error_for(status: int, body: Any) -> ProviderError:
     error = error if isinstance(error, dict) else {}
     if error.get("type") == "exceed_context_size_error":
         limit, tokens = error.get("n_ctx"), error.get("n_prompt_tokens")
-        size = count(tokens, "token") if isinstance(tokens, int) else "too many tokens"
+        size = format_count(tokens, "token") if isinstance(tokens, int) else "too many tokens"
         message = f"the prompt has {size}, the context window {limit}"
         return ContextLengthExceededError(message, limit_tokens=limit, status_code=status)
     if status in REFUSED:

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from kickai_providers_core.plugin_api.discovery import discover
-from kickai_providers_core.plugin_api.hookspecs import SEAM_VERSION, ModelInfo, ProviderInfo
+from kickai_providers_core.plugin_api.hookspecs import API_VERSION, ModelInfo, ProviderInfo
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.values.requests import Capability
@@ -55,7 +55,7 @@ class PluginInfoTests(ProviderSpec):
     def test_api_version_is_known(self, harness: ProviderHarness) -> None:
         """This core supports the plugin's version of the plugin API."""
         version = harness.info.api_version
-        assert 1 <= version <= SEAM_VERSION, f"ProviderInfo.api_version must be from 1 to {SEAM_VERSION}, got {version}"
+        assert 1 <= version <= API_VERSION, f"ProviderInfo.api_version must be from 1 to {API_VERSION}, got {version}"
 
     def test_capabilities_have_the_right_types(self, harness: ProviderHarness) -> None:
         """Capabilities and models are described with the types of the plugin API."""
