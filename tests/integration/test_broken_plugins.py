@@ -73,14 +73,14 @@ BROKEN = {
         + GOOD_HEAD.replace('summary="answers"', 'summary="answers", settings_class=S')
         + "\nimport attrs\n@attrs.frozen(kw_only=True)\nclass S(ProviderSettings):\n"
         "    n: int = attrs.field(default=0, validator=attrs.validators.gt(0))\n",
-        "its settings class S refuses its own defaults: ValueError",
+        "its settings class S rejects its own defaults: ValueError",
     ),
     "default factory that raises": (
         HOOKS
         + GOOD_HEAD.replace('summary="answers"', 'summary="answers", settings_class=S')
         + "\nimport attrs\n@attrs.frozen(kw_only=True)\nclass S(ProviderSettings):\n"
         "    n: int = attrs.field(factory=lambda: 1 / 0)\n",
-        "its settings class S refuses its own defaults: ZeroDivisionError",
+        "its settings class S rejects its own defaults: ZeroDivisionError",
     ),
     "hints that lead nowhere": (
         HOOKS
@@ -335,10 +335,10 @@ def test_quiet_hides_the_warning_about_an_observer_unless_the_command_fails(tmp_
 
 
 HANGS = {
-    "its import": ("import time\ntime.sleep(3)\n" + GOOD_HEAD, "its import has not ended within 0.3 s"),
+    "its import": ("import time\ntime.sleep(3)\n" + GOOD_HEAD, "its import did not finish within 0.3 s"),
     "its description": (
         GOOD_HEAD.replace("    return ProviderInfo", "    import time; time.sleep(3)\n    return ProviderInfo"),
-        "kickai_provider_info has not returned within 0.3 s",
+        "kickai_provider_info did not return within 0.3 s",
     ),
 }
 

@@ -168,7 +168,8 @@ def test_an_unknown_provider_is_wrong_usage_with_the_nearest_name(kickai: Comman
     assert ended.code == 2
     assert ended.json["error"]["class"] == "UnknownProviderError"
     assert "mock" in ended.json["error"]["known"]
-    assert ended.err.startswith("kickai: no provider 'mok': did you mean 'mock'?")
+    assert ended.err.startswith("kickai: unknown provider 'mok' (installed: ")
+    assert "did you mean 'mock'?" in ended.err
 
 
 def test_the_exit_code_is_1_when_no_provider_can_answer(kickai: CommandLine) -> None:

@@ -113,7 +113,9 @@ def test_calling_a_broken_plugin_shows_why_it_is_broken(kickai: CommandLine, sit
     kickai.write('[kickai]\nprimary = "test-bad"\nfallback = ["mock"]\n')
     ended = kickai("ask", "hi")
     assert ended.code == 2
-    assert ended.err.startswith("kickai: no provider 'test-bad': plugin test-bad (from test-bad): its import raised")
+    assert ended.err.startswith(
+        "kickai: provider 'test-bad' is not available: plugin test-bad (from test-bad): its import raised"
+    )
     assert kickai("providers").code == 0
 
 

@@ -53,9 +53,12 @@ FAULTS = {
     ),
     "a plugin API from the future": (
         GOOD.format(name="bad").replace('summary="answers"', 'summary="answers", api_version=99'),
-        "it was written for plugin API 99, and this core has plugin API 1: upgrade kickai-providers-core",
+        "it needs plugin API 99, but this core has plugin API 1: upgrade kickai-providers-core",
     ),
-    "a name that cannot be written in settings": (GOOD.format(name="Bad Name"), "'Bad Name' is no provider name"),
+    "a name that cannot be written in settings": (
+        GOOD.format(name="Bad Name"),
+        "'Bad Name' is not a valid provider name",
+    ),
     "a missing hook": (
         """
         from kickai_providers_core import ProviderInfo, hookimpl
@@ -63,13 +66,13 @@ FAULTS = {
         def kickai_provider_info():
             return ProviderInfo(name="bad", summary="")
         """,
-        "it lacks the hook kickai_create_provider",
+        "it does not implement the required hook kickai_create_provider",
     ),
     "settings of the wrong class": (
         GOOD.format(name="bad").replace('summary="answers"', 'summary="answers", settings_class=dict'),
         "its settings_class must be a subclass of ProviderSettings",
     ),
-    "no hook at all": ("x = 1", "it implements no hook"),
+    "no hook at all": ("x = 1", "it implements no hooks"),
     "an answer in another provider's stead": (
         """
         from kickai_providers_core import hookimpl
@@ -77,7 +80,7 @@ FAULTS = {
         def kickai_invoke_provider(provider, request, timeout_s):
             return None
         """,
-        "it implements kickai_invoke_provider but not kickai_provider_info: only wrappers may do so",
+        "it implements kickai_invoke_provider without kickai_provider_info: only wrappers may do that",
     ),
 }
 

@@ -662,7 +662,7 @@ def test_a_default_target_that_is_not_installed_is_skipped() -> None:
     [
         ("huggingface", "pip install kickai-hf"),
         ("scriptd", "did you mean 'scripted'"),
-        ("nobody", "installed are scripted"),
+        ("nobody", "installed: scripted"),
     ],
 )
 def test_an_unknown_provider_says_what_to_install(target: str, sentence: str) -> None:
@@ -715,7 +715,7 @@ def test_an_observer_that_raises_does_not_affect_the_request() -> None:
 def test_a_target_of_a_broken_plugin_raises_the_plugins_problem() -> None:
     """The error says what is wrong with the plugin, not that it is missing."""
     holder = Resolver.from_settings(Settings(kickai=KickaiSettings(plugins=())), plugins={"broken": object()})
-    with holder, pytest.raises(UnknownProviderError, match="plugin broken: it implements no hook"):
+    with holder, pytest.raises(UnknownProviderError, match="plugin broken: it implements no hooks"):
         holder.chain("broken")
 
 

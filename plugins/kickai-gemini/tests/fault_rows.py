@@ -289,7 +289,7 @@ IN_STREAMS = (
         expires="first_token",
         modes=STREAMS,
     ),
-    late(name="the stream stalls", fault=Stall(), message="the stream fell silent", expires="idle", modes=STREAMS),
+    late(name="the stream stalls", fault=Stall(), message="the stream stalled", expires="idle", modes=STREAMS),
     late(
         name="an event comes byte by byte",
         fault=Drip(0.05),

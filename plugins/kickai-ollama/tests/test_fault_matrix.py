@@ -283,7 +283,7 @@ IN_STREAMS = (
         "first_token",
         modes=STREAMS,
     ),
-    _late("a stall", Stall(1), "the stream fell silent at URL", "idle", modes=STREAMS),
+    _late("a stall", Stall(1), "the stream stalled at URL", "idle", modes=STREAMS),
     _late("thinking without end", Endless(_thinking()), modes=STREAMS),
     _bad("a cut without done", Cut(1, "clean"), NOT_DONE, modes=STREAMS),
     _bad("a cut by closing", Cut(1, "fin"), CUT_OFF, modes=STREAMS),

@@ -1,6 +1,6 @@
-"""The adapter: one plugin's hooks behind one interface, with missing modes filled in and results validated.
+"""The adapter: calls one plugin's hooks, supplies the modes that the plugin lacks, and validates results.
 
-It is the place where a plugin's code is called. Besides discovery, it alone catches whatever a plugin raises.
+All calls of a provider plugin go through it. Only the adapter and discovery catch every exception of a plugin.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ __all__ = ["Adapter"]
 CAPABILITIES_TIMEOUT_S = 0.05
 """Seconds that a plugin may take to compute an instance's capabilities."""
 
-OWN_ERROR = "the provider raised an unexpected error"
-OWN_STREAM_ERROR = "the provider's stream raised an unexpected error"
+CALL_FAILED = "the provider raised an unexpected error"
+STREAM_FAILED = "the provider's stream raised an unexpected error"
 
 
 class Adapter:
-    """The hooks of one provider plugin, inside the wrappers of other plugins.
+    """Calls the hooks of one provider plugin, inside the wrappers of other plugins.
 
-    Each plugin has a plugin manager of its own: pluggy's ``subset_hook_caller`` would filter the list of all plugins in
-    every call. Safe to share between threads and event loops.
+    Each plugin has its own plugin manager, because pluggy's ``subset_hook_caller`` would filter the list of all plugins
+    in every call. Safe to share between threads and event loops.
 
     Attributes:
         validates: Whether the plugin or a wrapper validates settings.
-        abandoned: Counts the plugin's calls that were abandoned and are still running.
+        abandoned: Counts the plugin's abandoned calls that are still running.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class Adapter:
         clock: Callable[[], float] = monotonic,
         abandoned: AbandonedCalls | None = None,
     ) -> None:
-        """Register a plugin and its wrappers with a plugin manager.
+        """Register a plugin and its wrappers.
 
         Args:
             plugin: The plugin.
             info: Its description of itself.
-            wrappers: Plugins that may wrap its hooks, by name.
-            clock: Returns the time in seconds; monotonic.
-            abandoned: Counts the abandoned calls of all the plugin's instances; None for a new count.
+            wrappers: Plugins that may wrap its hooks, by label.
+            clock: Returns the monotonic time in seconds.
+            abandoned: Counts the abandoned calls of all instances of the plugin; None for a new count.
         """
         manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         manager.add_hookspecs(hookspecs)
@@ -100,7 +100,7 @@ class Adapter:
         self.validates = bool(manager.hook.kickai_validate_provider.get_hookimpls())
 
     def validate(self, settings: ProviderSettings, *, online: bool = False) -> tuple[Problem, ...]:
-        """Return what prevents the use of the provider with these settings; an exception is a problem too."""
+        """Return the problems that prevent the use of these settings; an exception counts as one problem."""
         try:
             found = self._hook.kickai_validate_provider(settings=settings, online=online)
             problems = tuple(found or ())
@@ -109,13 +109,13 @@ class Adapter:
                 raise
             raised = f"its validation raised {_describe(exc, settings)}"
             message = exc.message if type(exc) is UnusableProviderError else raised
-            return (Problem(path="", message=message, hint="report it to its author"),)
+            return (Problem(path="", message=message, hint="report this to the plugin's author"),)
         if all(isinstance(problem, Problem) for problem in problems):
             return problems
-        return (Problem(path="", message="its validation returned something other than Problems"),)
+        return (Problem(path="", message="its validation returned values that are not Problems"),)
 
     def capabilities(self, settings: ProviderSettings, model: str | None) -> tuple[frozenset[Capability] | None, str]:
-        """Return what an instance can do, None when that is unknown, and what is wrong with the plugin's answer."""
+        """Return the capabilities of an instance (None if unknown) and what is wrong with the plugin's result."""
         hook = self._hook.kickai_provider_capabilities
         if not hook.get_hookimpls():
             return None, ""
@@ -123,7 +123,7 @@ class Adapter:
             given = threads.call(lambda: hook(settings=settings, model=model), CAPABILITIES_TIMEOUT_S)
             known, strange = split_capabilities(() if given is None else given)
         except TimeoutError:
-            return None, f"kickai_provider_capabilities has not returned within {CAPABILITIES_TIMEOUT_S * 1000:g} ms"
+            return None, f"kickai_provider_capabilities did not return within {CAPABILITIES_TIMEOUT_S * 1000:g} ms"
         except BaseException as exc:
             if is_process_exit(exc):
                 raise
@@ -141,7 +141,7 @@ class Adapter:
         try:
             provider = self._hook.kickai_create_provider(settings=settings)
         except BaseException as exc:
-            # There is no prompt yet, so the exception's message is safe: it names the missing package.
+            # The message cannot contain a prompt yet, and it may name a missing package.
             sentence = f"the provider could not be created: {_describe(exc, settings)}"
             if isinstance(exc, ImportError):
                 raise UnusableProviderError(sentence) from exc
@@ -151,7 +151,7 @@ class Adapter:
         return provider
 
     def prepare(self, settings: ProviderSettings, model: str | None) -> Iterator[Progress]:
-        """Yield the plugin's progress in preparing a model; every failure is a `ProviderError`."""
+        """Yield the plugin's progress while it prepares a model. Every exception is a `ProviderError`."""
         sentence = "the model could not be prepared"
         steps: Iterator[Progress] | None = None
         try:
@@ -171,14 +171,14 @@ class Adapter:
             close_quietly(steps)
 
     def close(self, provider: object) -> None:
-        """Close the provider object. Raises what its plugin raises."""
+        """Close the provider object. Exceptions of the plugin are raised unchanged."""
         self._hook.kickai_close_provider(provider=provider)
 
     async def aclose(self, provider: object) -> None:
         """Close the provider object on the running event loop.
 
         Raises:
-            PluginExitError: Its plugin raised a `GeneratorExit`. Any other exception is raised as it is.
+            PluginExitError: The plugin raised a `GeneratorExit`. Its other exceptions are raised unchanged.
         """
         await PluginAwaitable(lambda: self._aclose(provider))
 
@@ -190,7 +190,7 @@ class Adapter:
             await threads.acall(lambda: self.close(provider))
 
     def invoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
-        """Return the provider's validated answer; every failure is a `ProviderError`."""
+        """Return the provider's validated answer. Every exception is a `ProviderError`."""
         try:
             if self._holds_timeouts:
                 return validate_reply(
@@ -211,10 +211,10 @@ class Adapter:
             finally:
                 call.abandon()
         except BaseException as exc:  # noqa: BLE001
-            raise_provider_error(exc, OWN_ERROR)
+            raise_provider_error(exc, CALL_FAILED)
 
     async def ainvoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
-        """Return the provider's validated answer without blocking the loop; every failure is a `ProviderError`."""
+        """Return the provider's validated answer without blocking the loop. Every exception is a `ProviderError`."""
         try:
             if "ainvoke" in self._native:
                 reply = await self._runner.run(
@@ -227,7 +227,7 @@ class Adapter:
         except (GeneratorExit, asyncio.CancelledError):  # the caller's; the plugin's own is a PluginExitError
             raise
         except BaseException as exc:  # noqa: BLE001
-            raise_provider_error(exc, OWN_ERROR)
+            raise_provider_error(exc, CALL_FAILED)
 
     async def _ainvoke_in_thread(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
         before = count_cancellations()
@@ -251,13 +251,13 @@ class Adapter:
         self._runner.renew_after_fork()
 
     def keep(self, task: asyncio.Task[Reply]) -> None:
-        """Keep a cancelled call of the plugin alive until it has cleaned up."""
+        """Keep a cancelled call alive until its cleanup has ended."""
         self._runner.keep(task)
 
     def stream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
     ) -> Generator[ReplyChunk, None, None]:
-        """Yield the provider's chunks; every failure is a `ProviderError`. Closing it closes the provider's stream."""
+        """Yield the provider's chunks. Every exception is a `ProviderError`. Closing it closes the plugin's stream."""
         if "stream" not in self._native:
             yield _as_chunk(self.invoke(provider, request, min(timeout_s, settings.timeout_s)))
             return
@@ -284,7 +284,7 @@ class Adapter:
                 except TimeoutError as exc:
                     raise (exc if isinstance(exc, ProviderError) else timeouts.error()) from exc
                 except BaseException as exc:  # noqa: BLE001
-                    raise_provider_error(exc, OWN_STREAM_ERROR)
+                    raise_provider_error(exc, STREAM_FAILED)
                 yield chunk
                 timeouts.begin("idle")
         finally:
@@ -295,7 +295,7 @@ class Adapter:
     async def astream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
     ) -> AsyncGenerator[ReplyChunk, None]:
-        """Yield the provider's chunks without blocking the loop; every failure is a `ProviderError`."""
+        """Yield the provider's chunks without blocking the loop. Every exception is a `ProviderError`."""
         if not self._native & {"stream", "astream"}:
             yield _as_chunk(await self.ainvoke(provider, request, min(timeout_s, settings.timeout_s)))
             return
@@ -315,7 +315,7 @@ class Adapter:
                 except BaseException as exc:
                     if is_exit_or_cancellation(exc, before):
                         raise
-                    raise_provider_error(exc, OWN_STREAM_ERROR)
+                    raise_provider_error(exc, STREAM_FAILED)
                 yield chunk
                 timeouts.begin("idle")
         finally:
@@ -365,11 +365,11 @@ def _as_chunk(reply: Reply) -> ReplyChunk:
 
 
 def _validate_chunk(chunk: object, timeouts: AttemptTimeouts) -> ReplyChunk:
-    """Return a chunk that a plugin has yielded.
+    """Return the chunk that a plugin yielded, if it is valid.
 
     Raises:
         InvalidReplyError: It is not a `ReplyChunk`.
-        ProviderTimeoutError: It came too late, as from a stream that never pauses.
+        ProviderTimeoutError: It is late, for example in a stream that never pauses.
     """
     if not isinstance(chunk, ReplyChunk):
         raise InvalidReplyError(f"the provider's stream yielded {type(chunk).__name__}, not a ReplyChunk")

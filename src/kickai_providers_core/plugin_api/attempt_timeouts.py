@@ -28,7 +28,7 @@ Phase = Literal["connect", "first_token", "idle"]
 TIMEOUT_MESSAGES: dict[TimeoutPhase, str] = {
     "connect": "no connection in time",
     "first_token": "no first token in time",
-    "idle": "the stream fell silent",
+    "idle": "the stream stalled",
     "total": "no answer in time",
 }
 

@@ -1,4 +1,4 @@
-"""Awaitables of plugins, awaited and closed so that what they raise is never taken for what the caller asked for."""
+"""Awaits and closes the awaitables of plugins, so that their exceptions are never mistaken for a cancellation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["PluginAwaitable", "PluginExitError", "aclose_quietly", "close_quietl
 
 
 class PluginExitError(Exception):
-    """Stands for a `GeneratorExit` or a cancellation of a plugin's own, which would otherwise pass for its caller's."""
+    """Replaces a `GeneratorExit` or `CancelledError` that a plugin itself raised: they would look like the caller's."""
 
 
 class PluginAwaitable:
-    """An awaitable of a plugin, awaited so that its own `GeneratorExit` differs from one that comes from outside.
+    """Wraps a plugin's awaitable and replaces its own `GeneratorExit`, but not one from the caller.
 
-    In a child that was forked meanwhile it ends with an error, and the awaitable is never resumed or closed.
+    In a child that is forked while it waits, it ends with an error, and the awaitable is never resumed or closed.
 
     Args:
         open_: Returns the awaitable; called when this object is awaited.
@@ -58,13 +58,13 @@ class PluginAwaitable:
                     else:
                         never_finalize(steps)
                     raise
-                except BaseException as exc:  # noqa: BLE001  such as a cancellation
+                except BaseException as exc:  # noqa: BLE001  for example a cancellation
                     step, given = steps.throw, exc
                 if pid != getpid():
                     never_finalize(steps)
                     raise_fork_error(pid)
         finally:
-            given = None  # an error knows this frame, and would be kept alive by it
+            given = None  # an error refers to this frame; this breaks the reference cycle
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
@@ -72,13 +72,13 @@ async def _await(awaitable: Awaitable[Any]) -> Any:
 
 
 def get_error_name(error: BaseException) -> str:
-    """Return the name of the class of an exception that came out of a plugin's code."""
+    """Return the class name of an exception that a plugin's code raised."""
     own = error.__cause__ if isinstance(error, PluginExitError) and error.__cause__ is not None else error
     return type(own).__name__
 
 
 def close_quietly(value: object) -> None:
-    """Close an iterator or a coroutine of a plugin; what that raises is dropped, since the outcome is known by then."""
+    """Close a plugin's iterator or coroutine, and ignore its exceptions: the result is already known."""
     try:
         close = getattr(value, "close", None)
         if close is not None:
@@ -89,11 +89,11 @@ def close_quietly(value: object) -> None:
 
 
 async def aclose_quietly(value: object) -> None:
-    """Close an async iterator of a plugin; what that raises is dropped, but for what the caller asked for."""
+    """Close a plugin's async iterator, and ignore its exceptions, except a cancellation by the caller."""
     before = count_cancellations()
     try:
         await PluginAwaitable(lambda: _aclose(value))
-    except GeneratorExit:  # from outside: somebody has dropped the coroutine
+    except GeneratorExit:  # from the caller, who has dropped this coroutine
         raise
     except BaseException as exc:
         if is_exit_or_cancellation(exc, before):

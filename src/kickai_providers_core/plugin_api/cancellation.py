@@ -1,7 +1,7 @@
-"""Coroutines and async iterators of plugins that their caller can leave, whatever they do when they are cancelled.
+"""Runs the coroutines and async iterators of plugins so that callers can abandon them at any time.
 
-Each runs in its own task. Whoever leaves it cancels the task and waits for its clean-up for `GRACE_S`. After that it
-goes on alone, and counts as abandoned until it ends.
+Each runs in its own task. To abandon it, the caller cancels the task and waits `GRACE_S` for its cleanup. A task that
+is still running after that continues on its own, and counts as abandoned until it ends.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ __all__ = ["GRACE_S", "CallRunner"]
 
 T = TypeVar("T")
 
-Outcome = tuple[Any, BaseException | None]
-"""What a coroutine returned, and what it raised."""
+Result = tuple[Any, BaseException | None]
+"""The return value of a coroutine, and the exception that it raised."""
 
 GRACE_S = 0.1
-"""How long to wait for the clean-up of a call that is left, in seconds: less than a deadline may be missed by."""
+"""Seconds to wait for the cleanup of an abandoned call; less than the 0.25 s by which a deadline may be exceeded."""
 
 END = object()
-"""What ends an async iterator that is read in a task."""
+"""Marks the end of an async iterator that a task reads."""
 
 NAME = "kickai-call"
-"""What the task of a call is called."""
+"""The name of the task of a call."""
 
 EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-"""What makes a task run up to its first wait while it is made."""
+"""Arguments that make a new task run at once until it first waits."""
 
 
 class CallRunner:
-    """Runs coroutines and async iterators so that they can be left. Safe to share between event loops."""
+    """Runs coroutines and async iterators that callers can abandon. Safe to share between event loops."""
 
     def __init__(self, abandoned: AbandonedCalls) -> None:
         self._abandoned = abandoned
         self._guard = ForkGuard()
-        self._abandoned_tasks: set[asyncio.Task[Any]] = set()  # an event loop itself does not keep its tasks
+        self._abandoned_tasks: set[asyncio.Task[Any]] = set()  # event loops hold tasks weakly
 
     def renew_after_fork(self) -> None:
-        """Keep what was left in the parent, and goes on only there, from ever being finalized here."""
+        """Never finalize abandoned tasks of the parent in a child: they continue in the parent only."""
         for task in self._abandoned_tasks:
             never_finalize(task)
         self._abandoned_tasks = set()
 
     async def run(self, open_: Callable[[], Awaitable[T]], timeout_s: float) -> T:
-        """Return what an awaitable of a plugin comes to.
+        """Return the result of a plugin's awaitable.
 
         Args:
-            open_: Makes the awaitable; called in the task.
-            timeout_s: How long it may take, in seconds.
+            open_: Creates the awaitable; called in the task.
+            timeout_s: The time limit in seconds.
 
         Raises:
-            TimeoutError: It did not return within ``timeout_s`` seconds.
-            PluginExitError: It raised a `CancelledError` of its own.
+            TimeoutError: The time limit expired.
+            PluginExitError: The awaitable raised a `CancelledError` of its own.
         """
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[Outcome | None] = loop.create_future()
+        ended: asyncio.Future[Result | None] = loop.create_future()
         task = _start_task(loop, _run_and_settle(ended, open_))
         if not ended.done():
             timer = loop.call_later(timeout_s, _settle, ended)
@@ -76,26 +76,26 @@ class CallRunner:
                 timer.cancel()
                 if not task.done():
                     await self._abandon(task)
-        if (outcome := ended.result()) is None:
+        if (result := ended.result()) is None:
             raise TimeoutError
-        return _unwrap(outcome)  # type: ignore[no-any-return]
+        return _unwrap(result)  # type: ignore[no-any-return]
 
     def keep(self, task: asyncio.Task[Any]) -> None:
-        """Keep a task that nobody waits for any more until it ends."""
+        """Keep an abandoned task alive until it ends."""
         self._abandoned_tasks.add(task)
         task.add_done_callback(self._abandoned_tasks.discard)
 
     async def iterate(
         self, open_: Callable[[], Awaitable[AsyncIterator[T]]], wait_s: Callable[[], float]
     ) -> AsyncGenerator[T, None]:
-        """Yield what an async iterator yields. It is never read ahead, and is closed in the task that reads it.
+        """Yield the items of an async iterator. One task reads it, never ahead of the caller, and closes it.
 
         Args:
-            open_: Makes the iterator; called in the task.
-            wait_s: Asked before each item for how many seconds to wait for it.
+            open_: Creates the iterator; called in the task.
+            wait_s: Returns the number of seconds to wait for the next item; called before each item.
 
         Raises:
-            TimeoutError: The next item did not come in time.
+            TimeoutError: The next item did not arrive in time.
         """
         handoff = _Handoff(asyncio.get_running_loop())
         task = handoff.loop.create_task(_run_forkable(_read_on_request(open_, handoff), self._guard))
@@ -109,13 +109,13 @@ class CallRunner:
                     break
                 yield item
         finally:
-            handoff.is_left = True
+            handoff.is_abandoned = True
             if not task.done():
                 await self._abandon(task)
         _unwrap(_own_cancellation() if task.cancelled() else task.result())
 
     async def _abandon(self, task: asyncio.Task[Any]) -> None:
-        """Cancel a task, and wait a moment for it to clean up."""
+        """Cancel a task, and wait `GRACE_S` for its cleanup."""
         call = self._abandoned.track()
         task.add_done_callback(lambda _: call.record_return())
         self.keep(task)
@@ -128,34 +128,34 @@ class CallRunner:
 
 
 class _Handoff:
-    """What the reader of an iterator and its task hand each other: a wish for an item, and the item."""
+    """Passes requests for items from a caller to the task that reads an iterator, and items back."""
 
-    __slots__ = ("is_left", "item", "loop", "requested")
+    __slots__ = ("is_abandoned", "item", "loop", "requested")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.is_left = False
+        self.is_abandoned = False
         self.requested: asyncio.Future[None] = loop.create_future()
         self.item: asyncio.Future[Any] = loop.create_future()
 
     def request_item(self) -> None:
-        """Ask for the next item."""
+        """Request the next item."""
         self.item = self.loop.create_future()
         _settle(self.requested)
 
     async def wait_for_request(self) -> None:
-        """Wait until the next item is asked for."""
+        """Wait until the caller requests the next item."""
         await self.requested
         self.requested = self.loop.create_future()
 
     def deliver(self, item: object) -> None:
-        """Hand an item to who asked for it, if that is still of interest."""
+        """Pass an item to the caller, unless the caller no longer waits for it."""
         if not self.item.done():
             self.item.set_result(item)
 
 
 async def _read_on_request(open_: Callable[[], Awaitable[AsyncIterator[Any]]], handoff: _Handoff) -> None:
-    """Read an iterator item by item, as each is asked for, and close it."""
+    """Read an iterator one item at a time, each on request, and close it."""
     await handoff.wait_for_request()
     items = aiter(await PluginAwaitable(open_))
     try:
@@ -165,7 +165,7 @@ async def _read_on_request(open_: Callable[[], Awaitable[AsyncIterator[Any]]], h
             except StopAsyncIteration:
                 break
             handoff.deliver(item)
-            if handoff.is_left:  # a cancellation that the iterator has swallowed
+            if handoff.is_abandoned:  # the iterator has swallowed the cancellation
                 break
             await handoff.wait_for_request()
     finally:
@@ -173,17 +173,17 @@ async def _read_on_request(open_: Callable[[], Awaitable[AsyncIterator[Any]]], h
 
 
 def _start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Return a task that has begun already where Python can do that, which saves a ticket of the loop."""
+    """Start a task. Where Python supports it, the task runs at once, which saves one iteration of the loop."""
     if loop.get_task_factory() is None:
         return asyncio.Task(coroutine, loop=loop, name=NAME, **EAGER)
     return loop.create_task(coroutine, name=NAME)
 
 
-async def _run_and_settle(ended: asyncio.Future[Outcome | None], open_: Callable[[], Awaitable[Any]]) -> None:
-    """Settle a future with what an awaitable comes to; its waiter is woken in the loop's next ticket."""
+async def _run_and_settle(ended: asyncio.Future[Result | None], open_: Callable[[], Awaitable[Any]]) -> None:
+    """Run an awaitable and set its result on a future."""
     try:
-        outcome: Outcome = await PluginAwaitable(open_), None
-    except GeneratorExit:  # from outside: a plugin's own is a PluginExitError
+        result: Result = await PluginAwaitable(open_), None
+    except GeneratorExit:  # from the caller; the plugin's own is a PluginExitError
         raise
     except BaseException as exc:
         if isinstance(exc, asyncio.CancelledError) and count_cancellations():
@@ -191,11 +191,11 @@ async def _run_and_settle(ended: asyncio.Future[Outcome | None], open_: Callable
             raise
         _settle(ended, (None, exc))
     else:
-        _settle(ended, outcome)
+        _settle(ended, result)
 
 
-async def _run_forkable(reading: Coroutine[Any, Any, None], guard: ForkGuard) -> Outcome:
-    """Return what a coroutine raises: asyncio complains of a task that raises when nobody waits for it."""
+async def _run_forkable(reading: Coroutine[Any, Any, None], guard: ForkGuard) -> Result:
+    """Run a coroutine and return its exception: asyncio logs a task that raises while nobody awaits it."""
     try:
         await ForkAwareAwaitable(reading, guard, asyncio.current_task(), getpid())
     except GeneratorExit:  # as above
@@ -203,19 +203,19 @@ async def _run_forkable(reading: Coroutine[Any, Any, None], guard: ForkGuard) ->
     except BaseException as exc:
         if isinstance(exc, asyncio.CancelledError) and count_cancellations():
             raise
-        return None, exc  # raised again for whoever waits, which also ends the loop in an orderly way
+        return None, exc  # the caller raises it again, which also closes the iterator
     return None, None
 
 
-def _own_cancellation() -> Outcome:
+def _own_cancellation() -> Result:
     return None, RuntimeError("the plugin cancelled its own call")
 
 
-def _unwrap(outcome: Outcome) -> Any:
-    result, error = outcome
+def _unwrap(ended: Result) -> Any:
+    result, error = ended
     if error is None:
         return result
-    if isinstance(error, asyncio.CancelledError):  # whoever waits was not cancelled
+    if isinstance(error, asyncio.CancelledError):  # the caller was not cancelled
         raise PluginExitError from error
     raise error
 

@@ -109,4 +109,4 @@ class ProviderCreation:
 def _raise_timeout(error: TimeoutError) -> NoReturn:
     if isinstance(error, ProviderError):  # the plugin's own
         raise error
-    raise ProviderTimeoutError("creating the provider took all of the time") from error
+    raise ProviderTimeoutError("the provider was not created in time") from error

@@ -1,7 +1,7 @@
-"""From entry points to plugins: each is loaded by itself, and what is wrong with one is told of that one alone.
+"""Discovery: loads the plugins that entry points declare. Each is loaded on its own, and errors never affect others.
 
-An entry point is code from whoever installed a package, so loading it is a decision of the application: an
-allow-list names the plugins, by entry point or by distribution, that may be loaded at all.
+Loading an entry point runs the code of any package that happens to be installed. An application can therefore set an
+allow-list that names the plugins that may be loaded, by entry point or by distribution.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Plugin:
     """One plugin that was found, usable or not.
 
     Attributes:
-        name: The name of its entry point, or the one it was registered with in code.
-        distribution: The distribution that brought it; empty when it was registered in code.
-        version: That distribution's version.
-        status: ``ready``; ``broken``, with the error; or ``not allowed``, and then it was not loaded.
-        error: What is wrong with it.
+        name: The name of its entry point, or the name with which it was registered in code.
+        distribution: The distribution that contains it; empty if it was registered in code.
+        version: The version of that distribution.
+        status: ``ready``, ``broken`` (see ``error``) or ``not allowed`` (it was not loaded).
+        error: The reason why it is broken; None otherwise.
         plugin: The module or object with the hooks; None unless ready.
-        info: What it says of itself; None when it is no provider.
-        warnings: What is wrong with it and does not keep it from being used, as clauses.
-        import_s: Seconds that its import took; None when nothing was imported.
+        info: Its description of itself; None for an extension.
+        warnings: Mistakes that do not prevent its use, as clauses.
+        import_s: The duration of its import in seconds; None if it was not imported.
     """
 
     name: str
@@ -63,12 +63,12 @@ class Plugin:
 
     @property
     def label(self) -> str:
-        """What messages call it: its name, and its distribution when that has another name."""
+        """The name that messages use: the plugin's name, and its distribution if there is one."""
         return f"{self.name} (from {self.distribution})" if self.distribution else self.name
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The provider's name and its aliases; empty when it is none."""
+        """The provider's name and its aliases; empty for an extension."""
         return (self.info.name, *self.info.aliases) if self.info else ()
 
 
@@ -77,8 +77,8 @@ class Discovery:
     """All plugins that were found, in the order of their distributions and names.
 
     Attributes:
-        plugins: Every one of them, broken ones included.
-        unmatched: The entries of the allow-list that name no installed plugin.
+        plugins: All plugins, including broken ones.
+        unmatched: The entries of the allow-list that match no installed plugin.
     """
 
     plugins: tuple[Plugin, ...]
@@ -89,27 +89,27 @@ class Discovery:
         return {plugin.info.name: plugin for plugin in self.plugins if plugin.info is not None}
 
     def infos(self) -> Mapping[str, hookspecs.ProviderInfo]:
-        """Return what the usable provider plugins say of themselves, by name."""
+        """Return the descriptions of the usable provider plugins, by name."""
         return {plugin.info.name: plugin.info for plugin in self.plugins if plugin.info is not None}
 
     def find(self, kind: str) -> Plugin | None:
-        """Return the provider plugin of that name or alias."""
+        """Return the provider plugin with a name or alias, or None."""
         return next((plugin for plugin in self.plugins if kind in plugin.names), None)
 
     def errors(self) -> tuple[PluginError, ...]:
-        """Return what is wrong with the broken ones."""
+        """Return the errors of the broken plugins."""
         return tuple(plugin.error for plugin in self.plugins if plugin.error is not None)
 
     def extensions(self) -> Mapping[str, object]:
-        """Return the usable plugins that are no provider, those that wrap and observe, by their labels."""
+        """Return the usable extensions (plugins that are not providers), by label."""
         return _by_label(p for p in self.plugins if p.info is None and p.plugin is not None)
 
     def observers(self) -> Mapping[str, object]:
-        """Return the plugins that implement ``kickai_observe``, by their labels."""
+        """Return the plugins that implement ``kickai_observe``, by label."""
         return self._implementing("kickai_observe")
 
     def rankers(self) -> Mapping[str, object]:
-        """Return the plugins that implement ``kickai_rank_targets``, by their labels."""
+        """Return the plugins that implement ``kickai_rank_targets``, by label."""
         return self._implementing("kickai_rank_targets")
 
     def _implementing(self, hook: str) -> Mapping[str, object]:
@@ -120,7 +120,7 @@ def _by_label(plugins: Iterable[Plugin]) -> dict[str, object]:
     named: dict[str, object] = {}
     for plugin in plugins:
         label, count = plugin.label, 1
-        while label in named:  # two entry points of one distribution may have one name
+        while label in named:  # two entry points of one distribution may have the same name
             count += 1
             label = f"{plugin.label} #{count}"
         named[label] = plugin.plugin
@@ -134,24 +134,24 @@ def discover(
     given: Mapping[str, object] | None = None,
     timeout_s: float = LOAD_TIMEOUT_S,
 ) -> Discovery:
-    """Load plugins and look at each.
+    """Load and inspect plugins.
 
     Args:
-        found: Entry points, as `installed` gives them.
+        found: Entry points, from `find_entry_points`.
         allowed: Names of entry points or distributions that may be loaded; None for all.
-        given: Further plugins, by name, that the application hands over itself; a given provider takes the place of
-            an installed one with the same name.
-        timeout_s: Seconds that the import of one plugin may take, and as many its description of itself. A plugin that
-            takes longer is broken.
+        given: Plugins that the application passes in code, by name. Such a provider replaces an installed one with the
+            same name.
+        timeout_s: The time limit in seconds for the import of one plugin, and again for its ``kickai_provider_info``. A
+            plugin that exceeds it is broken.
     """
     allow = None if allowed is None else tuple(allowed)
     keys = find_environment_keys()
-    handed = [_inspect(Plugin(name=name), plugin, keys, timeout_s) for name, plugin in (given or {}).items()]
-    taken = {name for plugin in handed for name in plugin.names}
+    passed = [_inspect(Plugin(name=name), plugin, keys, timeout_s) for name, plugin in (given or {}).items()]
+    taken = {name for plugin in passed for name in plugin.names}
     points = sorted(found, key=_origin)
     loaded = [_load(point, allow, keys, timeout_s) for point in points]
     loaded = [plugin for plugin in loaded if not taken.intersection(plugin.names)]
-    plugins = _remove_shared_aliases(_reject_name_conflicts(_reject_duplicates([*handed, *loaded])))
+    plugins = _remove_shared_aliases(_reject_name_conflicts(_reject_duplicates([*passed, *loaded])))
     matched = {name for point in points for name in _origin(point)[:2]}
     return Discovery(tuple(plugins), tuple(name for name in allow or () if name not in matched))
 
@@ -172,12 +172,12 @@ def _load(
         return evolve(plugin, status="not allowed")
     if isinstance(point, UnreadableDistribution):
         return _mark_broken(plugin, point.reason)
-    # Foreign code runs here for the first time: a plugin that cannot be imported, for whatever reason, and even one
-    # that tries to end the program, is a broken plugin and nothing more.
+    # The plugin's code runs here for the first time. Whatever its import raises, even SystemExit, only makes this
+    # plugin broken.
     outcome = run_bounded(point.load, timeout_s, "its import")
     plugin = evolve(plugin, import_s=outcome.seconds, warnings=outcome.warnings)
     if outcome.timed_out:
-        return _mark_broken(plugin, f"its import has not ended within {timeout_s:g} s")
+        return _mark_broken(plugin, f"its import did not finish within {timeout_s:g} s")
     if outcome.error is not None:
         fault = f"its import raised {describe_error(outcome.error, keys)}{_suggest_upgrade(outcome.error)}"
         return _mark_broken(plugin, fault, outcome.error)
@@ -185,20 +185,20 @@ def _load(
 
 
 def _suggest_upgrade(error: BaseException) -> str:
-    """Return a hint when an import failed for a name that a newer core may have."""
+    """Return a hint if an import failed because of a name that a newer core may have; otherwise empty."""
     ours = isinstance(error, ImportError) and (error.name or "").startswith("kickai_providers_core")
-    return f"; if it was written for a newer plugin API, {UPGRADE}" if ours else ""
+    return f"; if the plugin needs a newer plugin API, {UPGRADE}" if ours else ""
 
 
 def _inspect(plugin: Plugin, hooks: object, keys: frozenset[str], timeout_s: float) -> Plugin:
-    """Return the plugin with its description, or as broken."""
+    """Return the plugin with the results of its inspection."""
     seen = inspect_plugin(hooks, keys, timeout_s)
     plugin = evolve(plugin, warnings=(*plugin.warnings, *seen.warnings))
     return _mark_broken(plugin, seen.fault, seen.cause) if seen.fault else evolve(plugin, plugin=hooks, info=seen.info)
 
 
 def _reject_duplicates(plugins: Iterable[Plugin]) -> list[Plugin]:
-    """Return the plugins; of those that are one and the same object only the first is usable."""
+    """Return the plugins, with those that are the same object as an earlier one marked as broken."""
     kept: list[Plugin] = []
     for plugin in plugins:
         first = next((p for p in kept if plugin.plugin is not None and _is_same(p.plugin, plugin.plugin)), None)
@@ -215,10 +215,11 @@ def _is_same(one: object, other: object) -> bool:
 
 
 def _reject_name_conflicts(plugins: list[Plugin]) -> list[Plugin]:
-    """Return the plugins, rivals for one name as broken: which one to trust with a key is not ours to guess.
+    """Return the plugins, with those that claim the same provider name marked as broken.
 
-    A name wins over an alias: a plugin that claims another's name as its alias is broken, and the other is not. This
-    project's own providers only lose that alias, since nobody can name a plugin so that they stop working.
+    The core must not guess which of them to trust with a key. A plugin whose alias is the name of another one is broken
+    too; the other one is not. One of this project's own providers only loses such an alias, so that no other package
+    can disable it.
     """
     return [_reject_if_name_conflicts(plugin, plugins) for plugin in plugins]
 
@@ -235,7 +236,7 @@ def _reject_if_name_conflicts(plugin: Plugin, plugins: list[Plugin]) -> Plugin:
     rival = next(rival for rival in rivals if rival.names[0] == shared)
     fault = (
         f"the provider name {shared!r} is also claimed by {rival.name} "
-        f"(from {rival.distribution or 'code'}): uninstall one, or name the other in kickai.plugins"
+        f"(from {rival.distribution or 'code'}): uninstall one of them, or list only the other one in kickai.plugins"
     )
     error = DuplicateProviderError(fault, plugin=plugin.name, distribution=plugin.distribution)
     return evolve(plugin, status="broken", error=error, plugin=None, info=None)
@@ -246,9 +247,9 @@ def _is_own_provider(plugin: Plugin) -> bool:
 
 
 def _remove_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
-    """Yield the plugins, without the aliases that several of them claim; each keeps its name.
+    """Yield the plugins without the aliases that several of them claim.
 
-    The providers of this project keep theirs, whoever else claims them.
+    This project's own providers keep their aliases.
     """
     for plugin in plugins:
         info = plugin.info
@@ -267,7 +268,7 @@ def _remove_shared_aliases(plugins: list[Plugin]) -> Iterator[Plugin]:
                 aliases.append(alias)
                 continue
             warnings.append(
-                f"its alias {alias!r} is also claimed by {others[0].label}, so it is ignored: use {info.name!r}"
+                f"its alias {alias!r} is ignored because {others[0].label} claims it too: use {info.name!r}"
             )
         yield evolve(plugin, info=evolve(info, aliases=tuple(aliases)), warnings=tuple(warnings))
 

@@ -1,4 +1,4 @@
-"""The entry points of the installed distributions, read so that one broken distribution costs only itself."""
+"""The entry points of the installed distributions. A broken distribution does not affect the others."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ENTRY_POINTS_FILE = "entry_points.txt"
 
 @frozen
 class UnreadableDistribution:
-    """A distribution that has, or may have, plugins which cannot be read.
+    """A distribution whose plugins, if it has any, cannot be read.
 
     Attributes:
-        distribution: Its name, or that of its folder.
-        reason: What is wrong with it, as a clause.
+        distribution: The distribution's name, or the name of its folder.
+        reason: The reason, as a clause.
     """
 
     distribution: str
@@ -34,37 +34,37 @@ class UnreadableDistribution:
 
 
 def find_entry_points() -> tuple[EntryPoint | UnreadableDistribution, ...]:
-    """Return the plugins that the installed distributions declare; nothing is imported.
+    """Return the plugins that the installed distributions declare, without importing them.
 
-    A distribution whose metadata is damaged is an `Unreadable` when it mentions the group ``kickai.providers``, or when
-    nobody can know. Any other is skipped.
+    A distribution with damaged metadata is returned as an `UnreadableDistribution` if it mentions the group
+    ``kickai.providers`` or cannot be read at all. Otherwise it is skipped.
     """
     found: list[EntryPoint | UnreadableDistribution] = []
     seen: set[str] = set()
     for distribution in _find_distributions():
         try:
             name = _folder_name(distribution)
-            # The first on the path is the one that an import finds; the others are leftovers.
+            # Imports find the first one on the path; the others are leftovers.
             if not name or name not in seen:
                 seen.add(name)
                 found += _load_entry_points(distribution)
-        except Exception as exc:  # noqa: BLE001  a finder of somebody else's may return anything
-            logger.debug("skipped a distribution whose metadata raised {error}", error=type(exc).__name__)
+        except Exception as exc:  # noqa: BLE001  a third-party finder may return anything
+            logger.debug("skipped a distribution: reading its metadata raised {error}", error=type(exc).__name__)
     return tuple(found)
 
 
 def _find_distributions() -> Iterable[Distribution]:
-    from importlib.metadata import MetadataPathFinder, distributions  # noqa: PLC0415  as slow as the rest of the core
+    from importlib.metadata import MetadataPathFinder, distributions  # noqa: PLC0415  its import takes as long as that of the core
 
     try:
         return list(distributions())
     except Exception as exc:  # noqa: BLE001  any package may add a finder to sys.meta_path
-        logger.debug("a finder of distributions raised {error}; only sys.path is searched", error=type(exc).__name__)
+        logger.debug("a distribution finder raised {error}; searching sys.path only", error=type(exc).__name__)
         return list(MetadataPathFinder.find_distributions())
 
 
-def _load_entry_points(distribution: Distribution) -> Iterator[EntryPoint | UnreadableDistribution]:  # noqa: C901  one fault after the other
-    """Yield the plugins of one distribution, or what is wrong with it."""
+def _load_entry_points(distribution: Distribution) -> Iterator[EntryPoint | UnreadableDistribution]:  # noqa: C901  one check after the other
+    """Yield the plugins of one distribution, or the reason why they cannot be read."""
     try:
         text = distribution.read_text(ENTRY_POINTS_FILE)
     except Exception as exc:  # noqa: BLE001  not UTF-8, or not readable
@@ -88,7 +88,7 @@ def _load_entry_points(distribution: Distribution) -> Iterator[EntryPoint | Unre
         return
     try:
         points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
-    except Exception as exc:  # noqa: BLE001  a line that is no entry
+    except Exception as exc:  # noqa: BLE001  a malformed line
         yield UnreadableDistribution(
             _display_name(distribution),
             f"its {ENTRY_POINTS_FILE} is malformed ({_describe_read_error(exc)}); reinstall it or remove it",
@@ -97,7 +97,7 @@ def _load_entry_points(distribution: Distribution) -> Iterator[EntryPoint | Unre
     if not points:
         return
     if not _declared_name(distribution):
-        # What is left of a removed package, for example: its module may be gone, or belong to another package.
+        # For example the remains of a removed package, whose module is missing or belongs to another package.
         yield UnreadableDistribution(
             _display_name(distribution), "its METADATA is missing or damaged; reinstall it or remove it"
         )
@@ -114,7 +114,7 @@ def _display_name(distribution: Distribution) -> str:
 
 
 def _declared_name(distribution: Distribution) -> str:
-    """Return the name that the distribution's METADATA states; empty when there is none."""
+    """Return the name in the distribution's METADATA; empty if there is none."""
     try:
         metadata: Any = distribution.metadata
         name: object = metadata["Name"]
@@ -130,7 +130,7 @@ def _folder(distribution: Distribution) -> Path | None:
 
 
 def _folder_name(distribution: Distribution) -> str:
-    """Return the name by which the folder of a distribution knows it, normalised as in PEP 503; empty when unknown."""
+    """Return the distribution's name from its folder, normalized as in PEP 503; empty if unknown."""
     folder = _folder(distribution)
     name = folder.stem.partition("-")[0] if folder is not None else _declared_name(distribution)
     return "-".join(filter(None, name.lower().replace("_", "-").replace(".", "-").split("-")))
@@ -142,7 +142,7 @@ def _has_entry_points_file(distribution: Distribution) -> bool:
 
 
 def _read_entry_points(distribution: Distribution) -> bytes | None:
-    """Return the undecoded entry points; None when they cannot be had."""
+    """Return the entry points as bytes; None if they cannot be read."""
     folder = _folder(distribution)
     try:
         return (folder / ENTRY_POINTS_FILE).read_bytes() if folder is not None else None

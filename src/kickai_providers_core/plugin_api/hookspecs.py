@@ -1,15 +1,17 @@
-"""The plugin API: the pluggy hook specifications that lie between the core and its plugins.
+"""The plugin API: the pluggy hook specifications that plugins implement.
 
-A plugin is a module or an object whose functions are marked with `hookimpl` and whose distribution declares it
-under the entry-point group ``kickai.providers``. A *provider plugin* implements `kickai_provider_info`,
-`kickai_create_provider` and `kickai_invoke_provider`; everything else has a default. A plugin without
-`kickai_provider_info` is no provider: it may observe, and it may wrap the invocation hooks with
-``hookimpl(wrapper=True)``, and then does so for every provider.
+A plugin is a module or an object with functions that are marked with `hookimpl`. Its distribution declares it as an
+entry point in the group ``kickai.providers``.
 
-Each provider's hooks are called for that plugin alone, with the wrappers round them. Parameters are passed by
-name; an implementation may leave out those it does not need.
+A *provider plugin* implements at least `kickai_provider_info`, `kickai_create_provider` and `kickai_invoke_provider`.
+Every other hook has a default. A plugin without `kickai_provider_info` is an *extension*: it may implement
+`kickai_observe` and `kickai_rank_targets`, and it may wrap the provider hooks of all plugins with
+``hookimpl(wrapper=True)``.
 
-Since plugin API 1, unless a hook says otherwise.
+The core calls the hooks of one provider plugin at a time, inside the wrappers of the extensions. Arguments are passed
+by name, and an implementation may omit those that it does not need.
+
+All hooks exist since plugin API 1, unless a hook says otherwise.
 """
 
 from __future__ import annotations
@@ -54,10 +56,10 @@ __all__ = [
 ]
 
 PROJECT_NAME = "kickai"
-"""The name that pluggy knows this adapter by."""
+"""The name of the pluggy project."""
 
 ENTRY_POINT_GROUP = "kickai.providers"
-"""Where a distribution declares its plugins."""
+"""The entry-point group in which a distribution declares its plugins."""
 
 API_VERSION = 1
 """The version of the plugin API; it increases when plugins written for the previous version would break."""
@@ -74,12 +76,12 @@ Mode = Literal["invoke", "ainvoke", "stream", "astream"]
 
 @frozen(kw_only=True)
 class ModelInfo:
-    """What a plugin knows of one model.
+    """What a plugin knows about one model.
 
     Attributes:
-        context_window: Tokens that prompt and answer may have together; None when unknown.
-        capabilities: What this model offers; None for all that its provider does.
-        successor: The model to ask instead, when this one is retired; None while it is served.
+        context_window: The maximum number of tokens of prompt and answer together; None when unknown.
+        capabilities: What the model supports; None for the capabilities of its provider.
+        successor: The model that replaces this one after its retirement; None while it is available.
     """
 
     context_window: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
@@ -89,12 +91,12 @@ class ModelInfo:
 
 @frozen(kw_only=True)
 class Progress:
-    """How far something is that takes a while.
+    """The progress of a long operation.
 
     Attributes:
-        status: What is being done, in a few words.
-        completed: Bytes that are done.
-        total: Bytes that there are; 0 while that is unknown.
+        status: A short description of the current step.
+        completed: The number of bytes processed so far.
+        total: The total number of bytes; 0 while it is unknown.
     """
 
     status: str = field(validator=Text(empty=True))
@@ -120,22 +122,22 @@ def _validate_models(_info: object, _field: object, models: Mapping[str, ModelIn
 
 @frozen(kw_only=True)
 class ProviderInfo:
-    """What a provider plugin says of itself.
+    """A provider plugin's description of itself.
 
     Attributes:
-        name: Its name in settings and chains: lower-case letters, digits and ``-``.
+        name: The provider's name in settings and chains: lower-case letters, digits and ``-``.
         summary: One line for ``kickai providers``.
         settings_class: An attrs class that extends `ProviderSettings`.
-        aliases: Further names that mean the same.
-        capabilities: What it offers beyond text.
-        environment: From environment variable to the settings field it fills, the most important first. They
-            apply to the instance that is named after the plugin (or an alias of it), and to no other, so that a key
-            never goes to an address that it was not meant for.
-        models: What is known of models by name; a model that is not listed is not thereby wrong.
-        holds_timeouts: True when the plugin's sync hooks return or raise within ``timeout_s`` plus 250 ms, whatever
-            the service does. When False the core runs each sync call in a thread of its own, to be able to leave it.
-        api_version: The version of the plugin API that it was written for.
-        native: The modes it implements itself. Filled in by discovery from the hooks it has.
+        aliases: Other names for the same provider.
+        capabilities: What the provider supports besides text.
+        environment: Maps environment variables to the settings fields that they fill, most important first. They apply
+            only to the instance with the plugin's name (or one of its aliases), so that a key is never sent to an
+            address that it was not meant for.
+        models: What is known about models, by name. Models that are not listed may be used too.
+        holds_timeouts: True if the plugin's sync hooks return or raise within ``timeout_s`` plus 250 ms, whatever the
+            service does. If False, the core runs each sync call in its own thread so that it can stop waiting for it.
+        api_version: The version of the plugin API that the plugin was written for.
+        native: The modes that the plugin implements itself. Discovery sets it from the plugin's hooks.
     """
 
     name: str = field(validator=Text())
@@ -154,26 +156,30 @@ class ProviderInfo:
 def kickai_provider_info() -> ProviderInfo:  # type: ignore[empty-body]
     """Describe the provider.
 
-    Called once, at discovery. It must be cheap and must not import the vendor's client: everyone who has
-    the plugin installed pays for it.
+    Called once, at discovery, within 10 s. Required for provider plugins. It must be fast and must not import the
+    vendor's client, because every application that has the plugin installed calls it.
 
-    :return: The description. Anything else, and an exception, make the plugin broken; others are not affected.
+    :return: The description.
+
+    If it raises or returns anything else, the plugin is reported as broken. Other plugins are not affected.
     """
 
 
 @hookspec(firstresult=True)
 def kickai_validate_provider(settings: ProviderSettings, online: bool) -> Iterable[Problem]:  # type: ignore[empty-body]
-    """Say what keeps the provider from being used with these settings.
+    """Find problems that prevent the use of the provider with these settings.
 
-    Called before the provider is created, offline, and by ``kickai doctor``. Optional: without it any settings
-    that could be read are usable.
+    Called offline before the provider is created, and by ``kickai doctor``. Provider plugins may implement it. Without
+    it, all settings that could be read are usable.
 
-    :param settings: An instance of the plugin's own settings class.
-    :param online: Whether the service may be asked: is the key accepted, is the model served? When False, no network.
-    :return: Problems, their paths relative to the settings (``api_key``); none when usable.
-        One with the severity ``warning`` does not keep the provider from being used; a ``note`` is merely worth
-        knowing, such as which models the service has.
-        An exception counts as one problem.
+    :param settings: An instance of the plugin's settings class.
+    :param online: Whether to contact the service, for example to check the key or the model. If False, do not use the
+        network.
+    :return: Problems, with paths relative to the settings (``api_key``); empty if the settings are usable. Only a
+        problem of severity ``error`` prevents use. A ``warning`` does not, and a ``note`` is information, such as
+        the list of models that the service offers.
+
+    If it raises, the exception counts as one problem.
     """
 
 
@@ -181,41 +187,43 @@ def kickai_validate_provider(settings: ProviderSettings, online: bool) -> Iterab
 def kickai_create_provider(settings: ProviderSettings) -> object:
     """Create the provider: an object that owns its client.
 
-    Called once for each instance in the settings, on its first use, from whichever thread comes first. It must
-    not ask the network. The object is used from several threads and event loops at once until it is closed.
+    Called on the first use of each instance in the settings, from any thread. Required for provider plugins. It must
+    not use the network. The object must be safe to use from several threads and event loops at once until it is closed.
 
-    :param settings: An instance of the plugin's own settings class, already validated.
-    :return: Any object but None; it is handed back to the other hooks as ``provider``.
-        An exception means that the instance is not configured; the message of a `ProviderError` is shown.
+    :param settings: An instance of the plugin's settings class, already validated.
+    :return: Any object except None. The other hooks receive it as ``provider``.
+
+    If it raises, the attempt fails and the next call tries again. The message of a `ProviderError` is shown.
     """
 
 
 @hookspec(firstresult=True)
 def kickai_prepare_provider(settings: ProviderSettings, model: str | None) -> Iterator[Progress]:  # type: ignore[empty-body]
-    """Make ready what a first call would have to wait for: download a model, say.
+    """Prepare what a first call would otherwise wait for, such as the download of a model.
 
-    Called by programs that can wait and show the progress, as ``kickai ask`` does; never by a chain.
-    Optional, and only what the settings ask for.
+    Called by programs that can wait and show progress, such as ``kickai ask``; never by a chain. Provider plugins may
+    implement it. It must only do what the settings allow.
 
-    :param settings: An instance of the plugin's own settings class, already validated.
-    :param model: The model that is going to be asked; None for the instance's own.
-    :return: An iterator that does the work while it is read, and tells how far it is; empty when all is ready.
-    :raises ProviderError: From the iterator, when it cannot be made ready.
+    :param settings: An instance of the plugin's settings class, already validated.
+    :param model: The model that will be used; None for the instance's own model.
+    :return: An iterator that does the work as it is read and yields its progress; empty if nothing needs to be done.
+    :raises ProviderError: From the iterator, if the preparation fails.
     """
 
 
 @hookspec(firstresult=True)
 def kickai_provider_capabilities(settings: ProviderSettings, model: str | None) -> frozenset[Capability] | None:
-    """Say what one instance can do, which may be less than its plugin can.
+    """Return what one instance can do, which may be less than what its plugin can do.
 
-    Called offline when a chain is built, once for each instance and model. Optional: without it, and when the result is
-    None, ``ModelInfo.capabilities`` counts, and otherwise ``ProviderInfo.capabilities``. A target that lacks what a
-    request needs is skipped.
+    Called once for each instance and model when a chain is built, within 50 ms. Provider plugins may implement it. It
+    must not use the network. A target that lacks a capability which the request needs is skipped.
 
-    :param settings: An instance of the plugin's own settings class, not validated yet.
-    :param model: The model that a chain names; None for one that only the provider knows.
-    :return: The capabilities; None when unknown. An exception, unknown names and more than 50 ms count as unknown, and
-        are one warning.
+    :param settings: An instance of the plugin's settings class, not yet validated.
+    :param model: The model that the chain names; None for the provider's default.
+    :return: The capabilities. None if they are unknown: then ``ModelInfo.capabilities`` applies if it is set, and
+        ``ProviderInfo.capabilities`` otherwise.
+
+    If it raises, takes longer than 50 ms or returns unknown names, the core warns once and treats the result as None.
     """
 
 
@@ -223,14 +231,14 @@ def kickai_provider_capabilities(settings: ProviderSettings, model: str | None) 
 def kickai_invoke_provider(provider: object, request: ChatRequest, timeout_s: float) -> Reply:  # type: ignore[empty-body]
     """Answer a request, blocking the calling thread.
 
-    Called for each attempt. It makes one request of the service: no retries, they are the core's.
-    A wrapper may wrap it.
+    Called for each attempt. Required for provider plugins; extensions may wrap it. It sends one request to the service
+    and never retries: the core does that.
 
-    :param provider: What `kickai_create_provider` returned.
-    :param request: What to ask, with model, temperature and token limit resolved. It is not to be changed.
-    :param timeout_s: Seconds that the whole attempt may take, connecting included.
-    :return: The answer, whole: a reply that was cut short by anything but its token limit is an error.
-    :raises ProviderError: The subclass says what happens next. Anything else counts as
+    :param provider: The object that `kickai_create_provider` returned.
+    :param request: The request. Its model, temperature and token limit are final. Do not change it.
+    :param timeout_s: The time limit of the whole attempt in seconds, including the connection.
+    :return: The complete answer. An answer that was truncated by anything other than its token limit is an error.
+    :raises ProviderError: The subclass determines what happens next. Any other exception counts as
         `ProviderUnavailableError`, with the exception as its cause.
     """
 
@@ -239,96 +247,107 @@ def kickai_invoke_provider(provider: object, request: ChatRequest, timeout_s: fl
 def kickai_ainvoke_provider(provider: object, request: ChatRequest, timeout_s: float) -> Awaitable[Reply]:  # type: ignore[empty-body]
     """Answer a request without blocking the event loop.
 
-    Called for each attempt, on the loop that awaits the result; one provider may serve several loops in turn or
-    at once. Optional: without it, `kickai_invoke_provider` runs in a thread. Cancelling the awaitable must
-    free what the attempt held. A wrapper gets the awaitable as its result and may return another.
+    Called for each attempt, on the loop that awaits the result; several loops may use one provider, even at the same
+    time. Provider plugins may implement it; without it, `kickai_invoke_provider` runs in a thread. Extensions may wrap
+    it: a wrapper receives the awaitable as the result and may return another one.
 
-    :param provider: As in `kickai_invoke_provider`.
-    :param request: Likewise.
-    :param timeout_s: Likewise; the core also cancels the awaitable when the time is over.
-    :return: An awaitable of the answer (an ``async def`` does).
-    :raises ProviderError: As in `kickai_invoke_provider`.
+    :param provider: The object that `kickai_create_provider` returned.
+    :param request: The request, as for `kickai_invoke_provider`.
+    :param timeout_s: The time limit of the whole attempt in seconds. The core cancels the awaitable when it expires.
+    :return: An awaitable of the answer, so the hook may be an ``async def``. Cancelling it must release everything that
+        the attempt holds.
+    :raises ProviderError: As for `kickai_invoke_provider`.
     """
 
 
 @hookspec(firstresult=True)
 def kickai_stream_provider(provider: object, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:  # type: ignore[empty-body]
-    """Answer a request piece by piece, blocking the calling thread for each.
+    """Answer a request in chunks, blocking the calling thread while it waits for each one.
 
-    Called for each attempt. The first-token and idle timeouts are in the settings that the provider was
-    created with. Optional: without it, `kickai_invoke_provider` answers in one chunk. The result must have a
-    ``close()`` (a generator has) that closes the connection, also half-way.
+    Called for each attempt. Provider plugins may implement it; without it, the answer of `kickai_invoke_provider` is
+    the only chunk. Extensions may wrap it. The limits for the first token and between chunks are in the settings with
+    which the provider was created.
 
-    :param provider: As in `kickai_invoke_provider`.
-    :param request: Likewise.
-    :param timeout_s: Seconds that the whole stream may take.
-    :return: An iterator of chunks, the last of them with a finish reason.
-    :raises ProviderError: On the call, or from the iterator; `InvalidReplyError` when the service ends the
-        stream without saying why the model stopped.
+    :param provider: The object that `kickai_create_provider` returned.
+    :param request: The request, as for `kickai_invoke_provider`.
+    :param timeout_s: The time limit of the whole stream in seconds.
+    :return: An iterator of chunks; the last one has a finish reason. Its ``close()`` must close the connection at any
+        point. A generator does that with ``finally``.
+    :raises ProviderError: From the call or from the iterator. Raise `InvalidReplyError` if the service ends the stream
+        without a finish reason.
     """
 
 
 @hookspec(firstresult=True)
 def kickai_astream_provider(provider: object, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:  # type: ignore[empty-body]
-    """Answer a request piece by piece without blocking the event loop.
+    """Answer a request in chunks without blocking the event loop.
 
-    Called for each attempt. Optional: without it, the sync stream is read in a thread. The result must have
-    an ``aclose()`` (an async generator has) that closes the connection, also half-way.
+    Called for each attempt. Provider plugins may implement it; without it, the sync stream is read in a thread.
+    Extensions may wrap it.
 
-    :param provider: As in `kickai_invoke_provider`.
-    :param request: Likewise.
-    :param timeout_s: Seconds that the whole stream may take; the core also holds it, and the first-token and idle
-        timeouts, from outside.
-    :return: An async iterator of chunks (an ``async def`` with ``yield`` does), the last of them with a finish reason.
-    :raises ProviderError: As in `kickai_stream_provider`.
+    :param provider: The object that `kickai_create_provider` returned.
+    :param request: The request, as for `kickai_invoke_provider`.
+    :param timeout_s: The time limit of the whole stream in seconds. The core also enforces it, and the limits for the
+        first token and between chunks.
+    :return: An async iterator of chunks; the last one has a finish reason. The hook may be an async generator. The
+        iterator's ``aclose()`` must close the connection at any point.
+    :raises ProviderError: As for `kickai_stream_provider`.
     """
 
 
 @hookspec(firstresult=True)
 def kickai_close_provider(provider: object) -> None:
-    """Free all that the provider holds.
+    """Release everything that the provider holds.
 
-    Called once when its resolver is closed, from a thread without a running loop. Optional. An exception
-    is an event for the observers (`ProviderCloseFailed`) and stops nothing.
+    Called once when the resolver is closed, from a thread without a running event loop. Provider plugins may implement
+    it.
 
-    :param provider: As in `kickai_invoke_provider`.
+    :param provider: The object that `kickai_create_provider` returned.
+
+    If it raises, observers receive `ProviderCloseFailed`, and the other providers are closed nevertheless.
     """
 
 
 @hookspec(firstresult=True)
 def kickai_aclose_provider(provider: object) -> Awaitable[None]:  # type: ignore[empty-body]
-    """Free all that the provider holds, on a running event loop.
+    """Release everything that the provider holds, on a running event loop.
 
-    Called once when its resolver is closed with ``aclose``, instead of `kickai_close_provider`. Optional:
-    without it, `kickai_close_provider` runs in a thread.
+    Called once when the resolver is closed with ``aclose``, instead of `kickai_close_provider`. Provider plugins may
+    implement it; without it, `kickai_close_provider` runs in a thread.
 
-    :param provider: As in `kickai_invoke_provider`.
+    :param provider: The object that `kickai_create_provider` returned.
     :return: An awaitable.
+
+    If it raises, the effect is that of `kickai_close_provider`.
     """
 
 
 @hookspec(firstresult=True)
 def kickai_rank_targets(request: ChatRequest, targets: Sequence[Target]) -> Sequence[Target] | None:
-    """Say in which order a request should go down its chain: a complex one to a stronger provider first, say.
+    """Choose the order in which a request tries the targets of its chain.
 
-    Called once for each request of a role's chain, on the thread that serves it, before its first attempt: be quick,
-    do not block. Any plugin may implement it; of several, the first that returns something counts. A chain that was
-    made of explicit targets keeps its order, and so does every chain while all traffic is moved to one provider.
+    Called once for each request of a role's chain, before its first attempt, on the thread that serves the request. It
+    must be fast and must not block. Any plugin may implement it; the first result that is not None counts. Not called
+    for chains of explicit targets, or while all traffic is routed to one provider.
 
-    :param request: What is asked, before role and target have filled in what is missing. It is not to be changed.
-    :param targets: The chain in the order of the settings.
-    :return: The targets to ask first, in order; those that are left out follow in theirs, and what is not in the chain
-        is ignored. None for no opinion. An exception leaves the order as it is, and is logged once.
+    :param request: The request, without the defaults of its role and target. Do not change it.
+    :param targets: The targets of the chain, in the order of the settings.
+    :return: The targets to try first. The others follow in their order, and targets outside the chain are ignored. None
+        keeps the order.
+
+    If it raises, the order stays as it is, and the exception is logged once.
     """
 
 
 @hookspec
 def kickai_observe(event: Event) -> None:
-    """See what happens: attempts, skips, waits, breakers, the end of each request.
+    """Observe attempts, skips, waits, changes of circuit breakers, and the start and end of requests.
 
-    Called for every event, on the thread that served the request, between its steps: be quick, do not block. Any
-    plugin may implement it. An exception is dropped, after it was logged once.
+    Called for every event, on the thread that serves the request. It must be fast and must not block. Any plugin may
+    implement it.
 
-    :param event: One of the classes of `kickai_providers_core.values.events`; it holds no prompt, no reply, no key. Do
-        not change it: other observers get the same object.
+    :param event: An instance of one of the classes in `kickai_providers_core.values.events`. It holds no prompt, reply
+        or key. Do not change it: all observers receive the same object.
+
+    If it raises, the exception is logged once and otherwise ignored.
     """

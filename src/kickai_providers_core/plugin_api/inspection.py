@@ -1,4 +1,4 @@
-"""What a plugin is, and what is wrong with it: its hooks, its description of itself, its settings class."""
+"""Inspection: checks a plugin's hooks, its description of itself and its settings class."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ MODES: Mapping[hookspecs.Mode, str] = {
 }
 ASYNC_HOOKS = frozenset({"kickai_ainvoke_provider", "kickai_astream_provider", "kickai_aclose_provider"})
 EXTENSION_HOOKS = frozenset({"kickai_observe", "kickai_rank_targets"})
-"""What a plugin may implement that is no provider; the rest it may wrap."""
+"""The hooks that an extension may implement. It may wrap all hooks."""
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 UPGRADE = "upgrade kickai-providers-core"
 
 
 @frozen
 class Inspection:
-    """What an examination found.
+    """The result of inspecting a plugin.
 
     Attributes:
-        info: The provider's description; None when the plugin is no provider, or has a fault.
-        fault: Why the plugin cannot be used, as a clause; empty when it can.
-        cause: The exception behind the fault.
-        warnings: What else is wrong with it, as clauses.
+        info: The provider's description; None for an extension or a plugin with a fault.
+        fault: The reason why the plugin cannot be used, as a clause; empty if it can be used.
+        cause: The exception that caused the fault, or None.
+        warnings: Mistakes that do not prevent its use, as clauses.
     """
 
     info: hookspecs.ProviderInfo | None = None
@@ -56,12 +56,12 @@ class Inspection:
 def inspect_plugin(
     hooks: object, secrets: frozenset[str] = frozenset(), timeout_s: float = LOAD_TIMEOUT_S
 ) -> Inspection:
-    """Return what a plugin's module or object is.
+    """Inspect a plugin. This never raises because of the plugin.
 
     Args:
-        hooks: The module or object.
-        secrets: Texts that must not be in a message.
-        timeout_s: Seconds that ``kickai_provider_info`` may take.
+        hooks: The plugin's module or object.
+        secrets: Texts that must not appear in messages.
+        timeout_s: The time limit for ``kickai_provider_info`` in seconds.
     """
     try:
         return _inspect_plugin(hooks, secrets, timeout_s)
@@ -70,7 +70,7 @@ def inspect_plugin(
     except BaseException as exc:
         if is_process_exit(exc):
             raise
-        return Inspection(fault=f"looking at it raised {describe_error(exc, secrets)}", cause=exc)
+        return Inspection(fault=f"inspecting it raised {describe_error(exc, secrets)}", cause=exc)
 
 
 def _inspect_plugin(hooks: object, secrets: frozenset[str], timeout_s: float) -> Inspection:
@@ -78,16 +78,16 @@ def _inspect_plugin(hooks: object, secrets: frozenset[str], timeout_s: float) ->
         return Inspection(fault=f"{hooks.__qualname__} is a class; the entry point must name a module or an instance")
     implementations = dict(_find_implementations(hooks))
     if hooks is None or not implementations:
-        return Inspection(fault="it implements no hook; mark its functions with kickai_providers_core.hookimpl")
-    _ = hooks == object()  # pluggy compares plugins, and one that cannot be compared would break the others
+        return Inspection(fault="it implements no hooks: mark its functions with kickai_providers_core.hookimpl")
+    _ = hooks == object()  # pluggy compares plugins, so one whose comparison raises would break the others
     warnings: list[str] = []
     info: hookspecs.ProviderInfo | None = None
     if "kickai_provider_info" in implementations:
-        # Before anything else, since a plugin for a newer plugin API may have hooks and parameters that this one lacks.
+        # This comes first: a plugin for a newer plugin API may have hooks and parameters that are unknown here.
         outcome = run_bounded(lambda: _call_provider_info(hooks), timeout_s, "its kickai_provider_info")
         warnings += outcome.warnings
         if outcome.timed_out:
-            fault = f"kickai_provider_info has not returned within {timeout_s:g} s"
+            fault = f"kickai_provider_info did not return within {timeout_s:g} s"
             return Inspection(fault=fault, warnings=tuple(warnings))
         if outcome.error is not None:
             fault = (
@@ -118,14 +118,14 @@ def _inspect_plugin(hooks: object, secrets: frozenset[str], timeout_s: float) ->
 
 
 def create_plugin_manager() -> pluggy.PluginManager:
-    """Return a plugin manager that knows the hooks."""
+    """Return a plugin manager with the hook specifications."""
     made = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     made.add_hookspecs(hookspecs)
     return made
 
 
 def find_hooks(hooks: object, *, wrappers: bool = True) -> frozenset[str]:
-    """Return the names of the hooks that a plugin implements, known to the plugin API or not."""
+    """Return the names of all hooks that a plugin implements, including unknown ones."""
     return frozenset(
         name
         for name, (_, options) in _find_implementations(hooks)
@@ -134,7 +134,7 @@ def find_hooks(hooks: object, *, wrappers: bool = True) -> frozenset[str]:
 
 
 def _find_implementations(hooks: object) -> Iterator[tuple[str, tuple[str, Mapping[str, Any]]]]:
-    """Yield each hook that a plugin implements, with the attribute that does and what it is marked with."""
+    """Yield each hook that a plugin implements, with the name of the attribute and the options of its marker."""
     parser = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     for attribute in dir(hooks):
         options = parser.parse_hookimpl_opts(hooks, attribute)
@@ -143,7 +143,7 @@ def _find_implementations(hooks: object) -> Iterator[tuple[str, tuple[str, Mappi
 
 
 class _InfoHookOnly:
-    """The hook that every version of the plugin API has."""
+    """The hook that exists in every version of the plugin API."""
 
     kickai_provider_info = staticmethod(hookspecs.kickai_provider_info)
 
@@ -156,22 +156,20 @@ def _call_provider_info(hooks: object) -> object:
 
 
 def _suggest_upgrade(error: BaseException) -> str:
-    """Return a hint when a description failed for a field that a newer core may have."""
+    """Return a hint if a description failed because of a field that a newer core may have; otherwise empty."""
     unknown = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
-    return f"; if it was written for a newer plugin API, {UPGRADE}" if unknown else ""
+    return f"; if the plugin needs a newer plugin API, {UPGRADE}" if unknown else ""
 
 
 def _check_info(info: object) -> str:
-    """Return what is wrong with a provider's description, or nothing."""
+    """Return the first fault of a provider's description; empty if there is none."""
     if not isinstance(info, hookspecs.ProviderInfo):
         return f"kickai_provider_info returned {type(info).__name__}, not a ProviderInfo"
     version: object = info.api_version
     if not isinstance(version, int) or isinstance(version, bool):
-        return f"its api_version must be a whole number, got {type(version).__name__}"
+        return f"its api_version must be an integer, got {type(version).__name__}"
     if version > hookspecs.API_VERSION:
-        return (
-            f"it was written for plugin API {version}, and this core has plugin API {hookspecs.API_VERSION}: {UPGRADE}"
-        )
+        return f"it needs plugin API {version}, but this core has plugin API {hookspecs.API_VERSION}: {UPGRADE}"
     aliases: object = info.aliases
     if not isinstance(aliases, tuple | list | frozenset | set):
         return f"its aliases must be a tuple of names, got {type(aliases).__name__}"
@@ -179,7 +177,7 @@ def _check_info(info: object) -> str:
     for name in names:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             shown = repr(name) if isinstance(name, str) else type(name).__name__
-            return f"{shown} is no provider name: lower-case letters, digits and '-'"
+            return f"{shown} is not a valid provider name: use lower-case letters, digits and '-'"
     texts: tuple[tuple[str, object, type], ...] = (
         ("summary", info.summary, str),
         ("holds_timeouts", info.holds_timeouts, bool),
@@ -191,7 +189,7 @@ def _check_info(info: object) -> str:
 
 
 def _check_hooks(registered: pluggy.PluginManager, hooks: object, *, is_provider: bool) -> str:
-    """Return what is wrong with the hooks of a plugin, or nothing."""
+    """Return the first fault of a plugin's hooks; empty if there is none."""
     own: set[str] = set()
     for hook in registered.get_hookcallers(hooks) or []:
         for implementation in hook.get_hookimpls():
@@ -199,11 +197,11 @@ def _check_hooks(registered: pluggy.PluginManager, hooks: object, *, is_provider
                 continue
             own.add(hook.name)
             if not is_provider and hook.name not in EXTENSION_HOOKS:
-                return f"it implements {hook.name} but not kickai_provider_info: only wrappers may do so"
+                return f"it implements {hook.name} without kickai_provider_info: only wrappers may do that"
             if hook.name not in ASYNC_HOOKS and hook.name != "kickai_observe" and _is_async(implementation.function):
-                return f"{hook.name} is an async function, and the core calls it without awaiting it"
-    lacking = [hook for hook in REQUIRED if hook not in own] if is_provider else []
-    return f"it lacks the hook {lacking[0]}" if lacking else ""
+                return f"{hook.name} is an async function, but the core never awaits it: make it a plain function"
+    missing = [hook for hook in REQUIRED if hook not in own] if is_provider else []
+    return f"it does not implement the required hook {missing[0]}" if missing else ""
 
 
 def _is_async(function: Callable[..., object]) -> bool:
@@ -213,17 +211,17 @@ def _is_async(function: Callable[..., object]) -> bool:
 def _find_observer_warnings(registered: pluggy.PluginManager) -> Iterator[str]:
     for implementation in registered.hook.kickai_observe.get_hookimpls():
         if _is_async(implementation.function):
-            yield "kickai_observe is an async function, so it is never run; make it a plain function"
+            yield "kickai_observe is an async function, which is never awaited: make it a plain function"
 
 
 def _check_settings_class(settings: object, secrets: frozenset[str]) -> tuple[str, BaseException | None]:
-    """Return why a settings class cannot be used, or nothing, and the exception behind it."""
+    """Return the first fault of a settings class and the exception that caused it; empty and None if there is none."""
     if not (inspect.isclass(settings) and issubclass(settings, ProviderSettings)):
         return "its settings_class must be a subclass of ProviderSettings", None
     name = settings.__name__
     mandatory = [each.alias for each in attrs.fields(settings) if each.init and each.default is attrs.NOTHING]
     if mandatory:
-        return f"the field {mandatory[0]!r} of its settings class {name} has no default; give every field one", None
+        return f"the field {mandatory[0]!r} of its settings class {name} has no default: every field needs one", None
     try:
         resolve_type_hints(settings)
     except BaseException as exc:
@@ -235,7 +233,7 @@ def _check_settings_class(settings: object, secrets: frozenset[str]) -> tuple[st
     except BaseException as exc:
         if is_process_exit(exc):
             raise
-        return f"its settings class {name} refuses its own defaults: {describe_error(exc, secrets)}", exc
+        return f"its settings class {name} rejects its own defaults: {describe_error(exc, secrets)}", exc
     return "", None
 
 
@@ -250,7 +248,7 @@ def _find_settings_warnings(info: hookspecs.ProviderInfo) -> Iterator[str]:
     for name in fields:
         try:
             setattr(made, name, getattr(made, name))
-        except AttributeError:  # a frozen class raises a subclass of it
+        except AttributeError:  # what a frozen class raises
             continue
         except Exception:  # noqa: BLE001, S110  a validator that runs on assignment: the class is not frozen
             pass
@@ -259,7 +257,7 @@ def _find_settings_warnings(info: hookspecs.ProviderInfo) -> Iterator[str]:
 
 
 def _drop_invalid_entries(info: hookspecs.ProviderInfo) -> tuple[hookspecs.ProviderInfo, list[str]]:
-    """Return a description without what this core does not know in it, and what that was."""
+    """Return a description without its unknown or invalid entries, and a warning for each of them."""
     warnings: list[str] = []
     capabilities, strange = split_capabilities(info.capabilities)
     models: dict[str, hookspecs.ModelInfo] = {}
@@ -273,7 +271,7 @@ def _drop_invalid_entries(info: hookspecs.ProviderInfo) -> tuple[hookspecs.Provi
             strange += [name for name in unknown if name not in strange]
             model = evolve(model, capabilities=offered)  # noqa: PLW2901
         models[name] = model
-    warnings += [f"it offers {name}, which is no capability; there are {', '.join(Capability)}" for name in strange]
+    warnings += [f"unknown capability {name} (known: {', '.join(Capability)})" for name in strange]
     environment: dict[str, str] = {}
     fields = {field.alias for field in attrs.fields(info.settings_class) if field.init}
     variables: Any = info.environment
@@ -281,9 +279,7 @@ def _drop_invalid_entries(info: hookspecs.ProviderInfo) -> tuple[hookspecs.Provi
         if not isinstance(variable, str) or not isinstance(field, str) or field not in fields:
             near = difflib.get_close_matches(str(field), fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            warnings.append(
-                f"the environment variable {variable} fills {field!r}, which is no field of its settings{hint}"
-            )
+            warnings.append(f"its environment maps {variable} to the unknown settings field {field!r}{hint}")
         else:
             environment[variable] = field
     for name, value in (("models", given), ("environment", variables)):
@@ -295,7 +291,7 @@ def _drop_invalid_entries(info: hookspecs.ProviderInfo) -> tuple[hookspecs.Provi
 
 
 def split_capabilities(given: Any) -> tuple[frozenset[Capability], list[str]]:
-    """Return the capabilities among some values, and what the others are, as text."""
+    """Return the valid capabilities among the given values, and a description of each other value."""
     known: set[Capability] = set()
     strange: list[str] = []
     for each in (given,) if isinstance(given, str) or not isinstance(given, frozenset | set | tuple | list) else given:
@@ -307,7 +303,7 @@ def split_capabilities(given: Any) -> tuple[frozenset[Capability], list[str]]:
 
 
 def _describe_hook_mismatch(message: str, hooks: object) -> str:
-    """Return pluggy's complaint in words of the plugin API: the hook or the parameter that does not exist."""
+    """Return which hook or parameter does not exist; otherwise pluggy's own message."""
     known = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("kickai_")}
     for name, (attribute, _) in sorted(_find_implementations(hooks), key=lambda each: each[0]):
         if name not in known:

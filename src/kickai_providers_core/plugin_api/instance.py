@@ -121,7 +121,7 @@ class Instance:
     def _left_s(self, began: float, timeout_s: float) -> float:
         left_s = timeout_s - (self._clock() - began)
         if left_s <= 0:
-            raise ProviderTimeoutError("creating the provider took all of the time")
+            raise ProviderTimeoutError("the provider was not created in time")
         return min(left_s, LONGEST_WAIT_S)
 
     # What it can do

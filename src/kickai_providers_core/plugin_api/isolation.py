@@ -1,8 +1,9 @@
-"""Code of plugins, run so that nothing it does costs more than itself: exceptions of any kind, hangs, and output.
+"""Isolation: runs a plugin's code so that its exceptions, hangs and output affect nothing else.
 
-What cannot be bounded from within a process is native code that holds the interpreter's lock, a plugin that ends the
-process (``os._exit``), and, in an application that makes its resolver while one of its own modules is imported, the
-import of a plugin: another thread would wait there for the lock of the module that is being imported.
+Three things cannot be contained within a process: native code that holds the interpreter's lock, a plugin that ends the
+process (``os._exit``), and the import of a plugin in an application that creates its resolver while one of its own
+modules is being imported. In the last case the import runs without a time limit, since another thread would wait for
+the lock of that module.
 """
 
 from __future__ import annotations
@@ -42,26 +43,26 @@ __all__ = [
 ]
 
 LOAD_TIMEOUT_S = 10.0
-"""The seconds that a plugin's import, or its description of itself, may take."""
+"""The time limit in seconds for the import of a plugin, and for its ``kickai_provider_info``."""
 
 DESCRIPTION_LIMIT = 500
-"""The most characters of an exception's description."""
+"""The maximum length of an exception's description, in characters."""
 
-SHORTEST_KEY = 8
-"""Values from this many characters on are looked for; a shorter one would be found everywhere."""
+MIN_KEY_LENGTH = 8
+"""Shorter keys, in characters, are not masked: they would match ordinary text."""
 
 KEY_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 
 
 @frozen
 class RunResult:
-    """How a piece of foreign code ended.
+    """The result of running a plugin's code.
 
     Attributes:
-        value: What it returned.
-        error: What it raised; None when it returned.
-        timed_out: Whether it did not end in time, so that it was left to its thread.
-        seconds: How long it took.
+        value: The return value.
+        error: The exception that it raised; None if it returned.
+        timed_out: Whether it exceeded the time limit. It then continues in its thread.
+        seconds: Its duration.
         warnings: What it did to the standard streams, as clauses.
     """
 
@@ -73,48 +74,48 @@ class RunResult:
 
 
 def run_bounded(function: Callable[[], object], timeout_s: float, what: str) -> RunResult:
-    """Run a function for at most ``timeout_s`` seconds, in a thread of its own, with its output kept back.
+    """Run a function in its own thread, with a time limit, and discard its output.
 
     Args:
-        function: What to run.
-        timeout_s: Seconds to wait for it.
-        what: What it is, for the warnings: ``its import``.
+        function: The function.
+        timeout_s: The time limit in seconds.
+        what: A description of the function for the warnings, such as ``its import``.
 
     Raises:
-        KeyboardInterrupt: The user wants to leave; so may the function have raised it.
+        KeyboardInterrupt: The user interrupted the program, or the function raised it.
     """
-    taps = (_OutputCapture("stdout"), _OutputCapture("stderr"))
+    captures = (_OutputCapture("stdout"), _OutputCapture("stderr"))
 
     def run() -> RunResult:
-        for tap in taps:
-            tap.take(threading.get_ident())
+        for capture in captures:
+            capture.set_thread(threading.get_ident())
         began = time.perf_counter()
         try:
             outcome = RunResult(value=function())
-        except BaseException as exc:  # noqa: BLE001  foreign code: it is one plugin's fault, whatever it is
+        except BaseException as exc:  # noqa: BLE001  whatever a plugin raises is its own fault
             outcome = RunResult(error=exc)
         return RunResult(outcome.value, outcome.error, seconds=time.perf_counter() - began)
 
-    for tap in taps:
-        tap.install()
+    for capture in captures:
+        capture.install()
     try:
         outcome = run() if _is_importing() else threads.call(run, timeout_s)
     except TimeoutError:
         outcome = RunResult(timed_out=True, seconds=timeout_s)
     finally:
-        for tap in taps:
-            tap.remove()
+        for capture in captures:
+            capture.remove()
     if isinstance(outcome.error, KeyboardInterrupt):
         raise outcome.error
-    warnings = [f"{what} {done}" for tap in taps for done in tap.done()]
+    warnings = [f"{what} {done}" for capture in captures for done in capture.describe_changes()]
     return RunResult(outcome.value, outcome.error, outcome.timed_out, outcome.seconds, tuple(warnings))
 
 
 def is_process_exit(error: BaseException) -> bool:
-    """Return whether an exception that came out of a plugin's code is not the plugin's own: the process is to end.
+    """Return whether an exception means that the process should end, although a plugin's code raised it.
 
-    `KeyboardInterrupt` is, since nobody can tell who raised it. So is anything that a signal handler raised (gunicorn
-    ends a worker by `SystemExit` from one), which shows in the traceback.
+    This is true for `KeyboardInterrupt`, whose origin is unknown, and for an exception whose traceback shows that a
+    signal handler raised it: gunicorn stops a worker with a `SystemExit` from a signal handler.
     """
     if isinstance(error, Exception):
         return False
@@ -138,8 +139,8 @@ def _signal_handlers() -> set[CodeType]:
         handler: Any = signal.getsignal(number)
         handler = getattr(handler, "func", handler)  # functools.partial
         handler = getattr(handler, "__func__", handler)  # a method
-        if not hasattr(handler, "__code__"):  # an object that can be called
-            handler = getattr(type(handler), "__call__", None)  # noqa: B004  its code is wanted, not whether it has any
+        if not hasattr(handler, "__code__"):  # a callable object
+            handler = getattr(type(handler), "__call__", None)  # noqa: B004  the method itself is needed
         code = getattr(handler, "__code__", None)
         if code is not None:
             found.add(code)
@@ -151,7 +152,7 @@ def describe_error(error: BaseException, secrets: frozenset[str] = frozenset()) 
 
     Args:
         error: The exception.
-        secrets: Texts that must not be in the line, such as keys.
+        secrets: Texts that must not appear in the line, such as keys.
     """
     try:
         message = str(error)
@@ -165,18 +166,18 @@ def describe_error(error: BaseException, secrets: frozenset[str] = frozenset()) 
 
 
 def mask_secrets(text: str, secrets: frozenset[str]) -> str:
-    """Return a text with each secret, and each form in which ``repr`` shows it, replaced by ``***``."""
+    """Return a text in which each secret, also as ``repr`` shows it, is replaced by ``***``."""
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= SHORTEST_KEY:
+        if len(secret) >= MIN_KEY_LENGTH:
             text = text.replace(secret, "***").replace(repr(secret)[1:-1], "***")
     return text
 
 
 def find_environment_keys(environ: Mapping[str, str] | None = None) -> frozenset[str]:
-    """Return the values of the environment variables that are named like keys, passwords or tokens."""
+    """Return the values of environment variables whose names suggest keys, passwords or tokens."""
     known = os.environ if environ is None else environ
     return frozenset(
-        value.strip() for name, value in known.items() if KEY_NAME.search(name) and len(value.strip()) >= SHORTEST_KEY
+        value.strip() for name, value in known.items() if KEY_NAME.search(name) and len(value.strip()) >= MIN_KEY_LENGTH
     )
 
 
@@ -194,7 +195,7 @@ def find_secrets(value: Any) -> frozenset[str]:
 
 
 def count_cancellations() -> int:
-    """Return how often the running task has been asked to end by now, not counting what it is yet to notice."""
+    """Return the number of cancellations that the running task has received; a pending one does not count."""
     try:
         task = asyncio.current_task()
     except RuntimeError:  # no loop runs in this thread
@@ -203,19 +204,19 @@ def count_cancellations() -> int:
 
 
 def is_exit_or_cancellation(error: BaseException, before: int) -> bool:
-    """Return whether an exception in a task means that the task, or the process, is to end.
+    """Return whether an exception means that the running task or the process should end.
 
     Args:
-        error: What came out of a plugin's code.
-        before: What `cancellations` said before that code ran. A `CancelledError` that nobody has asked for since then
-            is the plugin's own.
+        error: The exception that a plugin's code raised.
+        before: The result of `count_cancellations` before that code ran. If the task was not cancelled since then, a
+            `CancelledError` is the plugin's own.
     """
     return is_process_exit(error) or (isinstance(error, asyncio.CancelledError) and count_cancellations() > before)
 
 
 def _is_importing() -> bool:
-    """Return whether the calling thread is importing a module, whose lock an import in another thread may want."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001  the only way to see one's callers
+    """Return whether the calling thread is importing a module; an import in another thread may need its lock."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001  the only way to inspect the callers
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True
@@ -224,7 +225,7 @@ def _is_importing() -> bool:
 
 
 class _OutputCapture:
-    """Stands in for a standard stream: keeps back what one thread writes, and passes on what all others do."""
+    """Replaces a standard stream: discards what one thread writes, and passes on the output of all others."""
 
     def __init__(self, name: Literal["stdout", "stderr"]) -> None:
         self._name = name
@@ -232,37 +233,37 @@ class _OutputCapture:
         self._thread: int | None = None
         self._written = 0
         self._replaced = False
-        self._over = False
+        self._is_removed = False
 
     def install(self) -> None:
         self._stream = getattr(sys, self._name)
         setattr(sys, self._name, self)
 
-    def take(self, thread: int) -> None:
+    def set_thread(self, thread: int) -> None:
         self._thread = thread
 
     def remove(self) -> None:
-        """Put the stream back, unless somebody else's tap lies over this one."""
-        self._over = True
+        """Restore the stream, unless a later capture has replaced this one."""
+        self._is_removed = True
         now = getattr(sys, self._name)
         if now is not self and isinstance(now, _OutputCapture):
-            return  # it puts back what was below this one
+            return  # the later capture restores the stream
         self._replaced = now is not self
         stream = self._stream
-        while isinstance(stream, _OutputCapture) and stream._over:  # noqa: SLF001  of the same class
+        while isinstance(stream, _OutputCapture) and stream._is_removed:  # noqa: SLF001  of the same class
             stream = stream._stream  # noqa: SLF001
         setattr(sys, self._name, stream)
 
-    def done(self) -> list[str]:
-        """Return what was done to the stream."""
+    def describe_changes(self) -> list[str]:
+        """Return what the thread did to the stream."""
         done = [f"wrote to sys.{self._name}"] if self._written else []
         return [*done, f"replaced sys.{self._name}"] if self._replaced else done
 
-    def _is_kept(self) -> bool:
-        return self._stream is None or (not self._over and threading.get_ident() == self._thread)
+    def _is_captured(self) -> bool:
+        return self._stream is None or (not self._is_removed and threading.get_ident() == self._thread)
 
     def write(self, text: Any) -> int:
-        if not self._is_kept():
+        if not self._is_captured():
             return self._stream.write(text)  # type: ignore[no-any-return]
         self._written += len(text)
         return len(text)
@@ -272,16 +273,16 @@ class _OutputCapture:
             self.write(line)
 
     def flush(self) -> None:
-        if not self._is_kept():
+        if not self._is_captured():
             self._stream.flush()
 
     def close(self) -> None:
-        if not self._is_kept():
+        if not self._is_captured():
             self._stream.close()
 
     @property
     def buffer(self) -> Any:
-        return self if self._is_kept() else self._stream.buffer
+        return self if self._is_captured() else self._stream.buffer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

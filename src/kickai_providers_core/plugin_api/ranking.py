@@ -1,4 +1,4 @@
-"""Ranking: the order in which a request's targets are called, after the routing settings and plugins."""
+"""Ranking: orders the targets of a request by the routing settings and the plugins."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["Ranking"]
 
 MAX_RANKED = 10_000
-"""The number of targets that are read from a plugin's answer, which may be an endless iterator."""
+"""The maximum number of targets that are read from a plugin's result, which may be an endless iterator."""
 
 
 @define(eq=False, repr=False)
 class Ranking:
     """Orders the candidates of a chain for one request. Safe to call from any thread.
 
-    A plugin may move targets. It can neither add nor remove one.
+    Plugins can change the order, but cannot add or remove targets.
     """
 
     _routing: Routing
@@ -43,11 +43,11 @@ class Ranking:
 
     @property
     def is_needed(self) -> bool:
-        """Whether anything can change the order."""
+        """Whether the settings or a plugin can change the order."""
         return self._routing.strong is not None or self._called is not None
 
     def __call__(self, request: ChatRequest, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-        """Return the candidates in the order for this request."""
+        """Return the candidates in the order in which this request tries them."""
         strong = self._routing.choose(request)
         if strong is not None:
             candidates = sorted(candidates, key=lambda candidate: not _matches(candidate, strong))
@@ -69,7 +69,7 @@ class Ranking:
             return candidates
 
     def _report(self, label: str, error: BaseException) -> None:
-        """Report a plugin's exception, the first time."""
+        """Warn about a plugin's exception, once for each plugin."""
         if label not in self._faulty:
             self._faulty.add(label)
             warn(f"ranking the targets raised {type(error).__name__} in {label}; its further errors are not reported")
@@ -82,7 +82,7 @@ def _matches(candidate: Candidate, target: Target) -> bool:
 def _reorder(
     candidates: Sequence[Candidate], targets: Sequence[Target], wanted: Iterable[Target]
 ) -> Sequence[Candidate]:
-    """Return the candidates in the order of the wanted targets, and then all others in their order."""
+    """Return the candidates of the wanted targets first, and then the others in their order."""
     places = list(range(len(candidates)))
     front = []
     for target in islice(wanted, MAX_RANKED):

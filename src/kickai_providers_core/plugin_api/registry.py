@@ -28,7 +28,10 @@ __all__ = ["PACKAGES", "Registry"]
 
 
 class Registry:
-    """Every instance that the settings and the installed plugins give, by name."""
+    """The instances of the settings and of the installed plugins, by name.
+
+    A provider plugin without settings gets one instance with default settings.
+    """
 
     def __init__(
         self,
@@ -40,7 +43,7 @@ class Registry:
     ) -> None:
         self._discovery = discovery
         self._instances: dict[str, Instance] = {}
-        counts: dict[int, AbandonedCalls] = {}  # one for each plugin, however many instances it has
+        counts: dict[int, AbandonedCalls] = {}  # one for each plugin; its instances share it
         for name, settings in self._configured(providers):
             plugin = discovery.find(settings.kind or name)
             if plugin is not None and plugin.info is not None:
@@ -60,7 +63,7 @@ class Registry:
         return iter(self._instances.values())
 
     def find(self, name: str) -> Instance | None:
-        """Return the instance of that name, or the one named after the plugin that the name is an alias of."""
+        """Return the instance with this name; for an alias of a plugin, the instance with the plugin's name."""
         instance = self._instances.get(name)
         if instance is None:
             plugin = self._discovery.find(name)
@@ -68,24 +71,24 @@ class Registry:
         return instance
 
     def build_unknown_error(self, name: str) -> UnknownProviderError:
-        """Return the error that says what to do about a name that nothing has."""
+        """Return the error for an unknown name, with advice on what to do."""
         known = tuple(self._instances)
         broken = self._broken(name)
         if broken is not None:
-            text = f"no provider {name!r}: {broken.error}"
+            text = f"provider {name!r} is not available: {broken.error}"
         elif name in PACKAGES:
-            text = f"no provider {name!r} is installed: pip install {PACKAGES[name]}"
+            text = f"provider {name!r} is not installed: pip install {PACKAGES[name]}"
         else:
             near = difflib.get_close_matches(name, [*known, *PACKAGES], n=1)
-            text = f"no provider {name!r}: " + (f"did you mean {near[0]!r}? " if near else "")
-            text += f"installed are {', '.join(known) or 'none'}; pip install the plugin that brings it"
+            hint = f"did you mean {near[0]!r}?" if near else "install the plugin that provides it"
+            text = f"unknown provider {name!r} (installed: {', '.join(known) or 'none'}); {hint}"
         return UnknownProviderError(text, name=name, known=known)
 
     def _broken(self, name: str) -> Plugin | None:
         return next((p for p in self._discovery.plugins if p.error is not None and p.name == name), None)
 
     def pending_calls(self) -> tuple[SingleFlight[Any], ...]:
-        """Return the creations and validations of all instances: a fork must not cut one in the middle."""
+        """Return the creation and the validation of each instance, which a fork must not interrupt."""
         return tuple(pending_call for instance in self for pending_call in instance.pending_calls)
 
     def renew_after_fork(self) -> None:
@@ -94,7 +97,7 @@ class Registry:
             instance.renew_after_fork()
 
     def close(self, emit: Callable[[Event], None]) -> None:
-        """Close every provider that was created; one that raises is told of and stops nothing."""
+        """Close all providers that were created. An exception becomes an event, and the others are still closed."""
         for instance in self:
             try:
                 instance.close()
@@ -104,12 +107,12 @@ class Registry:
                 emit(ProviderCloseFailed(0, None, instance.name, type(exc).__name__))
 
     async def aclose(self, emit: Callable[[Event], None]) -> None:
-        """Close every provider that was created, on the running loop; one that raises stops nothing."""
+        """Close all providers that were created, on the running event loop; otherwise as `close`."""
         for instance in self:
             before = count_cancellations()
             try:
                 await instance.aclose()
-            except GeneratorExit:  # from outside: somebody has dropped this coroutine
+            except GeneratorExit:  # from outside: the caller has dropped this coroutine
                 raise
             except BaseException as exc:
                 if is_exit_or_cancellation(exc, before):

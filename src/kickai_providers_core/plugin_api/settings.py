@@ -1,6 +1,6 @@
-"""The settings that every provider instance has; a plugin's settings class extends them.
+"""The settings that every provider instance has. A plugin's settings class extends `ProviderSettings`.
 
-A plugin whose settings have a key and an address declares the address with `service_address`::
+A plugin whose settings contain a key and an address declares the address with `service_address`::
 
     @frozen(kw_only=True)
     class ExampleSettings(ProviderSettings):
@@ -9,9 +9,9 @@ A plugin whose settings have a key and an address declares the address with `ser
             default="https://api.example.com", metadata=service_address("https://api.example.com")
         )
 
-A key that comes from the plugin's own environment variable (``ProviderInfo.environment``) then goes to the vendor's
-own address only. When a file changes the address, the variable is not read, and a warning says how to name the key in
-the file. The plugin has nothing to check.
+A key from the plugin's own environment variable (``ProviderInfo.environment``) is then only sent to the vendor's own
+address. If a file changes the address, the variable is ignored, and a warning explains how to set the key in the file.
+The plugin itself does not need to check anything.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from kickai_providers_core.values.validation import Boolean, Number, Text
 __all__ = ["LONGEST_S", "SERVICE_ADDRESS", "ProviderSettings", "resolve_type_hints", "service_address"]
 
 _NAMES = {"Any": Any, "Mapping": Mapping, "Secret": Secret, "Sequence": Sequence, "Target": Target}
-"""What an annotation may name although its module imports it for type checkers only."""
+"""Names that annotations may use although their module imports them only for type checkers."""
 
 LONGEST_S: Final = 9_200_000_000
-"""The longest time that a setting may give, in seconds (292 years): no lock, event loop or socket waits longer."""
+"""The maximum duration of a setting in seconds (292 years): no lock, event loop or socket can wait longer."""
 
 SERVICE_ADDRESS: Final = "kickai_service_address"
-"""The key of a field's metadata under which `service_address` keeps the vendor's addresses."""
+"""The metadata key under which `service_address` stores the vendor's addresses."""
 
 
 def service_address(*vendor: str) -> Mapping[str, tuple[str, ...]]:
-    """Return the metadata of a settings field that holds the address to which the plugin sends its key.
+    """Return the metadata of a settings field with an address to which the plugin sends its key.
 
-    Use it for each such field: ``field(default=…, metadata=service_address("https://api.example.com"))``. A field to
-    which the plugin never sends a key from its own variable needs no declaration. The field's default always counts as
-    the vendor's. A class that declares no field is treated as if it declared those named ``base_url``, ``host``,
-    ``url``, ``endpoint``, ``api_base`` and ``address``.
+    Use it for each such field: ``field(default=…, metadata=service_address("https://api.example.com"))``. Other address
+    fields need no declaration. The field's default is always one of the vendor's addresses. If a class declares no
+    field, its fields named ``base_url``, ``host``, ``url``, ``endpoint``, ``api_base`` and ``address`` are treated as
+    declared.
 
     Args:
-        vendor: The vendor's own addresses, as URLs. Addresses are the same when scheme, host and port are.
+        vendor: The vendor's own addresses, as URLs. Two addresses are the same if their scheme, host and port are.
     """
     return {SERVICE_ADDRESS: vendor}
 
@@ -55,25 +55,29 @@ def service_address(*vendor: str) -> Mapping[str, tuple[str, ...]]:
 class ProviderSettings:
     """One ``[providers.NAME]`` table.
 
-    A plugin subclasses this with ``@attrs.frozen(kw_only=True)`` and adds its own fields, each with a default,
-    a type out of str, int, float, bool, `Secret`, an enum, ``Literal``, a tuple or a mapping of these, another
-    attrs class, or None beside any of them, and an ``attrs`` validator where the type does not say it all.
+    A plugin subclasses this with ``@attrs.frozen(kw_only=True)`` and adds its own fields. Each field needs a default
+    and a type: str, int, float, bool, `Secret`, an enum, a ``Literal``, a tuple or mapping of these, another attrs class,
+    or a union of one of them with None. An attrs validator can restrict the values further.
 
     Attributes:
-        kind: The plugin's name or alias; None when the instance is named after its plugin.
-        model: The model asked for when a target names none; None when the plugin has no default.
-        timeout_s: One attempt as a whole, connecting included.
-        connect_timeout_s: Until the connection stands.
-        first_token_timeout_s: From the request to the first chunk of a stream.
-        idle_timeout_s: Between two chunks of a stream.
-        retries: How often a failed target may be tried again within one request, from 0.
-        max_concurrency: Calls under way at once, from 1; further requests wait in line. None for no limit.
-        max_queue: Requests that may wait in line at once, from 0; further ones skip the target. None for no limit.
-        requests_per_minute: Calls that may begin within any minute, from 1, likewise.
-        tokens_per_minute: Tokens that the calls which begin within any minute may take, likewise.
-        context_window: Tokens that prompt and answer may have together, when the plugin does not know it.
-        expose_service_messages: Whether errors carry the service's own words, at most 500 characters, without control
-            characters and keys. They may repeat parts of the prompt. ``[kickai]`` sets the default of all instances.
+        kind: The plugin's name or alias; None if the instance has the plugin's name.
+        model: The model for targets that name none; None for the plugin's default.
+        timeout_s: The time limit of one attempt as a whole, in seconds, including the connection.
+        connect_timeout_s: The time limit for the connection, in seconds.
+        first_token_timeout_s: The time limit from the request to the first chunk of a stream, in seconds.
+        idle_timeout_s: The time limit between two chunks of a stream, in seconds.
+        retries: The maximum number of retries of a failed target within one request, from 0.
+        max_concurrency: The maximum number of calls at the same time, from 1; further requests are queued. None for no
+            limit.
+        max_queue: The maximum number of queued requests, from 0; further requests skip the target. None for no limit.
+        requests_per_minute: The maximum number of calls that start within one minute, from 1. None for no limit.
+        tokens_per_minute: The maximum number of tokens for the calls that start within one minute, from 1. None for no
+            limit.
+        context_window: The maximum number of tokens of prompt and answer together, for models that the plugin does not
+            know.
+        expose_service_messages: Whether errors contain the service's own message, at most 500 characters, without
+            control characters and keys. It may repeat parts of the prompt. ``[kickai]`` sets the default for all
+            instances.
     """
 
     kind: str | None = field(default=None, validator=Text(optional=True))
@@ -102,7 +106,7 @@ def resolve_type_hints(cls: type) -> dict[str, Any]:
     """Return the types of a class's fields.
 
     Raises:
-        Exception: An annotation names what there is not, or is no type: whatever evaluating it raises.
+        Exception: Any exception that the evaluation of an annotation raises.
     """
     try:
         return get_type_hints(cls)

@@ -226,7 +226,7 @@ def test_an_invalid_stream_is_a_typed_error(
 
 PATIENCE = {
     "first_token": (0, 5.0, "no first token in time"),
-    "idle": (1, 5.0, "the stream fell silent"),
+    "idle": (1, 5.0, "the stream stalled"),
     "total": (1, 0.1, "no answer in time"),
 }
 

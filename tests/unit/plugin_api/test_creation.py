@@ -116,7 +116,7 @@ def test_a_creation_that_hangs_costs_one_attempt(mode: str) -> None:
         assert reply.text == "next"
         error = reply.attempts[0].error
         assert isinstance(error, ProviderTimeoutError)
-        assert error.message == "creating the provider took all of the time"
+        assert error.message == "the provider was not created in time"
         assert error.__cause__ is not error
         slow.may_go_on.set()
 

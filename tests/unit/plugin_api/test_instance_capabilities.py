@@ -36,7 +36,7 @@ ANSWERS = {
     "an exception": (lambda: fail(KeyError("x")), TOOLS, "raised KeyError"),
     "the end of the program": (lambda: fail(SystemExit(3)), TOOLS, "raised SystemExit"),
     "an exception that cannot be shown": (lambda: fail(Panic()), TOOLS, "raised Panic"),
-    "too late": (lambda: time.sleep(1), TOOLS, "has not returned within 50 ms"),
+    "too late": (lambda: time.sleep(1), TOOLS, "did not return within 50 ms"),
 }
 
 

@@ -560,6 +560,6 @@ class Slow:
 def test_a_description_that_hangs_is_bounded() -> None:
     """The plugin is broken, and the next one works."""
     found = discover((), given={"slow": Slow(), "good": Good()}, timeout_s=0.1)
-    assert "has not returned within 0.1 s" in str(found.plugins[0].error)
+    assert "did not return within 0.1 s" in str(found.plugins[0].error)
     with Resolver(Settings(), found) as made:
         assert ask(made, "invoke", "good").text == "good"
