@@ -1,4 +1,4 @@
-"""Streamed answers, as an application reads them."""
+"""Streamed answers for applications."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["AsyncReplyStream", "ReplyStream", "require_event_loop"]
 class ReplyStream:
     """An answer that arrives in chunks. Iterate over it once; end it early with ``close()`` or ``with``.
 
-    The request begins with the first iteration. A stream that is never read sends nothing, emits no event and starts no
-    deadline. Not to be shared between threads. An abandoned stream closes its connection when it is closed or
-    collected. In a child that was forked meanwhile, reading it raises a `RuntimeError`.
+    The request starts with the first iteration: a stream that is never read sends nothing, emits no event and has no
+    deadline. Do not share a stream between threads. Its connection is closed when the stream ends, is closed, or is
+    garbage-collected. Reading it in a child that was forked after the request started raises a `RuntimeError`.
 
     Attributes:
-        reply: The whole answer after the last chunk; None before.
+        reply: The complete answer, after the last chunk; None before.
     """
 
     def __init__(
         self, open_: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]], guard: ForkGuard
     ) -> None:
-        # The generator must not know its stream: in a cycle, a dropped stream would wait for the garbage collector.
+        # The generator must not refer to its stream: a reference cycle would delay the cleanup of a dropped stream.
         self._replies: list[Reply] = []
         self._open: Callable[[Callable[[Reply], None]], Generator[ReplyChunk, None, None]] | None = open_
         self._chunks: Generator[ReplyChunk, None, None] | None = None
@@ -41,7 +41,7 @@ class ReplyStream:
 
     @property
     def reply(self) -> Reply | None:
-        """The whole answer after the last chunk; None before."""
+        """The complete answer, after the last chunk; None before."""
         return self._replies[0] if self._replies else None
 
     def __iter__(self) -> Self:
@@ -51,14 +51,14 @@ class ReplyStream:
         if self._open is not None:
             open_, self._open = self._open, None
             self._chunks, self._pid = open_(self._replies.append), getpid()
-            self._guard.begin_stream(self._chunks)
+            self._guard.track_stream(self._chunks)
         require_same_process(self._pid)
         if self._chunks is None:
             raise StopIteration
         return next(self._chunks)
 
     def close(self) -> None:
-        """End the stream and its request. In a child that was forked meanwhile, do nothing."""
+        """End the stream and its request. In a child that was forked after the request started, do nothing."""
         self._open = None
         if self._chunks is not None and self._pid == getpid():
             self._chunks.close()
@@ -75,10 +75,10 @@ class ReplyStream:
 class AsyncReplyStream:
     """An answer that arrives in chunks. Iterate over it once with ``async for``; end it early with ``async with``.
 
-    The request begins with the first iteration, as in `ReplyStream`. Belongs to one event loop.
+    It behaves like `ReplyStream` otherwise. Use it on one event loop.
 
     Attributes:
-        reply: The whole answer after the last chunk; None before.
+        reply: The complete answer, after the last chunk; None before.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class AsyncReplyStream:
 
     @property
     def reply(self) -> Reply | None:
-        """The whole answer after the last chunk; None before."""
+        """The complete answer, after the last chunk; None before."""
         return self._replies[0] if self._replies else None
 
     def __aiter__(self) -> Self:
@@ -103,14 +103,14 @@ class AsyncReplyStream:
         if self._open is not None:
             open_, self._open = self._open, None
             self._chunks, self._pid = open_(self._replies.append), getpid()
-            self._guard.begin_stream(self._chunks)
+            self._guard.track_stream(self._chunks)
         require_same_process(self._pid)
         if self._chunks is None:
             raise StopAsyncIteration
         return await ForkAwareAwaitable(anext(self._chunks), self._guard, task, self._pid)  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
-        """End the stream and its request. In a child that was forked meanwhile, do nothing."""
+        """End the stream and its request. In a child that was forked after the request started, do nothing."""
         self._open = None
         if self._chunks is not None and self._pid == getpid():
             await self._chunks.aclose()
@@ -128,13 +128,13 @@ def require_event_loop() -> asyncio.Task[object] | None:
     """Return the running task.
 
     Raises:
-        RuntimeError: No event loop of asyncio is running, as in a program that uses trio or curio.
+        RuntimeError: No asyncio event loop is running, for example in a program that uses trio or curio.
     """
     try:
         return asyncio.current_task()
     except RuntimeError:
         message = (
-            "ainvoke and astream need a running event loop of asyncio, and there is none; with trio or curio, call "
+            "ainvoke and astream need a running asyncio event loop, and there is none; with trio or curio, call "
             "invoke in a worker thread"
         )
         raise RuntimeError(message) from None

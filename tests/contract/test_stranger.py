@@ -124,7 +124,7 @@ def test_the_strangers_provider_passes(stranger):
     home, python = stranger
     program = (
         "from kickai_providers_core.plugin_api.discovery import *;"
-        "print(discover(installed()).find('osprey').distribution)"
+        "print(discover(find_entry_points()).find('osprey').distribution)"
     )
     assert run(python, "-c", program, cwd=home / "tests").strip() == "kickai-osprey"
     for _ in range(ATTEMPTS):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LOOK = """
     import json
     from kickai_providers_core.plugin_api import discovery
-    found = discovery.discover(discovery.installed())
+    found = discovery.discover(discovery.find_entry_points())
     print(json.dumps({
         plugin.distribution: [plugin.status, str(plugin.error) if plugin.error else "", type(plugin.error).__name__]
         for plugin in found.plugins if plugin.distribution.startswith("test-")
@@ -149,7 +149,7 @@ def test_a_name_beats_an_alias(environment: Environment) -> None:
 def test_a_plugin_that_is_not_allowed_is_not_even_imported(environment: Environment) -> None:
     """The allow-list names entry points or distributions; the rest is listed and left alone."""
     environment.install("test-evil", "import pathlib; pathlib.Path('imported').touch()")
-    look = LOOK.replace("installed())", "installed(), allowed=['test-good'])")
+    look = LOOK.replace("find_entry_points())", "find_entry_points(), allowed=['test-good'])")
     found = environment.run(look)
     assert found["test-good"][0] == "ready"
     assert found["test-evil"][0] == "not allowed"
@@ -173,7 +173,7 @@ def test_of_two_rivals_the_allowed_one_works(environment: Environment) -> None:
     """The allow-list settles who is meant, by the name of the distribution."""
     environment.install("test-one", GOOD.format(name="vendor"), entry_point="vendor")
     environment.install("test-two", GOOD.format(name="vendor"), entry_point="vendor")
-    found = environment.run(LOOK.replace("installed())", "installed(), allowed=['test-two'])"))
+    found = environment.run(LOOK.replace("find_entry_points())", "find_entry_points(), allowed=['test-two'])"))
     assert found["test-one"][0] == "not allowed"
     assert found["test-two"][0] == "ready"
 

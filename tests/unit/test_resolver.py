@@ -64,7 +64,7 @@ def test_a_caller_without_asyncio_gets_a_clear_error(way: str, settings: Any) ->
     """The error names asyncio, and nothing is called."""
     events: list[object] = []
     with Resolver.from_settings(settings, env={}, observers=[events.append]) as resolver:
-        with pytest.raises(RuntimeError, match="need a running event loop of asyncio"):
+        with pytest.raises(RuntimeError, match="need a running asyncio event loop"):
             step(resolver.chain("mock"), way)
         assert events == []
 
@@ -83,6 +83,6 @@ def test_a_trio_caller_gets_a_clear_error(way: str) -> None:
 
     with (
         Resolver.from_settings({}, env={}) as resolver,
-        pytest.raises(RuntimeError, match="need a running event loop of asyncio"),
+        pytest.raises(RuntimeError, match="need a running asyncio event loop"),
     ):
         trio.run(main, resolver.chain("mock"))

@@ -1,4 +1,4 @@
-"""How many calls of one plugin were left by their callers and are still running."""
+"""Counts the calls of one plugin that were abandoned by their callers and are still running."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 class AbandonedCalls:
-    """The calls of one plugin that were left and have not come back. Safe to use from any thread.
+    """Counts the abandoned calls of one plugin. Safe to use from any thread.
 
     Attributes:
-        limit: With this many, the plugin is not called.
-        count: How many there are.
+        limit: The number of abandoned calls at which the plugin is no longer called.
+        count: The number of abandoned calls that are still running.
     """
 
     def __init__(self, limit: int = 8) -> None:
@@ -32,32 +32,32 @@ class AbandonedCalls:
         return self.count >= self.limit
 
     def renew_after_fork(self) -> None:
-        """Start from none: the parent's calls do not run here."""
+        """Reset the count in a child: the parent's calls do not run there."""
         self._lock = Lock()
         self.count = 0
 
     def track(self) -> TrackedCall:
-        """Return the record of one call that begins now."""
+        """Return a new call to track."""
         return TrackedCall(self)
 
-    def change(self, by: int) -> None:
-        """Count calls that were left, or with a negative number those that came back."""
+    def add(self, number: int) -> None:
+        """Change the count by a number, which may be negative."""
         with self._lock:
-            self.count += by
+            self.count += number
 
 
 class TrackedCall:
-    """One call: it counts as abandoned from the moment it is left until it comes back."""
+    """One call. It counts as abandoned from the time its caller abandons it until it returns."""
 
-    __slots__ = ("_abandoned", "_has_returned", "_lock", "_was_left")
+    __slots__ = ("_counter", "_has_returned", "_lock", "_was_abandoned")
 
-    def __init__(self, abandoned: AbandonedCalls) -> None:
-        self._abandoned = abandoned
+    def __init__(self, counter: AbandonedCalls) -> None:
+        self._counter = counter
         self._lock = Lock()
-        self._was_left = self._has_returned = False
+        self._was_abandoned = self._has_returned = False
 
     def wrap(self, function: Callable[[], T]) -> Callable[[], T]:
-        """Return the function as one that records when it comes back."""
+        """Return the function, extended so that it records its return."""
 
         def wrapped() -> T:
             try:
@@ -68,15 +68,15 @@ class TrackedCall:
         return wrapped
 
     def abandon(self) -> None:
-        """Record that its caller has left; nothing when the call has come back before."""
+        """Record that the caller no longer waits; this has no effect after the call has returned."""
         with self._lock:
-            if not self._was_left and not self._has_returned:
-                self._abandoned.change(1)
-            self._was_left = True
+            if not self._was_abandoned and not self._has_returned:
+                self._counter.add(1)
+            self._was_abandoned = True
 
     def record_return(self) -> None:
-        """Record that it has come back."""
+        """Record that the call has returned."""
         with self._lock:
-            if self._was_left and not self._has_returned:
-                self._abandoned.change(-1)
+            if self._was_abandoned and not self._has_returned:
+                self._counter.add(-1)
             self._has_returned = True

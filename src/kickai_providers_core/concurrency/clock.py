@@ -1,4 +1,4 @@
-"""The clock and the sleeps of the machine, as values: tests replace them with virtual time."""
+"""The clock and the sleep functions as a value, so that tests can use virtual time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["REAL_TIME", "Clockwork"]
 
 @frozen(kw_only=True, eq=False, repr=False)
 class Clockwork:
-    """Time, as a resolver sees it.
+    """The clock and the sleep functions of a resolver.
 
     Attributes:
-        clock: Returns the time in seconds; monotonic.
+        clock: Returns the monotonic time in seconds.
         sleep: Blocks the thread for a number of seconds.
         asleep: Waits for a number of seconds without blocking the event loop.
     """
@@ -30,4 +30,4 @@ class Clockwork:
 
 
 REAL_TIME = Clockwork(clock=time.monotonic, sleep=time.sleep, asleep=asyncio.sleep)
-"""The machine's own clock and sleeps."""
+"""The clock and the sleep functions of the operating system."""

@@ -1,14 +1,14 @@
-"""What happens when the process forks: a child renews what it must not share with its parent.
+"""Makes resolvers safe to use after a fork: a child replaces everything that it must not share with its parent.
 
-After a fork, sockets, locks, threads and event loops of the parent are of no use to the child, and using or closing
-them harms the parent. Each resolver has a `ForkGuard` that renews its parts: from `os.register_at_fork`, and, for a
-fork that Python does not notice, before the next request takes any lock.
+A child cannot use its parent's sockets, locks, threads and event loops, and closing them would disturb the parent. Each
+resolver has a `ForkGuard` that renews its parts: from `os.register_at_fork`, and, after a fork that Python does not
+notice, at the start of the next request, before any lock is taken.
 """
 
 from __future__ import annotations
 
-# The standard library imports these during a first call: for the threads of an event loop, to look up a name, and to
-# decode JSON. A process that is forked meanwhile could never import them.
+# The standard library imports these modules during a first call (for the threads of an event loop, to resolve a host
+# name, and to decode JSON). A child that was forked during such an import could never import them.
 import concurrent.futures.thread  # noqa: F401
 import ctypes
 import encodings.idna
@@ -27,77 +27,77 @@ __all__ = ["ForkAwareAwaitable", "ForkGuard", "Renewable", "never_finalize", "ra
 
 
 FORK_WAIT_S = 10.0
-"""Seconds for which a fork waits for other threads that create providers: a module that one of them is importing could
-never be imported in the child."""
+"""Seconds for which a fork waits while other threads create providers: the child could never import a module whose
+import was in progress."""
 
 
 MAX_ROUNDS = 5
-"""How often a fork starts waiting anew, when a provider's creation has begun while it waited."""
+"""How many times a fork waits, since the creation of another provider may begin while it waits."""
 
 
 class Renewable(Protocol):
-    """A part of a resolver that holds locks, threads, connections or other things that a child must not share."""
+    """A part of a resolver with locks, threads, connections or other things that a child must not share."""
 
     def renew_after_fork(self) -> None:
-        """Replace them, in the child, without using or closing those of the parent. No other thread runs yet."""
+        """Replace them in the child, without using or closing those of the parent. No other thread is running yet."""
 
 
 class PendingCall(Protocol):
-    """A call in another thread that a fork must not cut in the middle."""
+    """A call in another thread that a fork must not interrupt."""
 
     @property
     def is_running(self) -> bool:
-        """Whether it is under way."""
+        """Whether the call is running."""
 
     def wait_until_done(self, timeout_s: float) -> None:
-        """Wait for its end, unless it is made by this thread."""
+        """Wait until no call is running, unless this thread makes the call."""
 
     def block_new_calls(self) -> bool:
-        """Let none begin until `allow_new_calls`; return whether that worked."""
+        """Prevent new calls until `allow_new_calls`, and return whether that succeeded."""
 
     def allow_new_calls(self) -> None:
-        """Let them begin again."""
+        """Allow new calls again."""
 
 
 class CancellableTask(Protocol):
-    """The part of an `asyncio.Task` that wakes a coroutine which waits."""
+    """The methods of `asyncio.Task` that wake a waiting coroutine."""
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Throw a cancellation into the coroutine."""
+        """Cancel the coroutine."""
 
     def uncancel(self) -> int:
-        """Take the cancellation back."""
+        """Revoke the cancellation."""
 
 
 def never_finalize(thing: object) -> None:
-    """Keep an object alive until the process is gone: it is never finalized, not even when the interpreter exits.
+    """Keep an object alive until the process ends, so that it is never finalized, not even when the interpreter exits.
 
-    Clients close their connections when they are finalized, with a farewell that goes through the parent's socket.
+    When a client is finalized, it closes its connections, and the last bytes would go through the parent's socket.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def raise_fork_error(began_in: int) -> NoReturn:
-    """Raise the error of a call that was under way when the process forked.
+    """Raise the error of a call that was running when the process forked.
 
     Args:
-        began_in: The process in which the call began.
+        began_in: The id of the process in which the call began.
     """
     message = (
-        f"this call began in process {began_in}, which forked process {getpid()} meanwhile: its answer goes to "
-        f"process {began_in}; make a new call here"
+        f"this call began in process {began_in}, which then forked process {getpid()}: process {began_in} gets its "
+        "answer; make a new call in this process"
     )
     raise RuntimeError(message)
 
 
 def require_same_process(began_in: int) -> None:
-    """Raise in a child that was forked during a call.
+    """Raise an error in a child that was forked during a call.
 
     Args:
-        began_in: The process in which the call began.
+        began_in: The id of the process in which the call began.
 
     Raises:
-        RuntimeError: This is another process.
+        RuntimeError: The current process is another one.
     """
     if began_in != getpid():
         raise_fork_error(began_in)
@@ -106,15 +106,15 @@ def require_same_process(began_in: int) -> None:
 class ForkGuard:
     """Renews the parts of one resolver in a forked child, once, before they are used there.
 
-    Safe to use from any thread; takes no lock.
+    Safe to use from any thread. It takes no lock.
 
     Args:
-        parts: What to renew.
-        pending_calls: Returns the calls that a fork must not cut in the middle.
+        parts: The parts to renew.
+        pending_calls: Returns the calls that a fork must not interrupt.
 
     Attributes:
-        pid: The process in which the parts were made or renewed last.
-        calls: What is under way on event loops.
+        pid: The id of the process in which the parts were created or last renewed.
+        calls: The awaitables that are running on event loops.
     """
 
     def __init__(
@@ -129,28 +129,32 @@ class ForkGuard:
         _guards.add(self)
 
     def wait_until_done(self, ends: float) -> None:
-        """Wait, before a fork, for the pending_calls under way, until a time on the monotonic clock."""
+        """Wait for the pending calls before a fork.
+
+        Args:
+            ends: The monotonic time in seconds at which to stop waiting.
+        """
         for pending_call in self._pending_calls():
             pending_call.wait_until_done(max(0.0, ends - time.monotonic()))
 
     def block_new_calls(self) -> bool:
-        """Let no pending_call begin until `allow_new_calls`; return whether one is under way all the same."""
+        """Prevent new pending calls until `allow_new_calls`, and return whether one is running nevertheless."""
         pending_calls = list(self._pending_calls())
         self._held[get_ident()] = [pending_call for pending_call in pending_calls if pending_call.block_new_calls()]
         return any(pending_call.is_running for pending_call in pending_calls)
 
     def allow_new_calls(self) -> None:
-        """Let pending_calls begin again."""
+        """Allow new pending calls again."""
         for pending_call in self._held.pop(get_ident(), ()):
             pending_call.allow_new_calls()
 
     def renew_if_forked(self) -> None:
-        """Renew the parts if this process is not the one in which they were made or renewed last."""
+        """Renew the parts if they were created or last renewed in another process."""
         if self.pid != getpid():
             self.renew()
 
     def renew(self) -> None:
-        """Renew the parts, and end what was under way in the thread that forked."""
+        """Renew the parts, and end the calls and streams that were running when the process forked."""
         self.pid = getpid()
         self._held = {}
         calls, self.calls = self.calls, set()
@@ -162,27 +166,27 @@ class ForkGuard:
         for part in self._parts:
             part.renew_after_fork()
 
-    def begin_stream(self, generator: object) -> None:
-        """Note a generator that reads a stream, until it is collected."""
+    def track_stream(self, generator: object) -> None:
+        """Track a generator that reads a stream, until it is garbage-collected."""
         self._streams.add(generator)
 
 
 class ForkAwareAwaitable:
-    """An awaitable that ends with an error in a forked child, where what it awaits is never resumed and never closed.
+    """Wraps a coroutine. In a forked child it ends with an error, and the coroutine is never resumed or closed.
 
-    To be awaited once, by a task of asyncio.
+    It can be awaited once, by an asyncio task.
     """
 
     __slots__ = ("_guard", "_inner", "_pid", "_task", "_thread", "_woken")
 
     def __init__(self, inner: Any, guard: ForkGuard, task: CancellableTask | None, pid: int) -> None:
-        """Take what to await.
+        """Store the arguments.
 
         Args:
-            inner: A coroutine, or anything else with ``send``, ``throw`` and ``close``.
-            guard: The guard of the resolver that it uses.
-            task: The task that awaits it, to be woken in the child; None for nothing to wake.
-            pid: The process in which it began.
+            inner: A coroutine, or another object with ``send``, ``throw`` and ``close``.
+            guard: The guard of the resolver.
+            task: The task that awaits this object and is woken in the child; None for no task.
+            pid: The id of the process in which the call began.
         """
         self._inner = inner
         self._guard = guard
@@ -192,9 +196,9 @@ class ForkAwareAwaitable:
         self._woken = False
 
     def leave_to_parent(self) -> None:
-        """Take it, in the child, that the call goes on in the parent alone."""
+        """Abandon the call in the child: it continues in the parent only."""
         never_finalize(self._inner)
-        if self._task is not None and self._thread == get_ident():  # no other thread is there to be woken
+        if self._task is not None and self._thread == get_ident():  # no other thread exists in the child
             self._woken = self._task.cancel()
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -216,11 +220,11 @@ class ForkAwareAwaitable:
                 except GeneratorExit:
                     self._close()
                     raise
-                except BaseException as exc:  # noqa: BLE001  such as a cancellation
+                except BaseException as exc:  # noqa: BLE001  for example a cancellation
                     step, given = inner.throw, exc
                 self._require_same_process()
         finally:
-            given = None  # an error knows this frame, and would be kept alive by it
+            given = None  # an error refers to this frame; this breaks the reference cycle
             calls.discard(self)
 
     def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for blocking callers who need to cancel what they started."""
+"""An event loop in its own thread, for blocking callers that need to cancel coroutines."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ T = TypeVar("T")
 
 
 class Portal:
-    """A loop that begins with the first call, and ends for good when it is stopped. Safe to use from any thread.
+    """Runs coroutines for blocking callers. Safe to use from any thread.
 
-    A forked child starts a loop of its own. The thread ends when the object is collected without having been stopped.
+    The loop starts with the first call. After `stop` it cannot start again. A forked child starts its own loop. If the
+    portal is garbage-collected without `stop`, its thread ends too.
     """
 
     def __init__(self) -> None:
@@ -38,22 +39,25 @@ class Portal:
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a loop."""
+        """Whether the loop has started and was not stopped."""
         return self._loop is not None
 
     def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what a coroutine returns that runs on the loop, in the caller's context; block until then.
+        """Run a coroutine on the loop, in the caller's context, and return its result. Blocks the thread.
 
-        Whatever interrupts the caller cancels the coroutine.
+        An exception that interrupts the caller cancels the coroutine.
+
+        Args:
+            make: Creates the coroutine; called on the loop.
 
         Raises:
-            RuntimeError: The loop was stopped, before or meanwhile; or this is a child that was forked meanwhile.
+            RuntimeError: The portal was stopped before or during the call, or the process was forked during it.
         """
         pid, ended = getpid(), SimpleQueue[None]()
         self._waiting.add(ended)
         future = None
         try:
-            future = self._begun(make)
+            future = self._submit(make)
             future.add_done_callback(lambda _: ended.put(None))
             ended.get()
             if pid != getpid():
@@ -71,7 +75,7 @@ class Portal:
             self._waiting.discard(ended)
 
     def stop(self) -> None:
-        """End the loop and its thread, if there are any; not to be called from the loop itself."""
+        """Stop the loop and its thread. Do not call this from the loop itself."""
         with self._lock:
             self._stopped = True
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
@@ -80,31 +84,31 @@ class Portal:
             thread.join()
 
     def renew_after_fork(self) -> None:
-        """Admission the parent's loop alone: its thread does not exist here. The next call starts another."""
+        """Forget the parent's loop in a child, where its thread does not exist. The next call starts a new loop."""
         self._lock = Lock()
         loop, self._loop, self._thread = self._loop, None, None
         if loop is not None:
             never_finalize(loop)
         waiting, self._waiting = self._waiting, set()
-        for ended in waiting:  # one of them may be waited for by the thread that forked, in a signal handler
+        for ended in waiting:  # the thread that forked in a signal handler may be waiting for one of them
             ended.put(None)
 
-    def _begun(self, make: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Hand a coroutine to the loop, which must not be stopped meanwhile: nobody would ever hear of it again."""
+    def _submit(self, make: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Submit a coroutine to the loop, under the lock, so that `stop` cannot come in between."""
         context = copy_context()
         with self._lock:
-            loop = self._started()
+            loop = self._get_loop()
 
             async def inside() -> T:
                 return await loop.create_task(make(), context=context)
 
             return asyncio.run_coroutine_threadsafe(inside(), loop)
 
-    def _started(self) -> asyncio.AbstractEventLoop:
+    def _get_loop(self) -> asyncio.AbstractEventLoop:
         if self._stopped:
             raise _closed_error()
         if self._loop is None:
-            # With a factory, the runner does not make its loop that of the thread that is calling.
+            # With a factory, the runner does not set its loop as the current one of the calling thread.
             runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
             self._loop = loop = runner.get_loop()
             self._thread = Thread(target=_run_loop, args=(runner,), name="kickai-portal", daemon=True)
@@ -114,17 +118,17 @@ class Portal:
 
 
 def _closed_error() -> RuntimeError:
-    return RuntimeError("the resolver is closed, and with it the loop in its background")
+    return RuntimeError("the resolver is closed")
 
 
 def _stop_loop(loop: asyncio.AbstractEventLoop, started_in: int) -> None:
-    """Stop a loop that this process started, if it still runs."""
+    """Stop a loop that this process started, unless it has ended."""
     if started_in == getpid():
         with suppress(RuntimeError):  # it is closed already
             loop.call_soon_threadsafe(loop.stop)
 
 
 def _run_loop(runner: asyncio.Runner) -> None:
-    """Let a loop turn until it is stopped; leaving the runner cancels what is left on it, and closes it."""
+    """Run a loop until it is stopped. Leaving the runner cancels the remaining tasks and closes the loop."""
     with runner:
         runner.get_loop().run_forever()

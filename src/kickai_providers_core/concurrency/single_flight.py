@@ -1,4 +1,4 @@
-"""Blocking calls that are made once for all who want their result, each of whom waits within their own time."""
+"""Makes a blocking call once for all callers that need its result. Each caller has its own timeout."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["SingleFlight"]
 T = TypeVar("T")
 
 LOCK_WAIT_S = 0.05
-"""Seconds to wait for a lock that is only ever held for microseconds."""
+"""Seconds to wait for a lock that is only held for microseconds."""
 
 
 class SingleFlight(Generic[T]):
-    """A blocking call that is made once, in a thread, for all who want its result.
+    """Makes a blocking call in a thread, once for all callers that need its result.
 
-    A result that comes after nobody waits any more is kept for those who ask next. After a failure the next to ask
-    begins a new call. Safe to use from any thread and any event loop.
+    The result is kept for later callers, even if no caller waits when it arrives. After a failure, the next caller
+    starts a new call. Safe to use from any thread and any event loop.
     """
 
     def __init__(self, function: Callable[[], T]) -> None:
@@ -37,7 +37,7 @@ class SingleFlight(Generic[T]):
 
     @property
     def is_running(self) -> bool:
-        """Whether a call is under way."""
+        """Whether a call is running."""
         future = self._future
         return future is not None and not future.done()
 
@@ -48,34 +48,34 @@ class SingleFlight(Generic[T]):
         return future is not None and future.done()
 
     def begin(self) -> Future[T]:
-        """Return the call under way or the result that is there; begin a call when there is neither."""
+        """Return the future of the running or successful call; start a call if there is none."""
         with self._lock:
             future = self._future
             if future is None or (future.done() and future.exception() is not None):
                 self._future = future = Future()
-                future.set_running_or_notify_cancel()  # nobody who leaves can cancel it for the others
+                future.set_running_or_notify_cancel()  # a caller that leaves cannot cancel it for the others
                 start(lambda: self._run(future))
             return future
 
     def wait_until_done(self, timeout_s: float) -> None:
-        """Wait until no call is under way, for ``timeout_s`` seconds at most; not for one that this thread makes."""
+        """Wait at most ``timeout_s`` seconds until no call is running, unless this thread makes the call."""
         future = self._future
         if future is not None and self._thread != get_ident():
             wait_for((future,), timeout=timeout_s)
 
     def block_new_calls(self) -> bool:
-        """Let no call begin until `allow_new_calls`; return False when another thread is just now beginning one."""
+        """Prevent new calls until `allow_new_calls`; return False if another thread is just starting one."""
         return self._lock.acquire(timeout=LOCK_WAIT_S)
 
     def allow_new_calls(self) -> None:
-        """Let calls begin again."""
+        """Allow new calls again."""
         self._lock.release()
 
     def _run(self, future: Future[T]) -> None:
         self._thread = get_ident()
         try:
             result = self._function()
-        except BaseException as exc:  # noqa: BLE001  whoever waits raises it
+        except BaseException as exc:  # noqa: BLE001  the callers raise it
             future.set_exception(exc)
         else:
             future.set_result(result)
@@ -84,7 +84,7 @@ class SingleFlight(Generic[T]):
         """Return the result, blocking the thread.
 
         Raises:
-            TimeoutError: It did not come within ``timeout_s`` seconds. The call goes on.
+            TimeoutError: There is no result after ``timeout_s`` seconds. The call continues.
         """
         future = self.begin()
         wait_for((future,), timeout=min(timeout_s, LONGEST_WAIT_S))
@@ -112,10 +112,10 @@ def _unwrap(future: Future[T]) -> T:
     error = future.exception()
     if error is None:
         return future.result()
-    # Everyone who waits gets an exception of their own: each request writes its own attempts on it.
+    # Each caller gets its own copy of the exception, since each request adds its attempts to it.
     try:
         own = copy.copy(error)
-    except Exception:  # noqa: BLE001  a class of a plugin's own may take other arguments than its exceptions keep
+    except Exception:  # noqa: BLE001  copying may fail for a plugin's own exception class
         own = error
     own.__cause__ = error.__cause__
     raise own

@@ -1,7 +1,7 @@
-"""Blocking calls, moved to threads of their own, so that whoever waits for one can leave it.
+"""Runs blocking calls in their own threads, so that callers can stop waiting for them.
 
-A thread cannot be stopped from outside: one that is left runs on until its call returns, and what it brings is
-dropped. The threads are daemons, so that a call which never returns does not keep the interpreter from ending.
+A thread cannot be stopped from outside. A call whose caller has left runs to its end, and its result is discarded. The
+threads are daemons, so a call that never returns does not prevent the interpreter from exiting.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["LONGEST_WAIT_S", "acall", "aiterate", "call", "iterate", "post", "st
 T = TypeVar("T")
 
 LONGEST_WAIT_S = min(TIMEOUT_MAX, 1_000_000.0)
-"""A longer wait than this, in seconds, is cut to it: locks, queues and event loops overflow at some length."""
+"""The maximum wait in seconds; longer waits are shortened to it, since locks, queues and event loops can overflow."""
 
 MAX_BUFFERED = 1_000
-"""How many items of an iterator may wait to be taken: more than any answer has pieces, and no load for the memory."""
+"""The maximum number of items that are read ahead: more than an answer has chunks, but little memory."""
 
 
 class _Result:
-    """How a call or an iterator ended: with a value, or with an exception."""
+    """The result of a call or an iterator: a value or an exception."""
 
     __slots__ = ("error", "value")
 
@@ -35,42 +35,42 @@ class _Result:
         self.value = value
         self.error = error
 
-    def result(self) -> Any:
+    def unwrap(self) -> Any:
         if self.error is not None:
             raise self.error
         return self.value
 
 
 def start(run: Callable[[], None]) -> None:
-    """Run a function in a daemon thread of its own, in a copy of the caller's context."""
+    """Run a function in a new daemon thread, in a copy of the caller's context."""
     Thread(target=copy_context().run, args=(run,), name="kickai-call", daemon=True).start()
 
 
 def _capture(function: Callable[[], Any]) -> _Result:
     try:
         return _Result(function())
-    except BaseException as exc:  # noqa: BLE001  whoever waits raises it, SystemExit included
+    except BaseException as exc:  # noqa: BLE001  the caller raises it, including SystemExit
         return _Result(error=exc)
 
 
 def call(function: Callable[[], T], timeout_s: float) -> T:
-    """Return what the function returns, or leave it.
+    """Return the result of a function that runs in a thread.
 
     Raises:
-        TimeoutError: It did not return within ``timeout_s``.
+        TimeoutError: It did not return within ``timeout_s`` seconds. It continues in its thread.
     """
     ended: SimpleQueue[_Result] = SimpleQueue()
     start(lambda: ended.put(_capture(function)))
     try:
-        return ended.get(timeout=min(timeout_s, LONGEST_WAIT_S)).result()  # type: ignore[no-any-return]
+        return ended.get(timeout=min(timeout_s, LONGEST_WAIT_S)).unwrap()  # type: ignore[no-any-return]
     except Empty:
         raise TimeoutError from None
 
 
 async def acall(function: Callable[[], T]) -> T:
-    """Return what the function returns; cancelling leaves it.
+    """Return the result of a function that runs in a thread. If this is cancelled, the function continues.
 
-    Unlike `asyncio.to_thread` this has no shared pool that calls which hang could fill.
+    Unlike `asyncio.to_thread`, it does not use a shared pool, which hanging calls could fill.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
@@ -83,14 +83,14 @@ async def acall(function: Callable[[], T]) -> T:
         post(loop, deliver, _capture(function))
 
     start(run)
-    return (await future).result()  # type: ignore[no-any-return]
+    return (await future).unwrap()  # type: ignore[no-any-return]
 
 
 def post(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], item: Any) -> None:
-    """Have an event loop call a function, from any thread; do nothing when the loop is closed."""
+    """Schedule a function on an event loop, from any thread; do nothing if the loop is closed."""
     try:
         loop.call_soon_threadsafe(deliver, item)
-    except RuntimeError:  # the loop has ended, and with it whoever waited
+    except RuntimeError:  # the loop has ended, so no caller is waiting
         return
 
 
@@ -99,9 +99,9 @@ def _read_in_thread(
     put: Callable[[T], None],
     end: Callable[[_Result], None],
     stopped: Event,
-    returned: Callable[[], None],
+    on_return: Callable[[], None],
 ) -> None:
-    """Read an iterator to its end, or until nobody wants more of it, which is a `TimeoutError`, and close it."""
+    """Read an iterator until it ends or the reader stops (then the result is a `TimeoutError`), and close it."""
 
     def read() -> None:
         items = open_()
@@ -116,23 +116,23 @@ def _read_in_thread(
                 close()
 
     ended = _capture(read)
-    returned()
+    on_return()
     end(ended)
 
 
 def iterate(
-    open_: Callable[[], Iterator[T]], wait_s: Callable[[], float], returned: Callable[[], None] = lambda: None
+    open_: Callable[[], Iterator[T]], wait_s: Callable[[], float], on_return: Callable[[], None] = lambda: None
 ) -> Iterator[T]:
-    """Yield what an iterator yields that is read in a thread, a little ahead.
+    """Yield the items of an iterator that a thread reads, slightly ahead.
 
     Args:
-        open_: Makes the iterator; called in the thread.
-        wait_s: Asked before each item for how long to wait for it. With 0, what has come by now is still handed out,
-            and nothing that comes later: an iterator that never pauses ends all the same.
-        returned: Called in the thread when it is done with the iterator.
+        open_: Creates the iterator; called in the thread.
+        wait_s: Returns the number of seconds to wait for the next item; called before each item. Once it returns 0,
+            only the items that have already arrived are yielded, so that even an iterator that never pauses ends.
+        on_return: Called in the thread after it has closed the iterator.
 
     Raises:
-        TimeoutError: The next item did not come in time.
+        TimeoutError: The next item did not arrive in time.
     """
     queue: SimpleQueue[T | _Result] = SimpleQueue()
     room, stopped = Semaphore(MAX_BUFFERED), Event()
@@ -141,7 +141,7 @@ def iterate(
         room.acquire()
         queue.put(item)
 
-    start(lambda: _read_in_thread(open_, put, queue.put, stopped, returned))
+    start(lambda: _read_in_thread(open_, put, queue.put, stopped, on_return))
     try:
         while True:
             left_s = wait_s()
@@ -152,26 +152,28 @@ def iterate(
             except Empty:
                 raise TimeoutError from None
             if isinstance(item, _Result):
-                item.result()
+                item.unwrap()
                 return
             room.release()
             yield item
     finally:
         stopped.set()
-        room.release()  # for one item that waits for room; there is none after it
+        room.release()  # for the one item that may be waiting for room
 
 
 async def aiterate(
     open_: Callable[[], Iterator[T]],
-    returned: Callable[[], None] = lambda: None,
-    left: Callable[[], None] = lambda: None,
+    on_return: Callable[[], None] = lambda: None,
+    on_leave: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[T]:
-    """Yield what an iterator yields that is read in a thread, a little ahead; closing or cancelling leaves it.
+    """Yield the items of an iterator that a thread reads, slightly ahead, without blocking the event loop.
+
+    If this is closed or cancelled, the thread stops after its next item.
 
     Args:
-        open_: Makes the iterator; called in the thread.
-        returned: Called in the thread when it is done with the iterator.
-        left: Called when the reader is.
+        open_: Creates the iterator; called in the thread.
+        on_return: Called in the thread after it has closed the iterator.
+        on_leave: Called when the reader stops or has read everything.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[T | _Result] = asyncio.Queue()
@@ -181,16 +183,16 @@ async def aiterate(
         room.acquire()
         post(loop, queue.put_nowait, item)
 
-    start(lambda: _read_in_thread(open_, put, lambda ended: post(loop, queue.put_nowait, ended), stopped, returned))
+    start(lambda: _read_in_thread(open_, put, lambda ended: post(loop, queue.put_nowait, ended), stopped, on_return))
     try:
         while True:
             item = await queue.get()
             if isinstance(item, _Result):
-                item.result()
+                item.unwrap()
                 return
             room.release()
             yield item
     finally:
         stopped.set()
-        room.release()  # for one item that waits for room; there is none after it
-        left()
+        room.release()  # for the one item that may be waiting for room
+        on_leave()

@@ -56,8 +56,8 @@ class ProviderSettings:
     """One ``[providers.NAME]`` table.
 
     A plugin subclasses this with ``@attrs.frozen(kw_only=True)`` and adds its own fields. Each field needs a default
-    and a type: str, int, float, bool, `Secret`, an enum, a ``Literal``, a tuple or mapping of these, another attrs class,
-    or a union of one of them with None. An attrs validator can restrict the values further.
+    and a type: str, int, float, bool, `Secret`, an enum, a ``Literal``, a tuple or mapping of these, another attrs
+    class, or a union of one of them with None. An attrs validator can restrict the values further.
 
     Attributes:
         kind: The plugin's name or alias; None if the instance has the plugin's name.
