@@ -41,7 +41,7 @@ LEVELS: Mapping[type[Event], str | None] = {
     RequestEnded: "DEBUG",
     ProviderCloseFailed: "WARNING",
 }
-"""The level of each class of events that is no failure; failures are warnings. None means not logged."""
+"""The level of each event class unless the event reports a failure, which is a warning. None means not logged."""
 
 
 def _name_attributes(record: Record) -> None:

@@ -27,25 +27,25 @@ class Observers:
 
     def __init__(self, observers: Iterable[Observer], plugins: Mapping[str, object] | None = None) -> None:
         self._faulty: set[str | int] = set()
-        watchers: list[Callable[[Event], object]] = [log_event, *observers]
+        receivers: list[Callable[[Event], object]] = [log_event, *observers]
         called = combine_hooks(plugins or {}, "kickai_observe", self._report)
         if called is not None:
-            watchers.append(partial(_call_hook, called))
-        self._of = _ObserversByEvent(watchers)
+            receivers.append(partial(_call_hook, called))
+        self._by_event = _ObserversByEvent(receivers)
 
     def emit(self, event: Event) -> None:
         """Pass an event to every observer."""
-        for watch in self._of[type(event)]:
+        for receiver in self._by_event[type(event)]:
             try:
-                result = watch(event)
+                result = receiver(event)
             except BaseException as exc:
                 if is_process_exit(exc):
                     raise
-                self._report(watch, exc)
+                self._report(receiver, exc)
             else:
                 if result is not None and inspect.iscoroutine(result):
                     result.close()
-                    self._report(watch, TypeError("it is an async function"))
+                    self._report(receiver, TypeError("it is an async function"))
 
     def _report(self, observer: object, error: BaseException) -> None:
         """Report an observer's exception, the first time."""
@@ -78,11 +78,11 @@ def _call_hook(hook: Callable[..., Any], event: Event) -> None:
 class _ObserversByEvent(dict[type["Event"], list["Callable[[Event], object]"]]):
     """The observers of each class of events: all of them, but the log only for classes that it logs."""
 
-    def __init__(self, watchers: list[Callable[[Event], object]]) -> None:
+    def __init__(self, receivers: list[Callable[[Event], object]]) -> None:
         super().__init__()
-        self._watchers = watchers
+        self._receivers = receivers
 
     def __missing__(self, kind: type[Event]) -> list[Callable[[Event], object]]:
-        watchers = [watch for watch in self._watchers if watch is not log_event or kind in LEVELS]
-        self[kind] = watchers
-        return watchers
+        receivers = [receiver for receiver in self._receivers if receiver is not log_event or kind in LEVELS]
+        self[kind] = receivers
+        return receivers

@@ -1,6 +1,6 @@
-"""Hooks of extensions: plugins that observe, rank or wrap. They are called by pluggy's rules, and isolated.
+"""The hooks of extensions: plugins that observe, rank or wrap. Pluggy calls them, and each one is isolated.
 
-What one of them does wrong bears its own name, and the others are called nevertheless.
+An error of one extension is reported with its name, and the others are called nevertheless.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a plugin raises, turned into a `ProviderError`."""
+"""Converts the exceptions of plugins to `ProviderError`s."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _find_fault(error: ProviderError) -> str:
         numbers = (error.retry_after_s, error.status_code)
         texts = (error.message, error.provider, str(error), repr(error), str(error.copied()))
         if error.retry_after_s is not None and not 0 <= error.retry_after_s < float("inf"):
-            error.retry_after_s = None  # an invalid delay is no delay
+            error.retry_after_s = None  # an invalid delay counts as none
     except BaseException as exc:
         if is_process_exit(exc):
             raise

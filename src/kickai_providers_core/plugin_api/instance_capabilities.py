@@ -20,7 +20,7 @@ MAX_MODELS = 1000
 
 
 class InstanceCapabilities:
-    """Asks the plugin of an instance once for each model. Safe to use from any thread."""
+    """Determines the capabilities of an instance, once for each model. Safe to use from any thread."""
 
     def __init__(self, name: str, info: ProviderInfo, settings: ProviderSettings, adapter: Adapter) -> None:
         self._name = name

@@ -23,11 +23,11 @@ class SettingsValidation:
     Args:
         adapter: The plugin's hooks.
         settings: The settings.
-        problems: Problems that are known already; then the plugin is not asked.
+        problems: Problems that are already known; then the plugin is not called.
 
     Attributes:
         pending_call: The validation, made once for all requests that wait.
-        is_slow: Whether a request has waited in vain. Then no other request waits.
+        is_slow: Whether a request has waited `SLOW_S` without a result. Then no other request waits.
     """
 
     def __init__(self, adapter: Adapter, settings: ProviderSettings, problems: tuple[Problem, ...] = ()) -> None:

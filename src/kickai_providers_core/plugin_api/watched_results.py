@@ -1,4 +1,4 @@
-"""Results of a wrapped hook that remember how they ended, so that a wrapper is not blamed for the hook's errors."""
+"""Results of a wrapped hook that record how they ended, so that the hook's errors are not attributed to a wrapper."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["WatchedAsyncIterator", "WatchedAwaitable", "WatchedIterator", "disca
 def is_from(error: BaseException, inner: Any) -> bool:
     """Return whether an exception came from the wrapped hook, unchanged or translated."""
     own = None if inner is None else inner.error
-    return own is not None and (error is own or _stands_for(error, own) or isinstance(error, ProviderError))
+    return own is not None and (error is own or _replaces(error, own) or isinstance(error, ProviderError))
 
 
-def _stands_for(error: BaseException, own: BaseException) -> bool:
+def _replaces(error: BaseException, own: BaseException) -> bool:
     return isinstance(error, PluginExitError) and error.__cause__ is own
 
 
@@ -36,7 +36,7 @@ def watch(hook: str, result: Any) -> Any:
 
 
 class WatchedAwaitable:
-    """An awaitable that remembers how it ended."""
+    """An awaitable that records how it ended."""
 
     def __init__(self, inner: Awaitable[Any]) -> None:
         self.inner = inner
@@ -61,7 +61,7 @@ class WatchedAwaitable:
 
 
 class WatchedIterator:
-    """An iterator that remembers how it ended."""
+    """An iterator that records how it ended."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -87,7 +87,7 @@ class WatchedIterator:
 
 
 class WatchedAsyncIterator:
-    """An async iterator that remembers how it ended."""
+    """An async iterator that records how it ended."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner

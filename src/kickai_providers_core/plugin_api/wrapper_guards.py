@@ -1,4 +1,4 @@
-"""Guards around wrappers: a wrapper is one plugin's code around another plugin's hook. Its faults bear its own name."""
+"""Guards for wrappers, which run one plugin's code around the hook of another. Their errors name the wrapper."""
 
 from __future__ import annotations
 
@@ -42,42 +42,42 @@ KEPT_ERRORS = (RejectedRequestError, UnsupportedRequestError, RateLimitedError, 
 def guard_wrapper(
     function: Callable[..., Generator[None, Any, Any]], label: str, hook: str
 ) -> Callable[..., Generator[None, Any, Any]]:
-    """Return a wrapper whose faults bear its name.
+    """Return a wrapper whose errors name it.
 
     Args:
         function: The wrapper, in pluggy's new style.
         label: The name of its plugin.
         hook: The name of the hook that it wraps.
     """
-    blame = WrapperGuard(label, hook)
+    guard = WrapperGuard(label, hook)
 
     def called(*args: object) -> Generator[None, Any, Any]:
         inner = function(*args)
         try:
             next(inner)
         except StopIteration as exc:
-            raise blame.fault("did not yield") from exc
+            raise guard.fault("did not yield") from exc
         except BaseException as exc:  # noqa: BLE001
-            blame.reraise(exc)
+            guard.reraise(exc)
         try:
             result = watch(hook, (yield))
         except BaseException as exc:  # noqa: BLE001
-            return blame.check_result(_throw(inner, exc, blame), None)
+            return guard.check_result(_throw(inner, exc, guard), None)
         try:
             inner.send(result)
         except StopIteration as stop:
-            return blame.check_result(stop.value, result)
+            return guard.check_result(stop.value, result)
         except BaseException as exc:  # noqa: BLE001
             discard(result)
-            blame.reraise(exc)
+            guard.reraise(exc)
         close_quietly(inner)
         discard(result)
-        raise blame.fault("yielded twice")
+        raise guard.fault("yielded twice")
 
     return called
 
 
-def _throw(inner: Generator[None, Any, Any], error: BaseException, blame: WrapperGuard) -> Any:
+def _throw(inner: Generator[None, Any, Any], error: BaseException, guard: WrapperGuard) -> Any:
     """Return what a wrapper returns after an exception of the hook that it wraps."""
     try:
         inner.throw(error)
@@ -86,14 +86,14 @@ def _throw(inner: Generator[None, Any, Any], error: BaseException, blame: Wrappe
     except BaseException as exc:
         if exc is error or isinstance(exc, ProviderError):
             raise  # passed on, or translated
-        blame.reraise(exc)
+        guard.reraise(exc)
     close_quietly(inner)
-    raise blame.fault("yielded twice")
+    raise guard.fault("yielded twice")
 
 
 @define(eq=False)
 class WrapperGuard:
-    """Names a wrapper in its faults."""
+    """Validates the results of one wrapper, and names the wrapper in its errors."""
 
     label: str
     hook: str
@@ -122,7 +122,7 @@ class WrapperGuard:
         raise error from exc
 
     def check_result(self, value: Any, inner: Any) -> Any:  # noqa: C901  one hook after the other
-        """Return what the wrapper returned, guarded so that later faults bear its name too.
+        """Return what the wrapper returned, guarded so that later errors name it too.
 
         Args:
             value: What it returned.

@@ -1,4 +1,4 @@
-"""Actions: what a walk tells its driver to do next."""
+"""Actions: the next step of a walk's driver."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Call:
     ticket: Ticket | None = None
 
     def build_request(self, request: RequestContext) -> ChatRequest:
-        """Return what the provider is asked: the request for the target's model."""
+        """Return the request for the target's model."""
         return request.request.for_model(self.candidate.model)
 
 

@@ -44,7 +44,7 @@ class Candidate:
         context_window: Tokens that prompt and answer may have together; None when unknown.
         capabilities: What it can do.
         health: Its health and its provider's, shared with all other requests.
-        rate_limiter: Its provider's rate limiter, shared likewise; None without limits.
+        rate_limiter: Its provider's rate limiter, also shared; None without limits.
         find_obstacle: Returns why the target cannot be used at all, or None; `UNVALIDATED` while that is unknown.
         with_model: Returns the candidate for a model that a request names; None for a target that names its own.
     """

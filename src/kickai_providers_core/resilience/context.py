@@ -75,7 +75,7 @@ class RequestContext:
     """What one request is about.
 
     Attributes:
-        request: What is asked, with the chain's temperature and token limit filled in.
+        request: The request, with the chain's temperature and token limit filled in.
         deadline_s: Seconds that the whole request may take.
         needs: Capabilities without which a target is skipped.
         tokens: A low estimate of the tokens of prompt and answer; 0 when no target has a window or a limit.

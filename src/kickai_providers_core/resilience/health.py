@@ -126,7 +126,7 @@ class Admission:
     Attributes:
         provider_permit: The permit of its provider.
         target_permit: The permit of the target.
-        states_before: The states of the two breakers before a probe was admitted; None for a call that is no probe.
+        states_before: The states of the two breakers before a probe was admitted; None unless the call is a probe.
         last_resort: The lease of a call of last resort; None for any other call.
     """
 

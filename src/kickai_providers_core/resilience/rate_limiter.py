@@ -45,7 +45,7 @@ class Limits:
 
     @property
     def is_unlimited(self) -> bool:
-        """Whether there is no limit at all."""
+        """Whether no limit is set."""
         return self == Limits()
 
 
@@ -86,7 +86,7 @@ class Ticket:
         return self._limiter.wait_s(self, now)
 
     def release(self, now: float, *, used: bool = True, tokens: int | None = None) -> None:
-        """Leave the queue, or end the call. Releasing twice is no error.
+        """Leave the queue, or end the call. Releasing twice has no effect.
 
         Args:
             now: The time.

@@ -149,7 +149,7 @@ class Recorder:
         )
 
     def record_end_without_reply(self, now: float, error: BaseException | None = None) -> None:
-        """Record that the request failed, or was cancelled when there is no error; nothing if it has ended."""
+        """Record that the request failed, or was cancelled if ``error`` is None; do nothing if it has ended."""
         if self._is_over:
             return
         self._is_over = True

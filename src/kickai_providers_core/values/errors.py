@@ -105,7 +105,7 @@ class PluginError(KickaiError):
 
     Attributes:
         plugin: The entry-point name, or the registered name, of the plugin.
-        distribution: The distribution that brought it, empty when it was registered in code.
+        distribution: The distribution that contains it; empty if it was registered in code.
     """
 
     RECORDED: ClassVar[tuple[str, ...]] = ("plugin", "distribution")
@@ -132,8 +132,8 @@ class UnknownProviderError(KickaiError, LookupError):
     """No installed plugin, and no instance in the settings, has the name.
 
     Attributes:
-        name: The name asked for.
-        known: The names that would have worked.
+        name: The requested name.
+        known: The available names.
     """
 
     RECORDED: ClassVar[tuple[str, ...]] = ("name", "known")
@@ -171,7 +171,7 @@ class TransientError(ProviderError):
 
 
 class RateLimitedError(TransientError):
-    """Too many requests or tokens in a short window; ``retry_after_s`` says for how long to stay away."""
+    """Too many requests or tokens in a short window; ``retry_after_s`` is the time to wait."""
 
 
 class ProviderTimeoutError(TransientError, TimeoutError):
@@ -232,7 +232,7 @@ class AuthenticationError(UnusableProviderError):
 
 
 class QuotaExhaustedError(UnusableProviderError):
-    """The credit or the daily quota is spent; ``retry_after_s`` is the time to its reset when stated."""
+    """The credit or the daily quota is used up; ``retry_after_s`` is the time until its reset, if stated."""
 
 
 class ModelNotFoundError(UnusableProviderError):
@@ -249,18 +249,18 @@ class UnsupportedRequestError(ProviderError):
 
 
 class RejectedRequestError(ProviderError):
-    """The service understood the request and refused it."""
+    """The service understood the request and rejected it."""
 
 
 class InvalidRequestError(RejectedRequestError):
-    """The request is invalid for every provider, as our own validation or the service's words make certain."""
+    """The request is invalid for every provider, as our own validation or the service's message shows."""
 
 
 class ContextLengthExceededError(RejectedRequestError):
-    """The prompt, or the prompt and the tokens asked for, do not fit the model's window.
+    """The prompt, or the prompt with the requested tokens, does not fit the model's context window.
 
     Attributes:
-        limit_tokens: The size of the window, when the service said it.
+        limit_tokens: The size of the window in tokens, if the service stated it.
     """
 
     RECORDED: ClassVar[tuple[str, ...]] = ("limit_tokens",)
@@ -274,7 +274,7 @@ class ContentFilteredError(RejectedRequestError):
     """The provider refused the prompt or withheld its answer.
 
     Attributes:
-        reason: The provider's own word for why (``SAFETY``, ``RECITATION``, ``content_filter``, …).
+        reason: The provider's own term for the reason (``SAFETY``, ``RECITATION``, ``content_filter``, …).
     """
 
     RECORDED: ClassVar[tuple[str, ...]] = ("reason",)

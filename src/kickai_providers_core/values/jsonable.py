@@ -1,4 +1,4 @@
-"""Values that turn themselves into plain JSON."""
+"""Converts values to JSON."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Jsonable", "to_json"]
 
 
 class Jsonable:
-    """Base of public values with ``as_dict()``, which returns what ``json.dumps`` takes.
+    """Base of public values with ``as_dict()``, whose result ``json.dumps`` accepts.
 
-    ``dict(value)`` returns the same, so that a FastAPI handler can return the value: FastAPI and pydantic need no
-    further code, and neither of them is imported here.
+    ``dict(value)`` returns the same, so a FastAPI handler can return the value without further code. Neither FastAPI
+    nor pydantic is imported here.
     """
 
     __slots__ = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the value as JSON: text, finite numbers, booleans, None, and lists and dicts of these."""
+        """Return the value as JSON: strings, finite numbers, booleans, None, and lists and dicts of these."""
         raise NotImplementedError
 
     def keys(self) -> KeysView[str]:
@@ -35,7 +35,7 @@ class Jsonable:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> dict[str, Any]:
-        # Core schemas of pydantic are plain dicts, documented in pydantic_core.core_schema.
+        # Pydantic's core schemas are plain dicts, documented in pydantic_core.core_schema.
         serialization = {
             "type": "function-plain",
             "function": cls.as_dict,
@@ -45,7 +45,7 @@ class Jsonable:
 
 
 def to_json(value: object) -> Any:
-    """Return a value as JSON: numbers that are not finite become None, and what is unknown becomes its type's name."""
+    """Return a value as JSON. Numbers that are not finite become None, and unknown objects the name of their type."""
     if isinstance(value, Enum):
         return to_json(value.value)
     if value is None or isinstance(value, bool | int | str):

@@ -1,4 +1,4 @@
-"""What conversations consist of: messages, images, tools and calls of them, and token counts."""
+"""Messages, images, tools, tool calls and token counts."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from kickai_providers_core.values.validation import (
 __all__ = ["Image", "Masked", "Message", "MessageRole", "Tool", "ToolCall", "Usage", "describe_length"]
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
-"""Who a message is from."""
+"""The role of a message's author."""
 
 MESSAGE_ROLES = ("system", "user", "assistant", "tool")
 
 NAME_LIMIT = 200
-"""The most characters of an id that a service gives."""
+"""The maximum length of an id from a service, in characters."""
 
 
 def describe_length(text: object) -> str:
-    """Return what a repr shows of a prompt or an answer: how long it is."""
+    """Return the length of a prompt or an answer, which a repr shows instead of the text."""
     return f"<{format_count(len(text), 'byte' if isinstance(text, bytes) else 'character')}>" if text else "<empty>"  # type: ignore[arg-type]
 
 
@@ -49,9 +49,9 @@ def _describe_optional_length(text: str | bytes | None) -> str:
 
 
 class Masked:
-    """Holds a prompt where a traceback passes: what a logger shows of a frame is this value's repr.
+    """Wraps a prompt, so that loggers that show the local variables of a traceback show only this object's repr.
 
-    ``reveal`` is a method, since loggers also show the attributes that a source line reads.
+    ``reveal`` is a method because loggers also show the attributes that a source line reads.
     """
 
     __slots__ = ("__value",)
@@ -70,13 +70,13 @@ class Masked:
 @hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Usage(Jsonable):
-    """Tokens of one answer, as the provider counted them; whole numbers from 0.
+    """The token counts of one answer, as the provider reported them; integers from 0.
 
     Attributes:
-        input_tokens: The prompt, cached tokens included.
-        output_tokens: All that is billed as output, reasoning included.
-        cached_tokens: The part of the input that came from a cache.
-        reasoning_tokens: The part of the output that went into thinking.
+        input_tokens: The tokens of the prompt, including cached tokens.
+        output_tokens: All tokens billed as output, including reasoning.
+        cached_tokens: The input tokens that came from a cache.
+        reasoning_tokens: The output tokens that were used for reasoning.
     """
 
     input_tokens: int = field(validator=Number(integer=True, minimum=0))
@@ -113,12 +113,12 @@ def _convert_image_data(data: bytes | bytearray | memoryview | None) -> bytes | 
 @hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Image:
-    """An image in a message: its bytes, or where a provider may fetch it.
+    """An image in a message: its bytes or its URL.
 
     Attributes:
         media_type: For example ``image/png``; ``image/*`` when only the URL is known.
-        data: The image itself, not empty; hidden from the repr.
-        url: An address that the *provider* fetches, not a file and not a data URL; exactly one of data and url is set.
+        data: The bytes of the image, not empty. Hidden from the repr.
+        url: A URL that the *provider* fetches, neither a file nor a data URL. Exactly one of data and url is set.
             Hidden from the repr.
     """
 
@@ -164,14 +164,14 @@ def _convert_tool_name(value: str) -> str:
 @hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class ToolCall(Jsonable):
-    """A call that the model asks for.
+    """A tool call that the model requests.
 
     Attributes:
-        id: The provider's name for the call, repeated by the message that answers it. A number becomes text; where the
-            provider gave none (None, empty, or nothing but control characters), a random one is made.
-        name: The tool, as the model wrote it; not empty.
-        arguments: A JSON object, as the model wrote it: it may be cut off or no JSON. A mapping becomes JSON, and
-            nothing becomes ``{}``. Hidden from the repr.
+        id: The provider's id of the call, which the message with the result repeats. A number becomes a string. If the
+            provider sent none (None, empty, or only control characters), a random id is created.
+        name: The name of the tool, as the model wrote it; not empty.
+        arguments: A JSON object, as the model wrote it; it may be truncated or malformed. A mapping is converted to
+            JSON, and None or empty text to ``{}``. Hidden from the repr.
     """
 
     id: str = field(converter=_convert_call_id)
@@ -179,7 +179,7 @@ class ToolCall(Jsonable):
     arguments: str = field(converter=_convert_arguments, repr=describe_length)
 
     def as_dict(self) -> dict[str, str]:
-        """Return id, name and arguments; the arguments are text, as the model wrote them."""
+        """Return id, name and arguments; the arguments are a string, as the model wrote them."""
         return {"id": self.id, "name": self.name, "arguments": self.arguments}
 
 
@@ -197,12 +197,12 @@ def _convert_description(value: str | None) -> str:
 @hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Tool:
-    """A function that the model may ask to call.
+    """A function that the model may call.
 
     Attributes:
         name: 1 to 64 letters, digits, ``_`` and ``-``.
-        description: For the model.
-        parameters: A JSON schema of an object; copied, so that later changes do not matter.
+        description: A description for the model.
+        parameters: A JSON schema of an object. It is copied, so later changes have no effect.
     """
 
     name: str = field(validator=Text())
@@ -220,15 +220,15 @@ class Tool:
     @classmethod
     @hide_arguments
     def of(cls, value: Tool | Mapping[str, Any], where: str = "tool") -> Tool:
-        """Return a tool from the mapping of OpenAI's API, or the tool itself.
+        """Return the tool for a mapping in the form of OpenAI's API; return a `Tool` unchanged.
 
         Args:
             value: The tool, or a mapping with ``type`` and ``function``, or with the fields of a tool.
-            where: How an error calls it.
+            where: The path of the value in error messages.
 
         Raises:
-            TypeError: It is neither, for example a function.
-            ValueError: It has another key, or a field is malformed.
+            TypeError: The value is something else, for example a function.
+            ValueError: It has an unknown key or a malformed field.
         """
         if isinstance(value, Tool):
             return value
@@ -242,7 +242,7 @@ class _Absent(str):
 
 
 ABSENT = _Absent()
-"""Stands for None until it is known whether the message may have no content."""
+"""Represents None until the message is validated as a whole."""
 
 
 def _convert_content(value: str | None) -> str:
@@ -276,13 +276,13 @@ class Message:
     """One turn of a conversation.
 
     Attributes:
-        role: Who it is from: ``system``, ``user``, ``assistant`` or ``tool``.
-        content: Its text; may be empty. None means empty, and is allowed only when an assistant calls tools. Half
-            characters (lone UTF-16 surrogates), which cannot be sent, become U+FFFD. Hidden from the repr.
-        images: Images that go with the text.
-        tool_calls: The calls that an assistant's message asks for; empty in other messages.
-        tool_call_id: In a ``tool`` message, the call that it answers; None in other messages, and for a provider that
-            gives its calls no ids.
+        role: The author: ``system``, ``user``, ``assistant`` or ``tool``.
+        content: The text; may be empty. None means empty and is only allowed if an assistant calls tools. Lone UTF-16
+            surrogates, which cannot be sent, become U+FFFD. Hidden from the repr.
+        images: The images that belong to the text.
+        tool_calls: The tool calls of an assistant's message; empty in other messages.
+        tool_call_id: The id of the call whose result a ``tool`` message contains. None in other messages, and for
+            providers whose calls have no ids.
     """
 
     role: MessageRole = field(validator=OneOf(MESSAGE_ROLES))
@@ -304,18 +304,18 @@ class Message:
     @classmethod
     @hide_arguments
     def of(cls, value: Message | Mapping[str, Any] | object, where: str = "message") -> Message:
-        """Return a message from a mapping in the form of OpenAI's API, or the message itself.
+        """Return the message for a mapping in the form of OpenAI's API; return a `Message` unchanged.
 
-        A mapping has ``role`` and ``content`` (text, or parts with text and ``image_url``), and where they apply
-        ``tool_calls``, ``tool_call_id`` and a tool's ``name``. It is converted exactly or refused.
+        A mapping has ``role`` and ``content`` (a string, or parts of text and ``image_url``), and optionally
+        ``tool_calls``, ``tool_call_id`` and a tool's ``name``. It is converted exactly or rejected.
 
         Args:
             value: The message.
-            where: How an error calls it, for example ``messages[2]``.
+            where: The path of the message in errors, for example ``messages[2]``.
 
         Raises:
-            TypeError: It is neither, or a part of it has the wrong type.
-            ValueError: It has a key or a value that a message cannot hold.
+            TypeError: The value is something else, or a part of it has the wrong type.
+            ValueError: It has a key or a value that a message cannot represent.
         """
         if isinstance(value, Message):
             return value

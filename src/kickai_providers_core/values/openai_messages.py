@@ -1,7 +1,7 @@
-"""From the mappings of OpenAI's Chat Completions API to the fields of our values: exactly, or not at all.
+"""Converts the mappings of OpenAI's Chat Completions API to the fields of our values, exactly or not at all.
 
-The form is that of https://platform.openai.com/docs/api-reference/chat/create. A mapping that says what our values
-cannot hold is refused with the path of what is in the way; no refusal quotes the text of a message.
+See https://platform.openai.com/docs/api-reference/chat/create for the form. A mapping that our values cannot represent
+is rejected with the path of the cause. No error quotes the text of a message.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from kickai_providers_core.values.validation import (
 __all__ = ["parse_image_url", "parse_message", "parse_tool", "parse_tool_call", "parse_tool_choice"]
 
 ROLES = {"developer": "system"}
-"""Roles of the API that have another name here."""
+"""Roles of the API that have a different name here."""
 
 MESSAGE_KEYS = frozenset({"role", "content", "images", "tool_calls", "tool_call_id", "name"})
 
 DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*?;base64,(?P<data>.*)", re.DOTALL)
 
 ANY_IMAGE = "image/*"
-"""The media type of an image of which only the URL is known."""
+"""The media type of an image if only its URL is known."""
 
 
 def parse_message(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the fields of a `Message`; its images and tool calls are mappings of fields too.
 
     Args:
-        message: As the API takes it, and as it returns an assistant's.
-        where: The path of the message, for refusals.
+        message: The message, as the API accepts it and as it returns an assistant's message.
+        where: The path of the message in errors.
     """
     given = _keep_known_keys(message, MESSAGE_KEYS, where)
     if "role" not in given:
@@ -118,7 +118,7 @@ def parse_tool_choice(choice: Mapping[str, Any]) -> object:
 
 
 def parse_image_url(url: object, where: str) -> dict[str, Any]:
-    """Return the fields of an `Image` from an address or a data URL."""
+    """Return the fields of an `Image` from a URL or a data URL."""
     if not isinstance(url, str):
         raise_type_error(where, "text", describe_type(url))
     if not url.startswith("data:"):
@@ -137,7 +137,7 @@ def parse_image_url(url: object, where: str) -> dict[str, Any]:
 
 
 def _convert_parts(parts: object, where: str) -> tuple[str, list[dict[str, Any]]]:
-    """Return the text and the images of content parts. Images go with a text, and their place in it is not kept."""
+    """Return the text and the images of content parts; the positions of the images in the text are not kept."""
     texts: list[str] = []
     images: list[dict[str, Any]] = []
     kinds: list[str] = []
@@ -176,7 +176,7 @@ def _convert_image(given: object, where: str) -> dict[str, Any]:
 
 
 def _keep_known_keys(mapping: Mapping[str, Any], keys: frozenset[str] | set[str], where: str) -> dict[str, Any]:
-    """Return a mapping as a dict, without the unknown keys that hold nothing, which clients write in plenty."""
+    """Return a mapping as a dict without unknown keys whose values are empty, which clients often add."""
     unknown = [key for key, value in mapping.items() if key not in keys and value is not None and value != []]
     if unknown:
         raise_value_error(f"the keys of {where}", f"among {', '.join(sorted(keys))}", ", ".join(map(quote, unknown)))

@@ -1,4 +1,4 @@
-"""Text that is safe to show: one line without control characters, encodable, bounded; and counts with their nouns."""
+"""Makes text safe to display and to encode, and formats counts with their nouns."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ __all__ = ["clean_line", "clean_text", "format_count"]
 UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]+")
 """Control characters (C0, DEL, C1), line and paragraph separators, bidirectional controls, and lone surrogates.
 
-A terminal obeys the first, readers are deceived by the others ("Trojan Source", CVE-2021-42574), and UTF-8 has no place
-for the last.
+Terminals interpret control characters, bidirectional controls can deceive readers ("Trojan Source", CVE-2021-42574),
+and UTF-8 cannot encode lone surrogates.
 """
 SURROGATE = re.compile("[\\ud800-\\udfff]")
 
@@ -18,14 +18,14 @@ SURROGATE = re.compile("[\\ud800-\\udfff]")
 def clean_line(text: object, limit: int) -> str:
     """Return text from a service or a plugin as one printable line of at most ``limit`` characters.
 
-    Control characters and line ends become single spaces; what is cut off is marked by ``…``.
+    Control characters and line ends become single spaces. A line that is too long ends with ``…``.
 
     Args:
-        text: The text; the ``str`` of anything else.
-        limit: The most characters to return, at least 1.
+        text: The text, or an object whose ``str`` is used.
+        limit: The maximum length in characters, at least 1.
     """
     line = text if isinstance(text, str) else str(text)
-    if len(line) > 2 * limit:  # so that a page of text is not searched whole
+    if len(line) > 2 * limit:  # avoids searching a whole page of text
         line = line[: 2 * limit]
     if not line.isprintable():
         line = UNPRINTABLE.sub(" ", line).strip()
@@ -38,10 +38,10 @@ def format_count(number: int, noun: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Return the text so that UTF-8 can encode it.
+    """Return text that UTF-8 can encode.
 
-    The two UTF-16 halves of one character, which JSON may hold apart, become that character. A half without its other
-    half becomes U+FFFD. Nothing else changes.
+    A pair of UTF-16 surrogates, as JSON may contain it, becomes the character that it encodes. A lone surrogate becomes
+    U+FFFD. Nothing else changes.
     """
     if text.isascii() or not SURROGATE.search(text):
         return text

@@ -1,4 +1,4 @@
-"""What comes out of a provider: whole replies, and the chunks of streamed ones."""
+"""The results of providers: complete replies, and the chunks of streamed ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["FinishReason", "Reply", "ReplyChunk"]
 
 NAME_LIMIT = 200
-"""The most characters of a name that a service gives: a model, a request id."""
+"""The maximum length of a name from a service, such as a model or a request id, in characters."""
 
 
 class FinishReason(StrEnum):
@@ -106,18 +106,18 @@ def _require_all(kind: type, where: str, value: object) -> tuple[Any, ...]:
 @hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class Reply(Jsonable):
-    """A whole answer. ``str(reply)`` is its text.
+    """A complete answer. ``str(reply)`` is its text.
 
-    A provider's hook fills in the first group; the core adds the second.
+    A provider's hook sets the first group of attributes; the core adds the second.
 
     Attributes:
         text: The answer; empty only when the model calls tools. It always encodes as UTF-8. Hidden from the repr.
         finish_reason: Why the model stopped; its value as text is converted.
-        usage: Tokens, or None when the provider did not count.
-        model: The model that really answered, in the provider's words.
-        tool_calls: The calls that the model asks for, each with an id of its own.
-        request_id: The provider's name for the request, or None.
-        omitted: Names of request fields that this model does not take and that were left out.
+        usage: The token counts; None if the provider did not report them.
+        model: The name of the model that answered, as the provider reports it.
+        tool_calls: The tool calls that the model requests, with distinct ids.
+        request_id: The provider's id of the request, or None.
+        omitted: The names of request fields that this model does not support and that were omitted.
 
         provider: The instance that answered.
         trace: What the request did. ``attempts``, ``skipped``, ``fell_back``, ``last_resort``, ``latency_s`` and
@@ -140,7 +140,7 @@ class Reply(Jsonable):
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Every attempt of the request; the last one is this answer's."""
+        """Every attempt of the request; the last one produced this answer."""
         return self.trace.attempts
 
     @property
@@ -169,7 +169,7 @@ class Reply(Jsonable):
         return self.trace.deadline_s
 
     def explain(self) -> str:
-        """Return how this answer came about, as lines for a reader: each attempt, wait and skip, and the time used."""
+        """Return a readable report of the request, with one line for each attempt, wait and skip, and the time used."""
         answered = self.attempts[-1].target if self.attempts else self.provider
         return self.trace.render(f"{answered} answered")
 
@@ -187,20 +187,20 @@ TRACE_FIELDS = ("attempts", "skipped", "fell_back", "last_resort", "latency_s", 
 @hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class ReplyChunk(Jsonable):
-    """A piece of a streamed answer.
+    """A chunk of a streamed answer.
 
-    The last chunk of a whole answer has a finish reason; a stream that ends without one was cut. Usage,
-    model, tool calls, request id and omissions may come with any chunk; the last that is set counts.
+    The last chunk of a complete answer has a finish reason; a stream that ends without one was truncated. Usage, model,
+    request id and omissions may be set in any chunk, and the last value counts. Tool calls add up.
 
     Attributes:
         text: The text that this chunk adds; may be empty. Hidden from the repr.
         finish_reason: Why the model stopped, in the last chunk only.
-        usage: Tokens of the whole answer so far, when known.
-        model: The model that really answers, when known.
-        tool_calls: Calls that have become complete with this chunk, whole.
-        request_id: The provider's name for the request, when known.
+        usage: The token counts of the answer so far, if known.
+        model: The name of the model that answers, if known.
+        tool_calls: The tool calls that are complete with this chunk.
+        request_id: The provider's id of the request, if known.
         omitted: As in `Reply`.
-        restart: Set by the core in mode ``restart``: discard all that came before, another target starts over.
+        restart: Set by the core in mode ``restart``: discard all earlier chunks, since another target starts over.
     """
 
     text: str = field(default="", converter=_convert_chunk_text, repr=describe_length)

@@ -1,7 +1,7 @@
-"""Requests: what an application asks, and what a provider's hook gets.
+"""Requests, which applications create and the hooks of providers receive.
 
-Constructors convert what has one exact meaning (a list for a tuple, ``stop="END"``). They refuse anything else with a
-`TypeError` or `ValueError` that names the field. Reprs show lengths instead of texts.
+Constructors convert values that have one exact meaning (a list for a tuple, ``stop="END"``). They reject anything else
+with a `TypeError` or `ValueError` that names the field. Reprs show lengths instead of texts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["NO_NEEDS", "Capability", "ChatRequest", "Prompt"]
 
 
 class Capability(StrEnum):
-    """What a request may need beyond text, and a provider or a model may support."""
+    """A feature besides text that a request may need and a provider or model may support."""
 
     TOOLS = "tools"
     JSON_SCHEMA = "json_schema"
@@ -92,10 +92,10 @@ def _format_names(tools: tuple[Tool, ...]) -> str:
 @hide_constructor_arguments
 @frozen(kw_only=True, slots=False)
 class ChatRequest:
-    """Everything that a request asks of a provider.
+    """A request to a provider.
 
-    A field that is None is filled in from the role, then from the chain's target, and otherwise left to the provider.
-    When a provider's hook gets a request, ``model``, ``temperature`` and ``max_tokens`` are final.
+    A field that is None is set from the role, then from the chain's target, and otherwise left to the provider. When a
+    provider's hook receives a request, ``model``, ``temperature`` and ``max_tokens`` are final.
 
     Attributes:
         messages: The conversation, oldest first; never empty. `from_prompt` also takes mappings, see `Message.of`.
@@ -141,11 +141,11 @@ class ChatRequest:
     @classmethod
     @hide_arguments
     def from_prompt(cls, prompt: Prompt) -> ChatRequest:
-        """Return a request for a text, messages, mappings, or a request.
+        """Return the request for a string, messages or mappings; return a `ChatRequest` unchanged.
 
         Raises:
-            TypeError: The prompt, or one of its messages, is of another type.
-            ValueError: There is no message in it, or a message is malformed.
+            TypeError: The prompt, or one of its messages, has the wrong type.
+            ValueError: It contains no messages, or a message is malformed.
         """
         if isinstance(prompt, str):
             return cls(messages=(Message(role="user", content=prompt),))
@@ -191,4 +191,4 @@ class ChatRequest:
 
 
 Prompt = str | Sequence[Message | Mapping[str, Any]] | ChatRequest
-"""What `ChatRequest.from_prompt` takes."""
+"""The values that `ChatRequest.from_prompt` accepts."""

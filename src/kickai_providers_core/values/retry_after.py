@@ -1,4 +1,4 @@
-"""How long a service asks to be left alone, in the way that every HTTP service has for it; for plugins."""
+"""Parses the ``Retry-After`` header of HTTP responses, for plugins."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]+)?")
 
 
 def retry_after_s(value: str, *, now_s: float | None = None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, from 0; None when it does not say.
+    """Return the delay that a ``Retry-After`` header states, in seconds from 0; None if it states none.
 
-    See `kickai_providers_core.authoring.longest_retry_after` for all the ways in which services say it.
+    See `kickai_providers_core.authoring.longest_retry_after` for the other ways in which services state a delay.
 
     Args:
-        value: The value of the header: seconds, which some services give with a fraction, or a date (RFC 9110,
-            section 10.2.3). Empty when there is none.
-        now_s: Seconds since 1970, which a date is counted from; None for now.
+        value: The value of the header: seconds (some services use a fraction) or a date, as in RFC 9110, section
+            10.2.3. Empty if there is no header.
+        now_s: The current time in seconds since 1970, for a date; None for the system's time.
     """
     message = value.strip()
     if _SECONDS.fullmatch(message):

@@ -1,4 +1,4 @@
-"""A secret value that shows itself to nobody who does not ask."""
+"""A secret value that never appears in reprs, logs or pickles."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["Secret"]
 
 
 class Secret:
-    """Wrap a key or a token, so that no repr, log line, traceback or pickle holds it.
+    """Wraps a key or a token, so that it does not appear in reprs, log lines, tracebacks or pickles.
 
-    Only `reveal` gives the value back; call it where the value goes onto the wire and keep the result in no
-    variable that outlives the call: a traceback with local variables shows variables. It does not change, so it is its
-    own copy and deep copy; it does not pickle.
+    Only `reveal` returns the value. Call it where the value is sent, and do not keep the result in a variable:
+    tracebacks can show local variables. A secret is immutable, so ``copy`` and ``deepcopy`` return the same object. It
+    cannot be pickled.
     """
 
     __slots__ = ("__value",)
@@ -45,5 +45,5 @@ class Secret:
         return self
 
     def __reduce__(self) -> Never:
-        message = "a Secret is never pickled: pass the name of its environment variable instead"
+        message = "a Secret cannot be pickled: pass the name of its environment variable instead"
         raise TypeError(message)

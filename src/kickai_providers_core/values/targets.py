@@ -1,4 +1,4 @@
-"""A target: a provider instance, and the model to ask it for."""
+"""A target: a provider instance and a model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Target"]
 @hide_constructor_arguments
 @frozen
 class Target:
-    """One link of a chain.
+    """One target of a chain.
 
     Attributes:
         provider: The instance's name in the settings, or a plugin's name or alias.
-        model: The model to ask for; None for the instance's own.
+        model: The requested model; None for the instance's own.
     """
 
     provider: str = field(validator=Text())
@@ -34,11 +34,11 @@ class Target:
     @classmethod
     @hide_arguments
     def of(cls, target: str | Target) -> Target:
-        """Return the target that a text names, or the target itself.
+        """Return the target for a string; return a `Target` unchanged.
 
         Raises:
-            TypeError: It is neither.
-            ValueError: The text is malformed.
+            TypeError: The value is neither a string nor a `Target`.
+            ValueError: The string is malformed.
         """
         if isinstance(target, Target):
             return target
@@ -48,14 +48,14 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the target written as ``instance`` or ``instance:model``; a model may hold further colons.
+        """Return the target for ``instance`` or ``instance:model``; the model may contain colons.
 
         Raises:
-            ValueError: There is no instance before the colon, no model after it, or several targets in one text.
+            ValueError: The instance or the model is empty, or the string contains several targets.
         """
         provider, colon, model = text.strip().partition(":")
         if "," in text:
-            message = f"{text!r} is not one target: pass each target as an argument of its own"
+            message = f"{text!r} is not one target: pass each target as a separate argument"
             raise ArgumentValueError(message)
         if not provider or (colon and not model):
             message = f"{text!r} is not a target: write 'instance' or 'instance:model'"

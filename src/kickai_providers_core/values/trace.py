@@ -142,5 +142,5 @@ class EndsRequest:
         return self.trace.elapsed_s
 
     def explain(self) -> str:
-        """Return what the request did, as lines for a reader: each attempt, wait and skip, and the time used."""
+        """Return a readable report of the request, with one line for each attempt, wait and skip, and the time used."""
         return self.trace.render(type(self).__name__)

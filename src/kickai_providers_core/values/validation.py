@@ -1,7 +1,8 @@
-"""Checks of the fields of public values: each refusal is one sentence that names the field, the value and what fits.
+"""Validators and converters for the fields of public values.
 
-A wrong type is a `TypeError`, a wrong value a `ValueError`. Text that may belong to a prompt or an answer is never
-quoted: a refusal gives its type and its length.
+Each error is one sentence that names the field, the expected value and the given one. A wrong type is a `TypeError`,
+and a wrong value a `ValueError`. Text that may belong to a prompt or an answer is never quoted: the message contains
+its type and length.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ Class = TypeVar("Class", bound=type)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MAX_QUOTED = 60
-"""The most characters of a value that a refusal quotes."""
+"""The maximum length of a quoted value, in characters."""
 
 MAX_DEPTH = 64
-"""The deepest nesting of a JSON schema; a value that contains itself is deeper."""
+"""The maximum nesting of a JSON schema, which also catches values that contain themselves."""
 
 
 def quote(value: object) -> str:
-    """Return a value as an error message quotes it; what is neither text nor a number by its type."""
+    """Return a value as error messages quote it; a value that is neither text nor a number is described by its type."""
     if isinstance(value, str | int | float | None):
         if isinstance(value, int) and value.bit_length() > 4 * MAX_QUOTED:
             return f"an integer of {value.bit_length()} bits"
@@ -57,13 +58,13 @@ def quote(value: object) -> str:
 
 
 def quote_with_type(value: object) -> str:
-    """Return a value as `shown` does, with its type: ``'5' (str)``."""
+    """Return a value as `quote` does, followed by its type: ``'5' (str)``."""
     is_plain = isinstance(value, str | int | float)
     return f"{quote(value)} ({type(value).__name__})" if is_plain else quote(value)
 
 
 def describe_type(value: object) -> str:
-    """Return the type and length of a value, for what may hold a prompt."""
+    """Return the type and the length of a value that may contain a prompt."""
     if isinstance(value, str):
         return f"{type(value).__name__} of {format_count(len(value), 'character')}"
     if isinstance(value, type):
@@ -72,28 +73,28 @@ def describe_type(value: object) -> str:
 
 
 def raise_type_error(where: str, expected: str, value: str) -> NoReturn:
-    """Raise the TypeError of a value, as `shown` or `shape` describes it."""
+    """Raise a `TypeError` for a value, which `quote` or `describe_type` has formatted."""
     message = f"{where} must be {expected}, got {value}"
     raise TypeError(message)
 
 
 def raise_value_error(where: str, expected: str, value: str) -> NoReturn:
-    """Raise the ValueError of a value, as `shown` or `shape` describes it."""
+    """Raise a `ValueError` for a value, which `quote` or `describe_type` has formatted."""
     message = f"{where} must be {expected}, got {value}"
     raise ValueError(message)
 
 
 def raise_argument_error(where: str, expected: str, value: str) -> NoReturn:
-    """Raise the `ArgumentTypeError` of what a caller passed, as `shown` or `shape` describes it."""
+    """Raise an `ArgumentTypeError` for an argument, which `quote` or `describe_type` has formatted."""
     message = f"{where} must be {expected}, got {value}"
     raise ArgumentTypeError(message)
 
 
 def hide_arguments(function: Function) -> Function:
-    """Raise the TypeErrors and ValueErrors of a function as `ArgumentTypeError` and `ArgumentValueError`.
+    """Decorate a function to raise its TypeErrors and ValueErrors as `ArgumentTypeError` and `ArgumentValueError`.
 
-    They are raised from a frame that does not hold the arguments: loggers and crash reporters show the local variables
-    of each frame of a traceback, and those of a constructor would be the prompt.
+    The new error is raised from a frame without the arguments: loggers and crash reporters show the local variables of
+    each frame of a traceback, and those of a constructor may contain the prompt.
     """
 
     @wraps(function)
@@ -108,11 +109,11 @@ def hide_arguments(function: Function) -> Function:
         del args, fields
         raise kind(message)
 
-    return call  # type: ignore[return-value]  # it is called in the same way
+    return call  # type: ignore[return-value]  # it has the same signature
 
 
 def hide_constructor_arguments(cls: Class) -> Class:
-    """Let the constructor of a class raise its errors as `hides_arguments` does."""
+    """Decorate a class with `hide_arguments` for its constructor."""
     cls.__init__ = hide_arguments(cls.__init__)  # type: ignore[misc]
     return cls
 
@@ -127,9 +128,16 @@ def _field_path(instance: object, attribute: Attribute[Any]) -> str:
 
 @frozen(repr=False)
 class Number:
-    """Validates a finite number, within bounds that are None where there are none. A bool is not a number.
+    """Validates a finite number. A bool is not a number.
 
-    Its repr names the bounds as those of attrs' validators do, from where the settings' documentation takes them.
+    Its repr contains the bounds in the form of attrs' validators, which the generated documentation reads.
+
+    Attributes:
+        integer: Whether only integers are allowed.
+        minimum: The smallest allowed value; None for no bound.
+        above: The value that the number must exceed; None for no bound.
+        maximum: The largest allowed value; None for no bound.
+        optional: Whether None is allowed.
     """
 
     integer: bool = False
@@ -145,7 +153,7 @@ class Number:
         self.check(_field_path(instance, attribute), value)
 
     def check(self, where: str, value: object) -> None:
-        """Raise a TypeError or ValueError for what is not such a number."""
+        """Raise a `TypeError` or `ValueError` unless the value is such a number."""
         if isinstance(value, bool) or not isinstance(value, int if self.integer else int | float):
             raise_type_error(where, self.expected, quote_with_type(value))
         number: int | float = value
@@ -161,7 +169,7 @@ class Number:
 
     @property
     def expected(self) -> str:
-        """The allowed values, in words: ``an integer of at least 1, or None``."""
+        """A description of the allowed values: ``an integer of at least 1, or None``."""
         bounds = self._describe_bounds().replace("at ", "of at ")
         kind = "an integer" if self.integer else "a number"
         return f"{kind} {bounds}".rstrip() + (", or None" if self.optional else "")
@@ -181,7 +189,7 @@ class Number:
 
 @frozen
 class Text:
-    """Validates text, which is not empty unless that is allowed."""
+    """Validates a string, which must not be empty unless ``empty`` is true."""
 
     empty: bool = False
     optional: bool = False
@@ -218,7 +226,7 @@ class InstanceOf:
 
 @frozen
 class OneOf:
-    """Validates one of a few words."""
+    """Validates one of a fixed set of strings."""
 
     words: tuple[str, ...]
 
@@ -227,7 +235,7 @@ class OneOf:
         self.check(_field_path(instance, attribute), value)
 
     def check(self, where: str, value: object) -> None:
-        """Raise a TypeError or ValueError for what is not one of the words."""
+        """Raise a `TypeError` or `ValueError` unless the value is one of them."""
         *first, last = map(repr, self.words)
         expected = f"{', '.join(first)} or {last}" if first else last
         if not isinstance(value, str):
@@ -237,7 +245,12 @@ class OneOf:
 
 
 def require_text(where: str, value: object, *, empty: bool = False) -> str:
-    """Return the value, which is text that UTF-8 can encode afterwards; see `clean_text`."""
+    """Return a string after `clean_text`, so that UTF-8 can encode it.
+
+    Raises:
+        TypeError: The value is not a string.
+        ValueError: It is empty, and ``empty`` is false.
+    """
     if not isinstance(value, str):
         raise_type_error(
             where, "a string", describe_type(value) if isinstance(value, bytes) else quote_with_type(value)
@@ -248,7 +261,7 @@ def require_text(where: str, value: object, *, empty: bool = False) -> str:
 
 
 def convert_to_tuple(where: str, what: str, values: object) -> tuple[Any, ...]:
-    """Return the items of an iterable; None has none. Text, bytes and mappings are no sequence of items."""
+    """Return the items of an iterable as a tuple; empty for None. Strings, bytes and mappings are rejected."""
     if values is None:
         return ()
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
@@ -257,11 +270,12 @@ def convert_to_tuple(where: str, what: str, values: object) -> tuple[Any, ...]:
 
 
 def copy_json_object(where: str, value: object) -> dict[str, Any]:
-    """Return a deep copy of a mapping that JSON can hold, for a schema.
+    """Return a deep copy of a mapping that JSON can represent, such as a JSON schema.
 
     Raises:
-        TypeError: It is no mapping, or holds what JSON has no word for; the message names the path, not the value.
-        ValueError: It holds NaN or an infinity, or is nested too deeply.
+        TypeError: It is not a mapping, or contains a value that JSON cannot represent. The message names the path of
+            the value, not the value.
+        ValueError: It contains NaN or an infinity, or is nested too deeply.
     """
     if not isinstance(value, Mapping):
         raise_type_error(where, "a mapping with a JSON schema", describe_type(value))

@@ -441,7 +441,7 @@ def test_validation_returns_all_problems_and_never_raises() -> None:
     plugin.found = raises(OSError("disk"))
     assert "its validation raised OSError" in str(adapter(plugin).validate(SETTINGS)[0])
     plugin.found = lambda: ["no key"]
-    assert "something other than Problems" in str(adapter(plugin).validate(SETTINGS)[0])
+    assert "values that are not Problems" in str(adapter(plugin).validate(SETTINGS)[0])
 
 
 def test_a_provider_that_cannot_be_created_is_a_typed_error() -> None:
