@@ -13,7 +13,7 @@ from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
 from kickai_providers_core.streams import AsyncReplyStream, ReplyStream, require_event_loop
-from kickai_providers_core.values.messages import Masked
+from kickai_providers_core.values.messages import Masked, Message
 from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core.values.validation import Number, OneOf, hide_arguments
 
@@ -81,6 +81,13 @@ class Chain:
     _instances: Sequence[Instance | None] = field(repr=False)
     _context: ChainContext = field(repr=False)
     _rank: Callable[[ChatRequest, Sequence[Candidate]], Sequence[Candidate]] | None = field(default=None, repr=False)
+
+    _needs_tokens: bool = field(init=False, repr=False)
+    _template: ChatRequest = field(init=False, repr=False, default=ChatRequest(messages=(Message(role="user"),)))
+
+    @_needs_tokens.default
+    def _has_window_or_limit(self) -> bool:
+        return any(each.context_window is not None or each.rate_limiter is not None for each in self._candidates)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -228,7 +235,10 @@ class Chain:
     def _start_walk(self, masked: Masked, deadline_s: float | None, *, streams: bool = False) -> Walk:
         context = self._context
         context.fork_guard.renew_if_forked()
-        stated = ChatRequest.from_prompt(masked.reveal())
+        if isinstance(masked.reveal(), str):
+            stated = self._template.with_prompt(masked.reveal())
+        else:
+            stated = ChatRequest.from_prompt(masked.reveal())
         candidates, model = self._choose_candidates(stated)
         if self._rank is not None:
             candidates = self._rank(stated, candidates)
@@ -237,7 +247,7 @@ class Chain:
             request=request,
             deadline_s=context.deadline_s if deadline_s is None else validate_deadline(deadline_s),
             needs=stated.needs,
-            tokens=estimate_min_tokens(request) + (request.max_tokens or 0),
+            tokens=estimate_min_tokens(request) + (request.max_tokens or 0) if self._needs_tokens else 0,
             number=next(context.request_numbers),
             streams=streams,
             model=model,

@@ -51,7 +51,7 @@ class ProviderCreation:
             ProviderError: It could not be created; the next call tries again.
             RuntimeError: The instance is closed.
         """
-        provider = self._find()
+        provider = self.find()
         if provider is not None:
             return provider
         try:
@@ -61,7 +61,7 @@ class ProviderCreation:
 
     async def aget(self, timeout_s: float) -> object:
         """Return the provider object without blocking the event loop; otherwise as `get`."""
-        provider = self._find()
+        provider = self.find()
         if provider is not None:
             return provider
         try:
@@ -84,7 +84,12 @@ class ProviderCreation:
             never_finalize(provider)
         self.pending_call = SingleFlight(self._create)
 
-    def _find(self) -> object | None:
+    def find(self) -> object | None:
+        """Return the provider object if it exists.
+
+        Raises:
+            RuntimeError: The instance is closed.
+        """
         if self._is_closed:
             raise self._closed_error()
         return self._provider

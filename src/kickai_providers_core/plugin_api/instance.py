@@ -108,12 +108,18 @@ class Instance:
 
     def _get_provider(self, timeout_s: float) -> tuple[object, float]:
         """Return the provider object, created if necessary, and the seconds that are left."""
+        provider = self._creation.find()
+        if provider is not None:
+            return provider, min(timeout_s, LONGEST_WAIT_S)
         began = self._clock()
         # Creation may take as long as a whole answer, also for a stream.
         provider = self._creation.get(min(timeout_s, self.settings.timeout_s))
         return provider, self._left_s(began, timeout_s)
 
     async def _aget_provider(self, timeout_s: float) -> tuple[object, float]:
+        provider = self._creation.find()
+        if provider is not None:
+            return provider, min(timeout_s, LONGEST_WAIT_S)
         began = self._clock()
         provider = await self._creation.aget(min(timeout_s, self.settings.timeout_s))
         return provider, self._left_s(began, timeout_s)

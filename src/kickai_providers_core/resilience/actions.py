@@ -20,7 +20,7 @@ TICK_S = 0.001
 """A wait shorter than this, in seconds, counts as over: clocks and sleeps are not exact."""
 
 
-@frozen(eq=False, repr=False)
+@frozen(eq=False, repr=False, slots=False)
 class Call:
     """Call a target. Report the result with `Walk.record_success` or `Walk.record_failure`.
 

@@ -48,7 +48,7 @@ class BreakerSettings:
     probe_lease_s: float = field(default=120.0, validator=Number(above=0))
 
 
-@frozen
+@frozen(slots=False)
 class Permit:
     """Admission for one call, to be handed back with its result.
 
@@ -84,6 +84,11 @@ class Breaker:
     failed_probes: int = 0
     opens_until: float = 0.0
     lease_until: float = 0.0
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it is closed and has counted no error."""
+        return self.state is BreakerState.CLOSED and not self.errors
 
     @property
     def permit(self) -> Permit:

@@ -70,7 +70,7 @@ class ChainContext:
     role: str | None = None
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False, repr=False, slots=False)
 class RequestContext:
     """What one request is about.
 

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from kickai_providers_core.resilience.breaker import Breaker, Permit
 from kickai_providers_core.resilience.suspensions import Suspensions
@@ -63,6 +63,9 @@ class HealthState:
         suspensions = self.suspensions  # read once: the permit must not name a suspension that was not checked
         if now < suspensions.longest.until:
             return None
+        breaker = self.breaker
+        if breaker.state is BreakerState.CLOSED:
+            return Permit(breaker.generation, suspension=suspensions.generation)
         return self._admit(now, suspensions.generation)
 
     def force(self, now: float) -> Permit | None:
@@ -88,6 +91,9 @@ class HealthState:
 
     def record_success(self, permit: Permit) -> None:
         """Record that a call succeeded, and end the suspensions that had begun when it was admitted."""
+        breaker = self.breaker
+        if breaker.is_healthy and not self.suspensions.active:
+            return  # a success changes nothing
         with self._lock:
             self.breaker = self.breaker.record_success(permit)
             self.suspensions = self.suspensions.end(permit.suspension)
@@ -99,8 +105,9 @@ class HealthState:
 
     def release(self, permit: Permit) -> None:
         """Return the permit of a call that was cancelled, or whose failure does not count."""
-        with self._lock:
-            self.breaker = self.breaker.release(permit)
+        if permit.probe:
+            with self._lock:
+                self.breaker = self.breaker.release(permit)
 
     def suspend(self, suspension: Suspension) -> None:
         """Begin a suspension. One that lasts longer continues."""
@@ -109,17 +116,16 @@ class HealthState:
 
     def is_idle(self, now: float) -> bool:
         """Return whether forgetting it would lose nothing: no error, no suspension, no probe."""
-        breaker, is_over = self.breaker, now >= self.suspensions.longest.until
-        is_closed = breaker.state is BreakerState.CLOSED and not breaker.errors
-        return is_over and is_closed and now >= self._last_resort_until
+        is_over = now >= self.suspensions.longest.until
+        return is_over and self.breaker.is_healthy and now >= self._last_resort_until
 
     def _admit(self, now: float, suspension: int, *, early: bool = False) -> Permit | None:
         with self._lock:
             self.breaker, permit = self.breaker.admit(now, early=early)
-        return permit and evolve(permit, suspension=suspension)
+        return permit and Permit(permit.generation, permit.probe, suspension)
 
 
-@frozen
+@frozen(slots=False)
 class Admission:
     """Permission to call one target once.
 

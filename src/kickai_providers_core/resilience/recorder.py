@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from kickai_providers_core.values.attempts import Attempt, Outcome, Skip
+from kickai_providers_core.values.attempts import DETAIL_LIMIT, Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
@@ -19,7 +19,9 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
-from kickai_providers_core.values.trace import RequestTrace
+from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.trace import EMPTY_TRACE, RequestTrace
+from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.actions import Call
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["Recorder"]
+
+ATTEMPT = Attempt(
+    position=0, provider="-", model=None, number=1, started_s=0.0, latency_s=0.0, outcome=Outcome.CANCELLED
+)
+SKIP = Skip(position=0, provider="-", model=None, reason=SkipReason.BUSY)
 
 
 class Recorder:
@@ -59,9 +66,10 @@ class Recorder:
 
     def build_trace(self, now: float, *, fell_back: bool = False, last_resort: bool = False) -> RequestTrace:
         """Return what the request has done so far."""
-        return RequestTrace(
-            attempts=self.attempts,
-            skipped=self._skips.values(),
+        return evolve_trusted(
+            EMPTY_TRACE,
+            attempts=tuple(self.attempts),
+            skipped=self.skipped,
             elapsed_s=now - self.started,
             deadline_s=self._deadline_s,
             fell_back=fell_back,
@@ -70,6 +78,8 @@ class Recorder:
 
     def count_attempts(self, candidate: Candidate) -> int:
         """Return how many attempts at the target have ended."""
+        if not self.attempts:
+            return 0
         return sum(attempt.position == candidate.position for attempt in self.attempts)
 
     def find_last_attempt(self, candidate: Candidate) -> Attempt | None:
@@ -98,7 +108,8 @@ class Recorder:
         candidate = call.candidate
         if error is not None and not error.provider:
             error.provider, error.model = candidate.provider, error.model or candidate.model
-        attempt = Attempt(
+        attempt = evolve_trusted(
+            ATTEMPT,
             position=candidate.position,
             provider=candidate.provider,
             model=candidate.model,
@@ -119,12 +130,13 @@ class Recorder:
         if self.count_attempts(candidate):
             return
         reason, detail = obstacle
-        skip = Skip(
+        skip = evolve_trusted(
+            SKIP,
             position=candidate.position,
             provider=candidate.provider,
             model=candidate.model,
             reason=reason,
-            detail=detail,
+            detail=clean_line(detail, DETAIL_LIMIT),
             at_s=now - self.started,
             retry_in_s=None if available_at is None else max(0.0, available_at - now),
         )

@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from kickai_providers_core.resilience.actions import TICK_S, Action, Call, Fail, Sleep, Validate, WaitForOther
 from kickai_providers_core.resilience.candidates import UNVALIDATED
 from kickai_providers_core.resilience.failure_effects import apply_failure, without_frames
@@ -32,6 +30,7 @@ from kickai_providers_core.resilience.recorder import Recorder
 from kickai_providers_core.resilience.running_calls import RunningCalls
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
+from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +151,8 @@ class Walk:
         candidate, recorder, timer = call.candidate, self._recorder, self.chain.hedge_timer
         if timer is not None:
             timer.record_latency(candidate, now - call.began)
-        recorder.attempts[:] = map(without_frames, recorder.attempts)
+        if recorder.attempts:
+            recorder.attempts[:] = map(without_frames, recorder.attempts)
         recorder.record_end(call, now, Outcome.SUCCESS, usage=reply.usage)
         before = candidate.health.breaker_states()
         candidate.health.record_success(call.admission)
@@ -160,7 +160,7 @@ class Walk:
         fell_back = candidate is not self._candidates[0]
         trace = recorder.build_trace(now, fell_back=fell_back, last_resort=self._is_last_resort)
         model = reply.model or candidate.model or ""
-        whole = evolve(reply, provider=candidate.provider, model=model, trace=trace)
+        whole = evolve_trusted(reply, provider=candidate.provider, model=model, trace=trace)
         recorder.record_reply(whole, now)
         return whole
 

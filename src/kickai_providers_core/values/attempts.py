@@ -44,7 +44,7 @@ DETAIL_LIMIT = 1000
 """The maximum length of a skip's detail, which may come from a plugin, in characters."""
 
 
-@frozen
+@frozen(slots=False)
 class Attempt(Jsonable):
     """One call of one target.
 
@@ -105,7 +105,7 @@ def _convert_detail(value: str) -> str:
     return clean_line(require_text("Skip.detail", value, empty=True), DETAIL_LIMIT)
 
 
-@frozen
+@frozen(slots=False)
 class Skip(Jsonable):
     """One target that was not called.
 

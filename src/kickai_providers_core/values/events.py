@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-@frozen
+@frozen(slots=False)
 class Event(Jsonable):
     """Base of all events.
 
@@ -67,7 +67,7 @@ class Event(Jsonable):
         return {}
 
 
-@frozen
+@frozen(slots=False)
 class RequestStarted(Event):
     """A request has started."""
 
@@ -81,7 +81,7 @@ class RequestStarted(Event):
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
 
 
-@frozen
+@frozen(slots=False)
 class AttemptStarted(Event):
     """A target is about to be called."""
 
@@ -103,7 +103,7 @@ class AttemptStarted(Event):
         }
 
 
-@frozen
+@frozen(slots=False)
 class AttemptEnded(Event):
     """An attempt has ended."""
 
@@ -134,7 +134,7 @@ class AttemptEnded(Event):
         }
 
 
-@frozen
+@frozen(slots=False)
 class TargetSkipped(Event):
     """A target was skipped."""
 
@@ -152,7 +152,7 @@ class TargetSkipped(Event):
         }
 
 
-@frozen
+@frozen(slots=False)
 class Waiting(Event):
     """The request waits before it calls a target again."""
 
@@ -171,7 +171,7 @@ class Waiting(Event):
         }
 
 
-@frozen
+@frozen(slots=False)
 class Hedged(Event):
     """A target is slow, and the next one is called too; the first answer wins.
 
@@ -197,7 +197,7 @@ class Hedged(Event):
         }
 
 
-@frozen
+@frozen(slots=False)
 class Queued(Event):
     """The request waits in the queue of a provider whose limits are reached.
 
@@ -224,7 +224,7 @@ class Queued(Event):
         }
 
 
-@frozen
+@frozen(slots=False)
 class RetryWithheld(Event):
     """A target was not retried because the retry budget of the last minute is used up."""
 
@@ -238,7 +238,7 @@ class RetryWithheld(Event):
         return {"gen_ai.provider.name": self.provider, "gen_ai.request.model": self.model}
 
 
-@frozen
+@frozen(slots=False)
 class BreakerChanged(Event):
     """A circuit breaker has opened, admitted a probe, or closed. ``model`` is None for a provider's own breaker."""
 
@@ -261,7 +261,7 @@ class BreakerChanged(Event):
         }
 
 
-@frozen
+@frozen(slots=False)
 class RequestEnded(Event):
     """A request has been answered, has failed, or was cancelled.
 
@@ -309,7 +309,7 @@ class RequestEnded(Event):
         }
 
 
-@frozen
+@frozen(slots=False)
 class ProviderCloseFailed(Event):
     """Closing a provider raised an error; all others were closed."""
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from kickai_providers_core.values.messages import Message, Tool
 from kickai_providers_core.values.openai_messages import parse_tool_choice
-from kickai_providers_core.values.plain_text import format_count
+from kickai_providers_core.values.plain_text import clean_text, format_count
+from kickai_providers_core.values.trusted import evolve_trusted
 from kickai_providers_core.values.validation import (
     Number,
     Text,
@@ -43,6 +44,8 @@ class Capability(StrEnum):
 
 NO_NEEDS: frozenset[Capability] = frozenset()
 
+
+USER_MESSAGE = Message(role="user")
 
 TOOL_CHOICES = frozenset({"auto", "none", "required"})
 """The values of ``tool_choice`` besides the name of a tool."""
@@ -162,11 +165,12 @@ class ChatRequest:
 
     def with_prompt(self, text: str) -> ChatRequest:
         """Return the request with one user message instead of its own messages."""
-        return evolve(self, messages=(Message(role="user", content=text),))
+        content = text if text.isascii() else clean_text(text)
+        return evolve_trusted(self, messages=(evolve_trusted(USER_MESSAGE, content=content),))
 
     def for_model(self, model: str | None) -> ChatRequest:
         """Return the request for a model; None leaves it unchanged."""
-        return self if model is None or model == self.model else evolve(self, model=model)
+        return self if model is None or model == self.model else evolve_trusted(self, model=model)
 
     def with_defaults(self, temperature: float | None, max_tokens: int | None) -> ChatRequest:
         """Return the request with a temperature and a token limit where it has none."""
@@ -174,7 +178,7 @@ class ChatRequest:
         max_tokens = max_tokens if self.max_tokens is None else self.max_tokens
         if temperature == self.temperature and max_tokens == self.max_tokens:
             return self
-        return evolve(self, temperature=temperature, max_tokens=max_tokens)
+        return evolve_trusted(self, temperature=temperature, max_tokens=max_tokens)
 
     @property
     def needs(self) -> frozenset[Capability]:

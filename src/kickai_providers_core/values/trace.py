@@ -35,7 +35,7 @@ def _require_all(kind: type, where: str, value: object) -> tuple[Any, ...]:
     return items
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class RequestTrace:
     """What one request did. It holds names, numbers and error messages; no prompt, answer or key.
 
