@@ -1,4 +1,4 @@
-"""Creates the provider object of an instance: once in each process, however many callers wait for it."""
+"""Creates the provider object of an instance, once in each process."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class ProviderCreation:
             _raise_timeout(exc)
 
     def close(self) -> object | None:
-        """Refuse all further calls, and return the provider object for its plugin to close, if there is one."""
+        """Reject all further calls, and return the provider object for the plugin to close, or None."""
         with self._lock:
             self._is_closed = True
             provider, self._provider = self._provider, None
             return provider
 
     def renew_after_fork(self) -> None:
-        """Forget the parent's provider object in a child, and keep it alive."""
+        """Forget the parent's provider object in a child, without finalizing it."""
         self._lock = Lock()
         provider, self._provider = self._provider, None
         if provider is not None:
@@ -101,7 +101,7 @@ class ProviderCreation:
                 self._provider = provider
                 return provider
         try:
-            self._adapter.close(provider)  # the instance was closed meanwhile, and nobody else has the object
+            self._adapter.close(provider)  # the instance was closed during the creation, and no one else has the object
         except BaseException as exc:
             if is_process_exit(exc):
                 raise

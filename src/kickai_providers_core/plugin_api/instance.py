@@ -34,11 +34,11 @@ class Instance:
 
     Args:
         name: Its name in the settings.
-        info: Its plugin's description of itself.
-        settings: Its settings.
-        adapter: Its plugin's hooks.
-        unusable: Problems that are known already and prevent its use.
-        clock: Returns the time in seconds; monotonic.
+        info: The plugin's description of itself.
+        settings: The instance's settings.
+        adapter: The plugin's hooks.
+        unusable: Known problems that prevent its use.
+        clock: Returns the monotonic time in seconds.
 
     Attributes:
         name: As given.
@@ -78,14 +78,14 @@ class Instance:
     # Calls
 
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
-        """Return the provider's validated answer, blocking the thread. Creating the provider counts as part of it.
+        """Return the provider's validated answer, blocking the thread. The time limit includes creating the provider.
 
         Args:
-            request: What to ask.
-            timeout_s: Seconds that it may take, above 0.
+            request: The request.
+            timeout_s: The time limit in seconds, greater than 0.
 
         Raises:
-            ProviderError: It failed, or took too long.
+            ProviderError: The call failed or exceeded the time limit.
             RuntimeError: The instance is closed.
         """
         provider, left_s = self._get_provider(timeout_s)
@@ -133,12 +133,12 @@ class Instance:
     # What it can do
 
     def model(self, name: str | None) -> ModelInfo | None:
-        """Return what is known of a model, or None. None as its name means the instance's own."""
+        """Return what is known about a model, or None. The name None means the instance's own model."""
         name = name or self.settings.model
         return self.info.models.get(name) if name else None
 
     def capabilities(self, model: str | None) -> frozenset[Capability]:
-        """Return what the instance can do with a model: as its plugin's hook says, or else its description."""
+        """Return the capabilities of the instance with a model, from the plugin's hook or its description."""
         return self._capabilities.get(model)
 
     def capability_problems(self) -> tuple[Problem, ...]:
@@ -149,11 +149,11 @@ class Instance:
 
     @property
     def pending_calls(self) -> tuple[SingleFlight[object], SingleFlight[tuple[Problem, ...]]]:
-        """The creation and the validation: a fork waits for them."""
+        """The creation and the validation, for which a fork waits."""
         return self._creation.pending_call, self.validation.pending_call
 
     def renew_after_fork(self) -> None:
-        """Forget the parent's provider object in a child, and keep it alive; the next call creates another one."""
+        """Forget the parent's provider object in a child, without finalizing it. The next call creates a new one."""
         self._creation.renew_after_fork()
         self.validation.renew_after_fork()
         self.adapter.renew_after_fork()

@@ -50,7 +50,7 @@ class BreakerSettings:
 
 @frozen(slots=False)
 class Permit:
-    """Admission for one call, to be handed back with its result.
+    """Permission for one call, to be returned with its result.
 
     Attributes:
         generation: The breaker's generation at the admission.

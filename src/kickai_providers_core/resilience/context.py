@@ -26,7 +26,7 @@ __all__ = ["ChainContext", "RequestContext"]
 
 
 def _ignore(_event: Event) -> None:
-    """Drop an event: nobody observes."""
+    """Ignore an event."""
 
 
 def _same(model: str) -> str:

@@ -76,7 +76,7 @@ class HealthState:
         return self._admit(now, suspensions.generation, early=True)
 
     def claim_last_resort(self, now: float) -> float | None:
-        """Return the lease of a call of last resort, the time at which it expires; None while another call has it."""
+        """Claim the lease for a call of last resort and return its expiry time; None while another call holds it."""
         with self._lock:
             if now < self._last_resort_until:
                 return None
@@ -84,7 +84,7 @@ class HealthState:
             return self._last_resort_until
 
     def end_last_resort(self, lease: float) -> None:
-        """Return the lease of a call of last resort; nothing when another call has one by now."""
+        """End the lease of a call of last resort, unless another call holds a newer one."""
         with self._lock:
             if lease == self._last_resort_until:
                 self._last_resort_until = LONG_AGO

@@ -70,7 +70,7 @@ class RetryFinder:
             return at if at + TICK_S < self.latest else None
         if last is None:
             suspension = candidate.health.active_suspension(now)
-            # What prevented the call may be over by now. The end of a rate limit is worth waiting for.
+            # The obstacle may have ended. The end of a rate limit is worth waiting for.
             is_limited = suspension is not None and suspension.is_rate_limit
             due = available_at if available_at <= now or is_limited else None
         else:

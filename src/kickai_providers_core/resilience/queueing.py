@@ -1,4 +1,4 @@
-"""How long a request waits in the queue of a rate-limited provider before it goes on to other targets."""
+"""How long a request waits in the queue of a rate-limited provider before it tries other targets."""
 
 from __future__ import annotations
 

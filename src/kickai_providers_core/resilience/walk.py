@@ -65,7 +65,7 @@ class Walk:
         self.request = request
         self._candidates = candidates
         self._ends = started + request.deadline_s
-        # No attempt is started after this. A very short deadline gets one attempt nevertheless.
+        # No attempt starts after this time, except that a very short deadline still gets one attempt.
         self._latest = self._ends - min(chain.policy.min_attempt_s, request.deadline_s / 2)
         self._recorder = Recorder(chain, request, len(candidates), started)
         self._calls = RunningCalls(self._recorder, self._ends, streams=request.streams)

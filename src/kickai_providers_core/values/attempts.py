@@ -116,7 +116,7 @@ class Skip(Jsonable):
         reason: Why it was skipped.
         detail: The reason for a reader: what is missing, or why the target is suspended.
         at_s: Seconds from the start of the request.
-        retry_in_s: Seconds until the target is available again; None when time alone will not help.
+        retry_in_s: Seconds until the target is available again; None if waiting does not help.
     """
 
     position: int = field(validator=Number(integer=True, minimum=0))

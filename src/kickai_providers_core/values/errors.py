@@ -87,7 +87,7 @@ TimeoutPhase = Literal["connect", "first_token", "idle", "total"]
 
 
 class ConfigError(KickaiError, ValueError):
-    """Settings that cannot be used.
+    """Invalid settings.
 
     Attributes:
         problems: Every problem found, in the order of the file.
@@ -243,8 +243,8 @@ class UnsupportedRequestError(ProviderError):
     """This target cannot do what the request needs; another target may.
 
     Raise it for tools on a text-only server, a schema that the client cannot express, an image that it will not fetch,
-    and for a refusal that the service does not explain (HTTP 400, 413 or 422): nobody can know that another vendor
-    would refuse the request too. The next target is called. Nothing is suspended, and no breaker counts it.
+    and for a refusal that the service does not explain (HTTP 400, 413 or 422): another vendor may accept the same
+    request. The next target is called. Nothing is suspended, and no breaker counts it.
     """
 
 
@@ -288,7 +288,7 @@ class DeadlineExceededError(EndsRequest, KickaiError, TimeoutError):
     """The request's deadline passed before any target answered.
 
     Attributes:
-        trace: What the request did; the last attempt may have been cut short. ``attempts``, ``skipped``,
+        trace: What the request did; the last attempt may have been cancelled. ``attempts``, ``skipped``,
             ``deadline_s`` and ``elapsed_s`` are read from it.
     """
 

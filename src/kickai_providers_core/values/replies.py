@@ -155,7 +155,7 @@ class Reply(Jsonable):
 
     @property
     def last_resort(self) -> bool:
-        """Whether every target was unavailable, and this one was called nevertheless."""
+        """Whether this target was called although all targets were unavailable."""
         return self.trace.last_resort
 
     @property

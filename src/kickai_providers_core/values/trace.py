@@ -45,7 +45,7 @@ class RequestTrace:
         elapsed_s: Seconds from the start of the request to its end.
         deadline_s: Seconds that the request was allowed to take; None when unknown.
         fell_back: Whether a target other than the request's first one answered.
-        last_resort: Whether every target was unavailable, and one was called nevertheless.
+        last_resort: Whether one target was called although all were unavailable.
     """
 
     attempts: tuple[Attempt, ...] = field(default=(), converter=_convert_attempts)
