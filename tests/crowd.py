@@ -1,4 +1,4 @@
-"""Many requests at once in a world without real time: each stands where its walk has put it until something happens."""
+"""Many requests at once on a virtual clock: each waits or calls as its walk says."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = ["Crowd", "Request"]
 
 ANSWER = Reply(text="yes", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=3, output_tokens=4))
 PATIENCE = 10_000
-"""How many things may happen while time passes; more would go on for ever."""
+"""The most events while time passes; more would be an endless loop."""
 
 
 @define(eq=False)
 class Request:
-    """One request, and where it stands.
+    """One request, and its state.
 
     Attributes:
-        walk: Decides for it.
-        number: The one that its events carry.
-        deadline_s: How long it may take.
-        ends: When that is over.
-        trying: The calls that are under way, at most two.
-        wait: What it waits for, when no call is under way.
+        walk: Its walk.
+        number: Its number in events.
+        deadline_s: Its deadline in seconds.
+        ends: When the deadline passes.
+        under_way: The calls under way, at most two.
+        wait: The action that it waits for, when no call is under way.
         until: When it stops waiting.
-        woken: Whether its ticket has woken it, and nobody has looked yet.
-        outcome: What it came to; None while it is under way, and when it was cancelled.
+        woken: Whether its ticket has woken it since its last action.
+        outcome: Its reply or error; None while it is under way, and when it was cancelled.
         over: Whether it has ended.
     """
 
@@ -49,31 +49,31 @@ class Request:
     number: int
     deadline_s: float
     ends: float
-    trying: list[Call] = field(factory=list)
+    under_way: list[Call] = field(factory=list)
     wait: Sleep | WaitForSlot | None = None
     until: float = 0.0
     woken: bool = False
     outcome: Reply | KickaiError | None = None
     over: bool = False
 
-    def wakes(self, wait: WaitForSlot) -> None:
-        """Take it that the ticket it waits for has called; one from an earlier line is too late."""
+    def wake(self, wait: WaitForSlot) -> None:
+        """Note that its ticket has woken it; a ticket of an earlier wait is ignored."""
         self.woken = self.woken or self.wait is wait
 
 
 @define
 class Crowd:
-    """Requests that share a world; like a driver, it does what their walks say.
+    """Requests that share a world; it executes their actions as a driver does.
 
     Attributes:
-        world: What they share, and the time.
-        requests: All that ever came.
-        begun: All calls that ever began, each with its request.
+        world: The targets that they share, and the time.
+        requests: All requests so far.
+        started: All calls so far, each with its request.
     """
 
     world: World
     requests: list[Request] = field(factory=list)
-    begun: list[tuple[Request, Call]] = field(factory=list)
+    started: list[tuple[Request, Call]] = field(factory=list)
 
     @property
     def live(self) -> list[Request]:
@@ -83,43 +83,43 @@ class Crowd:
     @property
     def calls(self) -> list[tuple[Request, Call]]:
         """The calls under way, each with its request."""
-        return [(request, step) for request in self.live for step in request.trying]
+        return [(request, step) for request in self.live for step in request.under_way]
 
-    def comes(self, deadline_s: float, tokens: int = 0) -> Request:
-        """Return a new request that has not yet asked what to do."""
+    def add_request(self, deadline_s: float, tokens: int = 0) -> Request:
+        """Return a new request, before its first action."""
         walk = self.world.walk(deadline_s, tokens=tokens)
         self.requests.append(Request(walk, self.world.requests, deadline_s, self.world.now + deadline_s))
         return self.requests[-1]
 
-    def goes_on(self, request: Request) -> None:
-        """Have a request ask what to do now."""
+    def advance(self, request: Request) -> None:
+        """Get the next action of a request, and follow it."""
         request.wait, request.woken = None, False
         self._follow(request, request.walk.next(self.world.now))
 
-    def returns(self, request: Request, step: Call, error: ProviderError | None, *, final: bool = False) -> None:
-        """Let a call end with an answer or with an error."""
-        request.trying.remove(step)
+    def end_call(self, request: Request, step: Call, error: ProviderError | None, *, final: bool = False) -> None:
+        """End a call with an answer or with an error."""
+        request.under_way.remove(step)
         if error is not None:
             self._follow(request, request.walk.record_failure(error, self.world.now, call=step, final=final))
             return
         request.outcome = request.walk.record_success(ANSWER, self.world.now, call=step)
         request.over = True
-        request.trying.clear()
+        request.under_way.clear()
 
-    def hedges(self, request: Request) -> None:
-        """Have a request ask whether another call is to be started beside the one under way."""
-        beside = request.walk.hedge(self.world.now)
-        if beside is not None:
-            self._begin(request, beside)
+    def start_hedge(self, request: Request) -> None:
+        """Start a second call of a request if its walk says so."""
+        extra_call = request.walk.hedge(self.world.now)
+        if extra_call is not None:
+            self._begin(request, extra_call)
 
-    def cancels(self, request: Request) -> None:
-        """Cancel a request, wherever it stands."""
+    def cancel(self, request: Request) -> None:
+        """Cancel a request in any state."""
         request.walk.record_cancellation(self.world.now)
         request.over = True
-        request.trying.clear()
+        request.under_way.clear()
 
-    def passes(self, seconds: float, *, sudden: bool = False) -> None:
-        """Let time pass, and happen what is due: each thing at its time, or all too late when it passes suddenly."""
+    def pass_time(self, seconds: float, *, sudden: bool = False) -> None:
+        """Advance the clock and run what is due: each event at its time, or all at the end when `sudden`."""
         end = self.world.now + seconds
         if sudden:
             self.world.now = end
@@ -130,36 +130,36 @@ class Crowd:
                 return
             self.world.now = max(self.world.now, at)
             happens()
-        raise AssertionError("it goes on for ever")
+        raise AssertionError("the events never end")
 
     def _due(self) -> Iterator[tuple[float, Callable[[], None]]]:
-        """Yield what is to happen next to each request, and when."""
+        """Yield the next event of each request, and its time."""
         now = self.world.now
         for request in self.live:
             if request.wait is not None:
-                yield now if request.woken else request.until, partial(self.goes_on, request)
-            for step in request.trying:
+                yield now if request.woken else request.until, partial(self.advance, request)
+            for step in request.under_way:
                 late = ProviderTimeoutError("too slow")
-                yield step.began + step.timeout_s, partial(self.returns, request, step, late)
+                yield step.began + step.timeout_s, partial(self.end_call, request, step, late)
             hedge_in_s = request.walk.hedge_in_s(now)
             if hedge_in_s is not None:
-                yield now + hedge_in_s, partial(self.hedges, request)
+                yield now + hedge_in_s, partial(self.start_hedge, request)
 
     def _begin(self, request: Request, step: Call) -> None:
-        request.trying.append(step)
-        self.begun.append((request, step))
+        request.under_way.append(step)
+        self.started.append((request, step))
 
     def _follow(self, request: Request, step: Action) -> None:
         if isinstance(step, Call):
             self._begin(request, step)
         elif isinstance(step, Fail):
             request.outcome, request.over = step.error, True
-            request.trying.clear()
+            request.under_way.clear()
             request.walk.record_cancellation(self.world.now)  # as every driver does when it raises the error
         elif isinstance(step, Sleep | WaitForSlot):
             request.wait, request.until = step, self.world.now + step.wait_s
             if isinstance(step, WaitForSlot):
-                step.ticket.on_wake(partial(request.wakes, step))
+                step.ticket.on_wake(partial(request.wake, step))
         else:
             assert isinstance(step, WaitForOther)
-            assert request.trying
+            assert request.under_way

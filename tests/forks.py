@@ -1,4 +1,4 @@
-"""Real forks: run something in a child process, and get back what came of it."""
+"""Real forks: run a function in a child process, and return its result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["begin_child", "run_in_child"]
 
 LONG_S = 30
-"""Seconds after which a child that hangs is killed: many times what any of them needs."""
+"""Seconds after which a hanging child is killed, many times what a test needs."""
 
 
 def begin_child(function: Callable[[], Any]) -> Callable[[], Any]:
-    """Fork, run the function in the child, and return what waits for its result, which must be JSON."""
+    """Fork, run the function in the child, and return a function that waits for its result, which must be JSON."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that other threads run now is what the tests are about
+        warnings.simplefilter("ignore", DeprecationWarning)  # the tests fork while other threads run
         pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""What this process holds: threads, open files (a socket is one), memory; and what a piece of work leaves of them."""
+"""The threads, open files, sockets and memory of this process, and a check that a block of code leaves none behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TICK_S = 0.005
 
 @frozen
 class Holdings:
-    """What this process holds at one moment, in numbers."""
+    """The resources of this process at one moment."""
 
     threads: int
     files: int
@@ -32,7 +32,7 @@ class Holdings:
 
     @classmethod
     def now(cls) -> Holdings:
-        """Count, after the collector has had its ticket."""
+        """Count, after a garbage collection."""
         gc.collect()
         files = [target for _, target in _files()]
         sockets = sum(target.startswith("socket:") for target in files)
@@ -47,17 +47,17 @@ class Holdings:
 
 @contextmanager
 def nothing_left(within_s: float = 20.0) -> Iterator[None]:
-    """Hold that no thread and no open file is there after the block that was not there before it.
+    """Check that the block leaves no thread and no open file behind.
 
     Args:
-        within_s: How long those that are on their way out may take.
+        within_s: How long they may take to end.
     """
     before = _belongings()
     yield
     ends = time.monotonic() + within_s
     while left := _belongings() - before:
         if time.monotonic() > ends:
-            gc.collect()  # what only waits for the collector is told apart from what is held
+            gc.collect()  # so that the message separates leaks from uncollected garbage
             message = f"after {within_s:g} s these are left: {left}, and after a collection {_belongings() - before}"
             raise AssertionError(message)
         time.sleep(TICK_S)
@@ -68,7 +68,7 @@ def _belongings() -> set[object]:
 
 
 def _files() -> list[tuple[str, str]]:
-    """Return the open files by number, with what each of them is; none where the system does not tell."""
+    """Return the number and target of each open file; none on systems without /proc."""
     found = []
     for entry in FILES.iterdir() if FILES.exists() else ():
         try:

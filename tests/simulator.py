@@ -1,4 +1,4 @@
-"""A world without real time: walks are driven over scripted targets on a virtual clock."""
+"""Walks over scripted targets on a virtual clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REQUEST = ChatRequest.from_prompt("Who can play?")
 
 Outcome = ProviderError | None
-"""What one call comes to: an error, or None for an answer."""
+"""The result of one call: an error, or None for an answer."""
 
 
 class Fixed:
@@ -45,7 +45,7 @@ class Fixed:
 
 @frozen(kw_only=True)
 class Target:
-    """A scripted target: what each of its calls comes to, how long each takes, and what the walk may know of it."""
+    """A scripted target: the result and latency of its calls, and the properties that the walk knows."""
 
     name: str
     script: Callable[[float], Outcome] = lambda _now: None
@@ -60,19 +60,19 @@ class Target:
 
 
 def script(*outcomes: Outcome) -> Callable[[float], Outcome]:
-    """Return a script that goes through the outcomes once and answers ever after."""
+    """Return a script that gives each outcome once and then always answers."""
     rest = iter(outcomes)
     return lambda _now: next(rest, None)
 
 
 def always(make: Callable[[], Outcome]) -> Callable[[float], Outcome]:
-    """Return a script whose every call comes to the same."""
+    """Return a script that makes a new outcome for every call."""
     return lambda _now: make()
 
 
 @frozen
 class Made:
-    """One call of a target: when, and for how long it might have taken."""
+    """One call of a target, with its start and its timeout."""
 
     at: float
     target: str
@@ -81,7 +81,7 @@ class Made:
 
 @define
 class Result:
-    """What a request came to."""
+    """The result of a request."""
 
     walk: Walk
     calls: list[Made]
@@ -148,7 +148,7 @@ class World:
         return Walk(self.candidates, chain, request, self.now)
 
     def ask(self, deadline_s: float = 30.0, needs: Iterable[Capability] = (), tokens: int = 0) -> Result:
-        """Drive one request to its end; the time passes as its calls and waits take it."""
+        """Drive one request to its end; its calls and waits advance the clock."""
         walk = self.walk(deadline_s, needs, tokens)
         result = Result(walk, [])
         step = walk.next(self.now)
@@ -156,7 +156,7 @@ class World:
             if isinstance(step, Fail):
                 result.error = step.error
                 return result
-            if isinstance(step, Sleep | WaitForSlot):  # nobody else is there to wake it
+            if isinstance(step, Sleep | WaitForSlot):  # no other request can wake it
                 assert step.wait_s > 0
                 self.now += step.wait_s
                 step = walk.next(self.now)

@@ -1,4 +1,4 @@
-"""The ways of calling a chain, each as one function; and a way to do many things at once that shows what hangs."""
+"""A function for each mode of calling a chain, and helpers that run jobs at once and wait."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ __all__ = [
 ]
 
 HANGS_S = 60.0
-"""Whatever takes longer than this does not end at all."""
+"""A job that takes longer than this hangs."""
 
 
 def invoke(chain: Chain) -> str:
-    """Ask in the plainest way."""
+    """Send a blocking request."""
     return chain.invoke("hi").text
 
 
 def ainvoke(chain: Chain) -> str:
-    """Ask on an event loop."""
+    """Send a request on an event loop."""
 
     async def main() -> str:
         return (await chain.ainvoke("hi")).text
@@ -52,7 +52,7 @@ def ainvoke(chain: Chain) -> str:
 
 
 def stream(chain: Chain, mode: StreamMode) -> str:
-    """Ask for a stream, and read it as its mode wants it read."""
+    """Read a stream as its mode requires."""
     text = ""
     with chain.stream("hi", mode=mode) as chunks:
         for chunk in chunks:
@@ -61,7 +61,7 @@ def stream(chain: Chain, mode: StreamMode) -> str:
 
 
 def astream(chain: Chain, mode: StreamMode) -> str:
-    """Ask for an async stream, and read it as its mode wants it read."""
+    """Read an async stream as its mode requires."""
 
     async def main() -> str:
         text = ""
@@ -83,7 +83,7 @@ WAYS: dict[str, Ask] = {"invoke": invoke, "ainvoke": ainvoke, **STREAMS}
 
 
 def alone(main: Callable[[], Awaitable[Any]]) -> Any:
-    """Run a coroutine on a loop of its own; hold that it leaves no task and no open stream on it, however it ends."""
+    """Run a coroutine on a new loop; check that it leaves no task and no open stream on it, however it ends."""
 
     async def watched() -> Any:
         try:
@@ -100,14 +100,14 @@ def alone(main: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is true that happens on other threads."""
+    """Wait until a condition is true that changes on another thread."""
     async with asyncio.timeout(HANGS_S):
         while not condition():  # noqa: ASYNC110  nobody there knows of this loop
             await asyncio.sleep(0.005)
 
 
 def abreast(jobs: Mapping[str, Callable[[], object]]) -> None:
-    """Do several things at once, each on a thread of its own; raise what went wrong with them, each under its name."""
+    """Run several jobs at once, each on its own thread; raise their errors, each with its name."""
     wrong: dict[str, BaseException] = {name: AssertionError(f"{name}: it hangs") for name in jobs}
 
     def do(name: str, job: Callable[[], object]) -> None:
@@ -131,12 +131,12 @@ def abreast(jobs: Mapping[str, Callable[[], object]]) -> None:
 
 
 def calls() -> set[threading.Thread]:
-    """Return the threads in which the core has providers called."""
+    """Return the threads in which the core calls providers."""
     return {thread for thread in threading.enumerate() if thread.name == "kickai-call"}
 
 
 def comes_true(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
-    """Wait until something is true; say whether it was in time."""
+    """Wait until a condition is true; return whether it became true in time."""
     ends = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > ends:
@@ -146,7 +146,7 @@ def comes_true(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
 
 
 def once_in_three(job: Callable[[], None]) -> None:
-    """Do what must come out right, again if it does not: times of a fifth of a second need a machine that is idle."""
+    """Run a job, up to three times if its assertions fail: timeouts of a fifth of a second need an idle machine."""
     for _ in range(2):
         with suppress(AssertionError):
             return job()
@@ -156,12 +156,12 @@ def once_in_three(job: Callable[[], None]) -> None:
 in_time = pytest.mark.parametrize(
     "times", [pytest.param(5.0, id="busy"), pytest.param(1.0, id="exact", marks=pytest.mark.timing)]
 )
-"""Runs a test whose bound on the real clock is multiplied by ``times``: by five on a machine that is busy with other
-things, as in the rate_limiter, and by one where it runs alone, as in ``nox -s timing``."""
+"""Multiply a test's bound on the real clock: by five on a machine that is busy with other things, as in ``nox``, and by
+one where the test runs alone, as in ``nox -s timing``."""
 
 
 def best_of_three(ask: Callable[[], object], bound_s: float) -> float:
-    """Return the shortest of up to three runs: a machine that is doing something else is no fault of the code."""
+    """Return the shortest time of up to three runs, since the machine may be busy with something else."""
     best = float("inf")
     for _ in range(3):
         began = time.monotonic()

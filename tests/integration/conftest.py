@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def kickai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """Return the command line, in an empty folder."""
-    from command_line import CommandLine  # the rest of the folder runs without click
+    from command_line import CommandLine  # other tests of the folder run without click
 
     return CommandLine(tmp_path, monkeypatch, capsys)

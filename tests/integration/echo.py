@@ -1,4 +1,4 @@
-"""A server in a process of its own, which keeps connections alive and says back what it is asked; and its provider."""
+"""A server in a separate process that keeps connections alive and echoes each question; and its provider."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def serving() -> Iterator[int]:
 
 
 class Provider:
-    """Connections that are kept alive: one that threads take tickets with, and one for each event loop."""
+    """Connections that are kept alive: one that threads share, and one for each event loop."""
 
     def __init__(self, port: int) -> None:
         self.made_in = os.getpid()
@@ -77,7 +77,7 @@ class Provider:
         return answer.decode().strip()
 
     def close(self) -> None:
-        """Say goodbye on the connection, as clients do that end a session with a message."""
+        """Send a closing message on the connection, as some clients do."""
         for connection, _ in self._loops.values():
             connection.close()
         if self._line is not None:
@@ -99,7 +99,7 @@ class EchoPlugin:
     @hookimpl
     def kickai_provider_info(self) -> ProviderInfo:
         """Describe it."""
-        return ProviderInfo(name="echo", summary="Says back what it is asked.")
+        return ProviderInfo(name="echo", summary="Echoes each question.")
 
     @hookimpl
     def kickai_create_provider(self, settings: Any) -> Provider:
@@ -166,7 +166,7 @@ def _answer_http(connection: socket.socket, file: Any, first: bytes) -> None:
 
 
 def _in_wire(path: bytes, body: dict[str, Any]) -> tuple[str, bytes]:
-    """Return the answer in the wire of whoever asks: Ollama, Gemini, or OpenAI's chat completions."""
+    """Return the answer in the client's protocol: Ollama, Gemini, or OpenAI's chat completions."""
     if b"/api/chat" in path:
         text = f"answer-to-{body['messages'][-1]['content']}"
         common = {"model": "m", "created_at": "2026-01-01T00:00:00Z"}

@@ -1,6 +1,6 @@
 """Install wheels into an empty environment and find their providers: ``python fresh_environment.py WHEEL …``.
 
-It needs uv beside the interpreter that runs it.
+It needs uv next to the interpreter that runs it.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ class OddWire:
         return _json(self.finishes["calls" if odd.finish == "usual" and odd.calls else odd.finish])
 
     def wants_stream(self, request: Recorded) -> bool:
-        """Say whether a stream is asked for."""
+        """Return whether the request wants a stream."""
         return bool(request.json().get("stream"))
 
     def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP) -> Response:
@@ -211,7 +211,7 @@ class ChatCompletions(OddWire):
 
 
 class Completions(ChatCompletions):
-    """The same from llama.cpp, which is asked for streams alone and offered no tools."""
+    """The same from llama.cpp, which is used only for streams and without tools."""
 
     def events(self, odd: Odd, request: Recorded) -> list[str]:
         """Return the chunks without calls, of which none were offered."""

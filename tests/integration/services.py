@@ -1,4 +1,4 @@
-"""Three providers for one service, which differ in who holds the time; and faults that last as long as a test wants."""
+"""Three providers for one service, which differ in who enforces timeouts; and faults that last as long as needed."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ __all__ = [
     "everyone",
     "instance",
     "kestrel",
+    "make_resolver",
     "pairs",
-    "resolver",
 ]
 
 PROVIDERS = ("kestrel", "careless", "heedless")
-"""Who holds the time: the provider itself; the core, in a thread; the core, by cancelling."""
+"""Who enforces the timeouts: the provider itself; the core, in a thread; the core, by cancelling."""
 
 HOUR_S = 3600.0
 NEVER, USUAL = Hedging(), Policy()
 
 
 def everyone(*ways: str) -> list[tuple[str, str]]:
-    """Return each provider with each way of calling; one whose async hooks alone differ is called in those."""
+    """Return each provider with each way of calling; one with only async hooks is called asynchronously."""
     return [(who, way) for who in PROVIDERS for way in ways if who != "heedless" or way.startswith("a")]
 
 
@@ -74,13 +74,13 @@ def pairs(*ways: str) -> pytest.MarkDecorator:
 
 
 class Careless:
-    """A provider that knows nothing of timeouts: one sync hook, one sync stream, the standard library.
+    """A provider without timeouts: one sync hook, one sync stream, the standard library.
 
-    A call of it cannot be stopped, and goes on to the vendor's own timeout.
+    A call cannot be stopped, and ends at the vendor's own timeout.
 
     Attributes:
-        timeout_s: That.
-        url: Where the service is.
+        timeout_s: The vendor's own timeout.
+        url: The address of the service.
     """
 
     timeout_s = 1.0
@@ -97,7 +97,7 @@ class Careless:
         return self
 
     def open(self, *, live: bool) -> Any:
-        """Send a request, for as long as it takes."""
+        """Send a request, without a limit of its own."""
         body = json.dumps({"model": "m", "live": live, "messages": []}).encode()
         try:
             return urlopen(Request(f"{self.url}/v1/answers", data=body), timeout=self.timeout_s)  # noqa: S310
@@ -121,12 +121,12 @@ class Careless:
 
 
 class Heedless(KestrelPlugin):
-    """A provider with async hooks of its own that knows nothing of timeouts either."""
+    """A provider with native async hooks and without timeouts."""
 
     info = evolve(KestrelPlugin.info, name="heedless", aliases=(), environment={}, models={}, holds_timeouts=False)
 
     def client(self, settings: Any) -> Any:
-        """Return a client that does not hold what the core is to hold."""
+        """Return a client whose timeouts never expire."""
         patient = ("connect_timeout_s", "first_token_timeout_s", "idle_timeout_s")
         return super().client(evolve(settings, **dict.fromkeys(patient, HOUR_S)))
 
@@ -140,14 +140,14 @@ class Heedless(KestrelPlugin):
 
 
 def instance(kind: str, url: str, **settings: Any) -> ProviderSettings:
-    """Return the settings of one of the three, without retries unless they are asked for."""
+    """Return the settings of one of the three, without retries by default."""
     settings = {"kind": kind, "retries": 0, **settings}
     if kind == "careless":
         return ProviderSettings(**settings)
     return KestrelSettings(url=url, key=Secret("k"), **settings)
 
 
-def resolver(
+def make_resolver(
     url: str,
     *,
     hedging: Hedging = NEVER,
@@ -155,7 +155,7 @@ def resolver(
     observers: Sequence[Observer] = (),
     **instances: ProviderSettings,
 ) -> Resolver:
-    """Return a resolver of all three pointed at a service, and of whatever else is given."""
+    """Return a resolver of all three at one service, and of the other given instances."""
     settings = Settings(
         kickai=KickaiSettings(plugins=()),
         providers={**{kind: instance(kind, url) for kind in PROVIDERS}, **instances},
@@ -183,7 +183,7 @@ class Dribble(Fault):
 
 @frozen
 class Endless(Fault):
-    """A stream of good pieces that never ends; without an interval, as fast as the client takes them."""
+    """A stream of good pieces that never ends; without an interval, as fast as the client reads."""
 
     interval_s: float = 0.0
 
@@ -199,7 +199,7 @@ class Endless(Fault):
 
 @frozen
 class HeldBack(Fault):
-    """A good answer that does not come before it is released."""
+    """A good answer that is sent when it is released."""
 
     released: Event
 

@@ -1,7 +1,6 @@
 """Answers and streams that break, over real sockets: in each way of calling, and in each mode of streams.
 
-As in ``test_deadline.py`` each cell is held to it that nothing hangs and nothing is left, and that the next request
-is answered.
+As in ``test_deadline.py``, nothing may hang or be left in any cell, and the next request is answered.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from holdings import nothing_left
 from integration.callers import MODES, STREAMS, WAYS, abreast, alone, in_time, once_in_three
-from integration.services import Dribble, KestrelWire, instance, pairs, resolver
+from integration.services import Dribble, KestrelWire, instance, make_resolver, pairs
 
 from kickai_providers_core import KickaiError, ProviderError, ReplyChunk, Resolver
 from kickai_providers_core.resilience.policy import Policy
@@ -32,10 +31,10 @@ if TYPE_CHECKING:
 DEADLINE_S = 0.5
 OVERRUN_S = 0.25
 TRIES = 3
-"""How often a cell is measured at most: a machine that is doing something else is no fault of the code."""
+"""The most measurements of a cell, since the machine may be busy with something else."""
 
 ABREAST = 6
-"""These cells do not wait as others do, but work: more of them at once would only stand in each other's way."""
+"""How many cells run at once: these do not wait as others do, but need the processor."""
 
 BROKEN = {
     "reset at once": faults.Reset(),
@@ -62,29 +61,29 @@ BROKEN_STREAMS = {
 
 
 def cell(provider: str, way: str, times: float, fault: faults.Fault) -> None:
-    """Hold that a request fails in time, however often it is tried again, and leaves nothing."""
+    """Check that a request fails in time, however often it is retried, and leaves nothing."""
     took_s: list[float] = []
     bound_s = (DEADLINE_S + OVERRUN_S) * times
     with FaultServer(KestrelWire()) as server:
         again = instance(provider, server.url, retries=1)
         while len(took_s) < TRIES and min(took_s, default=inf) > bound_s:
             server.default = fault
-            with resolver(server.url, policy=Policy(backoff_initial_s=0.05), **{provider: again}) as holder:
-                chain = holder.chain(f"{provider}:a", f"{provider}:b", deadline_s=DEADLINE_S)
+            with make_resolver(server.url, policy=Policy(backoff_initial_s=0.05), **{provider: again}) as resolver:
+                chain = resolver.chain(f"{provider}:a", f"{provider}:b", deadline_s=DEADLINE_S)
                 began = time.monotonic()
                 with pytest.raises(KickaiError):
                     WAYS[way](chain)
                 took_s.append(time.monotonic() - began)
                 assert server.wait_closed(20.0)
                 server.default = Ok("pong", pieces=("po", "ng"))
-                assert WAYS[way](holder.chain(f"{provider}:c")) == "pong"
+                assert WAYS[way](resolver.chain(f"{provider}:c")) == "pong"
     assert min(took_s) <= bound_s
 
 
 @in_time
 @pairs(*WAYS)
 def test_a_broken_answer_is_a_typed_error_in_time(provider: str, way: str, times: float) -> None:
-    """Promise 3: a request that is only ever answered wrongly ends before its deadline, and the next one works."""
+    """Promise 3: a request that gets only broken answers ends before its deadline, and the next one works."""
     known = BROKEN | (BROKEN_STREAMS if way in STREAMS else {})
     cells = {name: partial(cell, provider, way, times, fault) for name, fault in known.items()}
     with nothing_left():
@@ -106,23 +105,23 @@ SEEN = {
 }
 PATIENCE = {"timeout_s": 0.6, "first_token_timeout_s": 0.2, "idle_timeout_s": 0.2}
 PHASES = {"silence": "first_token", "a slow first token": "first_token", "a stall": "idle"}
-"""Which of the timeouts of a stream must have ended it."""
+"""The timeout that must have ended each stream."""
 
 
 def bad_and_good(provider: str, bad: str, good: str, observers: Sequence[Observer] = ()) -> Resolver:
-    """Return a resolver whose primary, of little patience, is at one address and its fallback at another."""
+    """Return a resolver with a primary with short timeouts at one address and a fallback at another."""
     instances = {"bad": instance(provider, bad, **PATIENCE), "good": instance("kestrel", good)}
-    return resolver(bad, observers=observers, **instances)
+    return make_resolver(bad, observers=observers, **instances)
 
 
 def read(chain: Chain, mode: StreamMode) -> Iterator[ReplyChunk]:
-    """Take all pieces of a stream."""
+    """Read all chunks of a stream."""
     with chain.stream("hi", mode=mode) as chunks:
         yield from chunks
 
 
 def aread(chain: Chain, mode: StreamMode) -> Iterator[ReplyChunk]:
-    """Take all pieces of an async stream; its error comes after them."""
+    """Read all chunks of an async stream; its error comes after them."""
     taken: list[ReplyChunk] = []
 
     async def main() -> None:
@@ -140,22 +139,22 @@ READERS = {"stream": read, "astream": aread}
 
 
 def falls_back(provider: str, reader: str, mode: StreamMode, name: str, *, seen: bool) -> None:
-    """Hold one break of the primary to what the mode promises."""
-    fault, message = (SEEN if seen else UNSEEN)[name], list[Event]()
+    """Check one break of the primary against its stream mode."""
+    fault, events = (SEEN if seen else UNSEEN)[name], list[Event]()
     with (
         FaultServer(KestrelWire(), fault) as bad,
         FaultServer(KestrelWire(), Ok("fine", pieces=("fi", "ne"))) as good,
-        bad_and_good(provider, bad.url, good.url, [message.append]) as holder,
+        bad_and_good(provider, bad.url, good.url, [events.append]) as resolver,
     ):
         taken, error = [], None
         try:
-            for chunk in READERS[reader](holder.chain("bad:a", "good:b", deadline_s=3.0), mode):
+            for chunk in READERS[reader](resolver.chain("bad:a", "good:b", deadline_s=3.0), mode):
                 taken.append("RESTART" if chunk.restart else chunk.text)  # noqa: PERF401  an error may follow
         except ProviderError as raised:
             error = raised
         assert provider == "careless" or bad.wait_closed(20.0)
         assert good.wait_closed(20.0)
-    phases = [getattr(event.attempt.error, "phase", "") for event in message if isinstance(event, AttemptEnded)]
+    phases = [getattr(event.attempt.error, "phase", "") for event in events if isinstance(event, AttemptEnded)]
     assert name not in PHASES or phases[0] == PHASES[name]
     if mode == "live" and seen:
         assert error is not None
@@ -168,8 +167,8 @@ def falls_back(provider: str, reader: str, mode: StreamMode, name: str, *, seen:
 
 @pytest.mark.parametrize("mode", MODES)
 @pairs("stream", "astream")
-def test_a_stream_that_breaks_is_answered_for_as_its_mode_says(provider: str, way: str, mode: StreamMode) -> None:
-    """Promise 7: unseen before the first piece; then live raises with the text, restart marks it, buffered hides it."""
+def test_a_broken_stream_falls_back_as_its_mode_says(provider: str, way: str, mode: StreamMode) -> None:
+    """Promise 7: hidden before the first chunk; then live raises with the text, restart marks it, buffered hides it."""
     cells: dict[str, Any] = {}
     for known, seen in ((UNSEEN, False), (SEEN, True)):
         for name in known:
@@ -179,16 +178,16 @@ def test_a_stream_that_breaks_is_answered_for_as_its_mode_says(provider: str, wa
 
 
 @pairs("invoke", "ainvoke")
-def test_a_whole_answer_that_breaks_is_answered_for(provider: str, way: str) -> None:
-    """Promise 7: whatever the primary does before its answer is whole, the fallback answers, within the deadline."""
+def test_a_broken_answer_falls_back_within_the_deadline(provider: str, way: str) -> None:
+    """Promise 7: whatever the primary does before its answer is complete, the fallback answers."""
 
     def answered(fault: faults.Fault) -> None:
         with (
             FaultServer(KestrelWire(), fault) as bad,
             FaultServer(KestrelWire(), Ok("fine")) as good,
-            bad_and_good(provider, bad.url, good.url) as holder,
+            bad_and_good(provider, bad.url, good.url) as resolver,
         ):
-            assert WAYS[way](holder.chain("bad:a", "good:b", deadline_s=3.0)) == "fine"
+            assert WAYS[way](resolver.chain("bad:a", "good:b", deadline_s=3.0)) == "fine"
 
     known = BROKEN | {"silence": faults.Silence(), "a byte at a time": faults.Drip(0.05), "late": faults.Delay(5.0)}
     with nothing_left():

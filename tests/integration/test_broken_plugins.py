@@ -294,7 +294,7 @@ def test_what_does_not_keep_a_plugin_from_work_is_one_warning(crowd: Crowd, case
 
 
 def test_an_allow_list_entry_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
-    """The rest of the list counts."""
+    """The other entries of the list apply."""
     done = kickai(tmp_path, "doctor", KICKAI_PLUGINS="mock,mok", KICKAI_PRIMARY="mock", KICKAI_FALLBACK="none")
     assert done.returncode == 0, done.stdout
     assert "'mok'" in done.stdout

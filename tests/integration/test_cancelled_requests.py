@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from holdings import nothing_left
 from integration.callers import MODES, WAYS, abreast, alone, until
-from integration.services import KestrelWire, resolver
+from integration.services import KestrelWire, make_resolver
 
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Stall
 from kickai_providers_core.values.events import Event, RequestEnded
@@ -26,7 +26,7 @@ LONG_S = 60.0
 
 
 def cancel(ask: Callable[[Chain], Awaitable[object]], server: FaultServer, chain: Chain) -> None:
-    """Begin to ask, and cancel that as soon as the service has been asked."""
+    """Start a request, and cancel it as soon as the service has received it."""
 
     async def main() -> None:
         task = asyncio.ensure_future(ask(chain))
@@ -39,32 +39,35 @@ def cancel(ask: Callable[[Chain], Awaitable[object]], server: FaultServer, chain
     alone(main)
 
 
-async def asked(chain: Chain) -> object:
-    """Ask for a whole answer."""
+async def ask(chain: Chain) -> object:
+    """Return a whole answer."""
     return await chain.ainvoke("hi")
 
 
-async def streamed(chain: Chain, mode: StreamMode) -> object:
+async def read_stream(chain: Chain, mode: StreamMode) -> object:
     """Read a stream to its end."""
     async with chain.astream("hi", mode=mode) as chunks:
         return [chunk async for chunk in chunks]
 
 
-CANCELLED = {"ainvoke": asked, **{f"astream, {mode}": partial(streamed, mode=mode) for mode in MODES}}
+CANCELLED = {"ainvoke": ask, **{f"astream, {mode}": partial(read_stream, mode=mode) for mode in MODES}}
 
 
 @pytest.mark.parametrize("provider", ["kestrel", "careless", "heedless"])
 def test_a_cancelled_task_leaves_nothing(provider: str) -> None:
-    """Whenever it is cancelled, before the first token or after it; and its request counts as cancelled."""
+    """It may be cancelled before or after the first token, and the request ends as cancelled."""
 
     def cell(way: str, fault: Silence | Stall) -> None:
-        message: list[Event] = []
-        with FaultServer(KestrelWire(), fault) as server, resolver(server.url, observers=[message.append]) as holder:
-            cancel(CANCELLED[way], server, holder.chain(provider, deadline_s=LONG_S))
+        events: list[Event] = []
+        with (
+            FaultServer(KestrelWire(), fault) as server,
+            make_resolver(server.url, observers=[events.append]) as resolver,
+        ):
+            cancel(CANCELLED[way], server, resolver.chain(provider, deadline_s=LONG_S))
             assert provider == "careless" or server.wait_closed(20.0)
-            assert [event.outcome for event in message if isinstance(event, RequestEnded)] == ["cancelled"]
+            assert [event.outcome for event in events if isinstance(event, RequestEnded)] == ["cancelled"]
             server.default = GOOD
-            assert WAYS[way](holder.chain(provider)) == "pong"
+            assert WAYS[way](resolver.chain(provider)) == "pong"
 
     cells = {f"{way}, silence": partial(cell, way, Silence()) for way in CANCELLED}
     cells |= {f"{way}, after a piece": partial(cell, way, Stall(1)) for way in CANCELLED if way != "ainvoke"}
@@ -72,21 +75,21 @@ def test_a_cancelled_task_leaves_nothing(provider: str) -> None:
         abreast(cells)
 
 
-def closes(chain: Chain, mode: StreamMode) -> None:
-    """Take a piece, and close the stream."""
+def close_stream(chain: Chain, mode: StreamMode) -> None:
+    """Read a chunk, and close the stream."""
     chunks = chain.stream("hi", mode=mode)
     next(chunks)
     chunks.close()
 
 
-def leaves(chain: Chain, mode: StreamMode) -> None:
-    """Take a piece, and leave the block."""
+def leave_block(chain: Chain, mode: StreamMode) -> None:
+    """Read a chunk, and leave the block."""
     with chain.stream("hi", mode=mode) as chunks:
         next(chunks)
 
 
-def acloses(chain: Chain, mode: StreamMode) -> None:
-    """Take a piece, and close the async stream."""
+def aclose_stream(chain: Chain, mode: StreamMode) -> None:
+    """Read a chunk, and close the async stream."""
 
     async def main() -> None:
         chunks = chain.astream("hi", mode=mode)
@@ -96,8 +99,8 @@ def acloses(chain: Chain, mode: StreamMode) -> None:
     alone(main)
 
 
-def aleaves(chain: Chain, mode: StreamMode) -> None:
-    """Take a piece, and leave the async block."""
+def leave_async_block(chain: Chain, mode: StreamMode) -> None:
+    """Read a chunk, and leave the async block."""
 
     async def main() -> None:
         async with chain.astream("hi", mode=mode) as chunks:
@@ -108,16 +111,16 @@ def aleaves(chain: Chain, mode: StreamMode) -> None:
 
 @pytest.mark.parametrize("provider", ["kestrel", "careless", "heedless"])
 def test_an_abandoned_stream_leaves_nothing(provider: str) -> None:
-    """Promise 7: closed or left after its first piece, in the modes that hand one out: its connection is closed."""
+    """Promise 7: closing or leaving a stream after its first chunk closes its connection."""
 
     def cell(abandon: Callable[[Chain, StreamMode], None], mode: StreamMode) -> None:
-        with FaultServer(KestrelWire(), Stall(1)) as server, resolver(server.url) as holder:
-            abandon(holder.chain(provider, deadline_s=LONG_S), mode)
+        with FaultServer(KestrelWire(), Stall(1)) as server, make_resolver(server.url) as resolver:
+            abandon(resolver.chain(provider, deadline_s=LONG_S), mode)
             assert provider == "careless" or server.wait_closed(20.0)
             server.default = GOOD
-            assert WAYS["invoke"](holder.chain(provider)) == "pong"
+            assert WAYS["invoke"](resolver.chain(provider)) == "pong"
 
-    ways = (closes, leaves, acloses, aleaves)
+    ways = (close_stream, leave_block, aclose_stream, leave_async_block)
     if provider == "heedless":
         ways = ways[2:]
     with nothing_left():
@@ -126,9 +129,9 @@ def test_an_abandoned_stream_leaves_nothing(provider: str) -> None:
 
 @pytest.mark.parametrize("provider", ["kestrel", "careless"])
 @pytest.mark.parametrize("mode", MODES[:2])
-def test_a_forgotten_stream_leaves_nothing(provider: str, mode: StreamMode) -> None:
-    """Who takes a piece and drops the stream has left it, as soon as it is collected."""
-    with nothing_left(), FaultServer(KestrelWire(), Stall(1)) as server, resolver(server.url) as holder:
-        next(holder.chain(provider, deadline_s=LONG_S).stream("hi", mode=mode))
+def test_a_dropped_stream_leaves_nothing(provider: str, mode: StreamMode) -> None:
+    """A stream that is dropped after a chunk is closed when it is collected."""
+    with nothing_left(), FaultServer(KestrelWire(), Stall(1)) as server, make_resolver(server.url) as resolver:
+        next(resolver.chain(provider, deadline_s=LONG_S).stream("hi", mode=mode))
         gc.collect()
         assert provider == "careless" or server.wait_closed(20.0)

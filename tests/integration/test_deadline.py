@@ -1,8 +1,8 @@
 """The deadline on the real clock, over real sockets: whatever the server does, in each way of calling.
 
-Each cell of the table, provider by way of calling by fault, is held to the same: the request ends at its deadline with
-a typed error, it leaves no connection, task or thread, and the next request is answered. The cells of one provider and
-way wait at the same time, each with a server and a resolver of its own.
+Each cell of the table, provider by mode by fault, makes the same checks: the request ends at its deadline with a typed
+error, it leaves no connection, task or thread, and the next request is answered. The cells of one provider and mode
+wait at the same time, each with its own server and resolver.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from holdings import nothing_left
 from integration.callers import STREAMS, WAYS, abreast, best_of_three, calls, in_time
-from integration.services import Dribble, Endless, KestrelWire, everyone, pairs, resolver
+from integration.services import Dribble, Endless, KestrelWire, everyone, make_resolver, pairs
 
 from kickai_providers_core import (
     ChainExhaustedError,
@@ -50,21 +50,21 @@ LATE = (DeadlineExceededError, ChainExhaustedError, ProviderTimeoutError)
 
 
 def fails(way: str, chain: Chain, errors: tuple[type[KickaiError], ...] = LATE) -> None:
-    """Ask, and be told that there is no answer."""
+    """Send a request, and expect an error."""
     with pytest.raises(errors):
         WAYS[way](chain)
 
 
 def cell(provider: str, way: str, times: float, fault: faults.Fault, deadline_s: float = DEADLINE_S) -> None:
-    """Hold one cell of the table to what is promised."""
+    """Check one cell of the table."""
     bound_s = (deadline_s + OVERRUN_S) * times
-    with FaultServer(KestrelWire(), fault) as server, resolver(server.url) as holder:
-        chain = holder.chain(f"{provider}:a", f"{provider}:b", deadline_s=deadline_s)
+    with FaultServer(KestrelWire(), fault) as server, make_resolver(server.url) as resolver:
+        chain = resolver.chain(f"{provider}:a", f"{provider}:b", deadline_s=deadline_s)
         assert best_of_three(partial(fails, way, chain), bound_s) <= bound_s
-        # A thread cannot be stopped: what the careless one has begun ends with the vendor's call.
+        # A thread cannot be stopped: a careless call ends at the vendor's own timeout.
         assert provider == "careless" or server.wait_closed(20.0)
         server.default = GOOD
-        assert WAYS[way](holder.chain(f"{provider}:c")) == "pong"
+        assert WAYS[way](resolver.chain(f"{provider}:c")) == "pong"
 
 
 @in_time
@@ -78,7 +78,7 @@ def test_the_deadline_holds_whatever_the_server_does(provider: str, way: str, ti
 
 @in_time
 def test_the_deadline_holds_at_one_byte_a_second(times: float) -> None:
-    """Promise 3: a service that sends a byte each second, and so is never silent for long, gains no time by it."""
+    """Promise 3: a service that sends a byte each second, and is never silent for long, gains no time by it."""
     with nothing_left():
         abreast(
             {f"{who}: {way}": partial(cell, who, way, times, faults.Drip(1.0), 1.2) for who, way in everyone(*WAYS)}
@@ -91,26 +91,26 @@ def test_the_deadline_holds_in_a_flood(provider: str, way: str, times: float) ->
     """Promise 3: a stream without an end, faster than it can be read, ends at the deadline or as too long."""
 
     def drown() -> None:
-        with resolver(server.url) as holder:  # a breaker that opens would keep the flood out
-            fails(way, holder.chain(f"{provider}:a", deadline_s=FLOOD_S), (KickaiError,))
+        with make_resolver(server.url) as resolver:  # an open breaker would prevent the flood
+            fails(way, resolver.chain(f"{provider}:a", deadline_s=FLOOD_S), (KickaiError,))
 
     with nothing_left(), FaultServer(KestrelWire(), Endless()) as server:
         bound_s = (FLOOD_S + OVERRUN_S) * times
         assert best_of_three(drown, bound_s) <= bound_s
         assert server.wait_closed(20.0)
         server.default = GOOD
-        with resolver(server.url) as holder:
-            assert WAYS[way](holder.chain(provider)) == "pong"
+        with make_resolver(server.url) as resolver:
+            assert WAYS[way](resolver.chain(provider)) == "pong"
 
 
 @in_time
 def test_the_deadline_holds_when_nobody_accepts(times: float) -> None:
-    """Promise 3: a connection that never comes about is given up in time."""
+    """Promise 3: a connection that is never accepted ends in time."""
     bound_s = (DEADLINE_S + OVERRUN_S) * times
 
     def unheard(who: str, way: str, url: str) -> None:
-        with resolver(url) as holder:
-            chain = holder.chain(f"{who}:a", f"{who}:b", deadline_s=DEADLINE_S)
+        with make_resolver(url) as resolver:
+            chain = resolver.chain(f"{who}:a", f"{who}:b", deadline_s=DEADLINE_S)
             assert best_of_three(lambda: fails(way, chain), bound_s) <= bound_s
 
     with nothing_left(), blackhole() as port:
@@ -123,8 +123,8 @@ def test_an_abandoned_call_ends_at_the_vendors_own_timeout() -> None:
     outlived: list[bool] = []
 
     def left(way: str) -> None:
-        with resolver(server.url) as holder:
-            fails(way, holder.chain("careless", deadline_s=0.5))
+        with make_resolver(server.url) as resolver:
+            fails(way, resolver.chain("careless", deadline_s=0.5))
             outlived.append(bool(calls() - before))
 
     with FaultServer(KestrelWire(), Silence()) as server, nothing_left():

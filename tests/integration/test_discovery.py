@@ -95,7 +95,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(good: Path, tmp_path: Path) -> Environment:
-    """Return an environment of this test's own, in which one good plugin is installed."""
+    """Return an environment for one test, in which one good plugin is installed."""
     return Environment(shutil.copytree(good, tmp_path / "site"))
 
 
@@ -125,8 +125,8 @@ def test_an_entry_point_that_leads_nowhere(environment: Environment) -> None:
     assert "its import raised ModuleNotFoundError" in environment.run(LOOK)["test-bad"][1]
 
 
-def test_two_that_claim_one_name_are_both_named(environment: Environment) -> None:
-    """Neither is trusted with the other's key; both problems name the rival, and a third plugin works."""
+def test_two_plugins_with_one_name_are_both_refused(environment: Environment) -> None:
+    """Neither may get the other's key; each problem names the rival, and a third plugin works."""
     environment.install("test-one", GOOD.format(name="vendor"), entry_point="vendor")
     environment.install("test-two", GOOD.format(name="vendor"), entry_point="vendor")
     found = environment.run(LOOK)
@@ -138,7 +138,7 @@ def test_two_that_claim_one_name_are_both_named(environment: Environment) -> Non
 
 
 def test_a_name_beats_an_alias(environment: Environment) -> None:
-    """Whoever only claims the name as an alias is the one that is broken."""
+    """A plugin that claims another's name as an alias is the broken one."""
     source = GOOD.format(name="other").replace('summary="answers"', 'summary="answers", aliases=("good",)')
     environment.install("test-other", source)
     found = environment.run(LOOK)
@@ -146,8 +146,8 @@ def test_a_name_beats_an_alias(environment: Environment) -> None:
     assert "the provider name 'good' is also claimed by test-good" in found["test-other"][1]
 
 
-def test_a_plugin_that_is_not_allowed_is_not_even_imported(environment: Environment) -> None:
-    """The allow-list names entry points or distributions; the rest is listed and left alone."""
+def test_a_plugin_that_is_not_allowed_is_not_imported(environment: Environment) -> None:
+    """The allow-list names entry points or distributions; the others are only listed."""
     environment.install("test-evil", "import pathlib; pathlib.Path('imported').touch()")
     look = LOOK.replace("find_entry_points())", "find_entry_points(), allowed=['test-good'])")
     found = environment.run(look)
@@ -157,7 +157,7 @@ def test_a_plugin_that_is_not_allowed_is_not_even_imported(environment: Environm
 
 
 def test_the_environment_names_the_plugins_that_may_load(environment: Environment) -> None:
-    """KICKAI_PLUGINS decides for the whole application."""
+    """KICKAI_PLUGINS applies to the whole application."""
     environment.install("test-evil", "import pathlib; pathlib.Path('imported').touch()")
     ask = """
         import json
@@ -170,7 +170,7 @@ def test_the_environment_names_the_plugins_that_may_load(environment: Environmen
 
 
 def test_of_two_rivals_the_allowed_one_works(environment: Environment) -> None:
-    """The allow-list settles who is meant, by the name of the distribution."""
+    """The allow-list chooses by the name of the distribution."""
     environment.install("test-one", GOOD.format(name="vendor"), entry_point="vendor")
     environment.install("test-two", GOOD.format(name="vendor"), entry_point="vendor")
     found = environment.run(LOOK.replace("find_entry_points())", "find_entry_points(), allowed=['test-two'])"))
@@ -178,8 +178,8 @@ def test_of_two_rivals_the_allowed_one_works(environment: Environment) -> None:
     assert found["test-two"][0] == "ready"
 
 
-def test_a_plugin_from_elsewhere_wraps_and_watches_every_call(environment: Environment) -> None:
-    """A plugin that is no provider sees each invocation and each event."""
+def test_an_installed_extension_wraps_and_observes_every_call(environment: Environment) -> None:
+    """An extension sees each invocation and each event."""
     environment.install(
         "test-tracing",
         """

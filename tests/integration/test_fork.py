@@ -66,7 +66,7 @@ def _collected() -> Iterator[None]:
 
 
 def ask(chain: Chain, way: str, text: str) -> str:
-    """Return the answer to a question of one word."""
+    """Return the answer to a one-word question."""
 
     async def aask() -> str:
         if way == "ainvoke":
@@ -92,7 +92,7 @@ def error_of(call: Callable[[], Any]) -> str:
 @pytest.mark.parametrize("after", WAYS)
 @pytest.mark.parametrize("before", WAYS)
 def test_each_process_gets_the_answers_to_its_own_questions(resolver: Resolver, before: str, after: str) -> None:
-    """However the parent asked before the fork, and however the children ask at once with it after."""
+    """The parent and its children send requests at once after the fork, in every pair of modes."""
     chain = resolver.chain("echo", deadline_s=20)
     assert ask(chain, before, "warm-up") == "answer-to-warm-up"
 
@@ -124,9 +124,7 @@ def test_a_child_never_uses_or_closes_what_is_its_parents(resolver: Resolver, pl
 
 
 @pytest.mark.parametrize("closes", [True, False])
-def test_the_interpreter_of_a_child_exits_without_a_farewell_on_the_parents_connection(
-    port: int, *, closes: bool
-) -> None:
+def test_the_exit_of_a_child_does_not_use_the_parents_connection(port: int, *, closes: bool) -> None:
     """Finalizers that run when a forked worker exits do not reach the parent's provider object."""
     script = f"""
 import os, sys
@@ -172,7 +170,7 @@ def test_a_half_read_stream_ends_in_the_child_and_goes_on_in_the_parent(resolver
 
 
 def test_a_stream_that_was_opened_but_not_read_works_in_the_child(resolver: Resolver) -> None:
-    """It has not begun, so it belongs to whoever reads it first."""
+    """It has not started, so the process that reads it first owns it."""
     stream = resolver.chain("echo", deadline_s=20).stream("one")
     assert run_in_child(lambda: [chunk.text.strip() for chunk in stream if chunk.text]) == ["answer-to-one"]
     assert [chunk.text.strip() for chunk in stream if chunk.text] == ["answer-to-one"]
@@ -238,10 +236,8 @@ def test_a_call_under_way_on_the_loop_that_forks_ends_in_the_child(plugin: EchoP
 
 @pytest.mark.parametrize("left", [True, False])
 @pytest.mark.parametrize("closes", [True, False])
-def test_a_coroutine_of_a_plugin_that_the_parent_has_under_way_is_neither_resumed_nor_closed(
-    *, left: bool, closes: bool
-) -> None:
-    """Whether somebody waits for it or has left it, and whether the child goes on with the loop or drops all."""
+def test_a_child_neither_resumes_nor_closes_the_parents_coroutine(*, left: bool, closes: bool) -> None:
+    """This holds whether it is awaited or abandoned, and whether the child continues the loop or drops it."""
 
     def whole() -> list[list[str]]:
         steps: list[str] = []
@@ -359,7 +355,7 @@ def test_a_fork_from_within_a_blocking_call_ends_the_call_in_the_child(port: int
 
 
 def test_a_signal_handler_that_forks_during_a_hedged_call_does_not_hang_the_child(plugin: EchoPlugin) -> None:
-    """The child has no thread that would ever bring the answer, and is told so."""
+    """The child has no thread that could bring the answer, and gets an error that says so."""
 
     def whole() -> str:
         resolver = Resolver.from_settings(HEDGING["on"], env={}, plugins={"echo": plugin})
@@ -403,7 +399,7 @@ LOCKS = {
 def test_a_lock_that_another_thread_holds_during_the_fork_does_not_hang_the_child(
     plugin: EchoPlugin, held: str
 ) -> None:
-    """Whatever lock it is, the child's calls end as if nobody had held it."""
+    """For each lock, the child's calls end as if no thread had held it."""
     settings = {
         "providers": {"echo": {"max_concurrency": 1}, "mock": {"models": {"bad": {"script": ["unavailable"] * 50}}}},
         "hedging": {"after_s": 20.0},
@@ -500,7 +496,7 @@ def _as_hook(function: Callable[..., Any]) -> Any:
 
 
 def test_calls_of_other_threads_and_their_tickets_stay_in_the_parent(plugin: EchoPlugin) -> None:
-    """A place that a thread of the parent has taken is free in the child."""
+    """A slot that a thread of the parent holds is free in the child."""
     settings = {"providers": {"echo": {"max_concurrency": 1}}}
     with Resolver.from_settings(settings, env={}, plugins={"echo": plugin}) as resolver:
         chain = resolver.chain("echo", deadline_s=20)
@@ -513,7 +509,7 @@ def test_calls_of_other_threads_and_their_tickets_stay_in_the_parent(plugin: Ech
 
 
 def test_suspensions_and_open_breakers_stay_and_a_probe_under_way_does_not(port: int) -> None:
-    """What was learned of a target holds in the child too; the parent's probe says nothing there."""
+    """The child keeps the health of each target, and drops the parent's probe."""
     settings = {"providers": {"mock": {"models": {"limited": {"script": ["rate_limited"]}}, "retries": 0}}}
     with Resolver.from_settings(settings, env={}) as resolver:
         chain = resolver.chain("mock:limited", "mock:other", deadline_s=5)
@@ -526,7 +522,7 @@ def test_suspensions_and_open_breakers_stay_and_a_probe_under_way_does_not(port:
 
 
 def test_workers_draw_their_own_jitter_and_an_injected_generator_stays_as_it_is() -> None:
-    """Three workers wait for three different times, unless their owner has said otherwise."""
+    """Three workers wait for three different times, unless a generator was passed in."""
     settings = {"providers": {"mock": {"models": {"a": {"script": ["unavailable", "unavailable", "ok"]}}}}}
 
     def waits(given: random.Random | None) -> list[list[float]]:

@@ -53,7 +53,7 @@ def port() -> Iterator[int]:
 
 
 def ask(chain: Chain, way: str, text: str) -> str:
-    """Return the answer to a question of one word."""
+    """Return the answer to a one-word question."""
 
     async def aask() -> str:
         if way == "ainvoke":
@@ -71,7 +71,7 @@ def ask(chain: Chain, way: str, text: str) -> str:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("plugin", [*map(installed, PLUGINS)])
 def test_each_process_gets_the_answers_to_its_own_questions(port: int, plugin: str, way: str, *, hedged: bool) -> None:
-    """The parent asks in all ways before the fork, and then goes on to ask while its children do."""
+    """The parent sends requests in all modes before the fork, and continues while its children do the same."""
     settings = {"providers": {"srv": PLUGINS[plugin][1](port)}, **({"hedging": {"after_s": 20.0}} if hedged else {})}
     with Resolver.from_settings(settings, env={}) as resolver:
         chain = resolver.chain("srv", deadline_s=20)

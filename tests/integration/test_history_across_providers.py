@@ -112,7 +112,7 @@ class World:
         return asyncio.run(_astream(chain, request))
 
     def produce(self, ticket: Ticket) -> Reply | None:
-        """Return what a provider makes of an odd answer; None when that is no reply."""
+        """Return a provider's reply to an odd answer; None when it is an error."""
         provider, odd = ticket.provider, ticket.odd
         tools = () if provider == "local" else (TOOL,)
         request = ChatRequest(messages=(Message(role="user", content="ping"),), tools=tools)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from holdings import nothing_left
 from integration.callers import WAYS
-from integration.services import HeldBack, KestrelWire, instance, resolver
+from integration.services import HeldBack, KestrelWire, instance, make_resolver
 
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Stall, Status
@@ -26,7 +26,7 @@ LONG_S = 60.0
 
 
 def press_ctrl_c(when: Callable[[], bool]) -> threading.Thread:
-    """Interrupt the main thread a moment after something has come true; return who does it."""
+    """Interrupt the main thread shortly after a condition is true; return the thread that does it."""
 
     def press() -> None:
         ends = time.monotonic() + LONG_S / 2
@@ -41,7 +41,7 @@ def press_ctrl_c(when: Callable[[], bool]) -> threading.Thread:
 
 
 def interrupted(ask: Callable[[], object], when: Callable[[], bool]) -> None:
-    """Ask on the main thread, and hold that Ctrl-C ends that at once."""
+    """Run a request on the main thread, and check that Ctrl-C ends it."""
     began = time.monotonic()
     presser = press_ctrl_c(when)
     with pytest.raises(KeyboardInterrupt):
@@ -50,9 +50,9 @@ def interrupted(ask: Callable[[], object], when: Callable[[], bool]) -> None:
     assert time.monotonic() - began < LONG_S / 2
 
 
-def outcomes(message: list[Event]) -> list[str]:
+def outcomes(events: list[Event]) -> list[str]:
     """Return how the requests ended."""
-    return [event.outcome for event in message if isinstance(event, RequestEnded)]
+    return [event.outcome for event in events if isinstance(event, RequestEnded)]
 
 
 CTRL_C = [
@@ -65,81 +65,83 @@ CTRL_C = [
     ("provider", "way", "fault"), CTRL_C, ids=[f"{provider}: {way}, {fault}" for provider, way, fault in CTRL_C]
 )
 def test_ctrl_c_leaves_nothing(provider: str, way: str, fault: Silence | Stall) -> None:
-    """While the service is silent or in the middle of a stream: the request is cancelled, and the next one works."""
-    message: list[Event] = []
+    """During silence or in the middle of a stream, the request is cancelled, and the next one works."""
+    events: list[Event] = []
     with (
         nothing_left(),
         FaultServer(KestrelWire(), fault) as server,
-        resolver(server.url, observers=[message.append]) as holder,
+        make_resolver(server.url, observers=[events.append]) as resolver,
     ):
-        chain = holder.chain(provider, deadline_s=LONG_S)
+        chain = resolver.chain(provider, deadline_s=LONG_S)
         interrupted(lambda: WAYS[way](chain), lambda: bool(server.requests))
         assert provider == "careless" or server.wait_closed(20.0)
-        assert outcomes(message) == ["cancelled"]
+        assert outcomes(events) == ["cancelled"]
         server.default = GOOD
         assert WAYS[way](chain) == "pong"
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 def test_ctrl_c_ends_both_calls_of_a_hedged_request(way: str) -> None:
-    """Those in the background of a blocking caller too."""
-    message: list[Event] = []
+    """This includes the calls in the portal of a blocking caller."""
+    events: list[Event] = []
     hedging = Hedging(after_s=0.05, budget=1.0)
     with (
         nothing_left(),
         FaultServer(KestrelWire(), Silence()) as server,
-        resolver(server.url, hedging=hedging, observers=[message.append]) as holder,
+        make_resolver(server.url, hedging=hedging, observers=[events.append]) as resolver,
     ):
-        chain = holder.chain("kestrel:a", "kestrel:b", deadline_s=LONG_S)
+        chain = resolver.chain("kestrel:a", "kestrel:b", deadline_s=LONG_S)
         interrupted(lambda: WAYS[way](chain), lambda: len(server.requests) == 2)
         assert server.wait_closed(20.0)
-        assert outcomes(message) == ["cancelled"]
+        assert outcomes(events) == ["cancelled"]
         server.default = GOOD
         assert WAYS[way](chain) == "pong"
 
 
 @pytest.fixture
 def full() -> Iterator[tuple[FaultServer, Resolver, list[Event]]]:
-    """Serve one call at a time, which somebody else is making; let that one go afterwards."""
-    message: list[Event] = []
+    """Serve one call at a time, while another caller is being served; release that one afterwards."""
+    events: list[Event] = []
     with nothing_left(), FaultServer(KestrelWire(), Silence()) as server:
         narrow = instance("kestrel", server.url, max_concurrency=1)
-        with resolver(server.url, kestrel=narrow, observers=[message.append]) as holder:
-            inside = threading.Thread(target=lambda: WAYS["invoke"](holder.chain("kestrel", deadline_s=LONG_S)))
+        with make_resolver(server.url, kestrel=narrow, observers=[events.append]) as resolver:
+            inside = threading.Thread(target=lambda: WAYS["invoke"](resolver.chain("kestrel", deadline_s=LONG_S)))
             server.script(HeldBack(released := threading.Event()))
             inside.start()
             assert server.wait_requests(1, 5.0)
             server.default = GOOD
             try:
-                yield server, holder, message
+                yield server, resolver, events
             finally:
                 released.set()
                 inside.join()
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_ctrl_c_leaves_no_hole_in_the_line(way: str, full: tuple[FaultServer, Resolver, list[Event]]) -> None:
-    """Who is interrupted while he waits his ticket has left the line, and has asked nobody."""
-    server, holder, message = full
-    chain = holder.chain("kestrel", deadline_s=LONG_S)
-    rate_limiter = holder.registry.find("kestrel").rate_limiter
+def test_ctrl_c_while_queued_releases_the_ticket(way: str, full: tuple[FaultServer, Resolver, list[Event]]) -> None:
+    """An interrupted request has left the queue, and has sent nothing."""
+    server, resolver, events = full
+    chain = resolver.chain("kestrel", deadline_s=LONG_S)
+    rate_limiter = resolver.registry.find("kestrel").rate_limiter
     interrupted(lambda: WAYS[way](chain), lambda: rate_limiter.waiting == 1)
-    assert [event.ahead for event in message if isinstance(event, Queued)] == [0]
+    assert [event.ahead for event in events if isinstance(event, Queued)] == [0]
     assert (rate_limiter.in_flight, rate_limiter.waiting, len(server.requests)) == (1, 0, 1)
-    assert outcomes(message) == ["cancelled"]
+    assert outcomes(events) == ["cancelled"]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_ctrl_c_ends_a_wait_for_a_rate_limit(way: str) -> None:
     """Between two attempts as well as in one."""
-    message: list[Event] = []
+    events: list[Event] = []
     with (
         nothing_left(),
         FaultServer(KestrelWire(), Status(429, "rate_limit", headers={"retry-after": "5"})) as server,
-        resolver(server.url, kestrel=instance("kestrel", server.url, retries=2), observers=[message.append]) as holder,
+        make_resolver(
+            server.url, kestrel=instance("kestrel", server.url, retries=2), observers=[events.append]
+        ) as resolver,
     ):
-        chain = holder.chain("kestrel", deadline_s=LONG_S)
-        interrupted(lambda: WAYS[way](chain), lambda: any(isinstance(event, Waiting) for event in message))
+        chain = resolver.chain("kestrel", deadline_s=LONG_S)
+        interrupted(lambda: WAYS[way](chain), lambda: any(isinstance(event, Waiting) for event in events))
         assert server.wait_closed(20.0)
-        assert outcomes(message) == ["cancelled"]
+        assert outcomes(events) == ["cancelled"]
         assert len(server.requests) == 1

@@ -1,4 +1,4 @@
-"""The line before a provider on the real clock: threads, tasks and streams of several event loops, all in one order."""
+"""The queue at a provider on the real clock: threads, tasks and streams of several event loops, all in one order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from holdings import nothing_left
 from integration.callers import MODES, alone, best_of_three, until
-from integration.services import HeldBack, KestrelWire, instance, resolver
+from integration.services import HeldBack, KestrelWire, instance, make_resolver
 
 from kickai_providers_core import KickaiError, SkipReason
 from kickai_providers_core.testing.faults import Cut, FaultServer, Ok, Reset, Stall
@@ -25,52 +25,52 @@ if TYPE_CHECKING:
 
 LONG_S = 10.0
 WAITING_S = 5.0
-"""How long a test waits for what must come."""
+"""How long a test waits for an event."""
 
 
-class WaitForSlot:
-    """A service that serves one at a time, is busy until it is released, and knows by their prompts who comes when."""
+class QueueScenario:
+    """A service that serves one call at a time, is busy until it is released, and knows each caller by its prompt."""
 
-    def __init__(self, server: FaultServer, chain: Chain, rate_limiter: RateLimiter, message: list[Event]) -> None:
+    def __init__(self, server: FaultServer, chain: Chain, rate_limiter: RateLimiter, events: list[Event]) -> None:
         self.server = server
         self.chain = chain
         self.rate_limiter = rate_limiter
-        self.told = message
+        self.events = events
         self.release = threading.Event()
         self.ended: dict[str, object] = {}
-        self.crew: list[threading.Thread] = []
+        self.threads: list[threading.Thread] = []
         self.tasks: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = {}
 
     @property
     def served(self) -> list[str]:
-        """The names of those whose calls have come, in order."""
+        """The names of the callers whose calls have arrived, in order."""
         return [request.json()["turns"][0]["says"] for request in self.server.requests]
 
     @property
-    def lined_up(self) -> int:
-        """How many have ever had to wait."""
-        return sum(isinstance(event, Queued) for event in self.told)
+    def queued_count(self) -> int:
+        """The number of requests that ever had to queue."""
+        return sum(isinstance(event, Queued) for event in self.events)
 
-    def sees(self, what: Callable[[], bool]) -> None:
-        """Wait until something has come true."""
+    def wait_until(self, what: Callable[[], bool]) -> None:
+        """Wait until a condition is true."""
         ends = time.monotonic() + WAITING_S
         while not what():
             assert time.monotonic() < ends, (
-                f"{self.rate_limiter.waiting} stand in line, and these have left: {self.ended}"
+                f"{self.rate_limiter.waiting} are queued, and these have ended: {self.ended}"
             )
             time.sleep(0.002)
 
-    def stands(self, count: int) -> None:
-        """Wait until so many stand in the line, and nobody else is on his way out of it."""
-        self.sees(
+    def wait_for_queue(self, count: int) -> None:
+        """Wait until `count` requests are queued, and no other one is about to leave."""
+        self.wait_until(
             lambda: (
                 self.rate_limiter.waiting == count
-                and len(self.crew) - len(self.ended) == count + self.rate_limiter.in_flight
+                and len(self.threads) - len(self.ended) == count + self.rate_limiter.in_flight
             )
         )
 
-    def comes(self, name: str, run: Callable[[], object]) -> None:
-        """Have somebody ask on a thread of his own, and wait until he stands in line or is served."""
+    def start(self, name: str, run: Callable[[], object]) -> None:
+        """Send a request on a new thread, and wait until it is queued or served."""
 
         def go() -> None:
             try:
@@ -78,101 +78,101 @@ class WaitForSlot:
             except BaseException as error:  # noqa: BLE001  looked at by the test
                 self.ended[name] = error
 
-        busy, lined_up = bool(self.rate_limiter.in_flight), self.lined_up
+        busy, queued_count = bool(self.rate_limiter.in_flight), self.queued_count
         thread = threading.Thread(target=go)
-        self.crew.append(thread)
+        self.threads.append(thread)
         thread.start()
         if busy:
-            self.sees(lambda: self.lined_up > lined_up)
+            self.wait_until(lambda: self.queued_count > queued_count)
         else:
             assert self.server.wait_requests(1, WAITING_S)
 
-    def joins(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
-        """The same on an event loop of his own, as a task that can be cancelled."""
+    def start_task(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        """Send a request on a new event loop, as a task that can be cancelled."""
 
         async def main() -> object:
             task = asyncio.ensure_future(ask())
             self.tasks[name] = (asyncio.get_running_loop(), task)
             return await task
 
-        self.comes(name, partial(alone, main))
+        self.start(name, partial(alone, main))
 
     def cancel(self, name: str) -> None:
-        """Cancel somebody's task, and wait until he has left the line."""
+        """Cancel a caller's task, and wait until it has left the queue."""
         before, (loop, task) = self.rate_limiter.waiting, self.tasks[name]
         loop.call_soon_threadsafe(task.cancel)
-        self.stands(before - 1)
+        self.wait_for_queue(before - 1)
 
-    def over(self) -> None:
-        """Release who is being served, and wait for all."""
+    def finish(self) -> None:
+        """Release the call being served, and wait for all threads."""
         self.release.set()
-        for thread in self.crew:
+        for thread in self.threads:
             thread.join(WAITING_S)
-        assert not any(thread.is_alive() for thread in self.crew)
+        assert not any(thread.is_alive() for thread in self.threads)
         assert (self.rate_limiter.in_flight, self.rate_limiter.waiting) == (0, 0)
 
 
 @pytest.fixture
-def queue() -> Iterator[WaitForSlot]:
-    """Return a queue before which somebody called *first* is being served."""
-    message: list[Event] = []
+def queue() -> Iterator[QueueScenario]:
+    """Return a scenario in which a caller named *first* is being served."""
+    events: list[Event] = []
     with nothing_left(), FaultServer(KestrelWire(), Ok("pong")) as server:
         narrow = instance("kestrel", server.url, max_concurrency=1)
-        with resolver(server.url, kestrel=narrow, observers=[message.append]) as holder:
-            found = holder.registry.find("kestrel")
+        with make_resolver(server.url, kestrel=narrow, observers=[events.append]) as resolver:
+            found = resolver.registry.find("kestrel")
             assert found is not None
-            queue = WaitForSlot(server, holder.chain("kestrel", deadline_s=LONG_S), found.rate_limiter, message)
+            queue = QueueScenario(server, resolver.chain("kestrel", deadline_s=LONG_S), found.rate_limiter, events)
             server.script(HeldBack(queue.release))
-            queue.comes("first", lambda: queue.chain.invoke("first"))
+            queue.start("first", lambda: queue.chain.invoke("first"))
             yield queue
-            queue.over()
+            queue.finish()
 
 
 def streams(chain: Chain, name: str, mode: Any) -> str:
-    """Ask for a stream, and return its text."""
+    """Read a stream, and return its text."""
     with chain.stream(name, mode=mode) as chunks:
         return "".join(chunk.text for chunk in chunks)
 
 
 async def astreams(chain: Chain, name: str, mode: Any) -> str:
-    """Ask for an async stream, and return its text."""
+    """Read an async stream, and return its text."""
     async with chain.astream(name, mode=mode) as chunks:
         return "".join([chunk.text async for chunk in chunks])
 
 
-def test_waiting_requests_are_served_in_order(queue: WaitForSlot) -> None:
-    """Promise 9: whatever thread or loop each is on and however it asks; and each is told how many stand before it."""
+def test_waiting_requests_are_served_in_order(queue: QueueScenario) -> None:
+    """Promise 9: in every mode, on any thread or loop; each event says how many requests are ahead."""
     chain = queue.chain
     for number, mode in enumerate(MODES):
-        queue.comes(f"thread {number}", partial(chain.invoke, f"thread {number}"))
-        queue.joins(f"task {number}", partial(chain.ainvoke, f"task {number}"))
-        queue.comes(f"stream {number}", partial(streams, chain, f"stream {number}", mode))
-        queue.joins(f"astream {number}", partial(astreams, chain, f"astream {number}", mode))
+        queue.start(f"thread {number}", partial(chain.invoke, f"thread {number}"))
+        queue.start_task(f"task {number}", partial(chain.ainvoke, f"task {number}"))
+        queue.start(f"stream {number}", partial(streams, chain, f"stream {number}", mode))
+        queue.start_task(f"astream {number}", partial(astreams, chain, f"astream {number}", mode))
     kinds = ("thread", "task", "stream", "astream")
-    queue.over()
+    queue.finish()
     assert queue.served == ["first", *(f"{kind} {number}" for number in range(3) for kind in kinds)]
-    assert [event.ahead for event in queue.told if isinstance(event, Queued)] == list(range(12))
+    assert [event.ahead for event in queue.events if isinstance(event, Queued)] == list(range(12))
     assert {str(end) for end in queue.ended.values()} == {"pong"}
 
 
-def test_a_cancelled_waiter_leaves_no_hole(queue: WaitForSlot) -> None:
-    """Those behind him move up, and nothing is sent for him."""
+def test_a_cancelled_waiter_releases_its_ticket(queue: QueueScenario) -> None:
+    """The requests behind it move up, and nothing is sent for it."""
     for name in ("a", "b", "c", "d"):
-        queue.joins(name, partial(queue.chain.ainvoke, name))
+        queue.start_task(name, partial(queue.chain.ainvoke, name))
     queue.cancel("b")
     queue.cancel("d")
-    queue.comes("e", partial(queue.chain.invoke, "e"))
-    queue.over()
+    queue.start("e", partial(queue.chain.invoke, "e"))
+    queue.finish()
     assert queue.served == ["first", "a", "c", "e"]
     cancelled = [name for name, end in queue.ended.items() if isinstance(end, asyncio.CancelledError)]
     assert sorted(cancelled) == ["b", "d"]
-    assert [event.outcome for event in queue.told if isinstance(event, RequestEnded)].count("cancelled") == 2
+    assert [event.outcome for event in queue.events if isinstance(event, RequestEnded)].count("cancelled") == 2
 
 
-def test_who_is_cancelled_just_when_his_turn_comes_gives_it_on(queue: WaitForSlot) -> None:
-    """Let in and cancelled at the same moment, before he has heard of it: the next one is served."""
+def test_a_waiter_cancelled_at_its_admission_passes_it_on(queue: QueueScenario) -> None:
+    """It is admitted and cancelled at the same moment, and the next request is served."""
     for name in ("a", "b"):
-        queue.joins(name, partial(queue.chain.ainvoke, name))
+        queue.start_task(name, partial(queue.chain.ainvoke, name))
     loop, task = queue.tasks["a"]
 
     def both() -> None:  # on the loop of the one who waits, so that he cannot hear of his ticket in between
@@ -183,13 +183,13 @@ def test_who_is_cancelled_just_when_his_turn_comes_gives_it_on(queue: WaitForSlo
         task.cancel()
 
     loop.call_soon_threadsafe(both)
-    queue.over()
+    queue.finish()
     assert queue.served == ["first", "b"]
     assert isinstance(queue.ended["a"], asyncio.CancelledError)
 
 
-def test_who_cannot_be_served_in_time_leaves(queue: WaitForSlot) -> None:
-    """At his own deadline and not later, in each way of calling, while those before and behind him stay."""
+def test_a_request_that_cannot_be_served_in_time_leaves_the_queue(queue: QueueScenario) -> None:
+    """It leaves at its own deadline, in each mode, while the others stay."""
     chain = queue.chain
     ways: dict[str, Callable[[], object]] = {
         "invoke": lambda: chain.invoke("late", deadline_s=0.2),
@@ -197,11 +197,11 @@ def test_who_cannot_be_served_in_time_leaves(queue: WaitForSlot) -> None:
         "stream": lambda: list(chain.stream("late", deadline_s=0.2)),
         "astream": lambda: alone(lambda: _all_of(chain, "late", 0.2)),
     }
-    queue.comes("before", partial(chain.invoke, "before"))
+    queue.start("before", partial(chain.invoke, "before"))
     for name, ask in ways.items():
-        queue.comes(name, ask)
-    queue.comes("behind", partial(chain.invoke, "behind"))
-    queue.stands(2)
+        queue.start(name, ask)
+    queue.start("behind", partial(chain.invoke, "behind"))
+    queue.wait_for_queue(2)
     for name, ask in ways.items():
         error = queue.ended[name]
         assert isinstance(error, KickaiError)
@@ -212,7 +212,7 @@ def test_who_cannot_be_served_in_time_leaves(queue: WaitForSlot) -> None:
                 ask()
 
         assert best_of_three(leaves, 5 * (0.2 + 0.25)) <= 5 * (0.2 + 0.25)
-    queue.over()
+    queue.finish()
     assert queue.served == ["first", "before", "behind"]
 
 
@@ -220,13 +220,13 @@ async def _all_of(chain: Chain, name: str, deadline_s: float) -> list[Any]:
     return [chunk async for chunk in chain.astream(name, deadline_s=deadline_s)]
 
 
-def test_whatever_ends_a_call_gives_its_place_on() -> None:
+def test_any_end_of_a_call_admits_the_next_request() -> None:
     """After a reset, a cut, a dropped stream or a cancelled task, the next request in the queue is served."""
     with nothing_left(), FaultServer(KestrelWire(), Ok("pong")) as server:
         narrow = instance("kestrel", server.url, max_concurrency=1, timeout_s=0.3)
-        with resolver(server.url, kestrel=narrow) as holder:
-            chain = holder.chain("kestrel:a", deadline_s=LONG_S)
-            rate_limiter = holder.registry.find("kestrel").rate_limiter
+        with make_resolver(server.url, kestrel=narrow) as resolver:
+            chain = resolver.chain("kestrel:a", deadline_s=LONG_S)
+            rate_limiter = resolver.registry.find("kestrel").rate_limiter
             server.script(Reset(20), Cut(1), Stall(1))
             with pytest.raises(KickaiError):
                 chain.invoke("reset", deadline_s=0.2)

@@ -30,7 +30,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.fresh: set[int] = {0}  # the generations whose ordinary results still count
 
     def opens(self, streak: int) -> None:
-        """Open the model."""
+        """Create the breaker."""
         self.state, self.streak, self.probe, self.fresh = "open", streak, None, set()
         self.due = self.now + min(CEILING_S, COOLDOWN_S * 2**streak)
 
@@ -41,7 +41,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(target=permits, early=st.booleans())
     def ask(self, early: bool) -> Permit | None:
-        """Ask for leave."""
+        """Request a permit."""
         self.breaker, permit = self.breaker.admit(self.now, early=early)
         if self.state == "closed":
             assert permit is not None
@@ -57,7 +57,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(permit=consumes(permits))
     def succeed(self, permit: Permit | None) -> None:
-        """Bring a good result."""
+        """Report a success."""
         if permit is None:
             return
         self.breaker = self.breaker.record_success(permit)
@@ -69,7 +69,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(permit=consumes(permits))
     def fail(self, permit: Permit | None) -> None:
-        """Bring a bad result."""
+        """Report a failure."""
         if permit is None:
             return
         self.breaker = self.breaker.record_failure(permit, self.now, Fixed(1.0))
@@ -82,7 +82,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule(permit=consumes(permits))
     def cancel(self, permit: Permit | None) -> None:
-        """Give a permit back."""
+        """Release a permit."""
         if permit is None:
             return
         self.breaker = self.breaker.release(permit)
@@ -91,7 +91,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """The breaker and the table are in the same state, and no state is for ever."""
+        """The breaker and the table are in the same state, and no state lasts for ever."""
         assert self.breaker.state == BreakerState(self.state)
         if self.state == "closed":
             assert self.breaker.errors == self.errors

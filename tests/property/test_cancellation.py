@@ -34,14 +34,14 @@ kinds = st.sampled_from(["down", "down", *KINDS])
 
 @frozen(kw_only=True)
 class Plot:
-    """What has happened in a world, and what happens to one request.
+    """The history of a world, and the course of one request.
 
     Attributes:
-        providers: That of each target; the first has room for two calls.
-        history: The requests before: what their calls came to, and the seconds after each of them.
-        taken: How many of the two places others hold.
-        hedged: Whether a second target is asked beside one that takes long.
-        course: Seconds, and what happens then: an end of one of the calls under way, or ``room`` for one more call.
+        providers: The provider of each target; the first admits two calls.
+        history: The earlier requests: the results of their calls, and the seconds after each.
+        taken: How many of the two slots others hold.
+        hedged: Whether a slow target is hedged.
+        course: Seconds, and the event after them: the end of a call under way, or ``room`` for one more call.
     """
 
     providers: str
@@ -64,12 +64,12 @@ plots = st.builds(
 
 
 class Cut(Crowd):
-    """A crowd whose one request ends after so many steps: it is cancelled, or the error that it met there is its last.
+    """A crowd whose one request ends after a number of actions: it is cancelled, or its error there is its last.
 
     Attributes:
-        rate_limiter: That of the first target's provider.
-        made: How many steps it has taken.
-        failures: After how many steps an error came.
+        rate_limiter: The limiter of the first target's provider.
+        made: How many actions it has taken.
+        failures: The numbers of actions after which an error came.
         abandoned: How many calls were under way when it was cancelled; None when it was not.
     """
 
@@ -100,54 +100,56 @@ class Cut(Crowd):
         self.steps, self.final = steps, final
         self.made, self.failures, self.abandoned = 0, [0], None
         self.others = [self.rate_limiter.request_ticket(0, world.now) for _ in range(plot.taken)]
-        self.request = self.comes(30.0)
+        self.request = self.add_request(30.0)
         if steps:
-            self.goes_on(self.request)
+            self.advance(self.request)
         else:
-            self.cancels(self.request)
+            self.cancel(self.request)
         for seconds, what, which in plot.course:
-            self.passes(seconds)
+            self.pass_time(seconds)
             if what == "room":
                 for ticket in self.others[:1]:
                     self.others.remove(ticket)
                     ticket.release(world.now)
                     self.steps_on()
             elif self.calls:
-                self.returns(*self.calls[which % len(self.calls)], KINDS[what]())
+                self.end_call(*self.calls[which % len(self.calls)], KINDS[what]())
 
-    def goes_on(self, request: Request) -> None:
-        """Take a step that no call has led to."""
-        super().goes_on(request)
+    def advance(self, request: Request) -> None:
+        """Take an action that no call has led to."""
+        super().advance(request)
         self.steps_on()
 
-    def hedges(self, request: Request) -> None:
-        """Take a step beside a call."""
-        super().hedges(request)
+    def start_hedge(self, request: Request) -> None:
+        """Start a second call next to a slow one."""
+        super().start_hedge(request)
         self.steps_on()
 
-    def returns(self, request: Request, step: Call, error: errors.ProviderError | None, *, final: bool = False) -> None:
-        """Take the step that the end of a call leads to."""
-        super().returns(request, step, error, final=final or (self.final and self.made + 1 == self.steps))
+    def end_call(
+        self, request: Request, step: Call, error: errors.ProviderError | None, *, final: bool = False
+    ) -> None:
+        """Take the action that follows the end of a call."""
+        super().end_call(request, step, error, final=final or (self.final and self.made + 1 == self.steps))
         self.failures += [self.made + 1] if error is not None else []
         self.steps_on()
 
     def steps_on(self) -> None:
-        """Count a step, and cancel the request when it was the last."""
+        """Count an action, and cancel the request when it was the last."""
         self.made += 1
         if self.made == self.steps and not self.request.over:
-            self.cancels(self.request)
+            self.cancel(self.request)
 
-    def cancels(self, request: Request) -> None:
-        """Cancel the request where it stands."""
-        self.abandoned = len(request.trying)
-        super().cancels(request)
+    def cancel(self, request: Request) -> None:
+        """Cancel the request at its current action."""
+        self.abandoned = len(request.under_way)
+        super().cancel(request)
 
     def health(self) -> list[Any]:
-        """Return all that is known of the targets and their providers."""
+        """Return the health of all targets and their providers."""
         known = [
-            condition
+            state
             for candidate in self.world.candidates
-            for condition in (candidate.health.provider, candidate.health.target)
+            for state in (candidate.health.provider, candidate.health.target)
         ]
         return [
             (
@@ -161,8 +163,8 @@ class Cut(Crowd):
         ]
 
 
-def message(result: Result) -> tuple[Any, ...]:
-    """Return what a request came to, in a form to compare."""
+def summarize(result: Result) -> tuple[Any, ...]:
+    """Return how a request ended, in a form to compare."""
     outcome = result.reply or result.error
     assert outcome is not None
     return type(outcome), result.order, [(skip.position, skip.reason) for skip in outcome.skipped]
@@ -170,12 +172,12 @@ def message(result: Result) -> tuple[Any, ...]:
 
 @settings(max_examples=400, deadline=None)
 @given(plot=plots)
-def test_a_request_that_is_cancelled_leaves_no_trace(plot: Plot) -> None:
-    """Promises 6, 8 and 9: at every step: each breaker, probe, place and rest is as after the last error it met."""
+def test_a_cancelled_request_releases_everything_it_held(plot: Plot) -> None:
+    """Promises 6, 8 and 9: at every action, breakers, probes, slots and suspensions are as after its last error."""
     for steps in count():
         cut = Cut(plot, steps)
         if cut.abandoned is None:
-            break  # it had come to its end before, or stands at its last step
+            break  # it has ended, or is at its last action
         outcomes = [attempt.outcome for attempt in cut.request.walk.attempts]
         assert outcomes.count(Outcome.CANCELLED) == cut.abandoned
         assert [e.outcome for e in cut.world.events if isinstance(e, RequestEnded)][-1] == "cancelled"
@@ -188,6 +190,6 @@ def test_a_request_that_is_cancelled_leaves_no_trace(plot: Plot) -> None:
         assert cut.health() == twin.health()
         for ticket in [*cut.others, *twin.others]:
             ticket.release(cut.world.now)
-        assert message(cut.world.ask()) == message(twin.world.ask())
+        assert summarize(cut.world.ask()) == summarize(twin.world.ask())
         cut.world.now += 7200.0
         assert cut.world.ask().order == ["t0"]

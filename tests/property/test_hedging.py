@@ -35,10 +35,10 @@ moves = st.tuples(
 
 @settings(max_examples=500, deadline=None)
 @given(requests=st.lists(st.lists(moves, max_size=12), min_size=1, max_size=4), concurrency=st.integers(1, 3))
-def test_a_hedged_request_ends_once_and_gives_everything_back(  # noqa: C901  the promise, in one place
+def test_a_hedged_request_ends_once_and_releases_everything(  # noqa: C901  the promise, in one place
     requests: list[list[tuple[str, int, float]]], concurrency: int
 ) -> None:
-    """Promise 8: two calls at most, one record for each, one end, and no permit, probe or place is lost."""
+    """Promise 8: at most two calls, one record each, one end, and no permit, probe or slot is lost."""
     rate_limiter = RateLimiter(Limits(max_concurrency=concurrency))
     world = World(
         [Target(name=name, rate_limiter=rate_limiter if name != "b" else None) for name in "abc"],
@@ -68,11 +68,11 @@ def test_a_hedged_request_ends_once_and_gives_everything_back(  # noqa: C901  th
             due_s = walk.hedge_in_s(world.now)
             assert due_s is None or len(under_way) == 1
             if due_s == 0.0:
-                beside = walk.hedge(world.now)
+                extra_call = walk.hedge(world.now)
                 assert walk.hedge_in_s(world.now) is None
-                if beside is not None:
-                    assert beside.candidate is not under_way[0].candidate
-                    under_way.append(beside)
+                if extra_call is not None:
+                    assert extra_call.candidate is not under_way[0].candidate
+                    under_way.append(extra_call)
                     started += 1
             attempt = under_way[which % len(under_way)]
             if what == "win":

@@ -40,7 +40,7 @@ replies = st.builds(
 
 
 class Odd:
-    """A provider that returns one reply, whole or cut anywhere, and keeps what it is asked."""
+    """A provider that returns one reply, whole or split anywhere, and keeps the requests it gets."""
 
     def __init__(self, reply: Reply, cut: int) -> None:
         self.reply, self.cut = reply, cut

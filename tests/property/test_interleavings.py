@@ -1,4 +1,4 @@
-"""Many requests under way at once over what they share: breakers, rests, limits and budgets, in any order of events."""
+"""Many requests at once that share breakers, suspensions, limits and budgets, in any order of events."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ few = st.integers(1, 4)
 
 
 class Counted(RetryBudget):
-    """A budget that writes down for whom and when it was spent."""
+    """A budget that records for which request and when it was used."""
 
     def __init__(self, share: float, floor: int) -> None:
         super().__init__(share, floor)
@@ -53,32 +53,32 @@ class Counted(RetryBudget):
         self.spent: list[tuple[int, float]] = []
 
     def try_withdraw(self, requests: int, now: float) -> bool:
-        """Spend one extra call, if there is one."""
+        """Withdraw one extra call, if there is one."""
         granted = super().try_withdraw(requests, now)
         if granted:
             self.spent.append((requests, now))
         return granted
 
     def refund(self, since: float) -> None:
-        """Put the latest extra call back, which was not made."""
+        """Return the latest extra call, which was not made."""
         super().refund(since)
         assert self.spent.pop()[1] == since
 
 
 def permits(step: Call) -> list[tuple[HealthState, Permit]]:
-    """Return what a call was given leave by, and the leave."""
-    route, leave = step.candidate.health, step.admission
-    return [(route.provider, leave.provider_permit), (route.target, leave.target_permit)]
+    """Return the permits of a call, each with its health state."""
+    health, admission = step.candidate.health, step.admission
+    return [(health.provider, admission.provider_permit), (health.target, admission.target_permit)]
 
 
-def marks(condition: HealthState) -> tuple[int, int, float]:
-    """Return what results have made of a breaker, whether its probe is out or not."""
-    breaker = condition.breaker
+def marks(state: HealthState) -> tuple[int, int, float]:
+    """Return the fields of a breaker that results change, without its probe."""
+    breaker = state.breaker
     return breaker.errors, breaker.failed_probes, breaker.opens_until
 
 
 class InterleavingsMachine(RuleBasedStateMachine):
-    """Promises 3, 4, 5, 6, 8 and 9: however requests interleave, what they share is never overdrawn, and never lost."""
+    """Promises 3, 4, 5, 6, 8 and 9: however requests interleave, no limit is exceeded and nothing is lost."""
 
     @initialize(
         first=limits,
@@ -114,70 +114,70 @@ class InterleavingsMachine(RuleBasedStateMachine):
 
     @rule(deadline_s=st.sampled_from([0.75, 3.0, 8.0, 30.0, LONGEST_S]), tokens=st.sampled_from([0, 7, 40]), many=few)
     def come(self, deadline_s: float, tokens: int, many: int) -> None:
-        """Requests come, and ask what to do."""
+        """Requests arrive, and get their first action."""
         for _ in range(many):
             self.came.append(self.world.now)
-            self.crowd.goes_on(self.crowd.comes(deadline_s, tokens))
+            self.crowd.advance(self.crowd.add_request(deadline_s, tokens))
 
     @precondition(lambda self: self.crowd.calls)
     @rule(which=which, kind=st.sampled_from(["ok", "ok", "down", "down", *ERRORS]), many=few)
     def return_(self, which: int, kind: str, many: int) -> None:
-        """Calls come to something, one after the other."""
+        """Calls end, one after the other."""
         for _ in range(many):
             if calls := self.crowd.calls:
                 request, step = calls[which % len(calls)]
                 late = [one for one, permit in permits(step) if permit.generation != one.breaker.generation]
-                before = [marks(condition) for condition in late]
-                self.crowd.returns(request, step, ERRORS[kind]())
-                assert [marks(condition) for condition in late] == before
+                before = [marks(state) for state in late]
+                self.crowd.end_call(request, step, ERRORS[kind]())
+                assert [marks(state) for state in late] == before
 
     @precondition(lambda self: any(request.woken for request in self.crowd.live))
     @rule(which=which)
     def looks(self, which: int) -> None:
-        """A request that was woken asks what to do."""
+        """A request that was woken gets its next action."""
         woken = [request for request in self.crowd.live if request.woken]
-        self.crowd.goes_on(woken[which % len(woken)])
+        self.crowd.advance(woken[which % len(woken)])
 
     @precondition(lambda self: self.crowd.live)
     @rule(which=which)
     def is_cancelled(self, which: int) -> None:
-        """A request is cancelled, wherever it stands."""
+        """A request is cancelled in any state."""
         live = self.crowd.live
-        self.crowd.cancels(live[which % len(live)])
+        self.crowd.cancel(live[which % len(live)])
 
     @rule(seconds=st.sampled_from([0.25, 1.0, 4.0, 10.0, 60.0]), sudden=st.booleans())
     def time_passes(self, seconds: float, *, sudden: bool) -> None:
-        """Time passes, or is found to have passed."""
-        self.crowd.passes(seconds, sudden=sudden)
+        """Time passes, step by step or suddenly."""
+        self.crowd.pass_time(seconds, sudden=sudden)
 
     @rule(answered=st.booleans())
     def all_end(self, *, answered: bool) -> None:
-        """Every call is answered, and whoever it made room for is let in; or every request is cancelled."""
+        """Every call is answered and every waiting request admitted; or every request is cancelled."""
         while answered and (self.crowd.calls or any(request.woken for request in self.crowd.live)):
             for request, step in self.crowd.calls[:1]:
-                self.crowd.returns(request, step, None)
+                self.crowd.end_call(request, step, None)
             for request in [request for request in self.crowd.live if request.woken]:
-                self.crowd.goes_on(request)
+                self.crowd.advance(request)
         for request in self.crowd.live if not answered else ():
-            self.crowd.cancels(request)
+            self.crowd.cancel(request)
         assert answered or all(
             (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0) for rate_limiter, _ in self.limits
         )
 
     def teardown(self) -> None:
-        """In the end nobody is left, nothing is held, and each target is called again."""
+        """In the end no request is left, no permit is held, and each target is called again."""
         if not hasattr(self, "crowd"):
             return
-        self.crowd.passes(LONGEST_S)
+        self.crowd.pass_time(LONGEST_S)
         assert not self.crowd.live
         assert [(rate_limiter.in_flight, rate_limiter.waiting) for rate_limiter, _ in self.limits] == [(0, 0)] * len(
             self.limits
         )
         self.world.now += 7200.0
         for candidate in self.world.candidates:
-            leave = candidate.health.admit(self.world.now)
-            assert leave is not None
-            candidate.health.release(leave)
+            admission = candidate.health.admit(self.world.now)
+            assert admission is not None
+            candidate.health.release(admission)
         result = self.world.ask()
         assert result.order == ["a"]
 
@@ -185,7 +185,7 @@ class InterleavingsMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_in_vain(self) -> None:
-        """Whoever stands in line is woken by somebody: by a call that ends, or by the first in line, who is awake."""
+        """Every queued request will be woken: by a call that ends, or by the first in the queue, which is awake."""
         for rate_limiter, limits in self.limits:
             here = [r for r in self.crowd.live if self.lines.get(r.number) is rate_limiter and r.wait is not None]
             asleep = [r for r in here if isinstance(r.wait, WaitForSlot) and not r.woken]
@@ -200,9 +200,9 @@ class InterleavingsMachine(RuleBasedStateMachine):
 
     @invariant()
     def limits_hold(self) -> None:
-        """No more calls at once, and none more in a minute, than a provider allows."""
+        """Calls at once and per minute stay within a provider's limits."""
         for rate_limiter, limits in self.limits:
-            calls = [step for _, step in self.crowd.begun if step.candidate.rate_limiter is rate_limiter]
+            calls = [step for _, step in self.crowd.started if step.candidate.rate_limiter is rate_limiter]
             if limits.max_concurrency is not None:
                 assert rate_limiter.in_flight <= limits.max_concurrency
             if limits.requests_per_minute is not None:
@@ -210,22 +210,22 @@ class InterleavingsMachine(RuleBasedStateMachine):
 
     @invariant()
     def one_probe_is_out(self) -> None:
-        """A half-open breaker has exactly one probe under way, and no other has any."""
-        conditions = {
+        """A half-open breaker has exactly one probe under way, and other breakers have none."""
+        states = {
             id(c): c
             for candidate in self.world.candidates
             for c in (candidate.health.provider, candidate.health.target)
         }
         probes = Counter()
         for _, step in self.crowd.calls:
-            for condition, permit in permits(step):
-                probes[id(condition)] += permit.probe
-        for key, condition in conditions.items():
-            assert probes[key] == (condition.breaker.state is BreakerState.HALF_OPEN)
+            for state, permit in permits(step):
+                probes[id(state)] += permit.probe
+        for key, state in states.items():
+            assert probes[key] == (state.breaker.state is BreakerState.HALF_OPEN)
 
     @invariant()
     def budgets_hold(self) -> None:
-        """Extra calls are few in any minute, and none is made that was not taken from the budget."""
+        """Extra calls stay within the share of any minute, and each was withdrawn from a budget."""
         for budget in self.budgets:
             for _, end in budget.spent[-1:]:
                 extra = sum(end - 60.0 < at for _, at in budget.spent)
@@ -234,12 +234,12 @@ class InterleavingsMachine(RuleBasedStateMachine):
             event.request for event in self.world.events if isinstance(event, AttemptStarted) and event.number > 1
         )
         assert again <= Counter(number for number, _ in self.retries.spent)
-        beside = Counter(event.request for event in self.world.events if isinstance(event, Hedged))
-        assert beside <= Counter(number for budget in self.budgets[1:] for number, _ in budget.spent)
+        hedged = Counter(event.request for event in self.world.events if isinstance(event, Hedged))
+        assert hedged <= Counter(number for budget in self.budgets[1:] for number, _ in budget.spent)
 
     @invariant()
     def each_request_ends_once(self) -> None:
-        """Each request tells its end once, when it is over and not before; each call that began has one end."""
+        """Each request emits its end once, when it has ended; each call that started has one end."""
         began = Counter(event.request for event in self.world.events if isinstance(event, AttemptStarted))
         ended = Counter(event.request for event in self.world.events if isinstance(event, AttemptEnded))
         over = {}
@@ -248,9 +248,9 @@ class InterleavingsMachine(RuleBasedStateMachine):
                 assert event.request not in over
                 over[event.request] = event
         for request in self.crowd.requests:
-            assert began[request.number] == ended[request.number] + len(request.trying)
+            assert began[request.number] == ended[request.number] + len(request.under_way)
             assert (request.number in over) == request.over
-            assert request.over or bool(request.trying) != (request.wait is not None)
+            assert request.over or bool(request.under_way) != (request.wait is not None)
             if request.over:
                 came = "success" if isinstance(request.outcome, Reply) else "error" if request.outcome else "cancelled"
                 assert over[request.number].outcome == came
@@ -259,14 +259,14 @@ class InterleavingsMachine(RuleBasedStateMachine):
     def deadlines_hold(self) -> None:
         """No request is under way after its deadline, and no call begins that could not finish before it."""
         assert all(request.ends >= self.world.now for request in self.crowd.live)
-        for request, step in self.crowd.begun:
+        for request, step in self.crowd.started:
             assert step.began + step.timeout_s <= request.ends
             assert step.timeout_s >= min(LEAST_S, request.deadline_s / 2)
             assert step.number <= 1 + RETRIES
 
     @property
     def lines(self) -> dict[int, RateLimiter | None]:
-        """The rate_limiter before which each request stood last."""
+        """The rate limiter at which each request queued last."""
         rate_limiters = {candidate.model: candidate.rate_limiter for candidate in self.world.candidates}
         return {event.request: rate_limiters[event.model] for event in self.world.events if isinstance(event, Queued)}
 

@@ -36,10 +36,8 @@ steps = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(limits=limits, steps=steps)
-def test_whoever_comes_and_goes_the_limits_and_the_order_hold(
-    limits: Limits, steps: list[tuple[str, int, float]]
-) -> None:
-    """Never more inside, in a minute, or in tokens than allowed; first come, first served; and no place stays empty."""
+def test_limits_and_order_hold_for_any_arrivals(limits: Limits, steps: list[tuple[str, int, float]]) -> None:
+    """Admissions stay within the limits, are first come, first served, and no slot stays empty."""
     rate_limiter, now = RateLimiter(limits), 0.0
     line: list[Ticket] = []
     inside: list[Ticket] = []
@@ -84,7 +82,7 @@ def test_whoever_comes_and_goes_the_limits_and_the_order_hold(
 
 @define
 class Bustle:
-    """Many requests at once, each a walk; whoever has something to do next is on the heap."""
+    """Many requests at once, each a walk; a heap holds what each does next."""
 
     world: World
     heap: list[tuple[float, int, str, Walk]] = field(factory=list)
@@ -95,13 +93,13 @@ class Bustle:
     most: int = 0
 
     def put(self, at: float, what: str, walk: Walk) -> None:
-        """Plan what a request does next, instead of what was planned."""
+        """Replace what a request does next."""
         number = next(self.numbers)
         self.versions[id(walk)] = number
         heapq.heappush(self.heap, (at, number, what, walk))
 
     def run(self, calls_s: list[float]) -> None:
-        """Let everything happen."""
+        """Run all events."""
         durations = iter(calls_s * 1000)
         while self.heap:
             at, number, what, walk = heapq.heappop(self.heap)
@@ -154,7 +152,7 @@ class Bustle:
     fails=st.booleans(),
     alone=st.booleans(),
 )
-def test_requests_that_share_a_gate_all_end_in_time(
+def test_requests_that_share_a_rate_limiter_all_end_in_time(
     arrivals: list[tuple[float, float, float | None]], calls_s: list[float], limits: Limits, *, fails: bool, alone: bool
 ) -> None:
     """Promises 1, 3 and 9: however they interleave, fail, wait and are cancelled, each ends, and no permit is lost."""

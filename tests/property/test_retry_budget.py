@@ -21,10 +21,10 @@ steps = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 1.0, 7.0, 59.5, 61.5, 300.
 def test_extra_calls_stay_within_the_share_of_any_minute(
     steps: list[tuple[float, bool]], share: float, floor: int
 ) -> None:
-    """Promise 4: neither more extra calls than the budget allows, nor fewer, to the second by which it is kept."""
+    """Promise 4: exactly as many extra calls as the budget allows, to its resolution of a second."""
     tally, now = BudgetWindow(share, floor), 0.0
     requests: list[float] = []
-    spent: list[float] = []
+    withdrawals: list[float] = []
     for wait_s, extra in steps:
         now += wait_s
         if not extra:
@@ -37,11 +37,11 @@ def test_extra_calls_stay_within_the_share_of_any_minute(
             return sum(now - at < window_s for at in times)
 
         if tally.can_withdraw():
-            assert within(spent, 60.0) + 1 <= max(floor, share * within(requests, 61.0))
+            assert within(withdrawals, 60.0) + 1 <= max(floor, share * within(requests, 61.0))
             tally = tally.withdraw()
-            spent.append(now)
+            withdrawals.append(now)
         else:
-            assert within(spent, 61.0) + 1 > max(floor, share * within(requests, 60.0))
+            assert within(withdrawals, 61.0) + 1 > max(floor, share * within(requests, 60.0))
         assert len(tally.snapshots) <= 63
 
 
@@ -66,7 +66,7 @@ def test_retries_do_not_make_an_outage_worse(every_s: float, retries: int, share
 
 
 def test_threads_share_one_budget_exactly() -> None:
-    """Promise 9: sixteen threads that ask at once get no more than there is, and all of it."""
+    """Promise 9: sixteen threads at once withdraw exactly what the budget holds."""
     budget = RetryBudget(0.0, 100)
     got: list[bool] = []
     threads = [Thread(target=lambda: got.extend([budget.try_withdraw(1, 0.0) for _ in range(50)])) for _ in range(16)]

@@ -47,7 +47,7 @@ modes = st.sampled_from(get_args(StreamMode))
 
 
 class Streaming:
-    """A provider whose models stream each its course; it counts the streams that are open, and the calls."""
+    """A provider whose models each stream a given course; it counts open streams and calls."""
 
     def __init__(self, chain: list[Course]) -> None:
         self.chain = chain
@@ -106,7 +106,7 @@ def seen(chunk: ReplyChunk) -> str:
 
 
 def model(chain: list[Course], mode: str) -> tuple[list[str], str, type[KickaiError] | None, int]:
-    """Return what is handed out, the text of the answer or of the error, the error, and how many are asked."""
+    """Return the chunks, the text of the answer or error, the error, and the number of targets called."""
     out: list[str] = []
     for place, (pieces, end) in enumerate(chain):
         whole = bool(pieces) and end == "stop"
@@ -122,11 +122,11 @@ def model(chain: list[Course], mode: str) -> tuple[list[str], str, type[KickaiEr
 
 
 def read(plugin: Streaming, mode: Any, chunks: int | None, *, sync: bool) -> tuple[list[str], Any, list[str]]:
-    """Read a stream, or so many chunks of it; return them, the reply or the error, and how the request ended."""
+    """Read a stream, or some chunks of it; return them, the reply or the error, and how the request ended."""
     out: list[str] = []
     events: list[Any] = []
     still = Clockwork(clock=lambda: 0.0, sleep=lambda _s: None, asleep=asyncio.sleep)
-    holder = Resolver.from_settings(
+    resolver = Resolver.from_settings(
         Settings(kickai=KickaiSettings(plugins=()), providers={"streaming": ProviderSettings(retries=0)}),
         plugins={"streaming": plugin},
         observers=[events.append],
@@ -141,8 +141,8 @@ def read(plugin: Streaming, mode: Any, chunks: int | None, *, sync: bool) -> tup
                     break
         return stream.reply
 
-    with holder:
-        chain = holder.chain(*(f"streaming:{place}" for place in range(len(plugin.chain))))
+    with resolver:
+        chain = resolver.chain(*(f"streaming:{place}" for place in range(len(plugin.chain))))
         try:
             if sync:
                 with chain.stream("hi", mode=mode) as stream:
@@ -161,7 +161,7 @@ def read(plugin: Streaming, mode: Any, chunks: int | None, *, sync: bool) -> tup
 @settings(deadline=None, max_examples=150)
 @given(chain=courses, mode=modes, sync=st.booleans())
 def test_a_stream_hands_out_what_its_mode_says(chain: list[Course], mode: str, *, sync: bool) -> None:
-    """Promise 7: what the caller sees, what ends it, and that nothing cut passes for whole, is as in the model."""
+    """Promise 7: the chunks, the end and the error are those of the model, and a cut stream is never complete."""
     plugin = Streaming(chain)
     out, outcome, ends = read(plugin, mode, None, sync=sync)
     expected, text, error, asked = model(chain, mode)
@@ -176,10 +176,8 @@ def test_a_stream_hands_out_what_its_mode_says(chain: list[Course], mode: str, *
 
 @settings(deadline=None, max_examples=100)
 @given(chain=courses, mode=modes, chunks=st.integers(1, 8), sync=st.booleans())
-def test_a_stream_that_is_left_closes_its_connection(
-    chain: list[Course], mode: str, chunks: int, *, sync: bool
-) -> None:
-    """Promise 7: left after any chunk, it asks nobody else, and the request ends once."""
+def test_leaving_a_stream_closes_its_connection(chain: list[Course], mode: str, chunks: int, *, sync: bool) -> None:
+    """Promise 7: left after any chunk, it calls no other target, and the request ends once."""
     plugin = Streaming(chain)
     out, outcome, ends = read(plugin, mode, chunks, sync=sync)
     expected, _, _, asked = model(chain, mode)

@@ -30,8 +30,8 @@ STEPS = st.lists(
 def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
     steps: list[tuple[str, int, float]],
 ) -> None:
-    """Promise 6: whatever else is under way, whenever it ends."""
-    there, now = HealthState(BreakerSettings(max_errors=1000), Fixed(1.0)), 0.0
+    """Promise 6: this holds whatever other calls are under way, and whenever they end."""
+    state, now = HealthState(BreakerSettings(max_errors=1000), Fixed(1.0)), 0.0
     under_way: list[tuple[int, object]] = []
     suspensions: list[tuple[int, float, bool]] = []  # when each began, when it ends, and whether it was stated
     for order, (step, which, seconds) in enumerate(steps):
@@ -39,18 +39,20 @@ def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
             now += seconds
         elif step in {"suspend", "state"}:
             suspensions.append((order, now + seconds, step == "state"))
-            there.suspend(Suspension(now + seconds, "x", stated=step == "state"))
+            state.suspend(Suspension(now + seconds, "x", stated=step == "state"))
         elif step == "answer" and under_way:
             began, permit = under_way.pop(which % len(under_way))
-            there.record_success(permit)
-            suspensions = [one for one in suspensions if one[0] > began]
+            state.record_success(permit)
+            suspensions = [suspension for suspension in suspensions if suspension[0] > began]
         elif step in {"begin", "force"}:
-            permit = there.admit(now) if step == "begin" else there.force(now)
-            forbidden = [one for one in suspensions if one[1] > now and (step == "begin" or one[2])]
+            permit = state.admit(now) if step == "begin" else state.force(now)
+            forbidden = [
+                suspension for suspension in suspensions if suspension[1] > now and (step == "begin" or suspension[2])
+            ]
             assert (permit is None) == bool(forbidden)
             if permit is not None:
                 under_way.append((order, permit))
-        assert there.available_at(now) == max([now, *(until for _, until, _ in suspensions)])
+        assert state.available_at(now) == max([now, *(until for _, until, _ in suspensions)])
 
 
 @settings(max_examples=200, deadline=None)
@@ -66,17 +68,17 @@ def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
     resort=st.booleans(),
 )
 def test_no_request_calls_a_target_during_a_stated_delay(steps: list[tuple[str, int, float]], *, resort: bool) -> None:
-    """Promise 2: not even as a last resort, however many requests are under way, and for a day at most."""
+    """Promise 2: not even as a last resort, however many requests are under way; the delay is at most a day."""
     policy = Policy(last_resort=resort, max_suspension_s=86_400.0)
-    there = World([Target(name="a", retries=0)], policy=policy, breaker=BreakerSettings(max_errors=1000))
+    state = World([Target(name="a", retries=0)], policy=policy, breaker=BreakerSettings(max_errors=1000))
     under_way: list[tuple[int, object]] = []
     stated: list[tuple[int, float]] = []
     for order, (step, which, seconds) in enumerate(steps):
-        now = there.now
+        now = state.now
         if step == "pass":
-            there.now += seconds
+            state.now += seconds
         elif step == "ask":
-            walk = there.walk(deadline_s=0.5)
+            walk = state.walk(deadline_s=0.5)
             decided = walk.next(now)
             assert isinstance(decided, Call | Fail)
             assert isinstance(decided, Call) == (not any(until > now for _, until in stated))
@@ -86,7 +88,7 @@ def test_no_request_calls_a_target_during_a_stated_delay(steps: list[tuple[str, 
             began, walk = under_way.pop(which % len(under_way))
             if step == "answer":
                 walk.record_success(YES, now)
-                stated = [one for one in stated if one[0] > began]
+                stated = [suspension for suspension in stated if suspension[0] > began]
             else:
                 kind = errors.RateLimitedError if step == "limit" else errors.QuotaExhaustedError
                 walk.record_failure(kind("x", retry_after_s=seconds), now)

@@ -1,6 +1,6 @@
 """Request after request down one chain, against a reference model that shares no code with the walk.
 
-What a request learns of its targets counts for the next one. Time passes between requests and during their calls; all
+The health that a request leaves applies to the next one. Time passes between requests and during their calls; all
 times are multiples of a quarter of a second and jitter is fixed, so that walk and model agree to the digit.
 """
 
@@ -25,11 +25,11 @@ from kickai_providers_core.values import errors
 
 @frozen
 class Kind:
-    """What a call may come to, and what follows: a row of the table of errors."""
+    """A result of a call, and what follows: a row of the table of errors."""
 
     error: type[errors.ProviderError] | None = None
     fields: dict[str, Any] = field(factory=dict)
-    end: str = ""  # how it ends the request, whoever is left
+    end: str = ""  # how it ends the request, even with targets left
     retry: str = ""  # at once after a "backoff"; only as the "last"; after a "wait" when no other is left
     counts: bool = False  # against the target's breaker
     unreached: bool = False  # and against the provider's
@@ -80,24 +80,24 @@ class Actor:
     unusable: None = None
 
     def script(self, _now: float) -> errors.ProviderError | None:
-        """Return what the next call comes to."""
+        """Return the result of the next call."""
         kind, stated, self.latency_s = self.call(self.made)
         self.made += 1
         return kind.error("x", retry_after_s=stated, **kind.fields) if kind.error else None
 
     def call(self, number: int, limit: float = inf) -> tuple[Kind, float | None, float]:
-        """Return what a call comes to that may take so long."""
+        """Return the result of a call with this timeout."""
         name, stated, took = self.calls[number % len(self.calls)]
         return (KINDS[name], stated, took) if took <= limit else (KINDS["slow"], None, limit)
 
 
 class Model:
-    """The promises in plain code: what is known of each target and provider, and what comes of a request."""
+    """The promises in plain code: the health of each target and provider, and the end of a request."""
 
     def __init__(self, chain: list[Actor]) -> None:
         self.chain, self.now, self.made = chain, 0.0, defaultdict(count)
         self.errors, self.open = Counter(), {}  # of closed breakers; until when others are open, and their cool-down
-        self.rests = defaultdict(list)  # number, end, whether a rate limit asked for it, whether it is stated
+        self.rests = defaultdict(list)  # number, end, whether a rate limit began it, whether it is stated
         self.order = count(1)
 
     def due(self, at: int) -> tuple[float, float, bool]:
@@ -127,7 +127,7 @@ class Model:
         ends, least, chain = self.now + deadline, min(0.5, deadline / 2), range(len(self.chain))
         plan, calls, skips, said, end, forced = [*chain], [], {}, {}, "", False
 
-        def again(at: int) -> float:  # when a target may be asked again, now that no other is left
+        def again(at: int) -> float:  # when a target may be called again, with no other left
             due, rest, limited = self.due(at)
             retry, ready = said.get(at, ("wait" if due == self.now or (limited and rest > self.now) else "", 0.0))
             return max(due, ready) if retry and (retry != "last" or (at, self.now) == (calls[-1][0], due)) else inf
@@ -184,7 +184,7 @@ chains = st.lists(
 
 
 class WalkMachine(RuleBasedStateMachine):
-    """Promises 1, 2, 3, 4, 5 and 6: whatever its targets do and however long, requests go as the model says."""
+    """Promises 1, 2, 3, 4, 5 and 6: whatever its targets do, requests go as the model says."""
 
     @initialize(chain=chains)
     def opens(self, chain: list[Actor]) -> None:
@@ -195,7 +195,7 @@ class WalkMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 3), course=courses)
     def changes(self, which: int, course: list[tuple[str, float | None, float]]) -> None:
-        """Have a target's calls come to something else from now on."""
+        """Change the results of a target's calls."""
         self.chain[which % len(self.chain)].calls = course
 
     @rule(
@@ -203,7 +203,7 @@ class WalkMachine(RuleBasedStateMachine):
         deadline_s=st.sampled_from([0.25, 0.75, 3.0, 8.0, 30.0, 100.0]),
     )
     def asks(self, after_s: float, deadline_s: float) -> None:
-        """Send a request, after a while, and compare all that is told of it."""
+        """Send a request after some time, and compare its end, attempts, skips and events."""
         self.world.now, self.model.now = self.world.now + after_s, self.model.now + after_s
         ends = self.world.now + deadline_s
         result = self.world.ask(deadline_s)
@@ -212,8 +212,8 @@ class WalkMachine(RuleBasedStateMachine):
         outcome = result.reply or result.error
         assert (type(result.error) if result.error else "ok") == ENDS.get(end, end)
         asked = [place for place, _, _ in calls]
-        message = {skip.position: skip.reason.value for skip in outcome.skipped}
-        assert message == {place: reason for place, reason in skips.items() if place not in asked}
+        reasons = {skip.position: skip.reason.value for skip in outcome.skipped}
+        assert reasons == {place: reason for place, reason in skips.items() if place not in asked}
         assert self.world.now == self.model.now <= ends
         if result.reply is not None:
             assert (result.reply.last_resort, result.reply.fell_back) == (forced, asked[-1] != 0)
@@ -234,8 +234,8 @@ TestWalk = WalkMachine.TestCase
 TestWalk.settings = settings(max_examples=300, stateful_step_count=25, deadline=None)
 
 
-def test_the_model_is_short_and_nobody_else_s() -> None:
-    """Eighty lines at most, none of which calls anything of the project or of its simulator."""
+def test_the_model_is_short_and_independent() -> None:
+    """It has at most eighty lines, and calls nothing of the project or its simulator."""
     source = inspect.getsource(Model)
     assert len(source.splitlines()) <= 80
     used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)} & set(globals())

@@ -50,12 +50,12 @@ def model(chain: list[Plan], deadline: int) -> tuple[list[int], str, int]:  # no
     """Return the targets that are called, in order, how the request ends, and how far down the chain it came."""
     courses = [iter(plan.course) for plan in chain]
     calls: list[int] = []
-    shut: set[str] = set()  # providers that rest as a whole
-    due: dict[int, int] = {}  # rate-limited targets, and when they may be asked again
+    shut: set[str] = set()  # providers that are suspended as a whole
+    due: dict[int, int] = {}  # rate-limited targets, and when they may be called again
     now, floor, last = 0, 0, ""
 
     def ask(place: int) -> str:
-        """Call a target until it is time to go on; return what it came to at last."""
+        """Call a target as often as its retries allow; return the last result."""
         nonlocal now, floor
         while True:
             kind, delay = next(courses[place], ("ok", 0))
@@ -108,7 +108,7 @@ ENDS = {
 @settings(max_examples=500)
 @given(chain=st.lists(plans, min_size=1, max_size=4), deadline=st.integers(5, 60))
 def test_the_walk_does_what_the_model_says(chain: list[Plan], deadline: int) -> None:
-    """Promises 1, 4 and 5: who is called, in which order, and how it ends, for any course of events."""
+    """Promises 1, 4 and 5: the calls, their order and the end are those of the model, for any course of events."""
     targets = [
         Target(
             name=f"t{place}",

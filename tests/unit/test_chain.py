@@ -140,7 +140,7 @@ class Time:
         return Clockwork(clock=lambda: self.now[0], sleep=sleep, asleep=asleep)
 
 
-def resolver(*plugins: Scripted, events: list[Any] | None = None, **settings: Any) -> Resolver:
+def make_resolver(*plugins: Scripted, events: list[Any] | None = None, **settings: Any) -> Resolver:
     """Return a resolver of scripted providers on a virtual clock."""
     settings.setdefault("kickai", KickaiSettings(plugins=()))
     return Resolver.from_settings(
@@ -205,8 +205,8 @@ def test_the_chain_falls_back_and_the_reply_has_both_attempts(ask: Callable[...,
     """In every way of calling, the next target is called after a failure."""
     plugin = Scripted(bad=fails(lambda: AuthenticationError("no")), worse=fails(down))
     other = Scripted("other")
-    with resolver(plugin, other) as holder:
-        reply = ask(holder.chain("scripted:bad", "other:fine"))
+    with make_resolver(plugin, other) as resolver:
+        reply = ask(resolver.chain("scripted:bad", "other:fine"))
     assert (reply.text, reply.provider, reply.fell_back) == ("pong", "other", True)
     assert [str(attempt) for attempt in reply.attempts] == [
         "scripted:bad: AuthenticationError: no",
@@ -220,8 +220,8 @@ def test_a_chain_without_an_answer_raises_one_cause_per_attempt(ask: Callable[..
     """In every way of calling, the error is a group of the attempts' errors."""
     plugin = Scripted(bad=fails(lambda: AuthenticationError("no")))
     other = Scripted("other", worse=fails(lambda: QuotaExhaustedError("spent")))
-    with resolver(plugin, other) as holder, pytest.raises(ChainExhaustedError) as raised:
-        ask(holder.chain("scripted:bad", "other:worse"))
+    with make_resolver(plugin, other) as resolver, pytest.raises(ChainExhaustedError) as raised:
+        ask(resolver.chain("scripted:bad", "other:worse"))
     assert [type(cause) for cause in raised.value.exceptions] == [AuthenticationError, QuotaExhaustedError]
 
 
@@ -235,8 +235,8 @@ def test_waits_use_the_clock_that_was_passed_in(ask: Callable[..., Reply]) -> No
             raise error
         return ["pong"]
 
-    with resolver(Scripted(busy=say)) as holder:
-        reply = ask(holder.chain("scripted:busy"))
+    with make_resolver(Scripted(busy=say)) as resolver:
+        reply = ask(resolver.chain("scripted:busy"))
     assert reply.latency_s == pytest.approx(20.0)
 
 
@@ -245,15 +245,15 @@ def test_other_exceptions_pass_through_unchanged(ask: Callable[..., Reply]) -> N
     """A KeyboardInterrupt stops the request at once, and the probe that it held is released."""
     plugin = Scripted(bad=fails(down), stop=fails(KeyboardInterrupt))
     settings = {"breaker": BreakerSettings(max_errors=1), "providers": {"scripted": ProviderSettings(retries=0)}}
-    with resolver(plugin, **settings) as holder:
-        chain = holder.chain("scripted:bad")
+    with make_resolver(plugin, **settings) as resolver:
+        chain = resolver.chain("scripted:bad")
         with pytest.raises(ChainExhaustedError):
             ask(chain)
         plugin.answers["bad"] = fails(KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
             ask(chain)
-        condition = chain._candidates[0].health.target
-        assert condition.breaker.state is BreakerState.OPEN
+        health = chain._candidates[0].health.target
+        assert health.breaker.state is BreakerState.OPEN
         plugin.answers["bad"] = lambda _request: ["back"]
         assert ask(chain).text == "back"
 
@@ -271,8 +271,8 @@ def test_a_cancelled_task_cancels_its_attempt() -> None:
             raise AssertionError
 
     async def main() -> None:
-        async with resolver(Hanging("hanging"), events=events) as holder:
-            task = asyncio.create_task(holder.chain("hanging").ainvoke("hi"))
+        async with make_resolver(Hanging("hanging"), events=events) as resolver:
+            task = asyncio.create_task(resolver.chain("hanging").ainvoke("hi"))
             await started.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -317,8 +317,8 @@ both = pytest.mark.parametrize("sync", [True, False])
 @both
 def test_a_live_stream_falls_back_before_its_first_chunk(*, sync: bool) -> None:
     """Promise 7: an error before any text leads to a fallback that the caller does not see."""
-    with resolver(Scripted(bad=pieces(AuthenticationError("no"))), Scripted("other")) as holder:
-        seen, reply, error = collect(holder.chain("scripted:bad", "other"), "live", sync=sync)
+    with make_resolver(Scripted(bad=pieces(AuthenticationError("no"))), Scripted("other")) as resolver:
+        seen, reply, error = collect(resolver.chain("scripted:bad", "other"), "live", sync=sync)
     assert (seen, error) == (["po", "ng", FinishReason.STOP], None)
     assert reply is not None
     assert (reply.text, reply.model) == ("pong", "served")
@@ -328,8 +328,8 @@ def test_a_live_stream_falls_back_before_its_first_chunk(*, sync: bool) -> None:
 def test_a_live_stream_that_breaks_off_raises_with_the_text_so_far(*, sync: bool) -> None:
     """Promise 7: after the first chunk no other target is called; the error carries the text so far."""
     plugin, other = Scripted(bad=pieces("po", down())), Scripted("other")
-    with resolver(plugin, other) as holder:
-        seen, _, error = collect(holder.chain("scripted:bad", "other"), "live", sync=sync)
+    with make_resolver(plugin, other) as resolver:
+        seen, _, error = collect(resolver.chain("scripted:bad", "other"), "live", sync=sync)
     assert seen == ["po"]
     assert isinstance(error, ProviderUnavailableError)
     assert error.partial_text == "po"
@@ -350,13 +350,13 @@ def test_no_event_carries_the_text_of_a_stream(kind: type[ProviderError], mode: 
     pickled: list[bytes] = []
     events: list[Any] = []
     plugin = Scripted(bad=pieces(SECRET_PIECE, kind("no")))
-    holder = Resolver.from_settings(
+    resolver = Resolver.from_settings(
         Settings(kickai=KickaiSettings(plugins=()), providers={"scripted": ProviderSettings(retries=0)}),
         plugins={"scripted": plugin},
         observers=[events.append, lambda event: pickled.append(pickle.dumps(event))],
     )
-    with holder:
-        seen, _, raised = collect(holder.chain("scripted:bad"), mode, sync=sync)
+    with resolver:
+        seen, _, raised = collect(resolver.chain("scripted:bad"), mode, sync=sync)
     assert seen == ([] if mode == "buffered" else [SECRET_PIECE])
     assert raised is not None
     ended = [event.attempt.error for event in events if isinstance(event, AttemptEnded)]
@@ -374,14 +374,14 @@ def test_a_stream_that_is_never_read_does_nothing(*, sync: bool) -> None:
     events: list[Any] = []
     now = [0.0]
     plugin = Scripted(bad=pieces("po", down()))
-    holder = Resolver.from_settings(
+    resolver = Resolver.from_settings(
         Settings(kickai=KickaiSettings(plugins=())),
         plugins={"scripted": plugin},
         observers=[events.append],
         time=Clockwork(clock=lambda: now[0], sleep=lambda _s: None, asleep=asyncio.sleep),
     )
-    with holder:
-        chain = holder.chain("scripted", deadline_s=5.0)
+    with resolver:
+        chain = resolver.chain("scripted", deadline_s=5.0)
         with pytest.raises(ValueError, match="deadline_s"):
             (chain.stream if sync else chain.astream)("hi", deadline_s=0)
         with pytest.raises((TypeError, ValueError)):
@@ -411,8 +411,8 @@ def test_a_stream_that_is_never_read_does_nothing(*, sync: bool) -> None:
 def test_a_restarting_stream_continues_after_a_restart_chunk(*, sync: bool) -> None:
     """Promise 7: after a mid-stream failure, a chunk says to discard the earlier text."""
     plugin = Scripted(bad=pieces("wrong", AuthenticationError("no")))
-    with resolver(plugin, Scripted("other")) as holder:
-        seen, reply, _ = collect(holder.chain("scripted:bad", "other"), "restart", sync=sync)
+    with make_resolver(plugin, Scripted("other")) as resolver:
+        seen, reply, _ = collect(resolver.chain("scripted:bad", "other"), "restart", sync=sync)
     assert seen == ["wrong", "restart", "po", "ng", FinishReason.STOP]
     assert reply is not None
     assert reply.text == "pong"
@@ -421,8 +421,8 @@ def test_a_restarting_stream_continues_after_a_restart_chunk(*, sync: bool) -> N
 @both
 def test_a_restarting_stream_without_another_target_raises(*, sync: bool) -> None:
     """No restart is announced when nothing follows."""
-    with resolver(Scripted(bad=pieces("wrong", AuthenticationError("no")))) as holder:
-        seen, _, error = collect(holder.chain("scripted:bad"), "restart", sync=sync)
+    with make_resolver(Scripted(bad=pieces("wrong", AuthenticationError("no")))) as resolver:
+        seen, _, error = collect(resolver.chain("scripted:bad"), "restart", sync=sync)
     assert seen == ["wrong"]
     assert isinstance(error, ChainExhaustedError)
 
@@ -431,8 +431,8 @@ def test_a_restarting_stream_without_another_target_raises(*, sync: bool) -> Non
 def test_a_buffered_stream_hands_out_nothing_before_the_whole(*, sync: bool) -> None:
     """Promise 7: a failure is never visible, since only a whole answer is handed out."""
     plugin = Scripted(bad=pieces("wrong", AuthenticationError("no")))
-    with resolver(plugin, Scripted("other")) as holder:
-        seen, reply, _ = collect(holder.chain("scripted:bad", "other"), "buffered", sync=sync)
+    with make_resolver(plugin, Scripted("other")) as resolver:
+        seen, reply, _ = collect(resolver.chain("scripted:bad", "other"), "buffered", sync=sync)
     assert seen == ["po", "ng", FinishReason.STOP]
     assert reply is not None
 
@@ -450,8 +450,8 @@ def test_a_cut_stream_never_passes_for_a_whole_one(*, sync: bool) -> None:
         async def kickai_astream_provider(self) -> AsyncIterator[ReplyChunk]:
             yield ReplyChunk(text="half a")
 
-    with resolver(Cut("cut")) as holder:
-        seen, reply, error = collect(holder.chain("cut"), "live", sync=sync)
+    with make_resolver(Cut("cut")) as resolver:
+        seen, reply, error = collect(resolver.chain("cut"), "live", sync=sync)
     assert (seen, reply) == (["half a"], None)
     assert isinstance(error, InvalidReplyError)
     assert error.partial_text == "half a"
@@ -461,8 +461,8 @@ def test_leaving_a_stream_closes_the_providers_stream() -> None:
     """Promise 7: closed, left with ``with``, or dropped: the provider's stream ends, sync and async."""
     events: list[Any] = []
     plugin = Scripted()
-    with resolver(plugin, events=events) as holder:
-        chain = holder.chain("scripted")
+    with make_resolver(plugin, events=events) as resolver:
+        chain = resolver.chain("scripted")
         with chain.stream("hi") as chunks:
             next(chunks)
             assert plugin.open_streams == 1
@@ -494,8 +494,8 @@ def test_leaving_a_stream_closes_the_providers_stream() -> None:
 def test_a_stream_that_is_never_read_sends_nothing() -> None:
     """The request starts when the first chunk is read."""
     plugin = Scripted()
-    with resolver(plugin) as holder:
-        holder.chain("scripted").stream("hi").close()
+    with make_resolver(plugin) as resolver:
+        resolver.chain("scripted").stream("hi").close()
     assert plugin.requests == []
 
 
@@ -503,8 +503,8 @@ def test_a_prompt_is_text_messages_mappings_or_a_request() -> None:
     """The provider gets the same request for each form."""
     plugin = Scripted()
     mapping = {"role": "user", "content": "hi"}
-    with resolver(plugin) as holder:
-        chain = holder.chain("scripted:m", temperature=0.5, max_tokens=7)
+    with make_resolver(plugin) as resolver:
+        chain = resolver.chain("scripted:m", temperature=0.5, max_tokens=7)
         for prompt in ("hi", [mapping], [Message(role="user", content="hi")], ChatRequest.of("hi")):
             chain(prompt)
     assert len({request.messages for request in plugin.requests}) == 1
@@ -528,50 +528,50 @@ def test_a_prompt_is_text_messages_mappings_or_a_request() -> None:
 def test_a_malformed_prompt_is_refused_before_anything_is_sent(prompt: Any, sentence: str) -> None:
     """The error says what a prompt is."""
     plugin = Scripted()
-    with resolver(plugin) as holder, pytest.raises((TypeError, ValueError), match=sentence):
-        holder.chain("scripted").invoke(prompt)
+    with make_resolver(plugin) as resolver, pytest.raises((TypeError, ValueError), match=sentence):
+        resolver.chain("scripted").invoke(prompt)
     assert plugin.requests == []
 
 
 def test_the_requests_own_settings_override_the_chains() -> None:
     """This includes the model, for a target that names none."""
     plugin = Scripted()
-    with resolver(plugin) as holder:
+    with make_resolver(plugin) as resolver:
         request = ChatRequest(messages=(Message(role="user", content="hi"),), temperature=0.0, max_tokens=1, model="x")
-        holder.chain("scripted:x", temperature=0.5, max_tokens=7)(request)
-        holder.chain("scripted")(request)
+        resolver.chain("scripted:x", temperature=0.5, max_tokens=7)(request)
+        resolver.chain("scripted")(request)
     assert [(r.model, r.temperature, r.max_tokens) for r in plugin.requests] == [("x", 0.0, 1), ("x", 0.0, 1)]
 
 
 @pytest.mark.parametrize("deadline_s", [0, -1.0, float("nan")])
 def test_a_deadline_that_is_none_is_refused(deadline_s: float) -> None:
     """A deadline is a positive number of seconds, wherever it is given."""
-    with resolver(Scripted()) as holder:
+    with make_resolver(Scripted()) as resolver:
         with pytest.raises(ValueError, match=r"deadline_s must be (greater than 0|a finite number), got"):
-            holder.chain("scripted", deadline_s=deadline_s)
+            resolver.chain("scripted", deadline_s=deadline_s)
         with pytest.raises(ValueError, match=r"deadline_s must be (greater than 0|a finite number), got"):
-            holder.chain("scripted").invoke("hi", deadline_s=deadline_s)
+            resolver.chain("scripted").invoke("hi", deadline_s=deadline_s)
 
 
 def test_an_unknown_stream_mode_is_refused() -> None:
     """The error names the three there are."""
-    with resolver(Scripted()) as holder, pytest.raises(ValueError, match="'live', 'restart' or 'buffered'"):
-        holder.chain("scripted").stream("hi", mode="fast")
+    with make_resolver(Scripted()) as resolver, pytest.raises(ValueError, match="'live', 'restart' or 'buffered'"):
+        resolver.chain("scripted").stream("hi", mode="fast")
 
 
 def test_a_provider_is_created_once_on_first_use_and_closed_with_the_resolver() -> None:
     """Threads share one provider, an unused provider is never created, and closing twice does nothing."""
     plugin = Scripted()
-    holder = resolver(plugin)
-    chain = holder.chain("scripted")
+    resolver = make_resolver(plugin)
+    chain = resolver.chain("scripted")
     assert plugin.created == 0
     threads = [threading.Thread(target=chain.invoke, args=("hi",)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    holder.close()
-    holder.close()
+    resolver.close()
+    resolver.close()
     assert (plugin.created, plugin.closed) == (1, 1)
     with pytest.raises(RuntimeError, match="is closed"):
         chain.invoke("hi")
@@ -588,13 +588,13 @@ def test_one_provider_that_cannot_be_closed_stops_nothing() -> None:
     events: list[Any] = []
     for is_async in (False, True):
         stuck, other = Stuck("a-stuck"), Scripted()
-        holder = resolver(stuck, other, events=events)
-        holder.chain("a-stuck")("hi")
-        holder.chain("scripted")("hi")
+        resolver = make_resolver(stuck, other, events=events)
+        resolver.chain("a-stuck")("hi")
+        resolver.chain("scripted")("hi")
         if is_async:
-            asyncio.run(holder.aclose())
+            asyncio.run(resolver.aclose())
         else:
-            holder.close()
+            resolver.close()
         assert other.closed == 1
     sentence = [(event.provider, event.error) for event in events if isinstance(event, ProviderCloseFailed)]
     assert sentence == [("a-stuck", "OSError")] * 2
@@ -606,34 +606,34 @@ def test_a_provider_that_is_not_configured_is_skipped() -> None:
     plugin.problems = (Problem(path="key", message="no key", missing="THE_KEY"),)
     careless = Scripted("careless")
     careless.problems = (Problem(path="host", message="plain HTTP", severity="warning"),)
-    with resolver(plugin, careless) as holder:
-        reply = holder.chain("scripted", "careless")("hi")
+    with make_resolver(plugin, careless) as resolver:
+        reply = resolver.chain("scripted", "careless")("hi")
     assert [str(skip) for skip in reply.skipped] == ["scripted: not configured (THE_KEY)"]
     assert reply.provider == "careless"
 
 
 def test_capabilities_are_known_per_model() -> None:
     """A model's own capabilities and window replace its provider's."""
-    with resolver(Scripted()) as holder:
-        small, other = holder.chain("scripted:small", "scripted:other")._candidates
+    with make_resolver(Scripted()) as resolver:
+        small, other = resolver.chain("scripted:small", "scripted:other")._candidates
     assert (small.context_window, small.capabilities) == (10, frozenset())
     assert (other.context_window, other.capabilities) == (None, frozenset({Capability.TOOLS}))
 
 
 def test_an_alias_leads_to_the_instance() -> None:
     """A plugin's alias means the instance that is named after the plugin."""
-    with resolver(Scripted()) as holder:
-        assert holder.chain("scripted-too:m").targets == ("scripted:m",)
+    with make_resolver(Scripted()) as resolver:
+        assert resolver.chain("scripted-too:m").targets == ("scripted:m",)
 
 
 def test_several_instances_of_one_plugin_coexist() -> None:
     """Each has its own provider, settings and health."""
     plugin = Scripted()
     providers = {"eu": ProviderSettings(kind="scripted", model="a"), "us": ProviderSettings(kind="scripted", model="b")}
-    with resolver(plugin, providers=providers) as holder:
-        assert holder.chain("eu", "us").targets == ("eu:a", "us:b")
-        holder.chain("eu")("hi")
-        holder.chain("us")("hi")
+    with make_resolver(plugin, providers=providers) as resolver:
+        assert resolver.chain("eu", "us").targets == ("eu:a", "us:b")
+        resolver.chain("eu")("hi")
+        resolver.chain("us")("hi")
     assert plugin.created == 2
 
 
@@ -641,8 +641,8 @@ def test_a_role_becomes_a_chain_with_its_settings() -> None:
     """The role's targets, temperature and token limit are the chain's."""
     role = Role(name="coach", group="", temperature=0.25, max_tokens=9, chain=(Target("scripted", "m"),))
     plugin = Scripted()
-    with resolver(plugin, roles={"coach": role}) as holder:
-        chain = holder.for_role("coach")
+    with make_resolver(plugin, roles={"coach": role}) as resolver:
+        chain = resolver.for_role("coach")
         chain("hi")
     assert chain.targets == ("scripted:m",)
     assert (plugin.requests[0].temperature, plugin.requests[0].max_tokens) == (0.25, 9)
@@ -650,8 +650,8 @@ def test_a_role_becomes_a_chain_with_its_settings() -> None:
 
 def test_a_default_target_that_is_not_installed_is_skipped() -> None:
     """An application that installs one provider does not have to remove the others from the default chain."""
-    with resolver(Scripted("local")) as holder:
-        reply = holder.for_role("player_coordinator")("hi")
+    with make_resolver(Scripted("local")) as resolver:
+        reply = resolver.for_role("player_coordinator")("hi")
     assert reply.provider == "local"
     assert "huggingface" in reply.skipped[0].target
     assert reply.skipped[0].detail == "pip install kickai-hf"
@@ -667,32 +667,32 @@ def test_a_default_target_that_is_not_installed_is_skipped() -> None:
 )
 def test_an_unknown_provider_says_what_to_install(target: str, sentence: str) -> None:
     """A target that was written explicitly must exist."""
-    with resolver(Scripted()) as holder, pytest.raises(UnknownProviderError, match=sentence) as raised:
-        holder.chain(target)
+    with make_resolver(Scripted()) as resolver, pytest.raises(UnknownProviderError, match=sentence) as raised:
+        resolver.chain(target)
     assert raised.value.known == ("scripted",)
 
 
 def test_a_chosen_target_that_is_not_installed_is_an_error() -> None:
     """A primary that was chosen explicitly must exist."""
     with (
-        resolver(Scripted(), kickai=KickaiSettings(plugins=(), primary="nobody")) as holder,
+        make_resolver(Scripted(), kickai=KickaiSettings(plugins=(), primary="nobody")) as resolver,
         pytest.raises(UnknownProviderError),
     ):
-        holder.for_role("player_coordinator")
+        resolver.for_role("player_coordinator")
 
 
 @pytest.mark.parametrize("targets", [(), ("",), (":m",), ("a:",)])
 def test_a_malformed_chain_is_refused(targets: tuple[str, ...]) -> None:
     """A chain has targets, and a target has an instance."""
-    with resolver(Scripted()) as holder, pytest.raises(ValueError, match=r"target"):
-        holder.chain(*targets)
+    with make_resolver(Scripted()) as resolver, pytest.raises(ValueError, match=r"target"):
+        resolver.chain(*targets)
 
 
 def test_a_role_without_a_target_is_refused() -> None:
     """Settings from a file cannot say that; settings in code can."""
     settings = Settings(kickai=KickaiSettings(plugins=()), roles={"scout": Role(name="scout", chain=())})
-    with Resolver.from_settings(settings) as holder, pytest.raises(ValueError, match="at least one target"):
-        holder.for_role("scout")
+    with Resolver.from_settings(settings) as resolver, pytest.raises(ValueError, match="at least one target"):
+        resolver.for_role("scout")
 
 
 def test_an_observer_that_raises_does_not_affect_the_request() -> None:
@@ -702,29 +702,29 @@ def test_an_observer_that_raises_does_not_affect_the_request() -> None:
     def broken(_event: Any) -> None:
         raise ZeroDivisionError
 
-    holder = Resolver.from_settings(
+    resolver = Resolver.from_settings(
         Settings(kickai=KickaiSettings(plugins=())),
         plugins={"scripted": Scripted()},
         observers=[broken, events.append],
     )
-    with holder:
-        assert holder.chain("scripted")("hi").text == "pong"
+    with resolver:
+        assert resolver.chain("scripted")("hi").text == "pong"
     assert len(events) == 4
 
 
 def test_a_target_of_a_broken_plugin_raises_the_plugins_problem() -> None:
     """The error says what is wrong with the plugin, not that it is missing."""
-    holder = Resolver.from_settings(Settings(kickai=KickaiSettings(plugins=())), plugins={"broken": object()})
-    with holder, pytest.raises(UnknownProviderError, match="plugin broken: it implements no hooks"):
-        holder.chain("broken")
+    resolver = Resolver.from_settings(Settings(kickai=KickaiSettings(plugins=())), plugins={"broken": object()})
+    with resolver, pytest.raises(UnknownProviderError, match="plugin broken: it implements no hooks"):
+        resolver.chain("broken")
 
 
 @pytest.mark.parametrize(("prompt", "max_tokens", "asked"), [("x" * 54, 1, 1), ("x" * 54, 2, 0), ("x" * 66, None, 0)])
 def test_a_chain_measures_its_requests(prompt: str, max_tokens: int | None, asked: int) -> None:
     """The size of prompt and answer is compared with the plugin's window of ten tokens."""
     plugin = Scripted()
-    with resolver(plugin) as holder:
-        chain = holder.chain("scripted:small", max_tokens=max_tokens)
+    with make_resolver(plugin) as resolver:
+        chain = resolver.chain("scripted:small", max_tokens=max_tokens)
         if asked:
             assert chain.invoke(prompt).text == "pong"
         else:
@@ -736,8 +736,8 @@ def test_a_chain_measures_its_requests(prompt: str, max_tokens: int | None, aske
 
 def test_the_requests_token_limit_overrides_the_chains() -> None:
     """What the request says about the length of the answer counts."""
-    with resolver(Scripted()) as holder:
-        chain = holder.chain("scripted:small", max_tokens=500)
+    with make_resolver(Scripted()) as resolver:
+        chain = resolver.chain("scripted:small", max_tokens=500)
         request = ChatRequest(messages=(Message(role="user", content="hi"),), max_tokens=5)
         assert chain.invoke(request).text == "pong"
 
@@ -752,9 +752,9 @@ def test_preparing_makes_the_first_usable_target_ready() -> None:
 
     idle = Preparing("idle")
     idle.problems = (Problem(path="key", message="no key", missing="THE_KEY"),)
-    with resolver(idle, Preparing("ready"), Scripted()) as holder:
-        assert [str(step) for step in holder.chain("idle:a", "ready:b").prepare()] == ["pulling b"]
-        assert list(holder.chain("scripted", "ready:b").prepare()) == []
+    with make_resolver(idle, Preparing("ready"), Scripted()) as resolver:
+        assert [str(step) for step in resolver.chain("idle:a", "ready:b").prepare()] == ["pulling b"]
+        assert list(resolver.chain("scripted", "ready:b").prepare()) == []
 
 
 def test_a_changed_request_equals_a_constructed_one() -> None:

@@ -25,7 +25,7 @@ def test_an_old_module_has_the_names_of_the_new_ones(name: str) -> None:
 
 
 def test_no_old_name_hides_a_module() -> None:
-    """The finder is asked last, so a module of the same name would win; there is none."""
+    """The finder comes last, so a module of the same name would win; there is none."""
     program = "import kickai_providers_core as k, pkgutil; print(*[m.name for m in pkgutil.iter_modules(k.__path__)])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & set(MOVED)

@@ -1,4 +1,4 @@
-"""A model that a request names itself: honoured by targets that name none, and refused where all name another."""
+"""The model of a request: used by targets that name none, and refused where all name another."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Echo:
         return Reply(text=f"{self.name}:{request.model}", finish_reason=FinishReason.STOP)
 
 
-def resolver() -> Resolver:
+def make_resolver() -> Resolver:
     """Return a resolver with two such providers, the first of which has a model of its own in the settings."""
     settings = {"providers": {"one": {"model": "usual", "retries": 0}, "two": {"retries": 0}}}
     return Resolver.from_settings(settings, plugins={"one": Echo("one"), "two": Echo("two")}, env={})
@@ -94,8 +94,8 @@ def test_the_model_of_a_request_is_called_or_its_target_skipped(
     targets: list[str], model: str | None, answer: str, mode: str
 ) -> None:
     """It applies to targets that name no model; a target that names another is skipped with that reason."""
-    with resolver() as there:
-        reply = ask(there.chain(*targets), request(model), mode)
+    with make_resolver() as resolver:
+        reply = ask(resolver.chain(*targets), request(model), mode)
         assert reply.text == answer
         assert reply.attempts[-1].model == answer.partition(":")[2]
         for skip in reply.skipped:
@@ -105,8 +105,8 @@ def test_the_model_of_a_request_is_called_or_its_target_skipped(
 @pytest.mark.parametrize("mode", MODES)
 def test_a_request_whose_model_no_target_may_call_is_refused(mode: str) -> None:
     """Before anything is sent or iterated, naming the model and the targets."""
-    with resolver() as there:
-        chain = there.chain("one:y", "two:z")
+    with make_resolver() as resolver:
+        chain = resolver.chain("one:y", "two:z")
         words = "the request names the model 'x', and every target another one: one:y, two:z"
         begin = {"stream": chain.stream, "astream": chain.astream}.get(mode, lambda asked: ask(chain, asked, mode))
         with pytest.raises(ValueError, match=words):
@@ -115,13 +115,13 @@ def test_a_request_whose_model_no_target_may_call_is_refused(mode: str) -> None:
 
 def test_a_missing_model_of_one_request_suspends_only_that_model() -> None:
     """That it does not exist suspends that model alone."""
-    with resolver() as there:
-        chain = there.chain("one", "two:y")
+    with make_resolver() as resolver:
+        chain = resolver.chain("one", "two:y")
         assert chain.invoke("hi").text == "one:usual"
         with pytest.raises(ModelNotFoundError):
-            raise failure(there.chain("one"), request("gone"))
+            raise failure(resolver.chain("one"), request("gone"))
         assert chain.invoke("hi").text == "one:usual"
-        suspended = [row.model for row in there.health().targets if not row.available]
+        suspended = [row.model for row in resolver.health().targets if not row.available]
         assert suspended == ["gone"]
 
 

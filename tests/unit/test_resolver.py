@@ -1,4 +1,4 @@
-"""A chain as a value among others, a resolver that nobody closes, and callers without asyncio."""
+"""Copied chains, resolvers that are dropped, and callers without asyncio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop in the background, and those who call it while it ends."""
+"""The portal, and its callers while it stops."""
 
 from __future__ import annotations
 

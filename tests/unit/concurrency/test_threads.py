@@ -1,4 +1,4 @@
-"""Iterators that are read in a thread, and how they are left."""
+"""Iterators that are read in a thread, and how they are stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adapter: what a plugin lacks is filled in, and what it returns or raises is checked."""
+"""The adapter: it fills in missing hooks, and checks what a plugin returns or raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of plugins that do not stop when they are told to, and the bounds of a stream's phases, in all four modes."""
+"""Plugin calls that do not stop when cancelled, and the bounds of a stream's phases, in all four modes."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def read(
 
 
 def kinds(clock: Clock, waits_s: list[float]) -> dict[str, Adapter]:
-    """Return seams over a stream whose chunks come after these times, by how it is read."""
+    """Return adapters of a stream whose chunks come after these times, by mode."""
 
     def stream() -> Iterator[ReplyChunk]:
         for wait_s in waits_s:

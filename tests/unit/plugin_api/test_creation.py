@@ -250,7 +250,7 @@ def test_a_validation_leaves_half_the_time_to_the_other_targets() -> None:
 
 
 def test_hedging_does_not_wait_for_validations() -> None:
-    """All targets are validated as a hedged request begins, so that the second can be asked in time."""
+    """All targets are validated when a hedged request starts, so that the second can be called in time."""
     first, second = Slow("first"), Slow("second")
     hedging = {"after_s": 0.05, "floor": 10}
     asked: Callable[[], int] = lambda: second.validated  # noqa: E731

@@ -1,4 +1,4 @@
-"""What a plugin raises, whatever its class, costs the target that it belongs to and nobody else, in every mode."""
+"""An exception of a plugin, whatever its class, affects only that plugin's targets, in every mode."""
 
 from __future__ import annotations
 

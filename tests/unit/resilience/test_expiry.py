@@ -1,4 +1,4 @@
-"""What time has done meanwhile: a rest that has ended, a ticket that came late, requests that are no longer recent."""
+"""Things that expire: suspensions that have ended, tickets that came late, requests that are no longer recent."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ def test_a_target_whose_rate_limit_ended_meanwhile_is_called_again(left_s: float
     """It is called whether the delay ends before or after the other targets have failed."""
     limited = RateLimitedError("slow down", retry_after_s=5.0 + left_s)
     silent = ProviderTimeoutError("silence")
-    there = World(
+    simulation = World(
         [
             Target(name="a", script=script(limited)),
             Target(name="b", script=script(None, silent), latency_s=5.0, retries=0),
         ]
     )
-    assert there.ask().order == ["a", "b"]
-    result = there.ask()
+    assert simulation.ask().order == ["a", "b"]
+    result = simulation.ask()
     assert result.order == ["b", "a"]
     assert result.reply is not None
 
 
 def test_a_ticket_admitted_after_the_deadline_is_not_an_attempt() -> None:
     """When the driver resumes after the deadline, nothing is called and no health changes."""
-    there = World([Target(name="a", rate_limiter=RateLimiter(Limits(max_concurrency=1)))])
-    crowd = Crowd(there)
-    first, second = crowd.comes(30.0), crowd.comes(3.0)
+    simulation = World([Target(name="a", rate_limiter=RateLimiter(Limits(max_concurrency=1)))])
+    crowd = Crowd(simulation)
+    first, second = crowd.add_request(30.0), crowd.add_request(3.0)
     for request in (first, second):
-        crowd.goes_on(request)
-    crowd.returns(first, first.trying[0], None)
+        crowd.advance(request)
+    crowd.end_call(first, first.under_way[0], None)
     assert second.woken
-    there.now += 4.0
-    crowd.goes_on(second)
+    simulation.now += 4.0
+    crowd.advance(second)
     assert (second.over, second.walk.attempts) == (True, ())
-    assert there.candidates[0].rate_limiter.in_flight == 0
+    assert simulation.candidates[0].rate_limiter.in_flight == 0
 
 
 def test_after_the_deadline_there_is_no_last_resort() -> None:
     """A request that is admitted too late, by a target whose breaker has opened meanwhile, ends without a call."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
-    there = World([Target(name="a", rate_limiter=rate_limiter)], breaker=BreakerSettings(max_errors=1))
-    crowd = Crowd(there)
-    first, second = crowd.comes(30.0), crowd.comes(3.0)
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)], breaker=BreakerSettings(max_errors=1))
+    crowd = Crowd(simulation)
+    first, second = crowd.add_request(30.0), crowd.add_request(3.0)
     for request in (first, second):
-        crowd.goes_on(request)
-    there.now += 4.0
-    crowd.returns(first, first.trying[0], ProviderUnavailableError("down"))
-    crowd.goes_on(second)
+        crowd.advance(request)
+    simulation.now += 4.0
+    crowd.end_call(first, first.under_way[0], ProviderUnavailableError("down"))
+    crowd.advance(second)
     assert isinstance(second.outcome, DeadlineExceededError)
     assert second.walk.attempts == ()
 
@@ -67,47 +67,49 @@ def test_after_the_deadline_there_is_no_last_resort() -> None:
 def test_a_queue_is_left_while_an_attempt_could_still_finish() -> None:
     """This also holds for a queue in the middle of the chain and a request that was admitted at the last moment."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
-    there = World([Target(name="a", rate_limiter=rate_limiter), Target(name="b")], policy=Policy(min_attempt_s=2.0))
-    crowd = Crowd(there)
-    first, second = crowd.comes(30.0), crowd.comes(4.0)
-    crowd.goes_on(first)
-    there.now += 1.5
-    crowd.goes_on(second)
-    crowd.passes(1.0)
-    crowd.returns(first, first.trying[0], None)
-    crowd.passes(0.0)
-    assert second.trying[0].timeout_s >= 2.0
+    simulation = World(
+        [Target(name="a", rate_limiter=rate_limiter), Target(name="b")], policy=Policy(min_attempt_s=2.0)
+    )
+    crowd = Crowd(simulation)
+    first, second = crowd.add_request(30.0), crowd.add_request(4.0)
+    crowd.advance(first)
+    simulation.now += 1.5
+    crowd.advance(second)
+    crowd.pass_time(1.0)
+    crowd.end_call(first, first.under_way[0], None)
+    crowd.pass_time(0.0)
+    assert second.under_way[0].timeout_s >= 2.0
 
 
 def test_only_the_requests_of_the_last_minute_pay_for_retries() -> None:
     """It does not matter when the request that wants a retry began."""
     down = ProviderUnavailableError("down")
-    there = World(
+    simulation = World(
         [Target(name="a", script=always(lambda: down), retries=1)],
         policy=Policy(retry_share=0.2, retry_floor=0),
         breaker=BreakerSettings(max_errors=10**9),
         random=Fixed(0.0),
     )
-    crowd = Crowd(there)
-    many = [crowd.comes(100.0) for _ in range(101)]
-    crowd.goes_on(many[1])
-    there.now += 50.0
-    crowd.returns(many[1], many[1].trying[0], down)
-    there.now += 50.0
-    assert len(there.ask().calls) == 1
+    crowd = Crowd(simulation)
+    many = [crowd.add_request(100.0) for _ in range(101)]
+    crowd.advance(many[1])
+    simulation.now += 50.0
+    crowd.end_call(many[1], many[1].under_way[0], down)
+    simulation.now += 50.0
+    assert len(simulation.ask().calls) == 1
 
 
 def test_a_request_that_began_long_ago_does_not_add_to_the_budget() -> None:
     """With nine requests a minute ago and four just now, a fifth of the four pay for no retry."""
     down = ProviderUnavailableError("down")
-    there = World([Target(name="a", retries=1)], policy=Policy(retry_share=0.2, retry_floor=0), random=Fixed(0.0))
-    crowd = Crowd(there)
-    old = [crowd.comes(100.0) for _ in range(9)]
+    simulation = World([Target(name="a", retries=1)], policy=Policy(retry_share=0.2, retry_floor=0), random=Fixed(0.0))
+    crowd = Crowd(simulation)
+    old = [crowd.add_request(100.0) for _ in range(9)]
     for request in old[:2]:
-        crowd.goes_on(request)
-    there.now += 61.5
-    crowd.returns(old[0], old[0].trying[0], down)
+        crowd.advance(request)
+    simulation.now += 61.5
+    crowd.end_call(old[0], old[0].under_way[0], down)
     for _ in range(4):
-        crowd.comes(1.0)
-    crowd.returns(old[1], old[1].trying[0], down)
+        crowd.add_request(1.0)
+    crowd.end_call(old[1], old[1].under_way[0], down)
     assert [request.over for request in old[:2]] == [True, True]

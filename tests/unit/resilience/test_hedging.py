@@ -1,4 +1,4 @@
-"""Hedging: a second target is asked beside one that takes long; decided on a virtual clock, done on a real one."""
+"""Hedging: decisions on a virtual clock, and calls on a real one."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def world(*names: str, hedging: Hedging = SOON, **settings: Any) -> World:
     return World([Target(name=name) for name in names], hedging=hedging, random=Fixed(0.0), **settings)
 
 
-def two_under_way(there: World) -> tuple[Any, Call, Call]:
+def two_under_way(simulation: World) -> tuple[Any, Call, Call]:
     """Return a walk with its first two attempts."""
-    walk = there.walk()
+    walk = simulation.walk()
     first = walk.next(1000.0)
     assert isinstance(first, Call)
     assert walk.hedge_in_s(1000.5) == pytest.approx(1.0)
@@ -76,8 +76,8 @@ def two_under_way(there: World) -> tuple[Any, Call, Call]:
 
 def test_a_slow_target_is_hedged_with_the_next_one() -> None:
     """The first answer wins; the other attempt is recorded as cancelled and counts against nothing."""
-    there = world("a", "b")
-    walk, _, second = two_under_way(there)
+    simulation = world("a", "b")
+    walk, _, second = two_under_way(simulation)
     assert (second.candidate.provider, second.number) == ("b", 1)
     assert walk.hedge_in_s(1002.0) is None
     reply = walk.record_success(YES, 1002.0, call=second)
@@ -86,10 +86,10 @@ def test_a_slow_target_is_hedged_with_the_next_one() -> None:
         ("a", Outcome.CANCELLED, 2.0),
         ("b", Outcome.SUCCESS, 0.5),
     ]
-    assert there.candidates[0].health.target.breaker.errors == 0
-    message = [event for event in there.events if isinstance(event, Hedged)]
-    assert [(event.provider, event.after_s) for event in message] == [("a", 1.5)]
-    assert message[0].attributes()["kickai.hedge.after_s"] == 1.5
+    assert simulation.candidates[0].health.target.breaker.errors == 0
+    hedges = [event for event in simulation.events if isinstance(event, Hedged)]
+    assert [(event.provider, event.after_s) for event in hedges] == [("a", 1.5)]
+    assert hedges[0].attributes()["kickai.hedge.after_s"] == 1.5
 
 
 def test_the_first_call_may_still_win() -> None:
@@ -103,8 +103,8 @@ def test_the_first_call_may_still_win() -> None:
 @pytest.mark.parametrize("loser", [0, 1])
 def test_when_one_call_fails_the_walk_waits_for_the_other(loser: int) -> None:
     """No third call is made meanwhile; when the second fails too, the request continues as usual."""
-    there = world("a", "b", "c")
-    walk, *attempts = two_under_way(there)
+    simulation = world("a", "b", "c")
+    walk, *attempts = two_under_way(simulation)
     assert walk.record_failure(down(), 1002.0, call=attempts[loser]) == WaitForOther()
     step = walk.record_failure(down(), 1003.0, call=attempts[1 - loser])
     assert isinstance(step, Call)
@@ -123,22 +123,22 @@ def test_a_refusal_ends_the_request_for_both() -> None:
 def test_cancellation_releases_the_permits_of_both_calls() -> None:
     """Two probes and two slots of a rate limiter are released."""
     rate_limiter = RateLimiter(Limits(max_concurrency=2))
-    there = World(
+    simulation = World(
         [Target(name="a", rate_limiter=rate_limiter), Target(name="b", rate_limiter=rate_limiter)],
         hedging=SOON,
         breaker=BreakerSettings(max_errors=1, cooldown_s=0.001),
     )
-    for candidate in there.candidates:
-        leave = candidate.health.admit(999.0)
-        assert leave is not None
-        candidate.health.record_failure(leave, 999.0, target=True, provider=False)
-    walk, first, second = two_under_way(there)
+    for candidate in simulation.candidates:
+        admission = candidate.health.admit(999.0)
+        assert admission is not None
+        candidate.health.record_failure(admission, 999.0, target=True, provider=False)
+    walk, first, second = two_under_way(simulation)
     assert first.admission.is_probe
     assert second.admission.is_probe
     assert rate_limiter.in_flight == 2
     walk.record_cancellation(1002.0)
     assert rate_limiter.in_flight == 0
-    assert [candidate.health.target.breaker.state for candidate in there.candidates] == [
+    assert [candidate.health.target.breaker.state for candidate in simulation.candidates] == [
         BreakerState.OPEN,
         BreakerState.OPEN,
     ]
@@ -148,8 +148,8 @@ def test_a_hedge_skips_a_busy_target_with_that_reason() -> None:
     """A hedge does not queue: the next target is called instead."""
     full = RateLimiter(Limits(max_concurrency=1))
     full.request_ticket(0, 0.0)
-    there = World([Target(name="a"), Target(name="b", rate_limiter=full), Target(name="c")], hedging=SOON)
-    walk, _, second = two_under_way(there)
+    simulation = World([Target(name="a"), Target(name="b", rate_limiter=full), Target(name="c")], hedging=SOON)
+    walk, _, second = two_under_way(simulation)
     assert second.candidate.provider == "c"
     assert [skip.reason for skip in walk.record_success(YES, 1002.0, call=second).skipped] == [SkipReason.BUSY]
     assert full.waiting == 0
@@ -177,53 +177,53 @@ def test_without_hedging_nothing_is_hedged() -> None:
 
 def test_the_percentile_comes_from_the_targets_own_recent_answers() -> None:
     """With fewer than twenty answers, `after_s` applies if it is set."""
-    there = world("a", "b", hedging=Hedging(after="p95", after_s=9.0))
+    simulation = world("a", "b", hedging=Hedging(after="p95", after_s=9.0))
     only = world("a", "b", hedging=Hedging(after="p95"))
-    assert there.hedges is not None
+    assert simulation.hedges is not None
     assert only.hedges is not None
-    candidate = there.candidates[0]
+    candidate = simulation.candidates[0]
     for tenth in range(19):
-        there.hedges.record_latency(candidate, tenth / 10)
-    assert (there.hedges.delay_s(candidate), only.hedges.delay_s(candidate)) == (9.0, None)
-    there.hedges.record_latency(candidate, 1.9)
-    assert there.hedges.delay_s(candidate) == 1.9
+        simulation.hedges.record_latency(candidate, tenth / 10)
+    assert (simulation.hedges.delay_s(candidate), only.hedges.delay_s(candidate)) == (9.0, None)
+    simulation.hedges.record_latency(candidate, 1.9)
+    assert simulation.hedges.delay_s(candidate) == 1.9
     for _ in range(95):
-        there.hedges.record_latency(candidate, 0.5)
-    assert there.hedges.delay_s(candidate) == 1.5
-    assert there.hedges.delay_s(there.candidates[1]) == 9.0
+        simulation.hedges.record_latency(candidate, 0.5)
+    assert simulation.hedges.delay_s(candidate) == 1.5
+    assert simulation.hedges.delay_s(simulation.candidates[1]) == 9.0
 
 
 def test_the_walk_records_the_latency_of_each_answer() -> None:
     """Each answer adds one latency to its target."""
-    there = world("a", "b", hedging=Hedging(after="p50"))
-    there.targets[0] = Target(name="a", latency_s=2.0)
+    simulation = world("a", "b", hedging=Hedging(after="p50"))
+    simulation.targets[0] = Target(name="a", latency_s=2.0)
     for _ in range(20):
-        there.ask()
-    assert there.hedges is not None
-    assert there.hedges.delay_s(there.candidates[0]) == pytest.approx(2.0)
+        simulation.ask()
+    assert simulation.hedges is not None
+    assert simulation.hedges.delay_s(simulation.candidates[0]) == pytest.approx(2.0)
 
 
 @examples(deadline=None, max_examples=50)
 @given(share=st.sampled_from([0.0, 0.05, 0.3]), floor=st.integers(0, 2), every_s=st.floats(0.05, 3.0))
 def test_the_extra_calls_stay_within_their_budget(share: float, floor: int, every_s: float) -> None:
     """Promise 8: when every request is slow, no more of them are hedged in any minute than the share allows."""
-    there = world("a", "b", hedging=Hedging(after_s=0.1, budget=share, floor=floor))
-    asked: list[float] = []
-    extra: list[float] = []
+    simulation = world("a", "b", hedging=Hedging(after_s=0.1, budget=share, floor=floor))
+    request_times: list[float] = []
+    hedge_times: list[float] = []
     for _ in range(200):
-        walk = there.walk()
-        asked.append(there.now)
-        first = walk.next(there.now)
-        beside = walk.hedge(there.now)
+        walk = simulation.walk()
+        request_times.append(simulation.now)
+        first = walk.next(simulation.now)
+        extra_call = walk.hedge(simulation.now)
         assert isinstance(first, Call)
-        if beside is not None:
-            extra.append(there.now)
-        walk.record_success(YES, there.now, call=beside or first)
-        there.now += every_s
-    for end in extra:
-        within = sum(end - 60.0 < at <= end for at in extra)
-        assert within <= max(floor, share * sum(end - 61.0 < at <= end for at in asked))
-    assert bool(extra) == bool(floor or share)
+        if extra_call is not None:
+            hedge_times.append(simulation.now)
+        walk.record_success(YES, simulation.now, call=extra_call or first)
+        simulation.now += every_s
+    for end in hedge_times:
+        within = sum(end - 60.0 < at <= end for at in hedge_times)
+        assert within <= max(floor, share * sum(end - 61.0 < at <= end for at in request_times))
+    assert bool(hedge_times) == bool(floor or share)
 
 
 TRACE: ContextVar[str] = ContextVar("TRACE", default="")
@@ -267,7 +267,7 @@ class Racing:
             self.open -= 1
 
 
-def resolver(plugin: object, **hedging: Any) -> Resolver:
+def make_resolver(plugin: object, **hedging: Any) -> Resolver:
     """Return a resolver that hedges after a twentieth of a second, without retries."""
     settings = Settings(
         kickai=KickaiSettings(plugins=()),
@@ -277,18 +277,18 @@ def resolver(plugin: object, **hedging: Any) -> Resolver:
     return Resolver.from_settings(settings, plugins={"racing": plugin})
 
 
-def invoke(holder: Resolver, *targets: str) -> Reply:
+def invoke(resolver: Resolver, *targets: str) -> Reply:
     """Ask, blocking, and close the resolver."""
-    with holder:
-        return holder.chain(*targets).invoke("hi")
+    with resolver:
+        return resolver.chain(*targets).invoke("hi")
 
 
-def ainvoke(holder: Resolver, *targets: str) -> Reply:
+def ainvoke(resolver: Resolver, *targets: str) -> Reply:
     """Ask on an event loop; none of its tasks is left."""
 
     async def main() -> Reply:
-        async with holder:
-            reply = await holder.chain(*targets).ainvoke("hi")
+        async with resolver:
+            reply = await resolver.chain(*targets).ainvoke("hi")
             async with asyncio.timeout(10):  # the loser is cleaned up behind the answer
                 while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110  nobody there knows of this loop
                     await asyncio.sleep(0.005)
@@ -297,15 +297,15 @@ def ainvoke(holder: Resolver, *targets: str) -> Reply:
     return asyncio.run(main())
 
 
-ways = pytest.mark.parametrize("ask", [invoke, ainvoke])
+call_modes = pytest.mark.parametrize("ask", [invoke, ainvoke])
 
 
-@ways
+@call_modes
 def test_the_faster_answer_comes_back_and_the_slower_call_is_cancelled(ask: Callable[..., Reply]) -> None:
     """Promise 8, sync and async: the reply does not wait for the loser, and nothing of it is left."""
     plugin = Racing()
     began = time.monotonic()
-    reply = ask(resolver(plugin), "racing:30", "racing:0.01")
+    reply = ask(make_resolver(plugin), "racing:30", "racing:0.01")
     assert time.monotonic() - began < 25.0
     assert [(attempt.model, attempt.outcome.value) for attempt in reply.attempts] == [
         ("30", "cancelled"),
@@ -318,35 +318,35 @@ def test_the_faster_answer_comes_back_and_the_slower_call_is_cancelled(ask: Call
     assert "kickai-portal" not in {thread.name for thread in threading.enumerate()}
 
 
-@ways
+@call_modes
 def test_a_quick_answer_is_not_hedged(ask: Callable[..., Reply]) -> None:
     """Only slow requests start a second call."""
     plugin = Racing()
-    assert len(ask(resolver(plugin, after_s=5.0), "racing:0", "racing:0.01").attempts) == 1
+    assert len(ask(make_resolver(plugin, after_s=5.0), "racing:0", "racing:0.01").attempts) == 1
     assert plugin.ended == ["0"]
 
 
-@ways
+@call_modes
 def test_when_one_of_two_calls_fails_the_other_answers(ask: Callable[..., Reply]) -> None:
     """It does not matter which of the two fails."""
-    assert ask(resolver(Racing()), "racing:0.2-x", "racing:0.4").model == "0.4"
-    assert ask(resolver(Racing()), "racing:0.4", "racing:0.01-x").model == "0.4"
+    assert ask(make_resolver(Racing()), "racing:0.2-x", "racing:0.4").model == "0.4"
+    assert ask(make_resolver(Racing()), "racing:0.4", "racing:0.01-x").model == "0.4"
 
 
-@ways
+@call_modes
 def test_when_both_calls_fail_the_rest_of_the_chain_is_called(ask: Callable[..., Reply]) -> None:
     """When that fails too, the request fails with one cause per call."""
-    assert ask(resolver(Racing()), "racing:0.2-x", "racing:0.01-x", "racing:0").model == "0"
+    assert ask(make_resolver(Racing()), "racing:0.2-x", "racing:0.01-x", "racing:0").model == "0"
     with pytest.raises(ChainExhaustedError) as raised:
-        ask(resolver(Racing()), "racing:0.1-x", "racing:0.01-x")
+        ask(make_resolver(Racing()), "racing:0.1-x", "racing:0.01-x")
     assert len(raised.value.exceptions) == 2
 
 
-@ways
+@call_modes
 def test_without_a_hedging_budget_the_first_call_is_waited_for(ask: Callable[..., Reply]) -> None:
     """The driver does not spin meanwhile."""
     began = time.process_time()
-    assert ask(resolver(Racing(), budget=0.0, floor=0), "racing:0.5", "racing:0").model == "0.5"
+    assert ask(make_resolver(Racing(), budget=0.0, floor=0), "racing:0.5", "racing:0").model == "0.5"
     assert time.process_time() - began < 0.4
 
 
@@ -355,8 +355,8 @@ def test_cancelling_the_request_cancels_both_calls() -> None:
     plugin = Racing()
 
     async def main() -> None:
-        async with resolver(plugin) as holder:
-            task = asyncio.create_task(holder.chain("racing:30", "racing:31").ainvoke("hi"))
+        async with make_resolver(plugin) as resolver:
+            task = asyncio.create_task(resolver.chain("racing:30", "racing:31").ainvoke("hi"))
             async with asyncio.timeout(10):
                 await plugin.crowded.wait()
             task.cancel()
@@ -372,7 +372,7 @@ def test_a_blocking_request_keeps_its_context() -> None:
     plugin = Racing()
     token = TRACE.set("span-7")
     try:
-        invoke(resolver(plugin), "racing:0")
+        invoke(make_resolver(plugin), "racing:0")
     finally:
         TRACE.reset(token)
     assert plugin.traces == ["span-7"]
@@ -382,8 +382,8 @@ def test_threads_share_the_portal() -> None:
     """Twenty threads get their answers, and closing the resolver ends the portal."""
     plugin = Racing()
     answers: list[str] = []
-    with resolver(plugin) as holder:
-        chain = holder.chain("racing:30", "racing:0.01")
+    with make_resolver(plugin) as resolver:
+        chain = resolver.chain("racing:30", "racing:0.01")
         threads = [threading.Thread(target=lambda: answers.append(chain.invoke("hi").model)) for _ in range(20)]
         for thread in threads:
             thread.start()
@@ -412,13 +412,13 @@ def test_invalid_hedging_settings_name_their_path(table: dict[str, Any]) -> None
 def test_a_hedged_walk_waits_for_slots_and_withholds_retries() -> None:
     """It follows the same rules as any other walk."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
-    there = World(
+    simulation = World(
         [Target(name="a"), Target(name="b", rate_limiter=rate_limiter), Target(name="c", retries=1)],
         hedging=SOON,
         policy=Policy(retry_share=0.0, retry_floor=0),
     )
-    walk, first, second = two_under_way(there)
-    other = there.walk()
+    walk, first, second = two_under_way(simulation)
+    other = simulation.walk()
     other.next(1001.5)
     assert isinstance(other.record_failure(ProviderTimeoutError("slow"), 1001.5), WaitForSlot)
     assert walk.record_failure(down(), 1002.0, call=first) == WaitForOther()
@@ -442,8 +442,8 @@ def test_the_error_of_a_cancelled_loser_is_not_reported() -> None:
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-        async with resolver(Grumbling()) as holder:
-            assert (await holder.chain("racing:30", "racing:0.01").ainvoke("hi")).model == "0.01"
+        async with make_resolver(Grumbling()) as resolver:
+            assert (await resolver.chain("racing:30", "racing:0.01").ainvoke("hi")).model == "0.01"
         gc.collect()
 
     asyncio.run(main())
@@ -454,14 +454,14 @@ def test_the_error_of_a_cancelled_loser_is_not_reported() -> None:
 @pytest.mark.parametrize("on_a_loop", [True, False])
 def test_a_closed_resolver_starts_no_portal(*, used: bool, on_a_loop: bool) -> None:
     """A call raises an error that says so, and no thread is left."""
-    holder = resolver(Racing(), after_s=5.0)
-    chain = holder.chain("racing:0")
+    resolver = make_resolver(Racing(), after_s=5.0)
+    chain = resolver.chain("racing:0")
     if used:
         chain.invoke("hi")
     if on_a_loop:
-        asyncio.run(holder.aclose())
+        asyncio.run(resolver.aclose())
     else:
-        holder.close()
+        resolver.close()
     with pytest.raises(RuntimeError, match="closed"):
         chain.invoke("hi")
     assert "kickai-portal" not in {thread.name for thread in threading.enumerate()}
@@ -470,10 +470,10 @@ def test_a_closed_resolver_starts_no_portal(*, used: bool, on_a_loop: bool) -> N
 def test_a_resolver_may_be_closed_by_several_threads_at_once() -> None:
     """Each call of `close` returns, without an error, once the resolver is closed."""
     for _ in range(20):
-        holder = resolver(Racing(), after_s=5.0)
-        holder.chain("racing:0").invoke("hi")
+        resolver = make_resolver(Racing(), after_s=5.0)
+        resolver.chain("racing:0").invoke("hi")
         with ThreadPoolExecutor(4) as pool:
-            assert list(pool.map(lambda _: holder.close(), range(4))) == [None] * 4  # noqa: B023
+            assert list(pool.map(lambda _: resolver.close(), range(4))) == [None] * 4  # noqa: B023
     assert "kickai-portal" not in {thread.name for thread in threading.enumerate()}
 
 

@@ -1,4 +1,4 @@
-"""What is left when a chain has come to its end: stated delays, the last resort, and refusals by every target."""
+"""The end of a chain: stated delays, the last resort, and refusals by every target."""
 
 from __future__ import annotations
 
@@ -43,28 +43,28 @@ TOOLS = Capability.TOOLS
 )
 def test_the_last_resort_respects_a_stated_delay_and_a_quota(error: ProviderError) -> None:
     """No call is made before the stated time, though no other target is left."""
-    there = World([Target(name="a", script=script(error), retries=0)])
-    there.ask()
-    until = there.candidates[0].health.available_at(there.now)
-    there.now = until - 40.0
-    result = there.ask()
+    simulation = World([Target(name="a", script=script(error), retries=0)])
+    simulation.ask()
+    until = simulation.candidates[0].health.available_at(simulation.now)
+    simulation.now = until - 40.0
+    result = simulation.ask()
     assert result.calls == []
     assert isinstance(result.error, ChainExhaustedError)
     assert result.error.skipped[0].reason is SkipReason.RESTING
-    there.now = until
-    assert there.ask().reply is not None
+    simulation.now = until
+    assert simulation.ask().reply is not None
 
 
 def test_the_last_resort_calls_the_next_target_when_the_first_stated_a_delay() -> None:
     """A target whose service has stated no delay is called, although it is due later."""
-    there = World(
+    simulation = World(
         [
             Target(name="a", script=script(RateLimitedError("x", retry_after_s=100.0)), retries=0),
             Target(name="b", script=script(AuthenticationError("x")), retries=0),
         ]
     )
-    there.ask()
-    result = there.ask()
+    simulation.ask()
+    result = simulation.ask()
     assert result.order == ["b"]
     assert result.reply is not None
     assert result.reply.last_resort
@@ -72,24 +72,24 @@ def test_the_last_resort_calls_the_next_target_when_the_first_stated_a_delay() -
 
 def test_one_last_resort_call_is_under_way_per_target() -> None:
     """Promise 2: other requests fail without calling it until that call has ended."""
-    there = World([Target(name="a", script=script(AuthenticationError("x")), retries=0)])
-    there.ask()
-    first = there.walk()
-    first.next(there.now)
-    assert there.ask().calls == []
-    first.record_cancellation(there.now)
-    assert there.ask().order == ["a"]
+    simulation = World([Target(name="a", script=script(AuthenticationError("x")), retries=0)])
+    simulation.ask()
+    first = simulation.walk()
+    first.next(simulation.now)
+    assert simulation.ask().calls == []
+    first.record_cancellation(simulation.now)
+    assert simulation.ask().order == ["a"]
 
 
 def test_a_call_admitted_before_a_stated_delay_does_not_end_it() -> None:
     """Its late answer says nothing about the delay."""
-    there = World([Target(name="a", script=script(RateLimitedError("x", retry_after_s=3600.0)), retries=0)])
-    straggler = there.walk(deadline_s=9000.0)
-    straggler.next(there.now)
-    there.ask()
-    due = there.candidates[0].health.available_at(there.now)
-    straggler.record_success(YES, there.now + 1.0)
-    assert there.candidates[0].health.available_at(there.now + 1.0) == due == there.now + 3600.0
+    simulation = World([Target(name="a", script=script(RateLimitedError("x", retry_after_s=3600.0)), retries=0)])
+    straggler = simulation.walk(deadline_s=9000.0)
+    straggler.next(simulation.now)
+    simulation.ask()
+    due = simulation.candidates[0].health.available_at(simulation.now)
+    straggler.record_success(YES, simulation.now + 1.0)
+    assert simulation.candidates[0].health.available_at(simulation.now + 1.0) == due == simulation.now + 3600.0
 
 
 @pytest.mark.parametrize(
@@ -98,17 +98,19 @@ def test_a_call_admitted_before_a_stated_delay_does_not_end_it() -> None:
 )
 def test_a_stated_delay_has_a_ceiling(stated: float, rests_s: float) -> None:
     """No suspension lasts longer than a day, whatever a service states; an invalid delay counts as none."""
-    there = World([Target(name="a", script=always(lambda: RateLimitedError("x", retry_after_s=stated)), retries=0)])
-    there.ask(deadline_s=1.0)
-    assert there.candidates[0].health.available_at(there.now) - there.now == rests_s
+    simulation = World(
+        [Target(name="a", script=always(lambda: RateLimitedError("x", retry_after_s=stated)), retries=0)]
+    )
+    simulation.ask(deadline_s=1.0)
+    assert simulation.candidates[0].health.available_at(simulation.now) - simulation.now == rests_s
 
 
 def test_the_ceiling_of_a_stated_delay_is_a_setting() -> None:
     """The setting also bounds the wait within one request."""
     policy = Policy(max_suspension_s=2.0)
-    there = World([Target(name="a", script=script(RateLimitedError("x", retry_after_s=3600.0)))], policy=policy)
-    assert there.ask().reply is not None
-    assert there.now == 1002.0
+    simulation = World([Target(name="a", script=script(RateLimitedError("x", retry_after_s=3600.0)))], policy=policy)
+    assert simulation.ask().reply is not None
+    assert simulation.now == 1002.0
 
 
 def unfit(**fields: object) -> InvalidReplyError:
@@ -119,17 +121,17 @@ def unfit(**fields: object) -> InvalidReplyError:
 @pytest.mark.parametrize("make", [unfit, lambda: UnsupportedRequestError("no tools here")])
 def test_a_failure_caused_by_the_request_changes_no_health(make: object) -> None:
     """The target is called once, then the next one; other requests find the first target unchanged."""
-    there = World([Target(name="a", script=script(*(make() for _ in range(5)))), Target(name="b")])
+    simulation = World([Target(name="a", script=script(*(make() for _ in range(5)))), Target(name="b")])
     for _ in range(5):
-        assert there.ask().order == ["a", "b"]
-    assert there.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
-    assert there.candidates[0].health.admit(there.now) is not None
-    assert there.candidates[0].health.target.breaker.errors == 0
+        assert simulation.ask().order == ["a", "b"]
+    assert simulation.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
+    assert simulation.candidates[0].health.admit(simulation.now) is not None
+    assert simulation.candidates[0].health.target.breaker.errors == 0
 
 
 def test_a_request_that_every_target_refuses_is_rejected_with_all_causes() -> None:
     """Targets that were skipped as incapable have refused it too."""
-    there = World(
+    simulation = World(
         [
             Target(
                 name="a", script=always(lambda: UnsupportedRequestError("no schema")), capabilities=frozenset({TOOLS})
@@ -140,7 +142,7 @@ def test_a_request_that_every_target_refuses_is_rejected_with_all_causes() -> No
             ),
         ]
     )
-    result = there.ask(needs=[TOOLS])
+    result = simulation.ask(needs=[TOOLS])
     error = result.error
     assert type(error) is RejectedRequestError
     assert [str(each) for each in error.__cause__.exceptions] == ["a:a: no schema", "c:c: no stop"]
@@ -161,8 +163,8 @@ def test_a_request_that_every_target_refuses_is_rejected_with_all_causes() -> No
 )
 def test_a_request_is_not_rejected_when_a_target_failed_for_another_reason(other: Target) -> None:
     """It might be answered at another time, or with another setting."""
-    there = World([Target(name="a", script=always(lambda: UnsupportedRequestError("no"))), other])
-    assert isinstance(there.ask().error, ChainExhaustedError)
+    simulation = World([Target(name="a", script=always(lambda: UnsupportedRequestError("no"))), other])
+    assert isinstance(simulation.ask().error, ChainExhaustedError)
 
 
 def test_a_chain_whose_targets_are_all_skipped_as_incapable_is_exhausted() -> None:
@@ -172,17 +174,17 @@ def test_a_chain_whose_targets_are_all_skipped_as_incapable_is_exhausted() -> No
 
 def test_a_hedge_without_a_target_uses_no_budget() -> None:
     """Promise 8: the budget is used only for calls that are made."""
-    there = World(
+    simulation = World(
         [Target(name="a"), Target(name="b", unusable=(SkipReason.NOT_CONFIGURED, "KEY"))],
         hedging=Hedging(after_s=1.0, budget=0.0, floor=1),
     )
     for _ in range(3):
-        walk = there.walk()
-        walk.next(there.now)
-        assert walk.hedge(there.now + 1.0) is None
-        walk.record_cancellation(there.now + 1.0)
-    assert there.hedges.budget.try_withdraw(3, there.now + 2.0)
-    assert not there.hedges.budget.try_withdraw(3, there.now + 2.0)
+        walk = simulation.walk()
+        walk.next(simulation.now)
+        assert walk.hedge(simulation.now + 1.0) is None
+        walk.record_cancellation(simulation.now + 1.0)
+    assert simulation.hedges.budget.try_withdraw(3, simulation.now + 2.0)
+    assert not simulation.hedges.budget.try_withdraw(3, simulation.now + 2.0)
 
 
 def test_a_request_is_not_rejected_when_a_target_was_not_reached() -> None:

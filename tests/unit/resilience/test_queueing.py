@@ -1,4 +1,4 @@
-"""Requests that would wait in vain are refused at once: a full queue, and a wait that is longer than there is time."""
+"""Requests that cannot be admitted in time are refused at once: full queues, and waits longer than the time left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kickai_providers_core.values.replies import FinishReason, Reply
 YES = Reply(text="yes", finish_reason=FinishReason.STOP)
 
 
-def busy(rate_limiter: RateLimiter, calls: int, *, took_s: float | None = None) -> None:
+def fill(rate_limiter: RateLimiter, calls: int, *, took_s: float | None = None) -> None:
     """Fill a rate limiter with calls, after one that took `took_s`."""
     if took_s is not None:
         rate_limiter.request_ticket(0, 1000.0 - took_s).release(1000.0)
@@ -25,16 +25,16 @@ def busy(rate_limiter: RateLimiter, calls: int, *, took_s: float | None = None) 
 def test_a_full_queue_is_skipped_at_once() -> None:
     """The next target is called; without one the request ends at once, with that reason."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=1))
-    busy(rate_limiter, 1)
-    there = World([Target(name="a", rate_limiter=rate_limiter)])
-    waiting = there.walk()
+    fill(rate_limiter, 1)
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)])
+    waiting = simulation.walk()
     assert isinstance(waiting.next(1000.0), WaitForSlot)
-    result = there.ask()
+    result = simulation.ask()
     assert isinstance(result.error, ChainExhaustedError)
-    assert there.now == 1000.0
+    assert simulation.now == 1000.0
     assert str(result.error.skipped[0]) == "a:a: busy (its queue is full: 1 request is waiting)"
-    there = World([Target(name="a", rate_limiter=rate_limiter), Target(name="b")])
-    assert there.ask().order == ["b"]
+    simulation = World([Target(name="a", rate_limiter=rate_limiter), Target(name="b")])
+    assert simulation.ask().order == ["b"]
     assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 1)
     waiting.record_cancellation(1000.0)
     assert rate_limiter.waiting == 0
@@ -43,21 +43,21 @@ def test_a_full_queue_is_skipped_at_once() -> None:
 def test_a_queue_limit_of_zero_means_no_queue() -> None:
     """A request is admitted or refused, and never waits."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=0))
-    there = World([Target(name="a", rate_limiter=rate_limiter)])
-    first = there.walk()
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)])
+    first = simulation.walk()
     assert isinstance(first.next(1000.0), Call)
-    assert isinstance(there.walk().next(1000.0), Fail)
+    assert isinstance(simulation.walk().next(1000.0), Fail)
     first.record_success(YES, 1001.0)
-    assert isinstance(there.walk().next(1001.0), Call)
+    assert isinstance(simulation.walk().next(1001.0), Call)
 
 
 def test_a_request_retries_a_full_queue_only_once() -> None:
     """It does not try again after all other targets have failed."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=0))
-    busy(rate_limiter, 1)
+    fill(rate_limiter, 1)
     down = Target(name="b", script=always(lambda: ProviderUnavailableError("down")), retries=0)
-    there = World([Target(name="a", rate_limiter=rate_limiter), down])
-    result = there.ask()
+    simulation = World([Target(name="a", rate_limiter=rate_limiter), down])
+    result = simulation.ask()
     assert isinstance(result.error, ChainExhaustedError)
     assert result.order == ["b"]
 
@@ -79,11 +79,11 @@ def test_a_request_does_not_queue_when_the_expected_wait_exceeds_its_time(
 ) -> None:
     """The latest calls give the estimate; before the first one has ended, the request waits."""
     rate_limiter = RateLimiter(Limits(max_concurrency=limit))
-    busy(rate_limiter, limit, took_s=took_s)
-    there = World([Target(name="a", rate_limiter=rate_limiter)])
+    fill(rate_limiter, limit, took_s=took_s)
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)])
     for _ in range(ahead):
         rate_limiter.request_ticket(0, 1000.0)
-    step = there.walk(deadline_s).next(1000.0)
+    step = simulation.walk(deadline_s).next(1000.0)
     assert isinstance(step, Fail if refused else WaitForSlot)
     assert rate_limiter.waiting == ahead + (not refused)
     if refused:
@@ -103,19 +103,19 @@ def test_the_wait_for_a_limit_per_minute_is_known(ahead: int, wait_s: float) -> 
         rate_limiter.request_ticket(0, 1000.0)
     ticket = rate_limiter.request_ticket(0, 1000.0)
     assert rate_limiter.estimate_wait_s(ticket, 1000.0) == wait_s
-    there = World([Target(name="a", rate_limiter=rate_limiter)])
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)])
     ticket.release(1000.0, used=False)
-    assert isinstance(there.walk(wait_s - 1.0).next(1000.0), Fail)
-    assert isinstance(there.walk(wait_s + 1.0).next(1000.0), WaitForSlot | Sleep)
+    assert isinstance(simulation.walk(wait_s - 1.0).next(1000.0), Fail)
+    assert isinstance(simulation.walk(wait_s + 1.0).next(1000.0), WaitForSlot | Sleep)
 
 
 def test_a_request_returns_to_a_long_queue_when_all_other_targets_failed() -> None:
     """It calls the next target first, and queues when that has failed."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
-    busy(rate_limiter, 1, took_s=6.0)
+    fill(rate_limiter, 1, took_s=6.0)
     down = Target(name="b", script=always(lambda: ProviderUnavailableError("down")), retries=0)
-    there = World([Target(name="a", rate_limiter=rate_limiter), down])
-    walk = there.walk(10.0)
+    simulation = World([Target(name="a", rate_limiter=rate_limiter), down])
+    walk = simulation.walk(10.0)
     step = walk.next(1000.0)
     assert isinstance(step, Call)
     assert step.candidate.model == "b"
@@ -123,9 +123,9 @@ def test_a_request_returns_to_a_long_queue_when_all_other_targets_failed() -> No
 
 
 def test_an_admitted_or_released_ticket_has_no_expected_wait() -> None:
-    """There is no more to expect."""
+    """It no longer waits for anything."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
-    busy(rate_limiter, 0, took_s=5.0)
+    fill(rate_limiter, 0, took_s=5.0)
     inside, waiting = rate_limiter.request_ticket(0, 1000.0), rate_limiter.request_ticket(0, 1000.0)
     waiting.release(1000.0, used=False)
     assert rate_limiter.estimate_wait_s(inside, 1000.0) == rate_limiter.estimate_wait_s(waiting, 1000.0) == 0.0

@@ -1,4 +1,4 @@
-"""Requests before a provider that limits its calls: on a virtual clock, and on real threads and event loops."""
+"""Requests at a provider with limits: on a virtual clock, and on real threads and event loops."""
 
 from __future__ import annotations
 

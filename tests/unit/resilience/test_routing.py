@@ -1,4 +1,4 @@
-"""Which target a request is sent to first: the chain's order, the rule of the settings, and a plugin's opinion."""
+"""The order of targets: the chain's own, the rule of the settings, and a plugin's ranking."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Ranker:
         return self.opinion(request, targets)
 
 
-def resolver(routing: Routing | None = None, opinion: Any = None, **kickai: Any) -> Resolver:
+def make_resolver(routing: Routing | None = None, opinion: Any = None, **kickai: Any) -> Resolver:
     """Return a resolver whose role ``coach`` has the weak provider twice, then the strong one."""
     plugins: dict[str, object] = {name: Provider(name) for name in ("weak", "strong")}
     if opinion is not None:
@@ -103,8 +103,8 @@ def resolver(routing: Routing | None = None, opinion: Any = None, **kickai: Any)
 )
 def test_a_rule_sends_complex_requests_to_the_stronger_provider(prompt: Any, rule: Routing, first: str) -> None:
     """The rule applies above a size or for given needs; the answer does not count as a fallback."""
-    with resolver(rule) as holder:
-        reply = holder.for_role("coach").invoke(prompt)
+    with make_resolver(rule) as resolver:
+        reply = resolver.for_role("coach").invoke(prompt)
     assert (reply.text, reply.fell_back) == (first, False)
 
 
@@ -131,8 +131,8 @@ def test_the_rest_of_the_chain_keeps_its_order() -> None:
 )
 def test_a_plugin_may_rank_the_targets(opinion: Any, order: str) -> None:
     """It moves targets; it neither adds nor removes any."""
-    with resolver(opinion=opinion) as holder:
-        chain = holder.for_role("coach")
+    with make_resolver(opinion=opinion) as resolver:
+        chain = resolver.for_role("coach")
         assert chain._rank is not None
         candidates = chain._rank(ChatRequest.of("hi"), chain._candidates)
         assert " ".join(f"{candidate.provider}:{candidate.model}" for candidate in candidates) == order
@@ -143,8 +143,8 @@ def test_the_plugin_ranks_after_the_rule() -> None:
     """It gets the order that the rule made."""
     seen: list[Any] = []
     rule = Routing(strong=Target("strong"), above_tokens=100)
-    with resolver(rule, lambda _request, targets: seen.append(targets)) as holder:
-        assert holder.for_role("coach").invoke(LONG).text == "strong"
+    with make_resolver(rule, lambda _request, targets: seen.append(targets)) as resolver:
+        assert resolver.for_role("coach").invoke(LONG).text == "strong"
     assert [[str(target) for target in targets] for targets in seen] == [["strong:c", "weak:a", "weak:b"]]
 
 
@@ -162,8 +162,8 @@ def logged() -> Iterator[list[str]]:
 @pytest.mark.parametrize("opinion", [lambda _request, _targets: 1 / 0, lambda _request, _targets: 7])
 def test_a_plugin_that_cannot_rank_changes_nothing(opinion: Any, logged: list[str]) -> None:
     """Its error is logged once, and the requests are answered."""
-    with resolver(opinion=opinion) as holder:
-        chain = holder.for_role("coach")
+    with make_resolver(opinion=opinion) as resolver:
+        chain = resolver.for_role("coach")
         assert [chain.invoke("hi").text for _ in range(3)] == ["weak"] * 3
     assert sum("ranking the targets raised" in line for line in logged) == 1
 
@@ -171,16 +171,16 @@ def test_a_plugin_that_cannot_rank_changes_nothing(opinion: Any, logged: list[st
 def test_targets_given_by_name_keep_their_order() -> None:
     """Neither a chain of given targets nor traffic that was moved to one provider is ranked."""
     rule = Routing(strong=Target("strong"), above_tokens=100)
-    with resolver(rule) as holder:
-        assert holder.chain("weak", "strong").invoke(LONG).text == "weak"
-    with resolver(rule, preferred="weak") as holder:
-        assert holder.for_role("coach").invoke(LONG).text == "weak"
+    with make_resolver(rule) as resolver:
+        assert resolver.chain("weak", "strong").invoke(LONG).text == "weak"
+    with make_resolver(rule, preferred="weak") as resolver:
+        assert resolver.for_role("coach").invoke(LONG).text == "weak"
 
 
 def test_there_is_no_ranking_without_a_rule_and_a_plugin() -> None:
     """Without a rule and a plugin a chain has no ranking at all."""
-    with resolver() as holder:
-        assert holder.for_role("coach")._rank is None
+    with make_resolver() as resolver:
+        assert resolver.for_role("coach")._rank is None
 
 
 def test_a_walk_follows_the_given_order() -> None:

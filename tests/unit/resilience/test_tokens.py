@@ -1,4 +1,4 @@
-"""How large a request is at least."""
+"""The lower bound of a request's tokens."""
 
 from __future__ import annotations
 

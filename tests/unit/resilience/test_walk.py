@@ -73,25 +73,25 @@ def test_an_unavailable_target_is_retried_before_the_fallback(make) -> None:
 
 def test_retries_back_off_with_full_jitter_under_a_doubling_ceiling() -> None:
     """With the jitter drawn at its upper end, the waits are the ceilings themselves."""
-    there = world(
+    simulation = world(
         Target(name="a", script=always(down), retries=4), random=Fixed(1.0), breaker=BreakerSettings(max_errors=99)
     )
-    times = [call.at for call in there.ask().calls]
+    times = [call.at for call in simulation.ask().calls]
     assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx([0.25, 0.5, 1, 2])
 
 
 def test_no_wait_follows_the_last_attempt() -> None:
     """The failure of the last attempt ends the request at once."""
-    there = world(Target(name="a", script=always(down), retries=0), random=Fixed(1.0))
-    began = there.now
-    assert isinstance(there.ask().error, ChainExhaustedError)
-    assert there.now == began
+    simulation = world(Target(name="a", script=always(down), retries=0), random=Fixed(1.0))
+    began = simulation.now
+    assert isinstance(simulation.ask().error, ChainExhaustedError)
+    assert simulation.now == began
 
 
 def test_a_backoff_that_exceeds_the_deadline_is_skipped() -> None:
     """With too little time for the wait and the retry, the next target is called instead."""
-    there = world(Target(name="a", script=always(down)), Target(name="b"), random=Fixed(1.0))
-    assert there.ask(deadline_s=0.2).order == ["a", "b"]
+    simulation = world(Target(name="a", script=always(down)), Target(name="b"), random=Fixed(1.0))
+    assert simulation.ask(deadline_s=0.2).order == ["a", "b"]
 
 
 def test_a_503_with_a_short_stated_delay_is_retried_after_it() -> None:
@@ -127,64 +127,66 @@ def test_a_timeout_falls_back_without_a_retry() -> None:
 def test_a_timeout_is_retried_on_the_last_target() -> None:
     """With no other target left, a timeout is retried as often as allowed."""
     slow = always(lambda: ProviderTimeoutError("slow"))
-    there = world(Target(name="a", script=slow), Target(name="b", script=slow, retries=1))
-    assert there.ask().order == ["a", "b", "b"]
+    simulation = world(Target(name="a", script=slow), Target(name="b", script=slow, retries=1))
+    assert simulation.ask().order == ["a", "b", "b"]
 
 
 def test_a_timeout_that_opens_the_breaker_is_not_retried() -> None:
     """When the timeout opened the breaker, the last target is not called again."""
     slow = always(lambda: ProviderTimeoutError("slow"))
-    there = world(Target(name="a", script=slow), breaker=BreakerSettings(max_errors=1))
-    assert there.ask().order == ["a"]
+    simulation = world(Target(name="a", script=slow), breaker=BreakerSettings(max_errors=1))
+    assert simulation.ask().order == ["a"]
 
 
 def test_a_rate_limited_target_is_suspended_for_exactly_the_stated_delay() -> None:
     """It is skipped until the delay is over, and no breaker counts an error."""
-    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=7.5))), Target(name="b"))
-    assert there.ask().order == ["a", "b"]
-    there.now += 7.4
-    again = there.ask()
+    simulation = world(
+        Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=7.5))), Target(name="b")
+    )
+    assert simulation.ask().order == ["a", "b"]
+    simulation.now += 7.4
+    again = simulation.ask()
     assert again.order == ["b"]
     assert again.reply is not None
     assert [skip.reason for skip in again.reply.skipped] == [SkipReason.RESTING]
     assert again.reply.skipped[0].retry_in_s == pytest.approx(0.1)
-    there.now += 0.2
-    assert there.ask().order == ["a"]
-    assert there.candidates[0].health.target.breaker.errors == 0
+    simulation.now += 0.2
+    assert simulation.ask().order == ["a"]
+    assert simulation.candidates[0].health.target.breaker.errors == 0
 
 
 def test_a_rate_limit_without_a_stated_delay_suspends_for_thirty_seconds() -> None:
     """Thirty seconds replace a delay that was not stated."""
-    there = world(Target(name="a", script=script(RateLimitedError("slow down"))), Target(name="b"))
-    there.ask()
-    there.now += 29.9
-    assert there.ask().order == ["b"]
-    there.now += 0.2
-    assert there.ask().order == ["a"]
+    simulation = world(Target(name="a", script=script(RateLimitedError("slow down"))), Target(name="b"))
+    simulation.ask()
+    simulation.now += 29.9
+    assert simulation.ask().order == ["b"]
+    simulation.now += 0.2
+    assert simulation.ask().order == ["a"]
 
 
 def test_a_second_shorter_delay_never_shortens_a_longer_one() -> None:
     """The later of two ends counts."""
-    there = world(Target(name="a"), Target(name="b"))
-    candidate = there.candidates[0]
+    simulation = world(Target(name="a"), Target(name="b"))
+    candidate = simulation.candidates[0]
     for delay_s in (10.0, 1.0):
-        walk = there.walk()
-        assert isinstance(walk.next(there.now), Call) or delay_s == 1.0
+        walk = simulation.walk()
+        assert isinstance(walk.next(simulation.now), Call) or delay_s == 1.0
         if delay_s == 10.0:
-            walk.record_failure(RateLimitedError("slow down", retry_after_s=delay_s), there.now)
-    stale = there.walk()
+            walk.record_failure(RateLimitedError("slow down", retry_after_s=delay_s), simulation.now)
+    stale = simulation.walk()
     stale._under_way = evolve(
-        stale.next(there.now), candidate=candidate
+        stale.next(simulation.now), candidate=candidate
     )  # a call that began before the first answer came
-    stale.record_failure(RateLimitedError("slow down", retry_after_s=1.0), there.now)
-    there.now += 9.9
-    assert there.ask().order == ["b"]
+    stale.record_failure(RateLimitedError("slow down", retry_after_s=1.0), simulation.now)
+    simulation.now += 9.9
+    assert simulation.ask().order == ["b"]
 
 
 def test_a_rate_limit_is_waited_for_when_no_other_target_can_answer() -> None:
     """The only target is called again after its delay, if that fits the deadline."""
-    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.5))))
-    result = there.ask()
+    simulation = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.5))))
+    result = simulation.ask()
     assert [call.at for call in result.calls] == pytest.approx([1000.0, 1002.5])
     assert result.reply is not None
     assert result.reply.skipped == ()
@@ -192,31 +194,31 @@ def test_a_rate_limit_is_waited_for_when_no_other_target_can_answer() -> None:
 
 def test_a_rate_limit_that_outlasts_the_deadline_ends_the_request() -> None:
     """The request fails at once instead of waiting for a delay that it cannot outlast."""
-    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=40.0))))
-    result = there.ask()
+    simulation = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=40.0))))
+    result = simulation.ask()
     assert result.order == ["a"]
     assert isinstance(result.error, ChainExhaustedError)
-    assert there.now == 1000.0
+    assert simulation.now == 1000.0
 
 
 def test_of_several_rate_limited_targets_the_one_due_first_is_called_again() -> None:
     """The target with the shortest delay gets the second attempt."""
-    there = world(
+    simulation = world(
         Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=9.0))),
         Target(name="b", script=script(RateLimitedError("slow down", retry_after_s=3.0))),
     )
-    result = there.ask()
+    result = simulation.ask()
     assert result.order == ["a", "b", "b"]
-    assert there.now == pytest.approx(1003.0)
+    assert simulation.now == pytest.approx(1003.0)
 
 
 def test_a_request_waits_for_a_rate_limit_that_another_request_met() -> None:
     """With nothing else left, the request waits for the suspension to end, and the reply lists no skip."""
-    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=5.0)), retries=0))
-    there.ask()
-    result = there.ask()
+    simulation = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=5.0)), retries=0))
+    simulation.ask()
+    result = simulation.ask()
     assert result.order == ["a"]
-    assert there.now == pytest.approx(1005.0)
+    assert simulation.now == pytest.approx(1005.0)
     assert result.reply is not None
     assert (result.reply.skipped, result.reply.last_resort) == ((), False)
 
@@ -224,31 +226,33 @@ def test_a_request_waits_for_a_rate_limit_that_another_request_met() -> None:
 @pytest.mark.parametrize("error", [QuotaExhaustedError, AuthenticationError])
 def test_credentials_and_quota_suspend_the_whole_provider_for_an_hour(error: type[ProviderError]) -> None:
     """Every other target of that provider is skipped, in this request and in later ones."""
-    there = world(
+    simulation = world(
         Target(name="a", provider="p", script=script(error("no"))), Target(name="b", provider="p"), Target(name="c")
     )
-    assert there.ask().order == ["a", "c"]
-    there.now += 3599.0
-    assert there.ask().order == ["c"]
-    there.now += 2.0
-    assert there.ask().order == ["a"]
+    assert simulation.ask().order == ["a", "c"]
+    simulation.now += 3599.0
+    assert simulation.ask().order == ["c"]
+    simulation.now += 2.0
+    assert simulation.ask().order == ["a"]
 
 
 def test_a_quota_suspends_until_its_stated_reset() -> None:
     """The stated reset replaces the hour."""
-    there = world(Target(name="a", script=script(QuotaExhaustedError("spent", retry_after_s=60.0))), Target(name="b"))
-    there.ask()
-    there.now += 61.0
-    assert there.ask().order == ["a"]
+    simulation = world(
+        Target(name="a", script=script(QuotaExhaustedError("spent", retry_after_s=60.0))), Target(name="b")
+    )
+    simulation.ask()
+    simulation.now += 61.0
+    assert simulation.ask().order == ["a"]
 
 
 def test_a_missing_model_is_suspended_alone() -> None:
     """The provider's other models are still called."""
-    there = world(
+    simulation = world(
         Target(name="a", provider="p", script=script(ModelNotFoundError("gone"))), Target(name="b", provider="p")
     )
-    assert there.ask().order == ["a", "b"]
-    assert there.ask().order == ["b"]
+    assert simulation.ask().order == ["a", "b"]
+    assert simulation.ask().order == ["b"]
 
 
 def test_an_invalid_request_is_raised_at_once() -> None:
@@ -276,14 +280,14 @@ def test_a_setting_routes_around_refusals() -> None:
 
 def test_a_prompt_that_is_too_long_goes_only_to_a_larger_window() -> None:
     """Targets with smaller, equal and unknown windows are skipped with that reason."""
-    there = world(
+    simulation = world(
         Target(name="a", window=8_000, script=script(ContextLengthExceededError("too long"))),
         Target(name="b", window=4_000),
         Target(name="c", window=8_000),
         Target(name="d"),
         Target(name="e", window=32_000),
     )
-    result = there.ask()
+    result = simulation.ask()
     assert result.order == ["a", "e"]
     assert result.reply is not None
     assert [(skip.target, skip.reason) for skip in result.reply.skipped] == [
@@ -293,13 +297,13 @@ def test_a_prompt_that_is_too_long_goes_only_to_a_larger_window() -> None:
 
 def test_a_target_whose_window_is_too_small_is_skipped() -> None:
     """A target is called when the request just fits its window, or when the window is unknown."""
-    there = world(Target(name="a", window=999), Target(name="b", window=1000))
-    reply = there.ask(tokens=1000).reply
+    simulation = world(Target(name="a", window=999), Target(name="b", window=1000))
+    reply = simulation.ask(tokens=1000).reply
     assert reply is not None
     assert [str(skip) for skip in reply.skipped] == [
         "a:a: window too small (its window is 999 tokens, and prompt and answer take at least 1000)"
     ]
-    assert there.ask(tokens=999).order == ["a"]
+    assert simulation.ask(tokens=999).order == ["a"]
     assert world(Target(name="a")).ask(tokens=10**9).order == ["a"]
 
 
@@ -313,8 +317,8 @@ def test_a_prompt_that_no_window_fits_is_sent_nowhere() -> None:
 def test_the_stated_window_counts_more_than_the_known_one() -> None:
     """A limit in the error replaces what the settings say."""
     too_long = ContextLengthExceededError("too long", limit_tokens=50_000)
-    there = world(Target(name="a", window=8_000, script=script(too_long)), Target(name="b", window=32_000))
-    assert there.ask().order == ["a"]
+    simulation = world(Target(name="a", window=8_000, script=script(too_long)), Target(name="b", window=32_000))
+    assert simulation.ask().order == ["a"]
 
 
 def test_a_prompt_that_fits_nowhere_raises_the_context_length_error() -> None:
@@ -327,12 +331,12 @@ def test_a_prompt_that_fits_nowhere_raises_the_context_length_error() -> None:
 
 def test_targets_that_cannot_serve_are_skipped_with_the_reason() -> None:
     """Targets that are not configured or incapable are skipped, and the reply says so."""
-    there = world(
+    simulation = world(
         Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")),
         Target(name="b"),
         Target(name="c", capabilities=frozenset({Capability.TOOLS})),
     )
-    result = there.ask(needs=[Capability.TOOLS])
+    result = simulation.ask(needs=[Capability.TOOLS])
     assert result.order == ["c"]
     assert result.reply is not None
     assert [str(skip) for skip in result.reply.skipped] == [
@@ -343,8 +347,8 @@ def test_targets_that_cannot_serve_are_skipped_with_the_reason() -> None:
 
 def test_a_chain_that_skips_every_target_has_one_cause_per_skip() -> None:
     """With nothing to try, the error holds one cause per skipped target."""
-    there = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")))
-    error = there.ask().error
+    simulation = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "SOME_KEY")))
+    error = simulation.ask().error
     assert isinstance(error, ChainExhaustedError)
     assert str(error.exceptions[0]) == "a:a: not configured (SOME_KEY)"
     assert error.attempts == ()
@@ -352,10 +356,10 @@ def test_a_chain_that_skips_every_target_has_one_cause_per_skip() -> None:
 
 def test_every_failed_attempt_is_one_cause() -> None:
     """Promise 5: the group holds the errors of the attempts in order, each signed with its target."""
-    there = world(
+    simulation = world(
         Target(name="a", script=always(down), retries=1), Target(name="b", script=script(AuthenticationError("no")))
     )
-    error = there.ask().error
+    error = simulation.ask().error
     assert isinstance(error, ChainExhaustedError)
     assert [str(cause) for cause in error.exceptions] == [
         "a:a: down (HTTP 503)",
@@ -366,15 +370,15 @@ def test_every_failed_attempt_is_one_cause() -> None:
 
 def test_an_attempt_has_at_most_the_time_that_is_left() -> None:
     """Promise 3: the timeout of an attempt is capped by the deadline."""
-    there = world(Target(name="a", latency_s=99.0, timeout_s=4.0), Target(name="b", timeout_s=10.0))
-    result = there.ask(deadline_s=6.0)
+    simulation = world(Target(name="a", latency_s=99.0, timeout_s=4.0), Target(name="b", timeout_s=10.0))
+    result = simulation.ask(deadline_s=6.0)
     assert [call.timeout_s for call in result.calls] == pytest.approx([4.0, 2.0])
 
 
 def test_no_attempt_starts_that_could_not_finish() -> None:
     """Promise 3: after the deadline the next target is not called, and the error says why."""
-    there = world(Target(name="a", latency_s=99.0, timeout_s=10.0), Target(name="b"))
-    result = there.ask(deadline_s=5.0)
+    simulation = world(Target(name="a", latency_s=99.0, timeout_s=10.0), Target(name="b"))
+    result = simulation.ask(deadline_s=5.0)
     assert result.order == ["a"]
     assert isinstance(result.error, DeadlineExceededError)
     assert (result.error.deadline_s, result.error.elapsed_s) == (5.0, 5.0)
@@ -394,67 +398,67 @@ def test_the_least_time_is_that_of_the_policy_or_half_the_deadline(
 ) -> None:
     """The smaller of the two counts."""
     silent = Target(name="a", latency_s=99.0, timeout_s=deadline_s - left_s)
-    there = world(silent, Target(name="b"), policy=Policy(min_attempt_s=0.5))
-    assert there.ask(deadline_s=deadline_s).order == (["a", "b"] if asked else ["a"])
+    simulation = world(silent, Target(name="b"), policy=Policy(min_attempt_s=0.5))
+    assert simulation.ask(deadline_s=deadline_s).order == (["a", "b"] if asked else ["a"])
 
 
 def test_an_open_breaker_is_skipped() -> None:
     """After three failures the target is skipped until its cool-down is over, then probed and used again."""
-    there = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
-    assert there.ask().order == ["a", "a", "a", "b"]
-    skipped = there.ask()
+    simulation = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
+    assert simulation.ask().order == ["a", "a", "a", "b"]
+    skipped = simulation.ask()
     assert skipped.order == ["b"]
     assert skipped.reply is not None
     assert skipped.reply.skipped[0].reason is SkipReason.BREAKER_OPEN
     assert skipped.reply.skipped[0].retry_in_s == pytest.approx(4.0)
-    there.now += 4.1
-    assert there.ask().order == ["a"]
-    assert there.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
+    simulation.now += 4.1
+    assert simulation.ask().order == ["a"]
+    assert simulation.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
 
 
 def test_other_requests_skip_a_target_while_it_is_probed() -> None:
     """A half-open target serves its probe and no other call."""
-    there = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
-    there.ask()
-    there.now += 5.0
-    prober = there.walk()
-    step = prober.next(there.now)
+    simulation = world(Target(name="a", script=script(down(), down(), down())), Target(name="b"))
+    simulation.ask()
+    simulation.now += 5.0
+    prober = simulation.walk()
+    step = prober.next(simulation.now)
     assert isinstance(step, Call)
     assert step.candidate.provider == "a"
-    other = there.ask()
+    other = simulation.ask()
     assert other.order == ["b"]
     assert other.reply is not None
     assert "its probe is running" in str(other.reply.skipped[0])
-    prober.record_cancellation(there.now)
-    assert there.ask().order == ["a"]
+    prober.record_cancellation(simulation.now)
+    assert simulation.ask().order == ["a"]
 
 
 def test_an_unreachable_provider_is_skipped_as_a_whole() -> None:
     """Failures to connect count against the provider too, so that its other models are not tried one by one."""
     gone = always(lambda: ProviderUnavailableError("refused", reached=False))
-    there = world(
+    simulation = world(
         Target(name="a", provider="p", script=gone), Target(name="b", provider="p", script=gone), Target(name="c")
     )
-    assert there.ask().order == ["a", "a", "a", "c"]
+    assert simulation.ask().order == ["a", "a", "a", "c"]
 
 
 def test_a_connect_timeout_counts_against_the_provider() -> None:
     """A connection that cannot be made in time is a failure to connect."""
-    there = world(
+    simulation = world(
         Target(name="a", provider="p", script=always(lambda: ProviderTimeoutError("no", phase="connect"))),
         Target(name="b", provider="p"),
         breaker=BreakerSettings(max_errors=1),
     )
-    assert there.ask().order == ["a"]
+    assert simulation.ask().order == ["a"]
 
 
 def test_when_every_target_is_suspended_the_one_due_first_is_called_once() -> None:
     """Promise 2: the walk probes that target early instead of failing without a call, and the reply says so."""
-    there = world(
+    simulation = world(
         Target(name="a", script=script(down(), down(), down())), Target(name="b", script=script(down(), down(), down()))
     )
-    there.ask()
-    result = there.ask()
+    simulation.ask()
+    result = simulation.ask()
     assert result.order == ["a"]
     assert result.reply is not None
     assert result.reply.last_resort
@@ -463,53 +467,53 @@ def test_when_every_target_is_suspended_the_one_due_first_is_called_once() -> No
 
 def test_the_last_resort_is_a_setting() -> None:
     """Promise 2: without it, a request to a chain whose targets are all suspended fails at once."""
-    there = world(Target(name="a", script=script(down(), down(), down())), policy=Policy(last_resort=False))
-    there.ask()
-    result = there.ask()
+    simulation = world(Target(name="a", script=script(down(), down(), down())), policy=Policy(last_resort=False))
+    simulation.ask()
+    result = simulation.ask()
     assert result.order == []
     assert isinstance(result.error, ChainExhaustedError)
 
 
 def test_the_last_resort_is_tried_once_only() -> None:
     """When it fails, the request fails."""
-    there = world(Target(name="a", script=always(down)))
-    there.ask()
-    assert there.ask().order == ["a"]
+    simulation = world(Target(name="a", script=always(down)))
+    simulation.ask()
+    assert simulation.ask().order == ["a"]
 
 
 def test_there_is_no_last_resort_while_a_probe_is_under_way() -> None:
     """One call at a time finds out whether a target works again, however many requests arrive."""
-    there = world(Target(name="a", script=script(down(), down(), down())))
-    there.ask()
-    there.now += 5.0
-    prober = there.walk()
-    prober.next(there.now)
-    before = there.candidates[0].health.target.breaker
-    result = there.ask()
+    simulation = world(Target(name="a", script=script(down(), down(), down())))
+    simulation.ask()
+    simulation.now += 5.0
+    prober = simulation.walk()
+    prober.next(simulation.now)
+    before = simulation.candidates[0].health.target.breaker
+    result = simulation.ask()
     assert result.calls == []
     assert isinstance(result.error, ChainExhaustedError)
-    assert there.candidates[0].health.target.breaker is before
+    assert simulation.candidates[0].health.target.breaker is before
 
 
 def test_an_answer_ends_a_suspension() -> None:
     """The next request calls a target again once it has answered as the last resort."""
-    there = world(Target(name="a", script=script(AuthenticationError("refused"))), policy=Policy())
-    there.ask()
-    assert there.ask().reply is not None
-    again = there.ask()
+    simulation = world(Target(name="a", script=script(AuthenticationError("refused"))), policy=Policy())
+    simulation.ask()
+    assert simulation.ask().reply is not None
+    again = simulation.ask()
     assert again.reply is not None
     assert not again.reply.last_resort
 
 
 def test_a_cancelled_attempt_is_recorded_and_changes_no_breaker() -> None:
     """Cancellation touches no breaker and starts no other call."""
-    there = world(Target(name="a"))
-    walk = there.walk()
-    walk.next(there.now)
-    walk.record_cancellation(there.now + 1.5)
-    walk.record_cancellation(there.now + 2.0)
+    simulation = world(Target(name="a"))
+    walk = simulation.walk()
+    walk.next(simulation.now)
+    walk.record_cancellation(simulation.now + 1.5)
+    walk.record_cancellation(simulation.now + 2.0)
     assert [(attempt.outcome, attempt.latency_s) for attempt in walk.attempts] == [(Outcome.CANCELLED, 1.5)]
-    assert [event.outcome for event in there.events if isinstance(event, RequestEnded)] == ["cancelled"]
+    assert [event.outcome for event in simulation.events if isinstance(event, RequestEnded)] == ["cancelled"]
 
 
 def test_a_result_without_an_attempt_is_a_driver_error() -> None:
@@ -520,35 +524,35 @@ def test_a_result_without_an_attempt_is_a_driver_error() -> None:
 
 def test_after_a_part_was_handed_out_the_error_is_final() -> None:
     """A live stream that breaks off is neither retried nor followed by a fallback."""
-    there = world(Target(name="a"), Target(name="b"))
-    walk = there.walk()
-    walk.next(there.now)
-    step = walk.record_failure(down(), there.now, final=True)
+    simulation = world(Target(name="a"), Target(name="b"))
+    walk = simulation.walk()
+    walk.next(simulation.now)
+    step = walk.record_failure(down(), simulation.now, final=True)
     assert str(step.error) == "a:a: down (HTTP 503)"
 
 
 def test_a_wait_that_ended_early_is_continued() -> None:
     """The walk sleeps for the rest of the wait; a wait that is over but for a moment is over."""
-    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
-    walk = there.walk()
-    walk.next(there.now)
-    step = walk.record_failure(RateLimitedError("slow down", retry_after_s=2.0), there.now)
+    simulation = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
+    walk = simulation.walk()
+    walk.next(simulation.now)
+    step = walk.record_failure(RateLimitedError("slow down", retry_after_s=2.0), simulation.now)
     assert step == Sleep(2.0)
-    assert walk.next(there.now + 1.5) == Sleep(0.5)
-    assert isinstance(walk.next(there.now + 1.9995), Call)
+    assert walk.next(simulation.now + 1.5) == Sleep(0.5)
+    assert isinstance(walk.next(simulation.now + 1.9995), Call)
 
 
 def test_observers_get_every_event_in_order() -> None:
     """Start, attempts, waits, skips, breaker changes and the end are reported in order, with names for machines."""
-    there = world(
+    simulation = world(
         Target(name="a", script=script(down())),
         Target(name="b"),
         breaker=BreakerSettings(max_errors=1),
         random=Fixed(1.0),
     )
-    there.ask()
-    there.ask()
-    kinds = [type(event) for event in there.events]
+    simulation.ask()
+    simulation.ask()
+    kinds = [type(event) for event in simulation.events]
     assert kinds == [
         RequestStarted,
         AttemptStarted,
@@ -563,18 +567,18 @@ def test_observers_get_every_event_in_order() -> None:
         AttemptEnded,
         RequestEnded,
     ]
-    failed = there.events[2].attributes()
+    failed = simulation.events[2].attributes()
     assert failed["error.type"] == "ProviderUnavailableError"
     assert failed["gen_ai.provider.name"] == "a"
     assert failed["http.response.status_code"] == 503
-    assert all(str(event) and "object at" not in str(event) for event in there.events)
+    assert all(str(event) and "object at" not in str(event) for event in simulation.events)
 
 
 def test_a_wait_emits_an_event() -> None:
     """The event says how long the request will wait, and for which target."""
-    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
-    there.ask()
-    waits = [event for event in there.events if isinstance(event, Waiting)]
+    simulation = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
+    simulation.ask()
+    waits = [event for event in simulation.events if isinstance(event, Waiting)]
     assert [(event.provider, event.wait_s) for event in waits] == [("a", 2.0)]
 
 
@@ -589,8 +593,8 @@ def test_the_errors_on_a_reply_keep_no_frames() -> None:
             error.__cause__ = exc
             return error
 
-    there = world(Target(name="a", script=failing, retries=0), Target(name="b"))
-    reply = there.ask().reply
+    simulation = world(Target(name="a", script=failing, retries=0), Target(name="b"))
+    reply = simulation.ask().reply
     assert reply is not None
     error = reply.attempts[0].error
     assert error is not None
@@ -624,10 +628,10 @@ def test_the_error_of_an_event_keeps_its_traceback(shape: str) -> None:
     error = raised(down(), cause)
     if shape == "a cycle":
         cause.__cause__ = error
-    there = world(Target(name="a", script=lambda _now: error, retries=0), Target(name="b"))
-    reply = there.ask().reply
+    simulation = world(Target(name="a", script=lambda _now: error, retries=0), Target(name="b"))
+    reply = simulation.ask().reply
     assert reply is not None
-    (seen,) = [event.attempt.error for event in there.events if isinstance(event, AttemptEnded) and event.failed]
+    (seen,) = [event.attempt.error for event in simulation.events if isinstance(event, AttemptEnded) and event.failed]
     assert seen is error
     assert seen.__traceback__ is not None
     assert seen.__cause__ is cause
@@ -647,63 +651,63 @@ def test_the_error_of_an_event_keeps_its_traceback(shape: str) -> None:
 
 def test_without_retry_budget_no_attempt_is_retried() -> None:
     """When the retries of all requests have used up their share, the next target is called, and the trace says why."""
-    there = world(
+    simulation = world(
         Target(name="a", script=always(down)),
         Target(name="b"),
         policy=Policy(retry_share=0.0, retry_floor=1),
         breaker=BreakerSettings(max_errors=99),
     )
-    assert there.ask().order == ["a", "a", "b"]
-    result = there.ask()
+    assert simulation.ask().order == ["a", "a", "b"]
+    result = simulation.ask()
     assert result.order == ["a", "b"]
     assert result.reply is not None
     assert [attempt.retry_withheld for attempt in result.reply.attempts] == [True, False]
-    withheld = [event for event in there.events if isinstance(event, RetryWithheld)]
+    withheld = [event for event in simulation.events if isinstance(event, RetryWithheld)]
     assert [(event.request, event.provider) for event in withheld] == [(1, "a"), (2, "a")]
 
 
 def test_without_retry_budget_only_a_first_attempt_is_waited_for() -> None:
     """A request waits for a rate-limited target that it has not called yet, and not for one that it has."""
     limited = always(lambda: RateLimitedError("slow down", retry_after_s=2.0))
-    there = world(Target(name="a", script=limited), policy=Policy(retry_share=0.0, retry_floor=0))
-    assert there.ask().order == ["a"]
-    assert there.now == 1000.0
-    assert there.ask().order == ["a"]
-    assert there.now == pytest.approx(1002.0)
+    simulation = world(Target(name="a", script=limited), policy=Policy(retry_share=0.0, retry_floor=0))
+    assert simulation.ask().order == ["a"]
+    assert simulation.now == 1000.0
+    assert simulation.ask().order == ["a"]
+    assert simulation.now == pytest.approx(1002.0)
 
 
 def test_a_first_attempt_at_another_target_needs_no_retry_budget() -> None:
     """Withholding one target's retry does not withhold the targets that were not called yet."""
-    there = world(
+    simulation = world(
         Target(name="a", script=always(lambda: RateLimitedError("slow down", retry_after_s=1.0))),
         Target(name="b", script=script(RateLimitedError("slow down", retry_after_s=3.0))),
         policy=Policy(retry_share=0.0, retry_floor=0),
     )
-    there.ask()
-    there.now += 1.5
-    result = there.ask()
+    simulation.ask()
+    simulation.now += 1.5
+    result = simulation.ask()
     assert result.order == ["a", "b"]
-    assert there.now == pytest.approx(1003.0)
+    assert simulation.now == pytest.approx(1003.0)
 
 
 def test_the_retry_budget_is_available_again_after_a_minute() -> None:
     """The window slides."""
-    there = world(
+    simulation = world(
         Target(name="a", script=always(down), retries=1),
         policy=Policy(retry_share=0.0, retry_floor=1, last_resort=False),
         breaker=BreakerSettings(max_errors=99),
     )
     counts = []
     for _ in range(4):
-        counts.append(len(there.ask().calls))
-        there.now += 31.0
+        counts.append(len(simulation.ask().calls))
+        simulation.now += 31.0
     assert counts == [2, 1, 2, 1]
 
 
 def test_a_cancelled_walk_returns_fail() -> None:
     """A driver that asks for the next action after a cancellation gets `Fail`."""
-    there = world(Target(name="a"))
-    walk = there.walk()
-    walk.next(there.now)
-    walk.record_cancellation(there.now)
-    assert isinstance(walk.next(there.now), Fail)
+    simulation = world(Target(name="a"))
+    walk = simulation.walk()
+    walk.next(simulation.now)
+    walk.record_cancellation(simulation.now)
+    assert isinstance(walk.next(simulation.now), Fail)

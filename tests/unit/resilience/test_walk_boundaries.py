@@ -43,14 +43,14 @@ def world(*targets: Target, **settings: object) -> World:
 
 
 def test_a_stated_delay_of_the_longest_backoff_is_still_a_backoff() -> None:
-    """Four seconds are waited for; the next target is not asked."""
+    """The request waits for four seconds, and the next target is not called."""
     assert world(Target(name="a", script=script(down(4.0))), Target(name="b")).ask().order == ["a", "a"]
 
 
 def test_the_last_moment_for_a_retry_is_in_time() -> None:
     """A retry that leaves just the least time for an attempt is made."""
-    there = world(Target(name="a", script=script(down()), latency_s=3.5), policy=Policy(min_attempt_s=0.5))
-    assert there.ask(deadline_s=4.0).order == ["a", "a"]
+    simulation = world(Target(name="a", script=script(down()), latency_s=3.5), policy=Policy(min_attempt_s=0.5))
+    assert simulation.ask(deadline_s=4.0).order == ["a", "a"]
 
 
 def test_a_rate_limit_that_ends_just_in_time_is_waited_for() -> None:
@@ -61,9 +61,9 @@ def test_a_rate_limit_that_ends_just_in_time_is_waited_for() -> None:
 
 def test_a_rate_limit_that_leaves_no_time_for_an_attempt_ends_the_request() -> None:
     """The request ends at once rather than just before its deadline."""
-    there = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=29.97))))
-    assert there.ask().order == ["a"]
-    assert there.now == BEGAN
+    simulation = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=29.97))))
+    assert simulation.ask().order == ["a"]
+    assert simulation.now == BEGAN
 
 
 def test_a_delay_counts_from_the_end_of_the_call_that_stated_it() -> None:
@@ -74,7 +74,7 @@ def test_a_delay_counts_from_the_end_of_the_call_that_stated_it() -> None:
 
 
 def test_a_rule_that_waits_without_a_delay_retries_at_once() -> None:
-    """A rule that waits without a rest asks again at once."""
+    """A rule that waits without a suspension retries at once."""
     limited = script(RateLimitedError("slow down"))
     result = world(Target(name="a", script=limited), policy=Policy(rate_limited=Rule(retry="wait"))).ask()
     assert [call.at for call in result.calls] == [BEGAN, BEGAN]
@@ -82,8 +82,8 @@ def test_a_rule_that_waits_without_a_delay_retries_at_once() -> None:
 
 def test_an_error_with_just_enough_time_left_exhausts_the_chain() -> None:
     """With the minimum time left, the error is not a deadline error."""
-    there = world(Target(name="a", retries=0), policy=Policy(min_attempt_s=0.5))
-    walk = there.walk(4.0)
+    simulation = world(Target(name="a", retries=0), policy=Policy(min_attempt_s=0.5))
+    walk = simulation.walk(4.0)
     walk.next(BEGAN)
     step = walk.record_failure(down(), BEGAN + 3.5)
     assert isinstance(step, Fail)
@@ -105,27 +105,27 @@ def test_an_error_that_ends_a_request_says_how_long_it_took() -> None:
 
 def test_a_rule_without_a_suspension_suspends_nothing() -> None:
     """A stated delay then affects only the retry."""
-    there = world(Target(name="a"), Target(name="b"))
-    walk = there.walk()
+    simulation = world(Target(name="a"), Target(name="b"))
+    walk = simulation.walk()
     walk.next(BEGAN)
     walk.record_failure(down(9.0), BEGAN)
-    assert there.candidates[0].health.active_suspension(BEGAN) is None
+    assert simulation.candidates[0].health.active_suspension(BEGAN) is None
     assert [attempt.rests_s for attempt in walk.attempts] == [0.0]
 
 
 def test_a_suspension_of_zero_seconds_is_none() -> None:
     """A rule may name what to suspend without a time, and the service may state none."""
-    there = world(Target(name="a"), policy=Policy(timeout=Rule(rests="target")))
-    walk = there.walk()
+    simulation = world(Target(name="a"), policy=Policy(timeout=Rule(rests="target")))
+    walk = simulation.walk()
     walk.next(BEGAN)
     walk.record_failure(ProviderTimeoutError("slow"), BEGAN)
-    assert there.candidates[0].health.active_suspension(BEGAN) is None
+    assert simulation.candidates[0].health.active_suspension(BEGAN) is None
 
 
 def test_an_attempt_records_the_suspension_of_its_target() -> None:
     """The time counts from the attempt's end."""
-    there = world(Target(name="a"), Target(name="b"))
-    walk = there.walk()
+    simulation = world(Target(name="a"), Target(name="b"))
+    walk = simulation.walk()
     walk.next(BEGAN)
     walk.record_failure(RateLimitedError("slow down", retry_after_s=7.5), BEGAN + 1.0)
     assert [attempt.rests_s for attempt in walk.attempts] == [7.5]
@@ -171,12 +171,12 @@ def test_any_known_window_is_larger_than_an_unknown_one() -> None:
 # Limits.
 
 
-def in_line(there: World, deadline_s: float = 8.0) -> Walk:
+def queued_walk(simulation: World, deadline_s: float = 8.0) -> Walk:
     """Return the walk of the scout, queued at the first target, which is busy."""
-    assert isinstance(there.walk().next(BEGAN), Call)
-    plain = there.walk(deadline_s)
-    there.events.clear()
-    walk = Walk(there.candidates, evolve(plain.chain, role="scout"), evolve(plain.request, number=7), BEGAN)
+    assert isinstance(simulation.walk().next(BEGAN), Call)
+    plain = simulation.walk(deadline_s)
+    simulation.events.clear()
+    walk = Walk(simulation.candidates, evolve(plain.chain, role="scout"), evolve(plain.request, number=7), BEGAN)
     assert isinstance(walk.next(BEGAN), WaitForSlot)
     return walk
 
@@ -185,9 +185,11 @@ def in_line(there: World, deadline_s: float = 8.0) -> Walk:
 def test_a_queued_request_says_how_long_it_will_wait(others: int, patience_s: float) -> None:
     """Half the time when another target is left, else all but the minimum for an attempt; it queues once."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
-    there = world(Target(name="a", rate_limiter=rate_limiter), *(Target(name=f"b{number}") for number in range(others)))
-    in_line(there)
-    queued = [event for event in there.events if isinstance(event, Queued)]
+    simulation = world(
+        Target(name="a", rate_limiter=rate_limiter), *(Target(name=f"b{number}") for number in range(others))
+    )
+    queued_walk(simulation)
+    queued = [event for event in simulation.events if isinstance(event, Queued)]
     assert queued == [
         Queued(request=7, role="scout", provider="a", model="a", ahead=0, patience_s=pytest.approx(patience_s))
     ]
@@ -195,63 +197,63 @@ def test_a_queued_request_says_how_long_it_will_wait(others: int, patience_s: fl
 
 def test_a_request_stays_in_the_queue_for_its_whole_wait() -> None:
     """It does not leave and queue again."""
-    there = world(Target(name="a", rate_limiter=RateLimiter(Limits(max_concurrency=1))))
-    assert isinstance(there.walk().next(BEGAN), Call)
-    there.events.clear()
-    there.ask(deadline_s=8.0)
-    assert len([event for event in there.events if isinstance(event, Queued)]) == 1
+    simulation = world(Target(name="a", rate_limiter=RateLimiter(Limits(max_concurrency=1))))
+    assert isinstance(simulation.walk().next(BEGAN), Call)
+    simulation.events.clear()
+    simulation.ask(deadline_s=8.0)
+    assert len([event for event in simulation.events if isinstance(event, Queued)]) == 1
 
 
 def test_less_than_a_second_is_a_wait_as_well() -> None:
     """The first in the queue sleeps for half a second before the minute is over."""
-    there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))))
-    there.ask()
-    there.now = BEGAN + 59.5
-    assert there.walk().next(there.now) == Sleep(0.5)
+    simulation = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))))
+    simulation.ask()
+    simulation.now = BEGAN + 59.5
+    assert simulation.walk().next(simulation.now) == Sleep(0.5)
 
 
 def test_an_admission_that_comes_just_in_time_is_waited_for() -> None:
     """The last moment is the one at which the request would leave the queue."""
-    there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))), Target(name="b"))
-    there.ask()
-    there.now = BEGAN + 56.0
-    assert there.walk(8.0).next(there.now) == Sleep(4.0)
+    simulation = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))), Target(name="b"))
+    simulation.ask()
+    simulation.now = BEGAN + 56.0
+    assert simulation.walk(8.0).next(simulation.now) == Sleep(4.0)
 
 
 @pytest.mark.parametrize("came", [0.0, 30.03])
 def test_an_admission_that_comes_too_late_ends_the_request_at_once(came: float) -> None:
     """With no other target left, there is nothing to wait for."""
-    there = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))))
-    there.ask()
-    there.now = BEGAN + came
-    result = there.ask()
+    simulation = world(Target(name="a", rate_limiter=RateLimiter(Limits(requests_per_minute=1))))
+    simulation.ask()
+    simulation.now = BEGAN + came
+    result = simulation.ask()
     assert isinstance(result.error, ChainExhaustedError | DeadlineExceededError)
     assert [skip.reason for skip in result.error.skipped] == [SkipReason.BUSY]
-    assert there.now == BEGAN + came
+    assert simulation.now == BEGAN + came
 
 
 def test_a_request_cancelled_just_after_its_admission_is_not_counted() -> None:
     """Its call was never made, so its slot in the minute is free."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, requests_per_minute=2))
-    there = world(Target(name="a", rate_limiter=rate_limiter))
-    first, second = there.walk(), there.walk()
+    simulation = world(Target(name="a", rate_limiter=rate_limiter))
+    first, second = simulation.walk(), simulation.walk()
     first.next(BEGAN)
     second.next(BEGAN)
     first.record_success(ANSWER, BEGAN + 1.0)
     assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
     second.record_cancellation(BEGAN + 1.0)
     assert rate_limiter.in_flight == 0
-    assert isinstance(there.walk().next(BEGAN + 1.0), Call)
+    assert isinstance(simulation.walk().next(BEGAN + 1.0), Call)
 
 
 def test_a_last_resort_goes_through_the_rate_limiter() -> None:
     """It takes a slot while it is under way, counts its tokens, and releases the slot."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, tokens_per_minute=100))
-    there = world(Target(name="a", rate_limiter=rate_limiter, retries=0), breaker=BreakerSettings(max_errors=1))
-    first = there.walk()
+    simulation = world(Target(name="a", rate_limiter=rate_limiter, retries=0), breaker=BreakerSettings(max_errors=1))
+    first = simulation.walk()
     first.next(BEGAN)
     first.record_failure(ProviderTimeoutError("slow"), BEGAN)
-    forced = there.walk(tokens=70)
+    forced = simulation.walk(tokens=70)
     assert isinstance(forced.next(BEGAN + 1.0), Call)
     assert rate_limiter.in_flight == 1
     reply = forced.record_success(ANSWER, BEGAN + 2.0)
@@ -262,20 +264,22 @@ def test_a_last_resort_goes_through_the_rate_limiter() -> None:
 def test_there_is_no_last_resort_at_a_full_rate_limiter() -> None:
     """Nothing is called, and no ticket is left in the queue."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
-    there = world(Target(name="a", rate_limiter=rate_limiter, retries=0), breaker=BreakerSettings(max_errors=1))
-    first = there.walk()
+    simulation = world(Target(name="a", rate_limiter=rate_limiter, retries=0), breaker=BreakerSettings(max_errors=1))
+    first = simulation.walk()
     first.next(BEGAN)
     first.record_failure(ProviderTimeoutError("slow"), BEGAN)
     rate_limiter.request_ticket(0, BEGAN)
-    assert isinstance(there.ask().error, ChainExhaustedError)
+    assert isinstance(simulation.ask().error, ChainExhaustedError)
     assert (rate_limiter.in_flight, rate_limiter.waiting) == (1, 0)
 
 
 def test_health_that_changed_while_a_request_was_queued_is_respected() -> None:
     """Admitted by the rate limiter and refused by the breaker, it releases its ticket and is not counted."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1, requests_per_minute=2))
-    there = world(Target(name="a", rate_limiter=rate_limiter), Target(name="b"), breaker=BreakerSettings(max_errors=1))
-    first, second = there.walk(), there.walk()
+    simulation = world(
+        Target(name="a", rate_limiter=rate_limiter), Target(name="b"), breaker=BreakerSettings(max_errors=1)
+    )
+    first, second = simulation.walk(), simulation.walk()
     first.next(BEGAN)
     assert isinstance(second.next(BEGAN), WaitForSlot)
     first.record_failure(ProviderTimeoutError("slow"), BEGAN + 1.0)
@@ -324,8 +328,8 @@ def test_a_very_short_deadline_allows_no_attempt_in_its_second_half() -> None:
 
 def test_the_walk_records_requests_in_the_budget_once_a_second() -> None:
     """At the very second, and not before."""
-    there = world(Target(name="a"))
+    simulation = world(Target(name="a"))
     for after_s in (0.0, 0.9, 1.0):
-        there.now = BEGAN + after_s
-        there.ask()
-    assert [each.at for each in there.retries._window.snapshots] == [BEGAN, BEGAN + 1.0]
+        simulation.now = BEGAN + after_s
+        simulation.ask()
+    assert [each.at for each in simulation.retries._window.snapshots] == [BEGAN, BEGAN + 1.0]

@@ -1,4 +1,4 @@
-"""The moments at which a walk hedges, to the second, and what it tells of it."""
+"""The exact times at which a walk hedges, and its events."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def world(*targets: Target, hedging: Hedging = SOON, **settings: object) -> Worl
     return World(list(targets), hedging=hedging, **{"random": Fixed(0.0), **settings})
 
 
-def started(there: World, deadline_s: float = 30.0) -> Walk:
+def started(simulation: World, deadline_s: float = 30.0) -> Walk:
     """Return the walk of the scout, with its first attempt under way."""
-    plain = there.walk(deadline_s)
-    there.events.clear()
-    walk = Walk(there.candidates, evolve(plain.chain, role="scout"), evolve(plain.request, number=7), BEGAN)
+    plain = simulation.walk(deadline_s)
+    simulation.events.clear()
+    walk = Walk(simulation.candidates, evolve(plain.chain, role="scout"), evolve(plain.request, number=7), BEGAN)
     assert isinstance(walk.next(BEGAN), Call)
     return walk
 
@@ -41,17 +41,17 @@ def test_the_time_until_a_hedge_counts_down_to_zero() -> None:
 
 def test_a_percentile_is_that_of_the_target_under_way() -> None:
     """While its latencies are unknown nothing is hedged, whatever is known about other targets."""
-    there = world(Target(name="a"), Target(name="b"), hedging=Hedging(after="p50", budget=1.0))
+    simulation = world(Target(name="a"), Target(name="b"), hedging=Hedging(after="p50", budget=1.0))
     for _ in range(20):
-        there.hedges.record_latency(there.candidates[1], 0.7)
-    assert started(there).hedge_in_s(BEGAN) is None
+        simulation.hedges.record_latency(simulation.candidates[1], 0.7)
+    assert started(simulation).hedge_in_s(BEGAN) is None
     for _ in range(20):
-        there.hedges.record_latency(there.candidates[0], 0.4)
-    assert started(there).hedge_in_s(BEGAN) == pytest.approx(0.4)
+        simulation.hedges.record_latency(simulation.candidates[0], 0.4)
+    assert started(simulation).hedge_in_s(BEGAN) == pytest.approx(0.4)
 
 
 def test_a_walk_without_hedging_never_hedges() -> None:
-    """It has no time for a hedge, and makes none when told to."""
+    """It has no time for a hedge, and `hedge` returns None."""
     walk = started(world(Target(name="a"), Target(name="b"), hedging=Hedging()))
     assert walk.hedge_in_s(BEGAN) is None
     assert walk.hedge(BEGAN + 9.0) is None
@@ -67,18 +67,18 @@ def test_a_walk_without_an_attempt_has_nothing_to_hedge() -> None:
 @pytest.mark.parametrize(("left_s", "hedges"), [(0.6, True), (0.5, True), (0.4, False)])
 def test_a_hedge_needs_the_time_of_an_attempt(left_s: float, *, hedges: bool) -> None:
     """With exactly the minimum time left it is made; with less it uses no budget."""
-    there = world(Target(name="a"), Target(name="b"), policy=Policy(min_attempt_s=0.5))
-    walk = started(there, deadline_s=4.0)
+    simulation = world(Target(name="a"), Target(name="b"), policy=Policy(min_attempt_s=0.5))
+    walk = started(simulation, deadline_s=4.0)
     assert (walk.hedge(BEGAN + 4.0 - left_s) is not None) == hedges
-    assert there.hedges.budget._window.withdrawn == hedges
+    assert simulation.hedges.budget._window.withdrawn == hedges
 
 
 def test_a_hedge_does_not_queue() -> None:
     """A busy target is skipped for the next one."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
-    there = world(Target(name="a"), Target(name="b", rate_limiter=rate_limiter), Target(name="c"))
+    simulation = world(Target(name="a"), Target(name="b", rate_limiter=rate_limiter), Target(name="c"))
     rate_limiter.request_ticket(0, BEGAN)
-    step = started(there).hedge(BEGAN + 2.0)
+    step = started(simulation).hedge(BEGAN + 2.0)
     assert step is not None
     assert step.candidate.provider == "c"
     assert rate_limiter.waiting == 0
@@ -86,9 +86,9 @@ def test_a_hedge_does_not_queue() -> None:
 
 def test_the_event_of_a_hedge_names_the_slow_target() -> None:
     """It has the request, the role and the time."""
-    there = world(Target(name="a"), Target(name="b"))
-    walk = started(there)
+    simulation = world(Target(name="a"), Target(name="b"))
+    walk = started(simulation)
     walk.hedge(BEGAN + 2.0)
-    assert [event for event in there.events if isinstance(event, Hedged)] == [
+    assert [event for event in simulation.events if isinstance(event, Hedged)] == [
         Hedged(request=7, role="scout", provider="a", model="a", after_s=2.0)
     ]

@@ -1,4 +1,4 @@
-"""The fault server: whatever a service can do wrong, on a real socket."""
+"""The fault server: faults of a service, on a real socket."""
 
 from __future__ import annotations
 

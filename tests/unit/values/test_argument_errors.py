@@ -1,4 +1,4 @@
-"""What the caller passes and may not: errors that are both `KickaiError`s and builtins, and that blame no target."""
+"""Invalid arguments: errors that are both `KickaiError`s and builtins, and that change no target's health."""
 
 from __future__ import annotations
 

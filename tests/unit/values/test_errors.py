@@ -1,4 +1,4 @@
-"""What errors hold: clean text, all their fields after pickling, and the service's words only where they were put."""
+"""Errors have clean text, keep their fields when pickled, and have the service's words in one field only."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PROMPT = "my-very-private-prompt"
 MODES = ["invoke", "ainvoke", "stream", "astream"]
 
 
-def resolver(*script: str) -> Resolver:
+def make_resolver(*script: str) -> Resolver:
     """Return a resolver whose first model follows a script."""
     models = {"a": {"script": list(script)}}
     return Resolver.from_settings({"providers": {"mock": {"reply": "pong", "retries": 0, "models": models}}}, env={})
@@ -29,18 +29,18 @@ class Holder:
         return iter([PROMPT])
 
 
-def ask(chain: Any, mode: str, holder: Holder) -> None:
+def ask(chain: Any, mode: str, resolver: Holder) -> None:
     """Send the prompt in one of the four modes; the line itself shows nothing of it."""
     if mode == "invoke":
-        chain.invoke(*holder)
+        chain.invoke(*resolver)
     elif mode == "stream":
-        list(chain.stream(*holder))
+        list(chain.stream(*resolver))
     elif mode == "ainvoke":
-        asyncio.run(chain.ainvoke(*holder))
+        asyncio.run(chain.ainvoke(*resolver))
     else:
 
         async def read() -> None:
-            async for _ in chain.astream(*holder):
+            async for _ in chain.astream(*resolver):
                 pass
 
         asyncio.run(read())
@@ -51,7 +51,7 @@ def test_a_fastapi_handler_can_return_a_reply() -> None:
     fastapi = pytest.importorskip("fastapi")
     testclient = pytest.importorskip("fastapi.testclient")
     app = fastapi.FastAPI()
-    with resolver("ok", "timeout", "ok") as source:
+    with make_resolver("ok", "timeout", "ok") as source:
 
         @app.get("/plain")
         def plain():
@@ -72,7 +72,7 @@ def test_a_fastapi_handler_can_return_a_reply() -> None:
 @pytest.mark.parametrize("fault", ["authentication", "unavailable", "timeout", "invalid_request", "rate_limited"])
 def test_an_error_is_json_without_prompt_or_answer(fault: str) -> None:
     """The record has the class, the message and the attempts, and neither prompt nor what a stream said."""
-    with resolver(fault) as source, pytest.raises(KickaiError) as caught:
+    with make_resolver(fault) as source, pytest.raises(KickaiError) as caught:
         source.chain("mock:a").invoke(PROMPT)
     caught.value.partial_text = "an answer"
     record = json.loads(json.dumps(caught.value.as_dict(), allow_nan=False))
@@ -98,7 +98,7 @@ def test_no_log_with_local_variables_shows_the_prompt(mode: str, fault: str) -> 
     out = io.StringIO()
     sink = logger.add(out, diagnose=True, backtrace=True)
     try:
-        with resolver(fault) as source:
+        with make_resolver(fault) as source:
             try:
                 ask(source.chain("mock:a"), mode, Holder())
             except KickaiError:

@@ -1,4 +1,4 @@
-"""Public values hold only what their documentation allows: all else is converted exactly, or refused by name."""
+"""Public values accept only what their documentation allows: other values are converted exactly, or refused by name."""
 
 from __future__ import annotations
 

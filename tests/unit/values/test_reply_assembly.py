@@ -1,4 +1,4 @@
-"""A stream's chunks, gathered into the answer that they make up."""
+"""A stream's chunks, assembled into a reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a ``Retry-After`` asks for."""
+"""Parsing ``Retry-After`` headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The story of a request, told to a reader."""
+"""The trace of a request, rendered as text."""
 
 from __future__ import annotations
 
