@@ -83,7 +83,7 @@ class Crowd:
     @property
     def calls(self) -> list[tuple[Request, Call]]:
         """The calls under way, each with its request."""
-        return [(request, step) for request in self.live for step in request.under_way]
+        return [(request, action) for request in self.live for action in request.under_way]
 
     def add_request(self, deadline_s: float, tokens: int = 0) -> Request:
         """Return a new request, before its first action."""
@@ -96,13 +96,13 @@ class Crowd:
         request.wait, request.woken = None, False
         self._follow(request, request.walk.next(self.world.now))
 
-    def end_call(self, request: Request, step: Call, error: ProviderError | None, *, final: bool = False) -> None:
+    def end_call(self, request: Request, action: Call, error: ProviderError | None, *, final: bool = False) -> None:
         """End a call with an answer or with an error."""
-        request.under_way.remove(step)
+        request.under_way.remove(action)
         if error is not None:
-            self._follow(request, request.walk.record_failure(error, self.world.now, call=step, final=final))
+            self._follow(request, request.walk.record_failure(error, self.world.now, call=action, final=final))
             return
-        request.outcome = request.walk.record_success(ANSWER, self.world.now, call=step)
+        request.outcome = request.walk.record_success(ANSWER, self.world.now, call=action)
         request.over = True
         request.under_way.clear()
 
@@ -138,28 +138,28 @@ class Crowd:
         for request in self.live:
             if request.wait is not None:
                 yield now if request.woken else request.until, partial(self.advance, request)
-            for step in request.under_way:
+            for action in request.under_way:
                 late = ProviderTimeoutError("too slow")
-                yield step.began + step.timeout_s, partial(self.end_call, request, step, late)
+                yield action.began + action.timeout_s, partial(self.end_call, request, action, late)
             hedge_in_s = request.walk.hedge_in_s(now)
             if hedge_in_s is not None:
                 yield now + hedge_in_s, partial(self.start_hedge, request)
 
-    def _begin(self, request: Request, step: Call) -> None:
-        request.under_way.append(step)
-        self.started.append((request, step))
+    def _begin(self, request: Request, action: Call) -> None:
+        request.under_way.append(action)
+        self.started.append((request, action))
 
-    def _follow(self, request: Request, step: Action) -> None:
-        if isinstance(step, Call):
-            self._begin(request, step)
-        elif isinstance(step, Fail):
-            request.outcome, request.over = step.error, True
+    def _follow(self, request: Request, action: Action) -> None:
+        if isinstance(action, Call):
+            self._begin(request, action)
+        elif isinstance(action, Fail):
+            request.outcome, request.over = action.error, True
             request.under_way.clear()
             request.walk.record_cancellation(self.world.now)  # as every driver does when it raises the error
-        elif isinstance(step, Sleep | WaitForSlot):
-            request.wait, request.until = step, self.world.now + step.wait_s
-            if isinstance(step, WaitForSlot):
-                step.ticket.on_wake(partial(request.wake, step))
+        elif isinstance(action, Sleep | WaitForSlot):
+            request.wait, request.until = action, self.world.now + action.wait_s
+            if isinstance(action, WaitForSlot):
+                action.ticket.on_wake(partial(request.wake, action))
         else:
-            assert isinstance(step, WaitForOther)
+            assert isinstance(action, WaitForOther)
             assert request.under_way

@@ -151,28 +151,28 @@ class World:
         """Drive one request to its end; its calls and waits advance the clock."""
         walk = self.walk(deadline_s, needs, tokens)
         result = Result(walk, [])
-        step = walk.next(self.now)
+        action = walk.next(self.now)
         while True:
-            if isinstance(step, Fail):
-                result.error = step.error
+            if isinstance(action, Fail):
+                result.error = action.error
                 return result
-            if isinstance(step, Sleep | WaitForSlot):  # no other request can wake it
-                assert step.wait_s > 0
-                self.now += step.wait_s
-                step = walk.next(self.now)
+            if isinstance(action, Sleep | WaitForSlot):  # no other request can wake it
+                assert action.wait_s > 0
+                self.now += action.wait_s
+                action = walk.next(self.now)
                 continue
-            outcome = self._call(step, result)
+            outcome = self._call(action, result)
             if outcome is None:
                 result.reply = walk.record_success(Reply(text="yes", finish_reason=FinishReason.STOP), self.now)
                 return result
-            step = walk.record_failure(outcome, self.now)
+            action = walk.record_failure(outcome, self.now)
 
-    def _call(self, step: Call, result: Result) -> Outcome:
-        target = self.targets[step.candidate.position]
-        result.calls.append(Made(self.now, target.name, step.timeout_s))
+    def _call(self, action: Call, result: Result) -> Outcome:
+        target = self.targets[action.candidate.position]
+        result.calls.append(Made(self.now, target.name, action.timeout_s))
         outcome = target.script(self.now)
-        if target.latency_s > step.timeout_s:
-            self.now += step.timeout_s
+        if target.latency_s > action.timeout_s:
+            self.now += action.timeout_s
             return ProviderTimeoutError("too slow")
         self.now += target.latency_s
         return outcome

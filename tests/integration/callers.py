@@ -119,11 +119,11 @@ def abreast(jobs: Mapping[str, Callable[[], object]]) -> None:
         else:
             del wrong[name]
 
-    crew = [threading.Thread(target=do, args=job, daemon=True) for job in jobs.items()]
-    for thread in crew:
+    threads = [threading.Thread(target=do, args=job, daemon=True) for job in jobs.items()]
+    for thread in threads:
         thread.start()
     ends = time.monotonic() + HANGS_S
-    for thread in crew:
+    for thread in threads:
         thread.join(max(0.0, ends - time.monotonic()))
     if wrong:
         message = f"{len(wrong)} of {len(jobs)} went wrong: {'; '.join(wrong)}"

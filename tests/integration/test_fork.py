@@ -419,12 +419,12 @@ def test_a_lock_that_another_thread_holds_during_the_fork_does_not_hang_the_chil
             for lock in locks:
                 lock.release()
 
-        holder = threading.Thread(target=hold)
-        holder.start()
+        holding = threading.Thread(target=hold)
+        holding.start()
         taken.wait()
         child = begin_child(lambda: [ask(chain, way, "child").split()[-1] for way in ("invoke", "ainvoke")])
         done.set()
-        holder.join()
+        holding.join()
         assert child() == ["answer-to-child", "answer-to-child"]
 
 
@@ -614,19 +614,19 @@ def test_worker_processes_of_the_standard_library_get_their_own_answers(resolver
     _CHAINS["chain"] = chain = resolver.chain("echo", deadline_s=20)
     ask(chain, "invoke", "warm-up")
     context = multiprocessing.get_context("fork")
-    asked = [f"q{number}" for number in range(8)]
+    questions = [f"q{number}" for number in range(8)]
     try:
         if kind == "pool":
             with context.Pool(3) as pool:
-                answers = pool.map(answer_in_worker, asked, chunksize=1)
+                answers = pool.map(answer_in_worker, questions, chunksize=1)
                 pool.close()
                 pool.join()
         else:
             with ProcessPoolExecutor(3, mp_context=context) as executor:
-                answers = list(executor.map(answer_in_worker, asked))
+                answers = list(executor.map(answer_in_worker, questions))
     finally:
         _CHAINS.clear()
-    assert answers == [f"answer-to-{text}" for text in asked]
+    assert answers == [f"answer-to-{text}" for text in questions]
 
 
 def test_a_chain_cannot_be_sent_to_a_spawned_process_and_says_so(resolver: Resolver) -> None:

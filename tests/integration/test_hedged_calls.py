@@ -176,10 +176,10 @@ def test_cancelling_the_request_closes_both_connections(race: Callable[..., Race
 def test_the_extra_calls_stay_within_their_budget(ask: Callable[[Chain], Reply], race: Callable[..., Race]) -> None:
     """Promise 8: of twenty slow requests only as many are hedged as the settings allow, and none by default."""
     pair = race(faults.Delay(0.2), Ok("fine"), hedging=Hedging(after_s=0.05, budget=0.0, floor=3))
-    crew = [threading.Thread(target=partial(ask, pair.chain())) for _ in range(20)]
-    for thread in crew:
+    threads = [threading.Thread(target=partial(ask, pair.chain())) for _ in range(20)]
+    for thread in threads:
         thread.start()
-    for thread in crew:
+    for thread in threads:
         thread.join()
     assert (len(pair.first.requests), len(pair.second.requests)) == (20, 3)
     plain = race(faults.Delay(0.2), Ok("fine"), hedging=Hedging())

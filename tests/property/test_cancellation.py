@@ -126,10 +126,10 @@ class Cut(Crowd):
         self.steps_on()
 
     def end_call(
-        self, request: Request, step: Call, error: errors.ProviderError | None, *, final: bool = False
+        self, request: Request, action: Call, error: errors.ProviderError | None, *, final: bool = False
     ) -> None:
         """Take the action that follows the end of a call."""
-        super().end_call(request, step, error, final=final or (self.final and self.made + 1 == self.steps))
+        super().end_call(request, action, error, final=final or (self.final and self.made + 1 == self.steps))
         self.failures += [self.made + 1] if error is not None else []
         self.steps_on()
 
@@ -153,13 +153,13 @@ class Cut(Crowd):
         ]
         return [
             (
-                one.breaker.state,
-                one.breaker.errors,
-                one.breaker.failed_probes,
-                one.available_at(self.world.now),
-                one.suspensions.longest,
+                state.breaker.state,
+                state.breaker.errors,
+                state.breaker.failed_probes,
+                state.available_at(self.world.now),
+                state.suspensions.longest,
             )
-            for one in known
+            for state in known
         ]
 
 

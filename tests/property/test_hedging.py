@@ -51,18 +51,18 @@ def test_a_hedged_request_ends_once_and_releases_everything(  # noqa: C901  the 
         under_way: list[Call] = []
         started = 0
         outcome: Reply | Fail | None = None
-        step: object = walk.next(world.now)
+        action: object = walk.next(world.now)
         for what, which, wait_s in [*course, ("cancel", 0, 0.0)]:
-            while isinstance(step, Sleep | WaitForSlot):
-                world.now += step.wait_s
-                step = walk.next(world.now)
-            if isinstance(step, Call):
-                under_way.append(step)
+            while isinstance(action, Sleep | WaitForSlot):
+                world.now += action.wait_s
+                action = walk.next(world.now)
+            if isinstance(action, Call):
+                under_way.append(action)
                 started += 1
-            if isinstance(step, Fail):
-                outcome = step
+            if isinstance(action, Fail):
+                outcome = action
                 break
-            step = None
+            action = None
             assert 1 <= len(under_way) <= 2
             world.now += wait_s
             due_s = walk.hedge_in_s(world.now)
@@ -84,8 +84,8 @@ def test_a_hedged_request_ends_once_and_releases_everything(  # noqa: C901  the 
                 break
             if what in ERRORS:
                 under_way.remove(attempt)
-                step = walk.record_failure(ERRORS[what], world.now, call=attempt)
-                assert isinstance(step, WaitForOther) == (bool(under_way) and what != "refused")
+                action = walk.record_failure(ERRORS[what], world.now, call=attempt)
+                assert isinstance(action, WaitForOther) == (bool(under_way) and what != "refused")
         outcomes = [attempt.outcome for attempt in walk.attempts]
         assert len(outcomes) == started
         assert outcomes.count(Outcome.SUCCESS) == isinstance(outcome, Reply)

@@ -44,7 +44,7 @@ class Odd:
 
     def __init__(self, reply: Reply, cut: int) -> None:
         self.reply, self.cut = reply, cut
-        self.asked: list[ChatRequest] = []
+        self.requests: list[ChatRequest] = []
 
     @hookimpl
     def kickai_provider_info(self) -> ProviderInfo:
@@ -56,12 +56,12 @@ class Odd:
 
     @hookimpl
     def kickai_invoke_provider(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
-        self.asked.append(request)
+        self.requests.append(request)
         return self.reply
 
     @hookimpl
     def kickai_stream_provider(self, provider: object, request: ChatRequest, timeout_s: float) -> Any:
-        self.asked.append(request)
+        self.requests.append(request)
         pairs = self.reply.text.encode("utf-16-le")
         units = [pairs[place : place + 2].decode("utf-16-le", "surrogatepass") for place in range(0, len(pairs), 2)]
         yield ReplyChunk(text="".join(units[: self.cut]), tool_calls=self.reply.tool_calls[:1])
@@ -118,4 +118,4 @@ def test_a_reply_can_go_into_the_next_request(mode: str, reply: Reply, cut: int)
         )
         assert resolver.chain("mock:a").invoke(history).text == "ok"
         assert resolver.chain("odd:m").invoke(history).text == reply.text
-        assert odd.asked[-1].messages == history.messages
+        assert odd.requests[-1].messages == history.messages

@@ -65,9 +65,9 @@ class Counted(RetryBudget):
         assert self.spent.pop()[1] == since
 
 
-def permits(step: Call) -> list[tuple[HealthState, Permit]]:
+def permits(action: Call) -> list[tuple[HealthState, Permit]]:
     """Return the permits of a call, each with its health state."""
-    health, admission = step.candidate.health, step.admission
+    health, admission = action.candidate.health, action.admission
     return [(health.provider, admission.provider_permit), (health.target, admission.target_permit)]
 
 
@@ -125,10 +125,10 @@ class InterleavingsMachine(RuleBasedStateMachine):
         """Calls end, one after the other."""
         for _ in range(many):
             if calls := self.crowd.calls:
-                request, step = calls[which % len(calls)]
-                late = [one for one, permit in permits(step) if permit.generation != one.breaker.generation]
+                request, action = calls[which % len(calls)]
+                late = [state for state, permit in permits(action) if permit.generation != state.breaker.generation]
                 before = [marks(state) for state in late]
-                self.crowd.end_call(request, step, ERRORS[kind]())
+                self.crowd.end_call(request, action, ERRORS[kind]())
                 assert [marks(state) for state in late] == before
 
     @precondition(lambda self: any(request.woken for request in self.crowd.live))
@@ -154,8 +154,8 @@ class InterleavingsMachine(RuleBasedStateMachine):
     def all_end(self, *, answered: bool) -> None:
         """Every call is answered and every waiting request admitted; or every request is cancelled."""
         while answered and (self.crowd.calls or any(request.woken for request in self.crowd.live)):
-            for request, step in self.crowd.calls[:1]:
-                self.crowd.end_call(request, step, None)
+            for request, action in self.crowd.calls[:1]:
+                self.crowd.end_call(request, action, None)
             for request in [request for request in self.crowd.live if request.woken]:
                 self.crowd.advance(request)
         for request in self.crowd.live if not answered else ():
@@ -189,7 +189,7 @@ class InterleavingsMachine(RuleBasedStateMachine):
         for rate_limiter, limits in self.limits:
             here = [r for r in self.crowd.live if self.lines.get(r.number) is rate_limiter and r.wait is not None]
             asleep = [r for r in here if isinstance(r.wait, WaitForSlot) and not r.woken]
-            calling = sum(step.candidate.rate_limiter is rate_limiter for _, step in self.crowd.calls)
+            calling = sum(action.candidate.rate_limiter is rate_limiter for _, action in self.crowd.calls)
             assert not any(r.wait.ticket.admitted for r in asleep)
             free = limits.max_concurrency is None or rate_limiter.in_flight < limits.max_concurrency
             assert not asleep or len(here) > len(asleep) or not free
@@ -202,11 +202,13 @@ class InterleavingsMachine(RuleBasedStateMachine):
     def limits_hold(self) -> None:
         """Calls at once and per minute stay within a provider's limits."""
         for rate_limiter, limits in self.limits:
-            calls = [step for _, step in self.crowd.started if step.candidate.rate_limiter is rate_limiter]
+            calls = [action for _, action in self.crowd.started if action.candidate.rate_limiter is rate_limiter]
             if limits.max_concurrency is not None:
                 assert rate_limiter.in_flight <= limits.max_concurrency
             if limits.requests_per_minute is not None:
-                assert sum(step.ticket.began > self.world.now - 60.0 for step in calls) <= limits.requests_per_minute
+                assert (
+                    sum(action.ticket.began > self.world.now - 60.0 for action in calls) <= limits.requests_per_minute
+                )
 
     @invariant()
     def one_probe_is_out(self) -> None:
@@ -217,8 +219,8 @@ class InterleavingsMachine(RuleBasedStateMachine):
             for c in (candidate.health.provider, candidate.health.target)
         }
         probes = Counter()
-        for _, step in self.crowd.calls:
-            for state, permit in permits(step):
+        for _, action in self.crowd.calls:
+            for state, permit in permits(action):
                 probes[id(state)] += permit.probe
         for key, state in states.items():
             assert probes[key] == (state.breaker.state is BreakerState.HALF_OPEN)
@@ -259,10 +261,10 @@ class InterleavingsMachine(RuleBasedStateMachine):
     def deadlines_hold(self) -> None:
         """No request is under way after its deadline, and no call begins that could not finish before it."""
         assert all(request.ends >= self.world.now for request in self.crowd.live)
-        for request, step in self.crowd.started:
-            assert step.began + step.timeout_s <= request.ends
-            assert step.timeout_s >= min(LEAST_S, request.deadline_s / 2)
-            assert step.number <= 1 + RETRIES
+        for request, action in self.crowd.started:
+            assert action.began + action.timeout_s <= request.ends
+            assert action.timeout_s >= min(LEAST_S, request.deadline_s / 2)
+            assert action.number <= 1 + RETRIES
 
     @property
     def lines(self) -> dict[int, RateLimiter | None]:

@@ -39,33 +39,33 @@ steps = st.lists(
 def test_limits_and_order_hold_for_any_arrivals(limits: Limits, steps: list[tuple[str, int, float]]) -> None:
     """Admissions stay within the limits, are first come, first served, and no slot stays empty."""
     rate_limiter, now = RateLimiter(limits), 0.0
-    line: list[Ticket] = []
+    queue: list[Ticket] = []
     inside: list[Ticket] = []
     began: list[Ticket] = []
     for what, which, wait_s in steps:
         now += wait_s
         if what == "come":
             ticket = rate_limiter.request_ticket(which * 3, now)
-            assert ticket.ahead == len(line) or ticket.admitted
-            line.append(ticket)
-        elif what == "leave" and line:
-            line.pop(which % len(line)).release(now, used=False)
+            assert ticket.ahead == len(queue) or ticket.admitted
+            queue.append(ticket)
+        elif what == "leave" and queue:
+            queue.pop(which % len(queue)).release(now, used=False)
         elif what == "fail" and inside:
             gone = inside.pop(which % len(inside))
             gone.release(now, used=False)
             began.remove(gone)
         elif what == "finish" and inside:
             inside.pop(which % len(inside)).release(now)
-        waits = [ticket.wait_s(now) for ticket in line]
-        went_in = [ticket for ticket in line if ticket.admitted]
-        assert went_in == line[: len(went_in)]
-        assert [wait_s == 0 for wait_s in waits] == [ticket.admitted for ticket in line]
+        waits = [ticket.wait_s(now) for ticket in queue]
+        went_in = [ticket for ticket in queue if ticket.admitted]
+        assert went_in == queue[: len(went_in)]
+        assert [wait_s == 0 for wait_s in waits] == [ticket.admitted for ticket in queue]
         assert all(wait_s == float("inf") for wait_s in waits[len(went_in) + 1 :])
         inside += went_in
         began += went_in
-        line = line[len(went_in) :]
+        queue = queue[len(went_in) :]
         recent = [ticket for ticket in began if ticket.began > now - 60.0]
-        assert (rate_limiter.in_flight, rate_limiter.waiting) == (len(inside), len(line))
+        assert (rate_limiter.in_flight, rate_limiter.waiting) == (len(inside), len(queue))
         free = limits.max_concurrency is None or len(inside) < limits.max_concurrency
         assert limits.max_concurrency is None or len(inside) <= limits.max_concurrency
         if limits.requests_per_minute is not None:
@@ -75,9 +75,9 @@ def test_limits_and_order_hold_for_any_arrivals(limits: Limits, steps: list[tupl
             used = sum(ticket.tokens for ticket in recent)
             large = max((ticket.tokens for ticket in recent), default=0)
             assert used <= limits.tokens_per_minute or large > limits.tokens_per_minute
-            first = min(line[0].tokens, limits.tokens_per_minute) if line else 0
+            first = min(queue[0].tokens, limits.tokens_per_minute) if queue else 0
             free = free and used + first <= limits.tokens_per_minute
-        assert not (line and free)
+        assert not (queue and free)
 
 
 @define
@@ -118,8 +118,8 @@ class Bustle:
     def act(self, walk: Walk, what: str, now: float, durations: object) -> None:
         """Take one step of one request."""
         if what == "return":
-            step = self.under_way.pop(id(walk))
-            outcome = self.world.targets[step.candidate.position].script(now)
+            action = self.under_way.pop(id(walk))
+            outcome = self.world.targets[action.candidate.position].script(now)
             if outcome is None:
                 reply = Reply(text="x", finish_reason=FinishReason.STOP, usage=Usage(input_tokens=5, output_tokens=5))
                 self.ended[id(walk)] = (now, walk.record_success(reply, now))
@@ -131,7 +131,7 @@ class Bustle:
             self.ended[id(walk)] = (now, following.error)
         elif isinstance(following, Call):
             self.under_way[id(walk)] = following
-            at_first = sum(step.candidate.position == 0 for step in self.under_way.values())
+            at_first = sum(action.candidate.position == 0 for action in self.under_way.values())
             self.most = max(self.most, at_first)
             self.put(now + min(next(durations), following.timeout_s), "return", walk)  # type: ignore[call-overload]
         elif isinstance(following, Sleep):

@@ -52,7 +52,7 @@ class Streaming:
     def __init__(self, chain: list[Course]) -> None:
         self.chain = chain
         self.open = 0
-        self.asked: list[int] = []
+        self.called: list[int] = []
         self.kept: list[object] = []  # so that no stream is closed by being forgotten
 
     @hookimpl
@@ -80,7 +80,7 @@ class Streaming:
     def chunks(self, place: int) -> Generator[ReplyChunk, None, None]:
         """Yield what a target streams."""
         pieces, end = self.chain[place]
-        self.asked.append(place)
+        self.called.append(place)
         self.open += 1
         try:
             for piece in pieces:
@@ -164,9 +164,9 @@ def test_a_stream_hands_out_what_its_mode_says(chain: list[Course], mode: str, *
     """Promise 7: the chunks, the end and the error are those of the model, and a cut stream is never complete."""
     plugin = Streaming(chain)
     out, outcome, ends = read(plugin, mode, None, sync=sync)
-    expected, text, error, asked = model(chain, mode)
-    assert (out, plugin.asked, plugin.open) == (expected, list(range(asked)), 0)
-    assert len(outcome.attempts) == asked
+    expected, text, error, called_count = model(chain, mode)
+    assert (out, plugin.called, plugin.open) == (expected, list(range(called_count)), 0)
+    assert len(outcome.attempts) == called_count
     if error is None:
         assert (outcome.text, ends) == (text, ["success"])
     else:
@@ -180,9 +180,9 @@ def test_leaving_a_stream_closes_its_connection(chain: list[Course], mode: str, 
     """Promise 7: left after any chunk, it calls no other target, and the request ends once."""
     plugin = Streaming(chain)
     out, outcome, ends = read(plugin, mode, chunks, sync=sync)
-    expected, _, _, asked = model(chain, mode)
+    expected, _, _, called_count = model(chain, mode)
     assert (out, plugin.open, len(ends)) == (expected[:chunks], 0, 1)
-    assert plugin.asked == list(range(len(plugin.asked)))
-    assert len(plugin.asked) <= asked
+    assert plugin.called == list(range(len(plugin.called)))
+    assert len(plugin.called) <= called_count
     if len(out) == chunks and outcome is None:
         assert ends == ["cancelled"]

@@ -211,14 +211,14 @@ class WalkMachine(RuleBasedStateMachine):
         assert [(int(call.target[1:]), call.at, call.timeout_s) for call in result.calls] == calls
         outcome = result.reply or result.error
         assert (type(result.error) if result.error else "ok") == ENDS.get(end, end)
-        asked = [place for place, _, _ in calls]
+        called = [place for place, _, _ in calls]
         reasons = {skip.position: skip.reason.value for skip in outcome.skipped}
-        assert reasons == {place: reason for place, reason in skips.items() if place not in asked}
+        assert reasons == {place: reason for place, reason in skips.items() if place not in called}
         assert self.world.now == self.model.now <= ends
         if result.reply is not None:
-            assert (result.reply.last_resort, result.reply.fell_back) == (forced, asked[-1] != 0)
+            assert (result.reply.last_resort, result.reply.fell_back) == (forced, called[-1] != 0)
         failed = [attempt.error for attempt in outcome.attempts if attempt.error is not None]
-        assert [attempt.position for attempt in outcome.attempts] == asked
+        assert [attempt.position for attempt in outcome.attempts] == called
         assert len(failed) == len(calls) - (end == "ok")
         if isinstance(outcome, errors.ChainExhaustedError) and calls:
             assert list(outcome.exceptions) == failed

@@ -362,7 +362,7 @@ def test_no_event_carries_the_text_of_a_stream(kind: type[ProviderError], mode: 
     ended = [event.attempt.error for event in events if isinstance(event, AttemptEnded)]
     assert ended
     assert [error.partial_text for error in ended] == [""] * len(ended)
-    assert not [one for one in (*pickled, pickle.dumps(events)) if SECRET_PIECE.encode() in one]
+    assert not [dump for dump in (*pickled, pickle.dumps(events)) if SECRET_PIECE.encode() in dump]
     assert [attempt.error.partial_text for attempt in raised.attempts] == [""] * len(ended)
     if isinstance(raised, ProviderError):
         assert raised.partial_text == SECRET_PIECE
@@ -719,19 +719,21 @@ def test_a_target_of_a_broken_plugin_raises_the_plugins_problem() -> None:
         resolver.chain("broken")
 
 
-@pytest.mark.parametrize(("prompt", "max_tokens", "asked"), [("x" * 54, 1, 1), ("x" * 54, 2, 0), ("x" * 66, None, 0)])
-def test_a_chain_measures_its_requests(prompt: str, max_tokens: int | None, asked: int) -> None:
+@pytest.mark.parametrize(
+    ("prompt", "max_tokens", "call_count"), [("x" * 54, 1, 1), ("x" * 54, 2, 0), ("x" * 66, None, 0)]
+)
+def test_a_chain_measures_its_requests(prompt: str, max_tokens: int | None, call_count: int) -> None:
     """The size of prompt and answer is compared with the plugin's window of ten tokens."""
     plugin = Scripted()
     with make_resolver(plugin) as resolver:
         chain = resolver.chain("scripted:small", max_tokens=max_tokens)
-        if asked:
+        if call_count:
             assert chain.invoke(prompt).text == "pong"
         else:
             with pytest.raises(ChainExhaustedError) as raised:
                 chain.invoke(prompt)
             assert [skip.reason for skip in raised.value.skipped] == [SkipReason.WINDOW_TOO_SMALL]
-    assert len(plugin.requests) == asked
+    assert len(plugin.requests) == call_count
 
 
 def test_the_requests_token_limit_overrides_the_chains() -> None:

@@ -57,19 +57,19 @@ def request(model: str | None) -> ChatRequest:
     return ChatRequest(messages=(Message(role="user", content="hi"),), model=model)
 
 
-def ask(chain: Chain, asked: Any, mode: str) -> Reply:
+def ask(chain: Chain, prompt: Any, mode: str) -> Reply:
     """Return the reply of a chain in a mode."""
     if mode == "invoke":
-        return chain.invoke(asked)
+        return chain.invoke(prompt)
     if mode == "stream":
-        with chain.stream(asked) as stream:
+        with chain.stream(prompt) as stream:
             list(stream)
             return stream.reply
 
     async def main() -> Reply:
         if mode == "ainvoke":
-            return await chain.ainvoke(asked)
-        stream = chain.astream(asked)
+            return await chain.ainvoke(prompt)
+        stream = chain.astream(prompt)
         async for _ in stream:
             pass
         return stream.reply
@@ -108,7 +108,7 @@ def test_a_request_whose_model_no_target_may_call_is_refused(mode: str) -> None:
     with make_resolver() as resolver:
         chain = resolver.chain("one:y", "two:z")
         words = "the request names the model 'x', and every target another one: one:y, two:z"
-        begin = {"stream": chain.stream, "astream": chain.astream}.get(mode, lambda asked: ask(chain, asked, mode))
+        begin = {"stream": chain.stream, "astream": chain.astream}.get(mode, lambda prompt: ask(chain, prompt, mode))
         with pytest.raises(ValueError, match=words):
             begin(request("x"))
 
@@ -125,10 +125,10 @@ def test_a_missing_model_of_one_request_suspends_only_that_model() -> None:
         assert suspended == ["gone"]
 
 
-def failure(chain: Chain, asked: Any) -> BaseException:
+def failure(chain: Chain, prompt: Any) -> BaseException:
     """Return the cause of a request's failure."""
     try:
-        chain.invoke(asked)
+        chain.invoke(prompt)
     except ExceptionGroup as error:
         return error.exceptions[0]
     raise AssertionError

@@ -47,7 +47,7 @@ def _as_hook(function: Any) -> Any:
     return staticmethod(hookimpl(lambda: function()))  # noqa: PLW0108  a bound method cannot be marked
 
 
-def adapter(*, holds_timeouts: bool = False, clock: Any = time.monotonic, **hooks: Any) -> Adapter:
+def make_adapter(*, holds_timeouts: bool = False, clock: Any = time.monotonic, **hooks: Any) -> Adapter:
     """Return the adapter of a plugin with these hooks."""
     plugin = type("Made", (), {f"kickai_{name}_provider": _as_hook(hook) for name, hook in hooks.items()})
     native = frozenset(hooks) & {"invoke", "ainvoke", "stream", "astream"}
@@ -85,44 +85,44 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def call(one: Adapter, mode: str) -> object:
+async def call(adapter: Adapter, mode: str) -> object:
     """Make a call in a mode that has a tenth of a second to answer."""
     settings = ProviderSettings(first_token_timeout_s=0.1)
     match mode:
         case "invoke":
-            return await asyncio.to_thread(one.invoke, None, REQUEST, 0.1)
+            return await asyncio.to_thread(adapter.invoke, None, REQUEST, 0.1)
         case "ainvoke":
-            return await one.ainvoke(None, REQUEST, 0.1)
+            return await adapter.ainvoke(None, REQUEST, 0.1)
         case "stream":
-            return await asyncio.to_thread(list, one.stream(None, REQUEST, 30.0, settings))
-    return [chunk async for chunk in one.astream(None, REQUEST, 30.0, settings)]
+            return await asyncio.to_thread(list, adapter.stream(None, REQUEST, 30.0, settings))
+    return [chunk async for chunk in adapter.astream(None, REQUEST, 30.0, settings)]
 
 
 @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 async def test_an_async_call_that_cannot_be_cancelled_is_abandoned(mode: str) -> None:
     """Promise 3: its caller continues after a short wait, and the call counts as abandoned until it ends."""
     stubborn = Stubborn()
-    one = adapter(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
+    adapter = make_adapter(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
     began = time.monotonic()
     with pytest.raises(ProviderTimeoutError):
-        await call(one, mode)
+        await call(adapter, mode)
     assert time.monotonic() - began < 5.0
-    assert (stubborn.cancelled, one.abandoned.count) == (1, 1)
+    assert (stubborn.cancelled, adapter.abandoned.count) == (1, 1)
     stubborn.may_end = True
-    await until(lambda: one.abandoned.count == 0)
+    await until(lambda: adapter.abandoned.count == 0)
 
 
 @pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 async def test_cancelling_a_request_does_not_wait_for_a_stubborn_call(mode: str) -> None:
     """The caller's cancellation is obeyed in a moment."""
     stubborn = Stubborn()
-    one = adapter(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
+    adapter = make_adapter(invoke=lambda: YES, **{mode: getattr(stubborn, mode)})
 
     async def ask() -> None:
         if mode == "ainvoke":
-            await one.ainvoke(None, REQUEST, 30.0)
+            await adapter.ainvoke(None, REQUEST, 30.0)
         else:
-            async for _ in one.astream(None, REQUEST, 30.0, ProviderSettings()):
+            async for _ in adapter.astream(None, REQUEST, 30.0, ProviderSettings()):
                 pass
 
     task = asyncio.create_task(ask())
@@ -130,9 +130,9 @@ async def test_cancelling_a_request_does_not_wait_for_a_stubborn_call(mode: str)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 10)
-    assert one.abandoned.count == 1
+    assert adapter.abandoned.count == 1
     stubborn.may_end = True
-    await until(lambda: one.abandoned.count == 0)
+    await until(lambda: adapter.abandoned.count == 0)
 
 
 async def test_a_call_that_cleans_up_quickly_is_waited_for() -> None:
@@ -147,10 +147,10 @@ async def test_a_call_that_cleans_up_quickly_is_waited_for() -> None:
             freed.append(True)
         return YES
 
-    one = adapter(invoke=lambda: YES, ainvoke=ainvoke)
+    adapter = make_adapter(invoke=lambda: YES, ainvoke=ainvoke)
     with pytest.raises(ProviderTimeoutError):
-        await one.ainvoke(None, REQUEST, 0.05)
-    assert (freed, one.abandoned.count) == ([True], 0)
+        await adapter.ainvoke(None, REQUEST, 0.05)
+    assert (freed, adapter.abandoned.count) == ([True], 0)
 
 
 async def test_a_call_that_cancels_itself_is_a_failure_of_the_plugin() -> None:
@@ -160,7 +160,7 @@ async def test_a_call_that_cancels_itself_is_a_failure_of_the_plugin() -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(ProviderUnavailableError, match="CancelledError"):
-        await adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
+        await make_adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
 
 
 async def test_a_blocking_call_that_raises_a_cancellation_is_a_failure_of_the_plugin() -> None:
@@ -170,7 +170,7 @@ async def test_a_blocking_call_that_raises_a_cancellation_is_a_failure_of_the_pl
         raise asyncio.CancelledError
 
     with pytest.raises(ProviderUnavailableError, match="CancelledError"):
-        await adapter(invoke=invoke).ainvoke(None, REQUEST, 5.0)
+        await make_adapter(invoke=invoke).ainvoke(None, REQUEST, 5.0)
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -181,7 +181,7 @@ async def test_a_call_whose_task_is_cancelled_from_outside_ends_with_an_error(*,
         await asyncio.sleep(30)
         return YES
 
-    caller = asyncio.create_task(adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 0.5))
+    caller = asyncio.create_task(make_adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 0.5))
     for _ in range(2 if begun else 1):
         await asyncio.sleep(0)
     (own,) = asyncio.all_tasks() - {caller, asyncio.current_task()}
@@ -205,7 +205,7 @@ async def test_a_call_runs_in_one_task_of_its_own_from_its_first_step_on(*, susp
 
     if factory:
         asyncio.get_running_loop().set_task_factory(lambda loop, coro, **more: asyncio.Task(coro, loop=loop, **more))
-    await adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
+    await make_adapter(invoke=lambda: YES, ainvoke=ainvoke).ainvoke(None, REQUEST, 5.0)
     assert len(set(tasks)) == 1
     assert asyncio.current_task() not in tasks
 
@@ -223,12 +223,12 @@ async def test_a_thread_that_does_not_return_counts_as_abandoned(mode: str) -> N
         may_end.wait(30)
         yield END
 
-    one = adapter(invoke=invoke, stream=stream)
+    adapter = make_adapter(invoke=invoke, stream=stream)
     with pytest.raises(ProviderTimeoutError):
-        await call(one, mode)
-    assert one.abandoned.count == 1
+        await call(adapter, mode)
+    assert adapter.abandoned.count == 1
     may_end.set()
-    await until(lambda: one.abandoned.count == 0)
+    await until(lambda: adapter.abandoned.count == 0)
 
 
 async def test_a_plugin_with_too_many_abandoned_calls_is_not_called() -> None:
@@ -297,7 +297,9 @@ async def test_an_async_stream_that_never_suspends_is_stopped_and_lets_others_ru
 
     async def read_all() -> None:
         nonlocal chunks
-        async for _ in adapter(invoke=lambda: YES, astream=astream).astream(None, REQUEST, 0.2, ProviderSettings()):
+        async for _ in make_adapter(invoke=lambda: YES, astream=astream).astream(
+            None, REQUEST, 0.2, ProviderSettings()
+        ):
             chunks += 1
 
     with pytest.raises(ProviderTimeoutError) as caught:
@@ -309,20 +311,20 @@ async def test_an_async_stream_that_never_suspends_is_stopped_and_lets_others_ru
 
 
 def read(
-    one: Adapter, mode: str, settings: ProviderSettings, timeout_s: float, between: Any = lambda: None
+    adapter: Adapter, mode: str, settings: ProviderSettings, timeout_s: float, between: Any = lambda: None
 ) -> list[str]:
     """Return the texts of a stream, doing something after each chunk."""
     texts: list[str] = []
     if mode == "astream":
 
         async def main() -> None:
-            async for chunk in one.astream(None, REQUEST, timeout_s, settings):
+            async for chunk in adapter.astream(None, REQUEST, timeout_s, settings):
                 texts.append(chunk.text)
                 between()
 
         asyncio.run(main())
         return texts
-    for chunk in one.stream(None, REQUEST, timeout_s, settings):
+    for chunk in adapter.stream(None, REQUEST, timeout_s, settings):
         texts.append(chunk.text)
         between()
     return texts
@@ -342,8 +344,8 @@ def kinds(clock: Clock, waits_s: list[float]) -> dict[str, Adapter]:
             yield chunk
 
     return {
-        "direct": adapter(invoke=lambda: YES, stream=stream, holds_timeouts=True, clock=clock),
-        "async": adapter(invoke=lambda: YES, astream=astream, clock=clock),
+        "direct": make_adapter(invoke=lambda: YES, stream=stream, holds_timeouts=True, clock=clock),
+        "async": make_adapter(invoke=lambda: YES, astream=astream, clock=clock),
     }
 
 
@@ -357,12 +359,12 @@ BOUNDS = ProviderSettings(timeout_s=1.0, first_token_timeout_s=50.0, idle_timeou
 )
 def test_each_phase_of_a_stream_has_its_own_bound(kind: str, mode: str, waits_s: list[float], phase: str) -> None:
     """Promise 7: the first chunk has its own, the deadline bounds the whole; the time for whole answers does not."""
-    one = kinds(Clock(), waits_s)[kind]
+    adapter = kinds(Clock(), waits_s)[kind]
     if not phase:
-        assert "".join(read(one, mode, BOUNDS, 100.0)) == "x" * len(waits_s)
+        assert "".join(read(adapter, mode, BOUNDS, 100.0)) == "x" * len(waits_s)
         return
     with pytest.raises(ProviderTimeoutError) as caught:
-        read(one, mode, BOUNDS, 100.0)
+        read(adapter, mode, BOUNDS, 100.0)
     assert caught.value.phase == phase
 
 
@@ -392,7 +394,7 @@ def test_silence_is_bounded_by_its_own_phase(
     settings = ProviderSettings(timeout_s=0.01, first_token_timeout_s=first_s, idle_timeout_s=idle_s)
     try:
         with pytest.raises(ProviderTimeoutError) as caught:
-            read(adapter(invoke=lambda: YES, **hooks), mode, settings, 20.0)
+            read(make_adapter(invoke=lambda: YES, **hooks), mode, settings, 20.0)
     finally:
         may_end.set()
     assert caught.value.phase == phase
@@ -406,10 +408,10 @@ def test_the_time_that_a_reader_takes_is_not_idleness(kind: str, mode: str) -> N
     def rest() -> None:
         clock.now += 20.0
 
-    one = kinds(clock, [1.0, 1.0])[kind]
-    assert read(one, mode, BOUNDS, 100.0, rest) == ["x", "x", ""]
+    adapter = kinds(clock, [1.0, 1.0])[kind]
+    assert read(adapter, mode, BOUNDS, 100.0, rest) == ["x", "x", ""]
     with pytest.raises(ProviderTimeoutError) as caught:
-        read(one, mode, BOUNDS, 30.0, rest)
+        read(adapter, mode, BOUNDS, 30.0, rest)
     assert caught.value.phase == "total"
 
 
@@ -420,7 +422,7 @@ def test_a_whole_answer_handed_out_as_a_stream_is_bounded_as_a_whole_answer(mode
     settings = ProviderSettings(timeout_s=0.1, first_token_timeout_s=30.0)
     try:
         with pytest.raises(ProviderTimeoutError) as caught:
-            read(adapter(invoke=lambda: may_end.wait(30) and YES), mode, settings, 30.0)
+            read(make_adapter(invoke=lambda: may_end.wait(30) and YES), mode, settings, 30.0)
     finally:
         may_end.set()
     assert caught.value.phase == "total"

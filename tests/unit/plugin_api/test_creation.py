@@ -253,11 +253,11 @@ def test_hedging_does_not_wait_for_validations() -> None:
     """All targets are validated when a hedged request starts, so that the second can be called in time."""
     first, second = Slow("first"), Slow("second")
     hedging = {"after_s": 0.05, "floor": 10}
-    asked: Callable[[], int] = lambda: second.validated  # noqa: E731
+    count_validations: Callable[[], int] = lambda: second.validated  # noqa: E731
     plugins = {"first": first, "second": second}
     with Resolver.from_settings({"hedging": hedging}, plugins=plugins, env={}) as resolver:
         assert resolver.chain("first", "second").invoke("hi").text == "first"
         ends = time.monotonic() + 10
-        while not asked() and time.monotonic() < ends:
+        while not count_validations() and time.monotonic() < ends:
             time.sleep(0.01)
-        assert asked() == 1
+        assert count_validations() == 1

@@ -106,10 +106,10 @@ def test_when_one_call_fails_the_walk_waits_for_the_other(loser: int) -> None:
     simulation = world("a", "b", "c")
     walk, *attempts = two_under_way(simulation)
     assert walk.record_failure(down(), 1002.0, call=attempts[loser]) == WaitForOther()
-    step = walk.record_failure(down(), 1003.0, call=attempts[1 - loser])
-    assert isinstance(step, Call)
-    assert step.candidate is attempts[1 - loser].candidate
-    assert step.number == 2
+    action = walk.record_failure(down(), 1003.0, call=attempts[1 - loser])
+    assert isinstance(action, Call)
+    assert action.candidate is attempts[1 - loser].candidate
+    assert action.number == 2
 
 
 def test_a_refusal_ends_the_request_for_both() -> None:

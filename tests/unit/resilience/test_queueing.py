@@ -83,11 +83,11 @@ def test_a_request_does_not_queue_when_the_expected_wait_exceeds_its_time(
     simulation = World([Target(name="a", rate_limiter=rate_limiter)])
     for _ in range(ahead):
         rate_limiter.request_ticket(0, 1000.0)
-    step = simulation.walk(deadline_s).next(1000.0)
-    assert isinstance(step, Fail if refused else WaitForSlot)
+    action = simulation.walk(deadline_s).next(1000.0)
+    assert isinstance(action, Fail if refused else WaitForSlot)
     assert rate_limiter.waiting == ahead + (not refused)
     if refused:
-        (skip,) = step.error.skipped
+        (skip,) = action.error.skipped
         assert skip.reason is SkipReason.BUSY
         assert skip.retry_in_s == took_s * (ahead + 1) / limit
         assert skip.detail.endswith(f"waiting before it, for an expected {skip.retry_in_s:.1f} s")
@@ -116,9 +116,9 @@ def test_a_request_returns_to_a_long_queue_when_all_other_targets_failed() -> No
     down = Target(name="b", script=always(lambda: ProviderUnavailableError("down")), retries=0)
     simulation = World([Target(name="a", rate_limiter=rate_limiter), down])
     walk = simulation.walk(10.0)
-    step = walk.next(1000.0)
-    assert isinstance(step, Call)
-    assert step.candidate.model == "b"
+    action = walk.next(1000.0)
+    assert isinstance(action, Call)
+    assert action.candidate.model == "b"
     assert isinstance(walk.record_failure(ProviderUnavailableError("down"), 1001.0), WaitForSlot)
 
 

@@ -55,10 +55,10 @@ def test_a_queued_request_is_admitted_when_the_first_is_answered() -> None:
     rate_limiter, world = one_at_a_time()
     first, second = world.walk(), world.walk()
     assert isinstance(first.next(1000.0), Call)
-    step = second.next(1000.0)
-    assert isinstance(step, WaitForSlot)
+    action = second.next(1000.0)
+    assert isinstance(action, WaitForSlot)
     woken: list[bool] = []
-    step.ticket.on_wake(lambda: woken.append(True))
+    action.ticket.on_wake(lambda: woken.append(True))
     first.record_success(answer(), 1004.0)
     assert woken == [True]
     going = second.next(1004.0)
@@ -155,8 +155,8 @@ def test_a_request_returns_to_the_queue_when_the_next_target_fails() -> None:
     assert at_next.candidate.provider == "b"
     assert isinstance(walk.record_failure(down(), 1004.5), WaitForSlot)
     first.record_success(answer(), 1005.0)
-    step = walk.next(1005.0)
-    assert isinstance(step, Call)
+    action = walk.next(1005.0)
+    assert isinstance(action, Call)
     reply = walk.record_success(answer(), 1005.5)
     assert (reply.provider, reply.skipped) == ("a", ())
 
@@ -179,11 +179,11 @@ def test_health_is_checked_again_after_queueing() -> None:
     """A target that failed while a request was queued is not called, and the ticket is released."""
     rate_limiter, world = one_at_a_time(Target(name="b"))
     first, second = world.walk(), world.walk()
-    step = first.next(1000.0)
-    assert isinstance(step, Call)
+    action = first.next(1000.0)
+    assert isinstance(action, Call)
     assert isinstance(second.next(1000.0), WaitForSlot)
     for _ in range(2):
-        step.candidate.health.record_failure(step.admission, 1000.0, target=True, provider=False)
+        action.candidate.health.record_failure(action.admission, 1000.0, target=True, provider=False)
     first.record_failure(down(), 1001.0)
     after = second.next(1001.0)
     assert isinstance(after, Call)
@@ -222,12 +222,12 @@ class Counting:
     def kickai_create_provider(self) -> object:
         return self
 
-    def count(self, step: int) -> None:
+    def count(self, action: int) -> None:
         """Count a call that begins or ends."""
         with self.lock:
-            self.admitted += step
+            self.admitted += action
             self.most = max(self.most, self.admitted)
-            self.calls += step > 0
+            self.calls += action > 0
 
     @hookimpl
     def kickai_invoke_provider(self) -> Reply:

@@ -332,9 +332,9 @@ def test_an_exhausted_chain_ends_with_the_name_of_its_error() -> None:
     current = walk(simulation)
     current.next(BEGAN)
     current.record_failure(AuthenticationError("no"), BEGAN + 1.0)
-    step = current.record_failure(AuthenticationError("no"), BEGAN + 2.0)
-    assert isinstance(step, Fail)
-    assert isinstance(step.error, ChainExhaustedError)
+    action = current.record_failure(AuthenticationError("no"), BEGAN + 2.0)
+    assert isinstance(action, Fail)
+    assert isinstance(action.error, ChainExhaustedError)
     assert simulation.events[-1] == request_ended("error", 2.0, 2, error="ChainExhaustedError")
 
 
@@ -346,9 +346,9 @@ def test_a_deadline_error_has_the_elapsed_time() -> None:
     current = walk(simulation, deadline_s=5.0)
     current.next(BEGAN)
     slow = ProviderTimeoutError("slow")
-    step = current.record_failure(slow, BEGAN + 4.96)
-    assert isinstance(step, Fail)
-    error = step.error
+    action = current.record_failure(slow, BEGAN + 4.96)
+    assert isinstance(action, Fail)
+    error = action.error
     assert isinstance(error, DeadlineExceededError)
     assert (error.deadline_s, error.elapsed_s) == (5.0, pytest.approx(4.96))
     assert [made.error for made in error.attempts] == [slow]

@@ -193,15 +193,15 @@ def test_a_walk_follows_the_given_order() -> None:
     )
     world.candidates.reverse()
     walk = world.walk()
-    step = walk.next(1000.0)
-    assert isinstance(step, Call)
-    assert step.candidate.provider == "b"
-    step = walk.record_failure(RateLimitedError("slow down", retry_after_s=2.0), 1000.0)
-    assert isinstance(step, Call)
+    action = walk.next(1000.0)
+    assert isinstance(action, Call)
+    assert action.candidate.provider == "b"
+    action = walk.record_failure(RateLimitedError("slow down", retry_after_s=2.0), 1000.0)
+    assert isinstance(action, Call)
     walk.record_failure(ProviderUnavailableError("down"), 1000.0)
-    step = walk.next(1002.0)
-    assert isinstance(step, Call)
-    assert step.candidate.provider == "b"
+    action = walk.next(1002.0)
+    assert isinstance(action, Call)
+    assert action.candidate.provider == "b"
     reply = walk.record_success(Reply(text="x", finish_reason=FinishReason.STOP), 1002.0)
     assert not reply.fell_back
     assert [attempt.position for attempt in reply.attempts] == [1, 0, 1]

@@ -391,15 +391,16 @@ def test_a_very_short_deadline_still_gets_one_attempt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deadline_s", "left_s", "asked"), [(1.2, 0.55, True), (1.2, 0.45, False), (0.8, 0.45, True), (0.8, 0.35, False)]
+    ("deadline_s", "left_s", "is_called"),
+    [(1.2, 0.55, True), (1.2, 0.45, False), (0.8, 0.45, True), (0.8, 0.35, False)],
 )
 def test_the_least_time_is_that_of_the_policy_or_half_the_deadline(
-    deadline_s: float, left_s: float, *, asked: bool
+    deadline_s: float, left_s: float, *, is_called: bool
 ) -> None:
     """The smaller of the two counts."""
     silent = Target(name="a", latency_s=99.0, timeout_s=deadline_s - left_s)
     simulation = world(silent, Target(name="b"), policy=Policy(min_attempt_s=0.5))
-    assert simulation.ask(deadline_s=deadline_s).order == (["a", "b"] if asked else ["a"])
+    assert simulation.ask(deadline_s=deadline_s).order == (["a", "b"] if is_called else ["a"])
 
 
 def test_an_open_breaker_is_skipped() -> None:
@@ -422,9 +423,9 @@ def test_other_requests_skip_a_target_while_it_is_probed() -> None:
     simulation.ask()
     simulation.now += 5.0
     prober = simulation.walk()
-    step = prober.next(simulation.now)
-    assert isinstance(step, Call)
-    assert step.candidate.provider == "a"
+    action = prober.next(simulation.now)
+    assert isinstance(action, Call)
+    assert action.candidate.provider == "a"
     other = simulation.ask()
     assert other.order == ["b"]
     assert other.reply is not None
@@ -527,8 +528,8 @@ def test_after_a_part_was_handed_out_the_error_is_final() -> None:
     simulation = world(Target(name="a"), Target(name="b"))
     walk = simulation.walk()
     walk.next(simulation.now)
-    step = walk.record_failure(down(), simulation.now, final=True)
-    assert str(step.error) == "a:a: down (HTTP 503)"
+    action = walk.record_failure(down(), simulation.now, final=True)
+    assert str(action.error) == "a:a: down (HTTP 503)"
 
 
 def test_a_wait_that_ended_early_is_continued() -> None:
@@ -536,8 +537,8 @@ def test_a_wait_that_ended_early_is_continued() -> None:
     simulation = world(Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=2.0))))
     walk = simulation.walk()
     walk.next(simulation.now)
-    step = walk.record_failure(RateLimitedError("slow down", retry_after_s=2.0), simulation.now)
-    assert step == Sleep(2.0)
+    action = walk.record_failure(RateLimitedError("slow down", retry_after_s=2.0), simulation.now)
+    assert action == Sleep(2.0)
     assert walk.next(simulation.now + 1.5) == Sleep(0.5)
     assert isinstance(walk.next(simulation.now + 1.9995), Call)
 

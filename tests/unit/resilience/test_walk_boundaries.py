@@ -85,10 +85,10 @@ def test_an_error_with_just_enough_time_left_exhausts_the_chain() -> None:
     simulation = world(Target(name="a", retries=0), policy=Policy(min_attempt_s=0.5))
     walk = simulation.walk(4.0)
     walk.next(BEGAN)
-    step = walk.record_failure(down(), BEGAN + 3.5)
-    assert isinstance(step, Fail)
-    assert isinstance(step.error, ChainExhaustedError)
-    assert (step.error.deadline_s, step.error.elapsed_s) == (4.0, 3.5)
+    action = walk.record_failure(down(), BEGAN + 3.5)
+    assert isinstance(action, Fail)
+    assert isinstance(action.error, ChainExhaustedError)
+    assert (action.error.deadline_s, action.error.elapsed_s) == (4.0, 3.5)
 
 
 def test_an_error_that_ends_a_request_says_how_long_it_took() -> None:
@@ -283,9 +283,9 @@ def test_health_that_changed_while_a_request_was_queued_is_respected() -> None:
     first.next(BEGAN)
     assert isinstance(second.next(BEGAN), WaitForSlot)
     first.record_failure(ProviderTimeoutError("slow"), BEGAN + 1.0)
-    step = second.next(BEGAN + 1.0)
-    assert isinstance(step, Call)
-    assert step.candidate.provider == "b"
+    action = second.next(BEGAN + 1.0)
+    assert isinstance(action, Call)
+    assert action.candidate.provider == "b"
     assert rate_limiter.in_flight == 0
     assert rate_limiter.request_ticket(0, BEGAN + 1.0).admitted
 
@@ -321,9 +321,9 @@ def test_a_very_short_deadline_allows_no_attempt_in_its_second_half() -> None:
     """With less than half of it left, no further attempt is started."""
     walk = world(Target(name="a"), Target(name="b")).walk(0.08)
     walk.next(BEGAN)
-    step = walk.record_failure(ProviderTimeoutError("slow"), BEGAN + 0.05)
-    assert isinstance(step, Fail)
-    assert isinstance(step.error, DeadlineExceededError)
+    action = walk.record_failure(ProviderTimeoutError("slow"), BEGAN + 0.05)
+    assert isinstance(action, Fail)
+    assert isinstance(action.error, DeadlineExceededError)
 
 
 def test_the_walk_records_requests_in_the_budget_once_a_second() -> None:

@@ -78,9 +78,9 @@ def test_a_hedge_does_not_queue() -> None:
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
     simulation = world(Target(name="a"), Target(name="b", rate_limiter=rate_limiter), Target(name="c"))
     rate_limiter.request_ticket(0, BEGAN)
-    step = started(simulation).hedge(BEGAN + 2.0)
-    assert step is not None
-    assert step.candidate.provider == "c"
+    action = started(simulation).hedge(BEGAN + 2.0)
+    assert action is not None
+    assert action.candidate.provider == "c"
     assert rate_limiter.waiting == 0
 
 
