@@ -36,7 +36,7 @@ timeout_constant = 20.0
 timeout_multiplier = 4.0
 pytest_add_cli_args = -p
     tests.mutation.quick
-    --import-mode=prepend
+    --import-mode=importlib
     --no-header
 pytest_add_cli_args_test_selection = {tests}
 """

@@ -95,6 +95,7 @@ def read_settings(source, env, **further):
 @given(documents, variables)
 @example({"providers": {"mock": {"faults": {"": {"rate": 1e308}}}}}, {})
 @example({"catalogues": {"kickai": {"groups": {"a": {}}}}}, {"AI_PROVIDER": "hf"})
+@example({"providers": {"\n": {}}}, {"AI_PROVIDER": "nobody"})
 def test_any_tables_give_settings_or_problems(tables, env):
     """Nothing but a `ConfigError` is raised, and each problem is one line with a known form."""
     result = read_settings(tables, env)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from kickai_providers_core.values.plain_text import format_count
+from kickai_providers_core.values.plain_text import clean_line, format_count
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 
@@ -165,7 +165,7 @@ def join_names(names: Iterable[str]) -> str:
     """Return the names with commas: at most `MAX_NAMES` of them, or "none"."""
     names = [*names]
     more = len(names) - MAX_NAMES
-    text = ", ".join(names[:MAX_NAMES])
+    text = ", ".join(clean_line(name, MAX_QUOTED) for name in names[:MAX_NAMES])
     return f"{text} and {more} more" if more > 0 else text or "none"
 
 
