@@ -23,7 +23,12 @@ DECISIONS = (
     *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
     *("retry_budget", "rate_limiter", "hedging", "routing", "tokens"),
 )
-TESTS = ("unit/resilience/test_*.py", "property/test_[!s]*.py")
+TESTS = (
+    "unit/resilience/test_*.py",
+    "property/test_[bciorw]*.py",
+    "property/test_hedging.py",
+    "property/test_suspensions.py",
+)
 KILLED_PER_CENT = 95.0
 NOTICED = {"killed", "timeout", "segfault", "caught by type check"}
 

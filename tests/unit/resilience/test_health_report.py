@@ -9,7 +9,7 @@ import pytest
 from attrs.exceptions import FrozenInstanceError
 from simulator import Fixed
 
-from kickai_providers_core import ChainExhaustedError, Resolver
+from kickai_providers_core import ChainExhaustedError, ProviderInfo, Reply, Resolver, hookimpl
 from kickai_providers_core.concurrency.clock import Clockwork
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.health import MAX_UNUSED, Health
@@ -18,6 +18,22 @@ from kickai_providers_core.resilience.suspensions import Suspension
 from kickai_providers_core.values.breaker_state import BreakerState
 
 ONE_ERROR = BreakerSettings(max_errors=1)
+
+
+class Silent:
+    """A provider that fails a test that calls it."""
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        return ProviderInfo(name="silent", summary="")
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self) -> Reply:
+        raise AssertionError
 
 
 def test_a_report_says_for_each_target_and_provider_what_keeps_it_from_being_called() -> None:
@@ -54,11 +70,11 @@ def test_a_resolver_reports_its_health() -> None:
     """On its own clock, without calling anything."""
     now = [100.0]
     time = Clockwork(clock=lambda: now[0], sleep=lambda _s: None, asleep=None)
-    with Resolver.from_settings({"providers": {"mock": {}}}, env={}, time=time) as resolver:
-        chain = resolver.chain("mock:a")
-        resolver._health.for_target("mock", "a").target.suspend(Suspension(130.0, "RateLimitedError", stated=True))
+    with Resolver.from_settings({}, env={}, time=time, plugins={"silent": Silent()}) as resolver:
+        chain = resolver.chain("silent:a")
+        resolver._health.for_target("silent", "a").target.suspend(Suspension(130.0, "RateLimitedError", stated=True))
         (row,) = resolver.health().targets
-        assert (row.provider, row.model, row.suspended_s) == ("mock", "a", 30.0)
+        assert (row.provider, row.model, row.suspended_s) == ("silent", "a", 30.0)
         with pytest.raises(ChainExhaustedError):
             chain.invoke("hi", deadline_s=5.0)
 

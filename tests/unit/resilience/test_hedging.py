@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +32,6 @@ from kickai_providers_core import (
     Settings,
     hookimpl,
 )
-from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 from kickai_providers_core.resilience.actions import Call, Fail, WaitForOther, WaitForSlot
@@ -475,40 +472,3 @@ def test_a_resolver_may_be_closed_by_several_threads_at_once() -> None:
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(lambda _: resolver.close(), range(4))) == [None] * 4  # noqa: B023
     assert "kickai-portal" not in {thread.name for thread in threading.enumerate()}
-
-
-def test_stopping_a_portal_that_never_started_does_nothing() -> None:
-    """Stopping it twice does nothing either."""
-    background = Portal()
-    assert not background.is_running
-    background.stop()
-    background.stop()
-    assert not background.is_running
-
-
-INTERRUPTED = """
-import asyncio, signal, threading
-from kickai_providers_core.concurrency.portal import Portal
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs behind it ignore SIGINT
-background, cancelled = Portal(), threading.Event()
-
-async def forever():
-    asyncio.get_running_loop().call_later(0.1, signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
-    try:
-        await asyncio.Event().wait()
-    finally:
-        cancelled.set()
-
-try:
-    background.run(forever)
-except KeyboardInterrupt:
-    print("cancelled" if cancelled.wait(20) else "left under way")
-background.stop()
-"""
-
-
-def test_interrupting_a_blocking_caller_cancels_its_request() -> None:
-    """A KeyboardInterrupt in a waiting caller also ends the call on the portal's loop."""
-    ran = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=False)
-    assert ran.stdout.strip() == "cancelled", ran.stderr

@@ -303,5 +303,7 @@ def test_threads_and_loops_share_the_limit_and_lose_no_permit() -> None:
 @pytest.mark.parametrize("limits", [{}, {"max_concurrency": 2}, {"requests_per_minute": 7}, {"tokens_per_minute": 9}])
 def test_an_instance_has_a_rate_limiter_when_its_settings_set_a_limit(limits: dict[str, int]) -> None:
     """Without limits there is no rate limiter."""
-    with Resolver.from_settings({"providers": {"mock": limits}}, env={}) as resolver:
-        assert (resolver.registry.find("mock").rate_limiter is not None) == bool(limits)
+    with Resolver.from_settings(
+        {"providers": {"counting": limits}}, env={}, plugins={"counting": Counting()}
+    ) as resolver:
+        assert (resolver.registry.find("counting").rate_limiter is not None) == bool(limits)
