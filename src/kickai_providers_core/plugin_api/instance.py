@@ -106,6 +106,18 @@ class Instance:
         provider, left_s = await self._aget_provider(timeout_s)
         return self.adapter.astream(provider, request, left_s, self.settings)
 
+    def provider(self, timeout_s: float = float("inf")) -> object:
+        """Return the provider object, created by the first call; block the thread until it exists.
+
+        Args:
+            timeout_s: Seconds to wait at most.
+
+        Raises:
+            ProviderError: It could not be created, or not in time; the next call tries again.
+            RuntimeError: The instance is closed.
+        """
+        return self._creation.get(timeout_s)
+
     def _get_provider(self, timeout_s: float) -> tuple[object, float]:
         """Return the provider object, created if necessary, and the seconds that are left."""
         provider = self._creation.find()

@@ -244,7 +244,7 @@ class Health:
         self._settings = settings
         self._random = random
         self._lock = Lock()
-        self._states: dict[tuple[str, ...], HealthState] = {}  # the most recently requested are last
+        self._conditions: dict[tuple[str, ...], HealthState] = {}  # the most recently requested are last
         self._used: WeakValueDictionary[tuple[str, ...], HealthState] = WeakValueDictionary()
 
     def for_target(self, provider: str, model: str | None, now: float = LONG_AGO) -> TargetHealth:
@@ -257,30 +257,30 @@ class Health:
         """
         with self._lock:
             health = TargetHealth(self._get_state((provider,)), self._get_state((provider, model or "")))
-            if len(self._states) > MAX_UNUSED:
+            if len(self._conditions) > MAX_UNUSED:
                 self._forget_idle(now)
             return health
 
     def states(self) -> dict[tuple[str, ...], HealthState]:
         """Return every known state, by provider, and by provider and model."""
         with self._lock:
-            return {**dict(self._used), **self._states}
+            return {**dict(self._used), **self._conditions}
 
     def renew_after_fork(self) -> None:
         """Renew every state in a child."""
         self._lock = Lock()
-        for state in {**dict(self._used), **self._states}.values():
+        for state in {**dict(self._used), **self._conditions}.values():
             state.renew_after_fork()
 
     def _get_state(self, key: tuple[str, ...]) -> HealthState:
-        state = self._states.pop(key, None) or self._used.get(key)
+        state = self._conditions.pop(key, None) or self._used.get(key)
         if state is None:
             self._used[key] = state = HealthState(self._settings, self._random)
-        self._states[key] = state
+        self._conditions[key] = state
         return state
 
     def _forget_idle(self, now: float) -> None:
         """Forget the oldest idle states, at most a tenth of the limit at once."""
-        idle = [key for key, state in self._states.items() if state.is_idle(now)]
+        idle = [key for key, state in self._conditions.items() if state.is_idle(now)]
         for key in idle[: MAX_UNUSED // 10]:
-            del self._states[key]
+            del self._conditions[key]

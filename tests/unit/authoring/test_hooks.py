@@ -98,7 +98,7 @@ def test_every_method_becomes_its_hook():
     with Resolver.from_settings(settings, env={}, plugins={"echo": plugin}) as resolver:
         chain = resolver.chain("echo")
         assert [chunk.text for chunk in chain.stream("hi")] == ["stream"]
-        provider = resolver.registry.find("echo")._creation.get(5.0)
+        provider = resolver.registry.find("echo").provider(5.0)
 
         async def both():
             return (await chain.ainvoke("hi")).text, "".join([chunk.text async for chunk in chain.astream("hi")])
