@@ -23,14 +23,14 @@ __all__ = [
     "MODES",
     "STREAMS",
     "WAYS",
-    "abreast",
-    "alone",
+    "becomes_true",
     "best_of_three",
     "calls",
-    "comes_true",
     "in_time",
     "once_in_three",
-    "until",
+    "run_in_parallel",
+    "run_on_new_loop",
+    "wait_until",
 ]
 
 HANGS_S = 60.0
@@ -48,7 +48,7 @@ def ainvoke(chain: Chain) -> str:
     async def main() -> str:
         return (await chain.ainvoke("hi")).text
 
-    return alone(main)
+    return run_on_new_loop(main)
 
 
 def stream(chain: Chain, mode: StreamMode) -> str:
@@ -70,7 +70,7 @@ def astream(chain: Chain, mode: StreamMode) -> str:
                 text = "" if chunk.restart else text + chunk.text
         return text
 
-    return alone(main)
+    return run_on_new_loop(main)
 
 
 MODES: tuple[StreamMode, ...] = ("live", "restart", "buffered")
@@ -82,31 +82,31 @@ STREAMS: dict[str, Ask] = {
 WAYS: dict[str, Ask] = {"invoke": invoke, "ainvoke": ainvoke, **STREAMS}
 
 
-def alone(main: Callable[[], Awaitable[Any]]) -> Any:
+def run_on_new_loop(main: Callable[[], Awaitable[Any]]) -> Any:
     """Run a coroutine on a new loop; check that it leaves no task and no open stream on it, however it ends."""
 
     async def watched() -> Any:
         try:
             return await main()
         finally:
-            async with asyncio.timeout(HANGS_S):  # what a hedged answer made needless is closed behind it
-                while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110  nobody there knows of this loop
+            async with asyncio.timeout(HANGS_S):  # the loser of a hedged request is closed behind the answer
+                while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110  the other thread does not know this loop
                     await asyncio.sleep(0.005)
-            # The end of the loop would close them, and so hide that nobody else did.
+            # Closing the loop would close open streams, and hide the leak.
             opened = asyncio.get_running_loop()._asyncgens  # type: ignore[attr-defined]
             assert [stream for stream in opened if stream.ag_frame is not None] == []
 
     return asyncio.run(watched())
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until a condition is true that changes on another thread."""
     async with asyncio.timeout(HANGS_S):
-        while not condition():  # noqa: ASYNC110  nobody there knows of this loop
+        while not condition():  # noqa: ASYNC110  the other thread does not know this loop
             await asyncio.sleep(0.005)
 
 
-def abreast(jobs: Mapping[str, Callable[[], object]]) -> None:
+def run_in_parallel(jobs: Mapping[str, Callable[[], object]]) -> None:
     """Run several jobs at once, each on its own thread; raise their errors, each with its name."""
     wrong: dict[str, BaseException] = {name: AssertionError(f"{name}: it hangs") for name in jobs}
 
@@ -135,7 +135,7 @@ def calls() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "kickai-call"}
 
 
-def comes_true(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
+def becomes_true(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
     """Wait until a condition is true; return whether it became true in time."""
     ends = time.monotonic() + within_s
     while not condition():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from holdings import nothing_left
-from integration.callers import MODES, STREAMS, WAYS, abreast, alone, in_time, once_in_three
+from integration.callers import MODES, STREAMS, WAYS, in_time, once_in_three, run_in_parallel, run_on_new_loop
 from integration.services import Dribble, KestrelWire, instance, make_resolver, pairs
 
 from kickai_providers_core import KickaiError, ProviderError, ReplyChunk, Resolver
@@ -88,7 +88,7 @@ def test_a_broken_answer_is_a_typed_error_in_time(provider: str, way: str, times
     cells = {name: partial(cell, provider, way, times, fault) for name, fault in known.items()}
     with nothing_left():
         for some in range(0, len(cells), ABREAST):
-            abreast(dict(list(cells.items())[some : some + ABREAST]))
+            run_in_parallel(dict(list(cells.items())[some : some + ABREAST]))
 
 
 UNSEEN = {
@@ -130,7 +130,7 @@ def aread(chain: Chain, mode: StreamMode) -> Iterator[ReplyChunk]:
                 taken.append(chunk)  # noqa: PERF401  an error may follow
 
     try:
-        alone(main)
+        run_on_new_loop(main)
     finally:
         yield from taken
 
@@ -174,7 +174,7 @@ def test_a_broken_stream_falls_back_as_its_mode_says(provider: str, way: str, mo
         for name in known:
             cells[name] = partial(once_in_three, partial(falls_back, provider, way, mode, name, seen=seen))
     with nothing_left():
-        abreast(cells)
+        run_in_parallel(cells)
 
 
 @pairs("invoke", "ainvoke")
@@ -191,4 +191,4 @@ def test_a_broken_answer_falls_back_within_the_deadline(provider: str, way: str)
 
     known = BROKEN | {"silence": faults.Silence(), "a byte at a time": faults.Drip(0.05), "late": faults.Delay(5.0)}
     with nothing_left():
-        abreast({name: partial(answered, fault) for name, fault in known.items()})
+        run_in_parallel({name: partial(answered, fault) for name, fault in known.items()})

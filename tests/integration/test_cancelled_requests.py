@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from holdings import nothing_left
-from integration.callers import MODES, WAYS, abreast, alone, until
+from integration.callers import MODES, WAYS, run_in_parallel, run_on_new_loop, wait_until
 from integration.services import KestrelWire, make_resolver
 
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Stall
@@ -30,13 +30,13 @@ def cancel(ask: Callable[[Chain], Awaitable[object]], server: FaultServer, chain
 
     async def main() -> None:
         task = asyncio.ensure_future(ask(chain))
-        await until(lambda: bool(server.requests))
+        await wait_until(lambda: bool(server.requests))
         await asyncio.sleep(0.02)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    alone(main)
+    run_on_new_loop(main)
 
 
 async def ask(chain: Chain) -> object:
@@ -72,7 +72,7 @@ def test_a_cancelled_task_leaves_nothing(provider: str) -> None:
     cells = {f"{way}, silence": partial(cell, way, Silence()) for way in CANCELLED}
     cells |= {f"{way}, after a piece": partial(cell, way, Stall(1)) for way in CANCELLED if way != "ainvoke"}
     with nothing_left():
-        abreast(cells)
+        run_in_parallel(cells)
 
 
 def close_stream(chain: Chain, mode: StreamMode) -> None:
@@ -96,7 +96,7 @@ def aclose_stream(chain: Chain, mode: StreamMode) -> None:
         await anext(chunks)
         await chunks.aclose()
 
-    alone(main)
+    run_on_new_loop(main)
 
 
 def leave_async_block(chain: Chain, mode: StreamMode) -> None:
@@ -106,7 +106,7 @@ def leave_async_block(chain: Chain, mode: StreamMode) -> None:
         async with chain.astream("hi", mode=mode) as chunks:
             await anext(chunks)
 
-    alone(main)
+    run_on_new_loop(main)
 
 
 @pytest.mark.parametrize("provider", ["kestrel", "careless", "heedless"])
@@ -124,7 +124,7 @@ def test_an_abandoned_stream_leaves_nothing(provider: str) -> None:
     if provider == "heedless":
         ways = ways[2:]
     with nothing_left():
-        abreast({f"{way.__name__}, {mode}": partial(cell, way, mode) for way in ways for mode in MODES[:2]})
+        run_in_parallel({f"{way.__name__}, {mode}": partial(cell, way, mode) for way in ways for mode in MODES[:2]})
 
 
 @pytest.mark.parametrize("provider", ["kestrel", "careless"])

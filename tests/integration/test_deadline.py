@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from holdings import nothing_left
-from integration.callers import STREAMS, WAYS, abreast, best_of_three, calls, in_time
+from integration.callers import STREAMS, WAYS, best_of_three, calls, in_time, run_in_parallel
 from integration.services import Dribble, Endless, KestrelWire, everyone, make_resolver, pairs
 
 from kickai_providers_core import (
@@ -73,14 +73,14 @@ def test_the_deadline_holds_whatever_the_server_does(provider: str, way: str, ti
     """Promise 3: a request that cannot be answered ends at its deadline and leaves nothing, and the next one works."""
     known = WAITS | (STREAM_WAITS if way in STREAMS else {})
     with nothing_left():
-        abreast({name: partial(cell, provider, way, times, fault) for name, fault in known.items()})
+        run_in_parallel({name: partial(cell, provider, way, times, fault) for name, fault in known.items()})
 
 
 @in_time
 def test_the_deadline_holds_at_one_byte_a_second(times: float) -> None:
     """Promise 3: a service that sends a byte each second, and is never silent for long, gains no time by it."""
     with nothing_left():
-        abreast(
+        run_in_parallel(
             {f"{who}: {way}": partial(cell, who, way, times, faults.Drip(1.0), 1.2) for who, way in everyone(*WAYS)}
         )
 
@@ -115,7 +115,7 @@ def test_the_deadline_holds_when_nobody_accepts(times: float) -> None:
 
     with nothing_left(), blackhole() as port:
         url = f"http://127.0.0.1:{port}"
-        abreast({f"{who}: {way}": partial(unheard, who, way, url) for who, way in everyone(*WAYS)})
+        run_in_parallel({f"{who}: {way}": partial(unheard, who, way, url) for who, way in everyone(*WAYS)})
 
 
 def test_an_abandoned_call_ends_at_the_vendors_own_timeout() -> None:
@@ -129,6 +129,6 @@ def test_an_abandoned_call_ends_at_the_vendors_own_timeout() -> None:
 
     with FaultServer(KestrelWire(), Silence()) as server, nothing_left():
         before = calls()
-        abreast({way: partial(left, way) for way in WAYS})
+        run_in_parallel({way: partial(left, way) for way in WAYS})
         assert any(outlived), "no call outlives its request"
         assert 0 < len(server.requests) <= len(WAYS)  # on a busy machine some end before they are sent

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from holdings import nothing_left
-from integration.callers import alone, best_of_three, calls, comes_true, in_time, until
+from integration.callers import becomes_true, best_of_three, calls, in_time, run_on_new_loop, wait_until
 from integration.services import Careless, HeldBack, KestrelWire, instance, make_resolver
 
 from kickai_providers_core import DeadlineExceededError
@@ -39,7 +39,7 @@ def ainvoke(chain: Chain) -> Reply:
     async def main() -> Reply:
         return await chain.ainvoke("hi")
 
-    return alone(main)
+    return run_on_new_loop(main)
 
 
 call_modes = pytest.mark.parametrize("ask", [invoke, ainvoke])
@@ -150,9 +150,9 @@ def test_the_answer_does_not_wait_for_a_loser_that_cannot_be_cancelled(
     pair = race(HeldBack(released), Ok("fine"), "careless")
     before = calls()
     assert ask(pair.chain()).text == "fine"
-    assert comes_true(lambda: len(calls() - before) == 1)  # the thread that created the provider is about to end
+    assert becomes_true(lambda: len(calls() - before) == 1)  # the thread that created the provider is about to end
     released.set()
-    assert comes_true(lambda: not calls() - before)
+    assert becomes_true(lambda: not calls() - before)
     assert pair.first.wait_closed(20.0)
 
 
@@ -162,12 +162,12 @@ def test_cancelling_the_request_closes_both_connections(race: Callable[..., Race
 
     async def main() -> None:
         task = asyncio.ensure_future(pair.chain().ainvoke("hi"))
-        await until(lambda: bool(pair.second.requests))
+        await wait_until(lambda: bool(pair.second.requests))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    alone(main)
+    run_on_new_loop(main)
     assert pair.first.wait_closed(20.0)
     assert pair.second.wait_closed(20.0)
 

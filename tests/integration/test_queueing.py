@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from holdings import nothing_left
-from integration.callers import MODES, alone, best_of_three, until
+from integration.callers import MODES, best_of_three, run_on_new_loop, wait_until
 from integration.services import HeldBack, KestrelWire, instance, make_resolver
 
 from kickai_providers_core import KickaiError, SkipReason
@@ -95,7 +95,7 @@ class QueueScenario:
             self.tasks[name] = (asyncio.get_running_loop(), task)
             return await task
 
-        self.start(name, partial(alone, main))
+        self.start(name, partial(run_on_new_loop, main))
 
     def cancel(self, name: str) -> None:
         """Cancel a caller's task, and wait until it has left the queue."""
@@ -193,9 +193,9 @@ def test_a_request_that_cannot_be_served_in_time_leaves_the_queue(queue: QueueSc
     chain = queue.chain
     ways: dict[str, Callable[[], object]] = {
         "invoke": lambda: chain.invoke("late", deadline_s=0.2),
-        "ainvoke": lambda: alone(lambda: chain.ainvoke("late", deadline_s=0.2)),
+        "ainvoke": lambda: run_on_new_loop(lambda: chain.ainvoke("late", deadline_s=0.2)),
         "stream": lambda: list(chain.stream("late", deadline_s=0.2)),
-        "astream": lambda: alone(lambda: _all_of(chain, "late", 0.2)),
+        "astream": lambda: run_on_new_loop(lambda: _all_of(chain, "late", 0.2)),
     }
     queue.start("before", partial(chain.invoke, "before"))
     for name, ask in ways.items():
@@ -239,12 +239,12 @@ def test_any_end_of_a_call_admits_the_next_request() -> None:
 
             async def cancelled() -> Reply:
                 task = asyncio.ensure_future(chain.ainvoke("cancelled"))
-                await until(lambda: len(server.requests) == 4)
+                await wait_until(lambda: len(server.requests) == 4)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
                 return await chain.ainvoke("after")
 
-            assert alone(cancelled).text == "pong"
+            assert run_on_new_loop(cancelled).text == "pong"
             assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
             assert server.wait_closed(20.0)

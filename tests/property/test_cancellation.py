@@ -26,7 +26,7 @@ KINDS: dict[str, Any] = {
     "down": lambda: errors.ProviderUnavailableError("down", status_code=503),
     "unreached": lambda: errors.ProviderUnavailableError("refused", reached=False),
     "limited": lambda: errors.RateLimitedError("slow down", retry_after_s=6.0),
-    "quota": lambda: errors.QuotaExhaustedError("spent", retry_after_s=90.0),
+    "quota": lambda: errors.QuotaExhaustedError("used up", retry_after_s=90.0),
     "gone": lambda: errors.ModelNotFoundError("gone"),
 }
 kinds = st.sampled_from(["down", "down", *KINDS])

@@ -31,7 +31,7 @@ ERRORS: dict[str, Any] = {
     "unreached": lambda: errors.ProviderUnavailableError("refused", reached=False),
     "slow": lambda: errors.ProviderTimeoutError("slow"),
     "limited": lambda: errors.RateLimitedError("slow down", retry_after_s=3.0),
-    "quota": lambda: errors.QuotaExhaustedError("spent", retry_after_s=8.0),
+    "quota": lambda: errors.QuotaExhaustedError("used up", retry_after_s=8.0),
     "refused": lambda: errors.InvalidRequestError("no"),
 }
 limits = st.builds(
@@ -50,19 +50,19 @@ class Counted(RetryBudget):
     def __init__(self, share: float, floor: int) -> None:
         super().__init__(share, floor)
         self.share, self.floor = share, floor
-        self.spent: list[tuple[int, float]] = []
+        self.withdrawals: list[tuple[int, float]] = []
 
     def try_withdraw(self, requests: int, now: float) -> bool:
         """Withdraw one extra call, if there is one."""
         granted = super().try_withdraw(requests, now)
         if granted:
-            self.spent.append((requests, now))
+            self.withdrawals.append((requests, now))
         return granted
 
     def refund(self, since: float) -> None:
         """Return the latest extra call, which was not made."""
         super().refund(since)
-        assert self.spent.pop()[1] == since
+        assert self.withdrawals.pop()[1] == since
 
 
 def permits(action: Call) -> list[tuple[HealthState, Permit]]:
@@ -229,15 +229,15 @@ class InterleavingsMachine(RuleBasedStateMachine):
     def budgets_hold(self) -> None:
         """Extra calls stay within the share of any minute, and each was withdrawn from a budget."""
         for budget in self.budgets:
-            for _, end in budget.spent[-1:]:
-                extra = sum(end - 60.0 < at for _, at in budget.spent)
+            for _, end in budget.withdrawals[-1:]:
+                extra = sum(end - 60.0 < at for _, at in budget.withdrawals)
                 assert extra <= max(budget.floor, budget.share * sum(end - 61.0 < at for at in self.came))
         again = Counter(
             event.request for event in self.world.events if isinstance(event, AttemptStarted) and event.number > 1
         )
-        assert again <= Counter(number for number, _ in self.retries.spent)
+        assert again <= Counter(number for number, _ in self.retries.withdrawals)
         hedged = Counter(event.request for event in self.world.events if isinstance(event, Hedged))
-        assert hedged <= Counter(number for budget in self.budgets[1:] for number, _ in budget.spent)
+        assert hedged <= Counter(number for budget in self.budgets[1:] for number, _ in budget.withdrawals)
 
     @invariant()
     def each_request_ends_once(self) -> None:

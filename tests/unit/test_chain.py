@@ -219,7 +219,7 @@ def test_the_chain_falls_back_and_the_reply_has_both_attempts(ask: Callable[...,
 def test_a_chain_without_an_answer_raises_one_cause_per_attempt(ask: Callable[..., Reply]) -> None:
     """In every way of calling, the error is a group of the attempts' errors."""
     plugin = Scripted(bad=fails(lambda: AuthenticationError("no")))
-    other = Scripted("other", worse=fails(lambda: QuotaExhaustedError("spent")))
+    other = Scripted("other", worse=fails(lambda: QuotaExhaustedError("used up")))
     with make_resolver(plugin, other) as resolver, pytest.raises(ChainExhaustedError) as raised:
         ask(resolver.chain("scripted:bad", "other:worse"))
     assert [type(cause) for cause in raised.value.exceptions] == [AuthenticationError, QuotaExhaustedError]

@@ -36,8 +36,8 @@ TOOLS = Capability.TOOLS
     "error",
     [
         RateLimitedError("slow down", retry_after_s=600.0),
-        QuotaExhaustedError("spent"),
-        QuotaExhaustedError("spent", retry_after_s=600.0),
+        QuotaExhaustedError("used up"),
+        QuotaExhaustedError("used up", retry_after_s=600.0),
         AuthenticationError("refused", retry_after_s=600.0),
     ],
 )

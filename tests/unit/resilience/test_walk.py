@@ -239,7 +239,7 @@ def test_credentials_and_quota_suspend_the_whole_provider_for_an_hour(error: typ
 def test_a_quota_suspends_until_its_stated_reset() -> None:
     """The stated reset replaces the hour."""
     simulation = world(
-        Target(name="a", script=script(QuotaExhaustedError("spent", retry_after_s=60.0))), Target(name="b")
+        Target(name="a", script=script(QuotaExhaustedError("used up", retry_after_s=60.0))), Target(name="b")
     )
     simulation.ask()
     simulation.now += 61.0
