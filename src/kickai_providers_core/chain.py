@@ -83,11 +83,26 @@ class Chain:
     _rank: Callable[[ChatRequest, Sequence[Candidate]], Sequence[Candidate]] | None = field(default=None, repr=False)
 
     _needs_tokens: bool = field(init=False, repr=False)
-    _template: ChatRequest = field(init=False, repr=False, default=ChatRequest(messages=(Message(role="user"),)))
+    _text_request: ChatRequest = field(init=False, repr=False)
+
+    _names_all_models: bool = field(init=False, repr=False)
+
+    @_names_all_models.default
+    def _has_models(self) -> bool:
+        return all(each.model is not None for each in self._candidates)
 
     @_needs_tokens.default
     def _has_window_or_limit(self) -> bool:
         return any(each.context_window is not None or each.rate_limiter is not None for each in self._candidates)
+
+    @_text_request.default
+    def _request_without_its_text(self) -> ChatRequest:
+        return ChatRequest(
+            messages=(Message(role="user"),),
+            model=self._candidates[0].model,
+            temperature=self._context.temperature,
+            max_tokens=self._context.max_tokens,
+        )
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -235,18 +250,19 @@ class Chain:
     def _start_walk(self, masked: Masked, deadline_s: float | None, *, streams: bool = False) -> Walk:
         context = self._context
         context.fork_guard.renew_if_forked()
-        if isinstance(masked.reveal(), str):
-            stated = self._template.with_prompt(masked.reveal())
+        candidates, model = self._candidates, None
+        if isinstance(masked.reveal(), str) and self._rank is None and self._names_all_models:
+            request = self._text_request.with_prompt(masked.reveal())
         else:
             stated = ChatRequest.from_prompt(masked.reveal())
-        candidates, model = self._choose_candidates(stated)
-        if self._rank is not None:
-            candidates = self._rank(stated, candidates)
-        request = stated.with_defaults(context.temperature, context.max_tokens)
+            candidates, model = self._choose_candidates(stated)
+            if self._rank is not None:
+                candidates = self._rank(stated, candidates)
+            request = stated.with_defaults(context.temperature, context.max_tokens)
         request_context = RequestContext(
             request=request,
             deadline_s=context.deadline_s if deadline_s is None else validate_deadline(deadline_s),
-            needs=stated.needs,
+            needs=request.needs,
             tokens=estimate_min_tokens(request) + (request.max_tokens or 0) if self._needs_tokens else 0,
             number=next(context.request_numbers),
             streams=streams,

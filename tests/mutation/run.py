@@ -21,7 +21,7 @@ from attrs import frozen
 ROOT = Path(__file__).parents[2]
 DECISIONS = (
     *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
-    *("retry_budget", "rate_limiter", "hedging", "routing", "tokens"),
+    *("retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing", "running_calls"),
 )
 TESTS = (
     "unit/resilience/test_*.py",

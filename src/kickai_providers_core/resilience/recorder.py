@@ -69,7 +69,7 @@ class Recorder:
         return evolve_trusted(
             EMPTY_TRACE,
             attempts=tuple(self.attempts),
-            skipped=self.skipped,
+            skipped=tuple(self._skips.values()),
             elapsed_s=now - self.started,
             deadline_s=self._deadline_s,
             fell_back=fell_back,
