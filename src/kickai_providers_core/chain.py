@@ -83,20 +83,17 @@ class Chain:
     _rank: Callable[[ChatRequest, Sequence[Candidate]], Sequence[Candidate]] | None = field(default=None, repr=False)
 
     _needs_tokens: bool = field(init=False, repr=False)
-    _text_request: ChatRequest = field(init=False, repr=False)
-
-    _names_all_models: bool = field(init=False, repr=False)
-
-    @_names_all_models.default
-    def _has_models(self) -> bool:
-        return all(each.model is not None for each in self._candidates)
+    _text_request: ChatRequest | None = field(init=False, repr=False)
 
     @_needs_tokens.default
     def _has_window_or_limit(self) -> bool:
         return any(each.context_window is not None or each.rate_limiter is not None for each in self._candidates)
 
     @_text_request.default
-    def _request_without_its_text(self) -> ChatRequest:
+    def _build_text_request(self) -> ChatRequest | None:
+        """Return the request for a text, without the text; None when only a provider knows a target's model."""
+        if any(each.model is None for each in self._candidates):
+            return None
         return ChatRequest(
             messages=(Message(role="user"),),
             model=self._candidates[0].model,
@@ -251,7 +248,7 @@ class Chain:
         context = self._context
         context.fork_guard.renew_if_forked()
         candidates, model = self._candidates, None
-        if isinstance(masked.reveal(), str) and self._rank is None and self._names_all_models:
+        if self._text_request is not None and self._rank is None and isinstance(masked.reveal(), str):
             request = self._text_request.with_prompt(masked.reveal())
         else:
             stated = ChatRequest.from_prompt(masked.reveal())
