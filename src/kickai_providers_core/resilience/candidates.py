@@ -27,10 +27,6 @@ UNVALIDATED: Obstacle = (SkipReason.NOT_CONFIGURED, "its settings were not valid
 """The obstacle of a target whose plugin has not validated its settings yet. Compare it with ``is``."""
 
 
-def _no_obstacle() -> None:
-    return None
-
-
 @frozen(kw_only=True, eq=False, repr=False)
 class Candidate:
     """One target of a chain.
@@ -57,8 +53,8 @@ class Candidate:
     context_window: int | None
     capabilities: frozenset[Capability]
     health: TargetHealth
+    find_obstacle: Callable[[], Obstacle | None]
     rate_limiter: RateLimiter | None = None
-    find_obstacle: Callable[[], Obstacle | None] = _no_obstacle
     with_model: Callable[[str], Candidate] | None = None
 
     def find_obstacle_for(self, request: RequestContext, too_small: int | None = None) -> Obstacle | None:

@@ -29,10 +29,6 @@ def _ignore(_event: Event) -> None:
     """Ignore an event."""
 
 
-def _same(model: str) -> str:
-    return model
-
-
 @frozen(kw_only=True, eq=False, repr=False)
 class ChainContext:
     """What all requests of a chain share. The chains of one resolver differ in the last four attributes only.
@@ -63,7 +59,7 @@ class ChainContext:
     fork_guard: ForkGuard = Factory(ForkGuard)
     portal: Portal = Factory(Portal)
     request_numbers: Iterator[int] = field(factory=lambda: count(1))
-    resolve_model: Callable[[str], str] = _same
+    resolve_model: Callable[[str], str] = str
     deadline_s: float = 30.0
     temperature: float | None = None
     max_tokens: int | None = None

@@ -36,7 +36,7 @@ from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 from kickai_providers_core.resilience.actions import Call, Fail, WaitForOther, WaitForSlot
 from kickai_providers_core.resilience.breaker import BreakerSettings
-from kickai_providers_core.resilience.hedging import Hedging
+from kickai_providers_core.resilience.hedging import KEPT_TARGETS, MIN_LATENCIES, HedgeTimer, Hedging
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.attempts import Outcome, SkipReason
@@ -188,6 +188,20 @@ def test_the_percentile_comes_from_the_targets_own_recent_answers() -> None:
         simulation.hedges.record_latency(candidate, 0.5)
     assert simulation.hedges.delay_s(candidate) == 1.5
     assert simulation.hedges.delay_s(simulation.candidates[1]) == 9.0
+
+
+def test_the_latencies_of_the_target_that_was_used_longest_ago_are_forgotten() -> None:
+    """A request may name any model, so their number is limited."""
+    first, *others = (World([Target(name=f"m{number}")]).candidates[0] for number in range(KEPT_TARGETS + 1))
+    timer = HedgeTimer(Hedging(after="p95"))
+    for _ in range(MIN_LATENCIES):
+        timer.record_latency(first, 1.0)
+    assert timer.delay_s(first) == 1.0
+    for other in others[:-1]:
+        timer.record_latency(other, 2.0)
+    assert timer.delay_s(first) == 1.0
+    timer.record_latency(others[-1], 2.0)
+    assert timer.delay_s(first) is None
 
 
 def test_the_walk_records_the_latency_of_each_answer() -> None:

@@ -6,7 +6,9 @@ import pytest
 from simulator import Target, World, always
 
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForSlot
+from kickai_providers_core.resilience.queueing import QueueWait
 from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
+from kickai_providers_core.resilience.recorder import Recorder
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import ChainExhaustedError, ProviderUnavailableError
 from kickai_providers_core.values.replies import FinishReason, Reply
@@ -129,3 +131,13 @@ def test_an_admitted_or_released_ticket_has_no_expected_wait() -> None:
     inside, waiting = rate_limiter.request_ticket(0, 1000.0), rate_limiter.request_ticket(0, 1000.0)
     waiting.release(1000.0, used=False)
     assert rate_limiter.estimate_wait_s(inside, 1000.0) == rate_limiter.estimate_wait_s(waiting, 1000.0) == 0.0
+
+
+def test_a_request_that_is_in_no_queue_waits_for_nothing() -> None:
+    """Checking and leaving change nothing then."""
+    simulation = World([Target(name="a")])
+    queue = QueueWait(Recorder(simulation.walk().chain, simulation.walk().request, 1, 1000.0), latest=1010.0)
+    assert queue.candidate is None
+    assert queue.check(1000.0) is None
+    queue.leave(1000.0)
+    assert queue.left == {}
