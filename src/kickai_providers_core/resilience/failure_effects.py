@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from kickai_providers_core.resilience.suspensions import Suspension
 from kickai_providers_core.values.errors import ProviderTimeoutError, ProviderUnavailableError, QuotaExhaustedError
+from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.actions import Call
@@ -62,7 +61,7 @@ def without_frames(attempt: Attempt) -> Attempt:
             if cause is not None:
                 setattr(new, name, copies[id(cause)])
         new.__suppress_context__ = old.__suppress_context__  # setting a cause has changed it
-    return evolve(attempt, error=bare)
+    return evolve_trusted(attempt, error=bare)
 
 
 def _copy(error: BaseException) -> BaseException:

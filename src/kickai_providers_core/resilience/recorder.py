@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from kickai_providers_core.values.attempts import DETAIL_LIMIT, Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.events import (
     AttemptEnded,
@@ -191,7 +189,7 @@ class Recorder:
     def record_withheld_retry(self, candidate: Candidate) -> None:
         """Record that a failed target is not retried because the retry budget is used up."""
         latest = max(at for at, attempt in enumerate(self.attempts) if attempt.position == candidate.position)
-        self.attempts[latest] = evolve(self.attempts[latest], retry_withheld=True)
+        self.attempts[latest] = evolve_trusted(self.attempts[latest], retry_withheld=True)
         self._emit(RetryWithheld(self._number, self._role, candidate.provider, candidate.model))
 
     def record_breaker_changes(
