@@ -244,7 +244,7 @@ def timing(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def soak(session: nox.Session) -> None:
-    """Send requests from many threads and tasks while a fifth of the calls fail, and check that nothing is lost; -- SECONDS."""
+    """Send requests from many threads and tasks while calls fail, and check that nothing is lost; -- SECONDS."""
     session.install(*groups("test"), "-e", ".[testing]", "-e", "./plugins/kickai-mock")
     seconds = session.posargs[0] if session.posargs else "30"
     session.run("pytest", "-s", "tests/soak", env={"KICKAI_SOAK_S": seconds})
@@ -261,7 +261,7 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def ask(session: nox.Session) -> None:
-    """Ask a small local model: nox -s ask -- "Who can play on Saturday?"."""
+    """Ask the default chain, which ends at a small local model: nox -s ask -- "Who can play on Saturday?"."""
     extras = ["./plugins/kickai-hf", "./plugins/kickai-gemini", "./plugins/kickai-local"]
     session.install("-q", ".[cli]", *extras, silent=True)
     session.install("-q", "--no-deps", *RUNTIME, silent=True)
