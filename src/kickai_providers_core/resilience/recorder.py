@@ -57,11 +57,6 @@ class Recorder:
         self._is_over = False
         self._emit(RequestStarted(self._number, self._role, targets, request.deadline_s))
 
-    @property
-    def skipped(self) -> tuple[Skip, ...]:
-        """Every target that was skipped and not called later."""
-        return tuple(self._skips.values())
-
     def build_trace(self, now: float, *, fell_back: bool = False, last_resort: bool = False) -> RequestTrace:
         """Return what the request has done so far."""
         return evolve_trusted(
