@@ -32,7 +32,6 @@ CA_FOLDERS_NAME = "SSL_CERT_DIR"
 
 SOCKS = frozenset({"socks4", "socks4a", "socks5", "socks5h"})
 SCHEMES = frozenset({"http", "https"}) | SOCKS
-MAX_PORT = 65535
 
 
 def proxy_url(value: str) -> str:
