@@ -11,7 +11,7 @@ the clocks of machines differ.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import Factory, field, frozen
 
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Document",
+    "Documents",
     "HealthMark",
+    "HealthMarks",
     "HistoryEntry",
     "Lease",
+    "Leases",
+    "Metrics",
     "Store",
     "StoreError",
     "StoreStatus",
@@ -150,21 +154,19 @@ class StoreStatus:
     warnings: Sequence[str] = ()
 
 
-class Store(Protocol):
-    """What every store does. See the module's docstring for threads, forks, time and errors."""
+class Metrics(Protocol):
+    """Adds up what requests did."""
 
-    # Metrics
-
-    def add_metrics(self, batch: MetricsBatch) -> None:
+    def add(self, batch: MetricsBatch) -> None:
         """Add a batch, all or nothing. A number that the process has already written is ignored."""
 
-    def read_metrics(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
+    def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
         """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time."""
 
     def read_writers(self) -> Sequence[Writer]:
         """Return the processes that have written metrics in the last two days."""
 
-    def compact_metrics(self, now_s: float, keep_days: int) -> None:
+    def compact(self, now_s: float, keep_days: int) -> None:
         """Add up old cells: minutes after two days to hours, hours after 30 days to days.
 
         Args:
@@ -172,12 +174,14 @@ class Store(Protocol):
             keep_days: Days after which cells are deleted.
         """
 
-    # Documents
 
-    def read_document(self, name: str) -> Document:
+class Documents(Protocol):
+    """Keeps JSON documents, each with a version and a history."""
+
+    def read(self, name: str) -> Document:
         """Return a document; one that does not exist has version 0."""
 
-    def write_document(
+    def write(
         self, name: str, value: Mapping[str, Any], *, expected_version: int, entry: HistoryEntry | None = None
     ) -> bool:
         """Write a document if its version is still the expected one; return whether it was.
@@ -192,38 +196,60 @@ class Store(Protocol):
     def read_history(self, name: str, limit: int = 100) -> Sequence[HistoryEntry]:
         """Return the latest entries of a document's history, the newest first."""
 
-    def delete_documents(self, prefix: str) -> None:
+    def delete(self, prefix: str) -> None:
         """Delete the documents whose names begin with a prefix, with their history."""
 
-    # Health
 
-    def publish_health(self, marks: Sequence[HealthMark]) -> None:
+class HealthMarks(Protocol):
+    """Keeps suspensions and open breakers until their time is over."""
+
+    def publish(self, marks: Sequence[HealthMark]) -> None:
         """Add marks, each with a new generation. An older mark of the same key and kind that lasts longer stays."""
 
-    def read_health(self) -> Sequence[HealthMark]:
+    def read(self) -> Sequence[HealthMark]:
         """Return the marks that have time left."""
 
-    def lift_health(self, key: str, generation: int) -> None:
+    def lift(self, key: str, generation: int) -> None:
         """Remove the marks of a key up to a generation: a call that was admitted after them has succeeded."""
 
-    # Leases
 
-    def claim_lease(self, name: str, holder: str, duration_s: float) -> Lease | None:
+class Leases(Protocol):
+    """Grants rights to one holder at a time, and blocks of permits."""
+
+    def claim(self, name: str, holder: str, duration_s: float) -> Lease | None:
         """Claim or renew a lease; None while another holder has it."""
 
-    def release_lease(self, name: str, holder: str) -> None:
+    def release(self, name: str, holder: str) -> None:
         """End a lease if the holder still has it."""
 
-    def lease_permits(self, name: str, holder: str, *, amount: int, limit: int, window_s: float) -> Lease | None:
+    def take_permits(self, name: str, holder: str, *, amount: int, limit: int, window_s: float) -> Lease | None:
         """Take up to ``amount`` of the ``limit`` permits of the current window; None when none is left.
 
-        What is not returned is spent when the window ends. ``left_s`` is the time to the end of the window.
+        What is not returned counts as used until the window ends. ``left_s`` is the time until then.
         """
 
     def return_permits(self, lease: Lease, amount: int) -> None:
         """Return permits that were not used, if their window is still the current one."""
 
-    # The store itself
+
+class Store(Protocol):
+    """A store. See the module's docstring for threads, forks, time and errors.
+
+    Attributes:
+        metrics: Adds up what requests did.
+        documents: Keeps the rollout and its evidence.
+        health: Keeps suspensions and open breakers.
+        leases: Grants rights to one process at a time.
+    """
+
+    @property
+    def metrics(self) -> Metrics: ...  # noqa: D102
+    @property
+    def documents(self) -> Documents: ...  # noqa: D102
+    @property
+    def health(self) -> HealthMarks: ...  # noqa: D102
+    @property
+    def leases(self) -> Leases: ...  # noqa: D102
 
     def check(self) -> StoreStatus:
         """Return the state of the store after writing and removing a value.
@@ -234,9 +260,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close the connection of this process. A later call opens it again."""
-
-    def __enter__(self) -> Self:
-        """Return the store."""
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Close the store."""
