@@ -178,7 +178,7 @@ def test_a_cancelled_request_releases_everything_it_held(plot: Plot) -> None:
         cut = Cut(plot, steps)
         if cut.abandoned is None:
             break  # it has ended, or is at its last action
-        outcomes = [attempt.outcome for attempt in cut.request.walk.attempts]
+        outcomes = [attempt.outcome for attempt in cut.request.walk._recorder.attempts]
         assert outcomes.count(Outcome.CANCELLED) == cut.abandoned
         assert [e.outcome for e in cut.world.events if isinstance(e, RequestEnded)][-1] == "cancelled"
         twin = Cut(plot, cut.failures[-1], final=True)

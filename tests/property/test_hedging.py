@@ -86,7 +86,7 @@ def test_a_hedged_request_ends_once_and_releases_everything(  # noqa: C901  the 
                 under_way.remove(attempt)
                 action = walk.record_failure(ERRORS[what], world.now, call=attempt)
                 assert isinstance(action, WaitForOther) == (bool(under_way) and what != "refused")
-        outcomes = [attempt.outcome for attempt in walk.attempts]
+        outcomes = [attempt.outcome for attempt in walk._recorder.attempts]
         assert len(outcomes) == started
         assert outcomes.count(Outcome.SUCCESS) == isinstance(outcome, Reply)
         assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)

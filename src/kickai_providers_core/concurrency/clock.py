@@ -22,11 +22,13 @@ class Clockwork:
         clock: Returns the monotonic time in seconds.
         sleep: Blocks the thread for a number of seconds.
         asleep: Waits for a number of seconds without blocking the event loop.
+        wall: Returns the time of day in seconds since 1970, for metrics and the rollout's history.
     """
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     asleep: Callable[[float], Awaitable[None]]
+    wall: Callable[[], float] = time.time
 
 
 REAL_TIME = Clockwork(clock=time.monotonic, sleep=time.sleep, asleep=asyncio.sleep)

@@ -31,6 +31,7 @@ class Call:
         admission: The permission to call; the walk returns it with the result.
         began: The time at which the walk decided.
         ticket: The call's slot at the rate limiter; None for a provider without limits.
+        is_hedge: Whether another attempt of the request is running and slow.
     """
 
     candidate: Candidate
@@ -39,6 +40,7 @@ class Call:
     admission: Admission
     began: float
     ticket: Ticket | None = None
+    is_hedge: bool = False
 
     def build_request(self, request: RequestContext) -> ChatRequest:
         """Return the request for the target's model."""

@@ -79,6 +79,7 @@ class RequestContext:
         streams: Whether the answer is streamed. Then only the deadline bounds an attempt as a whole.
         model: The model that the request itself names; None for each target's own.
         pid: The process in which the request began.
+        arm: The arm of the rollout that serves the request; None without a rollout.
     """
 
     request: ChatRequest
@@ -89,3 +90,4 @@ class RequestContext:
     streams: bool = False
     model: str | None = None
     pid: int = Factory(getpid)
+    arm: str | None = None

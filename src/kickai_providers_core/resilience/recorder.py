@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.values.attempts import DETAIL_LIMIT, Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.events import (
     AttemptEnded,
@@ -22,12 +23,13 @@ from kickai_providers_core.values.trace import EMPTY_TRACE, RequestTrace
 from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kickai_providers_core.resilience.actions import Call
     from kickai_providers_core.resilience.candidates import Candidate, Obstacle
     from kickai_providers_core.resilience.context import ChainContext, RequestContext
     from kickai_providers_core.values.breaker_state import BreakerState
     from kickai_providers_core.values.errors import ProviderError
-    from kickai_providers_core.values.messages import Usage
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["Recorder"]
@@ -46,16 +48,22 @@ class Recorder:
         started: The time at which the request began.
     """
 
-    def __init__(self, chain: ChainContext, request: RequestContext, targets: int, started: float) -> None:
+    def __init__(
+        self, chain: ChainContext, request: RequestContext, candidates: Sequence[Candidate], started: float
+    ) -> None:
         self.attempts: list[Attempt] = []
         self.started = started
         self._skips: dict[int, Skip] = {}
         self._emit = chain.emit
+        self._request = request
+        self._first = candidates[0]
         self._number = request.number
         self._role = chain.role
+        self._arm = request.arm
         self._deadline_s = request.deadline_s
         self._is_over = False
-        self._emit(RequestStarted(self._number, self._role, targets, request.deadline_s))
+        self._first_chunk_at: float | None = None
+        self._emit(RequestStarted(self._number, self._role, len(candidates), request.deadline_s, arm=self._arm))
 
     def build_trace(self, now: float, *, fell_back: bool = False, last_resort: bool = False) -> RequestTrace:
         """Return what the request has done so far."""
@@ -83,9 +91,23 @@ class Recorder:
         """Record that a target is about to be called."""
         candidate = call.candidate
         self._skips.pop(candidate.position, None)
+        self._first_chunk_at = None
         self._emit(
-            AttemptStarted(self._number, self._role, candidate.provider, candidate.model, call.number, call.timeout_s)
+            AttemptStarted(
+                self._number,
+                self._role,
+                candidate.provider,
+                candidate.model,
+                call.number,
+                call.timeout_s,
+                arm=self._arm,
+            )
         )
+
+    def record_first_chunk(self, now: float) -> None:
+        """Record that the running attempt has streamed its first chunk; do nothing for later ones."""
+        if self._first_chunk_at is None:
+            self._first_chunk_at = now
 
     def record_end(
         self,
@@ -95,10 +117,10 @@ class Recorder:
         *,
         error: ProviderError | None = None,
         suspended_s: float = 0.0,
-        usage: Usage | None = None,
+        reply: Reply | None = None,
     ) -> None:
         """Record how an attempt ended. An error without a provider gets the target's names."""
-        candidate = call.candidate
+        candidate, first_chunk_at = call.candidate, self._first_chunk_at
         if error is not None and not error.provider:
             error.provider, error.model = candidate.provider, error.model or candidate.model
         attempt = evolve_trusted(
@@ -114,7 +136,24 @@ class Recorder:
             rests_s=suspended_s,
         )
         self.attempts.append(attempt)
-        self._emit(AttemptEnded(self._number, self._role, attempt, usage))
+        usage = None if reply is None else reply.usage
+        self._emit(
+            AttemptEnded(
+                self._number,
+                self._role,
+                attempt,
+                usage,
+                reply_model="" if reply is None else reply.model,
+                finish_reason=None if reply is None else reply.finish_reason.value,
+                first_token_s=None if first_chunk_at is None else max(0.0, first_chunk_at - call.began),
+                is_streamed=self._request.streams,
+                is_primary=candidate is self._first,
+                is_hedge=call.is_hedge,
+                is_probe=call.admission.is_probe,
+                prompt_tokens=0 if usage is not None else estimate_min_tokens(self._request.request),
+                arm=self._arm,
+            )
+        )
 
     def record_skip(
         self, candidate: Candidate, obstacle: Obstacle, now: float, available_at: float | None = None
@@ -134,7 +173,7 @@ class Recorder:
             retry_in_s=None if available_at is None else max(0.0, available_at - now),
         )
         self._skips[candidate.position] = skip
-        self._emit(TargetSkipped(self._number, self._role, skip))
+        self._emit(TargetSkipped(self._number, self._role, skip, arm=self._arm))
 
     def record_reply(self, reply: Reply, now: float) -> None:
         """Record that the request was answered."""
@@ -150,6 +189,10 @@ class Recorder:
                 model=reply.model,
                 fell_back=reply.fell_back,
                 usage=reply.usage,
+                fallback_provider=self._first.provider if reply.fell_back else "",
+                fallback_reason=self._find_fallback_reason() if reply.fell_back else None,
+                is_streamed=self._request.streams,
+                arm=self._arm,
             )
         )
 
@@ -166,26 +209,30 @@ class Recorder:
                 latency_s=now - self.started,
                 attempts=len(self.attempts),
                 error=None if error is None else type(error).__name__,
+                is_streamed=self._request.streams,
+                arm=self._arm,
             )
         )
 
     def record_wait(self, candidate: Candidate, wait_s: float) -> None:
         """Record that the request waits before it calls a target again."""
-        self._emit(Waiting(self._number, self._role, candidate.provider, candidate.model, wait_s))
+        self._emit(Waiting(self._number, self._role, candidate.provider, candidate.model, wait_s, arm=self._arm))
 
     def record_hedge(self, slow: Candidate, after_s: float) -> None:
         """Record that another target is called because one is slow."""
-        self._emit(Hedged(self._number, self._role, slow.provider, slow.model, after_s))
+        self._emit(Hedged(self._number, self._role, slow.provider, slow.model, after_s, arm=self._arm))
 
     def record_queued(self, candidate: Candidate, ahead: int, patience_s: float) -> None:
         """Record that the request waits in a provider's queue."""
-        self._emit(Queued(self._number, self._role, candidate.provider, candidate.model, ahead, patience_s))
+        self._emit(
+            Queued(self._number, self._role, candidate.provider, candidate.model, ahead, patience_s, arm=self._arm)
+        )
 
     def record_withheld_retry(self, candidate: Candidate) -> None:
         """Record that a failed target is not retried because the retry budget is used up."""
         latest = max(at for at, attempt in enumerate(self.attempts) if attempt.position == candidate.position)
         self.attempts[latest] = evolve_trusted(self.attempts[latest], retry_withheld=True)
-        self._emit(RetryWithheld(self._number, self._role, candidate.provider, candidate.model))
+        self._emit(RetryWithheld(self._number, self._role, candidate.provider, candidate.model, arm=self._arm))
 
     def record_breaker_changes(
         self, candidate: Candidate, before: tuple[BreakerState, BreakerState], now: float
@@ -201,4 +248,16 @@ class Recorder:
         ):
             if old is not new:
                 retry_in_s = state.available_at(now) - now
-                self._emit(BreakerChanged(self._number, self._role, candidate.provider, model, old, new, retry_in_s))
+                self._emit(
+                    BreakerChanged(
+                        self._number, self._role, candidate.provider, model, old, new, retry_in_s, arm=self._arm
+                    )
+                )
+
+    def _find_fallback_reason(self) -> str:
+        """Return why the request's first target did not answer."""
+        skip = self._skips.get(self._first.position)
+        if skip is not None:
+            return skip.reason.value
+        last = self.find_last_attempt(self._first)
+        return "slow" if last is None or last.error is None else type(last.error).__name__

@@ -45,7 +45,8 @@ class RunningCalls:
             self._recorder.record_breaker_changes(candidate, admission.states_before, now)
         left_s = self._ends - now
         timeout_s = left_s if self._streams else min(left_s, candidate.timeout_s)
-        call = Call(candidate, self._recorder.count_attempts(candidate) + 1, timeout_s, admission, now, ticket)
+        number = self._recorder.count_attempts(candidate) + 1
+        call = Call(candidate, number, timeout_s, admission, now, ticket, hedged)
         if hedged:
             self.second = call
         else:

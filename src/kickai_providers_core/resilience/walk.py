@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.resilience.candidates import Candidate, Obstacle
     from kickai_providers_core.resilience.context import ChainContext, RequestContext
-    from kickai_providers_core.values.attempts import Attempt
     from kickai_providers_core.values.errors import KickaiError, ProviderError
     from kickai_providers_core.values.replies import Reply
 
@@ -67,7 +66,7 @@ class Walk:
         self._ends = started + request.deadline_s
         # No attempt starts after this time, except that a very short deadline still gets one attempt.
         self._latest = self._ends - min(chain.policy.min_attempt_s, request.deadline_s / 2)
-        self._recorder = Recorder(chain, request, len(candidates), started)
+        self._recorder = Recorder(chain, request, candidates, started)
         self._calls = RunningCalls(self._recorder, self._ends, streams=request.streams)
         self._queue = QueueWait(self._recorder, self._latest)
         self._next_index = 0
@@ -79,11 +78,6 @@ class Walk:
         chain.retry_budget.record_request(request.number, started)
         if chain.hedge_timer is not None:
             chain.hedge_timer.budget.record_request(request.number, started)
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """Every attempt that has ended, in order."""
-        return tuple(self._recorder.attempts)
 
     # For drivers
 
@@ -153,7 +147,7 @@ class Walk:
             timer.record_latency(candidate, now - call.began)
         if recorder.attempts:
             recorder.attempts[:] = map(without_frames, recorder.attempts)
-        recorder.record_end(call, now, Outcome.SUCCESS, usage=reply.usage)
+        recorder.record_end(call, now, Outcome.SUCCESS, reply=reply)
         before = candidate.health.breaker_states()
         candidate.health.record_success(call.admission)
         recorder.record_breaker_changes(candidate, before, now)
@@ -194,6 +188,10 @@ class Walk:
         if rule.fall_back == "never":
             return self._fail_with(error, now)
         return self.next(now) if is_alone else WaitForOther()
+
+    def record_first_chunk(self, now: float) -> None:
+        """Record that the running attempt has streamed its first chunk."""
+        self._recorder.record_first_chunk(now)
 
     def record_cancellation(self, now: float) -> None:
         """Record that the request was cancelled, unless it has ended, and return what its attempts held."""

@@ -48,6 +48,7 @@ def stream(
                 with closing(opened) as chunks:
                     for chunk in chunks:
                         require_same_process(pid)
+                        part.record_arrival(walk, clock)
                         whole = part.builder.normalize(chunk)
                         if part.add(whole):
                             yield whole
@@ -80,6 +81,7 @@ async def astream(
                 opened = await find_instance(instances, call).astream(call.build_request(walk.request), call.timeout_s)
                 async with aclosing(opened) as chunks:
                     async for chunk in chunks:
+                        part.record_arrival(walk, clock)
                         whole = part.builder.normalize(chunk)
                         if part.add(whole):
                             yield whole
@@ -110,12 +112,19 @@ class _StreamedPart:
         self.builder = ReplyBuilder()
         self.held_back: list[ReplyChunk] = []
         self._mode = mode
+        self._has_begun = False
         self._was_yielded = False
 
     @property
     def is_final(self) -> bool:
         """Whether the caller has a part that cannot be taken back."""
         return self._was_yielded and self._mode == "live"
+
+    def record_arrival(self, walk: Walk, clock: Callable[[], float]) -> None:
+        """Record the time of the first chunk."""
+        if not self._has_begun:
+            self._has_begun = True
+            walk.record_first_chunk(clock())
 
     def add(self, chunk: ReplyChunk) -> bool:
         """Add a chunk; return whether the caller gets it now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable, to_json
 from kickai_providers_core.values.plain_text import format_count
@@ -44,10 +44,12 @@ class Event(Jsonable):
         request: A number that all events of one request share, unique within its resolver; 0 for events that belong
             to none.
         role: The role that the request was made for, or None.
+        arm: During a rollout, the arm that serves the request: ``candidate``, ``control`` or ``shadow``; else None.
     """
 
     request: int
     role: str | None
+    arm: str | None = field(default=None, kw_only=True)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as JSON: the name of its class as ``event``, and its fields under their names."""
@@ -55,7 +57,12 @@ class Event(Jsonable):
 
     def attributes(self) -> dict[str, Any]:
         """Return the event as flat attributes for tracing and metrics, without fields that are None."""
-        named = {"kickai.request": self.request, "kickai.role": self.role, **self._fields()}
+        named = {
+            "kickai.request": self.request,
+            "kickai.role": self.role,
+            "kickai.arm": self.arm,
+            **self._fields(),
+        }
         return {name: value for name, value in named.items() if value is not None}
 
     @property
@@ -105,10 +112,31 @@ class AttemptStarted(Event):
 
 @frozen(slots=False)
 class AttemptEnded(Event):
-    """An attempt has ended."""
+    """An attempt has ended.
+
+    Attributes:
+        attempt: What happened.
+        usage: The tokens that it used; None when the provider did not report them.
+        reply_model: The model that answered, as the provider reports it; empty when it did not.
+        finish_reason: Why the model stopped; None for an attempt without an answer.
+        first_token_s: Seconds from the start of the attempt to its first chunk; None for a whole answer.
+        is_streamed: Whether the answer is streamed.
+        is_primary: Whether its target is the first one of its request.
+        is_hedge: Whether it was started because another attempt was slow.
+        is_probe: Whether it tested a target whose circuit breaker was open.
+        prompt_tokens: A low estimate of the prompt's tokens, for an attempt without usage; 0 otherwise.
+    """
 
     attempt: Attempt
     usage: Usage | None = None
+    reply_model: str = ""
+    finish_reason: str | None = None
+    first_token_s: float | None = None
+    is_streamed: bool = False
+    is_primary: bool = False
+    is_hedge: bool = False
+    is_probe: bool = False
+    prompt_tokens: int = 0
 
     @property
     def failed(self) -> bool:
@@ -124,6 +152,10 @@ class AttemptEnded(Event):
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": attempt.provider,
             "gen_ai.request.model": attempt.model,
+            "gen_ai.response.model": self.reply_model or None,
+            "gen_ai.response.finish_reasons": (self.finish_reason,) if self.finish_reason else None,
+            "gen_ai.response.time_to_first_chunk": self.first_token_s,
+            "gen_ai.request.stream": self.is_streamed,
             "gen_ai.usage.input_tokens": usage.input_tokens if usage else None,
             "gen_ai.usage.output_tokens": usage.output_tokens if usage else None,
             "error.type": type(attempt.error).__name__ if attempt.error else None,
@@ -131,6 +163,9 @@ class AttemptEnded(Event):
             "kickai.attempt.number": attempt.number,
             "kickai.attempt.outcome": attempt.outcome.value,
             "kickai.attempt.latency_s": attempt.latency_s,
+            "kickai.attempt.primary": self.is_primary,
+            "kickai.attempt.hedge": self.is_hedge,
+            "kickai.attempt.probe": self.is_probe,
         }
 
 
@@ -273,6 +308,10 @@ class RequestEnded(Event):
         latency_s: Seconds from the call to its end.
         attempts: The number of attempts.
         fell_back: Whether a target other than the first one answered.
+        fallback_provider: The instance of the first target, when another one answered; empty otherwise.
+        fallback_reason: Why the first target did not answer: the class of its error, the reason for which it was
+            skipped, or ``slow`` when a hedged attempt was faster; None when it answered.
+        is_streamed: Whether the answer is streamed.
     """
 
     outcome: str
@@ -283,6 +322,9 @@ class RequestEnded(Event):
     model: str = ""
     fell_back: bool = False
     usage: Usage | None = None
+    fallback_provider: str = ""
+    fallback_reason: str | None = None
+    is_streamed: bool = False
 
     @property
     def failed(self) -> bool:
@@ -306,6 +348,9 @@ class RequestEnded(Event):
             "kickai.latency_s": self.latency_s,
             "kickai.attempts": self.attempts,
             "kickai.fell_back": self.fell_back,
+            "kickai.fallback.provider": self.fallback_provider or None,
+            "kickai.fallback.reason": self.fallback_reason,
+            "gen_ai.request.stream": self.is_streamed,
         }
 
 

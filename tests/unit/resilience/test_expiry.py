@@ -45,7 +45,7 @@ def test_a_ticket_admitted_after_the_deadline_is_not_an_attempt() -> None:
     assert second.woken
     simulation.now += 4.0
     crowd.advance(second)
-    assert (second.over, second.walk.attempts) == (True, ())
+    assert (second.over, second.walk._recorder.attempts) == (True, [])
     assert simulation.candidates[0].rate_limiter.in_flight == 0
 
 
@@ -61,7 +61,7 @@ def test_after_the_deadline_there_is_no_last_resort() -> None:
     crowd.end_call(first, first.under_way[0], ProviderUnavailableError("down"))
     crowd.advance(second)
     assert isinstance(second.outcome, DeadlineExceededError)
-    assert second.walk.attempts == ()
+    assert second.walk._recorder.attempts == []
 
 
 def test_a_queue_is_left_while_an_attempt_could_still_finish() -> None:

@@ -114,7 +114,7 @@ def test_a_refusal_ends_the_request_for_both() -> None:
     walk, first, _ = two_under_way(world("a", "b"))
     end = walk.record_failure(ContentFilteredError("no"), 1002.0, call=first)
     assert isinstance(end, Fail)
-    assert [attempt.outcome for attempt in walk.attempts] == [Outcome.ERROR, Outcome.CANCELLED]
+    assert [attempt.outcome for attempt in walk._recorder.attempts] == [Outcome.ERROR, Outcome.CANCELLED]
 
 
 def test_cancellation_releases_the_permits_of_both_calls() -> None:
@@ -434,7 +434,7 @@ def test_a_hedged_walk_waits_for_slots_and_withholds_retries() -> None:
     assert isinstance(other.record_failure(ProviderTimeoutError("slow"), 1001.5), WaitForSlot)
     assert walk.record_failure(down(), 1002.0, call=first) == WaitForOther()
     assert isinstance(walk.record_failure(down(), 1002.0, call=second), Call)
-    assert [attempt.retry_withheld for attempt in walk.attempts] == [False, True]
+    assert [attempt.retry_withheld for attempt in walk._recorder.attempts] == [False, True]
 
 
 def test_the_error_of_a_cancelled_loser_is_not_reported() -> None:

@@ -136,7 +136,9 @@ def test_an_admitted_or_released_ticket_has_no_expected_wait() -> None:
 def test_a_request_that_is_in_no_queue_waits_for_nothing() -> None:
     """Checking and leaving change nothing then."""
     simulation = World([Target(name="a")])
-    queue = QueueWait(Recorder(simulation.walk().chain, simulation.walk().request, 1, 1000.0), latest=1010.0)
+    queue = QueueWait(
+        Recorder(simulation.walk().chain, simulation.walk().request, simulation.candidates, 1000.0), latest=1010.0
+    )
     assert queue.candidate is None
     assert queue.check(1000.0) is None
     queue.leave(1000.0)

@@ -81,6 +81,14 @@ def attempt(name: str, number: int, started_s: float, latency_s: float, **how: o
     )
 
 
+def ended(record: Attempt, **further: object) -> AttemptEnded:
+    """Return the event of an attempt at the request's first target, unless the fields say otherwise."""
+    answered = (
+        {"usage": USAGE, "finish_reason": "tool_call"} if record.outcome is Outcome.SUCCESS else {"prompt_tokens": 2}
+    )
+    return AttemptEnded(**WHO, attempt=record, **{"is_primary": True, **answered, **further})
+
+
 def starts(name: str, number: int, timeout_s: float = 10.0) -> AttemptStarted:
     """Return the event of a call that begins."""
     return AttemptStarted(**WHO, provider=name, model=name, number=number, timeout_s=timeout_s)
@@ -112,9 +120,57 @@ def test_an_immediate_answer_emits_four_events() -> None:
     assert simulation.events == [
         RequestStarted(**WHO, targets=2, deadline_s=30.0),
         starts("a", 1),
-        AttemptEnded(**WHO, attempt=attempt("a", 1, 0.0, 2.0), usage=USAGE),
+        ended(attempt("a", 1, 0.0, 2.0), reply_model="a-large"),
         request_ended("success", 2.0, 1, provider="a", model="a-large", usage=USAGE),
     ]
+
+
+def test_a_streamed_attempt_has_the_time_of_its_first_chunk() -> None:
+    """Later chunks do not count, and the next attempt begins without one."""
+    simulation = world(Target(name="a", retries=0), Target(name="b"))
+    current = walk(simulation)
+    current.request = evolve(current.request, streams=True)
+    current._recorder._request = current.request
+    current.next(BEGAN)
+    current.record_first_chunk(BEGAN + 0.5)
+    current.record_first_chunk(BEGAN + 0.75)
+    current.record_failure(ProviderUnavailableError("cut"), BEGAN + 1.0)
+    current.record_success(ANSWER, BEGAN + 3.0)
+    ends = select_events(simulation.events, AttemptEnded)
+    assert [(event.first_token_s, event.is_streamed) for event in ends] == [(0.5, True), (None, True)]
+    assert [event.is_streamed for event in select_events(simulation.events, RequestEnded)] == [True]
+
+
+def test_every_event_of_a_request_names_its_arm() -> None:
+    """During a rollout, each event says which arm serves the request."""
+    simulation = world(Target(name="a", retries=1), Target(name="b"))
+    plain = walk(simulation)
+    current = Walk(simulation.candidates, plain.chain, evolve(plain.request, arm="candidate"), BEGAN)
+    current.next(BEGAN)
+    current.record_failure(ProviderUnavailableError("down"), BEGAN)
+    current.next(BEGAN + 0.25)
+    current.record_failure(ProviderUnavailableError("down"), BEGAN + 0.5)
+    current.record_success(ANSWER, BEGAN + 1.0)
+    assert {event.arm for event in simulation.events[1:]} == {"candidate"}
+    assert simulation.events[-1].attributes()["kickai.arm"] == "candidate"
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "KEY")), "not_configured"),
+        (Target(name="a", retries=0), "ProviderTimeoutError"),
+    ],
+)
+def test_a_fallback_has_its_reason(first: Target, reason: str) -> None:
+    """The class of the first target's error, or why it was skipped."""
+    simulation = world(first, Target(name="b"))
+    current = walk(simulation)
+    if current.next(BEGAN).candidate.provider == "a":
+        current.record_failure(ProviderTimeoutError("slow"), BEGAN)
+    current.record_success(ANSWER, BEGAN)
+    (end,) = select_events(simulation.events, RequestEnded)
+    assert (end.fallback_provider, end.fallback_reason) == ("a", reason)
 
 
 def test_the_reply_has_the_providers_fields_and_the_trace() -> None:
@@ -159,13 +215,23 @@ def test_a_retry_and_a_fallback_are_recorded_in_order() -> None:
     current.record_failure(second, BEGAN + 2.0)
     current.record_success(ANSWER, BEGAN + 3.0)
     assert simulation.events[2:] == [
-        AttemptEnded(**WHO, attempt=attempt("a", 1, 0.0, 1.0, outcome=Outcome.ERROR, error=first)),
+        ended(attempt("a", 1, 0.0, 1.0, outcome=Outcome.ERROR, error=first)),
         Waiting(**WHO, provider="a", model="a", wait_s=0.25),
         starts("a", 2),
-        AttemptEnded(**WHO, attempt=attempt("a", 2, 1.25, 0.75, outcome=Outcome.ERROR, error=second)),
+        ended(attempt("a", 2, 1.25, 0.75, outcome=Outcome.ERROR, error=second)),
         starts("b", 1),
-        AttemptEnded(**WHO, attempt=attempt("b", 1, 2.0, 1.0), usage=USAGE),
-        request_ended("success", 3.0, 3, provider="b", model="b", fell_back=True, usage=USAGE),
+        ended(attempt("b", 1, 2.0, 1.0), is_primary=False),
+        request_ended(
+            "success",
+            3.0,
+            3,
+            provider="b",
+            model="b",
+            fell_back=True,
+            usage=USAGE,
+            fallback_provider="a",
+            fallback_reason="ProviderUnavailableError",
+        ),
     ]
     assert (first.provider, first.model) == ("a", "a")
 
@@ -290,7 +356,7 @@ def test_a_cancelled_call_is_recorded() -> None:
     current.record_cancellation(simulation.now + 2.0)
     current.record_cancellation(simulation.now + 3.0)
     assert simulation.events[3:] == [
-        AttemptEnded(**WHO, attempt=attempt("a", 1, 0.0, 2.0, outcome=Outcome.CANCELLED)),
+        ended(attempt("a", 1, 0.0, 2.0, outcome=Outcome.CANCELLED), is_probe=True),
         breaker("a", "a", BreakerState.HALF_OPEN, BreakerState.OPEN, 0.0),
         request_ended("cancelled", 2.0, 1),
     ]
@@ -363,4 +429,4 @@ def test_a_withheld_retry_is_recorded() -> None:
     current.next(BEGAN)
     current.record_failure(ProviderUnavailableError("down", status_code=503), BEGAN)
     assert select_events(simulation.events, RetryWithheld) == [RetryWithheld(**WHO, provider="a", model="a")]
-    assert [made.retry_withheld for made in current.attempts] == [True]
+    assert [made.retry_withheld for made in current._recorder.attempts] == [True]

@@ -513,7 +513,7 @@ def test_a_cancelled_attempt_is_recorded_and_changes_no_breaker() -> None:
     walk.next(simulation.now)
     walk.record_cancellation(simulation.now + 1.5)
     walk.record_cancellation(simulation.now + 2.0)
-    assert [(attempt.outcome, attempt.latency_s) for attempt in walk.attempts] == [(Outcome.CANCELLED, 1.5)]
+    assert [(attempt.outcome, attempt.latency_s) for attempt in walk._recorder.attempts] == [(Outcome.CANCELLED, 1.5)]
     assert [event.outcome for event in simulation.events if isinstance(event, RequestEnded)] == ["cancelled"]
 
 

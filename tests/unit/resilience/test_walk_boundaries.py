@@ -110,7 +110,7 @@ def test_a_rule_without_a_suspension_suspends_nothing() -> None:
     walk.next(BEGAN)
     walk.record_failure(down(9.0), BEGAN)
     assert simulation.candidates[0].health.active_suspension(BEGAN) is None
-    assert [attempt.rests_s for attempt in walk.attempts] == [0.0]
+    assert [attempt.rests_s for attempt in walk._recorder.attempts] == [0.0]
 
 
 def test_a_suspension_of_zero_seconds_is_none() -> None:
@@ -128,7 +128,7 @@ def test_an_attempt_records_the_suspension_of_its_target() -> None:
     walk = simulation.walk()
     walk.next(BEGAN)
     walk.record_failure(RateLimitedError("slow down", retry_after_s=7.5), BEGAN + 1.0)
-    assert [attempt.rests_s for attempt in walk.attempts] == [7.5]
+    assert [attempt.rests_s for attempt in walk._recorder.attempts] == [7.5]
 
 
 NO_FALLBACK = Policy(unavailable=Rule(retry="backoff", fall_back="never", counts=True))

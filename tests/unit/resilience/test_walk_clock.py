@@ -18,4 +18,4 @@ def test_an_attempt_that_starts_a_tick_early_has_no_negative_latency() -> None:
     early = 1000.0 + sleep.wait_s - TICK_S / 2
     assert isinstance(walk.next(early), Call)
     walk.record_failure(ProviderUnavailableError("down", status_code=503), early)
-    assert [attempt.latency_s for attempt in walk.attempts] == [0.0, 0.0]
+    assert [attempt.latency_s for attempt in walk._recorder.attempts] == [0.0, 0.0]

@@ -109,7 +109,9 @@ def test_a_cancelled_attempt_is_explained_as_cancelled() -> None:
     walk = World([Target(name="a")]).walk()
     walk.next(1000.0)
     walk.record_cancellation(1001.5)
-    reply = Reply(text="x", finish_reason=FinishReason.STOP, trace=RequestTrace(attempts=walk.attempts), provider="a")
+    reply = Reply(
+        text="x", finish_reason=FinishReason.STOP, trace=RequestTrace(attempts=walk._recorder.attempts), provider="a"
+    )
     assert reply.explain().splitlines()[0] == "   0.00 s  a:a: cancelled after 1.50 s"
 
 
