@@ -20,6 +20,7 @@ from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.runtime.streaming import StreamMode
 from kickai_providers_core.streams import AsyncReplyStream, ReplyStream
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.values.call_options import CallKeywords
 from kickai_providers_core.values.errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -52,6 +53,7 @@ from kickai_providers_core.values.messages import Image, Message, Tool, ToolCall
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
 from kickai_providers_core.values.requests import Capability, ChatRequest, Prompt
 from kickai_providers_core.values.retry_after import retry_after_s
+from kickai_providers_core.values.rollout_key import use_key
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 
@@ -64,6 +66,7 @@ __all__ = [
     "Attempt",
     "AuthenticationError",
     "BreakerSettings",
+    "CallKeywords",
     "Capability",
     "Chain",
     "ChainExhaustedError",
@@ -119,6 +122,7 @@ __all__ = [
     "Usage",
     "hookimpl",
     "retry_after_s",
+    "use_key",
 ]
 
 

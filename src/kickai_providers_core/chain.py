@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from attrs import field, frozen
 
@@ -13,6 +13,7 @@ from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
 from kickai_providers_core.streams import AsyncReplyStream, ReplyStream, require_event_loop
+from kickai_providers_core.values.call_options import CallOptions
 from kickai_providers_core.values.messages import Masked, Message
 from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core.values.validation import Number, OneOf, hide_arguments
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.candidates import Candidate
     from kickai_providers_core.resilience.context import ChainContext
     from kickai_providers_core.runtime.streaming import StreamMode
+    from kickai_providers_core.values.call_options import CallKeywords
     from kickai_providers_core.values.replies import Reply
     from kickai_providers_core.values.requests import Prompt
 
@@ -65,11 +67,11 @@ class Chain:
     that is running when the process forks ends in the child with a `RuntimeError`. A chain holds nothing that must be
     closed; its resolver does. A chain equals only itself, its copies are itself, and it cannot be pickled.
 
-    Each way of calling takes a text, a sequence of messages or of ``{"role", "content"}`` mappings, or a `ChatRequest`,
-    and raises:
+    Each way of calling takes a text, a sequence of messages or of ``{"role", "content"}`` mappings, or a `ChatRequest`.
+    Keyword arguments override what the prompt and the chain state; see `CallKeywords`. It raises:
 
     - `ArgumentTypeError` (a `TypeError`) or `ArgumentValueError` (a `ValueError`): the prompt or another argument is
-      malformed, and nothing was sent;
+      malformed, or a keyword is unknown, and nothing was sent;
     - `RejectedRequestError`: a provider refused the request, and every other one would too;
     - `DeadlineExceededError`: the deadline passed;
     - `ChainExhaustedError`: every target failed or was skipped;
@@ -135,39 +137,39 @@ class Chain:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a chain cannot be pickled: it holds connections; create a Resolver in the other process")
 
-    def invoke(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
+    def invoke(self, prompt: Prompt, **keywords: Unpack[CallKeywords]) -> Reply:
         """Return the answer, blocking the thread.
 
         Args:
             prompt: What to ask.
-            deadline_s: Seconds that the request may take, instead of the chain's own; above 0.
+            keywords: Overrides for this call, see `CallKeywords`.
         """
-        masked = Masked(prompt)
-        del prompt  # an error's traceback must not hold it in a frame of ours
-        return self._invoke(masked, deadline_s)
+        masked, given = Masked(prompt), Masked(keywords) if keywords else None
+        del prompt, keywords  # an error's traceback must not hold them in a frame of ours
+        return self._invoke(masked, given)
 
-    def __call__(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
+    def __call__(self, prompt: Prompt, **keywords: Unpack[CallKeywords]) -> Reply:
         """Return the answer; the same as `invoke`."""
-        masked = Masked(prompt)
-        del prompt
-        return self._invoke(masked, deadline_s)
+        masked, given = Masked(prompt), Masked(keywords) if keywords else None
+        del prompt, keywords
+        return self._invoke(masked, given)
 
-    async def ainvoke(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
+    async def ainvoke(self, prompt: Prompt, **keywords: Unpack[CallKeywords]) -> Reply:
         """Return the answer without blocking the event loop. Cancelling it cancels the running attempt.
 
         Args:
             prompt: What to ask.
-            deadline_s: Seconds that the request may take, instead of the chain's own; above 0.
+            keywords: Overrides for this call, see `CallKeywords`.
         """
-        masked = Masked(prompt)
-        del prompt
+        masked, given = Masked(prompt), Masked(keywords) if keywords else None
+        del prompt, keywords
         task = require_event_loop()
-        walk = self._start_walk(masked, deadline_s)
+        walk = self._start_walk(masked, CallOptions.from_keywords(given))
         driver = aio.ainvoke if self._context.hedge_timer is None else hedged_calls.ainvoke
         call = driver(walk, self._instances)
         return await ForkAwareAwaitable(call, self._context.fork_guard, task, walk.request.pid)  # type: ignore[no-any-return]
 
-    def stream(self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None) -> ReplyStream:
+    def stream(self, prompt: Prompt, *, mode: StreamMode = "live", **keywords: Unpack[CallKeywords]) -> ReplyStream:
         """Return the answer as a stream of chunks. Nothing is sent before the first chunk is read.
 
         Args:
@@ -176,28 +178,28 @@ class Chain:
                 raises the attempt's error with the text so far in ``partial_text``. ``restart`` falls back at any time:
                 a chunk whose ``restart`` is true means that all earlier chunks are void. ``buffered`` yields nothing
                 before the answer is complete.
-            deadline_s: Seconds that the whole stream may take, instead of the chain's own; above 0.
+            keywords: Overrides for this call, see `CallKeywords`.
         """
-        masked = Masked(prompt)
-        del prompt
-        masked, known_mode = self._validate_call(masked, deadline_s), _validate_mode(mode)
+        masked, given = Masked(prompt), Masked(keywords) if keywords else None
+        del prompt, keywords
+        (masked, options), known_mode = self._validate_call(masked, given), _validate_mode(mode)
         return ReplyStream(
             lambda done: streaming.stream(
-                self._start_walk(masked, deadline_s, streams=True), self._instances, known_mode, done
+                self._start_walk(masked, options, streams=True), self._instances, known_mode, done
             ),
             self._context.fork_guard,
         )
 
     def astream(
-        self, prompt: Prompt, *, mode: StreamMode = "live", deadline_s: float | None = None
+        self, prompt: Prompt, *, mode: StreamMode = "live", **keywords: Unpack[CallKeywords]
     ) -> AsyncReplyStream:
         """Return the answer as a stream of chunks, without blocking the event loop; otherwise as `stream`."""
-        masked = Masked(prompt)
-        del prompt
-        masked, known_mode = self._validate_call(masked, deadline_s), _validate_mode(mode)
+        masked, given = Masked(prompt), Masked(keywords) if keywords else None
+        del prompt, keywords
+        (masked, options), known_mode = self._validate_call(masked, given), _validate_mode(mode)
         return AsyncReplyStream(
             lambda done: streaming.astream(
-                self._start_walk(masked, deadline_s, streams=True), self._instances, known_mode, done
+                self._start_walk(masked, options, streams=True), self._instances, known_mode, done
             ),
             self._context.fork_guard,
         )
@@ -215,19 +217,20 @@ class Chain:
                 yield from instance.adapter.prepare(instance.settings, candidate.model)
                 return
 
-    def _invoke(self, masked: Masked, deadline_s: float | None) -> Reply:
-        walk = self._start_walk(masked, deadline_s)
+    def _invoke(self, masked: Masked, given: Masked | None) -> Reply:
+        walk = self._start_walk(masked, CallOptions.from_keywords(given))
         if self._context.hedge_timer is not None:
             return hedged_calls.invoke(walk, self._instances)
         return sync.invoke(walk, self._instances)
 
-    def _validate_call(self, masked: Masked, deadline_s: float | None) -> Masked:
-        """Return the request of a stream, having validated the arguments before anything begins."""
-        if deadline_s is not None:
-            validate_deadline(deadline_s)
-        request = ChatRequest.from_prompt(masked.reveal())
+    def _validate_call(self, masked: Masked, given: Masked | None) -> tuple[Masked, CallOptions]:
+        """Return the request of a stream and what else it needs, having validated both before anything begins."""
+        options = CallOptions.from_keywords(given)
+        if options.deadline_s is not None:
+            validate_deadline(options.deadline_s)
+        request = options.apply(ChatRequest.from_prompt(masked.reveal()))
         self._choose_candidates(request)
-        return Masked(request)
+        return Masked(request), CallOptions(key=options.rollout_key, deadline_s=options.deadline_s)
 
     def _choose_candidates(self, request: ChatRequest) -> tuple[Sequence[Candidate], str | None]:
         """Return the candidates for a request, and the model to call if the request names one.
@@ -244,14 +247,19 @@ class Chain:
             raise ValueError(f"the request names the model {request.model!r}, and every target another one: {targets}")
         return candidates, model
 
-    def _start_walk(self, masked: Masked, deadline_s: float | None, *, streams: bool = False) -> Walk:
-        context = self._context
+    def _start_walk(self, masked: Masked, options: CallOptions, *, streams: bool = False) -> Walk:
+        context, deadline_s = self._context, options.deadline_s
         context.fork_guard.renew_if_forked()
         candidates, model = self._candidates, None
-        if self._text_request is not None and self._rank is None and isinstance(masked.reveal(), str):
+        if (
+            self._text_request is not None
+            and self._rank is None
+            and not options.fields
+            and isinstance(masked.reveal(), str)
+        ):
             request = self._text_request.with_prompt(masked.reveal())
         else:
-            stated = ChatRequest.from_prompt(masked.reveal())
+            stated = options.apply(ChatRequest.from_prompt(masked.reveal()))
             candidates, model = self._choose_candidates(stated)
             if self._rank is not None:
                 candidates = self._rank(stated, candidates)
@@ -265,5 +273,6 @@ class Chain:
             streams=streams,
             model=model,
             pid=context.fork_guard.pid,
+            key=options.rollout_key,
         )
         return Walk(candidates, context, request_context, context.time.clock())

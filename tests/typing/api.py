@@ -33,6 +33,9 @@ def sync() -> None:
         assert_type(llm([{"role": "user", "content": "hi"}]), Reply)
         assert_type(llm([Message(role="user", content="hi")], deadline_s=3), Reply)
         assert_type(llm(ChatRequest.of("hi")), Reply)
+        assert_type(llm.invoke("hi", temperature=0.2, stop="END", key="user-1", max_tokens=None), Reply)
+        llm.invoke("hi", temprature=0.2)  # type: ignore[call-arg]
+        llm.invoke("hi", temperature="0.2")  # type: ignore[arg-type]
         assert_type(reply.text, str)
         assert_type(reply.usage, Usage | None)
         assert_type(reply.finish_reason, FinishReason)

@@ -80,6 +80,7 @@ class RequestContext:
         model: The model that the request itself names; None for each target's own.
         pid: The process in which the request began.
         arm: The arm of the rollout that serves the request; None without a rollout.
+        key: What makes the choice of the arm sticky; None for a choice of its own. It names a user: never log it.
     """
 
     request: ChatRequest
@@ -91,3 +92,4 @@ class RequestContext:
     model: str | None = None
     pid: int = Factory(getpid)
     arm: str | None = None
+    key: str | None = None

@@ -1,0 +1,131 @@
+"""The keyword arguments of one call, which override the prompt's and the chain's own values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from attrs import evolve, field, frozen
+
+from kickai_providers_core.values.rollout_key import get_key, validate_key
+from kickai_providers_core.values.validation import hide_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kickai_providers_core.values.messages import Masked, Tool
+    from kickai_providers_core.values.requests import ChatRequest
+
+__all__ = ["NO_OPTIONS", "CallKeywords", "CallOptions"]
+
+
+class CallKeywords(TypedDict, total=False):
+    """What every way of calling a chain takes as keyword arguments. None means the same as leaving it out.
+
+    All but the last two replace the fields of the `ChatRequest` that have the same names.
+
+    Attributes:
+        model: The model, for targets that name none.
+        temperature: From 0.
+        max_tokens: The token limit of the answer, from 1.
+        top_p: In (0, 1].
+        stop: One or more texts that end the answer.
+        seed: Asks for the same answer each time.
+        tools: Functions that the model may call.
+        tool_choice: ``auto``, ``none``, ``required`` or the name of a tool.
+        json_schema: A JSON schema that the answer must satisfy.
+        key: What makes a rollout's choice sticky, such as a user's id, instead of that of `use_key`. Never logged.
+        deadline_s: Seconds that the request may take, instead of the chain's own; above 0.
+    """
+
+    model: str | None
+    temperature: float | None
+    max_tokens: int | None
+    top_p: float | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    tools: Sequence[Tool | Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    json_schema: Mapping[str, Any] | None
+    key: str | None
+    deadline_s: float | None
+
+
+KEYWORDS = tuple(CallKeywords.__annotations__)
+NOT_IN_REQUESTS = frozenset({"key", "deadline_s"})
+
+
+def _describe_fields(fields: Mapping[str, Any]) -> str:
+    return f"<{', '.join(fields)}>"
+
+
+@frozen(kw_only=True, eq=False)
+class CallOptions:
+    """The options of one call.
+
+    Attributes:
+        fields: Fields of the request and their values. The repr shows only the names.
+        key: The rollout key that the call states, or None. Hidden from the repr.
+        deadline_s: Seconds that the request may take, not yet validated; None for the chain's own.
+    """
+
+    fields: Mapping[str, Any] = field(factory=dict, repr=_describe_fields)
+    key: str | None = field(default=None, repr=False)
+    deadline_s: float | None = None
+
+    @classmethod
+    def from_keywords(cls, keywords: Masked | None) -> CallOptions:
+        """Return the options for the keyword arguments of a call; None for none.
+
+        Raises:
+            TypeError: A keyword is unknown, or the key is not text.
+            ValueError: The key is empty.
+        """
+        return NO_OPTIONS if keywords is None else cls._parse(keywords)
+
+    @classmethod
+    @hide_arguments
+    def _parse(cls, keywords: Masked) -> CallOptions:
+        given = {name: value for name, value in keywords.reveal().items() if value is not None or name not in KEYWORDS}
+        _reject_unknown(given)
+        key = given.get("key")
+        return cls(
+            fields={name: value for name, value in given.items() if name not in NOT_IN_REQUESTS},
+            key=None if key is None else validate_key(key),
+            deadline_s=given.get("deadline_s"),
+        )
+
+    @property
+    def rollout_key(self) -> str | None:
+        """The call's key, or else that of the context."""
+        return get_key() if self.key is None else self.key
+
+    @hide_arguments
+    def apply(self, request: ChatRequest) -> ChatRequest:
+        """Return the request with the options' fields.
+
+        Raises:
+            TypeError: An option has the wrong type.
+            ValueError: An option has a value that the request cannot have.
+        """
+        if not self.fields:
+            return request
+        try:
+            return evolve(request, **self.fields)
+        except (TypeError, ValueError) as error:
+            message = str(error).removeprefix("ChatRequest.")
+            raise type(error)(message) from None
+
+
+NO_OPTIONS = CallOptions()
+
+
+def _reject_unknown(given: Mapping[str, Any]) -> None:
+    unknown = next((name for name in given if name not in KEYWORDS), None)
+    if unknown is None:
+        return
+    from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
+
+    near = get_close_matches(unknown, KEYWORDS, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYWORDS)}"
+    message = f"unknown keyword argument {unknown!r} ({hint})"
+    raise TypeError(message)
