@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from attrs import evolve
 
 from kickai_providers_core.candidate_factory import CandidateFactory
-from kickai_providers_core.chain import Chain, validate_deadline
+from kickai_providers_core.chain import Chain
 from kickai_providers_core.concurrency.clock import REAL_TIME, Clockwork
 from kickai_providers_core.concurrency.forking import ForkGuard
 from kickai_providers_core.concurrency.portal import Portal
@@ -26,8 +26,10 @@ from kickai_providers_core.resilience.health import Health
 from kickai_providers_core.resilience.health_report import HealthReport, report_health
 from kickai_providers_core.resilience.hedging import HedgeTimer
 from kickai_providers_core.resilience.retry_budget import RetryBudget
+from kickai_providers_core.runtime.route import Route
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import Number, hide_arguments, quote, raise_argument_error
+from kickai_providers_core.walk_starter import WalkStarter, validate_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -197,7 +199,8 @@ class Resolver:
 
     def _chain(self, targets: Iterable[Target], context: ChainContext, *, is_explicit: bool, is_ranked: bool) -> Chain:
         candidates, instances = self._candidates.build(targets, is_explicit=is_explicit)
-        return Chain(candidates, instances, context, self._ranking if is_ranked else None)
+        rank = self._ranking if is_ranked else None
+        return Chain(WalkStarter(Route(candidates, instances), context, rank))
 
     def health(self) -> HealthReport:
         """Return the health of each target and provider, for a health endpoint. Nothing is called for it.

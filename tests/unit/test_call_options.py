@@ -180,7 +180,7 @@ def test_the_request_context_has_the_key(chain: Chain) -> None:
     """What routes a request finds the key in its context."""
     with use_key("team-1"):
         for keywords, key in ((None, "team-1"), (Masked({"key": "user-1"}), "user-1")):
-            walk = chain._start_walk(Masked("hi"), CallOptions.from_keywords(keywords))
+            walk, _ = chain._starter.start(Masked("hi"), CallOptions.from_keywords(keywords))
             assert walk.request.key == key
 
 

@@ -57,6 +57,11 @@ class Candidate:
     rate_limiter: RateLimiter | None = None
     with_model: Callable[[str], Candidate] | None = None
 
+    @property
+    def target(self) -> str:
+        """The target as written in a chain."""
+        return f"{self.provider}:{self.model}" if self.model else self.provider
+
     def find_obstacle_for(self, request: RequestContext, too_small: int | None = None) -> Obstacle | None:
         """Return why the target cannot serve a request at any time, or None.
 

@@ -133,8 +133,8 @@ def test_a_plugin_may_rank_the_targets(opinion: Any, order: str) -> None:
     """It moves targets; it neither adds nor removes any."""
     with make_resolver(opinion=opinion) as resolver:
         chain = resolver.for_role("coach")
-        assert chain._rank is not None
-        candidates = chain._rank(ChatRequest.of("hi"), chain._candidates)
+        assert chain._starter.rank is not None
+        candidates = chain._starter.rank(ChatRequest.of("hi"), chain._candidates)
         assert " ".join(f"{candidate.provider}:{candidate.model}" for candidate in candidates) == order
         assert chain.invoke("hi").model == order.split(maxsplit=1)[0].partition(":")[2]
 
@@ -180,7 +180,7 @@ def test_targets_given_by_name_keep_their_order() -> None:
 def test_there_is_no_ranking_without_a_rule_and_a_plugin() -> None:
     """Without a rule and a plugin a chain has no ranking at all."""
     with make_resolver() as resolver:
-        assert resolver.for_role("coach")._rank is None
+        assert resolver.for_role("coach")._starter.rank is None
 
 
 def test_a_walk_follows_the_given_order() -> None:
