@@ -11,6 +11,7 @@ from uuid import uuid4
 from attrs import field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable
+from kickai_providers_core.values.message_objects import is_message_object, read_message_object
 from kickai_providers_core.values.openai_messages import parse_message, parse_tool
 from kickai_providers_core.values.plain_text import clean_line, clean_text, format_count
 from kickai_providers_core.values.validation import (
@@ -304,10 +305,11 @@ class Message:
     @classmethod
     @hide_arguments
     def of(cls, value: Message | Mapping[str, Any] | object, where: str = "message") -> Message:
-        """Return the message for a mapping in the form of OpenAI's API; return a `Message` unchanged.
+        """Return the message for a mapping in the form of OpenAI's API, or an object; return a `Message` unchanged.
 
-        A mapping has ``role`` and ``content`` (a string, or parts of text and ``image_url``), and optionally
-        ``tool_calls``, ``tool_call_id`` and a tool's ``name``. It is converted exactly or rejected.
+        A mapping has ``role`` and ``content`` (a string, or parts of text, ``image_url`` and ``refusal``), and
+        optionally ``tool_calls``, ``tool_call_id`` and a tool's ``name``. An object has ``content``, and ``role`` or
+        ``type``, as LangChain's messages do. Both are converted exactly or rejected.
 
         Args:
             value: The message.
@@ -319,8 +321,10 @@ class Message:
         """
         if isinstance(value, Message):
             return value
+        if is_message_object(value):
+            value = read_message_object(value, where)
         if not isinstance(value, Mapping):
-            raise_type_error(where, "a Message, or a mapping with role and content", describe_type(value))
+            raise_type_error(where, "a Message, or a mapping or an object with role and content", describe_type(value))
         fields = parse_message(value, where)
         try:
             fields["images"] = [Image(**each) if isinstance(each, dict) else each for each in fields["images"]]

@@ -26,9 +26,12 @@ __all__ = ["parse_image_url", "parse_message", "parse_tool", "parse_tool_call", 
 ROLES = {"developer": "system"}
 """Roles of the API that have a different name here."""
 
-MESSAGE_KEYS = frozenset({"role", "content", "images", "tool_calls", "tool_call_id", "name"})
+MESSAGE_KEYS = frozenset({"role", "content", "images", "tool_calls", "tool_call_id", "name", "refusal"})
 
 DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*?;base64,(?P<data>.*)", re.DOTALL)
+
+TEXT_PARTS = frozenset({"text", "refusal"})
+"""Content parts that are text; a refusal is what an assistant said instead of an answer."""
 
 ANY_IMAGE = "image/*"
 """The media type of an image if only its URL is known."""
@@ -51,7 +54,12 @@ def parse_message(message: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise_value_error(
             f"{where}.name", "absent, since not every provider takes it: put it into the content", quote(name)
         )
+    refusal = given.pop("refusal", None)
     content = given.get("content")
+    if refusal and not content:  # what the model said instead of an answer
+        content = given["content"] = refusal
+    elif refusal:
+        raise_value_error(f"{where}.refusal", "absent next to content", describe_type(refusal))
     if isinstance(content, str | None):
         fields["content"] = content if "content" in given else ""
         images: list[Any] = []
@@ -146,11 +154,12 @@ def _convert_parts(parts: object, where: str) -> tuple[str, list[dict[str, Any]]
         if not isinstance(part, Mapping):
             raise_type_error(here, "a mapping with type", describe_type(part))
         kind = part.get("type")
-        if kind == "text":
-            text = _keep_known_keys(part, {"type", "text"}, here).get("text")
+        if kind in TEXT_PARTS:
+            text = _keep_known_keys(part, {"type", kind}, here).get(kind)
             if not isinstance(text, str):
-                raise_type_error(f"{here}.text", "text", describe_type(text))
+                raise_type_error(f"{here}.{kind}", "text", describe_type(text))
             texts.append(text)
+            kind = "text"
         elif kind == "image_url":
             images.append(
                 _convert_image(
@@ -158,7 +167,7 @@ def _convert_parts(parts: object, where: str) -> tuple[str, list[dict[str, Any]]
                 )
             )
         else:
-            raise_value_error(f"{here}.type", "'text' or 'image_url'", quote(kind))
+            raise_value_error(f"{here}.type", "'text', 'image_url' or 'refusal'", quote(kind))
         if not kinds or kinds[-1] != kind:
             kinds.append(kind)
     if len(kinds) > 2:  # noqa: PLR2004  text and images, in either order

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.message_objects import MessageLike, is_message_object
 from kickai_providers_core.values.messages import Message, Tool
 from kickai_providers_core.values.openai_messages import parse_tool_choice
 from kickai_providers_core.values.plain_text import clean_text, format_count
@@ -144,7 +145,9 @@ class ChatRequest:
     @classmethod
     @hide_arguments
     def from_prompt(cls, prompt: Prompt) -> ChatRequest:
-        """Return the request for a string, messages or mappings; return a `ChatRequest` unchanged.
+        """Return the request for a string, or for a sequence of messages; return a `ChatRequest` unchanged.
+
+        Each message is a `Message`, or anything that `Message.of` converts.
 
         Raises:
             TypeError: The prompt, or one of its messages, has the wrong type.
@@ -156,6 +159,10 @@ class ChatRequest:
             return prompt
         if isinstance(prompt, Mapping | bytes | type) or not isinstance(prompt, Iterable):
             raise_type_error("a prompt", "text, a sequence of messages, or a ChatRequest", describe_type(prompt))
+        if is_message_object(prompt):
+            raise_type_error(
+                "a prompt", "text, or a sequence of messages (put the message into a list)", type(prompt).__name__
+            )
         messages = tuple(Message.of(item, f"messages[{place}]") for place, item in enumerate(prompt))
         if not messages:
             raise_value_error("a prompt", "text or at least one message", "an empty sequence")
@@ -194,5 +201,5 @@ class ChatRequest:
         return needs
 
 
-Prompt = str | Sequence[Message | Mapping[str, Any]] | ChatRequest
+Prompt = str | Sequence[Message | Mapping[str, Any] | MessageLike] | ChatRequest
 """The values that `ChatRequest.from_prompt` accepts."""
