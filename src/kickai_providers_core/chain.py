@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 from attrs import field, frozen
 
 from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
+from kickai_providers_core.resilience.candidates import find_common_capabilities, find_smallest_window
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
 from kickai_providers_core.streams import AsyncReplyStream, ReplyStream, require_event_loop
 from kickai_providers_core.values.call_options import CallOptions
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.runtime.streaming import StreamMode
     from kickai_providers_core.values.call_options import CallKeywords
     from kickai_providers_core.values.replies import Reply
-    from kickai_providers_core.values.requests import Prompt
+    from kickai_providers_core.values.requests import Capability, Prompt
     from kickai_providers_core.walk_starter import WalkStarter
 
 __all__ = ["Chain"]
@@ -90,6 +91,23 @@ class Chain:
     def role(self) -> str | None:
         """The role that the chain serves, or None."""
         return self._context.role
+
+    @property
+    def context_window(self) -> int | None:
+        """Tokens that prompt and answer may have together at the target with the smallest known context window.
+
+        Targets that cannot be used, for example because a plugin or a key is missing, do not count as soon as that is
+        known. None when no window is known. A rollout's candidate counts only if the chain lists it.
+        """
+        return find_smallest_window(self._candidates)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What every target can do, so that a request which needs it can fall back to all of them.
+
+        Targets count as in ``context_window``. A request that needs more still goes to those targets that can serve it.
+        """
+        return find_common_capabilities(self._candidates)
 
     def __copy__(self) -> Self:
         return self

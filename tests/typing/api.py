@@ -7,6 +7,7 @@ from typing import assert_type
 from kickai_providers_core import (
     AsyncReplyStream,
     Attempt,
+    Capability,
     Chain,
     ChatRequest,
     FinishReason,
@@ -28,6 +29,8 @@ def sync() -> None:
         assert_type(resolver, Resolver)
         llm = resolver.for_role("player_coordinator")
         assert_type(llm, Chain)
+        assert_type(llm.context_window, int | None)
+        assert_type(llm.capabilities, frozenset[Capability])
         reply = llm.invoke("Who can play on Saturday?")
         assert_type(reply, Reply)
         assert_type(llm([{"role": "user", "content": "hi"}]), Reply)

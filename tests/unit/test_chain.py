@@ -769,3 +769,12 @@ def test_a_changed_request_equals_a_constructed_one() -> None:
     assert request.for_model("m") == ChatRequest(**whole, model="m")
     assert request.with_prompt("ho") == ChatRequest(**(whole | {"messages": ChatRequest.of("ho").messages}))
     assert request == ChatRequest(**whole)
+
+
+def test_a_chain_says_what_every_usable_target_can_serve() -> None:
+    """Adapters for other libraries ask it before they build a request."""
+    tables = {"a": {"kind": "scripted", "context_window": 9000}, "b": {"kind": "scripted", "context_window": 5000}}
+    with Resolver.from_settings({"providers": tables}, env={}, plugins={"scripted": Scripted()}) as resolver:
+        chain = resolver.chain("a:x", "b:y")
+        assert (chain.context_window, chain.capabilities) == (5000, {Capability.TOOLS})
+        assert resolver.chain("scripted:x").context_window is None

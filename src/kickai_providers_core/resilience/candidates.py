@@ -11,14 +11,14 @@ from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kickai_providers_core.resilience.context import RequestContext
     from kickai_providers_core.resilience.health import TargetHealth
     from kickai_providers_core.resilience.rate_limiter import RateLimiter
     from kickai_providers_core.values.requests import Capability
 
-__all__ = ["UNVALIDATED", "Candidate", "Obstacle"]
+__all__ = ["UNVALIDATED", "Candidate", "Obstacle", "find_common_capabilities", "find_smallest_window"]
 
 Obstacle = tuple[SkipReason, str]
 """Why a target cannot serve a request, and the same for a reader."""
@@ -94,3 +94,19 @@ class Candidate:
             return SkipReason.SUSPENDED, f"{suspension.reason}, {left}"
         probing = BreakerState.HALF_OPEN in self.health.breaker_states()
         return SkipReason.BREAKER_OPEN, "its probe is running" if probing else left
+
+
+def find_smallest_window(candidates: Sequence[Candidate]) -> int | None:
+    """Return the smallest known context window of the targets that can be used, in tokens; None when none is known."""
+    return min((each.context_window for each in _keep_usable(candidates) if each.context_window), default=None)
+
+
+def find_common_capabilities(candidates: Sequence[Candidate]) -> frozenset[Capability]:
+    """Return what every target can do that can be used."""
+    return frozenset.intersection(*(each.capabilities for each in _keep_usable(candidates)))
+
+
+def _keep_usable(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Return the targets without an obstacle, or whose settings are not validated yet; all targets if that is none."""
+    usable = [each for each in candidates if (obstacle := each.find_obstacle()) is None or obstacle is UNVALIDATED]
+    return usable or candidates
