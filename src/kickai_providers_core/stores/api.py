@@ -110,12 +110,14 @@ class Lease:
         holder: The process that holds it.
         amount: The number of permits for a lease of permits; 1 for any other.
         left_s: Seconds until it expires.
+        window: The number of the window that permits belong to, counted by the store; 0 for any other lease.
     """
 
     name: str = field(validator=Text())
     holder: str = field(validator=Text())
     amount: int = field(default=1, validator=WHOLE)
     left_s: float = field(validator=NOT_NEGATIVE)
+    window: int = field(default=0, validator=WHOLE)
 
 
 @frozen(kw_only=True)
@@ -158,7 +160,12 @@ class Metrics(Protocol):
     """Adds up what requests did."""
 
     def add(self, batch: MetricsBatch) -> None:
-        """Add a batch, all or nothing. A number that the process has already written is ignored."""
+        """Add a batch, all or nothing.
+
+        A batch is ignored unless its number is greater than that of the last batch of its process. A process must
+        therefore write its batches in order, and may repeat one whose success is unknown. From the 201st model of a
+        day on, and from the 201st counter of a family (``error.…``), new names count as ``other``.
+        """
 
     def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
         """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time."""
@@ -186,6 +193,8 @@ class Documents(Protocol):
     ) -> bool:
         """Write a document if its version is still the expected one; return whether it was.
 
+        A document that was deleted and written again has a greater version than before.
+
         Args:
             name: The document.
             value: The new JSON value.
@@ -204,7 +213,10 @@ class HealthMarks(Protocol):
     """Keeps suspensions and open breakers until their time is over."""
 
     def publish(self, marks: Sequence[HealthMark]) -> None:
-        """Add marks, each with a new generation. An older mark of the same key and kind that lasts longer stays."""
+        """Add marks, each with a new generation.
+
+        Of two marks with the same key and kind, the one that ends later stays, with the newer generation.
+        """
 
     def read(self) -> Sequence[HealthMark]:
         """Return the marks that have time left."""
@@ -229,7 +241,7 @@ class Leases(Protocol):
         """
 
     def return_permits(self, lease: Lease, amount: int) -> None:
-        """Return permits that were not used, if their window is still the current one."""
+        """Return permits that were not used, at most those of the lease, if their window is still the current one."""
 
 
 class Store(Protocol):

@@ -7,8 +7,9 @@ relative-error guarantees", VLDB 2019): bucket ``i`` holds the values in ``(GAMM
 from __future__ import annotations
 
 import math
-import struct
 from typing import TYPE_CHECKING
+
+from kickai_providers_core.values.varint import decode_varints, encode_varints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +27,6 @@ SHORTEST_S = 1e-6
 
 Histogram = dict[int, int]
 """The number of durations in each bucket. Two histograms add up bucket by bucket."""
-
-PAIR = struct.Struct("<iQ")
 
 
 def find_bucket(duration_s: float) -> int:
@@ -59,8 +58,14 @@ def find_quantile(counts: Mapping[int, int], quantile: float) -> float | None:
 
 
 def pack(counts: Mapping[int, int]) -> bytes:
-    """Return a histogram as bytes, 12 for each bucket that is not empty."""
-    return b"".join(PAIR.pack(bucket, counts[bucket]) for bucket in sorted(counts) if counts[bucket])
+    """Return a histogram as bytes, mostly two for each bucket that is not empty."""
+    numbers, previous = [], 0
+    for bucket in sorted(counts):
+        if counts[bucket]:
+            step = bucket - previous
+            numbers += [2 * step if step >= 0 else -2 * step - 1, counts[bucket]]
+            previous = bucket
+    return encode_varints(numbers)
 
 
 def unpack(data: bytes) -> Histogram:
@@ -69,6 +74,12 @@ def unpack(data: bytes) -> Histogram:
     Raises:
         ValueError: The bytes are damaged.
     """
-    if len(data) % PAIR.size:
-        raise ValueError(f"a histogram takes a multiple of {PAIR.size} bytes, got {len(data)}")
-    return dict(PAIR.iter_unpack(data))
+    numbers = decode_varints(data)
+    if len(numbers) % 2:
+        raise ValueError("a histogram must have a count for each bucket")
+    counts: Histogram = {}
+    bucket = 0
+    for step, count in zip(numbers[::2], numbers[1::2], strict=True):
+        bucket += -(step + 1) // 2 if step % 2 else step // 2
+        counts[bucket] = count
+    return counts

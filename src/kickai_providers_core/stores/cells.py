@@ -1,0 +1,118 @@
+"""Adds up cells, and decides which periods older cells belong to. Every store follows these rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import evolve
+
+from kickai_providers_core.values.metrics import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kickai_providers_core.values.metrics import CellKey
+
+__all__ = [
+    "DAY_S",
+    "HOUR_S",
+    "MAX_NAMES",
+    "MINUTE_S",
+    "OTHER",
+    "WRITERS_KEPT_S",
+    "add_cells",
+    "find_compacted_before",
+    "find_deleted_before",
+    "find_family",
+    "limit_names",
+    "widen",
+]
+
+Name = TypeVar("Name", str, int)
+
+MINUTE_S = 60
+HOUR_S = 3600
+DAY_S = 86_400
+
+MINUTES_KEPT_S = 2 * DAY_S
+"""The age in seconds from which the minutes of an hour are added up."""
+
+HOURS_KEPT_S = 30 * DAY_S
+"""The age in seconds from which the hours of a day are added up."""
+
+WRITERS_KEPT_S = 2 * DAY_S
+"""The age in seconds from which a process that no longer writes is forgotten."""
+
+MAX_NAMES = 200
+"""The number of models, and of counters of one family, that are kept apart in a day."""
+
+OTHER = "other"
+"""The name of all further ones."""
+
+MODEL = "model"
+"""The family of models; no counter has it, since families of counters end with a separator."""
+
+
+def add_cells(one: Cell | None, other: Cell) -> Cell:
+    """Return the sum of two cells; None is an empty cell."""
+    if one is None:
+        return other
+    return Cell(
+        counters=_add(one.counters, other.counters),
+        latency=_add(one.latency, other.latency),
+        first_token=_add(one.first_token, other.first_token),
+    )
+
+
+def _add(one: Mapping[Name, int], other: Mapping[Name, int]) -> dict[Name, int]:
+    total = dict(one)
+    for name, count in other.items():
+        total[name] = total.get(name, 0) + count
+    return total
+
+
+def widen(key: CellKey, span_s: int) -> CellKey:
+    """Return the key of the longer period of ``span_s`` seconds that contains the period of a key."""
+    return evolve(key, start_s=key.start_s - key.start_s % span_s, span_s=span_s)
+
+
+def find_compacted_before(span_s: int, now_s: float) -> int:
+    """Return the end of the periods that are added up to longer ones of ``span_s`` seconds, in seconds since 1970."""
+    kept_s = MINUTES_KEPT_S if span_s == HOUR_S else HOURS_KEPT_S
+    end = int(now_s) - kept_s
+    return end - end % span_s
+
+
+def find_deleted_before(now_s: float, keep_days: int) -> int:
+    """Return the end of the days that are deleted, in seconds since 1970."""
+    end = int(now_s) - keep_days * DAY_S
+    return end - end % DAY_S
+
+
+def find_family(counter: str) -> str:
+    """Return the family of a counter, which is its name up to the last ``.`` or ``:``; empty for none."""
+    return counter[: max(counter.rfind("."), counter.rfind(":")) + 1]
+
+
+def limit_names(cells: Mapping[CellKey, Cell], is_admitted: Callable[[int, str, str], bool]) -> dict[CellKey, Cell]:
+    """Return cells in which the names that are not admitted are ``other``. The sums stay the same.
+
+    Args:
+        cells: The cells.
+        is_admitted: Takes a day (in days since 1970), a family and a name of it. It returns whether the name is one
+            of the first `MAX_NAMES` of the day.
+    """
+    limited: dict[CellKey, Cell] = {}
+    for key, cell in cells.items():
+        day, limited_key = key.start_s // DAY_S, key
+        if key.model not in {"", OTHER} and not is_admitted(day, MODEL, key.model):
+            limited_key = evolve(key, model=OTHER)
+        counters: dict[str, int] = {}
+        for name, count in cell.counters.items():
+            family = find_family(name)
+            rest = name[len(family) :]
+            is_kept = not family or rest == OTHER or is_admitted(day, family, rest)
+            kept = name if is_kept else family + OTHER
+            counters[kept] = counters.get(kept, 0) + count
+        limited[limited_key] = add_cells(limited.get(limited_key), evolve(cell, counters=counters))
+    return limited

@@ -1,0 +1,198 @@
+"""The metrics in an SQLite file: one row for each cell, with packed counters and histograms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kickai_providers_core.stores import cells as rules
+from kickai_providers_core.stores.api import Writer
+from kickai_providers_core.stores.sqlite.cell_rows import delete_cells, read_cells, write_cells
+from kickai_providers_core.stores.sqlite.schema import get_value, raise_value
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kickai_providers_core.stores.sqlite.connection import Database
+    from kickai_providers_core.values.metrics import Cell, CellKey, MetricsBatch
+
+__all__ = ["SqliteMetrics"]
+
+SPANS = (rules.MINUTE_S, rules.HOUR_S, rules.DAY_S)
+
+SLICE_ROWS = 1000
+"""The number of rows that one transaction reads, within about 10 ms: a reader must not keep writers waiting."""
+
+MAX_READINGS = 20
+"""How often a day is read again because it was added up meanwhile, before it is read in one transaction."""
+
+COMPACTIONS = "compactions"
+
+
+class SqliteMetrics:
+    """Implements `Metrics`; see there, and `Database` for threads and forks.
+
+    Args:
+        database: The file.
+        clock: Returns the monotonic time of the machine in seconds.
+        wall: Returns the time in seconds since 1970.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+        self._wall = wall
+
+    def add(self, batch: MetricsBatch) -> None:
+        """Add a batch, all or nothing, unless it was added before."""
+        with self._database.write() as connection:
+            row = connection.execute("SELECT last_number FROM writers WHERE process = ?", (batch.process,)).fetchone()
+            if row is not None and batch.number <= row[0]:
+                return
+            connection.execute(
+                "INSERT OR REPLACE INTO writers VALUES (?, ?, ?, ?, ?)",
+                (batch.process, batch.number, batch.is_final, self._wall(), self._clock()),
+            )
+            write_cells(connection, rules.limit_names(batch.cells, _NameLimit(connection)))
+
+    def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
+        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time.
+
+        They are read in several short transactions. Each day is complete and counted once, even if another process
+        adds up its cells meanwhile.
+        """
+        first = self._find_first(since_s, until_s)
+        while first is not None:
+            end = first - first % rules.DAY_S + rules.DAY_S
+            yield from self._read_day(first, end if until_s is None else min(end, until_s))
+            first = self._find_first(end, until_s)
+
+    def read_writers(self) -> Sequence[Writer]:
+        """Return the processes that have written metrics in the last two days."""
+        now_s = self._wall()
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT process, last_number, is_final, wall_s FROM writers WHERE wall_s > ? ORDER BY wall_s, process",
+                (now_s - rules.WRITERS_KEPT_S,),
+            ).fetchall()
+        return [
+            Writer(process=process, last_number=number, age_s=max(0.0, now_s - wall_s), is_final=bool(is_final))
+            for process, number, is_final, wall_s in rows
+        ]
+
+    def compact(self, now_s: float, keep_days: int) -> None:
+        """Add up old cells, an hour or a day in each transaction, and delete the oldest."""
+        for span_s in (rules.HOUR_S, rules.DAY_S):
+            while self._add_up_first(span_s, rules.find_compacted_before(span_s, now_s)):
+                pass
+        while self._delete_first_day(rules.find_deleted_before(now_s, keep_days)):
+            pass
+        self._forget_names(now_s)
+
+    def _find_first(self, since_s: int, until_s: int | None) -> int | None:
+        """Return the beginning of the first cell of a period; None if there is none."""
+        with self._database.read() as connection:
+            starts = [_find_first_start(connection, span_s, since_s) for span_s in SPANS]
+        first = min((start for start in starts if start is not None), default=None)
+        return None if first is None or (until_s is not None and first >= until_s) else first
+
+    def _read_day(self, start_s: int, end_s: int) -> list[tuple[CellKey, Cell]]:
+        for _ in range(MAX_READINGS):
+            found = self._try_to_read(start_s, end_s)
+            if found is not None:
+                break
+        else:
+            with self._database.read() as connection:
+                found = [
+                    each for span_s in SPANS for each in read_cells(connection, span_s, (start_s, -1), end_s, None)[0]
+                ]
+        return sorted(found, key=lambda each: each[0])
+
+    def _try_to_read(self, start_s: int, end_s: int) -> list[tuple[CellKey, Cell]] | None:
+        """Return the cells of one day; None if some were added up between two transactions."""
+        found: list[tuple[CellKey, Cell]] = []
+        compactions: int | None = None
+        for span_s in SPANS:
+            after: tuple[int, int] | None = (start_s, -1)
+            while after is not None:
+                with self._database.read() as connection:
+                    number = get_value(connection, COMPACTIONS)
+                    cells, after = read_cells(connection, span_s, after, end_s, SLICE_ROWS)
+                if compactions is not None and compactions != number:
+                    return None
+                compactions = number
+                found += cells
+        return found
+
+    def _add_up_first(self, span_s: int, before_s: int) -> bool:
+        """Add up the first period with shorter cells; return whether there was one."""
+        shorter = [span for span in SPANS if span < span_s]
+        with self._database.write() as connection:
+            starts = [_find_first_start(connection, shorter_s, 0) for shorter_s in shorter]
+            first = min((start for start in starts if start is not None), default=before_s)
+            if first >= before_s:
+                return False
+            start_s = first - first % span_s
+            for shorter_s in shorter:
+                cells = delete_cells(connection, shorter_s, (start_s, start_s + span_s))
+                total: dict[CellKey, Cell] = {}
+                for key, cell in cells:
+                    wider = rules.widen(key, span_s)
+                    total[wider] = rules.add_cells(total.get(wider), cell)
+                write_cells(connection, total)
+            raise_value(connection, COMPACTIONS)
+        return True
+
+    def _delete_first_day(self, before_s: int) -> bool:
+        """Delete the cells of the first day that is too old; return whether there was one."""
+        with self._database.write() as connection:
+            starts = [_find_first_start(connection, span_s, 0) for span_s in SPANS]
+            first = min((start for start in starts if start is not None), default=before_s)
+            if first >= before_s:
+                return False
+            day_s = first - first % rules.DAY_S
+            for span_s in SPANS:
+                delete_cells(connection, span_s, (day_s, day_s + rules.DAY_S))
+        return True
+
+    def _forget_names(self, now_s: float) -> None:
+        """Delete the names of past days, and processes that have not written for two days by either clock.
+
+        A step of the wall clock must not make a process unknown: its last batch could be added again.
+        """
+        wall_s, clock_s = self._wall() - rules.WRITERS_KEPT_S, self._clock()
+        with self._database.write() as connection:
+            last_day = (now_s - rules.MINUTES_KEPT_S) // rules.DAY_S
+            connection.execute("DELETE FROM names WHERE day < ?", (last_day,))
+            connection.execute(
+                "DELETE FROM writers WHERE wall_s < ? AND NOT (clock_s BETWEEN ? AND ?)",
+                (wall_s, clock_s - rules.WRITERS_KEPT_S, clock_s),
+            )
+
+
+class _NameLimit:
+    """Admits the first names of a family on a day, within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._names: dict[tuple[int, str], set[str]] = {}
+
+    def __call__(self, day: int, family: str, name: str) -> bool:
+        """Return whether a name is one of the first of its family on a day."""
+        names = self._names.get((day, family))
+        if names is None:
+            rows = self._connection.execute("SELECT name FROM names WHERE day = ? AND family = ?", (day, family))
+            names = self._names[day, family] = {row[0] for row in rows}
+        if name not in names:
+            if len(names) >= rules.MAX_NAMES:
+                return False
+            names.add(name)
+            self._connection.execute("INSERT INTO names VALUES (?, ?, ?)", (day, family, name))
+        return True
+
+
+def _find_first_start(connection: sqlite3.Connection, span_s: int, since_s: int) -> int | None:
+    row: tuple[int | None] = connection.execute(
+        "SELECT min(start_s) FROM cells WHERE span_s = ? AND start_s >= ?", (span_s, since_s)
+    ).fetchone()
+    return row[0]
