@@ -7,21 +7,18 @@ import sqlite3
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock, get_ident
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.concurrency.forking import ForkGuard, never_finalize, require_same_process
+from kickai_providers_core.concurrency.forking import require_same_process
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.stores.sqlite.errors import explain_errors, get_code, is_read_only
 from kickai_providers_core.stores.sqlite.schema import MIGRATIONS, Migrations, is_current, migrate
+from kickai_providers_core.stores.sqlite.session import Session, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Database"]
-
-FORK_LOCK_S = 0.05
-"""Seconds to wait for the lock before a fork, after the running transaction has ended."""
 
 PRAGMAS = (
     "PRAGMA synchronous = FULL",  # a committed transaction survives a power failure
@@ -31,42 +28,15 @@ PRAGMAS = (
 )
 
 
-class _Session:
-    """What one process knows of the file: its connection, and who is using it.
-
-    Attributes:
-        lock: Held during each transaction, and by a thread that forks.
-        thread: The thread that runs a transaction; 0 for none.
-        is_usable: Whether SQLite can be used: not after a fork during a transaction, which only a fork in native code
-            can be, since SQLite keeps the locks of the parent in memory.
-        connection: The connection; None until the first transaction.
-        identity: The device and inode of the open file.
-    """
-
-    def __init__(self, *, is_usable: bool = True) -> None:
-        self.lock = Lock()
-        self.is_usable = is_usable
-        self.thread = 0
-        self.connection: sqlite3.Connection | None = None
-        self.identity: tuple[int, int] | None = None
-
-    def close(self) -> None:
-        """Close the connection."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
-
-
 class Database:
     """Runs transactions on an SQLite file.
 
-    Safe to use from several threads: one transaction runs at a time. After a fork, the child opens its own connection
-    and never closes that of its parent, since SQLite forbids both (https://www.sqlite.org/howtocorrupt.html, section
-    2.6). A fork waits for the transaction that is running.
+    Safe to use from several threads: one transaction runs at a time. After a fork, the child opens its own connection;
+    see `Sessions`.
 
     A file that was replaced or deleted is noticed from its inode before and after each transaction. It is never opened
-    and closed for that: closing a file releases the locks that the process has on it (section 2.2 there).
+    and closed for that: closing a file releases the locks that the process has on it
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 
     Args:
         path: The path of the file, which is created with mode 0600 when it does not exist.
@@ -78,8 +48,7 @@ class Database:
         self.path = path
         self.migrations = migrations
         self._timeout_s = timeout_s
-        self._sessions: dict[int, _Session] = {}
-        self._guard = ForkGuard((self,), lambda: (self,))
+        self._sessions = Sessions(str(path))
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -91,7 +60,7 @@ class Database:
         Raises:
             StoreError: It cannot be written.
         """
-        with self._hold() as (session, deadline), explain_errors(str(self.path)):
+        with self._sessions.hold(self._timeout_s) as (session, deadline), explain_errors(str(self.path)):
             connection = self._connect(session, deadline)
             with self._transaction(session, connection, "BEGIN IMMEDIATE", deadline):
                 yield connection
@@ -104,7 +73,7 @@ class Database:
         Raises:
             StoreError: It cannot be read.
         """
-        with self._hold() as (session, deadline), explain_errors(str(self.path)):
+        with self._sessions.hold(self._timeout_s) as (session, deadline), explain_errors(str(self.path)):
             connection = self._connect_to_read(session, deadline)
             if connection is None:
                 yield from self._read_unchanging()
@@ -114,78 +83,11 @@ class Database:
 
     def close(self) -> None:
         """Close the connection of this process, after the transaction that is running."""
-        session = self._sessions.get(os.getpid())
-        if session is None:
-            return
-        if session.lock.acquire(timeout=self._timeout_s):
-            try:
-                session.close()
-            finally:
-                session.lock.release()
-
-    # -- forks: `ForkGuard` calls these
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a transaction is running in this process."""
-        session = self._sessions.get(os.getpid())
-        return session is not None and session.thread != 0
-
-    def wait_until_done(self, timeout_s: float) -> None:
-        """Wait until no transaction is running, unless this thread runs it."""
-        session = self._sessions.get(os.getpid())
-        if session is not None and session.thread != get_ident() and session.lock.acquire(timeout=timeout_s):
-            session.lock.release()
-
-    def block_new_calls(self) -> bool:
-        """Prevent new transactions until `allow_new_calls`, and return whether that succeeded."""
-        session = self._session()
-        return session.thread != get_ident() and session.lock.acquire(timeout=FORK_LOCK_S)
-
-    def allow_new_calls(self) -> None:
-        """Allow new transactions again."""
-        self._session().lock.release()
-
-    def renew_after_fork(self) -> None:
-        """Prepare a session for this process, and keep the parent's connection as it is."""
-        self._session()
-
-    # -- one process
-
-    def _session(self) -> _Session:
-        """Return the session of this process. No lock is taken: a fork may have copied one that is held."""
-        pid = os.getpid()
-        session = self._sessions.get(pid)
-        if session is None:
-            inherited = list(self._sessions.values())
-            for each in inherited:
-                if each.connection is not None:
-                    never_finalize(each.connection)
-            session = _Session(is_usable=not any(each.thread for each in inherited))
-            session = self._sessions.setdefault(pid, session)
-        return session
-
-    @contextmanager
-    def _hold(self) -> Iterator[tuple[_Session, float]]:
-        """Take the lock of the session, and yield it with the time at which the transaction stops waiting."""
-        session, deadline = self._session(), time.monotonic() + self._timeout_s
-        if not session.is_usable:
-            raise StoreError(f"the store {self.path} cannot be used: this process was forked during a transaction")
-        if session.thread == get_ident():
-            raise StoreError(f"the store {self.path} cannot be used within one of its own transactions")
-        if not session.lock.acquire(timeout=self._timeout_s):
-            raise StoreError(f"the store {self.path} is busy: another thread has used it for {self._timeout_s:g} s")
-        try:
-            session.thread = get_ident()
-            yield session, deadline
-        finally:
-            session.thread = 0
-            if self._sessions.get(os.getpid()) is session:  # a child that was forked here leaves all to its parent
-                session.lock.release()
+        self._sessions.close(self._timeout_s)
 
     @contextmanager
     def _transaction(
-        self, session: _Session, connection: sqlite3.Connection, begin: str, deadline: float
+        self, session: Session, connection: sqlite3.Connection, begin: str, deadline: float
     ) -> Iterator[None]:
         pid = os.getpid()
         try:
@@ -208,7 +110,7 @@ class Database:
                 session.close()
             raise
 
-    def _connect(self, session: _Session, deadline: float) -> sqlite3.Connection:
+    def _connect(self, session: Session, deadline: float) -> sqlite3.Connection:
         """Return the connection of this process. It is opened anew when the file was replaced or deleted."""
         if session.connection is not None and session.identity != _identify(self.path):
             session.close()
@@ -223,7 +125,7 @@ class Database:
                 raise
         return session.connection
 
-    def _connect_to_read(self, session: _Session, deadline: float) -> sqlite3.Connection | None:
+    def _connect_to_read(self, session: Session, deadline: float) -> sqlite3.Connection | None:
         """Return the connection of this process; None if the file cannot be locked, and nobody can change it."""
         try:
             return self._connect(session, deadline)
@@ -248,7 +150,7 @@ class Database:
             _wait_until(connection, deadline)
             connection.execute("COMMIT")
 
-    def _require_same_file(self, session: _Session) -> None:
+    def _require_same_file(self, session: Session) -> None:
         """Raise an error if the file was replaced during a transaction, which is lost then."""
         if session.identity != _identify(self.path):
             session.close()
