@@ -18,6 +18,7 @@ from kickai_providers_core.config.checks import (
 from kickai_providers_core.config.descriptions import format_path
 from kickai_providers_core.config.instances import InstanceReader, replace_retired_model
 from kickai_providers_core.config.layers import Layers
+from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.name_index import NameIndex
 from kickai_providers_core.config.problems import ProblemList, Violation
 from kickai_providers_core.config.roles import (
@@ -37,6 +38,7 @@ from kickai_providers_core.config.structuring import build_converter, structure_
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.routing import Routing
 from kickai_providers_core.values.errors import ConfigError
 from kickai_providers_core.values.targets import Target
@@ -94,6 +96,8 @@ class _Tables:
     breaker: BreakerSettings = field(factory=BreakerSettings)
     hedging: Hedging = field(factory=Hedging)
     routing: Routing = field(factory=Routing)
+    rollout: RolloutSettings = field(factory=RolloutSettings)
+    monitor: MonitorSettings = field(factory=MonitorSettings)
 
 
 @frozen(kw_only=True)
@@ -184,6 +188,8 @@ class _Loader:
             breaker=tables.breaker,
             hedging=tables.hedging,
             routing=self._routing(successors),
+            rollout=self._rollout(),
+            monitor=tables.monitor,
             explicit=frozenset(resolve(name) for _, name in self._chosen_names()),
             sources=self._format_sources(catalogue, sources),
             unusable=unusable,
@@ -210,6 +216,12 @@ class _Loader:
             return routing
         model = find_successor(successors, strong.model) if strong.model is not None else None
         return evolve(routing, strong=Target(self.index.resolve(strong.provider), model))
+
+    def _rollout(self) -> RolloutSettings:
+        rollout = self.tables.rollout
+        return (
+            rollout if rollout.candidate is None else evolve(rollout, candidate=self.index.resolve(rollout.candidate))
+        )
 
     def _chosen_names(self) -> list[tuple[Path, str]]:
         """Return the names in ``[kickai]`` that are not defaults, each with its path."""
@@ -240,6 +252,9 @@ class _Loader:
         strong = self.tables.routing.strong
         if strong is not None:
             check_names([(("routing", "strong"), strong.provider)], index, problems)
+        candidate = self.tables.rollout.candidate
+        if candidate is not None:
+            check_names([(("rollout", "candidate"), candidate)], index, problems)
         check_duplicates(("kickai", "fallback"), map(index.resolve, kickai.fallback), problems)
         if not names and not any(map(index.knows, kickai.order)):
             message = f"none of the providers {', '.join(kickai.order)} is installed"

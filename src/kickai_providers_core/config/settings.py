@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, field, frozen
 
+from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.roles import (
     BUILT_IN,
     Group,
@@ -18,6 +19,7 @@ from kickai_providers_core.plugin_api.settings import LONGEST_S
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.routing import Routing
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import Number
@@ -79,6 +81,8 @@ class Settings:
         breaker: When a circuit breaker opens, and for how long.
         hedging: When a second target is called next to a slow one.
         routing: Which requests go to a stronger provider first.
+        rollout: The rollout that begins while the store has none, and the limits of its guard.
+        monitor: What follows from alerts.
         explicit: The names in ``kickai.primary``, ``fallback`` and ``preferred`` that were chosen. A default name is
             skipped when its plugin is not installed; a chosen one is an error then. In code: the names that differ
             from the defaults, and the preferred one.
@@ -98,6 +102,8 @@ class Settings:
     breaker: BreakerSettings = field(factory=BreakerSettings)
     hedging: Hedging = field(factory=Hedging)
     routing: Routing = field(factory=Routing)
+    rollout: RolloutSettings = field(factory=RolloutSettings)
+    monitor: MonitorSettings = field(factory=MonitorSettings)
     explicit: frozenset[str] = field(
         # Not the decorator ``@explicit.default``: type checkers would take the field for a mandatory one.
         default=Factory(lambda settings: settings.explicit_in_code(), takes_self=True)
@@ -124,6 +130,20 @@ class Settings:
         """Return the name of the plugin that an instance belongs to."""
         settings = self.providers.get(instance)
         return (settings.kind if settings is not None else None) or instance
+
+    def split_for_rollout(self, role: Role, candidate: str) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
+        """Return the role's targets at the candidate of a rollout, and its other targets.
+
+        A role without a target there gets the candidate's target for the role.
+
+        Args:
+            role: The role.
+            candidate: An instance, or the name of a plugin for all its instances.
+        """
+        targets = self.targets_for(role)
+        rolled_out = tuple(each for each in targets if candidate in (each.provider, self.kind_of(each.provider)))
+        others = tuple(each for each in targets if each not in rolled_out)
+        return rolled_out or tuple(_targets_at(candidate, role, self)), others
 
     def find_successor(self, model: str) -> str:
         """Return the model to call for a model that may be retired."""

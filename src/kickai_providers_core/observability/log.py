@@ -22,6 +22,7 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
+from kickai_providers_core.values.rollout_events import RolloutChanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,7 @@ LEVELS: Mapping[type[Event], str | None] = {
     RetryWithheld: "INFO",
     TargetSkipped: "INFO",
     BreakerChanged: "WARNING",
+    RolloutChanged: "INFO",
     RequestEnded: "DEBUG",
     ProviderCloseFailed: "WARNING",
 }

@@ -268,7 +268,7 @@ class StepEvidence:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the evidence as JSON."""
-        return asdict(self, retain_collection_types=False)
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: object) -> StepEvidence:

@@ -15,10 +15,13 @@ from known_plugins import INFOS
 from kickai_providers_core import ConfigError, KickaiSettings, Policy, ProviderSettings, Role, Settings
 from kickai_providers_core.config.environment import CORE_VARIABLES
 from kickai_providers_core.config.loader import structure
+from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.sources import read
 from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.guard_settings import GuardSettings
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Rule
+from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.routing import Routing
 
 PAGE = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -77,24 +80,42 @@ def test_the_page_documents_the_built_in_catalogue(name):
     assert row in PAGE
 
 
-DEFAULTS = {
-    field.name: getattr(cls(), field.name)
-    for cls in (Hedging, Routing, BreakerSettings, Policy, ProviderSettings, KickaiSettings)
-    for field in fields(cls)
-    if not isinstance(getattr(cls(), field.name), Rule)
+CLASSES = {
+    "[kickai]": [KickaiSettings],
+    "[providers.NAME]": [ProviderSettings],
+    "[policy] and [breaker]": [Policy, BreakerSettings],
+    "[routing]": [Routing],
+    "[hedging]": [Hedging],
+    "[rollout]": [RolloutSettings],
+    "[rollout.guard]": [GuardSettings],
+    "[monitor]": [MonitorSettings],
 }
-ROWS = re.findall(r"^\| `(\w+)` \| (`[^|]+`|none|all) \| ", PAGE, re.MULTILINE)
+"""The settings classes of each section of the page, by its heading."""
+
+DEFAULTS = {
+    (section, field.name): getattr(cls(), field.name)
+    for section, classes in CLASSES.items()
+    for cls in classes
+    for field in fields(cls)
+    if not isinstance(getattr(cls(), field.name), Rule | GuardSettings)
+}
+SECTIONS = re.findall(r"^##+ (.+?)\n(.*?)(?=^##)", PAGE + "## ", re.MULTILINE | re.DOTALL)
+ROWS = [
+    (heading.replace("`", ""), key, default)
+    for heading, body in SECTIONS
+    for key, default in re.findall(r"^\| `(\w+)` \| (`[^|]+`|none|all) \| ", body, re.MULTILINE)
+]
 
 
-@pytest.mark.parametrize(("key", "default"), ROWS, ids=[key for key, _ in ROWS])
-def test_the_page_has_the_defaults(key, default):
+@pytest.mark.parametrize(("section", "key", "default"), ROWS, ids=[f"{section}.{key}" for section, key, _ in ROWS])
+def test_the_page_has_the_defaults(section, key, default):
     """Every default in a table of the page is that of the settings class."""
     expected = None if default in {"none", "all"} else tomllib.loads(f"default = {default.strip('`')}")["default"]
-    actual = DEFAULTS[key]
+    actual = DEFAULTS[section, key]
     assert (list(actual) if isinstance(actual, tuple) else actual) == expected
 
 
 def test_every_default_is_on_the_page():
     """The tables have every key, except for those whose default depends on something else."""
-    described = {"kind", "model", "context_window"}
-    assert {key for key, _ in ROWS} == {*DEFAULTS} - described
+    described = {("[providers.NAME]", key) for key in ("kind", "model", "context_window", "expose_service_messages")}
+    assert {(section, key) for section, key, _ in ROWS} == {*DEFAULTS} - described

@@ -1,0 +1,19 @@
+"""The table ``[monitor]``."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+__all__ = ["MonitorSettings"]
+
+
+@frozen(kw_only=True)
+class MonitorSettings:
+    """The table ``[monitor]``.
+
+    Attributes:
+        on_alert: A command and its arguments, run without a shell when the guard changes a rollout. It gets the change
+            as JSON on its standard input, and 10 seconds. Empty for none.
+    """
+
+    on_alert: tuple[str, ...] = ()

@@ -1,0 +1,266 @@
+"""The rollout in a running process: follows the stored plan, counts evidence, and carries out the guard's verdicts."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from kickai_providers_core.concurrency.clock import REAL_TIME
+from kickai_providers_core.observability.alerts import run_alert
+from kickai_providers_core.resilience.guard import judge
+from kickai_providers_core.resilience.rollout import BUCKETS, Rollout, RolloutPlan, format_share
+from kickai_providers_core.resilience.rollout_guard import apply_verdict, count_attempt
+from kickai_providers_core.resilience.step_evidence import ArmCounts, StepEvidence
+from kickai_providers_core.stores.api import HistoryEntry
+from kickai_providers_core.values.events import AttemptEnded
+from kickai_providers_core.values.rollout_events import RolloutChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kickai_providers_core.concurrency.clock import Clockwork
+    from kickai_providers_core.resilience.guard import Verdict
+    from kickai_providers_core.resilience.rollout_settings import RolloutSettings
+    from kickai_providers_core.stores.api import Document, Store
+    from kickai_providers_core.values.events import Event
+
+__all__ = ["EVIDENCE", "PLAN", "RolloutController", "read_evidence"]
+
+PLAN = "rollout"
+"""The name of the document that holds the plan."""
+
+EVIDENCE = "evidence/"
+"""The beginning of the names of the documents that hold the evidence of each scope."""
+
+GUARD = "guard"
+"""Who makes the changes that follow from evidence."""
+
+MAX_CONFLICTS = 5
+"""How often a change is tried again at once when another process came first."""
+
+WRITE_EVERY_S = 1.0
+"""Seconds between two additions to the evidence. The plan is read more often."""
+
+MAX_KEYS = 100_000
+"""The number of keys of one step that a process tells apart. Later keys count as known."""
+
+
+def read_evidence(document: Document, rollout: Rollout) -> StepEvidence:
+    """Return the evidence of a rollout's present step; that with which the step began when there is no newer one.
+
+    Raises:
+        TypeError: The document is damaged.
+        ValueError: The document is damaged.
+    """
+    if document.value.get("step") != rollout.step:
+        return rollout.evidence
+    return StepEvidence.from_dict(document.value.get("evidence"))
+
+
+@frozen
+class _StepKey:
+    """A scope, and the step of its rollout."""
+
+    scope: str
+    step: int
+
+
+class RolloutController:
+    """Follows the rollout of a store. Safe to use from any thread.
+
+    Requests read the plan from memory. `run` reads and writes the store; the store's thread calls it. While the store
+    has not been read, a rollout that the settings configure has a share of 0; later, the last plan stays in force when
+    the store fails.
+
+    Args:
+        settings: The first plan, and the guard's limits.
+        on_alert: The command to run when the guard changes a rollout; empty for none.
+        emit: Passes an event to the observers.
+        time: The clock; its time of day goes into the history.
+
+    Attributes:
+        plan: The plan in force.
+    """
+
+    def __init__(
+        self,
+        settings: RolloutSettings,
+        on_alert: Sequence[str],
+        emit: Callable[[Event], None],
+        time: Clockwork = REAL_TIME,
+    ) -> None:
+        self.plan: RolloutPlan = settings.build_plan(share=0)
+        self._settings = settings
+        self._on_alert = on_alert
+        self._emit = emit
+        self._time = time
+        self._version = -1
+        self._writes_at = 0.0
+        self._lock = Lock()
+        self._pending: dict[_StepKey, dict[str, ArmCounts]] = {}
+        self._keys: dict[_StepKey, set[int]] = {}
+
+    # For requests
+
+    def find(self, role: str | None) -> tuple[str, Rollout] | None:
+        """Return the scope and the rollout that serve a role, or None."""
+        return self.plan.find(role)
+
+    def count_key(self, scope: str, rollout: Rollout, bucket: int) -> None:
+        """Count a key of a request, if it is new in this step and process."""
+        step = _StepKey(scope, rollout.step)
+        with self._lock:
+            keys = self._keys.setdefault(step, set())
+            if bucket in keys or len(keys) >= MAX_KEYS:
+                return
+            keys.add(bucket)
+            self._count(step, rollout.choose_arm(bucket), ArmCounts(keys=1))
+
+    def __call__(self, event: Event) -> None:
+        """Count an attempt that the guard judges; ignore any other event."""
+        if not isinstance(event, AttemptEnded) or event.arm is None:
+            return
+        found, counts = self.plan.find(event.role), count_attempt(event, self._settings.guard)
+        if found is not None and counts is not None:
+            scope, rollout = found
+            with self._lock:
+                self._count(_StepKey(scope, rollout.step), event.arm, counts)
+
+    def record_feedback(self, role: str | None, arm: str | None, *, ok: bool) -> None:
+        """Count an application's judgment of an answer."""
+        found = self.plan.find(role)
+        if found is not None and arm is not None:
+            scope, rollout = found
+            with self._lock:
+                self._count(_StepKey(scope, rollout.step), arm, ArmCounts(feedback=1, bad_feedback=int(not ok)))
+
+    def renew_after_fork(self) -> None:
+        """Forget what is pending in a child: the parent counts it."""
+        self._lock = Lock()
+        self._pending, self._keys = {}, {}
+
+    # For the store's thread
+
+    def run(self, store: Store) -> None:
+        """Follow the stored plan, add the pending evidence, and carry out what follows from it.
+
+        Raises:
+            StoreError: The store failed. What is pending stays so.
+        """
+        self._follow(store)
+        now = self._time.clock()
+        if now < self._writes_at:
+            return
+        self._writes_at = now + WRITE_EVERY_S
+        for scope, rollout in self.plan.rollouts.items():
+            counts = self._take(_StepKey(scope, rollout.step))
+            try:
+                evidence = self._add_evidence(store, scope, rollout, counts)
+            except BaseException:
+                self._put_back(_StepKey(scope, rollout.step), counts)
+                raise
+            if rollout.share or rollout.suspended_share is not None:
+                self._judge(store, scope, rollout, evidence)
+
+    def _follow(self, store: Store) -> None:
+        """Read the plan; write that of the settings when the store has none."""
+        document = store.documents.read(PLAN)
+        if not document.version and self._settings.candidate is not None:
+            now_s = self._time.wall()
+            plan = self._settings.build_plan(now_s)
+            entry = HistoryEntry(at_s=now_s, who="settings", what=f"{self._settings.candidate} at the settings' share")
+            store.documents.write(PLAN, plan.as_dict(), expected_version=0, entry=entry)
+            document = store.documents.read(PLAN)
+        if document.version != self._version:
+            self._adopt(RolloutPlan.from_dict(document.value), document.version)
+
+    def _adopt(self, plan: RolloutPlan, version: int) -> None:
+        """Put a plan into force, and emit an event for each scope that has changed."""
+        before, is_first = self.plan, self._version < 0
+        self.plan, self._version = plan, version
+        with self._lock:
+            steps = {_StepKey(scope, rollout.step) for scope, rollout in plan.rollouts.items()}
+            # Evidence of earlier steps decides nothing any more.
+            self._pending = {step: counts for step, counts in self._pending.items() if step in steps}
+            self._keys = {step: keys for step, keys in self._keys.items() if step in steps}
+        for scope in {**before.rollouts, **plan.rollouts}:
+            old, new = before.rollouts.get(scope), plan.rollouts.get(scope)
+            if old != new and not is_first:
+                self._emit(_build_event(scope, old, new))
+
+    def _add_evidence(
+        self, store: Store, scope: str, rollout: Rollout, counts: Mapping[str, ArmCounts]
+    ) -> StepEvidence:
+        """Add counts to the stored evidence of a step, and return all of it."""
+        name = f"{EVIDENCE}{scope}"
+        for _ in range(MAX_CONFLICTS):
+            document = store.documents.read(name)
+            evidence = read_evidence(document, rollout)
+            if not counts:
+                return evidence
+            evidence = evidence.add(counts, self._settings.guard)  # type: ignore[arg-type]  # the two arms
+            value = {"step": rollout.step, "evidence": evidence.as_dict()}
+            if store.documents.write(name, value, expected_version=document.version):
+                return evidence
+        self._put_back(_StepKey(scope, rollout.step), counts)
+        return evidence
+
+    def _judge(self, store: Store, scope: str, rollout: Rollout, evidence: StepEvidence) -> None:
+        share = rollout.share / BUCKETS
+        verdict = judge(evidence, self._settings.guard, share=share, steps=rollout.steps)
+        now_s = self._time.wall()
+        changed = apply_verdict(rollout, verdict, now_s)
+        if changed is None:
+            return
+        after, what = changed
+        plan = self.plan.with_rollout(scope, after)
+        entry = HistoryEntry(
+            at_s=now_s, who=GUARD, what=what, why=verdict.message, evidence={"scope": scope, **verdict.numbers}
+        )
+        # When another process or a person came first, the next run judges the new plan.
+        if store.documents.write(PLAN, plan.as_dict(), expected_version=self._version, entry=entry):
+            self._adopt(plan, store.documents.read(PLAN).version)
+            self._alert(scope, after, verdict, what)
+
+    def _alert(self, scope: str, rollout: Rollout, verdict: Verdict, what: str) -> None:
+        if self._on_alert:
+            message = {
+                "scope": scope,
+                "candidate": rollout.candidate,
+                "action": verdict.action,
+                "share": format_share(rollout.share),
+                "what": what,
+                "why": verdict.message,
+                "evidence": verdict.numbers,
+            }
+            run_alert(self._on_alert, message)
+
+    # Pending counts
+
+    def _count(self, step: _StepKey, arm: str, counts: ArmCounts) -> None:
+        arms = self._pending.setdefault(step, {})
+        arms[arm] = arms.get(arm, ArmCounts()) + counts
+
+    def _take(self, step: _StepKey) -> dict[str, ArmCounts]:
+        with self._lock:
+            return self._pending.pop(step, {})
+
+    def _put_back(self, step: _StepKey, counts: Mapping[str, ArmCounts]) -> None:
+        with self._lock:
+            for arm, each in counts.items():
+                self._count(step, arm, each)
+
+
+def _build_event(scope: str, old: Rollout | None, new: Rollout | None) -> RolloutChanged:
+    either: Any = new or old
+    return RolloutChanged(
+        0,
+        None,
+        scope=scope,
+        candidate=either.candidate,
+        share_before=0.0 if old is None else old.share / BUCKETS,
+        share_after=0.0 if new is None else new.share / BUCKETS,
+        is_suspended=new is not None and new.suspended_share is not None,
+    )

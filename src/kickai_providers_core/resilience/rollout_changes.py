@@ -1,0 +1,150 @@
+"""Changes of a rollout: what operators ask for, as pure functions from one plan to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from kickai_providers_core.resilience.rollout import ALL_ROLES, Rollout, RolloutPlan, format_share
+
+if TYPE_CHECKING:
+    from kickai_providers_core.resilience.rollout import Ramp
+
+__all__ = ["Change", "RolloutError", "go_back", "pause", "resume", "set_share", "start_ramp"]
+
+
+class RolloutError(ValueError):
+    """The change does not fit the state of the rollout."""
+
+
+@frozen(kw_only=True)
+class Change:
+    """A change of one scope.
+
+    Attributes:
+        plan: The plan after it.
+        scope: The scope that it concerns.
+        what: The change, for a reader.
+    """
+
+    plan: RolloutPlan
+    scope: str
+    what: str
+
+
+def set_share(
+    plan: RolloutPlan,
+    scope: str,
+    candidate: str,
+    share: int,
+    now_s: float,
+    *,
+    exclude: bool | None = None,
+    shadow: int | None = None,
+) -> Change:
+    """Return the change to a fixed share. It ends a ramp and a provisional suspension.
+
+    Args:
+        plan: The plan before.
+        scope: A role, or `ALL_ROLES`.
+        candidate: The instance or plugin to roll out.
+        share: Its share, in buckets.
+        now_s: The time in seconds since 1970.
+        exclude: Whether the control arm does without the candidate; None keeps what is set.
+        shadow: The share of the control arm that is shadowed, in buckets; None keeps what is set.
+    """
+    rollout = _get_or_create(plan, scope, candidate)
+    changes = {name: value for name, value in (("exclude", exclude), ("shadow", shadow)) if value is not None}
+    after = rollout.begin_step(share, now_s, ramp=None, is_paused=False, suspended_share=None, **changes)
+    what = f"{candidate} at {format_share(share)} of {_name(scope)}"
+    if after.exclude:
+        what += ", excluded from the control arm"
+    if after.shadow:
+        what += f", shadowing {format_share(after.shadow)} of the control arm"
+    return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
+
+
+def start_ramp(plan: RolloutPlan, scope: str, candidate: str, ramp: Ramp, now_s: float) -> Change:
+    """Return the change to a ramp, which begins at its first share that is not below the present one.
+
+    Raises:
+        RolloutError: The share is above the whole ramp already.
+    """
+    rollout = _get_or_create(plan, scope, candidate)
+    first = ramp.find_next(rollout.share - 1)
+    if first is None:
+        message = f"{candidate} already has {format_share(rollout.share)} of {_name(scope)}, more than the whole ramp"
+        raise RolloutError(message)
+    after = rollout.begin_step(first, now_s, ramp=ramp, is_paused=False, suspended_share=None)
+    steps = ", ".join(map(format_share, ramp.shares))
+    what = f"ramp of {candidate} for {_name(scope)}: {steps}, each held for {ramp.hold_s:g} s"
+    return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
+
+
+def pause(plan: RolloutPlan, scope: str) -> Change:
+    """Return the change that keeps a ramp at its share. The guard still rolls back.
+
+    Raises:
+        RolloutError: There is no ramp, or it is paused.
+    """
+    rollout = _get(plan, scope)
+    if rollout.ramp is None or rollout.is_paused:
+        state = "is paused already" if rollout.is_paused else "does not exist"
+        raise RolloutError(f"the ramp of {_name(scope)} {state}")
+    after = evolve(rollout, is_paused=True)
+    return Change(plan=plan.with_rollout(scope, after), scope=scope, what=f"ramp of {_name(scope)} paused")
+
+
+def resume(plan: RolloutPlan, scope: str, now_s: float) -> Change:
+    """Return the change that lets a ramp go on, or that restores the share which the guard has suspended.
+
+    Raises:
+        RolloutError: Nothing is paused or suspended.
+    """
+    rollout = _get(plan, scope)
+    if rollout.suspended_share is not None:
+        share = rollout.suspended_share
+        after = rollout.begin_step(share, now_s, suspended_share=None, is_paused=False)
+        what = f"{rollout.candidate} restored to {format_share(share)} of {_name(scope)}"
+    elif rollout.is_paused:
+        # The evidence goes on: the share has not changed.
+        after = evolve(rollout, is_paused=False)
+        what = f"ramp of {_name(scope)} resumed at {format_share(rollout.share)}"
+    else:
+        raise RolloutError(f"nothing is paused or suspended for {_name(scope)}")
+    return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
+
+
+def go_back(plan: RolloutPlan, scope: str, now_s: float) -> Change:
+    """Return the change to a share of 0. A role without a rollout of its own leaves that of all roles.
+
+    Raises:
+        RolloutError: The scope has no rollout.
+    """
+    found = plan.find(None if scope == ALL_ROLES else scope)
+    if found is None:
+        raise RolloutError(f"there is no rollout of {_name(scope)}")
+    _, rollout = found
+    after = rollout.begin_step(0, now_s, ramp=None, is_paused=False, suspended_share=None, shadow=0)
+    what = f"{rollout.candidate} back to 0% of {_name(scope)}"
+    return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
+
+
+def _get_or_create(plan: RolloutPlan, scope: str, candidate: str) -> Rollout:
+    """Return the rollout of a scope; a new one when it has none, or one of another candidate."""
+    rollout = plan.rollouts.get(scope)
+    if rollout is None or rollout.candidate != candidate:
+        return Rollout(candidate=candidate, step=rollout.step if rollout is not None else 1)
+    return rollout
+
+
+def _get(plan: RolloutPlan, scope: str) -> Rollout:
+    rollout = plan.rollouts.get(scope)
+    if rollout is None:
+        raise RolloutError(f"there is no rollout of {_name(scope)}")
+    return rollout
+
+
+def _name(scope: str) -> str:
+    return "all roles" if scope == ALL_ROLES else f"the role {scope}"
