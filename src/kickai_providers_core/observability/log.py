@@ -14,6 +14,7 @@ from kickai_providers_core.values.events import (
     AttemptEnded,
     BreakerChanged,
     Event,
+    FeedbackGiven,
     Hedged,
     ProviderCloseFailed,
     Queued,
@@ -41,6 +42,7 @@ LEVELS: Mapping[type[Event], str | None] = {
     BreakerChanged: "WARNING",
     RolloutChanged: "INFO",
     RequestEnded: "DEBUG",
+    FeedbackGiven: "DEBUG",
     ProviderCloseFailed: "WARNING",
 }
 """The level of each event class unless the event reports a failure, which is a warning. None means not logged."""

@@ -192,6 +192,7 @@ class Recorder:
                 fallback_provider=self._first.provider if reply.fell_back else "",
                 fallback_reason=self._find_fallback_reason() if reply.fell_back else None,
                 is_streamed=self._request.streams,
+                request_id=reply.request_id,
                 arm=self._arm,
             )
         )

@@ -24,6 +24,7 @@ __all__ = [
     "AttemptStarted",
     "BreakerChanged",
     "Event",
+    "FeedbackGiven",
     "Hedged",
     "Observer",
     "ProviderCloseFailed",
@@ -312,6 +313,7 @@ class RequestEnded(Event):
         fallback_reason: Why the first target did not answer: the class of its error, the reason for which it was
             skipped, or ``slow`` when a hedged attempt was faster; None when it answered.
         is_streamed: Whether the answer is streamed.
+        request_id: The id of the answer, as on the reply; None when there is none.
     """
 
     outcome: str
@@ -325,6 +327,7 @@ class RequestEnded(Event):
     fallback_provider: str = ""
     fallback_reason: str | None = None
     is_streamed: bool = False
+    request_id: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -350,7 +353,36 @@ class RequestEnded(Event):
             "kickai.fell_back": self.fell_back,
             "kickai.fallback.provider": self.fallback_provider or None,
             "kickai.fallback.reason": self.fallback_reason,
+            "kickai.request_id": self.request_id,
             "gen_ai.request.stream": self.is_streamed,
+        }
+
+
+@frozen(slots=False)
+class FeedbackGiven(Event):
+    """The application has rated an answer.
+
+    Attributes:
+        provider: The instance that answered.
+        model: The model that answered; may be empty.
+        name: What was rated.
+        ok: Whether it was good.
+    """
+
+    provider: str
+    model: str
+    name: str
+    ok: bool
+
+    def __str__(self) -> str:
+        return f"{_format_target(self.provider, self.model)}: {self.name} was {'good' if self.ok else 'bad'}"
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "gen_ai.provider.name": self.provider,
+            "gen_ai.response.model": self.model or None,
+            "gen_ai.evaluation.name": self.name,
+            "kickai.feedback.ok": self.ok,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from attrs import Factory, field, frozen
@@ -24,7 +25,7 @@ NOT_NEGATIVE = Number(integer=True, minimum=0)
 
 def find_size_class(input_tokens: int) -> int:
     """Return the class of an input size in tokens, from 0 to ``len(SIZE_BOUNDS)``; a bound is in the lower class."""
-    return sum(input_tokens > bound for bound in SIZE_BOUNDS)
+    return bisect_left(SIZE_BOUNDS, input_tokens)
 
 
 @frozen(kw_only=True, order=True)
@@ -53,7 +54,7 @@ class Cell:
     """The sums of one cell.
 
     Attributes:
-        counters: Integers from 0, by name; docs/operating.md lists the names.
+        counters: Integers from 0, by name; docs/metrics.md lists the names.
         latency: The durations of successful whole answers, from the start of the request to its end.
         first_token: The times from the start of a streamed attempt to its first chunk.
     """

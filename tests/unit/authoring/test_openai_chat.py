@@ -226,6 +226,16 @@ def test_details_of_the_count_are_read():
     assert (usage.cached_tokens, usage.reasoning_tokens) == (4, 2)
 
 
+@pytest.mark.parametrize(
+    ("cost", "nano_usd"),
+    [(0.00095, 950_000), (0, 0), (1, 10**9), (None, None), ("0.1", None), (True, None), (-1, None), (1e7, None)],
+)
+def test_a_stated_cost_is_read(cost, nano_usd):
+    """OpenRouter states the cost of an answer in US dollars; what is not an amount is ignored."""
+    usage = openai_chat.decode(_whole(content="x", usage=USAGE | {"cost": cost})).usage
+    assert usage.cost_nano_usd == nano_usd
+
+
 MALFORMED = [
     *(None, [], 7, "x", {}, {"choices": 7}, {"choices": [7]}, {"choices": [{"index": "a"}]}, {"choices": None}),
     {"choices": [{"index": 0}]},

@@ -121,7 +121,7 @@ def test_an_immediate_answer_emits_four_events() -> None:
         RequestStarted(**WHO, targets=2, deadline_s=30.0),
         starts("a", 1),
         ended(attempt("a", 1, 0.0, 2.0), reply_model="a-large"),
-        request_ended("success", 2.0, 1, provider="a", model="a-large", usage=USAGE),
+        request_ended("success", 2.0, 1, provider="a", model="a-large", usage=USAGE, request_id="r-1"),
     ]
 
 
@@ -229,6 +229,7 @@ def test_a_retry_and_a_fallback_are_recorded_in_order() -> None:
             model="b",
             fell_back=True,
             usage=USAGE,
+            request_id="r-1",
             fallback_provider="a",
             fallback_reason="ProviderUnavailableError",
         ),

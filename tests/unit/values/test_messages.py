@@ -72,7 +72,7 @@ VALID: dict[type, dict[str, Any]] = {
 
 NUMBERS = {
     ChatRequest: ("temperature", "max_tokens", "top_p", "seed"),
-    Usage: ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"),
+    Usage: ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_nano_usd"),
     Reply: ("latency_s", "deadline_s"),
     Attempt: ("position", "number", "started_s", "latency_s", "rests_s"),
     Skip: ("position", "at_s", "retry_in_s"),

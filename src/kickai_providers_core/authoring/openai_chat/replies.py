@@ -40,6 +40,11 @@ _FINISH_REASONS = {
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """Where services put a model's reasoning. It is not part of the answer, but shows that the model is at work."""
 
+NANO = 10**9
+
+MAX_COST_USD = 1e6
+"""A cost above this, in US dollars, is an error of the service."""
+
 _REASONING_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
 _TEXT_PARTS = frozenset({"text", "output_text", None})
 
@@ -258,7 +263,14 @@ def _usage(value: object) -> Usage | None:
         output_tokens=answer,
         cached_tokens=_detail(value.get("prompt_tokens_details"), "cached_tokens"),
         reasoning_tokens=_detail(value.get("completion_tokens_details"), "reasoning_tokens"),
+        cost_nano_usd=_cost(value.get("cost")),
     )
+
+
+def _cost(usd: object) -> int | None:
+    """Return a cost in billionths of a US dollar; None when none is stated. OpenRouter states it in dollars."""
+    is_number = isinstance(usd, int | float) and not isinstance(usd, bool)
+    return round(usd * NANO) if is_number and 0 <= usd <= MAX_COST_USD else None  # type: ignore[operator]
 
 
 def _detail(details: object, name: str) -> int:

@@ -1,0 +1,169 @@
+"""The monitor: an observer that adds up events per minute, provider, model, role and arm."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from kickai_providers_core.values.attempts import Outcome
+from kickai_providers_core.values.counting import COUNTED_EVENTS, Tally
+from kickai_providers_core.values.metrics import Cell, CellKey
+from kickai_providers_core.values.plain_text import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kickai_providers_core.values.events import Event
+
+__all__ = ["MAX_CELLS", "MAX_NAMES", "OTHER", "Monitor"]
+
+MAX_NAMES = 200
+"""The most distinct models, roles, and names of each family of counters that are kept apart on one day."""
+
+OTHER = "other"
+"""The name under which all further ones are counted."""
+
+MAX_CELLS = 5_000
+"""The most cells that are kept while the store fails: two hours for ten roles with four models each."""
+
+NAME_LIMIT = 200
+"""The maximum length of a name, in characters."""
+
+DAY_MINUTES = 24 * 60
+
+GivenKey = tuple[int, str, str, str | None, str | None]
+"""The minute since 1970, provider, model, role and arm, as an event gives them."""
+
+Key = tuple[int, str, str, str, str]
+"""The same as they are kept."""
+
+
+class Monitor:
+    """Adds up events until `drain` takes the sums. Safe to use from any thread, signal handler and finalizer.
+
+    `observe` never waits for another thread: while one adds an event, the others put theirs in a queue, which the next
+    event or `drain` empties.
+
+    Args:
+        wall: Returns the time in seconds since 1970.
+    """
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._queue: deque[tuple[GivenKey, Tally]] = deque()
+        self._lock = Lock()
+        self._sums = _Sums()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to drain."""
+        return self._sums.is_empty and not self._queue
+
+    def observe(self, event: Event) -> None:
+        """Add an event to the cell of the current minute."""
+        counted = COUNTED_EVENTS.get(type(event))
+        if counted is None:
+            return
+        provider, model = counted.find_target(event)
+        key = (max(0, int(self._wall()) // 60), provider, model, event.role, event.arm)
+        if not self._lock.acquire(blocking=False):
+            tally = Tally()
+            counted.add_to(event, tally)
+            self._queue.append((key, tally))
+            return
+        try:
+            tally = self._sums.find_tally(key)
+            counted.add_to(event, tally)
+            if tally.names:
+                self._sums.settle_names(tally)
+            if self._queue:
+                self._empty_queue()
+        finally:
+            self._lock.release()
+
+    def drain(self) -> dict[CellKey, Cell]:
+        """Return the cells since the last call, and start again from nothing."""
+        with self._lock:
+            self._empty_queue()
+            return dict(self._sums.take())
+
+    def renew_after_fork(self) -> None:
+        """Drop all sums in a child: the parent writes them."""
+        self._queue, self._lock, self._sums = deque(), Lock(), _Sums()
+
+    def _empty_queue(self) -> None:
+        for _ in range(len(self._queue)):
+            key, added = self._queue.popleft()
+            tally = self._sums.find_tally(key)
+            tally.add(added)
+            self._sums.settle_names(tally)
+
+
+class _Sums:
+    """The tallies of the cells, and the names that were met on the current day. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[Key, Tally] = {}
+        self._found: dict[GivenKey, Tally] = {}
+        self._lost = Counter[str]()
+        self._day = -1
+        self._names: dict[str, dict[str, str]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added since `take`."""
+        return not self._tallies
+
+    def find_tally(self, given: GivenKey) -> Tally:
+        """Return the tally for the names of an event."""
+        found = self._found.get(given)
+        if found is not None:
+            return found
+        minute, provider, model, role, arm = given
+        if minute // DAY_MINUTES != self._day:
+            self._day, self._names = minute // DAY_MINUTES, {}
+        key = (minute, provider, self._admit("model", model), self._admit("role", role or ""), arm or "")
+        if key not in self._tallies and len(self._tallies) >= MAX_CELLS:
+            self._drop_oldest()
+        if len(self._found) >= MAX_CELLS:  # many names may lead to one cell
+            self._found.clear()
+        self._found[given] = tally = self._tallies.setdefault(key, Tally())
+        return tally
+
+    def settle_names(self, tally: Tally) -> None:
+        """Turn the names from outside into counters."""
+        for (before, part, after), number in tally.names.items():
+            tally.counters[f"{before}{self._admit(before, part)}{after}"] += number
+        tally.names.clear()
+
+    def take(self) -> Iterator[tuple[CellKey, Cell]]:
+        """Yield the cells, and keep only the names."""
+        tallies, lost = self._tallies, {name: number for name, number in self._lost.items() if number}
+        self._tallies, self._found, self._lost = {}, {}, Counter()
+        if lost:
+            latest = max(minute for minute, *_ in tallies)
+            tallies.setdefault((latest, "", "", "", ""), Tally()).counters.update(lost)
+        for (minute, provider, model, role, arm), tally in tallies.items():
+            counters = {name: number for name, number in tally.counters.items() if number}
+            key = CellKey(start_s=minute * 60, span_s=60, provider=provider, model=model, role=role, arm=arm)
+            yield key, Cell(counters=counters, latency=tally.latency, first_token=tally.first_token)
+
+    def _admit(self, family: str, name: str) -> str:
+        """Return the name under which a name from outside is counted."""
+        known = self._names.get(family)
+        if known is None:
+            known = self._names[family] = {"": ""}
+        found = known.get(name)
+        if found is None:
+            if len(known) > MAX_NAMES:
+                return OTHER
+            found = known[name] = clean_line(name, NAME_LIMIT)
+        return found
+
+    def _drop_oldest(self) -> None:
+        """Drop a cell of the oldest minute, and keep the numbers of the requests and attempts that it counted."""
+        counters = self._tallies.pop(next(iter(self._tallies))).counters
+        self._found.clear()
+        for family in ("requests", "attempts"):
+            self._lost[f"lost.{family}"] += sum(counters.get(f"{family}.{outcome}", 0) for outcome in Outcome)
