@@ -14,7 +14,6 @@ from kickai_providers_core.values.events import (
     AttemptEnded,
     BreakerChanged,
     Event,
-    FeedbackGiven,
     Hedged,
     ProviderCloseFailed,
     Queued,
@@ -23,6 +22,7 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
+from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.rollout_events import RolloutChanged
 
 if TYPE_CHECKING:

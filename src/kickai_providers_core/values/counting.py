@@ -22,13 +22,13 @@ from kickai_providers_core.values.errors import (
 from kickai_providers_core.values.events import (
     AttemptEnded,
     BreakerChanged,
-    FeedbackGiven,
     Queued,
     RequestEnded,
     RetryWithheld,
     TargetSkipped,
     Waiting,
 )
+from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.histogram import find_bucket
 from kickai_providers_core.values.metrics import find_size_class
 

@@ -24,7 +24,6 @@ __all__ = [
     "AttemptStarted",
     "BreakerChanged",
     "Event",
-    "FeedbackGiven",
     "Hedged",
     "Observer",
     "ProviderCloseFailed",
@@ -355,34 +354,6 @@ class RequestEnded(Event):
             "kickai.fallback.reason": self.fallback_reason,
             "kickai.request_id": self.request_id,
             "gen_ai.request.stream": self.is_streamed,
-        }
-
-
-@frozen(slots=False)
-class FeedbackGiven(Event):
-    """The application has rated an answer.
-
-    Attributes:
-        provider: The instance that answered.
-        model: The model that answered; may be empty.
-        name: What was rated.
-        ok: Whether it was good.
-    """
-
-    provider: str
-    model: str
-    name: str
-    ok: bool
-
-    def __str__(self) -> str:
-        return f"{_format_target(self.provider, self.model)}: {self.name} was {'good' if self.ok else 'bad'}"
-
-    def _fields(self) -> dict[str, Any]:
-        return {
-            "gen_ai.provider.name": self.provider,
-            "gen_ai.response.model": self.model or None,
-            "gen_ai.evaluation.name": self.name,
-            "kickai.feedback.ok": self.ok,
         }
 
 

@@ -25,7 +25,6 @@ from kickai_providers_core.values.errors import (
 from kickai_providers_core.values.events import (
     AttemptEnded,
     BreakerChanged,
-    FeedbackGiven,
     Queued,
     RequestEnded,
     RequestStarted,
@@ -33,6 +32,7 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
+from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.histogram import find_bucket
 from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.metrics import SIZE_BOUNDS, CellKey
