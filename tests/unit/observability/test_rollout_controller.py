@@ -1,0 +1,327 @@
+"""The rollout in a running process: it follows the store, counts evidence, and carries out verdicts."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define, evolve, field
+
+from kickai_providers_core.concurrency.clock import Clockwork
+from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, RolloutController, read_evidence
+from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, Ramp, Rollout, RolloutPlan
+from kickai_providers_core.resilience.rollout_changes import set_share, start_ramp
+from kickai_providers_core.resilience.rollout_settings import RolloutSettings
+from kickai_providers_core.stores.api import HistoryEntry, StoreError
+from kickai_providers_core.stores.memory import MemoryStore
+from kickai_providers_core.values.attempts import Attempt, Outcome
+from kickai_providers_core.values.errors import ProviderTimeoutError
+from kickai_providers_core.values.events import AttemptEnded, RequestStarted
+from kickai_providers_core.values.rollout_events import RolloutChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HALF = BUCKETS // 2
+SETTINGS = RolloutSettings(candidate="new", share="50%")
+ANSWERED = Attempt(
+    position=0, provider="new", model="m", number=1, started_s=0.0, latency_s=0.1, outcome=Outcome.SUCCESS
+)
+FAILED = evolve(ANSWERED, outcome=Outcome.ERROR, error=ProviderTimeoutError("slow"))
+
+
+@define
+class Process:
+    """One process: a controller, its clock, and the events that it emits."""
+
+    store: MemoryStore
+    settings: RolloutSettings = SETTINGS
+    on_alert: tuple[str, ...] = ()
+    now: float = 1000.0
+    events: list[Any] = field(factory=list)
+    controller: RolloutController = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        clock = Clockwork(clock=lambda: self.now, sleep=time.sleep, asleep=None, wall=lambda: self.now + 1e9)  # type: ignore[arg-type]
+        self.controller = RolloutController(self.settings, self.on_alert, self.events.append, clock)
+
+    def run(self) -> None:
+        """Let the store's thread run once, after a second."""
+        self.now += 1.0
+        self.controller.run(self.store)
+
+    def serve(self, arm: str, *, good: int = 0, bad: int = 0, role: str | None = None) -> None:
+        """Serve requests in an arm."""
+        for attempt in [ANSWERED] * good + [FAILED] * bad:
+            self.controller(AttemptEnded(1, role, attempt, finish_reason="stop", is_primary=True, arm=arm))
+
+    @property
+    def rollout(self) -> Rollout:
+        """The rollout of all roles that is in force."""
+        return self.controller.plan.rollouts[ALL_ROLES]
+
+
+def change(store: MemoryStore, make: Callable[[RolloutPlan], RolloutPlan]) -> None:
+    """Change the stored plan as an operator does."""
+    document = store.documents.read(PLAN)
+    plan = make(RolloutPlan.from_dict(document.value))
+    entry = HistoryEntry(at_s=1e9, who="ann@host", what="a change")
+    assert store.documents.write(PLAN, plan.as_dict(), expected_version=document.version, entry=entry)
+
+
+def test_a_configured_rollout_begins_on_the_control_arm() -> None:
+    """Until the store has been read, nobody gets the candidate."""
+    process = Process(MemoryStore())
+    assert process.rollout.share == 0
+    process.run()
+    assert process.rollout.share == HALF
+
+
+def test_without_a_configured_rollout_nothing_is_written() -> None:
+    """An empty store stays empty."""
+    store = MemoryStore()
+    process = Process(store, settings=RolloutSettings())
+    process.run()
+    assert process.controller.plan == RolloutPlan()
+    assert store.documents.read(PLAN).version == 0
+
+
+def test_the_settings_seed_only_an_empty_store() -> None:
+    """A process with other settings follows what the store has."""
+    store = MemoryStore()
+    Process(store).run()
+    later = Process(store, settings=evolve(SETTINGS, share="90%"))
+    later.run()
+    assert later.rollout.share == HALF
+    assert [entry.who for entry in store.documents.read_history(PLAN)] == ["settings"]
+
+
+def test_processes_follow_an_operators_change() -> None:
+    """Each emits one event for it, and none for the plan that it begins with."""
+    store = MemoryStore()
+    processes = [Process(store), Process(store)]
+    for process in processes:
+        process.run()
+    change(store, lambda plan: set_share(plan, ALL_ROLES, "new", BUCKETS // 4, 5.0).plan)
+    for process in processes:
+        process.run()
+        process.run()
+        assert process.rollout.share == BUCKETS // 4
+        (event,) = process.events
+        assert event == RolloutChanged(0, None, scope="*", candidate="new", share_before=0.5, share_after=0.25)
+        assert event.failed
+        assert str(event) == "rollout of new (*): 50.0000% -> 25.0000%"
+
+
+def test_evidence_of_processes_adds_up() -> None:
+    """Every judged attempt counts once."""
+    store = MemoryStore()
+    processes = [Process(store), Process(store)]
+    for process in processes:
+        process.run()
+        process.serve("candidate", good=3)
+        process.serve("control", good=5, bad=1)
+        process.controller(RequestStarted(1, None, targets=2, deadline_s=1.0))
+    for process in [*processes, *processes]:
+        process.run()
+    evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), processes[0].rollout)
+    assert (evidence.candidate.n, evidence.control.n, evidence.control.failures) == (6, 12, 2)
+
+
+def test_evidence_is_written_once_a_second() -> None:
+    """The plan is read more often."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    process.serve("candidate", good=1)
+    process.controller.run(store)
+    assert store.documents.read(f"{EVIDENCE}{ALL_ROLES}").version == 0
+    process.run()
+    assert store.documents.read(f"{EVIDENCE}{ALL_ROLES}").version == 1
+
+
+def test_a_dead_candidate_is_suspended_and_then_rolled_back() -> None:
+    """First provisionally; when the control arm proves to be good, for good. The history has the evidence."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    for _ in range(5):
+        process.serve("candidate", bad=1)
+        process.run()
+    assert (process.rollout.share, process.rollout.suspended_share) == (0, HALF)
+    for _ in range(100):
+        process.serve("control", good=10)
+        process.run()
+    assert (process.rollout.share, process.rollout.suspended_share) == (0, None)
+    final, suspension, _ = store.documents.read_history(PLAN)
+    assert (final.who, final.what) == ("guard", "new rolled back to 0%")
+    assert suspension.what == "new suspended: from 50% to 0%, provisionally"
+    assert suspension.evidence["candidate_bad"] == suspension.evidence["candidate_total"]
+    assert [event.is_suspended for event in process.events] == [True, False]
+
+
+def test_a_shared_outage_restores_the_share() -> None:
+    """When the control arm fails too, the candidate is not to blame."""
+    process = Process(MemoryStore())
+    process.run()
+    for _ in range(5):
+        process.serve("candidate", bad=1)
+        process.run()
+    assert process.rollout.suspended_share == HALF
+    for _ in range(20):
+        process.serve("control", bad=1)
+        process.run()
+    assert (process.rollout.share, process.rollout.suspended_share) == (HALF, None)
+
+
+def test_a_ramp_advances_when_the_candidate_is_good() -> None:
+    """After its time, not before."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    ramp = Ramp(shares=(HALF, BUCKETS), hold_s=600.0)
+    change(store, lambda plan: start_ramp(plan, ALL_ROLES, "new", ramp, process.now + 1e9).plan)
+    process.run()
+    for _ in range(100):
+        process.serve("candidate", good=20)
+        process.serve("control", good=20)
+        process.run()
+    assert process.rollout.share == HALF
+    process.now += 600.0
+    process.run()
+    assert process.rollout.share == BUCKETS
+
+
+def test_only_one_process_makes_a_change() -> None:
+    """All reach the same verdict, and the history has it once."""
+    store = MemoryStore()
+    processes = [Process(store) for _ in range(3)]
+    for process in processes:
+        process.run()
+    for process in processes:
+        process.serve("candidate", bad=4)
+    for process in [*processes, *processes]:
+        process.run()
+    assert {process.rollout.suspended_share for process in processes} == {HALF}
+    assert len(store.documents.read_history(PLAN)) == 2
+
+
+def test_counts_of_an_earlier_step_decide_nothing() -> None:
+    """A change of the share begins the evidence anew."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    process.serve("candidate", bad=2)
+    change(store, lambda plan: set_share(plan, ALL_ROLES, "new", BUCKETS // 4, 5.0).plan)
+    process.run()
+    process.serve("candidate", good=1)
+    process.run()
+    evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout)
+    assert (evidence.candidate.n, evidence.candidate.failures) == (1, 0)
+
+
+def test_a_role_with_its_own_rollout_is_judged_alone() -> None:
+    """Its failures leave the rollout of all others as it is."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    change(store, lambda plan: set_share(plan, "coach", "new", HALF, 5.0).plan)
+    process.run()
+    process.serve("candidate", bad=5, role="coach")
+    process.run()
+    assert process.controller.plan.rollouts["coach"].suspended_share == HALF
+    assert process.rollout.share == HALF
+
+
+def test_keys_are_counted_once_in_each_step() -> None:
+    """By the arm that serves them."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    for bucket in (1, 1, 2, HALF + 1, HALF + 1):
+        process.controller.count_key(ALL_ROLES, process.rollout, bucket)
+    process.run()
+    evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout)
+    assert (evidence.candidate.keys, evidence.control.keys) == (2, 1)
+
+
+def test_feedback_is_evidence() -> None:
+    """For the arm whose answer was judged; without a rollout it is ignored."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    process.controller.record_feedback(None, "candidate", ok=True)
+    process.controller.record_feedback("coach", "candidate", ok=False)
+    process.controller.record_feedback(None, None, ok=False)
+    process.run()
+    counts = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout).candidate
+    assert (counts.feedback, counts.bad_feedback) == (2, 1)
+
+
+class FailingStore(MemoryStore):
+    """A store whose documents can be made to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.works = self.documents
+
+    def fail(self) -> None:
+        """Fail from now on."""
+        self.documents = self
+
+    def recover(self) -> None:
+        """Work again."""
+        self.documents = self.works
+
+    def read(self, name: str) -> Any:
+        """Fail when evidence is read."""
+        if name.startswith(EVIDENCE):
+            raise StoreError("the disk is full")
+        return self.works.read(name)
+
+
+def test_the_last_plan_and_the_evidence_survive_a_failing_store() -> None:
+    """Nothing is lost while it fails."""
+    store = FailingStore()
+    process = Process(store)
+    process.run()
+    process.serve("candidate", good=2)
+    store.fail()
+    with pytest.raises(StoreError):
+        process.run()
+    process.serve("candidate", good=1)
+    assert process.rollout.share == HALF
+    store.recover()
+    process.run()
+    assert read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout).candidate.n == 3
+
+
+def test_a_child_does_not_count_what_its_parent_counts() -> None:
+    """Pending evidence belongs to the parent."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    process.serve("candidate", good=2)
+    process.controller.renew_after_fork()
+    process.run()
+    assert store.documents.read(f"{EVIDENCE}{ALL_ROLES}").version == 0
+
+
+def test_the_alert_command_gets_the_change_as_json(tmp_path: Path) -> None:
+    """It runs without a shell, in the process that made the change."""
+    target = tmp_path / "alert.json"
+    program = f"import sys, pathlib; pathlib.Path({str(target)!r}).write_text(sys.stdin.read())"
+    process = Process(MemoryStore(), on_alert=(sys.executable, "-c", program))
+    process.run()
+    process.serve("candidate", bad=5)
+    process.run()
+    deadline = time.monotonic() + 60
+    while not (target.exists() and target.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    message = json.loads(target.read_text())
+    assert (message["action"], message["candidate"], message["share"]) == ("suspend", "new", "0%")
+    assert message["evidence"]["candidate_bad"] == 5
