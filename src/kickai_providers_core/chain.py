@@ -156,7 +156,8 @@ class Chain:
         Args:
             prompt: What to ask.
             mode: ``live`` yields chunks as they arrive and falls back only before the first one. After that, a failure
-                raises the attempt's error with the text so far in ``partial_text``. ``restart`` falls back at any time:
+                raises the attempt's error with the text so far in ``partial_text``. Reasoning comes with the first
+                text. ``restart`` falls back at any time:
                 a chunk whose ``restart`` is true means that all earlier chunks are void. ``buffered`` yields nothing
                 before the answer is complete.
             keywords: Overrides for this call, see `CallKeywords`.

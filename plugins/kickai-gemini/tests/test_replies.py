@@ -48,9 +48,10 @@ def test_requested_model_is_the_default():
 
 
 def test_thoughts_are_not_part_of_the_answer():
-    """Thoughts of any kind are left out."""
+    """Thoughts are kept apart, and those that are not text are left out."""
     parts = [{"text": "Hm.", "thought": True}, {"text": "po"}, {"thought": True, "inlineData": {}}, {"text": "ng"}]
-    assert read(candidate(parts=parts, finish="STOP")).text == "pong"
+    made = read(candidate(parts=parts, finish="STOP"))
+    assert (made.text, made.reasoning) == ("pong", "Hm.")
 
 
 @pytest.mark.parametrize(

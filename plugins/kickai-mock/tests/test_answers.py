@@ -16,7 +16,7 @@ from kickai_providers_core import (
     Usage,
 )
 
-from kickai_mock.mapping import split_words
+from kickai_mock.mapping import split_reply, split_words
 
 LINE_UP = Tool(
     name="line_up",
@@ -27,6 +27,13 @@ LINE_UP = Tool(
     },
 )
 NOTES = Tool(name="take_notes")
+
+
+def test_reasoning_is_streamed_before_the_text():
+    """Each word of it is a chunk without text."""
+    reply = Reply(text="Ann can.", finish_reason="stop", reasoning="Two forwards.")
+    chunks = [(chunk.reasoning, chunk.text) for chunk in split_reply(reply)]
+    assert chunks == [("Two ", ""), ("forwards.", ""), ("", "Ann "), ("", "can."), ("", "")]
 
 
 def test_it_echoes_the_last_message_of_the_user(mode, make, outcome):

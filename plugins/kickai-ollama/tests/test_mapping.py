@@ -203,10 +203,12 @@ def test_tool_calls_of_a_stream_decide_the_finish_reason():
 
 
 def test_thinking_becomes_chunks_without_text():
-    """A chunk without text keeps the idle timeout from expiring."""
+    """A chunk without text keeps the idle timeout from expiring, and has the reasoning."""
     answer = Answer(REQUEST)
-    assert answer.add(part(message={"thinking": "Hm."}, done=False)).text == ""
+    chunk = answer.add(part(message={"thinking": "Hm."}, done=False))
+    assert (chunk.text, chunk.reasoning) == ("", "Hm.")
     assert answer.add(part(message={"content": "Ann."}, done=True)).text == "Ann."
+    assert Answer(REQUEST).build(part(message={"content": "Ann.", "thinking": "Hm."}, done=True)).reasoning == "Hm."
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ class ReplyBuilder:
         self._stops = StopTexts(own_stop if stop is None else stop)
         self._joiner = SurrogateJoiner()
         self._texts: list[str] = []
+        self._thought_joiner = SurrogateJoiner()
+        self._thoughts: list[str] = []
         self._calls = ToolCallAssembler()
         self._whole_ids: list[str] = []
         self._omitted = tuple(omitted)
@@ -71,6 +73,17 @@ class ReplyBuilder:
         new = self._stops.feed(self._joiner.feed(text))
         if new:
             self._texts.append(new)
+        return new
+
+    def add_reasoning(self, text: str) -> str:
+        """Take a piece of the model's reasoning, which is kept apart from the answer.
+
+        Returns:
+            The reasoning that can be handed out now, in the ``reasoning`` of a chunk; may be empty.
+        """
+        new = self._thought_joiner.feed(text)
+        if new:
+            self._thoughts.append(new)
         return new
 
     def add_call_piece(
@@ -102,6 +115,7 @@ class ReplyBuilder:
     def add_chunk(self, chunk: ReplyChunk) -> None:
         """Take a chunk of a stream, as a provider yields it."""
         self.add_text(chunk.text)
+        self.add_reasoning(chunk.reasoning)
         for call in chunk.tool_calls:
             self.add_call(id=call.id, name=call.name, arguments=call.arguments)
         self.model = chunk.model or self.model
@@ -129,6 +143,7 @@ class ReplyBuilder:
             UnsupportedRequestError: The request's JSON schema cannot be checked.
         """
         self._take_held_text()
+        self._take_held_reasoning()
         text, calls = "".join(self._texts), self._calls.finish()
         reason = self._final_reason(calls)
         self._check(reason, text, calls)
@@ -140,6 +155,7 @@ class ReplyBuilder:
             tool_calls=calls,
             request_id=self.request_id,
             omitted=self._omitted,
+            reasoning="".join(self._thoughts),
         )
 
     def build_last_chunk(self) -> ReplyChunk:
@@ -148,7 +164,7 @@ class ReplyBuilder:
         Raises:
             As `build`.
         """
-        rest = self._take_held_text()
+        rest, thought = self._take_held_text(), self._take_held_reasoning()
         reply = self.build()
         return ReplyChunk(
             text=rest,
@@ -158,12 +174,18 @@ class ReplyBuilder:
             tool_calls=reply.tool_calls,
             request_id=reply.request_id,
             omitted=reply.omitted,
+            reasoning=thought,
         )
 
     def _take_held_text(self) -> str:
         half = self._joiner.finish()
         rest = (self._stops.feed(half) if half else "") + self._stops.finish()
         self._texts.append(rest)
+        return rest
+
+    def _take_held_reasoning(self) -> str:
+        rest = self._thought_joiner.finish()
+        self._thoughts.append(rest)
         return rest
 
     def _final_reason(self, calls: tuple[ToolCall, ...]) -> FinishReason:

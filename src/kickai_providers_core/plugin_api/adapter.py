@@ -361,6 +361,7 @@ def _as_chunk(reply: Reply) -> ReplyChunk:
         tool_calls=reply.tool_calls,
         request_id=reply.request_id,
         omitted=reply.omitted,
+        reasoning=reply.reasoning,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Literal
 
+from attrs import evolve
+
 from kickai_providers_core.concurrency.forking import require_same_process
 from kickai_providers_core.resilience.actions import Fail
 from kickai_providers_core.runtime.aio import await_call
@@ -49,9 +51,9 @@ def stream(
                     for chunk in chunks:
                         require_same_process(pid)
                         part.record_arrival(walk, clock)
-                        whole = part.builder.normalize(chunk)
-                        if part.add(whole):
-                            yield whole
+                        ready = part.add(part.builder.normalize(chunk))
+                        if ready is not None:
+                            yield ready
                 reply = part.builder.build()
             except ProviderError as error:
                 require_same_process(pid)
@@ -82,9 +84,9 @@ async def astream(
                 async with aclosing(opened) as chunks:
                     async for chunk in chunks:
                         part.record_arrival(walk, clock)
-                        whole = part.builder.normalize(chunk)
-                        if part.add(whole):
-                            yield whole
+                        ready = part.add(part.builder.normalize(chunk))
+                        if ready is not None:
+                            yield ready
                 reply = part.builder.build()
             except ProviderError as error:
                 action = part.attach_text(walk.record_failure(error, clock(), final=part.is_final), error)
@@ -112,6 +114,7 @@ class _StreamedPart:
         self.builder = ReplyBuilder()
         self.held_back: list[ReplyChunk] = []
         self._mode = mode
+        self._thoughts: list[str] = []
         self._has_begun = False
         self._was_yielded = False
 
@@ -126,14 +129,25 @@ class _StreamedPart:
             self._has_begun = True
             walk.record_first_chunk(clock())
 
-    def add(self, chunk: ReplyChunk) -> bool:
-        """Add a chunk; return whether the caller gets it now."""
-        is_needed = self.builder.add(chunk)
-        if is_needed and self._mode == "buffered":
+    def add(self, chunk: ReplyChunk) -> ReplyChunk | None:
+        """Add a chunk; return what the caller gets now, or None.
+
+        In mode ``live`` reasoning waits for the answer's first chunk: a model that fails while it thinks must not keep
+        the next target from answering.
+        """
+        if not self.builder.add(chunk):
+            return None
+        if self._mode == "buffered":
             self.held_back.append(chunk)
-            return False
-        self._was_yielded = self._was_yielded or is_needed
-        return is_needed
+            return None
+        if self._mode == "live" and not self._was_yielded:
+            if not (chunk.text or chunk.tool_calls or chunk.finish_reason):
+                self._thoughts.append(chunk.reasoning)
+                return None
+            if self._thoughts:
+                chunk = evolve(chunk, reasoning="".join((*self._thoughts, chunk.reasoning)))
+        self._was_yielded = True
+        return chunk
 
     def attach_text(self, action: Action, error: ProviderError) -> Action:
         """Return the action. If it raises the error, it raises a copy that carries the text so far."""

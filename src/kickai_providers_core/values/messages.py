@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.image_files import MAX_IMAGE_BYTES, read_image
 from kickai_providers_core.values.jsonable import Jsonable
 from kickai_providers_core.values.message_objects import is_message_object, read_message_object
 from kickai_providers_core.values.openai_messages import parse_message, parse_tool
@@ -28,6 +29,9 @@ from kickai_providers_core.values.validation import (
     raise_value_error,
     require_text,
 )
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 __all__ = ["Image", "Masked", "Message", "MessageRole", "Tool", "ToolCall", "Usage", "describe_length"]
 
@@ -147,6 +151,22 @@ class Image:
                 "Image.url", "an address that the provider can fetch (for data, use data=)", describe_type(self.url)
             )
 
+    @classmethod
+    @hide_arguments
+    def from_file(cls, path: str | PathLike[str], *, max_bytes: int = MAX_IMAGE_BYTES) -> Image:
+        """Return the image in a file. Its content decides the media type, or else the file's extension.
+
+        Args:
+            path: The file.
+            max_bytes: The largest size; 20 MiB.
+
+        Raises:
+            ValueError: It is not a regular file, empty, too large, or not an image.
+            OSError: It cannot be read.
+        """
+        data, media_type = read_image(path, max_bytes)
+        return cls(data=data, media_type=media_type)
+
 
 def _convert_call_id(value: str | int | None) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
@@ -243,6 +263,22 @@ class Tool:
         if not isinstance(value, Mapping):
             raise_type_error(where, "a Tool, or a mapping that describes one", describe_type(value))
         return cls(**parse_tool(value, where))
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any]) -> Tool:
+        """Return the tool for a Python function; it may be asynchronous.
+
+        Its name is the function's. The first paragraph of the docstring is the description, and the descriptions of
+        parameters are read from docstrings in the style of Google, Sphinx or NumPy, or from ``Annotated[int, "text"]``.
+        The schema comes from the type hints.
+
+        Raises:
+            TypeError: It is not a function with a name; a parameter has no type hint, or one that has no form in JSON;
+                or a parameter cannot be given by name.
+        """
+        from kickai_providers_core.values.function_tools import FunctionTool  # noqa: PLC0415  it imports this module
+
+        return FunctionTool.from_function(function).tool
 
 
 class _Absent(str):

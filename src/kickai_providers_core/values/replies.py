@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable, to_json
-from kickai_providers_core.values.messages import ToolCall, Usage, describe_length
+from kickai_providers_core.values.messages import Message, ToolCall, Usage, describe_length
 from kickai_providers_core.values.plain_text import clean_line, clean_text
 from kickai_providers_core.values.trace import EMPTY_TRACE, RequestTrace
 from kickai_providers_core.values.validation import (
@@ -51,9 +51,21 @@ def _convert_answer(value: str) -> str:
     return value if value.isascii() else clean_text(value)
 
 
+def _convert_reasoning(value: str) -> str:
+    if not isinstance(value, str):
+        raise_type_error("Reply.reasoning", "text", describe_type(value))
+    return value if value.isascii() else clean_text(value)
+
+
 def _convert_chunk_text(value: str) -> str:
     if not isinstance(value, str):
         raise_type_error("ReplyChunk.text", "text", describe_type(value))
+    return value
+
+
+def _convert_chunk_reasoning(value: str) -> str:
+    if not isinstance(value, str):
+        raise_type_error("ReplyChunk.reasoning", "text", describe_type(value))
     return value
 
 
@@ -118,6 +130,8 @@ class Reply(Jsonable):
         tool_calls: The tool calls that the model requests, with distinct ids.
         request_id: The provider's id of the request, or None.
         omitted: The names of request fields that this model does not support and that were omitted.
+        reasoning: What the model thought before it answered, if the provider shows it; empty otherwise. It is not part
+            of the answer. Hidden from the repr.
 
         provider: The instance that answered.
         trace: What the request did. ``attempts``, ``skipped``, ``fell_back``, ``last_resort``, ``latency_s`` and
@@ -131,6 +145,7 @@ class Reply(Jsonable):
     tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_convert_tool_calls)
     request_id: str | None = field(default=None, converter=_convert_request_id)
     omitted: tuple[str, ...] = field(default=(), converter=_convert_omitted)
+    reasoning: str = field(default="", converter=_convert_reasoning, repr=describe_length)
 
     provider: str = field(default="", validator=Text(empty=True))
     trace: RequestTrace = field(default=EMPTY_TRACE, repr=False, validator=InstanceOf(RequestTrace))
@@ -168,6 +183,10 @@ class Reply(Jsonable):
         """Seconds that the request was allowed to take."""
         return self.trace.deadline_s
 
+    def to_message(self) -> Message:
+        """Return the answer as a message of the conversation, for the next prompt. It has no reasoning."""
+        return Message(role="assistant", content=self.text, tool_calls=self.tool_calls)
+
     def explain(self) -> str:
         """Return a readable report of the request, with one line for each attempt, wait and skip, and the time used."""
         answered = self.attempts[-1].target if self.attempts else self.provider
@@ -180,7 +199,7 @@ class Reply(Jsonable):
         return {**own, **shared, "latency_s": round(self.latency_s, 6)}
 
 
-OWN_FIELDS = ("text", "finish_reason", "usage", "model", "tool_calls", "request_id", "omitted", "provider")
+OWN_FIELDS = ("text", "finish_reason", "usage", "model", "tool_calls", "request_id", "omitted", "reasoning", "provider")
 TRACE_FIELDS = ("attempts", "skipped", "fell_back", "last_resort", "latency_s", "deadline_s")
 
 
@@ -200,6 +219,7 @@ class ReplyChunk(Jsonable):
         tool_calls: The tool calls that are complete with this chunk.
         request_id: The provider's id of the request, if known.
         omitted: As in `Reply`.
+        reasoning: The reasoning that this chunk adds; may be empty. Hidden from the repr.
         restart: Set by the core in mode ``restart``: discard all earlier chunks, since another target starts over.
     """
 
@@ -210,6 +230,7 @@ class ReplyChunk(Jsonable):
     tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_convert_tool_calls)
     request_id: str | None = field(default=None, converter=_convert_request_id)
     omitted: tuple[str, ...] = field(default=(), converter=_convert_omitted)
+    reasoning: str = field(default="", converter=_convert_chunk_reasoning, repr=describe_length)
     restart: bool = field(default=False, validator=Boolean())
 
     def as_dict(self) -> dict[str, Any]:

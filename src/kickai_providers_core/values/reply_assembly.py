@@ -53,12 +53,30 @@ def make_ids_unique(calls: tuple[ToolCall, ...], seen: set[str]) -> tuple[ToolCa
     return tuple(found)
 
 
+class _HalfCharacters:
+    """Joins UTF-16 halves of characters that arrive in two pieces of a text."""
+
+    def __init__(self) -> None:
+        self.held = ""
+
+    def join(self, text: str) -> str:
+        """Return the next piece; half a character at its end is held back for the next one."""
+        if not text or (text.isascii() and not self.held):
+            return text
+        text, self.held = self.held + text, ""
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self.held = text[:-1], text[-1]
+        return clean_text(text)
+
+
 class ReplyBuilder:
     """Assembles the chunks of one stream into a reply. Not thread-safe."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self._surrogate = ""
+        self._reasoning: list[str] = []
+        self._text_halves = _HalfCharacters()
+        self._reasoning_halves = _HalfCharacters()
         self._ids: set[str] = set()
         self._fields: dict[str, Any] = {}
 
@@ -72,28 +90,25 @@ class ReplyBuilder:
 
         A character whose UTF-16 halves arrive in two chunks is part of the second one.
         """
-        text = chunk.text
-        if text and (self._surrogate or not text.isascii()):
-            text, self._surrogate = self._surrogate + text, ""
-            if "\ud800" <= text[-1] <= "\udbff":
-                text, self._surrogate = text[:-1], text[-1]
-            text = clean_text(text)
+        text, reasoning = self._text_halves.join(chunk.text), self._reasoning_halves.join(chunk.reasoning)
         calls = make_ids_unique(chunk.tool_calls, self._ids) if chunk.tool_calls else ()
-        if text == chunk.text and calls == chunk.tool_calls:
+        if text == chunk.text and calls == chunk.tool_calls and reasoning == chunk.reasoning:
             return chunk
-        return evolve(chunk, text=text, tool_calls=calls)
+        return evolve(chunk, text=text, tool_calls=calls, reasoning=reasoning)
 
     def add(self, chunk: ReplyChunk) -> bool:
-        """Add a chunk; return whether a reader needs it: it has text, tool calls or a finish reason."""
+        """Add a chunk; return whether a reader needs it: it has text, reasoning, tool calls or a finish reason."""
         if chunk.text:
             self.texts.append(chunk.text)
+        if chunk.reasoning:
+            self._reasoning.append(chunk.reasoning)
         for name in ("finish_reason", "usage", "model", "request_id", "omitted"):
             value = getattr(chunk, name)
             if value:
                 self._fields[name] = value
         if chunk.tool_calls:
             self._fields["tool_calls"] = (*self._fields.get("tool_calls", ()), *chunk.tool_calls)
-        return bool(chunk.text or chunk.tool_calls or chunk.finish_reason)
+        return bool(chunk.text or chunk.tool_calls or chunk.finish_reason or chunk.reasoning)
 
     def build(self) -> Reply:
         """Return the reply.
@@ -104,4 +119,6 @@ class ReplyBuilder:
         """
         if "finish_reason" not in self._fields:
             raise InvalidReplyError("the stream was cut: it ended without a finish reason")
-        return validate_reply(Reply(text=self.text + self._surrogate, **self._fields))
+        text = self.text + self._text_halves.held
+        reasoning = "".join(self._reasoning) + self._reasoning_halves.held
+        return validate_reply(Reply(text=text, reasoning=reasoning, **self._fields))

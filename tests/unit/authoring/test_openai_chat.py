@@ -159,6 +159,24 @@ def test_reasoning_shows_that_the_model_is_at_work():
     """It gives chunks without text, and is not part of the answer."""
     chunks = _stream(_event({"reasoning_content": "hm"}), _event({"reasoning": "hm"}), _event({"content": "5"}, "stop"))
     assert [chunk.text for chunk in chunks] == ["", "", "5", ""]
+    assert [chunk.reasoning for chunk in chunks] == ["hm", "hm", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("message", "reasoning"),
+    [
+        ({"content": "5", "reasoning_content": "hm", "reasoning": "hm"}, "hm"),
+        ({"content": "5", "reasoning": None, "thinking": "hm\ud83d\ude00"}, "hm\U0001f600"),
+        ({"content": "5", "reasoning": [{"data": "encrypted"}]}, ""),
+        ({"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "5"}]}, "hm"),
+        ({"content": [{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "5"}]}, ""),
+    ],
+)
+def test_a_whole_answer_keeps_reasoning_apart(message, reasoning):
+    """Two fields with the same reasoning count once, and what is not text is left out."""
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    reply = openai_chat.decode({"choices": [choice]})
+    assert (reply.text, reply.reasoning) == ("5", reasoning)
 
 
 @pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"content": None}, {"content": ""}])

@@ -105,9 +105,10 @@ class ReplyReader:
         self._check_feedback(response)
         self._read_metadata(response)
         candidate = _find_candidate(response)
-        text = ""
+        text = thought = ""
         for part in _checked_parts(candidate):
             if part.get("thought"):
+                thought += self._builder.add_reasoning(_read(part, "text", str) or "")
                 continue
             text += self._builder.add_text(_read(part, "text", str) or "")
             call = _read(part, "functionCall", dict)
@@ -116,7 +117,9 @@ class ReplyReader:
         self._is_empty = self._is_empty and not text
         self._note_finish_reason(candidate.get("finishReason"))
         builder = self._builder
-        return ReplyChunk(text=text, usage=builder.usage, model=builder.model, request_id=builder.request_id)
+        return ReplyChunk(
+            text=text, reasoning=thought, usage=builder.usage, model=builder.model, request_id=builder.request_id
+        )
 
     def build(self, response: Mapping[str, Any]) -> Reply:
         """Return the reply of a whole answer.

@@ -127,7 +127,7 @@ def _request_id(call: Call) -> str:
 
 
 def split_reply(reply: Reply, *, in_halves: bool = False) -> list[ReplyChunk]:
-    """Return a reply as the chunks of a stream: one for each word, and a last one with the finish reason.
+    """Return a reply as the chunks of a stream: one for each word of reasoning and text, and a last one for the end.
 
     Args:
         reply: The reply.
@@ -142,7 +142,8 @@ def split_reply(reply: Reply, *, in_halves: bool = False) -> list[ReplyChunk]:
         request_id=reply.request_id,
         omitted=reply.omitted,
     )
-    return [*(ReplyChunk(text=text, model=reply.model) for text in texts), end]
+    thoughts = [ReplyChunk(reasoning=word, model=reply.model) for word in split_words(reply.reasoning)]
+    return [*thoughts, *(ReplyChunk(text=text, model=reply.model) for text in texts), end]
 
 
 def _split_halves(piece: str) -> list[str]:

@@ -157,20 +157,21 @@ class Answer:
     def add(self, part: ChatResponse) -> ReplyChunk:
         """Return what a part adds. Text after the part that says it is the last counts: some servers send it.
 
-        A part of the model's thinking adds no text, but shows that the model is working.
+        A part of the model's thinking adds no text, but reasoning.
         """
         builder, message = self._builder, part.message
         text = builder.add_text(message.content or "")
         for call in message.tool_calls or ():
             builder.add_call(name=call.function.name, arguments=call.function.arguments)
         self._has_output = self._has_output or bool(message.content or message.tool_calls)
+        thought = builder.add_reasoning(message.thinking or "")
         self._has_thought = self._has_thought or bool(message.thinking)
         builder.model = part.model or builder.model
         builder.usage = _read_usage(part) or builder.usage
         if part.done:
             self._reason = part.done_reason or self._reason
             builder.finish(FINISH_REASONS.get(self._reason, FinishReason.STOP))
-        return ReplyChunk(text=text, model=builder.model)
+        return ReplyChunk(text=text, reasoning=thought, model=builder.model)
 
     def build_last_chunk(self) -> ReplyChunk:
         """Return the last chunk of a stream, with tool calls, finish reason and usage.

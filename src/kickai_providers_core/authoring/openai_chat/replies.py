@@ -38,7 +38,7 @@ _FINISH_REASONS = {
 }
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
-"""Where services put a model's reasoning. It is not part of the answer, but shows that the model is at work."""
+"""Where services put a model's reasoning; some send it under two names. It is not part of the answer."""
 
 NANO = 10**9
 
@@ -46,6 +46,7 @@ MAX_COST_USD = 1e6
 """A cost above this, in US dollars, is an error of the service."""
 
 _REASONING_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
+_REASONING_KEYS = ("text", "thinking", "reasoning")
 _TEXT_PARTS = frozenset({"text", "output_text", None})
 
 
@@ -114,6 +115,7 @@ class ChatDecoder:
         self.builder = ReplyBuilder(request, stop=stop, omitted=omitted)
         self.has_progressed = False
         self._is_stream = is_stream
+        self._thought = ""
 
     @property
     def is_finished(self) -> bool:
@@ -124,8 +126,8 @@ class ChatDecoder:
         """Take the next document.
 
         Returns:
-            A chunk; without text when the model reasons, writes a tool call or has ended, and the stream is therefore
-            not idle. None when the document brings nothing, as one that only counts tokens.
+            A chunk with text or reasoning; without both when the model writes a tool call or has ended, and the stream
+            is therefore not idle. None when the document brings nothing, as one that only counts tokens.
 
         Raises:
             InvalidReplyError: It is not what the protocol allows.
@@ -141,6 +143,7 @@ class ChatDecoder:
         choices = found.get("choices")
         if choices is None and isinstance(found.get("usage"), dict):
             choices = []
+        self._thought = ""
         text = "".join(
             self._add_choice(choice)
             for number, choice in enumerate(_list(choices, "choices"))
@@ -148,7 +151,7 @@ class ChatDecoder:
         )
         if not self.has_progressed:
             return None
-        return ReplyChunk(text=text, model=builder.model, request_id=builder.request_id)
+        return ReplyChunk(text=text, reasoning=self._thought, model=builder.model, request_id=builder.request_id)
 
     def finish(self) -> ReplyChunk:
         """Return the last chunk; call it when the stream has ended.
@@ -178,7 +181,7 @@ class ChatDecoder:
         """Return the text of a message, as the service sent it."""
         if message.get("refusal"):
             self.builder.note_refusal()
-        self.has_progressed = self.has_progressed or any(message.get(name) for name in _REASONING_FIELDS)
+        self._add_reasoning(next((message[name] for name in _REASONING_FIELDS if message.get(name)), None))
         for call in _list(message.get("tool_calls") or [], "tool_calls"):
             self._add_call(_object(call, "a tool call"))
         legacy = message.get("function_call")
@@ -189,12 +192,19 @@ class ChatDecoder:
             return _text(content, "content")
         return "".join(self._part_text(_object(part, "a part of content")) for part in content)
 
+    def _add_reasoning(self, thought: object) -> None:
+        """Take reasoning; what is not text, such as a list of encrypted parts, only shows that the model is at work."""
+        self.has_progressed = self.has_progressed or bool(thought)
+        if isinstance(thought, str):
+            self._thought += self.builder.add_reasoning(thought)
+
     def _part_text(self, part: dict[str, Any]) -> str:
         """Return the text of a content part; some services send a message in parts."""
         kind = part.get("type")
         if kind == "refusal":
             self.builder.note_refusal()
         elif kind in _REASONING_PARTS:
+            self._add_reasoning(next((part[name] for name in _REASONING_KEYS if part.get(name)), None))
             self.has_progressed = True
         elif kind in _TEXT_PARTS and isinstance(part.get("text"), str):
             return str(part["text"])
