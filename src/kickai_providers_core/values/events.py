@@ -41,7 +41,7 @@ class Event(Jsonable):
     """Base of all events.
 
     Attributes:
-        request: A number that all events of one request share, unique within its resolver; 0 for events that belong
+        request: A number that all events of one request share, unique within its process; 0 for events that belong
             to none.
         role: The role that the request was made for, or None.
         arm: During a rollout, the arm that serves the request: ``candidate``, ``control`` or ``shadow``; else None.
