@@ -45,6 +45,7 @@ CORE_VARIABLES = {
     "KICKAI_FALLBACK": ("kickai", "fallback"),
     "KICKAI_DEADLINE_S": ("kickai", "deadline_s"),
     "KICKAI_PLUGINS": ("kickai", "plugins"),
+    "KICKAI_STORE": ("store", "url"),
     "KICKAI_EXPOSE_SERVICE_MESSAGES": ("kickai", "expose_service_messages"),
 }
 """The variables of the core, with the path of the setting that each of them sets."""

@@ -34,6 +34,7 @@ from kickai_providers_core.config.roles import (
 from kickai_providers_core.config.secret_refs import Keyring, SecretResolver
 from kickai_providers_core.config.settings import KickaiSettings, Settings
 from kickai_providers_core.config.sources import merge_tables
+from kickai_providers_core.config.store_settings import StoreSettings, resolve_store
 from kickai_providers_core.config.structuring import build_converter, structure_table
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
@@ -45,6 +46,7 @@ from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from pathlib import Path as FilePath
 
     import cattrs
 
@@ -98,6 +100,7 @@ class _Tables:
     routing: Routing = field(factory=Routing)
     rollout: RolloutSettings = field(factory=RolloutSettings)
     monitor: MonitorSettings = field(factory=MonitorSettings)
+    store: StoreSettings = field(factory=StoreSettings)
 
 
 @frozen(kw_only=True)
@@ -112,6 +115,7 @@ class _Loader:
         tables: The structured tables, without invalid values.
         invalid: The sections and fields with violations.
         untrusted: The files of secrets that were not used, each with the reason.
+        folder: The folder of the document.
         warnings: The warnings of the document.
     """
 
@@ -122,6 +126,7 @@ class _Loader:
     tables: _Tables = field(repr=False)
     invalid: frozenset[Path]
     untrusted: Mapping[str, str]
+    folder: FilePath
     warnings: tuple[Problem, ...]
 
     @classmethod
@@ -158,6 +163,7 @@ class _Loader:
             tables=tables,
             invalid=frozenset(violation.path[:2] for violation in violations),
             untrusted=resolver.untrusted,
+            folder=document.folder,
             warnings=document.warnings,
         )
 
@@ -190,6 +196,7 @@ class _Loader:
             routing=self._routing(successors),
             rollout=self._rollout(),
             monitor=tables.monitor,
+            store=resolve_store(tables.store, self.folder),
             explicit=frozenset(resolve(name) for _, name in self._chosen_names()),
             sources=self._format_sources(catalogue, sources),
             unusable=unusable,

@@ -15,6 +15,7 @@ from kickai_providers_core.config.roles import (
     find_successor,
     load_current_catalogue,
 )
+from kickai_providers_core.config.store_settings import StoreSettings
 from kickai_providers_core.plugin_api.settings import LONGEST_S
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.hedging import Hedging
@@ -83,6 +84,7 @@ class Settings:
         routing: Which requests go to a stronger provider first.
         rollout: The rollout that begins while the store has none, and the limits of its guard.
         monitor: What follows from alerts.
+        store: Where metrics and the state that processes share are kept.
         explicit: The names in ``kickai.primary``, ``fallback`` and ``preferred`` that were chosen. A default name is
             skipped when its plugin is not installed; a chosen one is an error then. In code: the names that differ
             from the defaults, and the preferred one.
@@ -104,6 +106,7 @@ class Settings:
     routing: Routing = field(factory=Routing)
     rollout: RolloutSettings = field(factory=RolloutSettings)
     monitor: MonitorSettings = field(factory=MonitorSettings)
+    store: StoreSettings = field(factory=StoreSettings)
     explicit: frozenset[str] = field(
         # Not the decorator ``@explicit.default``: type checkers would take the field for a mandatory one.
         default=Factory(lambda settings: settings.explicit_in_code(), takes_self=True)

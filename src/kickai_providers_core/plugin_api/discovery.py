@@ -112,6 +112,10 @@ class Discovery:
         """Return the plugins that implement ``kickai_rank_targets``, by label."""
         return self._implementing("kickai_rank_targets")
 
+    def stores(self) -> Mapping[str, object]:
+        """Return the plugins that implement ``kickai_open_store``, by label."""
+        return self._implementing("kickai_open_store")
+
     def _implementing(self, hook: str) -> Mapping[str, object]:
         return _by_label(p for p in self.plugins if p.plugin is not None and hook in find_hooks(p.plugin))
 

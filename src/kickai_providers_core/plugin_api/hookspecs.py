@@ -5,7 +5,7 @@ entry point in the group ``kickai.providers``.
 
 A *provider plugin* implements at least `kickai_provider_info`, `kickai_create_provider` and `kickai_invoke_provider`.
 Every other hook has a default. A plugin without `kickai_provider_info` is an *extension*: it may implement
-`kickai_observe` and `kickai_rank_targets`, and it may wrap the provider hooks of all plugins with
+`kickai_observe`, `kickai_rank_targets` and `kickai_open_store`, and it may wrap the provider hooks of all plugins with
 ``hookimpl(wrapper=True)``.
 
 The core calls the hooks of one provider plugin at a time, inside the wrappers of the extensions. Arguments are passed
@@ -37,6 +37,7 @@ from kickai_providers_core.values.validation import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 
+    from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.errors import Problem
     from kickai_providers_core.values.events import Event
     from kickai_providers_core.values.replies import Reply, ReplyChunk
@@ -350,4 +351,22 @@ def kickai_observe(event: Event) -> None:
         or key. Do not change it: all observers receive the same object.
 
     If it raises, the exception is logged once and otherwise ignored.
+    """
+
+
+@hookspec(firstresult=True)
+def kickai_open_store(url: str, namespace: str) -> Store | None:
+    """Open the store at an address, which keeps metrics, the rollout, health and leases for several processes.
+
+    Called when a resolver or a command opens the store of ``[store] url``, unless that is an SQLite file or in memory,
+    within 10 s. Any plugin may implement it; the first result that is not None counts. It must not use the network: the
+    store connects with its first call.
+
+    :param url: The address, for example ``redis://localhost:6379/0``. It may hold credentials: no message, repr or log
+        line of the store may show them.
+    :param namespace: The name of the application within the store; never empty.
+    :return: The store, which passes `StoreContract`. None if the plugin does not know the scheme of the address.
+    :raises StoreError: The address is not valid. Of any other exception only the type is shown.
+
+    If it raises, the other plugins are called, and the store is reported as unusable when none of them opens it.
     """
