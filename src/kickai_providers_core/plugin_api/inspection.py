@@ -30,7 +30,7 @@ MODES: Mapping[hookspecs.Mode, str] = {
     "astream": "kickai_astream_provider",
 }
 ASYNC_HOOKS = frozenset({"kickai_ainvoke_provider", "kickai_astream_provider", "kickai_aclose_provider"})
-EXTENSION_HOOKS = frozenset({"kickai_observe", "kickai_rank_targets"})
+EXTENSION_HOOKS = frozenset({"kickai_observe", "kickai_rank_targets", "kickai_open_store"})
 """The hooks that an extension may implement. It may wrap all hooks."""
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 UPGRADE = "upgrade kickai-providers-core"

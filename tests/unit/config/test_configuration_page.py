@@ -17,6 +17,7 @@ from kickai_providers_core.config.environment import CORE_VARIABLES
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.sources import read
+from kickai_providers_core.config.store_settings import StoreSettings
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.guard_settings import GuardSettings
 from kickai_providers_core.resilience.hedging import Hedging
@@ -89,6 +90,7 @@ CLASSES = {
     "[rollout]": [RolloutSettings],
     "[rollout.guard]": [GuardSettings],
     "[monitor]": [MonitorSettings],
+    "[store]": [StoreSettings],
 }
 """The settings classes of each section of the page, by its heading."""
 

@@ -396,8 +396,8 @@ class TestEnvironment:
         (message,) = [str(warning) for warning in found.warnings if warning.source == "environment KICKAI_FALBACK"]
         assert message == (
             "environment KICKAI_FALBACK: unknown variable (known: AI_PROVIDER, "
-            "KICKAI_PRIMARY, KICKAI_FALLBACK, KICKAI_DEADLINE_S, KICKAI_PLUGINS, KICKAI_EXPOSE_SERVICE_MESSAGES, "
-            "KICKAI_CONFIG). "
+            "KICKAI_PRIMARY, KICKAI_FALLBACK, KICKAI_DEADLINE_S, KICKAI_PLUGINS, KICKAI_STORE, "
+            "KICKAI_EXPOSE_SERVICE_MESSAGES, KICKAI_CONFIG). "
             "Did you mean 'KICKAI_FALLBACK'?"
         )
         assert not any("COLOUR" in warning.source for warning in found.warnings)

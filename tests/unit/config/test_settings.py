@@ -49,7 +49,8 @@ def test_settings_in_code_import_no_parser(module):
     assert module in modules
     assert not modules & {"cattrs", "tomllib", "dotenv", "keyring"}
     of_config = {name for name in modules if name.startswith("kickai_providers_core.config.")}
-    assert of_config == {"kickai_providers_core.config.roles", "kickai_providers_core.config.settings"}
+    names = ("roles", "settings", "monitor_settings", "store_settings")
+    assert of_config == {f"kickai_providers_core.config.{name}" for name in names}
 
 
 def test_in_code_names_that_differ_from_the_defaults_count_as_chosen():
