@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from importlib.abc import Loader
     from types import ModuleType
 
 __all__ = ["install"]
@@ -49,8 +49,11 @@ MOVED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The old names, each with the modules in which its contents are now."""
 
 
-class MovedModules(MetaPathFinder, Loader):
-    """Finds the old modules; Python asks it only for names that are not found otherwise."""
+class MovedModules:
+    """Finds and loads the old modules; Python asks it only for names that are not found otherwise.
+
+    It has the methods of `importlib.abc`'s classes without extending them, because importing those takes long.
+    """
 
     def find_spec(
         self,
@@ -60,7 +63,11 @@ class MovedModules(MetaPathFinder, Loader):
     ) -> ModuleSpec | None:
         """Return the spec of an old module, or None."""
         package, _, name = fullname.partition(".")
-        return ModuleSpec(fullname, self) if package == PACKAGE and name in MOVED else None
+        return ModuleSpec(fullname, cast("Loader", self)) if package == PACKAGE and name in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:  # noqa: ARG002  the import system passes it
+        """Let Python create the module."""
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
         """Fill an old module with the names of its new ones."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
@@ -198,7 +197,9 @@ def replace_retired_models(role: Role, successors: Mapping[str, str]) -> Role:
 @cache
 def load_built_in_catalogue() -> Catalogue:
     """Return the built-in catalogue, with the model names that it was planned with."""
-    import tomllib  # noqa: PLC0415  settings in code that name their own roles do without
+    # Settings in code that name their own roles do without these imports.
+    import tomllib  # noqa: PLC0415
+    from importlib.resources import files  # noqa: PLC0415
 
     data = tomllib.loads(files("kickai_providers_core.config").joinpath("kickai_roles.toml").read_text("utf-8"))
     table = CatalogueTable(

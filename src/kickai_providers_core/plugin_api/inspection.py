@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Mapping
@@ -277,7 +276,9 @@ def _drop_invalid_entries(info: hookspecs.ProviderInfo) -> tuple[hookspecs.Provi
     variables: Any = info.environment
     for variable, field in variables.items() if isinstance(variables, Mapping) else ():
         if not isinstance(variable, str) or not isinstance(field, str) or field not in fields:
-            near = difflib.get_close_matches(str(field), fields, n=1)
+            from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
+
+            near = get_close_matches(str(field), fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             warnings.append(f"its environment maps {variable} to the unknown settings field {field!r}{hint}")
         else:
@@ -307,7 +308,9 @@ def _describe_hook_mismatch(message: str, hooks: object) -> str:
     known = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("kickai_")}
     for name, (attribute, _) in sorted(_find_implementations(hooks), key=lambda each: each[0]):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
+
+            near = get_close_matches(name, known, n=1)
             return f"there is no hook {name}" + (f"; did you mean {near[0]}?" if near else "")
         wanted = inspect.signature(known[name]).parameters
         strange = [given for given in inspect.signature(getattr(hooks, attribute)).parameters if given not in wanted]

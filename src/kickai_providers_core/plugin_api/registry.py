@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -79,7 +78,9 @@ class Registry:
         elif name in PACKAGES:
             text = f"provider {name!r} is not installed: pip install {PACKAGES[name]}"
         else:
-            near = difflib.get_close_matches(name, [*known, *PACKAGES], n=1)
+            from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
+
+            near = get_close_matches(name, [*known, *PACKAGES], n=1)
             hint = f"did you mean {near[0]!r}?" if near else "install the plugin that provides it"
             text = f"unknown provider {name!r} (installed: {', '.join(known) or 'none'}); {hint}"
         return UnknownProviderError(text, name=name, known=known)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from os import urandom
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
 
 from attrs import field, frozen
 
@@ -172,7 +172,7 @@ def _convert_call_id(value: str | int | None) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     text = "" if value is None else require_text("ToolCall.id", value, empty=True)
-    return clean_line(text, NAME_LIMIT) or f"call_{uuid4().hex[:24]}"
+    return clean_line(text, NAME_LIMIT) or f"call_{urandom(12).hex()}"
 
 
 def _convert_arguments(value: str | Mapping[str, Any] | None) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import mimetypes
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -130,7 +129,9 @@ def parse_image_url(url: object, where: str) -> dict[str, Any]:
     if not isinstance(url, str):
         raise_type_error(where, "text", describe_type(url))
     if not url.startswith("data:"):
-        media_type = mimetypes.guess_type(url.partition("?")[0])[0] or ANY_IMAGE
+        from mimetypes import guess_type  # noqa: PLC0415  its import takes a while, and few requests have images
+
+        media_type = guess_type(url.partition("?")[0])[0] or ANY_IMAGE
         return {"url": url, "media_type": media_type if media_type.startswith("image/") else ANY_IMAGE}
     found = DATA_URL.fullmatch(url)
     if found is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 __all__ = ["retry_after_s"]
 
@@ -24,6 +23,8 @@ def retry_after_s(value: str, *, now_s: float | None = None) -> float | None:
     message = value.strip()
     if _SECONDS.fullmatch(message):
         return float(message)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  only dates need it
+
     try:
         date = parsedate_to_datetime(message)
     except (ValueError, OverflowError):
