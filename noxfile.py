@@ -273,6 +273,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, default=False)
+def evidence(session: nox.Session) -> None:
+    """Simulate rollouts, and compare the guard's errors and delays with their bars; -- --runs 1000."""
+    session.install("-e", ".")
+    session.run("python", "tests/rollout_simulation.py", *session.posargs)
+
+
+@nox.session(python=OLDEST, default=False)
 def mutation(session: nox.Session) -> None:
     """Change the decisions in small ways, and check that the tests notice 95 % of the changes; -- MODULE …."""
     # Not the core itself: a changed copy is tested.

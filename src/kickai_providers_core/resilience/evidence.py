@@ -53,8 +53,8 @@ START_SCALE = 100.0
 """After this many requests, half of the weight of the later starts is used up."""
 
 COUNT = Number(integer=True, minimum=0)
-NEVER = 1e9
-"""A test that needs more requests than this never concludes."""
+LEAST_GAIN = 1e-9
+"""An alternative that gains less per request does not conclude within a useful time."""
 
 
 def read_fields(kind: type, data: object, where: str) -> dict[str, Any]:
@@ -246,22 +246,21 @@ def count_more_needed(tally: Tally, limit: float, alpha: float) -> int | None:
     """
     rate = tally.bad / tally.total if tally.total else 0.0
     goal = math.log(1 / alpha)
-
-    def proves(more: float) -> bool:
-        bad, total = tally.bad + rate * more, tally.total + more
-        logs = [bad * math.log(each) - total * math.log1p((each - 1) * limit) for each in BETTER_ODDS]
-        return log_mean(logs) >= goal
-
-    if proves(0):
+    now = log_excess_ratios(tally, limit, BETTER_ODDS)
+    if log_mean(now) >= goal:
         return 0
-    low, high = 0, 1
-    while not proves(high):  # the value is convex in the number of requests, so that it crosses the goal once
-        low, high = high, 2 * high
-        if high > NEVER:
-            return None
+    gains = [rate * math.log(each) - math.log1p((each - 1) * limit) for each in BETTER_ODDS]
+    # One term alone reaches the goal at the latest here, and the sum cannot reach it before the goal of a single term.
+    spread = math.log(len(gains))
+    lines = [(goal - start, gain) for start, gain in zip(now, gains, strict=True) if gain > LEAST_GAIN]
+    if not lines:
+        return None
+    low = math.floor(min(max(0.0, missing / gain) for missing, gain in lines))
+    high = math.ceil(min((missing + spread) / gain for missing, gain in lines))
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if proves(middle) else (middle, high)
+        is_enough = log_mean([start + gain * middle for start, gain in zip(now, gains, strict=True)]) >= goal
+        low, high = (low, middle) if is_enough else (middle, high)
     return high
 
 

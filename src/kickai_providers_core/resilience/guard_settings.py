@@ -87,11 +87,16 @@ class GuardSettings:
             "" if self.first_token_limit_s is None else f"had their first token after {self.first_token_limit_s:g} s"
         )
         rows: tuple[tuple[SignalName, float | None, bool, str], ...] = (
-            ("failures", 1 - self.floor, True, "failed"),
+            ("failures", round(1 - self.floor, 12), True, "failed"),
             ("slow", self.slow_share if latency else None, True, latency),
             ("first_token", self.slow_share if first else None, False, first),
             ("refusals", self.max_refusal_share, True, "refused or truncated"),
-            ("feedback", None if self.feedback_floor is None else 1 - self.feedback_floor, False, "judged negative"),
+            (
+                "feedback",
+                None if self.feedback_floor is None else round(1 - self.feedback_floor, 12),
+                False,
+                "judged negative",
+            ),
         )
         return tuple(
             Signal(name=name, limit=limit, is_required=required, words=words)

@@ -268,7 +268,7 @@ class StepEvidence:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the evidence as JSON."""
-        return asdict(self)
+        return asdict(self, value_serializer=lambda _, __, value: list(value) if isinstance(value, tuple) else value)
 
     @classmethod
     def from_dict(cls, data: object) -> StepEvidence:
