@@ -19,7 +19,7 @@ from kickai_providers_core.config.name_index import to_variable
 from kickai_providers_core.config.problems import Violation
 from kickai_providers_core.config.sources import NONE, find_value
 from kickai_providers_core.config.value_hooks import Text
-from kickai_providers_core.plugin_api.settings import SERVICE_ADDRESS, resolve_type_hints
+from kickai_providers_core.plugin_api.settings import SERVICE_ADDRESS, find_address_fields, resolve_type_hints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,9 +55,6 @@ PREFIX = "KICKAI_PROVIDERS__"
 
 SIMILARITY = 0.85
 """From this similarity on (`difflib`) a variable is reported as a misspelled one of ours."""
-
-ADDRESS_NAMES = frozenset({"base_url", "host", "url", "endpoint", "api_base", "address"})
-"""The fields that hold an address in a settings class that declares none."""
 
 PORTS = {"http": 80, "https": 443}
 
@@ -168,7 +165,7 @@ def _is_secret(info: ProviderInfo, path: Path) -> bool:
 def _changed_addresses(document: Document, info: ProviderInfo, key: Path, variable: str) -> dict[str, str]:
     """Return the address fields that a file has changed from the vendor's address, each with the file."""
     changed = {}
-    for field in _address_fields(info.settings_class):
+    for field in find_address_fields(info.settings_class):
         name = str(field.alias)
         value, source = _address(document, info, (*key[:-1], name), variable)
         if source and not _is_vendor_address(field, value):
@@ -189,13 +186,6 @@ def _address(document: Document, info: ProviderInfo, path: Path, key: str) -> tu
         return find_value(document.tables, path), document.file
     in_dotenv = variable in document.from_dotenv and key not in document.from_dotenv
     return document.environment[variable], document.origin(variable) if in_dotenv else ""
-
-
-def _address_fields(settings_class: Any) -> tuple[attrs.Attribute[Any], ...]:
-    """Return the fields of a settings class that say where its key is sent."""
-    fields = attrs.fields(settings_class)
-    declared = tuple(field for field in fields if SERVICE_ADDRESS in field.metadata)
-    return declared or tuple(field for field in fields if field.alias in ADDRESS_NAMES)
 
 
 def _is_vendor_address(field: attrs.Attribute[Any], value: object) -> bool:

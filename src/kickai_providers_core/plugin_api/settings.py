@@ -19,13 +19,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_type_hints
 
-from attrs import field, frozen
+from attrs import Attribute, field, fields, frozen
 
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import Boolean, Number, Text
 
-__all__ = ["LONGEST_S", "SERVICE_ADDRESS", "ProviderSettings", "resolve_type_hints", "service_address"]
+__all__ = [
+    "LONGEST_S",
+    "SERVICE_ADDRESS",
+    "ProviderSettings",
+    "find_address_fields",
+    "resolve_type_hints",
+    "service_address",
+]
 
 _NAMES = {"Any": Any, "Mapping": Mapping, "Secret": Secret, "Sequence": Sequence, "Target": Target}
 """Names that annotations may use although their module imports them only for type checkers."""
@@ -35,6 +42,16 @@ LONGEST_S: Final = 9_200_000_000
 
 SERVICE_ADDRESS: Final = "kickai_service_address"
 """The metadata key under which `service_address` stores the vendor's addresses."""
+
+ADDRESS_NAMES = frozenset({"base_url", "host", "url", "endpoint", "api_base", "address"})
+"""The fields that hold an address in a settings class that declares none."""
+
+
+def find_address_fields(settings_class: Any) -> tuple[Attribute[Any], ...]:
+    """Return the fields of a settings class that say where its key is sent."""
+    own = fields(settings_class)
+    declared = tuple(each for each in own if SERVICE_ADDRESS in each.metadata)
+    return declared or tuple(each for each in own if each.alias in ADDRESS_NAMES)
 
 
 def service_address(*vendor: str) -> Mapping[str, tuple[str, ...]]:

@@ -147,6 +147,16 @@ class Breaker:
             return self
         return self._change_state(BreakerState.OPEN)
 
+    def open_for(self, now: float, duration_s: float) -> Breaker:
+        """Return the breaker after another process has opened its own, which stays open for ``duration_s``."""
+        return evolve(
+            self._change_state(BreakerState.OPEN), errors=self.settings.max_errors, opens_until=now + duration_s
+        )
+
+    def close(self) -> Breaker:
+        """Return the breaker after another process has found that the target answers."""
+        return Breaker(settings=self.settings, generation=self.generation + 1)
+
     def _open(self, now: float, failed_probes: int, random: Random) -> Breaker:
         # The exponent is capped because a very long outage would overflow it.
         nominal = min(self.settings.max_cooldown_s, self.settings.cooldown_s * 2.0 ** min(failed_probes, 64))

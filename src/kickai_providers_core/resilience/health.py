@@ -21,12 +21,36 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.policy import Random
     from kickai_providers_core.resilience.suspensions import Suspension
 
-__all__ = ["Admission", "Health", "HealthState", "TargetHealth"]
+__all__ = ["FREE_PROBES", "Admission", "Health", "HealthState", "ProbeGate", "TargetHealth"]
 
 LONG_AGO = float("-inf")
 
 MAX_UNUSED = 1_000
 """The number of targets and providers that are remembered although no chain uses them."""
+
+LEASE_WAIT_S = 0.25
+"""Seconds after which a process that needs a lease for a probe may have got it."""
+
+
+@frozen
+class ProbeGate:
+    """Whether a probe needs a lease, since only one of several processes probes a target.
+
+    Attributes:
+        required_until: The time until which it does; it passes by itself when the leases' store fails.
+        lease_until: The time until which this process has the lease.
+    """
+
+    required_until: float = LONG_AGO
+    lease_until: float = LONG_AGO
+
+    def is_shut(self, now: float) -> bool:
+        """Return whether no probe is allowed now."""
+        return self.lease_until <= now < self.required_until
+
+
+FREE_PROBES = ProbeGate()
+"""The gate of a target whose health is not shared."""
 
 
 class HealthState:
@@ -35,13 +59,20 @@ class HealthState:
     Attributes:
         breaker: The breaker as it is now.
         suspensions: The suspensions as they are now.
+        probe_gate: Whether a probe needs a lease.
+        refused_at: When a call was last refused.
     """
 
-    __slots__ = ("__weakref__", "_last_resort_until", "_lock", "_random", "breaker", "suspensions")
+    __slots__ = (
+        *("__weakref__", "_last_resort_until", "_lock", "_random"),
+        *("breaker", "probe_gate", "refused_at", "suspensions"),
+    )
 
     def __init__(self, settings: BreakerSettings, random: Random) -> None:
         self.breaker = Breaker(settings=settings)
         self.suspensions = Suspensions()
+        self.probe_gate = FREE_PROBES
+        self.refused_at = LONG_AGO
         self._last_resort_until = LONG_AGO
         self._random = random
         self._lock = Lock()
@@ -56,7 +87,10 @@ class HealthState:
 
     def available_at(self, now: float) -> float:
         """Return the time from which it may be called, at least ``now``."""
-        return max(self.breaker.available_at(now), self.suspensions.longest.until)
+        due = self.breaker.available_at(now)
+        if due <= now and self.breaker.state is not BreakerState.CLOSED and self.probe_gate.is_shut(now):
+            due = now + LEASE_WAIT_S
+        return max(due, self.suspensions.longest.until)
 
     def admit(self, now: float) -> Permit | None:
         """Return permission for one call; None while it is suspended or its breaker refuses."""
@@ -66,7 +100,10 @@ class HealthState:
         breaker = self.breaker
         if breaker.state is BreakerState.CLOSED:
             return Permit(breaker.generation, suspension=suspensions.generation)
-        return self._admit(now, suspensions.generation)
+        permit = None if self.probe_gate.is_shut(now) else self._admit(now, suspensions.generation)
+        if permit is None:
+            self.refused_at = now
+        return permit
 
     def force(self, now: float) -> Permit | None:
         """Return permission for one call of last resort, an early probe. None in a stated delay or during a probe."""
@@ -113,6 +150,22 @@ class HealthState:
         """Begin a suspension. One that lasts longer continues."""
         with self._lock:
             self.suspensions = self.suspensions.begin(suspension)
+
+    def end_suspensions(self, generation: int) -> None:
+        """End the suspensions up to a generation: another process has got an answer since."""
+        with self._lock:
+            self.suspensions = self.suspensions.end(generation)
+
+    def open_breaker(self, now: float, duration_s: float) -> None:
+        """Open the breaker because another process has opened its own. A running probe is no longer one."""
+        with self._lock:
+            self.breaker = self.breaker.open_for(now, duration_s)
+
+    def close_breaker(self, generation: int) -> None:
+        """Close a breaker of a certain generation, because another process has closed its own."""
+        with self._lock:
+            if self.breaker.generation == generation:
+                self.breaker = self.breaker.close()
 
     def is_idle(self, now: float) -> bool:
         """Return whether forgetting it would lose nothing: no error, no suspension, no probe."""
