@@ -32,6 +32,7 @@ from kickai_otel import OtelObserver, OtelSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
+    from kickai_providers_core.values.events import Observer
     from opentelemetry.sdk.trace import ReadableSpan
 
 __all__ = ["ANSWER", "PROMPT", "Scene", "make_plugins"]
@@ -108,7 +109,7 @@ class Scene:
     settings: OtelSettings = field(factory=OtelSettings)
     sampler: Sampler = DEFAULT_ON
     exporter: InMemorySpanExporter = field(factory=InMemorySpanExporter)
-    reader: InMemoryMetricReader = field(factory=InMemoryMetricReader)
+    reader: Any = field(factory=InMemoryMetricReader)
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider = field(init=False)
     observer: OtelObserver = field(init=False)
@@ -122,11 +123,11 @@ class Scene:
             tracer_provider=self.tracer_provider, meter_provider=self.meter_provider, settings=self.settings
         )
 
-    def open(self, settings: Mapping[str, Any] | None = None) -> Resolver:
-        """Return a resolver that reports to the observer."""
+    def open(self, settings: Mapping[str, Any] | None = None, observer: Observer | None = None) -> Resolver:
+        """Return a resolver that reports to the scene's observer, or to another one."""
         stated: dict[str, Any] = {"kickai": {"plugins": []}, **(settings or {})}
         return Resolver.from_settings(
-            stated, env={}, plugins=make_plugins(), observers=[self.observer], random=Random(1)
+            stated, env={}, plugins=make_plugins(), observers=[observer or self.observer], random=Random(1)
         )
 
     @property
