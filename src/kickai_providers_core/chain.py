@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack, overload
 
 from attrs import field, frozen
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.context import ChainContext
     from kickai_providers_core.runtime.streaming import StreamMode
     from kickai_providers_core.values.call_options import CallKeywords
-    from kickai_providers_core.values.replies import Reply
+    from kickai_providers_core.values.replies import ParsedReply, Reply
     from kickai_providers_core.values.requests import Capability, Prompt
     from kickai_providers_core.walk_starter import WalkStarter
 
 __all__ = ["Chain"]
+
+T = TypeVar("T")
 
 MODE = OneOf(("live", "restart", "buffered"))
 
@@ -118,65 +120,109 @@ class Chain:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a chain cannot be pickled: it holds connections; create a Resolver in the other process")
 
-    def invoke(self, prompt: Prompt, **keywords: Unpack[CallKeywords]) -> Reply:
+    @overload
+    def invoke(self, prompt: Prompt, *, response_type: type[T], **keywords: Unpack[CallKeywords]) -> ParsedReply[T]: ...
+
+    @overload
+    def invoke(self, prompt: Prompt, *, response_type: None = None, **keywords: Unpack[CallKeywords]) -> Reply: ...
+
+    def invoke(self, prompt: Prompt, *, response_type: type | None = None, **keywords: Unpack[CallKeywords]) -> Reply:
         """Return the answer, blocking the thread.
 
         Args:
             prompt: What to ask.
+            response_type: An attrs class, a dataclass, a TypedDict or a pydantic model. The answer is an object of it,
+                in ``reply.parsed``. An answer that does not fit is a failed attempt, and the next target is called.
             keywords: Overrides for this call, see `CallKeywords`.
         """
         masked, given = Masked(prompt), Masked(keywords) if keywords else None
         del prompt, keywords  # an error's traceback must not hold them in a frame of ours
-        return self._invoke(masked, given)
+        return self._invoke(masked, given, response_type)
 
-    def __call__(self, prompt: Prompt, **keywords: Unpack[CallKeywords]) -> Reply:
+    @overload
+    def __call__(
+        self, prompt: Prompt, *, response_type: type[T], **keywords: Unpack[CallKeywords]
+    ) -> ParsedReply[T]: ...
+
+    @overload
+    def __call__(self, prompt: Prompt, *, response_type: None = None, **keywords: Unpack[CallKeywords]) -> Reply: ...
+
+    def __call__(self, prompt: Prompt, *, response_type: type | None = None, **keywords: Unpack[CallKeywords]) -> Reply:
         """Return the answer; the same as `invoke`."""
         masked, given = Masked(prompt), Masked(keywords) if keywords else None
         del prompt, keywords
-        return self._invoke(masked, given)
+        return self._invoke(masked, given, response_type)
 
-    async def ainvoke(self, prompt: Prompt, **keywords: Unpack[CallKeywords]) -> Reply:
+    @overload
+    async def ainvoke(
+        self, prompt: Prompt, *, response_type: type[T], **keywords: Unpack[CallKeywords]
+    ) -> ParsedReply[T]: ...
+
+    @overload
+    async def ainvoke(
+        self, prompt: Prompt, *, response_type: None = None, **keywords: Unpack[CallKeywords]
+    ) -> Reply: ...
+
+    async def ainvoke(
+        self, prompt: Prompt, *, response_type: type | None = None, **keywords: Unpack[CallKeywords]
+    ) -> Reply:
         """Return the answer without blocking the event loop. Cancelling it cancels the running attempt.
 
         Args:
             prompt: What to ask.
+            response_type: An attrs class, a dataclass, a TypedDict or a pydantic model. The answer is an object of it,
+                in ``reply.parsed``. An answer that does not fit is a failed attempt, and the next target is called.
             keywords: Overrides for this call, see `CallKeywords`.
         """
         masked, given = Masked(prompt), Masked(keywords) if keywords else None
         del prompt, keywords
         task = require_event_loop()
-        walk, instances = self._starter.start(masked, CallOptions.from_keywords(given))
+        walk, instances = self._starter.start(masked, CallOptions.from_keywords(given, response_type))
         driver = aio.ainvoke if self._context.hedge_timer is None else hedged_calls.ainvoke
         call = driver(walk, instances)
         return await ForkAwareAwaitable(call, self._context.fork_guard, task, walk.request.pid)  # type: ignore[no-any-return]
 
-    def stream(self, prompt: Prompt, *, mode: StreamMode = "live", **keywords: Unpack[CallKeywords]) -> ReplyStream:
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        mode: StreamMode = "live",
+        response_type: type | None = None,
+        **keywords: Unpack[CallKeywords],
+    ) -> ReplyStream:
         """Return the answer as a stream of chunks. Nothing is sent before the first chunk is read.
 
         Args:
             prompt: What to ask.
             mode: ``live`` yields chunks as they arrive and falls back only before the first one. After that, a failure
                 raises the attempt's error with the text so far in ``partial_text``. Reasoning comes with the first
-                text. ``restart`` falls back at any time:
-                a chunk whose ``restart`` is true means that all earlier chunks are void. ``buffered`` yields nothing
-                before the answer is complete.
+                text. ``restart`` falls back at any time: a chunk whose ``restart`` is true means that all earlier
+                chunks are void. ``buffered`` yields nothing before the answer is complete.
+            response_type: As in `invoke`; the object is in ``stream.reply.parsed`` after the last chunk.
             keywords: Overrides for this call, see `CallKeywords`.
         """
         masked, given = Masked(prompt), Masked(keywords) if keywords else None
         del prompt, keywords
-        (masked, options), known_mode = self._starter.validate(masked, given), _validate_mode(mode)
+        known_mode, stated = _validate_mode(mode), CallOptions.from_keywords(given, response_type)
+        masked, options = self._starter.validate(masked, stated)
         return ReplyStream(
             lambda done: streaming.stream(*self._starter.start(masked, options, streams=True), known_mode, done),
             self._context.fork_guard,
         )
 
     def astream(
-        self, prompt: Prompt, *, mode: StreamMode = "live", **keywords: Unpack[CallKeywords]
+        self,
+        prompt: Prompt,
+        *,
+        mode: StreamMode = "live",
+        response_type: type | None = None,
+        **keywords: Unpack[CallKeywords],
     ) -> AsyncReplyStream:
         """Return the answer as a stream of chunks, without blocking the event loop; otherwise as `stream`."""
         masked, given = Masked(prompt), Masked(keywords) if keywords else None
         del prompt, keywords
-        (masked, options), known_mode = self._starter.validate(masked, given), _validate_mode(mode)
+        known_mode, stated = _validate_mode(mode), CallOptions.from_keywords(given, response_type)
+        masked, options = self._starter.validate(masked, stated)
         return AsyncReplyStream(
             lambda done: streaming.astream(*self._starter.start(masked, options, streams=True), known_mode, done),
             self._context.fork_guard,
@@ -195,8 +241,8 @@ class Chain:
                 yield from instance.adapter.prepare(instance.settings, candidate.model)
                 return
 
-    def _invoke(self, masked: Masked, given: Masked | None) -> Reply:
-        walk, instances = self._starter.start(masked, CallOptions.from_keywords(given))
+    def _invoke(self, masked: Masked, given: Masked | None, response_type: type | None) -> Reply:
+        walk, instances = self._starter.start(masked, CallOptions.from_keywords(given, response_type))
         if self._context.hedge_timer is not None:
             return hedged_calls.invoke(walk, instances)
         return sync.invoke(walk, instances)
