@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, TypeVar, Unpack, overload
 
-from attrs import field, frozen
+from attrs import frozen
 
+from kickai_providers_core.chain_facts import ChainFacts
 from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
-from kickai_providers_core.resilience.candidates import find_common_capabilities, find_smallest_window
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
 from kickai_providers_core.streams import AsyncReplyStream, ReplyStream, require_event_loop
 from kickai_providers_core.values.call_options import CallOptions
@@ -15,16 +15,13 @@ from kickai_providers_core.values.messages import Masked
 from kickai_providers_core.values.validation import OneOf, hide_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from kickai_providers_core.plugin_api.hookspecs import Progress
-    from kickai_providers_core.resilience.candidates import Candidate
-    from kickai_providers_core.resilience.context import ChainContext
     from kickai_providers_core.runtime.streaming import StreamMode
     from kickai_providers_core.values.call_options import CallKeywords
     from kickai_providers_core.values.replies import ParsedReply, Reply
-    from kickai_providers_core.values.requests import Capability, Prompt
-    from kickai_providers_core.walk_starter import WalkStarter
+    from kickai_providers_core.values.requests import Prompt
 
 __all__ = ["Chain"]
 
@@ -40,7 +37,7 @@ def _validate_mode(mode: StreamMode) -> StreamMode:
 
 
 @frozen(eq=False)
-class Chain:
+class Chain(ChainFacts):
     """An ordered list of targets that answers like one: the first that can answer does.
 
     Safe to share between threads, event loops and forked processes. Each process opens its own connections, and a call
@@ -58,67 +55,6 @@ class Chain:
     - `RuntimeError`: the resolver is closed; the process forked during the call; or `ainvoke` or `astream` was called
       without a running asyncio event loop.
     """
-
-    _starter: WalkStarter = field(repr=False)
-
-    @property
-    def _candidates(self) -> Sequence[Candidate]:
-        return self._starter.own.candidates
-
-    @property
-    def _context(self) -> ChainContext:
-        return self._starter.context
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The targets in order, as written in settings. A rollout may move its candidate, or add it."""
-        return tuple(each.target for each in self._candidates)
-
-    @property
-    def deadline_s(self) -> float:
-        """Seconds that a request may take unless the call says otherwise."""
-        return self._context.deadline_s
-
-    @property
-    def temperature(self) -> float | None:
-        """The temperature of requests that state none; None leaves it to the provider."""
-        return self._context.temperature
-
-    @property
-    def max_tokens(self) -> int | None:
-        """The token limit of requests that state none; None leaves it to the provider."""
-        return self._context.max_tokens
-
-    @property
-    def role(self) -> str | None:
-        """The role that the chain serves, or None."""
-        return self._context.role
-
-    @property
-    def context_window(self) -> int | None:
-        """Tokens that prompt and answer may have together at the target with the smallest known context window.
-
-        Targets that cannot be used, for example because a plugin or a key is missing, do not count as soon as that is
-        known. None when no window is known. A rollout's candidate counts only if the chain lists it.
-        """
-        return find_smallest_window(self._candidates)
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """What every target can do, so that a request which needs it can fall back to all of them.
-
-        Targets count as in ``context_window``. A request that needs more still goes to those targets that can serve it.
-        """
-        return find_common_capabilities(self._candidates)
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a chain cannot be pickled: it holds connections; create a Resolver in the other process")
 
     @overload
     def invoke(self, prompt: Prompt, *, response_type: type[T], **keywords: Unpack[CallKeywords]) -> ParsedReply[T]: ...
