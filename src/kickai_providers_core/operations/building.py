@@ -150,7 +150,7 @@ def build_report(cells: Iterable[tuple[CellKey, Cell]], context: ReportContext) 
 
 def _price(groups: Groups, context: ReportContext) -> list[_Priced]:
     book = PriceBook(settings=context.settings, prices=context.price_list)
-    baselines = _BaselineTargets(context.settings)
+    baselines = BaselineTargets(context.settings)
     priced = []
     for key, sums in groups.items():
         cost = find_cost(sums, partial(book.find_rates, key.provider, key.model, key.start_s))
@@ -162,7 +162,7 @@ def _price(groups: Groups, context: ReportContext) -> list[_Priced]:
     return priced
 
 
-class _BaselineTargets:
+class BaselineTargets:
     """Finds the Gemini model that each role would have."""
 
     def __init__(self, settings: Settings) -> None:
