@@ -1,4 +1,4 @@
-"""Confidence intervals for shares and means, with the standard library alone."""
+"""Confidence intervals for the shares and means of a report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.resilience.evidence import wilson_interval
 from kickai_providers_core.values.histogram import get_value
 
 if TYPE_CHECKING:
@@ -22,19 +23,13 @@ Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 def find_share_interval(successes: int, total: int) -> tuple[float, float] | None:
     """Return the interval of a share; None without observations.
 
-    This is Wilson's score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical
-    inference", JASA 22, 1927). Unlike the normal approximation, it holds for small numbers and shares near 0 and 1.
-
     Args:
         successes: From 0 to ``total``.
         total: The number of observations.
     """
     if not total:
         return None
-    share, square = successes / total, Z * Z
-    center = (share + square / (2 * total)) / (1 + square / total)
-    half = Z / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
-    return max(0.0, center - half), min(1.0, center + half)
+    return wilson_interval(successes, total, CONFIDENCE)
 
 
 def find_mean_interval(mean: float, histogram: Mapping[int, int]) -> tuple[float, float] | None:

@@ -51,9 +51,10 @@ def _find_refusals(by_model: Mapping[tuple[str, str], Figures]) -> Iterator[str]
     for (provider, model), figures in by_model.items():
         refused, calls = figures.attempt_errors.get("UnsupportedRequestError", 0), figures.calls
         if calls >= UNSUPPORTED_MIN_ATTEMPTS and refused > UNSUPPORTED_MAX * calls:
+            share, name = format_share(refused / calls), format_target(provider, model)
             yield (
-                f"{format_target(provider, model)} refuses {format_share(refused / calls)} of its {format_number(calls)} "
-                "attempts as unsupported: use another model for these requests, or move it to the end of the chain"
+                f"{name} refuses {share} of its {format_number(calls)} attempts as unsupported: use another "
+                "model for these requests, or move it to the end of the chain"
             )
 
 
