@@ -20,7 +20,7 @@ from kickai_providers_core.config.instances import InstanceReader, replace_retir
 from kickai_providers_core.config.layers import Layers
 from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.name_index import NameIndex
-from kickai_providers_core.config.prices import PriceSettings
+from kickai_providers_core.config.price_settings import PriceSettings
 from kickai_providers_core.config.problems import ProblemList, Violation
 from kickai_providers_core.config.roles import (
     Catalogue,

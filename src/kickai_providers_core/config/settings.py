@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import Factory, field, frozen
 
 from kickai_providers_core.config.monitor_settings import MonitorSettings
-from kickai_providers_core.config.prices import PriceSettings
+from kickai_providers_core.config.price_settings import PriceSettings
 from kickai_providers_core.config.roles import (
     BUILT_IN,
     Group,

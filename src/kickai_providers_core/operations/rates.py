@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from kickai_providers_core.values.validation import Number
 
 if TYPE_CHECKING:
-    from kickai_providers_core.config.prices import ModelPrice
+    from kickai_providers_core.config.price_settings import ModelPrice
 
 __all__ = ["NANO_PER_USD", "Rates", "TokenCounts", "to_nano_usd"]
 

@@ -6,7 +6,7 @@ import pytest
 from report_cells import FLASH, QWEN, START_S, Recorder
 
 from kickai_providers_core import ProviderSettings, Settings
-from kickai_providers_core.config.prices import ModelPrice, PriceSettings
+from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
 from kickai_providers_core.operations.building import ReportContext, build_report
 from kickai_providers_core.operations.intervals import find_mean_interval, find_share_interval
 from kickai_providers_core.operations.measures import Status

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve, frozen
 
 from kickai_providers_core import ProviderSettings, Settings
-from kickai_providers_core.config.prices import ModelPrice, PriceSettings
+from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
 from kickai_providers_core.operations.costs import size_of_class
 from kickai_providers_core.operations.prices import ListedTarget, PriceBook, load_price_list
 from kickai_providers_core.operations.rates import Rates, TokenCounts, to_nano_usd
