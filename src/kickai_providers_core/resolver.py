@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random as stdlib_random
+import weakref
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -16,8 +17,13 @@ from kickai_providers_core.chain import Chain
 from kickai_providers_core.concurrency.clock import REAL_TIME, Clockwork
 from kickai_providers_core.concurrency.forking import ForkGuard
 from kickai_providers_core.concurrency.portal import Portal
+from kickai_providers_core.concurrency.process_name import ProcessName
 from kickai_providers_core.config.settings import Settings
+from kickai_providers_core.observability.feedback import RecentAnswers, build_feedback
+from kickai_providers_core.observability.monitor import Monitor
 from kickai_providers_core.observability.observers import Observers
+from kickai_providers_core.observability.opening_store import OpeningStore
+from kickai_providers_core.observability.store_thread import StoreThread, StoreThreadStatus
 from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 from kickai_providers_core.plugin_api.ranking import Ranking
@@ -28,18 +34,22 @@ from kickai_providers_core.resilience.health_report import HealthReport, report_
 from kickai_providers_core.resilience.hedging import HedgeTimer
 from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.runtime.route import Route
+from kickai_providers_core.values.counting import COUNTED_EVENTS
+from kickai_providers_core.values.events import RequestEnded, RequestStarted
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import Number, hide_arguments, quote, raise_argument_error
 from kickai_providers_core.walk_starter import WalkStarter, validate_deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from os import PathLike
     from types import TracebackType
 
     from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.resilience.policy import Random
-    from kickai_providers_core.values.events import Observer
+    from kickai_providers_core.stores.api import Store
+    from kickai_providers_core.values.events import Event, Observer
+    from kickai_providers_core.values.replies import Reply
 
 __all__ = ["Resolver"]
 
@@ -71,6 +81,7 @@ class Resolver:
         observers: Iterable[Observer] = (),
         time: Clockwork = REAL_TIME,
         random: Random | None = None,
+        store: Store | None = None,
     ) -> None:
         """Compose a resolver from its parts; most applications call `from_settings`.
 
@@ -80,19 +91,27 @@ class Resolver:
             observers: Called with every event, on the thread that serves the request.
             time: Clock and sleeps; tests pass virtual time.
             random: The source of jitter; None for a new generator, which a forked child seeds again.
+            store: Where metrics are written; None for the store that the settings name, if any.
         """
         random = _ForkSafeRandom() if random is None else random
         self.settings = settings
         self.discovery = discovery
         self.registry = Registry(discovery, settings.providers, settings.unusable, clock=time.clock)
-        self._observers = Observers(observers, discovery.observers())
+        self._process, self._recent_answers = ProcessName(), RecentAnswers()
+        opening = _open_store(settings, discovery) if store is None else None
+        self._store_thread = _create_store_thread(store or opening, settings, self._process, time)
+        self._observers = Observers(observers, discovery.observers(), self._select_events())
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
         policy, portal = settings.policy, Portal()
         retry_budget = RetryBudget(policy.retry_share, policy.retry_floor)
         hedge_timer = HedgeTimer(settings.hedging) if settings.hedging.on else None
         own_random = random if isinstance(random, _ForkSafeRandom) else None
-        parts = (own_random, self._health, self.registry, retry_budget, hedge_timer, portal)
+        parts = (
+            *(own_random, self._health, self.registry, retry_budget, hedge_timer, portal),
+            *(self._process, opening, self._store_thread),
+        )
+        pending = (self.registry.pending_calls, *(() if opening is None else (opening.pending_calls,)))
         self._context = ChainContext(
             policy=policy,
             random=random,
@@ -100,13 +119,24 @@ class Resolver:
             hedge_timer=hedge_timer,
             emit=self._observers.emit,
             time=time,
-            fork_guard=ForkGuard((part for part in parts if part is not None), self.registry.pending_calls),
+            fork_guard=ForkGuard(
+                (part for part in parts if part is not None), lambda: [call for calls in pending for call in calls()]
+            ),
             portal=portal,
+            process=self._process,
             request_numbers=self._request_numbers,
             resolve_model=settings.find_successor,
             deadline_s=settings.kickai.deadline_s,
         )
         self._candidates = CandidateFactory(settings, self.registry, self._health, time.clock)
+        if self._store_thread is not None:
+            weakref.finalize(self, self._store_thread.stop).atexit = False
+
+    def _select_events(self) -> Iterator[tuple[Observer, Container[type[Event]]]]:
+        """Yield the resolver's own observers, each with the classes of the events that it needs."""
+        yield self._recent_answers.observe, {RequestEnded}
+        if self._store_thread is not None:
+            yield self._store_thread.observe, {RequestStarted, *COUNTED_EVENTS}
 
     @classmethod
     def from_settings(
@@ -119,6 +149,7 @@ class Resolver:
         time: Clockwork = REAL_TIME,
         random: Random | None = None,
         load_timeout_s: float = LOAD_TIMEOUT_S,
+        store: Store | None = None,
     ) -> Self:
         """Return a resolver for settings from a file, a mapping, or code.
 
@@ -133,6 +164,7 @@ class Resolver:
             random: The source of jitter.
             load_timeout_s: Seconds, above 0, that the import of one plugin may take, and its description of itself. A
                 plugin that takes longer is broken.
+            store: Where metrics are written; None for the store that the settings name, if any.
 
         Raises:
             ConfigError: The settings are invalid; it lists every problem.
@@ -142,14 +174,14 @@ class Resolver:
                 find_entry_points(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s
             )
             settings = _apply_exposure(source, found)
-            return cls(settings, found, observers=observers, time=time, random=random)
+            return cls(settings, found, observers=observers, time=time, random=random, store=store)
         from kickai_providers_core.config import loader, sources  # noqa: PLC0415  only a file needs cattrs
 
         document = sources.read(source, os.environ if env is None else env)
         found = discover(find_entry_points(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)
         broken = [plugin.name for plugin in found.plugins if plugin.error is not None]
         settings = loader.structure(document, found.infos(), broken=broken)
-        return cls(settings, found, observers=observers, time=time, random=random)
+        return cls(settings, found, observers=observers, time=time, random=random, store=store)
 
     def for_role(self, name: str | None = None) -> Chain:
         """Return the chain of a role.
@@ -214,8 +246,35 @@ class Resolver:
         """
         return report_health(self._health, self._context.time.clock())
 
+    def record_feedback(self, answer: Reply | str, *, ok: bool, name: str = "answer") -> None:
+        """Record how good an answer is, in the metrics of the provider and model that gave it.
+
+        Safe to call from any thread. Observers receive a `FeedbackGiven`.
+
+        Args:
+            answer: The reply, or the ``request_id`` of one of the last 10,000 replies of this process.
+            ok: Whether it is good.
+            name: What is rated, for example ``tone``: a lower-case letter, then at most 39 of a-z, 0-9, ``_``, ``-``.
+
+        Raises:
+            ArgumentTypeError: An argument has the wrong type.
+            ArgumentValueError: The name is malformed, the id is unknown, or the reply is not from a chain.
+        """
+        self._context.fork_guard.renew_if_forked()
+        self._observers.emit(build_feedback(answer, self._recent_answers, ok=ok, name=name))
+
+    def store_status(self) -> StoreThreadStatus | None:
+        """Return how writing metrics to the store goes in this process; None without a store.
+
+        Safe to call from any thread. Nothing waits for the store.
+        """
+        return None if self._store_thread is None else self._store_thread.get_status()
+
     def close(self) -> None:
-        """Close every provider that was created. Running requests may fail. Closing twice is no error."""
+        """Close every provider that was created, and write the last metrics, which takes at most 0.25 s.
+
+        Running requests may fail. Closing twice is no error.
+        """
         self._context.fork_guard.renew_if_forked()
         portal = self._context.portal
         if portal.is_running:  # what was opened on its loop can only be closed there
@@ -223,6 +282,8 @@ class Resolver:
                 portal.run(lambda: self.registry.aclose(self._observers.emit))
         portal.stop()  # a loop that has not begun must not begin now
         self.registry.close(self._observers.emit)
+        if self._store_thread is not None:
+            self._store_thread.close()
 
     async def aclose(self) -> None:
         """Close every provider that was created, on the running event loop; otherwise as `close`."""
@@ -232,6 +293,8 @@ class Resolver:
         if portal.is_running:
             await asyncio.to_thread(portal.stop)
         portal.stop()
+        if self._store_thread is not None:
+            await asyncio.to_thread(self._store_thread.close)
 
     def __enter__(self) -> Self:
         return self
@@ -256,6 +319,25 @@ def _validate_defaults(temperature: float | None, max_tokens: int | None) -> Non
         TEMPERATURE.check("temperature", temperature)
     if max_tokens is not None:
         MAX_TOKENS.check("max_tokens", max_tokens)
+
+
+def _open_store(settings: Settings, discovery: Discovery) -> OpeningStore | None:
+    """Return the store that the settings name; None for none. Nothing is opened yet."""
+    own = settings.store
+    if own.url is None:
+        return None
+    from kickai_providers_core.plugin_api.store_opening import open_store  # noqa: PLC0415  needs sqlite3
+
+    url, plugins = own.url, discovery.stores()
+    return OpeningStore(lambda: open_store(url, namespace=own.namespace, plugins=plugins))
+
+
+def _create_store_thread(
+    store: Store | None, settings: Settings, process: ProcessName, time: Clockwork
+) -> StoreThread | None:
+    if store is None:
+        return None
+    return StoreThread(store, Monitor(time.wall), process=process, time=time, keep_days=settings.store.keep_days)
 
 
 def _apply_exposure(settings: Settings, discovery: Discovery) -> Settings:

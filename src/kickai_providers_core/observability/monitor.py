@@ -60,13 +60,18 @@ class Monitor:
         """Whether there is nothing to drain."""
         return self._sums.is_empty and not self._queue
 
+    @property
+    def lost_cells(self) -> int:
+        """How many cells were dropped because nobody drained them."""
+        return self._sums.lost_cells
+
     def observe(self, event: Event) -> None:
         """Add an event to the cell of the current minute."""
         counted = COUNTED_EVENTS.get(type(event))
         if counted is None:
             return
         provider, model = counted.find_target(event)
-        key = (max(0, int(self._wall()) // 60), provider, model, event.role, event.arm)
+        key = (self._get_minute(), provider, model, event.role, event.arm)
         if not self._lock.acquire(blocking=False):
             tally = Tally()
             counted.add_to(event, tally)
@@ -82,6 +87,17 @@ class Monitor:
         finally:
             self._lock.release()
 
+    def count_failure(self) -> None:
+        """Count a failure of the store."""
+        tally = Tally()
+        tally.counters["store.failures"] = 1
+        self._queue.append(((self._get_minute(), "", "", None, None), tally))
+        if self._lock.acquire(blocking=False):
+            try:
+                self._empty_queue()
+            finally:
+                self._lock.release()
+
     def drain(self) -> dict[CellKey, Cell]:
         """Return the cells since the last call, and start again from nothing."""
         with self._lock:
@@ -92,6 +108,9 @@ class Monitor:
         """Drop all sums in a child: the parent writes them."""
         self._queue, self._lock, self._sums = deque(), Lock(), _Sums()
 
+    def _get_minute(self) -> int:
+        return max(0, int(self._wall()) // 60)
+
     def _empty_queue(self) -> None:
         for _ in range(len(self._queue)):
             key, added = self._queue.popleft()
@@ -101,9 +120,14 @@ class Monitor:
 
 
 class _Sums:
-    """The tallies of the cells, and the names that were met on the current day. Not thread-safe."""
+    """The tallies of the cells, and the names that were met on the current day. Not thread-safe.
+
+    Attributes:
+        lost_cells: How many cells were dropped.
+    """
 
     def __init__(self) -> None:
+        self.lost_cells = 0
         self._tallies: dict[Key, Tally] = {}
         self._found: dict[GivenKey, Tally] = {}
         self._lost = Counter[str]()
@@ -165,5 +189,6 @@ class _Sums:
         """Drop a cell of the oldest minute, and keep the numbers of the requests and attempts that it counted."""
         counters = self._tallies.pop(next(iter(self._tallies))).counters
         self._found.clear()
+        self.lost_cells += 1
         for family in ("requests", "attempts"):
             self._lost[f"lost.{family}"] += sum(counters.get(f"{family}.{outcome}", 0) for outcome in Outcome)

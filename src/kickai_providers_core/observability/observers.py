@@ -12,7 +12,7 @@ from kickai_providers_core.plugin_api.extensions import combine_hooks
 from kickai_providers_core.plugin_api.isolation import is_process_exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from kickai_providers_core.values.events import Event, Observer
 
@@ -25,12 +25,24 @@ class Observers:
     Safe to call from any thread.
     """
 
-    def __init__(self, observers: Iterable[Observer], plugins: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        observers: Iterable[Observer],
+        plugins: Mapping[str, object] | None = None,
+        selective: Iterable[tuple[Observer, Container[type[Event]]]] = (),
+    ) -> None:
+        """Combine observers.
+
+        Args:
+            observers: Receive every event.
+            plugins: By name; those that implement `kickai_observe` receive every event.
+            selective: Receive the events of some classes only, before the others.
+        """
         self._faulty: set[str | int] = set()
-        receivers: list[Callable[[Event], object]] = [log_event, *observers]
+        receivers: list[_Receiver] = [(log_event, LEVELS), *selective, *((each, None) for each in observers)]
         called = combine_hooks(plugins or {}, "kickai_observe", self._report)
         if called is not None:
-            receivers.append(partial(_call_hook, called))
+            receivers.append((partial(_call_hook, called), None))
         self._by_event = _ObserversByEvent(receivers)
 
     def emit(self, event: Event) -> None:
@@ -75,14 +87,18 @@ def _call_hook(hook: Callable[..., Any], event: Event) -> None:
     hook(event=event)
 
 
-class _ObserversByEvent(dict[type["Event"], list["Callable[[Event], object]"]]):
-    """The observers of each class of events: all of them, but the log only for classes that it logs."""
+_Receiver = tuple["Callable[[Event], object]", "Container[type[Event]] | None"]
+"""An observer and the classes of the events that it receives; None for all."""
 
-    def __init__(self, receivers: list[Callable[[Event], object]]) -> None:
+
+class _ObserversByEvent(dict[type["Event"], list["Callable[[Event], object]"]]):
+    """The observers of each class of events."""
+
+    def __init__(self, receivers: list[_Receiver]) -> None:
         super().__init__()
         self._receivers = receivers
 
     def __missing__(self, kind: type[Event]) -> list[Callable[[Event], object]]:
-        receivers = [receiver for receiver in self._receivers if receiver is not log_event or kind in LEVELS]
+        receivers = [receiver for receiver, kinds in self._receivers if kinds is None or kind in kinds]
         self[kind] = receivers
         return receivers

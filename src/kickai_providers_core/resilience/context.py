@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from itertools import count
 from os import getpid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import Factory, field, frozen
 
 from kickai_providers_core.concurrency.clock import REAL_TIME, Clockwork
 from kickai_providers_core.concurrency.forking import ForkGuard
 from kickai_providers_core.concurrency.portal import Portal
+from kickai_providers_core.concurrency.process_name import ProcessName
 from kickai_providers_core.values.requests import NO_NEEDS, Capability
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.policy import Policy, Random
     from kickai_providers_core.resilience.retry_budget import RetryBudget
     from kickai_providers_core.values.events import Event
-    from kickai_providers_core.values.replies import Reply
     from kickai_providers_core.values.requests import ChatRequest
-    from kickai_providers_core.values.response_types import ResponseType
 
 __all__ = ["ChainContext", "RequestContext"]
 
@@ -45,6 +44,7 @@ class ChainContext:
         fork_guard: Renews the resolver in a forked process.
         portal: The event loop for blocking callers whose request may have two attempts at once.
         request_numbers: Numbers the requests.
+        process: Makes ids for requests to which the provider gives none.
         resolve_model: Returns the successor of a retired model, or the model itself.
         deadline_s: Seconds that a request may take, above 0.
         temperature: For requests that state none, from 0; None leaves it to the provider.
@@ -61,6 +61,7 @@ class ChainContext:
     fork_guard: ForkGuard = Factory(ForkGuard)
     portal: Portal = Factory(Portal)
     request_numbers: Iterator[int] = field(factory=lambda: count(1))
+    process: ProcessName = Factory(ProcessName)
     resolve_model: Callable[[str], str] = str
     deadline_s: float = 30.0
     temperature: float | None = None
@@ -82,7 +83,6 @@ class RequestContext:
         model: The model that the request itself names; None for each target's own.
         pid: The process in which the request began.
         arm: The arm of the rollout that serves the request; None without a rollout.
-        response_type: What the answer becomes; None for text only.
         key: What makes the choice of the arm sticky; None for a choice of its own. It names a user: never log it.
     """
 
@@ -96,12 +96,3 @@ class RequestContext:
     pid: int = Factory(getpid)
     arm: str | None = None
     key: str | None = None
-    response_type: ResponseType[Any] | None = None
-
-    def parse(self, reply: Reply) -> Reply:
-        """Return an answer in the form that was requested.
-
-        Raises:
-            InvalidReplyError: It does not fit the response type.
-        """
-        return reply if self.response_type is None else self.response_type.parse(reply)

@@ -75,6 +75,8 @@ class Recorder:
             deadline_s=self._deadline_s,
             fell_back=fell_back,
             last_resort=last_resort,
+            role=self._role,
+            arm=self._arm,
         )
 
     def count_attempts(self, candidate: Candidate) -> int:

@@ -154,7 +154,8 @@ class Walk:
         fell_back = candidate is not self._candidates[0]
         trace = recorder.build_trace(now, fell_back=fell_back, last_resort=self._is_last_resort)
         model = reply.model or candidate.model or ""
-        whole = evolve_trusted(reply, provider=candidate.provider, model=model, trace=trace)
+        request_id = reply.request_id or self.chain.process.build_request_id(self.request.number)
+        whole = evolve_trusted(reply, provider=candidate.provider, model=model, request_id=request_id, trace=trace)
         recorder.record_reply(whole, now)
         return whole
 

@@ -92,6 +92,7 @@ COUNTERS = (
     Counter("waits_us", "target", "Sum of the planned waits before retries."),
     Counter("feedback.<name>.ok", "request", "Answers that the application rated as good, under this name."),
     Counter("feedback.<name>.bad", "request", "Answers that the application rated as bad, under this name."),
+    Counter("store.failures", "process", "How often the store failed."),
     Counter("lost.requests", "process", "Requests whose sums were dropped because the store failed for too long."),
     Counter("lost.attempts", "process", "Attempts whose sums were dropped because the store failed for too long."),
 )

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.histogram import Histogram
 
-__all__ = ["SIZE_BOUNDS", "Cell", "CellKey", "MetricsBatch", "find_size_class"]
+__all__ = ["HEARTBEAT_S", "SILENCE_S", "SIZE_BOUNDS", "Cell", "CellKey", "MetricsBatch", "find_size_class"]
 
-SIZE_BOUNDS = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
+SIZE_BOUNDS = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
 """Where the classes of input sizes end, in tokens. Vendors change their prices at these sizes, so the price of a
 class of requests is the sum of their prices."""
+
+HEARTBEAT_S = 60.0
+"""Seconds after which a process that has nothing to write writes an empty batch, to say that it is alive."""
+
+SILENCE_S = 3 * HEARTBEAT_S
+"""Seconds after which a process that has neither written nor said that it ends counts as killed."""
 
 NOT_NEGATIVE = Number(integer=True, minimum=0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.attempts import Attempt, Skip
 
-__all__ = ["FinishReason", "ParsedReply", "Reply", "ReplyChunk"]
-
-T = TypeVar("T")
+__all__ = ["FinishReason", "Reply", "ReplyChunk"]
 
 NAME_LIMIT = 200
 """The maximum length of a name from a service, such as a model or a request id, in characters."""
@@ -130,7 +128,7 @@ class Reply(Jsonable):
         usage: The token counts; None if the provider did not report them.
         model: The name of the model that answered, as the provider reports it.
         tool_calls: The tool calls that the model requests, with distinct ids.
-        request_id: The provider's id of the request, or None.
+        request_id: The provider's id of the request. If it gives none, the core sets one that begins with ``kickai-``.
         omitted: The names of request fields that this model does not support and that were omitted.
         reasoning: What the model thought before it answered, if the provider shows it; empty otherwise. It is not part
             of the answer. Hidden from the repr.
@@ -138,8 +136,6 @@ class Reply(Jsonable):
         provider: The instance that answered.
         trace: What the request did. ``attempts``, ``skipped``, ``fell_back``, ``last_resort``, ``latency_s`` and
             ``deadline_s`` are read from it.
-        parsed: The answer as an object of the call's ``response_type``; None without one, or if the model calls tools.
-            Hidden from the repr.
     """
 
     text: str = field(converter=_convert_answer, repr=describe_length)
@@ -153,7 +149,6 @@ class Reply(Jsonable):
 
     provider: str = field(default="", validator=Text(empty=True))
     trace: RequestTrace = field(default=EMPTY_TRACE, repr=False, validator=InstanceOf(RequestTrace))
-    parsed: Any = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.text
@@ -202,17 +197,6 @@ class Reply(Jsonable):
         own = {name: to_json(getattr(self, name)) for name in OWN_FIELDS}
         shared = {name: to_json(getattr(self, name)) for name in TRACE_FIELDS}
         return {**own, **shared, "latency_s": round(self.latency_s, 6)}
-
-
-class ParsedReply(Reply, Generic[T]):
-    """A reply to a call with a ``response_type``.
-
-    Attributes:
-        parsed: The answer as an object of that type. Hidden from the repr.
-    """
-
-    if TYPE_CHECKING:
-        parsed: T
 
 
 OWN_FIELDS = ("text", "finish_reason", "usage", "model", "tool_calls", "request_id", "omitted", "reasoning", "provider")

@@ -8,7 +8,14 @@ from attrs import field, frozen
 
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip
 from kickai_providers_core.values.plain_text import format_count
-from kickai_providers_core.values.validation import Boolean, Number, convert_to_tuple, describe_type, raise_type_error
+from kickai_providers_core.values.validation import (
+    Boolean,
+    Number,
+    Text,
+    convert_to_tuple,
+    describe_type,
+    raise_type_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,6 +53,8 @@ class RequestTrace:
         deadline_s: Seconds that the request was allowed to take; None when unknown.
         fell_back: Whether a target other than the request's first one answered.
         last_resort: Whether one target was called although all were unavailable.
+        role: The role that the request was made for, or None.
+        arm: The arm of a rollout that served the request, or None.
     """
 
     attempts: tuple[Attempt, ...] = field(default=(), converter=_convert_attempts)
@@ -54,6 +63,8 @@ class RequestTrace:
     deadline_s: float | None = field(default=None, validator=Number(above=0, optional=True))
     fell_back: bool = field(default=False, validator=Boolean())
     last_resort: bool = field(default=False, validator=Boolean())
+    role: str | None = field(default=None, validator=Text(optional=True))
+    arm: str | None = field(default=None, validator=Text(optional=True))
 
     @property
     def steps(self) -> list[Attempt | Skip]:

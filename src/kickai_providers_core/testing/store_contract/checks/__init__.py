@@ -1,1 +1,0 @@
-"""The standard tests of a store, one module for each part."""
