@@ -86,3 +86,12 @@ def test_a_trio_caller_gets_a_clear_error(way: str) -> None:
         pytest.raises(RuntimeError, match="need a running asyncio event loop"),
     ):
         trio.run(main, resolver.chain("mock"))
+
+
+def test_the_requests_of_two_resolvers_have_different_numbers() -> None:
+    """An observer of several resolvers can tell which events belong to one request."""
+    numbers: set[int] = set()
+    for _ in range(2):
+        with Resolver.from_settings({}, env={}, observers=[lambda event: numbers.add(event.request)]) as resolver:
+            resolver.chain("mock").invoke("hi")
+    assert len(numbers) == 2
