@@ -50,7 +50,7 @@ from kickai_providers_core.values.errors import (
     UnusableProviderError,
 )
 from kickai_providers_core.values.messages import Image, Message, Tool, ToolCall, Usage
-from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
+from kickai_providers_core.values.replies import FinishReason, ParsedReply, Reply, ReplyChunk
 from kickai_providers_core.values.requests import Capability, ChatRequest, Prompt
 from kickai_providers_core.values.retry_after import retry_after_s
 from kickai_providers_core.values.rollout_key import use_key
@@ -87,6 +87,7 @@ __all__ = [
     "ModelInfo",
     "ModelNotFoundError",
     "Outcome",
+    "ParsedReply",
     "PluginError",
     "PluginLoadError",
     "Policy",

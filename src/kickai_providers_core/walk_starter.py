@@ -5,12 +5,11 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from kickai_providers_core.resilience.context import RequestContext
 from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.resilience.walk import Walk
-from kickai_providers_core.values.call_options import CallOptions
 from kickai_providers_core.values.messages import Masked, Message
 from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core.values.validation import Number, hide_arguments
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.context import ChainContext
     from kickai_providers_core.runtime.instances import Instances
     from kickai_providers_core.runtime.route import Route
+    from kickai_providers_core.values.call_options import CallOptions
 
 __all__ = ["WalkStarter", "validate_deadline"]
 
@@ -121,21 +121,21 @@ class WalkStarter:
             pid=context.fork_guard.pid,
             key=key,
             arm=route.arm,
+            response_type=options.response_type,
         )
         walk = Walk(candidates, context, request_context, context.time.clock())
         if route.shadow and self.shadow is not None:
             self.shadow(route, context, request_context)
         return walk, route.instances
 
-    def validate(self, masked: Masked, given: Masked | None) -> tuple[Masked, CallOptions]:
+    def validate(self, masked: Masked, options: CallOptions) -> tuple[Masked, CallOptions]:
         """Return the request of a stream and what else it needs, having validated both before anything begins."""
-        options = CallOptions.from_keywords(given)
         if options.deadline_s is not None:
             validate_deadline(options.deadline_s)
         request = options.apply(ChatRequest.from_prompt(masked.reveal()))
         if request.model is not None:
             self._choose_candidates(self.own, request)
-        return Masked(request), CallOptions(key=options.rollout_key, deadline_s=options.deadline_s)
+        return Masked(request), evolve(options, fields={}, key=options.rollout_key)
 
     def _choose_route(self, key: str | None) -> Route:
         routed = None if self.router is None else self.router(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import assert_type
 
 from kickai_providers_core import (
@@ -13,6 +14,7 @@ from kickai_providers_core import (
     FinishReason,
     KickaiSettings,
     Message,
+    ParsedReply,
     Reply,
     ReplyChunk,
     ReplyStream,
@@ -21,6 +23,13 @@ from kickai_providers_core import (
     Skip,
     Usage,
 )
+
+
+@dataclass
+class Lineup:
+    """An answer as an object."""
+
+    players: list[str]
 
 
 def sync() -> None:
@@ -37,8 +46,11 @@ def sync() -> None:
         assert_type(llm([Message(role="user", content="hi")], deadline_s=3), Reply)
         assert_type(llm(ChatRequest.of("hi")), Reply)
         assert_type(llm.invoke("hi", temperature=0.2, stop="END", key="user-1", max_tokens=None), Reply)
-        llm.invoke("hi", temprature=0.2)  # type: ignore[call-arg]
-        llm.invoke("hi", temperature="0.2")  # type: ignore[arg-type]
+        assert_type(llm.invoke("hi", response_type=Lineup, seed=1), ParsedReply[Lineup])
+        assert_type(llm("hi", response_type=Lineup).parsed, Lineup)
+        assert_type(llm.invoke("hi", response_type=None), Reply)
+        llm.invoke("hi", temprature=0.2)  # type: ignore[call-overload]
+        llm.invoke("hi", temperature="0.2")  # type: ignore[call-overload]
         assert_type(reply.text, str)
         assert_type(reply.usage, Usage | None)
         assert_type(reply.finish_reason, FinishReason)
@@ -57,6 +69,7 @@ async def asynchronous() -> None:
     async with Resolver.from_settings("kickai.toml") as resolver:
         llm = resolver.chain("mock")
         assert_type(await llm.ainvoke("hi"), Reply)
+        assert_type((await llm.ainvoke("hi", response_type=Lineup)).parsed, Lineup)
         async with llm.astream("hi") as chunks:
             assert_type(chunks, AsyncReplyStream)
             async for chunk in chunks:

@@ -23,7 +23,7 @@ from kickai_providers_core import (
     hookimpl,
     use_key,
 )
-from kickai_providers_core.values.call_options import KEYWORDS, CallOptions
+from kickai_providers_core.values.call_options import ALL_KEYWORDS, CallOptions
 from kickai_providers_core.values.messages import Masked
 from kickai_providers_core.values.rollout_key import get_key
 
@@ -135,7 +135,7 @@ def test_the_deadline_is_of_this_call(chain: Chain) -> None:
     ("given", "error", "message"),
     [
         ({"temprature": 0.1}, ArgumentTypeError, "unknown keyword argument 'temprature' (did you mean 'temperature'?)"),
-        ({"zzz": None}, ArgumentTypeError, f"unknown keyword argument 'zzz' (known are {', '.join(KEYWORDS)})"),
+        ({"zzz": None}, ArgumentTypeError, f"unknown keyword argument 'zzz' (known are {', '.join(ALL_KEYWORDS)})"),
         ({"temperature": -1}, ArgumentValueError, "temperature must be at least 0, got -1"),
         ({"max_tokens": "9"}, ArgumentTypeError, "max_tokens must be an integer of at least 1, or None, got '9' (str)"),
         ({"tool_choice": "look"}, ArgumentValueError, "tool_choice must be 'auto', 'none', 'required' or the name"),
@@ -231,7 +231,7 @@ def test_a_thread_has_the_key_of_the_context_it_was_given() -> None:
 def test_a_repr_shows_neither_key_nor_values() -> None:
     """The options can appear in a traceback's local variables."""
     options = CallOptions.from_keywords(Masked({"key": "user-1", "stop": "secret", "deadline_s": 3}))
-    assert repr(options) == "CallOptions(fields=<stop>, deadline_s=3)"
+    assert repr(options) == "CallOptions(fields=<stop>, deadline_s=3, response_type=None)"
 
 
 @pytest.mark.parametrize("how", MODES)

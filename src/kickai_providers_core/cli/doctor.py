@@ -61,7 +61,7 @@ def command(session: Session, *, online: bool) -> int:
     file, discovery, settings, findings = _load(session)
     if settings is not None:
         with Resolver(settings, discovery) as resolver:
-            session.mask_keys(resolver)
+            session.mask_keys(settings)
             findings = diagnose(settings, discovery, _check(resolver, session, online=online))
     if session.debug:
         for error in discovery.errors():

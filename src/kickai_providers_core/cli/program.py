@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "providers": "List the provider plugins and whether they can be used.",
     "roles": "List the roles with their targets and settings.",
     "doctor": "Check settings, plugins, keys and models.",
+    "rollout": "Shift traffic to a provider step by step, and back.",
 }
 """The name of each command, which is that of its module, and its summary."""
 

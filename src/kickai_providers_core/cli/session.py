@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,16 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import define, field
 
+from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
+from kickai_providers_core.plugin_api.store_opening import open_store
 from kickai_providers_core.resolver import Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from kickai_providers_core.cli.console import Console
+    from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Observer
 
 __all__ = ["Session", "shared_options"]
+
+STORE_TIMEOUT_S = 5.0
+"""Seconds for which a command waits while other processes write to the store."""
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -55,15 +63,41 @@ class Session:
         self.console.output.reserve()
         resolver = Resolver.from_settings(self.config, observers=observers, load_timeout_s=self.load_timeout_s)
         with resolver:
-            self.mask_keys(resolver)
+            self.mask_keys(resolver.settings)
             yield resolver
 
-    def mask_keys(self, resolver: Resolver) -> None:
-        """Mask every key in the settings of a resolver."""
+    @contextmanager
+    def store(self) -> Iterator[tuple[Store | None, Settings]]:
+        """Yield the configured store, or None, and the settings of this run; close the store.
+
+        Raises:
+            ConfigError: The settings cannot be used.
+            StoreError: The store cannot be opened.
+        """
+        from kickai_providers_core.config import loader, sources  # noqa: PLC0415  not needed for --help
+
+        document = sources.read(self.config, os.environ)
+        self.console.output.reserve()
+        discovery = discover(find_entry_points(), allowed=document.plugins, timeout_s=self.load_timeout_s)
+        broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
+        settings = loader.structure(document, discovery.infos(), broken=broken)
+        self.mask_keys(settings)
+        own = settings.store
+        if own.url is None:
+            yield None, settings
+            return
+        store = open_store(own.url, namespace=own.namespace, plugins=discovery.stores(), timeout_s=STORE_TIMEOUT_S)
+        try:
+            yield store, settings
+        finally:
+            store.close()
+
+    def mask_keys(self, settings: Settings) -> None:
+        """Mask every key in the settings."""
         from kickai_providers_core.config.instances import find_secrets  # noqa: PLC0415  not needed for --help
 
-        providers = resolver.settings.providers.values()
-        self.console.mask.add(secret for settings in providers for _, secret in find_secrets(settings))
+        values = (*settings.providers.values(), settings.store)
+        self.console.mask.add(secret for value in values for _, secret in find_secrets(value))
 
     def log_ignored_files(self, resolver: Resolver) -> None:
         """Log which settings files were ignored, and why."""

@@ -20,6 +20,7 @@ from kickai_providers_core.config.instances import InstanceReader, replace_retir
 from kickai_providers_core.config.layers import Layers
 from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.name_index import NameIndex
+from kickai_providers_core.config.price_settings import PriceSettings
 from kickai_providers_core.config.problems import ProblemList, Violation
 from kickai_providers_core.config.roles import (
     Catalogue,
@@ -101,6 +102,7 @@ class _Tables:
     rollout: RolloutSettings = field(factory=RolloutSettings)
     monitor: MonitorSettings = field(factory=MonitorSettings)
     store: StoreSettings = field(factory=StoreSettings)
+    prices: PriceSettings = field(factory=PriceSettings)
 
 
 @frozen(kw_only=True)
@@ -197,6 +199,7 @@ class _Loader:
             rollout=self._rollout(),
             monitor=tables.monitor,
             store=resolve_store(tables.store, self.folder),
+            prices=tables.prices,
             explicit=frozenset(resolve(name) for _, name in self._chosen_names()),
             sources=self._format_sources(catalogue, sources),
             unusable=unusable,

@@ -13,7 +13,7 @@ from kickai_providers_core.resilience.guard import judge
 from kickai_providers_core.resilience.rollout import BUCKETS, Rollout, RolloutPlan, format_share
 from kickai_providers_core.resilience.rollout_guard import apply_verdict, count_attempt
 from kickai_providers_core.resilience.step_evidence import ArmCounts, StepEvidence
-from kickai_providers_core.stores.api import HistoryEntry
+from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.events import AttemptEnded
 from kickai_providers_core.values.rollout_events import RolloutChanged
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Document, Store
     from kickai_providers_core.values.events import Event
 
-__all__ = ["EVIDENCE", "PLAN", "RolloutController", "read_evidence"]
+__all__ = ["EVIDENCE", "PLAN", "RolloutController", "read_evidence", "read_plan"]
 
 PLAN = "rollout"
 """The name of the document that holds the plan."""
@@ -47,16 +47,32 @@ MAX_KEYS = 100_000
 """The number of keys of one step that a process tells apart. Later keys count as known."""
 
 
+def read_plan(document: Document) -> RolloutPlan:
+    """Return the plan in a document.
+
+    Raises:
+        StoreError: The document is damaged, or of a newer version.
+    """
+    try:
+        return RolloutPlan.from_dict(document.value)
+    except (TypeError, ValueError) as error:
+        message = f"the stored rollout cannot be read; a newer version of kickai may have written it: {error}"
+        raise StoreError(message) from None
+
+
 def read_evidence(document: Document, rollout: Rollout) -> StepEvidence:
     """Return the evidence of a rollout's present step; that with which the step began when there is no newer one.
 
     Raises:
-        TypeError: The document is damaged.
-        ValueError: The document is damaged.
+        StoreError: The document is damaged, or of a newer version.
     """
     if document.value.get("step") != rollout.step:
         return rollout.evidence
-    return StepEvidence.from_dict(document.value.get("evidence"))
+    try:
+        return StepEvidence.from_dict(document.value.get("evidence"))
+    except (TypeError, ValueError) as error:
+        message = f"the evidence of the rollout cannot be read: {error}; kickai rollout set begins it anew"
+        raise StoreError(message) from None
 
 
 @frozen
@@ -174,7 +190,7 @@ class RolloutController:
             store.documents.write(PLAN, plan.as_dict(), expected_version=0, entry=entry)
             document = store.documents.read(PLAN)
         if document.version != self._version:
-            self._adopt(RolloutPlan.from_dict(document.value), document.version)
+            self._adopt(read_plan(document), document.version)
 
     def _adopt(self, plan: RolloutPlan, version: int) -> None:
         """Put a plan into force, and emit an event for each scope that has changed."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, read_evidence
+from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, read_evidence, read_plan
 from kickai_providers_core.resilience.guard import judge
 from kickai_providers_core.resilience.rollout import BUCKETS, Rollout, RolloutPlan, format_share
 from kickai_providers_core.stores.api import HistoryEntry
@@ -49,17 +49,17 @@ class ScopeStatus:
         rollout, verdict = self.rollout, self.verdict
         ramp = None
         if rollout.ramp is not None:
-            ramp = {"shares": [each / BUCKETS for each in rollout.ramp.shares], "hold_s": rollout.ramp.hold_s}
+            ramp = {"shares": list(map(_to_fraction, rollout.ramp.shares)), "hold_s": rollout.ramp.hold_s}
         suspended = rollout.suspended_share
         return {
             "scope": self.scope,
             "candidate": rollout.candidate,
-            "share": rollout.share / BUCKETS,
+            "share": _to_fraction(rollout.share),
             "exclude": rollout.exclude,
-            "shadow": rollout.shadow / BUCKETS,
+            "shadow": _to_fraction(rollout.shadow),
             "ramp": ramp,
             "paused": rollout.is_paused,
-            "suspended_share": None if suspended is None else suspended / BUCKETS,
+            "suspended_share": None if suspended is None else _to_fraction(suspended),
             "step": rollout.step,
             "step_began_s": rollout.step_began_s,
             "evidence": {arm: _count(self.evidence, arm) for arm in ("candidate", "control")},
@@ -73,6 +73,10 @@ class ScopeStatus:
                 "requests_needed": verdict.requests_needed,
             },
         }
+
+
+def _to_fraction(share: int) -> float:
+    return round(share / BUCKETS, 9)
 
 
 def _count(evidence: StepEvidence, arm: str) -> dict[str, int]:
@@ -100,13 +104,12 @@ class RolloutControl:
         """Return the plan and its version; the plan of the settings, with version 0, while the store has none.
 
         Raises:
-            StoreError: The store cannot be read.
-            ConfigError: A newer version has written the plan.
+            StoreError: The store or the plan cannot be read.
         """
         document = self._store.documents.read(PLAN)
         if not document.version:
             return self._settings.build_plan(self._wall()), 0
-        return RolloutPlan.from_dict(document.value), document.version
+        return read_plan(document), document.version
 
     def read_status(self) -> tuple[Sequence[ScopeStatus], int]:
         """Return the status of every scope with a rollout, and the version of the plan."""

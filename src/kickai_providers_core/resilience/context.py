@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from os import getpid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, field, frozen
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.policy import Policy, Random
     from kickai_providers_core.resilience.retry_budget import RetryBudget
     from kickai_providers_core.values.events import Event
+    from kickai_providers_core.values.replies import Reply
     from kickai_providers_core.values.requests import ChatRequest
+    from kickai_providers_core.values.response_types import ResponseType
 
 __all__ = ["ChainContext", "RequestContext"]
 
@@ -83,6 +85,7 @@ class RequestContext:
         model: The model that the request itself names; None for each target's own.
         pid: The process in which the request began.
         arm: The arm of the rollout that serves the request; None without a rollout.
+        response_type: What the answer becomes; None for text only.
         key: What makes the choice of the arm sticky; None for a choice of its own. It names a user: never log it.
     """
 
@@ -96,3 +99,12 @@ class RequestContext:
     pid: int = Factory(getpid)
     arm: str | None = None
     key: str | None = None
+    response_type: ResponseType[Any] | None = None
+
+    def parse(self, reply: Reply) -> Reply:
+        """Return an answer in the form that was requested.
+
+        Raises:
+            InvalidReplyError: It does not fit the response type.
+        """
+        return reply if self.response_type is None else self.response_type.parse(reply)

@@ -66,14 +66,14 @@ def set_share(
 
 
 def start_ramp(plan: RolloutPlan, scope: str, candidate: str, ramp: Ramp, now_s: float) -> Change:
-    """Return the change to a ramp, which begins at its first share that is not below the present one.
+    """Return the change to a ramp. It begins at its first share, or at the present one if that is not 0.
 
     Raises:
-        RolloutError: The share is above the whole ramp already.
+        RolloutError: The present share is above the whole ramp.
     """
     rollout = _get_or_create(plan, scope, candidate)
-    first = ramp.find_next(rollout.share - 1)
-    if first is None:
+    first = rollout.share or ramp.shares[0]
+    if first > ramp.shares[-1]:
         message = f"{candidate} already has {format_share(rollout.share)} of {_name(scope)}, more than the whole ramp"
         raise RolloutError(message)
     after = rollout.begin_step(first, now_s, ramp=ramp, is_paused=False, suspended_share=None)

@@ -38,6 +38,7 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
             call = await await_call(walk, instances, action)
             try:
                 reply = await find_instance(instances, call).ainvoke(call.build_request(walk.request), call.timeout_s)
+                reply = walk.request.parse(reply)
             except ProviderError as error:
                 action = walk.record_failure(error, clock())
             else:

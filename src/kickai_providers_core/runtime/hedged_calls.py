@@ -53,7 +53,7 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
             task = await _wait_for_first(walk, instances, tasks)
             call = tasks.pop(task)
             try:
-                reply = task.result()
+                reply = walk.request.parse(task.result())
             except ProviderError as error:
                 action = walk.record_failure(error, clock(), call=call)
             else:

@@ -54,7 +54,7 @@ def stream(
                         ready = part.add(part.builder.normalize(chunk))
                         if ready is not None:
                             yield ready
-                reply = part.builder.build()
+                reply = walk.request.parse(part.builder.build())
             except ProviderError as error:
                 require_same_process(pid)
                 action = part.attach_text(walk.record_failure(error, clock(), final=part.is_final), error)
@@ -87,7 +87,7 @@ async def astream(
                         ready = part.add(part.builder.normalize(chunk))
                         if ready is not None:
                             yield ready
-                reply = part.builder.build()
+                reply = walk.request.parse(part.builder.build())
             except ProviderError as error:
                 action = part.attach_text(walk.record_failure(error, clock(), final=part.is_final), error)
                 if part.is_discarded(action):

@@ -38,6 +38,7 @@ def invoke(walk: Walk, instances: Instances) -> Reply:
             call = wait_for_call(walk, instances, action)
             try:
                 reply = find_instance(instances, call).invoke(call.build_request(walk.request), call.timeout_s)
+                reply = walk.request.parse(reply)
             except ProviderError as error:
                 require_same_process(pid)
                 action = walk.record_failure(error, clock())

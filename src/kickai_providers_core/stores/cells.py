@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import evolve
 
 from kickai_providers_core.values.metrics import Cell
+from kickai_providers_core.values.plain_text import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +46,9 @@ WRITERS_KEPT_S = 2 * DAY_S
 
 MAX_NAMES = 200
 """The number of models, and of counters of one family, that are kept apart in a day."""
+
+MAX_NAME = 200
+"""The length of a name in characters. A longer one is cut."""
 
 OTHER = "other"
 """The name of all further ones."""
@@ -104,15 +108,23 @@ def limit_names(cells: Mapping[CellKey, Cell], is_admitted: Callable[[int, str, 
     """
     limited: dict[CellKey, Cell] = {}
     for key, cell in cells.items():
-        day, limited_key = key.start_s // DAY_S, key
-        if key.model not in {"", OTHER} and not is_admitted(day, MODEL, key.model):
-            limited_key = evolve(key, model=OTHER)
+        day, model = key.start_s // DAY_S, _clean(key.model)
+        if model not in {"", OTHER} and not is_admitted(day, MODEL, model):
+            model = OTHER
         counters: dict[str, int] = {}
         for name, count in cell.counters.items():
             family = find_family(name)
-            rest = name[len(family) :]
-            is_kept = not family or rest == OTHER or is_admitted(day, family, rest)
-            kept = name if is_kept else family + OTHER
-            counters[kept] = counters.get(kept, 0) + count
+            rest = _clean(name[len(family) :])
+            if family and rest != OTHER and not is_admitted(day, family, rest):
+                rest = OTHER
+            counters[family + rest] = counters.get(family + rest, 0) + count
+        limited_key = evolve(key, model=model)
         limited[limited_key] = add_cells(limited.get(limited_key), evolve(cell, counters=counters))
     return limited
+
+
+def _clean(name: str) -> str:
+    """Return a name as a store can keep it: services choose the names of their models."""
+    if name.isascii() and name.isprintable() and len(name) <= MAX_NAME:
+        return name
+    return clean_line(name, MAX_NAME) or OTHER

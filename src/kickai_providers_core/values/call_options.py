@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from attrs import evolve, field, frozen
 
+from kickai_providers_core.values.response_types import ResponseType
 from kickai_providers_core.values.rollout_key import get_key, validate_key
-from kickai_providers_core.values.validation import hide_arguments
+from kickai_providers_core.values.validation import hide_arguments, raise_value_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +52,7 @@ class CallKeywords(TypedDict, total=False):
 
 
 KEYWORDS = tuple(CallKeywords.__annotations__)
+ALL_KEYWORDS = (*KEYWORDS, "response_type")
 NOT_IN_REQUESTS = frozenset({"key", "deadline_s"})
 
 
@@ -66,32 +68,46 @@ class CallOptions:
         fields: Fields of the request and their values. The repr shows only the names.
         key: The rollout key that the call states, or None. Hidden from the repr.
         deadline_s: Seconds that the request may take, not yet validated; None for the chain's own.
+        response_type: What the answer becomes; None for text only.
     """
 
     fields: Mapping[str, Any] = field(factory=dict, repr=_describe_fields)
     key: str | None = field(default=None, repr=False)
     deadline_s: float | None = None
+    response_type: ResponseType[Any] | None = None
 
     @classmethod
-    def from_keywords(cls, keywords: Masked | None) -> CallOptions:
-        """Return the options for the keyword arguments of a call; None for none.
+    def from_keywords(cls, keywords: Masked | None, response_type: type | None = None) -> CallOptions:
+        """Return the options for the keyword arguments of a call.
+
+        Args:
+            keywords: The keyword arguments; None for none.
+            response_type: The class of the answer; None for text only.
 
         Raises:
-            TypeError: A keyword is unknown, or the key is not text.
-            ValueError: The key is empty.
+            TypeError: A keyword is unknown, the key is not text, or the response type has no form in JSON.
+            ValueError: The key is empty, or there are both a response type and a JSON schema.
         """
-        return NO_OPTIONS if keywords is None else cls._parse(keywords)
+        return NO_OPTIONS if keywords is None and response_type is None else cls._parse(keywords, response_type)
 
     @classmethod
     @hide_arguments
-    def _parse(cls, keywords: Masked) -> CallOptions:
-        given = {name: value for name, value in keywords.reveal().items() if value is not None or name not in KEYWORDS}
+    def _parse(cls, keywords: Masked | None, kind: type | None) -> CallOptions:
+        stated = {} if keywords is None else keywords.reveal()
+        given = {name: value for name, value in stated.items() if value is not None or name not in KEYWORDS}
         _reject_unknown(given)
         key = given.get("key")
+        fields = {name: value for name, value in given.items() if name not in NOT_IN_REQUESTS}
+        response_type: ResponseType[Any] | None = None if kind is None else ResponseType.from_class(kind)
+        if response_type is not None:
+            if "json_schema" in fields:
+                raise_value_error("json_schema", "absent next to response_type", "both")
+            fields["json_schema"] = response_type.schema
         return cls(
-            fields={name: value for name, value in given.items() if name not in NOT_IN_REQUESTS},
+            fields=fields,
             key=None if key is None else validate_key(key),
             deadline_s=given.get("deadline_s"),
+            response_type=response_type,
         )
 
     @property
@@ -125,7 +141,7 @@ def _reject_unknown(given: Mapping[str, Any]) -> None:
         return
     from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
 
-    near = get_close_matches(unknown, KEYWORDS, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYWORDS)}"
+    near = get_close_matches(unknown, ALL_KEYWORDS, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(ALL_KEYWORDS)}"
     message = f"unknown keyword argument {unknown!r} ({hint})"
     raise TypeError(message)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEARTBEAT_S", "SILENCE_S", "SIZE_BOUNDS", "Cell", "CellKey", "MetricsBatch", "find_size_class"]
 
-SIZE_BOUNDS = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
+SIZE_BOUNDS = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
 """Where the classes of input sizes end, in tokens. Vendors change their prices at these sizes, so the price of a
 class of requests is the sum of their prices."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.attempts import Attempt, Skip
 
-__all__ = ["FinishReason", "Reply", "ReplyChunk"]
+__all__ = ["FinishReason", "ParsedReply", "Reply", "ReplyChunk"]
+
+T = TypeVar("T")
 
 NAME_LIMIT = 200
 """The maximum length of a name from a service, such as a model or a request id, in characters."""
@@ -136,6 +138,8 @@ class Reply(Jsonable):
         provider: The instance that answered.
         trace: What the request did. ``attempts``, ``skipped``, ``fell_back``, ``last_resort``, ``latency_s`` and
             ``deadline_s`` are read from it.
+        parsed: The answer as an object of the call's ``response_type``; None without one, or if the model calls tools.
+            Hidden from the repr.
     """
 
     text: str = field(converter=_convert_answer, repr=describe_length)
@@ -149,6 +153,7 @@ class Reply(Jsonable):
 
     provider: str = field(default="", validator=Text(empty=True))
     trace: RequestTrace = field(default=EMPTY_TRACE, repr=False, validator=InstanceOf(RequestTrace))
+    parsed: Any = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.text
@@ -197,6 +202,17 @@ class Reply(Jsonable):
         own = {name: to_json(getattr(self, name)) for name in OWN_FIELDS}
         shared = {name: to_json(getattr(self, name)) for name in TRACE_FIELDS}
         return {**own, **shared, "latency_s": round(self.latency_s, 6)}
+
+
+class ParsedReply(Reply, Generic[T]):
+    """A reply to a call with a ``response_type``.
+
+    Attributes:
+        parsed: The answer as an object of that type. Hidden from the repr.
+    """
+
+    if TYPE_CHECKING:
+        parsed: T
 
 
 OWN_FIELDS = ("text", "finish_reason", "usage", "model", "tool_calls", "request_id", "omitted", "reasoning", "provider")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-__all__ = ["evolve_trusted"]
+__all__ = ["convert_trusted", "evolve_trusted"]
 
 T = TypeVar("T")
+Other = TypeVar("Other")
 
 
 def evolve_trusted(value: T, **changes: Any) -> T:
@@ -23,3 +24,10 @@ def evolve_trusted(value: T, **changes: Any) -> T:
     copy = object.__new__(type(value))
     object.__setattr__(copy, "__dict__", vars(value) | changes)
     return copy
+
+
+def convert_trusted(value: object, kind: type[Other], **changes: Any) -> Other:
+    """Return the fields of a frozen value, with changes, as an instance of a subclass; else as `evolve_trusted`."""
+    converted = object.__new__(kind)
+    object.__setattr__(converted, "__dict__", vars(value) | changes)
+    return converted

@@ -16,6 +16,7 @@ from kickai_providers_core import ConfigError, KickaiSettings, Policy, ProviderS
 from kickai_providers_core.config.environment import CORE_VARIABLES
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.monitor_settings import MonitorSettings
+from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
 from kickai_providers_core.config.sources import read
 from kickai_providers_core.config.store_settings import StoreSettings
 from kickai_providers_core.resilience.breaker import BreakerSettings
@@ -91,6 +92,8 @@ CLASSES = {
     "[rollout.guard]": [GuardSettings],
     "[monitor]": [MonitorSettings],
     "[store]": [StoreSettings],
+    "[prices]": [PriceSettings],
+    '[prices.models."MODEL"]': [ModelPrice],
 }
 """The settings classes of each section of the page, by its heading."""
 

@@ -325,3 +325,37 @@ def test_the_alert_command_gets_the_change_as_json(tmp_path: Path) -> None:
     message = json.loads(target.read_text())
     assert (message["action"], message["candidate"], message["share"]) == ("suspend", "new", "0%")
     assert message["evidence"]["candidate_bad"] == 5
+
+
+def test_a_damaged_plan_changes_nothing() -> None:
+    """The plan in force stays, and the store's thread reports it."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    document = store.documents.read(PLAN)
+    store.documents.write(PLAN, {"format": 99}, expected_version=document.version)
+    with pytest.raises(StoreError, match="the format of the rollout must be 1, got 99"):
+        process.run()
+    assert process.rollout.share == HALF
+
+
+def test_damaged_evidence_is_reported() -> None:
+    """Nothing is judged with it."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    store.documents.write(f"{EVIDENCE}{ALL_ROLES}", {"step": 1, "evidence": {"phase": "x"}}, expected_version=0)
+    process.serve("candidate", bad=9)
+    with pytest.raises(StoreError, match="the evidence of the rollout cannot be read"):
+        process.run()
+    assert process.rollout.share == HALF
+
+
+def test_an_alert_command_that_fails_changes_nothing() -> None:
+    """One that cannot be started, and one that ends with an error."""
+    for command in (("/nonexistent/alert",), (sys.executable, "-c", "raise SystemExit(3)")):
+        process = Process(MemoryStore(), on_alert=command)
+        process.run()
+        process.serve("candidate", bad=5)
+        process.run()
+        assert process.rollout.suspended_share == HALF

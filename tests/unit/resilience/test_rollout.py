@@ -181,9 +181,9 @@ def test_another_candidate_begins_anew() -> None:
     assert change.what == "gemini at 25% of all roles"
 
 
-@pytest.mark.parametrize(("share", "first"), [(0, QUARTER), (QUARTER, QUARTER), (QUARTER + 1, 2 * QUARTER)])
-def test_a_ramp_begins_at_its_first_share_that_is_not_lower(share: int, first: int) -> None:
-    """Starting a ramp never takes a share away."""
+@pytest.mark.parametrize(("share", "first"), [(0, QUARTER), (1, 1), (QUARTER, QUARTER), (QUARTER + 1, QUARTER + 1)])
+def test_a_ramp_begins_at_the_present_share(share: int, first: int) -> None:
+    """It neither takes a share away nor raises one without evidence; from 0, it begins at its first share."""
     change = start_ramp(make_plan(share=share), ALL_ROLES, "huggingface", RAMP, 5.0)
     after = change.plan.rollouts[ALL_ROLES]
     assert (after.share, after.ramp, after.step_began_s) == (first, RAMP, 5.0)

@@ -1,0 +1,85 @@
+"""Sums of metrics cells: totals of any group of them, which add up exactly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import Factory, define, evolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeVar
+
+    from kickai_providers_core.values.histogram import Histogram
+    from kickai_providers_core.values.metrics import Cell, CellKey
+
+    K = TypeVar("K")
+
+__all__ = ["Groups", "Sums", "add_up", "add_up_by"]
+
+
+@define
+class Sums:
+    """The sums of some cells; not safe to change from several threads.
+
+    Attributes:
+        counters: Integers from 0, by name.
+        latency: The durations of successful whole answers.
+        first_token: The times to the first chunk of streamed attempts.
+    """
+
+    counters: dict[str, int] = Factory(dict)
+    latency: Histogram = Factory(dict)
+    first_token: Histogram = Factory(dict)
+
+    def add(self, other: Cell | Sums) -> None:
+        """Add the sums of a cell."""
+        _add(self.counters, other.counters)
+        _add(self.latency, other.latency)
+        _add(self.first_token, other.first_token)
+
+    def get(self, name: str) -> int:
+        """Return a counter; 0 if nothing was counted."""
+        return self.counters.get(name, 0)
+
+    def find(self, prefix: str) -> dict[str, int]:
+        """Return the counters whose names begin with a prefix, by the rest of their names."""
+        at = len(prefix)
+        return {name[at:]: count for name, count in self.counters.items() if name.startswith(prefix) and count}
+
+
+Groups = dict["CellKey", Sums]
+"""The sums of the cells with the same key."""
+
+
+def _add(sums: dict[K, int], counts: Mapping[K, int]) -> None:
+    for key, count in counts.items():
+        sums[key] = sums.get(key, 0) + count
+
+
+def add_up(cells: Iterable[tuple[CellKey, Cell]], span_s: int) -> Groups:
+    """Return the sums of cells by provider, model, role, arm and period.
+
+    Args:
+        cells: The cells, each once.
+        span_s: The length of a period in seconds. A cell with a longer one counts where it begins.
+    """
+    groups: Groups = {}
+    periods: dict[CellKey, CellKey] = {}
+    for key, cell in cells:
+        period = periods.get(key)
+        if period is None:
+            period = periods[key] = evolve(key, start_s=key.start_s - key.start_s % span_s, span_s=span_s)
+        sums = groups.get(period)
+        if sums is None:
+            sums = groups[period] = Sums()
+        sums.add(cell)
+    return groups
+
+
+def add_up_by(groups: Mapping[CellKey, Sums], label: Callable[[CellKey], K]) -> dict[K, Sums]:
+    """Return the sums of the groups that have the same label."""
+    labelled: dict[K, Sums] = {}
+    for key, sums in groups.items():
+        labelled.setdefault(label(key), Sums()).add(sums)
+    return labelled

@@ -1,0 +1,1 @@
+"""The standard tests of a store, one module for each part."""

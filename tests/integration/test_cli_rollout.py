@@ -1,0 +1,154 @@
+"""``kickai rollout``: changes of the stored rollout, and what it shows of them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kickai_providers_core.observability.rollout_controller import PLAN
+from kickai_providers_core.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from command_line import CommandLine
+
+SETTINGS = """
+[kickai]
+primary = "mock"
+fallback = ["gemini"]
+
+[store]
+url = "sqlite:///kickai.db"
+"""
+
+
+@pytest.fixture(name="store_file", autouse=True)
+def _store_file(kickai: CommandLine) -> None:
+    """Write settings with a store."""
+    kickai.folder.joinpath("kickai.toml").write_text(SETTINGS)
+
+
+def test_without_a_store_the_line_to_add_is_shown(kickai: CommandLine) -> None:
+    """A rollout that only one process knows would be useless."""
+    kickai.folder.joinpath("kickai.toml").write_text("")
+    done = kickai("rollout", "status")
+    assert done.code == 2
+    assert '[store]\n  url = "sqlite:///kickai.db"' in done.err
+
+
+def test_without_a_command_the_help_is_shown(kickai: CommandLine) -> None:
+    """On standard error, with the exit code of wrong usage."""
+    done = kickai("rollout")
+    assert (done.code, done.out) == (2, "")
+    assert "kickai rollout ramp huggingface" in done.err
+
+
+def test_a_rollout_from_start_to_end(kickai: CommandLine) -> None:
+    """Set, ramp, pause, resume, back: each says what it did, and the history has them all."""
+    steps = [
+        (("set", "mock", "25%", "--why", "a first test"), "mock at 25% of all roles"),
+        (
+            ("ramp", "mock", "1%,50%,100%", "--hold", "30m"),
+            "ramp of mock for all roles: 1%, 50%, 100%, each held for 1800 s",
+        ),
+        (("pause",), "ramp of all roles paused"),
+        (("resume",), "ramp of all roles resumed at 25%"),
+        (("back", "--role", "team_manager"), "mock back to 0% of the role team_manager"),
+        (("back",), "mock back to 0% of all roles"),
+    ]
+    for arguments, expected in steps:
+        done = kickai("rollout", *arguments)
+        assert (done.code, done.out.strip(), done.err) == (0, expected, "")
+    history = kickai("rollout", "history", "--json").json["history"]
+    assert [entry["what"] for entry in reversed(history)] == [expected for _, expected in steps]
+    assert history[-1]["why"] == "a first test"
+    assert all(re.fullmatch(r".+@.+", entry["who"]) for entry in history)
+    lines = kickai("rollout", "history", "--limit", "2").out.splitlines()
+    assert len(lines) == 2
+    assert "mock back to 0% of all roles" in lines[0]
+
+
+def test_the_status_shows_share_state_evidence_and_guard(kickai: CommandLine) -> None:
+    """For a reader and as JSON."""
+    assert "No rollout. Start one with: kickai rollout set" in kickai("rollout", "status").out
+    kickai("rollout", "set", "mock", "25%", "--exclude", "--shadow", "10%")
+    shown = kickai("rollout", "status").out
+    assert "all roles: mock 25%, fixed share" in shown
+    assert "excluded from the other requests" in shown
+    assert "shadowing 10% of the other requests" in shown
+    assert "guard: no first attempt of the candidate has been counted" in shown
+    status = kickai("rollout", "status", "--json").json
+    (rollout,) = status["rollouts"]
+    assert status["version"] == 1
+    assert (rollout["scope"], rollout["candidate"], rollout["share"], rollout["shadow"]) == ("*", "mock", 0.25, 0.1)
+    assert rollout["guard"]["action"] == "hold"
+    assert rollout["evidence"] == {arm: {"requests": 0, "failures": 0} for arm in ("candidate", "control")}
+
+
+def test_why_explains_the_share(kickai: CommandLine) -> None:
+    """The latest change and what the guard waits for; a role without its own rollout has that of all."""
+    assert "each role's own chain counts" in kickai("rollout", "why").out
+    kickai("rollout", "set", "mock", "25%", "--why", "cheaper")
+    shown = kickai("rollout", "why", "--role", "team_manager").out
+    assert "all roles: mock 25%" in shown
+    assert re.search(r"latest change: mock at 25% of all roles, by .+ on .+ UTC, because cheaper", shown)
+    explained = kickai("rollout", "why", "--json").json
+    assert explained["latest"][0]["why"] == "cheaper"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("set", "mck", "5%"), "Unknown provider 'mck'. Did you mean 'mock'?"),
+        (("set", "mock", "101%"), "a share must be a percentage from 0% to 100%, such as 25% or 0.1%, got '101%'"),
+        (("set", "mock", "5%", "--role", "team_manger"), "Unknown role 'team_manger'. Did you mean 'team_manager'?"),
+        (("set", "mock", "5%", "--shadow", "x"), "a share must be a percentage"),
+        (("ramp", "mock", "5%,1%"), "shares must be shares above 0 in rising order"),
+        (("ramp", "mock", "5%", "--hold", "soon"), "'soon' is not a duration such as 90s, 30m, 1h or 2d"),
+        (("pause",), "There is no rollout of all roles."),
+        (("resume",), "There is no rollout of all roles."),
+        (("back",), "There is no rollout of all roles."),
+        (("back", "--role", "nobody"), "Unknown role 'nobody'."),
+    ],
+)
+def test_a_change_that_does_not_fit_is_refused(kickai: CommandLine, arguments: tuple[str, ...], message: str) -> None:
+    """With the exit code of wrong usage, and nothing is written."""
+    done = kickai("rollout", *arguments)
+    assert done.code == 2
+    assert message in " ".join(done.err.split())
+    assert kickai("rollout", "history").out == "No change so far.\n"
+
+
+def test_a_change_of_another_version_is_refused(kickai: CommandLine) -> None:
+    """Two operators cannot overwrite each other: the second one learns who came first."""
+    kickai("rollout", "set", "mock", "5%")
+    kickai("rollout", "set", "mock", "10%")
+    done = kickai("rollout", "set", "mock", "90%", "--expect", "1")
+    assert done.code == 1
+    assert "(mock at 10% of all roles) and now has version 2; nothing was written" in done.err
+    assert kickai("rollout", "status", "--json").json["rollouts"][0]["share"] == 0.1
+
+
+def test_the_settings_are_the_first_plan(kickai: CommandLine) -> None:
+    """A change builds on the configured rollout while the store has none."""
+    kickai.folder.joinpath("kickai.toml").write_text(
+        SETTINGS + '[rollout]\ncandidate = "mock"\nshare = "5%"\nexclude = true\n'
+    )
+    assert "mock 5%, fixed share" in kickai("rollout", "status").out
+    kickai("rollout", "set", "mock", "10%")
+    store = SqliteStore(kickai.folder / "kickai.db")
+    plan = store.documents.read(PLAN).value
+    store.close()
+    assert plan["rollouts"]["*"]["exclude"] is True
+
+
+def test_a_damaged_plan_is_one_clear_error(kickai: CommandLine) -> None:
+    """A later version may have written it."""
+    store = SqliteStore(kickai.folder / "kickai.db")
+    store.documents.write(PLAN, {"format": 99}, expected_version=0)
+    store.close()
+    done = kickai("rollout", "status")
+    assert done.code == 1
+    assert "the format of the rollout must be 1, got 99" in done.err
+    assert "Traceback" not in done.err
