@@ -19,8 +19,9 @@ from kickai_providers_core.resilience.policy import Policy, Rule
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.runtime.streaming import StreamMode
 from kickai_providers_core.streams import AsyncReplyStream, ReplyStream
+from kickai_providers_core.tool_loop import ToolError, ToolResult, ToolRun
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
-from kickai_providers_core.values.call_options import CallKeywords
+from kickai_providers_core.values.call_options import CallKeywords, TurnKeywords
 from kickai_providers_core.values.errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -45,6 +46,7 @@ from kickai_providers_core.values.errors import (
     RateLimitedError,
     RejectedRequestError,
     TransientError,
+    TurnLimitError,
     UnknownProviderError,
     UnsupportedRequestError,
     UnusableProviderError,
@@ -116,7 +118,12 @@ __all__ = [
     "Target",
     "Tool",
     "ToolCall",
+    "ToolError",
+    "ToolResult",
+    "ToolRun",
     "TransientError",
+    "TurnKeywords",
+    "TurnLimitError",
     "UnknownProviderError",
     "UnsupportedRequestError",
     "UnusableProviderError",

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from attrs import frozen
 
+from kickai_providers_core import tool_loop
 from kickai_providers_core.chain_facts import ChainFacts
 from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
 from kickai_providers_core.streams import AsyncReplyStream, ReplyStream, require_event_loop
+from kickai_providers_core.tool_loop import MAX_TURNS
 from kickai_providers_core.values.call_options import CallOptions
 from kickai_providers_core.values.messages import Masked
 from kickai_providers_core.values.validation import OneOf, hide_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kickai_providers_core.plugin_api.hookspecs import Progress
     from kickai_providers_core.runtime.streaming import StreamMode
-    from kickai_providers_core.values.call_options import CallKeywords
+    from kickai_providers_core.tool_loop import ToolRun
+    from kickai_providers_core.values.call_options import CallKeywords, TurnKeywords
     from kickai_providers_core.values.replies import ParsedReply, Reply
     from kickai_providers_core.values.requests import Prompt
 
@@ -163,6 +166,52 @@ class Chain(ChainFacts):
             lambda done: streaming.astream(*self._starter.start(masked, options, streams=True), known_mode, done),
             self._context.fork_guard,
         )
+
+    def run_tools(
+        self,
+        prompt: Prompt,
+        *,
+        tools: Sequence[Callable[..., Any]],
+        max_turns: int = MAX_TURNS,
+        response_type: type | None = None,
+        **keywords: Unpack[TurnKeywords],
+    ) -> ToolRun:
+        """Let the model call Python functions until it answers, and return the answer with the conversation.
+
+        Each turn is a call of its own, with its own deadline, and may be served by another target. A tool's exception
+        is reported to the model by the name of its class; raise a `ToolError` to say more.
+
+        Args:
+            prompt: What to ask.
+            tools: Python functions, which `Tool.from_function` describes; at least one. They run one after the other.
+            max_turns: How often the model is called, from 1.
+            response_type: As in `invoke`, for the last reply.
+            keywords: Overrides for each turn. A ``tool_choice`` applies to the first one only.
+
+        Raises:
+            TurnLimitError: The model called tools in the last turn; the error has the messages so far.
+            TypeError: A function cannot be a tool, is asynchronous, or returned what JSON has no form for.
+        """
+        masked, given = Masked(prompt), Masked({**keywords, "response_type": response_type})
+        del prompt, keywords
+        return tool_loop.run(self.invoke, tool_loop.ToolLoop(masked, tools, max_turns), given)
+
+    async def arun_tools(
+        self,
+        prompt: Prompt,
+        *,
+        tools: Sequence[Callable[..., Any]],
+        max_turns: int = MAX_TURNS,
+        response_type: type | None = None,
+        **keywords: Unpack[TurnKeywords],
+    ) -> ToolRun:
+        """Let the model call Python functions until it answers, without blocking the event loop; else as `run_tools`.
+
+        The tools of one turn run at the same time: asynchronous functions as tasks, the others in threads.
+        """
+        masked, given = Masked(prompt), Masked({**keywords, "response_type": response_type})
+        del prompt, keywords
+        return await tool_loop.arun(self.ainvoke, tool_loop.ToolLoop(masked, tools, max_turns), given)
 
     def prepare(self) -> Iterator[Progress]:
         """Prepare the first usable target, for example download its model, and yield the progress.

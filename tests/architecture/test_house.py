@@ -88,6 +88,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "ProviderUnavailableError": {"reached": False},
     "ContextLengthExceededError": {"limit_tokens": 7},
     "ContentFilteredError": {"reason": "SAFETY"},
+    "TurnLimitError": {"max_turns": 3, "messages": ()},
 }
 
 

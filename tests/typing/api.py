@@ -21,6 +21,7 @@ from kickai_providers_core import (
     Resolver,
     Settings,
     Skip,
+    ToolRun,
     Usage,
 )
 
@@ -49,6 +50,7 @@ def sync() -> None:
         assert_type(llm.invoke("hi", response_type=Lineup, seed=1), ParsedReply[Lineup])
         assert_type(llm("hi", response_type=Lineup).parsed, Lineup)
         assert_type(llm.invoke("hi", response_type=None), Reply)
+        assert_type(llm.run_tools("hi", tools=[sync], seed=1), ToolRun)
         llm.invoke("hi", temprature=0.2)  # type: ignore[call-overload]
         llm.invoke("hi", temperature="0.2")  # type: ignore[call-overload]
         assert_type(reply.text, str)

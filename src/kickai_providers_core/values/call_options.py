@@ -16,10 +16,25 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.messages import Masked, Tool
     from kickai_providers_core.values.requests import ChatRequest
 
-__all__ = ["NO_OPTIONS", "CallKeywords", "CallOptions"]
+__all__ = ["NO_OPTIONS", "CallKeywords", "CallOptions", "TurnKeywords"]
 
 
-class CallKeywords(TypedDict, total=False):
+class TurnKeywords(TypedDict, total=False):
+    """`CallKeywords` without ``tools``: the keyword arguments for each turn of `Chain.run_tools`."""
+
+    model: str | None
+    temperature: float | None
+    max_tokens: int | None
+    top_p: float | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    tool_choice: str | Mapping[str, Any] | None
+    json_schema: Mapping[str, Any] | None
+    key: str | None
+    deadline_s: float | None
+
+
+class CallKeywords(TurnKeywords, total=False):
     """What every way of calling a chain takes as keyword arguments. None means the same as leaving it out.
 
     All but the last two replace the fields of the `ChatRequest` that have the same names.
@@ -38,17 +53,7 @@ class CallKeywords(TypedDict, total=False):
         deadline_s: Seconds that the request may take, instead of the chain's own; above 0.
     """
 
-    model: str | None
-    temperature: float | None
-    max_tokens: int | None
-    top_p: float | None
-    stop: str | Sequence[str] | None
-    seed: int | None
     tools: Sequence[Tool | Mapping[str, Any]] | None
-    tool_choice: str | Mapping[str, Any] | None
-    json_schema: Mapping[str, Any] | None
-    key: str | None
-    deadline_s: float | None
 
 
 KEYWORDS = tuple(CallKeywords.__annotations__)

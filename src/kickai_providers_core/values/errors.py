@@ -26,10 +26,11 @@
     │     ├─ ContextLengthExceededError
     │     └─ ContentFilteredError
     ├─ DeadlineExceededError          the request's deadline passed
-    └─ ChainExhaustedError            every target failed or was skipped; an ExceptionGroup
+    ├─ ChainExhaustedError            every target failed or was skipped; an ExceptionGroup
+    └─ TurnLimitError                 a model still called tools in the last turn
 
-Every class pickles with all its fields (but not its ``__cause__``, as usual for exceptions). No field ever
-holds a prompt, a key, or the body of a service's answer.
+Every class pickles with all its fields (but not its ``__cause__``, as usual for exceptions). No message and no
+repr holds a prompt, a key, or an answer.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kickai_providers_core.values.attempts import Attempt, Skip
+    from kickai_providers_core.values.messages import Message
 
 __all__ = [
     "ArgumentTypeError",
@@ -77,6 +79,7 @@ __all__ = [
     "RejectedRequestError",
     "TimeoutPhase",
     "TransientError",
+    "TurnLimitError",
     "UnknownProviderError",
     "UnsupportedRequestError",
     "UnusableProviderError",
@@ -352,3 +355,19 @@ class ChainExhaustedError(EndsRequest, KickaiError, ExceptionGroup[Exception]):
     def derive(self, excs: Sequence[Exception]) -> ChainExhaustedError:  # type: ignore[override]
         """Return the same error with some of its causes, as ``except*`` and ``split`` need it."""
         return ChainExhaustedError(self.message, excs, trace=self.trace)
+
+
+class TurnLimitError(KickaiError):
+    """A model still called tools in the last turn that `Chain.run_tools` allows it.
+
+    Attributes:
+        max_turns: The limit.
+        messages: The conversation so far, from which it can go on; in no message, no repr and no ``as_dict``.
+    """
+
+    RECORDED: ClassVar[tuple[str, ...]] = ("max_turns",)
+
+    def __init__(self, message: str, *, max_turns: int, messages: tuple[Message, ...] = ()) -> None:
+        super().__init__(message)
+        self.max_turns = max_turns
+        self.messages = messages
