@@ -37,12 +37,15 @@ class Activation:
     def check(self) -> bool:
         """Look at the providers that were inactive so far, and return whether one is active."""
         if not self.has_traces:
-            self.has_traces = _records(self._tracer_provider or trace.get_tracer_provider(), trace.__name__)
+            traces = trace.get_tracer_provider() if self._tracer_provider is None else self._tracer_provider
+            self.has_traces = not _belongs_to(traces, trace.__name__)
         if not self.has_metrics:
-            self.has_metrics = _records(self._meter_provider or metrics.get_meter_provider(), metrics.__name__)
+            meters = metrics.get_meter_provider() if self._meter_provider is None else self._meter_provider
+            self.has_metrics = not _belongs_to(meters, metrics.__name__)
         return self.has_traces or self.has_metrics
 
 
-def _records(provider: object, api: str) -> bool:
-    """Return whether a provider is more than one of the API's own, which all record nothing."""
-    return not type(provider).__module__.startswith(api)
+def _belongs_to(provider: object, api: str) -> bool:
+    """Return whether a provider is one of the API's own, which all record nothing."""
+    module = type(provider).__module__
+    return module == api or module.startswith(f"{api}.")
