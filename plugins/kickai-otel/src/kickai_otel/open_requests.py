@@ -95,7 +95,10 @@ class OpenRequests:
         return len(self._open)
 
     def add(self, number: int, request: OpenRequest) -> Iterator[OpenRequest]:
-        """Add a request, and yield those that are removed to keep the limit, the oldest first."""
+        """Add a request, and yield those that are removed: one of the same number, and the oldest beyond the limit."""
+        replaced = self._open.pop(number, None)
+        if replaced is not None:
+            yield replaced
         self._open[number] = request
         while len(self._open) > self._limit:
             try:
