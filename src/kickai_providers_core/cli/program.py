@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "ask": "Answer a prompt through a chain of providers.",
     "providers": "List the provider plugins and whether they can be used.",
     "roles": "List the roles with their targets and settings.",
+    "init": "Write a settings file for the installed providers.",
     "doctor": "Check settings, plugins, keys and models.",
     "rollout": "Shift traffic to a provider step by step, and back.",
 }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Observer
 
-__all__ = ["Session", "shared_options"]
+__all__ = ["Session", "output_options", "shared_options"]
 
 STORE_TIMEOUT_S = 5.0
 """Seconds for which a command waits while other processes write to the store."""
@@ -111,6 +111,11 @@ def shared_options(command: F) -> F:
     for option in (_DEBUG, _CONFIG, _JSON):
         command = option(command)
     return command
+
+
+def output_options(command: F) -> F:
+    """Add the options of a command that reads no settings."""
+    return _DEBUG(_JSON(command))
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
