@@ -14,13 +14,13 @@ os.environ.update(
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from crewai.events import crewai_event_bus
 from crews import Vendors
 from kickai_mock import Behaviour, Call, MockInCode
-from kickai_providers_core import KickaiSettings, Resolver, Role, Settings, Target
+from kickai_providers_core import KickaiSettings, ProviderInfo, Reply, Resolver, Role, Settings, Target, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,14 +29,36 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """No test may connect to anything, and CrewAI keeps its files in a folder of the test."""
+def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[None]:
+    """No test may connect to another machine, and CrewAI keeps its files in a folder of the test."""
+    connect, refused = socket.socket.connect, []
 
-    def refuse(_socket: Any, address: Any) -> NoReturn:
-        pytest.fail(f"a test connected to {address}")
+    def refuse(own: socket.socket, address: Any) -> None:
+        if own.family != socket.AF_UNIX and address[0] not in {"127.0.0.1", "::1"}:
+            refused.append(address)
+            raise ConnectionRefusedError(address)
+        connect(own, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path))
+    yield
+    assert refused == []  # whoever tried may have hidden the error
+
+
+class Plain:
+    """A vendor that can do nothing besides text."""
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        return ProviderInfo(name="plain", summary="", capabilities=frozenset())
+
+    @hookimpl
+    def kickai_create_provider(self) -> Any:
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self) -> Reply:
+        return Reply(text="plain", finish_reason="stop")
 
 
 @pytest.fixture
@@ -44,7 +66,14 @@ def vendors() -> Iterator[Callable[..., Vendors]]:
     """Return a function that creates two vendors with an answer, and a script of faults for the first or for both."""
     resolvers: list[Resolver] = []
 
-    def create(answer: Any = "ready", *, script: tuple[str, ...] = (), both: bool = False, **fields: Any) -> Vendors:
+    def create(
+        answer: Any = "ready",
+        *,
+        script: tuple[str, ...] = (),
+        both: bool = False,
+        without_tools: bool = False,
+        **fields: Any,
+    ) -> Vendors:
         calls: list[Call] = []
         compute = answer if callable(answer) else lambda _request: answer
         first = Behaviour(script=script, repeat=bool(script) and fields.pop("repeat", True))
@@ -56,12 +85,13 @@ def vendors() -> Iterator[Callable[..., Vendors]]:
             **fields,
         )
         chain = (Target("mock", "first"), Target("mock", "second"))
+        chain += (Target("plain", "third"),) if without_tools else ()
         settings = Settings(
             kickai=KickaiSettings(primary="mock", fallback=(), plugins=("mock",)),
             providers={"mock": mock},
             roles={"player_coordinator": Role(name="player_coordinator", temperature=0.1, max_tokens=500, chain=chain)},
         )
-        resolvers.append(Resolver.from_settings(settings))
+        resolvers.append(Resolver.from_settings(settings, plugins={"plain": Plain()} if without_tools else None))
         return Vendors(resolvers[-1], calls)
 
     yield create
@@ -69,18 +99,26 @@ def vendors() -> Iterator[Callable[..., Vendors]]:
         resolver.close()
 
 
+class Recorder:
+    """Records CrewAI's events."""
+
+    def __call__(self, *kinds: type) -> list[Any]:
+        """Return a list to which the events of some classes are added, in their order within each class."""
+        seen: list[Any] = []
+        for kind in kinds:
+            crewai_event_bus.on(kind)(lambda _source, event: seen.append(event))
+        return seen
+
+    def settle(self) -> None:
+        """Wait until all events have been handled."""
+        assert crewai_event_bus.flush(timeout=60.0)
+
+
 @pytest.fixture
-def events() -> Iterator[Callable[..., list[Any]]]:
-    """Return a function that returns a list to which CrewAI's events of some classes are added."""
+def events() -> Iterator[Recorder]:
+    """Record CrewAI's events for one test."""
     with crewai_event_bus.scoped_handlers():
-
-        def record(*kinds: type) -> list[Any]:
-            seen: list[Any] = []
-            for kind in kinds:
-                crewai_event_bus.on(kind)(lambda _source, event: seen.append(event))
-            return seen
-
-        yield record
+        yield Recorder()
 
 
 @pytest.fixture(params=["call", "acall"])

@@ -9,12 +9,12 @@ from attrs import define, field
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import LLMCallBlockedError, llm_call_context
-from kickai_providers_core import Capability, FinishReason, KickaiError
+from kickai_providers_core import ArgumentTypeError, Capability, FinishReason, KickaiError
 from kickai_providers_core.values.rollout_key import get_key
 
 from kickai_crewai.errors import KickaiCallError
-from kickai_crewai.replies import build_tool_calls, build_usage, parse_answer, parse_arguments
-from kickai_crewai.requests import build_request, find_task_key
+from kickai_crewai.replies import build_tool_calls, build_usage, cut_at_stop, parse_answer, parse_arguments
+from kickai_crewai.requests import build_request, validate_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,20 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.call_options import CallKeywords
     from pydantic import BaseModel
 
-__all__ = ["CrewCall"]
+__all__ = ["CrewCall", "find_key"]
 
 FINISH_REASONS = {FinishReason.TOOL_CALL: "tool_calls"}
 """The finish reasons for which CrewAI has another word, which is OpenAI's."""
+
+
+def find_key(task: Any) -> str | None:
+    """Return the rollout key of a call: one for each execution of a task, so that all its calls go to the same arm.
+
+    The id of a task alone would send every execution of a long-lived crew to the same arm. None without a task, and
+    where the application has set a key with `use_key`, which then applies.
+    """
+    started = getattr(task, "start_time", None)
+    return None if started is None or get_key() is not None else f"{task.id}/{started.isoformat()}"
 
 
 @define(kw_only=True, eq=False, repr=False)
@@ -89,6 +99,10 @@ class CrewCall:
     @contextmanager
     def _report(self) -> Iterator[None]:
         """Emit the event of a failure, and raise it as a `KickaiCallError`."""
+        try:
+            validate_messages(self.messages)  # CrewAI's first event would quote what it cannot take
+        except ArgumentTypeError as failure:
+            raise KickaiCallError.from_failure(failure) from failure
         origin = {"from_task": self.from_task, "from_agent": self.from_agent}
         with llm_call_context():
             try:
@@ -125,10 +139,13 @@ class CrewCall:
             max_tokens=None if llm.max_tokens is None else int(llm.max_tokens),
             top_p=llm.top_p,
             seed=llm.seed,
-            stop=[text for text in llm.stop_sequences if text],
+            stop=self._stops,
         )
-        key = find_task_key(self.from_task) if get_key() is None else None
-        return request, {"key": key, "deadline_s": self.deadline_s}
+        return request, {"key": find_key(self.from_task), "deadline_s": self.deadline_s}
+
+    @property
+    def _stops(self) -> list[str]:
+        return [text for text in self.llm.stop_sequences if text]
 
     def _finish(self, reply: Reply | None) -> Any:
         """Count the tokens, emit the last event, and return the answer in CrewAI's form."""
@@ -148,7 +165,7 @@ class CrewCall:
             parsed = parse_answer(reply.text, self.response_model)
             self._emit_completed(reply, reply.text, LLMCallType.LLM_CALL)
             return parsed
-        text = llm._apply_stop_words(reply.text)
+        text = cut_at_stop(reply.text, self._stops)
         self._emit_completed(reply, text, LLMCallType.LLM_CALL)
         return llm._invoke_after_llm_call_hooks(self._formatted, text, self.from_agent)
 

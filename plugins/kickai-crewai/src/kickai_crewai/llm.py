@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from crewai import BaseLLM
-from kickai_providers_core import ArgumentValueError, Capability, Chain, Resolver, StreamMode
+from kickai_providers_core import ArgumentValueError, Capability, Chain, Resolver
 from pydantic import BaseModel, Field, PrivateAttr
 
 from kickai_crewai.calls import CrewCall
@@ -76,7 +76,7 @@ class KickaiLLM(BaseLLM):
 
     role: str | None = None
     deadline_s: float | None = Field(default=None, gt=0)
-    stream_mode: StreamMode = "live"
+    stream_mode: Literal["live", "buffered"] = "live"
     native_tools: bool | None = None
     context_window: int | None = Field(default=None, gt=0)
 

@@ -9,9 +9,11 @@ from kickai_providers_core import InvalidReplyError
 from pydantic import BaseModel, ValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kickai_providers_core import Reply, ToolCall
 
-__all__ = ["build_tool_calls", "build_usage", "parse_answer", "parse_arguments"]
+__all__ = ["build_tool_calls", "build_usage", "cut_at_stop", "parse_answer", "parse_arguments"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -28,6 +30,12 @@ def build_usage(reply: Reply) -> dict[str, int] | None:
         "cached_prompt_tokens": usage.cached_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
     }
+
+
+def cut_at_stop(text: str, stops: Iterable[str]) -> str:
+    """Return the text before the first stop word, for targets that ignore stop words."""
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return text[: min(places)].strip() if places else text
 
 
 def build_tool_calls(reply: Reply) -> list[dict[str, Any]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core import ArgumentValueError, ChatRequest, Message, Tool
+from kickai_providers_core import ArgumentTypeError, ArgumentValueError, ChatRequest, Message, Tool
+from kickai_providers_core.values.validation import describe_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
 
-__all__ = ["build_request", "estimate_tokens", "find_task_key"]
+__all__ = ["build_request", "estimate_tokens", "validate_messages"]
 
 MESSAGE_KEYS = ("role", "content", "tool_calls", "tool_call_id")
 """The keys of CrewAI's messages that a request keeps. A tool's ``name`` is known from its call."""
@@ -22,6 +23,22 @@ CHARACTERS_PER_TOKEN = 4
 
 TOKENS_PER_MESSAGE = 4
 """For the role and the separators of a message, as in OpenAI's cookbook, "How to count tokens with tiktoken"."""
+
+
+def validate_messages(messages: object) -> None:
+    """Raise unless the messages are text or a list of mappings. No error quotes them.
+
+    Raises:
+        ArgumentTypeError: They are something else.
+    """
+    if isinstance(messages, str):
+        return
+    if not isinstance(messages, list):
+        raise ArgumentTypeError(f"messages must be text or a list of messages, got {describe_type(messages)}")
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict):
+            given = describe_type(message)
+            raise ArgumentTypeError(f"messages[{place}] must be a mapping with role and content, got {given}")
 
 
 def build_request(
@@ -97,12 +114,3 @@ def _count_characters(message: Mapping[str, Any]) -> int:
     content = message.get("content") or ""
     texts = [part.get("text", "") for part in content] if isinstance(content, list) else [content]
     return sum(map(len, texts)) + sum(len(str(call)) for call in message.get("tool_calls") or ())
-
-
-def find_task_key(task: Any) -> str | None:
-    """Return a rollout key for one execution of a task: all its calls then go to the same arm.
-
-    The id of a task alone would send every execution of a long-lived crew to the same arm. None without a task.
-    """
-    started = getattr(task, "start_time", None)
-    return None if started is None else f"{task.id}/{started.isoformat()}"
