@@ -9,7 +9,7 @@ from attrs import define, field
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import LLMCallBlockedError, llm_call_context
-from kickai_providers_core import ArgumentTypeError, Capability, FinishReason, KickaiError
+from kickai_providers_core import ArgumentTypeError, Capability, FinishReason, KickaiError, ParsedReply
 from kickai_providers_core.values.rollout_key import get_key
 
 from kickai_crewai.errors import KickaiCallError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from crewai.llms.base_llm import BaseLLM
     from kickai_providers_core import Chain, ChatRequest, Reply, StreamMode
-    from kickai_providers_core.values.call_options import CallKeywords
     from pydantic import BaseModel
 
 __all__ = ["CrewCall", "find_key"]
@@ -118,7 +117,7 @@ class CrewCall:
                 self.llm._emit_call_failed_event(type(interruption).__name__, **origin)
                 raise
 
-    def _prepare(self) -> tuple[ChatRequest, CallKeywords]:
+    def _prepare(self) -> tuple[ChatRequest, dict[str, Any]]:
         """Emit the first event, run the application's hooks, and return the request and the options of the walk."""
         llm = self.llm
         llm._emit_call_started_event(
@@ -133,15 +132,23 @@ class CrewCall:
         request = build_request(
             self._formatted,
             tools=self.tools,
-            response_model=self.response_model,
-            has_json_schema=Capability.JSON_SCHEMA in self.chain.capabilities,
+            described_model=None if self._is_native else self.response_model,
             temperature=llm.temperature,
             max_tokens=None if llm.max_tokens is None else int(llm.max_tokens),
             top_p=llm.top_p,
             seed=llm.seed,
             stop=self._stops,
         )
-        return request, {"key": find_key(self.from_task), "deadline_s": self.deadline_s}
+        return request, {
+            "key": find_key(self.from_task),
+            "deadline_s": self.deadline_s,
+            "response_type": self.response_model if self._is_native else None,
+        }
+
+    @property
+    def _is_native(self) -> bool:
+        """Whether every target takes the JSON schema of the answer's class, and the chain checks the answer."""
+        return Capability.JSON_SCHEMA in self.chain.capabilities
 
     @property
     def _stops(self) -> list[str]:
@@ -162,7 +169,7 @@ class CrewCall:
             self._emit_completed(reply, calls, LLMCallType.TOOL_CALL)
             return calls
         if self.response_model is not None:
-            parsed = parse_answer(reply.text, self.response_model)
+            parsed = reply.parsed if isinstance(reply, ParsedReply) else parse_answer(reply.text, self.response_model)
             self._emit_completed(reply, reply.text, LLMCallType.LLM_CALL)
             return parsed
         text = cut_at_stop(reply.text, self._stops)

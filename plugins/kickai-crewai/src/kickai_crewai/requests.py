@@ -45,8 +45,7 @@ def build_request(
     messages: Sequence[Mapping[str, Any]],
     *,
     tools: Iterable[Mapping[str, Any]] | None = None,
-    response_model: type[BaseModel] | None = None,
-    has_json_schema: bool = True,
+    described_model: type[BaseModel] | None = None,
     **fields: Any,
 ) -> ChatRequest:
     """Return the request for a call.
@@ -54,8 +53,7 @@ def build_request(
     Args:
         messages: CrewAI's messages, each with a role and content.
         tools: Tools in the form of OpenAI's API.
-        response_model: The class of the answer.
-        has_json_schema: Whether every target takes a JSON schema; otherwise the schema becomes part of the prompt.
+        described_model: The class of the answer, when its JSON schema has to become part of the prompt.
         fields: Further fields of the request.
 
     Raises:
@@ -63,12 +61,10 @@ def build_request(
         ArgumentValueError: It cannot be sent, for example a file that is not an image.
     """
     converted = tuple(_convert_message(message, place) for place, message in enumerate(messages))
-    schema = response_model.model_json_schema() if response_model is not None else None
-    if schema is not None and not has_json_schema:
-        converted = (*converted, _build_instruction(schema))
-        schema = None
+    if described_model is not None:
+        converted = (*converted, _build_instruction(described_model.model_json_schema()))
     converted_tools = tuple(_convert_tool(tool, place) for place, tool in enumerate(tools or ()))
-    return ChatRequest(messages=converted, tools=converted_tools, json_schema=schema, **fields)
+    return ChatRequest(messages=converted, tools=converted_tools, **fields)
 
 
 def _convert_message(message: Mapping[str, Any], place: int) -> Message:
