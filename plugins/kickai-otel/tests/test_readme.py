@@ -57,9 +57,8 @@ resolver.close()
     program = program.replace('"http://127.0.0.1:PORT/metrics"', 'f"http://127.0.0.1:{PORT}/metrics"')
     printed = run_program(opening + program, env={"KICKAI_PLUGINS": "kickai-mock,kickai-otel"}).splitlines()
 
-    assert printed[0] == "Who can play on Saturday?"
-    assert printed[1] == "chat timeout"
-    assert printed[-2:] == ["chat b", "kickai.request"]
+    assert "Who can play on Saturday?" in printed
+    assert {"chat timeout", "chat b", "kickai.request"} == set(printed) - {"Who can play on Saturday?"}
 
 
 def test_each_metric_has_its_row():
