@@ -27,6 +27,7 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
     """Yield the figures, one after the other."""
     rounds: int = options.rounds
     yield from overhead.measure_healthy_calls(rounds)
+    yield from overhead.measure_store(rounds)
     yield from overhead.measure_async_calls(rounds)
     yield from overhead.measure_fallbacks(rounds)
     yield from growth.measure_size(rounds)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from subjects import REQUEST, Trivial, create_bare_hook, create_bare_mock_hook, create_resolver
 from timing import Figure, alternate, time_async_calls, time_calls
 
 from kickai_providers_core import BreakerSettings
+from kickai_providers_core.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["measure_async_calls", "measure_fallbacks", "measure_healthy_calls"]
+__all__ = ["measure_async_calls", "measure_fallbacks", "measure_healthy_calls", "measure_store"]
 
 PROMPT = "Who can play on Saturday?"
 
@@ -43,6 +46,30 @@ def measure_healthy_calls(rounds: int) -> Iterator[Figure]:
         value=1.0 + timings.ratio("chain of mock", "hook", minus="mock"),
         bound=15.0,
         detail=timings.describe("mock", "chain of mock"),
+    )
+
+
+def measure_store(rounds: int) -> Iterator[Figure]:
+    """Compare a healthy sync call with metrics in a store, and one without."""
+    with (
+        TemporaryDirectory() as folder,
+        create_resolver() as plain,
+        create_resolver(store=SqliteStore(Path(folder, "kickai.db"))) as counted,
+    ):
+        chain, with_store = plain.chain("trivial:a", "trivial:b"), counted.chain("trivial:a", "trivial:b")
+        timings = alternate(
+            {
+                "chain": time_calls(lambda: chain.invoke(PROMPT)),
+                "with store": time_calls(lambda: with_store.invoke(PROMPT)),
+            },
+            rounds,
+        )
+    yield Figure(
+        name="healthy sync call with a store, minus one without",
+        value=timings.difference_us("with store", "chain"),
+        bound=10.0,
+        unit="µs",
+        detail=timings.describe("chain", "with store"),
     )
 
 

@@ -27,6 +27,7 @@ from kickai_providers_core.plugin_api import hookspecs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Event
 
 __all__ = ["REQUEST", "Trivial", "create_bare_hook", "create_bare_mock_hook", "create_resolver"]
@@ -74,18 +75,22 @@ def watch(_event: Event) -> None:
     """Observe an event and do nothing."""
 
 
-def create_resolver(*, plugins: int = 1, breaker: BreakerSettings | None = None) -> Resolver:
+def create_resolver(
+    *, plugins: int = 1, breaker: BreakerSettings | None = None, store: Store | None = None
+) -> Resolver:
     """Return a resolver with all policies and breakers, and one observer.
 
     Args:
         plugins: The number of providers besides the mock; the first is called ``trivial``.
         breaker: When breakers open.
+        store: Where metrics are written; None for no metrics.
     """
     names = ["trivial", *(f"trivial-{number}" for number in range(1, plugins))]
     return Resolver.from_settings(
         Settings(kickai=KickaiSettings(plugins=()), breaker=breaker or BreakerSettings(), providers={"mock": MOCK}),
         plugins={"mock": mock, **{name: Trivial(name) for name in names}},
         observers=[watch],
+        store=store,
     )
 
 

@@ -70,6 +70,10 @@ class Timings:
         subtracted = rounds[minus] if minus is not None else [0.0] * len(rounds[side])
         return median((s - m) / b for s, b, m in zip(rounds[side], rounds[base], subtracted, strict=True))
 
+    def difference_us(self, side: str, base: str) -> float:
+        """Return the median of ``side - base`` over the rounds, in microseconds."""
+        return median(s - b for s, b in zip(self.rounds[side], self.rounds[base], strict=True)) * 1e6
+
     def describe(self, *sides: str) -> str:
         """Return the medians and the minimums of some sides as text."""
         return ", ".join(
