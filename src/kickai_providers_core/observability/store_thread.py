@@ -114,9 +114,9 @@ class StoreThread:
 
     def observe(self, event: Event) -> None:
         """Count an event; start the thread with any."""
-        self._monitor.observe(event)
         if self._thread is None:
             self.start()
+        self._monitor.observe(event)
 
     def start(self) -> None:
         """Start the thread, unless it runs or is closed. Call it before a request needs what a job reads."""

@@ -364,6 +364,17 @@ def test_a_store_that_fails_for_long_costs_the_oldest_cells(monkeypatch: pytest.
     assert monitor.drain() == {}
 
 
+def test_many_names_for_one_cell_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of the given names is bounded like the cells."""
+    monkeypatch.setattr(module, "MAX_NAMES", 2)
+    monkeypatch.setattr(module, "MAX_CELLS", 4)
+    monitor = Monitor(lambda: NOW)
+    for number in range(20):
+        monitor.observe(answered(f"m{number}"))
+    counts = {key.model: cell.counters["requests.success"] for key, cell in monitor.drain().items()}
+    assert counts == {"m0": 1, "m1": 1, OTHER: 18}
+
+
 def test_a_child_drops_what_its_parent_writes() -> None:
     """After a fork, the child starts from nothing, even if another thread was adding an event."""
     monitor = Monitor(lambda: NOW)

@@ -294,8 +294,24 @@ def test_a_machine_without_threads_fails_no_request(
     assert "cannot start" in thread.get_status().error
     assert len(warnings) == 1
     thread.observe(ANSWERED)
-    assert store.added.acquire(timeout=LONG_S)
+    thread.stop(LONG_S)
     assert store.count_requests() == 3
+
+
+def test_a_store_that_fails_at_the_end_is_reported(
+    store: Watched, thread: StoreThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the last batch cannot be written, the process ends nevertheless."""
+    warnings: list[str] = []
+    monkeypatch.setattr(module, "warn", warnings.append)
+    thread.observe(ANSWERED)
+    assert store.added.acquire(timeout=LONG_S)
+    store.error = StoreError("the disk is full")
+    thread.observe(ANSWERED)
+    thread.stop(LONG_S)
+    assert "kickai-store" not in {each.name for each in threading.enumerate()}
+    assert thread.get_status().error == "the disk is full"
+    assert len(warnings) == 1
 
 
 def test_an_event_during_the_start_does_not_wait(store: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

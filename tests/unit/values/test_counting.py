@@ -92,6 +92,18 @@ def test_an_answered_attempt_with_usage() -> None:
     )
 
 
+def test_counts_of_zero_are_left_out() -> None:
+    """An answer without cached tokens and reasoning has no counters for them."""
+    counters = count(ended(attempt(), usage=Usage(input_tokens=9, output_tokens=1))).counters
+    assert dict(counters) == {
+        "attempts.success": 1,
+        "attempts.latency_us": 1_500_000,
+        "usage.0": 1,
+        "tokens.input.0": 9,
+        "tokens.output.0": 1,
+    }
+
+
 def test_a_reported_cost_keeps_the_tokens_apart() -> None:
     """The tokens of an attempt with a cost are not in the classes, which the report prices."""
     usage = Usage(input_tokens=9, output_tokens=7, cached_tokens=5, reasoning_tokens=3, cost_nano_usd=1200)
