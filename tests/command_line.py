@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "kickai"
 
-OURS = ("KICKAI_", "AI_PROVIDER", "HUGGINGFACE_", "HF_", "GOOGLE_", "GEMINI_", "OLLAMA_", "NO_COLOR", "FORCE_COLOR")
+OURS = (
+    "KICKAI_",
+    "AI_PROVIDER",
+    "HUGGINGFACE_",
+    "HF_",
+    "GOOGLE_",
+    "GEMINI_",
+    "OLLAMA_",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "SSL_CERT_",
+)
 """How the variables begin that the command line, or a provider, reads."""
 
 

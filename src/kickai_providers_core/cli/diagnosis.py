@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.discovery import Discovery, Plugin
     from kickai_providers_core.values.targets import Target
 
-__all__ = ["CheckResults", "Finding", "check_plugins", "diagnose", "find_targets"]
+__all__ = ["CheckResults", "Finding", "check_plugins", "diagnose", "find_targets", "sort_findings"]
 
 Severity = Literal["error", "warning", "note", "ok"]
 
@@ -75,6 +75,11 @@ def diagnose(settings: Settings, discovery: Discovery, results: CheckResults) ->
         *_check_models(settings, results),
         *_check_roles(settings, results),
     ]
+    return sort_findings(findings)
+
+
+def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with the most severe ones first."""
     return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
 
 

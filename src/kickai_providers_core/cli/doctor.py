@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -11,17 +12,35 @@ import click
 from attrs import evolve
 
 from kickai_providers_core.cli import json_output
-from kickai_providers_core.cli.diagnosis import CheckResults, Finding, check_plugins, diagnose, find_targets
-from kickai_providers_core.cli.session import shared_options
+from kickai_providers_core.cli.diagnosis import (
+    CheckResults,
+    Finding,
+    check_plugins,
+    diagnose,
+    find_targets,
+    sort_findings,
+)
+from kickai_providers_core.cli.operations_checks import (
+    StoreExamination,
+    check_clock,
+    check_network,
+    check_prices,
+    check_store,
+    examine_store,
+)
+from kickai_providers_core.cli.session import STORE_TIMEOUT_S, shared_options
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.concurrency import threads
+from kickai_providers_core.operations.prices import PriceBook, load_price_list
 from kickai_providers_core.plugin_api import discovery as plugin_discovery
+from kickai_providers_core.plugin_api.store_opening import open_store
 from kickai_providers_core.resolver import Resolver
+from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.values.errors import ConfigError, Problem
 from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kickai_providers_core.cli.session import Session
     from kickai_providers_core.config.settings import Settings
@@ -62,7 +81,8 @@ def command(session: Session, *, online: bool) -> int:
     if settings is not None:
         with Resolver(settings, discovery) as resolver:
             session.mask_keys(settings)
-            findings = diagnose(settings, discovery, _check(resolver, session, online=online))
+            found = diagnose(settings, discovery, _check(resolver, session, online=online))
+        findings = sort_findings([*found, *_check_operation(settings, discovery)])
     if session.debug:
         for error in discovery.errors():
             session.console.log_block(format_error(error, ()))
@@ -87,6 +107,28 @@ def _load(session: Session) -> tuple[str, Discovery, Settings | None, list[Findi
     except ConfigError as error:
         findings = [Finding("error", problem) for problem in error.problems]
         return document.file, discovery, None, [*findings, *check_plugins(discovery)]
+
+
+def _check_operation(settings: Settings, discovery: Discovery) -> Iterator[Finding]:
+    """Yield the findings about the store, the rollout, prices, the network's variables and the clock."""
+    examination = None
+    if settings.store.url is not None:
+        try:
+            store = open_store(
+                settings.store.url,
+                namespace=settings.store.namespace,
+                plugins=discovery.stores(),
+                timeout_s=STORE_TIMEOUT_S,
+            )
+            examination = examine_store(store, settings, time.time)
+            store.close()
+        except StoreError as error:
+            examination = StoreExamination(error=str(error))
+    yield from check_store(examination)
+    targets = {target for chain in find_targets(settings).values() for target in chain}
+    yield from check_prices(targets, PriceBook(settings=settings, prices=load_price_list()), time.time())
+    yield from check_network(os.environ)
+    yield from check_clock(time.time(), None if examination is None else examination.newest_s)
 
 
 def _check(resolver: Resolver, session: Session, *, online: bool) -> CheckResults:

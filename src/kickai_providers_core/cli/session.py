@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Observer
 
-__all__ = ["Session", "output_options", "shared_options"]
+__all__ = ["STORE_TIMEOUT_S", "Session", "output_options", "shared_options"]
 
 STORE_TIMEOUT_S = 5.0
 """Seconds for which a command waits while other processes write to the store."""

@@ -1,0 +1,193 @@
+"""The findings of ``kickai doctor`` about operation: store, rollout, prices, network variables and clock.
+
+Pure functions, except `examine_store`, which reads and writes the store.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
+from kickai_providers_core.cli.diagnosis import Finding
+from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state
+from kickai_providers_core.resilience.rollout import ALL_ROLES, format_share
+from kickai_providers_core.stores.api import StoreError
+from kickai_providers_core.values.errors import Problem, UnusableProviderError
+from kickai_providers_core.values.plain_text import format_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.operations.prices import PriceBook
+    from kickai_providers_core.operations.rollout_control import ScopeStatus
+    from kickai_providers_core.stores.api import Store, StoreStatus, Writer
+    from kickai_providers_core.values.targets import Target
+
+__all__ = ["StoreExamination", "check_clock", "check_network", "check_prices", "check_store", "examine_store"]
+
+BEHIND_S = 10.0
+"""A process that is running writes once a second; one that has not for this long, in seconds, is behind or dead."""
+
+LATELY_S = 3600.0
+"""Processes that ended longer ago than this, in seconds, are of no interest."""
+
+FUTURE_S = 120.0
+"""Metrics that are this many seconds ahead of the clock mean that a clock is wrong."""
+
+NEWEST_BROKEN_WAL = (3, 51, 2)
+"""The newest version of SQLite that can damage a file in WAL mode (https://www.sqlite.org/wal.html#walresetbug)."""
+
+OLDEST_TIME_S = 1_735_689_600.0
+"""The beginning of 2025: a clock before it has not been set."""
+
+PROXIED = "https://example.com"
+
+
+@frozen(kw_only=True)
+class StoreExamination:
+    """What `kickai doctor` has found in the store.
+
+    Attributes:
+        status: Its state; None when it cannot be used.
+        error: Why it cannot be used; empty otherwise.
+        writers: The processes that have written metrics.
+        rollouts: The status of each rollout.
+        newest_s: The beginning of the newest minute with metrics, in seconds since 1970; None without metrics.
+    """
+
+    status: StoreStatus | None = None
+    error: str = ""
+    writers: Sequence[Writer] = ()
+    rollouts: Sequence[ScopeStatus] = ()
+    newest_s: int | None = None
+
+
+def examine_store(store: Store, settings: Settings, wall: Callable[[], float]) -> StoreExamination:
+    """Return what there is to say about a store, after writing a value to it."""
+    try:
+        control = RolloutControl(store, settings.rollout, who="doctor", wall=wall)
+        rollouts, _ = control.read_status()
+        newest = [key.start_s for key, _ in store.metrics.read(int(wall()) - 3600)]
+        return StoreExamination(
+            status=store.check(),
+            writers=tuple(store.metrics.read_writers()),
+            rollouts=tuple(rollouts),
+            newest_s=max(newest, default=None),
+        )
+    except StoreError as error:
+        return StoreExamination(error=str(error))
+
+
+def check_store(examination: StoreExamination | None) -> Iterator[Finding]:
+    """Yield the findings about the store and the rollouts in it; None means that no store is configured."""
+    if examination is None:
+        hint = 'Add url = "sqlite:///kickai.db" to [store] for kickai report and kickai rollout'
+        yield _note("store", "no store is configured, so metrics and the rollout are not kept", hint)
+        return
+    status = examination.status
+    if status is None:
+        yield Finding("error", Problem(path="store", message=examination.error, hint="See docs/stores.md"))
+        return
+    for warning in status.warnings:
+        yield _warn("store", warning)
+    details = ", ".join(f"{name} {value}" for name, value in status.details.items())
+    yield _ok("store", f"{status.kind} {status.location} is writable, schema {status.schema_version}, {details}")
+    if status.details.get("journal") == "wal" and sqlite3.sqlite_version_info <= NEWEST_BROKEN_WAL:
+        hint = "Run sqlite3 FILE 'PRAGMA journal_mode=DELETE' while nothing uses it"
+        yield _warn("store", f"SQLite {sqlite3.sqlite_version} can damage a file in WAL mode", hint)
+    yield from _check_writers(examination.writers)
+    yield from _check_rollouts(examination.rollouts)
+
+
+def _check_writers(writers: Iterable[Writer]) -> Iterator[Finding]:
+    lately = [each for each in writers if each.age_s < LATELY_S]
+    silent = [each for each in lately if not each.is_final and each.age_s > BEHIND_S]
+    if silent:
+        oldest = max(each.age_s for each in silent)
+        message = (
+            f"{format_count(len(silent), 'writer')} of the last hour neither ended properly nor wrote in the last "
+            f"{BEHIND_S:g} s (for up to {oldest:.0f} s): killed, idle, or the store fails there"
+        )
+        yield _note("store", message, "Idle processes write nothing; look for store warnings in their logs otherwise")
+    elif lately:
+        yield _ok("store", f"{format_count(len(lately), 'writer')} of the last hour, none behind")
+
+
+def _check_rollouts(rollouts: Iterable[ScopeStatus]) -> Iterator[Finding]:
+    for status in rollouts:
+        rollout = status.rollout
+        scope = "all roles" if status.scope == ALL_ROLES else f"the role {status.scope}"
+        text = f"{rollout.candidate} has {format_share(rollout.share)} of {scope}, {describe_state(rollout)}"
+        if rollout.suspended_share is not None:
+            yield _warn("rollout", text, "Run kickai rollout why")
+        else:
+            yield _ok("rollout", text)
+
+
+def check_prices(targets: Iterable[Target], book: PriceBook, now_s: float) -> Iterator[Finding]:
+    """Yield the findings about prices: which targets have none, so that reports cannot count their cost."""
+    named = sorted({(each.provider, each.model) for each in targets if each.model is not None})
+    if not named:
+        return
+    if book.prices is None:
+        hint = "Run pip install 'kickai-providers-core[report]'"
+        yield _note("prices", "no price list is installed, so reports have no costs", hint)
+        return
+    unknown = [f"{name}:{model}" for name, model in named if book.find_rates(name, model, int(now_s), 1000) is None]
+    if not unknown:
+        yield _ok(
+            "prices",
+            f"{book.prices.name} or the settings have a price for each of {format_count(len(named), 'target')}",
+        )
+        return
+    message = f"no price is known for {len(unknown)} of {format_count(len(named), 'target')}: {', '.join(unknown)}"
+    yield _note("prices", message, 'Set them in [prices.models."MODEL"]; reports show their tokens as unpriced')
+
+
+def check_network(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield the findings about the variables for proxies and certificates. Nothing is connected to."""
+    problems = network_problems(environ)
+    for problem in problems:
+        yield Finding("warning", problem)
+    if problems:
+        return
+    try:
+        proxy = proxy_for(PROXIED, environ)
+    except UnusableProviderError:  # the problems above say so
+        return
+    names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name, "").strip()]
+    certificates = f"certificates from {', '.join(names)}" if names else "the system's certificates"
+    yield _ok("network", f"{'a proxy for https' if proxy else 'no proxy'}, {certificates}")
+
+
+def check_clock(now_s: float, newest_s: int | None) -> Iterator[Finding]:
+    """Yield the findings about the clock.
+
+    Args:
+        now_s: The time in seconds since 1970.
+        newest_s: The newest minute in the store, or None.
+    """
+    if now_s < OLDEST_TIME_S:
+        yield _warn("clock", "the clock is before 2025, so certificates and metrics will be wrong", "Set the clock")
+    elif newest_s is not None and newest_s > now_s + FUTURE_S:
+        ahead_s = newest_s - now_s
+        message = f"the store has metrics {ahead_s:.0f} s ahead of this clock: the clocks of two machines differ"
+        yield _warn("clock", message, "Synchronize them with NTP")
+    else:
+        yield _ok("clock", "plausible")
+
+
+def _ok(path: str, message: str) -> Finding:
+    return Finding("ok", Problem(path=path, message=message))
+
+
+def _note(path: str, message: str, hint: str = "") -> Finding:
+    return Finding("note", Problem(path=path, message=message, hint=hint))
+
+
+def _warn(path: str, message: str, hint: str = "") -> Finding:
+    return Finding("warning", Problem(path=path, message=message, hint=hint, severity="warning"))
