@@ -34,6 +34,7 @@ from kickai_providers_core.resilience.health_report import HealthReport, report_
 from kickai_providers_core.resilience.hedging import HedgeTimer
 from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.runtime.route import Route
+from kickai_providers_core.shared_state import SharedState
 from kickai_providers_core.values.counting import COUNTED_EVENTS
 from kickai_providers_core.values.events import RequestEnded, RequestStarted
 from kickai_providers_core.values.targets import Target
@@ -91,7 +92,7 @@ class Resolver:
             observers: Called with every event, on the thread that serves the request.
             time: Clock and sleeps; tests pass virtual time.
             random: The source of jitter; None for a new generator, which a forked child seeds again.
-            store: Where metrics are written; None for the store that the settings name, if any.
+            store: Where metrics and what processes share are kept; None for the store that the settings name, if any.
         """
         random = _ForkSafeRandom() if random is None else random
         self.settings = settings
@@ -100,16 +101,20 @@ class Resolver:
         self._process, self._recent_answers = ProcessName(), RecentAnswers()
         opening = _open_store(settings, discovery) if store is None else None
         self._store_thread = _create_store_thread(store or opening, settings, self._process, time)
-        self._observers = Observers(observers, discovery.observers(), self._select_events())
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
+        self._shared: SharedState | None = None
+        if self._store_thread is not None:
+            self._shared = SharedState(settings, self.registry, self._health, self._emit, time)
+            self._shared.add_jobs(self._store_thread)
+        self._observers = Observers(observers, discovery.observers(), self._select_events())
         policy, portal = settings.policy, Portal()
         retry_budget = RetryBudget(policy.retry_share, policy.retry_floor)
         hedge_timer = HedgeTimer(settings.hedging) if settings.hedging.on else None
         own_random = random if isinstance(random, _ForkSafeRandom) else None
         parts = (
             *(own_random, self._health, self.registry, retry_budget, hedge_timer, portal),
-            *(self._process, opening, self._store_thread),
+            *(self._process, opening, self._store_thread, self._shared),
         )
         pending = (self.registry.pending_calls, *(() if opening is None else (opening.pending_calls,)))
         self._context = ChainContext(
@@ -131,12 +136,18 @@ class Resolver:
         self._candidates = CandidateFactory(settings, self.registry, self._health, time.clock)
         if self._store_thread is not None:
             weakref.finalize(self, self._store_thread.stop).atexit = False
+            self._store_thread.wait_until_read()
+
+    def _emit(self, event: Event) -> None:
+        self._observers.emit(event)
 
     def _select_events(self) -> Iterator[tuple[Observer, Container[type[Event]]]]:
         """Yield the resolver's own observers, each with the classes of the events that it needs."""
         yield self._recent_answers.observe, {RequestEnded}
         if self._store_thread is not None:
             yield self._store_thread.observe, {RequestStarted, *COUNTED_EVENTS}
+        if self._shared is not None:
+            yield self._shared.observe, self._shared.EVENTS
 
     @classmethod
     def from_settings(
@@ -202,7 +213,12 @@ class Resolver:
         # A chain that lists its targets keeps their order, and so does traffic that was moved to one provider.
         is_ranked = self._ranking.is_needed and self.settings.kickai.preferred is None
         targets = self.settings.targets_for(role)
-        return self._chain(targets, context, is_explicit=role.chain is not None, is_ranked=is_ranked)
+        candidates, instances = self._candidates.build(targets, is_explicit=role.chain is not None)
+        starter = WalkStarter(Route(candidates, instances), context, self._ranking if is_ranked else None)
+        if self._shared is not None:
+            router = self._shared.build_router(name, role, self._candidates, context.random)
+            starter = evolve(starter, router=router, shadow=self._shared.shadow.send)
+        return Chain(starter)
 
     def chain(
         self,
@@ -232,12 +248,7 @@ class Resolver:
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        return self._chain(parsed, context, is_explicit=True, is_ranked=False)
-
-    def _chain(self, targets: Iterable[Target], context: ChainContext, *, is_explicit: bool, is_ranked: bool) -> Chain:
-        candidates, instances = self._candidates.build(targets, is_explicit=is_explicit)
-        rank = self._ranking if is_ranked else None
-        return Chain(WalkStarter(Route(candidates, instances), context, rank))
+        return Chain(WalkStarter(Route(*self._candidates.build(parsed, is_explicit=True)), context))
 
     def health(self) -> HealthReport:
         """Return the health of each target and provider, for a health endpoint. Nothing is called for it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, field, frozen
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.runtime.route import Route
     from kickai_providers_core.values.call_options import CallOptions
 
-__all__ = ["WalkStarter", "validate_deadline"]
+__all__ = ["Router", "WalkStarter", "validate_deadline"]
 
 LONGEST_S = 366 * 86400.0
 """The longest deadline in seconds, a year; infinity means this."""
@@ -45,6 +45,13 @@ def validate_deadline(value: float) -> float:
     return min(value, LONGEST_S)
 
 
+class Router(Protocol):
+    """Chooses the route of each request."""
+
+    def choose(self, key: str | None) -> Route | None:
+        """Return the route of a request by its rollout key; None for the chain's own order."""
+
+
 @frozen(eq=False, repr=False)
 class WalkStarter:
     """Starts the walks of one chain. Safe to use from any thread.
@@ -60,7 +67,7 @@ class WalkStarter:
     own: Route
     context: ChainContext
     rank: Callable[[ChatRequest, Sequence[Candidate]], Sequence[Candidate]] | None = None
-    router: Callable[[str | None], Route | None] | None = None
+    router: Router | None = None
     shadow: Callable[[Route, ChainContext, RequestContext], None] | None = None
 
     _needs_tokens: bool = field(init=False)
@@ -138,7 +145,7 @@ class WalkStarter:
         return Masked(request), evolve(options, fields={}, key=options.rollout_key)
 
     def _choose_route(self, key: str | None) -> Route:
-        routed = None if self.router is None else self.router(key)
+        routed = None if self.router is None else self.router.choose(key)
         return self.own if routed is None else routed
 
     def _choose_candidates(self, route: Route, request: ChatRequest) -> tuple[Sequence[Candidate], str | None]:

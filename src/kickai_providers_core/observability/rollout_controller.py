@@ -10,11 +10,12 @@ from attrs import frozen
 from kickai_providers_core.concurrency.clock import REAL_TIME
 from kickai_providers_core.observability.alerts import run_alert
 from kickai_providers_core.resilience.guard import judge
-from kickai_providers_core.resilience.rollout import BUCKETS, Rollout, RolloutPlan, format_share
+from kickai_providers_core.resilience.rollout import BUCKETS, CANDIDATE, CONTROL, Rollout, RolloutPlan, format_share
 from kickai_providers_core.resilience.rollout_guard import apply_verdict, count_attempt
 from kickai_providers_core.resilience.step_evidence import ArmCounts, StepEvidence
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.events import AttemptEnded
+from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.rollout_events import RolloutChanged
 
 if TYPE_CHECKING:
@@ -134,23 +135,20 @@ class RolloutController:
             keys.add(bucket)
             self._count(step, rollout.choose_arm(bucket), ArmCounts(keys=1))
 
-    def __call__(self, event: Event) -> None:
-        """Count an attempt that the guard judges; ignore any other event."""
-        if not isinstance(event, AttemptEnded) or event.arm is None:
+    def observe(self, event: Event) -> None:
+        """Count an attempt that the guard judges, or the application's feedback; ignore any other event."""
+        if event.arm not in {CANDIDATE, CONTROL}:
             return
-        found, counts = self.plan.find(event.role), count_attempt(event, self._settings.guard)
+        counts = None
+        if isinstance(event, AttemptEnded):
+            counts = count_attempt(event, self._settings.guard)
+        elif isinstance(event, FeedbackGiven):
+            counts = ArmCounts(feedback=1, bad_feedback=int(not event.ok))
+        found = self.plan.find(event.role)
         if found is not None and counts is not None:
             scope, rollout = found
             with self._lock:
                 self._count(_StepKey(scope, rollout.step), event.arm, counts)
-
-    def record_feedback(self, role: str | None, arm: str | None, *, ok: bool) -> None:
-        """Count an application's judgment of an answer."""
-        found = self.plan.find(role)
-        if found is not None and arm is not None:
-            scope, rollout = found
-            with self._lock:
-                self._count(_StepKey(scope, rollout.step), arm, ArmCounts(feedback=1, bad_feedback=int(not ok)))
 
     def renew_after_fork(self) -> None:
         """Forget what is pending in a child: the parent counts it."""

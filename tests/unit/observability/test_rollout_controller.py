@@ -20,6 +20,7 @@ from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.attempts import Attempt, Outcome
 from kickai_providers_core.values.errors import ProviderTimeoutError
 from kickai_providers_core.values.events import AttemptEnded, RequestStarted
+from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.rollout_events import RolloutChanged
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Process:
     def serve(self, arm: str, *, good: int = 0, bad: int = 0, role: str | None = None) -> None:
         """Serve requests in an arm."""
         for attempt in [ANSWERED] * good + [FAILED] * bad:
-            self.controller(AttemptEnded(1, role, attempt, finish_reason="stop", is_primary=True, arm=arm))
+            self.controller.observe(AttemptEnded(1, role, attempt, finish_reason="stop", is_primary=True, arm=arm))
 
     @property
     def rollout(self) -> Rollout:
@@ -125,7 +126,7 @@ def test_evidence_of_processes_adds_up() -> None:
         process.run()
         process.serve("candidate", good=3)
         process.serve("control", good=5, bad=1)
-        process.controller(RequestStarted(1, None, targets=2, deadline_s=1.0))
+        process.controller.observe(RequestStarted(1, None, targets=2, deadline_s=1.0))
     for process in [*processes, *processes]:
         process.run()
     evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), processes[0].rollout)
@@ -254,9 +255,8 @@ def test_feedback_is_evidence() -> None:
     store = MemoryStore()
     process = Process(store)
     process.run()
-    process.controller.record_feedback(None, "candidate", ok=True)
-    process.controller.record_feedback("coach", "candidate", ok=False)
-    process.controller.record_feedback(None, None, ok=False)
+    for role, arm, ok in ((None, "candidate", True), ("coach", "candidate", False), (None, None, False)):
+        process.controller.observe(FeedbackGiven(0, role, "new", "m", "answer", ok, arm=arm))
     process.run()
     counts = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout).candidate
     assert (counts.feedback, counts.bad_feedback) == (2, 1)
