@@ -317,3 +317,40 @@ def test_turns_alternate(request):
     assert roles
     assert set(roles) <= {"user", "model"}
     assert all(one != other for one, other in pairwise(roles))
+
+
+SAFETY = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]
+
+
+def test_options_have_their_places_in_the_api():
+    """Sampling goes into the generation config, and a thinking option outranks the setting."""
+    options = {
+        "safety_settings": SAFETY,
+        "top_k": 40,
+        "frequency_penalty": 0.5,
+        "presence_penalty": -0.5,
+        "include_thoughts": True,
+        "cached_content": "cachedContents/7",
+    }
+    settings = GeminiSettings(thinking_level="low")
+    made = body(options={"gemini": options}, settings=settings)
+    assert made["safetySettings"] == SAFETY
+    assert made["cachedContent"] == "cachedContents/7"
+    assert made["generationConfig"] == {
+        "topK": 40,
+        "frequencyPenalty": 0.5,
+        "presencePenalty": -0.5,
+        "thinkingConfig": {"thinkingLevel": "LOW", "includeThoughts": True},
+    }
+    for option, sent in (({"thinking_level": "high"}, {"thinkingLevel": "HIGH"}), ({"thinking_budget": 0},) * 2):
+        expected = sent if "thinkingLevel" in sent else {"thinkingBudget": 0}
+        made = body(options={"gemini": option}, settings=settings)
+        assert made["generationConfig"] == {"thinkingConfig": expected}
+
+
+def test_options_that_the_old_client_cannot_send_are_unsupported():
+    """The next target is called, rather than to leave them out silently."""
+    made = body(options={"gemini": {"safety_settings": SAFETY, "top_k": 40}}, is_current=False)
+    assert (made["safetySettings"], made["generationConfig"]) == (SAFETY, {"topK": 40})
+    with pytest.raises(UnsupportedRequestError, match="cannot send the option 'include_thoughts'; use google-genai"):
+        body(options={"gemini": {"include_thoughts": True}}, is_current=False)

@@ -51,6 +51,13 @@ def test_all_parameters_are_sent(mode, server, provide):
     }
 
 
+def test_options_are_fields_of_the_body(server, provide):
+    """The names are those of the servers."""
+    options = {"presence_penalty": 0.5, "logit_bias": {"7": -1}, "chat_template_kwargs": {"enable_thinking": False}}
+    call(provide(), "invoke", evolve(PING, options={"huggingface": options}))
+    assert last_body(server).items() >= options.items()
+
+
 def test_the_model_comes_first(server, provide):
     """A router finds the model in the first bytes of a long body."""
     call(provide(), "invoke", "x" * 100_000)

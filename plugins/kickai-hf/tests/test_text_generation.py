@@ -61,6 +61,17 @@ def test_all_parameters_have_their_name_in_tgi(mode, server, completer):
     assert not {"temperature", "top_p"} & set(sent)
 
 
+def test_options_are_parameters_of_tgi(server, completer):
+    """Those that only chat completions have are unsupported."""
+    call(completer(), "invoke", evolve(PING, options={"huggingface": {"top_k": 40, "watermark": True}}))
+    sent = server.requests[-1].json()["parameters"]
+    assert (sent["top_k"], sent["watermark"]) == (40, True)
+    request = evolve(PING, options={"huggingface": {"reasoning_effort": "low"}})
+    error = call(completer(), "invoke", request).error
+    assert isinstance(error, UnsupportedRequestError)
+    assert "text generation has no option 'reasoning_effort'" in str(error)
+
+
 def test_a_schema_is_a_grammar(server, completer):
     """A JSON schema is sent as a grammar."""
     server.default = Ok("{}")

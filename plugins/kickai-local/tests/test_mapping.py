@@ -257,3 +257,9 @@ def test_an_answer_that_breaks_its_schema_is_due_to_the_request(text):
 def test_an_unexplained_refusal_is_of_this_target_alone(status):
     """Another target may accept the same request."""
     assert type(mapping.error_for(status, {})) is UnsupportedRequestError
+
+
+def test_options_are_sampling_parameters():
+    """Options for this provider are sent as they are."""
+    sent = json.loads(mapping.encode(_request(options={"local": {"top_k": 40, "logit_bias": {"7": -1}}}), 9))
+    assert (sent["top_k"], sent["logit_bias"], sent["max_tokens"]) == (40, {"7": -1}, 9)

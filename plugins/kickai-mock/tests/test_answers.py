@@ -36,6 +36,11 @@ def test_reasoning_is_streamed_before_the_text():
     assert chunks == [("Two ", ""), ("forwards.", ""), ("", "Ann "), ("", "can."), ("", "")]
 
 
+def test_a_call_can_state_its_reply(mode, make, outcome):
+    """The option of one call outranks the setting."""
+    assert outcome(mode, make(reply="usual"), options={"mock": {"reply": "Ann."}}).text == "Ann."
+
+
 def test_it_echoes_the_last_message_of_the_user(mode, make, outcome):
     """Without a reply the mock returns the user's last message."""
     prompt = [

@@ -260,3 +260,12 @@ def test_a_result_names_the_tool_of_the_latest_call_with_its_id():
         ]
     sent = body(ChatRequest(messages=(*REQUEST.messages, *turns)))["messages"]
     assert [message["tool_name"] for message in sent if message["role"] == "tool"] == ["find_players", "book_pitch"]
+
+
+def test_options_go_to_the_model_or_to_the_server():
+    """An option of the call outranks the setting, and a field of the request outranks both."""
+    own = {"top_k": 40, "num_ctx": 8192, "think": "high", "keep_alive": "5m"}
+    request = evolve(REQUEST, seed=3, options={"ollama": own})
+    made = body(request, options={"top_k": 10, "seed": 1}, think="off", keep_alive="1m")
+    assert made["options"] == {"top_k": 40, "num_ctx": 8192, "seed": 3}
+    assert (made["think"], made["keep_alive"]) == ("high", "5m")

@@ -17,11 +17,12 @@ All hooks exist since plugin API 1, unless a hook says otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 from attrs import field, frozen
 
+from kickai_providers_core.plugin_api.request_options import convert_option_types
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.values.validation import (
     Boolean,
@@ -137,6 +138,9 @@ class ProviderInfo:
         models: What is known about models, by name. Models that are not listed may be used too.
         holds_timeouts: True if the plugin's sync hooks return or raise within ``timeout_s`` plus 250 ms, whatever the
             service does. If False, the core runs each sync call in its own thread so that it can stop waiting for it.
+        options: The names and types of the options that only this provider knows, as type hints: ``{"top_k": int}``.
+            The core checks ``ChatRequest.options`` against them before it calls the provider, which finds its own under
+            its name.
         api_version: The version of the plugin API that the plugin was written for.
         native: The modes that the plugin implements itself. Discovery sets it from the plugin's hooks.
     """
@@ -149,6 +153,7 @@ class ProviderInfo:
     environment: Mapping[str, str] = field(factory=dict, validator=InstanceOf(Mapping))
     models: Mapping[str, ModelInfo] = field(factory=dict, validator=[InstanceOf(Mapping), _validate_models])
     holds_timeouts: bool = field(default=False, validator=Boolean())
+    options: Mapping[str, Any] = field(factory=dict, converter=convert_option_types, repr=", ".join)
     api_version: int = API_VERSION
     native: frozenset[Mode] = frozenset()
 

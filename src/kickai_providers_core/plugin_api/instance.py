@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 from kickai_providers_core.plugin_api.creation import ProviderCreation
 from kickai_providers_core.plugin_api.instance_capabilities import InstanceCapabilities
+from kickai_providers_core.plugin_api.request_options import narrow_options
 from kickai_providers_core.plugin_api.settings_validation import SettingsValidation
 from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.errors import ProviderTimeoutError
@@ -89,22 +90,22 @@ class Instance:
             RuntimeError: The instance is closed.
         """
         provider, left_s = self._get_provider(timeout_s)
-        return self.adapter.invoke(provider, request, left_s)
+        return self.adapter.invoke(provider, self._narrow(request), left_s)
 
     async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the provider's validated answer without blocking the event loop; otherwise as `invoke`."""
         provider, left_s = await self._aget_provider(timeout_s)
-        return await self.adapter.ainvoke(provider, request, left_s)
+        return await self.adapter.ainvoke(provider, self._narrow(request), left_s)
 
     def stream(self, request: ChatRequest, timeout_s: float) -> Generator[ReplyChunk, None, None]:
         """Return a generator of the provider's chunks, to be closed by the caller; otherwise as `invoke`."""
         provider, left_s = self._get_provider(timeout_s)
-        return self.adapter.stream(provider, request, left_s, self.settings)
+        return self.adapter.stream(provider, self._narrow(request), left_s, self.settings)
 
     async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncGenerator[ReplyChunk, None]:
         """Return an async generator of the provider's chunks, to be closed by the caller; otherwise as `invoke`."""
         provider, left_s = await self._aget_provider(timeout_s)
-        return self.adapter.astream(provider, request, left_s, self.settings)
+        return self.adapter.astream(provider, self._narrow(request), left_s, self.settings)
 
     def provider(self, timeout_s: float = float("inf")) -> object:
         """Return the provider object, created by the first call; block the thread until it exists.
@@ -117,6 +118,9 @@ class Instance:
             RuntimeError: The instance is closed.
         """
         return self._creation.get(timeout_s)
+
+    def _narrow(self, request: ChatRequest) -> ChatRequest:
+        return narrow_options(request, self.info, self.name) if request.options else request
 
     def _get_provider(self, timeout_s: float) -> tuple[object, float]:
         """Return the provider object, created if necessary, and the seconds that are left."""

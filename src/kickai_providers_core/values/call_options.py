@@ -30,6 +30,7 @@ class TurnKeywords(TypedDict, total=False):
     seed: int | None
     tool_choice: str | Mapping[str, Any] | None
     json_schema: Mapping[str, Any] | None
+    options: Mapping[str, Mapping[str, Any]] | None
     key: str | None
     deadline_s: float | None
 
@@ -49,6 +50,7 @@ class CallKeywords(TurnKeywords, total=False):
         tools: Functions that the model may call.
         tool_choice: ``auto``, ``none``, ``required`` or the name of a tool.
         json_schema: A JSON schema that the answer must satisfy.
+        options: What only one vendor knows, by provider or instance, such as ``{"gemini": {"top_k": 40}}``.
         key: What makes a rollout's choice sticky, such as a user's id, instead of that of `use_key`. Never logged.
         deadline_s: Seconds that the request may take, instead of the chain's own; above 0.
     """

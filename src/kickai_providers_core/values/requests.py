@@ -89,6 +89,18 @@ def _convert_json_schema(value: Mapping[str, Any] | None) -> Mapping[str, Any] |
     return None if value is None else copy_json_object("ChatRequest.json_schema", value)
 
 
+def _convert_options(value: Mapping[str, Mapping[str, Any]] | None) -> Mapping[str, Mapping[str, Any]]:
+    if value is None:
+        return {}
+    where = "ChatRequest.options"
+    if not isinstance(value, Mapping):
+        raise_type_error(where, "a mapping from providers to their options", describe_type(value))
+    for name, own in value.items():
+        if not isinstance(own, Mapping):
+            raise_type_error(f"{where}[{name!r}]", "a mapping from names to values", describe_type(own))
+    return copy_json_object(where, value)
+
+
 def _format_names(tools: tuple[Tool, ...]) -> str:
     return f"({', '.join(tool.name for tool in tools)})"
 
@@ -114,6 +126,8 @@ class ChatRequest:
         tool_choice: ``auto``, ``none``, ``required``, or the name of one tool; None leaves it to the provider.
             ``required`` and a name need tools.
         json_schema: A JSON schema that the answer must satisfy; copied. Hidden from the repr.
+        options: What only one vendor knows, by the name of the provider or of an instance; copied. Other providers do
+            not see it. A provider's hook finds its own options under its plugin's name. The repr shows no values.
     """
 
     messages: tuple[Message, ...] = field(
@@ -129,6 +143,9 @@ class ChatRequest:
     tool_choice: str | None = field(default=None, converter=_convert_tool_choice)
     json_schema: Mapping[str, Any] | None = field(
         default=None, converter=_convert_json_schema, repr=lambda schema: "None" if schema is None else "<schema>"
+    )
+    options: Mapping[str, Mapping[str, Any]] = field(
+        factory=dict, converter=_convert_options, repr=lambda options: f"<{', '.join(options)}>"
     )
 
     def __attrs_post_init__(self) -> None:

@@ -17,6 +17,7 @@ from kickai_providers_core.authoring import as_object, dumps, loads
 from kickai_gemini.call_ids import CallIds
 from kickai_gemini.models import plain_name, takes_sampling
 from kickai_gemini.openapi_schema import to_openapi
+from kickai_gemini.options import add_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,6 +107,7 @@ class _Builder:
             if request.tool_choice is not None:
                 body["toolConfig"] = {"functionCallingConfig": _tool_config(request.tool_choice)}
         config = self._config()
+        add_options(request, body, config, is_current=self.is_current)
         if config:
             body["generationConfig"] = config
         omitted = tuple(dict.fromkeys(self.omitted))

@@ -12,6 +12,7 @@ from kickai_gemini.capabilities import ALL_CAPABILITIES, find_capabilities
 from kickai_gemini.checks import find_problems
 from kickai_gemini.client import Gemini
 from kickai_gemini.models import known_models
+from kickai_gemini.options import OPTIONS
 from kickai_gemini.settings import GeminiSettings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ plugin = hooks_for(
         capabilities=ALL_CAPABILITIES,
         environment={"GOOGLE_API_KEY": "api_key", "GEMINI_API_KEY": "api_key"},
         models=known_models(datetime.now(UTC).date()),
+        options=OPTIONS,
         holds_timeouts=True,
     ),
     Gemini,

@@ -11,6 +11,7 @@ from kickai_providers_core.authoring import EventStreamDecoder, dump_bytes, load
 
 from kickai_hf import text_generation
 from kickai_hf.models import has_system_role
+from kickai_hf.options import find_options
 from kickai_hf.templates import fold_system_messages
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _encode_chat(request: ChatRequest, settings: HuggingFaceSettings, *, is_stre
     model = model_to_request(request.model, settings)
     if not has_system_role(model):
         request = evolve(request, messages=fold_system_messages(request.messages))
-    body = openai_chat.encode(request, model=model, stream=is_stream)
+    body = {**openai_chat.encode(request, model=model, stream=is_stream), **find_options(request)}
     if request.json_schema is not None and settings.base_url is not None and settings.schema_form == "tgi":
         body["response_format"] = {"type": "json_object", "value": request.json_schema}
     return body

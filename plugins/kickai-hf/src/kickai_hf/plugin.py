@@ -8,6 +8,7 @@ from kickai_providers_core import Capability, ProviderInfo, UnusableProviderErro
 
 from kickai_hf import checks
 from kickai_hf.models import MODELS, find_capabilities
+from kickai_hf.options import OPTIONS
 from kickai_hf.settings import HuggingFaceSettings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def kickai_provider_info() -> ProviderInfo:
         capabilities=frozenset(Capability),
         environment={"HUGGINGFACE_API_TOKEN": "hub_token", "HF_TOKEN": "hub_token"},
         models=MODELS,
+        options=OPTIONS,
         holds_timeouts=True,
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core import InvalidReplyError, ReplyChunk, UnsupportedRequestError, Usage
 from kickai_providers_core.authoring import ReplyBuilder, error_for_body, openai_chat
 
+from kickai_hf.options import find_text_options
 from kickai_hf.templates import TEMPLATES
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def encode(request: ChatRequest, settings: HuggingFaceSettings, *, is_stream: bo
         "seed": request.seed,
         "stop": [*request.stop, *template.stop],
         "grammar": None if request.json_schema is None else {"type": "json", "value": request.json_schema},
+        **find_text_options(request),
     }
     stated = {name: value for name, value in parameters.items() if value is not None}
     return {"inputs": template.render(request.messages), "parameters": stated, "stream": is_stream}

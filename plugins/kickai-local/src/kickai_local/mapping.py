@@ -75,6 +75,7 @@ def encode(request: ChatRequest, max_tokens: int) -> Sealed:
     if request.tools or any(message.images for message in request.messages):
         raise UnsupportedRequestError("this provider supports neither tools nor images")
     body = openai_chat.encode(request, model=None, stream=True) | {"max_tokens": max_tokens}
+    body |= request.options.get("local", {})
     schema = body.pop("response_format", None)
     if schema is not None:
         body["json_schema"] = schema["json_schema"]["schema"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kickai_providers_core import Capability, ProviderInfo
 from kickai_providers_core.authoring import hooks_for
 
+from kickai_local.options import OPTIONS
 from kickai_local.settings import LocalSettings
 
 __all__ = ["plugin"]
@@ -16,6 +17,7 @@ plugin = hooks_for(
         settings_class=LocalSettings,
         capabilities=frozenset({Capability.JSON_SCHEMA, Capability.SEED}),
         environment={"KICKAI_LOCAL_MODEL": "model_path"},
+        options=OPTIONS,
         holds_timeouts=True,
     ),
     "kickai_local.client:LocalProvider",

@@ -63,6 +63,9 @@ def build_answer(call: Call, texts: tuple[str, ...], compute: Callable[[ChatRequ
 
 def _choose_text(call: Call, texts: tuple[str, ...]) -> str:
     request = call.request
+    stated = request.options.get("mock", {}).get("reply")
+    if stated is not None:
+        return str(stated)
     if texts:
         return texts[(call.number if request.seed is None else request.seed) % len(texts)]
     if request.json_schema is not None:

@@ -18,6 +18,7 @@ plugin = hooks_for(
         settings_class=MockSettings,
         capabilities=frozenset(Capability),
         environment={"KICKAI_MOCK_DRILL": "drill", "KICKAI_MOCK_REPLY": "reply", "KICKAI_MOCK_SEED": "seed"},
+        options={"reply": str},
         holds_timeouts=True,
     ),
     MockProvider,

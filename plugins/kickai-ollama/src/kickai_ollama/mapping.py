@@ -16,6 +16,8 @@ from attrs import evolve
 from kickai_providers_core import FinishReason, InvalidReplyError, ReplyChunk, UnsupportedRequestError, Usage
 from kickai_providers_core.authoring import ReplyBuilder, as_object
 
+from kickai_ollama.options import split_options
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -57,6 +59,7 @@ def build_body(request: ChatRequest, settings: OllamaSettings, model: str, *, st
         "seed": request.seed,
         "stop": list(request.stop) or None,
     }
+    own, others = split_options(request)
     names: dict[str, str] = {}
     messages = []
     for message in request.messages:
@@ -67,12 +70,13 @@ def build_body(request: ChatRequest, settings: OllamaSettings, model: str, *, st
         "model": model,
         "messages": messages,
         "stream": stream,
-        "options": {**settings.extra_options(), **_without_none(options)},
+        "options": {**settings.extra_options(), **own, **_without_none(options)},
         "tools": None if request.tool_choice == "none" else _build_tools(request),
         "format": None if request.json_schema is None else dict(request.json_schema),
         "keep_alive": _build_keep_alive(settings.keep_alive),
         "think": THINK_LEVELS.get(settings.think, settings.think) if settings.think else None,
         "truncate": None if settings.truncate else False,
+        **others,
     }
     return _without_none(body)
 

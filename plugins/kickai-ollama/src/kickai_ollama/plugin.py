@@ -8,6 +8,7 @@ from kickai_providers_core import Capability, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.authoring import hooks_for
 
 from kickai_ollama.capabilities import capabilities_of
+from kickai_ollama.options import OPTIONS
 from kickai_ollama.settings import OllamaSettings
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ plugin = hooks_for(
         settings_class=OllamaSettings,
         capabilities=frozenset(Capability),
         environment={"OLLAMA_HOST": "host", "OLLAMA_API_KEY": "api_key"},
+        options=OPTIONS,
         holds_timeouts=True,
     ),
     "kickai_ollama.client:OllamaProvider",
