@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 from crewai.events.types.llm_events import LLMCallFailedEvent
 from crewai.hooks import HookAborted
 from crewai.hooks.dispatch import InterceptionPoint, register_scoped, scoped_hooks
 from crewai.llms.base_llm import call_stop_override
-from kickai_providers_core import FinishReason, Reply, use_key
-
-from kickai_crewai.calls import find_key
+from kickai_providers_core import FinishReason, Reply
 
 
 def test_a_call_returns_the_text_of_the_first_target(vendors, call):
@@ -119,14 +115,3 @@ def test_a_cancelled_call_ends_its_events(vendors, events):
         asyncio.run(cancel())
     events.settle()
     assert [event.error for event in failed] == ["CancelledError"]
-
-
-def test_each_execution_of_a_task_has_a_rollout_key_of_its_own():
-    """The calls of one execution stay on one arm, and the executions of a long-lived crew are spread."""
-    first = SimpleNamespace(id="t1", start_time=datetime(2026, 1, 1, tzinfo=UTC))
-    again = SimpleNamespace(id="t1", start_time=datetime(2026, 1, 2, tzinfo=UTC))
-    assert find_key(first) == find_key(first) != find_key(again)
-    assert find_key(None) is None
-    assert find_key(SimpleNamespace(id="t1", start_time=None)) is None
-    with use_key("user-7"):
-        assert find_key(first) is None  # the chain then reads the application's key

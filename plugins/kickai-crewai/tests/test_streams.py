@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from crewai.events.types.llm_events import LLMStreamChunkEvent
+from crewai.events.types.llm_events import LLMStreamChunkEvent, LLMThinkingChunkEvent
 from crews import agent_with, crew_of
-from kickai_providers_core import ProviderError
+from kickai_providers_core import FinishReason, ProviderError, Reply
 
 from kickai_crewai import KickaiCallError
 
@@ -52,6 +52,15 @@ def test_a_buffered_stream_falls_back_at_any_time(vendors, call, events):
     events.settle()
     assert "".join(event.chunk for event in chunks) == "Ada and Bo"
     assert [each.model for each in made.calls] == ["first", "second"]
+
+
+def test_reasoning_is_passed_on_apart_from_the_answer(vendors, call, events):
+    """CrewAI has an event for it."""
+    thoughtful = Reply(text="Ada", finish_reason=FinishReason.STOP, reasoning="Who is free?")
+    made, thoughts = vendors(lambda _request: thoughtful), events(LLMThinkingChunkEvent)
+    assert call(made.llm(stream=True), "Who?") == "Ada"
+    events.settle()
+    assert "".join(event.chunk for event in thoughts) == "Who is free?"
 
 
 def test_a_crew_streams(vendors):

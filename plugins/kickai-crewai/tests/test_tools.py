@@ -10,6 +10,7 @@ from crewai.events.types.tool_usage_events import ToolUsageFinishedEvent
 from crewai.tools import tool
 from crews import KICKOFFS, agent_with, crew_of, run_crew
 from kickai_providers_core import FinishReason, InvalidReplyError, Reply, ToolCall, Usage
+from pydantic import BaseModel
 
 from kickai_crewai import KickaiCallError
 
@@ -134,3 +135,31 @@ def test_arguments_that_are_no_object_are_an_error_without_their_text(vendors, c
         call(made.llm(), "Who?", tools=[SCHEMA], available_functions={"find_players": print})
     assert isinstance(raised.value.failure, InvalidReplyError)
     assert arguments not in json.dumps(raised.value.as_dict())
+
+
+class Squad(BaseModel):
+    """The players."""
+
+    players: list[str]
+
+
+@pytest.mark.parametrize("how", KICKOFFS)
+def test_an_agent_with_tools_returns_an_object(vendors, how):
+    """CrewAI asks once more for an object when the agent's answer is none."""
+
+    def answer(request) -> Reply | str:
+        return '{"players": ["Ada", "Bo"]}' if request.json_schema else natively(request)
+
+    made = vendors(answer)
+    output = run_crew(crew_of(agent_with(made.llm(), tools=[find_players]), output_pydantic=Squad), how)
+    assert output.pydantic == Squad(players=["Ada", "Bo"])
+    assert len(made.calls) == 3
+
+
+def test_json_from_an_agent_with_native_tools_has_to_be_json(vendors, caplog):
+    """CrewAI's conversion calls clients of its own there. It has none for us: nothing is sent, and the text stays."""
+    made = vendors(natively)
+    output = run_crew(crew_of(agent_with(made.llm(), tools=[find_players]), output_json=Squad), "kickoff")
+    assert (output.json_dict, output.raw) == (None, "They are On Saturday: Ada and Bo")
+    assert len(made.calls) == 2
+    assert "unsupported provider" in caplog.text

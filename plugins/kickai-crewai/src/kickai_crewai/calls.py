@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from crewai.llms.base_llm import BaseLLM
-    from kickai_providers_core import Chain, ChatRequest, Reply, StreamMode
+    from kickai_providers_core import Chain, ChatRequest, Reply, ReplyChunk, StreamMode
     from pydantic import BaseModel
 
 __all__ = ["CrewCall", "find_key"]
@@ -81,7 +81,7 @@ class CrewCall:
                 return self._finish(self.chain.invoke(request, **options))
             with self.chain.stream(request, mode=self.stream_mode, **options) as chunks:
                 for chunk in chunks:
-                    self._emit_chunk(chunk.text)
+                    self._emit_chunk(chunk)
             return self._finish(chunks.reply)
 
     async def ainvoke(self) -> Any:
@@ -92,7 +92,7 @@ class CrewCall:
                 return self._finish(await self.chain.ainvoke(request, **options))
             async with self.chain.astream(request, mode=self.stream_mode, **options) as chunks:
                 async for chunk in chunks:
-                    self._emit_chunk(chunk.text)
+                    self._emit_chunk(chunk)
             return self._finish(chunks.reply)
 
     @contextmanager
@@ -188,11 +188,12 @@ class CrewCall:
         )
         return result
 
-    def _emit_chunk(self, text: str) -> None:
-        if text:
-            self.llm._emit_stream_chunk_event(
-                text, from_task=self.from_task, from_agent=self.from_agent, call_type=LLMCallType.LLM_CALL
-            )
+    def _emit_chunk(self, chunk: ReplyChunk) -> None:
+        origin = {"from_task": self.from_task, "from_agent": self.from_agent}
+        if chunk.reasoning:
+            self.llm._emit_thinking_chunk_event(chunk.reasoning, **origin)
+        if chunk.text:
+            self.llm._emit_stream_chunk_event(chunk.text, call_type=LLMCallType.LLM_CALL, **origin)
 
     def _emit_completed(self, reply: Reply, response: object, call_type: LLMCallType) -> None:
         self.llm._emit_call_completed_event(
