@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -73,7 +74,7 @@ class CandidateFactory:
             capabilities=instance.capabilities(model),
             health=self._health.for_target(instance.name, model, self._clock()),
             rate_limiter=instance.rate_limiter,
-            find_obstacle=lambda: _find_obstacle(instance),
+            find_obstacle=partial(_find_obstacle, instance),
         )
         if target.model is not None:
             return candidate

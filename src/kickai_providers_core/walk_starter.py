@@ -11,7 +11,7 @@ from kickai_providers_core.resilience.context import RequestContext
 from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.messages import Masked, Message
-from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core.values.requests import NO_NEEDS, ChatRequest
 from kickai_providers_core.values.validation import Number, hide_arguments
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class WalkStarter:
         context, deadline_s = self.context, options.deadline_s
         context.fork_guard.renew_if_forked()
         key = options.rollout_key
-        route = self._choose_route(key)
-        candidates, model = route.candidates, None
+        route = self.own if self.router is None else self.router.choose(key) or self.own
+        candidates, model, needs = route.candidates, None, NO_NEEDS
         text_request = self._text_request if route is self.own and not options.fields else None
         if text_request is not None and isinstance(masked.reveal(), str):
             request = text_request.with_prompt(masked.reveal())
@@ -117,10 +117,11 @@ class WalkStarter:
             if self.rank is not None and route is self.own:
                 candidates = self.rank(stated, candidates)
             request = stated.with_defaults(context.temperature, context.max_tokens)
+            needs = request.needs
         request_context = RequestContext(
             request=request,
             deadline_s=context.deadline_s if deadline_s is None else validate_deadline(deadline_s),
-            needs=request.needs,
+            needs=needs,
             tokens=estimate_min_tokens(request) + (request.max_tokens or 0) if self._needs_tokens else 0,
             number=next(context.request_numbers),
             streams=streams,
@@ -143,10 +144,6 @@ class WalkStarter:
         if request.model is not None:
             self._choose_candidates(self.own, request)
         return Masked(request), evolve(options, fields={}, key=options.rollout_key)
-
-    def _choose_route(self, key: str | None) -> Route:
-        routed = None if self.router is None else self.router.choose(key)
-        return self.own if routed is None else routed
 
     def _choose_candidates(self, route: Route, request: ChatRequest) -> tuple[Sequence[Candidate], str | None]:
         """Return the candidates for a request, and the model to call if the request names one.

@@ -89,13 +89,17 @@ class Instance:
             ProviderError: The call failed or exceeded the time limit.
             RuntimeError: The instance is closed.
         """
-        provider, left_s = self._get_provider(timeout_s)
-        return self.adapter.invoke(provider, self._narrow(request), left_s)
+        provider = self._creation.find()
+        if provider is None:
+            provider, timeout_s = self._get_provider(timeout_s)
+        return self.adapter.invoke(provider, self._narrow(request), min(timeout_s, LONGEST_WAIT_S))
 
     async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the provider's validated answer without blocking the event loop; otherwise as `invoke`."""
-        provider, left_s = await self._aget_provider(timeout_s)
-        return await self.adapter.ainvoke(provider, self._narrow(request), left_s)
+        provider = self._creation.find()
+        if provider is None:
+            provider, timeout_s = await self._aget_provider(timeout_s)
+        return await self.adapter.ainvoke(provider, self._narrow(request), min(timeout_s, LONGEST_WAIT_S))
 
     def stream(self, request: ChatRequest, timeout_s: float) -> Generator[ReplyChunk, None, None]:
         """Return a generator of the provider's chunks, to be closed by the caller; otherwise as `invoke`."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Breaker", "BreakerSettings", "Permit"]
 
+CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
+
 JITTER = 0.2
 """A cool-down is up to this share shorter than nominal, at random: processes do not probe together."""
 
@@ -78,7 +80,7 @@ class Breaker:
     """
 
     settings: BreakerSettings = field(factory=BreakerSettings)
-    state: BreakerState = BreakerState.CLOSED
+    state: BreakerState = CLOSED
     errors: int = 0
     generation: int = 0
     failed_probes: int = 0
@@ -88,7 +90,7 @@ class Breaker:
     @property
     def is_healthy(self) -> bool:
         """Whether it is closed and has counted no error."""
-        return self.state is BreakerState.CLOSED and not self.errors
+        return self.state is CLOSED and not self.errors
 
     @property
     def permit(self) -> Permit:
@@ -97,9 +99,9 @@ class Breaker:
 
     def available_at(self, now: float) -> float:
         """Return the time from which a call may be admitted, not before now."""
-        if self.state is BreakerState.CLOSED:
+        if self.state is CLOSED:
             return now
-        return max(now, self.opens_until if self.state is BreakerState.OPEN else self.lease_until)
+        return max(now, self.opens_until if self.state is OPEN else self.lease_until)
 
     def retry_in_s(self, now: float) -> float:
         """Return the seconds until a call may be admitted: 0 when now."""
@@ -115,11 +117,11 @@ class Breaker:
         Returns:
             The breaker and a permit; None instead of a permit when the call is not allowed.
         """
-        if self.state is BreakerState.CLOSED:
+        if self.state is CLOSED:
             return self, self.permit
-        if now < self.available_at(now) and not (early and self.state is BreakerState.OPEN):
+        if now < self.available_at(now) and not (early and self.state is OPEN):
             return self, None
-        half_open = evolve(self._change_state(BreakerState.HALF_OPEN), lease_until=now + self.settings.probe_lease_s)
+        half_open = evolve(self._change_state(HALF_OPEN), lease_until=now + self.settings.probe_lease_s)
         return half_open, Permit(half_open.generation, probe=True)
 
     def record_success(self, permit: Permit) -> Breaker:
@@ -128,7 +130,7 @@ class Breaker:
             return self
         if permit.probe:
             return Breaker(settings=self.settings, generation=self.generation + 1)
-        return evolve(self, errors=self.errors - 1) if self.errors else self
+        return self._count(self.errors - 1) if self.errors else self
 
     def record_failure(self, permit: Permit, now: float, random: Random) -> Breaker:
         """Return the breaker after a call that failed in a way that counts."""
@@ -138,14 +140,20 @@ class Breaker:
             return self._open(now, self.failed_probes + 1, random)
         errors = self.errors + 1
         if errors < self.settings.max_errors:
-            return evolve(self, errors=errors)
+            return self._count(errors)
         return self._open(now, 0, random)
 
     def release(self, permit: Permit) -> Breaker:
         """Return the breaker after a call that was cancelled, or whose failure does not count."""
         if permit.generation != self.generation or not permit.probe:
             return self
-        return self._change_state(BreakerState.OPEN)
+        return self._change_state(OPEN)
+
+    def _count(self, errors: int) -> Breaker:
+        """Return the breaker in the same state with another error count."""
+        return Breaker(
+            self.settings, self.state, errors, self.generation, self.failed_probes, self.opens_until, self.lease_until
+        )
 
     def open_for(self, now: float, duration_s: float) -> Breaker:
         """Return the breaker after another process has opened its own, which stays open for ``duration_s``."""
@@ -161,7 +169,7 @@ class Breaker:
         # The exponent is capped because a very long outage would overflow it.
         nominal = min(self.settings.max_cooldown_s, self.settings.cooldown_s * 2.0 ** min(failed_probes, 64))
         return evolve(
-            self._change_state(BreakerState.OPEN),
+            self._change_state(OPEN),
             errors=self.settings.max_errors,
             failed_probes=failed_probes,
             opens_until=now + random.uniform(nominal * (1.0 - JITTER), nominal),

@@ -74,9 +74,8 @@ class Candidate:
             return obstacle
         if request.model is not None and self.model != request.model:
             return SkipReason.INCAPABLE, f"its model is {self.model}, and the request names {request.model}"
-        missing = request.needs - self.capabilities
-        if missing:
-            return SkipReason.INCAPABLE, "no " + ", ".join(sorted(missing))
+        if not request.needs <= self.capabilities:
+            return SkipReason.INCAPABLE, "no " + ", ".join(sorted(request.needs - self.capabilities))
         window = self.context_window
         if window is not None and request.tokens > window:
             needed = f"prompt and answer take at least {request.tokens}"

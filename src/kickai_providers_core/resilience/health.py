@@ -12,14 +12,14 @@ from weakref import WeakValueDictionary
 
 from attrs import frozen
 
-from kickai_providers_core.resilience.breaker import Breaker, Permit
+from kickai_providers_core.resilience.breaker import CLOSED, HALF_OPEN, Breaker, Permit
 from kickai_providers_core.resilience.suspensions import Suspensions
-from kickai_providers_core.values.breaker_state import BreakerState
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.breaker import BreakerSettings
     from kickai_providers_core.resilience.policy import Random
     from kickai_providers_core.resilience.suspensions import Suspension
+    from kickai_providers_core.values.breaker_state import BreakerState
 
 __all__ = ["FREE_PROBES", "Admission", "Health", "HealthState", "ProbeGate", "TargetHealth"]
 
@@ -82,8 +82,14 @@ class HealthState:
         self._lock = Lock()
         self._last_resort_until = LONG_AGO
         breaker = self.breaker
-        if breaker.state is BreakerState.HALF_OPEN:
+        if breaker.state is HALF_OPEN:
             self.breaker = breaker.release(Permit(breaker.generation, probe=True))
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether its breaker is closed without errors, and it is not suspended: a success changes nothing."""
+        breaker = self.breaker
+        return breaker.state is CLOSED and not breaker.errors and not self.suspensions.active
 
     def available_at(self, now: float) -> float:
         """Return the time from which it may be called, at least ``now``."""
@@ -98,7 +104,7 @@ class HealthState:
         if now < suspensions.longest.until:
             return None
         breaker = self.breaker
-        if breaker.state is BreakerState.CLOSED:
+        if breaker.state is CLOSED:
             return Permit(breaker.generation, suspension=suspensions.generation)
         permit = None if self.probe_gate.is_shut(now) else self._admit(now, suspensions.generation)
         if permit is None:
@@ -128,8 +134,7 @@ class HealthState:
 
     def record_success(self, permit: Permit) -> None:
         """Record that a call succeeded, and end the suspensions that had begun when it was admitted."""
-        breaker = self.breaker
-        if breaker.is_healthy and not self.suspensions.active:
+        if self.is_healthy:
             return  # a success changes nothing
         with self._lock:
             self.breaker = self.breaker.record_success(permit)
@@ -214,13 +219,14 @@ class TargetHealth:
 
     def admit(self, now: float) -> Admission | None:
         """Return permission for one call; None while the provider or the target is unavailable."""
-        before = self.breaker_states()
-        provider_permit = self.provider.admit(now)
+        provider, target = self.provider, self.target
+        before = provider.breaker.state, target.breaker.state
+        provider_permit = provider.admit(now)
         if provider_permit is None:
             return None
-        target_permit = self.target.admit(now)
+        target_permit = target.admit(now)
         if target_permit is None:
-            self.provider.release(provider_permit)
+            provider.release(provider_permit)
             return None
         is_probe = provider_permit.probe or target_permit.probe
         return Admission(provider_permit, target_permit, before if is_probe else None)
@@ -254,11 +260,19 @@ class TargetHealth:
         longest = max(self.provider.suspensions.longest, self.target.suspensions.longest, key=lambda each: each.until)
         return longest if now < longest.until else None
 
-    def record_success(self, admission: Admission) -> None:
-        """Record that a call succeeded."""
+    def record_success(self, admission: Admission) -> tuple[BreakerState, BreakerState] | None:
+        """Record that a call succeeded.
+
+        Returns:
+            The states of the two breakers before; None when both were healthy, so that nothing has changed.
+        """
         self._end_last_resort(admission)
+        if self.provider.is_healthy and self.target.is_healthy:
+            return None
+        before = self.breaker_states()
         self.provider.record_success(admission.provider_permit)
         self.target.record_success(admission.target_permit)
+        return before
 
     def record_failure(self, admission: Admission, now: float, *, target: bool, provider: bool) -> None:
         """Record that a call failed, counting it against the target, its provider, both or neither."""

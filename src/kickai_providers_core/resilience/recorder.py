@@ -146,7 +146,7 @@ class Recorder:
                 attempt,
                 usage,
                 reply_model="" if reply is None else reply.model,
-                finish_reason=None if reply is None else reply.finish_reason.value,
+                finish_reason=None if reply is None else str(reply.finish_reason),
                 first_token_s=None if first_chunk_at is None else max(0.0, first_chunk_at - call.began),
                 is_streamed=self._request.streams,
                 is_primary=candidate is self._first,
@@ -179,7 +179,7 @@ class Recorder:
 
     def record_reply(self, reply: Reply, now: float) -> None:
         """Record that the request was answered."""
-        self._is_over = True
+        self._is_over, fell_back = True, reply.trace.fell_back
         self._emit(
             RequestEnded(
                 self._number,
@@ -189,10 +189,10 @@ class Recorder:
                 attempts=len(self.attempts),
                 provider=reply.provider,
                 model=reply.model,
-                fell_back=reply.fell_back,
+                fell_back=fell_back,
                 usage=reply.usage,
-                fallback_provider=self._first.provider if reply.fell_back else "",
-                fallback_reason=self._find_fallback_reason() if reply.fell_back else None,
+                fallback_provider=self._first.provider if fell_back else "",
+                fallback_reason=self._find_fallback_reason() if fell_back else None,
                 is_streamed=self._request.streams,
                 request_id=reply.request_id,
                 arm=self._arm,

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Walk"]
 
+SUCCESS, ERROR = Outcome.SUCCESS, Outcome.ERROR
+
 
 class Walk:
     """One request's way down a chain. It belongs to one request; the health of its targets is shared.
@@ -147,10 +149,10 @@ class Walk:
             timer.record_latency(candidate, now - call.began)
         if recorder.attempts:
             recorder.attempts[:] = map(without_frames, recorder.attempts)
-        recorder.record_end(call, now, Outcome.SUCCESS, reply=reply)
-        before = candidate.health.breaker_states()
-        candidate.health.record_success(call.admission)
-        recorder.record_breaker_changes(candidate, before, now)
+        recorder.record_end(call, now, SUCCESS, reply=reply)
+        before = candidate.health.record_success(call.admission)
+        if before is not None:
+            recorder.record_breaker_changes(candidate, before, now)
         fell_back = candidate is not self._candidates[0]
         trace = recorder.build_trace(now, fell_back=fell_back, last_resort=self._is_last_resort)
         model = reply.model or candidate.model or ""
@@ -175,7 +177,7 @@ class Walk:
         before = health.breaker_states()
         apply_failure(call, self.chain.policy, error, now)
         suspended_s = health.available_at(now) - now
-        self._recorder.record_end(call, now, Outcome.ERROR, error=error, suspended_s=suspended_s)
+        self._recorder.record_end(call, now, ERROR, error=error, suspended_s=suspended_s)
         self._recorder.record_breaker_changes(call.candidate, before, now)
         if final:
             return self._fail_with(error, now)

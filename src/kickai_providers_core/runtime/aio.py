@@ -31,14 +31,14 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
     Raises:
         KickaiError: As the walk decides.
     """
-    clock = walk.chain.time.clock
+    clock, request = walk.chain.time.clock, walk.request
     try:
         action = walk.next(clock())
         while True:
-            call = await await_call(walk, instances, action)
+            call = action if isinstance(action, Call) else await await_call(walk, instances, action)
             try:
-                reply = await find_instance(instances, call).ainvoke(call.build_request(walk.request), call.timeout_s)
-                reply = walk.request.parse(reply)
+                reply = await find_instance(instances, call).ainvoke(call.build_request(request), call.timeout_s)
+                reply = request.parse(reply)
             except ProviderError as error:
                 action = walk.record_failure(error, clock())
             else:

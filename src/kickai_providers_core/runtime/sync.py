@@ -31,14 +31,14 @@ def invoke(walk: Walk, instances: Instances) -> Reply:
         KickaiError: As the walk decides.
         RuntimeError: The process forked during a call.
     """
-    clock, pid = walk.chain.time.clock, walk.request.pid
+    clock, request, pid = walk.chain.time.clock, walk.request, walk.request.pid
     try:
         action = walk.next(clock())
         while True:
-            call = wait_for_call(walk, instances, action)
+            call = action if isinstance(action, Call) else wait_for_call(walk, instances, action)
             try:
-                reply = find_instance(instances, call).invoke(call.build_request(walk.request), call.timeout_s)
-                reply = walk.request.parse(reply)
+                reply = find_instance(instances, call).invoke(call.build_request(request), call.timeout_s)
+                reply = request.parse(reply)
             except ProviderError as error:
                 require_same_process(pid)
                 action = walk.record_failure(error, clock())

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplyBuilder", "make_ids_unique", "validate_reply"]
 
+STOP = FinishReason.STOP
+
 
 def validate_reply(reply: object) -> Reply:
     """Return the reply if it is a usable answer.
@@ -26,7 +28,7 @@ def validate_reply(reply: object) -> Reply:
     """
     if not isinstance(reply, Reply):
         raise InvalidReplyError(f"the provider returned {type(reply).__name__}, not a Reply")
-    if reply.finish_reason is FinishReason.STOP and reply.text and not reply.tool_calls:
+    if reply.finish_reason is STOP and reply.text and not reply.tool_calls:
         return reply
     if reply.finish_reason is FinishReason.CONTENT_FILTER:
         raise ContentFilteredError("the provider withheld the answer", reason=FinishReason.CONTENT_FILTER.value)

@@ -14,15 +14,15 @@ T = TypeVar("T")
 Other = TypeVar("Other")
 
 
-def evolve_trusted(value: T, **changes: Any) -> T:
+def evolve_trusted(value: T, /, **changes: Any) -> T:
     """Return a copy of a frozen value with some fields changed. Neither converters nor validators run.
 
     Args:
         value: The value to copy; its class has no slots.
         changes: The new values of its fields, which must be what the class documents.
     """
-    copy = object.__new__(type(value))
-    object.__setattr__(copy, "__dict__", vars(value) | changes)
+    copy = object.__new__(value.__class__)
+    object.__setattr__(copy, "__dict__", value.__dict__ | changes)
     return copy
 
 
