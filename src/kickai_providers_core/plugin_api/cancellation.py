@@ -67,15 +67,20 @@ class CallRunner:
         """
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Result | None] = loop.create_future()
+        ends = loop.time() + timeout_s
         task = _start_task(loop, _run_and_settle(ended, open_))
-        if not ended.done():
-            timer = loop.call_later(timeout_s, _settle, ended)
-            try:
+        timer = None
+        try:
+            if not EAGER:
+                await asyncio.sleep(0)  # the task begins in this iteration of the loop
+            if not ended.done():
+                timer = loop.call_at(ends, _settle, ended)
                 await ended
-            finally:
+        finally:
+            if timer is not None:
                 timer.cancel()
-                if not task.done():
-                    await self._abandon(task)
+            if not task.done():
+                await self._abandon(task)
         if (result := ended.result()) is None:
             raise TimeoutError
         return _unwrap(result)  # type: ignore[no-any-return]
