@@ -117,9 +117,9 @@ class Chain(ChainFacts):
         del prompt, keywords
         task = require_event_loop()
         walk, instances = self._starter.start(masked, CallOptions.from_keywords(given, response_type))
-        driver = aio.ainvoke if self._context.hedge_timer is None else hedged_calls.ainvoke
+        driver = aio.ainvoke if walk.chain.hedge_timer is None else hedged_calls.ainvoke
         call = driver(walk, instances)
-        return await ForkAwareAwaitable(call, self._context.fork_guard, task, walk.request.pid)  # type: ignore[no-any-return]
+        return await ForkAwareAwaitable(call, walk.chain.fork_guard, task, walk.request.pid)  # type: ignore[no-any-return]
 
     def stream(
         self,
@@ -228,6 +228,5 @@ class Chain(ChainFacts):
 
     def _invoke(self, masked: Masked, given: Masked | None, response_type: type | None) -> Reply:
         walk, instances = self._starter.start(masked, CallOptions.from_keywords(given, response_type))
-        if self._context.hedge_timer is not None:
-            return hedged_calls.invoke(walk, instances)
-        return sync.invoke(walk, instances)
+        driver = sync.invoke if walk.chain.hedge_timer is None else hedged_calls.invoke
+        return driver(walk, instances)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.resilience.tokens import estimate_min_tokens
-from kickai_providers_core.values.attempts import DETAIL_LIMIT, Attempt, Outcome, Skip, SkipReason
+from kickai_providers_core.values.attempts import DETAIL_LIMIT, Attempt, Outcome, Skip
 from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
@@ -19,8 +19,8 @@ from kickai_providers_core.values.events import (
     Waiting,
 )
 from kickai_providers_core.values.plain_text import clean_line
-from kickai_providers_core.values.trace import EMPTY_TRACE, RequestTrace
-from kickai_providers_core.values.trusted import evolve_trusted
+from kickai_providers_core.values.trace import RequestTrace
+from kickai_providers_core.values.trusted import build_trusted, evolve_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["Recorder"]
-
-ATTEMPT = Attempt(
-    position=0, provider="-", model=None, number=1, started_s=0.0, latency_s=0.0, outcome=Outcome.CANCELLED
-)
-SKIP = Skip(position=0, provider="-", model=None, reason=SkipReason.BUSY)
 
 
 class Recorder:
@@ -67,8 +62,8 @@ class Recorder:
 
     def build_trace(self, now: float, *, fell_back: bool = False, last_resort: bool = False) -> RequestTrace:
         """Return what the request has done so far."""
-        return evolve_trusted(
-            EMPTY_TRACE,
+        return build_trusted(
+            RequestTrace,
             attempts=tuple(self.attempts),
             skipped=tuple(self._skips.values()),
             elapsed_s=now - self.started,
@@ -125,8 +120,8 @@ class Recorder:
         candidate, first_chunk_at = call.candidate, self._first_chunk_at
         if error is not None and not error.provider:
             error.provider, error.model = candidate.provider, error.model or candidate.model
-        attempt = evolve_trusted(
-            ATTEMPT,
+        attempt = build_trusted(
+            Attempt,
             position=candidate.position,
             provider=candidate.provider,
             model=candidate.model,
@@ -136,6 +131,7 @@ class Recorder:
             outcome=outcome,
             error=error,
             rests_s=suspended_s,
+            retry_withheld=False,
         )
         self.attempts.append(attempt)
         usage = None if reply is None else reply.usage
@@ -164,8 +160,8 @@ class Recorder:
         if self.count_attempts(candidate):
             return
         reason, detail = obstacle
-        skip = evolve_trusted(
-            SKIP,
+        skip = build_trusted(
+            Skip,
             position=candidate.position,
             provider=candidate.provider,
             model=candidate.model,

@@ -44,7 +44,7 @@ class RunningCalls:
         if admission.states_before is not None:
             self._recorder.record_breaker_changes(candidate, admission.states_before, now)
         left_s = self._ends - now
-        timeout_s = left_s if self._streams else min(left_s, candidate.timeout_s)
+        timeout_s = left_s if self._streams or left_s < candidate.timeout_s else candidate.timeout_s
         number = self._recorder.count_attempts(candidate) + 1
         call = Call(candidate, number, timeout_s, admission, now, ticket, hedged)
         if hedged:

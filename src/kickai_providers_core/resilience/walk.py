@@ -70,7 +70,7 @@ class Walk:
         self._latest = self._ends - min(chain.policy.min_attempt_s, request.deadline_s / 2)
         self._recorder = Recorder(chain, request, candidates, started)
         self._calls = RunningCalls(self._recorder, self._ends, streams=request.streams)
-        self._queue = QueueWait(self._recorder, self._latest)
+        self._queue: QueueWait | None = None  # only limited targets have queues
         self._next_index = 0
         self._planned: tuple[float, Candidate] | None = None  # a target to return to, and when
         self._hedge_decided_for: Call | None = None
@@ -85,9 +85,9 @@ class Walk:
 
     def next(self, now: float) -> Action:
         """Return what to do now."""
-        queued = self._queue.candidate
-        if queued is not None:
-            action = self._check_queue(queued, now)
+        queue = self._queue
+        if queue is not None and queue.candidate is not None:
+            action = self._check_queue(queue, queue.candidate, now)
             if action is not None:
                 return action
         if self._planned is not None:
@@ -199,7 +199,8 @@ class Walk:
     def record_cancellation(self, now: float) -> None:
         """Record that the request was cancelled, unless it has ended, and return what its attempts held."""
         self._calls.cancel(now)
-        self._queue.leave(now)
+        if self._queue is not None:
+            self._queue.leave(now)
         self._recorder.record_end_without_reply(now)
 
     # One target
@@ -227,13 +228,16 @@ class Walk:
         if limiter is None or candidate.health.available_at(now) > now:
             return self._admit(candidate, None, now, is_hedge=is_hedge)
         until = now if is_hedge else min(self._latest, now + patience_s)
-        if not self._queue.enter(candidate, limiter, self.request.tokens, until, now):
+        queue = self._queue = self._queue or QueueWait(self._recorder, self._latest)
+        if not queue.enter(candidate, limiter, self.request.tokens, until, now):
             return None
-        return self._check_queue(candidate, now, is_hedge=is_hedge)
+        return self._check_queue(queue, candidate, now, is_hedge=is_hedge)
 
-    def _check_queue(self, candidate: Candidate, now: float, *, is_hedge: bool = False) -> Action | None:
+    def _check_queue(
+        self, queue: QueueWait, candidate: Candidate, now: float, *, is_hedge: bool = False
+    ) -> Action | None:
         """Return what to do while the request is queued, or None when it has left the queue."""
-        position = self._queue.check(now)
+        position = queue.check(now)
         if isinstance(position, Ticket):
             return self._admit(candidate, position, now, is_hedge=is_hedge)
         return position
@@ -278,7 +282,8 @@ class Walk:
         if now > self._latest:
             return self._give_up(now)
         policy = self.chain.policy
-        finder = RetryFinder(self._recorder, policy, self._queue.left, self._latest, self._find_obstacle)
+        left_queues = {} if self._queue is None else self._queue.left
+        finder = RetryFinder(self._recorder, policy, left_queues, self._latest, self._find_obstacle)
         options = finder.find(self._candidates, now)
         if not self._recorder.attempts and policy.last_resort:
             soonest = options[0] if options else None
