@@ -94,7 +94,7 @@ class HealthState:
     def available_at(self, now: float) -> float:
         """Return the time from which it may be called, at least ``now``."""
         due = self.breaker.available_at(now)
-        if due <= now and self.breaker.state is not BreakerState.CLOSED and self.probe_gate.is_shut(now):
+        if due <= now and self.breaker.state is not CLOSED and self.probe_gate.is_shut(now):
             due = now + LEASE_WAIT_S
         return max(due, self.suspensions.longest.until)
 
