@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secrets import token_hex
+from os import urandom
 
 __all__ = ["ProcessName"]
 
@@ -21,7 +21,7 @@ class ProcessName:
 
     def renew_after_fork(self) -> None:
         """Choose another name."""
-        self.text = token_hex(8)
+        self.text = urandom(8).hex()
 
     def build_request_id(self, number: int) -> str:
         """Return an id for a request, which no other process and no other resolver uses."""

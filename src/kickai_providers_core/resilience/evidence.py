@@ -13,7 +13,6 @@ is unknown. Everything is in logarithms.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, fields, frozen
@@ -297,6 +296,8 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     """
     if not n:
         return 0.0, 1.0
+    from statistics import NormalDist  # noqa: PLC0415  its import takes long, and only reports need it
+
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     rate, spread = successes / n, z * z / n
     centre = (rate + spread / 2) / (1 + spread)

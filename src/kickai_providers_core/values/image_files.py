@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +54,7 @@ def read_image(path: str | PathLike[str], max_bytes: int) -> tuple[bytes, str]:
         raise_value_error(
             "an image file", f"at most {max_bytes} bytes", f"{file.stat().st_size} bytes in {str(file)!r}"
         )
-    media_type = _recognize(data) or mimetypes.guess_type(file.name)[0] or "unknown"
+    media_type = _recognize(data) or _guess_media_type(file.name) or "unknown"
     if not media_type.startswith("image/"):
         raise_value_error("an image file", "of a known image type", f"{str(file)!r}")
     return data, media_type
@@ -68,3 +67,9 @@ def _recognize(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         return BRANDS.get(data[8:12])
     return next((media_type for signature, media_type in SIGNATURES if data.startswith(signature)), None)
+
+
+def _guess_media_type(name: str) -> str | None:
+    from mimetypes import guess_type  # noqa: PLC0415  its import takes a while, and most files are recognized
+
+    return guess_type(name)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields_dict
 from simulator import Fixed, Target, World
 
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep
@@ -444,3 +444,14 @@ def test_a_withheld_retry_is_recorded() -> None:
     current.record_failure(ProviderUnavailableError("down", status_code=503), BEGAN)
     assert select_events(simulation.events, RetryWithheld) == [RetryWithheld(**WHO, provider="a", model="a")]
     assert [made.retry_withheld for made in current._recorder.attempts] == [True]
+
+
+def test_the_values_of_a_trace_have_all_their_fields() -> None:
+    """The recorder builds them without their constructors, which would set defaults."""
+    simulation = world(Target(name="a", unusable=(SkipReason.NOT_CONFIGURED, "KEY")), Target(name="b"))
+    current = walk(simulation)
+    current.next(BEGAN)
+    trace = current.record_success(ANSWER, BEGAN + 1.0).trace
+    for value in (trace, *trace.attempts, *trace.skipped):
+        assert vars(value).keys() == fields_dict(type(value)).keys()
+    assert len(trace.steps) == 2
