@@ -42,14 +42,14 @@ from kickai_providers_core.values.validation import Number, hide_arguments, quot
 from kickai_providers_core.walk_starter import WalkStarter, validate_deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
     from types import TracebackType
 
     from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.resilience.policy import Random
     from kickai_providers_core.stores.api import Store
-    from kickai_providers_core.values.events import Event, Observer
+    from kickai_providers_core.values.events import Observer
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["Resolver"]
@@ -101,13 +101,17 @@ class Resolver:
         self._process, self._recent_answers = ProcessName(), RecentAnswers()
         opening = _open_store(settings, discovery) if store is None else None
         self._store_thread = _create_store_thread(store or opening, settings, self._process, time)
+        self._observers = Observers(observers, discovery.observers())
+        self._observers.add(self._recent_answers.observe, {RequestEnded})
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
         self._shared: SharedState | None = None
         if self._store_thread is not None:
-            self._shared = SharedState(settings, self.registry, self._health, self._emit, time)
+            self._observers.add(self._store_thread.observe, {RequestStarted, *COUNTED_EVENTS})
+            # The thread must not keep the resolver alive.
+            self._shared = SharedState(settings, self.registry, self._health, self._observers.emit, time)
+            self._observers.add(self._shared.observe, self._shared.EVENTS)
             self._shared.add_jobs(self._store_thread)
-        self._observers = Observers(observers, discovery.observers(), self._select_events())
         policy, portal = settings.policy, Portal()
         retry_budget = RetryBudget(policy.retry_share, policy.retry_floor)
         hedge_timer = HedgeTimer(settings.hedging) if settings.hedging.on else None
@@ -137,17 +141,6 @@ class Resolver:
         if self._store_thread is not None:
             weakref.finalize(self, self._store_thread.stop).atexit = False
             self._store_thread.wait_until_read()
-
-    def _emit(self, event: Event) -> None:
-        self._observers.emit(event)
-
-    def _select_events(self) -> Iterator[tuple[Observer, Container[type[Event]]]]:
-        """Yield the resolver's own observers, each with the classes of the events that it needs."""
-        yield self._recent_answers.observe, {RequestEnded}
-        if self._store_thread is not None:
-            yield self._store_thread.observe, {RequestStarted, *COUNTED_EVENTS}
-        if self._shared is not None:
-            yield self._shared.observe, self._shared.EVENTS
 
     @classmethod
     def from_settings(

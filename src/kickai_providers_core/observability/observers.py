@@ -25,25 +25,17 @@ class Observers:
     Safe to call from any thread.
     """
 
-    def __init__(
-        self,
-        observers: Iterable[Observer],
-        plugins: Mapping[str, object] | None = None,
-        selective: Iterable[tuple[Observer, Container[type[Event]]]] = (),
-    ) -> None:
-        """Combine observers.
-
-        Args:
-            observers: Receive every event.
-            plugins: By name; those that implement `kickai_observe` receive every event.
-            selective: Receive the events of some classes only, before the others.
-        """
+    def __init__(self, observers: Iterable[Observer], plugins: Mapping[str, object] | None = None) -> None:
         self._faulty: set[str | int] = set()
-        receivers: list[_Receiver] = [(log_event, LEVELS), *selective, *((each, None) for each in observers)]
+        receivers: list[_Receiver] = [(log_event, LEVELS), *((each, None) for each in observers)]
         called = combine_hooks(plugins or {}, "kickai_observe", self._report)
         if called is not None:
             receivers.append((partial(_call_hook, called), None))
         self._by_event = _ObserversByEvent(receivers)
+
+    def add(self, observer: Observer, kinds: Container[type[Event]]) -> None:
+        """Add an observer of some classes of events, which receives them before the others. Do it before any event."""
+        self._by_event.receivers.insert(1, (observer, kinds))
 
     def emit(self, event: Event) -> None:
         """Pass an event to every observer."""
@@ -92,13 +84,17 @@ _Receiver = tuple["Callable[[Event], object]", "Container[type[Event]] | None"]
 
 
 class _ObserversByEvent(dict[type["Event"], list["Callable[[Event], object]"]]):
-    """The observers of each class of events."""
+    """The observers of each class of events.
+
+    Attributes:
+        receivers: All observers.
+    """
 
     def __init__(self, receivers: list[_Receiver]) -> None:
         super().__init__()
-        self._receivers = receivers
+        self.receivers = receivers
 
     def __missing__(self, kind: type[Event]) -> list[Callable[[Event], object]]:
-        receivers = [receiver for receiver, kinds in self._receivers if kinds is None or kind in kinds]
+        receivers = [receiver for receiver, kinds in self.receivers if kinds is None or kind in kinds]
         self[kind] = receivers
         return receivers

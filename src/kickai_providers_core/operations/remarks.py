@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.operations.formatting import format_number, format_share, format_target
+from kickai_providers_core.values.metrics import SILENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,10 +18,6 @@ __all__ = ["find_warnings"]
 UNSUPPORTED_MAX = 0.2
 UNSUPPORTED_MIN_ATTEMPTS = 10
 """Fewer attempts say nothing about a target."""
-
-LATE_S = 60
-"""A running process writes once a second while it serves requests. One that has written nothing for this long, in
-seconds, and has not said that it ends, is idle or dead."""
 
 
 def find_warnings(
@@ -73,7 +70,7 @@ def _find_unpriced(total: Figures, by_model: Mapping[tuple[str, str], Figures], 
 def _find_gaps(writers: Iterable[Writer], lost: int) -> Iterator[str]:
     if lost:
         yield f"{format_number(lost)} requests are missing, because the store could not be written for too long"
-    ended = [writer for writer in writers if not writer.is_final and writer.age_s > LATE_S]
+    ended = [writer for writer in writers if not writer.is_final and writer.age_s > SILENCE_S]
     if ended:
         count = "1 process" if len(ended) == 1 else f"{len(ended)} processes"
         yield f"{count} stopped writing without a final batch, so the last second of each may be missing"

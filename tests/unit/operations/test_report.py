@@ -130,9 +130,9 @@ def test_gaps_are_warnings():
     recorder.answer("local", "m", tokens=None)
     recorder.cell().counters["lost.requests"] = 1200
     writers = [
-        Writer(process="dead", last_number=7, age_s=61, is_final=False),
+        Writer(process="dead", last_number=7, age_s=181, is_final=False),
         Writer(process="ended", last_number=7, age_s=1000, is_final=True),
-        Writer(process="alive", last_number=7, age_s=1, is_final=False),
+        Writer(process="idle", last_number=7, age_s=61, is_final=False),
     ]
     assert report(recorder, writers=writers).warnings == (
         "1,200 requests are missing, because the store could not be written for too long",
