@@ -8,6 +8,7 @@
 from loguru import logger
 
 from kickai_providers_core import _moved
+from kickai_providers_core.batching import BatchItem, BatchProgress
 from kickai_providers_core.chain import Chain
 from kickai_providers_core.concurrency.clock import Clockwork
 from kickai_providers_core.config.roles import Role
@@ -67,6 +68,8 @@ __all__ = [
     "AsyncReplyStream",
     "Attempt",
     "AuthenticationError",
+    "BatchItem",
+    "BatchProgress",
     "BreakerSettings",
     "CallKeywords",
     "Capability",

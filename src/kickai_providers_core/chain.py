@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from attrs import frozen
 
-from kickai_providers_core import tool_loop
+from kickai_providers_core import batching, tool_loop
+from kickai_providers_core.batching import CONCURRENCY
 from kickai_providers_core.chain_facts import ChainFacts
 from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
@@ -17,8 +18,9 @@ from kickai_providers_core.values.messages import Masked
 from kickai_providers_core.values.validation import OneOf, hide_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
+    from kickai_providers_core.batching import BatchItem, BatchProgress
     from kickai_providers_core.plugin_api.hookspecs import Progress
     from kickai_providers_core.runtime.streaming import StreamMode
     from kickai_providers_core.tool_loop import ToolRun
@@ -213,6 +215,50 @@ class Chain(ChainFacts):
         del prompt, keywords
         return await tool_loop.arun(self.ainvoke, tool_loop.ToolLoop(masked, tools, max_turns), given)
 
+    def batch(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        concurrency: int = CONCURRENCY,
+        on_progress: Callable[[BatchProgress], None] | None = None,
+        response_type: type | None = None,
+        **keywords: Unpack[CallKeywords],
+    ) -> list[BatchItem]:
+        """Return the outcome of each prompt, in the order of the prompts. Blocks the thread.
+
+        A prompt that fails does not end the batch: its `BatchItem` has the error. Ctrl-C cancels the running calls.
+
+        Args:
+            prompts: Prompts of any form; an iterator is read as calls become free.
+            concurrency: The calls at a time, from 1.
+            on_progress: Called after each outcome, in another thread but never twice at once. What it raises ends the
+                batch.
+            response_type: As in `invoke`.
+            keywords: Overrides for each call, see `CallKeywords`.
+        """
+        masked, given = Masked(prompts), Masked(keywords)
+        del prompts, keywords
+        ainvoke = self._prepare_batch(masked, given, response_type, concurrency)
+        return self._context.portal.run(lambda: batching.abatch(ainvoke, masked, concurrency, on_progress))
+
+    async def abatch(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        concurrency: int = CONCURRENCY,
+        on_progress: Callable[[BatchProgress], None] | None = None,
+        response_type: type | None = None,
+        **keywords: Unpack[CallKeywords],
+    ) -> list[BatchItem]:
+        """Return the outcome of each prompt without blocking the event loop; otherwise as `batch`.
+
+        Cancelling it cancels the running calls. ``on_progress`` is called on the event loop.
+        """
+        masked, given = Masked(prompts), Masked(keywords)
+        del prompts, keywords
+        ainvoke = self._prepare_batch(masked, given, response_type, concurrency)
+        return await batching.abatch(ainvoke, masked, concurrency, on_progress)
+
     def prepare(self) -> Iterator[Progress]:
         """Prepare the first usable target, for example download its model, and yield the progress.
 
@@ -225,6 +271,15 @@ class Chain(ChainFacts):
             if instance is not None and not instance.validation.problems() and candidate.find_obstacle() is None:
                 yield from instance.adapter.prepare(instance.settings, candidate.model)
                 return
+
+    def _prepare_batch(
+        self, prompts: Masked, given: Masked, response_type: type | None, concurrency: int
+    ) -> Callable[[Masked], Awaitable[Reply]]:
+        """Return what answers one prompt, having validated the arguments that all prompts share."""
+        batching.validate_batch(prompts, concurrency)
+        self._context.fork_guard.renew_if_forked()
+        self._starter.validate(Masked("any prompt"), CallOptions.from_keywords(given, response_type))
+        return lambda prompt: self.ainvoke(prompt.reveal(), response_type=response_type, **given.reveal())
 
     def _invoke(self, masked: Masked, given: Masked | None, response_type: type | None) -> Reply:
         walk, instances = self._starter.start(masked, CallOptions.from_keywords(given, response_type))
