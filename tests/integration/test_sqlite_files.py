@@ -116,7 +116,10 @@ def test_a_damaged_file(path, open_store):
     "statement",
     [
         "UPDATE cells SET latency = x'81'",
-        "UPDATE cells SET counters = x'6301'",
+        "UPDATE cells SET counters = x'560101560101'",
+        "UPDATE cells SET counters = x'4201'",
+        "UPDATE cells SET counters = x'42016301'",
+        "UPDATE cells SET counters = x'78'",
         "UPDATE cells SET counters = 7",
         "UPDATE documents SET value = '{'",
         "UPDATE documents SET value = '[]'",

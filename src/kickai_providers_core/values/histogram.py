@@ -7,6 +7,8 @@ relative-error guarantees", VLDB 2019): bucket ``i`` holds the values in ``(GAMM
 from __future__ import annotations
 
 import math
+import struct
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.values.varint import decode_varints, encode_varints
@@ -24,6 +26,8 @@ LOG_GAMMA = math.log(GAMMA)
 
 SHORTEST_S = 1e-6
 """Shorter durations, in seconds, count as this one: no call takes less."""
+
+FIRST = struct.Struct("<i")
 
 Histogram = dict[int, int]
 """The number of durations in each bucket. Two histograms add up bucket by bucket."""
@@ -58,14 +62,18 @@ def find_quantile(counts: Mapping[int, int], quantile: float) -> float | None:
 
 
 def pack(counts: Mapping[int, int]) -> bytes:
-    """Return a histogram as bytes, mostly two for each bucket that is not empty."""
-    numbers, previous = [], 0
-    for bucket in sorted(counts):
-        if counts[bucket]:
-            step = bucket - previous
-            numbers += [2 * step if step >= 0 else -2 * step - 1, counts[bucket]]
-            previous = bucket
-    return encode_varints(numbers)
+    """Return a histogram as bytes, mostly two for each bucket that is not empty.
+
+    The form is the first bucket, in four bytes, and its count, the distance to the next bucket, its count, and so on,
+    as varints.
+    """
+    buckets = sorted(bucket for bucket, count in counts.items() if count)
+    if not buckets:
+        return b""
+    numbers = [counts[buckets[0]]]
+    for previous, bucket in pairwise(buckets):
+        numbers += [bucket - previous, counts[bucket]]
+    return FIRST.pack(buckets[0]) + encode_varints(numbers)
 
 
 def unpack(data: bytes) -> Histogram:
@@ -74,12 +82,9 @@ def unpack(data: bytes) -> Histogram:
     Raises:
         ValueError: The bytes are damaged.
     """
-    numbers = decode_varints(data)
-    if len(numbers) % 2:
+    if not data:
+        return {}
+    numbers = decode_varints(data[FIRST.size :])
+    if len(data) < FIRST.size or not len(numbers) % 2:
         raise ValueError("a histogram must have a count for each bucket")
-    counts: Histogram = {}
-    bucket = 0
-    for step, count in zip(numbers[::2], numbers[1::2], strict=True):
-        bucket += -(step + 1) // 2 if step % 2 else step // 2
-        counts[bucket] = count
-    return counts
+    return dict(zip(accumulate([*FIRST.unpack(data[: FIRST.size]), *numbers[1::2]]), numbers[::2], strict=True))

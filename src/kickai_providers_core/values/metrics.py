@@ -34,7 +34,7 @@ def find_size_class(input_tokens: int) -> int:
     return bisect_left(SIZE_BOUNDS, input_tokens)
 
 
-@frozen(kw_only=True, order=True)
+@frozen(kw_only=True, order=True, slots=False)  # a report copies many of them with evolve_trusted
 class CellKey:
     """What the requests and attempts of one cell have in common.
 

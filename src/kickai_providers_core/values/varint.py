@@ -34,6 +34,8 @@ def decode_varints(data: bytes) -> list[int]:
     Raises:
         ValueError: The bytes are damaged.
     """
+    if data.isascii():  # no integer has a second byte, as in most histograms
+        return list(data)
     numbers, number, shift = [], 0, 0
     for byte in data:
         number |= (byte & (MORE - 1)) << shift

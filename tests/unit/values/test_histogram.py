@@ -21,7 +21,7 @@ def test_a_packed_histogram_is_unpacked_as_it_was(counts):
 
 def test_a_packed_histogram_is_small():
     """Two bytes for most buckets: a minute has about twenty of them."""
-    assert len(pack(dict.fromkeys(range(200, 300), 1))) <= 210
+    assert len(pack(dict.fromkeys(range(200, 300), 1))) <= 204
 
 
 @given(st.lists(st.integers(0, 2**120)))
@@ -46,4 +46,4 @@ def test_damaged_integers(data, message):
 def test_a_damaged_histogram():
     """A bucket without a count is an error."""
     with pytest.raises(ValueError, match="a count for each bucket"):
-        unpack(encode_varints([2, 1, 4]))
+        unpack(b"\x02\x00\x00\x00" + encode_varints([1, 4]))

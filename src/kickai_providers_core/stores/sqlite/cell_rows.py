@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.stores.cells import add_cells
 from kickai_providers_core.stores.sqlite.errors import DamagedError
+from kickai_providers_core.stores.sqlite.packed_counters import pack_counters, unpack_counters
 from kickai_providers_core.values.histogram import pack, unpack
 from kickai_providers_core.values.metrics import Cell, CellKey
-from kickai_providers_core.values.varint import decode_varints, encode_varints
+from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["delete_cells", "read_cells", "write_cells"]
 
@@ -29,9 +30,7 @@ def write_cells(connection: sqlite3.Connection, cells: Mapping[CellKey, Cell]) -
             "SELECT counters, latency, first_token FROM cells WHERE span_s = ? AND start_s = ? AND series = ?", place
         ).fetchone()
         total = cell if row is None else add_cells(_decode(ids.names, *row), cell)
-        counters = encode_varints(
-            number for name, count in total.counters.items() if count for number in (ids.find(name), count)
-        )
+        counters = pack_counters({ids.find(name): count for name, count in total.counters.items() if count})
         connection.execute(
             "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)",
             (*place, counters, pack(total.latency), pack(total.first_token)),
@@ -55,8 +54,7 @@ def read_cells(
         "AND start_s < ? ORDER BY start_s, series LIMIT ?",
         (span_s, *after, end_s, -1 if limit is None else limit),
     ).fetchall()
-    names = _CounterIds(connection).names
-    cells = [_decode_row(names, *row[:-1]) for row in rows]
+    cells = _decode_rows(_CounterIds(connection).names, rows)
     is_last = limit is None or len(rows) < limit
     return cells, None if is_last else (rows[-1][1], rows[-1][-1])
 
@@ -65,12 +63,11 @@ def delete_cells(connection: sqlite3.Connection, span_s: int, period: tuple[int,
     """Delete the cells of a span whose period begins in ``[start, end)``, and return them."""
     place = (span_s, *period)
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM {JOINED} WHERE span_s = ? AND start_s >= ? AND start_s < ?",  # noqa: S608
+        f"SELECT {COLUMNS}, series FROM {JOINED} WHERE span_s = ? AND start_s >= ? AND start_s < ?",  # noqa: S608
         place,
     ).fetchall()
-    names = _CounterIds(connection).names
     connection.execute("DELETE FROM cells WHERE span_s = ? AND start_s >= ? AND start_s < ?", place)
-    return [_decode_row(names, *row) for row in rows]
+    return _decode_rows(_CounterIds(connection).names, rows)
 
 
 class _CounterIds:
@@ -102,20 +99,26 @@ def _find_series(connection: sqlite3.Connection, key: CellKey) -> int:
     return int(row[0])
 
 
-def _decode_row(names: Mapping[int, str], *row: Any) -> tuple[CellKey, Cell]:
-    span_s, start_s, provider, model, role, arm, *blobs = row
-    key = CellKey(start_s=start_s, span_s=span_s, provider=provider, model=model, role=role, arm=arm)
-    return key, _decode(names, *blobs)
+def _decode_rows(names: Mapping[int, str], rows: Iterable[Sequence[Any]]) -> list[tuple[CellKey, Cell]]:
+    """Return the cells of rows with `COLUMNS` and the series."""
+    examples: dict[int, CellKey] = {}
+    cells = []
+    for span_s, start_s, provider, model, role, arm, counters, latency, first_token, series in rows:
+        example = examples.get(series)
+        if example is None:
+            example = CellKey(start_s=start_s, span_s=span_s, provider=provider, model=model, role=role, arm=arm)
+            examples[series] = example
+        key = evolve_trusted(example, start_s=start_s, span_s=span_s)
+        cells.append((key, _decode(names, counters, latency, first_token)))
+    return cells
 
 
 def _decode(names: Mapping[int, str], counters: bytes, latency: bytes, first_token: bytes) -> Cell:
     try:
-        numbers = decode_varints(counters)
-        pairs: Iterable[tuple[int, int]] = zip(numbers[::2], numbers[1::2], strict=True)
         return Cell(
-            counters={names[number]: count for number, count in pairs},
+            counters={names[number]: count for number, count in unpack_counters(counters).items()},
             latency=unpack(latency),
             first_token=unpack(first_token),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError("a cell of the metrics") from error

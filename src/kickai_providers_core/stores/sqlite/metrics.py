@@ -106,7 +106,7 @@ class SqliteMetrics:
                 found = [
                     each for span_s in SPANS for each in read_cells(connection, span_s, (start_s, -1), end_s, None)[0]
                 ]
-        return sorted(found, key=lambda each: each[0])
+        return sorted(found, key=lambda each: (each[0].start_s, each[0].span_s))
 
     def _try_to_read(self, start_s: int, end_s: int) -> list[tuple[CellKey, Cell]] | None:
         """Return the cells of one day; None if some were added up between two transactions."""
