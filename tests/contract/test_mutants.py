@@ -39,9 +39,9 @@ def test_most_tests_have_a_mutant(reports):
 
 
 def test_every_hook_is_called_by_a_test(reports):
-    """The standard tests call every hook of the plugin API."""
+    """The standard tests call every hook of the plugin API, except the one for stores, which `StoreContract` calls."""
     called = {name for names in reports["correct"]["called"].values() for name in names}
-    assert {name for name in vars(hookspecs) if name.startswith("kickai_")} <= called
+    assert {name for name in vars(hookspecs) if name.startswith("kickai_")} - called == {"kickai_open_store"}
 
 
 def test_mutants_name_tests_that_exist():
