@@ -70,22 +70,24 @@ class Monitor:
         counted = COUNTED_EVENTS.get(type(event))
         if counted is None:
             return
-        provider, model = counted.find_target(event)
-        key = (self._get_minute(), provider, model, event.role, event.arm)
-        if not self._lock.acquire(blocking=False):
+        find_target, add_to = counted
+        key = (self._get_minute(), *find_target(event), event.role, event.arm)
+        lock = self._lock
+        if not lock.acquire(False):  # noqa: FBT003  the name of the argument costs a tenth of a microsecond
             tally = Tally()
-            counted.add_to(event, tally)
+            add_to(event, tally)
             self._queue.append((key, tally))
             return
         try:
-            tally = self._sums.find_tally(key)
-            counted.add_to(event, tally)
+            sums = self._sums
+            tally = sums.found.get(key) or sums.find_tally(key)
+            add_to(event, tally)
             if tally.names:
-                self._sums.settle_names(tally)
+                sums.settle_names(tally)
             if self._queue:
                 self._empty_queue()
         finally:
-            self._lock.release()
+            lock.release()
 
     def count_failure(self) -> None:
         """Count a failure of the store."""
@@ -114,7 +116,7 @@ class Monitor:
     def _empty_queue(self) -> None:
         for _ in range(len(self._queue)):
             key, added = self._queue.popleft()
-            tally = self._sums.find_tally(key)
+            tally = self._sums.found.get(key) or self._sums.find_tally(key)
             tally.add(added)
             self._sums.settle_names(tally)
 
@@ -123,13 +125,14 @@ class _Sums:
     """The tallies of the cells, and the names that were met on the current day. Not thread-safe.
 
     Attributes:
+        found: The tallies by the names that events give.
         lost_cells: How many cells were dropped.
     """
 
     def __init__(self) -> None:
         self.lost_cells = 0
         self._tallies: dict[Key, Tally] = {}
-        self._found: dict[GivenKey, Tally] = {}
+        self.found: dict[GivenKey, Tally] = {}
         self._lost = Counter[str]()
         self._day = -1
         self._names: dict[str, dict[str, str]] = {}
@@ -140,19 +143,16 @@ class _Sums:
         return not self._tallies
 
     def find_tally(self, given: GivenKey) -> Tally:
-        """Return the tally for the names of an event."""
-        found = self._found.get(given)
-        if found is not None:
-            return found
+        """Return the tally for the names of an event, which are not in `found`."""
         minute, provider, model, role, arm = given
         if minute // DAY_MINUTES != self._day:
             self._day, self._names = minute // DAY_MINUTES, {}
         key = (minute, provider, self._admit("model", model), self._admit("role", role or ""), arm or "")
         if key not in self._tallies and len(self._tallies) >= MAX_CELLS:
             self._drop_oldest()
-        if len(self._found) >= MAX_CELLS:  # many names may lead to one cell
-            self._found.clear()
-        self._found[given] = tally = self._tallies.setdefault(key, Tally())
+        if len(self.found) >= MAX_CELLS:  # many names may lead to one cell
+            self.found.clear()
+        self.found[given] = tally = self._tallies.setdefault(key, Tally())
         return tally
 
     def settle_names(self, tally: Tally) -> None:
@@ -164,7 +164,7 @@ class _Sums:
     def take(self) -> Iterator[tuple[CellKey, Cell]]:
         """Yield the cells, and keep only the names."""
         tallies, lost = self._tallies, {name: number for name, number in self._lost.items() if number}
-        self._tallies, self._found, self._lost = {}, {}, Counter()
+        self._tallies, self.found, self._lost = {}, {}, Counter()
         if lost:
             latest = max(minute for minute, *_ in tallies)
             tallies.setdefault((latest, "", "", "", ""), Tally()).counters.update(lost)
@@ -188,7 +188,7 @@ class _Sums:
     def _drop_oldest(self) -> None:
         """Drop a cell of the oldest minute, and keep the numbers of the requests and attempts that it counted."""
         counters = self._tallies.pop(next(iter(self._tallies))).counters
-        self._found.clear()
+        self.found.clear()
         self.lost_cells += 1
         for family in ("requests", "attempts"):
             self._lost[f"lost.{family}"] += sum(counters.get(f"{family}.{outcome}", 0) for outcome in Outcome)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COUNTERS",
+    "MICROSECONDS",
     "SIZE_CLASSES",
     "Counter",
     "CounterCell",
@@ -24,8 +25,10 @@ __all__ = [
     "get_family",
     "read_fallbacks",
     "read_feedback",
-    "to_microseconds",
 ]
+
+MICROSECONDS = 1_000_000
+"""The microseconds of a second."""
 
 SIZE_CLASSES = range(len(SIZE_BOUNDS) + 1)
 """The classes of input sizes; ``<k>`` in the name of a counter is one of them."""
@@ -104,11 +107,6 @@ class Feedback(NamedTuple):
 
     ok: int = 0
     bad: int = 0
-
-
-def to_microseconds(duration_s: float) -> int:
-    """Return a duration in whole microseconds."""
-    return round(duration_s * 1_000_000)
 
 
 def get_family(counters: Mapping[str, int], prefix: str) -> dict[str, int]:

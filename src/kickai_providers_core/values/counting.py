@@ -12,7 +12,7 @@ from attrs import define, field
 
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.breaker_state import BreakerState
-from kickai_providers_core.values.counters import SIZE_CLASSES, to_microseconds
+from kickai_providers_core.values.counters import MICROSECONDS, SIZE_CLASSES
 from kickai_providers_core.values.errors import (
     ContentFilteredError,
     InvalidReplyError,
@@ -117,7 +117,7 @@ def _count_attempt(event: AttemptEnded, tally: Tally) -> None:
         counters["attempts.success"] += 1
     else:
         counters["attempts.cancelled" if attempt.error is None else "attempts.error"] += 1
-    counters["attempts.latency_us"] += to_microseconds(attempt.latency_s)
+    counters["attempts.latency_us"] += round(attempt.latency_s * MICROSECONDS)
     if attempt.number > 1:
         counters["attempts.retry"] += 1
     if event.is_hedge:
@@ -165,9 +165,9 @@ def _count_request(event: RequestEnded, tally: Tally) -> None:
         return
     if event.is_streamed:
         counters["requests.streamed"] += 1
-        counters["requests.stream_us"] += to_microseconds(event.latency_s)
+        counters["requests.stream_us"] += round(event.latency_s * MICROSECONDS)
     else:
-        counters["requests.latency_us"] += to_microseconds(event.latency_s)
+        counters["requests.latency_us"] += round(event.latency_s * MICROSECONDS)
         _count_duration(tally.latency, event.latency_s)
     if event.fallback_reason is not None:
         tally.names[f"fallback.{event.fallback_provider}.", event.fallback_reason, ""] += 1
@@ -196,7 +196,7 @@ def _count_queued(_event: Queued, tally: Tally) -> None:
 
 
 def _count_wait(event: Waiting, tally: Tally) -> None:
-    tally.counters["waits_us"] += to_microseconds(event.wait_s)
+    tally.counters["waits_us"] += round(event.wait_s * MICROSECONDS)
 
 
 def _count_feedback(event: FeedbackGiven, tally: Tally) -> None:
