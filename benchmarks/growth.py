@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from memory import measure_resident_mb
 from subjects import create_resolver
 from timing import Figure, alternate, time_calls
 
+from kickai_providers_core.stores.sqlite import SqliteStore
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from kickai_providers_core import Resolver
 
 __all__ = ["measure_size", "measure_use"]
 
@@ -49,24 +55,34 @@ def measure_size(rounds: int) -> Iterator[Figure]:
 
 
 def measure_use(rounds: int, requests: int) -> Iterator[Figure]:
-    """Compare a resolver that has served many requests with a new one."""
+    """Compare a resolver that has served many requests with a new one, without a store and with one."""
     with create_resolver() as used, create_resolver() as new:
-        old, fresh = used.chain("trivial:a", "trivial:b"), new.chain("trivial:a", "trivial:b")
-        for _ in range(WARM_UP):
-            old.invoke(PROMPT)
-        gc.collect()
-        before_mb = measure_resident_mb()
-        for _ in range(requests):
-            old.invoke(PROMPT)
-        gc.collect()
-        grown_mb = measure_resident_mb() - before_mb
-        timings = alternate(
-            {"new": time_calls(lambda: fresh.invoke(PROMPT)), "used": time_calls(lambda: old.invoke(PROMPT))}, rounds
-        )
+        yield from _compare(used, new, rounds, requests, "")
+    with (
+        TemporaryDirectory() as folder,
+        create_resolver(store=SqliteStore(Path(folder, "used.db"))) as used,
+        create_resolver(store=SqliteStore(Path(folder, "new.db"))) as new,
+    ):
+        yield from _compare(used, new, rounds, requests, ", with a store")
+
+
+def _compare(used: Resolver, new: Resolver, rounds: int, requests: int, how: str) -> Iterator[Figure]:
+    old, fresh = used.chain("trivial:a", "trivial:b"), new.chain("trivial:a", "trivial:b")
+    for _ in range(WARM_UP):
+        old.invoke(PROMPT)
+    gc.collect()
+    before_mb = measure_resident_mb()
+    for _ in range(requests):
+        old.invoke(PROMPT)
+    gc.collect()
+    grown_mb = measure_resident_mb() - before_mb
+    timings = alternate(
+        {"new": time_calls(lambda: fresh.invoke(PROMPT)), "used": time_calls(lambda: old.invoke(PROMPT))}, rounds
+    )
     yield Figure(
-        name=f"after {requests:,} requests / before",
+        name=f"after {requests:,} requests / before{how}",
         value=timings.ratio("used", "new"),
         bound=FLAT,
         detail=timings.describe("new", "used"),
     )
-    yield Figure(name=f"memory after {requests:,} requests", value=grown_mb, bound=1.0, unit="MB")
+    yield Figure(name=f"memory after {requests:,} requests{how}", value=grown_mb, bound=1.0, unit="MB")
