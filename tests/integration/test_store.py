@@ -301,6 +301,32 @@ def test_parent_and_child_write_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not HAS_FORK, reason="this system has no fork")
+def test_the_workers_of_a_process_pool_lose_nothing(tmp_path: Path) -> None:
+    """A worker that ``multiprocessing`` ends at once has written its requests, without closing anything."""
+    path = tmp_path / "kickai.db"
+    program = """
+    import multiprocessing
+
+    def serve(number):
+        return chain.invoke(f"question {number}").text
+
+    context = multiprocessing.get_context("fork")
+    chain.invoke("parent")
+    workers = [context.Process(target=serve, args=(number,)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    """
+    done = run(PROGRAM + program, str(path))
+    assert done.returncode == 0, done.stderr
+    store = SqliteStore(path)
+    assert count(store) == 4
+    assert [writer.is_final for writer in store.metrics.read_writers()] == [True] * 4
+
+
+@pytest.mark.skipif(not HAS_FORK, reason="this system has no fork")
 def test_a_fork_while_the_store_blocks_blocks_nobody() -> None:
     """The child serves requests although its parent's thread hangs in the store."""
     store = BlockedStore()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
+from kickai_providers_core.concurrency.end_of_process import EndOfProcess
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 from kickai_providers_core.observability.metrics_writer import Compaction, MetricsWriter
 from kickai_providers_core.observability.schedule import Schedule
@@ -95,6 +95,7 @@ class StoreThread:
     def _reset(self) -> None:
         self._lock = Lock()
         self._thread: Thread | None = None
+        self._end_of_process = EndOfProcess()
         self._is_closed = False
         self._signals = SimpleQueue[StoreJob | None]()
         self._hastened: set[StoreJob] = set()
@@ -125,11 +126,11 @@ class StoreThread:
             return
         try:
             self._thread = thread = Thread(target=self._run, name="kickai-store", daemon=True)
-            atexit.register(self.close)
+            self._end_of_process.register(self.close)
             thread.start()
         except RuntimeError as error:  # there are too many threads, or the interpreter is ending
             self._thread = None
-            atexit.unregister(self.close)
+            self._end_of_process.unregister()
             self._record_failure(self._writer, StoreError(f"its thread cannot start: {error}"))
         finally:
             self._lock.release()
@@ -195,7 +196,7 @@ class StoreThread:
             self._finish()
         finally:
             self._thread = None
-            atexit.unregister(self.close)
+            self._end_of_process.unregister()
 
     def _run_round(self, schedule: Schedule) -> bool:
         """Run the jobs that are due, wait for the next one, and return whether to go on."""
