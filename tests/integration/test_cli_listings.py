@@ -104,7 +104,10 @@ def test_a_broken_plugin_is_listed_with_the_reason(kickai: CommandLine, site: Pa
     ended = kickai("providers")
     assert ended.code == 0
     assert "test-bad 2.1 · test-bad · broken: its import raised RuntimeError: no database" in ended.out
-    assert "  extension: observes events or wraps the calls of providers" in ended.out.splitlines()
+    assert (
+        "  extension: observes events, ranks targets, opens stores or wraps the calls of providers"
+        in ended.out.splitlines()
+    )
 
 
 def test_calling_a_broken_plugin_shows_why_it_is_broken(kickai: CommandLine, site: Path) -> None:
