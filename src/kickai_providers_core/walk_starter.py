@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 from kickai_providers_core.resilience.context import RequestContext
 from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.values.errors import ArgumentValueError
 from kickai_providers_core.values.messages import Masked, Message
 from kickai_providers_core.values.requests import NO_NEEDS, ChatRequest
 from kickai_providers_core.values.validation import Number, hide_arguments
@@ -157,5 +158,7 @@ class WalkStarter:
         candidates = [each if each.with_model is None else each.with_model(model) for each in route.candidates]
         if all(each.model != model for each in candidates):
             targets = ", ".join(each.target for each in route.candidates)
-            raise ValueError(f"the request names the model {request.model!r}, and every target another one: {targets}")
+            raise ArgumentValueError(
+                f"the request names the model {request.model!r}, and every target another one: {targets}"
+            )
         return candidates, model

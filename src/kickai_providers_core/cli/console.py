@@ -160,6 +160,11 @@ class Console:
         if self._spinner is not None and not self._line_open:
             self._spinner.show(strip_control(self.mask.apply(status, is_answer=True)))
 
+    @property
+    def has_spinner(self) -> bool:
+        """Whether a status is shown: standard error is a terminal, and `spinner` was entered."""
+        return self._spinner is not None
+
     def stop_spinner(self) -> None:
         """Remove the spinner."""
         if self._spinner is not None:

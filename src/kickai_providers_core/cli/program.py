@@ -21,6 +21,7 @@ __all__ = ["program", "run"]
 
 COMMANDS: Mapping[str, str] = {
     "ask": "Answer a prompt through a chain of providers.",
+    "batch": "Answer a file of prompts, and go on after an interruption.",
     "providers": "List the provider plugins and whether they can be used.",
     "roles": "List the roles with their targets and settings.",
     "init": "Write a settings file for the installed providers.",
