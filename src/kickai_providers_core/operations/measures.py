@@ -164,15 +164,15 @@ def measure_fallbacks(data: MeasureData) -> Measure:
         moved += each.requests if first != FREE_KIND and answered_by == FREE_KIND else 0
         is_failure = first == FREE_KIND and answered_by == FALLBACK_KIND and each.reason not in REQUEST_CAUSED
         failed += each.requests if is_failure else 0
-    total = data.served.get(FREE_KIND, 0) - moved + at_first
+    total = max(0, data.served.get(FREE_KIND, 0) - moved) + at_first
     measure = Measure(
         name="fallback_rate",
         title="Fell back to Gemini because Hugging Face failed",
         target="below 5 % of requests that Hugging Face was to answer",
         unit="share",
-        value=failed / total if total > 0 else None,
-        requests=max(0, total),
-        interval=find_share_interval(failed, total) if total > 0 else None,
+        value=failed / total if total else None,
+        requests=total,
+        interval=find_share_interval(failed, total),
     )
     return _judge(measure, is_met=failed < FALLBACK_MAX * total, what="requests that Hugging Face was to answer")
 
