@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "roles": "List the roles with their targets and settings.",
     "init": "Write a settings file for the installed providers.",
     "doctor": "Check settings, plugins, keys and models.",
+    "report": "Show requests, costs and the five measures.",
     "rollout": "Shift traffic to a provider step by step, and back.",
 }
 """The name of each command, which is that of its module, and its summary."""

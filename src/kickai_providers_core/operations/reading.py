@@ -1,0 +1,84 @@
+"""Reads a report from a store; nothing is written to it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from kickai_providers_core.observability.rollout_controller import PLAN
+from kickai_providers_core.operations.building import ReportContext, build_report
+from kickai_providers_core.operations.measures import FALLBACK_KIND, FREE_KIND
+from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, RolloutPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.operations.prices import PriceList
+    from kickai_providers_core.operations.report import Report
+    from kickai_providers_core.stores.api import Store
+    from kickai_providers_core.values.metrics import Cell, CellKey
+
+__all__ = ["ReportReader", "find_shares"]
+
+PROGRESS_CELLS = 5000
+"""How often progress is reported while cells are read."""
+
+
+def find_shares(plan: RolloutPlan, kind_of: Callable[[str], str]) -> dict[str, float]:
+    """Return the share of requests that Hugging Face is to serve, by role; the empty name is for all other roles."""
+    shares = {}
+    for scope, rollout in plan.rollouts.items():
+        kind, share = kind_of(rollout.candidate), rollout.share / BUCKETS
+        limited = {FREE_KIND: share, FALLBACK_KIND: 1 - share}.get(kind, 1.0)
+        shares["" if scope == ALL_ROLES else scope] = limited
+    return shares
+
+
+@frozen(kw_only=True)
+class ReportReader:
+    """Reads reports from a store. Not for several threads.
+
+    Attributes:
+        store: The store.
+        settings: The settings.
+        price_list: The price list; None for none.
+        on_progress: Called with the number of cells that were read, now and then.
+    """
+
+    store: Store
+    settings: Settings
+    price_list: PriceList | None = None
+    on_progress: Callable[[int], None] = field(default=lambda _count: None)
+
+    def read(self, since_s: float, now_s: float, role: str | None = None) -> Report:
+        """Return the report on the time from ``since_s`` to ``now_s``, both in seconds since 1970.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        document = self.store.documents.read(PLAN)
+        try:
+            plan = RolloutPlan.from_dict(document.value)
+        except (KeyError, TypeError, ValueError):  # of a newer version; the measures do without it
+            plan = RolloutPlan()
+        until_s = math.ceil(now_s)
+        context = ReportContext(
+            since_s=int(since_s),
+            until_s=until_s,
+            now_s=now_s,
+            settings=self.settings,
+            price_list=self.price_list,
+            role=role,
+            shares=find_shares(plan, self.settings.kind_of),
+            writers=self.store.metrics.read_writers(),
+        )
+        return build_report(self._count(self.store.metrics.read(int(since_s), until_s)), context)
+
+    def _count(self, cells: Iterable[tuple[CellKey, Cell]]) -> Iterator[tuple[CellKey, Cell]]:
+        for number, pair in enumerate(cells, start=1):
+            if number % PROGRESS_CELLS == 0:
+                self.on_progress(number)
+            yield pair
