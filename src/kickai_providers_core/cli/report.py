@@ -129,7 +129,7 @@ def command(
         _require_terminal(session, has_output=session.as_json or html is not None or check)
     with session.store() as (store, settings):
         location = _require_file(settings)
-        if store is None:
+        if store is None:  # as without an address, which was reported
             raise click.UsageError(NO_STORE)
         with session.console.spinner():
             session.console.set_status("loading prices")
@@ -165,18 +165,19 @@ def _require_file(settings: Settings) -> str:
     """Return the location of the store, which has to exist already: a report creates nothing."""
     address = settings.store.address
     if address is None:
-        return ""
+        raise click.UsageError(NO_STORE)
     if address.scheme == MEMORY:
         raise click.UsageError("The store memory: ends with its process, so there is nothing to report.")
-    # Not Path.exists: it raises when a folder cannot be read, which the store explains better.
-    if address.scheme == SQLITE and os.access(address.find_path(Path()).parent, os.X_OK) and not os.path.lexists(
-        address.find_path(Path())
-    ):
+    if address.scheme != SQLITE:
+        return address.location
+    path = address.find_path(Path())
+    # A folder that cannot be read is explained by the store.
+    if os.access(path.parent, os.X_OK) and not os.path.lexists(path):
         raise click.UsageError(
-            f"The store {address.location} does not exist yet. It is created with the first request of an application "
-            "that uses these settings, for example kickai ask."
+            f"The store {path} does not exist yet. It is created when an application that uses these settings makes "
+            "its first request, for example kickai ask."
         )
-    return address.location
+    return str(path)
 
 
 def _require_role(role: str, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -18,7 +19,7 @@ from kickai_providers_core.values.plain_text import clean_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
 
     from kickai_providers_core.operations.report import Report
     from kickai_providers_core.operations.tables import Grouping, Table
@@ -29,6 +30,9 @@ WIDE = 140
 """The columns of a terminal that has room for every column of a table."""
 
 LONGEST_CELL = 200
+TRAILING_SPACE = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$")
+LONGEST_NAME = 40
+
 STYLES = {"✓": "green", "✗": "bold red", "–": "bright_black"}
 
 
@@ -48,7 +52,7 @@ def render_lines(report: Report, by: Sequence[Grouping], width: int) -> list[str
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, force_terminal=True, color_system="standard", highlight=False)
     console.print(build_view(report, by, width))
-    return [line.rstrip() for line in buffer.getvalue().splitlines()]
+    return [TRAILING_SPACE.sub(r"\1", line) for line in buffer.getvalue().splitlines()]
 
 
 def _build_parts(report: Report, by: Sequence[Grouping], *, is_wide: bool) -> Iterator[RenderableType]:
@@ -75,8 +79,10 @@ def _build_table(table: Table, *, is_wide: bool) -> RenderableType:
     built = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", title_style="bold", pad_edge=False)
     for at in shown:
         column = table.columns[at]
-        justify = "right" if column.is_number else "left"
-        built.add_column(column.title, justify=justify, overflow="fold", no_wrap=column.is_number)  # type: ignore[arg-type]
+        # The names of rows are not broken into lines, unless they are long.
+        width = min(LONGEST_NAME, max((len(row[0]) for row in table.rows), default=0)) if at == 0 else None
+        justify: JustifyMethod = "right" if column.is_number else "left"
+        built.add_column(column.title, justify=justify, overflow="fold", no_wrap=column.is_number, min_width=width)
     for row in table.rows:
         built.add_row(*(_build_cell(row[at]) for at in shown))
     return built

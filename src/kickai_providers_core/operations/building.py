@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from kickai_providers_core.config.settings import Settings
 from kickai_providers_core.operations.costs import Baseline, Cost, find_baseline, find_cost
@@ -109,7 +109,8 @@ def build_report(cells: Iterable[tuple[CellKey, Cell]], context: ReportContext) 
     """
     chosen = _Chosen(cells, context)
     span_s = choose_span(chosen.first_s, context.until_s, context.now_s)
-    groups = _price(add_up(chosen, span_s), context)
+    periods = _price(add_up(chosen, span_s), context)
+    groups = _merge_periods(periods)
     observed_s = context.until_s - chosen.first_s
     by_role = _group(groups, lambda key: key.role)
     credit = to_nano_usd(context.settings.prices.free_credit_usd_per_month)
@@ -135,7 +136,7 @@ def build_report(cells: Iterable[tuple[CellKey, Cell]], context: ReportContext) 
         skips=_count_skips(groups),
         counts={name: sum(each.sums.get(counter) for each in groups) for counter, name in COUNTS.items()},
         feedback=_count_feedback(groups),
-        timeline=_find_points(groups),
+        timeline=_find_points(periods),
         span_s=span_s,
         price_list=context.price_list.name if context.price_list is not None else "",
         warnings=find_warnings(
@@ -160,6 +161,19 @@ def _price(groups: Groups, context: ReportContext) -> list[_Priced]:
             baseline = find_baseline(sums, cost, partial(book.find_rates, instance, model, key.start_s))
         priced.append(_Priced(key=key, sums=sums, cost=cost, baseline=baseline))
     return priced
+
+
+def _merge_periods(periods: Iterable[_Priced]) -> list[_Priced]:
+    """Return the groups of each calendar month, so that their histograms are not added up again for each figure."""
+    merged: dict[tuple[str, CellKey], _Priced] = {}
+    for each in periods:
+        place = format_time(each.key.start_s)[:7], evolve(each.key, start_s=0)
+        total = merged.get(place)
+        if total is None:
+            total = merged[place] = evolve(each, sums=Sums(), cost=Cost(), baseline=Baseline())
+        total.sums.add(each.sums)
+        merged[place] = evolve(total, cost=total.cost + each.cost, baseline=total.baseline + each.baseline)
+    return list(merged.values())
 
 
 class BaselineTargets:
@@ -277,15 +291,14 @@ def _count_feedback(groups: Iterable[_Priced]) -> dict[str, dict[str, int]]:
     return feedback
 
 
-def _find_points(groups: Iterable[_Priced]) -> tuple[Point, ...]:
+def _find_points(periods: Iterable[_Priced]) -> tuple[Point, ...]:
     points = []
-    for start_s, each in _group(groups, lambda key: key.start_s).items():
-        of_callers = [one for one in each if not one.is_shadow]
-        by_provider = {name: _add(some, requests=True) for name, some in _group(of_callers, _provider_of).items()}
+    for start_s, each in _group(periods, lambda key: key.start_s).items():
+        served: dict[str, int] = {}
+        for one in each:
+            count = 0 if one.is_shadow else one.sums.get("requests.success")
+            if count:
+                served[one.key.provider] = served.get(one.key.provider, 0) + count
         cost = sum((one.cost for one in each), Cost())
-        points.append(Point.from_sums(start_s, by_provider.items(), _add(of_callers, requests=True), cost))
+        points.append(Point.from_sums(start_s, served, _add(each, requests=True), cost))
     return tuple(points)
-
-
-def _provider_of(key: CellKey) -> str:
-    return key.provider

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import fields, frozen
+from attrs import frozen
 
 from kickai_providers_core.operations.rates import TokenCounts
+from kickai_providers_core.values.counters import SIZE_CLASSES
 from kickai_providers_core.values.metrics import SIZE_BOUNDS
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ the figure that the move to Hugging Face was planned with."""
 
 FindRates = Callable[[int], "Rates | None"]
 """Returns the rates of a target for requests of a size in tokens; None for an unknown price."""
+
+
+KINDS = ("input", "output", "cached", "reasoning")
+USAGE = tuple((f"usage.{k}", *(f"tokens.{kind}.{k}" for kind in KINDS)) for k in SIZE_CLASSES)
+ESTIMATED = tuple((f"estimated.{k}", f"tokens.estimated.{k}") for k in SIZE_CLASSES)
+REPORTED = ("reported.attempts", *(f"reported.{kind}" for kind in KINDS))
+"""The counters of `TokenCounts`, in the order of its fields."""
 
 
 @frozen(kw_only=True)
@@ -56,8 +64,13 @@ class Cost:
         return self.unpriced_tokens / self.tokens if self.tokens else None
 
     def __add__(self, other: Cost) -> Cost:
-        names = [each.name for each in fields(Cost)]
-        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in names})
+        return Cost(
+            reported_nano_usd=self.reported_nano_usd + other.reported_nano_usd,
+            calculated_nano_usd=self.calculated_nano_usd + other.calculated_nano_usd,
+            estimated_nano_usd=self.estimated_nano_usd + other.estimated_nano_usd,
+            tokens=self.tokens + other.tokens,
+            unpriced_tokens=self.unpriced_tokens + other.unpriced_tokens,
+        )
 
 
 @frozen(kw_only=True)
@@ -89,8 +102,13 @@ class Baseline:
         return self + Baseline(flat_nano_usd=missing * FLAT_NANO_USD_PER_REQUEST, flat_requests=missing)
 
     def __add__(self, other: Baseline) -> Baseline:
-        names = [each.name for each in fields(Baseline)]
-        return Baseline(**{name: getattr(self, name) + getattr(other, name) for name in names})
+        return Baseline(
+            calculated_nano_usd=self.calculated_nano_usd + other.calculated_nano_usd,
+            requests=self.requests + other.requests,
+            unpriced_nano_usd=self.unpriced_nano_usd + other.unpriced_nano_usd,
+            flat_nano_usd=self.flat_nano_usd + other.flat_nano_usd,
+            flat_requests=self.flat_requests + other.flat_requests,
+        )
 
 
 def size_of_class(size_class: int) -> int:
@@ -99,38 +117,24 @@ def size_of_class(size_class: int) -> int:
 
 
 def count_tokens(sums: Sums) -> Iterator[tuple[int, TokenCounts]]:
-    """Yield the reported tokens of each size class."""
-    for size_class in range(len(SIZE_BOUNDS) + 1):
-        counts = TokenCounts(
-            attempts=sums.get(f"usage.{size_class}"),
-            input=sums.get(f"tokens.input.{size_class}"),
-            output=sums.get(f"tokens.output.{size_class}"),
-            cached=sums.get(f"tokens.cached.{size_class}"),
-            reasoning=sums.get(f"tokens.reasoning.{size_class}"),
-        )
-        if counts.attempts or counts.total:
-            yield size_class, counts
+    """Yield the reported tokens of each size class that has some."""
+    for size_class in SIZE_CLASSES:
+        names = USAGE[size_class]
+        if any(map(sums.get, names[:3])):
+            yield size_class, TokenCounts(*map(sums.get, names))
 
 
 def count_estimated(sums: Sums) -> Iterator[tuple[int, TokenCounts]]:
-    """Yield the estimated tokens of each size class."""
-    for size_class in range(len(SIZE_BOUNDS) + 1):
-        counts = TokenCounts(
-            attempts=sums.get(f"estimated.{size_class}"), input=sums.get(f"tokens.estimated.{size_class}")
-        )
-        if counts.attempts or counts.input:
+    """Yield the estimated tokens of each size class that has some."""
+    for size_class in SIZE_CLASSES:
+        counts = TokenCounts(*map(sums.get, ESTIMATED[size_class]))
+        if any(counts):
             yield size_class, counts
 
 
 def count_reported(sums: Sums) -> TokenCounts:
     """Return the tokens of attempts whose cost the service reported; they are in no size class."""
-    return TokenCounts(
-        attempts=sums.get("reported.attempts"),
-        input=sums.get("reported.input"),
-        output=sums.get("reported.output"),
-        cached=sums.get("reported.cached"),
-        reasoning=sums.get("reported.reasoning"),
-    )
+    return TokenCounts(*map(sums.get, REPORTED))
 
 
 def find_cost(sums: Sums, find_rates: FindRates) -> Cost:

@@ -7,9 +7,9 @@ tokens is one pico-USD for each of them. Costs are integer nano-USD (10 ** -9 US
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from kickai_providers_core.values.validation import Number
 
@@ -23,7 +23,6 @@ PICO_PER_NANO = 1000
 PICO_PER_USD_PER_MILLION = 10**6
 
 NOT_NEGATIVE = Number(integer=True, minimum=0)
-COUNTS = ("attempts", "input", "output", "cached", "reasoning")
 
 
 def to_nano_usd(usd: float | Decimal) -> int:
@@ -31,8 +30,7 @@ def to_nano_usd(usd: float | Decimal) -> int:
     return int((Decimal(str(usd)) * NANO_PER_USD).to_integral_value(ROUND_HALF_EVEN))
 
 
-@frozen(kw_only=True)
-class TokenCounts:
+class TokenCounts(NamedTuple):
     """The tokens of some attempts of one target and one size class.
 
     Attributes:
@@ -53,16 +51,6 @@ class TokenCounts:
     def total(self) -> int:
         """Input and output together."""
         return self.input + self.output
-
-    def __add__(self, other: TokenCounts) -> TokenCounts:
-        return TokenCounts(**{name: getattr(self, name) + getattr(other, name) for name in COUNTS})
-
-    def clip(self) -> TokenCounts:
-        """Return the counts with at most as many cached tokens as input, and reasoning tokens as output.
-
-        A service that counts them differently would otherwise get a negative price.
-        """
-        return evolve(self, cached=min(self.cached, self.input), reasoning=min(self.reasoning, self.output))
 
 
 @frozen(kw_only=True)
@@ -101,12 +89,13 @@ class Rates:
 
     def price(self, tokens: TokenCounts) -> int:
         """Return the cost of tokens in nano-USD, rounded to the nearest."""
-        counts = tokens.clip()
+        # A service may count cached tokens apart from input; nothing becomes negative.
+        cached, reasoning = min(tokens.cached, tokens.input), min(tokens.reasoning, tokens.output)
         pico = (
-            self.attempt * counts.attempts
-            + self.input * (counts.input - counts.cached)
-            + self.cached * counts.cached
-            + self.output * (counts.output - counts.reasoning)
-            + self.reasoning * counts.reasoning
+            self.attempt * tokens.attempts
+            + self.input * (tokens.input - cached)
+            + self.cached * cached
+            + self.output * (tokens.output - reasoning)
+            + self.reasoning * reasoning
         )
         return (pico + PICO_PER_NANO // 2) // PICO_PER_NANO

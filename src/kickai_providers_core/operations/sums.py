@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define, evolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import TypeVar
 
     from kickai_providers_core.values.histogram import Histogram
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     K = TypeVar("K")
 
-__all__ = ["Groups", "Sums", "add_up", "add_up_by"]
+__all__ = ["Groups", "Sums", "add_up"]
 
 
 @define
@@ -53,8 +53,9 @@ Groups = dict["CellKey", Sums]
 
 
 def _add(sums: dict[K, int], counts: Mapping[K, int]) -> None:
+    get = sums.get
     for key, count in counts.items():
-        sums[key] = sums.get(key, 0) + count
+        sums[key] = get(key, 0) + count
 
 
 def add_up(cells: Iterable[tuple[CellKey, Cell]], span_s: int) -> Groups:
@@ -65,21 +66,12 @@ def add_up(cells: Iterable[tuple[CellKey, Cell]], span_s: int) -> Groups:
         span_s: The length of a period in seconds. A cell with a longer one counts where it begins.
     """
     groups: Groups = {}
-    periods: dict[CellKey, CellKey] = {}
+    # A store may have 100,000 cells: only the keys of the groups are built.
+    found: dict[tuple[int, str, str, str, str], Sums] = {}
     for key, cell in cells:
-        period = periods.get(key)
-        if period is None:
-            period = periods[key] = evolve(key, start_s=key.start_s - key.start_s % span_s, span_s=span_s)
-        sums = groups.get(period)
+        place = key.start_s // span_s, key.provider, key.model, key.role, key.arm
+        sums = found.get(place)
         if sums is None:
-            sums = groups[period] = Sums()
+            sums = found[place] = groups[evolve(key, start_s=place[0] * span_s, span_s=span_s)] = Sums()
         sums.add(cell)
     return groups
-
-
-def add_up_by(groups: Mapping[CellKey, Sums], label: Callable[[CellKey], K]) -> dict[K, Sums]:
-    """Return the sums of the groups that have the same label."""
-    labelled: dict[K, Sums] = {}
-    for key, sums in groups.items():
-        labelled.setdefault(label(key), Sums()).add(sums)
-    return labelled

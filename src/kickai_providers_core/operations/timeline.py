@@ -11,7 +11,7 @@ from kickai_providers_core.operations.formatting import format_time
 from kickai_providers_core.values.histogram import find_quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from kickai_providers_core.operations.costs import Cost
     from kickai_providers_core.operations.sums import Sums
@@ -61,9 +61,8 @@ class Point:
     cost: Cost
 
     @classmethod
-    def from_sums(cls, start_s: int, by_provider: Iterable[tuple[str, Sums]], requests: Sums, cost: Cost) -> Point:
-        """Return the point of a period: the sums of each provider, of all requests, and the cost."""
-        served = {name: count for name, sums in by_provider if (count := sums.get("requests.success"))}
+    def from_sums(cls, start_s: int, served: Mapping[str, int], requests: Sums, cost: Cost) -> Point:
+        """Return the point of a period: the answered requests by instance, the sums of all requests, and the cost."""
         return cls(
             start_s=start_s,
             succeeded=requests.get("requests.success"),
