@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kickai_providers_core.operations.formatting import format_period
+from kickai_providers_core.operations.formatting import escape_text, format_period
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,8 +84,8 @@ def _round_up(value: float) -> float:
 def render_chart(chart: Chart) -> str:
     """Return a chart as HTML. All text in it is escaped."""
     top = chart.top
-    marks = "".join(f"<span>{escape(chart.format_value(top * part))}</span>" for part in (1, 0.5, 0))
-    times = "".join(f"<span>{escape(label)}</span>" for label in _label_times(chart))
+    marks = "".join(f"<span>{escape_text(chart.format_value(top * part))}</span>" for part in (1, 0.5, 0))
+    times = "".join(f"<span>{escape_text(label)}</span>" for label in _label_times(chart))
     draw = _draw_lines if chart.kind == "lines" else _draw_bars
     shapes = "".join(draw(chart, top))
     keys = "".join(map(_render_key, chart.series))
@@ -95,13 +94,13 @@ def render_chart(chart: Chart) -> str:
         f'<ul class="legend">{keys}</ul>'
         f'<div class="chart"><div class="marks" aria-hidden="true">{marks}</div>'
         f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(chart.summary)}">{grid}{shapes}</svg>'
+        f'aria-label="{escape_text(chart.summary)}">{grid}{shapes}</svg>'
         f'<div class="times" aria-hidden="true">{times}</div></div>'
     )
 
 
 def _render_key(series: Series) -> str:
-    return f'<li><span class="key s{series.style}" aria-hidden="true"></span>{escape(series.name)}</li>'
+    return f'<li><span class="key s{series.style}" aria-hidden="true"></span>{escape_text(series.name)}</li>'
 
 
 def _label_times(chart: Chart) -> list[str]:

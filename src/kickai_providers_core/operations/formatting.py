@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from html import escape
+
+from kickai_providers_core.values.plain_text import clean_line
 
 __all__ = [
+    "escape_text",
     "format_duration",
     "format_number",
     "format_period",
@@ -15,10 +19,18 @@ __all__ = [
     "format_usd",
 ]
 
+LONGEST_TEXT = 2000
+"""The most characters of one text on a page."""
+
 NOTHING = "–"
 """What stands for a value that is not known."""
 
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3600, 60
+
+
+def escape_text(text: str) -> str:
+    """Return text for HTML, also within quotes; without control characters."""
+    return escape(clean_line(text, LONGEST_TEXT))
 
 
 def format_time(time_s: float) -> str:

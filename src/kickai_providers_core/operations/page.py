@@ -6,13 +6,12 @@ All text is escaped, since the names of models come from services.
 from __future__ import annotations
 
 import re
-from html import escape
 from itertools import count
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.operations.charts import render_chart
 from kickai_providers_core.operations.detail_tables import find_tables
-from kickai_providers_core.operations.formatting import format_duration, format_period
+from kickai_providers_core.operations.formatting import escape_text, format_duration, format_period
 from kickai_providers_core.operations.measures import Status
 from kickai_providers_core.operations.page_style import STYLE
 from kickai_providers_core.operations.tables import (
@@ -22,7 +21,6 @@ from kickai_providers_core.operations.tables import (
     list_summary,
 )
 from kickai_providers_core.operations.timeline_charts import find_charts
-from kickai_providers_core.values.plain_text import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,9 +32,6 @@ __all__ = ["render_page"]
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """Nothing is loaded and no script runs, even if a name was not escaped."""
-
-LONGEST_CELL = 2000
-"""The most characters of one text."""
 
 BREAKS = re.compile(r"[/_:](?=\w)")
 """Where the name of a target may be broken into lines."""
@@ -52,7 +47,7 @@ def render_page(report: Report) -> str:
     """Return the report as an HTML document."""
     role = f" for {report.role}" if report.role else ""
     period = f"{format_period(report.since_s)} to {format_period(report.until_s)} UTC"
-    title = _text(f"LLM traffic{role}")
+    title = escape_text(f"LLM traffic{role}")
     links = "".join(f'<li><a href="#{name}">{heading}</a></li>' for name, heading in SECTIONS)
     return "".join(
         (
@@ -72,36 +67,45 @@ def render_page(report: Report) -> str:
 
 
 def _render_prices(report: Report) -> str:
-    return f" with the prices of {_text(report.price_list)}" if report.price_list else ""
+    return f" with the prices of {escape_text(report.price_list)}" if report.price_list else ""
 
 
 def _render_body(report: Report) -> Iterator[str]:
     numbers = count(1)
-    tiles = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in list_summary(report))
+    tiles = "".join(map(_render_tile, list_summary(report)))
     yield f'<dl class="tiles">{tiles}</dl>\n'
     if report.warnings:
-        items = "".join(f"<li>{_text(warning)}</li>" for warning in report.warnings)
+        items = "".join(f"<li>{escape_text(warning)}</li>" for warning in report.warnings)
         yield f'<section class="warnings" aria-label="Warnings"><ul>{items}</ul></section>\n'
     yield '<section aria-labelledby="measures"><h2 id="measures">Measures</h2>\n'
     yield _render_table(list_measures(report), next(numbers))
     yield _render_table(list_measures_by_role(report), next(numbers))
     yield '</section>\n<section aria-labelledby="charts"><h2 id="charts">Over time</h2><div class="charts">\n'
     for chart, table in find_charts(report):
-        yield f"<figure><figcaption><h3>{_text(chart.title)}</h3></figcaption>{render_chart(chart)}"
-        yield f"<details><summary>Data: {_text(chart.title)}</summary>{_render_table(table, next(numbers))}</details>"
-        yield "</figure>\n"
+        yield f"<figure><figcaption><h3>{escape_text(chart.title)}</h3></figcaption>{render_chart(chart)}"
+        yield f"<details><summary>Data: {escape_text(chart.title)}</summary>"
+        yield f"{_render_table(table, next(numbers))}</details></figure>\n"
     yield '</div></section>\n<section aria-labelledby="tables"><h2 id="tables">Details</h2>\n'
     yield from (_render_table(table, next(numbers)) for table in find_tables(report))
     yield "</section>\n"
 
 
+def _render_tile(item: tuple[str, str]) -> str:
+    name, value = map(escape_text, item)
+    return f"<div><dt>{name}</dt><dd>{value}</dd></div>"
+
+
+def _render_head(column: Column) -> str:
+    return f'<th scope="col"{_format_class(column)}>{escape_text(column.title)}</th>'
+
+
 def _render_table(table: Table, number: int) -> str:
     """Return a table in a region that can be scrolled with the keyboard."""
-    heads = "".join(f'<th scope="col"{_format_class(column)}>{_text(column.title)}</th>' for column in table.columns)
+    heads = "".join(map(_render_head, table.columns))
     rows = "".join(_render_row(table, row) for row in table.rows)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-labelledby="t{number}">'
-        f'<table><caption id="t{number}">{_text(table.title)}</caption>'
+        f'<table><caption id="t{number}">{escape_text(table.title)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>\n"
     )
 
@@ -109,14 +113,14 @@ def _render_table(table: Table, number: int) -> str:
 def _render_row(table: Table, row: Sequence[str]) -> str:
     first, *others = row
     cells = "".join(map(_render_cell, others, table.columns[1:]))
-    return f'<tr><th scope="row">{BREAKS.sub(_add_break, _text(first))}</th>{cells}</tr>'
+    return f'<tr><th scope="row">{BREAKS.sub(_add_break, escape_text(first))}</th>{cells}</tr>'
 
 
 def _render_cell(text: str, column: Column) -> str:
     status = MARKS.get(text[:1]) if text[1:2] == " " else None
     if status is not None:
-        return f'<td><span class="status {status}">{_text(text)}</span></td>'
-    return f"<td{_format_class(column)}>{_text(text)}</td>"
+        return f'<td><span class="status {status}">{escape_text(text)}</span></td>'
+    return f"<td{_format_class(column)}>{escape_text(text)}</td>"
 
 
 def _format_class(column: Column) -> str:
@@ -126,7 +130,3 @@ def _format_class(column: Column) -> str:
 
 def _add_break(match: re.Match[str]) -> str:
     return f"{match[0]}<wbr>"
-
-
-def _text(text: str) -> str:
-    return escape(clean_line(text, LONGEST_CELL))
