@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import kickai_mock.plugin as mock
@@ -20,6 +21,7 @@ from forks import run_in_child
 from kickai_mock.settings import MockSettings
 
 from kickai_providers_core import FinishReason, KickaiSettings, ProviderInfo, Reply, Resolver, Settings, hookimpl
+from kickai_providers_core.observability import store_thread
 from kickai_providers_core.observability.feedback import REMEMBERED
 from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.stores.sqlite import SqliteStore
@@ -28,12 +30,14 @@ from kickai_providers_core.values.errors import ArgumentValueError
 from kickai_providers_core.values.events import RequestEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Observer
     from kickai_providers_core.values.metrics import MetricsBatch
+
+    Opener = Callable[[Path], SqliteStore]
 
 LONG_S = 30.0
 HAS_FORK = hasattr(os, "fork")
@@ -72,6 +76,25 @@ def count(store: Store, counter: str = "requests.success") -> int:
     return sum(cell.counters.get(counter, 0) for _, cell in store.metrics.read())
 
 
+@pytest.fixture
+def opened() -> Iterator[Opener]:
+    """Return a function that opens stores, and close these at the end."""
+    with ExitStack() as stack:
+
+        def open_(path: Path) -> SqliteStore:
+            store = SqliteStore(path, timeout_s=LONG_S)
+            stack.callback(store.close)
+            return store
+
+        yield open_
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let closing wait for the last batch for as long as a busy machine may need."""
+    monkeypatch.setattr(store_thread, "FLUSH_S", LONG_S)
+
+
 def wait_until(is_done: Callable[[], bool]) -> None:
     """Wait for a condition, far longer than it takes."""
     ends = time.monotonic() + LONG_S
@@ -93,20 +116,23 @@ PROGRAM = """
     import kickai_mock.plugin as mock
     from kickai_mock.settings import MockSettings
     from kickai_providers_core import KickaiSettings, Resolver, Settings
+    from kickai_providers_core.observability import store_thread
     from kickai_providers_core.stores.sqlite import SqliteStore
 
     settings = Settings(
         kickai=KickaiSettings(primary="mock", fallback=(), plugins=()), providers={"mock": MockSettings()}
     )
-    store = SqliteStore(sys.argv[1])
+    store_thread.FLUSH_S = 20.0  # a busy machine may take longer than 0.25 s
+    store = SqliteStore(sys.argv[1], timeout_s=20.0)
     resolver = Resolver.from_settings(settings, plugins={"mock": mock}, store=store)
     chain = resolver.for_role("scout")
 """
 
 
-def test_requests_of_threads_and_loops_arrive_once(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("patient")
+def test_requests_of_threads_and_loops_arrive_once(tmp_path: Path, opened: Opener) -> None:
     """Sync, async and streamed requests of several threads are all in the store after closing."""
-    store, replies = SqliteStore(tmp_path / "kickai.db"), []
+    store, replies = opened(tmp_path / "kickai.db"), []
     with create(store) as resolver:
         chain = resolver.for_role("scout")
 
@@ -144,6 +170,7 @@ def test_without_a_store_there_is_no_thread() -> None:
         assert resolver.store_status() is None
 
 
+@pytest.mark.usefixtures("patient")
 def test_closing_on_an_event_loop_writes_too() -> None:
     """``async with`` ends like ``with``."""
     store = MemoryStore()
@@ -194,7 +221,7 @@ def test_no_request_waits_for_a_store_that_blocks_for_ever() -> None:
         store.go_on.set()
         for caller in store.callers:
             caller.join(LONG_S)
-    assert count(store) == 101
+    wait_until(lambda: count(store) == 101)
 
 
 def test_a_dropped_resolver_ends_its_thread() -> None:
@@ -211,12 +238,12 @@ def test_a_dropped_resolver_ends_its_thread() -> None:
     assert count(store) == 1
 
 
-def test_the_end_of_a_process_writes_what_is_left(tmp_path: Path) -> None:
+def test_the_end_of_a_process_writes_what_is_left(tmp_path: Path, opened: Opener) -> None:
     """A program that never closes its resolver loses nothing."""
     path = tmp_path / "kickai.db"
     done = run(PROGRAM + "    chain.invoke('hello')\n    print(chain.invoke('hello').text)", str(path))
     assert (done.returncode, done.stderr) == (0, "")
-    store = SqliteStore(path)
+    store = opened(path)
     assert count(store) == 2
     assert [writer.is_final for writer in store.metrics.read_writers()] == [True]
 
@@ -248,7 +275,8 @@ def test_a_process_ends_although_its_store_blocks() -> None:
 
 
 @pytest.mark.skipif(not HAS_FORK, reason="this system has no signals")
-def test_a_killed_process_loses_only_what_was_not_written(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("patient")
+def test_a_killed_process_loses_only_what_was_not_written(tmp_path: Path, opened: Opener) -> None:
     """After ``kill -9``, what was written is whole, and the process has not said that it ended."""
     path = tmp_path / "kickai.db"
     program = textwrap.dedent(
@@ -267,7 +295,7 @@ def test_a_killed_process_loses_only_what_was_not_written(tmp_path: Path) -> Non
         assert process.stdout.readline() == "written\n"
         process.send_signal(signal.SIGKILL)
         process.wait(LONG_S)
-    store = SqliteStore(path)
+    store = opened(path)
     assert count(store) >= 1
     (writer,) = store.metrics.read_writers()
     assert not writer.is_final
@@ -278,9 +306,10 @@ def test_a_killed_process_loses_only_what_was_not_written(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not HAS_FORK, reason="this system has no fork")
-def test_parent_and_child_write_their_own(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("patient")
+def test_parent_and_child_write_their_own(tmp_path: Path, opened: Opener) -> None:
     """After a fork, each process writes what it served under a name of its own, with a thread of its own."""
-    store = SqliteStore(tmp_path / "kickai.db")
+    store = opened(tmp_path / "kickai.db")
     resolver = create(store, "plain")
     chain = resolver.for_role("scout")
     chain.invoke("parent")
@@ -301,7 +330,7 @@ def test_parent_and_child_write_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not HAS_FORK, reason="this system has no fork")
-def test_the_workers_of_a_process_pool_lose_nothing(tmp_path: Path) -> None:
+def test_the_workers_of_a_process_pool_lose_nothing(tmp_path: Path, opened: Opener) -> None:
     """A worker that ``multiprocessing`` ends at once has written its requests, without closing anything."""
     path = tmp_path / "kickai.db"
     program = """
@@ -321,7 +350,7 @@ def test_the_workers_of_a_process_pool_lose_nothing(tmp_path: Path) -> None:
     """
     done = run(PROGRAM + program, str(path))
     assert done.returncode == 0, done.stderr
-    store = SqliteStore(path)
+    store = opened(path)
     assert count(store) == 4
     assert [writer.is_final for writer in store.metrics.read_writers()] == [True] * 4
 
@@ -343,9 +372,10 @@ def test_a_fork_while_the_store_blocks_blocks_nobody() -> None:
     assert count(store) == 1
 
 
-def test_feedback_is_counted_where_the_answer_was(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("patient")
+def test_feedback_is_counted_where_the_answer_was(tmp_path: Path, opened: Opener) -> None:
     """By reply and by request id; an id that is unknown is an error."""
-    store = SqliteStore(tmp_path / "kickai.db")
+    store = opened(tmp_path / "kickai.db")
     with create(store) as resolver:
         reply = resolver.for_role("scout").invoke("hello")
         assert reply.request_id is not None
@@ -380,16 +410,19 @@ def test_every_reply_has_a_request_id() -> None:
     assert ids == ended
 
 
-def test_the_command_line_counts_its_request(tmp_path: Path) -> None:
+def test_the_command_line_counts_its_request(tmp_path: Path, opened: Opener) -> None:
     """``kickai ask`` with a store in its settings writes its request before it ends."""
     settings = tmp_path / "kickai.toml"
     settings.write_text('[kickai]\nprimary = "mock"\nfallback = []\n\n[store]\nurl = "sqlite:///metrics.db"\n')
     settings.chmod(0o600)
-    main = "from kickai_providers_core.cli import main; main()"
+    main = (
+        "from kickai_providers_core.observability import store_thread; store_thread.FLUSH_S = 20.0; "
+        "from kickai_providers_core.cli import main; raise SystemExit(main())"
+    )
     command = [sys.executable, "-c", main, "ask", "--config", str(settings), "hello"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_S, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    store = SqliteStore(tmp_path / "metrics.db")
+    store = opened(tmp_path / "metrics.db")
     assert count(store) == 1
     assert [writer.is_final for writer in store.metrics.read_writers()] == [True]
 

@@ -330,5 +330,6 @@ def test_an_event_during_the_start_does_not_wait(store: Watched, monkeypatch: py
 
     monkeypatch.setattr(Thread, "start", start)
     thread.observe(ANSWERED)
+    thread.stop(LONG_S)
     thread.close()
     assert store.count_requests() == 2
