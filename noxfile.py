@@ -170,7 +170,7 @@ def apps(session: nox.Session, app: str) -> None:
     typing = ["mypy==2.4.1"] if session.python == OLDEST else []
     session.install(*groups("test"), *typing, wheel("kickai-providers-core", "cli", "testing"))
     # Their dependencies are left out, which pip would report when the environment is used again.
-    session.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", *(pin.split("==")[0] for pin in RUNTIME))
+    session.run("python", "-m", "pip", "uninstall", "-qq", "--yes", *(pin.split("==")[0] for pin in RUNTIME))
     session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS), wheel(app))
     session.run("python", "-m", "pip", "check")
     install_runtime(session)
