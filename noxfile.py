@@ -177,7 +177,7 @@ def apps(session: nox.Session, app: str) -> None:
     session.chdir(ROOT / "plugins" / app)
     if typing:
         session.run("mypy", "src")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
