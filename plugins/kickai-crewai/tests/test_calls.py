@@ -55,6 +55,7 @@ def test_images_are_sent(vendors, call):
     parts = [{"type": "text", "text": "Who?"}, {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}]
     call(llm, [{"role": "user", "content": parts}])
     assert llm.supports_multimodal()
+    assert llm._multimodal_formatter_name() == "openai"  # CrewAI gives files this form
     assert made.requests[0].messages[0].images[0].url == "https://x.test/a.png"
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from crewai.hooks.dispatch import HookAborted
 from crewai.utilities.agent_utils import is_context_length_exceeded, is_native_tool_calling_unsupported_error
 from kickai_providers_core import KickaiError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["KickaiCallError"]
 
@@ -46,16 +43,10 @@ class KickaiCallError(KickaiError, HookAborted):
     def from_failure(cls, failure: Exception) -> KickaiCallError:
         """Return the error for what a chain raised."""
         name = type(failure).__name__
-        for text in _describe(failure):
-            error = cls(text, failure=failure)
-            error.__cause__ = failure
-            if not is_context_length_exceeded(error) and not is_native_tool_calling_unsupported_error(error):
-                return error
-        return cls(f"{name}, see the attribute failure", failure=failure)
-
-
-def _describe(failure: Exception) -> Iterable[str]:
-    """Yield texts about a failure, the most detailed first."""
-    yield f"{type(failure).__name__}: {failure}"
-    attempts = getattr(failure, "attempts", ())
-    yield f"{type(failure).__name__} after {len(attempts)} attempts: its words are in the attribute failure"
+        error = cls(f"{name}: {failure}", failure=failure)
+        error.__cause__ = failure
+        if is_context_length_exceeded(error) or is_native_tool_calling_unsupported_error(error):
+            attempts = getattr(failure, "attempts", ())
+            text = f"{name} after {len(attempts)} attempts: its words are in the attribute failure"
+            return cls(text, failure=failure)
+        return error
