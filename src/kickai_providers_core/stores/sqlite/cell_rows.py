@@ -13,9 +13,12 @@ from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["delete_cells", "read_cells", "write_cells"]
+__all__ = ["Row", "decode_rows", "delete_cells", "read_counter_names", "read_rows", "write_cells"]
+
+Row = tuple[Any, ...]
+"""The columns of a cell, and its series."""
 
 COLUMNS = "span_s, start_s, provider, model, role, arm, cells.counters, latency, first_token"
 JOINED = "cells JOIN series ON series.id = cells.series"
@@ -37,10 +40,10 @@ def write_cells(connection: sqlite3.Connection, cells: Mapping[CellKey, Cell]) -
         )
 
 
-def read_cells(
+def read_rows(
     connection: sqlite3.Connection, span_s: int, after: tuple[int, int], end_s: int, limit: int | None
-) -> tuple[list[tuple[CellKey, Cell]], tuple[int, int] | None]:
-    """Return cells of a span in order of time, and where to go on; None when that is all.
+) -> tuple[list[Row], tuple[int, int] | None]:
+    """Return the rows of cells of a span in order of time, and where to go on; None when that is all.
 
     Args:
         connection: The connection.
@@ -54,9 +57,13 @@ def read_cells(
         "AND start_s < ? ORDER BY start_s, series LIMIT ?",
         (span_s, *after, end_s, -1 if limit is None else limit),
     ).fetchall()
-    cells = _decode_rows(_CounterIds(connection).names, rows)
     is_last = limit is None or len(rows) < limit
-    return cells, None if is_last else (rows[-1][1], rows[-1][-1])
+    return rows, None if is_last else (rows[-1][1], rows[-1][-1])
+
+
+def read_counter_names(connection: sqlite3.Connection) -> dict[int, str]:
+    """Return the names of counters by the numbers that stand for them in packed cells; names are only added."""
+    return dict(connection.execute("SELECT id, name FROM counters"))
 
 
 def delete_cells(connection: sqlite3.Connection, span_s: int, period: tuple[int, int]) -> list[tuple[CellKey, Cell]]:
@@ -67,7 +74,7 @@ def delete_cells(connection: sqlite3.Connection, span_s: int, period: tuple[int,
         place,
     ).fetchall()
     connection.execute("DELETE FROM cells WHERE span_s = ? AND start_s >= ? AND start_s < ?", place)
-    return _decode_rows(_CounterIds(connection).names, rows)
+    return list(decode_rows(read_counter_names(connection), rows))
 
 
 class _CounterIds:
@@ -75,7 +82,7 @@ class _CounterIds:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.names: dict[int, str] = dict(connection.execute("SELECT id, name FROM counters"))
+        self.names = read_counter_names(connection)
         self._ids = {name: number for number, name in self.names.items()}
 
     def find(self, name: str) -> int:
@@ -99,18 +106,20 @@ def _find_series(connection: sqlite3.Connection, key: CellKey) -> int:
     return int(row[0])
 
 
-def _decode_rows(names: Mapping[int, str], rows: Iterable[Sequence[Any]]) -> list[tuple[CellKey, Cell]]:
-    """Return the cells of rows with `COLUMNS` and the series."""
+def decode_rows(names: Mapping[int, str], rows: Iterable[Row]) -> Iterator[tuple[CellKey, Cell]]:
+    """Yield the cells of rows.
+
+    Raises:
+        DamagedError: A row is damaged.
+    """
     examples: dict[int, CellKey] = {}
-    cells = []
     for span_s, start_s, provider, model, role, arm, counters, latency, first_token, series in rows:
         example = examples.get(series)
         if example is None:
             example = CellKey(start_s=start_s, span_s=span_s, provider=provider, model=model, role=role, arm=arm)
             examples[series] = example
         key = evolve_trusted(example, start_s=start_s, span_s=span_s)
-        cells.append((key, _decode(names, counters, latency, first_token)))
-    return cells
+        yield key, _decode(names, counters, latency, first_token)
 
 
 def _decode(names: Mapping[int, str], counters: bytes, latency: bytes, first_token: bytes) -> Cell:

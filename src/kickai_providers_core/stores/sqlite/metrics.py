@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores import cells as rules
 from kickai_providers_core.stores.api import Writer
-from kickai_providers_core.stores.sqlite.cell_rows import delete_cells, read_cells, write_cells
+from kickai_providers_core.stores.sqlite.cell_rows import (
+    Row,
+    decode_rows,
+    delete_cells,
+    read_counter_names,
+    read_rows,
+    write_cells,
+)
+from kickai_providers_core.stores.sqlite.errors import explain_errors
 from kickai_providers_core.stores.sqlite.schema import get_value, raise_value
 
 if TYPE_CHECKING:
@@ -96,32 +105,38 @@ class SqliteMetrics:
         first = min((start for start in starts if start is not None), default=None)
         return None if first is None or (until_s is not None and first >= until_s) else first
 
-    def _read_day(self, start_s: int, end_s: int) -> list[tuple[CellKey, Cell]]:
-        for _ in range(MAX_READINGS):
-            found = self._try_to_read(start_s, end_s)
-            if found is not None:
-                break
-        else:
-            with self._database.read() as connection:
-                found = [
-                    each for span_s in SPANS for each in read_cells(connection, span_s, (start_s, -1), end_s, None)[0]
-                ]
-        return sorted(found, key=lambda each: (each[0].start_s, each[0].span_s))
+    def _read_day(self, start_s: int, end_s: int) -> Iterator[tuple[CellKey, Cell]]:
+        names, rows = self._read_rows(start_s, end_s)
+        rows.sort(key=itemgetter(1, 0))
+        # A row takes less space than its cell, so the cells are decoded one by one.
+        with explain_errors(str(self._database.path)):
+            yield from decode_rows(names, rows)
 
-    def _try_to_read(self, start_s: int, end_s: int) -> list[tuple[CellKey, Cell]] | None:
-        """Return the cells of one day; None if some were added up between two transactions."""
-        found: list[tuple[CellKey, Cell]] = []
+    def _read_rows(self, start_s: int, end_s: int) -> tuple[dict[int, str], list[Row]]:
+        """Return the names of counters, and the rows of one day as they were at one time."""
+        for _ in range(MAX_READINGS):
+            rows = self._try_to_read(start_s, end_s)
+            if rows is not None:
+                with self._database.read() as connection:
+                    return read_counter_names(connection), rows
+        with self._database.read() as connection:
+            rows = [row for span_s in SPANS for row in read_rows(connection, span_s, (start_s, -1), end_s, None)[0]]
+            return read_counter_names(connection), rows
+
+    def _try_to_read(self, start_s: int, end_s: int) -> list[Row] | None:
+        """Return the rows of one day; None if some were added up between two transactions."""
+        found: list[Row] = []
         compactions: int | None = None
         for span_s in SPANS:
             after: tuple[int, int] | None = (start_s, -1)
             while after is not None:
                 with self._database.read() as connection:
                     number = get_value(connection, COMPACTIONS)
-                    cells, after = read_cells(connection, span_s, after, end_s, SLICE_ROWS)
+                    rows, after = read_rows(connection, span_s, after, end_s, SLICE_ROWS)
                 if compactions is not None and compactions != number:
                     return None
                 compactions = number
-                found += cells
+                found += rows
         return found
 
     def _add_up_first(self, span_s: int, before_s: int) -> bool:
