@@ -288,6 +288,17 @@ def mutation(session: nox.Session) -> None:
     session.run("python", "tests/mutation/run.py", *session.posargs)
 
 
+@nox.session(python=OLDEST, default=False)
+def browser(session: nox.Session) -> None:
+    """Test the page of the report in Chromium, which has to be installed, with axe-core from npm; -- TESTS."""
+    session.install("-e", ".[cli,report,testing]", "pytest-asyncio>=1.3", "playwright>=1.50")
+    folder = Path(session.create_tmp()).absolute()
+    axe = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.is_file():
+        session.run("npm", "install", "--prefix", str(folder), "--no-save", "axe-core@4", external=True, silent=True)
+    session.run("pytest", "tests/browser", *session.posargs, env={"KICKAI_AXE": str(axe)})
+
+
 @nox.session(default=False)
 def ask(session: nox.Session) -> None:
     """Ask the default chain, which ends at a small local model: nox -s ask -- "Who can play on Saturday?"."""

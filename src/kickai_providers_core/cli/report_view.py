@@ -30,7 +30,9 @@ WIDE = 140
 """The columns of a terminal that has room for every column of a table."""
 
 LONGEST_CELL = 200
-TRAILING_SPACE = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$")
+TRAILING = re.compile(r"(?: |\x1b\[[0-9;]*m)+$")
+"""The spaces at the end of a line, and the escape sequences among them."""
+
 LONGEST_NAME = 40
 
 STYLES = {"✓": "green", "✗": "bold red", "–": "bright_black"}
@@ -52,7 +54,7 @@ def render_lines(report: Report, by: Sequence[Grouping], width: int) -> list[str
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, force_terminal=True, color_system="standard", highlight=False)
     console.print(build_view(report, by, width))
-    return [TRAILING_SPACE.sub(r"\1", line) for line in buffer.getvalue().splitlines()]
+    return [TRAILING.sub(lambda match: match[0].replace(" ", ""), line) for line in buffer.getvalue().splitlines()]
 
 
 def _build_parts(report: Report, by: Sequence[Grouping], *, is_wide: bool) -> Iterator[RenderableType]:

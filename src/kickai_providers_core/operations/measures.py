@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, evolve, frozen
 
 from kickai_providers_core.operations.fallbacks import REQUEST_CAUSED
+from kickai_providers_core.operations.formatting import format_share
 from kickai_providers_core.operations.intervals import CONFIDENCE, find_mean_interval, find_share_interval
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def measure_free_share(data: MeasureData) -> Measure:
         interval=find_share_interval(free, total),
     )
     if data.share is not None and data.share < FREE_SHARE_MIN:
-        return evolve(measure, reason=f"the rollout's share is {data.share:.4g}, below {FREE_SHARE_MIN:g}")
+        return evolve(measure, reason=f"the rollout's share is {format_share(data.share)}")
     return _judge(measure, is_met=bool(total) and free >= FREE_SHARE_MIN * total)
 
 

@@ -41,7 +41,7 @@ nav a { display: inline-block; padding: .25rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .6rem .8rem; }
 th, td { text-align: left; vertical-align: top; padding: .45rem .8rem; border-top: 1px solid var(--line); }
-thead th { background: var(--panel); font-weight: 600; }
+thead th { background: var(--panel); font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 500; overflow-wrap: break-word; min-width: 11rem; max-width: 24rem; }
 tbody td:not(.n) { min-width: 7.5rem; } tbody td:last-child:not(.n) { min-width: 12rem; }
 th.n, td.n { text-align: right; } td.n { white-space: nowrap; }
@@ -55,7 +55,8 @@ figure { margin: 0; border: 1px solid var(--line); border-radius: .5rem; padding
   font-size: .875rem; overflow-wrap: anywhere; }
 .key { display: inline-block; width: .9rem; height: .9rem; border-radius: .15rem; margin-right: .4rem;
   vertical-align: -.1rem; }
-.chart { display: grid; grid-template: 11rem auto / auto 1fr; gap: .2rem .5rem; font-size: .8rem; color: var(--muted);
+.chart { display: grid; grid-template: 11rem auto / auto minmax(0, 1fr); gap: .2rem .5rem;
+  font-size: .8rem; color: var(--muted);
   font-variant-numeric: tabular-nums; }
 .marks { display: flex; flex-direction: column; justify-content: space-between; text-align: right; margin: -.6em 0;
   white-space: nowrap; }

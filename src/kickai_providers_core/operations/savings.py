@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, field, frozen
 
 from kickai_providers_core.operations.costs import Baseline, Cost
-from kickai_providers_core.operations.formatting import format_share
+from kickai_providers_core.operations.formatting import format_number, format_share
 
 __all__ = ["Projection", "Savings"]
 
@@ -113,7 +113,8 @@ class Savings:
             parts.append(f"{format_share(share)} of tokens unpriced")
         flat = self.baseline.flat_requests
         if flat:
-            parts.append(f"{flat} of {flat + self.baseline.requests} requests at the flat 0.05 USD per thousand")
+            total = format_number(flat + self.baseline.requests)
+            parts.append(f"{format_number(flat)} of {total} requests at the flat 0.05 USD per thousand")
         return "; ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:

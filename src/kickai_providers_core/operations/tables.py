@@ -156,4 +156,4 @@ def format_range(low: int, high: int) -> str:
 
 
 def _format_short(measure: Measure) -> str:
-    return f"{MARKS[measure.status]} {format_value(measure)}"
+    return NOTHING if measure.value is None else f"{MARKS[measure.status]} {format_value(measure)}"

@@ -31,6 +31,9 @@ FAILED_STYLE = 6
 
 MOST_PERIODS = 1000
 
+CENT_NANO_USD = 10_000_000
+"""The end of the axis of a chart without costs."""
+
 
 def find_charts(report: Report) -> Iterator[tuple[Chart, Table]]:
     """Yield each chart with the table behind it; nothing for a report without requests."""
@@ -123,6 +126,7 @@ def _chart_cost(report: Report, points: Sequence[Point | None], starts_s: Sequen
         starts_s=starts_s,
         span_s=report.span_s,
         format_value=lambda value: format_usd(round(value)),
+        maximum=None if any(cost) else CENT_NANO_USD,
     )
 
 

@@ -214,7 +214,7 @@ def test_without_prices_the_flat_figure_is_the_baseline_and_says_so():
     assert found.savings.least_nano_usd == 0
     cost = measure(found, "cost_saved")
     assert cost.status is Status.NOT_APPLICABLE
-    assert "1000 of 1000 requests at the flat 0.05 USD per thousand" in cost.reason
+    assert "1,000 of 1,000 requests at the flat 0.05 USD per thousand" in cost.reason
     assert "kickai-providers-core[report]" in found.warnings[0]
 
 
