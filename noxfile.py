@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent
 WHEELS = ROOT / "dist"
 PYTHONS = ["3.11", "3.12", "3.13"]
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
-APPS = ["kickai-crewai"]
+APPS = ["kickai-crewai", "kickai-langchain"]
 """Adapters to the libraries of applications, whose environments are large; the session apps tests them."""
 FOLDERS = sorted(path.name for path in (ROOT / "plugins").iterdir() if (path / "pyproject.toml").is_file())
 PLUGINS = [name for name in FOLDERS if name not in APPS]
@@ -174,6 +174,7 @@ def apps(session: nox.Session, app: str) -> None:
     session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS), wheel(app))
     session.run("python", "-m", "pip", "check")
     install_runtime(session)
+    session.install(*groups("test", folder=ROOT / "plugins" / app))
     session.chdir(ROOT / "plugins" / app)
     if typing:
         session.run("mypy", "src")
