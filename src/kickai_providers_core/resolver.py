@@ -23,7 +23,8 @@ from kickai_providers_core.observability.feedback import RecentAnswers, build_fe
 from kickai_providers_core.observability.monitor import Monitor
 from kickai_providers_core.observability.observers import Observers
 from kickai_providers_core.observability.opening_store import OpeningStore
-from kickai_providers_core.observability.store_thread import StoreThread, StoreThreadStatus
+from kickai_providers_core.observability.store_thread import FLUSH_S, StoreThread, StoreThreadStatus
+from kickai_providers_core.outside_calls import OutsideCalls
 from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
 from kickai_providers_core.plugin_api.ranking import Ranking
@@ -69,6 +70,8 @@ class Resolver:
         settings: Its settings.
         discovery: The plugins that were found.
         registry: The configured providers.
+        store: Where metrics and what processes share are kept; None without a store.
+        outside_calls: Records calls that the application makes without a chain.
     """
 
     _request_numbers: ClassVar[Iterator[int]] = count(1)
@@ -100,7 +103,8 @@ class Resolver:
         self.registry = Registry(discovery, settings.providers, settings.unusable, clock=time.clock)
         self._process, self._recent_answers = ProcessName(), RecentAnswers()
         opening = _open_store(settings, discovery) if store is None else None
-        self._store_thread = _create_store_thread(store or opening, settings, self._process, time)
+        self.store: Store | None = store or opening
+        self._store_thread = _create_store_thread(self.store, settings, self._process, time)
         self._observers = Observers(observers, discovery.observers())
         self._observers.add(self._recent_answers.observe, {RequestEnded})
         self._ranking = Ranking(settings.routing, discovery.rankers())
@@ -138,6 +142,14 @@ class Resolver:
             deadline_s=settings.kickai.deadline_s,
         )
         self._candidates = CandidateFactory(settings, self.registry, self._health, time.clock)
+        self.outside_calls = OutsideCalls(
+            registry=self.registry,
+            health=self._health,
+            emit=self._observers.emit,
+            renew=self._context.fork_guard.renew_if_forked,
+            request_numbers=self._request_numbers,
+            clock=time.clock,
+        )
         if self._store_thread is not None:
             weakref.finalize(self, self._store_thread.stop).atexit = False
             self._store_thread.wait_until_read()
@@ -273,6 +285,14 @@ class Resolver:
         Safe to call from any thread. Nothing waits for the store.
         """
         return None if self._store_thread is None else self._store_thread.get_status()
+
+    def flush(self, timeout_s: float = FLUSH_S) -> bool:
+        """Write to the store what was counted so far, and return whether it was written within the time limit.
+
+        True without a store. It is written anyway within about a second; a report of this process may need it earlier.
+        """
+        self._context.fork_guard.renew_if_forked()
+        return self._store_thread is None or self._store_thread.flush(timeout_s)
 
     def close(self) -> None:
         """Close every provider that was created, and write the last metrics, which takes at most 0.25 s.

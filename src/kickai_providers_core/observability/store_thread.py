@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
@@ -99,6 +100,7 @@ class StoreThread:
         self._is_closed = False
         self._signals = SimpleQueue[StoreJob | None]()
         self._hastened: set[StoreJob] = set()
+        self._flushes = deque[Flag]()
         self._has_read = Flag()
         self._failures: dict[StoreJob, tuple[float, str]] = {}
         self._written_at = self._time.clock()
@@ -146,6 +148,15 @@ class StoreThread:
             self._hastened.add(job)
             self._signals.put(job)
         self.start()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Write what was counted so far, and return whether that was done within the time limit."""
+        if self._monitor.is_empty and not self._writer.is_behind and self._thread is None:
+            return True
+        written = Flag()
+        self._flushes.append(written)
+        self.hasten(self._writer)
+        return not self._is_closed and written.wait(timeout_s)
 
     def get_status(self) -> StoreThreadStatus:
         """Return how writing to the store goes."""
@@ -216,14 +227,18 @@ class StoreThread:
 
     def _run_job(self, job: StoreJob) -> bool:
         """Run a job, and return whether it has succeeded."""
+        is_writer = job is self._writer
+        flushes = [self._flushes.popleft() for _ in range(len(self._flushes))] if is_writer else []
         try:
             job.run(self._store)
         except BaseException as error:  # noqa: BLE001  a store may be a plugin, and the thread must go on
             self._record_failure(job, error)
             return False
         self._failures.pop(job, None)
-        if job is self._writer:
+        if is_writer:
             self._written_at = self._time.clock()
+        for written in flushes:
+            written.set()
         return True
 
     def _finish(self) -> None:

@@ -1,0 +1,163 @@
+"""Language models that answer with text, as the migration plan's code expects: each calls a chain."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from kickai_providers_core.compat.model_configs import LLMConfig
+from kickai_providers_core.compat.names import to_name
+from kickai_providers_core.compat.process_default import get_resolver
+from kickai_providers_core.values.messages import Masked
+from kickai_providers_core.values.targets import Target
+from kickai_providers_core.values.validation import describe_type, raise_argument_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kickai_providers_core.chain import Chain
+    from kickai_providers_core.resolver import Resolver
+    from kickai_providers_core.values.requests import Prompt
+
+__all__ = ["ConfiguredLLM", "LLMFactory", "ResilientLLM", "TextKeywords", "TextLLM"]
+
+
+class TextKeywords(TypedDict, total=False):
+    """The overrides of one call, as those of `CallKeywords` with the same names."""
+
+    temperature: float | None
+    max_tokens: int | None
+    top_p: float | None
+    stop: str | list[str] | None
+    seed: int | None
+    key: str | None
+    deadline_s: float | None
+
+
+class TextLLM(ABC):
+    """Answers with text through a chain of the resolver that `compat` uses.
+
+    Safe to share between threads, event loops and forked processes. Errors are those of `Chain`.
+
+    Attributes:
+        stop: Texts that end an answer, for every call that states none itself. The list may be changed.
+    """
+
+    supports_functions = False
+    """An answer is text, so a call of a function would be lost. For functions use ``chain``, or an adapter."""
+
+    supports_tools = False
+    """As ``supports_functions``."""
+
+    def __init__(self, stop: Iterable[str] = ()) -> None:
+        self.stop = list(stop)
+        self._cached: tuple[Resolver, Chain] | None = None
+
+    @property
+    def chain(self) -> Chain:
+        """The chain that is called. It has whole replies, streams, tools and batches."""
+        resolver = get_resolver()
+        cached = self._cached
+        if cached is None or cached[0] is not resolver:
+            # Two threads may build one chain each: they are equal in all but identity.
+            cached = self._cached = resolver, self._build_chain(resolver)
+        return cached[1]
+
+    def invoke(self, prompt: Prompt, **keywords: Unpack[TextKeywords]) -> str:
+        """Return the answer, blocking the thread.
+
+        Args:
+            prompt: A text, messages, or anything else that `Chain.invoke` takes.
+            keywords: Overrides for this call.
+        """
+        masked = Masked(prompt)
+        del prompt
+        return self.chain.invoke(masked.reveal(), **self._complete(keywords)).text
+
+    async def ainvoke(self, prompt: Prompt, **keywords: Unpack[TextKeywords]) -> str:
+        """Return the answer without blocking the event loop. Cancelling it cancels the running attempt."""
+        masked = Masked(prompt)
+        del prompt
+        return (await self.chain.ainvoke(masked.reveal(), **self._complete(keywords))).text
+
+    def __call__(self, prompt: Prompt, **keywords: Unpack[TextKeywords]) -> str:
+        """Return the answer; the same as `invoke`."""
+        return self.invoke(prompt, **keywords)
+
+    def supports_stop_words(self) -> bool:
+        """Return True: every provider ends an answer at the texts in ``stop``."""
+        return True
+
+    @abstractmethod
+    def _build_chain(self, resolver: Resolver) -> Chain:
+        """Return the chain at a resolver."""
+
+    def _complete(self, keywords: TextKeywords) -> TextKeywords:
+        if self.stop and keywords.get("stop") is None:
+            return {**keywords, "stop": list(self.stop)}
+        return keywords
+
+
+class ResilientLLM(TextLLM):
+    """The language model of one agent: its role's chain, with fallback, retries, breakers and rollout.
+
+    Attributes:
+        agent_role: The role.
+    """
+
+    def __init__(self, agent_role: str, *, stop: Iterable[str] = ()) -> None:
+        """Store the role. Nothing is read or called before the first use.
+
+        Args:
+            agent_role: An `AgentRole`, or another role of the settings; an unknown name gets the default role.
+            stop: Texts that end an answer.
+        """
+        super().__init__(stop)
+        self.agent_role = to_name("agent_role", agent_role)
+
+    def __repr__(self) -> str:
+        return f"ResilientLLM({self.agent_role!r})"
+
+    def _build_chain(self, resolver: Resolver) -> Chain:
+        return resolver.for_role(self.agent_role)
+
+
+class ConfiguredLLM(TextLLM):
+    """One model of one provider, without fallback. `LLMFactory.create_llm` creates it.
+
+    Attributes:
+        config: The model and how it is called.
+    """
+
+    def __init__(self, config: LLMConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def __repr__(self) -> str:
+        return f"ConfiguredLLM({self.config!r})"
+
+    def _build_chain(self, resolver: Resolver) -> Chain:
+        config = self.config
+        target = Target(str(config.provider), config.model)
+        return resolver.chain(target, temperature=config.temperature, max_tokens=config.max_tokens)
+
+
+class LLMFactory:
+    """Creates language models from their configuration."""
+
+    @staticmethod
+    def create_llm(config: LLMConfig) -> ConfiguredLLM:
+        """Return the language model of a configuration. Nothing is called.
+
+        It has retries, deadline and health as every chain, but no fallback: use `ResilientLLM` for that.
+
+        Raises:
+            ArgumentTypeError: The configuration is not an `LLMConfig`.
+            UnknownProviderError: No provider has the configured name.
+            ConfigError: The settings are invalid.
+        """
+        if not isinstance(config, LLMConfig):
+            raise_argument_error("config", "an LLMConfig", describe_type(config))
+        llm = ConfiguredLLM(config)
+        _ = llm.chain  # reports an unknown provider here
+        return llm
