@@ -41,7 +41,7 @@ def test_a_session_of_the_page_has_the_output_that_is_shown(session: str, tmp_pa
 def _normalize(text: str) -> str:
     """Return the text without times, and without plugins that are not allowed here."""
     lines = [line for line in text.splitlines() if not line.endswith(("· not allowed", "so it was not loaded"))]
-    return re.sub(r"\d+\.\d+ s|\w+ notes?$", "…", "\n".join(lines))
+    return re.sub(r"(?m)\d+\.\d+ s|\w+ notes?$", "…", "\n".join(lines))
 
 
 def test_the_json_of_the_page_has_the_printed_names(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_completion_works_as_the_page_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_page_documents_every_option(name: str) -> None:
     """Each command has a section, and each of its options is on the page."""
-    command = import_module(f"kickai_providers_core.cli.{name}").command
+    command = import_module(f"kickai_providers_core.cli.{name.replace('-', '_')}").command
     options = [option for parameter in command.params for option in parameter.opts if option.startswith("-")]
     assert f"## kickai {name}\n" in PAGE
     assert [option for option in options if not re.search(rf"`{option}[` ]", PAGE)] == []

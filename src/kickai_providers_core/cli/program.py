@@ -26,15 +26,16 @@ COMMANDS: Mapping[str, str] = {
     "roles": "List the roles with their targets and settings.",
     "init": "Write a settings file for the installed providers.",
     "doctor": "Check settings, plugins, keys and models.",
+    "check-config": "Check the settings, and ask each provider one question.",
     "report": "Show requests, costs and the five measures.",
     "rollout": "Shift traffic to a provider step by step, and back.",
 }
-"""The name of each command, which is that of its module, and its summary."""
+"""The name of each command, which is that of its module with ``-`` for ``_``, and its summary."""
 
 EPILOG = """\b
 Exit codes:
   0    success
-  1    no provider could answer, or the doctor found an error
+  1    no provider could answer, or a check failed
   2    wrong usage or invalid settings
   130  interrupted
 
@@ -60,7 +61,7 @@ class Commands(click.Group):
         """Return a command, or None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"kickai_providers_core.cli.{cmd_name}").command
+        command: click.Command = import_module(f"kickai_providers_core.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, TypedDict
 
@@ -10,9 +9,10 @@ from attrs import evolve
 
 from kickai_providers_core.compat.names import to_name
 from kickai_providers_core.compat.process_default import get_resolver
-from kickai_providers_core.operations.building import ReportContext, build_report
 from kickai_providers_core.operations.formatting import format_time
+from kickai_providers_core.operations.reading import ReportReader
 from kickai_providers_core.outside_calls import OutsideCall
+from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.validation import Number, hide_arguments
 
 if TYPE_CHECKING:
@@ -181,23 +181,17 @@ def _validate_age(since_s: float) -> None:
 
 
 def _read(since_s: float, price_list: PriceList | None) -> Report:
-    resolver, now_s = get_resolver(), time.time()
-    store, is_written = resolver.store, resolver.flush(WRITE_S)
-    context = ReportContext(
-        since_s=max(0, int(now_s - since_s)),
-        until_s=math.ceil(now_s),
-        now_s=now_s,
-        settings=resolver.settings,
-        price_list=price_list,
-    )
-    cells = () if store is None else store.metrics.read(context.since_s, context.until_s)
-    report = build_report(cells, context)
-    warnings = report.warnings
+    resolver = get_resolver()
+    store, is_written, now_s = resolver.store, resolver.flush(WRITE_S), time.time()
+    warning = ""
     if store is None:
-        warnings = (*warnings, "the resolver has no store, so nothing is counted: set [store] url")
+        store, warning = MemoryStore(), "the resolver has no store, so nothing is counted: set [store] url"
     elif not is_written:
-        warnings = (*warnings, "the latest requests of this process are missing, since the store does not accept them")
-    return evolve(report, warnings=warnings)
+        warning = "the latest requests of this process are missing, since the store does not accept them"
+    report = ReportReader(store=store, settings=resolver.settings, price_list=price_list).read(
+        max(0.0, now_s - since_s), now_s
+    )
+    return evolve(report, warnings=(*report.warnings, warning)) if warning else report
 
 
 def _describe(report: Report) -> MigrationReport:

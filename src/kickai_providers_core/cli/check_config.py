@@ -1,0 +1,115 @@
+"""``kickai check-config``: checks the settings, and asks each provider one question."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from kickai_providers_core.cli.arguments import Number
+from kickai_providers_core.cli.diagnosis import diagnose
+from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
+from kickai_providers_core.cli.session import shared_options
+from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
+from kickai_providers_core.cli.tracebacks import format_error
+from kickai_providers_core.resolver import Resolver
+from kickai_providers_core.values.plain_text import format_count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kickai_providers_core.cli.questions import Answer
+    from kickai_providers_core.cli.session import Session
+
+__all__ = ["command"]
+
+EPILOG = """\b
+Examples:
+  kickai check-config
+  kickai check-config --online
+  kickai check-config --online --json | jq '.answers[] | {provider, ok, latency_s}'
+"""
+
+TIMEOUT_S = 30.0
+
+
+@click.command("check-config", epilog=EPILOG)
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Ask each configured provider one question. It costs about 20 input tokens and at most "
+    f"{ANSWER_TOKENS} output tokens at each of them.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=Number(0, min_open=True),
+    default=TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up a question after this many seconds.",
+)
+@shared_options
+@click.pass_obj
+def command(session: Session, *, online: bool, timeout_s: float) -> int:
+    """Check the settings, and with --online whether each provider answers.
+
+    The checks of the settings are those of kickai doctor. Every provider is asked that is configured and that a role
+    calls or the settings file mentions: all at the same time, once, without retries and fallback. Nothing of it is
+    counted in the store. The exit code is 1 when a check fails or a provider that a role calls does not answer.
+    """
+    file, discovery, settings, findings = load_settings(session)
+    answers: Sequence[Answer] | None = None
+    if settings is not None:
+        with Resolver(settings, discovery) as resolver:
+            session.mask_keys(settings)
+            results = check_instances(resolver, session, online=False)
+            findings = diagnose(settings, discovery, results)
+            if online:
+                answers = _ask(session, resolver, timeout_s)
+    if session.debug:
+        for error in discovery.errors():
+            session.console.log_block(format_error(error, ()))
+    failed = [answer for answer in answers or () if answer.error is not None and answer.question.is_needed]
+    if session.as_json:
+        own = to_json(file, findings, online=online)
+        rows = None if answers is None else [answer.as_dict() for answer in answers]
+        session.console.write_json({**own, "ok": own["ok"] and not failed, "answers": rows})
+    else:
+        write_findings(session, file, findings)
+        _write_answers(session, answers)
+    if settings is None:
+        return 2
+    return 1 if failed or any(finding.severity == "error" for finding in findings) else 0
+
+
+def _ask(session: Session, resolver: Resolver, timeout_s: float) -> list[Answer]:
+    questions = choose_questions(resolver)
+    finished = 0
+
+    def report(_answer: Answer) -> None:
+        nonlocal finished
+        finished += 1
+        session.console.set_status(_describe_progress(finished, len(questions)))
+
+    with session.console.spinner():
+        session.console.set_status(_describe_progress(0, len(questions)))
+        return asyncio.run(ask_providers(resolver, questions, timeout_s, report))
+
+
+def _describe_progress(finished: int, total: int) -> str:
+    return f"asking: {finished} of {format_count(total, 'provider')} done"
+
+
+def _write_answers(session: Session, answers: Sequence[Answer] | None) -> None:
+    if answers is None:
+        return
+    write = session.console.write_line
+    for answer in answers:
+        if answer.error is None:
+            write(f"{click.style('answered', fg='green')} {answer}")
+        else:
+            write(f"{click.style('failed  ', fg='red' if answer.question.is_needed else 'yellow')} {answer}")
+    count = sum(answer.error is None for answer in answers)
+    write(f"{count} of {format_count(len(answers), 'provider')} answered")

@@ -1,0 +1,130 @@
+"""``kickai check-config`` checks the settings, and asks each provider one question."""
+
+from __future__ import annotations
+
+import pytest
+from command_line import CommandLine, Ended, installed
+
+from kickai_providers_core.plugin_api.store_opening import open_store
+
+pytest.importorskip("kickai_mock", reason="mock instances answer for the vendors")
+
+VENDORS = """
+[kickai]
+primary = "huggingface"
+fallback = ["gemini"]
+plugins = ["mock"]
+
+[providers.huggingface]
+kind = "mock"
+reply = "a reply that nobody should see"
+
+[providers.gemini]
+kind = "mock"
+"""
+
+
+@pytest.fixture
+def kickai(tmp_path, monkeypatch, capsys) -> CommandLine:
+    """The command line with two vendors, for which mock instances answer."""
+    line = CommandLine(tmp_path, monkeypatch, capsys)
+    line.write(VENDORS)
+    return line
+
+
+def find_lines(ended: Ended, word: str) -> list[str]:
+    """Return the lines of the output that begin with a word, without times."""
+    return [line.partition(" in 0")[0] for line in ended.out.splitlines() if line.startswith(word)]
+
+
+def test_without_online_nobody_is_asked(kickai: CommandLine) -> None:
+    """The findings are those of the doctor about settings, plugins and instances."""
+    ended = kickai("check-config")
+    assert ended.code == 0
+    assert "ok       providers.huggingface: configured" in ended.out
+    assert "answered" not in ended.out
+    assert kickai("check-config", "--json").json["answers"] is None
+
+
+def test_each_provider_that_a_role_calls_is_asked(kickai: CommandLine) -> None:
+    """Latency and tokens are shown, the answer is not."""
+    ended = kickai("check-config", "--online")
+    assert ended.code == 0
+    assert find_lines(ended, "answered") == [
+        "answered huggingface:Qwen/Qwen2.5-1.5B-Instruct",
+        "answered gemini:gemini-3.5-flash-lite",
+    ]
+    assert "2 of 2 providers answered" in ended.out
+    assert "nobody should see" not in ended.out + ended.err
+
+
+def test_a_provider_that_fails_is_an_error(kickai: CommandLine) -> None:
+    """It is asked once: there is no retry, and no other provider answers for it."""
+    kickai.write(f'{VENDORS}script = ["unavailable"]\n')
+    ended = kickai("check-config", "--online")
+    assert ended.code == 1
+    assert find_lines(ended, "answered") == ["answered huggingface:Qwen/Qwen2.5-1.5B-Instruct"]
+    (failed,) = find_lines(ended, "failed")
+    assert "gemini:gemini-3.5-flash-lite: ProviderUnavailableError: simulated: service unavailable" in failed
+    assert "1 of 2 providers answered" in ended.out
+
+
+def test_a_provider_that_no_role_calls_is_not_needed(kickai: CommandLine) -> None:
+    """It is asked, since the settings mention it, but its failure is no error."""
+    kickai.write(f'{VENDORS}\n[providers.spare]\nkind = "mock"\nscript = ["authentication"]\n')
+    ended = kickai("check-config", "--online", "--json")
+    assert ended.code == 0
+    assert ended.json["ok"]
+    answers = {row["provider"]: row for row in ended.json["answers"]}
+    assert [(name, row["needed"], row["ok"]) for name, row in answers.items()] == [
+        ("huggingface", True, True),
+        ("gemini", True, True),
+        ("spare", False, False),
+    ]
+    assert answers["spare"]["error"] == "AuthenticationError"
+    assert answers["gemini"]["usage"]["output_tokens"] == 6
+
+
+def test_a_silent_provider_is_given_up(kickai: CommandLine) -> None:
+    """After the time limit, while the others answer."""
+    kickai.write(f'{VENDORS}script = ["silence"]\n')
+    ended = kickai("check-config", "--online", "--timeout", "0.3", "--json")
+    assert ended.code == 1
+    first, silent = ended.json["answers"]
+    assert first["ok"]
+    assert silent["error"] in {"DeadlineExceededError", "ProviderTimeoutError"}
+
+
+def test_a_provider_without_a_key_is_not_asked(kickai: CommandLine) -> None:
+    """An invalid instance is a finding; there is nothing to ask."""
+    kickai.write(f"{VENDORS}latency_sigma = 0.5\nlatency_max_s = 2\n")
+    ended = kickai("check-config", "--online", "--json")
+    assert ended.code == 1
+    assert [row["provider"] for row in ended.json["answers"]] == ["huggingface"]
+
+
+def test_invalid_settings_are_reported_together(kickai: CommandLine) -> None:
+    """The exit code is 2, and nobody is asked."""
+    kickai.write('[kickai]\nprimry = "huggingface"\ndeadline_s = "30"\n')
+    ended = kickai("check-config", "--online")
+    assert ended.code == 2
+    assert "Did you mean 'primary'?" in ended.out
+    assert "kickai.deadline_s" in ended.out
+    assert ended.err == ""
+    assert kickai("check-config", "--json").json["answers"] is None
+
+
+def test_nothing_is_counted(kickai: CommandLine) -> None:
+    """A report has no request of it."""
+    kickai.write(f'{VENDORS}\n[store]\nurl = "sqlite:///kickai.db"\n')
+    assert kickai("check-config", "--online", "--debug").code == 0
+    store = open_store(f"sqlite:///{kickai.folder}/kickai.db")
+    assert list(store.metrics.read(0)) == []
+    store.close()
+
+
+def test_it_runs_as_a_program(tmp_path) -> None:
+    """As an operator calls it."""
+    (tmp_path / "kickai.toml").write_text(VENDORS)
+    ended = installed("check-config", "--online", folder=tmp_path)
+    assert (ended.code, ended.err) == (0, "")
