@@ -33,7 +33,7 @@ LONGEST_CELL = 200
 TRAILING = re.compile(r"(?: |\x1b\[[0-9;]*m)+$")
 """The spaces at the end of a line, and the escape sequences among them."""
 
-LONGEST_NAME = 40
+SHORT_NAME = 24
 
 STYLES = {"✓": "green", "✗": "bold red", "–": "bright_black"}
 
@@ -81,8 +81,9 @@ def _build_table(table: Table, *, is_wide: bool) -> RenderableType:
     built = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", title_style="bold", pad_edge=False)
     for at in shown:
         column = table.columns[at]
-        # The names of rows are not broken into lines, unless they are long.
-        width = min(LONGEST_NAME, max((len(row[0]) for row in table.rows), default=0)) if at == 0 else None
+        longest = max((len(row[at]) for row in table.rows), default=0)
+        # Short names of rows are not broken into lines.
+        width = longest if at == 0 and longest <= SHORT_NAME else None
         justify: JustifyMethod = "right" if column.is_number else "left"
         built.add_column(column.title, justify=justify, overflow="fold", no_wrap=column.is_number, min_width=width)
     for row in table.rows:
