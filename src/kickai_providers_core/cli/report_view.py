@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["build_view", "render_lines"]
 
-WIDE = 140
-"""The columns of a terminal that has room for every column of a table."""
-
 LONGEST_CELL = 200
 TRAILING = re.compile(r"(?: |\x1b\[[0-9;]*m)+$")
 """The spaces at the end of a line, and the escape sequences among them."""
 
-SHORT_NAME = 24
+
+SHORT_NAME, SHORT_TEXT = 24, 12
+"""The most characters of a row's name, and of another text, that a column has room for."""
+
+SPACING = 3
+"""The columns of the terminal between two columns of a table."""
 
 STYLES = {"✓": "green", "✗": "bold red", "–": "bright_black"}
 
@@ -46,7 +48,7 @@ def build_view(report: Report, by: Sequence[Grouping], width: int) -> Renderable
         by: How requests are grouped.
         width: The columns of the terminal.
     """
-    return Group(*_build_parts(report, by, is_wide=width >= WIDE))
+    return Group(*_build_parts(report, by, width))
 
 
 def render_lines(report: Report, by: Sequence[Grouping], width: int) -> list[str]:
@@ -57,7 +59,7 @@ def render_lines(report: Report, by: Sequence[Grouping], width: int) -> list[str
     return [TRAILING.sub(lambda match: match[0].replace(" ", ""), line) for line in buffer.getvalue().splitlines()]
 
 
-def _build_parts(report: Report, by: Sequence[Grouping], *, is_wide: bool) -> Iterator[RenderableType]:
+def _build_parts(report: Report, by: Sequence[Grouping], width: int) -> Iterator[RenderableType]:
     role = f" · {report.role}" if report.role else ""
     period = f"{format_period(report.since_s)} to {format_period(report.until_s)} UTC"
     yield Text.assemble(("LLM traffic", "bold"), f"{role} · {period} · data for {format_duration(report.observed_s)}")
@@ -73,22 +75,44 @@ def _build_parts(report: Report, by: Sequence[Grouping], *, is_wide: bool) -> It
     if len(report.by_role) > 1 or report.role is None:
         tables.insert(1, list_measures_by_role(report))
     for table in tables:
-        yield _build_table(table, is_wide=is_wide)
+        yield _build_table(table, width)
 
 
-def _build_table(table: Table, *, is_wide: bool) -> RenderableType:
-    shown = [at for at, column in enumerate(table.columns) if is_wide or not column.is_minor]
+def _build_table(table: Table, width: int) -> RenderableType:
     built = RichTable(box=box.SIMPLE_HEAD, title=table.title, title_justify="left", title_style="bold", pad_edge=False)
+    shown = _choose_columns(table, width)
     for at in shown:
         column = table.columns[at]
-        longest = max((len(row[at]) for row in table.rows), default=0)
-        # Short names of rows are not broken into lines.
-        width = longest if at == 0 and longest <= SHORT_NAME else None
+        # Numbers and short names of rows are not broken into lines.
+        is_whole = column.is_number or (at == 0 and _measure(table, at) <= SHORT_NAME)
         justify: JustifyMethod = "right" if column.is_number else "left"
-        built.add_column(column.title, justify=justify, overflow="fold", no_wrap=column.is_number, min_width=width)
+        built.add_column(Text(column.title), justify=justify, overflow="fold", no_wrap=is_whole)
     for row in table.rows:
         built.add_row(*(_build_cell(row[at]) for at in shown))
     return built
+
+
+def _choose_columns(table: Table, width: int) -> list[int]:
+    """Return the columns that fit next to each other: less important ones are left out, from the right."""
+    shown = list(range(len(table.columns)))
+    candidates = [at for at in shown if table.columns[at].is_optional] + [
+        at for at in shown if table.columns[at].is_minor
+    ]
+    while candidates and sum(_find_least_width(table, at) + SPACING for at in shown) > width:
+        shown.remove(candidates.pop())
+    return shown
+
+
+def _find_least_width(table: Table, at: int) -> int:
+    """Return the columns of the terminal that a column needs at least."""
+    longest = _measure(table, at)
+    if table.columns[at].is_number:
+        return max(longest, len(table.columns[at].title))
+    return min(longest, SHORT_NAME if at == 0 else SHORT_TEXT)
+
+
+def _measure(table: Table, at: int) -> int:
+    return max((len(row[at]) for row in table.rows), default=0)
 
 
 def _build_cell(text: str) -> Text:

@@ -49,12 +49,14 @@ class Column:
     Attributes:
         title: Its heading.
         is_number: Whether it is aligned to the right.
-        is_minor: Whether a narrow terminal leaves it out.
+        is_minor: Whether a narrow terminal leaves it out, and paper too.
+        is_optional: Whether a still narrower terminal leaves it out.
     """
 
     title: str
     is_number: bool = True
     is_minor: bool = False
+    is_optional: bool = False
 
 
 @frozen(kw_only=True)
