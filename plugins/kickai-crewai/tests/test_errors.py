@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 
 import pytest
 from crewai.events.types.llm_events import LLMCallCompletedEvent, LLMCallFailedEvent, LLMCallStartedEvent
@@ -158,6 +159,16 @@ def test_the_events_of_a_failure(vendors, call, events):
     events.settle()
     ((begin,), (end,)) = started, failed
     assert (end.error, end.call_id, end.model) == (str(raised.value), begin.call_id, "kickai/player_coordinator")
+    assert (begin.temperature, begin.max_tokens) == (0.1, 500)
+
+
+def test_what_pydantic_quotes_stays_out_of_the_text(vendors, call):
+    """CrewAI's events are pydantic models of the messages."""
+    made = vendors()
+    with pytest.raises(KickaiCallError, match=r"ArgumentValueError: CrewAI does not take .* tools") as raised:
+        call(made.llm(), [{"role": "user", "content": "hi"}], tools=f"sec{'ret'} words")
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
+    assert made.calls == []
 
 
 def test_the_error_is_ours_and_a_value():

@@ -9,11 +9,19 @@ from attrs import define, field
 from crewai.events.types.llm_events import LLMCallType
 from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import LLMCallBlockedError, llm_call_context
-from kickai_providers_core import ArgumentTypeError, Capability, FinishReason, KickaiError, ParsedReply
+from kickai_providers_core import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    Capability,
+    FinishReason,
+    KickaiError,
+    ParsedReply,
+)
 from kickai_providers_core.values.rollout_key import get_key
+from pydantic import ValidationError
 
 from kickai_crewai.errors import KickaiCallError
-from kickai_crewai.replies import build_tool_calls, build_usage, cut_at_stop, parse_answer, parse_arguments
+from kickai_crewai.replies import build_tool_calls, build_usage, cut_at_stop, find_places, parse_answer, parse_arguments
 from kickai_crewai.requests import build_request, validate_messages
 
 if TYPE_CHECKING:
@@ -110,12 +118,20 @@ class CrewCall:
                 self.llm._emit_call_denied_event(denial, **origin)
                 raise
             except (KickaiError, RuntimeError, ValueError) as failure:
-                error = KickaiCallError.from_failure(failure)
-                self.llm._emit_call_failed_event(str(error), **origin)
-                raise error from failure
+                raise self._build_error(failure, origin) from (
+                    None if isinstance(failure, ValidationError) else failure
+                )
             except BaseException as interruption:
                 self.llm._emit_call_failed_event(type(interruption).__name__, **origin)
                 raise
+
+    def _build_error(self, failure: Exception, origin: dict[str, Any]) -> KickaiCallError:
+        """Emit the event of a failure, and return the error to raise. What pydantic quotes is left out."""
+        if isinstance(failure, ValidationError):
+            failure = ArgumentValueError(f"CrewAI does not take what it was given: {find_places(failure)}")
+        error = KickaiCallError.from_failure(failure)
+        self.llm._emit_call_failed_event(str(error), **origin)
+        return error
 
     def _prepare(self) -> tuple[ChatRequest, dict[str, Any]]:
         """Emit the first event, run the application's hooks, and return the request and the options of the walk."""
@@ -126,13 +142,16 @@ class CrewCall:
             available_functions=self.available_functions,
             from_task=self.from_task,
             from_agent=self.from_agent,
+            temperature=self.chain.temperature if llm.temperature is None else llm.temperature,
         )
         self._formatted = llm._format_messages(self.messages)
         llm._invoke_before_llm_call_hooks(self._formatted, self.from_agent)
+        # The chain checks the answer if every target takes the schema of its class. Asked once: it may change.
+        is_native = Capability.JSON_SCHEMA in self.chain.capabilities
         request = build_request(
             self._formatted,
             tools=self.tools,
-            described_model=None if self._is_native else self.response_model,
+            described_model=None if is_native else self.response_model,
             temperature=llm.temperature,
             max_tokens=None if llm.max_tokens is None else int(llm.max_tokens),
             top_p=llm.top_p,
@@ -142,13 +161,8 @@ class CrewCall:
         return request, {
             "key": find_key(self.from_task),
             "deadline_s": self.deadline_s,
-            "response_type": self.response_model if self._is_native else None,
+            "response_type": self.response_model if is_native else None,
         }
-
-    @property
-    def _is_native(self) -> bool:
-        """Whether every target takes the JSON schema of the answer's class, and the chain checks the answer."""
-        return Capability.JSON_SCHEMA in self.chain.capabilities
 
     @property
     def _stops(self) -> list[str]:

@@ -42,11 +42,10 @@ class KickaiCallError(KickaiError, HookAborted):
     @classmethod
     def from_failure(cls, failure: Exception) -> KickaiCallError:
         """Return the error for what a chain raised."""
-        name = type(failure).__name__
-        error = cls(f"{name}: {failure}", failure=failure)
+        error = cls(f"{type(failure).__name__}: {failure}", failure=failure)
         error.__cause__ = failure
         if is_context_length_exceeded(error) or is_native_tool_calling_unsupported_error(error):
             attempts = getattr(failure, "attempts", ())
-            text = f"{name} after {len(attempts)} attempts: its words are in the attribute failure"
+            text = f"{type(failure).__name__} after {len(attempts)} attempts: its words are in the attribute failure"
             return cls(text, failure=failure)
         return error

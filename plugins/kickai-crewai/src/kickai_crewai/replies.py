@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import Reply, ToolCall
 
-__all__ = ["build_tool_calls", "build_usage", "cut_at_stop", "parse_answer", "parse_arguments"]
+__all__ = ["build_tool_calls", "build_usage", "cut_at_stop", "find_places", "parse_answer", "parse_arguments"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -59,6 +59,11 @@ def parse_arguments(call: ToolCall) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise InvalidReplyError(f"the arguments of the tool call {call.name} are not a JSON object")
     return arguments
+
+
+def find_places(error: ValidationError) -> str:
+    """Return the paths of the values that pydantic refuses. Its own text quotes the values."""
+    return ", ".join(sorted({".".join(map(str, each["loc"])) or "the whole answer" for each in error.errors()}))
 
 
 def parse_answer(text: str, response_model: type[Model]) -> Model:
