@@ -125,8 +125,6 @@ def object_shape(fields: Mapping[str, tuple[Shape, bool]], build: Callable[..., 
         known = {key: shape.read(value[key], f"{dot}{key}") for key, (shape, _) in fields.items() if key in value}
         try:
             return build(**known)
-        except MisfitError:
-            raise
         except BROKEN:  # its message may quote the answer
             raise MisfitError(path, f"what {name} accepts", value) from None
 

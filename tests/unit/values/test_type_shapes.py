@@ -148,6 +148,7 @@ class Untyped:
         (date, "2030-12-31", date(2030, 12, 31)),
         (datetime, "2030-12-31T10:00:00+00:00", datetime(2030, 12, 31, 10, tzinfo=UTC)),
         (Annotated[int, "minutes", object()], 3, 3),
+        (Annotated[int, ["a list cannot be hashed"]], 3, 3),
         (Player, {"name": "Ann", "number": 7, "foot": "left"}, Player("Ann", 7, Foot.LEFT)),
         (
             Team,
