@@ -266,6 +266,13 @@ def timing(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, default=False)
+def drill(session: nox.Session) -> None:
+    """Run a whole rollout with real processes, an outage and a killed process, and check every request; -- --help."""
+    session.install("-e", ".[cli,report]", "-e", "./plugins/kickai-mock")
+    session.run("python", "-m", "kickai_providers_core.operations.drill", *session.posargs)
+
+
+@nox.session(python=OLDEST, default=False)
 def soak(session: nox.Session) -> None:
     """Send requests from many threads and tasks while calls fail, and check that nothing is lost; -- SECONDS."""
     session.install(*groups("test"), "-e", ".[testing]", "-e", "./plugins/kickai-mock")
