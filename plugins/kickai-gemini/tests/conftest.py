@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
-import time
-from contextlib import aclosing, closing, contextmanager
+from contextlib import contextmanager
 from importlib import metadata
 
 import hypothesis
 import pytest
-from attrs import frozen
 from gemini_service import GeminiService
-from kickai_providers_core import ChatRequest, ProviderError, Reply, ReplyChunk, Secret
-from kickai_providers_core.authoring import build_reply
+from kickai_providers_core import Secret
+from kickai_providers_core.testing import ProviderCaller
 from kickai_providers_core.testing.faults import FaultServer
 
 from kickai_gemini.client import Gemini
@@ -66,59 +63,11 @@ def closed_port():
         yield taken.getsockname()[1]
 
 
-@frozen
-class Ended:
-    """How a call ended, and after how long."""
-
-    reply: Reply | None
-    error: ProviderError | None
-    elapsed_s: float
-    chunks: tuple[ReplyChunk, ...] = ()
-
-
-class Caller:
+class Caller(ProviderCaller[Gemini]):
     """A provider, called in any of the four modes."""
 
     def __init__(self, settings: GeminiSettings) -> None:
-        self.provider = Gemini(settings)
-
-    def __call__(
-        self,
-        mode: str = "invoke",
-        request: ChatRequest | str = "ping",
-        timeout_s: float = 10.0,
-        model: str | None = None,
-    ) -> Ended:
-        """Call, and return how it ended; async modes run on a new event loop."""
-        request = ChatRequest.of(request).for_model(model)
-        chunks: list[ReplyChunk] = []
-        reply = error = None
-        began = time.perf_counter()
-        try:
-            reply = getattr(self, f"_{mode}")(request, timeout_s, chunks)
-        except ProviderError as exc:
-            error = exc
-        return Ended(reply, error, time.perf_counter() - began, tuple(chunks))
-
-    def _invoke(self, request: ChatRequest, timeout_s: float, _: list[ReplyChunk]) -> Reply:
-        return self.provider.invoke(request, timeout_s)
-
-    def _ainvoke(self, request: ChatRequest, timeout_s: float, _: list[ReplyChunk]) -> Reply:
-        return asyncio.run(self.provider.ainvoke(request, timeout_s))
-
-    def _stream(self, request: ChatRequest, timeout_s: float, chunks: list[ReplyChunk]) -> Reply:
-        with closing(self.provider.stream(request, timeout_s)) as stream:
-            chunks.extend(stream)
-        return build_reply(chunks)
-
-    def _astream(self, request: ChatRequest, timeout_s: float, chunks: list[ReplyChunk]) -> Reply:
-        async def read() -> None:
-            async with aclosing(self.provider.astream(request, timeout_s)) as stream:
-                async for chunk in stream:
-                    chunks.append(chunk)  # noqa: PERF401  those before an error count
-
-        asyncio.run(read())
-        return build_reply(chunks)
+        super().__init__(Gemini(settings))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gemini_faults import Bomb, DrippingError, Responses
+from gemini_faults import Bomb, Responses
 from gemini_service import USAGE, candidate
 from kickai_providers_core import (
     AuthenticationError,
@@ -26,6 +26,7 @@ from kickai_providers_core.testing.faults import (
     Cut,
     Delay,
     Drip,
+    DripError,
     EmptyBody,
     ErrorPiece,
     HugeBody,
@@ -110,7 +111,7 @@ CONNECTIONS = (
     late(name="the answer comes too late", fault=Delay(5)),
     late(name="the head comes byte by byte", fault=SlowHeaders(0.05)),
     late(name="the body comes byte by byte", fault=Drip(0.05)),
-    late(name="an error's body never ends", fault=DrippingError(), status_code=None),
+    late(name="an error's body never ends", fault=DripError(), status_code=None),
     unavailable(name="reset before the answer", fault=Reset(), message=HUNG_UP),
     unavailable(name="reset within the answer", fault=Reset(10_000), message=HUNG_UP),
     unavailable(name="closed before the answer", fault=CloseEarly(), message=HUNG_UP),

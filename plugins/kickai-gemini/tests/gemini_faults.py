@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.testing.faults.exchange import Exchange
 
-__all__ = ["Bomb", "DrippingError", "Responses"]
+__all__ = ["Bomb", "Responses"]
 
 
 @frozen
@@ -31,18 +30,6 @@ class Responses(Fault):
         service.answer = self.responses
         exchange = evolve(exchange, wire=service)
         await exchange.send(exchange.answer(Ok(pieces=())))
-
-
-@frozen
-class DrippingError(Fault):
-    """An error whose body never ends."""
-
-    async def play(self, exchange: Exchange) -> None:
-        """Send the head of an error, then a byte now and then."""
-        await exchange.link.send(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 100000\r\n\r\n")
-        while True:
-            await exchange.link.send(b" ")
-            await asyncio.sleep(0.05)
 
 
 @frozen

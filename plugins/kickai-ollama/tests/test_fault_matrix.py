@@ -32,6 +32,7 @@ from kickai_providers_core.testing.faults import (
     Cut,
     Delay,
     Drip,
+    DripError,
     EmptyBody,
     ErrorPiece,
     Fault,
@@ -83,18 +84,6 @@ RATE = "the service accepts no more requests for the moment"
 TOO_LARGE = f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
 TOO_LONG = f"the prompt does not fit the context window of {MODEL} on this server"
 USED_UP = "the credit or the quota is used up"
-
-
-@frozen
-class DrippingError(Fault):
-    """An error whose body never ends."""
-
-    async def play(self, exchange: Exchange) -> None:
-        """Send the head of an error, then one byte at a time."""
-        await exchange.link.send(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 100000\r\n\r\n")
-        while True:
-            await exchange.link.send(b" ")
-            await asyncio.sleep(0.05)
 
 
 @frozen
@@ -173,7 +162,7 @@ CONNECTIONS = (
     _late("the answer comes too late", Delay(5.0)),
     _late("the head comes byte by byte", SlowHeaders(0.05)),
     _late("the body comes byte by byte", Drip(0.05)),
-    _late("an error's body never ends", DrippingError()),
+    _late("an error's body never ends", DripError()),
     _down("reset before the answer", Reset(), HUNG_UP),
     _bad("reset in the middle of it", Reset(10_000), CUT_OFF),
     _down("closed before the answer", CloseEarly(), HUNG_UP),

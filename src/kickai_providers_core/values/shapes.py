@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from enum import Enum
@@ -60,11 +60,12 @@ class Shape:
 
     Attributes:
         schema: Its JSON schema.
-        read: Returns the object for a JSON value. Raises a `MisfitError` for one of another form.
+        read: Returns the object for a JSON value. Raises a `MisfitError` for one of another form. Two shapes with the
+            same schema are equal.
     """
 
     schema: Mapping[str, Any]
-    read: Read
+    read: Read = field(eq=False)
 
     def described(self, text: str) -> Shape:
         """Return the shape with a description; an empty one changes nothing."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.testing.faults.exchange import Exchange
 
-__all__ = ["CloseEarly", "Delay", "Drip", "Ok", "Reset", "Silence", "SlowHeaders", "Status"]
+__all__ = ["CloseEarly", "Delay", "Drip", "DripError", "Ok", "Reset", "Silence", "SlowHeaders", "Status"]
 
 
 @frozen
@@ -150,3 +150,23 @@ def _beginning(exchange: Exchange, size: int) -> bytes:
     answer = exchange.answer()
     whole = b"".join((answer.head, *answer.parts, answer.end))
     return whole[: min(size, len(answer.head) + (len(whole) - len(answer.head)) // 2)]
+
+
+@frozen
+class DripError(Fault):
+    """An error whose body never ends: its head, and then one byte at a time.
+
+    Attributes:
+        status: The status.
+        interval_s: Seconds between two bytes.
+    """
+
+    status: int = 500
+    interval_s: float = 0.05
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send the head, and then the bytes."""
+        await exchange.link.send(b"HTTP/1.1 %d X\r\ncontent-length: 100000\r\n\r\n" % self.status)
+        while True:
+            await exchange.link.send(b" ")
+            await asyncio.sleep(self.interval_s)
