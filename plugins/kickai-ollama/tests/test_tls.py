@@ -14,7 +14,7 @@ from kickai_providers_core import InvalidReplyError, ProviderTimeoutError, Secre
 from kickai_providers_core.testing.faults import Cut, Drip, Silence, Stall
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
-SLACK_S = 0.25
+SLACK_S = 1.25
 
 
 class Terminator:
