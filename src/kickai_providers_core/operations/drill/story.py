@@ -180,7 +180,6 @@ class Drill:
         options = () if self._html is None else ("--html", str(self._html.absolute()))
         report = self._read("report", "--since", "24h", *options)
         ledger = self._ledger
-        providers = report["by_provider"]
         own: dict[str, Any] = {
             "requests": len(ledger.requests),
             "answered": dict(sorted(ledger.answered.items())),
@@ -189,12 +188,13 @@ class Drill:
             "calls": sum(ledger.attempts.values()),
             "tokens": list(ledger.tokens),
         }
+        served = {name: each["outcomes"]["success"] for name, each in sorted(report["by_provider"].items())}
         reported: dict[str, Any] = {
             "requests": report["requests"],
-            "answered": {name: each["succeeded"] for name, each in sorted(providers.items()) if each["succeeded"]},
-            "failed": report["failed"],
+            "answered": {name: number for name, number in served.items() if number},
+            "failed": report["outcomes"]["error"],
             "fell back": sum(each["requests"] for each in report["fallbacks"]),
-            "calls": report["calls"],
+            "calls": report["attempts"]["total"],
             "tokens": [report["tokens"]["input"], report["tokens"]["output"]],
         }
         for name, value in own.items():
