@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
-from kickai_providers_core.authoring.reply_builder import build_reply
 from kickai_providers_core.values.errors import ProviderError
+from kickai_providers_core.values.reply_assembly import ReplyBuilder
 from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class ProviderCaller(Generic[P]):
             with closing(called.stream(asked, timeout_s)) as stream:
                 for chunk in stream:
                     chunks.append(chunk)
-            return chunks.end(began, build_reply(chunks))
+            return chunks.end(began, chunks.build())
         except ProviderError as error:
             return chunks.end(began, error=error)
 
@@ -109,13 +109,24 @@ class ProviderCaller(Generic[P]):
             async with aclosing(called.astream(asked, timeout_s)) as stream:
                 async for chunk in stream:
                     chunks.append(chunk)
-            return chunks.end(began, build_reply(chunks))
+            return chunks.end(began, chunks.build())
         except ProviderError as error:
             return chunks.end(began, error=error)
 
 
 class _Chunks(list["ReplyChunk"]):
     """The chunks so far; those before an error count."""
+
+    def build(self) -> Reply:
+        """Return the reply that they make up.
+
+        Raises:
+            ProviderError: They are no complete answer.
+        """
+        builder = ReplyBuilder()
+        for chunk in self:
+            builder.add(builder.normalize(chunk))
+        return builder.build()
 
     def end(self, began: float, reply: Reply | None = None, error: ProviderError | None = None) -> Ended:
         """Return how the call ended."""
