@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kickai_providers_core.operations.drill.story import Drill, DrillError
+from kickai_providers_core.operations.drill.process import DrillError
+from kickai_providers_core.operations.drill.story import Drill
 
 
 def main() -> int:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.operations.drill.ledger import Ledger, find_misplaced
+from kickai_providers_core.operations.drill.process import LONGEST_S, DrillError, Operator, WorkerProcess
 from kickai_providers_core.operations.drill.scenario import CANDIDATE, CONTROL, write_settings
 from kickai_providers_core.resilience.rollout import BUCKETS, format_share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["Drill", "DrillError"]
@@ -24,68 +20,10 @@ __all__ = ["Drill", "DrillError"]
 BATCH = 200
 """The number of requests that each worker serves before the coordinator looks at the rollout again."""
 
-LONGEST_S = 600.0
-"""Seconds after which the drill gives up waiting for the rollout, far more than it takes."""
-
 FOLLOW_S = 2.0
 """Seconds in which running processes follow a change."""
 
 RAMP = "5%,25%,50%,100%"
-
-COMMAND = [sys.executable, "-c", "from kickai_providers_core.cli import main; raise SystemExit(main())"]
-
-
-class DrillError(Exception):
-    """Something was not as it must be."""
-
-
-class _Process:
-    """A worker process, and its conversation with the coordinator."""
-
-    def __init__(self, folder: Path, name: str, seed: int) -> None:
-        module = "kickai_providers_core.operations.drill.worker"
-        self.name = name
-        self._running = subprocess.Popen(  # noqa: S603  our own module
-            [sys.executable, "-m", module, str(folder), name, str(seed)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._read("ready")
-
-    def start(self, method: str, *values: Any) -> None:
-        """Begin a call."""
-        assert self._running.stdin is not None  # noqa: S101  it was opened as a pipe
-        self._running.stdin.write(json.dumps([method, *values]) + "\n")
-        self._running.stdin.flush()
-
-    def finish(self) -> None:
-        """Wait for the end of a call."""
-        self._read("done")
-
-    def call(self, method: str, *values: Any) -> None:
-        """Make a call."""
-        self.start(method, *values)
-        self.finish()
-
-    def kill(self) -> None:
-        """Kill the process without warning."""
-        self._running.send_signal(signal.SIGKILL)
-        self.close()
-
-    def close(self) -> None:
-        """Let the process end, and wait for it."""
-        for pipe in (self._running.stdin, self._running.stdout):
-            if pipe is not None and pipe is self._running.stdin:
-                pipe.close()
-        self._running.wait(60)
-        if self._running.stdout is not None:
-            self._running.stdout.close()
-
-    def _read(self, expected: str) -> None:
-        line = "" if self._running.stdout is None else self._running.stdout.readline().strip()
-        if line != expected:
-            raise DrillError(f"the worker {self.name} ended: expected {expected!r}, got {line!r}")
 
 
 class Drill:
@@ -105,9 +43,9 @@ class Drill:
         self._html = html
         self._ledger = Ledger(folder)
         self._numbers = 0
-        self._workers: list[_Process] = []
+        self._workers: list[WorkerProcess] = []
         self._killed = 0
-        self._began = time.monotonic()
+        self._operator = Operator(folder)
 
     def run(self) -> None:
         """Run every part.
@@ -134,28 +72,28 @@ class Drill:
 
     def _start_workers(self) -> None:
         self._workers = [self._start_worker("first"), self._start_worker("second")]
-        self._say("two processes serve everything with gemini")
+        self._operator.say("two processes serve everything with gemini")
         self._serve()
         self._expect_providers({CONTROL})
 
     def _ramp(self) -> None:
-        self._operate("ramp", CANDIDATE, RAMP, "--hold", "1s", "--why", "the drill")
+        self._operator.change("ramp", CANDIDATE, RAMP, "--hold", "1s", "--why", "the drill")
         self._serve_until(lambda now: now["share"] == 1.0, "the ramp reached 100%")
         self._expect_sticky(BUCKETS)
 
     def _outage(self) -> None:
-        self._say(f"{CANDIDATE} goes down; requests fall back, and the guard watches")
+        self._operator.say(f"{CANDIDATE} goes down; requests fall back, and the guard watches")
         self._call_all("set_down", [CANDIDATE])
         self._serve_until(lambda now: now["share"] == 0.0, "the guard went back to 0%")
-        history = self._read("rollout", "history", "--limit", "1")["history"][0]
+        history = self._operator.read("rollout", "history", "--limit", "1")["history"][0]
         if history["who"] != "guard":
             raise DrillError(f"the guard must have made the last change, got {history['who']}")
-        self._say(f"its reason: {history['why']}")
+        self._operator.say(f"its reason: {history['why']}")
         self._expect_sticky(0)
 
     def _recover(self) -> None:
         self._call_all("set_down", [])
-        self._operate("set", CANDIDATE, "50%", "--why", "it is back")
+        self._operator.change("set", CANDIDATE, "50%", "--why", "it is back")
         time.sleep(FOLLOW_S)
         self._expect_sticky(BUCKETS // 2)
 
@@ -165,20 +103,20 @@ class Drill:
         victim.call("hang")
         victim.kill()
         self._killed += 1
-        self._say("a process was killed in the middle of a request, and another one takes its place")
+        self._operator.say("a process was killed in the middle of a request, and another one takes its place")
         self._workers[1] = self._start_worker("third")
         self._expect_sticky(BUCKETS // 2)
 
     def _serve_the_rest(self) -> None:
         while len(self._ledger.requests) < self._requests:
             self._serve()
-        self._say(f"{len(self._ledger.requests):,} requests served")
+        self._operator.say(f"{len(self._ledger.requests):,} requests served")
 
     def _compare(self) -> None:
         """Compare the report with the drill's own counts."""
         self._ledger.update()
         options = () if self._html is None else ("--html", str(self._html.absolute()))
-        report = self._read("report", "--since", "24h", *options)
+        report = self._operator.read("report", "--since", "24h", *options)
         ledger = self._ledger
         own: dict[str, Any] = {
             "requests": len(ledger.requests),
@@ -198,7 +136,7 @@ class Drill:
             "tokens": [report["tokens"]["input"], report["tokens"]["output"]],
         }
         for name, value in own.items():
-            self._say(f"{name}: the report says {reported[name]}, the drill counted {value}")
+            self._operator.say(f"{name}: the report says {reported[name]}, the drill counted {value}")
         different = [name for name, value in own.items() if reported[name] != value]
         if different:
             raise DrillError(f"these figures differ: {', '.join(different)}")
@@ -206,12 +144,12 @@ class Drill:
             raise DrillError(f"{self._numbers} requests were made, and {len(ledger.requests)} ended")
         if ledger.failed:
             raise DrillError(f"{ledger.failed} requests had no answer although one provider was always up")
-        self._say("no request was lost, every key took its arm, and all figures agree")
+        self._operator.say("no request was lost, every key took its arm, and all figures agree")
 
     # What they are made of
 
-    def _start_worker(self, name: str) -> _Process:
-        return _Process(self._folder, name, next(self._seeds))
+    def _start_worker(self, name: str) -> WorkerProcess:
+        return WorkerProcess(self._folder, name, next(self._seeds))
 
     def _call_all(self, method: str, *values: Any) -> None:
         for worker in self._workers:
@@ -232,12 +170,12 @@ class Drill:
         ends = time.monotonic() + LONGEST_S
         while time.monotonic() < ends:
             self._serve()
-            (now,) = self._read("rollout", "status")["rollouts"]
+            (now,) = self._operator.read("rollout", "status")["rollouts"]
             if now["share"] != share:
                 share = now["share"]
-                self._say(f"{CANDIDATE} has {format_share(round(share * BUCKETS))}")
+                self._operator.say(f"{CANDIDATE} has {format_share(round(share * BUCKETS))}")
             if is_reached(now):
-                self._say(what)
+                self._operator.say(what)
                 time.sleep(FOLLOW_S)
                 return
         raise DrillError(f"waited {LONGEST_S:g} s in vain: {what}; the guard says {now['guard']}")
@@ -252,23 +190,3 @@ class Drill:
         misplaced = find_misplaced(self._serve(), share, CANDIDATE)
         if misplaced:
             raise DrillError(f"{len(misplaced)} requests took the wrong arm at {format_share(share)}: {misplaced[:5]}")
-
-    def _operate(self, *arguments: str) -> None:
-        made = self._read("rollout", *arguments)
-        self._say(f"operator: kickai rollout {' '.join(arguments)}\n          {made['what']}")
-
-    def _read(self, *arguments: str) -> Any:
-        """Run the command line, and return its JSON."""
-        done = self._run([*COMMAND, *arguments, "--json"])
-        if done.returncode:
-            raise DrillError(f"kickai {' '.join(arguments)} failed: {done.stderr.strip()}")
-        return json.loads(done.stdout)
-
-    def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("KICKAI_", "AI_"))}
-        return subprocess.run(  # noqa: S603  our own program
-            command, cwd=self._folder, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST_S
-        )
-
-    def _say(self, what: str) -> None:
-        print(f"{time.monotonic() - self._began:7.1f} s  {what}", flush=True)  # noqa: T201
