@@ -41,7 +41,7 @@ def watch(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping], i
     """
     console = Console(file=stream, highlight=False, no_color=bool(os.environ.get("NO_COLOR")))
     report = read()
-    with Live(
+    live = Live(
         _build(report, by, console.width, ""),
         console=console,
         screen=True,
@@ -49,7 +49,9 @@ def watch(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping], i
         redirect_stdout=False,
         redirect_stderr=False,
         vertical_overflow="crop",
-    ) as live:
+    )
+    try:  # not with: an interrupt while the view starts would leave the screen as it is
+        live.start()
         while True:
             live.refresh()
             time.sleep(interval_s)
@@ -59,6 +61,8 @@ def watch(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping], i
             except StoreError as error:
                 problem = clean_line(error, LONGEST_ERROR)
             live.update(_build(report, by, console.width, problem))
+    finally:
+        live.stop()
 
 
 def _build(report: Report, by: Sequence[Grouping], width: int, problem: str) -> RenderableType:
