@@ -23,6 +23,7 @@ from kickai_providers_core import (
     Skip,
     ToolRun,
     Usage,
+    compat,
 )
 
 
@@ -76,3 +77,21 @@ async def asynchronous() -> None:
             assert_type(chunks, AsyncReplyStream)
             async for chunk in chunks:
                 assert_type(chunk, ReplyChunk)
+
+
+async def plan() -> None:
+    """Use the names of the migration plan."""
+    llm = compat.ResilientLLM(compat.AgentRole.TEAM_MANAGER, stop=["Observation:"])
+    assert_type(llm.invoke("Go", temperature=0.1), str)
+    assert_type(llm("Go"), str)
+    assert_type(await llm.ainvoke("Go"), str)
+    assert_type(llm.chain, Chain)
+    assert_type(llm.supports_stop_words(), bool)
+    config = compat.get_agent_model_config(compat.AgentRole.TEAM_MANAGER)
+    assert_type(config, compat.LLMConfig)
+    assert_type(compat.get_fallback_config("team_manager"), compat.LLMConfig | None)
+    assert_type(compat.LLMFactory.create_llm(config).invoke("Go"), str)
+    assert_type(compat.get_agent_llm(5, "team_manager"), int | compat.ResilientLLM)
+    assert_type(compat.get_smart_provider().get_optimal_provider(), str)
+    assert_type(compat.get_migration_monitor().get_migration_report()["agents"], dict[str, compat.AgentReport])
+    assert_type(compat.get_settings().get_ai_api_key(), str)

@@ -333,3 +333,26 @@ def test_an_event_during_the_start_does_not_wait(store: Watched, monkeypatch: py
     thread.stop(LONG_S)
     thread.close()
     assert store.count_requests() == 2
+
+
+def test_a_flush_writes_what_was_counted_so_far(store: Watched, thread: StoreThread) -> None:
+    """It returns when the store has it; without anything to write, at once and without a thread."""
+    assert thread.flush(LONG_S)
+    assert "kickai-store" not in {each.name for each in threading.enumerate()}
+    for number in range(1, 4):
+        thread.observe(ANSWERED)
+        assert thread.flush(LONG_S)
+        assert store.count_requests() == number
+
+
+def test_a_flush_gives_up_when_the_store_does_not_write(store: Watched, thread: StoreThread) -> None:
+    """A store that blocks or fails, and a thread that is closed, make it return False."""
+    store.go_on.clear()
+    thread.observe(ANSWERED)
+    assert store.entered.wait(LONG_S)
+    assert not thread.flush(0.05)
+    store.error = StoreError("full")
+    store.go_on.set()
+    assert not thread.flush(0.05)
+    thread.close()
+    assert not thread.flush(LONG_S)
