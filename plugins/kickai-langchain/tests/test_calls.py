@@ -115,6 +115,29 @@ def test_messages_are_converted_exactly(vendors, invoke):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "Who?",
+        ["Who?"],
+        [{"type": "image", "url": "https://example.org/a.png"}, {"type": "text", "text": "Who?"}],
+        [{"type": "text", "text": "Who?"}, {"type": "image", "url": "https://example.org/a.png"}],
+    ],
+)
+def test_a_users_name_begins_the_text(vendors, content):
+    """Not every vendor takes names."""
+    made = vendors()
+    made.chat().invoke([HumanMessage(content, name="ada")])
+    assert made.request.messages[0].content == "ada: Who?"
+
+
+def test_a_users_name_is_the_text_of_an_image(vendors):
+    """If the message has no other text."""
+    made = vendors()
+    made.chat().invoke([HumanMessage([{"type": "image", "url": "https://example.org/a.png"}], name="ada")])
+    assert made.request.messages[0].content == "ada: "
+
+
+@pytest.mark.parametrize(
     ("message", "words"),
     [
         (HumanMessage([{"type": "audio", "base64": "aGk=", "mime_type": "audio/wav"}]), r"messages\[1\].*audio"),

@@ -9,10 +9,16 @@ import pytest
 from kickai_providers_core import ArgumentValueError, UnknownProviderError
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumps
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField
 from pydantic import ValidationError
 
 from kickai_langchain import ChatKickai, IgnoredArgumentWarning
+
+
+def find_players(day: str) -> str:
+    """Find the players of a day."""
+    return day
 
 
 def test_targets_can_be_given_instead_of_a_role(vendors):
@@ -99,7 +105,11 @@ def test_langchains_cache_tells_models_apart(vendors):
 
 def test_tokens_are_estimated(vendors):
     """LangChain would download a tokenizer."""
-    assert vendors().chat().get_num_tokens("12345678 ") == 3
+    model = vendors().chat()
+    assert model.get_num_tokens("12345678 ") == 3
+    image = HumanMessage([{"type": "image", "base64": "aGk=" * 10_000, "mime_type": "image/png"}])
+    assert 0 < model.get_num_tokens_from_messages([image]) < 1000
+    assert model.get_num_tokens_from_messages([image], [find_players]) > model.get_num_tokens_from_messages([image])
 
 
 def test_the_resolver_of_the_process_is_the_default(tmp_path, monkeypatch):

@@ -12,7 +12,10 @@ from kickai_providers_core import Chain, use_key
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableLambda
 
-WAYS = ("invoke", "ainvoke", "stream", "astream", "batch", "streaming")
+WAYS = ("invoke", "ainvoke", "stream", "astream", "batch", "streaming", "events", "aevents")
+
+# LangChain's third version of events is in beta, and says so.
+pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 STREAMING: tuple[dict[str, bool], dict[str, bool]] = ({}, {"streaming": True})
 
 
@@ -34,21 +37,32 @@ def keyed(made: Any, keys: list[str | None], **fields: Any) -> Any:
     return model
 
 
+async def read(chunks: Any) -> None:
+    """Read all chunks."""
+    async for _ in chunks:
+        pass
+
+
+async def acall(model: Any, how: str, config: Any, **keywords: Any) -> None:
+    """Call a model in one of the asynchronous ways."""
+    if how == "astream":
+        await read(model.astream("hi", config, **keywords))
+    elif how == "aevents":
+        await read(await model.astream_events("hi", config, version="v3", **keywords))
+    else:
+        await model.ainvoke("hi", config, **keywords)
+
+
 def call(model: Any, how: str, config: Any, **keywords: Any) -> None:
     """Call a model in one of the ways."""
-    if how == "batch":
+    if how.startswith("a"):
+        asyncio.run(acall(model, how, config, **keywords))
+    elif how == "batch":
         model.batch(["hi"], config, **keywords)
     elif how == "stream":
         list(model.stream("hi", config, **keywords))
-    elif how == "astream":
-
-        async def read() -> None:
-            async for _ in model.astream("hi", config, **keywords):
-                pass
-
-        asyncio.run(read())
-    elif how == "ainvoke":
-        asyncio.run(model.ainvoke("hi", config, **keywords))
+    elif how == "events":
+        list(model.stream_events("hi", config, version="v3", **keywords))
     else:
         model.invoke("hi", config, **keywords)
 

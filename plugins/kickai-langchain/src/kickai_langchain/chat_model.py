@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence  # noqa:
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from kickai_providers_core import ArgumentValueError, Capability, Chain, Resolver
+from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field, PrivateAttr
 
@@ -143,6 +144,12 @@ class ChatKickai(KeyedChatModel):
     def get_num_tokens(self, text: str) -> int:
         """Return about how many tokens a text has, from its length: the targets' tokenizers differ."""
         return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Return about how many tokens messages and tools have; an image counts as a fixed number."""
+        described = None if tools is None else [convert_tool(tool) for tool in tools]
+        tokens: int = count_tokens_approximately(messages, chars_per_token=CHARACTERS_PER_TOKEN, tools=described)
+        return tokens
 
     def bind_tools(
         self,

@@ -97,3 +97,11 @@ class KeyedChatModel(BaseChatModel):
     ) -> AsyncIterator[AIMessageChunk]:
         chunks: AsyncIterator[AIMessageChunk] = super().astream(input, config, stop=stop, **add_key(kwargs, config))
         return chunks
+
+    if not TYPE_CHECKING:  # LangChain's overloads count for type checkers
+
+        def stream_events(self, input, config=None, **kwargs):  # noqa: A002, ANN001, ANN003, ANN201, D102
+            return super().stream_events(input, config, **add_key(kwargs, config))
+
+        def astream_events(self, input, config=None, **kwargs):  # noqa: A002, ANN001, ANN003, ANN201, D102
+            return super().astream_events(input, config, **add_key(kwargs, config))

@@ -39,10 +39,16 @@ def _introduce(message: BaseMessage) -> BaseMessage:
         return message.model_copy(update={"name": None})
     if not isinstance(message, HumanMessage):
         return message
-    content = message.content
+    content, prefix = message.content, f"{message.name}: "
     if isinstance(content, str):
-        return HumanMessage(f"{message.name}: {content}")
-    return HumanMessage([{"type": "text", "text": f"{message.name}: "}, *content])
+        return HumanMessage(prefix + content)
+    parts: list[Any] = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+    places = [place for place, part in enumerate(parts) if part.get("type") == "text"]
+    if not places:
+        return HumanMessage([{"type": "text", "text": prefix}, *parts])
+    first = parts[places[0]]
+    parts[places[0]] = {**first, "text": f"{prefix}{first.get('text', '')}"}
+    return HumanMessage(parts)
 
 
 def build_keywords(defaults: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
