@@ -147,7 +147,7 @@ class ChatKickai(KeyedChatModel):
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Return about how many tokens messages and tools have; an image counts as a fixed number."""
-        described = None if tools is None else [convert_tool(tool) for tool in tools]
+        described: list[Any] | None = None if tools is None else list(map(convert_tool, tools))
         tokens: int = count_tokens_approximately(messages, chars_per_token=CHARACTERS_PER_TOKEN, tools=described)
         return tokens
 
