@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from crewai import BaseLLM
 from kickai_providers_core import ArgumentValueError, Capability, Chain, Resolver
+from kickai_providers_core.compat.process_default import get_resolver
 from pydantic import BaseModel, Field, PrivateAttr
 
 from kickai_crewai.calls import CrewCall
-from kickai_crewai.default_resolver import get_default_resolver
 from kickai_crewai.errors import KickaiCallError
 from kickai_crewai.requests import estimate_tokens
 from kickai_crewai.sharing import Users
@@ -53,8 +53,8 @@ class KickaiLLM(BaseLLM):
 
     Args:
         role: The name of a role in the settings; None calls the primary and the fallback.
-        resolver: The resolver. None for the one of the process, which reads ``kickai.toml`` and the environment when
-            it is first needed, and is closed at exit.
+        resolver: The resolver. None for that of the process, ``kickai_providers_core.compat.get_resolver()``: it reads
+            ``kickai.toml`` and the environment when it is first needed, and is closed at exit.
         chain: A chain to call instead of a role's.
         fields: The attributes below. ``temperature``, ``max_tokens``, ``top_p``, ``seed`` and ``stop`` override the
             role's; ``stream=True`` streams every call.
@@ -97,7 +97,7 @@ class KickaiLLM(BaseLLM):
         super().__init__(**{"provider": "kickai", **fields, "model": PREFIX + name, "role": role})
         _refuse_unknown(self)
         if chain is None:
-            chain = (resolver if resolver is not None else get_default_resolver()).for_role(role)
+            chain = (resolver if resolver is not None else get_resolver()).for_role(role)
         self._chain = chain
 
     @property
