@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from kickai_providers_core.plugin_api.extension_warnings import warn
-from kickai_providers_core.resilience.rollout import BUCKETS, CANDIDATE, choose_bucket
+from kickai_providers_core.resilience.shares import BUCKETS, CANDIDATE, choose_bucket
 from kickai_providers_core.runtime.route import Route
 from kickai_providers_core.values.errors import UnknownProviderError
 

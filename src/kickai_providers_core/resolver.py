@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random as stdlib_random
-import weakref
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -20,10 +19,7 @@ from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.concurrency.process_name import ProcessName
 from kickai_providers_core.config.settings import Settings
 from kickai_providers_core.observability.feedback import RecentAnswers, build_feedback
-from kickai_providers_core.observability.monitor import Monitor
 from kickai_providers_core.observability.observers import Observers
-from kickai_providers_core.observability.opening_store import OpeningStore
-from kickai_providers_core.observability.store_thread import FLUSH_S, StoreThread, StoreThreadStatus
 from kickai_providers_core.outside_calls import OutsideCalls
 from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
@@ -35,9 +31,7 @@ from kickai_providers_core.resilience.health_report import HealthReport, report_
 from kickai_providers_core.resilience.hedging import HedgeTimer
 from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.runtime.route import Route
-from kickai_providers_core.shared_state import SharedState
-from kickai_providers_core.values.counting import COUNTED_EVENTS
-from kickai_providers_core.values.events import RequestEnded, RequestStarted
+from kickai_providers_core.values.events import RequestEnded
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import Number, hide_arguments, quote, raise_argument_error
 from kickai_providers_core.walk_starter import WalkStarter, validate_deadline
@@ -47,8 +41,10 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
+    from kickai_providers_core.observability.store_thread import StoreThreadStatus
     from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.resilience.policy import Random
+    from kickai_providers_core.shared_state import SharedState
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Observer
     from kickai_providers_core.values.replies import Reply
@@ -102,29 +98,21 @@ class Resolver:
         self.discovery = discovery
         self.registry = Registry(discovery, settings.providers, settings.unusable, clock=time.clock)
         self._process, self._recent_answers = ProcessName(), RecentAnswers()
-        opening = _open_store(settings, discovery) if store is None else None
-        self.store: Store | None = store or opening
-        self._store_thread = _create_store_thread(self.store, settings, self._process, time)
         self._observers = Observers(observers, discovery.observers())
         self._observers.add(self._recent_answers.observe, {RequestEnded})
         self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
-        self._shared: SharedState | None = None
-        if self._store_thread is not None:
-            self._observers.add(self._store_thread.observe, {RequestStarted, *COUNTED_EVENTS})
-            # The thread must not keep the resolver alive.
-            self._shared = SharedState(settings, self.registry, self._health, self._observers.emit, time)
-            self._observers.add(self._shared.observe, self._shared.EVENTS)
-            self._shared.add_jobs(self._store_thread)
+        self._shared = self._share(store, time)
+        self.store: Store | None = None if self._shared is None else self._shared.store
         policy, portal = settings.policy, Portal()
         retry_budget = RetryBudget(policy.retry_share, policy.retry_floor)
         hedge_timer = HedgeTimer(settings.hedging) if settings.hedging.on else None
         own_random = random if isinstance(random, _ForkSafeRandom) else None
         parts = (
             *(own_random, self._health, self.registry, retry_budget, hedge_timer, portal),
-            *(self._process, opening, self._store_thread, self._shared),
+            *(self._process, self._shared),
         )
-        pending = (self.registry.pending_calls, *(() if opening is None else (opening.pending_calls,)))
+        pending = (self.registry.pending_calls, *(() if self._shared is None else (self._shared.pending_calls,)))
         self._context = ChainContext(
             policy=policy,
             random=random,
@@ -150,9 +138,25 @@ class Resolver:
             request_numbers=self._request_numbers,
             clock=time.clock,
         )
-        if self._store_thread is not None:
-            weakref.finalize(self, self._store_thread.stop).atexit = False
-            self._store_thread.wait_until_read()
+        if self._shared is not None:
+            self._shared.start(self)
+
+    def _share(self, store: Store | None, time: Clockwork) -> SharedState | None:
+        """Return what is shared through the given store, or the one that the settings name; None without a store."""
+        if store is None and self.settings.store.url is None:
+            return None
+        from kickai_providers_core.shared_state import SharedState  # noqa: PLC0415  takes a while, and needs a store
+
+        return SharedState(
+            store,
+            settings=self.settings,
+            discovery=self.discovery,
+            registry=self.registry,
+            health=self._health,
+            observers=self._observers,
+            process=self._process,
+            time=time,
+        )
 
     @classmethod
     def from_settings(
@@ -284,15 +288,15 @@ class Resolver:
 
         Safe to call from any thread. Nothing waits for the store.
         """
-        return None if self._store_thread is None else self._store_thread.get_status()
+        return None if self._shared is None else self._shared.thread.get_status()
 
-    def flush(self, timeout_s: float = FLUSH_S) -> bool:
+    def flush(self, timeout_s: float = 0.25) -> bool:
         """Write to the store what was counted so far, and return whether it was written within the time limit.
 
         True without a store. It is written anyway within about a second; a report of this process may need it earlier.
         """
         self._context.fork_guard.renew_if_forked()
-        return self._store_thread is None or self._store_thread.flush(timeout_s)
+        return self._shared is None or self._shared.thread.flush(timeout_s)
 
     def close(self) -> None:
         """Close every provider that was created, and write the last metrics, which takes at most 0.25 s.
@@ -306,8 +310,8 @@ class Resolver:
                 portal.run(lambda: self.registry.aclose(self._observers.emit))
         portal.stop()  # a loop that has not begun must not begin now
         self.registry.close(self._observers.emit)
-        if self._store_thread is not None:
-            self._store_thread.close()
+        if self._shared is not None:
+            self._shared.thread.close()
 
     async def aclose(self) -> None:
         """Close every provider that was created, on the running event loop; otherwise as `close`."""
@@ -317,8 +321,8 @@ class Resolver:
         if portal.is_running:
             await asyncio.to_thread(portal.stop)
         portal.stop()
-        if self._store_thread is not None:
-            await asyncio.to_thread(self._store_thread.close)
+        if self._shared is not None:
+            await asyncio.to_thread(self._shared.thread.close)
 
     def __enter__(self) -> Self:
         return self
@@ -343,25 +347,6 @@ def _validate_defaults(temperature: float | None, max_tokens: int | None) -> Non
         TEMPERATURE.check("temperature", temperature)
     if max_tokens is not None:
         MAX_TOKENS.check("max_tokens", max_tokens)
-
-
-def _open_store(settings: Settings, discovery: Discovery) -> OpeningStore | None:
-    """Return the store that the settings name; None for none. Nothing is opened yet."""
-    own = settings.store
-    if own.url is None:
-        return None
-    from kickai_providers_core.plugin_api.store_opening import open_store  # noqa: PLC0415  needs sqlite3
-
-    url, plugins = own.url, discovery.stores()
-    return OpeningStore(lambda: open_store(url, namespace=own.namespace, plugins=plugins))
-
-
-def _create_store_thread(
-    store: Store | None, settings: Settings, process: ProcessName, time: Clockwork
-) -> StoreThread | None:
-    if store is None:
-        return None
-    return StoreThread(store, Monitor(time.wall), process=process, time=time, keep_days=settings.store.keep_days)
 
 
 def _apply_exposure(settings: Settings, discovery: Discovery) -> Settings:

@@ -1,29 +1,35 @@
-"""What a process shares with others through a store: the rollout, suspensions and open breakers."""
+"""What a process keeps in a store and shares through it: metrics, the rollout, suspensions and open breakers."""
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.arm_router import ArmRouter
+from kickai_providers_core.observability.monitor import Monitor
+from kickai_providers_core.observability.opening_store import OpeningStore
 from kickai_providers_core.observability.rollout_controller import RolloutController
 from kickai_providers_core.observability.shared_health import SharedHealth
+from kickai_providers_core.observability.store_thread import StoreThread
 from kickai_providers_core.runtime.shadow_calls import ShadowCalls
-from kickai_providers_core.values.events import AttemptEnded
+from kickai_providers_core.values.counting import COUNTED_EVENTS
+from kickai_providers_core.values.events import AttemptEnded, RequestStarted
 from kickai_providers_core.values.feedback_events import FeedbackGiven
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kickai_providers_core.candidate_factory import CandidateFactory
     from kickai_providers_core.concurrency.clock import Clockwork
+    from kickai_providers_core.concurrency.process_name import ProcessName
+    from kickai_providers_core.concurrency.single_flight import SingleFlight
     from kickai_providers_core.config.roles import Role
     from kickai_providers_core.config.settings import Settings
-    from kickai_providers_core.observability.store_thread import StoreThread
+    from kickai_providers_core.observability.observers import Observers
+    from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.plugin_api.registry import Registry
     from kickai_providers_core.resilience.health import Health
     from kickai_providers_core.resilience.policy import Random
-    from kickai_providers_core.values.events import Event
+    from kickai_providers_core.stores.api import Store
 
 __all__ = ["SharedState"]
 
@@ -32,43 +38,57 @@ POLL_S = 0.25
 
 
 class SharedState:
-    """The rollout and the shared health of one resolver. Safe to use from any thread.
+    """The store of one resolver, the thread that uses it, and what is shared through it. Safe to use from any thread.
 
     Args:
+        store: The store; None for the one that the settings name.
         settings: The resolver's settings.
-        registry: Its instances.
+        discovery: The plugins, which may open stores.
+        registry: The resolver's instances.
         health: The health of its targets.
-        emit: Passes an event to its observers.
-        time: Its clock.
+        observers: Its observers, to which those of the store are added.
+        process: The name of the process.
+        time: The clock.
 
     Attributes:
+        store: The store.
+        thread: The thread that uses it.
         shadow: Sends copies of requests.
     """
 
-    EVENTS = frozenset({AttemptEnded, FeedbackGiven})
-    """The events that `observe` needs."""
-
     def __init__(
         self,
+        store: Store | None,
+        *,
         settings: Settings,
+        discovery: Discovery,
         registry: Registry,
         health: Health,
-        emit: Callable[[Event], None],
+        observers: Observers,
+        process: ProcessName,
         time: Clockwork,
     ) -> None:
-        self.shadow = ShadowCalls()
         self._settings = settings
-        self._controller = RolloutController(settings.rollout, settings.monitor.on_alert, emit, time)
+        self._opening = _open_later(settings, discovery) if store is None else None
+        chosen = store if self._opening is None else self._opening
+        if chosen is None:
+            raise RuntimeError("there must be a store")
+        self.store: Store = chosen
+        keep_days = settings.store.keep_days
+        self.thread = StoreThread(self.store, Monitor(time.wall), process=process, time=time, keep_days=keep_days)
+        self.shadow = ShadowCalls()
+        # The thread must not keep the resolver alive, so nothing here refers to it.
+        self._controller = RolloutController(settings.rollout, settings.monitor.on_alert, observers.emit, time)
         self._health = SharedHealth(health.states, registry.find, time.clock, settings.store.namespace)
+        self.thread.add_job(self._controller, POLL_S)
+        self.thread.add_job(self._health, POLL_S)
+        observers.add(self.thread.observe, {RequestStarted, *COUNTED_EVENTS})
+        observers.add(self._controller.observe, {AttemptEnded, FeedbackGiven})
 
-    def add_jobs(self, thread: StoreThread) -> None:
-        """Let the store's thread exchange the state. Call it before the thread starts."""
-        thread.add_job(self._controller, POLL_S)
-        thread.add_job(self._health, POLL_S)
-
-    def observe(self, event: Event) -> None:
-        """Count what the guard of the rollout judges."""
-        self._controller.observe(event)
+    def start(self, owner: object) -> None:
+        """Read the store, for 250 ms at most, and go on reading and writing it until the owner is dropped or closed."""
+        weakref.finalize(owner, self.thread.stop).atexit = False
+        self.thread.wait_until_read()
 
     def build_router(
         self, name: str | None, role: Role, candidates: CandidateFactory, random: Random
@@ -87,8 +107,26 @@ class SharedState:
         build = partial(candidates.build, is_explicit=role.chain is not None)
         return ArmRouter(name, self._controller, split, build, random)
 
+    def pending_calls(self) -> tuple[SingleFlight[Store], ...]:
+        """Return the opening of the store, which a fork must not interrupt."""
+        return () if self._opening is None else self._opening.pending_calls()
+
     def renew_after_fork(self) -> None:
         """Keep the plan and the health in a child; what is pending is the parent's."""
+        if self._opening is not None:
+            self._opening.renew_after_fork()
+        self.thread.renew_after_fork()
         self.shadow.renew_after_fork()
         self._controller.renew_after_fork()
         self._health.renew_after_fork()
+
+
+def _open_later(settings: Settings, discovery: Discovery) -> OpeningStore | None:
+    """Return the store that the settings name; None for none. Nothing is opened yet."""
+    own = settings.store
+    if own.url is None:
+        return None
+    from kickai_providers_core.plugin_api.store_opening import open_store  # noqa: PLC0415  needs sqlite3
+
+    url, plugins = own.url, discovery.stores()
+    return OpeningStore(lambda: open_store(url, namespace=own.namespace, plugins=plugins))

@@ -24,8 +24,9 @@ from kickai_providers_core import (
     use_key,
 )
 from kickai_providers_core.observability.rollout_controller import PLAN
-from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, Rollout, RolloutPlan, choose_bucket
+from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, choose_bucket
 from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.events import AttemptEnded, Event, RequestEnded
 

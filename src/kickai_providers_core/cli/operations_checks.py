@@ -13,7 +13,7 @@ from attrs import frozen
 from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
 from kickai_providers_core.cli.diagnosis import Finding
 from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state
-from kickai_providers_core.resilience.rollout import ALL_ROLES, format_share
+from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.values.errors import Problem, UnusableProviderError
 from kickai_providers_core.values.plain_text import format_count

@@ -20,7 +20,7 @@ from kickai_providers_core.cli.rollout_arguments import (
 from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.config.descriptions import join_names, suggest_name
 from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state
-from kickai_providers_core.resilience.rollout import ALL_ROLES, Ramp, format_share
+from kickai_providers_core.resilience.rollout import Ramp
 from kickai_providers_core.resilience.rollout_changes import (
     RolloutError,
     go_back,
@@ -29,6 +29,7 @@ from kickai_providers_core.resilience.rollout_changes import (
     set_share,
     start_ramp,
 )
+from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
 from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import re
 
 import click
 
-from kickai_providers_core.resilience.rollout import Ramp, parse_share
+from kickai_providers_core.resilience.rollout import Ramp
+from kickai_providers_core.resilience.shares import parse_share
 
 __all__ = ["parse_duration_option", "parse_share_argument", "parse_shares_argument"]
 

@@ -10,7 +10,8 @@ from attrs import field, frozen
 from kickai_providers_core.observability.rollout_controller import PLAN
 from kickai_providers_core.operations.building import ReportContext, build_report
 from kickai_providers_core.operations.measures import FALLBACK_KIND, FREE_KIND
-from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, RolloutPlan
+from kickai_providers_core.resilience.rollout import RolloutPlan
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

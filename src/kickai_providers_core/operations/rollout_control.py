@@ -8,7 +8,7 @@ from attrs import frozen
 
 from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, read_evidence, read_plan
 from kickai_providers_core.resilience.guard import judge
-from kickai_providers_core.resilience.rollout import BUCKETS, Rollout, RolloutPlan, format_share
+from kickai_providers_core.resilience.shares import BUCKETS, format_share
 from kickai_providers_core.stores.api import HistoryEntry
 from kickai_providers_core.values.base_errors import KickaiError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kickai_providers_core.resilience.guard import Verdict
+    from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
     from kickai_providers_core.resilience.rollout_changes import Change
     from kickai_providers_core.resilience.rollout_settings import RolloutSettings
     from kickai_providers_core.resilience.step_evidence import StepEvidence

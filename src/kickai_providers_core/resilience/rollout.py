@@ -6,12 +6,11 @@ A key is hashed to one of 2^32 buckets. The buckets below the share belong to th
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, fields, frozen
 
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL
 from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.values.validation import (
     Boolean,
@@ -26,61 +25,12 @@ from kickai_providers_core.values.validation import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ALL_ROLES",
-    "BUCKETS",
-    "CANDIDATE",
-    "CONTROL",
-    "SHADOW",
-    "Ramp",
-    "Rollout",
-    "RolloutPlan",
-    "choose_bucket",
-    "format_share",
-    "parse_share",
-]
-
-BUCKETS = 2**32
-"""The number of buckets, and the share that means all requests."""
-
-ALL_ROLES = "*"
-"""The scope of a rollout of all roles that have none of their own."""
-
-CANDIDATE, CONTROL, SHADOW = "candidate", "control", "shadow"
+__all__ = ["Ramp", "Rollout", "RolloutPlan"]
 
 PLAN_FORMAT = 1
 """The version of the stored form of a plan."""
 
 SHARE = Number(integer=True, minimum=0, maximum=BUCKETS)
-
-
-def choose_bucket(salt: str, key: str) -> int:
-    """Return the bucket of a key, from 0 to ``BUCKETS - 1``: the same in every process and forever."""
-    digest = blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=4).digest()
-    return int.from_bytes(digest, "big")
-
-
-def parse_share(text: str) -> int:
-    """Return the share that a percentage such as ``25%``, ``0.1 %`` or ``12.5`` stands for.
-
-    Raises:
-        ValueError: It is not a percentage from 0 to 100.
-    """
-    number = text.strip().removesuffix("%").strip()
-    try:
-        percent = Decimal(number)
-        is_share = 0 <= percent <= 100  # noqa: PLR2004
-    except InvalidOperation:
-        is_share = False
-    if not is_share:
-        raise_value_error("a share", "a percentage from 0% to 100%, such as 25% or 0.1%", quote(text))
-    return int((percent * BUCKETS / 100).to_integral_value())
-
-
-def format_share(share: int) -> str:
-    """Return a share as a percentage."""
-    percent = f"{100 * share / BUCKETS:.6f}".rstrip("0").rstrip(".")
-    return f"{percent}%"
 
 
 def _convert_shares(value: object) -> tuple[Any, ...]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from kickai_providers_core.resilience.rollout import ALL_ROLES, Rollout, RolloutPlan, format_share
+from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
+from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.rollout import Ramp

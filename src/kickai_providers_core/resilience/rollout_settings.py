@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import field, frozen
 
 from kickai_providers_core.resilience.guard_settings import GuardSettings
-from kickai_providers_core.resilience.rollout import ALL_ROLES, Rollout, RolloutPlan, parse_share
+from kickai_providers_core.resilience.shares import ALL_ROLES, parse_share
+
+if TYPE_CHECKING:
+    from kickai_providers_core.resilience.rollout import RolloutPlan
 
 __all__ = ["RolloutSettings"]
 
@@ -41,6 +46,8 @@ class RolloutSettings:
             now_s: The time in seconds since 1970.
             share: The share in buckets, instead of that of the settings.
         """
+        from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan  # noqa: PLC0415  only with a store
+
         if self.candidate is None:
             return RolloutPlan()
         rollout = Rollout(

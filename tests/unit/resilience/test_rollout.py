@@ -10,18 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.resilience.rollout import (
-    ALL_ROLES,
-    BUCKETS,
-    CANDIDATE,
-    CONTROL,
-    Ramp,
-    Rollout,
-    RolloutPlan,
-    choose_bucket,
-    format_share,
-    parse_share,
-)
+from kickai_providers_core.resilience.rollout import Ramp, Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_changes import (
     RolloutError,
     go_back,
@@ -29,6 +18,15 @@ from kickai_providers_core.resilience.rollout_changes import (
     resume,
     set_share,
     start_ramp,
+)
+from kickai_providers_core.resilience.shares import (
+    ALL_ROLES,
+    BUCKETS,
+    CANDIDATE,
+    CONTROL,
+    choose_bucket,
+    format_share,
+    parse_share,
 )
 
 QUARTER = BUCKETS // 4

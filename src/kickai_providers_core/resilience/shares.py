@@ -1,0 +1,57 @@
+"""Shares of requests, in buckets and as percentages, and the names of a rollout's arms."""
+
+from __future__ import annotations
+
+from kickai_providers_core.values.validation import quote, raise_value_error
+
+__all__ = [
+    "ALL_ROLES",
+    "BUCKETS",
+    "CANDIDATE",
+    "CONTROL",
+    "SHADOW",
+    "choose_bucket",
+    "format_share",
+    "parse_share",
+]
+
+BUCKETS = 2**32
+"""The number of buckets, and the share that means all requests."""
+
+ALL_ROLES = "*"
+"""The scope of a rollout of all roles that have none of their own."""
+
+CANDIDATE, CONTROL, SHADOW = "candidate", "control", "shadow"
+
+
+def choose_bucket(salt: str, key: str) -> int:
+    """Return the bucket of a key, from 0 to ``BUCKETS - 1``: the same in every process and forever."""
+    from hashlib import blake2b  # noqa: PLC0415  only a rollout needs it
+
+    digest = blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
+
+
+def parse_share(text: str) -> int:
+    """Return the share that a percentage such as ``25%``, ``0.1 %`` or ``12.5`` stands for.
+
+    Raises:
+        ValueError: It is not a percentage from 0 to 100.
+    """
+    from decimal import Decimal, InvalidOperation  # noqa: PLC0415  its import takes a while
+
+    number = text.strip().removesuffix("%").strip()
+    try:
+        percent = Decimal(number)
+        is_share = 0 <= percent <= 100  # noqa: PLR2004
+    except InvalidOperation:
+        is_share = False
+    if not is_share:
+        raise_value_error("a share", "a percentage from 0% to 100%, such as 25% or 0.1%", quote(text))
+    return int((percent * BUCKETS / 100).to_integral_value())
+
+
+def format_share(share: int) -> str:
+    """Return a share as a percentage."""
+    percent = f"{100 * share / BUCKETS:.6f}".rstrip("0").rstrip(".")
+    return f"{percent}%"
