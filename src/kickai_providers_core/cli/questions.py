@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from kickai_providers_core.cli.diagnosis import find_targets
-from kickai_providers_core.config.store_settings import StoreSettings
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.values.errors import ChainExhaustedError, KickaiError
 from kickai_providers_core.values.plain_text import format_count
@@ -123,14 +122,14 @@ async def ask_providers(
     """Ask all questions at the same time, each once, and return the answers in the same order.
 
     Args:
-        resolver: Has the settings and the plugins; its own chains and its store are not used.
+        resolver: Has the settings, without a store, and the plugins. Another one asks, since this one may retry.
         questions: The questions.
         timeout_s: Seconds that each may take.
         on_answer: Called after each.
     """
     settings = resolver.settings
     instances = {instance.name: evolve(instance.settings, retries=0) for instance in resolver.registry}
-    once = evolve(settings, providers=instances, store=StoreSettings())
+    once = evolve(settings, providers=instances)
     semaphore = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def ask(asker: Resolver, question: Question) -> Answer:

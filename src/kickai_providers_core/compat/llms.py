@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kickai_providers_core.compat.model_configs import LLMConfig
 from kickai_providers_core.compat.names import to_name
-from kickai_providers_core.compat.process_default import get_resolver
+from kickai_providers_core.compat.process_default import find_resolver, get_resolver
+from kickai_providers_core.concurrency import threads
+from kickai_providers_core.values.base_errors import ArgumentTypeError
 from kickai_providers_core.values.messages import Masked
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import describe_type, raise_argument_error
@@ -34,10 +36,14 @@ class TextKeywords(TypedDict, total=False):
     deadline_s: float | None
 
 
+KEYWORDS = tuple(TextKeywords.__annotations__)
+
+
 class TextLLM(ABC):
     """Answers with text through a chain of the resolver that `compat` uses.
 
-    Safe to share between threads, event loops and forked processes. Errors are those of `Chain`.
+    Safe to share between threads, event loops and forked processes. Copies and pickles are independent. Errors are
+    those of `Chain`; a keyword that is not one of `TextKeywords` is an `ArgumentTypeError`.
 
     Attributes:
         stop: Texts that end an answer, for every call that states none itself. The list may be changed.
@@ -55,13 +61,17 @@ class TextLLM(ABC):
 
     @property
     def chain(self) -> Chain:
-        """The chain that is called. It has whole replies, streams, tools and batches."""
-        resolver = get_resolver()
-        cached = self._cached
-        if cached is None or cached[0] is not resolver:
+        """The chain that is called. It has whole replies, streams, tools and batches.
+
+        The first use in a process reads the settings and imports the plugins.
+        """
+        chain = self._find_chain()
+        if chain is None:
+            resolver = get_resolver()
             # Two threads may build one chain each: they are equal in all but identity.
-            cached = self._cached = resolver, self._build_chain(resolver)
-        return cached[1]
+            chain = self._build_chain(resolver)
+            self._cached = resolver, chain
+        return chain
 
     def invoke(self, prompt: Prompt, **keywords: Unpack[TextKeywords]) -> str:
         """Return the answer, blocking the thread.
@@ -70,15 +80,18 @@ class TextLLM(ABC):
             prompt: A text, messages, or anything else that `Chain.invoke` takes.
             keywords: Overrides for this call.
         """
-        masked = Masked(prompt)
+        masked, complete = Masked(prompt), self._complete(keywords)
         del prompt
-        return self.chain.invoke(masked.reveal(), **self._complete(keywords)).text
+        return self.chain.invoke(masked.reveal(), **complete).text
 
     async def ainvoke(self, prompt: Prompt, **keywords: Unpack[TextKeywords]) -> str:
         """Return the answer without blocking the event loop. Cancelling it cancels the running attempt."""
-        masked = Masked(prompt)
+        masked, complete = Masked(prompt), self._complete(keywords)
         del prompt
-        return (await self.chain.ainvoke(masked.reveal(), **self._complete(keywords))).text
+        chain = self._find_chain()
+        if chain is None:  # creating a resolver reads files and imports plugins
+            chain = await threads.acall(lambda: self.chain)
+        return (await chain.ainvoke(masked.reveal(), **complete)).text
 
     def __call__(self, prompt: Prompt, **keywords: Unpack[TextKeywords]) -> str:
         """Return the answer; the same as `invoke`."""
@@ -88,11 +101,29 @@ class TextLLM(ABC):
         """Return True: every provider ends an answer at the texts in ``stop``."""
         return True
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a copy or a pickle has: it builds a chain of its own."""
+        return {**self.__dict__, "stop": list(self.stop), "_cached": None}
+
+    def _find_chain(self) -> Chain | None:
+        """Return the chain if it was built for the present resolver, without waiting."""
+        cached, resolver = self._cached, find_resolver()
+        return cached[1] if cached is not None and cached[0] is resolver else None
+
     @abstractmethod
     def _build_chain(self, resolver: Resolver) -> Chain:
         """Return the chain at a resolver."""
 
     def _complete(self, keywords: TextKeywords) -> TextKeywords:
+        """Return the keywords of a call with this object's stop texts.
+
+        Raises:
+            ArgumentTypeError: A keyword is unknown.
+        """
+        unknown = next((name for name in keywords if name not in KEYWORDS), None)
+        if unknown is not None:
+            message = f"a text model takes {', '.join(KEYWORDS)}, got {unknown!r}; llm.chain takes all keywords"
+            raise ArgumentTypeError(message)
         if self.stop and keywords.get("stop") is None:
             return {**keywords, "stop": list(self.stop)}
         return keywords

@@ -14,7 +14,7 @@ from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.validation import describe_type, raise_argument_error
 
-__all__ = ["get_resolver", "use", "warn_once"]
+__all__ = ["find_resolver", "get_resolver", "use", "warn_once"]
 
 
 class _ProcessDefault:
@@ -46,6 +46,10 @@ class _ProcessDefault:
                 if self._resolver is None:
                     self._resolver, self._is_own = _create_resolver(), True
                     atexit.register(self.close)
+        return self._resolver
+
+    def find(self) -> Resolver | None:
+        """Return the resolver if there is one, without waiting."""
         return self._resolver
 
     def replace(self, resolver: Resolver | None) -> None:
@@ -94,6 +98,11 @@ def get_resolver() -> Resolver:
         ConfigError: The settings are invalid; it lists every problem.
     """
     return _default.get()
+
+
+def find_resolver() -> Resolver | None:
+    """Return the resolver that `get_resolver` would return, or None if it would have to create one."""
+    return _default.find()
 
 
 def use(resolver: Resolver | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,6 +82,26 @@ def test_a_configuration_is_validated(fields: dict[str, object], message: str) -
     """The error names field, range and value."""
     with pytest.raises(ArgumentValueError, match=message):
         LLMConfig(**{"provider": "gemini", **fields})  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("resolver")
+def test_tools_are_refused(world: World) -> None:
+    """The model's call of a tool would be lost in a text."""
+    with pytest.raises(ArgumentTypeError, match=r"got 'tools'; llm\.chain takes all keywords"):
+        ResilientLLM("team_manager").invoke("Go", tools=[])  # type: ignore[call-arg]
+    assert world.huggingface.requests == []
+
+
+@pytest.mark.usefixtures("resolver")
+def test_copies_are_independent() -> None:
+    """CrewAI copies agents with their models, and a queue of tasks may pickle them."""
+    llm = ResilientLLM("team_manager", stop=["END"])
+    llm.invoke("Go")
+    for copied in (copy.copy(llm), copy.deepcopy(llm), pickle.loads(pickle.dumps(llm))):
+        assert (copied.agent_role, copied.stop) == ("team_manager", ["END"])
+        assert copied.invoke("Go") == "huggingface answers"
+    config = compat.get_agent_model_config("team_manager")
+    assert pickle.loads(pickle.dumps(LLMFactory.create_llm(config))).config == config
 
 
 def test_reprs_name_what_is_called() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
 import sys
-import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import environment
+from distributions import Environment
 from forks import run_in_child
 
 from kickai_providers_core import ArgumentTypeError, ConfigError, compat
@@ -161,56 +161,76 @@ def test_a_forked_child_uses_it_too(world: World, build: Callable[..., Resolver]
         thread.join()
 
 
-PROGRAM = """
-import json, os, sys
-from kickai_providers_core import ProviderInfo, Reply, hookimpl, FinishReason, Resolver, Settings, KickaiSettings
-from kickai_providers_core import compat
+PLUGIN = """
+import os, time
 
-class Plugin:
-    @hookimpl
-    def kickai_provider_info(self):
-        return ProviderInfo(name="huggingface", summary="logs when it is closed")
-    @hookimpl
-    def kickai_create_provider(self):
-        return self
-    @hookimpl
-    def kickai_invoke_provider(self, provider, request):
-        return Reply(text="yes", provider="", model="m", finish_reason=FinishReason.STOP)
-    @hookimpl
-    def kickai_close_provider(self, provider):
-        print(f"closed {'child' if os.getpid() != parent else 'parent'}", flush=True)
+from kickai_providers_core import FinishReason, ProviderInfo, Reply, hookimpl
 
-parent = os.getpid()
-original = Resolver.from_settings
-Resolver.from_settings = classmethod(lambda cls: original({}, env={}, plugins={"huggingface": Plugin()}))
-print(compat.ResilientLLM("team_manager").invoke("hi"), flush=True)
-MORE
+time.sleep(float(os.environ.get("IMPORT_S", "0")))
+PARENT = os.getpid()
+
+@hookimpl
+def kickai_provider_info():
+    return ProviderInfo(name="plain", summary="says when it is closed")
+
+@hookimpl
+def kickai_create_provider():
+    return object()
+
+@hookimpl
+def kickai_invoke_provider(provider, request):
+    return Reply(text="yes", finish_reason=FinishReason.STOP)
+
+@hookimpl
+def kickai_close_provider(provider):
+    print("closed parent" if os.getpid() == PARENT else "closed child", flush=True)
 """
 
 
-def run_program(more: str) -> list[str]:
-    """Run a program that uses `compat`, and return the lines that it prints."""
-    source = textwrap.dedent(PROGRAM).replace("MORE", more)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KICKAI_", "AI_"))}
-    done = subprocess.run(
-        [sys.executable, "-c", source], check=True, capture_output=True, text=True, timeout=60, env=environment
-    )
-    assert done.stderr == ""
-    return done.stdout.splitlines()
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., list[str]]:
+    """Run a program with an installed provider, and return the lines that it prints."""
+    distributions = Environment(tmp_path / "site")
+    distributions.install("kickai-plain", PLUGIN, entry_point="plain", target="kickai_plain")
+    paths = [str(distributions.site), *filter(None, [os.environ.get("PYTHONPATH")])]
+
+    def run_program(source: str, **variables: str) -> list[str]:
+        settings = {"KICKAI_PLUGINS": "plain", "KICKAI_PRIMARY": "plain", "KICKAI_FALLBACK": "none"}
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", source],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            env=environment(PYTHONPATH=os.pathsep.join(paths), **settings, **variables),
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    return run_program
 
 
-def test_it_is_closed_at_exit() -> None:
+CALL = """
+import os, sys
+from kickai_providers_core import compat
+
+print(compat.ResilientLLM("team_manager").invoke("hi"), flush=True)
+"""
+
+
+def test_it_is_closed_at_exit(run: Callable[..., list[str]]) -> None:
     """Once, and its providers with it."""
-    assert run_program("") == ["yes", "closed parent"]
+    assert run(CALL) == ["yes", "closed parent"]
 
 
-def test_it_is_closed_when_it_is_replaced() -> None:
+def test_it_is_closed_when_it_is_replaced(run: Callable[..., list[str]]) -> None:
     """It is not closed again at exit."""
-    assert run_program("compat.use(None); print('replaced', flush=True)") == ["yes", "closed parent", "replaced"]
+    replace = "compat.use(None); print('replaced', flush=True)"
+    assert run(CALL + replace) == ["yes", "closed parent", "replaced"]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_child_closes_only_what_it_has_opened() -> None:
+def test_a_child_closes_only_what_it_has_opened(run: Callable[..., list[str]]) -> None:
     """A child that calls nothing closes nothing; one that calls closes its own provider."""
     fork = """
 for calls in (False, True):
@@ -222,7 +242,26 @@ for calls in (False, True):
     os.waitpid(pid, 0)
     print("waited", flush=True)
 """
-    assert run_program(fork) == ["yes", "waited", "closed child", "waited", "closed parent"]
+    assert run(CALL + fork) == ["yes", "waited", "closed child", "waited", "closed parent"]
+
+
+def test_the_first_asynchronous_call_does_not_block_the_event_loop(run: Callable[..., list[str]]) -> None:
+    """Although it reads the settings and imports a plugin, which takes a second and a half here."""
+    program = """
+import asyncio
+from kickai_providers_core import compat
+
+async def main():
+    call = asyncio.ensure_future(compat.ResilientLLM("team_manager").ainvoke("hi"))
+    ticks = 0
+    while not call.done():
+        await asyncio.sleep(0.01)
+        ticks += 1
+    print(await call, ticks >= 10, flush=True)
+
+asyncio.run(main())
+"""
+    assert run(program, IMPORT_S="1.5")[0] == "yes True"
 
 
 @pytest.mark.usefixtures("lazy")
@@ -254,4 +293,3 @@ def test_an_agent_gets_the_chain_of_its_role(world: World) -> None:
     llm = compat.get_agent_llm("base", AgentRole.SQUAD_SELECTOR)
     assert isinstance(llm, ResilientLLM)
     assert llm.chain.role == "squad_selector"
-    assert json.dumps(llm.chain.role) == '"squad_selector"'
