@@ -1,0 +1,69 @@
+"""Reading a report from a store: the shares of a rollout, unreadable rollouts, and unpriced models."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from report_cells import START_S, Recorder
+
+from kickai_providers_core import Settings
+from kickai_providers_core.observability.rollout_controller import PLAN
+from kickai_providers_core.operations.prices import load_price_list
+from kickai_providers_core.operations.reading import ReportReader, find_shares
+from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, Rollout, RolloutPlan
+from kickai_providers_core.stores.memory import MemoryStore
+from kickai_providers_core.values.metrics import MetricsBatch
+
+NOW_S = START_S + 3600.5
+
+
+@pytest.fixture
+def store():
+    """Return a store with requests of one role."""
+    recorder, store = Recorder(), MemoryStore()
+    recorder.answer(model="some/model", count=10, role="team_manager")
+    store.metrics.add(MetricsBatch(process="p", number=1, cells=dict(recorder.cells), is_final=True))
+    return store
+
+
+def free_tier(store):
+    """Return the measure of the free tier's share."""
+    report = ReportReader(store=store, settings=Settings()).read(START_S, NOW_S)
+    return next(each for each in report.measures if each.name == "free_tier_share")
+
+
+def test_the_share_of_a_rollout_is_that_of_hugging_face():
+    """A rollout of Gemini leaves it the rest, and one of another provider does not limit it."""
+    rollouts = {
+        ALL_ROLES: Rollout(candidate="huggingface", share=BUCKETS // 4),
+        "a": Rollout(candidate="gemini", share=BUCKETS // 4),
+        "b": Rollout(candidate="local", share=BUCKETS // 4),
+    }
+    assert find_shares(RolloutPlan(rollouts=rollouts), Settings().kind_of) == {"": 0.25, "a": 0.75, "b": 1.0}
+
+
+def test_a_small_rollout_in_the_store_makes_the_free_tier_not_applicable(store):
+    """Without it, the measure passes."""
+    assert free_tier(store).status == "pass"
+    rollout = Rollout(candidate="huggingface", share=BUCKETS // 4)
+    plan = RolloutPlan(rollouts={ALL_ROLES: rollout, "other": evolve(rollout, share=BUCKETS)})
+    assert store.documents.write(PLAN, plan.as_dict(), expected_version=0)
+    assert free_tier(store).status == "not yet applicable"
+    assert free_tier(store).reason == "the rollout's share is 25.0 %"
+
+
+def test_a_rollout_of_a_newer_version_does_not_keep_the_report_from_being_read(store):
+    """The measures do without it."""
+    assert store.documents.write(PLAN, {"format": 99}, expected_version=0)
+    assert free_tier(store).status == "pass"
+
+
+def test_models_without_a_price_are_named(store):
+    """With the table that prices belong to."""
+    price_list = load_price_list()
+    if price_list is None:
+        pytest.skip("genai-prices is not installed")
+    report = ReportReader(store=store, settings=Settings(), price_list=price_list).read(START_S, NOW_S)
+    assert report.warnings == (
+        "100 % of tokens unpriced (huggingface:some/model): add their prices to [prices.models]",
+    )
