@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from attrs import evolve
-from kickai_providers_core import Chain, ChainExhaustedError, FinishReason, Reply, ToolCall
+from kickai_providers_core import ChainExhaustedError, FinishReason, Reply, Resolver, ToolCall
+from kickai_providers_core.values.events import RequestEnded
 from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -74,28 +74,43 @@ def test_an_agent_answers_with_an_object(vendors, run):
     assert made.request.json_schema is not None
 
 
-class Router:
-    """Records the keys, and follows no rollout."""
-
-    def __init__(self) -> None:
-        self.keys: list[str | None] = []
-
-    def choose(self, key: str | None) -> None:
-        """Choose no route."""
-        self.keys.append(key)
-
-
-def test_a_conversation_keeps_its_key_and_its_history(vendors, run):
-    """The thread's id is the rollout key of all its calls. Names of agents do not disturb the next turn."""
-    made, router = vendors(answer), Router()
-    model: ChatKickai = made.chat()
-    model._chain = Chain(evolve(model.chain._starter, router=router))
-    agent = create_agent(model, [find_players], name="coordinator", checkpointer=InMemorySaver())
+def test_a_conversation_goes_on_with_its_history(vendors, run):
+    """Names of agents, which LangGraph keeps, do not disturb the next turn."""
+    made = vendors(answer)
+    agent = create_agent(made.chat(), [find_players], name="coordinator", checkpointer=InMemorySaver())
     run(agent, "Who plays?", configurable={"thread_id": "7"})
     run(agent, "And who else?", configurable={"thread_id": "7"})
-    assert router.keys == ["7"] * 4
     turns = ["user", "assistant", "tool", "assistant", "user", "assistant", "tool"]
     assert [each.role for each in made.request.messages] == turns
+
+
+MOCK = {"kind": "mock", "script": ["tool_call", "ok"], "repeat": True, "reply": "Ada"}
+ROLLOUT = {
+    "kickai": {"primary": "old", "fallback": ["new"]},
+    "store": {"url": "memory:"},
+    "rollout": {"candidate": "new", "share": "50%"},
+    "providers": {"old": MOCK, "new": MOCK},
+}
+"""Each vendor calls the tool in one request and answers in the next, and half of the traffic goes to the new one."""
+
+
+def test_a_conversation_stays_on_one_arm_of_a_rollout(run):
+    """Its thread's id is the key of all its calls. Conversations are spread over both arms."""
+    arms: list[str | None] = []
+
+    def record(event: Any) -> None:
+        if isinstance(event, RequestEnded):
+            arms.append(event.arm)
+
+    with Resolver.from_settings(ROLLOUT, env={}, observers=[record]) as resolver:
+        model = ChatKickai("team_manager", resolver=resolver)
+        agent = create_agent(model, [find_players], checkpointer=InMemorySaver())
+        for number in range(24):  # the probability that all go to one arm is 2**-23
+            run(agent, "Who plays?", configurable={"thread_id": str(number)})
+            run(agent, "And who else?", configurable={"thread_id": str(number)})
+    conversations = [set(arms[start : start + 4]) for start in range(0, 96, 4)]
+    assert len(arms) == 96
+    assert {frozenset(each) for each in conversations} == {frozenset({"candidate"}), frozenset({"control"})}
 
 
 def test_an_agent_streams_tokens(vendors):
