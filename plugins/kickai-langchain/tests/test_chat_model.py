@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
+from typing import get_type_hints
 
 import pytest
 from kickai_providers_core import ArgumentValueError, UnknownProviderError
@@ -81,6 +83,24 @@ def test_copies_share_the_chain(vendors):
     assert model.model_copy(update={"temperature": 0.9}).temperature == 0.9
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(model)
+
+
+def test_langchain_can_read_the_type_hints_of_all_methods():
+    """Its ``with_fallbacks`` passes on methods that return runnables."""
+    for name, method in inspect.getmembers(ChatKickai, inspect.isfunction):
+        if method.__module__.startswith("kickai_langchain"):
+            assert "return" in get_type_hints(method) or name in {"stream_events", "astream_events"}
+
+
+def test_it_can_be_a_part_of_langchains_own_fallbacks(vendors):
+    """For example in front of a chain of another resolver."""
+    made = vendors()
+    first = ChatKickai(targets=["mock:unavailable"], resolver=made.resolver)
+    second = ChatKickai(targets=["mock:second"], resolver=made.resolver)
+    both = first.with_fallbacks([second]).bind_tools([find_players])
+    assert both.invoke("hi").response_metadata["model_name"] == "second"
+    assert made.models == ["unavailable", "second"]
+    assert [tool.name for tool in made.request.tools] == ["find_players"]
 
 
 def test_a_config_can_change_fields(vendors):

@@ -74,10 +74,11 @@ def test_a_live_stream_that_breaks_off_is_an_error(vendors, read):
     assert made.models == ["first"]
 
 
-def test_a_buffered_stream_falls_back_at_any_time(vendors, read):
+@pytest.mark.parametrize(("fields", "keywords"), [({"stream_mode": "buffered"}, {}), ({}, {"stream_mode": "buffered"})])
+def test_a_buffered_stream_falls_back_at_any_time(vendors, read, fields, keywords):
     """Its pieces come when the answer is complete."""
     made = vendors("Ada and Bo", script=("cut",))
-    message = add(read(made.chat(stream_mode="buffered"), "Who?"))
+    message = add(read(made.chat(**fields), "Who?", **keywords))
     assert (message.text, made.models) == ("Ada and Bo", ["first", "second"])
 
 

@@ -70,6 +70,14 @@ def test_streams_end_with_the_object(vendors):
     assert list(model.stream("Who?")) == [Lineup(players=["Ada"])]
 
 
+def test_streams_fall_back_when_the_answer_does_not_fit(vendors):
+    """Nothing is passed on before, so the model streams buffered."""
+    made = vendors(lambda request: '{"players": [ ]}' if request.model == "first" else '{"players": ["Bo"]}')
+    model = made.chat().with_structured_output(Lineup)
+    assert list(model.stream("Who?")) == [Lineup(players=["Bo"])]
+    assert [call.mode for call in made.calls] == ["stream", "stream"]
+
+
 def test_it_works_on_an_event_loop(vendors):
     """The same as in a thread."""
     model = vendors('{"players": ["Ada"]}').chat().with_structured_output(Lineup)

@@ -1,4 +1,4 @@
-"""Tools: on a fallback chain, in whatever form LangChain has them."""
+"""Tools: they are bound to a whole chain, in whatever form LangChain has them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def call(*calls: ToolCall) -> Reply:
 
 
 def test_tools_are_bound_to_a_chain_that_falls_back(vendors):
-    """LangChain's own ``with_fallbacks`` has no ``bind_tools``."""
+    """The tools reach the target that answers, in whatever form they were given."""
     saturday = call(ToolCall(id="7", name="find_players", arguments={"day": "Saturday"}))
     made = vendors(lambda _request: saturday, script=("rate_limited:1",))
     message = made.chat().bind_tools([find_players, find_pitch, FindReferee, PLAIN]).invoke("Who plays?")

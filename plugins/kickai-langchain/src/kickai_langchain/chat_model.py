@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence  # noqa: TC003  pydantic and LangChain read them
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Literal, NoReturn, Self
 
-from kickai_providers_core import ArgumentValueError, Capability, Chain, Resolver
+from kickai_providers_core import ArgumentValueError, Capability, Chain, Reply, Resolver
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from kickai_langchain.default_resolver import get_default_resolver
@@ -15,21 +19,14 @@ from kickai_langchain.ignored import drop_ignored
 from kickai_langchain.keys import KeyedChatModel
 from kickai_langchain.replies import PROVIDER, build_chunk, build_last_chunk, build_message
 from kickai_langchain.requests import build_keywords, build_prompt, convert_tool, convert_tool_choice
-from kickai_langchain.structured import attach_parser, build_json_binding, choose_method, parse_call, parse_text
-
-if TYPE_CHECKING:
-    from kickai_providers_core import Reply
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-    from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
-    from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.runnables import Runnable
-
-    from kickai_langchain.structured import Method
+from kickai_langchain.structured import Method, attach_parser, build_json_binding, choose_method, parse_call, parse_text
 
 __all__ = ["ChatKickai"]
 
 CHARACTERS_PER_TOKEN = 4
 """About as many as in English text ("What are tokens and how to count them?", OpenAI help center)."""
+
+StreamMode = Literal["live", "buffered"]
 
 OWN_KEYWORDS = ("model", "temperature", "max_tokens", "stop", "timeout")
 """The fields that a call's keyword of the same name overrides."""
@@ -85,7 +82,7 @@ class ChatKickai(KeyedChatModel):
     timeout: float | None = Field(default=None, gt=0)
     streaming: bool | None = None
     stream_usage: bool = True
-    stream_mode: Literal["live", "buffered"] = "live"
+    stream_mode: StreamMode = "live"
 
     _chain: Chain = PrivateAttr()
 
@@ -193,6 +190,8 @@ class ChatKickai(KeyedChatModel):
         """
         how = choose_method(method, self._chain.capabilities)
         traced = {"ls_structured_output_format": {"kwargs": {"method": how}, "schema": schema}}
+        # The object comes when the answer is complete, so nothing prevents a fallback before.
+        kwargs.setdefault("stream_mode", "buffered")
         if how == "json_schema":
             model: Runnable[Any, AIMessage] = self.bind(**build_json_binding(schema), **traced, **kwargs)
             return attach_parser(model, lambda message: parse_text(message, schema), include_raw=include_raw)
@@ -225,10 +224,11 @@ class ChatKickai(KeyedChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         *,
         stream_usage: bool | None = None,
+        stream_mode: StreamMode | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         keywords = self._build_keywords(stop, kwargs)
-        with self._chain.stream(build_prompt(messages), mode=self.stream_mode, **keywords) as chunks:
+        with self._chain.stream(build_prompt(messages), mode=stream_mode or self.stream_mode, **keywords) as chunks:
             for chunk in chunks:
                 message = build_chunk(chunk)
                 if message is None:
@@ -246,10 +246,13 @@ class ChatKickai(KeyedChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         *,
         stream_usage: bool | None = None,
+        stream_mode: StreamMode | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         keywords = self._build_keywords(stop, kwargs)
-        async with self._chain.astream(build_prompt(messages), mode=self.stream_mode, **keywords) as chunks:
+        async with self._chain.astream(
+            build_prompt(messages), mode=stream_mode or self.stream_mode, **keywords
+        ) as chunks:
             async for chunk in chunks:
                 message = build_chunk(chunk)
                 if message is None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.values.messages import Masked
 from kickai_providers_core.values.rollout_key import get_key
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from langchain_core.language_models import LanguageModelInput
-    from langchain_core.messages import AIMessage, AIMessageChunk
-    from langchain_core.runnables import RunnableConfig
 
 __all__ = ["KeyedChatModel", "find_key"]
 
