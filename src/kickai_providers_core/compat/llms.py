@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.chain import Chain
     from kickai_providers_core.resolver import Resolver
+    from kickai_providers_core.values.replies import Reply
     from kickai_providers_core.values.requests import Prompt
 
 __all__ = ["ConfiguredLLM", "LLMFactory", "ResilientLLM", "TextKeywords", "TextLLM"]
@@ -56,7 +57,7 @@ class TextLLM(ABC):
     """As ``supports_functions``."""
 
     def __init__(self, stop: Iterable[str] = ()) -> None:
-        self.stop = list(stop)
+        self.stop = [stop] if isinstance(stop, str) else list(stop)
         self._cached: tuple[Resolver, Chain] | None = None
 
     @property
@@ -80,22 +81,25 @@ class TextLLM(ABC):
             prompt: A text, messages, or anything else that `Chain.invoke` takes.
             keywords: Overrides for this call.
         """
-        masked, complete = Masked(prompt), self._complete(keywords)
-        del prompt
-        return self.chain.invoke(masked.reveal(), **complete).text
+        masked, given = Masked(prompt), Masked(keywords)
+        del prompt, keywords  # an error's traceback must not hold them in a frame of ours
+        return self._answer(masked, given)
 
     async def ainvoke(self, prompt: Prompt, **keywords: Unpack[TextKeywords]) -> str:
         """Return the answer without blocking the event loop. Cancelling it cancels the running attempt."""
-        masked, complete = Masked(prompt), self._complete(keywords)
-        del prompt
+        masked, given = Masked(prompt), self._complete(Masked(keywords))
+        del prompt, keywords
         chain = self._find_chain()
         if chain is None:  # creating a resolver reads files and imports plugins
             chain = await threads.acall(lambda: self.chain)
-        return (await chain.ainvoke(masked.reveal(), **complete)).text
+        reply: Reply = await chain.ainvoke(masked.reveal(), **given.reveal())
+        return reply.text
 
     def __call__(self, prompt: Prompt, **keywords: Unpack[TextKeywords]) -> str:
         """Return the answer; the same as `invoke`."""
-        return self.invoke(prompt, **keywords)
+        masked, given = Masked(prompt), Masked(keywords)
+        del prompt, keywords
+        return self._answer(masked, given)
 
     def supports_stop_words(self) -> bool:
         """Return True: every provider ends an answer at the texts in ``stop``."""
@@ -114,19 +118,24 @@ class TextLLM(ABC):
     def _build_chain(self, resolver: Resolver) -> Chain:
         """Return the chain at a resolver."""
 
-    def _complete(self, keywords: TextKeywords) -> TextKeywords:
+    def _answer(self, masked: Masked, given: Masked) -> str:
+        complete = self._complete(given)
+        reply: Reply = self.chain.invoke(masked.reveal(), **complete.reveal())
+        return reply.text
+
+    def _complete(self, given: Masked) -> Masked:
         """Return the keywords of a call with this object's stop texts.
 
         Raises:
             ArgumentTypeError: A keyword is unknown.
         """
-        unknown = next((name for name in keywords if name not in KEYWORDS), None)
+        unknown = next((name for name in given.reveal() if name not in KEYWORDS), None)
         if unknown is not None:
             message = f"a text model takes {', '.join(KEYWORDS)}, got {unknown!r}; llm.chain takes all keywords"
             raise ArgumentTypeError(message)
-        if self.stop and keywords.get("stop") is None:
-            return {**keywords, "stop": list(self.stop)}
-        return keywords
+        if self.stop and given.reveal().get("stop") is None:
+            return Masked({**given.reveal(), "stop": list(self.stop)})
+        return given
 
 
 class ResilientLLM(TextLLM):
@@ -141,7 +150,7 @@ class ResilientLLM(TextLLM):
 
         Args:
             agent_role: An `AgentRole`, or another role of the settings; an unknown name gets the default role.
-            stop: Texts that end an answer.
+            stop: One or more texts that end an answer.
         """
         super().__init__(stop)
         self.agent_role = to_name("agent_role", agent_role)

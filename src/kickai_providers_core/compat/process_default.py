@@ -6,33 +6,45 @@ Only `compat` has such a default. All other code gets its resolver as an argumen
 from __future__ import annotations
 
 import atexit
+import math
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from kickai_providers_core.concurrency.forking import ForkGuard
+from kickai_providers_core.concurrency.single_flight import SingleFlight
 from kickai_providers_core.plugin_api.extension_warnings import warn
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.validation import describe_type, raise_argument_error
 
-__all__ = ["find_resolver", "get_resolver", "use", "warn_once"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ProcessDefault", "find_resolver", "get_resolver", "use", "warn_once"]
 
 
-class _ProcessDefault:
+class ProcessDefault:
     """Holds the resolver of the process. Safe to use from any thread, and in forked processes.
 
     A forked child keeps the resolver, which opens its own connections there.
+
+    Args:
+        create: Creates a resolver.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, create: Callable[[], Resolver]) -> None:
+        self._create = create
         self._resolver: Resolver | None = None
         self._is_own = False
         self._warned: set[str] = set()
         self._lock = Lock()
-        self._fork_guard = ForkGuard([self])
+        self._creation = SingleFlight(self._create)
+        # A child that was forked while another thread imports a plugin could never import it.
+        self._fork_guard = ForkGuard([self], lambda: [self._creation])
 
     def renew_after_fork(self) -> None:
-        """Replace the lock: a thread that holds it does not exist in the child."""
-        self._lock = Lock()
+        """Replace what belongs to the threads of the parent."""
+        self._lock, self._creation = Lock(), SingleFlight(self._create)
 
     def get(self) -> Resolver:
         """Return the resolver, and create it if there is none.
@@ -40,36 +52,42 @@ class _ProcessDefault:
         Raises:
             ConfigError: The settings are invalid. The next call tries again.
         """
-        self._fork_guard.renew_if_forked()
-        if self._resolver is None:
+        while True:
+            self._fork_guard.renew_if_forked()
+            creation, resolver = self._creation, self._resolver
+            if resolver is not None:
+                return resolver
+            created = creation.wait(math.inf)
             with self._lock:
-                if self._resolver is None:
-                    self._resolver, self._is_own = _create_resolver(), True
-                    atexit.register(self.close)
-        return self._resolver
+                if self._creation is creation:
+                    if self._resolver is None:
+                        self._resolver, self._is_own = created, True
+                        atexit.register(self.close)
+                    return created
+            created.close()  # it was replaced before it was ready
 
     def find(self) -> Resolver | None:
         """Return the resolver if there is one, without waiting."""
         return self._resolver
 
     def replace(self, resolver: Resolver | None) -> None:
-        """Use another resolver; close the one that was created here."""
-        self.close()
+        """Use another resolver, or None; close the one that was created here."""
+        self._fork_guard.renew_if_forked()
         with self._lock:
-            self._resolver = resolver
+            former, is_own = self._resolver, self._is_own
+            self._resolver, self._is_own, self._warned = resolver, False, set()
+            self._creation = SingleFlight(self._create)
+        atexit.unregister(self.close)
+        if former is not None and is_own:
+            former.close()
 
     def close(self) -> None:
         """Close the resolver if it was created here, and forget it."""
-        self._fork_guard.renew_if_forked()
-        with self._lock:
-            resolver, is_own = self._resolver, self._is_own
-            self._resolver, self._is_own, self._warned = None, False, set()
-        atexit.unregister(self.close)
-        if resolver is not None and is_own:
-            resolver.close()
+        self.replace(None)
 
     def warn_once(self, text: str) -> None:
         """Write a warning, unless it was written since the resolver was last replaced."""
+        self._fork_guard.renew_if_forked()
         with self._lock:
             if text in self._warned:
                 return
@@ -86,7 +104,7 @@ def _create_resolver() -> Resolver:
     return Resolver(resolver.settings, resolver.discovery, store=MemoryStore())
 
 
-_default = _ProcessDefault()
+_default = ProcessDefault(_create_resolver)
 
 
 def get_resolver() -> Resolver:

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from kickai_providers_core import (
     ArgumentTypeError,
     ArgumentValueError,
+    ChainExhaustedError,
     FinishReason,
     KickaiSettings,
     ProviderInfo,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @pytest.mark.usefixtures("resolver")
 def test_stop_words_are_sent(world: World) -> None:
     """Those of the object, unless the call states its own."""
-    llm = ResilientLLM("team_manager", stop=["Observation:"])
+    llm = ResilientLLM("team_manager", stop="Observation:")
     assert llm.supports_stop_words()
     llm.invoke("Go")
     llm.invoke("Go", stop=["END"], max_tokens=9)
@@ -90,6 +91,22 @@ def test_tools_are_refused(world: World) -> None:
     with pytest.raises(ArgumentTypeError, match=r"got 'tools'; llm\.chain takes all keywords"):
         ResilientLLM("team_manager").invoke("Go", tools=[])  # type: ignore[call-arg]
     assert world.huggingface.requests == []
+
+
+async def test_no_frame_of_an_error_holds_the_prompt(resolver: Resolver, world: World) -> None:
+    """Nor the key of a rollout: crash reporters show the local variables of each frame."""
+    world.huggingface.fails = world.gemini.fails = True
+    llm = ResilientLLM("team_manager")
+    with pytest.raises(ChainExhaustedError) as called:
+        llm("canary", key="canary")
+    with pytest.raises(ChainExhaustedError) as invoked:
+        llm.invoke("canary", key="canary")
+    with pytest.raises(ChainExhaustedError) as awaited:
+        await llm.ainvoke("canary", key="canary")
+    for error in (called, invoked, awaited):
+        frames = [each.frame for each in error.traceback[1:] if "kickai_providers_core" in str(each.path)]
+        assert frames
+        assert [frame for frame in frames if "canary" in repr(frame.raw.f_locals)] == []
 
 
 @pytest.mark.usefixtures("resolver")

@@ -16,7 +16,7 @@ from forks import run_in_child
 
 from kickai_providers_core import ArgumentTypeError, ConfigError, compat
 from kickai_providers_core.compat import AgentRole, ResilientLLM
-from kickai_providers_core.compat.process_default import _default
+from kickai_providers_core.compat.process_default import ProcessDefault, _default
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +72,30 @@ def test_there_is_one_resolver() -> None:
         thread.join()
     assert len(found) == 1
     assert compat.get_resolver() in found
+
+
+def test_a_resolver_that_is_replaced_while_it_is_created_is_closed(
+    build: Callable[..., Resolver],
+) -> None:
+    """Whoever waits for it gets the new one."""
+    slow, new = build(), build()
+    is_creating, may_end = threading.Event(), threading.Event()
+
+    def create() -> Resolver:
+        is_creating.set()
+        may_end.wait(30)
+        return slow
+
+    default, found = ProcessDefault(create), []
+    thread = threading.Thread(target=lambda: found.append(default.get()))
+    thread.start()
+    assert is_creating.wait(30)
+    default.replace(new)
+    may_end.set()
+    thread.join(30)
+    assert found == [new]
+    with pytest.raises(RuntimeError, match="closed"):
+        slow.for_role("team_manager").invoke("Go")
 
 
 @pytest.mark.usefixtures("lazy")
@@ -135,7 +159,7 @@ def test_a_closed_resolver_says_that_the_report_is_incomplete(build: Callable[..
 
 
 def test_a_forked_child_uses_it_too(world: World, build: Callable[..., Resolver]) -> None:
-    """Even if another thread held its lock when the process forked."""
+    """Even if another thread holds its lock while the process forks."""
     compat.use(build())
     llm = ResilientLLM(AgentRole.TEAM_MANAGER)
     assert llm.invoke("Go") == "huggingface answers"
