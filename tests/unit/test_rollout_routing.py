@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -278,3 +279,23 @@ async def test_async_calls_and_streams_take_the_same_arms(world: World) -> None:
             assert (await chain.ainvoke("hi", key=key)).text == name
             assert "".join(chunk.text for chunk in chain.stream("hi", key=key)) == name
             assert "".join([chunk.text async for chunk in chain.astream("hi", key=key)]) == name
+
+
+def test_a_shadow_call_that_cannot_start_costs_its_request_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a thread for the copy there is no copy, and room for later ones is left."""
+    world.plan(share=0, shadow=BUCKETS)
+    with world.resolver() as resolver:
+        chain = resolver.for_role(None)
+
+        def refuse(_run: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("kickai_providers_core.runtime.shadow_calls.threads", SimpleNamespace(start=refuse))
+            for _ in range(8):
+                assert chain.invoke("hi").provider == "old"
+        assert not world.new.calls
+        chain.invoke("hi")
+        wait_for(lambda: world.new.calls)

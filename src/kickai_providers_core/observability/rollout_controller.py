@@ -180,14 +180,18 @@ class RolloutController:
                 self._judge(store, scope, rollout, evidence)
 
     def _follow(self, store: Store) -> None:
-        """Read the plan; write that of the settings when the store has none."""
+        """Read the plan. Write the present one when the store has lost it, or that of the settings to a new store."""
         document = store.documents.read(PLAN)
-        if not document.version and self._settings.candidate is not None:
-            now_s = self._time.wall()
-            plan = self._settings.build_plan(now_s)
-            entry = HistoryEntry(at_s=now_s, who="settings", what=f"{self._settings.candidate} at the settings' share")
-            store.documents.write(PLAN, plan.as_dict(), expected_version=0, entry=entry)
-            document = store.documents.read(PLAN)
+        if not document.version:
+            plan, now_s = self.plan, self._time.wall()
+            who, what = "store", "restored from a running process, since the store was emptied"
+            if self._version <= 0 or not plan.rollouts:
+                plan = self._settings.build_plan(now_s)
+                who, what = "settings", f"{self._settings.candidate} at the settings' share"
+            if plan.rollouts:
+                entry = HistoryEntry(at_s=now_s, who=who, what=what)
+                store.documents.write(PLAN, plan.as_dict(), expected_version=0, entry=entry)
+                document = store.documents.read(PLAN)
         if document.version != self._version:
             self._adopt(read_plan(document), document.version)
 
@@ -236,8 +240,9 @@ class RolloutController:
         )
         # When another process or a person came first, the next run judges the new plan.
         if store.documents.write(PLAN, plan.as_dict(), expected_version=self._version, entry=entry):
-            self._adopt(plan, store.documents.read(PLAN).version)
             self._alert(scope, after, verdict, what)
+            document = store.documents.read(PLAN)  # a person may have changed it again
+            self._adopt(read_plan(document), document.version)
 
     def _alert(self, scope: str, rollout: Rollout, verdict: Verdict, what: str) -> None:
         if self._on_alert:

@@ -12,12 +12,13 @@ from kickai_providers_core.operations.costs import Baseline, Cost, find_baseline
 from kickai_providers_core.operations.fallbacks import find_fallbacks
 from kickai_providers_core.operations.figures import Figures
 from kickai_providers_core.operations.formatting import format_time
-from kickai_providers_core.operations.measures import FALLBACK_KIND, FREE_KIND, MeasureData, judge
+from kickai_providers_core.operations.measures import MeasureData, judge
 from kickai_providers_core.operations.prices import PriceBook
 from kickai_providers_core.operations.rates import to_nano_usd
 from kickai_providers_core.operations.remarks import find_warnings
 from kickai_providers_core.operations.report import Report
 from kickai_providers_core.operations.savings import Savings
+from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service, find_simulated
 from kickai_providers_core.operations.sums import Groups, Sums, add_up
 from kickai_providers_core.operations.timeline import Point, choose_span
 from kickai_providers_core.values.validation import Number
@@ -145,6 +146,7 @@ def build_report(cells: Iterable[tuple[CellKey, Cell]], context: ReportContext) 
             context.writers,
             sum(each.sums.get("lost.requests") for each in groups),
             has_prices=context.price_list is not None,
+            simulated=find_simulated(context.settings, (each.key.provider for each in groups)),
         ),
     )
 
@@ -193,7 +195,7 @@ class BaselineTargets:
         settings = self._settings
         found = settings.role(role)
         for target in settings.targets_for(found):
-            if settings.kind_of(target.provider) == FALLBACK_KIND and target.model:
+            if find_service(settings, target.provider) == FALLBACK_KIND and target.model:
                 return target.provider, target.model
         models = found.models.get(FALLBACK_KIND) or settings.default_role.models.get(FALLBACK_KIND) or ("",)
         return FALLBACK_KIND, settings.find_successor(models[0])
@@ -240,7 +242,7 @@ def _save(groups: Sequence[_Priced], context: ReportContext, observed_s: float, 
     """Return the savings of groups, with the credit of each month."""
     settings, free = context.settings, dict[str, int]()
     for each in groups:
-        if settings.kind_of(each.key.provider) == FREE_KIND:
+        if find_service(settings, each.key.provider) == FREE_KIND:
             month = format_time(each.key.start_s)[:7]
             free[month] = free.get(month, 0) + each.cost.nano_usd
     baseline = sum((each.baseline for each in groups), Baseline())
@@ -256,7 +258,7 @@ def _save(groups: Sequence[_Priced], context: ReportContext, observed_s: float, 
 
 def _collect(groups: Sequence[_Priced], context: ReportContext, savings: Savings, shares: Iterable[str]) -> MeasureData:
     """Return what the measures of groups are based on."""
-    kind_of, served = context.settings.kind_of, dict[str, int]()
+    kind_of, served = partial(find_service, context.settings), dict[str, int]()
     for each in groups:
         if not each.is_shadow:
             kind = kind_of(each.key.provider) if each.key.provider else ""

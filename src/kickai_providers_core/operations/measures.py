@@ -10,6 +10,7 @@ from attrs import Factory, evolve, frozen
 from kickai_providers_core.operations.fallbacks import REQUEST_CAUSED
 from kickai_providers_core.operations.formatting import format_share
 from kickai_providers_core.operations.intervals import CONFIDENCE, find_mean_interval, find_share_interval
+from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,8 +25,6 @@ FREE_SHARE_MIN = 0.8
 MEAN_RESPONSE_MAX_S = 2.0
 SUCCESS_MIN = 0.95
 FALLBACK_MAX = 0.05
-
-FREE_KIND, FALLBACK_KIND = "huggingface", "gemini"
 
 
 class Status(StrEnum):
@@ -87,9 +86,9 @@ class MeasureData:
 
     Attributes:
         sums: The sums of all requests of callers.
-        served: Answered requests by the plugin of the instance that answered.
+        served: Answered requests by the service of the instance that answered.
         fallbacks: The fallbacks.
-        kind_of: Returns the plugin of an instance.
+        kind_of: Returns the service of an instance.
         savings: What was saved against Gemini alone.
         share: The share of the rollout's target, from 0 to 1; None without a rollout.
     """

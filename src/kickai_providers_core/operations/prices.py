@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import field, frozen
 
 from kickai_providers_core.operations.rates import Rates
+from kickai_providers_core.operations.services import FREE_KIND, find_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["GenaiPrices", "ListedTarget", "PriceBook", "PriceList", "load_price_list"]
 
 FREE_KINDS = frozenset({"local", "ollama", "mock"})
-"""The plugins whose models run on machines of one's own."""
+"""The plugins whose models cost nothing: they run on your own machines, or are simulated."""
 
 SERVICES = {"gemini": "google", "openai": "openai"}
 """The name of a plugin's service in the price list."""
-
-HUGGING_FACE = "huggingface"
 
 ANY_PROVIDER = frozenset({"", "auto", "cheapest", "fastest", "preferred"})
 """The suffixes of a Hugging Face model that leave the choice of the inference provider to the router."""
@@ -163,7 +162,7 @@ class PriceBook:
         for name in (f"{instance}:{model}", f"{instance}:{listed.model}", model, listed.model):
             if name in self._overrides:
                 return self._overrides[name]
-        if self.settings.kind_of(instance) in FREE_KINDS:
+        if find_service(self.settings, instance) in FREE_KINDS:
             return Rates()
         if self.prices is None or not listed.model or not (listed.service or listed.address):
             return None
@@ -171,10 +170,10 @@ class PriceBook:
 
     def identify(self, instance: str, model: str) -> ListedTarget:
         """Return the name that a price list has for a target."""
-        kind, settings = self.settings.kind_of(instance), self.settings.providers.get(instance)
+        kind, settings = find_service(self.settings, instance), self.settings.providers.get(instance)
         address = getattr(settings, "base_url", None) or ""
         bare = model.removeprefix("models/")
-        if kind != HUGGING_FACE:
+        if kind != FREE_KIND:
             if kind == "openai" and address:
                 return ListedTarget(model=bare, address=address)
             return ListedTarget(model=bare, service=SERVICES.get(kind, ""))

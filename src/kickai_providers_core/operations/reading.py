@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from kickai_providers_core.observability.rollout_controller import PLAN
 from kickai_providers_core.operations.building import ReportContext, build_report
-from kickai_providers_core.operations.measures import FALLBACK_KIND, FREE_KIND
+from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service
 from kickai_providers_core.resilience.rollout import RolloutPlan
 from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS
 
@@ -73,7 +74,7 @@ class ReportReader:
             settings=self.settings,
             price_list=self.price_list,
             role=role,
-            shares=find_shares(plan, self.settings.kind_of),
+            shares=find_shares(plan, partial(find_service, self.settings)),
             writers=self.store.metrics.read_writers(),
         )
         return build_report(self._count(self.store.metrics.read(int(since_s), until_s)), context)

@@ -8,7 +8,7 @@ from kickai_providers_core.operations.formatting import format_number, format_sh
 from kickai_providers_core.values.metrics import SILENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kickai_providers_core.operations.figures import Figures
     from kickai_providers_core.stores.api import Writer
@@ -27,6 +27,7 @@ def find_warnings(
     lost: int,
     *,
     has_prices: bool,
+    simulated: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return the warnings, for a reader.
 
@@ -36,12 +37,20 @@ def find_warnings(
         writers: The processes that have written metrics.
         lost: Requests whose sums were dropped because the store failed for too long.
         has_prices: Whether there is a price list.
+        simulated: The instances of kickai-mock that count as the services of their names.
     """
     return (
+        *_find_simulated(simulated),
         *_find_refusals(by_model),
         *_find_unpriced(total, by_model, has_prices=has_prices),
         *_find_gaps(writers, lost),
     )
+
+
+def _find_simulated(simulated: Sequence[str]) -> Iterator[str]:
+    if simulated:
+        what = "is" if len(simulated) == 1 else "are"
+        yield f"{' and '.join(simulated)} {what} simulated by kickai-mock, and counted and priced as the real service"
 
 
 def _find_refusals(by_model: Mapping[tuple[str, str], Figures]) -> Iterator[str]:

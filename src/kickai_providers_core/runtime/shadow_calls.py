@@ -53,7 +53,10 @@ class ShadowCalls:
             return
         copy = evolve(request, arm=SHADOW, key=None, streams=False, number=next(context.request_numbers))
         apart = evolve(context, retry_budget=RetryBudget(0.0, 0), hedge_timer=None)
-        threads.start(partial(self._run, route, apart, copy, self._free))
+        try:
+            threads.start(partial(self._run, route, apart, copy, self._free))
+        except RuntimeError:  # there are too many threads, or the interpreter is ending
+            self._free.release()
 
     @staticmethod
     def _run(route: Route, context: ChainContext, request: RequestContext, free: Semaphore) -> None:

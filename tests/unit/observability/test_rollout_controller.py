@@ -360,3 +360,39 @@ def test_an_alert_command_that_fails_changes_nothing() -> None:
         process.serve("candidate", bad=5)
         process.run()
         assert process.rollout.suspended_share == HALF
+
+
+def test_a_store_that_was_emptied_gets_the_plan_of_a_running_process() -> None:
+    """A lost store moves nobody, and the history says where the plan comes from."""
+    store = MemoryStore()
+    process = Process(store, settings=RolloutSettings())
+    change(store, lambda plan: set_share(plan, ALL_ROLES, "new", BUCKETS // 4, 5.0).plan)
+    process.run()
+    emptied = MemoryStore()
+    process.store = emptied
+    process.run()
+    assert process.rollout.share == BUCKETS // 4
+    assert RolloutPlan.from_dict(emptied.documents.read(PLAN).value) == process.controller.plan
+    assert [entry.who for entry in emptied.documents.read_history(PLAN)] == ["store"]
+
+
+def test_a_change_right_after_that_of_the_guard_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that carries out a verdict does not miss what a person writes at the same moment."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    write = store.documents.write
+
+    def write_and_change(name: str, *args: Any, **fields: Any) -> bool:
+        written = write(name, *args, **fields)
+        if written and name == PLAN:
+            monkeypatch.setattr(store.documents, "write", write)
+            change(store, lambda plan: set_share(plan, "team_manager", "new", HALF, 5.0).plan)
+        return written
+
+    monkeypatch.setattr(store.documents, "write", write_and_change)
+    process.serve("candidate", bad=60)
+    process.serve("control", good=60)
+    process.run()
+    assert process.rollout.share == 0
+    assert "team_manager" in process.controller.plan.rollouts

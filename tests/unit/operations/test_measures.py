@@ -288,3 +288,24 @@ def test_the_interval_of_a_mean_needs_two_values():
     assert find_mean_interval(1.0, {0: 1}) is None
     low, high = find_mean_interval(1.0, {0: 500, 35: 500})
     assert low < 1 < high
+
+
+def test_a_mock_with_the_name_of_a_service_counts_as_that_service():
+    """A rehearsal has all measures and prices, and the report says that it is one."""
+    recorder = Recorder()
+    recorder.answer("huggingface", count=90)
+    recorder.answer("gemini", FLASH, count=10)
+    recorder.answer("other", FLASH, count=1)
+    settings = Settings(
+        providers={name: ProviderSettings(kind="mock") for name in ("huggingface", "gemini", "other")},
+        prices=PriceSettings(models={QWEN.partition(":")[0]: PRICES[QWEN.partition(":")[0]]}),
+    )
+    until_s = START_S + DAY_S
+    context = ReportContext(since_s=START_S - DAY_S, until_s=until_s, now_s=until_s, settings=settings)
+    found = build_report(recorder.cells, context)
+    assert measure(found, "free_tier_share").value == 90 / 101
+    assert measure(found, "fallback_rate").requests == 90
+    assert found.by_provider["gemini"].cost.unpriced_tokens > 0
+    assert not found.by_provider["other"].cost.unpriced_tokens
+    warning = "gemini and huggingface are simulated by kickai-mock, and counted and priced as the real service"
+    assert warning in found.warnings

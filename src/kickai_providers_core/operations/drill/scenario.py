@@ -76,5 +76,9 @@ model = "simulated"
 
 [store]
 url = "sqlite:///{STORE}"
+
+[prices.models]
+"{CONTROL}:simulated" = {{ input_usd_per_million = 0.3, output_usd_per_million = 2.5 }}
+"{CANDIDATE}:simulated" = {{ input_usd_per_million = 0.1, output_usd_per_million = 0.3 }}
 """
     (folder / "kickai.toml").write_text(text, encoding="utf-8")
