@@ -38,6 +38,9 @@ def test_wrong_arguments_are_refused(vendors):
         ChatKickai("player_coordinator", targets=["mock"], resolver=made.resolver)
     with pytest.raises(ValidationError, match="temprature"):
         made.chat(temprature=0.1)
+    with pytest.raises(ValidationError, match="google_api_key") as raised:
+        made.chat(google_api_key="sk-secret")
+    assert "secret" not in str(raised.value)
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         made.chat(temperature=-1)
     with pytest.raises(UnknownProviderError):

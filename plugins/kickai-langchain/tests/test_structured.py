@@ -7,9 +7,10 @@ from typing import Annotated, TypedDict
 
 import pytest
 from kickai_providers_core import Capability, ChainExhaustedError, FinishReason, InvalidReplyError, Reply, ToolCall
+from langchain_core.messages import AIMessage
 from pydantic import BaseModel, field_validator
 
-from kickai_langchain.structured import choose_method
+from kickai_langchain.structured import choose_method, parse_text
 
 
 class Lineup(BaseModel):
@@ -62,6 +63,12 @@ def test_no_answer_that_fits_is_an_error(vendors):
     with pytest.raises((ChainExhaustedError, InvalidReplyError)) as raised:
         made.chat().with_structured_output(Lineup).invoke("Who?")
     assert "secret" not in str(raised.value)
+
+
+def test_text_that_is_not_json_is_an_error():
+    """It may come from LangChain's cache, and is not quoted."""
+    with pytest.raises(InvalidReplyError, match=r"^the answer is not JSON$"):
+        parse_text(AIMessage("secret"), Lineup)
 
 
 def test_streams_end_with_the_object(vendors):

@@ -70,7 +70,7 @@ class ChatKickai(KeyedChatModel):
         ValidationError: A field is unknown or has a wrong value.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # the input may be a key under another name
 
     role: str | None = None
     targets: tuple[str, ...] | None = None
