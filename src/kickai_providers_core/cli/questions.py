@@ -84,15 +84,14 @@ class Answer:
 
     @property
     def _cause(self) -> BaseException | None:
-        """The error of the only attempt, if there was one."""
-        causes = self.error.exceptions if isinstance(self.error, ChainExhaustedError) else ()
-        return causes[0] if causes else self.error
+        """The error of the only attempt, or why there was none."""
+        return self.error.exceptions[0] if isinstance(self.error, ChainExhaustedError) else self.error
 
     def _describe_error(self) -> str:
         cause = self._cause
-        if isinstance(cause, ChainExhaustedError):  # nothing was called
-            return "; ".join(f"{skip.reason.value.replace('_', ' ')} ({skip.detail})" for skip in cause.skipped)
         message = getattr(cause, "message", "") or str(cause)
+        if type(cause) is KickaiError:  # it says which target was skipped, and why
+            return message.removeprefix(f"{self.question.target}: ")
         return f"{type(cause).__name__}: {message}"
 
 
