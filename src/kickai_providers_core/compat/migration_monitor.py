@@ -9,8 +9,6 @@ from attrs import evolve
 
 from kickai_providers_core.compat.names import to_name
 from kickai_providers_core.compat.process_default import get_resolver
-from kickai_providers_core.operations.formatting import format_time
-from kickai_providers_core.operations.reading import ReportReader
 from kickai_providers_core.outside_calls import OutsideCall
 from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.validation import Number, hide_arguments
@@ -181,6 +179,8 @@ def _validate_age(since_s: float) -> None:
 
 
 def _read(since_s: float, price_list: PriceList | None) -> Report:
+    from kickai_providers_core.operations.reading import ReportReader  # noqa: PLC0415  few applications read reports
+
     resolver = get_resolver()
     store, is_written, now_s = resolver.store, resolver.flush(WRITE_S), time.time()
     warning = ""
@@ -195,6 +195,8 @@ def _read(since_s: float, price_list: PriceList | None) -> Report:
 
 
 def _describe(report: Report) -> MigrationReport:
+    from kickai_providers_core.operations.formatting import format_time  # noqa: PLC0415
+
     total, month = report.total, report.savings.project()
     measures = {measure.name: measure for measure in report.measures}
     return {

@@ -43,8 +43,9 @@ QUESTION = Question(target=Target("gemini", "m"), is_needed=True)
             "KickaiError",
         ),
         (
-            Answer(question=QUESTION, latency_s=2, error=DeadlineExceededError(deadline_s=2.0, elapsed_s=2.0)),
-            "gemini:m: DeadlineExceededError: no answer within 2 s (2.00 s elapsed): no target was called (after 2.0 s)",
+            Answer(question=QUESTION, latency_s=1, error=DeadlineExceededError(deadline_s=1.0, elapsed_s=1.0)),
+            "gemini:m: DeadlineExceededError: no answer within 1 s (1.00 s elapsed): no target was called "
+            "(after 1.0 s)",
             "DeadlineExceededError",
         ),
     ],
