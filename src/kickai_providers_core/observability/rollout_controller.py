@@ -9,6 +9,7 @@ from attrs import frozen
 
 from kickai_providers_core.concurrency.clock import REAL_TIME
 from kickai_providers_core.observability.alerts import run_alert
+from kickai_providers_core.observability.key_counter import KeyCounter
 from kickai_providers_core.resilience.guard import judge
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_guard import apply_verdict, count_attempt
@@ -44,9 +45,6 @@ MAX_CONFLICTS = 5
 
 WRITE_EVERY_S = 1.0
 """Seconds between two additions to the evidence. The plan is read more often."""
-
-MAX_KEYS = 100_000
-"""The number of keys of one step that a process tells apart. Later keys count as known."""
 
 
 def read_plan(document: Document) -> RolloutPlan:
@@ -118,7 +116,7 @@ class RolloutController:
         self._writes_at = 0.0
         self._lock = Lock()
         self._pending: dict[_StepKey, dict[str, ArmCounts]] = {}
-        self._keys: dict[_StepKey, set[int]] = {}
+        self._keys = KeyCounter[_StepKey]()
 
     # For requests
 
@@ -127,14 +125,11 @@ class RolloutController:
         return self.plan.find(role)
 
     def count_key(self, scope: str, rollout: Rollout, bucket: int) -> None:
-        """Count a key of a request, if it is new in this step and process."""
+        """Count a key of a request, if it is new in this step and this process counts keys."""
         step = _StepKey(scope, rollout.step)
         with self._lock:
-            keys = self._keys.setdefault(step, set())
-            if bucket in keys or len(keys) >= MAX_KEYS:
-                return
-            keys.add(bucket)
-            self._count(step, rollout.choose_arm(bucket), ArmCounts(keys=1))
+            if self._keys.is_new(step, bucket):
+                self._count(step, rollout.choose_arm(bucket), ArmCounts(keys=1))
 
     def observe(self, event: Event) -> None:
         """Count an attempt that the guard judges, or the application's feedback; ignore any other event."""
@@ -154,7 +149,8 @@ class RolloutController:
     def renew_after_fork(self) -> None:
         """Forget what is pending in a child: the parent counts it."""
         self._lock = Lock()
-        self._pending, self._keys = {}, {}
+        self._pending = {}
+        self._keys.renew_after_fork()
 
     # For the store's thread
 
@@ -169,6 +165,8 @@ class RolloutController:
         if now < self._writes_at:
             return
         self._writes_at = now + WRITE_EVERY_S
+        if any(0 < rollout.share < BUCKETS for rollout in self.plan.rollouts.values()):
+            self._keys.claim(store, now)
         for scope, rollout in self.plan.rollouts.items():
             counts = self._take(_StepKey(scope, rollout.step))
             try:
@@ -203,7 +201,7 @@ class RolloutController:
             steps = {_StepKey(scope, rollout.step) for scope, rollout in plan.rollouts.items()}
             # Evidence of earlier steps decides nothing any more.
             self._pending = {step: counts for step, counts in self._pending.items() if step in steps}
-            self._keys = {step: keys for step, keys in self._keys.items() if step in steps}
+            self._keys.keep(steps)
         for scope in {**before.rollouts, **plan.rollouts}:
             old, new = before.rollouts.get(scope), plan.rollouts.get(scope)
             if old != new and not is_first:
