@@ -156,7 +156,7 @@ def test_requests_of_threads_and_loops_arrive_once(tmp_path: Path, opened: Opene
     assert count(store, "requests.streamed") == 40
     assert sum(sum(cell.latency.values()) for _, cell in store.metrics.read()) == 80
     assert sum(sum(cell.first_token.values()) for _, cell in store.metrics.read()) == 40
-    assert count(store, "tokens.input.0") == sum(reply.usage.input_tokens for reply in replies) * 3
+    assert count(store, "tokens.input.32000") == sum(reply.usage.input_tokens for reply in replies) * 3
     assert {(key.provider, key.role, key.arm) for key, _ in store.metrics.read()} == {("mock", "scout", "")}
     assert [writer.is_final for writer in store.metrics.read_writers()] == [True]
 

@@ -11,9 +11,7 @@ from report_cells import START_S
 from kickai_providers_core import Settings
 from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
 from kickai_providers_core.operations.building import ReportContext, build_report
-from kickai_providers_core.values.metrics import SIZE_BOUNDS, Cell, CellKey
-
-SIZE_CLASSES = range(len(SIZE_BOUNDS) + 1)
+from kickai_providers_core.values.metrics import SIZE_CLASSES, Cell, CellKey
 
 COUNTERS = [
     *("requests.success", "requests.error", "requests.cancelled", "requests.latency_us", "requests.streamed"),

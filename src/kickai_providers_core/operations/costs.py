@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kickai_providers_core.operations.rates import TokenCounts
-from kickai_providers_core.values.counters import SIZE_CLASSES
 from kickai_providers_core.values.metrics import SIZE_BOUNDS
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ FindRates = Callable[[int], "Rates | None"]
 
 
 KINDS = ("input", "output", "cached", "reasoning")
-USAGE = tuple((f"usage.{k}", *(f"tokens.{kind}.{k}" for kind in KINDS)) for k in SIZE_CLASSES)
-ESTIMATED = tuple((f"estimated.{k}", f"tokens.estimated.{k}") for k in SIZE_CLASSES)
 REPORTED = ("reported.attempts", *(f"reported.{kind}" for kind in KINDS))
 """The counters of `TokenCounts`, in the order of its fields."""
 
@@ -111,25 +108,27 @@ class Baseline:
         )
 
 
-def size_of_class(size_class: int) -> int:
+def size_of_class(size_class: str) -> int:
     """Return a size in tokens that stands for a class: all sizes of a class have the same price for a token."""
-    return SIZE_BOUNDS[size_class] if size_class < len(SIZE_BOUNDS) else SIZE_BOUNDS[-1] + 1
+    return int(size_class) if size_class.isdecimal() else SIZE_BOUNDS[-1] + 1
 
 
-def count_tokens(sums: Sums) -> Iterator[tuple[int, TokenCounts]]:
+def _find_classes(sums: Sums, *prefixes: str) -> list[str]:
+    """Return the size classes of counters, the smallest first; also those of an earlier version with other bounds."""
+    found = {name.rpartition(".")[2] for name, count in sums.counters.items() if count and name.startswith(prefixes)}
+    return sorted(found, key=size_of_class)
+
+
+def count_tokens(sums: Sums) -> Iterator[tuple[str, TokenCounts]]:
     """Yield the reported tokens of each size class that has some."""
-    for size_class in SIZE_CLASSES:
-        names = USAGE[size_class]
-        if any(map(sums.get, names[:3])):
-            yield size_class, TokenCounts(*map(sums.get, names))
+    for k in _find_classes(sums, "usage.", "tokens.input.", "tokens.output."):
+        yield k, TokenCounts(sums.get(f"usage.{k}"), *(sums.get(f"tokens.{kind}.{k}") for kind in KINDS))
 
 
-def count_estimated(sums: Sums) -> Iterator[tuple[int, TokenCounts]]:
+def count_estimated(sums: Sums) -> Iterator[tuple[str, TokenCounts]]:
     """Yield the estimated tokens of each size class that has some."""
-    for size_class in SIZE_CLASSES:
-        counts = TokenCounts(*map(sums.get, ESTIMATED[size_class]))
-        if any(counts):
-            yield size_class, counts
+    for k in _find_classes(sums, "estimated.", "tokens.estimated."):
+        yield k, TokenCounts(sums.get(f"estimated.{k}"), sums.get(f"tokens.estimated.{k}"))
 
 
 def count_reported(sums: Sums) -> TokenCounts:

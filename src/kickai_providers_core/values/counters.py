@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from attrs import frozen
 
-from kickai_providers_core.values.metrics import SIZE_BOUNDS
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
     "COUNTERS",
     "MICROSECONDS",
-    "SIZE_CLASSES",
     "Counter",
     "CounterCell",
     "Feedback",
@@ -29,9 +26,6 @@ __all__ = [
 
 MICROSECONDS = 1_000_000
 """The microseconds of a second."""
-
-SIZE_CLASSES = range(len(SIZE_BOUNDS) + 1)
-"""The classes of input sizes; ``<k>`` in the name of a counter is one of them."""
 
 CounterCell = Literal["request", "attempt", "target", "process"]
 """The cell in which a counter is kept: that of the provider and model that answered the request, that of an attempt,

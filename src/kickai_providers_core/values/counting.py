@@ -12,7 +12,7 @@ from attrs import define, field
 
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.breaker_state import BreakerState
-from kickai_providers_core.values.counters import MICROSECONDS, SIZE_CLASSES
+from kickai_providers_core.values.counters import MICROSECONDS
 from kickai_providers_core.values.errors import (
     ContentFilteredError,
     InvalidReplyError,
@@ -30,7 +30,7 @@ from kickai_providers_core.values.events import (
 )
 from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.histogram import find_bucket
-from kickai_providers_core.values.metrics import find_size_class
+from kickai_providers_core.values.metrics import SIZE_CLASSES, find_size_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["COUNTED_EVENTS", "Name", "Tally", "Target", "may_be_billed"]
 
 KINDS = ("input", "output", "cached", "reasoning")
-USAGE = tuple(f"usage.{k}" for k in SIZE_CLASSES)
-TOKENS = tuple(tuple(f"tokens.{kind}.{k}" for kind in KINDS) for k in SIZE_CLASSES)
-ESTIMATED = tuple((f"estimated.{k}", f"tokens.estimated.{k}") for k in SIZE_CLASSES)
+USAGE = {k: f"usage.{k}" for k in SIZE_CLASSES}
+TOKENS = {k: tuple(f"tokens.{kind}.{k}" for kind in KINDS) for k in SIZE_CLASSES}
+ESTIMATED = {k: (f"estimated.{k}", f"tokens.estimated.{k}") for k in SIZE_CLASSES}
 REPORTED = tuple(f"reported.{kind}" for kind in KINDS)
 REQUESTS = {outcome.value: f"requests.{outcome}" for outcome in Outcome}
 SUCCESS = Outcome.SUCCESS

@@ -14,11 +14,24 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.histogram import Histogram
 
-__all__ = ["HEARTBEAT_S", "SILENCE_S", "SIZE_BOUNDS", "Cell", "CellKey", "MetricsBatch", "find_size_class"]
+__all__ = [
+    "HEARTBEAT_S",
+    "SILENCE_S",
+    "SIZE_BOUNDS",
+    "SIZE_CLASSES",
+    "Cell",
+    "CellKey",
+    "MetricsBatch",
+    "find_size_class",
+]
 
 SIZE_BOUNDS = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
 """Where the classes of input sizes end, in tokens. Vendors change their prices at these sizes, so the price of a
 class of requests is the sum of their prices."""
+
+SIZE_CLASSES = (*map(str, SIZE_BOUNDS), "larger")
+"""The classes of input sizes, by their upper bounds; ``<k>`` in the name of a counter is one of them. Names that hold
+the bounds keep their meaning when a later version has other bounds."""
 
 HEARTBEAT_S = 60.0
 """Seconds after which a process that has nothing to write writes an empty batch, to say that it is alive."""
@@ -29,9 +42,9 @@ SILENCE_S = 3 * HEARTBEAT_S
 NOT_NEGATIVE = Number(integer=True, minimum=0)
 
 
-def find_size_class(input_tokens: int) -> int:
-    """Return the class of an input size in tokens, from 0 to ``len(SIZE_BOUNDS)``; a bound is in the lower class."""
-    return bisect_left(SIZE_BOUNDS, input_tokens)
+def find_size_class(input_tokens: int) -> str:
+    """Return the class of an input size in tokens; a bound is in the lower class."""
+    return SIZE_CLASSES[bisect_left(SIZE_BOUNDS, input_tokens)]
 
 
 @frozen(kw_only=True, order=True, slots=False)  # a report copies many of them with evolve_trusted

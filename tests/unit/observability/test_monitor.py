@@ -165,7 +165,7 @@ def model_attempt(event: AttemptEnded) -> Iterable[tuple[str, int]]:
     if event.first_token_s is not None:
         yield f"first_token {find_bucket(event.first_token_s)}", 1
     if usage is not None:
-        k = len([bound for bound in SIZE_BOUNDS if bound < usage.input_tokens])
+        k = next((bound for bound in SIZE_BOUNDS if usage.input_tokens <= bound), "larger")
         priced = usage.cost_nano_usd is not None
         yield "reported.attempts" if priced else f"usage.{k}", 1
         yield "cost.reported_nano_usd", usage.cost_nano_usd or 0
@@ -174,7 +174,7 @@ def model_attempt(event: AttemptEnded) -> Iterable[tuple[str, int]]:
         return
     refused = {"QuotaExhaustedError": True, "ProviderUnavailableError": str(attempt.error) != "cut"}
     if not refused.get(kind or "", getattr(attempt.error, "phase", "") == "connect"):
-        k = len([bound for bound in SIZE_BOUNDS if bound < event.prompt_tokens])
+        k = next((bound for bound in SIZE_BOUNDS if event.prompt_tokens <= bound), "larger")
         yield f"estimated.{k}", 1
         yield f"tokens.estimated.{k}", event.prompt_tokens
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kickai_providers_core.values.counters import COUNTERS, Feedback, get_family, read_fallbacks, read_feedback
-from kickai_providers_core.values.metrics import SIZE_BOUNDS, find_size_class
+from kickai_providers_core.values.metrics import SIZE_BOUNDS, SIZE_CLASSES, find_size_class
 
 PAGE = Path(__file__).parents[3] / "docs/metrics.md"
 
@@ -23,14 +23,15 @@ def test_the_page_lists_every_counter() -> None:
 
 def test_the_page_lists_the_size_classes() -> None:
     """The bounds of the page are those of the code."""
-    rows = re.findall(r"^\| (\d) \| ([\d,]+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [(int(size), int(bound.replace(",", ""))) for size, bound in rows] == list(enumerate(SIZE_BOUNDS))
+    page = PAGE.read_text(encoding="utf-8")
+    listed = page[page.index("A class is named by its") :].split("\n\n")[1]
+    assert tuple(re.findall(r"`(\d+|larger)`[,.]", listed)) == SIZE_CLASSES
 
 
 @given(st.integers(0, 2_000_000) | st.sampled_from([bound + step for bound in SIZE_BOUNDS for step in (-1, 0, 1)]))
 def test_a_bound_belongs_to_the_lower_class(tokens: int) -> None:
-    """The class of a size is the number of bounds that it exceeds."""
-    assert find_size_class(tokens) == sum(tokens > bound for bound in SIZE_BOUNDS)
+    """The class of a size is named by the lowest bound that it does not exceed."""
+    assert find_size_class(tokens) == SIZE_CLASSES[sum(tokens > bound for bound in SIZE_BOUNDS)]
 
 
 def test_a_family_is_read_by_the_rest_of_the_name() -> None:

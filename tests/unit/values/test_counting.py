@@ -81,11 +81,11 @@ def test_an_answered_attempt_with_usage() -> None:
             {
                 "attempts.success": 1,
                 "attempts.latency_us": 1_500_000,
-                "usage.1": 1,
-                "tokens.input.1": 32_001,
-                "tokens.output.1": 7,
-                "tokens.cached.1": 5,
-                "tokens.reasoning.1": 3,
+                "usage.100000": 1,
+                "tokens.input.100000": 32_001,
+                "tokens.output.100000": 7,
+                "tokens.cached.100000": 5,
+                "tokens.reasoning.100000": 3,
             },
         ),
         first_token={find_bucket(0.25): 1},
@@ -98,9 +98,9 @@ def test_counts_of_zero_are_left_out() -> None:
     assert dict(counters) == {
         "attempts.success": 1,
         "attempts.latency_us": 1_500_000,
-        "usage.0": 1,
-        "tokens.input.0": 9,
-        "tokens.output.0": 1,
+        "usage.32000": 1,
+        "tokens.input.32000": 9,
+        "tokens.output.32000": 1,
     }
 
 
@@ -142,8 +142,8 @@ def test_a_cut_answer_and_a_cancelled_attempt() -> None:
     assert dict(cancelled) == {
         "attempts.cancelled": 1,
         "attempts.latency_us": 1_500_000,
-        "estimated.1": 1,
-        "tokens.estimated.1": 33_000,
+        "estimated.100000": 1,
+        "tokens.estimated.100000": 33_000,
     }
 
 
@@ -168,7 +168,7 @@ def test_a_cut_answer_and_a_cancelled_attempt() -> None:
 def test_only_work_of_the_model_may_be_billed(error: AttemptError, is_billed: bool) -> None:
     """What a service refuses before the model works costs nothing."""
     assert may_be_billed(Outcome.ERROR, error) is is_billed
-    assert ("estimated.0" in count(ended(attempt(error=error), prompt_tokens=8)).counters) is is_billed
+    assert ("estimated.32000" in count(ended(attempt(error=error), prompt_tokens=8)).counters) is is_billed
 
 
 def test_a_whole_answer_and_a_streamed_one() -> None:
