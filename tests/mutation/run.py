@@ -2,7 +2,9 @@
 
 ``nox -s mutation``, or ``python tests/mutation/run.py [MODULE …]`` with mutmut and the tests' requirements installed.
 It works on a copy. The exit code is 1 when less than 95 % of a module's mutants are killed, or when a mutant survives
-that `survivors.toml` does not explain. Outdated entries of that file are printed.
+that `survivors.toml` does not explain, or that no test reaches. It is 2 when mutmut could not test the mutants, for
+example because a test fails without any change, or when a module has no mutants. Outdated entries of `survivors.toml`
+are printed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 DECISIONS = (
     *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
     *("retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing", "running_calls"),
+    *("evidence", "step_evidence", "guard", "guard_settings"),
+    *("rollout", "rollout_changes", "rollout_guard", "rollout_settings"),
 )
 TESTS = (
     "unit/resilience/test_*.py",
@@ -31,6 +35,7 @@ TESTS = (
 )
 KILLED_PER_CENT = 95.0
 NOTICED = {"killed", "timeout", "segfault", "caught by type check"}
+JUDGED = {*NOTICED, "survived", "no tests"}
 
 SETUP = """
 [mutmut]
@@ -70,9 +75,8 @@ def format_list(values: list[str]) -> str:
 
 
 def find_source(module: str) -> Path:
-    """Return the file of a module, in whichever folder it is."""
-    (path,) = (ROOT / "src" / "kickai_providers_core").rglob(f"{module}.py")
-    return path
+    """Return the file of a decision module."""
+    return ROOT / "src" / "kickai_providers_core" / "resilience" / f"{module}.py"
 
 
 def prepare(folder: Path, modules: list[str]) -> None:
@@ -88,32 +92,54 @@ def prepare(folder: Path, modules: list[str]) -> None:
     )
 
 
-def judge(modules: list[str]) -> bool:
-    """Print the results for the copy in the working directory; return whether enough mutants were killed."""
+def read_results(modules: list[str]) -> dict[str, dict[str, str]]:
+    """Return the status of each mutant of each module, from the copy in the working directory."""
     from mutmut.mutation.data import SourceFileMutationData
     from mutmut.stats import status_by_exit_code
 
-    explained = tomllib.loads(Path(__file__).with_name("survivors.toml").read_text(encoding="utf-8"))["survivor"]
-    explained = [entry for entry in explained if entry["where"].partition(".")[0] in modules]
-    survivors, passed = [], True
+    results = {}
     for module in modules:
         data = SourceFileMutationData(path=find_source(module).relative_to(ROOT))
         data.load()
-        statuses = Counter(status_by_exit_code[code] for code in data.exit_code_by_key.values())
-        killed = sum(statuses[status] for status in NOTICED)
-        share = 100.0 * killed / max(1, statuses.total())
+        results[module] = {key: status_by_exit_code[code] for key, code in data.exit_code_by_key.items()}
+    return results
+
+
+def find_gaps(results: dict[str, dict[str, str]]) -> list[str]:
+    """Return what keeps the results from being judged, one line for each module that has none or not all of them."""
+    gaps = []
+    for module, statuses in results.items():
+        unjudged = Counter(status for status in statuses.values() if status not in JUDGED)
+        if not statuses:
+            gaps.append(f"{module}: mutmut made no mutants; is it a module with functions?")
+        elif unjudged:
+            gaps.append(f"{module}: {unjudged.total()} of {len(statuses)} mutants were not tested: {dict(unjudged)}")
+    return gaps
+
+
+def judge(results: dict[str, dict[str, str]]) -> bool:
+    """Print the results; return whether enough mutants were killed, and all others are explained."""
+    explained = tomllib.loads(Path(__file__).with_name("survivors.toml").read_text(encoding="utf-8"))["survivor"]
+    explained = [entry for entry in explained if entry["where"].partition(".")[0] in results]
+    survivors, untested, passed = [], Counter(), True
+    for module, statuses in results.items():
+        counts = Counter(statuses.values())
+        killed = sum(counts[status] for status in NOTICED)
+        share = 100.0 * killed / counts.total()
         passed &= share >= KILLED_PER_CENT
-        print(f"{module:10} {killed:4} of {statuses.total():4} killed, {share:5.1f} %  {dict(statuses)}")
-        noticed = {key for key, code in data.exit_code_by_key.items() if status_by_exit_code[code] in NOTICED}
-        survivors += [build_survivor(key) for key in data.exit_code_by_key if key not in noticed]
+        print(f"{module:16} {killed:4} of {counts.total():4} killed, {share:5.1f} %  {dict(counts)}")
+        survivors += [build_survivor(key) for key, status in statuses.items() if status == "survived"]
+        untested += Counter(build_survivor(key).where for key, status in statuses.items() if status == "no tests")
     unexplained = [one for one in survivors if not any(one.matches(entry) for entry in explained)]
     outdated = [entry for entry in explained if not any(one.matches(entry) for one in survivors)]
+    for where, mutants in untested.items():
+        print(f"\n# no test reaches {where}, which has mutants: {mutants}")
     for one in unexplained:
         print(f"\n# survives without an entry in survivors.toml\n{one}")
     for entry in outdated:
         print(f"\n# outdated entry of survivors.toml: does not survive\n{entry}")
     print(f"\n{len(survivors)} survivors, {len(unexplained)} of them unexplained, {len(outdated)} outdated entries")
-    return passed and not unexplained
+    return passed and not unexplained and not untested
 
 
 def build_survivor(key: str) -> Survivor:
@@ -131,16 +157,23 @@ def build_survivor(key: str) -> Survivor:
 def main() -> int:
     """Run mutmut on a copy, and check its results."""
     modules = sys.argv[1:] or list(DECISIONS)
+    unknown = sorted(set(modules) - set(DECISIONS))
+    if unknown:
+        print(f"unknown module {', '.join(unknown)} (known: {', '.join(sorted(DECISIONS))})", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, modules)
         command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(os.cpu_count() or 1)]
         done = subprocess.run(command, cwd=folder, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if not list((folder / "mutants").rglob("*.meta")) or done.returncode not in {0, 1}:
-            print(done.stdout.decode()[-5000:])
-            return 2
         os.chdir(folder)
-        return 0 if judge(modules) else 1
+        results = read_results(modules)
+        gaps = find_gaps(results)
+        if gaps:
+            output = done.stdout.decode(errors="replace")[-5000:]
+            print(output, f"mutmut ended with exit code {done.returncode}; its output is above", *gaps, sep="\n")
+            return 2
+        return 0 if judge(results) else 1
 
 
 if __name__ == "__main__":

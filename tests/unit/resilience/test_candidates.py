@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from kickai_providers_core import BreakerSettings, Capability, SkipReason
+import pytest
+
+from kickai_providers_core import BreakerSettings, Capability, ChatRequest, SkipReason
 from kickai_providers_core.resilience.candidates import (
     UNVALIDATED,
     Candidate,
@@ -12,6 +14,7 @@ from kickai_providers_core.resilience.candidates import (
     find_common_capabilities,
     find_smallest_window,
 )
+from kickai_providers_core.resilience.context import RequestContext
 from kickai_providers_core.resilience.health import Health
 
 TOOLS, IMAGES, SEED = Capability.TOOLS, Capability.IMAGES, Capability.SEED
@@ -58,3 +61,17 @@ def test_without_a_usable_target_all_count() -> None:
     """A key may be added later."""
     pair = [candidate(8000, TOOLS, obstacle=NO_KEY), candidate(4000, TOOLS, SEED, obstacle=NO_KEY)]
     assert (find_smallest_window(pair), find_common_capabilities(pair)) == (4000, {TOOLS})
+
+
+@pytest.mark.parametrize("model", [None, "m"])
+def test_a_target_serves_requests_for_its_own_model(model: str | None) -> None:
+    """So it does those that name no model."""
+    request = RequestContext(request=ChatRequest.from_prompt("Hi"), deadline_s=1.0, model=model)
+    assert candidate(None).find_obstacle_for(request) is None
+
+
+def test_a_target_does_not_serve_requests_for_another_model() -> None:
+    """The obstacle names both models."""
+    request = RequestContext(request=ChatRequest.from_prompt("Hi"), deadline_s=1.0, model="n")
+    expected = (SkipReason.INCAPABLE, "its model is m, and the request names n")
+    assert candidate(None).find_obstacle_for(request) == expected

@@ -9,6 +9,7 @@ from simulator import Target, World, always, script
 
 from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.errors import (
@@ -68,6 +69,17 @@ def test_the_last_resort_calls_the_next_target_when_the_first_stated_a_delay() -
     assert result.order == ["b"]
     assert result.reply is not None
     assert result.reply.last_resort
+
+
+def test_a_refused_last_resort_call_does_not_count_in_the_limits_per_minute() -> None:
+    """The request that is not made leaves its place to another one."""
+    rate_limiter = RateLimiter(Limits(requests_per_minute=2))
+    limited = script(RateLimitedError("slow down", retry_after_s=600.0))
+    simulation = World([Target(name="a", script=limited, retries=0, rate_limiter=rate_limiter)])
+    assert simulation.ask().order == ["a"]
+    assert simulation.ask().order == []
+    assert rate_limiter.request_ticket(0, simulation.now).admitted
+    assert not rate_limiter.request_ticket(0, simulation.now).admitted
 
 
 def test_one_last_resort_call_is_under_way_per_target() -> None:
@@ -148,8 +160,9 @@ def test_a_request_that_every_target_refuses_is_rejected_with_all_causes() -> No
     assert [str(each) for each in error.__cause__.exceptions] == ["a:a: no schema", "c:c: no stop"]
     assert [attempt.error for attempt in error.attempts] == list(error.__cause__.exceptions)
     assert [skip.position for skip in error.skipped] == [1]
-    for words in ("a:a: no schema", "c:c: no stop", "b:b: incapable (no tools)"):
-        assert words in str(error)
+    assert error.__cause__.message == "the error of each target"
+    reasons = "a:a: no schema; c:c: no stop; b:b: incapable (no tools)"
+    assert f"no target supports the request: {reasons}" in str(error)
     assert error.deadline_s == 30.0
 
 

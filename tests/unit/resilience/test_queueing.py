@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from simulator import Target, World, always
 
-from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForSlot
+from kickai_providers_core.resilience.actions import TICK_S, Call, Fail, Sleep, WaitForSlot
 from kickai_providers_core.resilience.queueing import QueueWait
-from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
+from kickai_providers_core.resilience.rate_limiter import UNKNOWN_S, Limits, RateLimiter
 from kickai_providers_core.resilience.recorder import Recorder
-from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.values.attempts import Skip, SkipReason
 from kickai_providers_core.values.errors import ChainExhaustedError, ProviderUnavailableError
+from kickai_providers_core.values.events import Queued, TargetSkipped
 from kickai_providers_core.values.replies import FinishReason, Reply
 
 YES = Reply(text="yes", finish_reason=FinishReason.STOP)
@@ -133,13 +134,91 @@ def test_an_admitted_or_released_ticket_has_no_expected_wait() -> None:
     assert rate_limiter.estimate_wait_s(inside, 1000.0) == rate_limiter.estimate_wait_s(waiting, 1000.0) == 0.0
 
 
+def queue_in(simulation: World, latest: float) -> QueueWait:
+    """Return the queues of a request that makes no attempt after a time."""
+    walk = simulation.walk()
+    return QueueWait(Recorder(walk.chain, walk.request, simulation.candidates, simulation.now), latest)
+
+
+def find_skips(simulation: World) -> list[Skip]:
+    """Return the targets that were skipped, in order."""
+    return [event.skip for event in simulation.events if isinstance(event, TargetSkipped)]
+
+
 def test_a_request_that_is_in_no_queue_waits_for_nothing() -> None:
     """Checking and leaving change nothing then."""
-    simulation = World([Target(name="a")])
-    queue = QueueWait(
-        Recorder(simulation.walk().chain, simulation.walk().request, simulation.candidates, 1000.0), latest=1010.0
-    )
+    queue = queue_in(World([Target(name="a")]), latest=1010.0)
     assert queue.candidate is None
     assert queue.check(1000.0) is None
     queue.leave(1000.0)
     assert queue.left == {}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "detail"),
+    [
+        (1, "its queue is full: 1 request is waiting"),
+        (2, "its queue is full: 2 requests are waiting"),
+    ],
+)
+def test_a_full_queue_is_described(ahead: int, detail: str) -> None:
+    """The target is skipped, with the number of requests in its queue."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=1, max_queue=ahead))
+    fill(rate_limiter, 1)
+    for _ in range(ahead):
+        rate_limiter.request_ticket(0, 1000.0)
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)])
+    queue = queue_in(simulation, latest=1010.0)
+    assert queue.enter(simulation.candidates[0], rate_limiter, 0, 1010.0, 1000.0) is False
+    assert queue.left == {0: UNKNOWN_S}
+    assert [skip.detail for skip in find_skips(simulation)] == [detail]
+
+
+@pytest.mark.parametrize(("latest", "left"), [(1005.9, UNKNOWN_S), (1006.0, 1000.0), (1006.1, 1000.0)])
+def test_a_queue_that_is_too_long_may_be_worth_waiting_in_later(latest: float, left: float) -> None:
+    """The request returns to it when its slot is expected by the last moment for an attempt."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    fill(rate_limiter, 1, took_s=6.0)
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)])
+    queue = queue_in(simulation, latest=latest)
+    assert queue.enter(simulation.candidates[0], rate_limiter, 0, 1003.0, 1000.0) is False
+    assert queue.left == {0: left}
+    assert rate_limiter.waiting == 0
+
+
+def test_a_request_that_does_not_wait_leaves_the_queue_at_once() -> None:
+    """The skip states when the limit ends, and no wait is reported."""
+    rate_limiter = RateLimiter(Limits(requests_per_minute=1))
+    fill(rate_limiter, 1)
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)])
+    queue = queue_in(simulation, latest=1100.0)
+    assert queue.enter(simulation.candidates[0], rate_limiter, 0, 1000.0, 1000.0) is True
+    assert queue.candidate is simulation.candidates[0]
+    assert queue.check(1000.0) is None
+    assert (queue.candidate, queue.left) == (None, {0: 1060.0})
+    (skip,) = find_skips(simulation)
+    assert (skip.detail, skip.retry_in_s) == ("0 requests waited before it", 60.0)
+    assert not any(isinstance(event, Queued) for event in simulation.events)
+
+
+@pytest.mark.parametrize(("now", "is_admitted"), [(1010.0, True), (1010.1, False)])
+def test_a_slot_is_used_until_the_last_moment_for_an_attempt(now: float, *, is_admitted: bool) -> None:
+    """Later the request leaves the queue."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)])
+    queue = queue_in(simulation, latest=1010.0)
+    assert queue.enter(simulation.candidates[0], rate_limiter, 0, 1010.0, 1000.0) is True
+    assert (queue.check(now) is not None) is is_admitted
+    assert rate_limiter.in_flight == is_admitted
+
+
+def test_a_request_leaves_the_queue_one_tick_before_its_last_moment() -> None:
+    """A shorter wait counts as over."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    rate_limiter.request_ticket(0, 0.0)
+    simulation = World([Target(name="a", rate_limiter=rate_limiter)], now=0.0)
+    queue = queue_in(simulation, latest=10.0)
+    assert queue.enter(simulation.candidates[0], rate_limiter, 0, 2 * TICK_S, 0.0) is True
+    assert isinstance(queue.check(0.5 * TICK_S), WaitForSlot)
+    assert queue.check(TICK_S) is None
+    assert queue.left == {0: TICK_S}

@@ -53,3 +53,22 @@ def test_requests_are_recorded_once_a_second() -> None:
     assert budget._next_snapshot == float("-inf")
     budget.record_request(1, 1000.0)
     assert budget._next_snapshot == 1001.0
+
+
+def test_a_refunded_call_is_available_again_and_adds_nothing() -> None:
+    """The budget holds one call, at once and a minute after the refunded one."""
+    window = BudgetWindow(0.0, 1).advance(1, 1000.0, new=0).withdraw().advance(1, 1002.0).refund(1000.0)
+    assert window.can_withdraw()
+    assert not window.withdraw().can_withdraw()
+    window = window.advance(1, 1061.5)
+    assert window.can_withdraw()
+    assert not window.withdraw().can_withdraw()
+
+
+def test_a_child_process_uses_its_own_lock_and_keeps_the_counts() -> None:
+    """A lock that a thread of the parent held at the fork is never released in the child."""
+    budget = RetryBudget(0.0, 1)
+    with budget._lock:
+        budget.renew_after_fork()
+        assert budget.try_withdraw(1, 1000.0)
+    assert not budget.try_withdraw(1, 1000.0)

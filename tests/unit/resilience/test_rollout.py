@@ -19,6 +19,7 @@ from kickai_providers_core.resilience.rollout_changes import (
     set_share,
     start_ramp,
 )
+from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.shares import (
     ALL_ROLES,
     BUCKETS,
@@ -28,6 +29,7 @@ from kickai_providers_core.resilience.shares import (
     format_share,
     parse_share,
 )
+from kickai_providers_core.resilience.step_evidence import ArmCounts, StepEvidence
 
 QUARTER = BUCKETS // 4
 SHARES = st.integers(min_value=0, max_value=BUCKETS)
@@ -121,6 +123,7 @@ def test_a_ramp_rises(shares: tuple[int, ...]) -> None:
         Ramp(shares=shares, hold_s=1.0)
 
 
+EVIDENCE = StepEvidence(candidate=ArmCounts(n=3, failures=1))
 RAMP = Ramp(shares=(QUARTER, 2 * QUARTER, BUCKETS), hold_s=60.0)
 
 
@@ -131,9 +134,26 @@ def make_plan(**fields: object) -> RolloutPlan:
 
 def test_a_plan_survives_json() -> None:
     """Every field comes back."""
-    plan = set_share(make_plan(share=QUARTER, ramp=RAMP), "coach", "gemini", 5, 7.0, exclude=True, shadow=9).plan
-    assert RolloutPlan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+    first = make_plan(share=QUARTER, ramp=RAMP, evidence=EVIDENCE)
+    plan = set_share(first, "coach", "gemini", 5, 7.0, exclude=True, shadow=9).plan
+    record = json.loads(json.dumps(plan.as_dict()))
+    assert RolloutPlan.from_dict(record) == plan
+    assert (record["format"], set(record["rollouts"])) == (1, {ALL_ROLES, "coach"})
     assert RolloutPlan.from_dict({}) == RolloutPlan()
+
+
+def test_a_record_without_evidence_is_a_rollout_without_evidence() -> None:
+    """The step begins with none."""
+    rollout = Rollout(candidate="a", share=5)
+    record = rollout.as_dict()
+    del record["evidence"]
+    assert Rollout.from_dict(record) == rollout
+
+
+def test_the_error_about_a_newer_format_names_both_formats() -> None:
+    """An older version does not guess what a newer one has written."""
+    with pytest.raises(ValueError, match=r"^the format of the rollout must be 1, got 2$"):
+        RolloutPlan.from_dict({"format": 2})
 
 
 @pytest.mark.parametrize(
@@ -167,9 +187,20 @@ def test_setting_a_share_begins_a_step() -> None:
     change = set_share(plan, ALL_ROLES, "huggingface", QUARTER, 100.0)
     after = change.plan.rollouts[ALL_ROLES]
     assert after == Rollout(candidate="huggingface", share=QUARTER, exclude=True, shadow=3, step=5, step_began_s=100.0)
+    assert change.scope == ALL_ROLES
     assert (
         change.what == "huggingface at 25% of all roles, excluded from the control arm, shadowing 0% of the control arm"
     )
+
+
+def test_setting_a_share_may_set_what_is_stored_with_it() -> None:
+    """Whether the control arm does without the candidate, and how much of it is shadowed."""
+    change = set_share(make_plan(exclude=True), "coach", "huggingface", 5, 1.0, exclude=False, shadow=QUARTER)
+    expected = Rollout(candidate="huggingface", share=5, shadow=QUARTER, step=2, step_began_s=1.0)
+    assert change.plan.rollouts["coach"] == expected
+    assert change.scope == "coach"
+    change = set_share(change.plan, "coach", "huggingface", 5, 1.0, exclude=True, shadow=0)
+    assert change.plan.rollouts["coach"] == evolve(expected, exclude=True, shadow=0, step=3)
 
 
 def test_another_candidate_begins_anew() -> None:
@@ -185,6 +216,7 @@ def test_a_ramp_begins_at_the_present_share(share: int, first: int) -> None:
     change = start_ramp(make_plan(share=share), ALL_ROLES, "huggingface", RAMP, 5.0)
     after = change.plan.rollouts[ALL_ROLES]
     assert (after.share, after.ramp, after.step_began_s) == (first, RAMP, 5.0)
+    assert change.scope == ALL_ROLES
     assert change.what == "ramp of huggingface for all roles: 25%, 50%, 100%, each held for 60 s"
 
 
@@ -194,11 +226,25 @@ def test_a_ramp_below_the_share_is_refused() -> None:
         start_ramp(make_plan(share=BUCKETS), ALL_ROLES, "huggingface", evolve(RAMP, shares=(QUARTER,)), 5.0)
 
 
+def test_a_ramp_may_begin_at_its_last_share() -> None:
+    """The guard goes on without a further step."""
+    after = start_ramp(make_plan(share=BUCKETS), ALL_ROLES, "huggingface", RAMP, 5.0).plan.rollouts[ALL_ROLES]
+    assert (after.share, after.ramp) == (BUCKETS, RAMP)
+
+
+def test_a_new_ramp_ends_a_pause_and_a_suspension() -> None:
+    """It runs from its first share."""
+    plan = make_plan(ramp=evolve(RAMP, hold_s=1.0), is_paused=True, suspended_share=3)
+    after = start_ramp(plan, ALL_ROLES, "huggingface", RAMP, 5.0).plan.rollouts[ALL_ROLES]
+    assert after == Rollout(candidate="huggingface", share=QUARTER, ramp=RAMP, step=2, step_began_s=5.0)
+
+
 def test_a_ramp_pauses_and_resumes_with_its_evidence() -> None:
     """The step stays the same."""
     plan = make_plan(share=QUARTER, ramp=RAMP, step=3)
     paused = pause(plan, ALL_ROLES)
     assert paused.what == "ramp of all roles paused"
+    assert paused.scope == ALL_ROLES
     assert paused.plan.rollouts[ALL_ROLES].is_paused
     resumed = resume(paused.plan, ALL_ROLES, 9.0)
     assert resumed.plan == plan
@@ -222,15 +268,17 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_resuming_restores_a_suspended_share() -> None:
     """A person may do what the guard waits to do."""
-    change = resume(make_plan(share=0, suspended_share=QUARTER), ALL_ROLES, 9.0)
+    change = resume(make_plan(share=0, suspended_share=QUARTER, ramp=RAMP, is_paused=True), ALL_ROLES, 9.0)
     after = change.plan.rollouts[ALL_ROLES]
     assert (after.share, after.suspended_share, after.step) == (QUARTER, None, 2)
+    assert (change.scope, after.is_paused) == (ALL_ROLES, False)
     assert change.what == "huggingface restored to 25% of all roles"
 
 
 def test_going_back_ends_everything() -> None:
-    """Share, shadow, ramp and suspension."""
-    change = go_back(make_plan(share=5, shadow=7, ramp=RAMP, suspended_share=3), ALL_ROLES, 9.0)
+    """Share, shadow, ramp, pause and suspension."""
+    change = go_back(make_plan(share=5, shadow=7, ramp=RAMP, is_paused=True, suspended_share=3), ALL_ROLES, 9.0)
+    assert change.scope == ALL_ROLES
     assert change.plan.rollouts[ALL_ROLES] == Rollout(candidate="huggingface", step=2, step_began_s=9.0)
     assert change.what == "huggingface back to 0% of all roles"
 
@@ -240,3 +288,41 @@ def test_one_role_goes_back_alone() -> None:
     change = go_back(make_plan(share=QUARTER), "coach", 9.0)
     assert change.plan.rollouts["coach"].share == 0
     assert change.plan.rollouts[ALL_ROLES].share == QUARTER
+
+
+def test_a_role_with_its_own_rollout_goes_back_to_its_own_candidate() -> None:
+    """The rollout of all roles stays."""
+    plan = make_plan(share=QUARTER).with_rollout("coach", Rollout(candidate="gemini", share=5))
+    change = go_back(plan, "coach", 9.0)
+    assert change.plan.rollouts["coach"] == Rollout(candidate="gemini", step=2, step_began_s=9.0)
+    assert change.plan.rollouts[ALL_ROLES] == plan.rollouts[ALL_ROLES]
+    assert change.what == "gemini back to 0% of the role coach"
+
+
+def test_settings_without_a_candidate_begin_no_rollout() -> None:
+    """The plan is empty."""
+    assert RolloutSettings(share="5%").build_plan(5.0) == RolloutPlan()
+
+
+@pytest.mark.parametrize("exclude", [True, False])
+def test_settings_begin_the_rollout_of_all_roles(*, exclude: bool) -> None:
+    """With their shares; without a time, it begins at the epoch."""
+    settings = RolloutSettings(candidate="huggingface", share="25%", exclude=exclude, shadow="50%")
+    expected = Rollout(candidate="huggingface", share=QUARTER, exclude=exclude, shadow=2 * QUARTER)
+    assert settings.build_plan() == RolloutPlan(rollouts={ALL_ROLES: expected})
+    assert settings.build_plan(7.0).rollouts[ALL_ROLES] == evolve(expected, step_began_s=7.0)
+
+
+def test_another_share_replaces_both_shares_of_the_settings() -> None:
+    """Nothing is shadowed then."""
+    settings = RolloutSettings(candidate="huggingface", share="25%", shadow="50%")
+    expected = Rollout(candidate="huggingface", share=5, step_began_s=7.0)
+    assert settings.build_plan(7.0, share=5) == RolloutPlan(rollouts={ALL_ROLES: expected})
+    assert settings.build_plan(share=0).rollouts[ALL_ROLES].share == 0
+
+
+@pytest.mark.parametrize("name", ["share", "shadow"])
+def test_settings_check_their_shares(name: str) -> None:
+    """The error names the text and what is expected."""
+    with pytest.raises(ValueError, match="a share must be a percentage from 0% to 100%"):
+        RolloutSettings(**{name: "a quarter"})

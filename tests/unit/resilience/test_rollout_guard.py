@@ -138,8 +138,15 @@ def test_a_suspension_is_provisional_and_can_be_undone() -> None:
 
 @pytest.mark.parametrize("action", ["roll_back", "finalize"])
 def test_a_rollback_is_final(action: str) -> None:
-    """Share, shadow, ramp and suspension end."""
-    rollout = Rollout(candidate="a", share=QUARTER, ramp=RAMP, shadow=5, suspended_share=7)
+    """Share, shadow, ramp, pause and suspension end."""
+    rollout = Rollout(candidate="a", share=QUARTER, ramp=RAMP, is_paused=True, shadow=5, suspended_share=7)
     after, what = apply_verdict(rollout, decide(action), 5.0)
     assert after == Rollout(candidate="a", step=2, step_began_s=5.0)
     assert what == "a rolled back to 0%"
+
+
+def test_a_restoration_without_an_earlier_share_leaves_the_share_at_zero() -> None:
+    """The suspension of another step has no share to return to."""
+    restored, what = apply_verdict(Rollout(candidate="a", ramp=RAMP), decide("restore"), 9.0)
+    assert (restored.share, restored.suspended_share) == (0, None)
+    assert what == "a restored to 0%"
