@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Literal, NoReturn, Self
 
 from kickai_providers_core import ArgumentValueError, Capability, Chain, Reply, Resolver
+from kickai_providers_core.compat.process_default import get_resolver
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
@@ -14,7 +15,6 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from kickai_langchain.default_resolver import get_default_resolver
 from kickai_langchain.ignored import drop_ignored
 from kickai_langchain.keys import KeyedChatModel
 from kickai_langchain.replies import PROVIDER, build_chunk, build_last_chunk, build_message
@@ -98,7 +98,7 @@ class ChatKickai(KeyedChatModel):
             raise ArgumentValueError("ChatKickai takes either a role or targets")
         own_fields: dict[str, Any] = {"role": role, "targets": targets, "resolver": resolver}
         super().__init__(**own_fields, **drop_ignored(fields))
-        own = resolver if resolver is not None else get_default_resolver()
+        own = resolver if resolver is not None else get_resolver()
         self._chain = own.for_role(role) if self.targets is None else own.chain(*self.targets)
         if fields.get("profile") is None:
             self.profile = _build_profile(self._chain)
