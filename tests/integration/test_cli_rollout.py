@@ -97,6 +97,22 @@ def test_why_explains_the_share(kickai: CommandLine) -> None:
     assert explained["latest"][0]["why"] == "cheaper"
 
 
+def test_why_names_the_latest_change_of_each_rollout(kickai: CommandLine) -> None:
+    """A later change of a role does not explain the share of the others."""
+    kickai("rollout", "set", "mock", "25%", "--why", "cheaper")
+    kickai("rollout", "set", "mock", "5%", "--role", "team_manager", "--why", "slower")
+    latest = kickai("rollout", "why", "--json").json["latest"]
+    assert [entry["why"] for entry in latest] == ["cheaper", "slower"]
+    assert "slower" not in kickai("rollout", "why", "--role", "squad_selector").out
+
+
+@pytest.mark.parametrize("name", ["status", "set", "ramp", "pause", "resume", "back", "history", "why"])
+def test_the_help_of_each_command_has_an_example(kickai: CommandLine, name: str) -> None:
+    """Which names the command."""
+    shown = kickai("rollout", name, "--help").out
+    assert f"  Examples:\n    kickai rollout {name}" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -104,7 +120,7 @@ def test_why_explains_the_share(kickai: CommandLine) -> None:
         (("set", "mock", "101%"), "a share must be a percentage from 0% to 100%, such as 25% or 0.1%, got '101%'"),
         (("set", "mock", "5%", "--role", "team_manger"), "Unknown role 'team_manger'. Did you mean 'team_manager'?"),
         (("set", "mock", "5%", "--shadow", "x"), "a share must be a percentage"),
-        (("ramp", "mock", "5%,1%"), "shares must be shares above 0 in rising order"),
+        (("ramp", "mock", "5%,1%"), "shares must be above 0% and in rising order, got 5%, 1%"),
         (("ramp", "mock", "5%", "--hold", "soon"), "'soon' is not a duration such as 90s, 30m, 1h or 2d"),
         (("pause",), "There is no rollout of all roles."),
         (("resume",), "There is no rollout of all roles."),

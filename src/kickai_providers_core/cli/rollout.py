@@ -16,6 +16,7 @@ from kickai_providers_core.cli.rollout_arguments import (
     parse_duration_option,
     parse_share_argument,
     parse_shares_argument,
+    show_examples,
 )
 from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.config.descriptions import join_names, suggest_name
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.operations.rollout_control import ScopeStatus
     from kickai_providers_core.resilience.rollout import RolloutPlan
     from kickai_providers_core.resilience.rollout_changes import Change
+    from kickai_providers_core.stores.api import HistoryEntry
 
 __all__ = ["command"]
 
@@ -78,7 +80,9 @@ def command(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-@command.command("status")
+@command.command(
+    "status", epilog=show_examples("kickai rollout status", "kickai rollout status --json | jq .rollouts[0].share")
+)
 @shared_options
 @click.pass_obj
 def show_status(session: Session) -> None:
@@ -96,7 +100,14 @@ def show_status(session: Session) -> None:
     session.console.write_line(f"version {version}")
 
 
-@command.command("set")
+@command.command(
+    "set",
+    epilog=show_examples(
+        "kickai rollout set huggingface 25%",
+        "kickai rollout set huggingface 50% --role squad_selector",
+        "kickai rollout set huggingface 0% --shadow 5%",
+    ),
+)
 @click.argument("candidate")
 @click.argument("share", callback=parse_share_argument)
 @click.option("--exclude/--include", default=None, help="Whether the other requests do without the provider.")
@@ -115,7 +126,7 @@ def set_command(
     _change(session, how, partial(set_share, share=share, exclude=exclude, shadow=shadow), candidate=candidate)
 
 
-@command.command("ramp")
+@command.command("ramp", epilog=show_examples("kickai rollout ramp huggingface 1%,5%,25%,50%,100% --hold 1h"))
 @click.argument("candidate")
 @click.argument("shares", callback=parse_shares_argument)
 @click.option(
@@ -133,7 +144,7 @@ def ramp_command(session: Session, /, *, candidate: str, shares: tuple[int, ...]
     _change(session, how, partial(start_ramp, ramp=Ramp(shares=shares, hold_s=hold)), candidate=candidate)
 
 
-@command.command("pause")
+@command.command("pause", epilog=show_examples('kickai rollout pause --why "match day"'))
 @changes
 @click.pass_obj
 def pause_command(session: Session, /, **how: Any) -> None:
@@ -141,7 +152,7 @@ def pause_command(session: Session, /, **how: Any) -> None:
     _change(session, how, lambda plan, scope, now_s: pause(plan, scope))  # noqa: ARG005  the others need the time
 
 
-@command.command("resume")
+@command.command("resume", epilog=show_examples("kickai rollout resume"))
 @changes
 @click.pass_obj
 def resume_command(session: Session, /, **how: Any) -> None:
@@ -149,7 +160,12 @@ def resume_command(session: Session, /, **how: Any) -> None:
     _change(session, how, resume)
 
 
-@command.command("back")
+@command.command(
+    "back",
+    epilog=show_examples(
+        'kickai rollout back --why "answers are too short"', "kickai rollout back --role squad_selector"
+    ),
+)
 @changes
 @click.pass_obj
 def back_command(session: Session, /, **how: Any) -> None:
@@ -157,7 +173,7 @@ def back_command(session: Session, /, **how: Any) -> None:
     _change(session, how, go_back)
 
 
-@command.command("history")
+@command.command("history", epilog=show_examples("kickai rollout history --limit 5"))
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The number of changes.")
 @shared_options
 @click.pass_obj
@@ -177,7 +193,7 @@ def show_history(session: Session, *, limit: int) -> None:
         session.console.write_line(f"{_format_time(each.at_s)}  {each.who}: {each.what}{why}")
 
 
-@command.command("why")
+@command.command("why", epilog=show_examples("kickai rollout why --role squad_selector"))
 @click.option("--role", metavar="ROLE", help="Only the rollout that serves this role.")
 @shared_options
 @click.pass_obj
@@ -189,19 +205,17 @@ def explain(session: Session, *, role: str | None) -> None:
         names = {each.scope for each in statuses}
         wanted = scope if scope in names else ALL_ROLES
         shown = [each for each in statuses if role is None or each.scope == wanted]
-        entries = control.read_history(1)
+        latest_by_scope = {each.scope: control.find_latest(each.scope) for each in shown}
     if session.as_json:
+        entries = [entry for entry in latest_by_scope.values() if entry is not None]
         latest = [{"at_s": each.at_s, "who": each.who, "what": each.what, "why": each.why} for each in entries]
         session.console.write_json({"rollouts": [each.as_dict() for each in shown], "latest": latest})
         return
     if not shown:
         session.console.write_line("No rollout serves these requests: each role's own chain counts.")
     for each in shown:
-        for line in (*_format_status(each), *_format_evidence(each)):
+        for line in (*_format_status(each), *_format_evidence(each), *_format_latest(latest_by_scope[each.scope])):
             session.console.write_line(line)
-    for entry in entries:
-        why = f", because {entry.why}" if entry.why else ""
-        session.console.write_line(f"latest change: {entry.what}, by {entry.who} on {_format_time(entry.at_s)}{why}")
 
 
 @contextmanager
@@ -279,6 +293,12 @@ def _format_evidence(status: ScopeStatus) -> Iterator[str]:
     verdict = status.verdict
     for name, number in (verdict.numbers if verdict is not None else {}).items():
         yield f"  {name.replace('_', ' ')}: {number:g}"
+
+
+def _format_latest(entry: HistoryEntry | None) -> Iterator[str]:
+    if entry is not None:
+        why = f", because {entry.why}" if entry.why else ""
+        yield f"  latest change: {entry.what}, by {entry.who} on {_format_time(entry.at_s)}{why}"
 
 
 def _format_time(at_s: float) -> str:

@@ -1,4 +1,4 @@
-"""The arguments of ``kickai rollout``: shares and durations."""
+"""The arguments of ``kickai rollout``, shares and durations, and the examples of its help."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from kickai_providers_core.resilience.rollout import Ramp
 from kickai_providers_core.resilience.shares import parse_share
 
-__all__ = ["parse_duration_option", "parse_share_argument", "parse_shares_argument"]
+__all__ = ["parse_duration_option", "parse_share_argument", "parse_shares_argument", "show_examples"]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])")
@@ -39,3 +39,8 @@ def parse_shares_argument(_ctx: click.Context, _param: click.Parameter, value: s
         return Ramp(shares=tuple(map(parse_share, value.split(","))), hold_s=0.0).shares
     except ValueError as error:
         raise click.BadParameter(f"{str(error).removeprefix('Ramp.')}.") from None
+
+
+def show_examples(*lines: str) -> str:
+    """Return the end of a command's help: its examples."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))

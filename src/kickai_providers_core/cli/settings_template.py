@@ -119,5 +119,5 @@ url = "sqlite:///kickai.db"
 # floor = 0.95  # the success rate below which the rollout goes back
 
 # [monitor]
-# on_alert = ["./notify.sh"]  # run when the guard goes back
+# on_alert = ["./notify.sh"]  # run when the guard changes a rollout
 """

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, read_evidence, read_plan
 from kickai_providers_core.resilience.guard import judge
-from kickai_providers_core.resilience.shares import BUCKETS, format_share
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, format_share
 from kickai_providers_core.stores.api import HistoryEntry
 from kickai_providers_core.values.base_errors import KickaiError
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Document, Store
 
 __all__ = ["RolloutConflictError", "RolloutControl", "ScopeStatus"]
+
+HISTORY = 1000
 
 
 class RolloutConflictError(KickaiError):
@@ -132,7 +134,9 @@ class RolloutControl:
         if expected is not None and expected != version:
             raise RolloutConflictError(self._describe_conflict(version))
         change = make(plan)
-        entry = HistoryEntry(at_s=self._wall(), who=self._who, what=change.what, why=why)
+        entry = HistoryEntry(
+            at_s=self._wall(), who=self._who, what=change.what, why=why, evidence={"scope": change.scope}
+        )
         if not self._store.documents.write(PLAN, change.plan.as_dict(), expected_version=version, entry=entry):
             raise RolloutConflictError(self._describe_conflict(self.read_plan()[1]))
         return change
@@ -140,6 +144,12 @@ class RolloutControl:
     def read_history(self, limit: int) -> Sequence[HistoryEntry]:
         """Return the latest changes, the newest first."""
         return self._store.documents.read_history(PLAN, limit)
+
+    def find_latest(self, scope: str) -> HistoryEntry | None:
+        """Return the latest change of a scope; None when it is not among the latest 1,000 changes."""
+        # A change without a scope is that of the settings, which is for all roles.
+        entries = self._store.documents.read_history(PLAN, HISTORY)
+        return next((each for each in entries if each.evidence.get("scope", ALL_ROLES) == scope), None)
 
     def _build_status(self, scope: str, rollout: Rollout) -> ScopeStatus:
         document: Document = self._store.documents.read(f"{EVIDENCE}{scope}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, fields, frozen
 
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.values.validation import (
     Boolean,
@@ -53,9 +53,10 @@ class Ramp:
     def _check_shares(self, _attribute: object, value: tuple[int, ...]) -> None:
         rising = [0, *value]
         if not value or any(after <= before for before, after in zip(rising, value, strict=False)):
-            raise_value_error("Ramp.shares", "shares above 0 in rising order", ", ".join(map(str, value)) or "none")
+            got = ", ".join(map(format_share, value)) or "none"
+            raise_value_error("Ramp.shares", "above 0% and in rising order", got)
         if value[-1] > BUCKETS:
-            raise_value_error("Ramp.shares", f"at most {BUCKETS}", str(value[-1]))
+            raise_value_error("Ramp.shares", "at most 100%", format_share(value[-1]))
 
     def find_next(self, share: int) -> int | None:
         """Return the first share above a given one, or None after the last."""

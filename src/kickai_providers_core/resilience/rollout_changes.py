@@ -90,9 +90,10 @@ def pause(plan: RolloutPlan, scope: str) -> Change:
         RolloutError: There is no ramp, or it is paused.
     """
     rollout = _get(plan, scope)
-    if rollout.ramp is None or rollout.is_paused:
-        state = "is paused already" if rollout.is_paused else "does not exist"
-        raise RolloutError(f"the ramp of {_name(scope)} {state}")
+    if rollout.is_paused:
+        raise RolloutError(f"the ramp of {_name(scope)} is paused already")
+    if rollout.ramp is None:
+        raise RolloutError(f"there is no ramp of {_name(scope)}")
     after = evolve(rollout, is_paused=True)
     return Change(plan=plan.with_rollout(scope, after), scope=scope, what=f"ramp of {_name(scope)} paused")
 

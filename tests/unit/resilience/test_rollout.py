@@ -254,7 +254,7 @@ def test_a_ramp_pauses_and_resumes_with_its_evidence() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     """A pause without a ramp, a second pause, a resume of nothing, and a change of a missing rollout."""
     plan = make_plan(share=QUARTER)
-    with pytest.raises(RolloutError, match="the ramp of all roles does not exist"):
+    with pytest.raises(RolloutError, match="there is no ramp of all roles"):
         pause(plan, ALL_ROLES)
     with pytest.raises(RolloutError, match="the ramp of all roles is paused already"):
         pause(make_plan(share=QUARTER, ramp=RAMP, is_paused=True), ALL_ROLES)
