@@ -31,10 +31,11 @@ def _store_file(kickai: CommandLine) -> None:
 
 def test_without_a_store_the_line_to_add_is_shown(kickai: CommandLine) -> None:
     """A rollout that only one process knows would be useless."""
-    kickai.folder.joinpath("kickai.toml").write_text("")
-    done = kickai("rollout", "status")
-    assert done.code == 2
-    assert '[store]\n  url = "sqlite:///kickai.db"' in done.err
+    for settings in ("", '[store]\nurl = "memory:"\n'):
+        kickai.folder.joinpath("kickai.toml").write_text(settings)
+        done = kickai("rollout", "status")
+        assert done.code == 2
+        assert '[store]\n  url = "sqlite:///kickai.db"' in done.err
 
 
 def test_without_a_command_the_help_is_shown(kickai: CommandLine) -> None:

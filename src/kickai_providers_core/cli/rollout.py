@@ -31,6 +31,7 @@ from kickai_providers_core.resilience.rollout_changes import (
     start_ramp,
 )
 from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
+from kickai_providers_core.stores.urls import MEMORY
 from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
@@ -223,10 +224,10 @@ def open_control(session: Session) -> Iterator[tuple[RolloutControl, Settings]]:
     """Yield the control of the rollout in the configured store, and the settings.
 
     Raises:
-        click.UsageError: No store is configured.
+        click.UsageError: No store is configured, or one that no other process has.
     """
     with session.store() as (store, settings):
-        if store is None:
+        if store is None or (settings.store.address is not None and settings.store.address.scheme == MEMORY):
             line = '[store]\n  url = "sqlite:///kickai.db"'
             raise click.UsageError(f"A rollout needs a store that all processes share. Add to kickai.toml:\n\n  {line}")
         who = f"{getpass.getuser()}@{socket.gethostname()}"

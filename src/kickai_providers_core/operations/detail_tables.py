@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.operations.formatting import (
     NOTHING,
     format_duration,
+    format_known_cost,
     format_number,
     format_share,
     format_target,
@@ -47,8 +48,10 @@ def _list_costs(report: Report) -> Table:
         ("Covered by the free credit", format_usd(-savings.credit_nano_usd), NOTHING),
         (
             "Charged",
-            format_usd(savings.charged_nano_usd),
-            NOTHING if month is None else format_usd(month.charged_nano_usd),
+            format_known_cost(savings.charged_nano_usd, unpriced_tokens=cost.unpriced_tokens),
+            NOTHING
+            if month is None
+            else format_known_cost(month.charged_nano_usd, unpriced_tokens=cost.unpriced_tokens),
         ),
         (
             "With Gemini alone",

@@ -10,6 +10,7 @@ from kickai_providers_core.values.plain_text import clean_line
 __all__ = [
     "escape_text",
     "format_duration",
+    "format_known_cost",
     "format_number",
     "format_period",
     "format_seconds",
@@ -76,6 +77,13 @@ def format_usd(nano_usd: int | None) -> str:
         return f"{sign}${usd:,.2f}"
     digits = next(digits for digits in range(2, 10) if usd * 10**digits >= 10 or digits == 9)  # noqa: PLR2004
     return f"{sign}${usd:.{digits}f}"
+
+
+def format_known_cost(nano_usd: int | None, *, unpriced_tokens: int) -> str:
+    """Return a cost in USD. A part without a price makes it a lower bound, and unknown when nothing else was paid."""
+    if nano_usd is None or not unpriced_tokens:
+        return format_usd(nano_usd)
+    return f"≥ {format_usd(nano_usd)}" if nano_usd else "unpriced"
 
 
 def format_duration(seconds: float) -> str:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.operations.formatting import (
     NOTHING,
+    format_known_cost,
     format_number,
     format_seconds,
     format_share,
     format_target,
-    format_usd,
 )
 from kickai_providers_core.operations.tables import NO_ROLE, Column, Grouping, Table
 
@@ -76,7 +76,7 @@ def _list_figures(name: str, figures: Figures, total: Figures, success: float | 
         format_seconds(figures.first_token.p50_s),
         format_number(figures.tokens.input + figures.tokens.estimated_input),
         format_number(figures.tokens.output),
-        format_usd(figures.cost.nano_usd),
+        format_known_cost(figures.cost.nano_usd, unpriced_tokens=figures.cost.unpriced_tokens),
         format_share(figures.cost.unpriced_share),
     )
 
@@ -102,8 +102,11 @@ def list_arms(report: Report) -> Table:
             format_share(figures.attempt_success_rate),
             format_seconds(figures.latency.mean_s),
             format_seconds(figures.latency.p95_s),
-            format_usd(figures.cost.nano_usd),
-            format_usd(_divide(figures.cost.nano_usd, figures.attempts.get("success", 0))),
+            format_known_cost(figures.cost.nano_usd, unpriced_tokens=figures.cost.unpriced_tokens),
+            format_known_cost(
+                _divide(figures.cost.nano_usd, figures.attempts.get("success", 0)),
+                unpriced_tokens=figures.cost.unpriced_tokens,
+            ),
             _format_counts(figures.attempt_errors),
         )
         for arm, figures in report.by_arm.items()

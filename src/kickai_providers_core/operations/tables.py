@@ -86,7 +86,8 @@ def list_summary(report: Report) -> list[tuple[str, str]]:
     saved = format_range(savings.least_nano_usd, savings.most_nano_usd)
     cost = format_usd(total.cost.nano_usd)
     if total.cost.unpriced_tokens:
-        cost += f" + {format_share(total.cost.unpriced_share)} of tokens unpriced"
+        unpriced = f"{format_share(total.cost.unpriced_share)} of tokens unpriced"
+        cost = f"{cost} + {unpriced}" if total.cost.nano_usd else unpriced
     summary = [
         ("Requests", format_number(total.requests)),
         ("Success rate", format_share(total.success_rate)),

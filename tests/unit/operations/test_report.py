@@ -12,6 +12,7 @@ from kickai_providers_core.operations.building import ReportContext, build_repor
 from kickai_providers_core.operations.detail_tables import find_tables
 from kickai_providers_core.operations.formatting import (
     format_duration,
+    format_known_cost,
     format_seconds,
     format_share,
     format_target,
@@ -223,3 +224,11 @@ def test_a_retired_gemini_model_of_a_role_is_priced_as_its_successor():
 def test_figures_are_formatted_for_readers(formatted, text):
     """No share that is not 0 or 1 looks like it, and no amount that is not 0 looks like 0."""
     assert formatted == text
+
+
+def test_what_has_no_price_is_never_shown_as_zero():
+    """A cost without a price is unpriced, and one with a known part is a lower bound."""
+    assert format_known_cost(0, unpriced_tokens=5) == "unpriced"
+    assert format_known_cost(10_000_000, unpriced_tokens=5) == "≥ $0.010"
+    assert format_known_cost(10_000_000, unpriced_tokens=0) == "$0.010"
+    assert format_known_cost(None, unpriced_tokens=5) == format_known_cost(None, unpriced_tokens=0)
