@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 REQUEST = ChatRequest.from_prompt("Who can play?")
 
+MOST_ACTIONS = 10_000
+"""More than any request of the tests needs: one that takes more of them never ends."""
+
 Outcome = ProviderError | None
 """The result of one call: an error, or None for an answer."""
 
@@ -152,7 +155,7 @@ class World:
         walk = self.walk(deadline_s, needs, tokens)
         result = Result(walk, [])
         action = walk.next(self.now)
-        while True:
+        for _ in range(MOST_ACTIONS):
             if isinstance(action, Fail):
                 result.error = action.error
                 return result
@@ -166,6 +169,8 @@ class World:
                 result.reply = walk.record_success(Reply(text="yes", finish_reason=FinishReason.STOP), self.now)
                 return result
             action = walk.record_failure(outcome, self.now)
+        message = f"the request did not end within {MOST_ACTIONS} actions"
+        raise AssertionError(message)
 
     def _call(self, action: Call, result: Result) -> Outcome:
         target = self.targets[action.candidate.position]

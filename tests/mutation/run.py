@@ -42,8 +42,8 @@ SETUP = """
 source_paths = src
 only_mutate = {modules}
 also_copy = README.md
-timeout_constant = 20.0
-timeout_multiplier = 4.0
+timeout_constant = 10.0
+timeout_multiplier = 3.0
 pytest_add_cli_args = -p
     tests.mutation.quick
     --import-mode=importlib

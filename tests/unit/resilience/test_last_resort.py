@@ -82,6 +82,18 @@ def test_a_refused_last_resort_call_does_not_count_in_the_limits_per_minute() ->
     assert not rate_limiter.request_ticket(0, simulation.now).admitted
 
 
+def test_the_end_of_a_rate_limit_is_waited_for_before_a_later_target_is_called() -> None:
+    """The last resort is only for targets that are due before it."""
+    limited = script(RateLimitedError("slow down", retry_after_s=5.0))
+    refused = script(AuthenticationError("refused"))
+    simulation = World([Target(name="a", script=limited, retries=0), Target(name="b", script=refused, retries=0)])
+    assert simulation.ask().order == ["a", "b"]
+    result = simulation.ask()
+    assert [(call.target, call.at) for call in result.calls] == [("a", 1005.0)]
+    assert result.reply is not None
+    assert not result.reply.last_resort
+
+
 def test_one_last_resort_call_is_under_way_per_target() -> None:
     """Promise 2: other requests fail without calling it until that call has ended."""
     simulation = World([Target(name="a", script=script(AuthenticationError("x")), retries=0)])

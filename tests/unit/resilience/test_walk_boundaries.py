@@ -53,6 +53,12 @@ def test_the_last_moment_for_a_retry_is_in_time() -> None:
     assert simulation.ask(deadline_s=4.0).order == ["a", "a"]
 
 
+def test_the_last_moment_for_an_attempt_after_a_rate_limit_is_in_time() -> None:
+    """A target that may be called again at once is called when just the least time for an attempt is left."""
+    limited = Target(name="a", script=script(RateLimitedError("slow down", retry_after_s=0.0)), latency_s=3.5)
+    assert world(limited, policy=Policy(min_attempt_s=0.5)).ask(deadline_s=4.0).order == ["a", "a"]
+
+
 def test_a_rate_limit_that_ends_just_in_time_is_waited_for() -> None:
     """An attempt is made when exactly the minimum time for it is left."""
     limited = script(RateLimitedError("slow down", retry_after_s=29.5))
