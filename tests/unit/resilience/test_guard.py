@@ -46,6 +46,13 @@ def test_no_traffic_holds() -> None:
         verdict = decide(evidence)
         assert (verdict.action, verdict.reason, verdict.requests_needed) == ("hold", "no_traffic", None)
         assert verdict.next_evidence is evidence
+        assert (verdict.message, verdict.numbers) == ("no first attempt of the candidate has been counted", {})
+
+
+def test_a_share_of_zero_has_no_split_to_check() -> None:
+    """Late answers of the candidate hold like any others."""
+    verdict = decide(add(StepEvidence(), count(1), count(100)), share=0.0)
+    assert (verdict.action, verdict.reason) == ("hold", "inconclusive")
 
 
 def test_too_little_evidence_holds_and_says_how_much_is_missing() -> None:
@@ -56,6 +63,14 @@ def test_too_little_evidence_holds_and_says_how_much_is_missing() -> None:
     assert verdict.requests_needed == 16
     expected = "candidate 0 of 30 failed, not yet proven below 8.00%; about 16 more requests needed"
     assert verdict.message == expected
+    assert verdict.numbers == {
+        "candidate_bad": 0,
+        "candidate_total": 30,
+        "control_bad": 0,
+        "control_total": 30,
+        "limit": 0.05,
+        "margin": 0.03,
+    }
     assert decide(add(evidence, count(15), count(15))).action == "hold"
     assert decide(add(evidence, count(16), count(16))).action == "advance"
 
@@ -125,6 +140,10 @@ def test_a_suspension_becomes_final_when_the_control_arm_is_proven_good() -> Non
     assert decide(add(verdict.next_evidence, ArmCounts(), count(needed - 1))).action == "hold"
     final = decide(add(verdict.next_evidence, ArmCounts(), count(needed)))
     assert (final.action, final.reason, final.is_final) == ("finalize", "control_is_good", True)
+    facts = f"control 0 of {50 + needed} failed since the suspension, proven below 8.00%, e = "
+    assert final.message.startswith(facts)
+    assert final.message.endswith(" >= 1000")
+    assert final.numbers["e"] >= final.numbers["threshold"] == pytest.approx(1000)
     assert final.next_evidence == StepEvidence()
 
 
@@ -133,10 +152,16 @@ def test_a_suspension_ends_when_the_control_arm_fails_too() -> None:
     verdict = decide(add(suspend(), ArmCounts(), count(3, 3)))
     assert (verdict.action, verdict.reason, verdict.is_final) == ("restore", "shared_outage", False)
     assert verdict.message == "control 3 of 3 failed since the suspension, so both arms share an outage"
+    assert verdict.next_evidence.phase == "serving"
+    assert verdict.next_evidence.signals["failures"].is_shared_outage
     evidence = add(verdict.next_evidence, count(5, 5), count(5, 5))
     held = decide(evidence)
     assert (held.action, held.reason) == ("hold", "shared_outage")
-    assert "so the floor test waits for the control arm to recover" in held.message
+    expected = (
+        "candidate 5 of 5 failed, not yet proven below 8.00%; control 5 of 5 failed, "
+        "so the floor test waits for the control arm to recover; the present rate would not suffice"
+    )
+    assert held.message == expected
     assert decide(evidence, share=1.0).action == "roll_back"
     recovered = add(evidence, count(40), count(60))
     assert recovered.signals["failures"].restarts == 1
@@ -150,6 +175,13 @@ def test_an_outage_that_the_control_arm_shows_first_suspends_nothing() -> None:
     """With a small share, the control arm notices an outage before the candidate does."""
     verdict = decide(add(StepEvidence(), count(4, 4), count(16, 16)), share=0.2)
     assert (verdict.action, verdict.reason) == ("hold", "shared_outage")
+
+
+def test_an_outage_of_the_control_arm_is_no_reason_to_wait_when_there_is_none() -> None:
+    """At a share of 100 % the candidate is judged alone."""
+    verdict = decide(add(StepEvidence(), count(4), count(16, 16)), share=1.0)
+    assert (verdict.action, verdict.reason) == ("hold", "inconclusive")
+    assert "control" not in verdict.message
 
 
 def test_restarts_of_the_floor_test_share_its_error_rate() -> None:
@@ -167,8 +199,16 @@ def test_a_split_that_does_not_fit_holds() -> None:
     verdict = decide(evidence)
     assert (verdict.action, verdict.reason, verdict.signal) == ("hold", "split_mismatch", None)
     assert verdict.message.startswith("candidate 10 of 100 keys, share 50.00%, e = ")
+    assert verdict.numbers["e"] >= 1000
+    assert verdict.numbers == {"e": verdict.numbers["e"], "share": 0.5}
     assert decide(evidence, share=1.0).action == "advance"
     assert decide(add(StepEvidence(), count(200, keys=0), count(50, keys=0))).action == "advance"
+
+
+@pytest.mark.parametrize(("keys", "reason"), [(28, "split_mismatch"), (29, "inconclusive")])
+def test_a_split_does_not_fit_when_its_e_value_is_a_thousand(keys: int, reason: str) -> None:
+    """Of 100 keys in two equal arms, 28 are too few and 29 are not."""
+    assert decide(add(StepEvidence(), count(keys), count(100 - keys))).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -209,6 +249,7 @@ def test_removing_the_limit_that_suspended_restores() -> None:
     suspended = decide(evidence, EVERYTHING).next_evidence
     verdict = decide(suspended)
     assert (verdict.action, verdict.reason) == ("restore", "no_longer_judged")
+    assert verdict.message == "the limit of slow, which suspended the candidate, was removed"
     assert verdict.next_evidence.phase == "serving"
 
 

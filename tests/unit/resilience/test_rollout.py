@@ -116,6 +116,22 @@ def test_shadowed_keys_are_the_next_to_move() -> None:
         assert rollout.is_shadowed(bucket) == in_next_part
 
 
+def test_the_ends_of_the_shadowed_part_are_exact() -> None:
+    """It begins with the first bucket of the control arm, and its size is rounded down."""
+    half = Rollout(candidate="a", share=QUARTER, shadow=BUCKETS // 2)
+    end = QUARTER + (BUCKETS - QUARTER) // 2
+    assert [half.is_shadowed(bucket) for bucket in (QUARTER - 1, QUARTER, end - 1, end)] == [False, True, True, False]
+    small = Rollout(candidate="a", share=BUCKETS - 3, shadow=BUCKETS // 2)
+    assert [small.is_shadowed(bucket) for bucket in range(BUCKETS - 4, BUCKETS)] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("shares", [5, "12"])
+def test_the_shares_of_a_ramp_are_a_sequence(shares: object) -> None:
+    """The error names the field and what it holds."""
+    with pytest.raises(TypeError, match=r"^Ramp\.shares must be a sequence of integers, got "):
+        Ramp(shares=shares, hold_s=1.0)
+
+
 @pytest.mark.parametrize("shares", [(), (0, 1), (2, 2), (3, 1), (BUCKETS + 1,)])
 def test_a_ramp_rises(shares: tuple[int, ...]) -> None:
     """Its shares are above 0, at most all, and in rising order."""

@@ -93,6 +93,8 @@ def test_slow_answers_count() -> None:
     stream = evolve(EVENT, is_streamed=True, first_token_s=1.5)
     assert count_attempt(stream, settings) == ArmCounts(n=1, streams=1, slow_first_token=1)
     assert count_attempt(evolve(stream, first_token_s=0.5), settings) == ArmCounts(n=1, streams=1)
+    impatient = GuardSettings(latency_limit_s=0.1)
+    assert count_attempt(stream, impatient) == ArmCounts(n=1, streams=1)
 
 
 RAMP = Ramp(shares=(QUARTER, BUCKETS), hold_s=60.0)
