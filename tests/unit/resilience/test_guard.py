@@ -336,7 +336,13 @@ def test_settings_name_their_signals() -> None:
     """Failures are always judged."""
     assert [signal.name for signal in DEFAULTS.signals] == ["failures"]
     assert tuple(signal.name for signal in EVERYTHING.signals) == SIGNALS
-    assert [signal.limit for signal in EVERYTHING.signals] == [0.05, 0.05, 0.05, 0.04, 0.2]
+    assert [(signal.limit, signal.is_required, signal.words) for signal in EVERYTHING.signals] == [
+        (0.05, True, "failed"),
+        (0.05, True, "slower than 2 s"),
+        (0.05, False, "had their first token after 1 s"),
+        (0.04, True, "refused or truncated"),
+        (0.2, False, "judged negative"),
+    ]
     assert EVERYTHING.find("slow") == EVERYTHING.signals[1]
     assert DEFAULTS.find("slow") is None
 
