@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 SETTINGS = """
 [kickai]
 primary = "mock"
-fallback = ["gemini"]
+fallback = ["other"]
+
+[providers.other]
+kind = "mock"
 
 [store]
 url = "sqlite:///kickai.db"

@@ -125,10 +125,10 @@ def _to_rate(usd: Decimal, tokens: int) -> int:
 
 
 def load_price_list() -> GenaiPrices | None:
-    """Return the price list of genai-prices; None when the package is not installed."""
+    """Return the price list of genai-prices; None when the package is not installed or cannot be imported."""
     try:
         return GenaiPrices(import_module("genai_prices"))
-    except ImportError:
+    except Exception:  # noqa: BLE001  its import fails in many ways, for example on damaged metadata of another package
         return None
 
 
