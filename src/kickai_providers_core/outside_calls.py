@@ -100,7 +100,7 @@ class OutsideCalls:
             ok: Whether the provider has answered.
 
         Raises:
-            UnknownProviderError: There is no such provider.
+            UnknownProviderError: The provider is not configured.
             ArgumentTypeError: An argument has the wrong type.
         """
         if not isinstance(ok, bool):

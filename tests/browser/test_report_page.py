@@ -72,7 +72,7 @@ def view(request, browser, path):
 def test_the_page_works_in_every_view(view, axe, path):
     """No error, no request, nothing to scroll sideways but tables, and no finding of axe-core.
 
-    With KICKAI_SCREENSHOTS the pictures are kept in that folder.
+    With KICKAI_SCREENSHOTS the screenshots are kept in that folder.
     """
     name, page, said, requested = view
     if folder := os.environ.get("KICKAI_SCREENSHOTS"):

@@ -299,7 +299,7 @@ def test_failures_are_asked_again_on_demand(folder: Path) -> None:
 
 
 def test_results_of_another_input_are_refused(folder: Path) -> None:
-    """Nothing is asked when the files do not belong together."""
+    """No request is sent when the files do not belong together."""
     write(folder, ["a", "b"])
     assert run(folder).code == 0
     write(folder, [b'{"custom_id": "other", "body": {"messages": [{"role": "user", "content": "c"}]}}'])

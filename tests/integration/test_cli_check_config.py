@@ -102,7 +102,7 @@ def test_a_provider_without_a_key_is_not_asked(kickai: CommandLine) -> None:
 
 
 def test_invalid_settings_are_reported_together(kickai: CommandLine) -> None:
-    """The exit code is 2, and nobody is asked."""
+    """The exit code is 2, and no provider is called."""
     kickai.write('[kickai]\nprimry = "huggingface"\ndeadline_s = "30"\n')
     ended = kickai("check-config", "--online")
     assert ended.code == 2

@@ -126,9 +126,9 @@ def test_the_help_of_each_command_has_an_example(kickai: CommandLine, name: str)
         (("set", "mock", "5%", "--shadow", "x"), "a share must be a percentage"),
         (("ramp", "mock", "5%,1%"), "shares must be above 0% and in rising order, got 5%, 1%"),
         (("ramp", "mock", "5%", "--hold", "soon"), "'soon' is not a duration such as 90s, 30m, 1h or 2d"),
-        (("pause",), "There is no rollout of all roles."),
-        (("resume",), "There is no rollout of all roles."),
-        (("back",), "There is no rollout of all roles."),
+        (("pause",), "No rollout exists for all roles."),
+        (("resume",), "No rollout exists for all roles."),
+        (("back",), "No rollout exists for all roles."),
         (("back", "--role", "nobody"), "Unknown role 'nobody'."),
     ],
 )

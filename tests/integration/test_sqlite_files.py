@@ -96,7 +96,7 @@ def test_a_file_that_is_no_database(path, open_store, content):
 
 
 def test_a_damaged_file(path, open_store):
-    """It is noticed by a check, and by whoever meets the damage."""
+    """It is noticed by a check, and by the call that meets the damage."""
     store = open_store()
     for number in range(1, 300):
         cells = {CellKey(start_s=60 * number, role=f"r{at}"): Cell(counters={"requests": 1}) for at in range(8)}

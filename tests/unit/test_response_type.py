@@ -180,7 +180,7 @@ def test_a_live_stream_raises_when_the_whole_does_not_fit(how: str) -> None:
     ],
 )
 def test_the_error_says_what_is_wrong(text: str, reason: str, message: str) -> None:
-    """An answer that was cut is told apart from one that is no JSON."""
+    """An answer that was cut is distinguished from one that is not JSON."""
     with pytest.raises(ChainExhaustedError) as raised:
         ask("invoke", Answers("wrong", text, finish_reason=reason), response_type=AsDataclass)
     assert raised.value.attempts[0].error is not None

@@ -42,7 +42,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[None]:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path))
     yield
-    assert refused == []  # whoever tried may have hidden the error
+    assert refused == []  # the code that tried may have hidden the error
 
 
 class Plain:

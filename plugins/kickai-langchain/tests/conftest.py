@@ -31,7 +31,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("LANGSMITH_TRACING", raising=False)
     monkeypatch.delenv("LANGCHAIN_TRACING_V2", raising=False)
     yield
-    assert refused == []  # whoever tried may have hidden the error
+    assert refused == []  # the code that tried may have hidden the error
 
 
 @define

@@ -27,7 +27,7 @@ URL = "/v1/chat/completions"
 LINE_KEYS = frozenset({"custom_id", "method", "url", "body"})
 SAME_NAMES = ("temperature", "top_p", "stop", "seed", "tools", "tool_choice")
 IGNORED = frozenset({"model", "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
-"""Fields of a body that do not change what is asked here: the chain chooses the model."""
+"""Fields of a body that do not change the request here: the chain chooses the model."""
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
     "stream": (False,),

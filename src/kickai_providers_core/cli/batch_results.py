@@ -59,7 +59,7 @@ class BatchResults:
         """Open the file, create it if it does not exist, and read what it has. An incomplete last line is removed.
 
         Args:
-            drop_failed: Whether to remove the lines of requests that failed, so that they are asked again.
+            drop_failed: Whether to remove the lines of requests that failed, so that they are sent again.
 
         Raises:
             ResultsError: Another process writes to it, or it has a line that is not a result.

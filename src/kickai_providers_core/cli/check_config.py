@@ -57,7 +57,7 @@ TIMEOUT_S = 30.0
 def command(session: Session, *, online: bool, timeout_s: float) -> int:
     """Check the settings, and with --online whether each provider answers.
 
-    The checks of the settings are those of kickai doctor. Every provider is asked that is configured and that a role
+    The checks of the settings are those of kickai doctor. Every configured provider is called that a role
     calls or the settings file mentions: all at the same time, once, without retries and fallback. Nothing of it is
     counted in the store. The exit code is 1 when a check fails or a provider that a role calls does not answer.
     """

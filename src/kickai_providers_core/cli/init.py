@@ -42,7 +42,7 @@ Examples:
 def command(session: Session, *, path: Path, force: bool) -> None:
     """Write a commented kickai.toml for the providers that are installed, with a store in an SQLite file.
 
-    Nothing is asked, no service is called and no key is written. Existing settings are not read.
+    It asks no questions, calls no service and writes no key. Existing settings are not read.
     """
     session.console.output.reserve()
     order = choose_order(_find_providers(os.environ, session.load_timeout_s))

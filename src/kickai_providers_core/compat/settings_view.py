@@ -44,7 +44,7 @@ class SettingsView:
             provider: An `AIProvider`, or another instance of the settings; None for ``ai_provider``.
 
         Raises:
-            UnknownProviderError: There is no such provider.
+            UnknownProviderError: The provider is not configured.
         """
         registry = get_resolver().registry
         name = to_name("provider", self.ai_provider if provider is None else provider)

@@ -46,7 +46,7 @@ class SmartProvider:
         """Return whether a provider's breaker is closed and it is not suspended, as far as this process knows.
 
         Raises:
-            UnknownProviderError: There is no such provider.
+            UnknownProviderError: The provider is not configured.
         """
         resolver = get_resolver()
         instance = resolver.registry.find(name := to_name("provider", provider))
@@ -65,7 +65,7 @@ class SmartProvider:
             error: What it raised; every error counts the same.
 
         Raises:
-            UnknownProviderError: There is no such provider.
+            UnknownProviderError: The provider is not configured.
         """
         get_resolver().outside_calls.record_outcome(to_name("provider", provider), ok=False)
 
@@ -76,7 +76,7 @@ class SmartProvider:
             provider: An `AIProvider`, or another instance of the settings.
 
         Raises:
-            UnknownProviderError: There is no such provider.
+            UnknownProviderError: The provider is not configured.
         """
         get_resolver().outside_calls.record_outcome(to_name("provider", provider), ok=True)
 

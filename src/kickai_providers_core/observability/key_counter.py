@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyCounter"]
 
 MAX_KEYS = 100_000
-"""The number of keys of one step that are told apart. Later keys count as known."""
+"""The number of keys of one step that are distinguished. Later keys count as known."""
 
 LEASE = "rollout/keys"
 

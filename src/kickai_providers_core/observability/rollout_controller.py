@@ -87,7 +87,7 @@ class RolloutController:
     """Follows the rollout of a store. Safe to use from any thread.
 
     Requests read the plan from memory. `run` reads and writes the store; the store's thread calls it. While the store
-    has not been read, a rollout that the settings configure has a share of 0; later, the last plan stays in force when
+    has not been read, a rollout that the settings configure has a share of 0; later, the last plan stays when
     the store fails.
 
     Args:
@@ -97,7 +97,7 @@ class RolloutController:
         time: The clock; its time of day goes into the history.
 
     Attributes:
-        plan: The plan in force.
+        plan: The current plan.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class RolloutController:
             self._adopt(read_plan(document), document.version)
 
     def _adopt(self, plan: RolloutPlan, version: int) -> None:
-        """Put a plan into force, and emit an event for each scope that has changed."""
+        """Use a plan, and emit an event for each scope that has changed."""
         before, is_first = self.plan, self._version < 0
         self.plan, self._version = plan, version
         with self._lock:

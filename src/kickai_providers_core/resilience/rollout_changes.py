@@ -126,7 +126,7 @@ def go_back(plan: RolloutPlan, scope: str, now_s: float) -> Change:
     """
     found = plan.find(None if scope == ALL_ROLES else scope)
     if found is None:
-        raise RolloutError(f"there is no rollout of {_name(scope)}")
+        raise RolloutError(f"no rollout exists for {_name(scope)}")
     _, rollout = found
     after = rollout.begin_step(0, now_s, ramp=None, is_paused=False, suspended_share=None, shadow=0)
     what = f"{rollout.candidate} back to 0% of {_name(scope)}"
@@ -144,7 +144,7 @@ def _get_or_create(plan: RolloutPlan, scope: str, candidate: str) -> Rollout:
 def _get(plan: RolloutPlan, scope: str) -> Rollout:
     rollout = plan.rollouts.get(scope)
     if rollout is None:
-        raise RolloutError(f"there is no rollout of {_name(scope)}")
+        raise RolloutError(f"no rollout exists for {_name(scope)}")
     return rollout
 
 

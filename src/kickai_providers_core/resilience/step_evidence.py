@@ -49,7 +49,7 @@ class ArmCounts:
             not checked then.
 
     Raises:
-        TypeError: A count is no integer.
+        TypeError: A count is not an integer.
         ValueError: A count is negative, or a part is larger than its whole.
     """
 

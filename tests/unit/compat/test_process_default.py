@@ -77,7 +77,7 @@ def test_there_is_one_resolver() -> None:
 def test_a_resolver_that_is_replaced_while_it_is_created_is_closed(
     build: Callable[..., Resolver],
 ) -> None:
-    """Whoever waits for it gets the new one."""
+    """A caller that waits for it gets the new one."""
     slow, new = build(), build()
     is_creating, may_end = threading.Event(), threading.Event()
 

@@ -63,7 +63,7 @@ class Process:
 
     @property
     def rollout(self) -> Rollout:
-        """The rollout of all roles that is in force."""
+        """The rollout of all roles that is current."""
         return self.controller.plan.rollouts[ALL_ROLES]
 
 
@@ -329,7 +329,7 @@ def test_the_alert_command_gets_the_change_as_json(tmp_path: Path) -> None:
 
 
 def test_a_damaged_plan_changes_nothing() -> None:
-    """The plan in force stays, and the store's thread reports it."""
+    """The current plan stays, and the store's thread reports it."""
     store = MemoryStore()
     process = Process(store)
     process.run()

@@ -182,7 +182,7 @@ def test_the_error_about_a_newer_format_names_both_formats() -> None:
     ],
 )
 def test_a_damaged_plan_is_refused(record: dict[str, object]) -> None:
-    """A newer format and values out of range raise, so that the plan in force stays."""
+    """A newer format and values out of range raise, so that the current plan stays."""
     with pytest.raises((TypeError, ValueError)):
         RolloutPlan.from_dict(record)
 
@@ -276,9 +276,9 @@ def test_what_does_not_fit_is_refused() -> None:
         pause(make_plan(share=QUARTER, ramp=RAMP, is_paused=True), ALL_ROLES)
     with pytest.raises(RolloutError, match="nothing is paused or suspended for all roles"):
         resume(plan, ALL_ROLES, 1.0)
-    with pytest.raises(RolloutError, match="there is no rollout of the role coach"):
+    with pytest.raises(RolloutError, match="no rollout exists for the role coach"):
         pause(plan, "coach")
-    with pytest.raises(RolloutError, match="there is no rollout of all roles"):
+    with pytest.raises(RolloutError, match="no rollout exists for all roles"):
         go_back(RolloutPlan(), ALL_ROLES, 1.0)
 
 

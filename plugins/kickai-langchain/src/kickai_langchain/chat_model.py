@@ -177,7 +177,7 @@ class ChatKickai(KeyedChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Return the model with answers of one form.
 
-        An answer that does not fit the JSON schema is a failed attempt, and the next target is asked.
+        An answer that does not fit the JSON schema is a failed attempt, and the next target is called.
 
         Args:
             schema: A pydantic model, a TypedDict, a JSON schema, or a function in the form of OpenAI's API. The answer

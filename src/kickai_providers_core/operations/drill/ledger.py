@@ -78,7 +78,7 @@ def find_misplaced(requests: list[dict[str, Any]], share: int, candidate: str) -
     """Return the keys that were served by another arm than the share says.
 
     Args:
-        requests: Requests that began while the share was in force everywhere.
+        requests: Requests that began while every process followed the share.
         share: The share in buckets.
         candidate: The instance that is rolled out.
     """
