@@ -21,13 +21,20 @@ from pathlib import Path
 from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
-DECISIONS = (
-    *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
-    *("retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing", "running_calls"),
+ROLLOUTS = (
     *("evidence", "step_evidence", "guard", "guard_settings"),
     *("rollout", "rollout_changes", "rollout_guard", "rollout_settings"),
 )
-TESTS = (
+REQUESTS = (
+    *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
+    *("retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing", "running_calls"),
+)
+ROLLOUT_TESTS = (
+    "unit/resilience/test_*evidence.py",
+    "unit/resilience/test_guard*.py",
+    "unit/resilience/test_rollout*.py",
+)
+REQUEST_TESTS = (
     "unit/resilience/test_*.py",
     "property/test_[bciorw]*.py",
     "property/test_hedging.py",
@@ -79,13 +86,23 @@ def find_source(module: str) -> Path:
     return ROOT / "src" / "kickai_providers_core" / "resilience" / f"{module}.py"
 
 
+def find_tests(modules: list[str]) -> list[Path]:
+    """Return the tests of decision modules. Those of rollouts take long and reach no other module."""
+    of_rollouts, of_requests = (
+        [path for glob in globs for path in sorted((ROOT / "tests").glob(glob))]
+        for globs in (ROLLOUT_TESTS, REQUEST_TESTS)
+    )
+    tests = [] if set(modules) <= set(ROLLOUTS) else [path for path in of_requests if path not in of_rollouts]
+    return tests if set(modules) <= set(REQUESTS) else [*tests, *of_rollouts]
+
+
 def prepare(folder: Path, modules: list[str]) -> None:
     """Copy the sources and tests, and write the configuration of mutmut."""
     for name in ("src", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "testing", "cli"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, folder)
-    tests = [str(path.relative_to(ROOT)) for glob in TESTS for path in sorted((ROOT / "tests").glob(glob))]
+    tests = [str(path.relative_to(ROOT)) for path in find_tests(modules)]
     sources = [str(find_source(name).relative_to(ROOT)) for name in modules]
     (folder / "setup.cfg").write_text(
         SETUP.format(modules=format_list(sources), tests=format_list(tests)), encoding="utf-8"
@@ -156,10 +173,12 @@ def build_survivor(key: str) -> Survivor:
 
 def main() -> int:
     """Run mutmut on a copy, and check its results."""
-    modules = sys.argv[1:] or list(DECISIONS)
-    unknown = sorted(set(modules) - set(DECISIONS))
+    modules = sys.argv[1:] or [*REQUESTS, *ROLLOUTS]
+    unknown = sorted(set(modules) - {*REQUESTS, *ROLLOUTS})
     if unknown:
-        print(f"unknown module {', '.join(unknown)} (known: {', '.join(sorted(DECISIONS))})", file=sys.stderr)
+        print(
+            f"unknown module {', '.join(unknown)} (known: {', '.join(sorted([*REQUESTS, *ROLLOUTS]))})", file=sys.stderr
+        )
         return 2
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 
 import pytest
@@ -11,8 +12,10 @@ from attrs import evolve, validators
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kickai_providers_core.resilience.evidence import RestartingTest
 from kickai_providers_core.resilience.guard import ArmCounts, GuardSettings, StepEvidence, Verdict, judge
 from kickai_providers_core.resilience.guard_settings import SIGNALS
+from kickai_providers_core.resilience.step_evidence import SignalEvidence
 
 DEFAULTS = GuardSettings()
 EVERYTHING = GuardSettings(latency_limit_s=2.0, first_token_limit_s=1.0, max_refusal_share=0.04, feedback_floor=0.8)
@@ -31,6 +34,11 @@ def add(evidence: StepEvidence, mine: ArmCounts, other: ArmCounts, limits: Guard
 def decide(evidence: StepEvidence, limits: GuardSettings = DEFAULTS, share: float = 0.5) -> Verdict:
     """Return the verdict for a ramp of five steps."""
     return judge(evidence, limits, share=share, steps=5)
+
+
+def build_test(e: float) -> RestartingTest:
+    """Return a test that has gone on for so long that its sum alone is its e-value."""
+    return RestartingTest(10**9, (math.log(e),))
 
 
 def suspend() -> StepEvidence:
@@ -124,6 +132,30 @@ def test_failures_of_the_candidate_alone_are_final() -> None:
     verdict = decide(evidence, share=0.01)
     assert (verdict.action, verdict.reason, verdict.is_final) == ("roll_back", "worse_than_control", True)
     assert verdict.message.startswith("candidate 6 of 6 failed, control 0 of 594 failed, e = ")
+    assert verdict.message.endswith(" >= 1000")
+    assert verdict.numbers["threshold"] == pytest.approx(1000)
+
+
+@pytest.mark.parametrize(("e", "action"), [(999, "hold"), (1001, "roll_back"), (1999, "roll_back")])
+def test_the_two_arm_test_rolls_back_at_its_error_rate(e: float, action: str) -> None:
+    """Two tests of five steps share an error rate of 1 %."""
+    tests = SignalEvidence(gap=build_test(e))
+    assert decide(StepEvidence(signals={"failures": tests})).action == action
+
+
+@pytest.mark.parametrize(("e", "action"), [(1249, "hold"), (1251, "suspend"), (2499, "suspend")])
+def test_the_floor_test_suspends_at_its_error_rate(e: float, action: str) -> None:
+    """Its first run uses four fifths of the error rate."""
+    tests = SignalEvidence(candidate_floor=build_test(e))
+    assert decide(StepEvidence(signals={"failures": tests})).action == action
+
+
+def test_an_outage_for_one_signal_does_not_excuse_another() -> None:
+    """A candidate that is slow is suspended while both arms fail."""
+    both_fail = SignalEvidence(candidate_floor=build_test(1e9), is_shared_outage=True)
+    signals = {"failures": both_fail, "slow": SignalEvidence(candidate_floor=build_test(1e9))}
+    verdict = decide(StepEvidence(signals=signals), EVERYTHING)
+    assert (verdict.action, verdict.signal) == ("suspend", "slow")
 
 
 def test_a_suspension_becomes_final_when_the_control_arm_is_proven_good() -> None:
@@ -355,6 +387,11 @@ def test_settings_name_their_signals() -> None:
             {"floor": 0.02, "margin": 0.03},
             ValueError,
             "GuardSettings.margin must be less than 0.02, since the limit of failures",
+        ),
+        (
+            {"floor": 0.5, "margin": 0.5},
+            ValueError,
+            "margin must be less than 0.5, since the limit of failures is 0.5, got 0.5$",
         ),
         ({"alpha": 0}, ValueError, "GuardSettings.alpha"),
         ({"latency_limit_s": "2"}, TypeError, "GuardSettings.latency_limit_s must be a number"),
