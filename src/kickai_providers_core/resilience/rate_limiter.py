@@ -189,7 +189,7 @@ class RateLimiter:
         minutes, place = divmod(ahead, limit)
         if len(self._window) + place >= limit:
             minutes, place = minutes + 1, len(self._window) + place - limit
-            return self._window[place].began + minutes * MINUTE_S if place < len(self._window) else LONG_AGO
+            return self._window[place].began + minutes * MINUTE_S
         return LONG_AGO
 
     def wait_s(self, ticket: Ticket, now: float) -> float:
