@@ -112,6 +112,22 @@ def test_the_wait_for_a_limit_per_minute_is_known(ahead: int, wait_s: float) -> 
     assert isinstance(simulation.walk(wait_s + 1.0).next(1000.0), WaitForSlot | Sleep)
 
 
+def test_the_median_of_the_latest_calls_gives_the_estimate() -> None:
+    """A few slow calls do not change it."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=1))
+    for took_s in (1.0, 9.0, 3.0, 2.0, 8.0):
+        fill(rate_limiter, 0, took_s=took_s)
+    fill(rate_limiter, 1)
+    assert rate_limiter.estimate_wait_s(rate_limiter.request_ticket(0, 1000.0), 1000.0) == 3.0
+
+
+def test_free_calls_add_nothing_to_the_wait_for_a_limit_per_minute() -> None:
+    """However long calls take."""
+    rate_limiter = RateLimiter(Limits(max_concurrency=3, requests_per_minute=1))
+    fill(rate_limiter, 1, took_s=600.0)
+    assert rate_limiter.estimate_wait_s(rate_limiter.request_ticket(0, 1000.0), 1000.0) == 60.0
+
+
 def test_a_request_returns_to_a_long_queue_when_all_other_targets_failed() -> None:
     """It calls the next target first, and queues when that has failed."""
     rate_limiter = RateLimiter(Limits(max_concurrency=1))
