@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,7 @@ class RolloutController:
         self._version = -1
         self._writes_at = 0.0
         self._lock = Lock()
+        self._followed_at: dict[_StepKey, float] = {}
         self._pending: dict[_StepKey, dict[str, ArmCounts]] = {}
         self._keys = KeyCounter[_StepKey]()
 
@@ -135,16 +137,21 @@ class RolloutController:
         """Count an attempt that the guard judges, or the application's feedback; ignore any other event."""
         if event.arm not in {CANDIDATE, CONTROL}:
             return
-        counts = None
+        counts, began = None, math.inf
         if isinstance(event, AttemptEnded):
             counts = count_attempt(event, self._settings.guard)
+            began = self._time.clock() - event.attempt.latency_s
         elif isinstance(event, FeedbackGiven):
             counts = ArmCounts(feedback=1, bad_feedback=int(not event.ok))
         found = self.plan.find(event.role)
-        if found is not None and counts is not None:
-            scope, rollout = found
-            with self._lock:
-                self._count(_StepKey(scope, rollout.step), event.arm, counts)
+        if found is None or counts is None:
+            return
+        scope, rollout = found
+        step = _StepKey(scope, rollout.step)
+        with self._lock:
+            # An attempt that began in an earlier step may even be that of another candidate.
+            if began >= self._followed_at.get(step, -math.inf):
+                self._count(step, event.arm, counts)
 
     def renew_after_fork(self) -> None:
         """Forget what is pending in a child: the parent counts it."""
@@ -196,9 +203,11 @@ class RolloutController:
     def _adopt(self, plan: RolloutPlan, version: int) -> None:
         """Use a plan, and emit an event for each scope that has changed."""
         before, is_first = self.plan, self._version < 0
+        now = -math.inf if is_first else self._time.clock()
         self.plan, self._version = plan, version
         with self._lock:
             steps = {_StepKey(scope, rollout.step) for scope, rollout in plan.rollouts.items()}
+            self._followed_at = {step: self._followed_at.get(step, now) for step in steps}
             # Evidence of earlier steps decides nothing any more.
             self._pending = {step: counts for step, counts in self._pending.items() if step in steps}
             self._keys.keep(steps)

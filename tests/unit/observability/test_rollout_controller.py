@@ -58,6 +58,7 @@ class Process:
 
     def serve(self, arm: str, *, good: int = 0, bad: int = 0, role: str | None = None) -> None:
         """Serve requests in an arm."""
+        self.now += 0.2
         for attempt in [ANSWERED] * good + [FAILED] * bad:
             self.controller.observe(AttemptEnded(1, role, attempt, finish_reason="stop", is_primary=True, arm=arm))
 
@@ -396,3 +397,19 @@ def test_a_change_right_after_that_of_the_guard_is_followed(monkeypatch: pytest.
     process.run()
     assert process.rollout.share == 0
     assert "team_manager" in process.controller.plan.rollouts
+
+
+def test_an_attempt_of_an_earlier_step_is_no_evidence() -> None:
+    """Late failures of a candidate that was replaced do not count against the new one."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    change(store, lambda plan: set_share(plan, ALL_ROLES, "newer", HALF, 5.0).plan)
+    process.run()
+    process.now += 5.0
+    slow, quick = evolve(FAILED, latency_s=6.0), evolve(FAILED, latency_s=4.0)
+    for attempt in (slow, slow, slow, slow, slow, quick):
+        process.controller.observe(AttemptEnded(1, None, attempt, is_primary=True, arm="candidate"))
+    process.run()
+    evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout)
+    assert (evidence.candidate.n, process.rollout.share) == (1, HALF)
