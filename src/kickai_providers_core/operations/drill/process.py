@@ -64,7 +64,11 @@ class WorkerProcess:
         for pipe in (self._running.stdin, self._running.stdout):
             if pipe is not None and pipe is self._running.stdin:
                 pipe.close()
-        self._running.wait(60)
+        try:
+            self._running.wait(60)
+        except subprocess.TimeoutExpired:
+            self._running.kill()
+            self._running.wait()
         if self._running.stdout is not None:
             self._running.stdout.close()
 

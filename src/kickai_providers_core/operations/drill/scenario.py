@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core.config.settings import Settings
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -59,7 +61,11 @@ def choose_settings(folder: Path, seed: int, answer: Callable[[str, ChatRequest]
 
 
 def write_settings(folder: Path) -> None:
-    """Write the settings file that the commands of the operator read."""
+    """Write the settings file that the commands of the operator read, with invented prices for the candidate."""
+    models = sorted({model for role in map(Settings().role, ROLES) for model in role.models[CANDIDATE]})
+    prices = "\n".join(
+        f'"{each}" = {{ input_usd_per_million = 0.05, output_usd_per_million = 0.1 }}' for each in models
+    )
     text = f"""\
 [kickai]
 primary = "{CONTROL}"
@@ -78,7 +84,6 @@ model = "simulated"
 url = "sqlite:///{STORE}"
 
 [prices.models]
-"{CONTROL}:simulated" = {{ input_usd_per_million = 0.3, output_usd_per_million = 2.5 }}
-"{CANDIDATE}:simulated" = {{ input_usd_per_million = 0.1, output_usd_per_million = 0.3 }}
+{prices}
 """
     (folder / "kickai.toml").write_text(text, encoding="utf-8")
