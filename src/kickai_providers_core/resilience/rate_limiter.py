@@ -68,7 +68,7 @@ class Ticket:
         "tokens",
     )  # fmt: skip
 
-    def __init__(self, limiter: RateLimiter, tokens: int, ahead: int, generation: int = 0) -> None:
+    def __init__(self, limiter: RateLimiter, tokens: int, ahead: int, generation: int) -> None:
         self.admitted = False
         self.rejected = False
         self.ahead = ahead

@@ -94,6 +94,16 @@ def test_the_end_of_a_rate_limit_is_waited_for_before_a_later_target_is_called()
     assert not result.reply.last_resort
 
 
+def test_the_end_of_a_rate_limit_is_waited_for_rather_than_called_before_it() -> None:
+    """Also when the service has not stated it."""
+    simulation = World([Target(name="a", script=script(RateLimitedError("slow down")), retries=0)])
+    simulation.ask()
+    due = simulation.candidates[0].health.available_at(simulation.now)
+    result = simulation.ask(deadline_s=100.0)
+    assert [(call.target, call.at) for call in result.calls] == [("a", due)]
+    assert due > 1000.0
+
+
 def test_one_last_resort_call_is_under_way_per_target() -> None:
     """Promise 2: other requests fail without calling it until that call has ended."""
     simulation = World([Target(name="a", script=script(AuthenticationError("x")), retries=0)])
