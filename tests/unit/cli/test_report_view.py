@@ -31,7 +31,7 @@ def test_no_figure_is_cut_off(width):
     rows = [line.split() for line in lines if line.startswith((" gemini ", " huggingface ", " availability_manager "))]
     assert [row[1] for row in rows if row[0] in {"gemini", "huggingface"}] == ["1,234", "90,000"]
     groups = [row for row in rows if "✓" not in row and "✗" not in row]
-    assert ["$0.00" in row for row in groups] == [True] * 3
+    assert ["unpriced" in row for row in groups] == [True] * 3
 
 
 def test_a_wide_terminal_shows_every_column():
