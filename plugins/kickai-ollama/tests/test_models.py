@@ -23,7 +23,7 @@ from kickai_ollama.models import Models, add_tag
 from kickai_ollama.settings import OllamaSettings
 from kickai_ollama.transport import connect
 
-SOON_S = 2.0
+SOON_S = 20.0
 OTHER = "llama3.2"
 CALL_OTHER = evolve(ChatRequest.of("ping"), model=OTHER)
 
@@ -132,6 +132,7 @@ def test_a_failed_pull_is_reported_once(server, settings):
     call = Caller(settings)
     server.script(Status(404, "model_not_found"), Status(500, "crashed"))
     call("invoke", CALL_OTHER)
+    assert server.wait_requests(2, SOON_S), "the pull has its answer before the next call asks for one"
     error = until(lambda message: "being pulled" not in message, server, call)
     assert error.message == "pulling llama3.2 failed: the server failed: see its log"
     assert error.retry_after_s is None
