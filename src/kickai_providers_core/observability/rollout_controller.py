@@ -181,8 +181,9 @@ class RolloutController:
             except BaseException:
                 self._put_back(_StepKey(scope, rollout.step), counts)
                 raise
-            if rollout.share or rollout.suspended_share is not None:
-                self._judge(store, scope, rollout, evidence)
+            is_judged = rollout.share > 0 or rollout.suspended_share is not None
+            if is_judged and self._judge(store, scope, rollout, evidence):
+                return  # the other rollouts may have changed with the plan: the next run judges them
 
     def _follow(self, store: Store) -> None:
         """Read the plan. Write the present one when the store has lost it, or that of the settings to a new store."""
@@ -233,23 +234,26 @@ class RolloutController:
         self._put_back(_StepKey(scope, rollout.step), counts)
         return evidence
 
-    def _judge(self, store: Store, scope: str, rollout: Rollout, evidence: StepEvidence) -> None:
+    def _judge(self, store: Store, scope: str, rollout: Rollout, evidence: StepEvidence) -> bool:
+        """Carry out what follows from the evidence; return whether the plan was changed."""
         share = rollout.share / BUCKETS
         verdict = judge(evidence, self._settings.guard, share=share, steps=rollout.steps)
         now_s = self._time.wall()
         changed = apply_verdict(rollout, verdict, now_s)
         if changed is None:
-            return
+            return False
         after, what = changed
         plan = self.plan.with_rollout(scope, after)
         entry = HistoryEntry(
             at_s=now_s, who=GUARD, what=what, why=verdict.message, evidence={"scope": scope, **verdict.numbers}
         )
         # When another process or a person came first, the next run judges the new plan.
-        if store.documents.write(PLAN, plan.as_dict(), expected_version=self._version, entry=entry):
-            self._alert(scope, after, verdict, what)
-            document = store.documents.read(PLAN)  # a person may have changed it again
-            self._adopt(read_plan(document), document.version)
+        if not store.documents.write(PLAN, plan.as_dict(), expected_version=self._version, entry=entry):
+            return False
+        self._alert(scope, after, verdict, what)
+        document = store.documents.read(PLAN)  # a person may have changed it again
+        self._adopt(read_plan(document), document.version)
+        return True
 
     def _alert(self, scope: str, rollout: Rollout, verdict: Verdict, what: str) -> None:
         if self._on_alert:

@@ -205,8 +205,9 @@ class SharedHealth:
         Raises:
             StoreError: The store failed. Until it works, each process probes for itself.
         """
-        states, now = dict(self._states()), self._clock()
+        states = dict(self._states())
         marks = {(mark.key, mark.kind): mark for mark in store.health.read()}
+        now = self._clock()  # after reading, so that no imported delay ends early
         for name, state in states.items():
             instance = self._find(name[0])
             if instance is None:

@@ -16,6 +16,7 @@ from kickai_providers_core.resilience.rollout import Ramp, Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_changes import set_share, start_ramp
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS
+from kickai_providers_core.resilience.step_evidence import ArmCounts, StepEvidence
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.attempts import Attempt, Outcome
@@ -413,3 +414,44 @@ def test_an_attempt_of_an_earlier_step_is_no_evidence() -> None:
     process.run()
     evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout)
     assert (evidence.candidate.n, process.rollout.share) == (1, HALF)
+
+
+def test_a_verdict_for_one_role_does_not_undo_a_change_of_another() -> None:
+    """The other role's rollout, which a person changes in that moment, is judged anew by the next run."""
+
+    class Busy(MemoryStore):
+        """A store in which a person changes the second role as soon as the guard has changed the first one."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.documents = self.documents, self
+
+        def write(self, name: str, value: Any, **how: Any) -> bool:
+            """Write, and let the person follow the guard."""
+            done = self.inner.write(name, value, **how)
+            if name == PLAN and getattr(how.get("entry"), "who", "") == "guard":
+                self.documents = self.inner
+                change(self, lambda plan: set_share(plan, "b", "other", BUCKETS, 9.0).plan)
+            return done
+
+        def read(self, name: str) -> Any:
+            """Read."""
+            return self.inner.read(name)
+
+        def read_history(self, name: str, limit: int = 100) -> Any:
+            """Read the history."""
+            return self.inner.read_history(name, limit)
+
+    store = Busy()
+    process = Process(store, settings=RolloutSettings())
+    for role in ("a", "b"):
+        change(store, lambda plan, role=role: set_share(plan, role, "new", HALF, 5.0).plan)
+    process.run()
+    process.serve("candidate", bad=5, role="a")
+    dead = StepEvidence().add({"candidate": ArmCounts(n=5, failures=5)}, process.settings.guard)  # of another process
+    step = process.controller.plan.rollouts["b"].step
+    store.inner.write(f"{EVIDENCE}b", {"step": step, "evidence": dead.as_dict()}, expected_version=0)
+    process.run()
+    rollouts = RolloutPlan.from_dict(store.documents.read(PLAN).value).rollouts
+    assert rollouts["a"].suspended_share == HALF
+    assert (rollouts["b"].candidate, rollouts["b"].share) == ("other", BUCKETS)
