@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import kickai_mock.plugin as mock
 import pytest
+from command_line import installed
 from forks import run_in_child
 from kickai_mock.settings import MockSettings
 
@@ -446,3 +447,11 @@ def test_a_store_that_cannot_be_opened_fails_no_request(tmp_path: Path, caplog: 
             assert words in status.error
             assert "secret" not in status.error + caplog.text
         assert len([record for record in caplog.records if "store" in record.message]) == 1
+
+
+@pytest.mark.parametrize("arguments", [("roles",), ("providers",)])
+def test_a_listing_opens_no_store(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Only commands that call a provider, and those about the store itself, create its file."""
+    (tmp_path / "kickai.toml").write_text('[store]\nurl = "sqlite:///kickai.db"\n')
+    assert installed(*arguments, folder=tmp_path).code == 0
+    assert not (tmp_path / "kickai.db").exists()

@@ -6,15 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import click
-from attrs import evolve
 
 from kickai_providers_core.cli.arguments import Number
 from kickai_providers_core.cli.diagnosis import diagnose
 from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
-from kickai_providers_core.cli.session import shared_options
+from kickai_providers_core.cli.session import shared_options, without_store
 from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
 from kickai_providers_core.cli.tracebacks import format_error
-from kickai_providers_core.config.store_settings import StoreSettings
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.values.plain_text import format_count
 
@@ -64,7 +62,7 @@ def command(session: Session, *, online: bool, timeout_s: float) -> int:
     file, discovery, settings, findings = load_settings(session)
     answers: Sequence[Answer] | None = None
     if settings is not None:
-        with Resolver(evolve(settings, store=StoreSettings()), discovery) as resolver:
+        with Resolver(without_store(settings), discovery) as resolver:
             session.mask_keys(settings)
             results = check_instances(resolver, session, online=False)
             findings = diagnose(settings, discovery, results)

@@ -17,7 +17,7 @@ from kickai_providers_core.cli.operations_checks import (
     check_store,
     examine_store,
 )
-from kickai_providers_core.cli.session import STORE_TIMEOUT_S, shared_options
+from kickai_providers_core.cli.session import STORE_TIMEOUT_S, shared_options, without_store
 from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.operations.prices import PriceBook, load_price_list
@@ -56,7 +56,7 @@ def command(session: Session, *, online: bool) -> int:
     """
     file, discovery, settings, findings = load_settings(session)
     if settings is not None:
-        with Resolver(settings, discovery) as resolver:
+        with Resolver(without_store(settings), discovery) as resolver:
             session.mask_keys(settings)
             found = diagnose(settings, discovery, check_instances(resolver, session, online=online))
         findings = sort_findings([*found, *_check_operation(settings, discovery)])

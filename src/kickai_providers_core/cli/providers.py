@@ -36,7 +36,7 @@ def command(session: Session) -> None:
     A provider is ready, not configured (with what is missing), broken (with the reason), or not allowed by
     kickai.plugins or KICKAI_PLUGINS, and then it was not loaded. No service is called.
     """
-    with session.resolver() as resolver:
+    with session.resolver(uses_store=False) as resolver:
         session.log_ignored_files(resolver)
         rows = [_row(plugin, resolver) for plugin in resolver.discovery.plugins]
         unmatched = resolver.discovery.unmatched

@@ -41,7 +41,7 @@ def command(session: Session, *, name: str | None) -> None:
 
     An unknown role gets the values of the default role.
     """
-    with session.resolver() as resolver:
+    with session.resolver(uses_store=False) as resolver:
         session.log_ignored_files(resolver)
         settings = resolver.settings
     if name is None:

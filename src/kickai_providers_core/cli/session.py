@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from attrs import define, field
+from attrs import define, evolve, field
 
 from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
 from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.cli.console import Console
     from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Observer
 
-__all__ = ["STORE_TIMEOUT_S", "Session", "output_options", "shared_options"]
+__all__ = ["STORE_TIMEOUT_S", "Session", "output_options", "shared_options", "without_store"]
 
 STORE_TIMEOUT_S = 5.0
 """Seconds for which a command waits while other processes write to the store."""
@@ -54,16 +55,18 @@ class Session:
     load_timeout_s: float = LOAD_TIMEOUT_S
 
     @contextmanager
-    def resolver(self, observers: Iterable[Observer] = ()) -> Iterator[Resolver]:
+    def resolver(self, observers: Iterable[Observer] = (), *, uses_store: bool = True) -> Iterator[Resolver]:
         """Yield a resolver for the settings of this run, and close it.
+
+        Args:
+            observers: Called with every event.
+            uses_store: Whether it reads and writes the configured store; a listing needs none.
 
         Raises:
             ConfigError: The settings cannot be used.
         """
-        self.console.output.reserve()
-        resolver = Resolver.from_settings(self.config, observers=observers, load_timeout_s=self.load_timeout_s)
-        with resolver:
-            self.mask_keys(resolver.settings)
+        settings, discovery = self._load()
+        with Resolver(settings if uses_store else without_store(settings), discovery, observers=observers) as resolver:
             yield resolver
 
     @contextmanager
@@ -74,14 +77,7 @@ class Session:
             ConfigError: The settings cannot be used.
             StoreError: The store cannot be opened.
         """
-        from kickai_providers_core.config import loader, sources  # noqa: PLC0415  not needed for --help
-
-        document = sources.read(self.config, os.environ)
-        self.console.output.reserve()
-        discovery = discover(find_entry_points(), allowed=document.plugins, timeout_s=self.load_timeout_s)
-        broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
-        settings = loader.structure(document, discovery.infos(), broken=broken)
-        self.mask_keys(settings)
+        settings, discovery = self._load()
         own = settings.store
         if own.url is None:
             yield None, settings
@@ -91,6 +87,18 @@ class Session:
             yield store, settings
         finally:
             store.close()
+
+    def _load(self) -> tuple[Settings, Discovery]:
+        """Return the settings of this run, whose keys are masked from now on, and the plugins."""
+        from kickai_providers_core.config import loader, sources  # noqa: PLC0415  not needed for --help
+
+        self.console.output.reserve()
+        document = sources.read(self.config, os.environ)
+        discovery = discover(find_entry_points(), allowed=document.plugins, timeout_s=self.load_timeout_s)
+        broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
+        settings = loader.structure(document, discovery.infos(), broken=broken)
+        self.mask_keys(settings)
+        return settings, discovery
 
     def mask_keys(self, settings: Settings) -> None:
         """Mask every key in the settings."""
@@ -104,6 +112,11 @@ class Session:
         for problem in resolver.settings.warnings:
             if not problem.path and problem.source and not problem.source.startswith("environment "):
                 self.console.log(f"warning: {problem}", "yellow")
+
+
+def without_store(settings: Settings) -> Settings:
+    """Return the settings without the store, for commands that call nothing."""
+    return evolve(settings, store=evolve(settings.store, url=None))
 
 
 def shared_options(command: F) -> F:
