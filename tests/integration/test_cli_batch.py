@@ -239,6 +239,7 @@ def test_a_malformed_line_is_its_own_failure(
     assert len(read(tmp_path)) == 3
 
 
+@pytest.mark.slow
 def test_nothing_that_was_answered_is_asked_again_after_kill_9(folder: Path) -> None:
     """Killed again and again, the batch ends with one result for each request."""
     prompts = [f"prompt {number}" for number in range(120)]
@@ -354,6 +355,7 @@ def test_a_line_can_name_its_model(folder: Path) -> None:
     assert texts == ["a large None None", "a None None None"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_memory_does_not_grow_with_the_input(folder: Path) -> None:
     """Ten times as many requests, with long answers, need less than 8 MiB more."""

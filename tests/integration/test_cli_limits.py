@@ -13,6 +13,7 @@ from command_line import PROGRAM, CommandLine, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
 COMMANDS = ("ask hi", "providers", "roles", "doctor")
 ENV = {"KICKAI_PRIMARY": "mock", "KICKAI_FALLBACK": "none", "KICKAI_PLUGINS": "mock"}
 

@@ -109,6 +109,7 @@ def leaky(kickai: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KICKAI_PROVIDERS__LEAKY__RETRIES", "0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "origin"),
     [*((place, "environment") for place in FILES), ("no file", ".env"), ("a key in the file", ".env")],
