@@ -11,6 +11,7 @@ from simulator import Fixed, Target, World
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy
+from kickai_providers_core.resilience.recorder import Recorder
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.breaker_state import BreakerState
@@ -455,3 +456,58 @@ def test_the_values_of_a_trace_have_all_their_fields() -> None:
     for value in (trace, *trace.attempts, *trace.skipped):
         assert vars(value).keys() == fields_dict(type(value)).keys()
     assert len(trace.steps) == 2
+
+
+@pytest.mark.parametrize("arm", ["candidate", None])
+def test_each_kind_of_event_has_the_arm_and_the_request(arm: str | None) -> None:
+    """So does the trace, which neither fell back nor was a last resort unless the walk says so."""
+    simulation = world(Target(name="a", retries=0), Target(name="b"), breaker=BreakerSettings(max_errors=1))
+    plain = walk(simulation)
+    a, b = simulation.candidates
+    recorder = Recorder(plain.chain, evolve(plain.request, arm=arm, streams=True), [a, b], BEGAN)
+    before = a.health.breaker_states()
+    call = Call(a, 1, 10.0, a.health.admit(BEGAN), BEGAN, is_hedge=True)
+    recorder.record_call(call)
+    recorder.record_end(call, BEGAN, Outcome.ERROR, error=ProviderTimeoutError("slow"))
+    a.health.record_failure(call.admission, BEGAN, target=True, provider=False)
+    recorder.record_breaker_changes(a, before, BEGAN)
+    recorder.record_skip(b, (SkipReason.NOT_CONFIGURED, "KEY"), BEGAN)
+    recorder.record_hedge(a, 1.0)
+    recorder.record_queued(b, 2, 3.0)
+    recorder.record_withheld_retry(a)
+    recorder.record_wait(a, 0.5)
+    recorder.record_end_without_reply(BEGAN)
+    events = simulation.events[1:]
+    assert [(type(event).__name__, event.request, event.role, event.arm) for event in events] == [
+        (name, 7, "scout", arm)
+        for name in (
+            *("RequestStarted", "AttemptStarted", "AttemptEnded", "BreakerChanged", "TargetSkipped"),
+            *("Hedged", "Queued", "RetryWithheld", "Waiting", "RequestEnded"),
+        )
+    ]
+    assert [event.is_hedge for event in select_events(events, AttemptEnded)] == [True]
+    assert [event.is_streamed for event in select_events(events, AttemptEnded, RequestEnded)] == [True, True]
+    trace = recorder.build_trace(BEGAN)
+    assert (trace.arm, trace.fell_back, trace.last_resort) == (arm, False, False)
+
+
+def test_a_hedge_that_answers_while_the_first_call_runs_fell_back_because_of_its_slowness() -> None:
+    """The first target has neither failed nor been skipped."""
+    simulation = world(Target(name="a"), Target(name="b"))
+    plain = walk(simulation)
+    recorder = Recorder(plain.chain, plain.request, simulation.candidates, BEGAN)
+    recorder.record_reply(evolve(ANSWER, trace=recorder.build_trace(BEGAN, fell_back=True)), BEGAN)
+    (end,) = select_events(simulation.events, RequestEnded)
+    assert (end.fallback_provider, end.fallback_reason) == ("a", "slow")
+
+
+def test_a_hedge_that_answers_after_the_first_call_was_cancelled_fell_back_because_of_its_slowness() -> None:
+    """A cancelled call has no error."""
+    simulation = world(Target(name="a"), Target(name="b"))
+    plain = walk(simulation)
+    recorder = Recorder(plain.chain, plain.request, simulation.candidates, BEGAN)
+    a = simulation.candidates[0]
+    recorder.record_end(Call(a, 1, 10.0, a.health.admit(BEGAN), BEGAN), BEGAN, Outcome.CANCELLED)
+    recorder.record_reply(evolve(ANSWER, trace=recorder.build_trace(BEGAN, fell_back=True)), BEGAN)
+    (end,) = select_events(simulation.events, RequestEnded)
+    assert end.fallback_reason == "slow"

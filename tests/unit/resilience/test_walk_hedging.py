@@ -92,3 +92,22 @@ def test_the_event_of_a_hedge_names_the_slow_target() -> None:
     assert [event for event in simulation.events if isinstance(event, Hedged)] == [
         Hedged(request=7, role="scout", provider="a", model="a", after_s=2.0)
     ]
+
+
+def test_a_hedged_call_says_so() -> None:
+    """The first call of a request does not."""
+    walk = started(world(Target(name="a"), Target(name="b")))
+    hedge = walk.hedge(BEGAN + 1.5)
+    assert hedge is not None
+    assert (walk._calls.first.is_hedge, hedge.is_hedge) == (False, True)
+
+
+def test_only_the_deadline_bounds_a_streamed_call() -> None:
+    """A whole answer also has the timeout of its target."""
+    simulation = world(Target(name="a", timeout_s=10.0), Target(name="b"))
+    plain = simulation.walk(30.0)
+    timeouts_s = [
+        Walk(simulation.candidates, plain.chain, evolve(plain.request, streams=streams), BEGAN).next(BEGAN).timeout_s
+        for streams in (False, True)
+    ]
+    assert timeouts_s == [10.0, 30.0]
