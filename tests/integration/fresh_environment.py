@@ -13,9 +13,12 @@ import tempfile
 import venv
 from pathlib import Path
 
+CALLERS = {"kickai-gateway"}
+"""Distributions that are no plugins: they call chains."""
+
 
 def main(wheels: list[str]) -> None:
-    """Fail unless ``kickai providers`` finds one working provider for each plugin wheel."""
+    """Fail unless ``kickai providers`` finds each plugin wheel, apart from those that only call chains."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "venv"
         venv.create(home, symlinks=True)
@@ -32,6 +35,7 @@ def main(wheels: list[str]) -> None:
         )
     found = {plugin["distribution"]: plugin for plugin in json.loads(listing.stdout)["providers"]}
     expected = {Path(wheel).name.split("-")[0].replace("_", "-") for wheel in wheels if wheel != core}
+    expected -= CALLERS
     if set(found) != expected:
         sys.exit(f"kickai providers found {sorted(found)}, not {sorted(expected)}")
     broken = [name for name, plugin in found.items() if plugin["state"] == "broken"]

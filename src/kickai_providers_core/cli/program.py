@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "check-config": "Check the settings, and ask each provider one question.",
     "report": "Show requests, costs and the five measures.",
     "rollout": "Shift traffic to a provider step by step, and back.",
+    "serve": "Serve the chains over HTTP, to clients of the OpenAI API.",
 }
 """The name of each command, which is that of its module with ``-`` for ``_``, and its summary."""
 

@@ -65,7 +65,7 @@ class Session:
         Raises:
             ConfigError: The settings cannot be used.
         """
-        settings, discovery = self._load()
+        settings, discovery = self.load()
         with Resolver(settings if uses_store else without_store(settings), discovery, observers=observers) as resolver:
             yield resolver
 
@@ -77,7 +77,7 @@ class Session:
             ConfigError: The settings cannot be used.
             StoreError: The store cannot be opened.
         """
-        settings, discovery = self._load()
+        settings, discovery = self.load()
         own = settings.store
         if own.url is None:
             yield None, settings
@@ -88,7 +88,7 @@ class Session:
         finally:
             store.close()
 
-    def _load(self) -> tuple[Settings, Discovery]:
+    def load(self) -> tuple[Settings, Discovery]:
         """Return the settings of this run, whose keys are masked from now on, and the plugins."""
         from kickai_providers_core.config import loader, sources  # noqa: PLC0415  not needed for --help
 

@@ -16,6 +16,7 @@ from kickai_providers_core.config.checks import (
     check_successors,
 )
 from kickai_providers_core.config.descriptions import format_path
+from kickai_providers_core.config.gateway_settings import GatewaySettings
 from kickai_providers_core.config.instances import InstanceReader, replace_retired_model
 from kickai_providers_core.config.layers import Layers
 from kickai_providers_core.config.monitor_settings import MonitorSettings
@@ -103,6 +104,7 @@ class _Tables:
     monitor: MonitorSettings = field(factory=MonitorSettings)
     store: StoreSettings = field(factory=StoreSettings)
     prices: PriceSettings = field(factory=PriceSettings)
+    gateway: GatewaySettings = field(factory=GatewaySettings)
 
 
 @frozen(kw_only=True)
@@ -200,6 +202,7 @@ class _Loader:
             monitor=tables.monitor,
             store=resolve_store(tables.store, self.folder),
             prices=tables.prices,
+            gateway=tables.gateway,
             explicit=frozenset(resolve(name) for _, name in self._chosen_names()),
             sources=self._format_sources(catalogue, sources),
             unusable=unusable,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, field, frozen
 
+from kickai_providers_core.config.gateway_settings import GatewaySettings
 from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.price_settings import PriceSettings
 from kickai_providers_core.config.roles import (
@@ -87,6 +88,7 @@ class Settings:
         monitor: What follows from alerts.
         store: Where metrics and the state that processes share are kept.
         prices: Prices that the price list does not have, for ``kickai report``.
+        gateway: What ``kickai serve`` listens on, and its limits.
         explicit: The names in ``kickai.primary``, ``fallback`` and ``preferred`` that were chosen. A default name is
             skipped when its plugin is not installed; a chosen one is an error then. In code: the names that differ
             from the defaults, and the preferred one.
@@ -110,6 +112,7 @@ class Settings:
     monitor: MonitorSettings = field(factory=MonitorSettings)
     store: StoreSettings = field(factory=StoreSettings)
     prices: PriceSettings = field(factory=PriceSettings)
+    gateway: GatewaySettings = field(factory=GatewaySettings)
     explicit: frozenset[str] = field(
         # Not the decorator ``@explicit.default``: type checkers would take the field for a mandatory one.
         default=Factory(lambda settings: settings.explicit_in_code(), takes_self=True)

@@ -14,6 +14,7 @@ from known_plugins import INFOS
 
 from kickai_providers_core import ConfigError, KickaiSettings, Policy, ProviderSettings, Role, Settings
 from kickai_providers_core.config.environment import CORE_VARIABLES
+from kickai_providers_core.config.gateway_settings import GatewaySettings
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
@@ -93,6 +94,7 @@ CLASSES = {
     "[monitor]": [MonitorSettings],
     "[store]": [StoreSettings],
     "[prices]": [PriceSettings],
+    "[gateway]": [GatewaySettings],
     '[prices.models."MODEL"]': [ModelPrice],
 }
 """The settings classes of each section of the page, by its heading."""

@@ -1,0 +1,50 @@
+"""Reads the bodies of requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kickai_gateway.disconnects import ClientDisconnected
+from kickai_gateway.errors import ApiError, ErrorReply
+
+if TYPE_CHECKING:
+    from kickai_gateway.http import HttpRequest
+
+__all__ = ["MAX_BODY_BYTES", "read_body"]
+
+MAX_BODY_BYTES = 20 * 2**20
+"""The maximum size of a body; images are in it as base64."""
+
+
+async def read_body(request: HttpRequest, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Return the body of a request.
+
+    Args:
+        request: The request; its body has not been read.
+        max_bytes: The maximum size. Nothing beyond it is kept.
+
+    Raises:
+        ApiError: It is too large.
+        ClientDisconnected: The client has disconnected.
+    """
+    stated = request.header("content-length")
+    if stated is not None and stated.isdecimal() and int(stated[:20]) > max_bytes:
+        raise _too_large(max_bytes)
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        event = await request.receive()
+        if event["type"] == "http.disconnect":
+            raise ClientDisconnected
+        part, more = event.get("body", b""), event.get("more_body", False)
+        size += len(part)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> ApiError:
+    message = f"the body must have at most {max_bytes} bytes"
+    headers = (("connection", "close"),)
+    return ApiError(ErrorReply(status=413, message=message, code="request_too_large", headers=headers))

@@ -1,0 +1,146 @@
+"""``POST /v1/chat/completions``: from the body of a request to the answer of a chain."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from kickai_gateway.bodies import read_body
+from kickai_gateway.disconnects import run_until_disconnect
+from kickai_gateway.errors import ApiError, ErrorReply
+from kickai_gateway.records import start_record
+from kickai_gateway.replies import ChunkEncoder, encode_reply
+from kickai_gateway.requests import parse_chat, parse_json_object
+from kickai_gateway.streams import send_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kickai_providers_core import Chain, Reply, Usage
+
+    from kickai_gateway.generations import Generation
+    from kickai_gateway.guards import Caller
+    from kickai_gateway.http import HttpRequest, Responder
+    from kickai_gateway.records import Record
+    from kickai_gateway.requests import ChatCall
+
+__all__ = ["complete_chat"]
+
+LONGEST_KEY = 1_000
+"""The maximum length of the rollout key in a header, in characters."""
+
+
+async def complete_chat(
+    request: HttpRequest,
+    responder: Responder,
+    *,
+    caller: Caller,
+    generation: Generation,
+    now: Callable[[], float],
+    remember: Callable[[str, Reply], None],
+) -> None:
+    """Answer a request, and settle what it used.
+
+    Args:
+        request: The request; its body has not been read.
+        responder: Writes the response.
+        caller: Who sent it.
+        generation: The resolver and the guards.
+        now: Returns the seconds since 1970.
+        remember: Called with the id of each answer and the answer, for feedback.
+
+    Raises:
+        ApiError: The request cannot be served.
+        KickaiError: The chain did not answer.
+        ClientDisconnected: The client is gone; the call of the provider has been cancelled.
+    """
+    call = parse_chat(parse_json_object(await read_body(request)))
+    options = _parse_options(request)
+    chain = generation.models.find(call.model)
+    options = _shorten(options, chain)
+    reservation = generation.guards.reserve(caller, call)
+    answer = _Answer(f"chatcmpl-{request.id}", int(now()), call, start_record())
+    reply: Reply | None = None
+    usage: Usage | None = None
+    try:
+        work = answer.stream if call.stream else answer.send_whole
+        reply = await run_until_disconnect(work(chain, options, responder, reservation.headers), request.receive)
+    finally:
+        usage = answer.usage if reply is None else reply.usage
+        generation.guards.settle(reservation, reply, usage)
+    if reply is not None:
+        remember(request.id, reply)
+
+
+class _Answer:
+    """One answer on its way to the client."""
+
+    def __init__(self, id_: str, created: int, call: ChatCall, record: Record) -> None:
+        self.id, self.created, self.call, self.record = id_, created, call, record
+        self.usage: Usage | None = None
+
+    async def send_whole(
+        self, chain: Chain, options: dict[str, Any], responder: Responder, headers: tuple[tuple[str, str], ...]
+    ) -> Reply:
+        reply: Reply = await chain.ainvoke(self.call.request, **options)
+        self.usage = reply.usage
+        body = encode_reply(reply, id=self.id, model=self.call.model, created=self.created)
+        facts = (
+            ("x-kickai-provider", reply.provider),
+            ("x-kickai-model", reply.model),
+            ("x-kickai-attempts", str(len(reply.attempts))),
+            ("x-kickai-fell-back", "true" if reply.fell_back else "false"),
+        )
+        await responder.respond_json(200, body, (*facts, *headers))
+        return reply
+
+    async def stream(
+        self, chain: Chain, options: dict[str, Any], responder: Responder, headers: tuple[tuple[str, str], ...]
+    ) -> Reply | None:
+        async with chain.astream(self.call.request, **options) as stream:
+            first = await anext(stream)
+            encoder = ChunkEncoder(
+                id=self.id,
+                model=self.record.model or self.call.model,
+                created=self.created,
+                include_usage=self.call.include_usage,
+            )
+            try:
+                await send_stream(stream, first, encoder, responder, (*self.record.headers(), *headers))
+            finally:
+                self.usage = encoder.usage
+            return stream.reply
+
+
+def _parse_options(request: HttpRequest) -> dict[str, Any]:
+    """Return the keyword arguments of the chain that the headers state."""
+    options: dict[str, Any] = {}
+    key, deadline = request.header("x-kickai-key"), request.header("x-kickai-deadline-s")
+    if key is not None:
+        if not 0 < len(key) <= LONGEST_KEY:
+            raise _invalid_header("x-kickai-key", f"1 to {LONGEST_KEY} characters", f"{len(key)} characters")
+        options["key"] = key
+    if deadline is not None:
+        options["deadline_s"] = _parse_seconds("x-kickai-deadline-s", deadline)
+    return options
+
+
+def _shorten(options: dict[str, Any], chain: Chain) -> dict[str, Any]:
+    """Return the options with a deadline that is at most the chain's."""
+    deadline_s = options.get("deadline_s")
+    return options if deadline_s is None else {**options, "deadline_s": min(deadline_s, chain.deadline_s)}
+
+
+def _parse_seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise _invalid_header(name, "a number of seconds greater than 0", repr(text[:20]))
+    return seconds
+
+
+def _invalid_header(name: str, expected: str, got: str) -> ApiError:
+    message = f"the header {name} must be {expected}, got {got}"
+    return ApiError(ErrorReply(status=400, message=message, code="invalid_header", param=name))

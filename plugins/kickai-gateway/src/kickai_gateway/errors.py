@@ -1,0 +1,168 @@
+"""Errors as clients of the OpenAI API expect them: a status, a body with four fields, and headers."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from kickai_providers_core import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    AuthenticationError,
+    ChainExhaustedError,
+    ContentFilteredError,
+    ContextLengthExceededError,
+    DeadlineExceededError,
+    KickaiError,
+    ModelNotFoundError,
+    ProviderError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    RejectedRequestError,
+    SkipReason,
+    UnknownProviderError,
+)
+
+if TYPE_CHECKING:
+    from kickai_providers_core.values.trace import RequestTrace
+
+    from kickai_gateway.http import Headers
+
+__all__ = ["ApiError", "ErrorReply", "describe_error", "invalid_argument"]
+
+NO_RETRY: Headers = (("x-should-retry", "false"),)
+"""What keeps clients from repeating what the chain has already repeated."""
+
+PATH = re.compile(r"([a-z_]+(?:\[[^\]]*\]|\.[a-z_]+)*)")
+"""The path of a field, with which the messages of invalid arguments begin."""
+
+TEMPORARY = frozenset({SkipReason.SUSPENDED, SkipReason.BREAKER_OPEN, SkipReason.BUSY})
+"""Reasons for which a target is skipped now, but not later."""
+
+
+@frozen(kw_only=True)
+class ErrorReply:
+    """What the client gets instead of an answer.
+
+    Attributes:
+        status: The status.
+        message: What happened; no prompt, answer or key.
+        type: The kind of the error, for example ``invalid_request_error``.
+        code: What exactly happened, for programs; None when the message alone says it.
+        param: The field of the request that is wrong, or None.
+        headers: Further headers.
+    """
+
+    status: int
+    message: str
+    type: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+    headers: Headers = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the body."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class ApiError(Exception):
+    """Ends a request with an error reply.
+
+    Attributes:
+        reply: What the client gets.
+    """
+
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply.message)
+        self.reply = reply
+
+
+def invalid_argument(error: ArgumentTypeError | ArgumentValueError) -> ErrorReply:
+    """Return the reply for a request that cannot be read: 400 with the path of the field."""
+    message = str(error).removeprefix("ChatRequest.")
+    found = PATH.match(message)
+    param = found[1] if found and (len(found[1]) > 1 and message[found.end() :].startswith(" must be")) else None
+    return ErrorReply(status=400, message=message, code="invalid_value", param=param)
+
+
+def describe_error(error: KickaiError) -> ErrorReply:
+    """Return the reply for an error that a chain raised."""
+    if isinstance(error, ArgumentTypeError | ArgumentValueError):
+        return invalid_argument(error)
+    if isinstance(error, UnknownProviderError):
+        return ErrorReply(status=404, message=str(error), code="model_not_found", param="model")
+    if isinstance(error, DeadlineExceededError):
+        headers = _headers(error.trace)
+        return ErrorReply(
+            status=504, message=str(error), type="timeout_error", code="deadline_exceeded", headers=headers
+        )
+    if isinstance(error, ChainExhaustedError):
+        return _describe_exhausted(error)
+    if isinstance(error, ProviderError):
+        return _describe_attempt(error)
+    return ErrorReply(status=500, message=str(error), type="server_error", code="internal_error", headers=NO_RETRY)
+
+
+def _describe_attempt(error: ProviderError) -> ErrorReply:
+    """Return the reply for the error of one attempt that ended the request."""
+    headers, message = _headers(error.trace), str(error)
+    if isinstance(error, ContextLengthExceededError):
+        return ErrorReply(
+            status=400, message=message, code="context_length_exceeded", param="messages", headers=headers
+        )
+    if isinstance(error, ContentFilteredError):
+        return ErrorReply(status=400, message=message, code="content_filter", headers=headers)
+    if isinstance(error, RejectedRequestError):
+        return ErrorReply(status=400, message=message, code="request_rejected", headers=headers)
+    if isinstance(error, RateLimitedError | QuotaExhaustedError):
+        return _describe_limit(message, headers, error.retry_after_s, is_quota=isinstance(error, QuotaExhaustedError))
+    return ErrorReply(status=502, message=message, type="server_error", code="upstream_failed", headers=headers)
+
+
+def _describe_exhausted(error: ChainExhaustedError) -> ErrorReply:
+    """Return 429 when every target is limited, and 503 otherwise; 502 when waiting does not help."""
+    causes, skips = error.exceptions, error.skipped
+    message, headers = str(error.message), _headers(error.trace)
+    delays = [
+        *(each.error.retry_after_s or each.rests_s for each in error.attempts if each.error is not None),
+        *(skip.retry_in_s for skip in skips if skip.retry_in_s is not None),
+    ]
+    delay = min((each for each in delays if each), default=None)
+    limits = (RateLimitedError, QuotaExhaustedError)
+    failed = [cause for cause in causes if isinstance(cause, ProviderError)]
+    if failed and all(isinstance(cause, limits) for cause in failed):
+        return _describe_limit(
+            message, headers, delay, is_quota=all(isinstance(cause, QuotaExhaustedError) for cause in failed)
+        )
+    lasting = (AuthenticationError, ModelNotFoundError)
+    if failed and all(isinstance(cause, lasting) for cause in failed) and not skips:
+        return ErrorReply(status=502, message=message, type="server_error", code="upstream_unusable", headers=headers)
+    if not failed and any(skip.reason not in TEMPORARY for skip in skips):
+        delay = delay if any(skip.reason in TEMPORARY for skip in skips) else None
+    return ErrorReply(
+        status=503,
+        message=message,
+        type="server_error",
+        code="no_target_available",
+        headers=(*headers, *_retry_after(delay)),
+    )
+
+
+def _describe_limit(message: str, headers: Headers, delay_s: float | None, *, is_quota: bool) -> ErrorReply:
+    return ErrorReply(
+        status=429,
+        message=message,
+        type="insufficient_quota" if is_quota else "rate_limit_error",
+        code="insufficient_quota" if is_quota else "rate_limit_exceeded",
+        headers=(*headers, *_retry_after(delay_s)),
+    )
+
+
+def _retry_after(delay_s: float | None) -> Headers:
+    return () if not delay_s or not math.isfinite(delay_s) else (("retry-after", str(max(1, math.ceil(delay_s)))),)
+
+
+def _headers(trace: RequestTrace) -> Headers:
+    return (*NO_RETRY, ("x-kickai-attempts", str(len(trace.attempts))))

@@ -1,0 +1,78 @@
+"""``POST /v1/feedback``: an application rates an answer that it got through the gateway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+from kickai_providers_core import ArgumentTypeError, ArgumentValueError
+
+from kickai_gateway.bodies import read_body
+from kickai_gateway.errors import ApiError, ErrorReply
+from kickai_gateway.requests import parse_json_object
+
+if TYPE_CHECKING:
+    from kickai_providers_core import Reply, Resolver
+
+    from kickai_gateway.http import HttpRequest
+
+__all__ = ["Answers", "give_feedback"]
+
+MAX_ANSWERS = 10_000
+"""How many answers are remembered; the core remembers as many."""
+
+MAX_BODY_BYTES = 10_000
+
+FIELDS = ("id", "ok", "name")
+
+
+@define
+class Answers:
+    """The ids of the latest answers, as the gateway and as the chain name them. For one event loop."""
+
+    _ids: dict[str, str] = field(factory=dict, init=False, repr=False)
+
+    def remember(self, id_: str, reply: Reply) -> None:
+        """Remember an answer."""
+        if reply.request_id is not None:
+            self._ids[id_] = reply.request_id
+            if len(self._ids) > MAX_ANSWERS:
+                self._ids.pop(next(iter(self._ids)))
+
+    def find(self, text: str) -> str | None:
+        """Return the chain's id of an answer; None when it is unknown or too old.
+
+        Args:
+            text: The id of the answer, or of its request.
+        """
+        return self._ids.get(text.removeprefix("chatcmpl-").removeprefix("req_"))
+
+
+async def give_feedback(request: HttpRequest, answers: Answers, resolver: Resolver) -> dict[str, Any]:
+    """Record the feedback in the body of a request, and return the body of the response.
+
+    Raises:
+        ApiError: The body is malformed, or the answer is unknown.
+    """
+    body = parse_json_object(await read_body(request, max_bytes=MAX_BODY_BYTES))
+    unknown = [name for name in body if name not in FIELDS]
+    if unknown:
+        raise _invalid(f"unknown field {unknown[0][:60]!r} (known are {', '.join(FIELDS)})", unknown[0][:60])
+    id_, ok, name = body.get("id"), body.get("ok"), body.get("name", "answer")
+    if not isinstance(id_, str):
+        raise _invalid("id must be the id of an answer", "id")
+    if not isinstance(ok, bool):
+        raise _invalid("ok must be true or false", "ok")
+    found = answers.find(id_)
+    if found is None:
+        message = f"id must be that of one of the last {MAX_ANSWERS:,} answers"
+        raise ApiError(ErrorReply(status=404, message=message, code="answer_not_found", param="id"))
+    try:
+        resolver.record_feedback(found, ok=ok, name=name)
+    except (ArgumentTypeError, ArgumentValueError) as error:
+        raise _invalid(str(error), "name") from None
+    return {"object": "feedback", "id": id_, "ok": ok, "name": name}
+
+
+def _invalid(message: str, param: str) -> ApiError:
+    return ApiError(ErrorReply(status=400, message=message, code="invalid_value", param=param))

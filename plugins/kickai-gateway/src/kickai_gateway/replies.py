@@ -1,0 +1,133 @@
+"""Replies and chunks in the form of the Chat Completions API. Pure translation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+from kickai_providers_core import FinishReason, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kickai_providers_core import Reply, ReplyChunk
+
+__all__ = ["ChunkEncoder", "encode_reply", "encode_usage"]
+
+FINISH_REASONS = {
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "length",
+    FinishReason.CONTENT_FILTER: "content_filter",
+    FinishReason.TOOL_CALL: "tool_calls",
+    FinishReason.ERROR: "stop",
+}
+"""The API's words. It has none for an answer that the provider reports as faulty and that is complete nevertheless."""
+
+
+def encode_reply(reply: Reply, *, id: str, model: str, created: int) -> dict[str, Any]:  # noqa: A002  the API's name
+    """Return the body of a whole answer.
+
+    Args:
+        reply: The answer.
+        id: The id of the answer.
+        model: The model to name when the provider named none; not empty.
+        created: When it was created, in seconds since 1970.
+    """
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text or (None if reply.tool_calls else "")}
+    message["refusal"] = None
+    if reply.reasoning:
+        message["reasoning_content"] = reply.reasoning
+    if reply.tool_calls:
+        message["tool_calls"] = [_encode_call(call) for call in reply.tool_calls]
+    reason = FINISH_REASONS[reply.finish_reason]
+    body: dict[str, Any] = {
+        "id": id,
+        "object": "chat.completion",
+        "created": created,
+        "model": reply.model or model,
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
+    }
+    if reply.usage is not None:
+        body["usage"] = encode_usage(reply.usage)
+    return body
+
+
+def encode_usage(usage: Usage) -> dict[str, Any]:
+    """Return the token counts."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+@define(kw_only=True)
+class ChunkEncoder:
+    """Turns the chunks of one streamed answer into those of the API. For one stream.
+
+    The first chunk has the role, exactly one has a finish reason, and with ``include_usage`` each has ``usage`` and the
+    last one has no choices.
+
+    Attributes:
+        id: The id of the answer.
+        model: The model to name until the provider names one; not empty.
+        created: When the answer was created, in seconds since 1970.
+        include_usage: Whether the client asked for the token counts.
+        usage: The token counts so far, as far as the provider reports them.
+    """
+
+    id: str
+    model: str
+    created: int
+    include_usage: bool = False
+    _calls: int = 0
+    _finish: str | None = None
+    usage: Usage | None = None
+
+    def start(self) -> dict[str, Any]:
+        """Return the first chunk."""
+        return self._encode({"role": "assistant", "content": ""})
+
+    def add(self, chunk: ReplyChunk) -> Iterable[dict[str, Any]]:
+        """Return the chunks for one chunk of a chain; none when it adds nothing."""
+        self.model, self.usage = chunk.model or self.model, chunk.usage or self.usage
+        if chunk.finish_reason is not None:
+            self._finish = FINISH_REASONS[chunk.finish_reason]
+        delta: dict[str, Any] = {}
+        if chunk.reasoning:
+            delta["reasoning_content"] = chunk.reasoning
+        if chunk.text:
+            delta["content"] = chunk.text
+        if chunk.tool_calls:
+            delta["tool_calls"] = self._encode_calls(chunk.tool_calls)
+        return (self._encode(delta),) if delta else ()
+
+    def finish(self) -> Iterable[dict[str, Any]]:
+        """Return the last chunks of a complete answer."""
+        last = self._encode({}, self._finish or "stop")
+        if not self.include_usage:
+            return (last,)
+        usage = None if self.usage is None else encode_usage(self.usage)
+        return last, {**self._encode({}), "choices": [], "usage": usage}
+
+    def _encode_calls(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+        first, self._calls = self._calls, self._calls + len(calls)
+        return [{"index": first + place, **_encode_call(call)} for place, call in enumerate(calls)]
+
+    def _encode(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+        chunk: dict[str, Any] = {
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}],
+        }
+        if self.include_usage:
+            chunk["usage"] = None
+        return chunk
+
+
+def _encode_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

@@ -1,0 +1,178 @@
+"""One process that serves requests: a resolver, the application and the HTTP server, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from attrs import define, field
+from kickai_providers_core import ConfigError, Resolver
+
+from kickai_gateway.app import Gateway
+from kickai_gateway.generations import Generation
+from kickai_gateway.records import observe
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.plugin_api.discovery import Discovery
+
+    Load = Callable[[], tuple[Settings, Discovery]]
+    Log = Callable[[str], None]
+
+__all__ = ["Server", "Worker"]
+
+KEEP_ALIVE_S = 75
+"""Seconds for which an idle connection is kept; longer than the pools of common clients keep theirs."""
+
+LAST_WORDS_S = 1.0
+"""Seconds in which cancelled requests may tell their clients."""
+
+
+class Server(uvicorn.Server):
+    """The HTTP server. It handles no signals.
+
+    Attributes:
+        ready: Set when it accepts connections.
+    """
+
+    def __init__(self, app: Any, *, drain_s: float) -> None:
+        """Serve an application.
+
+        Args:
+            app: The application.
+            drain_s: Seconds that running requests have left when the server is stopped.
+        """
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",  # its warnings and tracebacks may hold what clients send
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+        config.timeout_graceful_shutdown = drain_s  # type: ignore[assignment]  # any number of seconds will do
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections."""
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the worker."""
+        yield
+
+
+@define
+class Worker:
+    """Serves requests in this process. It is run once.
+
+    Attributes:
+        load: Reads the settings and finds the plugins.
+        drain_s: Seconds that running requests have left when it is stopped.
+        log: Writes a line.
+    """
+
+    load: Load
+    drain_s: float
+    log: Log
+    _gateway: Gateway | None = field(default=None, init=False)
+    _server: Server | None = field(default=None, init=False)
+    _signal: int = field(default=0, init=False)
+    _reloads: set[asyncio.Task[None]] = field(factory=set, init=False)
+
+    def run(
+        self,
+        settings: Settings,
+        discovery: Discovery,
+        listener: socket.socket,
+        *,
+        on_ready: Callable[[], None],
+        lifeline: int | None = None,
+    ) -> int:
+        """Serve until a signal, and return its number; 0 when the lifeline ended it.
+
+        Args:
+            settings: The settings.
+            discovery: The plugins.
+            listener: The listening socket.
+            on_ready: Called when requests are served.
+            lifeline: A descriptor that ends the worker when it reaches its end; None for none.
+        """
+        asyncio.run(self._run(settings, discovery, listener, on_ready, lifeline))
+        return self._signal
+
+    async def _run(
+        self,
+        settings: Settings,
+        discovery: Discovery,
+        listener: socket.socket,
+        on_ready: Callable[[], None],
+        lifeline: int | None,
+    ) -> None:
+        self._gateway = gateway = Gateway(Resolver(settings, discovery, observers=[observe]), log=self.log)
+        self._server = server = Server(gateway, drain_s=self.drain_s)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if lifeline is not None:
+            loop.add_reader(lifeline, self._stop, 0)
+        try:
+            serving = asyncio.ensure_future(server.serve([listener]))
+            ready = asyncio.ensure_future(server.ready.wait())
+            await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+            if server.ready.is_set():
+                on_ready()
+            ready.cancel()
+            await serving
+            if server.server_state.tasks:
+                await asyncio.wait(server.server_state.tasks, timeout=LAST_WORDS_S)
+        finally:
+            if lifeline is not None:
+                loop.remove_reader(lifeline)
+            await gateway.generations.aclose()
+
+    def _stop(self, number: int) -> None:
+        server = self._server
+        if server is not None:
+            server.force_exit = server.should_exit and number == signal.SIGINT
+            server.should_exit, self._signal = True, self._signal or number
+
+    def _reload(self) -> None:
+        task = asyncio.ensure_future(self._replace_resolver())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _replace_resolver(self) -> None:
+        """Read the settings again; requests are served by the old ones until the new ones are ready."""
+        gateway = self._gateway
+        try:
+            resolver = await asyncio.to_thread(self._build)
+        except ConfigError as error:
+            self.log("the settings were not read again, since they have problems; the old ones are kept")
+            for problem in error.problems:
+                self.log(str(problem))
+            return
+        if gateway is None:
+            await resolver.aclose()
+            return
+        gateway.generations.replace(Generation(resolver))
+        self.log("the settings were read again")
+
+    def _build(self) -> Resolver:
+        settings, discovery = self.load()
+        return Resolver(settings, discovery, observers=[observe])
