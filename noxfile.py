@@ -246,6 +246,14 @@ def kit(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, default=False)
+def scaffold(session: nox.Session) -> None:
+    """Write distributions with kickai new-provider, and run their style, types, tests and updates; -- TESTS."""
+    tools = ["hatchling>=1.27", "httpcore2>=2.16", "httpx2>=2.16,<3", "openai>=3.50,<4", "nox>=2024.10"]
+    session.install(*groups("test", "lint", "types"), *tools, "-e", ".[cli,testing,scaffold]")
+    session.run("pytest", *PARALLEL, *(session.posargs or ["tests/scaffold"]))
+
+
+@nox.session(python=OLDEST, default=False)
 def bench(session: nox.Session) -> None:
     """Measure the overhead of calls and of the import, and compare it with its bounds; -- --full, -- --peers."""
     session.install("-e", ".", "-e", "./plugins/kickai-mock")

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "Show requests, costs and the five measures.",
     "rollout": "Shift traffic to a provider step by step, and back.",
     "serve": "Serve the chains over HTTP, to clients of the OpenAI API.",
+    "new-provider": "Write the distribution of a new provider.",
 }
 """The name of each command, which is that of its module with ``-`` for ``_``, and its summary."""
 
