@@ -9,7 +9,7 @@ from kickai_providers_core.testing import Ended, ProviderCaller
 if TYPE_CHECKING:
     from kickai_providers_core import ChatRequest
 
-    from kickai_hf.provider import HuggingFace
+    from kickai_hf.client import HuggingFace
 
 MODES = ("invoke", "ainvoke", "stream", "astream")
 

@@ -7,7 +7,7 @@ from hf_wire import MODEL, HfWire
 from kickai_providers_core import Secret
 from kickai_providers_core.testing.faults import FaultServer
 
-from kickai_hf.provider import HuggingFace
+from kickai_hf.client import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 from kickai_providers_core.authoring import http_transport
 
-from kickai_hf.provider import HuggingFace
+from kickai_hf.client import HuggingFace
 
 ROUTER = "https://router.huggingface.co"
 
@@ -16,6 +16,7 @@ class Rerouted:
     def __init__(self, url: str) -> None:
         self._url = url
         self._transport = http_transport(url, client="httpx2", max_connections=10)
+        self.httpx, self.httpcore = self._transport.httpx, self._transport.httpcore
 
     def attempt(self, timeouts, *, max_answer_bytes):
         """Return an attempt whose requests go to the server."""

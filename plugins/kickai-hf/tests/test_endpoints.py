@@ -52,7 +52,7 @@ def test_text_generation_is_posted_to_base_url_itself():
 )
 def test_the_router_gets_token_or_else_hub_token(given, sent):
     """The token in the settings of the instance comes first."""
-    assert endpoints.inference_endpoint(HuggingFaceSettings(**given)).token == sent
+    assert endpoints.inference_endpoint(HuggingFaceSettings(**given)).key == sent
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_the_router_gets_token_or_else_hub_token(given, sent):
 )
 def test_base_url_gets_no_other_token_than_its_own(given, sent):
     """A token from the environment never goes to a ``base_url``."""
-    assert endpoints.inference_endpoint(HuggingFaceSettings(base_url="https://h", **given)).token == sent
+    assert endpoints.inference_endpoint(HuggingFaceSettings(base_url="https://h", **given)).key == sent
 
 
 def test_the_hub_does_not_get_the_token_for_base_url():
     """The Hub gets ``hub_token`` only."""
     settings = HuggingFaceSettings(base_url="https://h", token=TOKEN, hub_token=OTHER)
-    assert endpoints.hub_endpoint(settings).token == OTHER
+    assert endpoints.hub_endpoint(settings).key == OTHER
 
 
 def test_only_the_router_gets_the_billing_header():

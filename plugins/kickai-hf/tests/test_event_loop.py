@@ -63,7 +63,7 @@ warnings.simplefilter("always")
 sys.path.insert(0, sys.argv[1])
 from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core import Resolver
-from kickai_hf.provider import HuggingFace
+from kickai_hf.client import HuggingFace
 url, how, through = sys.argv[2:]
 
 async def main(astream):

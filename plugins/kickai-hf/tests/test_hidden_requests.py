@@ -17,7 +17,7 @@ sys.path.insert(0, sys.argv[1])
 from calling import MODES, call
 from kickai_providers_core.values.secrets import Secret
 from rerouted import provider_via_router
-from kickai_hf.provider import HuggingFace
+from kickai_hf.client import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 url, token = sys.argv[2], Secret("hf_abc")
 for settings in json.loads(sys.argv[3]):

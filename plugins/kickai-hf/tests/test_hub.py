@@ -15,7 +15,6 @@ from kickai_providers_core.testing.faults import Drip, Fault, FaultServer, Respo
 from kickai_providers_core.testing.faults.exchange import chunk
 
 from kickai_hf import plugin
-from kickai_hf.endpoints import hub_endpoint
 from kickai_hf.hub import MAX_RESPONSE_BYTES, OnlineCheck
 from kickai_hf.settings import HuggingFaceSettings
 
@@ -129,7 +128,7 @@ def test_a_rate_limit_on_whoami_does_not_end_the_check(hub):
 def test_providers_of_a_model_have_a_state(hub):
     """Each inference provider is returned with its status, whether it is available or not."""
     settings = settings_for(hub)
-    with OnlineCheck(hub_endpoint(settings), settings) as check:
+    with OnlineCheck(settings) as check:
         found = check.providers_of("org/m")
     assert [(each.name, each.status, each.is_available) for each in found] == [
         ("novita", "live", True),
@@ -321,7 +320,7 @@ def test_a_model_that_a_server_does_not_list_is_a_warning(hub):
     assert (problem.path, problem.severity, problem.hint) == ("model", "warning", "it lists a, b, c")
 
 
-@pytest.mark.parametrize(("token", "expected"), [(Secret("wrong"), "does not accept"), (None, "requires a token")])
+@pytest.mark.parametrize(("token", "expected"), [(Secret("wrong"), "does not accept"), (None, "requires a key")])
 def test_a_server_that_refuses_the_token_is_a_problem(token, expected, hub):
     """The message says whether the token is wrong or missing."""
     hub.default = Server([])

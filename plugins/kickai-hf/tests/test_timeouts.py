@@ -15,7 +15,7 @@ from kickai_providers_core import ChatRequest, ProviderTimeoutError, ProviderUna
 from kickai_providers_core.authoring import http_transport
 from kickai_providers_core.testing.faults import Silence, Stall, blackhole
 
-from kickai_hf.provider import HuggingFace
+from kickai_hf.client import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 
 BOUND_S = 0.3

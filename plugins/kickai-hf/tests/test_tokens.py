@@ -9,7 +9,7 @@ from kickai_providers_core import AuthenticationError, ProviderUnavailableError,
 from kickai_providers_core.testing.faults import FaultServer, Redirect, Status
 from rerouted import provider_via_router
 
-from kickai_hf.provider import HuggingFace
+from kickai_hf.client import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 
 

@@ -7,6 +7,15 @@ on top of a client's response. Importing this package imports no HTTP library.
 from __future__ import annotations
 
 from kickai_providers_core.authoring import openai_chat
+from kickai_providers_core.authoring.documents import DocumentDecoder, DocumentStream
+from kickai_providers_core.authoring.endpoint import Endpoint
+from kickai_providers_core.authoring.endpoint_checks import (
+    address_problems,
+    connection_problems,
+    header_problems,
+    is_private_network,
+    plain_http_problems,
+)
 from kickai_providers_core.authoring.event_stream import (
     EventStreamDecoder,
     ServerSentEvent,
@@ -16,10 +25,13 @@ from kickai_providers_core.authoring.event_stream import (
 from kickai_providers_core.authoring.failures import error_for_exception, system_cause
 from kickai_providers_core.authoring.frames import without_frames
 from kickai_providers_core.authoring.hooks import hooks_for
+from kickai_providers_core.authoring.http_provider import HttpProvider
+from kickai_providers_core.authoring.http_service import HttpService
 from kickai_providers_core.authoring.http_transport import HttpAttempt, HttpTransport, http_transport
 from kickai_providers_core.authoring.json_lines import JsonLinesDecoder, ajson_lines, json_lines
 from kickai_providers_core.authoring.json_schema import check_answer
 from kickai_providers_core.authoring.limits import Decompressor, alimit_chunks, limit_chunks
+from kickai_providers_core.authoring.model_list import model_list_problems
 from kickai_providers_core.authoring.network_environment import (
     network_problems,
     proxy_for,
@@ -40,8 +52,13 @@ from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 __all__ = [
     "AttemptTimeouts",
     "Decompressor",
+    "DocumentDecoder",
+    "DocumentStream",
+    "Endpoint",
     "EventStreamDecoder",
     "HttpAttempt",
+    "HttpProvider",
+    "HttpService",
     "HttpTransport",
     "JsonLinesDecoder",
     "PerLoop",
@@ -52,6 +69,7 @@ __all__ = [
     "ToolCallAssembler",
     "Untracked",
     "abuild_reply",
+    "address_problems",
     "ajson_lines",
     "alimit_chunks",
     "as_object",
@@ -59,20 +77,25 @@ __all__ = [
     "build_reply",
     "check_answer",
     "clean_text",
+    "connection_problems",
     "dump_bytes",
     "dumps",
     "error_for_body",
     "error_for_exception",
     "error_for_status",
+    "header_problems",
     "hooks_for",
     "http_transport",
+    "is_private_network",
     "json_lines",
     "limit_chunks",
     "loads",
     "longest_retry_after",
+    "model_list_problems",
     "network_problems",
     "new_call_id",
     "openai_chat",
+    "plain_http_problems",
     "printable_name",
     "proxy_for",
     "proxy_url",

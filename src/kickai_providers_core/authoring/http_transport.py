@@ -21,6 +21,7 @@ from kickai_providers_core.authoring.per_loop import PerLoop
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
+    from types import ModuleType
 
     from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 
@@ -30,13 +31,16 @@ KEEP_ALIVE_S = 4.0
 """Seconds that an idle connection is kept: less than the 5 s after which uvicorn and llama.cpp close it. A request that
 meets a closing connection is lost."""
 
+Client = Literal["httpx", "httpx2"]
+"""The HTTP libraries, by their modules."""
+
 _HTTPCORE = {"httpx": "httpcore", "httpx2": "httpcore2"}
 
 
 def http_transport(
     url: str,
     *,
-    client: Literal["httpx", "httpx2"] = "httpx",
+    client: Client = "httpx",
     max_connections: int | None = None,
     keep_alive_s: float = KEEP_ALIVE_S,
     tls_context: ssl.SSLContext | None = None,
@@ -107,6 +111,16 @@ class HttpTransport:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+
+    @property
+    def httpx(self) -> ModuleType:
+        """The library whose requests it sends: the module ``httpx`` or ``httpx2``."""
+        return self._connections.httpx
+
+    @property
+    def httpcore(self) -> ModuleType:
+        """The library below it, whose exceptions are found in `HttpAttempt.failure`."""
+        return self._connections.httpcore
 
     def attempt(self, timeouts: AttemptTimeouts, *, max_answer_bytes: int = MAX_ANSWER_BYTES) -> HttpAttempt:
         """Return the transport of one attempt.

@@ -94,7 +94,8 @@ def error_for_status(
 
     The words of the body decide only where the status is ambiguous: a 403 about one model is a `ModelNotFoundError`,
     a daily 429 a `QuotaExhaustedError`. A 400, 413 or 422 that is not explained is an `UnsupportedRequestError`; its
-    message names the refused parameter and the limit when the service does.
+    message names the refused parameter and the limit when the service does. The header ``x-should-retry``, by which
+    OpenAI's API and others allow or forbid a retry, sets ``may_retry``.
 
     Args:
         status: The HTTP status.
@@ -107,11 +108,16 @@ def error_for_status(
     """
     value = parse_error_body(body)
     named = {str(name).lower(): str(text) for name, text in (headers or {}).items()}
+    may_retry = {"true": True, "false": False}.get(named.get("x-should-retry", "").strip().lower())
     words = " ".join((named.get("x-error-code", ""), *find_words(value)))  # the header is the Hugging Face Hub's
+    kind = _choose_error(status, words)
+    if may_retry and kind is UnsupportedRequestError:
+        kind = ProviderUnavailableError  # what will work later is not refused
     return _build(
-        _choose_error(status, words),
+        kind,
         words,
         status_code=status,
+        may_retry=may_retry,
         request_id=request_id or request_id_in(named),
         retry_after_s=longest_retry_after(named, value, now_s=now_s),
         service_message=_remove_secrets(_find_sentence(value), secrets) if expose else "",

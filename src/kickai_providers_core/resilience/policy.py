@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from kickai_providers_core.values import errors
 from kickai_providers_core.values.validation import Boolean, InstanceOf, Number, OneOf
@@ -96,13 +96,18 @@ class Policy:
         for kind in type(error).__mro__:
             row = _ROWS.get(kind)
             if row is not None:
-                return getattr(self, row)  # type: ignore[no-any-return]
-        return self.unavailable
+                return _obey(error, getattr(self, row))
+        return _obey(error, self.unavailable)
 
     def stated_delay_s(self, error: AttemptError) -> float | None:
         """Return the delay that an error states, from 0 to ``max_suspension_s``; None for none, and for nonsense."""
         stated = error.retry_after_s
         return min(stated, self.max_suspension_s) if stated is not None and stated >= 0 else None
+
+
+def _obey(error: AttemptError, rule: Rule) -> Rule:
+    """Return a rule without retries when the service says that a retry would fail, too."""
+    return evolve(rule, retry="never") if error.may_retry is False and rule.retry != "never" else rule
 
 
 _ROWS: dict[type, str] = {

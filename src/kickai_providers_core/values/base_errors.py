@@ -78,7 +78,10 @@ class AttemptError(KickaiError):
         "request_id",
         "retry_after_s",
         "service_message",
+        "may_retry",
     )
+
+    may_retry: bool | None = None  # for subclasses of plugins that do not call __init__
 
     def __init__(
         self,
@@ -90,6 +93,7 @@ class AttemptError(KickaiError):
         request_id: str | None = None,
         retry_after_s: float | None = None,
         service_message: str = "",
+        may_retry: bool | None = None,
     ) -> None:
         message = clean_line(message, MESSAGE_LIMIT)
         super().__init__(message)
@@ -100,6 +104,7 @@ class AttemptError(KickaiError):
         self.request_id = request_id if request_id is None else clean_line(request_id, NAME_LIMIT)
         self.retry_after_s = _convert_delay(retry_after_s)
         self.service_message = clean_line(service_message, SERVICE_MESSAGE_LIMIT)
+        self.may_retry = may_retry if isinstance(may_retry, bool) else None
         self.partial_text = ""
 
     def copied(self, *, frames: bool = True) -> Self:

@@ -163,6 +163,8 @@ class ProviderError(EndsRequest, AttemptError):
             or an invalid one (negative, NaN).
         service_message: The service's own message if ``expose_service_messages`` is true for the instance, else empty.
             At most 500 characters on one line. The plugin that sets it removes the key.
+        may_retry: Whether the service says that it would answer the same request later; None when it does not say.
+            False forbids retries of this request at the target, and changes nothing else.
         partial_text: The text that a stream had yielded before it failed; in no message and no repr.
         trace: What the request did, if this error ended it; otherwise empty. ``attempts``, ``skipped``,
             ``deadline_s`` and ``elapsed_s`` are read from it.

@@ -178,3 +178,22 @@ def test_the_header_of_the_hub_decides() -> None:
 def test_the_id_of_a_request(headers: dict[str, str], expected: str | None) -> None:
     """The first header that names the request counts; its name is printable and not longer than 200 characters."""
     assert request_id_in(headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "kind", "may_retry"),
+    [
+        (503, "false", ProviderUnavailableError, False),
+        (503, "TRUE ", ProviderUnavailableError, True),
+        (503, "maybe", ProviderUnavailableError, None),
+        (429, "false", RateLimitedError, False),
+        (400, "true", ProviderUnavailableError, True),
+        (400, "false", UnsupportedRequestError, False),
+    ],
+)
+def test_the_service_may_forbid_or_allow_a_retry(
+    status: int, header: str, kind: type[ProviderError], may_retry: bool | None
+) -> None:
+    """``x-should-retry`` is kept; a refusal that a retry would cure is an outage."""
+    error = error_for_status(status, headers={"X-Should-Retry": header})
+    assert (type(error), error.may_retry) == (kind, may_retry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from simulator import Fixed
 
 from kickai_providers_core.resilience.policy import ROWS, Policy, Rule, backoff_s
@@ -31,6 +32,13 @@ TABLE = {
 def test_each_class_of_errors_has_its_row(kind: type[errors.ProviderError]) -> None:
     """The class of an error decides; a branch of the tree behaves like its mildest leaf."""
     assert Policy().rule_for(kind("x")) == TABLE[kind]
+
+
+@pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
+def test_a_service_can_forbid_retries(kind: type[errors.ProviderError]) -> None:
+    """Everything else in the row stays as it is."""
+    assert Policy().rule_for(kind("x", may_retry=False)) == evolve(TABLE[kind], retry="never")
+    assert Policy().rule_for(kind("x", may_retry=True)) == TABLE[kind]
 
 
 def test_a_class_of_a_plugin_is_treated_as_the_one_above_it() -> None:

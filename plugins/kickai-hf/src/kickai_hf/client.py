@@ -1,163 +1,88 @@
-"""The HTTP client of one endpoint: its requests and the bodies of its responses.
+"""The provider: one Hugging Face instance, called in four ways by `HttpProvider`.
 
-It posts the documented protocols on connections of its own, which `kickai_providers_core.authoring` limits in time and
-size. The vendor's ``InferenceClient`` shares one connection pool among all its users in a process.
+It posts the documented protocols on connections of its own. The vendor's ``InferenceClient`` shares one connection pool
+among all its users in a process.
 """
 
 from __future__ import annotations
 
-import platform
-from contextlib import aclosing, closing, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import httpx2
 from huggingface_hub import constants
-from kickai_providers_core import InvalidReplyError, UnusableProviderError
-from kickai_providers_core.authoring import http_transport
+from kickai_providers_core import AuthenticationError, UnusableProviderError
+from kickai_providers_core.authoring import HttpProvider, HttpService
 
-from kickai_hf.checks import find_network_problems
-from kickai_hf.errors import error_for_response
+from kickai_hf.checks import find_settings_problems
+from kickai_hf.endpoints import inference_endpoint
+from kickai_hf.mapping import create_decoder, encode_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from kickai_providers_core import ChatRequest
+    from kickai_providers_core.authoring import DocumentDecoder, Endpoint, HttpTransport
 
-    from kickai_providers_core.authoring import AttemptTimeouts, HttpAttempt, HttpTransport
+    from kickai_hf.settings import HuggingFaceSettings
 
-    from kickai_hf.endpoints import Endpoint
+__all__ = ["HuggingFace", "create_service"]
 
-__all__ = ["TRANSPORT_ERRORS", "HttpClient", "is_json"]
-
-TRANSPORT_ERRORS = (httpx2.TransportError, TimeoutError)
-"""How a connection fails."""
-
-ERROR_BODY_S = 1.0
-"""How long to wait for the body of an error: the status says most of it."""
-
-REST_S = 0.05
-"""How long to wait for the end of a stream's HTTP message, so that its connection can be used again. Only with TLS,
-where connections are expensive: llama.cpp closes the connection after a stream without announcing it."""
+MAX_CONNECTIONS = 100
+"""Connections at once where ``max_concurrency`` sets no limit, as in the vendor's client."""
 
 
-class HttpClient:
-    """Requests to one endpoint. Safe to share between threads and event loops until it is closed.
+def create_service(
+    endpoint: Endpoint, settings: HuggingFaceSettings, *, transport: HttpTransport | None = None
+) -> HttpService:
+    """Return the requests to an endpoint.
 
     Args:
-        endpoint: Where the requests go.
-        max_connections: Connections at once, for blocking calls together and for each event loop.
-        expose: Whether errors repeat the service's own words.
+        endpoint: Where they go.
+        settings: The instance's settings.
         transport: The connections; new ones by default.
-
-    Attributes:
-        endpoint: As given.
-        is_secure: Whether requests go through TLS.
 
     Raises:
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
+    return HttpService(
+        endpoint,
+        user_agent=f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')}",
+        max_connections=settings.max_concurrency or MAX_CONNECTIONS,
+        expose=settings.expose_service_messages,
+        transport=transport,
+    )
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        *,
-        max_connections: int,
-        expose: bool = False,
-        transport: HttpTransport | None = None,
-    ) -> None:
-        problem = next(find_network_problems(endpoint.url), None)
-        if problem is not None:
-            raise UnusableProviderError(str(problem))
-        self.endpoint = endpoint
-        self.is_secure = endpoint.url.lower().startswith("https:")
-        self._expose = expose
-        self._transport = transport or http_transport(endpoint.url, client="httpx2", max_connections=max_connections)
-        agent = f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')}"
-        self._headers = {"accept": "*/*", "user-agent": f"{agent}; python/{platform.python_version()}"}
 
-    def attempt(self, timeouts: AttemptTimeouts, max_answer_bytes: int) -> HttpAttempt:
-        """Return the transport of one attempt, with its limits."""
-        return self._transport.attempt(timeouts, max_answer_bytes=max_answer_bytes)
+class HuggingFace(HttpProvider):
+    """One instance with its own connections. Safe to share between threads and event loops until it is closed.
 
-    def get(self, path: str) -> httpx2.Request:
-        """Return a request for a path below the endpoint's address."""
-        return httpx2.Request("GET", f"{self.endpoint.url}{path}", headers=self._all_headers())
+    Args:
+        settings: The instance's settings.
+        transport: The connections; new ones by default.
 
-    def post(self, body: bytes) -> httpx2.Request:
-        """Return a request with a JSON body.
+    Raises:
+        AuthenticationError: The token is missing, or would go to an address that must not get it.
+        UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
+    """
+
+    def __init__(self, settings: HuggingFaceSettings, *, transport: HttpTransport | None = None) -> None:
+        errors = [str(problem) for problem in find_settings_problems(settings) if problem.severity == "error"]
+        if errors:
+            raise AuthenticationError("; ".join(errors))
+        super().__init__(create_service(inference_endpoint(settings), settings, transport=transport), settings)
+        self._instance = settings
+
+    def encode(self, request: ChatRequest, *, is_stream: bool) -> bytes:
+        """Return the body of a request.
 
         Raises:
+            UnsupportedRequestError: The request cannot be sent to this instance.
             UnusableProviderError: The vendor's offline mode forbids requests to Hugging Face.
         """
-        if self.endpoint.is_router and constants.HF_HUB_OFFLINE:
+        if self._instance.base_url is None and constants.HF_HUB_OFFLINE:
             raise UnusableProviderError(
                 "HF_HUB_OFFLINE is set, which forbids requests to Hugging Face: unset it, or set base_url"
             )
-        headers = {**self._all_headers(), "content-type": "application/json"}
-        return httpx2.Request("POST", self.endpoint.url, headers=headers, content=body)
+        return encode_request(request, self._instance, is_stream=is_stream)
 
-    def _all_headers(self) -> dict[str, str]:
-        """Return the headers; only a request contains revealed secrets."""
-        endpoint = self.endpoint
-        headers = {**self._headers, **{name.lower(): value.reveal() for name, value in endpoint.headers.items()}}
-        if endpoint.token:
-            headers["authorization"] = f"Bearer {endpoint.token.reveal()}"
-        return headers
-
-    def send(self, request: httpx2.Request, attempt: HttpAttempt) -> httpx2.SyncByteStream:
-        """Send a request; return the body of the response once its headers have come. The caller closes it.
-
-        Raises:
-            ProviderError: The status is not a success.
-        """
-        body: httpx2.SyncByteStream = attempt.handle_request(request).stream
-        if attempt.has_begun:
-            return body
-        attempt.timeouts.shorten(ERROR_BODY_S)
-        parts = []
-        with suppress(*TRANSPORT_ERRORS, InvalidReplyError), closing(body):
-            for part in body:
-                parts.append(part)  # noqa: PERF402 - those before a failure count
-        raise error_for_response(attempt, b"".join(parts), self.endpoint, expose=self._expose)
-
-    async def asend(self, request: httpx2.Request, attempt: HttpAttempt) -> httpx2.AsyncByteStream:
-        """Send a request on the running loop, as `send` does."""
-        body: httpx2.AsyncByteStream = (await attempt.handle_async_request(request)).stream
-        if attempt.has_begun:
-            return body
-        attempt.timeouts.shorten(ERROR_BODY_S)
-        parts = []
-        with suppress(*TRANSPORT_ERRORS, InvalidReplyError):
-            async with aclosing(body):
-                async for part in body:
-                    parts.append(part)  # noqa: PERF401
-        raise error_for_response(attempt, b"".join(parts), self.endpoint, expose=self._expose)
-
-    def read_rest(self, parts: Iterator[bytes], attempt: HttpAttempt) -> None:
-        """Read the end of a stream's HTTP message, so that its connection can be used again."""
-        if self.is_secure:
-            attempt.timeouts.shorten(REST_S)
-            with suppress(*TRANSPORT_ERRORS, InvalidReplyError):
-                for _ in parts:
-                    pass
-
-    async def aread_rest(self, parts: AsyncIterator[bytes], attempt: HttpAttempt) -> None:
-        """Read the end of a stream's HTTP message on the running loop, as `read_rest` does."""
-        if self.is_secure:
-            attempt.timeouts.shorten(REST_S)
-            with suppress(*TRANSPORT_ERRORS, InvalidReplyError):
-                async for _ in parts:
-                    pass
-
-    def close(self) -> None:
-        """Close all connections, from a thread without a running loop."""
-        self._transport.close()
-
-    async def aclose(self) -> None:
-        """Close all connections, the running loop's first."""
-        await self._transport.aclose()
-
-
-def is_json(attempt: HttpAttempt) -> bool:
-    """Return whether the response of an attempt is one JSON document."""
-    kind = attempt.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")
+    def create_decoder(self, request: ChatRequest, *, is_stream: bool) -> DocumentDecoder:
+        """Return a decoder for the answer."""
+        return create_decoder(request, self._instance, is_stream=is_stream)

@@ -5,41 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 from kickai_providers_core import Secret
+from kickai_providers_core.authoring import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kickai_hf.settings import HuggingFaceSettings
 
-__all__ = ["Endpoint", "hub_endpoint", "inference_endpoint", "server_endpoint"]
+__all__ = ["hub_endpoint", "inference_endpoint", "server_endpoint"]
 
 ROUTER_URL = "https://router.huggingface.co/v1"
 """Hugging Face's router (https://huggingface.co/docs/inference-providers); fixed in ``huggingface_hub``, too."""
-
-
-@frozen(kw_only=True)
-class Endpoint:
-    """One address of a service.
-
-    Attributes:
-        url: Where requests are posted, or the address to which paths are appended.
-        token: Sent as a bearer token; None to send no authorization at all.
-        headers: Sent as well.
-        is_router: Whether this is Hugging Face's router.
-    """
-
-    url: str
-    token: Secret | None = None
-    headers: Mapping[str, Secret] = field(factory=dict)
-    is_router: bool = False
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The texts that no message may contain."""
-        secrets = (*self.headers.values(), *([self.token] if self.token else []))
-        return tuple(secret.reveal() for secret in secrets)
 
 
 def inference_endpoint(settings: HuggingFaceSettings) -> Endpoint:
@@ -48,18 +24,22 @@ def inference_endpoint(settings: HuggingFaceSettings) -> Endpoint:
         billing = {"x-hf-bill-to": Secret(settings.bill_to)} if settings.bill_to else {}
         return Endpoint(
             url=chat_url(ROUTER_URL),
-            token=settings.token or settings.hub_token,
+            key=settings.token or settings.hub_token,
             headers={**settings.headers, **billing},
-            is_router=True,
+            key_setting="token" if settings.token else "hub_token",
         )
     url = settings.base_url if settings.task == "text_generation" else chat_url(settings.base_url)
-    return Endpoint(url=url, token=settings.token or None, headers=settings.headers)
+    return Endpoint(url=url, key=settings.token or None, headers=settings.headers, key_setting="token")
 
 
 def hub_endpoint(settings: HuggingFaceSettings) -> Endpoint:
     """Return the Hub, for online checks. The token for a ``base_url`` is not sent there."""
     token = settings.token if settings.base_url is None else None
-    return Endpoint(url=settings.hub_url.rstrip("/"), token=token or settings.hub_token)
+    return Endpoint(
+        url=settings.hub_url.rstrip("/"),
+        key=token or settings.hub_token,
+        key_setting="token" if token else "hub_token",
+    )
 
 
 def server_endpoint(settings: HuggingFaceSettings) -> Endpoint:

@@ -21,17 +21,15 @@ from kickai_providers_core import (
     ProviderTimeoutError,
     RateLimitedError,
 )
-from kickai_providers_core.authoring import AttemptTimeouts, loads, printable_name
+from kickai_providers_core.authoring import AttemptTimeouts, model_list_problems, printable_name
 
 from kickai_hf.checks import TOKEN_PAGE
-from kickai_hf.client import HttpClient
+from kickai_hf.client import create_service
 from kickai_hf.endpoints import hub_endpoint, server_endpoint
-from kickai_hf.errors import error_for_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kickai_hf.endpoints import Endpoint
     from kickai_hf.settings import HuggingFaceSettings
 
 __all__ = ["MAX_RESPONSE_BYTES", "OnlineCheck", "ProviderOfModel", "find_online_problems"]
@@ -70,10 +68,14 @@ class ProviderOfModel:
 def find_online_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
     """Yield the problems that the Hub, or the server at ``base_url``, reports. Takes at most ``timeout_s`` in all."""
     uses_hub = settings.base_url is None
-    endpoint = hub_endpoint(settings) if uses_hub else server_endpoint(settings)
     try:
-        with OnlineCheck(endpoint, settings) as check:
-            yield from check.hub_problems() if uses_hub else check.server_problems()
+        if uses_hub:
+            with OnlineCheck(settings) as check:
+                yield from check.hub_problems()
+        else:
+            path = "/models" if settings.task == "chat" else "/info"
+            with closing(create_service(server_endpoint(settings), settings)) as service:
+                yield from model_list_problems(service, settings, path)
     except ProviderError as exc:
         yield Problem(
             path="hub_url" if uses_hub else "base_url", message=f"the online check failed: {exc}", severity="warning"
@@ -81,26 +83,25 @@ def find_online_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
 
 
 class OnlineCheck:
-    """The requests of one online check, on one connection and within one deadline.
+    """The requests to the Hub for one online check, on one connection and within one deadline.
 
     Args:
-        endpoint: The Hub, or the server at ``base_url``.
         settings: The instance to check; its ``timeout_s`` is the time for all requests together, from now.
 
     Raises:
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
 
-    def __init__(self, endpoint: Endpoint, settings: HuggingFaceSettings) -> None:
+    def __init__(self, settings: HuggingFaceSettings) -> None:
         self._settings = settings
         self._ends = time.monotonic() + settings.timeout_s
-        self._client = HttpClient(endpoint, max_connections=1)
+        self._service = create_service(hub_endpoint(settings), settings)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self._service.close()
 
     def hub_problems(self) -> Iterator[Problem]:
         """Yield the problems with the token and the model that the Hub reports.
@@ -140,32 +141,6 @@ class OnlineCheck:
             )
             for entry in _objects(listed)
         )
-
-    def server_problems(self) -> Iterator[Problem]:
-        """Yield the problems with the token and the model that the server at ``base_url`` reports.
-
-        Raises:
-            ProviderError: The server does not answer in time, or not as documented.
-        """
-        model = self._settings.model
-        try:
-            found = self._get("/models" if self._settings.task == "chat" else "/info")
-        except ModelNotFoundError:  # this server has no list of models
-            return
-        except AuthenticationError:
-            message = (
-                "the server does not accept the token" if self._client.endpoint.token else "the server requires a token"
-            )
-            yield Problem(path="token", message=message, hint="set token in this instance's settings")
-            return
-        names = _ids(found.get("data") if isinstance(found, dict) else None)
-        if model is not None and names and model not in names:
-            yield Problem(
-                path="model",
-                message=f"the server does not list {model}",
-                hint=f"it lists {', '.join(names[:MAX_SUGGESTIONS])}",
-                severity="warning",  # llama.cpp and TGI answer to any name
-            )
 
     def _model_problem(self, model_and_suffix: str) -> Problem:
         model, _, suffix = model_and_suffix.partition(":")
@@ -216,13 +191,7 @@ class OnlineCheck:
         if left <= 0:
             raise ProviderTimeoutError("no answer in time", phase="total")
         timeouts = AttemptTimeouts(left, connect_timeout_s=self._settings.connect_timeout_s)
-        attempt = self._client.attempt(timeouts, MAX_RESPONSE_BYTES)
-        try:
-            with closing(self._client.send(self._client.get(path), attempt)) as body:
-                return loads(b"".join(body))
-        except Exception as exc:  # noqa: BLE001 - mapped as for any other request
-            error = error_for_failure(exc, attempt, self._client.endpoint)
-        raise error
+        return self._service.get_json(path, timeouts, MAX_RESPONSE_BYTES)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import ChatRequest, Problem, Reply, ReplyChunk
 
-    from kickai_hf.provider import HuggingFace
+    from kickai_hf.client import HuggingFace
 
 
 @hookimpl
@@ -58,7 +58,7 @@ def kickai_provider_capabilities(settings: HuggingFaceSettings, model: str | Non
 def kickai_create_provider(settings: HuggingFaceSettings) -> HuggingFace:
     """Return a provider for an instance; imports the HTTP client."""
     try:
-        from kickai_hf.provider import HuggingFace  # noqa: PLC0415 - takes a while
+        from kickai_hf.client import HuggingFace  # noqa: PLC0415 - takes a while
     except ImportError as exc:
         message = f"{exc.name or 'a module'} cannot be imported: reinstall kickai-hf and its dependencies"
         raise UnusableProviderError(message) from exc

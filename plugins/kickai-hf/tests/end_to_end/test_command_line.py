@@ -87,5 +87,5 @@ def test_the_doctor_finds_a_refused_key(kickai):
     """With ``--online`` it calls the server."""
     done = kickai("doctor", "--online", key="wrong-key")
     assert done.returncode == 1
-    assert "does not accept the token" in done.stdout + done.stderr
+    assert "does not accept the key" in done.stdout + done.stderr
     assert "wrong-key" not in done.stdout + done.stderr

@@ -8,16 +8,15 @@ import json
 import pickle
 import ssl
 import traceback
+from contextlib import closing
 
 import httpcore2
 import httpx2
 import pytest
-from kickai_providers_core.authoring import AttemptTimeouts, http_transport
+
+from kickai_providers_core.authoring import AttemptTimeouts, Endpoint, HttpService
 from kickai_providers_core.authoring.kinds import kind_of
 from kickai_providers_core.values import errors
-
-from kickai_hf.endpoints import Endpoint
-from kickai_hf.errors import error_for_failure
 
 
 @pytest.mark.parametrize("library", [httpcore2, httpx2])
@@ -49,11 +48,10 @@ def cyclic(exc):
 
 def error_for(exc, *, has_begun=False):
     """Return the error for an exception that a call raises."""
-    endpoint = Endpoint(url="http://127.0.0.1:1")
-    with http_transport(endpoint.url, client="httpx2") as transport:
-        attempt = transport.attempt(AttemptTimeouts(10.0))
+    with closing(HttpService(Endpoint(url="http://127.0.0.1:1"), user_agent="test")) as service:
+        attempt = service.attempt(AttemptTimeouts(10.0), 1000)
         attempt.status = 200 if has_begun else None
-        return error_for_failure(exc, attempt, endpoint)
+        return service.error_for(exc, attempt)
 
 
 UNTRUSTED = ssl.SSLCertVerificationError("x")

@@ -1,0 +1,203 @@
+"""Requests to one service, over connections that keep the limits of each attempt in time and size.
+
+Vendors' clients often share one connection pool in a process, retry by themselves, or read the address from the
+environment. Here one call is one request to one address.
+"""
+
+from __future__ import annotations
+
+import platform
+from contextlib import aclosing, closing, suppress
+from typing import TYPE_CHECKING, Any
+
+from kickai_providers_core.authoring.endpoint_checks import connection_problems
+from kickai_providers_core.authoring.failures import error_for_exception
+from kickai_providers_core.authoring.http_transport import http_transport
+from kickai_providers_core.authoring.statuses import error_for_status
+from kickai_providers_core.authoring.strict_json import loads
+from kickai_providers_core.values.errors import (
+    AuthenticationError,
+    InvalidReplyError,
+    ProviderError,
+    UnusableProviderError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from kickai_providers_core.authoring.endpoint import Endpoint
+    from kickai_providers_core.authoring.http_transport import Client, HttpAttempt, HttpTransport
+    from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+
+__all__ = ["HttpService"]
+
+ERROR_BODY_S = 1.0
+"""How long to wait for the body of an error: the status says most of it."""
+
+REST_S = 0.05
+"""How long to wait for the end of a stream's HTTP message, so that its connection can be used again. Only with TLS,
+where connections are expensive: llama.cpp closes the connection after a stream without announcing it."""
+
+_UNEXPECTED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What reading raises for an answer of an unforeseen form."""
+
+
+class HttpService:
+    """Requests to one endpoint. Safe to share between threads and event loops until it is closed.
+
+    Args:
+        endpoint: Where the requests go.
+        user_agent: The first part of the header ``user-agent``: ``kickai-example/1.0``.
+        max_connections: Connections at once, for blocking calls together and for each event loop; None for no limit.
+        expose: Whether errors repeat the service's own words (``settings.expose_service_messages``).
+        client: The HTTP library, which must be installed.
+        transport: The connections; new ones by default.
+
+    Attributes:
+        endpoint: As given.
+        transport_errors: How a connection fails: the exceptions of the HTTP library.
+
+    Raises:
+        UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        user_agent: str,
+        max_connections: int | None = None,
+        expose: bool = False,
+        client: Client = "httpx2",
+        transport: HttpTransport | None = None,
+    ) -> None:
+        problem = next(connection_problems(endpoint.url), None)
+        if problem is not None:
+            raise UnusableProviderError(str(problem))
+        self.endpoint = endpoint
+        self._expose = expose
+        self._transport = transport or http_transport(endpoint.url, client=client, max_connections=max_connections)
+        self._httpx = self._transport.httpx
+        self.transport_errors: tuple[type[Exception], ...] = (self._httpx.TransportError, TimeoutError)
+        self._headers = {"accept": "*/*", "user-agent": f"{user_agent}; python/{platform.python_version()}"}
+
+    def attempt(self, timeouts: AttemptTimeouts, max_answer_bytes: int) -> HttpAttempt:
+        """Return the transport of one attempt, with its limits."""
+        return self._transport.attempt(timeouts, max_answer_bytes=max_answer_bytes)
+
+    def get(self, path: str) -> Any:
+        """Return a request of the HTTP library for a path below the endpoint's address."""
+        headers = {**self._headers, **self.endpoint.reveal_headers()}
+        return self._httpx.Request("GET", f"{self.endpoint.url}{path}", headers=headers)
+
+    def post(self, body: bytes) -> Any:
+        """Return a request of the HTTP library with a JSON body, to the endpoint's address."""
+        headers = {**self._headers, "content-type": "application/json", **self.endpoint.reveal_headers()}
+        return self._httpx.Request("POST", self.endpoint.url, headers=headers, content=body)
+
+    def get_json(self, path: str, timeouts: AttemptTimeouts, max_answer_bytes: int) -> Any:
+        """Return the JSON value at a path below the endpoint's address.
+
+        Raises:
+            ProviderError: There is none, it is too large, or it is not read in time.
+        """
+        attempt = self.attempt(timeouts, max_answer_bytes)
+        try:
+            with closing(self.send(self.get(path), attempt)) as body:
+                return loads(b"".join(body))
+        except Exception as exc:  # noqa: BLE001 - every exception is mapped in one place
+            error = self.error_for(exc, attempt)
+        raise error  # outside of the handler, since the exception's frames contain the request
+
+    def send(self, request: Any, attempt: HttpAttempt) -> Any:
+        """Send a request; return the body of the response, an iterator of bytes, once its headers have come.
+
+        The caller closes it.
+
+        Raises:
+            ProviderError: The status is not a success.
+        """
+        body = attempt.handle_request(request).stream
+        if attempt.has_begun:
+            return body
+        attempt.timeouts.shorten(ERROR_BODY_S)
+        parts = []
+        with suppress(*self.transport_errors, InvalidReplyError), closing(body):
+            for part in body:
+                parts.append(part)  # noqa: PERF402 - those before a failure count
+        raise self.error_for_response(attempt, b"".join(parts))
+
+    async def asend(self, request: Any, attempt: HttpAttempt) -> Any:
+        """Send a request on the running loop, as `send` does; return an asynchronous iterator."""
+        body = (await attempt.handle_async_request(request)).stream
+        if attempt.has_begun:
+            return body
+        attempt.timeouts.shorten(ERROR_BODY_S)
+        parts = []
+        with suppress(*self.transport_errors, InvalidReplyError):
+            async with aclosing(body):
+                async for part in body:
+                    parts.append(part)  # noqa: PERF401
+        raise self.error_for_response(attempt, b"".join(parts))
+
+    def read_rest(self, parts: Iterator[bytes], attempt: HttpAttempt) -> None:
+        """Read the end of a stream's HTTP message, so that its connection can be used again."""
+        if self.endpoint.is_secure:
+            attempt.timeouts.shorten(REST_S)
+            with suppress(*self.transport_errors, InvalidReplyError):
+                for _ in parts:
+                    pass
+
+    async def aread_rest(self, parts: AsyncIterator[bytes], attempt: HttpAttempt) -> None:
+        """Read the end of a stream's HTTP message on the running loop, as `read_rest` does."""
+        if self.endpoint.is_secure:
+            attempt.timeouts.shorten(REST_S)
+            with suppress(*self.transport_errors, InvalidReplyError):
+                async for _ in parts:
+                    pass
+
+    def error_for(self, exc: Exception, attempt: HttpAttempt) -> ProviderError:
+        """Return the error for an exception that an attempt raised; it contains no prompt, key or answer.
+
+        Args:
+            exc: What was raised.
+            attempt: It knows which time limit expired and whether the service had begun to answer.
+        """
+        if isinstance(exc, ProviderError):
+            return exc.with_traceback(None)
+        failure = attempt.failure or exc
+        if isinstance(failure, (self._transport.httpcore.TimeoutException, TimeoutError)):
+            return attempt.timeouts.error()
+        if isinstance(failure, _UNEXPECTED):
+            return InvalidReplyError("the answer cannot be read: it has an unexpected form")
+        # A reset is an outage, even in the middle of an answer.
+        is_cut = attempt.has_begun and not isinstance(failure, self._transport.httpcore.NetworkError)
+        return error_for_exception(failure, url=self.endpoint.url, has_begun=is_cut)
+
+    def error_for_response(self, attempt: HttpAttempt, body: bytes) -> ProviderError:
+        """Return the error for a response whose status is not a success.
+
+        Args:
+            attempt: It knows the status and the headers.
+            body: As much of the body as was read.
+        """
+        endpoint = self.endpoint
+        error = error_for_status(
+            attempt.status or 0, headers=attempt.headers, body=body, expose=self._expose, secrets=endpoint.secrets
+        )
+        if isinstance(error, AuthenticationError) and not endpoint.key:
+            return AuthenticationError(
+                f"the service requires a key, and this instance has none: set {endpoint.key_setting}",
+                status_code=error.status_code,
+                request_id=error.request_id,
+                service_message=error.service_message,
+            )
+        return error
+
+    def close(self) -> None:
+        """Close all connections, from a thread without a running loop."""
+        self._transport.close()
+
+    async def aclose(self) -> None:
+        """Close all connections, the running loop's first."""
+        await self._transport.aclose()
