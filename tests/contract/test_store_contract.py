@@ -76,6 +76,12 @@ def test_a_standard_test_cannot_be_overridden():
             type("Mine", (StoreContract,), {"expected_failures": {name: reason}})
 
 
+def test_no_standard_test_hides_another():
+    """Two parts of the contract with a test of the same name would run only one of them."""
+    names = [name for part in StoreContract.__bases__ for name in vars(part) if name.startswith("test_")]
+    assert len(names) == len(set(names))
+
+
 def test_a_subclass_says_how_to_create_a_store(tmp_path):
     """The error names what is missing."""
     with pytest.raises(TypeError, match=r"StoreSpec must define create_url\(folder\)"):

@@ -24,8 +24,8 @@ __all__ = ["open_store"]
 OPEN_TIMEOUT_S = 10.0
 """Seconds in which a plugin must open its store, which includes the import of its client."""
 
-PACKAGES = {"redis": "kickai-redis", "rediss": "kickai-redis", "valkey": "kickai-redis", "valkeys": "kickai-redis"}
-"""The packages of this project that open stores, by scheme."""
+PACKAGES = dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), "kickai-redis")
+"""The packages of this project that open stores, by the scheme up to its ``+``."""
 
 PARTS = ("metrics", "documents", "health", "leases", "check", "close")
 
@@ -86,7 +86,7 @@ def _open_remote(address: StoreUrl, namespace: str, plugins: Mapping[str, object
 
 
 def _describe_missing(address: StoreUrl) -> str:
-    package = PACKAGES.get(address.scheme)
+    package = PACKAGES.get(address.scheme.partition("+")[0])
     hint = f"pip install {package}" if package else "install the plugin that opens it, or use sqlite:///kickai.db"
     return f"no installed plugin opens stores at {address.scheme}://: {hint}"
 

@@ -60,13 +60,19 @@ class StoreUrl:
         return self.scheme not in {MEMORY, SQLITE}
 
     @property
+    def hosts(self) -> tuple[tuple[str, int | None], ...]:
+        """The hosts of a remote store, in lower case, each with its port or None; several are separated by commas."""
+        return _split_hosts(urlsplit(self.text).netloc)
+
+    @property
     def location(self) -> str:
         """The address for a reader, without credentials and parameters."""
         if not self.is_remote:
             return self.text
-        parts = urlsplit(self.text)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{self.scheme}://{parts.hostname or ''}{port}{parts.path}"
+        hosts = (f"[{host}]" if ":" in host else host for host, _ in self.hosts)
+        ports = (f":{port}" if port else "" for _, port in self.hosts)
+        where = ",".join(host + port for host, port in zip(hosts, ports, strict=True))
+        return f"{self.scheme}://{where}{urlsplit(self.text).path}"
 
     def find_path(self, folder: Path) -> Path:
         """Return the absolute path of an SQLite file; a relative one starts at the folder."""
@@ -97,8 +103,23 @@ def _check_path(rest: str) -> None:
 def _check_remote(text: str) -> None:
     try:
         parts = urlsplit(text)
-        has_host = bool(parts.hostname or parts.path) and (parts.port or 1) > 0
+        has_host = bool(_split_hosts(parts.netloc) or parts.path)
     except ValueError:
         has_host = False
     if not has_host or "://" not in text:
         raise ValueError("must have a host, and a number as its port, for example redis://localhost:6379")
+
+
+def _split_hosts(netloc: str) -> tuple[tuple[str, int | None], ...]:
+    """Return the hosts of an address, each with its port or None.
+
+    Raises:
+        ValueError: A port is not one, or a host is missing next to another one.
+    """
+    hosts = netloc.rpartition("@")[2]
+    if not hosts:
+        return ()
+    split = [urlsplit(f"//{host}") for host in hosts.split(",")]
+    if not all(each.hostname and each.port != 0 for each in split):
+        raise ValueError("each host must have a name, and a port above 0")
+    return tuple((each.hostname or "", each.port) for each in split)

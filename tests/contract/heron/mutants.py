@@ -133,9 +133,13 @@ def return_to_any_window(store, return_permits, lease, amount):
     return_permits(lease if window is None else evolve(lease, window=window.number), amount)
 
 
-def use_the_wall_clock(store):
+def end_marks_by_the_wall_clock(store):
     """Measure durations with a clock that can be set."""
     store.health._clock = store.metrics._wall
+
+
+def end_leases_by_the_wall_clock(store):
+    """Measure durations with a clock that can be set."""
     store.leases._clock = store.metrics._wall
 
 
@@ -172,7 +176,8 @@ MUTANTS = {
     let_anybody_end_a_lease: "test_one_holder_at_a_time",
     exceed_the_limit: "test_permits_end_at_the_limit",
     return_to_any_window: "test_a_window_ends_by_itself",
-    use_the_wall_clock: "test_setting_the_wall_clock_changes_nothing",
+    end_marks_by_the_wall_clock: "test_setting_the_wall_clock_changes_no_mark",
+    end_leases_by_the_wall_clock: "test_setting_the_wall_clock_changes_no_lease",
     lose_a_lock: "test_threads_share_a_store",
 }
 

@@ -44,6 +44,9 @@ def test_the_path_of_a_file(text, path):
         ("redis:localhost", "must have a host"),
         ("redis://user:canary@host:canary", "must have a host"),
         ("redis://[canary", "must have a host"),
+        ("redis://host,canary:x", "must have a host"),
+        ("redis://host:1,,canary", "must have a host"),
+        ("redis://host:0", "must have a host"),
     ],
 )
 def test_a_wrong_address(text, message):
@@ -61,3 +64,12 @@ def test_credentials_are_hidden():
     message = address.redact(f"cannot reach {address.text}: can:ary for user@x, can%3Aary, password=hidden, tail")
     assert message == "cannot reach rediss://example.org/3: *** for ***, ***, ***, ***"
     assert StoreUrl.parse("memory:").redact("x") == "x"
+
+
+def test_several_hosts():
+    """They are separated by commas, with or without ports; a password is not one of them."""
+    address = StoreUrl.parse("redis+sentinel://user:can,ary@One:26379,two,[::1]:7/main/0?x=canary")
+    assert address.hosts == (("one", 26379), ("two", None), ("::1", 7))
+    assert address.location == "redis+sentinel://one:26379,two,[::1]:7/main/0"
+    assert StoreUrl.parse("redis+unix:///run/redis.sock").hosts == ()
+    assert StoreUrl.parse("redis+unix://:canary@/run/redis.sock").location == "redis+unix:///run/redis.sock"

@@ -86,7 +86,7 @@ class HealthTests(StoreSpec):
             time.sleep(0.05)
         assert [mark.key for mark in store.health.read()] == ["other"]
 
-    def test_setting_the_wall_clock_changes_nothing(self, url: str) -> None:
+    def test_setting_the_wall_clock_changes_no_mark(self, url: str) -> None:
         """Forward or back, by seconds or years."""
         store, clock, wall = self.open_ticking(url)
         store.health.publish([make_mark(left_s=100)])

@@ -96,7 +96,7 @@ class LeaseTests(StoreSpec):
         store.leases.return_permits(evolve(old, name="unknown"), 10)
         assert take(store) is None
 
-    def test_setting_the_wall_clock_changes_nothing(self, url: str) -> None:
+    def test_setting_the_wall_clock_changes_no_lease(self, url: str) -> None:
         """Forward or back, by seconds or years."""
         store, clock, wall = self.open_ticking(url)
         store.leases.claim("probe", "p", 60)

@@ -1,0 +1,145 @@
+"""The metrics in the server."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from kickai_providers_core.stores import cells as rules
+from kickai_providers_core.stores.api import StoreError, Writer
+
+from kickai_redis.cell_forms import OPEN, encode_batch_cell, encode_series
+from kickai_redis.cell_reading import CellReader
+from kickai_redis.compaction import Compactor
+from kickai_redis.durations import SECOND_US, from_us
+from kickai_redis.scripts import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kickai_providers_core.values.metrics import Cell, CellKey, MetricsBatch
+
+    from kickai_redis.connection import Connection
+    from kickai_redis.keys import Keys
+
+__all__ = ["RedisMetrics"]
+
+ADMIT_NAMES = Script.load("admit_names")
+ADD_BATCH = Script.load("add_batch")
+READ_WRITERS = Script.load("read_writers")
+FORGET = Script.load("forget")
+
+NAMES_KEPT_S = 3 * rules.DAY_S
+"""Seconds after the last new name of a day for which the names of the day are kept."""
+
+FORGET_AT_ONCE = 1000
+"""How much one call forgets, within a few milliseconds."""
+
+VALUES_PER_WRITER = 3
+
+
+class RedisMetrics:
+    """Implements `Metrics`; see there, and `Connection` for threads and forks.
+
+    The minutes are those of the processes that count, the ages of writers are by the server's clock.
+    """
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def add(self, batch: MetricsBatch) -> None:
+        """Add a batch, all or nothing, unless it was added before."""
+        if any(key.span_s != rules.MINUTE_S for key in batch.cells):
+            raise StoreError("this store adds cells of 60 s only")
+        keys = self._keys
+        names = [
+            *(keys.facts, keys.writers, keys.seen, keys.series, keys.series_days, keys.counters, keys.starts(OPEN)),
+        ]
+        arguments: list[str | int] = [batch.process, batch.number, int(batch.is_final)]
+        for start_s, cells in _group(rules.limit_names(batch.cells, self._admit(batch.cells))).items():
+            names.append(keys.cells(OPEN, start_s))
+            arguments += [start_s, start_s // rules.DAY_S, len(cells)]
+            for key, cell in cells:
+                fields = [part for field in encode_batch_cell(cell) for part in field]
+                arguments += [encode_series(key), len(fields) // 2, *fields]
+        self._connection.run(ADD_BATCH, names, arguments)
+
+    def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
+        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time.
+
+        They are read day by day. Each day is complete and counted once, even if another process adds up its cells
+        meanwhile.
+        """
+        reader = CellReader(self._connection, self._keys)
+        first = reader.find_first(since_s, until_s)
+        while first is not None:
+            end = first - first % rules.DAY_S + rules.DAY_S
+            yield from reader.read_day(first, end if until_s is None else min(end, until_s))
+            first = reader.find_first(end, until_s)
+
+    def read_writers(self) -> Sequence[Writer]:
+        """Return the processes that have written metrics in the last two days."""
+        keys = (self._keys.facts, self._keys.writers, self._keys.seen)
+        found = self._connection.run(READ_WRITERS, keys, (rules.WRITERS_KEPT_S * SECOND_US,))
+        with self._connection.explain_errors():
+            places = range(0, len(found), VALUES_PER_WRITER)
+            return [_decode_writer(*found[place : place + VALUES_PER_WRITER]) for place in places]
+
+    def compact(self, now_s: float, keep_days: int) -> None:
+        """Add up old cells, and delete the oldest."""
+        Compactor(self._connection, self._keys).run(now_s, keep_days)
+        keys = (self._keys.facts, self._keys.writers, self._keys.seen, self._keys.series, self._keys.series_days)
+        first_day = rules.find_deleted_before(now_s, keep_days) // rules.DAY_S
+        arguments = (rules.WRITERS_KEPT_S * SECOND_US, first_day, FORGET_AT_ONCE)
+        while self._connection.run(FORGET, keys, arguments):
+            pass
+
+    def _admit(self, cells: Mapping[CellKey, Cell]) -> _Admission:
+        """Return which names of a batch are among the first of their families on their days."""
+        wanted = _Wish()
+        rules.limit_names(cells, wanted)
+        days = sorted({day for day, _, _ in wanted.names})
+        if not days:
+            return _Admission({})
+        arguments: list[str | int] = [rules.MAX_NAMES, NAMES_KEPT_S]
+        for day, family, name in wanted.names:
+            arguments += [days.index(day) + 2, json.dumps([family]), json.dumps([family, name])]
+        found = self._connection.run(ADMIT_NAMES, (self._keys.facts, *map(self._keys.names, days)), arguments)
+        with self._connection.explain_errors():
+            return _Admission(dict(zip(wanted.names, map(bool, found), strict=True)))
+
+
+class _Wish:
+    """Notes the names of a batch, in their order."""
+
+    def __init__(self) -> None:
+        self.names: dict[tuple[int, str, str], None] = {}
+
+    def __call__(self, day: int, family: str, name: str) -> bool:
+        """Note a name."""
+        self.names[day, family, name] = None
+        return True
+
+
+class _Admission:
+    """Says which names the server has admitted."""
+
+    def __init__(self, admitted: Mapping[tuple[int, str, str], bool]) -> None:
+        self._admitted = admitted
+
+    def __call__(self, day: int, family: str, name: str) -> bool:
+        """Return whether a name is one of the first of its family on a day."""
+        return self._admitted[day, family, name]
+
+
+def _group(cells: Mapping[CellKey, Cell]) -> dict[int, list[tuple[CellKey, Cell]]]:
+    by_start: dict[int, list[tuple[CellKey, Cell]]] = {}
+    for key, cell in cells.items():
+        by_start.setdefault(key.start_s, []).append((key, cell))
+    return by_start
+
+
+def _decode_writer(process: bytes, last: bytes, age_us: bytes) -> Writer:
+    number, is_final = last.split(b" ")
+    return Writer(process=process.decode(), last_number=int(number), age_s=from_us(age_us), is_final=is_final == b"1")
