@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 OPEN = 0
-"""The level of the open cells; see `keys.Level`."""
+"""The level of the open cells; see `kickai_redis.keys.Level`."""
 
 VERSION = b"version"
 """The field of a hash that changes with each change of the others."""
