@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from kickai_providers_core import Resolver
+from kickai_providers_core import Resolver, Settings
 
 from kickai_gateway import Gateway
 from kickai_gateway.records import observe
@@ -24,6 +24,9 @@ SETTINGS: dict[str, Any] = {
     "policy": {"backoff_initial_s": 0.01},
     "providers": {"one": {}, "two": {}},
 }
+
+ROLE = Settings().roles["player_coordinator"]
+"""A role of the built-in catalogue."""
 
 
 @frozen

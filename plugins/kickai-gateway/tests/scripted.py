@@ -120,6 +120,8 @@ class Script:
             raise ProviderUnavailableError("the connection was cut")
         if model == "slow":
             await self.wait()
+        if model == "steady":
+            await asyncio.sleep(0.5)
 
     def reply(self, request: ChatRequest, model: str) -> Reply:
         """Return the answer to a request."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import Chain, Reply, Usage
 
+    from kickai_gateway.board import Board
     from kickai_gateway.generations import Generation
     from kickai_gateway.guards import Caller
     from kickai_gateway.http import HttpRequest, Responder
@@ -36,8 +37,8 @@ async def complete_chat(
     *,
     caller: Caller,
     generation: Generation,
+    board: Board,
     now: Callable[[], float],
-    remember: Callable[[str, Reply], None],
 ) -> None:
     """Answer a request, and settle what it used.
 
@@ -46,15 +47,18 @@ async def complete_chat(
         responder: Writes the response.
         caller: Who sent it.
         generation: The resolver and the guards.
+        board: Counts the answer, and remembers it for feedback.
         now: Returns the seconds since 1970.
-        remember: Called with the id of each answer and the answer, for feedback.
 
     Raises:
         ApiError: The request cannot be served.
         KickaiError: The chain did not answer.
         ClientDisconnected: The client is gone; the call of the provider has been cancelled.
     """
+    responder.route = "chat"
     call = parse_chat(parse_json_object(await read_body(request)))
+    if call.stream:
+        responder.route = "stream"
     options = _parse_options(request)
     chain = generation.models.find(call.model)
     options = _shorten(options, chain)
@@ -69,7 +73,8 @@ async def complete_chat(
         usage = answer.usage if reply is None else reply.usage
         generation.guards.settle(reservation, reply, usage)
     if reply is not None:
-        remember(request.id, reply)
+        board.answers.remember(request.id, reply)
+        board.metrics.count_answer(reply.usage, fell_back=reply.fell_back)
 
 
 class _Answer:

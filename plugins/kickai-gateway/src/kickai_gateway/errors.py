@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kickai_gateway.http import Headers
 
-__all__ = ["ApiError", "ErrorReply", "describe_error", "invalid_argument"]
+__all__ = ["INTERNAL", "SHUTDOWN", "ApiError", "ErrorReply", "describe_error", "invalid_argument"]
 
 NO_RETRY: Headers = (("x-should-retry", "false"),)
 """What keeps clients from repeating what the chain has already repeated."""
@@ -65,6 +65,15 @@ class ErrorReply:
     def as_dict(self) -> dict[str, Any]:
         """Return the body."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+INTERNAL = ErrorReply(status=500, message="the gateway failed", type="server_error", code="internal_error")
+"""For a fault of the gateway itself."""
+
+SHUTDOWN = ErrorReply(
+    status=503, message="the gateway is shutting down; ask again", type="server_error", code="shutting_down"
+)
+"""For a request that is cut short because the gateway ends."""
 
 
 class ApiError(Exception):

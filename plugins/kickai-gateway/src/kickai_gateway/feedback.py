@@ -4,48 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
 from kickai_providers_core import ArgumentTypeError, ArgumentValueError
 
+from kickai_gateway.answers import MAX_ANSWERS
 from kickai_gateway.bodies import read_body
 from kickai_gateway.errors import ApiError, ErrorReply
 from kickai_gateway.requests import parse_json_object
 
 if TYPE_CHECKING:
-    from kickai_providers_core import Reply, Resolver
+    from kickai_providers_core import Resolver
 
+    from kickai_gateway.answers import Answers
     from kickai_gateway.http import HttpRequest
 
-__all__ = ["Answers", "give_feedback"]
-
-MAX_ANSWERS = 10_000
-"""How many answers are remembered; the core remembers as many."""
+__all__ = ["give_feedback"]
 
 MAX_BODY_BYTES = 10_000
 
 FIELDS = ("id", "ok", "name")
-
-
-@define
-class Answers:
-    """The ids of the latest answers, as the gateway and as the chain name them. For one event loop."""
-
-    _ids: dict[str, str] = field(factory=dict, init=False, repr=False)
-
-    def remember(self, id_: str, reply: Reply) -> None:
-        """Remember an answer."""
-        if reply.request_id is not None:
-            self._ids[id_] = reply.request_id
-            if len(self._ids) > MAX_ANSWERS:
-                self._ids.pop(next(iter(self._ids)))
-
-    def find(self, text: str) -> str | None:
-        """Return the chain's id of an answer; None when it is unknown or too old.
-
-        Args:
-            text: The id of the answer, or of its request.
-        """
-        return self._ids.get(text.removeprefix("chatcmpl-").removeprefix("req_"))
 
 
 async def give_feedback(request: HttpRequest, answers: Answers, resolver: Resolver) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 __all__ = ["Headers", "HttpRequest", "Receive", "Responder", "Scope", "Send", "encode_header"]
 
@@ -68,27 +68,25 @@ class HttpRequest:
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
 
 
-@frozen
+@define
 class Responder:
     """Writes the response of one request.
 
     Attributes:
         send: Sends an event to the connection.
         common: Headers of every response of this request.
+        route: What the request is for, for the metrics.
+        status: The status of the response; None before it has started.
     """
 
     send: Send = field(repr=False)
     common: Headers = ()
-    _status: list[int] = field(factory=list, init=False)
-
-    @property
-    def status(self) -> int | None:
-        """The status of the response; None before it has started."""
-        return self._status[0] if self._status else None
+    route: str = "other"
+    status: int | None = field(default=None, init=False)
 
     async def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], extra: Headers = ()) -> None:
         """Send the status and the headers."""
-        self._status.append(status)
+        self.status = status
         own = [(name.encode("ascii"), encode_header(value)) for name, value in (*self.common, *extra)]
         await self.send({"type": "http.response.start", "status": status, "headers": [*headers, *own]})
 

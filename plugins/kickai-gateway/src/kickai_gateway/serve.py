@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kickai_gateway.board import Board
 from kickai_gateway.supervisor import Supervisor, exit_code
 from kickai_gateway.worker import Worker
 
@@ -45,7 +46,7 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
     settings, discovery = session.load()
     own = adjust(settings.gateway)
     with _listen(own) as listener:
-        address = _format_address(listener)
+        address, board = _format_address(listener), Board.create(own.workers)
 
         def log(line: str) -> None:
             session.console.log(f"kickai: {line}")
@@ -57,9 +58,11 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
         if own.workers > 1:
             if settings.store.url is None:
                 log(NOT_SHARED)
-            supervisor = Supervisor(workers=own.workers, drain_s=own.drain_s, config=session.config, log=log)
+            supervisor = Supervisor(
+                board=board, workers=own.workers, drain_s=own.drain_s, config=session.config, log=log
+            )
             return supervisor.run(listener, on_ready=announce)
-        worker = Worker(load=session.load, drain_s=own.drain_s, log=log)
+        worker = Worker(load=session.load, board=board, config=session.config, drain_s=own.drain_s, log=log)
         number = worker.run(settings, discovery, listener, on_ready=announce)
     return exit_code(number)
 

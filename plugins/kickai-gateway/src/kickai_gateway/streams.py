@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core import KickaiError
 
-from kickai_gateway.errors import ErrorReply, describe_error
+from kickai_gateway.errors import INTERNAL, SHUTDOWN, describe_error
 from kickai_gateway.http import dump
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import AsyncReplyStream, ReplyChunk
 
+    from kickai_gateway.errors import ErrorReply
     from kickai_gateway.http import Headers, Responder
     from kickai_gateway.replies import ChunkEncoder
 
@@ -27,8 +28,6 @@ HEADERS = (
 )
 
 DONE = b"data: [DONE]\n\n"
-
-SHUTDOWN = ErrorReply(status=503, message="the gateway is shutting down", type="server_error", code="shutting_down")
 
 
 async def send_stream(
@@ -61,9 +60,6 @@ async def send_stream(
 def encode_event(value: Mapping[str, Any]) -> bytes:
     """Return one event with a JSON value."""
     return b"data: %b\n\n" % dump(value)
-
-
-INTERNAL = ErrorReply(status=500, message="the gateway failed", type="server_error", code="internal_error")
 
 
 async def _send(responder: Responder, events: Iterable[Mapping[str, Any]]) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kickai_gateway.board import Board
+
 __all__ = ["READY", "Supervisor", "exit_code"]
 
 READY = b"R"
@@ -38,12 +40,14 @@ class Supervisor:
     """Runs workers as processes. It is run once.
 
     Attributes:
+        board: What they share.
         workers: Their number.
         drain_s: Seconds that running requests have left when it is stopped.
         config: The settings file of the command line; None to search for it.
         log: Writes a line.
     """
 
+    board: Board
     workers: int
     drain_s: float
     config: Path | None
@@ -116,8 +120,11 @@ class Supervisor:
     ) -> tuple[asyncio.subprocess.Process, bool]:
         """Start a worker, and return it and whether it serves requests."""
         told, tell = os.pipe()
+        board = self.board.memory.descriptor
         options = {
             "number": number,
+            "workers": self.workers,
+            "board": board,
             "listener": listener.fileno(),
             "lifeline": lifeline,
             "ready": tell,
@@ -128,7 +135,7 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "kickai_gateway.worker_process", json.dumps(options)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(listener.fileno(), lifeline, tell),
+                pass_fds=(listener.fileno(), lifeline, tell, board),
                 start_new_session=True,  # Ctrl-C is for the supervisor alone
             )
         finally:

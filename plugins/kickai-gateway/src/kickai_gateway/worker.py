@@ -18,9 +18,12 @@ from kickai_gateway.records import observe
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.plugin_api.discovery import Discovery
+
+    from kickai_gateway.board import Board
 
     Load = Callable[[], tuple[Settings, Discovery]]
     Log = Callable[[str], None]
@@ -82,11 +85,15 @@ class Worker:
 
     Attributes:
         load: Reads the settings and finds the plugins.
+        board: What the workers share.
+        config: The settings file of the command line; None to search for it.
         drain_s: Seconds that running requests have left when it is stopped.
         log: Writes a line.
     """
 
     load: Load
+    board: Board
+    config: Path | None
     drain_s: float
     log: Log
     _gateway: Gateway | None = field(default=None, init=False)
@@ -123,7 +130,9 @@ class Worker:
         on_ready: Callable[[], None],
         lifeline: int | None,
     ) -> None:
-        self._gateway = gateway = Gateway(Resolver(settings, discovery, observers=[observe]), log=self.log)
+        self._gateway = gateway = Gateway(
+            Resolver(settings, discovery, observers=[observe]), board=self.board, config=self.config, log=self.log
+        )
         self._server = server = Server(gateway, drain_s=self.drain_s)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -140,6 +149,8 @@ class Worker:
             ready.cancel()
             await serving
             if server.server_state.tasks:
+                for task in server.server_state.tasks if server.force_exit else ():  # else the server has done so
+                    task.cancel()
                 await asyncio.wait(server.server_state.tasks, timeout=LAST_WORDS_S)
         finally:
             if lifeline is not None:

@@ -13,6 +13,7 @@ from kickai_providers_core import ConfigError
 from kickai_providers_core.cli.console import Console
 from kickai_providers_core.cli.session import Session
 
+from kickai_gateway.board import Board
 from kickai_gateway.supervisor import READY
 from kickai_gateway.worker import Worker
 
@@ -40,7 +41,13 @@ def main(text: str) -> int:
         for problem in error.problems:
             log(str(problem))
         return USAGE
-    worker = Worker(load=session.load, drain_s=options["drain_s"], log=log)
+    worker = Worker(
+        load=session.load,
+        board=Board.open(options["board"], options["workers"], options["number"] - 1),
+        config=session.config,
+        drain_s=options["drain_s"],
+        log=log,
+    )
     with socket.socket(fileno=options["listener"]) as listener:
         worker.run(settings, discovery, listener, on_ready=announce, lifeline=options["lifeline"])
     return 0
