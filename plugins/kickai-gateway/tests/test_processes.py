@@ -70,7 +70,7 @@ def test_the_drain_is_bounded(tmp_path):
             text = next(lines)
             served.signal(signal.SIGTERM)
             text += "".join(lines)
-        assert read_events(text)[-1].startswith('error: {"error":{"message":"the gateway is shutting down"')
+        assert read_events(text)[-1].startswith('error: {"error":{"message":"the gateway is shutting down')
         assert served.process.wait(30) == 0
 
 
