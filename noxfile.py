@@ -16,6 +16,9 @@ nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
 nox.options.stop_on_first_error = False
 
+# Hundreds of tests start an interpreter, each of which would compile all modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ROOT = Path(__file__).parent
 WHEELS = ROOT / "dist"
 PYTHONS = ["3.11", "3.12", "3.13"]
