@@ -12,11 +12,12 @@ from pathlib import Path
 
 from attrs import fields
 
+from kickai_providers_core.cli.plugin_directory import KINDS, read_directory
 from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.testing import faults
 
 HERE = Path(__file__).parent
-PAGES = ("plugin-api.md", "writing-a-provider.md")
+PAGES = ("plugin-api.md", "writing-a-provider.md", "plugins.md")
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 REQUIRED = ("kickai_provider_info", "kickai_create_provider", "kickai_invoke_provider")
 
@@ -71,12 +72,35 @@ def render_faults() -> str:
     return "\n".join(["", "| fault | what the service does |", "|---|---|", *rows, "", ""])
 
 
+def render_plugins() -> str:
+    """Return a table of the plugins for each kind."""
+    lines = []
+    for kind in KINDS:
+        rows = [known for known in read_directory() if known.kind == kind]
+        if rows:
+            lines += ["", f"## {TITLES[kind]}", "", "| package | name in settings | | needs |", "|---|---|---|---|"]
+            lines += [
+                f"| [`{row.package}`]({row.url}) | {f'`{row.name}`' * bool(row.name)} | {row.summary} | {row.needs} |"
+                for row in rows
+            ]
+    return "\n".join([*lines, "", ""])
+
+
+TITLES = {
+    "provider": "Providers",
+    "store": "Stores",
+    "adapter": "Adapters for applications",
+    "server": "Servers",
+    "extension": "Extensions",
+}
+
+
 def format_call(kind: type) -> str:
     """Return the constructor call of a fault, with its fields."""
     return f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
 
 
-PARTS = {"hooks": render_hooks, "faults": render_faults}
+PARTS = {"hooks": render_hooks, "faults": render_faults, "plugins": render_plugins}
 
 
 def fill_in(page: str) -> str:

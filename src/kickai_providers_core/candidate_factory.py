@@ -86,7 +86,7 @@ class CandidateFactory:
 
     def _build_missing(self, position: int, target: Target) -> Candidate:
         """Return the candidate of a provider that is not installed."""
-        hint = f"pip install {PACKAGES[target.provider]}"
+        hint = f"install {PACKAGES[target.provider]}"
         return Candidate(
             position=position,
             provider=target.provider,

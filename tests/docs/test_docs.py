@@ -140,6 +140,24 @@ def test_the_contributing_page_says_where_to_change_what() -> None:
         assert [word for word in re.findall(r"[a-z]{4,}", change.lower()) if word in path] == [], change
 
 
+PROMISE = re.compile(r"pip install[^\n`]*?(?<![\w./'\"])kickai-[a-z-]+(?![\w-]*\[)")
+"""An installation by the bare name of one of this project's packages. Extras add to an installed package."""
+
+TEXTS = sorted([*PAGES, *ROOT.glob("examples/**/*.md"), *ROOT.glob("src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
+
+
+def test_nothing_promises_a_package_that_is_not_released() -> None:
+    """No page and no message installs a package of this project from an index before its release."""
+    assert PROMISE.search("$ pip install -U kickai-hf") is not None
+    assert PROMISE.search("pip install . ./plugins/kickai-hf 'kickai-providers-core[cli]'") is None
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in TEXTS
+        for match in PROMISE.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
 def test_pre_commit_runs_the_same_ruff_as_nox() -> None:
     """The version of ruff in the pre-commit settings is the one in pyproject.toml."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]

@@ -101,15 +101,16 @@ def test_every_block_works_in_order(tmp_path: Path) -> None:
 
 
 def test_the_installed_distributions_exist() -> None:
-    """Each name in the command is a distribution of this project, with the named extras."""
+    """Each path in the command is that of a distribution of this project, with the named extras."""
     (command,) = [line for _, _, text in BLOCK.findall(PAGE) for line in text.splitlines() if line.startswith("pip ")]
     projects = [
         tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         for path in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml"))
     ]
     extras = {project["name"]: set(project.get("optional-dependencies", {})) for project in projects}
-    for requirement in command.replace("'", "").split()[2:]:
-        name, _, named = requirement.rstrip("]").partition("[")
+    for requirement in command.partition("#")[0].replace("'", "").split()[2:]:
+        path, _, named = requirement.rstrip("]").partition("[")
+        name = projects[0]["name"] if path == "." else path.removeprefix("./plugins/")
         assert set(filter(None, named.split(","))) <= extras[name], requirement
 
 

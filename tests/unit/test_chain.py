@@ -654,13 +654,13 @@ def test_a_default_target_that_is_not_installed_is_skipped() -> None:
         reply = resolver.for_role("player_coordinator")("hi")
     assert reply.provider == "local"
     assert "huggingface" in reply.skipped[0].target
-    assert reply.skipped[0].detail == "pip install kickai-hf"
+    assert reply.skipped[0].detail == "install kickai-hf"
 
 
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("huggingface", "pip install kickai-hf"),
+        ("huggingface", "install kickai-hf"),
         ("scriptd", "did you mean 'scripted'"),
         ("nobody", "installed: scripted"),
     ],

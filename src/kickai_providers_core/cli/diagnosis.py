@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, field, frozen
 
+from kickai_providers_core.plugin_api.installation import advise_installing
 from kickai_providers_core.plugin_api.registry import PACKAGES
 from kickai_providers_core.values.errors import Problem
 
@@ -131,7 +132,9 @@ def _check_instances(settings: Settings, results: CheckResults) -> Iterator[Find
             yield Finding("ok", Problem(path=f"providers.{name}", message=state))
     for name in settings.kickai.order:
         if name not in results.of_instances and name in PACKAGES:
-            problem = Problem(path="", message=f"{name} is not installed", hint=f"Run pip install {PACKAGES[name]}")
+            problem = Problem(
+                path="", message=f"{name} is not installed", hint=advise_installing(PACKAGES[name]).capitalize()
+            )
             yield Finding("note", problem)
 
 
@@ -175,7 +178,7 @@ def _remedies(settings: Settings, results: CheckResults) -> str:
             hints = hints or [f"provide {problem.missing}" for problem in problems if problem.missing]
             remedies.append(f"for {name}: {hints[0]}" if hints else f"fix {name}")
         elif name in PACKAGES:
-            remedies.append(f"run pip install {PACKAGES[name]}")
+            remedies.append(advise_installing(PACKAGES[name]))
     return f"Do one of the following: {'; '.join(remedies)}" if remedies else ""
 
 

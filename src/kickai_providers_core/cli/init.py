@@ -82,7 +82,7 @@ def _find_providers(env: Mapping[str, str], load_timeout_s: float) -> Iterator[F
 
 def _list_steps(path: Path, order: tuple[Found, ...]) -> Iterator[str]:
     if not order:
-        yield "pip install kickai-hf kickai-gemini"
+        yield "kickai providers --available"
     for provider in order:
         if provider.missing and provider.variables:
             yield f"export {provider.variables[0]}=…"

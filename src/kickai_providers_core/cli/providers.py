@@ -21,6 +21,7 @@ __all__ = ["command"]
 EPILOG = """\b
 Examples:
   kickai providers
+  kickai providers --available
   kickai providers --json | jq -r '.providers[] | select(.state == "ready") | .name'
 """
 
@@ -28,14 +29,18 @@ COLORS = {"ready": "green", "not configured": "yellow", "broken": "red", "not al
 
 
 @click.command("providers", epilog=EPILOG)
+@click.option("--available", is_flag=True, help="List the known plugins, installed or not, and how to install them.")
 @shared_options
 @click.pass_obj
-def command(session: Session) -> None:
+def command(session: Session, *, available: bool) -> None:
     """List the plugins with their versions, distributions, capabilities and instances.
 
     A provider is ready, not configured (with what is missing), broken (with the reason), or not allowed by
     kickai.plugins or KICKAI_PLUGINS, and then it was not loaded. No service is called.
     """
+    if available:
+        _write_available(session)
+        return
     with session.resolver(uses_store=False) as resolver:
         session.log_ignored_files(resolver)
         rows = [_row(plugin, resolver) for plugin in resolver.discovery.plugins]
@@ -49,7 +54,37 @@ def command(session: Session) -> None:
     for name in unmatched:
         session.console.log(f"warning: kickai.plugins: no installed plugin has the name {name!r}", "yellow")
     if not rows:
-        session.console.log("no plugin is installed; run pip install kickai-hf, for example", "yellow")
+        session.console.log("no plugin is installed; kickai providers --available lists them", "yellow")
+
+
+def _write_available(session: Session) -> None:
+    """Write the directory of known plugins; no plugin is loaded."""
+    from importlib.metadata import distributions  # noqa: PLC0415  not for the other listing
+
+    from kickai_providers_core.cli.plugin_directory import read_directory  # noqa: PLC0415
+    from kickai_providers_core.plugin_api.installation import Installation  # noqa: PLC0415
+
+    core = Installation.find()
+    installed = {each.metadata["Name"]: each.version for each in distributions()}
+    rows = [
+        {
+            **known.as_dict(),
+            "installed": installed.get(known.package),
+            "install": core.describe_command(known.package) if known.is_own else f"pip install {known.package}",
+        }
+        for known in read_directory()
+    ]
+    if session.as_json:
+        session.console.write_json({"available": rows})
+        return
+    for row in rows:
+        version = f"installed, {row['installed']}" if row["installed"] else "not installed"
+        title = click.style(row["package"], bold=True)
+        needs = f"; needs {row['needs']}" if row["needs"] else ""
+        session.console.write_line(" · ".join(filter(None, (title, row["kind"], row["name"], version))))
+        session.console.write_line(f"  {row['summary']}{needs}")
+        if not row["installed"]:
+            session.console.write_line(f"  {row['install']}")
 
 
 def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def _find_command() -> click.Command:
         return click.Command(
             "serve",
             callback=_require_gateway,
-            help="Serve the chains over HTTP. It needs pip install kickai-gateway.",
+            help="Serve the chains over HTTP. It needs the package kickai-gateway.",
             context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
         )
     command: click.Command = import_module(f"{GATEWAY}.command").command
@@ -25,7 +25,7 @@ def _find_command() -> click.Command:
 
 
 def _require_gateway() -> None:
-    raise click.UsageError("The gateway is not installed: run pip install kickai-gateway.")
+    raise click.UsageError("The gateway is missing: install kickai-gateway (kickai providers --available shows how).")
 
 
 command = _find_command()

@@ -60,7 +60,7 @@ def _render_kickai(order: Sequence[Found]) -> list[str]:
     if not order:
         return [
             "[kickai]",
-            "# No provider is installed yet: run pip install kickai-hf kickai-gemini, for example.",
+            "# No provider is installed yet: kickai providers --available lists them.",
             '# primary = "huggingface"            # called first',
             '# fallback = ["gemini"]              # called next, in order',
             DEADLINE,

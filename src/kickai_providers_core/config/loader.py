@@ -271,7 +271,7 @@ class _Loader:
         check_duplicates(("kickai", "fallback"), map(index.resolve, kickai.fallback), problems)
         if not names and not any(map(index.knows, kickai.order)):
             message = f"none of the providers {', '.join(kickai.order)} is installed"
-            violation = Violation.from_message(message, "Run pip install kickai-hf, for example")
+            violation = Violation.from_message(message, "Install one of them (kickai providers --available shows how)")
             problems.add(("kickai", "primary"), violation, severity="warning")
         for name, table in self.tables.roles.items():
             check_role(("roles", name), table, catalogue.groups, index, problems)

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from kickai_providers_core.config.descriptions import describe_value, join_names, suggest_name
 from kickai_providers_core.config.problems import Violation
+from kickai_providers_core.plugin_api.installation import advise_installing
 from kickai_providers_core.plugin_api.registry import PACKAGES
 
 if TYPE_CHECKING:
@@ -85,7 +86,11 @@ class NameIndex:
 
     def _hint(self, name: str, known: Collection[str]) -> str:
         """Return what to do about a name that is not known."""
-        hint = f"Run pip install {PACKAGES[name]}" if name in PACKAGES else suggest_name(name, [*known, *PACKAGES])
+        hint = (
+            advise_installing(PACKAGES[name]).capitalize()
+            if name in PACKAGES
+            else suggest_name(name, [*known, *PACKAGES])
+        )
         may_be_disallowed = self.allowed is not None and not {name, PACKAGES.get(name)}.intersection(self.allowed)
         if may_be_disallowed and (name in PACKAGES or not hint):
             return "kickai.plugins or KICKAI_PLUGINS lists the plugins that may be loaded"

@@ -10,6 +10,7 @@ from kickai_providers_core.concurrency.abandoned import AbandonedCalls
 from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.awaitables import get_error_name
 from kickai_providers_core.plugin_api.discovery import PACKAGES
+from kickai_providers_core.plugin_api.installation import advise_installing
 from kickai_providers_core.plugin_api.instance import Instance
 from kickai_providers_core.plugin_api.isolation import count_cancellations, is_exit_or_cancellation, is_process_exit
 from kickai_providers_core.values.errors import Problem, UnknownProviderError
@@ -76,7 +77,7 @@ class Registry:
         if broken is not None:
             text = f"provider {name!r} is not available: {broken.error}"
         elif name in PACKAGES:
-            text = f"provider {name!r} is not installed: pip install {PACKAGES[name]}"
+            text = f"provider {name!r} is not installed: {advise_installing(PACKAGES[name])}"
         else:
             from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
 

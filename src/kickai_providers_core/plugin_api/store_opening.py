@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.plugin_api.extensions import combine_hooks
+from kickai_providers_core.plugin_api.installation import advise_installing
 from kickai_providers_core.plugin_api.isolation import run_bounded
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.stores.memory import MemoryStore
@@ -87,7 +88,7 @@ def _open_remote(address: StoreUrl, namespace: str, plugins: Mapping[str, object
 
 def _describe_missing(address: StoreUrl) -> str:
     package = PACKAGES.get(address.scheme.partition("+")[0])
-    hint = f"pip install {package}" if package else "install the plugin that opens it, or use sqlite:///kickai.db"
+    hint = advise_installing(package) if package else "install the plugin that opens it, or use sqlite:///kickai.db"
     return f"no installed plugin opens stores at {address.scheme}://: {hint}"
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from attrs import frozen
 
+from kickai_providers_core.plugin_api.installation import CORE, Installation
 from kickai_providers_core.values.base_errors import KickaiError
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ Kind = Literal["http", "sdk", "local"]
 
 KINDS: Final[tuple[Kind, ...]] = ("http", "sdk", "local")
 
-CORE = "kickai-providers-core"
 ANSWERS = ".copier-answers.yml"
 
 
@@ -100,22 +97,17 @@ def _run_copier(folder: Path, answers: dict[str, object]) -> None:
 def find_source() -> Source:
     """Return the repository that contains the template.
 
-    The core's metadata name them: the folder or repository that it was installed from, or else its project URL. Without
-    any of them, it is unknown.
+    It is the folder or repository that the core was installed from, or else the one that the core's metadata name.
     """
-    try:
-        core = distribution(CORE)
-    except PackageNotFoundError:
-        return Source()
-    commit = f"v{core.version}"
-    origin = json.loads(core.read_text("direct_url.json") or "{}")
-    if "vcs_info" in origin:
-        return Source(f"git+{origin['url']}", origin["vcs_info"].get("commit_id", commit))
-    if "dir_info" in origin:
-        clone = Path(url2pathname(urlsplit(origin["url"]).path))
-        return Source(str(clone), _describe_head(clone) or commit) if (clone / "copier.yml").is_file() else Source()
-    urls = dict(url.split(", ", 1) for url in core.metadata.get_all("Project-URL") or ())
-    return Source(urls["Repository"], commit) if "Repository" in urls else Source()
+    core = Installation.find()
+    release = f"v{core.version}"
+    if core.folder is not None:
+        is_clone = (core.folder / "copier.yml").is_file()
+        return Source(str(core.folder), _describe_head(core.folder) or release) if is_clone else Source()
+    if core.commit:
+        return Source(f"git+{core.url}", core.commit)
+    address = core.project_urls.get("Repository", "")
+    return Source(address, release) if address else Source()
 
 
 def _describe_head(clone: Path) -> str:

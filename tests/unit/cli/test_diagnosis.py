@@ -83,7 +83,8 @@ def test_an_error_without_a_usable_provider_has_all_remedies() -> None:
     assert findings[0].severity == "error"
     assert findings[0].problem.message == "no provider can answer"
     assert (
-        findings[0].problem.hint == "Do one of the following: for acme: provide ACME_KEY; run pip install kickai-local"
+        findings[0].problem.hint == "Do one of the following: for acme: provide ACME_KEY; "
+        "install kickai-local (kickai providers --available shows how)"
     )
 
 

@@ -92,7 +92,7 @@ def test_nothing_is_installed(kickai, tmp_path):
     assert done.json == {
         "path": "kickai.toml",
         "providers": [],
-        "next_steps": ["pip install kickai-hf kickai-gemini", "kickai doctor"],
+        "next_steps": ["kickai providers --available", "kickai doctor"],
     }
     assert load(tmp_path).warnings == WARNINGS
 

@@ -502,7 +502,7 @@ class TestNames:
 
     def test_a_provider_that_is_allowed_and_not_installed_has_an_install_hint(self):
         """The list allows it, so the distribution is missing."""
-        with pytest.raises(ConfigError, match="pip install kickai-local"):
+        with pytest.raises(ConfigError, match="Install kickai-local"):
             settings({"kickai": {"primary": "local", "plugins": ["kickai-local", "mock"]}})
 
     def test_the_fallback_may_be_empty(self):
@@ -514,7 +514,7 @@ class TestNames:
         (warning,) = settings({}, infos={}).warnings
         assert str(warning) == (
             "kickai.primary: none of the providers huggingface, gemini, local is installed. "
-            "Run pip install kickai-hf, for example"
+            "Install one of them (kickai providers --available shows how)"
         )
 
     def test_annotations_may_use_names_that_are_imported_for_type_checkers_only(self):

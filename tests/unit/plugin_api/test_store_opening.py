@@ -58,7 +58,10 @@ def test_no_plugin_opens_it():
     """The message names the package and shows no password."""
     with pytest.raises(StoreError) as caught:
         open_store(URL, namespace="app")
-    assert str(caught.value) == "no installed plugin opens stores at redis://: pip install kickai-redis"
+    assert (
+        str(caught.value)
+        == "no installed plugin opens stores at redis://: install kickai-redis (kickai providers --available shows how)"
+    )
     with pytest.raises(StoreError, match="the url of the store must begin with sqlite:///"):
         open_store("sqlite:x")
 

@@ -69,8 +69,7 @@ def explain(error: BaseException, settings: RedisSettings) -> Explanation:
     code = _find_code(error)
     if code == "KICKAINEWER":
         newer = (
-            f"{where} was written by a newer version of kickai-redis: upgrade it with pip install -U kickai-redis, or "
-            "use another namespace"
+            f"{where} was written by a newer version of kickai-redis: upgrade kickai-redis, or use another namespace"
         )
         return Explanation(newer, is_answer=True, must_reconnect=False)
     if code in REASONS:

@@ -64,7 +64,7 @@ def is_current(connection: sqlite3.Connection, migrations: Migrations, path: str
     if version > newest:
         raise StoreError(
             f"the store {path} has schema version {version}, and this version of kickai-providers-core reads versions "
-            f"up to {newest}: upgrade it with pip install -U kickai-providers-core, or use another file"
+            f"up to {newest}: upgrade kickai-providers-core, or use another file"
         )
     return version == newest
 
