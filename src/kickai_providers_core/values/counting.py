@@ -73,18 +73,6 @@ class Tally:
     latency: Histogram = field(factory=dict)
     first_token: Histogram = field(factory=dict)
 
-    def add(self, other: Tally) -> None:
-        """Add the sums of another tally."""
-        sums: tuple[tuple[Any, Any], ...] = (
-            (self.counters, other.counters),
-            (self.names, other.names),
-            (self.latency, other.latency),
-            (self.first_token, other.first_token),
-        )
-        for own, added in sums:
-            for key, number in added.items():
-                own[key] = own.get(key, 0) + number
-
 
 class CountedEvent(NamedTuple):
     """How the events of one class are counted.

@@ -258,14 +258,3 @@ def test_each_class_of_events_is_counted_or_known_not_to_be() -> None:
     not_counted = {RequestStarted, AttemptStarted, Hedged, ProviderCloseFailed, RolloutChanged}
     classes = {kind for kind in Event.__subclasses__() if kind.__module__.startswith("kickai_providers_core.")}
     assert classes == not_counted | set(COUNTED_EVENTS)
-
-
-def test_tallies_add_up() -> None:
-    """Adding a tally adds each of its sums."""
-    tally = count(ended(attempt(error=InvalidReplyError("cut")), first_token_s=0.1))
-    tally.add(count(ended(attempt(error=InvalidReplyError("cut")), first_token_s=0.1)))
-    tally.add(count(RequestEnded(**WHO, outcome="success", latency_s=2.0, attempts=1)))
-    assert tally.counters["attempts.error"] == 2
-    assert tally.names["attempts.error.", "InvalidReplyError", ""] == 2
-    assert tally.first_token == {find_bucket(0.1): 2}
-    assert tally.latency == {find_bucket(2.0): 1}
