@@ -256,6 +256,48 @@ def scaffold(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, *(session.posargs or ["tests/scaffold"]))
 
 
+CLIENTS = {
+    "openai": [],
+    "langchain": ["langchain-openai>=1"],
+    "crewai": ["crewai>=1.15,<2"],
+    "llm": ["llm>=0.27"],
+    "aider": ["aider-chat>=0.86"],
+    "compatcanary": [],
+}
+"""Clients of the OpenAI API, with what each needs besides the gateway's own tests."""
+
+
+@nox.session(name="gateway-clients", python=OLDEST, default=False)
+@nox.parametrize("client", list(CLIENTS), ids=list(CLIENTS))
+def gateway_clients(session: nox.Session, client: str) -> None:
+    """Call the gateway with one client that others wrote; CompatCanary comes from npm."""
+    folder = ROOT / "plugins" / "kickai-gateway"
+    session.install(*groups("test", folder=folder), "-e", ".[cli]", "-e", str(folder), *CLIENTS[client])
+    variables = {}
+    if client == "compatcanary":
+        npm = Path(session.create_tmp()).absolute()
+        session.run("npm", "install", "--prefix", str(npm), "--no-save", "compatcanary@0.2", external=True, silent=True)
+        variables["KICKAI_COMPATCANARY"] = str(npm / "node_modules" / ".bin" / "compatcanary")
+    session.chdir(folder)
+    session.run("pytest", f"tests/clients/test_{client}.py", *session.posargs, env=variables)
+
+
+@nox.session(name="bench-gateway", python=OLDEST, default=False)
+def bench_gateway(session: nox.Session) -> None:
+    """Compare the gateway with its upstream and with LiteLLM's proxy, and with its bounds; -- --full."""
+    session.install("-e", ".[cli]", "-e", "./plugins/kickai-hf", "-e", "./plugins/kickai-gateway")
+    other = Path(session.create_tmp()).absolute() / "litellm"
+    if not (other / "bin" / "litellm").is_file():
+        session.run("python", "-m", "venv", "--clear", str(other))
+        python = str(other / "bin" / "python")
+        session.run(python, "-m", "pip", "install", "--quiet", "litellm[proxy]", external=True, success_codes=[0, 1])
+    found = (other / "bin" / "litellm").is_file()
+    if not found:
+        session.warn("litellm[proxy] cannot be installed here, so there is nothing to compare with")
+    options = ["--litellm", str(other / "bin" / "python")] if found else []
+    session.run("python", "plugins/kickai-gateway/benchmarks/bench.py", *options, *session.posargs)
+
+
 @nox.session(python=OLDEST, default=False)
 def bench(session: nox.Session) -> None:
     """Measure the overhead of calls and of the import, and compare it with its bounds; -- --full, -- --peers."""

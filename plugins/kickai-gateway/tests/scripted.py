@@ -81,7 +81,7 @@ class Script:
             async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
                 model = script.note(request)
                 reply = script.reply(request, model)
-                for word in WORDS if reply.text else ():
+                for word in WORDS if reply.text == TEXT else filter(None, [reply.text]):
                     yield ReplyChunk(text=word, model=model)
                     await script.go_on(model)
                 yield ReplyChunk(
@@ -128,10 +128,24 @@ class Script:
         usage = None if model == "uncounted" else USAGE
         if request.tools and request.messages[-1].role != "tool" and request.tool_choice != "none":
             calls = tuple(
-                ToolCall(id=f"call_{number}", name=tool.name, arguments='{"day": "Saturday"}')
+                ToolCall(id=f"call_{number}", name=tool.name, arguments=json.dumps(build_value(tool.parameters)))
                 for number, tool in enumerate(request.tools)
             )
             return Reply(text="", finish_reason=FinishReason.TOOL_CALL, tool_calls=calls, usage=usage, model=model)
-        text = json.dumps({"players": ["Anna", "Ben"]}) if request.json_schema is not None else TEXT
+        text = TEXT if request.json_schema is None else json.dumps(build_value(request.json_schema))
         reason = FinishReason.LENGTH if model == "long" else FinishReason.STOP
         return Reply(text=text, finish_reason=reason, usage=usage, model=model, reasoning="Someone came.")
+
+
+def build_value(schema: Any) -> Any:
+    """Return a value that fits a JSON schema, as far as the tests use it."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "object")
+    if kind == "object":
+        return {name: build_value(each) for name, each in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [build_value(schema.get("items", {"type": "string"}))]
+    return {"string": "text", "integer": 1, "number": 1.5, "boolean": True}[kind]

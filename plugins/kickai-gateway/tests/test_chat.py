@@ -6,7 +6,7 @@ import base64
 
 import pytest
 from scripted import TEXT
-from wire import ASK, CHAT, TOOL, body, check_answer
+from wire import ASK, CHAT, TOOL, body, check_answer, check_chunks
 
 
 async def test_an_answer_has_the_form_of_the_reference(http):
@@ -115,3 +115,15 @@ async def test_reasoning_comes_with_the_message_and_may_be_sent_back(http, scrip
     response = await http.post(CHAT, json={"model": "one", "messages": [*ASK, message, *ASK]})
     assert response.status_code == 200
     assert script.requests[1].messages[1].content == TEXT
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_tool_call_at_most_can_be_asked_for(http, stream):
+    """Further ones are not passed on."""
+    other = {"type": "function", "function": {"name": "cancel", "parameters": {"type": "object"}}}
+    response = await http.post(CHAT, json=body(tools=[TOOL, other], parallel_tool_calls=False, stream=stream))
+    if stream:
+        calls = [call for chunk in check_chunks(response.text) for call in chunk.choices[0].delta.tool_calls or ()]
+    else:
+        calls = check_answer(response.json()).choices[0].message.tool_calls
+    assert [call.function.name for call in calls] == ["find_players"]

@@ -83,6 +83,7 @@ async def test_an_invalid_field_is_named(http, script, fields, param):
         {"presence_penalty": 0.0},
         {"logit_bias": {}},
         {"parallel_tool_calls": True},
+        {"parallel_tool_calls": False},
         {"user": "u", "metadata": {"a": "b"}, "store": False, "service_tier": "auto"},
         {"stop": None, "tools": None, "response_format": None},
     ],

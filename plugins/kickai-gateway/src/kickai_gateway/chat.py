@@ -89,7 +89,13 @@ class _Answer:
     ) -> Reply:
         reply: Reply = await chain.ainvoke(self.call.request, **options)
         self.usage = reply.usage
-        body = encode_reply(reply, id=self.id, model=self.call.model, created=self.created)
+        body = encode_reply(
+            reply,
+            id=self.id,
+            model=self.call.model,
+            created=self.created,
+            parallel_tool_calls=self.call.parallel_tool_calls,
+        )
         facts = (
             ("x-kickai-provider", reply.provider),
             ("x-kickai-model", reply.model),
@@ -109,6 +115,7 @@ class _Answer:
                 model=self.record.model or self.call.model,
                 created=self.created,
                 include_usage=self.call.include_usage,
+                parallel_tool_calls=self.call.parallel_tool_calls,
             )
             try:
                 await send_stream(stream, first, encoder, responder, (*self.record.headers(), *headers))

@@ -24,7 +24,14 @@ FINISH_REASONS = {
 """The API's words. It has none for an answer that the provider reports as faulty and that is complete nevertheless."""
 
 
-def encode_reply(reply: Reply, *, id: str, model: str, created: int) -> dict[str, Any]:  # noqa: A002  the API's name
+def encode_reply(
+    reply: Reply,
+    *,
+    id: str,  # noqa: A002  the API's name
+    model: str,
+    created: int,
+    parallel_tool_calls: bool = True,
+) -> dict[str, Any]:
     """Return the body of a whole answer.
 
     Args:
@@ -32,13 +39,15 @@ def encode_reply(reply: Reply, *, id: str, model: str, created: int) -> dict[str
         id: The id of the answer.
         model: The model to name when the provider named none; not empty.
         created: When it was created, in seconds since 1970.
+        parallel_tool_calls: Whether more than the first tool call is passed on.
     """
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or (None if reply.tool_calls else "")}
     message["refusal"] = None
     if reply.reasoning:
         message["reasoning_content"] = reply.reasoning
     if reply.tool_calls:
-        message["tool_calls"] = [_encode_call(call) for call in reply.tool_calls]
+        calls = reply.tool_calls if parallel_tool_calls else reply.tool_calls[:1]
+        message["tool_calls"] = [_encode_call(call) for call in calls]
     reason = FINISH_REASONS[reply.finish_reason]
     body: dict[str, Any] = {
         "id": id,
@@ -75,6 +84,7 @@ class ChunkEncoder:
         model: The model to name until the provider names one; not empty.
         created: When the answer was created, in seconds since 1970.
         include_usage: Whether the client asked for the token counts.
+        parallel_tool_calls: Whether more than the first tool call is passed on.
         usage: The token counts so far, as far as the provider reports them.
     """
 
@@ -82,6 +92,7 @@ class ChunkEncoder:
     model: str
     created: int
     include_usage: bool = False
+    parallel_tool_calls: bool = True
     _calls: int = 0
     _finish: str | None = None
     usage: Usage | None = None
@@ -100,8 +111,9 @@ class ChunkEncoder:
             delta["reasoning_content"] = chunk.reasoning
         if chunk.text:
             delta["content"] = chunk.text
-        if chunk.tool_calls:
-            delta["tool_calls"] = self._encode_calls(chunk.tool_calls)
+        calls = self._encode_calls(chunk.tool_calls)
+        if calls:
+            delta["tool_calls"] = calls
         return (self._encode(delta),) if delta else ()
 
     def finish(self) -> Iterable[dict[str, Any]]:
@@ -113,6 +125,8 @@ class ChunkEncoder:
         return last, {**self._encode({}), "choices": [], "usage": usage}
 
     def _encode_calls(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+        if not self.parallel_tool_calls:
+            calls = calls[: 1 - self._calls]
         first, self._calls = self._calls, self._calls + len(calls)
         return [{"index": first + place, **_encode_call(call)} for place, call in enumerate(calls)]
 

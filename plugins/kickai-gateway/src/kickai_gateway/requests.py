@@ -21,6 +21,7 @@ USED = frozenset(
     {
         *("model", "messages", "stream", "stream_options", "temperature", "top_p", "stop", "seed"),
         *("max_tokens", "max_completion_tokens", "tools", "tool_choice", "response_format"),
+        "parallel_tool_calls",
     }
 )
 """The fields that change the request."""
@@ -40,7 +41,6 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
     "logit_bias": ({},),
-    "parallel_tool_calls": (True,),
     "modalities": (["text"],),
     "functions": ([],),
     "function_call": ("none",),
@@ -67,12 +67,14 @@ class ChatCall:
         request: What to request.
         stream: Whether the answer is to be streamed.
         include_usage: Whether the stream ends with the token counts.
+        parallel_tool_calls: Whether the answer may have several tool calls. Otherwise only the first one is passed on.
     """
 
     model: str
     request: ChatRequest = field(repr=False)
     stream: bool = False
     include_usage: bool = False
+    parallel_tool_calls: bool = True
 
 
 def parse_json_object(data: bytes) -> dict[str, Any]:
@@ -105,7 +107,11 @@ def parse_chat(body: Mapping[str, Any]) -> ChatCall:
         reply = invalid_argument(error)
         raise ApiError(reply) from None
     return ChatCall(
-        model=_parse_model(given), request=request, stream=stream, include_usage=_parse_include_usage(given, stream)
+        model=_parse_model(given),
+        request=request,
+        stream=stream,
+        include_usage=_parse_include_usage(given, stream),
+        parallel_tool_calls=_parse_flag(given, "parallel_tool_calls", default=True),
     )
 
 
@@ -137,8 +143,8 @@ def _parse_model(given: Mapping[str, Any]) -> str:
     return model.strip()
 
 
-def _parse_flag(given: Mapping[str, Any], name: str) -> bool:
-    value = given.get(name, False)
+def _parse_flag(given: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
+    value = given.get(name, default)
     if not isinstance(value, bool):
         raise _invalid(f"{name} must be true or false, got {_name_type(value)}", param=name)
     return value
