@@ -199,7 +199,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types of the core, the plugins, the public names and the documented examples."""
     session.install(*groups("types"), "-e", ".[cli,testing]", *(f"./plugins/{name}" for name in PLUGINS))
-    session.run("mypy", "src", "tests/typing", "noxfile.py")
+    session.run("mypy", "src", "tests/typing", "noxfile.py", "tools")
     programs = Path(session.create_tmp()) / "programs"
     shutil.rmtree(programs, ignore_errors=True)
     session.run("python", "tests/docs/programs.py", str(programs), silent=True)
@@ -296,6 +296,16 @@ def bench_gateway(session: nox.Session) -> None:
         session.warn("litellm[proxy] cannot be installed here, so there is nothing to compare with")
     options = ["--litellm", str(other / "bin" / "python")] if found else []
     session.run("python", "plugins/kickai-gateway/benchmarks/bench.py", *options, *session.posargs)
+
+
+@nox.session(python=OLDEST, default=False)
+def release(session: nox.Session) -> None:
+    """Build, check and install all distributions as for a release, and say what is next; -- --final, -- --only NAME."""
+    build(session)
+    tools = ["attrs>=24.2", "cyclonedx-bom>=7.5,<8", "packaging>=24", "pytest>=8.3", "pyyaml>=6", "pytest-xdist>=3.6"]
+    session.install(*tools)
+    session.run("pytest", "-q", "-o", "addopts=--import-mode=importlib", "-o", "asyncio_mode=strict", "tests/release")
+    session.run("python", "-m", "release", str(WHEELS), *session.posargs, env={"PYTHONPATH": "tools"})
 
 
 @nox.session(python=OLDEST, default=False)
