@@ -40,11 +40,13 @@ class Connection:
 
     Args:
         settings: Where the server is.
+        namespace: The name of the application, for messages.
         clock: Returns the monotonic time in seconds, for the breaker.
     """
 
-    def __init__(self, settings: RedisSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        self.settings = settings
+    def __init__(self, settings: RedisSettings, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._namespace = namespace
         self._clock = clock
         self._by_process: dict[int, _Link] = {}
 
@@ -79,7 +81,7 @@ class Connection:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  garbage leads to any exception
-            message = explain(error, self.settings).text
+            message = explain(error, self._settings, self._namespace).text
         else:
             return
         # The error of the client may contain what the server has said, and that a password.
@@ -101,7 +103,7 @@ class Connection:
         try:
             yield link.client
         except BaseException as error:
-            found = explain(error, self.settings)
+            found = explain(error, self._settings, self._namespace)
             if found.must_reconnect or not isinstance(error, Exception):
                 with suppress(Exception):
                     link.client.reconnect()
@@ -119,7 +121,7 @@ class Connection:
         if link is None:
             for inherited in list(self._by_process.values()):
                 never_finalize(inherited)
-            link = self._by_process.setdefault(pid, _Link(Client(self.settings)))
+            link = self._by_process.setdefault(pid, _Link(Client(self._settings)))
         return link
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 from redis import exceptions
+from redis.sentinel import MasterNotFoundError
 
 if TYPE_CHECKING:
     from kickai_redis.settings import RedisSettings
 
 __all__ = ["DamagedError", "Explanation", "explain"]
 
-DAMAGED = "what it has under this namespace is damaged: delete the keys that begin with kickai:{NAMESPACE}:"
+DAMAGED = "what it has under this namespace is damaged: delete the keys that begin with kickai:"
 
 REASONS = {
     "READONLY": "the server is a read-only replica: use the address of the primary, or redis+sentinel://",
@@ -34,7 +35,7 @@ REASONS = {
     "UNKILLABLE": "the server is busy with another script: wait",
     "NOAUTH": "the server needs a password: put it before the host, or in KICKAI_REDIS_PASSWORD",
     "WRONGPASS": "the server has refused the user or the password",
-    "NOPERM": "the server's user lacks a right: grant it ~kickai:* and +@read +@write +@scripting +@connection +info",
+    "NOPERM": "this user lacks a right: grant it ~kickai:* and +@read +@write +@scripting +@connection +time +info",
     "WRONGTYPE": "another program has keys under this namespace: choose another namespace",
 }
 """What each error code of the server means, and what to do."""
@@ -61,11 +62,12 @@ class Explanation:
     must_reconnect: bool = True
 
 
-def explain(error: BaseException, settings: RedisSettings) -> Explanation:
+def explain(error: BaseException, settings: RedisSettings, namespace: str) -> Explanation:
     """Return what an error of the client means."""
     where = f"the store {settings.location}"
     if isinstance(error, DamagedError):
-        return Explanation(f"{where} cannot be used, since {DAMAGED} ({error})", is_answer=True, must_reconnect=False)
+        text = f"{where} cannot be used, since {DAMAGED}{{{namespace}}}: ({error})"
+        return Explanation(text, is_answer=True, must_reconnect=False)
     code = _find_code(error)
     if code == "KICKAINEWER":
         newer = (
@@ -99,6 +101,9 @@ CODES = (
 )
 """The classes that the client has for error codes. The code is then missing in the message."""
 
+REFUSED_IN_SCRIPTS = ("ACL failure in script", "The user executing the script")
+"""How messages begin that say that a script has used a command, or a key, that this user may not use."""
+
 LOGIN_REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 
 
@@ -108,6 +113,8 @@ def _find_code(error: BaseException) -> str:
         if isinstance(error, error_class):
             return code
     first = str(error).partition(" ")[0]
+    if str(error).startswith(REFUSED_IN_SCRIPTS):
+        return "NOPERM"
     if isinstance(error, LOGIN_REFUSED):
         text = str(error).lower()
         return "NOAUTH" if first == "NOAUTH" or "required" in text or "without any password" in text else "WRONGPASS"
@@ -126,7 +133,12 @@ def _find_reason(error: BaseException) -> str:
             return os.strerror(seen.errno) if seen.errno > 0 else "the name of its host cannot be resolved"
         if isinstance(seen, exceptions.MaxConnectionsError):
             return "this process has too many connections to it"
-        if type(seen).__name__ == "MasterNotFoundError":
+        if isinstance(seen, MasterNotFoundError):
+            if exceptions.AuthenticationError.__name__ in str(seen):
+                return (
+                    "a Sentinel has refused the user or the password: set KICKAI_REDIS_SENTINEL_USERNAME and "
+                    "KICKAI_REDIS_SENTINEL_PASSWORD"
+                )
             return "no Sentinel knows its primary: check the hosts and the name of the service"
         seen = seen.__cause__ or seen.__context__
     return "it closed the connection"

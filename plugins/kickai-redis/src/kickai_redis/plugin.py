@@ -18,7 +18,8 @@ __all__ = ["kickai_open_store"]
 @hookimpl
 def kickai_open_store(url: str, namespace: str) -> RedisStore | None:
     """Open the store at an address of Redis or Valkey. It connects with its first call."""
-    if url.partition("://")[0].lower() not in SCHEMES:
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme.lower() not in SCHEMES:
         return None
     from kickai_redis.settings import RedisSettings  # noqa: PLC0415  the client takes a while to import
     from kickai_redis.store import RedisStore  # noqa: PLC0415

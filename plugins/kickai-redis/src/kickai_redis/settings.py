@@ -36,7 +36,7 @@ VARIABLES = {
 
 DEFAULT_TIMEOUT_S = 0.05
 
-MAX_DB = 1_000_000
+MAX_DB = 999_999
 
 
 class Topology(StrEnum):

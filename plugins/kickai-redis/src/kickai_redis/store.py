@@ -47,7 +47,7 @@ class RedisStore:
             raise StoreError('a store in Redis needs a namespace without braces, for example namespace = "kickai"')
         self._settings = settings
         self._namespace = namespace
-        self._connection = Connection(settings, clock)
+        self._connection = Connection(settings, namespace, clock)
         self._keys = Keys(namespace)
         self.metrics = RedisMetrics(self._connection, self._keys)
         self.documents = RedisDocuments(self._connection, self._keys)
@@ -64,16 +64,17 @@ class RedisStore:
             StoreError: It cannot be used, with what to do about it.
         """
         began = time.perf_counter()
-        version = int(self._connection.run(CHECK, (self._keys.facts,)))
+        version = self._connection.run(CHECK, (self._keys.facts,))
         took_s = time.perf_counter() - began
         info = self._connection.read_info()
-        return StoreStatus(
-            kind="redis",
-            location=self._settings.location,
-            schema_version=version,
-            details={"namespace": self._namespace, "answer": f"{took_s * 1000:.1f} ms", **_describe(info)},
-            warnings=tuple(_find_warnings(info, self._settings)),
-        )
+        with self._connection.explain_errors():
+            return StoreStatus(
+                kind="redis",
+                location=self._settings.location,
+                schema_version=int(version),
+                details={"namespace": self._namespace, "answer": f"{took_s * 1000:.1f} ms", **_describe(info)},
+                warnings=tuple(_find_warnings(info, self._settings)),
+            )
 
     def close(self) -> None:
         """Close the connections of this process. A later call opens them again."""
