@@ -121,6 +121,24 @@ def test_a_slow_reader_keeps_no_writer_waiting(store):
     writer.close()
 
 
+def test_a_reader_finds_what_was_added_up_before_it_reads_the_day(store, monkeypatch):
+    """Another process has moved the first minute of a day to an hour that begins earlier."""
+    cells = {CellKey(start_s=90 * 60 + 86_400 * 9): Cell(counters={"requests": 1})}
+    store.metrics.add(MetricsBatch(process="p", number=2, cells=cells))
+    other = SqliteStore(store._database.path, timeout_s=BOUND_S)
+    find_first = store.metrics._find_first
+
+    def find_and_wait(since_s, until_s):
+        found = find_first(since_s, until_s)
+        other.metrics.compact(86_400 * 30, 400)
+        return found
+
+    monkeypatch.setattr(store.metrics, "_find_first", find_and_wait)
+    assert count(store) == 2
+    assert {key.span_s for key, _ in store.metrics.read()} == {3600}
+    other.close()
+
+
 def test_a_transaction_within_a_transaction_is_an_error(store):
     """Instead of a wait without end."""
     with store._database.write(), pytest.raises(StoreError, match="within one of its own transactions"):

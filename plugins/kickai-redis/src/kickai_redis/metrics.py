@@ -74,8 +74,10 @@ class RedisMetrics:
         reader = CellReader(self._connection, self._keys)
         first = reader.find_first(since_s, until_s)
         while first is not None:
-            end = first - first % rules.DAY_S + rules.DAY_S
-            yield from reader.read_day(first, end if until_s is None else min(end, until_s))
+            day = first - first % rules.DAY_S
+            end = day + rules.DAY_S
+            # Cells that are added up meanwhile begin before the first one.
+            yield from reader.read_day(max(day, since_s), end if until_s is None else min(end, until_s))
             first = reader.find_first(end, until_s)
 
     def read_writers(self) -> Sequence[Writer]:
