@@ -159,7 +159,8 @@ def together(session: nox.Session) -> None:
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"))
     session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS))
     install_runtime(session)
-    across = [f"tests/integration/test_{name}.py" for name in ("fork_plugins", "history_across_providers")]
+    names = ("fork_plugins", "gateway_faults", "history_across_providers")
+    across = [f"tests/integration/test_{name}.py" for name in names]
     session.run("pytest", *PARALLEL, *across, *session.posargs, env={"KICKAI_NEEDS_PLUGINS": "1"})
     for path in sorted(ROOT.glob("plugins/*/tests/test_chain.py")) + sorted(
         ROOT.glob("plugins/*/tests/test_fallback.py")
@@ -364,8 +365,9 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def browser(session: nox.Session) -> None:
-    """Test the page of the report in Chromium, which has to be installed, with axe-core from npm; -- TESTS."""
-    session.install("-e", ".[cli,report,testing]", "pytest-asyncio>=1.3", "playwright>=1.50")
+    """Test the pages of the report and the gateway in Chromium, which has to be installed, with axe-core; -- TESTS."""
+    session.install("-e", ".[cli,report,testing]", "-e", "./plugins/kickai-mock", "-e", "./plugins/kickai-gateway")
+    session.install("pytest-asyncio>=1.3", "playwright>=1.50")
     folder = Path(session.create_tmp()).absolute()
     axe = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not axe.is_file():

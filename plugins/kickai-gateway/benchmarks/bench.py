@@ -104,7 +104,10 @@ class Bench:
             connection.writer.write(request)
             connections.append(connection)
         for connection in connections:
-            await connection.reader.readuntil(b"Anna")
+            try:
+                await connection.reader.readuntil(b"Anna")
+            except asyncio.IncompleteReadError as error:
+                raise RuntimeError(error.partial.decode(errors="replace")) from None
         each_kb = (ours.memory_mb - before) * 1000 / number
         for connection in connections:
             connection.close()

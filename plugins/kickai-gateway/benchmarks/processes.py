@@ -105,6 +105,7 @@ def run_ours(upstream: Measured, folder: Path) -> Iterator[Measured]:
         base_url = "http://127.0.0.1:{upstream.target.port}/v1"
         token = "bench"
         idle_timeout_s = 800
+        max_concurrency = 2000
         [store]
         url = "sqlite:///kickai.db"
         """,

@@ -81,7 +81,7 @@ def test_a_second_ctrl_c_ends_it_at_once(tmp_path):
         asking = threading.Thread(target=ask_in_vain, args=(client, answers))
         asking.start()
         with served.client() as other:
-            wait_until(lambda: "running_requests 2" in other.get("/metrics").text)
+            wait_until(lambda: "running_requests 1" in other.get("/metrics").text)
         served.signal(signal.SIGINT)
         time.sleep(0.3)
         served.signal(signal.SIGINT)
@@ -211,3 +211,11 @@ def test_settings_that_cannot_be_used_are_a_usage_error(tmp_path):
     assert "gateway.port" in err
     assert "gateway.workers" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_nobody_else_may_reach_it_without_keys(tmp_path, host):
+    """It does not start on an address of the network."""
+    served = start(tmp_path, "--port", "0", "--host", host)
+    assert served.process.wait(30) == 2
+    assert "only this machine may reach the gateway" in "".join(served.end())

@@ -89,7 +89,6 @@ class Gateway:
         began_s, id_ = time.monotonic(), secrets.token_hex(12)
         request = HttpRequest.from_scope(scope, receive, request_id=id_)
         responder = Responder(send, (("x-request-id", f"req_{id_}"),))
-        self.board.metrics.begin()
         status = DISCONNECTED
         try:
             reply = await self._answer(request, responder)

@@ -56,6 +56,7 @@ async def complete_chat(
         ClientDisconnected: The client is gone; the call of the provider has been cancelled.
     """
     responder.route = "chat"
+    board.metrics.begin()
     call = parse_chat(parse_json_object(await read_body(request)))
     if call.stream:
         responder.route = "stream"

@@ -69,7 +69,7 @@ class Metrics:
             self._own[PLACES["restarts",]] += 1
 
     def begin(self) -> None:
-        """Count a request that begins."""
+        """Count a request for an answer that begins; `end` counts its end."""
         self._own[PLACES["running",]] += 1
 
     def end(self, route: str, status: int, elapsed_s: float) -> None:
@@ -81,11 +81,11 @@ class Metrics:
             elapsed_s: Seconds from its head to the end of its response.
         """
         own = self._own
-        own[PLACES["running",]] -= 1
         own[PLACES["requests", route, str(status) if status in STATUSES else OTHER]] += 1
         if route in ANSWERS:
             own[PLACES["bucket", route, str(bisect_left(BOUNDS_S, elapsed_s))]] += 1
             own[PLACES["seconds", route]] += elapsed_s
+            own[PLACES["running",]] -= 1
 
     def count_answer(self, usage: Usage | None, *, fell_back: bool) -> None:
         """Count what an answer used."""
@@ -125,7 +125,7 @@ def _render_sums(sums: dict[tuple[str, ...], float]) -> Iterator[str]:
             yield f'{name}_bucket{{route="{route}",le="{bound}"}} {total:.0f}'
         yield f'{name}_sum{{route="{route}"}} {sums["seconds", route]:.6f}'
         yield f'{name}_count{{route="{route}"}} {total:.0f}'
-    yield from _head("kickai_gateway_running_requests", "gauge", "Requests that are being served.")
+    yield from _head("kickai_gateway_running_requests", "gauge", "Requests for answers that are being served.")
     yield f"kickai_gateway_running_requests {sums['running',]:.0f}"
     yield from _head("kickai_gateway_tokens_total", "counter", "Tokens of the answers, as providers report them.")
     for kind in ("input", "output"):

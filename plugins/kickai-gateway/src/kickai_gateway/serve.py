@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import click
@@ -26,6 +27,12 @@ NOT_SHARED = (
 )
 
 
+class OpenGatewayError(click.ClickException):
+    """Anyone on the network could spend money."""
+
+    exit_code = 2
+
+
 class CannotListenError(click.ClickException):
     """The address cannot be listened on."""
 
@@ -42,10 +49,12 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
     Raises:
         ConfigError: The settings cannot be used.
         CannotListenError: The address cannot be listened on.
+        OpenGatewayError: The address can be reached from elsewhere.
     """
     settings, discovery = session.load()
     own = adjust(settings.gateway)
     with _listen(own) as listener:
+        _require_loopback(listener)
         address, board = _format_address(listener), Board.create(own.workers)
 
         def log(line: str) -> None:
@@ -84,6 +93,12 @@ def _listen(own: GatewaySettings) -> socket.socket:
         reason = error.strerror or type(error).__name__
         raise CannotListenError(f"Cannot listen on {own.host} port {own.port}: {reason}.") from None
     return listener
+
+
+def _require_loopback(listener: socket.socket) -> None:
+    host = listener.getsockname()[0]
+    if not ip_address(host.partition("%")[0]).is_loopback:
+        raise OpenGatewayError(f"Cannot serve on {host}: without keys, only this machine may reach the gateway.")
 
 
 def _format_address(listener: socket.socket) -> str:
