@@ -13,7 +13,7 @@ from kickai_providers_core.chain import Chain
 from kickai_providers_core.concurrency.clock import Clockwork
 from kickai_providers_core.config.roles import Role
 from kickai_providers_core.config.settings import KickaiSettings, Settings
-from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Progress, ProviderInfo, hookimpl
+from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Preset, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy, Rule
@@ -96,6 +96,7 @@ __all__ = [
     "PluginError",
     "PluginLoadError",
     "Policy",
+    "Preset",
     "Problem",
     "Progress",
     "Prompt",

@@ -7,8 +7,7 @@ import json
 import pytest
 from attrs import evolve
 from calling import MODES, call
-from custom_faults import StreamBytes
-from hf_wire import MODEL, USAGE
+from hf_wire import MODEL
 from kickai_providers_core import (
     ChatRequest,
     ContentFilteredError,
@@ -18,6 +17,8 @@ from kickai_providers_core import (
     ToolCall,
     Usage,
 )
+from kickai_providers_core.testing.chat_completions.faults import StreamBytes
+from kickai_providers_core.testing.chat_completions.wire import USAGE
 from kickai_providers_core.testing.faults import Ok, WrongShape
 
 STREAMS = ("stream", "astream")

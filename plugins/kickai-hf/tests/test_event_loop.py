@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from calling import acall
-from custom_faults import CHUNKED, CONTINUE, Endless
 from hf_wire import HfWire
 from kickai_providers_core import ProviderError, ProviderTimeoutError
+from kickai_providers_core.testing.chat_completions.faults import CHUNKED, CONTINUE, Endless
 from kickai_providers_core.testing.faults import FaultServer
 from kickai_providers_core.testing.faults.exchange import chunk
 from test_streams import text_event

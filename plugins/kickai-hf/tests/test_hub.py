@@ -9,8 +9,8 @@ import time
 import tracemalloc
 
 import pytest
-from custom_faults import CHUNKED, CONTINUE, Body, Endless, RawBytes
 from kickai_providers_core import Secret
+from kickai_providers_core.testing.chat_completions.faults import CHUNKED, CONTINUE, Body, Endless, RawBytes
 from kickai_providers_core.testing.faults import Drip, Fault, FaultServer, Response, Silence, SlowHeaders, Status
 from kickai_providers_core.testing.faults.exchange import chunk
 
@@ -180,7 +180,7 @@ def test_an_unknown_model_is_a_problem(hub):
 def test_a_provider_that_does_not_serve_the_model_is_a_problem(changes, path, hub):
     """The hint names the providers that do."""
     (problem,) = validate(hub, **changes)
-    assert (problem.path, problem.hint) == (path, "served by novita, groq")
+    assert (problem.path, problem.hint) == (path, "Served by novita, groq")
 
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -317,7 +317,7 @@ def test_a_model_that_a_server_does_not_list_is_a_warning(hub):
     """It is not an error, since some servers answer to any name."""
     hub.default = Server(["a", "b", "c", "d"])
     ((problem,), _) = validate_server(hub)
-    assert (problem.path, problem.severity, problem.hint) == ("model", "warning", "it lists a, b, c")
+    assert (problem.path, problem.severity, problem.hint) == ("model", "warning", "It lists a, b, c")
 
 
 @pytest.mark.parametrize(("token", "expected"), [(Secret("wrong"), "does not accept"), (None, "requires a key")])

@@ -7,8 +7,7 @@ import json
 
 import pytest
 from calling import call
-from custom_faults import StreamBytes
-from hf_wire import MODEL, USAGE
+from hf_wire import MODEL
 from kickai_providers_core import (
     ChatRequest,
     FinishReason,
@@ -17,6 +16,8 @@ from kickai_providers_core import (
     ProviderUnavailableError,
     Usage,
 )
+from kickai_providers_core.testing.chat_completions.faults import StreamBytes
+from kickai_providers_core.testing.chat_completions.wire import USAGE
 from kickai_providers_core.testing.faults import Cut
 
 STREAMS = ("stream", "astream")

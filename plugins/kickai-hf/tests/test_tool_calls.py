@@ -6,8 +6,8 @@ import json
 
 import pytest
 from calling import MODES, call
-from custom_faults import StreamBytes
 from kickai_providers_core import ChatRequest, FinishReason, InvalidReplyError, Message
+from kickai_providers_core.testing.chat_completions.faults import StreamBytes
 from kickai_providers_core.testing.faults import WrongShape
 from test_streams import DONE, choice, event, in_both
 

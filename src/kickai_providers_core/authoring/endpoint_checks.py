@@ -41,7 +41,7 @@ def address_problems(path: str, url: str) -> Iterator[Problem]:
     """
     if "@" in url.partition("//")[2].partition("/")[0]:
         yield Problem(
-            path=path, message="an address must not contain a user or a password", hint="use the key or headers"
+            path=path, message="an address must not contain a user or a password", hint="Use the key or headers"
         )
     elif not _is_address(url):
         yield Problem(path=path, message="this is not an address: expected https://host[:port][/path]")
@@ -67,14 +67,14 @@ def header_problems(keys: Mapping[str, Secret | None], headers: Mapping[str, Sec
                 path=name,
                 message="it contains characters that a header cannot contain: a line break, a blank at an end, or "
                 "a character that is not ASCII",
-                hint="copy it again, without any surrounding text",
+                hint="Copy it again, without any surrounding text",
             )
     sent, key = next(iter(keys.items()), ("", None))
     for name, value in headers.items():
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value.reveal())):
             yield Problem(path=f"headers.{name}", message="this is not a valid header")
         elif name.lower() == "authorization" and key:
-            yield Problem(path=f"headers.{name}", message=f"it contradicts {sent}", hint="set one of them only")
+            yield Problem(path=f"headers.{name}", message=f"it contradicts {sent}", hint="Set one of them only")
 
 
 def plain_http_problems(path: str, url: str, *, has_secrets: bool, is_allowed: bool) -> Iterator[Problem]:
@@ -90,7 +90,7 @@ def plain_http_problems(path: str, url: str, *, has_secrets: bool, is_allowed: b
         yield Problem(
             path=path,
             message="a key or a header would cross the network unencrypted",
-            hint="use https://, or set allow_plain_http = true if the network is your own",
+            hint="Use https://, or set allow_plain_http = true if the network is your own",
         )
 
 
@@ -127,5 +127,5 @@ def connection_problems(url: str) -> Iterator[Problem]:
             path="",
             source="HTTPS_PROXY or ALL_PROXY",
             message=f"proxies with the scheme {scheme} are not supported",
-            hint="use http://host:port, host:port or socks5://host:port",
+            hint="Use http://host:port, host:port or socks5://host:port",
         )

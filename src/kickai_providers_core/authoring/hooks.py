@@ -27,6 +27,9 @@ METHODS = {
 }
 """The methods of a provider class that become hooks, and the hooks."""
 
+FUNCTIONS = ("validate", "capabilities", "prepare")
+"""Those that may be functions instead."""
+
 
 class Plugin(SimpleNamespace):
     """A plugin object: its attributes are the hooks."""
@@ -35,7 +38,13 @@ class Plugin(SimpleNamespace):
         return f"<plugin {self.kickai_provider_info().name}>"
 
 
-def hooks_for(info: ProviderInfo, provider_class: type | str, *, methods: Collection[str] | None = None) -> Plugin:
+def hooks_for(
+    info: ProviderInfo,
+    provider_class: type | str,
+    *,
+    methods: Collection[str] | None = None,
+    **functions: Callable[..., Any],
+) -> Plugin:
     """Return a plugin whose hooks call the methods of a class; name it in the entry point.
 
     The class is created with the settings, ``provider_class(settings)``, when the provider is first used. It must have
@@ -48,21 +57,25 @@ def hooks_for(info: ProviderInfo, provider_class: type | str, *, methods: Collec
         info: What the plugin says of itself.
         provider_class: The class; or ``"package.module:Class"``, to import it with the vendor's client on first use.
         methods: The names of the methods that the class has; required when it is given by its name.
+        functions: Functions in place of the static methods ``validate``, ``capabilities`` and ``prepare``, with their
+            names, for what would otherwise import a client without need.
 
     Returns:
         A plugin. Its hooks are as safe to share between threads and event loops as the class.
 
     Raises:
         TypeError: The class has no ``invoke``, or is given by name without its methods.
-        ValueError: ``methods`` has an unknown name.
+        ValueError: ``methods`` or ``functions`` has an unknown name.
     """
     if methods is None:
         if isinstance(provider_class, str):
             raise TypeError(f"methods is required for {provider_class!r}, which is imported later")
         methods = [name for name in METHODS if callable(getattr(provider_class, name, None))]
-    unknown = sorted(set(methods) - set(METHODS))
-    if unknown:
-        raise ValueError(f"methods must be among {', '.join(METHODS)}, got {', '.join(unknown)}")
+    methods = [name for name in methods if name not in functions]
+    for what, names, known in (("methods", methods, METHODS), ("functions", functions, FUNCTIONS)):
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            raise ValueError(f"{what} must be among {', '.join(known)}, got {', '.join(unknown)}")
     if "invoke" not in methods:
         raise TypeError(f"{provider_class!r} must have a method invoke(request, timeout_s)")
     load = _loader(provider_class, tuple(methods))
@@ -70,6 +83,7 @@ def hooks_for(info: ProviderInfo, provider_class: type | str, *, methods: Collec
         kickai_provider_info=hookimpl(lambda: info),
         kickai_create_provider=hookimpl(_make_hook("create", load)),
         **{METHODS[name]: hookimpl(_make_hook(name, load)) for name in methods},
+        **{METHODS[name]: hookimpl(function) for name, function in functions.items()},
     )
 
 

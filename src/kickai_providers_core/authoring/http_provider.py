@@ -11,6 +11,7 @@ from kickai_providers_core.authoring.statuses import request_id_in
 from kickai_providers_core.authoring.strict_json import loads
 from kickai_providers_core.authoring.untracked import Untracked
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+from kickai_providers_core.values.errors import ProviderError, UnsupportedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.replies import Reply, ReplyChunk
     from kickai_providers_core.values.requests import ChatRequest
 
-__all__ = ["MAX_CONNECTIONS", "HttpProvider"]
-
-MAX_CONNECTIONS = 100
-"""Connections at once where ``max_concurrency`` sets no limit, as in the clients of several vendors."""
+__all__ = ["HttpProvider"]
 
 
 class HttpProvider(ABC):
@@ -144,9 +142,20 @@ class HttpProvider(ABC):
         return self._service.attempt(timeouts, MAX_STREAM_BYTES if is_stream else MAX_DOCUMENT_BYTES)
 
     def _prepare(self, request: ChatRequest, *, is_stream: bool) -> tuple[Any, DocumentDecoder]:
-        """Return the HTTP request, and a decoder for its answer."""
-        body = self.encode(request, is_stream=is_stream)
-        return self._service.post(body), self.create_decoder(request, is_stream=is_stream)
+        """Return the HTTP request, and a decoder for its answer.
+
+        Raises:
+            UnsupportedRequestError: The request cannot be sent to this instance. It has no cause, whose text and frames
+                would contain the prompt.
+        """
+        try:
+            body = self.encode(request, is_stream=is_stream)
+            return self._service.post(body), self.create_decoder(request, is_stream=is_stream)
+        except ProviderError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - nothing was sent, so no answer is to blame
+            name = type(exc).__name__
+        raise UnsupportedRequestError(f"the request cannot be written for this service ({name})")
 
 
 def _build_reply(decoder: DocumentDecoder, content: bytes, attempt: HttpAttempt) -> Reply:

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from kickai_providers_core.authoring.endpoint import Endpoint
     from kickai_providers_core.authoring.http_transport import Client, HttpAttempt, HttpTransport
     from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+    from kickai_providers_core.plugin_api.settings import ProviderSettings
 
 __all__ = ["HttpService"]
+
+MAX_CONNECTIONS = 100
+"""Connections at once where ``max_concurrency`` sets no limit, as in the clients of several vendors."""
 
 ERROR_BODY_S = 1.0
 """How long to wait for the body of an error: the status says most of it."""
@@ -47,9 +51,9 @@ class HttpService:
 
     Args:
         endpoint: Where the requests go.
+        settings: The instance's settings: ``max_concurrency`` limits the connections, for blocking calls together and
+            for each event loop, and ``expose_service_messages`` lets errors repeat the service's own words.
         user_agent: The first part of the header ``user-agent``: ``kickai-example/1.0``.
-        max_connections: Connections at once, for blocking calls together and for each event loop; None for no limit.
-        expose: Whether errors repeat the service's own words (``settings.expose_service_messages``).
         client: The HTTP library, which must be installed.
         transport: The connections; new ones by default.
 
@@ -64,10 +68,9 @@ class HttpService:
     def __init__(
         self,
         endpoint: Endpoint,
+        settings: ProviderSettings,
         *,
         user_agent: str,
-        max_connections: int | None = None,
-        expose: bool = False,
         client: Client = "httpx2",
         transport: HttpTransport | None = None,
     ) -> None:
@@ -75,8 +78,10 @@ class HttpService:
         if problem is not None:
             raise UnusableProviderError(str(problem))
         self.endpoint = endpoint
-        self._expose = expose
-        self._transport = transport or http_transport(endpoint.url, client=client, max_connections=max_connections)
+        self._expose = settings.expose_service_messages
+        self._transport = transport or http_transport(
+            endpoint.url, client=client, max_connections=settings.max_concurrency or MAX_CONNECTIONS
+        )
         self._httpx = self._transport.httpx
         self.transport_errors: tuple[type[Exception], ...] = (self._httpx.TransportError, TimeoutError)
         self._headers = {"accept": "*/*", "user-agent": f"{user_agent}; python/{platform.python_version()}"}

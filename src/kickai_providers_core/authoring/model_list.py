@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.text import printable_name
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
-from kickai_providers_core.values.errors import AuthenticationError, ModelNotFoundError, Problem
+from kickai_providers_core.values.errors import AuthenticationError, ModelNotFoundError, Problem, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,12 @@ MAX_SUGGESTIONS = 3
 def model_list_problems(service: HttpService, settings: ProviderSettings, path: str = "/models") -> Iterator[Problem]:
     """Yield the problems with the key and the model that a service reports; one request of at most ``timeout_s``.
 
+    A service that does not answer in time, or not as documented, is a warning.
+
     Args:
-        service: The service; the endpoint's address is the one before ``path``.
+        service: The service; the endpoint's address is the one before ``path``. The caller closes it.
         settings: The instance, with its model and time limits.
         path: Where the list is: ``{"data": [{"id": "the-model"}]}``, or the array alone.
-
-    Raises:
-        ProviderError: The service does not answer in time, or not as documented.
     """
     key_setting = service.endpoint.key_setting
     timeouts = AttemptTimeouts(settings.timeout_s, connect_timeout_s=settings.connect_timeout_s)
@@ -41,14 +40,17 @@ def model_list_problems(service: HttpService, settings: ProviderSettings, path: 
         return
     except AuthenticationError:
         refused = "the server does not accept the key" if service.endpoint.key else "the server requires a key"
-        yield Problem(path=key_setting, message=refused, hint=f"set {key_setting} in this instance's settings")
+        yield Problem(path=key_setting, message=refused, hint=f"Set {key_setting} in this instance's settings")
+        return
+    except ProviderError as exc:
+        yield Problem(path="base_url", message=f"the online check failed: {exc}", severity="warning")
         return
     names = _names(found.get("data") if isinstance(found, dict) else found)
     if settings.model is not None and names and settings.model not in names:
         yield Problem(
             path="model",
             message=f"the server does not list {settings.model}",
-            hint=f"it lists {', '.join(names[:MAX_SUGGESTIONS])}",
+            hint=f"It lists {', '.join(names[:MAX_SUGGESTIONS])}",
             severity="warning",  # llama.cpp and others answer to any name
         )
 

@@ -101,7 +101,10 @@ _MEANINGS: tuple[tuple[str, type[ProviderError]], ...] = (
         ),
         ContextLengthExceededError,
     ),
-    (r"content[ _](?:filter|policy|management)|responsibleai|content_moderation", ContentFilteredError),
+    (
+        r"content[ _](?:filter|policy|management)|responsibleai|content_moderation|requires moderation|was flagged",
+        ContentFilteredError,
+    ),
     (r"invalid[_ ]api[_ ]key|api_key_invalid|api key not valid|incorrect api key", AuthenticationError),
     (
         (

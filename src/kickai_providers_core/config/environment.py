@@ -108,8 +108,8 @@ def plugin_variables(document: Document, index: NameIndex) -> tuple[dict[Path, s
     """
     variables: dict[Path, str] = {}
     withheld: list[WithheldKey] = []
-    for info, variable, path in _plugin_fields(document, index):
-        changed = _changed_addresses(document, info, path, variable) if _is_secret(info, path) else {}
+    for vendor, variable, path in _plugin_fields(document, index):
+        changed = _changed_addresses(document, vendor, path, variable) if _is_secret(vendor.info, path) else {}
         if changed:
             source = next(iter(changed.values()))
             withheld.append(WithheldKey(path, source, _withheld(variable, path, changed)))
@@ -128,7 +128,10 @@ def _withheld(variable: str, path: Path, addresses: Iterable[str]) -> Violation:
 def misspelled_variables(document: Document, index: NameIndex) -> Iterator[tuple[str, Violation]]:
     """Yield the variables that look like ours and are not read, each with its source."""
     known = [*CORE_VARIABLES, "KICKAI_CONFIG"]
-    read = {*known, *(variable for info in index.infos.values() for variable in info.environment)}
+    infos = index.infos.values()
+    presets = [preset for info in infos for preset in info.presets.values()]
+    read = {*known, *(name for info in infos for name in info.environment)}
+    read |= {name for preset in presets for name in preset.environment}
     for variable in document.environment:
         if variable.startswith(PREFIX) or variable in read:
             continue
@@ -138,19 +141,52 @@ def misspelled_variables(document: Document, index: NameIndex) -> Iterator[tuple
             yield document.origin(variable), Violation.from_message(message, f"Did you mean '{near[0]}'?")
 
 
-def _plugin_fields(document: Document, index: NameIndex) -> Iterator[tuple[ProviderInfo, str, Path]]:
-    """Yield each plugin's variables for its own instance; of several variables for one field, the first."""
-    for name, info in index.infos.items():
-        table = ("providers", index.instances[name])
-        known = {field.alias for field in attrs.fields(info.settings_class)}
+@attrs.frozen
+class _Vendor:
+    """Whose variables an instance reads.
+
+    Attributes:
+        info: The plugin.
+        table: The path of the instance's table.
+        environment: The variables, and the fields that they fill; the most important first.
+        address: The only address that gets a key from them; None for the addresses that the settings class declares.
+    """
+
+    info: ProviderInfo
+    table: Path
+    environment: Mapping[str, str]
+    address: str | None = None
+
+
+def _find_vendors(document: Document, index: NameIndex) -> Iterator[_Vendor]:
+    """Yield the instances that read variables: each plugin's own instance, and those with a preset."""
+    for name, key in index.instances.items():
+        table: Path = ("providers", key)
+        kind = find_value(document.overrides, (*table, "kind")) or find_value(document.tables, (*table, "kind"))
+        plugin = index.plugins.get(name, "") or index.plugins.get(str(kind), "")
+        info = index.infos.get(plugin)
+        if info is None:
+            continue
+        chosen = _find_written(document, info, (*table, "preset"), info.environment)[0] if info.presets else None
+        preset = info.presets.get(str(chosen))
+        if preset is not None:
+            yield _Vendor(info, table, preset.environment, preset.address)
+        elif name == info.name:
+            yield _Vendor(info, table, info.environment)
+
+
+def _plugin_fields(document: Document, index: NameIndex) -> Iterator[tuple[_Vendor, str, Path]]:
+    """Yield the variables that fill fields of instances; of several variables for one field, the first."""
+    for vendor in _find_vendors(document, index):
+        known = {field.alias for field in attrs.fields(vendor.info.settings_class)}
         filled: set[str] = set()
-        for variable, field in info.environment.items():
+        for variable, field in vendor.environment.items():
             if variable not in document.environment or field in filled or field not in known:
                 continue
             filled.add(field)
             # A reference such as { env = "MINE" } is a choice; the plugin's own variable does not replace it.
-            if not isinstance(find_value(document.tables, (*table, field)), Mapping):
-                yield info, variable, (*table, field)
+            if not isinstance(find_value(document.tables, (*vendor.table, field)), Mapping):
+                yield vendor, variable, (*vendor.table, field)
 
 
 def _is_secret(info: ProviderInfo, path: Path) -> bool:
@@ -162,24 +198,30 @@ def _is_secret(info: ProviderInfo, path: Path) -> bool:
     return is_secret_type(hints[field.name])
 
 
-def _changed_addresses(document: Document, info: ProviderInfo, key: Path, variable: str) -> dict[str, str]:
+def _changed_addresses(document: Document, vendor: _Vendor, key: Path, variable: str) -> dict[str, str]:
     """Return the address fields that a file has changed from the vendor's address, each with the file."""
     changed = {}
-    for field in find_address_fields(info.settings_class):
+    for field in find_address_fields(vendor.info.settings_class):
         name = str(field.alias)
-        value, source = _address(document, info, (*key[:-1], name), variable)
-        if source and not _is_vendor_address(field, value):
+        value, source = _find_written(document, vendor.info, (*key[:-1], name), vendor.environment, variable)
+        if source and not _is_vendor_address(field, value, vendor.address):
             changed[name] = source
     return changed
 
 
-def _address(document: Document, info: ProviderInfo, path: Path, key: str) -> tuple[object, str]:
-    """Return an address and the file that sets it; no file when the process or the code sets it."""
-    if find_value(document.overrides, path) is not None:
-        return None, ""
-    names = [name for name, field in info.environment.items() if field == path[-1]]
+def _find_written(
+    document: Document, info: ProviderInfo, path: Path, environment: Mapping[str, str], key: str = ""
+) -> tuple[object, str]:
+    """Return the value of a field, and the file that sets it; no file when the process or the code sets it.
+
+    A ``.env`` that holds the variable ``key`` as well is not such a file.
+    """
+    value = find_value(document.overrides, path)
+    if value is not None:
+        return value, ""
+    names = [name for name, field in environment.items() if field == path[-1]]
     names.insert(0, f"{PREFIX}{to_variable(str(path[1]))}__{str(path[-1]).upper()}")
-    if info.name != path[1]:
+    if path[1] in info.aliases:
         names.insert(0, f"{PREFIX}{to_variable(info.name)}__{str(path[-1]).upper()}")
     variable = next((name for name in names if name in document.environment), None)
     if variable is None:
@@ -188,11 +230,11 @@ def _address(document: Document, info: ProviderInfo, path: Path, key: str) -> tu
     return document.environment[variable], document.origin(variable) if in_dotenv else ""
 
 
-def _is_vendor_address(field: attrs.Attribute[Any], value: object) -> bool:
+def _is_vendor_address(field: attrs.Attribute[Any], value: object, own: str | None) -> bool:
     """Return whether a value for an address field is unset or one of the vendor's own addresses."""
-    if value is None or value == field.default:
+    if value is None or (own is None and value == field.default):
         return True
-    addresses = [*field.metadata.get(SERVICE_ADDRESS, ()), field.default]
+    addresses = [*field.metadata.get(SERVICE_ADDRESS, ()), field.default] if own is None else [own]
     origin = _origin(value)
     return origin is not None and origin in map(_origin, addresses)
 

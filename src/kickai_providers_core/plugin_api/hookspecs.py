@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pluggy
 from attrs import field, frozen
 
+from kickai_providers_core.plugin_api.presets import Preset, validate_presets
 from kickai_providers_core.plugin_api.request_options import convert_option_types
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.values.validation import (
@@ -51,6 +52,7 @@ __all__ = [
     "PROJECT_NAME",
     "Mode",
     "ModelInfo",
+    "Preset",
     "Progress",
     "ProviderInfo",
     "hookimpl",
@@ -135,6 +137,7 @@ class ProviderInfo:
         environment: Maps environment variables to the settings fields that they fill, most important first. They apply
             only to the instance with the plugin's name (or one of its aliases), so that a key is never sent to an
             address that it was not meant for.
+        presets: The services that an instance can name with the setting ``preset``, by name; see `Preset`.
         models: What is known about models, by name. Models that are not listed may be used too.
         holds_timeouts: True if the plugin's sync hooks return or raise within ``timeout_s`` plus 250 ms, whatever the
             service does. If False, the core runs each sync call in its own thread so that it can stop waiting for it.
@@ -151,6 +154,7 @@ class ProviderInfo:
     aliases: tuple[str, ...] = field(default=(), converter=_convert_aliases)
     capabilities: frozenset[Capability] = frozenset()
     environment: Mapping[str, str] = field(factory=dict, validator=InstanceOf(Mapping))
+    presets: Mapping[str, Preset] = field(factory=dict, validator=validate_presets, repr=", ".join)
     models: Mapping[str, ModelInfo] = field(factory=dict, validator=[InstanceOf(Mapping), _validate_models])
     holds_timeouts: bool = field(default=False, validator=Boolean())
     options: Mapping[str, Any] = field(factory=dict, converter=convert_option_types, repr=", ".join)

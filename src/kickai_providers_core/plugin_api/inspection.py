@@ -17,7 +17,7 @@ from kickai_providers_core.plugin_api.settings import ProviderSettings, resolve_
 from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["Inspection", "create_plugin_manager", "find_hooks", "inspect_plugin", "split_capabilities"]
 
@@ -271,9 +271,30 @@ def _drop_invalid_entries(info: hookspecs.ProviderInfo) -> tuple[hookspecs.Provi
             model = evolve(model, capabilities=offered)  # noqa: PLW2901
         models[name] = model
     warnings += [f"unknown capability {name} (known: {', '.join(Capability)})" for name in strange]
-    environment: dict[str, str] = {}
     fields = {field.alias for field in attrs.fields(info.settings_class) if field.init}
     variables: Any = info.environment
+    environment = _drop_unknown_fields(variables, fields, warnings)
+    presets = {
+        name: evolve(preset, environment=_drop_unknown_fields(preset.environment, fields, warnings))
+        for name, preset in info.presets.items()
+    }
+    if presets and "preset" not in fields:
+        warnings.append(
+            f"its settings class {info.settings_class.__name__} has no field preset, which its presets need"
+        )
+    for name, value in (("models", given), ("environment", variables)):
+        if not isinstance(value, Mapping):
+            warnings.append(f"its {name} must be a mapping, got {type(value).__name__}")
+    aliases = tuple(dict.fromkeys(alias for alias in info.aliases if alias != info.name))
+    changed = evolve(
+        info, capabilities=capabilities, models=models, environment=environment, presets=presets, aliases=aliases
+    )
+    return changed, warnings
+
+
+def _drop_unknown_fields(variables: Any, fields: Collection[str], warnings: list[str]) -> dict[str, str]:
+    """Return the variables that fill a field of the settings class; add a warning for each of the others."""
+    environment: dict[str, str] = {}
     for variable, field in variables.items() if isinstance(variables, Mapping) else ():
         if not isinstance(variable, str) or not isinstance(field, str) or field not in fields:
             from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
@@ -283,12 +304,7 @@ def _drop_invalid_entries(info: hookspecs.ProviderInfo) -> tuple[hookspecs.Provi
             warnings.append(f"its environment maps {variable} to the unknown settings field {field!r}{hint}")
         else:
             environment[variable] = field
-    for name, value in (("models", given), ("environment", variables)):
-        if not isinstance(value, Mapping):
-            warnings.append(f"its {name} must be a mapping, got {type(value).__name__}")
-    aliases = tuple(dict.fromkeys(alias for alias in info.aliases if alias != info.name))
-    changed = evolve(info, capabilities=capabilities, models=models, environment=environment, aliases=aliases)
-    return changed, warnings
+    return environment
 
 
 def split_capabilities(given: Any) -> tuple[frozenset[Capability], list[str]]:

@@ -14,6 +14,7 @@ from kickai_providers_core import (
     ProviderUnavailableError,
     RateLimitedError,
     Secret,
+    UnsupportedRequestError,
 )
 from kickai_providers_core.authoring import Endpoint, HttpProvider, HttpService, dump_bytes, openai_chat
 from kickai_providers_core.testing import ProviderCaller
@@ -51,8 +52,8 @@ class Osprey(HttpProvider):
 
     def __init__(self, url, *, client="httpx2", key=None, expose=False):
         endpoint = Endpoint(url=url, key=key, headers={"X-Team": Secret("reds")}, key_setting="token")
-        service = HttpService(endpoint, user_agent="osprey/1.0", client=client, expose=expose)
-        super().__init__(service, ProviderSettings())
+        settings = ProviderSettings(expose_service_messages=expose)
+        super().__init__(HttpService(endpoint, settings, user_agent="osprey/1.0", client=client), settings)
 
     def encode(self, request, *, is_stream):
         """Write a chat completion."""
@@ -95,6 +96,22 @@ def test_a_refused_key_is_named_by_its_setting_and_never_shown(mode, server):
     with closing(Osprey(server.url, key=Secret("canary"), expose=True)) as provider:
         error = ProviderCaller(provider)(mode, "ping").error
     assert (type(error), error.service_message) == (AuthenticationError, "no: Bearer ***")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_request_that_cannot_be_written_is_not_sent(mode, server):
+    """The error says so, without the prompt and without a cause."""
+
+    class Broken(Osprey):
+        def encode(self, request, *, is_stream):
+            raise KeyError(request.messages[0].content)
+
+    with closing(Broken(server.url)) as provider:
+        error = ProviderCaller(provider)(mode, "canary").error
+    assert (type(error), error.__cause__) == (UnsupportedRequestError, None)
+    assert error.__context__ is None
+    assert "cannot be written for this service (KeyError)" in str(error)
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -14,6 +14,7 @@ import httpcore2
 import httpx2
 import pytest
 
+from kickai_providers_core import ProviderSettings
 from kickai_providers_core.authoring import AttemptTimeouts, Endpoint, HttpService
 from kickai_providers_core.authoring.kinds import kind_of
 from kickai_providers_core.values import errors
@@ -48,7 +49,7 @@ def cyclic(exc):
 
 def error_for(exc, *, has_begun=False):
     """Return the error for an exception that a call raises."""
-    with closing(HttpService(Endpoint(url="http://127.0.0.1:1"), user_agent="test")) as service:
+    with closing(HttpService(Endpoint(url="http://127.0.0.1:1"), ProviderSettings(), user_agent="test")) as service:
         attempt = service.attempt(AttemptTimeouts(10.0), 1000)
         attempt.status = 200 if has_begun else None
         return service.error_for(exc, attempt)

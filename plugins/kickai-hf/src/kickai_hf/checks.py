@@ -62,7 +62,7 @@ def find_environment_problems(settings: HuggingFaceSettings) -> Iterator[Problem
         yield Problem(
             path="HF_HUB_OFFLINE",
             message="HF_HUB_OFFLINE is set, which forbids requests to Hugging Face",
-            hint="unset it, or set base_url",
+            hint="Unset it, or set base_url",
         )
 
 
@@ -72,20 +72,20 @@ def _router_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
         yield Problem(
             path="token",
             message="Hugging Face's router requires a token",
-            hint=f"set HUGGINGFACE_API_TOKEN; create a token at {TOKEN_PAGE}",
+            hint=f"Set HUGGINGFACE_API_TOKEN; create a token at {TOKEN_PAGE}",
             missing="HUGGINGFACE_API_TOKEN",
         )
     elif not token.reveal().startswith(HUB_TOKEN_PREFIX):
         yield Problem(
             path="token" if settings.token else "hub_token",
             message=f"this is not a Hugging Face token, which begins with {HUB_TOKEN_PREFIX}",
-            hint="to use another vendor's key, set base_url to that vendor's address",
+            hint="To use another vendor's key, set base_url to that vendor's address",
         )
     if settings.task == "text_generation":
         yield Problem(
             path="task",
             message="the router serves chat only",
-            hint="set base_url to a server that completes text, or remove task",
+            hint="Set base_url to a server that completes text, or remove task",
         )
 
 

@@ -25,30 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["HuggingFace", "create_service"]
 
-MAX_CONNECTIONS = 100
-"""Connections at once where ``max_concurrency`` sets no limit, as in the vendor's client."""
-
 
 def create_service(
     endpoint: Endpoint, settings: HuggingFaceSettings, *, transport: HttpTransport | None = None
 ) -> HttpService:
-    """Return the requests to an endpoint.
-
-    Args:
-        endpoint: Where they go.
-        settings: The instance's settings.
-        transport: The connections; new ones by default.
+    """Return the requests to an endpoint; ``transport`` has the connections, new ones by default.
 
     Raises:
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
-    return HttpService(
-        endpoint,
-        user_agent=f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')}",
-        max_connections=settings.max_concurrency or MAX_CONNECTIONS,
-        expose=settings.expose_service_messages,
-        transport=transport,
-    )
+    agent = f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')}"
+    return HttpService(endpoint, settings, user_agent=agent, transport=transport)
 
 
 class HuggingFace(HttpProvider):

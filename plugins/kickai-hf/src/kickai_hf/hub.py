@@ -67,19 +67,16 @@ class ProviderOfModel:
 
 def find_online_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
     """Yield the problems that the Hub, or the server at ``base_url``, reports. Takes at most ``timeout_s`` in all."""
-    uses_hub = settings.base_url is None
+    if settings.base_url is not None:
+        path = "/models" if settings.task == "chat" else "/info"
+        with closing(create_service(server_endpoint(settings), settings)) as service:
+            yield from model_list_problems(service, settings, path)
+        return
     try:
-        if uses_hub:
-            with OnlineCheck(settings) as check:
-                yield from check.hub_problems()
-        else:
-            path = "/models" if settings.task == "chat" else "/info"
-            with closing(create_service(server_endpoint(settings), settings)) as service:
-                yield from model_list_problems(service, settings, path)
+        with OnlineCheck(settings) as check:
+            yield from check.hub_problems()
     except ProviderError as exc:
-        yield Problem(
-            path="hub_url" if uses_hub else "base_url", message=f"the online check failed: {exc}", severity="warning"
-        )
+        yield Problem(path="hub_url", message=f"the online check failed: {exc}", severity="warning")
 
 
 class OnlineCheck:
@@ -116,7 +113,7 @@ class OnlineCheck:
             yield Problem(
                 path="token" if self._settings.token else "hub_token",
                 message="Hugging Face does not accept the token",
-                hint=f"create a new one at {TOKEN_PAGE}",
+                hint=f"Create a new one at {TOKEN_PAGE}",
             )
             return
         if self._settings.model is not None:
@@ -163,7 +160,7 @@ class OnlineCheck:
             return Problem(
                 path="model" if suffix else "inference_provider",
                 message=f"{wanted} does not serve {model} for chat now",
-                hint=f"served by {_listed(available)}",
+                hint=f"Served by {_listed(available)}",
             )
         return Problem(path="model", message=f"{model} is served by {_listed(available)} now", severity="note")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -39,10 +38,7 @@ def encode_request(request: ChatRequest, settings: HuggingFaceSettings, *, is_st
     if request.json_schema is not None and settings.base_url is not None and settings.schema_form == "none":
         raise UnsupportedRequestError('this server ignores JSON schemas (schema_form = "none")')
     encode = _encode_chat if settings.task == "chat" else text_generation.encode
-    with suppress(AttributeError, TypeError, ValueError, LookupError, RecursionError):
-        return dump_bytes(encode(request, settings, is_stream=is_stream))
-    # Without a cause, whose text and frames would contain the prompt.
-    raise UnsupportedRequestError("the request cannot be written as JSON: a part of it has the wrong type")
+    return dump_bytes(encode(request, settings, is_stream=is_stream))
 
 
 def model_to_request(model: str | None, settings: HuggingFaceSettings) -> str | None:

@@ -1,18 +1,26 @@
-"""Faults that only these tests need: bytes, bodies and streams of their own."""
+"""Faults with bytes, bodies and streams of the test's own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from email.utils import formatdate
+from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
-from kickai_providers_core.testing.faults import Fault, Response, Status
-from kickai_providers_core.testing.faults.exchange import Exchange, chunk, head_of
+
+from kickai_providers_core.testing.faults import Exchange, Fault, Response, Status, encode_chunk, encode_head
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CHUNKED", "CONTINUE", "Body", "Endless", "RawBytes", "RetryAfterDate", "StreamBytes"]
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+"""The head of an answer in chunks."""
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""An interim response."""
 
 
 @frozen
@@ -23,8 +31,8 @@ class RawBytes(Fault):
 
     async def play(self, exchange: Exchange) -> None:
         """Send them and close."""
-        await exchange.link.send(self.data)
-        exchange.link.close()
+        await exchange.connection.send(self.data)
+        exchange.connection.close()
 
 
 @frozen
@@ -43,9 +51,9 @@ class Endless(Fault):
 
     async def play(self, exchange: Exchange) -> None:
         """Send until the client closes the connection."""
-        await exchange.link.send(self.head or exchange.answer().head)
-        while not exchange.link.closing:
-            await exchange.link.send(self.part)
+        await exchange.connection.send(self.head or exchange.answer().head)
+        while not exchange.connection.closing:
+            await exchange.connection.send(self.part)
             await asyncio.sleep(self.interval_s)
 
 
@@ -76,21 +84,21 @@ class StreamBytes(Fault):
     data: bytes
     size: int = 0
     pause_s: float = 0.0
-    end: str = "clean"
+    end: Literal["clean", "cut", "open"] = "clean"
     content_type: str = "text/event-stream"
 
     async def play(self, exchange: Exchange) -> None:
         """Send the bytes."""
         head = Response(headers={"content-type": self.content_type, "x-request-id": "req-7"})
-        await exchange.link.send(head_of(head, {"transfer-encoding": "chunked"}))
+        await exchange.connection.send(encode_head(head, {"transfer-encoding": "chunked"}))
         size = self.size or max(len(self.data), 1)
         for start in range(0, len(self.data), size):
-            await exchange.link.send(chunk(self.data[start : start + size]))
+            await exchange.connection.send(encode_chunk(self.data[start : start + size]))
             await asyncio.sleep(self.pause_s)
         if self.end == "clean":
-            await exchange.link.send(b"0\r\n\r\n")
+            await exchange.connection.send(b"0\r\n\r\n")
         elif self.end == "cut":
-            exchange.link.close()
+            exchange.connection.close()
         else:
             await exchange.hold()
 
