@@ -166,7 +166,7 @@ def together(session: nox.Session) -> None:
         ROOT.glob("plugins/*/tests/test_fallback.py")
     ):
         session.chdir(path.parents[1])
-        needs = {"KICKAI_GEMINI_NEEDS": "google-generativeai,google-genai,kickai-hf"}
+        needs = {"KICKAI_GEMINI_NEEDS": "google-generativeai,google-genai,kickai-hf", "KICKAI_NEEDS_PLUGINS": "1"}
         session.run("pytest", f"tests/{path.name}", *session.posargs, env=needs)
 
 

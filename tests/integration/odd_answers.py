@@ -294,6 +294,7 @@ class Gemini(OddWire):
 
 WIRES: dict[str, Callable[[], OddWire]] = {
     "huggingface": ChatCompletions,
+    "openai": ChatCompletions,
     "gemini-old": Gemini,
     "gemini-new": Gemini,
     "ollama": Ollama,

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 WAYS = ("invoke", "ainvoke", "stream", "astream")
 PLUGINS: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
     "hf": ("kickai_hf", lambda port: {"kind": "huggingface", "base_url": f"http://127.0.0.1:{port}/v1"}),
+    "openai": ("kickai_openai", lambda port: {"kind": "openai", "base_url": f"http://127.0.0.1:{port}/v1"}),
     "ollama": ("kickai_ollama", lambda port: {"kind": "ollama", "host": f"127.0.0.1:{port}", "model": "m"}),
     "gemini": (
         "kickai_gemini",

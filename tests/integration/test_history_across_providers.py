@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 MODES = ("invoke", "ainvoke", "stream", "astream")
 DISTRIBUTIONS = {
     "huggingface": "kickai_hf",
+    "openai": "kickai_openai",
     "gemini-old": "kickai_gemini",
     "gemini-new": "kickai_gemini",
     "ollama": "kickai_ollama",
@@ -151,6 +152,9 @@ def settings_of(provider: str, url: str, module: Any) -> tuple[Any, Any]:
     if provider == "huggingface":
         kind = importlib.import_module("kickai_hf.settings").HuggingFaceSettings
         return plugin, kind(kind=provider, base_url=f"{url}/v1", token=Secret("t" * 20), model="m", **usual)
+    if provider == "openai":
+        kind = importlib.import_module("kickai_openai.settings").OpenAISettings
+        return plugin.plugin, kind(kind=provider, base_url=f"{url}/v1", api_key=Secret("k" * 20), model="m", **usual)
     if provider.startswith("gemini"):
         kind = importlib.import_module("kickai_gemini.settings").GeminiSettings
         return plugin, kind(kind="gemini", base_url=url, api_key=Secret("k" * 20), client=CLIENTS[provider], **usual)
@@ -214,7 +218,7 @@ def check_body(provider: str, body: bytes, request: ChatRequest) -> None:
     for got, want in zip(found, wanted, strict=True):
         if got[0] != "call":
             assert got == want
-        elif provider == "huggingface":
+        elif provider in {"huggingface", "openai"}:
             assert got[2] == want[2]
         else:
             assert value(got[2]) == value(want[2])

@@ -30,7 +30,7 @@ __all__ = ["PACKAGES", "Discovery", "Plugin", "UnreadableDistribution", "discove
 
 PACKAGES: Mapping[str, str] = {
     name: f"kickai-{'hf' if name == 'huggingface' else name}"
-    for name in ("huggingface", "gemini", "ollama", "local", "mock")
+    for name in ("huggingface", "gemini", "openai", "ollama", "local", "mock")
 }
 """The distributions of this project's own providers, by provider name."""
 

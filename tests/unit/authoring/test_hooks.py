@@ -135,6 +135,24 @@ def test_a_class_can_be_imported_on_first_use(late_module):
         assert resolver.chain("echo").invoke("hi").text == "hi"
 
 
+def test_functions_need_no_class(late_module):
+    """What needs no client does not import it."""
+    problem = Problem(path="model", message="none is set")
+    plugin = hooks_for(
+        INFO,
+        "kickai_echo_gone:Short",
+        methods=["invoke", "validate"],
+        validate=lambda settings, online: [problem] if online else [],
+        capabilities=lambda settings: frozenset({Capability.SEED}),
+    )
+    assert plugin.kickai_validate_provider(settings=None, online=True) == [problem]
+    assert plugin.kickai_provider_capabilities(settings=None) == {Capability.SEED}
+    with Resolver.from_settings({}, env={}, plugins={"echo": plugin}) as resolver:
+        assert resolver.registry.find("echo").validation.problems() == ()
+    with pytest.raises(ValueError, match="functions must be among validate, capabilities, prepare, got invoke"):
+        hooks_for(INFO, Short, invoke=print)
+
+
 @pytest.mark.parametrize(
     ("name", "methods", "words"),
     [
