@@ -1,8 +1,8 @@
-"""What is special about each service, read from ``presets.toml``. Pure data."""
+"""What is special about each service, read from ``presets.json``. Pure data."""
 
 from __future__ import annotations
 
-import tomllib
+import json
 from datetime import date
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
@@ -25,9 +25,30 @@ def _convert_capabilities(names: Iterable[str]) -> frozenset[Capability]:
     return frozenset(map(Capability, names))
 
 
+def _convert_date(day: str | date) -> date:
+    return day if isinstance(day, date) else date.fromisoformat(day)
+
+
 @frozen(kw_only=True)
 class Service:
-    """One service. The attributes are the keys of ``presets.toml``, which explains them."""
+    """One service: the attributes are the keys of a row of ``presets.json``.
+
+    Attributes:
+        title: The service's name.
+        base_url: Its address.
+        key_variable: The environment variable with the key; None when no key is required.
+        model: The model when none is named.
+        needs_model: Whether each request must name a model; otherwise the service chooses one.
+        max_tokens_field: The name of the field with the token limit.
+        seed_field: The name of the field with the seed.
+        stream_usage: Whether it accepts ``stream_options``.
+        lacks: Capabilities that no model of the service has.
+        fixed_sampling: Beginnings of the names of models that refuse ``temperature`` and ``stop``.
+        notes: What the service ignores, refuses or needs, for readers.
+        sources: Where this was read, the service's own page first.
+        checked: When it was read.
+        called: Whether the tests call the service itself; the others follow its documentation.
+    """
 
     title: str
     base_url: str
@@ -41,7 +62,7 @@ class Service:
     fixed_sampling: tuple[str, ...] = field(default=(), converter=tuple)
     notes: str = ""
     sources: tuple[str, ...] = field(default=(), converter=tuple)
-    checked: date = date.min
+    checked: date = field(default=date.min, converter=_convert_date)
     called: bool = False
 
     def find_unsent(self, model: str | None) -> tuple[str, ...]:
@@ -51,8 +72,8 @@ class Service:
 
 
 def _read() -> Mapping[str, Service]:
-    text = files("kickai_openai").joinpath("presets.toml").read_text(encoding="utf-8")
-    return {name: Service(**row) for name, row in tomllib.loads(text).items()}
+    text = files("kickai_openai").joinpath("presets.json").read_text(encoding="utf-8")
+    return {name: Service(**row) for name, row in json.loads(text).items()}
 
 
 PRESETS = _read()

@@ -23,7 +23,7 @@ class OpenAISettings(ProviderSettings):
     """One ``[providers.NAME]`` table of the kind ``openai``.
 
     Attributes:
-        preset: The service, by its name in ``presets.toml``; None for OpenAI, or with ``base_url`` for a service that
+        preset: The service, by its name in ``presets.json``; None for OpenAI, or with ``base_url`` for a service that
             needs nothing special.
         base_url: The address of the service; None for the preset's own. An address without a path gets ``/v1``.
         api_key: Sent as a bearer token. The preset's variable fills it, unless ``base_url`` is another address.
