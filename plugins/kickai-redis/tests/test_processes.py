@@ -22,6 +22,7 @@ from servers import KINDS, running
 
 from kickai_redis.cell_reading import CellReader
 from kickai_redis.keys import Keys
+from kickai_redis.metrics import MAX_INCREMENTED
 
 DAY_S = 86_400
 NOW_S = 19_700 * DAY_S + 45_000
@@ -55,7 +56,7 @@ while True:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_four_processes_never_exceed_a_limit(kind):
-    """In any period there are at most as many calls as the limit and one block, and what a killed one had comes back."""
+    """In any period they make at most as many calls as the limit and one block; what a killed one had comes back."""
     block = LIMIT // 10
     with running(kind) as server, ExitStack() as stack:
         url = f"redis://{server.address}?timeout_s=30"
@@ -214,6 +215,30 @@ def test_a_reader_gives_up_at_last(valkey):
             list(reader.read_day(0, DAY_S))
     assert changes
     store.close()
+
+
+@pytest.mark.parametrize("size", [MAX_INCREMENTED, MAX_INCREMENTED + 1], ids=["incremented", "packed"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_of_any_size_add_up(kind, size):
+    """Large ones are packed; either is added once, and to what is there."""
+    with running(kind) as server:
+        store = open_store(f"redis://{server.address}?timeout_s=30")
+        cell = Cell(counters={"n": 2**61, "error.x": 7, "zero": 0}, latency={-3: 2**62}, first_token={4: 1})
+        keys = [CellKey(start_s=60 * (place % 7), role=f"r{place}") for place in range(size)]
+        for number in (1, 1, 2, 3, 3, 4, 5):
+            batch = MetricsBatch(process="p", number=number, cells=dict.fromkeys(keys, cell))
+            store.metrics.add(batch)
+        for _ in range(2):
+            found = dict(store.metrics.read())
+            assert set(found) == set(keys)
+            for each in found.values():
+                assert {name: count for name, count in each.counters.items() if count} == {
+                    "n": 5 * 2**61,
+                    "error.x": 35,
+                }
+                assert (each.latency, each.first_token) == ({-3: 5 * 2**62}, {4: 5})
+            store.metrics.compact(100_000.0, 400)
+        store.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

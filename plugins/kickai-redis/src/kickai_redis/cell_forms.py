@@ -1,7 +1,8 @@
 """The forms that cells have in the server.
 
 A batch is added to the *open* cells of its minutes: one hash for each minute, with a field for each counter and bucket
-of each series, so that the server can increment them. They take much space. Compacting turns them into *packed* cells:
+of each series, so that the server can increment them. They take much space. A large batch, as after an outage, is added
+in the packed form instead, which takes the server a fiftieth of the time. Compacting turns them into *packed* cells:
 one hash for each period, with one field for each series, as few bytes as in an SQLite file.
 
 A series (provider, model, role and arm) and a counter are numbers in both forms; see `Dictionaries`.
@@ -44,6 +45,9 @@ CARRY = 2**62
 """What a field in upper case counts: the server's integers have 64 bits, and counts have no limit."""
 
 COUNTER, LATENCY, FIRST_TOKEN = "clf"
+
+PACKED = "p"
+"""The kind of a field of open cells that has a packed cell."""
 
 LENGTHS = struct.Struct("<II")
 
@@ -134,6 +138,9 @@ def _decode_open(values: Mapping[bytes, bytes]) -> dict[int, Sums]:
         series, _, name = field.decode().partition(" ")
         sums = found.setdefault(int(series), Sums())
         if not name:  # says that the cell exists
+            continue
+        if name[0] == PACKED:
+            sums.add(_unpack_sums(value))
             continue
         kind, number = name[0].lower(), int(name[1:])
         counts = {COUNTER: sums.counters, LATENCY: sums.latency, FIRST_TOKEN: sums.first_token}[kind]

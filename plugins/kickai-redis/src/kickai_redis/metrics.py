@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.stores import cells as rules
 from kickai_providers_core.stores.api import StoreError, Writer
 
-from kickai_redis.cell_forms import OPEN, encode_batch_cell, encode_series
+from kickai_redis.cell_forms import OPEN, Sums, encode_batch_cell, encode_series, pack_sums
 from kickai_redis.cell_reading import CellReader
 from kickai_redis.compaction import Compactor
 from kickai_redis.durations import SECOND_US, from_us
 from kickai_redis.scripts import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kickai_providers_core.values.metrics import Cell, CellKey, MetricsBatch
 
@@ -26,8 +26,15 @@ __all__ = ["RedisMetrics"]
 
 ADMIT_NAMES = Script.load("admit_names")
 ADD_BATCH = Script.load("add_batch")
+NUMBER_COUNTERS = Script.load("number_counters")
 READ_WRITERS = Script.load("read_writers")
 FORGET = Script.load("forget")
+
+MAX_INCREMENTED = 200
+"""The largest batch, in cells, whose counts the server increments: it does nothing else for some 10 ms then."""
+
+IS_PACKED = -1
+"""Instead of a number of fields."""
 
 NAMES_KEPT_S = 3 * rules.DAY_S
 """Seconds after the last new name of a day for which the names of the day are kept."""
@@ -56,13 +63,14 @@ class RedisMetrics:
         names = [
             *(keys.facts, keys.writers, keys.seen, keys.series, keys.series_days, keys.counters, keys.starts(OPEN)),
         ]
-        arguments: list[str | int] = [batch.process, batch.number, int(batch.is_final)]
-        for start_s, cells in _group(rules.limit_names(batch.cells, self._admit(batch.cells))).items():
+        arguments: list[str | bytes | int] = [batch.process, batch.number, int(batch.is_final)]
+        limited = rules.limit_names(batch.cells, self._admit(batch.cells))
+        encode = self._prepare_packing(limited) if len(limited) > MAX_INCREMENTED else _encode_fields
+        for start_s, cells in _group(limited).items():
             names.append(keys.cells(OPEN, start_s))
             arguments += [start_s, start_s // rules.DAY_S, len(cells)]
             for key, cell in cells:
-                fields = [part for field in encode_batch_cell(cell) for part in field]
-                arguments += [encode_series(key), len(fields) // 2, *fields]
+                arguments += [encode_series(key), *encode(cell)]
         self._connection.run(ADD_BATCH, names, arguments)
 
     def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
@@ -111,6 +119,19 @@ class RedisMetrics:
         with self._connection.explain_errors():
             return _Admission(dict(zip(wanted.names, map(bool, found), strict=True)))
 
+    def _prepare_packing(self, cells: Mapping[CellKey, Cell]) -> Callable[[Cell], tuple[int, bytes]]:
+        """Return a function that packs cells with these counters."""
+        names = sorted({name for cell in cells.values() for name in cell.counters})
+        found = self._connection.run(NUMBER_COUNTERS, (self._keys.facts, self._keys.counters), names)
+        with self._connection.explain_errors():
+            numbers = dict(zip(names, map(int, found), strict=True))
+
+        def pack(cell: Cell) -> tuple[int, bytes]:
+            counters = {numbers[name]: count for name, count in cell.counters.items()}
+            return IS_PACKED, pack_sums(Sums(counters, cell.latency, cell.first_token))
+
+        return pack
+
 
 class _Wish:
     """Notes the names of a batch, in their order."""
@@ -133,6 +154,11 @@ class _Admission:
     def __call__(self, day: int, family: str, name: str) -> bool:
         """Return whether a name is one of the first of its family on a day."""
         return self._admitted[day, family, name]
+
+
+def _encode_fields(cell: Cell) -> tuple[str | int, ...]:
+    fields = [part for field in encode_batch_cell(cell) for part in field]
+    return len(fields) // 2, *fields
 
 
 def _group(cells: Mapping[CellKey, Cell]) -> dict[int, list[tuple[CellKey, Cell]]]:

@@ -3,6 +3,7 @@
 -- ARGV: schema, process, number, whether it is final, then for each period its start, its day and its number of cells,
 -- then for each cell its series and its number of fields, then for each field its name and amount.
 -- The name is the kind, and the name of a counter or the number of a bucket. A kind in upper case counts 2^62.
+-- A cell with -1 fields is packed; what is packed follows.
 local now = get_time()
 local process, number = ARGV[2], tonumber(ARGV[3])
 local last = redis.call('HGET', KEYS[2], process)
@@ -20,36 +21,60 @@ for place = 8, #KEYS do
 end
 begin()
 
-local function find_number(key, text)
-  local found = redis.call('HGET', key, text)
-  if not found then
-    found = format(redis.call('HINCRBY', FACTS, 'last number', 1))
-    redis.call('HSET', key, text, found)
-  end
-  return found
-end
-
 local counter_numbers = {}
 local function shorten(field)
-  local kind, name = string.sub(field, 1, 1), string.sub(field, 2)
-  if string.lower(kind) ~= 'c' then
-    return kind, name
+  if string.lower(string.sub(field, 1, 1)) ~= 'c' then
+    return field
   end
+  local name = string.sub(field, 2)
   if not counter_numbers[name] then
     counter_numbers[name] = find_number(KEYS[6], name)
   end
-  return kind, counter_numbers[name]
+  return string.sub(field, 1, 1) .. counter_numbers[name]
 end
 
 -- Counts have no limit: what exceeds 64 bits is carried to a field of its own.
-local function add(key, series, kind, name, amount)
-  local field = series .. ' ' .. kind .. name
+local function add_large(key, field, amount)
   local reply = redis.pcall('HINCRBY', key, field, amount)
   if type(reply) == 'table' and reply.err then
     redis.call('HINCRBY', key, field, '-4611686018427387904')
-    redis.call('HINCRBY', key, series .. ' ' .. string.upper(kind) .. name, 1)
+    redis.call('HINCRBY', key, string.upper(field), 1)
     redis.call('HINCRBY', key, field, amount)
   end
+end
+
+-- Numbers of so many digits add up exactly in Lua, so that a few calls add to all fields of a cell.
+local EXACT, AT_ONCE = 15, 500
+
+local function add(key, fields, amounts)
+  for first = 1, #fields, AT_ONCE do
+    local last = math.min(first + AT_ONCE - 1, #fields)
+    local olds, changes = redis.call('HMGET', key, unpack(fields, first, last)), {}
+    for place = first, last do
+      local old, field, amount = olds[place - first + 1], fields[place], amounts[place]
+      if old and (#old > EXACT or #amount > EXACT) then
+        add_large(key, field, amount)
+      else
+        changes[#changes + 1] = field
+        changes[#changes + 1] = old and format(tonumber(old) + tonumber(amount)) or amount
+      end
+    end
+    if #changes > 0 then
+      redis.call('HSET', key, unpack(changes))
+    end
+  end
+end
+
+local series_numbers, used = {}, {}
+local function use_series(text, day)
+  if not series_numbers[text] then
+    series_numbers[text] = find_number(KEYS[4], text)
+  end
+  if used[text] ~= day then
+    redis.call('ZADD', KEYS[5], 'GT', day, text)
+    used[text] = day
+  end
+  return series_numbers[text]
 end
 
 local place = 5
@@ -57,14 +82,18 @@ for period = 8, #KEYS do
   local start, day, cells = ARGV[place], ARGV[place + 1], tonumber(ARGV[place + 2])
   place = place + 3
   for _ = 1, cells do
-    local series, fields = find_number(KEYS[4], ARGV[place]), tonumber(ARGV[place + 1])
-    redis.call('ZADD', KEYS[5], 'GT', day, ARGV[place])
+    local series, count = use_series(ARGV[place], day), tonumber(ARGV[place + 1])
     place = place + 2
-    redis.call('HSETNX', KEYS[period], series .. ' ', '')  -- a cell without fields exists too
-    for _ = 1, fields do
-      local kind, name = shorten(ARGV[place])
-      add(KEYS[period], series, kind, name, ARGV[place + 1])
-      place = place + 2
+    if count == -1 then
+      redis.call('HSET', KEYS[period], series .. ' p' .. process .. ' ' .. ARGV[3], ARGV[place])
+      place = place + 1
+    else
+      local fields, amounts = {series .. ' '}, {'0'}  -- a cell without counts exists too
+      for number = 2, count + 1 do
+        fields[number], amounts[number] = series .. ' ' .. shorten(ARGV[place]), ARGV[place + 1]
+        place = place + 2
+      end
+      add(KEYS[period], fields, amounts)
     end
   end
   if cells > 0 then

@@ -39,3 +39,13 @@ local function count_up(name, now)
   end
   return format(redis.call('HINCRBY', FACTS, name, 1))
 end
+
+-- The number that stands for a text, which is new if the text is.
+local function find_number(key, text)
+  local found = redis.call('HGET', key, text)
+  if not found then
+    found = format(redis.call('HINCRBY', FACTS, 'last number', 1))
+    redis.call('HSET', key, text, found)
+  end
+  return found
+end
