@@ -6,5 +6,6 @@
 from __future__ import annotations
 
 from kickai_gateway.app import Gateway
+from kickai_gateway.records import observe
 
-__all__ = ["Gateway"]
+__all__ = ["Gateway", "observe"]
