@@ -45,7 +45,14 @@ class Live:
 
 
 @asynccontextmanager
-async def serve(script: Script, settings: dict[str, Any] | None = None, **fields: Any) -> AsyncIterator[Live]:
+async def serve(
+    script: Script,
+    settings: dict[str, Any] | None = None,
+    *,
+    receive_timeout_s: float = 30.0,
+    max_connections: int = 1_000,
+    **fields: Any,
+) -> AsyncIterator[Live]:
     """Serve the scripted providers ``one`` and ``two``."""
     resolver = Resolver.from_settings(
         SETTINGS if settings is None else settings,
@@ -56,7 +63,7 @@ async def serve(script: Script, settings: dict[str, Any] | None = None, **fields
     log: list[str] = []
     gateway = Gateway(resolver, log=log.append, **fields)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(gateway, drain_s=1)
+        server = Server(gateway, drain_s=1, receive_timeout_s=receive_timeout_s, max_connections=max_connections)
         serving = asyncio.ensure_future(server.serve([listener]))
         await server.ready.wait()
         try:

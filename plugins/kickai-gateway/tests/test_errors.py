@@ -96,7 +96,7 @@ async def test_a_field_that_changes_nothing_is_accepted(http, fields):
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"1", b"null", b'{"model": NaN}', b"\xff", b"[" * 100_000])
 async def test_a_body_that_is_no_object_is_refused(http, data):
     """Whatever its size and nesting."""
-    response = await http.post(CHAT, content=data)
+    response = await http.post(CHAT, content=data, headers={"content-type": "application/json"})
     assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_json")
 
 

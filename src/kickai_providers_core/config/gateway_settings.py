@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping  # noqa: TC003  read when the settings are structured
+from typing import TYPE_CHECKING, Any
+
 from attrs import field, frozen
 
-from kickai_providers_core.values.validation import Number, Text
+from kickai_providers_core.values.secrets import Secret
+from kickai_providers_core.values.validation import Number, Text, raise_value_error
 
-__all__ = ["GatewaySettings"]
+if TYPE_CHECKING:
+    from attrs import Attribute
+
+__all__ = ["GatewayKey", "GatewaySettings"]
 
 MAX_PORT = 65_535
 MAX_WORKERS = 256
 MAX_DRAIN_S = 3_600
+MAX_CONNECTIONS = 100_000
+MAX_BODY_MB = 1_024
+
+KEY_HASH = re.compile(r"[0-9a-f]{16}\$[0-9a-f]{32}\$[0-9a-f]{64}")
+
+
+def _require_hash(_instance: object, _attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, Secret) or not KEY_HASH.fullmatch(value.reveal()):  # it may be the key itself
+        raise_value_error("hash", "what `kickai serve --new-key NAME` prints", "something else")
+
+
+@frozen(kw_only=True)
+class GatewayKey:
+    """One table ``[gateway.keys.NAME]``: a key of a client, which ``kickai serve --new-key NAME`` makes.
+
+    Attributes:
+        hash: The key's id, a salt, and the SHA-256 hash of the salt and the key's secret. The key itself is nowhere.
+        models: The models that it may name. ``kickai`` is the default chain, ``kickai:*`` all roles, and ``*``
+            everything, which includes targets that no chain contains.
+        requests_per_minute: How many requests it may send, from 1; None for any number.
+        tokens_per_day: How many tokens its requests and answers may have, from 1; None for any number. Needs a store.
+    """
+
+    hash: Secret = field(validator=_require_hash)
+    models: tuple[str, ...] = ("kickai", "kickai:*")
+    requests_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    tokens_per_day: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
 
 
 @frozen(kw_only=True)
@@ -22,9 +57,17 @@ class GatewaySettings:
         port: The port to listen on; 0 for a free one.
         workers: The number of processes, from 1.
         drain_s: Seconds that running requests have left when the gateway is stopped, from 0.
+        max_body_mb: The maximum size of a request in MiB, from 1.
+        max_connections: How many connections each worker accepts at a time, from 1. Further ones get the status 503.
+        receive_timeout_s: Seconds in which a client must have sent its request; above 0.
+        keys: The keys of clients, by name. Without one, only programs on this machine are served.
     """
 
     host: str = field(default="127.0.0.1", validator=Text())
     port: int = field(default=8080, validator=Number(integer=True, minimum=0, maximum=MAX_PORT))
     workers: int = field(default=1, validator=Number(integer=True, minimum=1, maximum=MAX_WORKERS))
     drain_s: float = field(default=25.0, validator=Number(minimum=0, maximum=MAX_DRAIN_S))
+    max_body_mb: int = field(default=20, validator=Number(integer=True, minimum=1, maximum=MAX_BODY_MB))
+    max_connections: int = field(default=1_000, validator=Number(integer=True, minimum=1, maximum=MAX_CONNECTIONS))
+    receive_timeout_s: float = field(default=30.0, validator=Number(above=0, maximum=MAX_DRAIN_S))
+    keys: Mapping[str, GatewayKey] = field(factory=dict)

@@ -57,7 +57,7 @@ class Gateway:
         Args:
             resolver: Has the chains. Create it with `kickai_gateway.records.observe` as an observer, or the headers of
                 streams do not say which target answers. The gateway closes it with the server.
-            guards: Checks the callers; None lets everyone in.
+            guards: Checks the callers; None serves the programs on this machine.
             board: What the workers of a gateway share; None for a single one.
             config: The settings file, for the report of the status page; None to search for it.
             now: Returns the seconds since 1970.

@@ -10,13 +10,10 @@ from kickai_gateway.errors import ApiError, ErrorReply
 if TYPE_CHECKING:
     from kickai_gateway.http import HttpRequest
 
-__all__ = ["MAX_BODY_BYTES", "read_body"]
-
-MAX_BODY_BYTES = 20 * 2**20
-"""The maximum size of a body; images are in it as base64."""
+__all__ = ["read_body"]
 
 
-async def read_body(request: HttpRequest, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+async def read_body(request: HttpRequest, *, max_bytes: int) -> bytes:
     """Return the body of a request.
 
     Args:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core import KickaiError
+from kickai_providers_core.values.counting import may_be_billed
+
 from kickai_gateway.bodies import read_body
 from kickai_gateway.disconnects import run_until_disconnect
 from kickai_gateway.errors import ApiError, ErrorReply
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from kickai_gateway.requests import ChatCall
 
 __all__ = ["complete_chat"]
+
+MIB = 2**20
 
 LONGEST_KEY = 1_000
 """The maximum length of the rollout key in a header, in characters."""
@@ -57,25 +62,36 @@ async def complete_chat(
     """
     responder.route = "chat"
     board.metrics.begin()
-    call = parse_chat(parse_json_object(await read_body(request)))
+    max_bytes = generation.resolver.settings.gateway.max_body_mb * MIB
+    call = parse_chat(parse_json_object(await read_body(request, max_bytes=max_bytes)))
     if call.stream:
         responder.route = "stream"
+    caller.require_model(call.model)
     options = _parse_options(request)
     chain = generation.models.find(call.model)
     options = _shorten(options, chain)
-    reservation = generation.guards.reserve(caller, call)
+    guards = generation.guards
+    reservation = await guards.reserve(caller, call, chain)
     answer = _Answer(f"chatcmpl-{request.id}", int(now()), call, start_record())
-    reply: Reply | None = None
-    usage: Usage | None = None
+    options = {**options, **reservation.options}
     try:
         work = answer.stream if call.stream else answer.send_whole
         reply = await run_until_disconnect(work(chain, options, responder, reservation.headers), request.receive)
-    finally:
-        usage = answer.usage if reply is None else reply.usage
-        generation.guards.settle(reservation, reply, usage)
+    except BaseException as error:
+        guards.settle(reservation, answer.usage, is_free=_is_free(error))
+        raise
+    guards.settle(reservation, answer.usage if reply is None else reply.usage)
     if reply is not None:
         board.answers.remember(request.id, reply)
         board.metrics.count_answer(reply.usage, fell_back=reply.fell_back)
+
+
+def _is_free(error: BaseException) -> bool:
+    """Return whether no service bills a request that failed in this way."""
+    if not isinstance(error, KickaiError):
+        return False
+    attempts = getattr(getattr(error, "trace", None), "attempts", ())
+    return not any(may_be_billed(attempt.outcome, attempt.error) for attempt in attempts)
 
 
 class _Answer:

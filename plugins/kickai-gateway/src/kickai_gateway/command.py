@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import evolve
 from kickai_providers_core.cli.session import shared_options
 
+from kickai_gateway.keys import create_key
 from kickai_gateway.serve import serve
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+KEY_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 MAX_PORT = 65_535
 MAX_WORKERS = 256
 
@@ -22,8 +25,25 @@ EPILOG = """\b
 Examples:
   kickai serve
   kickai serve --port 9000 --workers 2
+  kickai serve --new-key website
   curl http://127.0.0.1:8080/v1/models
 """
+
+
+def _validate_name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not KEY_NAME.fullmatch(value):
+        message = f"{value[:60]!r} must be 1 to 40 lower-case letters, digits, - and _"
+        raise click.BadParameter(message)
+    return value
+
+
+def _print_key(name: str) -> int:
+    key = create_key()
+    click.echo("The key, which cannot be shown again. Give it to the client only:\n")
+    click.echo(f"    {key.text}\n")
+    click.echo("The table for kickai.toml, which does not contain the key:\n")
+    click.echo(f'    [gateway.keys.{name}]\n    hash = "{key.hash}"\n    models = ["kickai", "kickai:*"]')
+    return 0
 
 
 @click.command("serve", epilog=EPILOG)
@@ -40,13 +60,22 @@ Examples:
     metavar="NUMBER",
     help="Run this many processes instead of [gateway] workers.",
 )
+@click.option(
+    "--new-key",
+    "key_name",
+    metavar="NAME",
+    callback=_validate_name,
+    help="Make a key for a client, print it and its table of the settings, and end.",
+)
 @shared_options
 @click.pass_obj
-def command(session: Session, *, host: str | None, port: int | None, workers: int | None) -> int:
+def command(session: Session, *, host: str | None, port: int | None, workers: int | None, key_name: str | None) -> int:
     """Serve the chains over HTTP, to clients of the OpenAI API.
 
     It runs until Ctrl-C or SIGTERM, and then lets running requests end. SIGHUP reads the settings again.
     """
+    if key_name is not None:
+        return _print_key(key_name)
     options = {"host": host, "port": port, "workers": workers}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     return serve(session, lambda own: evolve(own, **given))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from kickai_gateway.guards import OpenGuards
+from kickai_gateway.guards import LocalGuards
 from kickai_gateway.models import ModelTable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Generation:
     """
 
     resolver: Resolver
-    guards: Guards = field(factory=OpenGuards)
+    guards: Guards = field(factory=LocalGuards)
     models: ModelTable = field(init=False, repr=False)
     running: int = field(default=0, init=False)
     _idle: asyncio.Event = field(factory=asyncio.Event, init=False, repr=False)
@@ -62,7 +62,12 @@ class Generation:
         try:
             await self._idle.wait()
         finally:
-            await self.resolver.aclose()
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the resolver, and return what the guards hold."""
+        await self.resolver.aclose()
+        await asyncio.to_thread(self.guards.close)
 
 
 @define(eq=False)
@@ -88,4 +93,4 @@ class Generations:
         for task in list(self._retiring):
             task.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)
-        await self.current.resolver.aclose()
+        await self.current.aclose()

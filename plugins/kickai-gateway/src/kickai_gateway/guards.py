@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
+from kickai_gateway.errors import ApiError, ErrorReply
+from kickai_gateway.origins import require_json, require_local
+
 if TYPE_CHECKING:
-    from kickai_providers_core import Reply, Usage
+    from collections.abc import Mapping
+
+    from kickai_providers_core import Chain, Usage
 
     from kickai_gateway.http import Headers, HttpRequest
     from kickai_gateway.requests import ChatCall
 
-__all__ = ["ANYONE", "Caller", "Guards", "OpenGuards", "Reservation"]
+__all__ = ["ANYONE", "Caller", "Guards", "LocalGuards", "Reservation"]
 
 
 @frozen(kw_only=True)
@@ -21,13 +26,28 @@ class Caller:
 
     Attributes:
         name: The name of the virtual key; empty without keys.
+        models: The models that it may name; see `GatewayKey`.
     """
 
     name: str = ""
+    models: tuple[str, ...] = ("*",)
 
-    def may_use(self, model: str) -> bool:  # noqa: ARG002  every model, without keys
+    def require_model(self, model: str) -> None:
+        """Refuse a model that the caller may not name. The answer does not say whether it exists.
+
+        Raises:
+            ApiError: The caller may not name it.
+        """
+        if not self.may_use(model):
+            message = f"the model {model[:60]!r} does not exist, or this key may not use it"
+            raise ApiError(ErrorReply(status=404, message=message, code="model_not_found", param="model"))
+
+    def may_use(self, model: str) -> bool:
         """Return whether the caller may name this model."""
-        return True
+        return any(
+            allowed in {"*", model} or (allowed.endswith(":*") and model.startswith(allowed[:-1]) and "," not in model)
+            for allowed in self.models
+        )
 
 
 ANYONE = Caller()
@@ -41,14 +61,20 @@ class Reservation:
     Attributes:
         caller: Whose request it is.
         headers: What the client is told of its limits, as ``x-ratelimit-*``.
+        options: Keyword arguments of the chain, which keep the answer within what was set aside.
+        tokens: The tokens that were set aside.
+        window: The window of the store in which they were.
     """
 
     caller: Caller
     headers: Headers = field(default=())
+    options: Mapping[str, Any] = field(factory=dict)
+    tokens: int = 0
+    window: int = 0
 
 
 class Guards(Protocol):
-    """The checks, in the order in which the gateway calls them. None of them blocks or waits."""
+    """The checks, in the order in which the gateway calls them."""
 
     def authorize(self, request: HttpRequest) -> Caller:
         """Return the caller of a request, before its body is read.
@@ -58,35 +84,49 @@ class Guards(Protocol):
         """
         ...
 
-    def reserve(self, caller: Caller, call: ChatCall) -> Reservation:
+    async def reserve(self, caller: Caller, call: ChatCall, chain: Chain) -> Reservation:
         """Set aside what a request may use, before any provider is called.
 
         Raises:
-            ApiError: The caller may not use the model, or has used up a limit.
+            ApiError: The caller has used up a limit.
         """
         ...
 
-    def settle(self, reservation: Reservation, reply: Reply | None, usage: Usage | None) -> None:
+    def settle(self, reservation: Reservation, usage: Usage | None, *, is_free: bool = False) -> None:
         """Replace what was set aside by what was used. It is called exactly once for each reservation.
 
         Args:
             reservation: What was set aside.
-            reply: The complete answer; None when there is none.
-            usage: The token counts, as far as they are known; None when nothing is known.
+            usage: The token counts; None when they are unknown, and then all that was set aside counts as used.
+            is_free: Whether the request failed in a way that no service bills.
         """
         ...
 
+    def close(self) -> None:
+        """Return what is set aside in the store. No request follows."""
+        ...
 
-class OpenGuards:
-    """Lets everyone in."""
 
-    def authorize(self, request: HttpRequest) -> Caller:  # noqa: ARG002
-        """Return the caller without a name."""
+class LocalGuards:
+    """Lets every program on this machine in, and no web page. For a gateway without keys."""
+
+    def authorize(self, request: HttpRequest) -> Caller:
+        """Return the caller without a name.
+
+        Raises:
+            ApiError: A web page, or a program on another machine, may have sent the request.
+        """
+        require_local(request)
+        if request.method == "POST":
+            require_json(request)
         return ANYONE
 
-    def reserve(self, caller: Caller, call: ChatCall) -> Reservation:  # noqa: ARG002
+    async def reserve(self, caller: Caller, call: ChatCall, chain: Chain) -> Reservation:  # noqa: ARG002
         """Set nothing aside."""
         return Reservation(caller=caller)
 
-    def settle(self, reservation: Reservation, reply: Reply | None, usage: Usage | None) -> None:
+    def settle(self, reservation: Reservation, usage: Usage | None, *, is_free: bool = False) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
         """Do nothing."""

@@ -129,9 +129,7 @@ def _describe_models(generation: Generation, caller: Caller, name: str) -> dict[
     if not name:
         data = [models.describe(each) for each in models.names() if caller.may_use(each)]
         return {"object": "list", "data": data}
-    if not caller.may_use(name):
-        message = f"the model {name[:60]!r} does not exist, or this key may not use it"
-        raise ApiError(ErrorReply(status=404, message=message, code="model_not_found", param="model"))
+    caller.require_model(name)
     return models.describe(name)
 
 

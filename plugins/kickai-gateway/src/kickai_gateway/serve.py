@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import click
 
 from kickai_gateway.board import Board
+from kickai_gateway.origins import is_loopback
+from kickai_gateway.protection import require_protection
 from kickai_gateway.supervisor import Supervisor, exit_code
 from kickai_gateway.worker import Worker
 
@@ -27,18 +28,6 @@ NOT_SHARED = (
 )
 
 
-class OpenGatewayError(click.ClickException):
-    """Anyone on the network could spend money."""
-
-    exit_code = 2
-
-
-class CannotListenError(click.ClickException):
-    """The address cannot be listened on."""
-
-    exit_code = 2
-
-
 def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]) -> int:
     """Run the gateway, and return the exit code.
 
@@ -49,12 +38,12 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
     Raises:
         ConfigError: The settings cannot be used.
         CannotListenError: The address cannot be listened on.
-        OpenGatewayError: The address can be reached from elsewhere.
+        UnsafeSettingsError: The gateway would serve strangers.
     """
     settings, discovery = session.load()
     own = adjust(settings.gateway)
+    require_protection(settings, is_local=is_loopback(own.host), workers=own.workers, host=own.host)
     with _listen(own) as listener:
-        _require_loopback(listener)
         address, board = _format_address(listener), Board.create(own.workers)
 
         def log(line: str) -> None:
@@ -93,12 +82,6 @@ def _listen(own: GatewaySettings) -> socket.socket:
         reason = error.strerror or type(error).__name__
         raise CannotListenError(f"Cannot listen on {own.host} port {own.port}: {reason}.") from None
     return listener
-
-
-def _require_loopback(listener: socket.socket) -> None:
-    host = listener.getsockname()[0]
-    if not ip_address(host.partition("%")[0]).is_loopback:
-        raise OpenGatewayError(f"Cannot serve on {host}: without keys, only this machine may reach the gateway.")
 
 
 def _format_address(listener: socket.socket) -> str:

@@ -12,7 +12,10 @@ from attrs import define, field
 from kickai_providers_core import ConfigError, Resolver
 
 from kickai_gateway.app import Gateway
+from kickai_gateway.connections import Config
 from kickai_gateway.generations import Generation
+from kickai_gateway.origins import is_loopback
+from kickai_gateway.protection import UnsafeSettingsError, build_guards, require_protection
 from kickai_gateway.records import observe
 
 if TYPE_CHECKING:
@@ -44,16 +47,21 @@ class Server(uvicorn.Server):
         ready: Set when it accepts connections.
     """
 
-    def __init__(self, app: Any, *, drain_s: float) -> None:
+    def __init__(
+        self, app: Any, *, drain_s: float, receive_timeout_s: float = 30.0, max_connections: int = 1_000
+    ) -> None:
         """Serve an application.
 
         Args:
             app: The application.
             drain_s: Seconds that running requests have left when the server is stopped.
+            receive_timeout_s: Seconds in which a client must have sent its request.
+            max_connections: The connections at a time.
         """
-        config = uvicorn.Config(
+        config = Config(
             app,
-            http="httptools",
+            receive_timeout_s=receive_timeout_s,
+            max_connections=max_connections,
             ws="none",
             loop="none",
             lifespan="off",
@@ -89,6 +97,7 @@ class Worker:
         config: The settings file of the command line; None to search for it.
         drain_s: Seconds that running requests have left when it is stopped.
         log: Writes a line.
+        workers: The number of processes that serve.
     """
 
     load: Load
@@ -96,6 +105,8 @@ class Worker:
     config: Path | None
     drain_s: float
     log: Log
+    workers: int = 1
+    _is_local: bool = field(default=True, init=False)
     _gateway: Gateway | None = field(default=None, init=False)
     _server: Server | None = field(default=None, init=False)
     _signal: int = field(default=0, init=False)
@@ -130,10 +141,17 @@ class Worker:
         on_ready: Callable[[], None],
         lifeline: int | None,
     ) -> None:
+        self._is_local = is_loopback(str(listener.getsockname()[0]))
+        generation = self._build(settings, discovery)
         self._gateway = gateway = Gateway(
-            Resolver(settings, discovery, observers=[observe]), board=self.board, config=self.config, log=self.log
+            generation.resolver, generation.guards, board=self.board, config=self.config, log=self.log
         )
-        self._server = server = Server(gateway, drain_s=self.drain_s)
+        self._server = server = Server(
+            gateway,
+            drain_s=self.drain_s,
+            receive_timeout_s=settings.gateway.receive_timeout_s,
+            max_connections=settings.gateway.max_connections,
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
@@ -172,18 +190,21 @@ class Worker:
         """Read the settings again; requests are served by the old ones until the new ones are ready."""
         gateway = self._gateway
         try:
-            resolver = await asyncio.to_thread(self._build)
-        except ConfigError as error:
+            settings, discovery = await asyncio.to_thread(self.load)
+            require_protection(settings, is_local=self._is_local, workers=self.workers, host="other machines")
+            generation = await asyncio.to_thread(self._build, settings, discovery)
+        except (ConfigError, UnsafeSettingsError) as error:
             self.log("the settings were not read again, since they have problems; the old ones are kept")
-            for problem in error.problems:
+            for problem in error.problems if isinstance(error, ConfigError) else (error.message,):
                 self.log(str(problem))
             return
         if gateway is None:
-            await resolver.aclose()
+            await generation.aclose()
             return
-        gateway.generations.replace(Generation(resolver))
+        gateway.generations.replace(generation)
         self.log("the settings were read again")
 
-    def _build(self) -> Resolver:
-        settings, discovery = self.load()
-        return Resolver(settings, discovery, observers=[observe])
+    def _build(self, settings: Settings, discovery: Discovery) -> Generation:
+        """Return what serves requests by these settings; it may wait for the store."""
+        guards = build_guards(settings, discovery, log=self.log)
+        return Generation(Resolver(settings, discovery, observers=[observe]), guards)

@@ -47,6 +47,7 @@ def main(text: str) -> int:
         config=session.config,
         drain_s=options["drain_s"],
         log=log,
+        workers=options["workers"],
     )
     with socket.socket(fileno=options["listener"]) as listener:
         worker.run(settings, discovery, listener, on_ready=announce, lifeline=options["lifeline"])

@@ -1,0 +1,117 @@
+"""The limits of connections: their number, the size of a request's head, and the time in which a request must arrive.
+
+uvicorn has no bound for a head, none for the time until a first request is complete, and counts a connection only when
+its first request has arrived.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+__all__ = ["MAX_HEAD_BYTES", "Config", "LimitedProtocol"]
+
+MAX_HEAD_BYTES = 65_536
+"""The maximum size of the request line and the headers, in bytes, give or take one read of the socket."""
+
+REASONS = {408: b"Request Timeout", 431: b"Request Header Fields Too Large", 503: b"Service Unavailable"}
+
+
+class Config(uvicorn.Config):
+    """The settings of the HTTP server.
+
+    Attributes:
+        receive_timeout_s: Seconds in which a request must have arrived.
+        max_connections: The connections at a time.
+    """
+
+    def __init__(self, app: Any, *, receive_timeout_s: float, max_connections: int, **options: Any) -> None:
+        super().__init__(app, http=LimitedProtocol, **options)
+        self.receive_timeout_s = receive_timeout_s
+        self.max_connections = max_connections
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    config: Config
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _is_in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request, unless there are too many connections."""
+        super().connection_made(transport)
+        if len(self.connections) > self.config.max_connections:
+            self._refuse(503, "there are too many connections; try again later")
+            return
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop to wait."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read a part of a request, unless its head is too large."""
+        if self.transport.is_closing():
+            return
+        if self._is_in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(431, f"the request line and the headers may have {MAX_HEAD_BYTES} bytes")
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._is_in_head = True
+        self._start_timer()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Begin the body, which has a limit of its own."""
+        self._is_in_head, self._head_bytes = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request; the time until the next one is that of idle connections."""
+        self._is_in_head = True
+        self._stop_timer()
+        super().on_message_complete()
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.config.receive_timeout_s, self._expire)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self.flow.read_paused:  # the gateway itself does not read: an earlier request is being served
+            self._start_timer()
+        else:
+            self._refuse(408, f"a request must arrive within {self.config.receive_timeout_s:g} s")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Say why, unless a response has begun, and close the connection."""
+        self._stop_timer()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or not cycle.response_started or cycle.response_complete:
+            body = (
+                b'{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":null}}' % message.encode()
+            )
+            head = (
+                b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head % (status, REASONS[status], len(body)) + body)
+        self.transport.close()

@@ -1,0 +1,221 @@
+"""The checks of a gateway with keys: the key, the models that it may name, its rate and its tokens."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from kickai_gateway.allowances import Allowance, Limit
+from kickai_gateway.errors import ApiError, ErrorReply
+from kickai_gateway.guards import Caller, Reservation
+from kickai_gateway.keys import KeyRing
+from kickai_gateway.leases import LeaseKeeper
+from kickai_gateway.origins import require_json
+from kickai_gateway.sizes import estimate_max_input_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kickai_providers_core import Chain, Usage
+    from kickai_providers_core.config.gateway_settings import GatewayKey
+    from kickai_providers_core.stores.api import Store
+
+    from kickai_gateway.http import Headers, HttpRequest
+    from kickai_gateway.requests import ChatCall
+
+__all__ = ["DEFAULT_MAX_TOKENS", "KeyGuards", "list_limits"]
+
+MINUTE_S, DAY_S = 60.0, 86_400.0
+
+DEFAULT_MAX_TOKENS = 4_096
+"""The token limit of an answer when neither the request nor the role of a key with a token limit states one."""
+
+REFILL_WAIT_S = 0.3
+"""Seconds that a request waits for further permits when those of this process are used up."""
+
+UNAUTHORIZED: Headers = (("www-authenticate", 'Bearer realm="kickai"'),)
+
+
+def list_limits(name: str, key: GatewayKey, *, is_shared: bool) -> list[Limit]:
+    """Return the limits of a key.
+
+    Args:
+        name: The name of the key.
+        key: The key.
+        is_shared: Whether other processes count too; if not, this one takes all permits at once.
+    """
+    given = (
+        ("requests", key.requests_per_minute, MINUTE_S),
+        ("tokens", key.tokens_per_day, DAY_S),
+    )
+    return [
+        Limit(
+            name=f"gateway/{name}/{unit}",
+            unit=unit,
+            amount=amount,
+            window_s=window_s,
+            **({} if is_shared else {"block": amount}),
+        )
+        for unit, amount, window_s in given
+        if amount is not None
+    ]
+
+
+class KeyGuards:
+    """Lets clients with a key in. For one event loop."""
+
+    def __init__(
+        self,
+        keys: Mapping[str, GatewayKey],
+        *,
+        open_store: Callable[[], Store],
+        is_shared: bool,
+        holder: str,
+        clock: Callable[[], float],
+        log: Callable[[str], None],
+    ) -> None:
+        """Take the first permits of each key, waiting for the store.
+
+        Args:
+            keys: The keys by name.
+            open_store: Returns the store that counts what the keys use.
+            is_shared: Whether other processes use the same store.
+            holder: The name of this process in the store.
+            clock: Returns the monotonic time in seconds.
+            log: Writes a line.
+        """
+        self._keys = dict(keys)
+        self._ring = KeyRing(keys)
+        self._clock = clock
+        self._allowances = {
+            name: {limit.unit: Allowance(limit) for limit in list_limits(name, key, is_shared=is_shared)}
+            for name, key in keys.items()
+        }
+        every = [allowance for own in self._allowances.values() for allowance in own.values()]
+        self._keeper = LeaseKeeper(every, open_store, holder, clock, log) if every else None
+        if self._keeper is not None:
+            self._keeper.start()
+
+    def authorize(self, request: HttpRequest) -> Caller:
+        """Return the caller that the key in the header ``Authorization`` belongs to.
+
+        Raises:
+            ApiError: There is no key, it is unknown, or the body is not declared as JSON.
+        """
+        scheme, _, text = (request.header("authorization") or "").partition(" ")
+        name = self._ring.find(text.strip()) if scheme.lower() == "bearer" else None
+        if name is None:
+            message = "the gateway needs a key in the header Authorization: Bearer KEY"
+            if scheme:
+                message = "the key is unknown"
+            reply = ErrorReply(
+                status=401, message=message, type="authentication_error", code="invalid_api_key", headers=UNAUTHORIZED
+            )
+            raise ApiError(reply)
+        if request.method == "POST":
+            require_json(request)
+        return Caller(name=name, models=self._keys[name].models)
+
+    async def reserve(self, caller: Caller, call: ChatCall, chain: Chain) -> Reservation:
+        """Set aside one request, and the most tokens that its prompt and answer may have.
+
+        Raises:
+            ApiError: The key has used up a limit.
+        """
+        own = self._allowances[caller.name]
+        options: dict[str, Any] = {}
+        amounts = {"requests": 1}
+        if "tokens" in own:
+            output = call.request.max_tokens or chain.max_tokens
+            if output is None:
+                output = options["max_tokens"] = DEFAULT_MAX_TOKENS
+            amounts["tokens"] = estimate_max_input_tokens(call.request) + output
+        windows: dict[str, int] = {}
+        try:
+            for unit, allowance in own.items():
+                windows[unit] = await self._take(allowance, amounts[unit])
+        except BaseException:
+            for unit, window in windows.items():
+                self._settle(own[unit], window, amounts[unit], 0)
+            raise
+        return Reservation(
+            caller=caller,
+            headers=self._describe(own),
+            options=options,
+            tokens=amounts.get("tokens", 0),
+            window=windows.get("tokens", 0),
+        )
+
+    def settle(self, reservation: Reservation, usage: Usage | None, *, is_free: bool = False) -> None:
+        """Replace the tokens that were set aside by those that were used; see `Guards.settle`."""
+        allowance = self._allowances[reservation.caller.name].get("tokens")
+        if allowance is not None:
+            unknown = 0 if is_free else reservation.tokens
+            used = unknown if usage is None else usage.total_tokens
+            self._settle(allowance, reservation.window, reservation.tokens, used)
+
+    def close(self) -> None:
+        """Return the permits that are left to the store."""
+        if self._keeper is not None:
+            self._keeper.close()
+
+    async def _take(self, allowance: Allowance, amount: int) -> int:
+        """Return the window in which the permits were set aside.
+
+        Raises:
+            ApiError: There are not enough of them.
+        """
+        keeper = self._keeper
+        assert keeper is not None  # noqa: S101  there is an allowance
+        for wait_s in (REFILL_WAIT_S, 0.0):
+            with keeper.lock:
+                window = allowance.reserve(amount, self._clock())
+                is_refused = self._clock() < allowance.refused_until
+            if window is not None:
+                return window
+            if wait_s and not is_refused and amount <= allowance.limit.amount:
+                await keeper.wait_for_refill(wait_s)
+        raise self._refuse(allowance, amount)
+
+    def _settle(self, allowance: Allowance, window: int, reserved: int, used: int) -> None:
+        keeper = self._keeper
+        assert keeper is not None  # noqa: S101  there is an allowance
+        with keeper.lock:
+            allowance.settle(window, reserved, used, self._clock())
+
+    def _refuse(self, allowance: Allowance, amount: int) -> ApiError:
+        limit, now = allowance.limit, self._clock()
+        period = "minute" if limit.window_s == MINUTE_S else "day"
+        left_s = allowance.left_s(now)
+        if amount > limit.amount:
+            message = f"the request may use {amount} tokens, and its key {limit.amount} a {period}; lower max_tokens"
+            return ApiError(ErrorReply(status=400, message=message, code="request_too_large", param="max_tokens"))
+        message = (
+            f"the key has used up its {limit.amount} {limit.unit} a {period}, or too few are left for this request"
+        )
+        # Other requests may return permits soon, so clients may try again before the window ends.
+        retry_s = 1 if limit.unit == "tokens" and allowance.held > 0 else max(1, math.ceil(left_s))
+        is_short = retry_s <= MINUTE_S
+        headers = (
+            ("retry-after", str(retry_s)),
+            ("x-should-retry", "true" if is_short else "false"),
+            *self._describe({limit.unit: allowance}),
+        )
+        return ApiError(
+            ErrorReply(
+                status=429, message=message, type="rate_limit_error", code="rate_limit_exceeded", headers=headers
+            )
+        )
+
+    def _describe(self, own: Mapping[str, Allowance]) -> Headers:
+        """Return the headers that state the limits; what remains is what this process holds of it."""
+        now = self._clock()
+        return tuple(
+            header
+            for unit, allowance in own.items()
+            for header in (
+                (f"x-ratelimit-limit-{unit}", str(allowance.limit.amount)),
+                (f"x-ratelimit-remaining-{unit}", str(max(0, allowance.held))),
+                (f"x-ratelimit-reset-{unit}", f"{math.ceil(allowance.left_s(now))}s"),
+            )
+        )

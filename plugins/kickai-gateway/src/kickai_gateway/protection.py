@@ -1,0 +1,94 @@
+"""Chooses the checks that the settings ask for, and refuses settings that would serve strangers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import click
+from kickai_providers_core.plugin_api.store_opening import open_store
+from kickai_providers_core.stores.memory import MemoryStore
+
+from kickai_gateway.guards import LocalGuards
+from kickai_gateway.key_guards import KeyGuards
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kickai_providers_core.config.settings import Settings
+    from kickai_providers_core.plugin_api.discovery import Discovery
+    from kickai_providers_core.stores.api import Store
+
+    from kickai_gateway.guards import Guards
+
+__all__ = ["UnsafeSettingsError", "build_guards", "require_protection"]
+
+ADD_STORE = 'add for example [store] url = "sqlite:///kickai.db"'
+
+
+class UnsafeSettingsError(click.ClickException):
+    """The gateway would serve strangers, or could not hold a limit."""
+
+    exit_code = 2
+
+
+def require_protection(settings: Settings, *, is_local: bool, workers: int, host: str) -> None:
+    """Refuse settings that would serve strangers, or limits that could not be held.
+
+    Args:
+        settings: The settings.
+        is_local: Whether only programs on this machine can connect.
+        workers: The number of processes.
+        host: The address, for messages.
+
+    Raises:
+        UnsafeSettingsError: The settings must not be used.
+    """
+    keys = settings.gateway.keys
+    if not keys and not is_local:
+        message = (
+            f"Cannot serve {host} without keys, since other machines can reach it: "
+            "make one with kickai serve --new-key NAME, or listen on 127.0.0.1."
+        )
+        raise UnsafeSettingsError(message)
+    if settings.store.url is not None:
+        return
+    for name, key in keys.items():
+        if key.tokens_per_day is not None:
+            message = (
+                f"gateway.keys.{name}.tokens_per_day needs a store, or a restart would forget the use: {ADD_STORE}."
+            )
+            raise UnsafeSettingsError(message)
+        if key.requests_per_minute is not None and workers > 1:
+            message = f"gateway.keys.{name}.requests_per_minute needs a store with {workers} workers: {ADD_STORE}."
+            raise UnsafeSettingsError(message)
+
+
+def build_guards(settings: Settings, discovery: Discovery, *, log: Callable[[str], None]) -> Guards:
+    """Return the checks: keys if there are any, else the origin of a request. It may wait for the store.
+
+    Args:
+        settings: The settings.
+        discovery: The plugins, which may open stores.
+        log: Writes a line.
+    """
+    own = settings.store
+    keys = settings.gateway.keys
+    if not keys:
+        return LocalGuards()
+
+    def open_() -> Store:
+        if own.url is None:
+            return MemoryStore()
+        return open_store(own.url, namespace=own.namespace, plugins=discovery.stores())
+
+    return KeyGuards(
+        keys,
+        open_store=open_,
+        is_shared=own.url is not None,
+        holder=f"gateway-{os.getpid()}-{secrets.token_hex(4)}",
+        clock=time.monotonic,
+        log=log,
+    )

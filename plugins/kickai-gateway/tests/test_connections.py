@@ -1,0 +1,154 @@
+"""Slow, large and numerous connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import live
+import pytest
+from wire import CHAT, body
+
+from kickai_gateway.connections import MAX_HEAD_BYTES
+
+
+@asynccontextmanager
+async def connect(running):
+    """Open a connection."""
+    host, _, port = running.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def read_status(reader):
+    """Return the status of a response."""
+    async with asyncio.timeout(20):
+        line = await reader.readline()
+    return int(line.split()[1]) if line else None
+
+
+def encode_request(**headers):
+    """Return a request for an answer."""
+    data = json.dumps(body(model="kickai")).encode()
+    given = {"host": "localhost", "content-type": "application/json", "content-length": str(len(data)), **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    return f"POST {CHAT} HTTP/1.1\r\n{head}\r\n".encode() + data
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"P", b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n", encode_request()[:-1]],
+    ids=["nothing", "a letter", "a part of the head", "a part of the body"],
+)
+async def test_a_request_that_does_not_arrive_is_ended(script, sent):
+    """The status is 408, and the connection is closed."""
+    async with live.serve(script, receive_timeout_s=0.3) as running, connect(running) as (reader, writer):
+        writer.write(sent)
+        assert await read_status(reader) == 408
+        await reader.read()
+    assert script.requests == []
+
+
+async def test_bytes_that_trickle_in_do_not_extend_the_time(script):
+    """The limit is that of the whole request."""
+    async with live.serve(script, receive_timeout_s=0.5) as running, connect(running) as (reader, writer):
+
+        async def trickle():
+            for byte in encode_request():
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.1)
+
+        task = asyncio.ensure_future(trickle())
+        assert await read_status(reader) == 408
+        task.cancel()
+    assert script.requests == []
+
+
+async def test_a_slow_answer_is_not_a_slow_request(script):
+    """Once a request has arrived, only its deadline counts."""
+    async with live.serve(script, receive_timeout_s=0.2) as running, connect(running) as (reader, writer):
+        await asyncio.sleep(0.05)
+        writer.write(encode_request())
+        assert await read_status(reader) == 200
+
+
+@pytest.mark.parametrize("head", [{"x-long": "a" * 2 * MAX_HEAD_BYTES}, {f"x-{i}": "a" * 100 for i in range(2000)}])
+async def test_a_large_head_is_refused(script, head):
+    """Nothing of it is kept."""
+    async with live.serve(script) as running, connect(running) as (reader, writer):
+        writer.write(encode_request(**head))
+        assert await read_status(reader) == 431
+    assert script.requests == []
+
+
+async def test_a_head_without_an_end_is_refused(script):
+    """A client that goes on sending headers is cut off."""
+
+    async def send_without_end(writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\n")
+        for _ in range(10_000):
+            writer.write(b"x-more: " + b"a" * 1000 + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with live.serve(script) as running, connect(running) as (_, writer):
+        with pytest.raises(ConnectionError):
+            await send_without_end(writer)
+
+
+@pytest.mark.parametrize("is_stated", [True, False])
+async def test_a_large_body_is_refused(script, is_stated):
+    """Whether or not its length is stated; nothing beyond the limit is kept."""
+    settings = {**live.SETTINGS, "gateway": {"max_body_mb": 1}}
+    async with live.serve(script, settings) as running, connect(running) as (reader, writer):
+        length = "content-length: 9000000" if is_stated else "transfer-encoding: chunked"
+        writer.write(
+            f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{length}\r\n\r\n".encode()
+        )
+        if not is_stated:
+            for _ in range(40):
+                writer.write(b"10000\r\n" + b" " * 65_536 + b"\r\n")
+        assert await read_status(reader) == 413
+    assert script.requests == []
+
+
+async def test_further_connections_are_refused(script):
+    """The ones that exist go on, and their end makes room."""
+    async with live.serve(script, max_connections=2) as running:
+        async with connect(running) as (reader, writer), connect(running):
+            async with connect(running) as (late, _):
+                assert await read_status(late) == 503
+            writer.write(encode_request())
+            assert await read_status(reader) == 200
+
+        async def is_served():
+            async with connect(running) as (reader, writer):
+                writer.write(encode_request())
+                return await read_status(reader) == 200
+
+        async with asyncio.timeout(20):
+            while not await is_served():  # noqa: ASYNC110  the end of a connection sets no event
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET http://evil.example/v1/models HTTP/1.1",
+        b"CONNECT evil.example:443 HTTP/1.1",
+        b"GET //evil.example/v1/models HTTP/1.1",
+        b"GET /v1/../v1/models HTTP/1.1",
+        b"GET /%2e%2e/v1/models HTTP/1.1",
+    ],
+)
+async def test_the_gateway_is_no_proxy(script, line):
+    """An absolute target selects nothing but its path, and a path is taken as it is."""
+    async with live.serve(script) as running, connect(running) as (reader, writer):
+        writer.write(line + b"\r\nhost: localhost\r\n\r\n")
+        status = await read_status(reader)
+    assert status in ({200} if b"http://" in line else {400, 404, 405})
+    assert script.requests == []
