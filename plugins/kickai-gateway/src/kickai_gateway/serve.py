@@ -28,6 +28,12 @@ NOT_SHARED = (
 )
 
 
+class CannotListenError(click.ClickException):
+    """The address cannot be listened on."""
+
+    exit_code = 2
+
+
 def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]) -> int:
     """Run the gateway, and return the exit code.
 
@@ -42,8 +48,9 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
     """
     settings, discovery = session.load()
     own = adjust(settings.gateway)
-    require_protection(settings, is_local=is_loopback(own.host), workers=own.workers, host=own.host)
     with _listen(own) as listener:
+        is_local = is_loopback(str(listener.getsockname()[0]))
+        require_protection(settings, is_local=is_local, workers=own.workers, host=own.host)
         address, board = _format_address(listener), Board.create(own.workers)
 
         def log(line: str) -> None:
