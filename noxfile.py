@@ -300,6 +300,20 @@ def bench_gateway(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, default=False)
+def site(session: nox.Session) -> None:
+    """Build the documentation site, and test its pages in Chromium, which has to be installed; -- TESTS."""
+    tools = ["mkdocstrings-python>=2,<3", "playwright>=1.50", "pytest-asyncio>=1.3", "zensical>=0.0.73,<0.1"]
+    session.install("-e", ".[cli,report,testing]", *tools)
+    session.run("python", "-m", "website", "site", env={"PYTHONPATH": "tools"})
+    folder = Path(session.create_tmp()).absolute()
+    axe = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.is_file():
+        session.run("npm", "install", "--prefix", str(folder), "--no-save", "axe-core@4", external=True, silent=True)
+    tests = session.posargs or ["tests/browser/test_site.py"]
+    session.run("pytest", *tests, env={"KICKAI_AXE": str(axe), "KICKAI_SITE": str(ROOT / "site" / "site")})
+
+
+@nox.session(python=OLDEST, default=False)
 def release(session: nox.Session) -> None:
     """Build, check and install all distributions as for a release, and say what is next; -- --final, -- --only NAME."""
     build(session)
@@ -372,7 +386,7 @@ def browser(session: nox.Session) -> None:
     axe = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not axe.is_file():
         session.run("npm", "install", "--prefix", str(folder), "--no-save", "axe-core@4", external=True, silent=True)
-    session.run("pytest", "tests/browser", *session.posargs, env={"KICKAI_AXE": str(axe)})
+    session.run("pytest", "tests/browser/test_report_page.py", *session.posargs, env={"KICKAI_AXE": str(axe)})
 
 
 @nox.session(default=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
 from attrs import fields
@@ -17,7 +18,11 @@ from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.testing import faults
 
 HERE = Path(__file__).parent
-PAGES = ("plugin-api.md", "writing-a-provider.md", "plugins.md")
+sys.path.insert(0, str(HERE))
+
+from settings_tables import render_settings  # noqa: E402
+
+PAGES = ("plugin-api.md", "writing-a-provider.md", "plugins.md", "settings-reference.md")
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 REQUIRED = ("kickai_provider_info", "kickai_create_provider", "kickai_invoke_provider")
 
@@ -100,7 +105,7 @@ def format_call(kind: type) -> str:
     return f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
 
 
-PARTS = {"hooks": render_hooks, "faults": render_faults, "plugins": render_plugins}
+PARTS = {"hooks": render_hooks, "faults": render_faults, "plugins": render_plugins, "settings": render_settings}
 
 
 def fill_in(page: str) -> str:

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-CHROMIUM = os.environ.get("KICKAI_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+CHROMIUM = (
+    os.environ.get("KICKAI_CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 AXE = Path(os.environ.get("KICKAI_AXE", "axe.min.js"))
 
 

@@ -12,13 +12,22 @@ __all__ = ["find_licence_problems"]
 
 FREE = re.compile(
     r"apache|\bMIT\b|\bBSD|\bISC\b|\bPSF|python software foundation|python-2\.0|MPL|mozilla|unlicense|\bCC0"
-    r"|\bzlib\b|0BSD|\bHPND\b|public domain",
+    r"|\bzlib\b|0BSD|CNRI-Python|\bHPND\b|public domain",
     re.IGNORECASE,
 )
 """Licences that an application may combine with its own. Every part of an expression must be one of them."""
 
-KNOWN: Mapping[str, str] = {}
-"""Distributions without a usable statement, and what their files say."""
+KNOWN: Mapping[str, str] = {
+    "cel-python": "Apache-2.0",  # its file LICENSE
+    "crewai": "MIT",  # its README
+    "crewai-cli": "MIT",  # the repository of crewai
+    "crewai-core": "MIT",  # the repository of crewai
+    "overrides": "Apache-2.0",  # its field License, which is no SPDX expression; so are those below
+    "protobuf": "BSD-3-Clause",
+    "pypdfium2": "BSD-3-Clause AND Apache-2.0",
+    "uritemplate": "BSD-3-Clause OR Apache-2.0",
+}
+"""Distributions whose metadata have no statement that the bill of materials takes over, and what they say elsewhere."""
 
 
 def find_licence_problems(bill: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -35,8 +44,10 @@ def find_licence_problems(bill: Mapping[str, Any], where: str) -> Iterator[str]:
 def _list_licences(component: Mapping[str, Any]) -> Iterator[str]:
     for entry in component.get("licenses", []):
         licence = entry.get("license", {})
-        text = entry.get("expression") or licence.get("id") or licence.get("name")
-        if text and text.strip().lower() not in {"unknown", "declared license of '" + component["name"].lower() + "'"}:
+        text = entry.get("expression") or licence.get("id") or licence.get("name") or ""
+        if text.startswith("declared license of"):  # free text, which the name only announces
+            text = licence.get("text", {}).get("content", "")
+        if text.strip() and text.strip().lower() != "unknown":
             yield text.strip()
 
 

@@ -162,7 +162,9 @@ class ReplyBuilder:
         """Return the last chunk of a stream: text that was held back, all tool calls, and the rest.
 
         Raises:
-            As `build`.
+            InvalidReplyError: As `build`.
+            ContentFilteredError: As `build`.
+            UnsupportedRequestError: As `build`.
         """
         rest, thought = self._take_held_text(), self._take_held_reasoning()
         reply = self.build()
