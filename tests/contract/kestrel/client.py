@@ -10,6 +10,8 @@ import time
 from contextlib import closing
 from urllib.parse import urlsplit
 
+from attrs import evolve
+
 from kestrel import mapping
 from kestrel.http import Incoming
 from kickai_providers_core.values.errors import InvalidReplyError, ProviderTimeoutError, ProviderUnavailableError
@@ -95,6 +97,10 @@ class Client:
         """Return the chunk in a line of a stream."""
         return mapping.parse_event(mapping.parse_object(line))
 
+    def name_request(self, answer, head):
+        """Return a reply or a chunk with the service's id of the request."""
+        return evolve(answer, request_id=head.get("x-kestrel-request"))
+
     def check_end(self, chunk):
         """Check the last chunk of a stream; None when it had no chunk."""
         if chunk is None or chunk.finish_reason is None:
@@ -108,21 +114,25 @@ class Client:
 
     def invoke(self, request, timeout_s):
         """Return a whole answer."""
-        with closing(self.receive(request, timeout_s, live=False)) as bodies:
-            return self.parse_reply(b"".join(bodies))
+        head = {}
+        with closing(self.receive(request, timeout_s, live=False, head=head)) as bodies:
+            return self.name_request(self.parse_reply(b"".join(bodies)), head)
 
     def stream(self, request, timeout_s):
         """Yield the chunks of an answer."""
-        lines, chunk = Lines(), None
-        with closing(self.receive(request, timeout_s, live=True)) as bodies:
+        lines, chunk, head = Lines(), None, {}
+        with closing(self.receive(request, timeout_s, live=True, head=head)) as bodies:
             for body in bodies:
                 for line in lines.feed(body):
-                    chunk = self.parse_event(line)
+                    chunk = self.name_request(self.parse_event(line), head)
                     yield chunk
         self.check_end(chunk)
 
-    def receive(self, request, timeout_s, *, live):
-        """Yield the parts of the response's body as they arrive; raise its error if the status is not 200."""
+    def receive(self, request, timeout_s, *, live, head=None):
+        """Yield the parts of the response's body as they arrive; raise its error if the status is not 200.
+
+        ``head`` gets the headers of the response.
+        """
         timeouts, incoming, error_body = Timeouts(self.settings, timeout_s, live=live), Incoming(), b""
         try:
             with self.connect(timeouts) as line:
@@ -132,6 +142,7 @@ class Client:
                     line.settimeout(self.wait_s(timeouts))
                     body = incoming.feed(line.recv(65536))
                     if incoming.status == 200:
+                        (head if head is not None else {}).update(incoming.headers)
                         if b"\n" in body:  # a whole event; single bytes do not count as progress
                             timeouts.start_phase("idle")
                         yield body
@@ -159,22 +170,24 @@ class Client:
 
     async def ainvoke(self, request, timeout_s):
         """Return a whole answer."""
-        return self.parse_reply(b"".join([body async for body in self.areceive(request, timeout_s, live=False)]))
+        head = {}
+        bodies = [body async for body in self.areceive(request, timeout_s, live=False, head=head)]
+        return self.name_request(self.parse_reply(b"".join(bodies)), head)
 
     async def astream(self, request, timeout_s):
         """Yield the chunks of an answer."""
-        lines, chunk = Lines(), None
-        bodies = self.areceive(request, timeout_s, live=True)
+        lines, chunk, head = Lines(), None, {}
+        bodies = self.areceive(request, timeout_s, live=True, head=head)
         try:
             async for body in bodies:
                 for line in lines.feed(body):
-                    chunk = self.parse_event(line)
+                    chunk = self.name_request(self.parse_event(line), head)
                     yield chunk
         finally:
             await bodies.aclose()
         self.check_end(chunk)
 
-    async def areceive(self, request, timeout_s, *, live):
+    async def areceive(self, request, timeout_s, *, live, head=None):
         """Yield the parts of the response's body as they arrive; raise its error if the status is not 200."""
         timeouts, incoming, error_body, writer = Timeouts(self.settings, timeout_s, live=live), Incoming(), b"", None
         try:
@@ -186,6 +199,7 @@ class Client:
                 async with asyncio.timeout(self.wait_s(timeouts)):
                     body = incoming.feed(await reader.read(65536))
                 if incoming.status == 200:
+                    (head if head is not None else {}).update(incoming.headers)
                     if b"\n" in body:
                         timeouts.start_phase("idle")
                     yield body

@@ -23,6 +23,8 @@ STATUSES = {
     402: errors.QuotaExhaustedError,
     403: errors.AuthenticationError,
     404: errors.ModelNotFoundError,
+    408: errors.ProviderTimeoutError,
+    410: errors.ModelNotFoundError,
     413: errors.UnsupportedRequestError,
     422: errors.UnsupportedRequestError,
     429: errors.RateLimitedError,
@@ -44,18 +46,37 @@ def build_payload(request, *, live):
         "sampling": {name: value for name, value in sampling.items() if value is not None},
         "until": list(request.stop),
         "live": live,
+        **request.options.get("kestrel", {}),
     }
     if request.tools:
-        body["tools"] = [{"name": tool.name, "wants": dict(tool.parameters)} for tool in request.tools]
+        body["tools"] = [build_tool(tool) for tool in request.tools]
+    if request.tool_choice is not None:
+        body["choice"] = request.tool_choice
     if request.json_schema is not None:
         body["shape"] = dict(request.json_schema)
     return body
 
 
+def build_tool(tool):
+    """Return the description of a tool."""
+    return {"name": tool.name, "about": tool.description, "wants": dict(tool.parameters)}
+
+
 def build_turn(message):
     """Return one turn of the conversation."""
-    images = [base64.b64encode(image.data).decode() if image.data else image.url for image in message.images]
-    return {"who": message.role, "says": message.content, "images": images}
+    turn = {"who": message.role, "says": message.content, "images": [build_image(image) for image in message.images]}
+    if message.tool_calls:
+        turn["calls"] = [{"id": call.id, "name": call.name, "with": call.arguments} for call in message.tool_calls]
+    if message.tool_call_id is not None:
+        turn["call"] = message.tool_call_id
+    return turn
+
+
+def build_image(image):
+    """Return one image: its bytes, or its address."""
+    if image.data is None:
+        return {"at": image.url}
+    return {"kind": image.media_type, "bytes": base64.b64encode(image.data).decode()}
 
 
 def parse_object(body):
@@ -81,6 +102,7 @@ def parse_reply(body):
         usage=chunk.usage,
         model=chunk.model,
         tool_calls=chunk.tool_calls,
+        reasoning=chunk.reasoning,
     )
 
 
@@ -90,14 +112,37 @@ def parse_event(value):
         raise build_error(503, {}, json.dumps(value).encode())
     if not {"says", "why"} & set(value):
         raise errors.InvalidReplyError("the response has neither text nor a finish reason")
-    calls = tuple(ToolCall(id=call["id"], name=call["name"], arguments=call["with"]) for call in value.get("calls", ()))
-    counts = value.get("counts")
     return ReplyChunk(
         text=value.get("says", ""),
-        finish_reason=REASONS[value["why"]] if "why" in value else None,
-        usage=Usage(input_tokens=counts["in"], output_tokens=counts["out"]) if counts else None,
+        finish_reason=parse_reason(value["why"]) if "why" in value else None,
+        usage=parse_counts(value.get("counts")),
         model=value.get("model", ""),
-        tool_calls=calls,
+        tool_calls=[parse_call(call) for call in value.get("calls", ())],
+        reasoning=value.get("thinks", ""),
+    )
+
+
+def parse_reason(word):
+    """Return why the model stopped."""
+    if word not in REASONS:
+        raise errors.InvalidReplyError("the finish reason is unknown")
+    return REASONS[word]
+
+
+def parse_call(call):
+    """Return a call of a tool."""
+    return ToolCall(id=call["id"], name=call["name"], arguments=call["with"])
+
+
+def parse_counts(counts):
+    """Return the counts of tokens, if there are any."""
+    if not counts:
+        return None
+    return Usage(
+        input_tokens=counts["in"],
+        output_tokens=counts["out"],
+        cached_tokens=counts.get("cached", 0),
+        reasoning_tokens=counts.get("thought", 0),
     )
 
 
@@ -112,5 +157,6 @@ def build_error(status, headers, body):
     return kind(
         "an error status",
         status_code=status,
+        request_id=headers.get("x-kestrel-request"),
         retry_after_s=retry_after_s(headers.get("retry-after", "")),
     )

@@ -20,6 +20,7 @@ class KestrelPlugin:
         capabilities=frozenset(Capability),
         environment={"KESTREL_API_KEY": "key", "KESTREL_URL": "url"},
         models={"kestrel-1": ModelInfo(context_window=4096)},
+        options={"wings": int, "call": str},
         holds_timeouts=True,
     )
 

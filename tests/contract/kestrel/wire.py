@@ -18,21 +18,37 @@ WORDS = {
 class KestrelWire:
     """JSON objects, and JSON lines for streams."""
 
-    def reply(self, request, text, finish=FinishReason.STOP):
+    def reply(self, request, text, finish=FinishReason.STOP, **details):
         """Return one object."""
-        return Response.json({"says": text, **self.end(request, finish)})
+        thoughts = {"thinks": details["reasoning"]} if "reasoning" in details else {}
+        value = {"says": text, **thoughts, **self.end(request, finish, **details)}
+        return Response.json(value, headers=self.headers(details))
 
-    def stream(self, request, pieces, finish=FinishReason.STOP):
+    def stream(self, request, pieces, finish=FinishReason.STOP, **details):
         """Return one line for each piece, and one for the end."""
-        values = [*({"says": piece} for piece in pieces), self.end(request, finish)]
+        values = [*({"says": piece} for piece in pieces), self.end(request, finish, **details)]
+        if "reasoning" in details:
+            values[0]["thinks"] = details["reasoning"]
         lines = [json.dumps(value, ensure_ascii=False).encode() + b"\n" for value in values]
-        return Response(headers={"content-type": "application/x-ndjson"}), lines
+        return Response(headers={"content-type": "application/x-ndjson", **self.headers(details)}), lines
 
-    def end(self, request, finish):
+    def headers(self, details):
+        """Return the header with the service's id of the request."""
+        return {"x-kestrel-request": details.get("request_id") or "request-1"}
+
+    def end(self, request, finish, **details):
         """Return the fields of the last line."""
         body = request.json()
-        fields = {"why": WORDS[finish], "counts": {"in": 11, "out": 5}, "model": body["model"] or "kestrel-1"}
-        if finish is FinishReason.TOOL_CALL:
+        counts, usage = {"in": 11, "out": 5}, details.get("usage")
+        if usage:
+            counts = {"in": usage.input_tokens, "out": usage.output_tokens}
+            counts |= {"cached": usage.cached_tokens, "thought": usage.reasoning_tokens}
+        model = details.get("model") or body["model"] or "kestrel-1"
+        fields = {"why": details.get("finish_word", WORDS[finish]), "counts": counts, "model": model}
+        if "tool_calls" in details:
+            calls = details["tool_calls"]
+            fields["calls"] = [{"id": call.id, "name": call.name, "with": call.arguments} for call in calls]
+        elif finish is FinishReason.TOOL_CALL:
             fields["calls"] = [{"id": "1", "name": body["tools"][0]["name"], "with": "{}"}]
         return fields
 

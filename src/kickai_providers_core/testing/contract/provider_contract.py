@@ -9,18 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kickai_providers_core.testing.contract.checks.answers import AnswerTests
 from kickai_providers_core.testing.contract.checks.broken_services import BrokenServiceTests
 from kickai_providers_core.testing.contract.checks.cleanup import CleanupTests
 from kickai_providers_core.testing.contract.checks.concurrency import ConcurrencyTests
+from kickai_providers_core.testing.contract.checks.conversations import ConversationTests
+from kickai_providers_core.testing.contract.checks.environment import EnvironmentTests
 from kickai_providers_core.testing.contract.checks.error_classes import ErrorClassTests
 from kickai_providers_core.testing.contract.checks.error_fields import ErrorFieldTests
+from kickai_providers_core.testing.contract.checks.event_loops import EventLoopTests
+from kickai_providers_core.testing.contract.checks.images import ImageTests
 from kickai_providers_core.testing.contract.checks.lazy_loading import LazyLoadingTests
 from kickai_providers_core.testing.contract.checks.lifecycle import LifecycleTests
 from kickai_providers_core.testing.contract.checks.optional_hooks import OptionalHookTests
 from kickai_providers_core.testing.contract.checks.plugin_info import PluginInfoTests
+from kickai_providers_core.testing.contract.checks.process_state import ProcessStateTests
 from kickai_providers_core.testing.contract.checks.replies import ReplyTests
 from kickai_providers_core.testing.contract.checks.requests import RequestTests
+from kickai_providers_core.testing.contract.checks.sampling import SamplingTests
 from kickai_providers_core.testing.contract.checks.secrets import SecretTests
+from kickai_providers_core.testing.contract.checks.statuses import StatusTests
 from kickai_providers_core.testing.contract.checks.streams import StreamTests
 from kickai_providers_core.testing.contract.checks.timeouts import TimeoutTests
 from kickai_providers_core.testing.contract.helpers.harness import PluginHooks, ProviderHarness
@@ -36,15 +44,23 @@ class ProviderContract(
     LazyLoadingTests,
     LifecycleTests,
     ReplyTests,
+    AnswerTests,
     RequestTests,
+    SamplingTests,
+    ConversationTests,
+    ImageTests,
     ErrorClassTests,
     ErrorFieldTests,
+    StatusTests,
     BrokenServiceTests,
     TimeoutTests,
     StreamTests,
     ConcurrencyTests,
+    EventLoopTests,
     CleanupTests,
     SecretTests,
+    EnvironmentTests,
+    ProcessStateTests,
     OptionalHookTests,
 ):
     """The standard tests of a provider. Subclass it in a test module; see `ProviderSpec` for what a subclass gives.

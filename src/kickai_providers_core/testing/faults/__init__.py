@@ -10,7 +10,14 @@ It needs the standard library only, and works in sync and async tests. `catalog`
 is a subclass of `Fault` that responds through its `Exchange`.
 """
 
-from kickai_providers_core.testing.faults.addresses import Unreachable, blackhole, closed_port, no_tls
+from kickai_providers_core.testing.faults.addresses import (
+    SelfSigned,
+    Unreachable,
+    blackhole,
+    closed_port,
+    no_tls,
+    self_signed,
+)
 from kickai_providers_core.testing.faults.catalog.answers import (
     CloseEarly,
     Delay,
@@ -60,6 +67,7 @@ __all__ = [
     "RedirectLoop",
     "Reset",
     "Response",
+    "SelfSigned",
     "ShortBody",
     "Silence",
     "SlowFirstToken",
@@ -76,4 +84,5 @@ __all__ = [
     "encode_event",
     "encode_head",
     "no_tls",
+    "self_signed",
 ]

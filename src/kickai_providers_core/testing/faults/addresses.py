@@ -1,17 +1,21 @@
-"""Addresses that cannot be connected to: nothing listens, nothing accepts, or nothing speaks TLS."""
+"""Addresses that no client may use: nothing listens, nothing accepts, no TLS, or a certificate that nobody trusts."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Unreachable", "blackhole", "closed_port", "fill_backlog", "no_tls"]
+__all__ = ["SelfSigned", "Unreachable", "blackhole", "closed_port", "fill_backlog", "no_tls", "self_signed"]
+
+CERTIFICATE = Path(__file__).with_name("self_signed.pem")
 
 FILL = 64
 """More connections than any system completes for a listener with a backlog of zero."""
@@ -94,5 +98,48 @@ def no_tls() -> Iterator[int]:
         threads.submit(greet, listener)
         try:
             yield int(listener.getsockname()[1])
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+class SelfSigned:
+    """A port of 127.0.0.1 that speaks TLS with a certificate that nobody trusts.
+
+    Attributes:
+        port: The port.
+        received: What clients sent after they had accepted the certificate.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.port = int(listener.getsockname()[1])
+        self.received = b""
+        self._listener = listener
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(CERTIFICATE)
+
+    def serve(self) -> None:
+        """Accept clients until the listener is shut down."""
+        while True:
+            try:
+                visitor, _ = self._listener.accept()
+            except OSError:  # shut down
+                return
+            with visitor:
+                visitor.settimeout(1.0)
+                try:
+                    with self._context.wrap_socket(visitor, server_side=True) as line:
+                        self.received += line.recv(65536)
+                except OSError:  # the client refused the certificate
+                    continue
+
+
+@contextmanager
+def self_signed() -> Iterator[SelfSigned]:
+    """Give a port that speaks TLS with a self-signed certificate: a client must refuse it before it sends anything."""
+    with ThreadPoolExecutor(1, "self-signed") as threads, socket.create_server(("127.0.0.1", 0)) as listener:
+        server = SelfSigned(listener)
+        threads.submit(server.serve)
+        try:
+            yield server
         finally:
             listener.shutdown(socket.SHUT_RDWR)

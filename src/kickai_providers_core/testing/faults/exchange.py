@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -16,23 +16,42 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.testing.faults.client_connection import ClientConnection
     from kickai_providers_core.testing.faults.wire import Recorded, Response, Wire
+    from kickai_providers_core.values.messages import ToolCall, Usage
 
-__all__ = ["Answer", "Exchange", "Fault", "GoodAnswer"]
+__all__ = ["DETAILS", "Answer", "Exchange", "Fault", "GoodAnswer"]
+
+DETAILS = ("tool_calls", "usage", "model", "request_id", "reasoning", "finish_word")
+"""The names of the parts of an answer that a wire may support besides its text and its finish reason."""
 
 
 @frozen
 class GoodAnswer:
     """What the model says.
 
+    The fields after ``finish`` are passed to the wire by name, and only when they are set.
+
     Attributes:
         text: The text.
         pieces: The same text in pieces, for a stream; by default three of about the same length.
         finish: Why the model stopped.
+        tool_calls: The tools that the model calls.
+        usage: The token counts.
+        model: The name of the model that answers.
+        request_id: The service's id of the request.
+        reasoning: What the model thought before it answered.
+        finish_word: The word that the service sends as the finish reason, in place of its word for ``finish``; None
+            sends null. Empty for the usual word.
     """
 
     text: str = "pong"
     pieces: Sequence[str] | None = None
     finish: FinishReason = field(default=FinishReason.STOP, converter=FinishReason)
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage | None = None
+    model: str = ""
+    request_id: str = ""
+    reasoning: str = ""
+    finish_word: str | None = ""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -46,6 +65,12 @@ class GoodAnswer:
     def unusual_finish(self) -> tuple[FinishReason, ...]:
         """The finish reason as the last argument of a `Wire` method; left out when it is the usual one."""
         return () if self.finish is FinishReason.STOP else (self.finish,)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The fields that are set after ``finish``, as the keyword arguments of a `Wire` method."""
+        values = {name: getattr(self, name) for name in DETAILS}
+        return {name: value for name, value in values.items() if value or (name == "finish_word" and value is None)}
 
 
 @frozen(kw_only=True)
@@ -104,10 +129,10 @@ class Exchange:
         """Return a good answer in the form that the client asked for."""
         good = good or self.good
         if not self.streamed:
-            response = self.wire.reply(self.request, good.text, *good.unusual_finish)
+            response = self.wire.reply(self.request, good.text, *good.unusual_finish, **good.details)
             head = encode_head(response, {"content-length": str(len(response.body))})
             return Answer(head=head, parts=(response.body,), content_type=content_type_of(response))
-        response, events = self.wire.stream(self.request, good.parts, *good.unusual_finish)
+        response, events = self.wire.stream(self.request, good.parts, *good.unusual_finish, **good.details)
         if len(events) < len(good.parts):
             message = (
                 f"{type(self.wire).__name__}.stream returned {len(events)} events for {len(good.parts)} pieces: "

@@ -66,6 +66,16 @@ class Wire(Protocol):
 
     ``finish`` is only passed when it is not `FinishReason.STOP`. A wire without the parameter passes all tests except
     those of finish reasons.
+
+    ``reply`` and ``stream`` may take more keyword parameters, each of which is only passed when a test needs it. The
+    tests of what a wire does not take are skipped:
+
+    * ``tool_calls``: `ToolCall` values; in a stream, with the arguments in as many pieces as the service sends.
+    * ``usage``: the `Usage` to report.
+    * ``model``: the name of the model that answers.
+    * ``request_id``: the service's id of the request.
+    * ``reasoning``: what the model thought.
+    * ``finish_word``: the text to send as the finish reason, or None for null.
     """
 
     def reply(self, request: Recorded, text: str, finish: FinishReason = ...) -> Response:

@@ -14,11 +14,11 @@ from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, PR
 from kickai_providers_core.testing.contract.helpers.outcome import NotReturnedError, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
 
-__all__ = ["observe", "open_stream", "run_coroutine", "run_with_limit", "wait_until"]
+__all__ = ["observe", "open_stream", "run_coroutine", "run_in_turn", "run_with_limit", "wait_until"]
 
 
 def run_with_limit(mode: Mode, call: Callable[[], Any], limit_s: float) -> Outcome:
@@ -36,6 +36,38 @@ def run_with_limit(mode: Mode, call: Callable[[], Any], limit_s: float) -> Outco
     except TimeoutError:
         outcome = Outcome(mode=mode, raised=NotReturnedError())
     return evolve(outcome, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
+
+
+def run_in_turn(mode: Mode, calls: Sequence[Callable[[], Any]], limit_s: float) -> tuple[Outcome, ...]:
+    """Make several calls one after the other, in one new thread and on one event loop; return how each of them ended.
+
+    Args:
+        mode: As in `run_with_limit`.
+        calls: Makes the calls.
+        limit_s: How long to wait for the end of all calls, in seconds.
+    """
+
+    async def observe_all() -> tuple[Outcome, ...]:
+        return tuple([await _observe_here(mode, call) for call in calls])
+
+    def run() -> tuple[Outcome, ...]:
+        if mode in {"ainvoke", "astream"}:
+            return asyncio.run(observe_all())
+        outcomes = []
+        for call in calls:
+            chunks: list[object] = []
+            outcomes.append(evolve(_finish(mode, call, chunks), chunks=tuple(chunks)))
+        return tuple(outcomes)
+
+    try:
+        return threads.call(run, limit_s)
+    except TimeoutError:
+        return (Outcome(mode=mode, raised=NotReturnedError(), elapsed_s=limit_s),) * len(calls)
+
+
+async def _observe_here(mode: Mode, call: Callable[[], Any]) -> Outcome:
+    chunks: list[object] = []
+    return evolve(await _afinish(mode, call, chunks), chunks=tuple(chunks))
 
 
 async def observe(mode: Mode, call: Callable[[], Any]) -> Outcome:

@@ -14,12 +14,13 @@ from kickai_providers_core.concurrency import threads
 from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.discovery import discover
-from kickai_providers_core.testing.contract.helpers.calls import run_with_limit
+from kickai_providers_core.testing.contract.helpers.calls import run_in_turn, run_with_limit
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, PROMPT, PROMPT_S, STREAMS
 from kickai_providers_core.testing.faults import FaultServer, Ok
 from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from kickai_providers_core.plugin_api.hookspecs import Mode, ProviderInfo
@@ -133,6 +134,8 @@ class ProviderHarness:
         timeout_s: float = PROMPT_S,
         limit_s: float | None = None,
         as_core: bool = False,
+        is_new: bool = False,
+        provider: object = None,
         **changes: Any,
     ) -> Outcome:
         """Call the provider once, in a new thread.
@@ -144,17 +147,36 @@ class ProviderHarness:
             timeout_s: The timeout that the provider is given.
             limit_s: How long to wait for the end of the call.
             as_core: Call like the core, which enforces the timeouts that a plugin need not enforce.
+            is_new: Create another provider for this call.
+            provider: The provider to call in place of the harness's own.
             changes: Settings to change; with any, another provider is created for this call.
         """
-        provider, settings = self._prepare(fault, changes)
-        request = request or self.request
+        prepared, settings = self._prepare(fault, changes, is_new=is_new)
+        call = self._call(mode, provider or prepared, settings, request or self.request, timeout_s, as_core=as_core)
+        return run_with_limit(mode, call, limit_s or timeout_s + GRACE_S)
+
+    def attempt_twice(self, mode: Mode, fault: Fault) -> tuple[Outcome, Outcome]:
+        """Call one provider twice, on the same thread and event loop: it meets a fault, and then it does not."""
+        provider, settings = self._prepare(fault, {})
+        call = self._call(mode, provider, settings, self.request, PROMPT_S)
+        first, second = run_in_turn(mode, (call, call), 2 * PROMPT_S)
+        return first, second
+
+    def _call(
+        self,
+        mode: Mode,
+        provider: object,
+        settings: ProviderSettings,
+        request: ChatRequest,
+        timeout_s: float,
+        *,
+        as_core: bool = False,
+    ) -> Callable[[], Any]:
         if mode in self.info.native and not as_core:
             hook = getattr(self.hook, f"kickai_{mode}_provider")
-            call = partial(hook, provider=provider, request=request, timeout_s=timeout_s)
-        else:
-            more = (settings,) if mode in STREAMS else ()
-            call = partial(getattr(self.adapter, mode), provider, request, timeout_s, *more)
-        return run_with_limit(mode, call, limit_s or timeout_s + GRACE_S)
+            return partial(hook, provider=provider, request=request, timeout_s=timeout_s)
+        more = (settings,) if mode in STREAMS else ()
+        return partial(getattr(self.adapter, mode), provider, request, timeout_s, *more)
 
     def attempt_at(self, mode: Mode, url: str, **more: Any) -> Outcome:
         """Call a provider once that has the same settings but for the address; see `attempt`."""
@@ -165,7 +187,9 @@ class ProviderHarness:
         changes = {name: value for name in names if (value := getattr(moved, name)) != getattr(self.settings, name)}
         return self.attempt(mode, **{**changes, **more})
 
-    def _prepare(self, fault: Fault | None, changes: dict[str, Any]) -> tuple[Any, ProviderSettings]:
+    def _prepare(
+        self, fault: Fault | None, changes: dict[str, Any], *, is_new: bool = False
+    ) -> tuple[Any, ProviderSettings]:
         settings = evolve(self.settings, **changes) if changes else self.settings
         if fault is not None and self._server is not None:
             self._server.script(fault)
@@ -174,7 +198,7 @@ class ProviderHarness:
             if faulty is None:
                 pytest.skip(f"not applicable: settings_for returns None for {type(fault).__name__}")
             settings = evolve(with_long_timeouts(faulty), **changes)
-        provider = self.provider if settings is self.settings else self.create(settings)
+        provider = self.provider if settings is self.settings and not is_new else self.create(settings)
         return provider, settings
 
     def call_hook(self, mode: Mode, timeout_s: float = PROMPT_S) -> Any:

@@ -23,7 +23,9 @@ class ProviderSpec:
     Attributes:
         plugin: The module or the object with the hook implementations.
         wire: How the service responds; None for a provider that does not use HTTP.
-        vendor: Modules that must not be imported before the first use: the vendor's client.
+        vendor: Modules that must not be imported before the first use: the vendor's client. What the plugin's
+            distribution requires is found without it.
+        vendor_environment: Environment variables of the vendor's client that the kit does not find in its source.
         model: The model that requests name.
         needs_key: Whether the provider cannot work without a key.
         speaks_tls: Whether ``settings`` accepts an ``https://`` address.
@@ -40,6 +42,7 @@ class ProviderSpec:
     plugin: ClassVar[object]
     wire: ClassVar[Wire | None] = None
     vendor: ClassVar[tuple[str, ...]] = ()
+    vendor_environment: ClassVar[tuple[str, ...]] = ()
     model: ClassVar[str] = "test-model"
     needs_key: ClassVar[bool] = True
     speaks_tls: ClassVar[bool] = True
