@@ -12,6 +12,7 @@ from kickai_providers_core.testing.faults import Response
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kickai_providers_core import Usage
     from kickai_providers_core.testing.faults import Recorded
 
 __all__ = ["GeminiService", "candidate", "error_body", "quota_failure", "retry_info"]
@@ -55,20 +56,21 @@ class GeminiService:
         """Return whether the request is for a stream."""
         return ":streamGenerateContent" in request.path
 
-    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP) -> Response:
+    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP, **details: Any) -> Response:
         """Return a whole answer, or the list of models."""
         if request.method == "GET":
             return Response.json({"models": list(self.models)})
-        whole = candidate(text, FINISH[finish], parts=_call(request, finish), model=_model(request), usage=USAGE)
+        whole = _last(request, finish, details, [{"text": text}] if text else [])
         return Response.json(self.answer[0] if self.answer else whole)
 
     def stream(
-        self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP
+        self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP, **details: Any
     ) -> tuple[Response, list[bytes]]:
         """Return a stream of server-sent events."""
-        model = _model(request)
-        events = [candidate(piece, model=model) for piece in pieces]
-        events.append(candidate("", FINISH[finish], parts=_call(request, finish), model=model, usage=USAGE))
+        model = details.get("model") or _model(request)
+        named = {"responseId": details["request_id"]} if "request_id" in details else {}
+        events = [candidate(piece, model=model) | named for piece in pieces]
+        events.append(_last(request, finish, details, []))
         data = [b"data: %s\r\n\r\n" % json.dumps(event).encode() for event in (self.answer or events)]
         return Response(headers={"content-type": "text/event-stream"}), data
 
@@ -123,8 +125,39 @@ def quota_failure(quota_id: str) -> dict[str, Any]:
     return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}
 
 
-def _call(request: Recorded, finish: FinishReason) -> list[dict[str, Any]]:
-    """Return a call of the request's first tool, when the model stops for that."""
+def _last(
+    request: Recorded, finish: FinishReason, details: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return a whole answer, or the last event of a stream: calls, thoughts, counts and the finish reason."""
+    thoughts = [{"text": details["reasoning"], "thought": True}] if "reasoning" in details else []
+    event = candidate(
+        finish=details.get("finish_word", FINISH[finish]),
+        parts=[*thoughts, *parts, *_calls(request, finish, details)],
+        model=details.get("model") or _model(request),
+        usage=_usage(details.get("usage")),
+    )
+    return event | ({"responseId": details["request_id"]} if "request_id" in details else {})
+
+
+def _usage(usage: Usage | None) -> dict[str, int]:
+    if usage is None:
+        return USAGE
+    return {
+        "promptTokenCount": usage.input_tokens,
+        "candidatesTokenCount": usage.output_tokens - usage.reasoning_tokens,
+        "thoughtsTokenCount": usage.reasoning_tokens,
+        "cachedContentTokenCount": usage.cached_tokens,
+        "totalTokenCount": usage.total_tokens,
+    }
+
+
+def _calls(request: Recorded, finish: FinishReason, details: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the calls that are asked for, or a call of the request's first tool when the model stops for that."""
+    if "tool_calls" in details:
+        return [
+            {"functionCall": {"id": call.id, "name": call.name, "args": json.loads(call.arguments)}}
+            for call in details["tool_calls"]
+        ]
     if finish is not FinishReason.TOOL_CALL:
         return []
     name = request.json()["tools"][0]["functionDeclarations"][0]["name"]

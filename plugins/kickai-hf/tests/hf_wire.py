@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from kickai_providers_core import FinishReason
 from kickai_providers_core.testing.chat_completions import ChatWire
@@ -40,19 +40,19 @@ class HfWire(ChatWire):
     def __init__(self) -> None:
         super().__init__(MODEL)
 
-    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP) -> Response:
+    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP, **details: Any) -> Response:
         """Return a whole answer, or the list of models."""
         if request.method == "GET" or "inputs" not in request.json():
-            return super().reply(request, text, finish)
-        details = {"finish_reason": _tgi(finish), "generated_tokens": 5, "prefill": [], "tokens": []}
-        return Response.json([{"generated_text": text, "details": details}], headers=REQUEST_ID)
+            return super().reply(request, text, finish, **details)
+        counted = {"finish_reason": _tgi(finish), "generated_tokens": 5, "prefill": [], "tokens": []}
+        return Response.json([{"generated_text": text, "details": counted}], headers=REQUEST_ID)
 
     def stream(
-        self, request: Recorded, pieces: tuple[str, ...], finish: FinishReason = FinishReason.STOP
+        self, request: Recorded, pieces: tuple[str, ...], finish: FinishReason = FinishReason.STOP, **details: Any
     ) -> tuple[Response, list[bytes]]:
         """Return the head of a stream of server-sent events, and its events."""
         if "inputs" not in request.json():
-            return super().stream(request, pieces, finish)
+            return super().stream(request, pieces, finish, **details)
         return Response(headers={"content-type": "text/event-stream", **REQUEST_ID}), self._tokens(pieces, finish)
 
     def _tokens(self, pieces: tuple[str, ...], finish: FinishReason) -> list[bytes]:

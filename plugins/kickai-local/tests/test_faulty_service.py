@@ -28,11 +28,17 @@ class LlamaWire:
     def reply(self, request, text, finish=FinishReason.STOP):
         raise NotImplementedError
 
-    def stream(self, request, pieces, finish=FinishReason.STOP):
-        documents = [{"choices": [_choice({"content": piece})]} for piece in pieces]
-        documents.append({"choices": [_choice({}, finish.value)]})
+    def stream(self, request, pieces, finish=FinishReason.STOP, *, finish_word="", usage=None, reasoning=""):
+        deltas = [{"content": piece} for piece in pieces]
+        if reasoning:
+            deltas.insert(0, {"reasoning_content": reasoning})
+        documents = [{"choices": [_choice(delta)]} for delta in deltas]
+        documents.append({"choices": [_choice({}, finish.value if finish_word == "" else finish_word)]})
         tokens = request.json()["max_tokens"] if finish is FinishReason.LENGTH else 5
-        documents.append({"choices": [], "id": "1", "usage": {"prompt_tokens": 11, "completion_tokens": tokens}})
+        counts = {"prompt_tokens": 11, "completion_tokens": tokens}
+        if usage:
+            counts = {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens}
+        documents.append({"choices": [], "id": "1", "usage": counts})
         events = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in documents]
         return Response(headers={"content-type": "text/event-stream"}), [*events, b"data: [DONE]\n\n"]
 

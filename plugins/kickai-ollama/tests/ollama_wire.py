@@ -49,19 +49,22 @@ class OllamaWire:
     def __init__(self, names: Sequence[str] = (MODEL,)) -> None:
         self.names = names
 
-    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP) -> Response:
+    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP, **details: Any) -> Response:
         """Return a whole answer, or the list of models."""
         if request.path.endswith("/api/tags"):
             return Response.json({"models": [{"model": name, "name": name, "size": 1} for name in self.names]})
-        return Response.json(_end(text, finish), headers={"content-type": "application/json; charset=utf-8"})
+        return Response.json(_end(text, finish, **details), headers={"content-type": "application/json; charset=utf-8"})
 
     def stream(
-        self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP
+        self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP, **details: Any
     ) -> tuple[Response, list[bytes]]:
         """Return the head and the lines of a streamed answer or a pull."""
         if request.path.endswith("/api/pull"):
             return Response(headers={"content-type": "application/x-ndjson"}), list(map(_line, PULLING))
-        parts = [*(_part(piece, done=False) for piece in pieces), _end("", finish)]
+        thought = details.pop("reasoning", "")
+        parts = [*(_part(piece, done=False) for piece in pieces), _end("", finish, **details)]
+        if thought:
+            parts[0]["message"]["thinking"] = thought
         return Response(headers={"content-type": "application/x-ndjson"}), list(map(_line, parts))
 
     def error(self, request: Recorded, status: int, kind: str) -> Response:
@@ -78,12 +81,27 @@ def _part(text: str, **fields: Any) -> dict[str, Any]:
     return {"model": MODEL, "created_at": "2026-11-23T06:45:00.123456789Z", "message": message, **fields}
 
 
-def _end(text: str, finish: FinishReason) -> dict[str, Any]:
-    counts = {"prompt_eval_count": 11, "eval_count": 3}
-    part = _part(text, done=True, done_reason=REASONS.get(finish, "stop"), total_duration=5_000_000, **counts)
-    if finish is FinishReason.TOOL_CALL:
-        call = {"id": "call_qfz1", "function": {"index": 0, "name": "canary_tool", "arguments": {"canary_day": "Sat"}}}
-        part["message"]["tool_calls"] = [call]
+def _end(text: str, finish: FinishReason, **details: Any) -> dict[str, Any]:
+    usage = details.get("usage")
+    counts = {
+        "prompt_eval_count": usage.input_tokens if usage else 11,
+        "eval_count": usage.output_tokens if usage else 3,
+    }
+    reason = details.get("finish_word", REASONS.get(finish, "stop"))
+    part = _part(text, done=True, done_reason=reason, total_duration=5_000_000, **counts)
+    part["model"] = details.get("model", MODEL)
+    if "reasoning" in details:
+        part["message"]["thinking"] = details["reasoning"]
+    calls = [
+        {"id": call.id, "function": {"index": index, "name": call.name, "arguments": json.loads(call.arguments)}}
+        for index, call in enumerate(details.get("tool_calls", ()))
+    ]
+    if finish is FinishReason.TOOL_CALL and not calls:
+        calls = [
+            {"id": "call_qfz1", "function": {"index": 0, "name": "canary_tool", "arguments": {"canary_day": "Sat"}}}
+        ]
+    if calls:
+        part["message"]["tool_calls"] = calls
     return part
 
 

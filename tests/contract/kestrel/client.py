@@ -101,10 +101,12 @@ class Client:
         """Return a reply or a chunk with the service's id of the request."""
         return evolve(answer, request_id=head.get("x-kestrel-request"))
 
-    def check_end(self, chunk):
+    def check_end(self, chunk, *, is_empty):
         """Check the last chunk of a stream; None when it had no chunk."""
         if chunk is None or chunk.finish_reason is None:
             raise InvalidReplyError("the stream ended without a finish reason")
+        if is_empty:
+            raise InvalidReplyError("the answer is empty")
 
     def build_connection_error(self, timeouts):
         """Return the error for a connection that failed or was lost."""
@@ -120,13 +122,14 @@ class Client:
 
     def stream(self, request, timeout_s):
         """Yield the chunks of an answer."""
-        lines, chunk, head = Lines(), None, {}
+        lines, chunk, head, is_empty = Lines(), None, {}, True
         with closing(self.receive(request, timeout_s, live=True, head=head)) as bodies:
             for body in bodies:
                 for line in lines.feed(body):
                     chunk = self.name_request(self.parse_event(line), head)
+                    is_empty = is_empty and not (chunk.text or chunk.tool_calls)
                     yield chunk
-        self.check_end(chunk)
+        self.check_end(chunk, is_empty=is_empty)
 
     def receive(self, request, timeout_s, *, live, head=None):
         """Yield the parts of the response's body as they arrive; raise its error if the status is not 200.
@@ -176,16 +179,17 @@ class Client:
 
     async def astream(self, request, timeout_s):
         """Yield the chunks of an answer."""
-        lines, chunk, head = Lines(), None, {}
+        lines, chunk, head, is_empty = Lines(), None, {}, True
         bodies = self.areceive(request, timeout_s, live=True, head=head)
         try:
             async for body in bodies:
                 for line in lines.feed(body):
                     chunk = self.name_request(self.parse_event(line), head)
+                    is_empty = is_empty and not (chunk.text or chunk.tool_calls)
                     yield chunk
         finally:
             await bodies.aclose()
-        self.check_end(chunk)
+        self.check_end(chunk, is_empty=is_empty)
 
     async def areceive(self, request, timeout_s, *, live, head=None):
         """Yield the parts of the response's body as they arrive; raise its error if the status is not 200."""

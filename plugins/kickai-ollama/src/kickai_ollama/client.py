@@ -122,7 +122,7 @@ class OllamaProvider:
         body = build_body(request, self._settings, model, stream=stream)
         timeouts = AttemptTimeouts.from_settings(self._settings, timeout_s, is_stream=stream)
         transport = Transport(self._connections, self._settings, timeouts, model=model, body=body)
-        return _Call(model, Answer(request), transport)
+        return _Call(model, Answer(request, transport.call_ids), transport)
 
     def _error(self, exc: Exception, call: _Call) -> ProviderError:
         if call.transport.lacks_model and self._settings.pull:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from kickai_providers_core import InvalidReplyError
@@ -14,10 +15,15 @@ class Corrections:
     """Corrects the parts of one answer, in order. Not safe to share between threads.
 
     The client ignores parts that are not objects. It accepts a tool call's arguments only as an object, though some
-    servers send JSON text. It fails on half a character, which a server may cut between two parts.
+    servers send JSON text. It fails on half a character, which a server may cut between two parts. It drops the ids of
+    tool calls, which are therefore kept here.
+
+    Args:
+        call_ids: Gets the id of each tool call, in order; None where the server sent none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, call_ids: deque[object] | None = None) -> None:
+        self._call_ids: deque[object] = deque() if call_ids is None else call_ids
         self._joiners = {name: SurrogateJoiner() for name in ("content", "thinking")}
 
     def apply(self, part: Any) -> Any:
@@ -38,6 +44,7 @@ class Corrections:
                 corrected[name] = joiner.feed(text) + (joiner.finish() if part.get("done") else "")
         if isinstance(message.get("tool_calls"), list):
             corrected["tool_calls"] = [_correct_call(call) for call in message["tool_calls"]]
+            self._call_ids.extend(call.get("id") for call in message["tool_calls"])
         return {**part, "message": corrected}
 
 

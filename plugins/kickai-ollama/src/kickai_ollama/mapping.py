@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -142,13 +143,18 @@ class Answer:
 
     Ollama cannot be made to call a tool. A request that requires a call is answered anyway, and the reply's
     ``omitted`` names ``tool_choice``.
+
+    Args:
+        request: What was requested.
+        call_ids: The ids of the tool calls in the parts so far, which the client drops; each one is taken once.
     """
 
-    def __init__(self, request: ChatRequest) -> None:
+    def __init__(self, request: ChatRequest, call_ids: deque[object] | None = None) -> None:
         is_free = request.tool_choice in FREE_CHOICES
         self._builder = ReplyBuilder(
             request if is_free else evolve(request, tool_choice=None), omitted=() if is_free else ("tool_choice",)
         )
+        self._call_ids: deque[object] = deque() if call_ids is None else call_ids
         self._reason = ""
         self._has_output = False
         self._has_thought = False
@@ -166,7 +172,8 @@ class Answer:
         builder, message = self._builder, part.message
         text = builder.add_text(message.content or "")
         for call in message.tool_calls or ():
-            builder.add_call(name=call.function.name, arguments=call.function.arguments)
+            call_id = self._call_ids.popleft() if self._call_ids else None
+            builder.add_call(id=call_id, name=call.function.name, arguments=call.function.arguments)
         self._has_output = self._has_output or bool(message.content or message.tool_calls)
         thought = builder.add_reasoning(message.thinking or "")
         self._has_thought = self._has_thought or bool(message.thinking)

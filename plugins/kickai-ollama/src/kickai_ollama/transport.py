@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -61,6 +62,7 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     Attributes:
         timeouts: The time limits of the attempt.
         lacks_model: Whether the server has said that it does not have the model.
+        call_ids: The ids of the tool calls that have arrived, oldest first; None where the server sent none.
 
     Raises:
         UnsupportedRequestError: The body cannot be written as JSON.
@@ -84,6 +86,7 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         )
         self.timeouts = timeouts
         self.lacks_model = False
+        self.call_ids: deque[object] = deque()
 
     @property
     def client_options(self) -> dict[str, Any]:
@@ -172,7 +175,7 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __init__(self, transport: Transport, stream: Any) -> None:
         self._transport = transport
         self._stream = stream
-        self._corrections = Corrections()
+        self._corrections = Corrections(transport.call_ids)
 
     def __iter__(self) -> Iterator[bytes]:
         for value in self._transport.values(iter(self._stream)):

@@ -11,6 +11,8 @@ from kickai_providers_core.values.replies import FinishReason
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kickai_providers_core.values.messages import Usage
+
 __all__ = ["ChatWire"]
 
 REQUEST_ID = {"x-request-id": "req-7"}
@@ -71,37 +73,37 @@ class ChatWire:
     def __init__(self, model: str = "test-model") -> None:
         self.model = model
 
-    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP) -> Response:
+    def reply(self, request: Recorded, text: str, finish: FinishReason = FinishReason.STOP, **details: Any) -> Response:
         """Return a whole answer, or the list of models."""
         if request.method == "GET":
             return Response.json({"object": "list", "data": [{"id": self.model, "object": "model"}]})
-        message: dict[str, object] = {"role": "assistant", "content": text}
+        message: dict[str, object] = {"role": "assistant", "content": text, **_thoughts(details)}
         if "response_format" in request.json() and text == "pong":
             message["content"] = "{}"  # keeps to the schema, which requires nothing
-        if finish is FinishReason.TOOL_CALL:
-            message = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
-        choice = {"index": 0, "message": message, "finish_reason": FINISH[finish]}
-        whole = {"id": "c-1", "object": "chat.completion", "created": 1, "model": self.model, "choices": [choice]}
-        return Response.json({**whole, "usage": USAGE}, headers=REQUEST_ID)
+        if calls := _calls(finish, details):
+            message |= {"content": text or None, "tool_calls": calls}
+        choice = {"index": 0, "message": message, "finish_reason": details.get("finish_word", FINISH[finish])}
+        model = details.get("model", self.model)
+        whole = {"id": "c-1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]}
+        return Response.json({**whole, "usage": _usage(details)}, headers=_headers(details))
 
     def stream(
-        self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP
+        self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP, **details: Any
     ) -> tuple[Response, Sequence[bytes]]:
         """Return the head of a stream of server-sent events, and its events."""
-        head = Response(headers={"content-type": "text/event-stream", **REQUEST_ID})
+        head = Response(headers={"content-type": "text/event-stream", **_headers(details)})
         if "response_format" in request.json() and "".join(pieces) == "pong":
             pieces = ("{", "}", *[""] * (len(pieces) - 2))
-        events = [self._event(_delta({"role": "assistant", "content": piece})) for piece in pieces]
-        if finish is FinishReason.TOOL_CALL:
-            function = TOOL_CALL["function"]
-            first = {**TOOL_CALL, "index": 0, "function": {**function, "arguments": function["arguments"][:9]}}
-            rest = {"index": 0, "function": {"arguments": function["arguments"][9:]}}
-            events += [self._event(_delta({"tool_calls": [call]})) for call in (first, rest)]
-        events += [
-            self._event(_delta({}, FINISH[finish])),
-            self._event() + b"data: [DONE]\n\n",
-        ]
-        return head, events
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": piece} for piece in pieces]
+        if deltas:
+            deltas[0] |= _thoughts(details)
+        for index, call in enumerate(_calls(finish, details)):
+            deltas += [{"tool_calls": [part]} for part in _split_call(call, index)]
+        events = [_delta(delta) for delta in deltas]
+        events.append(_delta({}, details.get("finish_word", FINISH[finish])))
+        data = [self._event(details, choices=[event]) for event in events]
+        last = self._event(details, choices=[], usage=_usage(details)) + b"data: [DONE]\n\n"
+        return head, [*data, last]
 
     def error(self, request: Recorded, status: int, kind: str) -> Response:  # noqa: ARG002 - for subclasses
         """Return an error in the words of the service."""
@@ -112,12 +114,49 @@ class ChatWire:
         """Return whether a stream was requested."""
         return request.method == "POST" and bool(request.json().get("stream"))
 
-    def _event(self, *choices: object) -> bytes:
-        """Return an event with one choice; without any, the one with the token counts."""
-        part = {"choices": choices, **({} if choices else {"usage": USAGE})}
-        value = {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": self.model, **part}
+    def _event(self, details: Mapping[str, Any], **part: object) -> bytes:
+        model = details.get("model", self.model)
+        value = {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": model, **part}
         return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
 
 
 def _delta(delta: Mapping[str, object], finish: str | None = None) -> Mapping[str, object]:
     return {"index": 0, "delta": delta, "finish_reason": finish}
+
+
+def _headers(details: Mapping[str, Any]) -> dict[str, str]:
+    return {"x-request-id": details["request_id"]} if "request_id" in details else REQUEST_ID
+
+
+def _thoughts(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {"reasoning_content": details["reasoning"]} if "reasoning" in details else {}
+
+
+def _usage(details: Mapping[str, Any]) -> dict[str, Any]:
+    if "usage" not in details:
+        return USAGE
+    usage: Usage = details["usage"]
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def _calls(finish: FinishReason, details: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the calls of tools, as a whole answer has them."""
+    if "tool_calls" not in details:
+        return [TOOL_CALL] if finish is FinishReason.TOOL_CALL else []
+    return [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in details["tool_calls"]
+    ]
+
+
+def _split_call(call: Mapping[str, Any], index: int) -> Sequence[Mapping[str, Any]]:
+    """Return the parts in which a stream sends a call: its id and name, and its arguments in two pieces."""
+    function = call["function"]
+    first = {**call, "index": index, "function": {**function, "arguments": function["arguments"][:9]}}
+    return [first, {"index": index, "function": {"arguments": function["arguments"][9:]}}]

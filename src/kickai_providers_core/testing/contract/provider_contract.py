@@ -31,6 +31,7 @@ from kickai_providers_core.testing.contract.checks.secrets import SecretTests
 from kickai_providers_core.testing.contract.checks.statuses import StatusTests
 from kickai_providers_core.testing.contract.checks.streams import StreamTests
 from kickai_providers_core.testing.contract.checks.timeouts import TimeoutTests
+from kickai_providers_core.testing.contract.helpers.conformance import register
 from kickai_providers_core.testing.contract.helpers.harness import PluginHooks, ProviderHarness
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class ProviderContract(
 
     @pytest.fixture(autouse=True)
     def _expect_failures(self, request: pytest.FixtureRequest) -> None:
+        register(request, standard_tests())
         for name in (request.node.name, request.node.originalname):
             reason = self.expected_failures.get(name)
             if reason is not None:

@@ -115,9 +115,9 @@ class UnpicklableReply(Client):
 class DecodesEachPacket(Client):
     """Decodes each packet separately, which breaks characters that are split."""
 
-    async def areceive(self, request, timeout_s, *, live):
+    async def areceive(self, request, timeout_s, *, live, head=None):
         """Decode each packet and encode it again."""
-        bodies = super().areceive(request, timeout_s, live=live)
+        bodies = super().areceive(request, timeout_s, live=live, head=head)
         try:
             async for body in bodies:
                 yield body.decode(errors="replace").encode()

@@ -57,10 +57,10 @@ class LogsItsHeaders(Client):
 class KeepsKeyInVariable(Client):
     """Keeps the headers in a local variable while errors pass through."""
 
-    def receive(self, request, timeout_s, *, live):
+    def receive(self, request, timeout_s, *, live, head=None):
         """Keep the key in a local variable."""
         headers = self.headers()
-        yield from super().receive(request, timeout_s, live=live)
+        yield from super().receive(request, timeout_s, live=live, head=head)
         del headers
 
 

@@ -18,10 +18,10 @@ from kickai_providers_core.values.replies import FinishReason, ReplyChunk
 class AcceptsMissingFinishReason(Client):
     """Accepts a stream that ends without a finish reason."""
 
-    def check_end(self, chunk):
+    def check_end(self, chunk, *, is_empty):
         """Accept any last piece."""
         if chunk is None:
-            super().check_end(chunk)
+            super().check_end(chunk, is_empty=is_empty)
 
 
 @mutant(
@@ -127,10 +127,10 @@ class RepeatsFinishReason(Client):
 class AcceptsEmptyStreams(Client):
     """Accepts a stream without a piece."""
 
-    def check_end(self, chunk):
+    def check_end(self, chunk, *, is_empty):
         """Accept no piece."""
         if chunk is not None:
-            super().check_end(chunk)
+            super().check_end(chunk, is_empty=is_empty)
 
 
 @mutant("test_an_unread_stream_is_closed")

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from attrs import evolve
 
 from kickai_providers_core.testing.contract.checks.conversations import CALLS, TOOLS
 from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.requirements import require_capability, require_finish_reason
-from kickai_providers_core.testing.contract.helpers.sending import bytes_of, exchange, require_detail, try_to_send
+from kickai_providers_core.testing.contract.helpers.sending import (
+    bytes_of,
+    exchange,
+    require_detail,
+    require_sent,
+    try_to_send,
+)
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok, Status
 from kickai_providers_core.values.errors import ContentFilteredError, InvalidReplyError, ProviderError
@@ -116,6 +121,7 @@ class AnswerTests(ProviderSpec):
         """The reply names the model that the service says has answered, not the one that was asked for."""
         require_detail(harness, "model")
         _, reply = exchange(harness, mode, Ok(model=MODEL))
+        require_sent(harness, Ok(model=MODEL), MODEL)
         assert reply.model == MODEL, f"expected Reply.model to be {MODEL!r}, as the service says, got {reply.model!r}"
 
     @in_each_mode
@@ -123,6 +129,7 @@ class AnswerTests(ProviderSpec):
         """The reply has the service's id of the request."""
         require_detail(harness, "request_id")
         _, reply = exchange(harness, mode, Ok(request_id=REQUEST_ID))
+        require_sent(harness, Ok(request_id=REQUEST_ID), REQUEST_ID)
         assert reply.request_id == REQUEST_ID, f"expected request_id={REQUEST_ID!r}, got {reply.request_id!r}"
 
     @in_each_mode
@@ -147,11 +154,12 @@ class AnswerTests(ProviderSpec):
 
     @in_each_mode
     def test_reasoning_is_no_answer(self, harness: ProviderHarness, mode: Mode) -> None:
-        """What the model thought is kept apart from its answer."""
+        """What the model thought is in ``reasoning``, and not in the answer."""
         require_detail(harness, "reasoning")
         _, reply = exchange(harness, mode, Ok(reasoning=THOUGHT))
+        require_sent(harness, Ok(reasoning=THOUGHT), THOUGHT)
         assert reply.text == "pong", f"expected the text 'pong' without the reasoning, got {reply.text!r}"
-        assert reply.reasoning in {"", THOUGHT}, f"expected Reply.reasoning to be {THOUGHT!r}, got {reply.reasoning!r}"
+        assert reply.reasoning == THOUGHT, f"expected Reply.reasoning to be {THOUGHT!r}, got {reply.reasoning!r}"
 
     @in_each_mode
     def test_an_unknown_finish_reason_is_typed(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -165,7 +173,7 @@ class AnswerTests(ProviderSpec):
         require_detail(harness, "finish_word")
         _check_kept_or_invalid(try_to_send(harness, mode, Ok(finish_word=None)))
 
-    @pytest.mark.parametrize("mode", ["invoke", "ainvoke"])  # the core checks that a stream is not empty
+    @in_each_mode
     def test_an_empty_answer_is_no_answer(self, harness: ProviderHarness, mode: Mode) -> None:
         """An answer that the model ended by itself without any text is an `InvalidReplyError`."""
         try_to_send(harness, mode, Ok("", ())).raises(InvalidReplyError)

@@ -49,7 +49,7 @@ class ConcurrencyTests(ProviderSpec):
         """Successive calls of one provider each get the answer to their own question."""
         harness.server.default = Echo()
         texts = [harness.attempt(mode, request=_question(harness, number)).text for number in range(CALLS)]
-        assert texts == _answers(CALLS)
+        assert texts == _answers(CALLS), f"expected the answers to its own questions, in order, got {texts}"
 
     @in_each_mode
     def test_threads_share_a_provider(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -60,12 +60,15 @@ class ConcurrencyTests(ProviderSpec):
             outcomes = list(
                 pool.map(lambda number: harness.attempt(mode, request=_question(harness, number)), range(total))
             )
-        assert [outcome.text for outcome in outcomes] == _answers(total)
+        texts = [outcome.text for outcome in outcomes]
+        wrong = [(got, own) for got, own in zip(texts, _answers(total), strict=True) if got != own]
+        assert not wrong, f"calls got the answers to the questions of other threads: {wrong}"
 
     def test_tasks_share_a_provider(self, harness: ProviderHarness) -> None:
         """Simultaneous calls from several tasks of one event loop each get the answer to their own question."""
         harness.server.default = Echo()
-        assert run_coroutine(lambda: _ask_together(harness, range(THREADS))) == _answers(THREADS)
+        texts = run_coroutine(lambda: _ask_together(harness, range(THREADS)))
+        assert texts == _answers(THREADS), f"tasks got the answers to the questions of others: {texts}"
 
     def test_tasks_do_not_wait_for_each_other(self, harness: ProviderHarness) -> None:
         """Calls from several tasks run at the same time."""
@@ -98,7 +101,7 @@ class ConcurrencyTests(ProviderSpec):
                 await _ask(harness)
             else:
                 stream = harness.adapter.astream(harness.provider, harness.request, PROMPT_S, harness.settings)
-                assert [chunk async for chunk in stream]
+                assert [chunk async for chunk in stream], "the stream yielded nothing"
             counting.cancel()
 
         run_coroutine(call_and_count)
@@ -111,7 +114,8 @@ class ConcurrencyTests(ProviderSpec):
     def test_a_second_loop_works(self, harness: ProviderHarness, mode: Mode) -> None:
         """A provider that was used in one ``asyncio.run`` works in the next ones."""
         for _ in range(3):
-            assert harness.attempt(mode).text
+            text = harness.attempt(mode).text
+            assert text, "the answer in another event loop is empty"
 
     def test_two_loops_at_once_work(self, harness: ProviderHarness) -> None:
         """Two event loops in two threads use one provider at the same time."""
@@ -119,12 +123,14 @@ class ConcurrencyTests(ProviderSpec):
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(run_coroutine, lambda: _ask_together(harness, range(CALLS)))
             second = pool.submit(run_coroutine, lambda: _ask_together(harness, range(CALLS)))
-            assert first.result(PROMPT_S) == second.result(PROMPT_S) == _answers(CALLS)
+            found = (first.result(PROMPT_S), second.result(PROMPT_S))
+        assert found == (_answers(CALLS),) * 2, f"two event loops got the answers of each other: {found}"
 
     def test_modes_mix(self, harness: ProviderHarness) -> None:
         """One provider works in all modes, one after the other."""
         for mode in (*MODES, *reversed(MODES)):
-            assert harness.attempt(mode).within(PROMPT_S + GRACE_S).text
+            text = harness.attempt(mode).within(PROMPT_S + GRACE_S).text
+            assert text, f"the answer of {mode} after a call in another mode is empty"
 
 
 def _question(harness: ProviderHarness, number: int) -> ChatRequest:

@@ -61,7 +61,7 @@ class ErrorFieldTests(ProviderSpec):
         """The error can be pickled with all its fields."""
         error = harness.attempt(mode, Status(429, "rate_limit")).raises(ProviderError)
         again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-        assert type(again) is type(error)
+        assert type(again) is type(error), f"pickling made {type(again).__name__} of {type(error).__name__}"
         assert (str(again), vars(again)) == (str(error), vars(error)), "pickling changed the error"
 
     @in_each_mode

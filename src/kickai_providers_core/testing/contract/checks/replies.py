@@ -40,7 +40,8 @@ class ReplyTests(ProviderSpec):
     def test_text_of_any_language_arrives(self, harness: ProviderHarness, mode: Mode) -> None:
         """Text beyond ASCII arrives unchanged, also when its bytes arrive one at a time."""
         harness.server.default = Ok(FOREIGN)
-        assert harness.attempt(mode).text == FOREIGN
+        text = harness.attempt(mode).text
+        assert text == FOREIGN, f"expected the text {FOREIGN!r}, got {text!r}"
         assert harness.attempt(mode, Drip(0.0)).text == FOREIGN, "the text was changed when bytes arrived one at a time"
 
     @in_each_mode
@@ -50,8 +51,8 @@ class ReplyTests(ProviderSpec):
         if self.wire is not None:
             assert usage == self.usage, f"expected Reply.usage to be {self.usage}, got {usage}"
         elif usage is not None:
-            assert usage.input_tokens > 0
-            assert usage.output_tokens > 0
+            counts = (usage.input_tokens, usage.output_tokens)
+            assert min(counts) > 0, f"expected token counts above 0, got {counts}"
 
     @in_each_mode
     def test_finish_reason_is_stop(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -65,7 +66,10 @@ class ReplyTests(ProviderSpec):
         """An answer that reached its token limit is a reply with the finish reason ``length``."""
         require_finish_reason(harness, FinishReason.LENGTH)
         reply = harness.attempt(mode, Ok("pong", finish=FinishReason.LENGTH)).reply
-        assert (reply.text, reply.finish_reason) == ("pong", FinishReason.LENGTH)
+        found = (reply.text, reply.finish_reason)
+        assert found == ("pong", FinishReason.LENGTH), (
+            f"expected the text 'pong' and the finish reason length, got {found}"
+        )
 
     @in_each_mode
     def test_finish_reason_is_content_filter(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -73,7 +77,10 @@ class ReplyTests(ProviderSpec):
         require_finish_reason(harness, FinishReason.CONTENT_FILTER)
         outcome = harness.attempt(mode, Ok("po", finish=FinishReason.CONTENT_FILTER))
         if outcome.raised is None:
-            assert outcome.reply.finish_reason is FinishReason.CONTENT_FILTER
+            reason = outcome.reply.finish_reason
+            assert reason is FinishReason.CONTENT_FILTER, (
+                f"expected the finish reason content_filter or a ContentFilteredError, got {reason}"
+            )
         else:
             outcome.raises(ContentFilteredError)
 
@@ -96,7 +103,8 @@ class ReplyTests(ProviderSpec):
         """Replies and chunks can be pickled."""
         outcome = harness.attempt(mode)
         for value in (outcome.reply, *outcome.chunks):
-            assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - our own bytes
+            again = pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
+            assert again == value, f"pickling changed {value!r} to {again!r}"
 
     @in_each_mode
     def test_the_request_is_not_changed(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -112,7 +120,8 @@ class ReplyTests(ProviderSpec):
         require_stream(harness, mode)
         chunks = harness.attempt(mode, Ok(pieces=("one ", "two ", "three"))).chunks
         texts = [chunk.text for chunk in chunks if chunk.text]  # type: ignore[attr-defined]
-        assert texts == ["one ", "two ", "three"] if self.wire else len(texts) > 1
+        right = texts == ["one ", "two ", "three"] if self.wire else len(texts) > 1
+        assert right, f"expected a chunk for each piece: 'one ', 'two ', 'three', got {texts}"
         reasons = [chunk.finish_reason for chunk in chunks]  # type: ignore[attr-defined]
         assert reasons[-1] is not None, "the last chunk has no finish reason"
         assert not any(reasons[:-1]), "only the last chunk may have a finish reason"

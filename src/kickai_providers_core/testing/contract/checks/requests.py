@@ -91,7 +91,8 @@ class RequestTests(ProviderSpec):
         messages = tuple(Message.of({"role": role, "content": content}) for role, content in turns)
         values = _values(_send(harness, mode, messages=messages).json())
         sent = [value for value in values if isinstance(value, str) and "turn-" in value]
-        assert [value for value in sent if "turn-0" not in value] == ["turn-1", "turn-2", "turn-3"]
+        turns_sent = [value for value in sent if "turn-0" not in value]
+        assert turns_sent == ["turn-1", "turn-2", "turn-3"], f"expected the messages in their order, got {turns_sent}"
         assert any("turn-0" in value for value in sent), "the system message was not sent"
 
     def test_any_text_is_sent(self, harness: ProviderHarness) -> None:
@@ -128,8 +129,9 @@ class RequestTests(ProviderSpec):
         require_finish_reason(harness, FinishReason.TOOL_CALL)
         request = evolve(harness.request, tools=(TOOL,))
         reply = harness.attempt(mode, Ok("", (), finish=FinishReason.TOOL_CALL), request=request).reply
-        assert reply.finish_reason is FinishReason.TOOL_CALL
-        assert [call.name for call in reply.tool_calls] == ["canary_tool"]
+        assert reply.finish_reason is FinishReason.TOOL_CALL, f"expected tool_call, got {reply.finish_reason}"
+        names = [call.name for call in reply.tool_calls]
+        assert names == ["canary_tool"], f"expected a call of canary_tool, got {names}"
         assert isinstance(json.loads(reply.tool_calls[0].arguments), dict), "ToolCall.arguments must be a JSON object"
 
     @in_each_mode

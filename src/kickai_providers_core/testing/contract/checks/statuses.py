@@ -38,7 +38,7 @@ BY_STATUS: dict[int, tuple[type[ProviderError], ...]] = {
     407: (errors.UnusableProviderError, *OUTAGE, *ABOUT_REQUEST),
     408: OUTAGE,
     409: OUTAGE,
-    410: (MODEL,),
+    410: (MODEL, *ABOUT_REQUEST, *OUTAGE),
     413: (*ABOUT_REQUEST, errors.ContextLengthExceededError),
     414: (*ABOUT_REQUEST, *OUTAGE, errors.ContextLengthExceededError),
     422: ABOUT_REQUEST,
@@ -166,7 +166,7 @@ class StatusTests(ProviderSpec):
         statuses = {
             "auth": ("401", "403"),
             "quota": ("402",),
-            "model_not_found": ("404", "410"),
+            "model_not_found": ("404",),
             "rate_limit": ("429",),
         }
         return {code for kind in self.never_says for code in statuses.get(kind, ())}

@@ -83,7 +83,7 @@ class TimeoutTests(ProviderSpec):
     def test_a_call_waits_for_its_timeout(self, harness: ProviderHarness, mode: Mode) -> None:
         """A call waits for an answer that comes within the timeout, however short other timeouts are."""
         outcome = harness.attempt(mode, Delay(self.patience_s), timeout_s=PROMPT_S, as_core=True)
-        assert outcome.text
+        assert outcome.text, "the answer is empty"
         assert outcome.elapsed_s >= self.patience_s * 0.9, "the reply arrived before the service had answered"
 
     @in_each_mode

@@ -9,7 +9,10 @@ from kickai_providers_core.values.secrets import Secret
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
 
-__all__ = ["GRACE_S", "KEY", "MODES", "PROMPT", "PROMPT_S", "QUICK_S", "STREAMS"]
+__all__ = ["GRACE_S", "KEY", "KIT_VERSION", "MODES", "PROMPT", "PROMPT_S", "QUICK_S", "STREAMS"]
+
+KIT_VERSION = "0.2"
+"""The version of the conformance kit; it increases when a plugin that passed may fail."""
 
 MODES: tuple[Mode, ...] = ("invoke", "ainvoke", "stream", "astream")
 STREAMS: tuple[Mode, ...] = ("stream", "astream")

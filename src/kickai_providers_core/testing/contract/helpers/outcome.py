@@ -71,6 +71,7 @@ class Outcome:
         last = {name: value for chunk in chunks for name in LAST_COUNTS if (value := getattr(chunk, name))}
         return Reply(
             text="".join(chunk.text for chunk in chunks),
+            reasoning="".join(chunk.reasoning for chunk in chunks),
             finish_reason=finish_reason,
             tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
             **last,

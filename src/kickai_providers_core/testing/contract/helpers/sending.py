@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.testing.faults import Ok, Recorded
     from kickai_providers_core.values.replies import Reply
 
-__all__ = ["bytes_of", "exchange", "last_request", "require_detail", "send", "try_to_send"]
+__all__ = ["bytes_of", "exchange", "last_request", "require_detail", "require_sent", "send", "try_to_send"]
 
 
 def try_to_send(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **changes: Any) -> Outcome:
@@ -54,6 +54,12 @@ def require_detail(harness: ProviderHarness, *names: str) -> None:
     missing = [name for name in names if name not in known]
     if missing:
         pytest.skip(f"not applicable: {type(wire).__name__}.reply does not take {', '.join(missing)}")
+
+
+def require_sent(harness: ProviderHarness, answer: Ok, text: str) -> None:
+    """Skip the test unless the service's answer contains a text: a wire leaves out what its service does not have."""
+    if text.encode() not in bytes_of(harness, answer):
+        pytest.skip(f"not applicable: the answers of {type(harness.server.wire).__name__} do not contain it")
 
 
 def bytes_of(harness: ProviderHarness, answer: Ok) -> bytes:
