@@ -81,6 +81,17 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
+    def end_at_once(self) -> None:
+        """Cancel all requests, which tell their clients so, and soon afterwards close all connections."""
+        self.force_exit = True
+        for task in self.server_state.tasks:
+            task.cancel()
+        asyncio.get_running_loop().call_later(LAST_WORDS_S, self._abort_connections)
+
+    def _abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the worker."""
@@ -167,8 +178,6 @@ class Worker:
             ready.cancel()
             await serving
             if server.server_state.tasks:
-                for task in server.server_state.tasks if server.force_exit else ():  # else the server has done so
-                    task.cancel()
                 await asyncio.wait(server.server_state.tasks, timeout=LAST_WORDS_S)
         finally:
             if lifeline is not None:
@@ -177,9 +186,11 @@ class Worker:
 
     def _stop(self, number: int) -> None:
         server = self._server
-        if server is not None:
-            server.force_exit = server.should_exit and number == signal.SIGINT
-            server.should_exit, self._signal = True, self._signal or number
+        if server is None:
+            return
+        if server.should_exit and number == signal.SIGINT and not server.force_exit:  # pressed again
+            server.end_at_once()
+        server.should_exit, self._signal = True, self._signal or number
 
     def _reload(self) -> None:
         task = asyncio.ensure_future(self._replace_resolver())
