@@ -302,15 +302,16 @@ def bench_gateway(session: nox.Session) -> None:
 @nox.session(python=OLDEST, default=False)
 def site(session: nox.Session) -> None:
     """Build the documentation site, and test its pages in Chromium, which has to be installed; -- TESTS."""
-    tools = ["mkdocstrings-python>=2,<3", "playwright>=1.50", "pytest-asyncio>=1.3", "zensical>=0.0.73,<0.1"]
-    session.install("-e", ".[cli,report,testing]", *tools)
+    tools = ["mkdocstrings-python>=2,<3", "pyyaml>=6", "zensical>=0.0.73,<0.1"]
+    browser = ["playwright>=1.50", "pytest-asyncio>=1.3", "pytest-xdist>=3.6"]
+    session.install("-e", ".[cli,report,testing]", *tools, *browser)
     session.run("python", "-m", "website", "site", env={"PYTHONPATH": "tools"})
     folder = Path(session.create_tmp()).absolute()
     axe = folder / "node_modules" / "axe-core" / "axe.min.js"
     if not axe.is_file():
         session.run("npm", "install", "--prefix", str(folder), "--no-save", "axe-core@4", external=True, silent=True)
     tests = session.posargs or ["tests/browser/test_site.py"]
-    session.run("pytest", *tests, env={"KICKAI_AXE": str(axe), "KICKAI_SITE": str(ROOT / "site" / "site")})
+    session.run("pytest", *PARALLEL, *tests, env={"KICKAI_AXE": str(axe), "KICKAI_SITE": str(ROOT / "site" / "site")})
 
 
 @nox.session(python=OLDEST, default=False)

@@ -52,10 +52,10 @@ def load_config() -> dict[str, Any]:
 
 
 def complete_navigation(navigation: list[Any], pages: Pages) -> list[Any]:
-    """Return the navigation with the pages of plugins, examples and the reference.
+    """Return the navigation with the pages of plugins, examples and the reference, and those that it does not list.
 
     Raises:
-        ValueError: A page is not in the navigation, or is there twice.
+        ValueError: A page is there twice.
     """
     places = set(pages.places.values())
     for entry in navigation:
@@ -67,11 +67,11 @@ def complete_navigation(navigation: list[Any], pages: Pages) -> list[Any]:
         elif title == "Reference":
             children += [{heading: f"reference/{name}.md"} for name, (heading, _) in MODULES.items()]
     listed = list_places(navigation)
+    if len(set(listed)) != len(listed):
+        raise ValueError(f"the navigation in {HERE / 'mkdocs.yml'} has a page twice")
     unlisted = sorted(places - set(listed))
-    if unlisted or len(set(listed)) != len(listed):
-        raise ValueError(
-            f"the navigation in {HERE / 'mkdocs.yml'} lacks {', '.join(unlisted) or 'nothing'}, or has one twice"
-        )
+    if unlisted:  # a new page; give it a place in mkdocs.yml
+        navigation.append({"More": unlisted})
     return navigation
 
 
