@@ -318,9 +318,8 @@ def site(session: nox.Session) -> None:
 def release(session: nox.Session) -> None:
     """Build, check and install all distributions as for a release, and say what is next; -- --final, -- --only NAME."""
     build(session)
-    tools = ["attrs>=24.2", "cyclonedx-bom>=7.5,<8", "packaging>=24", "pytest>=8.3", "pyyaml>=6", "pytest-xdist>=3.6"]
-    session.install(*tools)
-    session.run("pytest", "-q", "-o", "addopts=--import-mode=importlib", "-o", "asyncio_mode=strict", "tests/release")
+    session.install(*groups("test"), "cyclonedx-bom>=7.5,<8", "packaging>=24", "pyyaml>=6", "-e", ".[cli,testing]")
+    session.run("pytest", "tests/release")
     session.run("python", "-m", "release", str(WHEELS), *session.posargs, env={"PYTHONPATH": "tools"})
 
 
