@@ -389,6 +389,25 @@ def browser(session: nox.Session) -> None:
     session.run("pytest", "tests/browser/test_report_page.py", *session.posargs, env={"KICKAI_AXE": str(axe)})
 
 
+@nox.session(python=OLDEST, default=False)
+def aimock(session: nox.Session) -> None:
+    """Call the plugins with another project's reading of their services' protocols, aimock from npm; -- TESTS."""
+    if shutil.which("npm") is None:
+        message = "npm is not installed, which installs aimock: install Node.js 20.15 or later"
+        if os.environ.get("CI"):
+            session.error(message)
+        session.skip(message)
+    plugins = ("kickai-hf", "kickai-gemini[genai]", "kickai-ollama", "kickai-openai")
+    session.install(*groups("test"), "-e", ".", *(part for name in plugins for part in ("-e", f"./plugins/{name}")))
+    folder = Path(session.create_tmp()).absolute()
+    program = folder / "node_modules" / ".bin" / "llmock"
+    if not program.exists():
+        package = "@copilotkit/aimock@1.43.0"
+        session.run("npm", "install", "--prefix", str(folder), "--no-save", package, external=True, silent=True)
+    tests = session.posargs or ["tests/aimock"]
+    session.run("pytest", *PARALLEL, *tests, env={"KICKAI_AIMOCK": str(program)})
+
+
 @nox.session(default=False)
 def ask(session: nox.Session) -> None:
     """Ask the default chain, which ends at a small local model: nox -s ask -- "Who can play on Saturday?"."""

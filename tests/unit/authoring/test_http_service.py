@@ -108,3 +108,12 @@ def test_a_cut_answer_is_not_an_outage():
     """Once the service has begun to answer, a broken protocol means a cut answer, and a reset is still an outage."""
     assert type(error_for(httpcore2.RemoteProtocolError("x"), has_begun=True)) is errors.InvalidReplyError
     assert type(error_for(httpcore2.ReadError("x"), has_begun=True)) is errors.ProviderUnavailableError
+
+
+def test_a_proxy_that_cannot_be_used_is_an_error_of_this_machine(monkeypatch):
+    """Nothing is sent; the error names the variable."""
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "https://proxy.example")
+    with pytest.raises(errors.UnusableProviderError, match="HTTPS_PROXY"):
+        HttpService(Endpoint(url="https://h"), ProviderSettings(), user_agent="test")
