@@ -211,3 +211,21 @@ def test_settings_that_cannot_be_used_are_a_usage_error(tmp_path):
     assert "gateway.port" in err
     assert "gateway.workers" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--host", ""), "The address of --host is empty."),
+        (("--host", "nowhere.invalid"), "Cannot listen on nowhere.invalid"),
+        (("--port", "70000"), "70000 is not in the range"),
+        (("--workers", "0"), "0 is not in the range"),
+    ],
+)
+def test_wrong_options_are_a_usage_error(tmp_path, arguments, message):
+    """With a message, the exit code 2 and no traceback."""
+    served = start(tmp_path, *arguments)
+    assert served.process.wait(30) == 2
+    err = "".join(served.end())
+    assert message in err
+    assert "Traceback" not in err

@@ -78,4 +78,6 @@ def command(session: Session, *, host: str | None, port: int | None, workers: in
         return _print_key(key_name)
     options = {"host": host, "port": port, "workers": workers}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if host == "":
+        raise click.UsageError("The address of --host is empty.")
     return serve(session, lambda own: evolve(own, **given))
