@@ -96,7 +96,7 @@ class Resolver:
         random = _ForkSafeRandom() if random is None else random
         self.settings = settings
         self.discovery = discovery
-        self.registry = Registry(discovery, settings.providers, settings.unusable, clock=time.clock)
+        self.registry = Registry(discovery, settings.providers, settings.unusable, clock=time.clock, wall=time.wall)
         self._process, self._recent_answers = ProcessName(), RecentAnswers()
         self._observers = Observers(observers, discovery.observers())
         self._observers.add(self._recent_answers.observe, {RequestEnded})

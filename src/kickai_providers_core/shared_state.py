@@ -11,6 +11,7 @@ from kickai_providers_core.observability.monitor import Monitor
 from kickai_providers_core.observability.opening_store import OpeningStore
 from kickai_providers_core.observability.rollout_controller import RolloutController
 from kickai_providers_core.observability.shared_health import SharedHealth
+from kickai_providers_core.observability.shared_limits import SharedLimits
 from kickai_providers_core.observability.store_thread import StoreThread
 from kickai_providers_core.runtime.shadow_calls import ShadowCalls
 from kickai_providers_core.values.counting import COUNTED_EVENTS
@@ -81,7 +82,10 @@ class SharedState:
         self._controller = RolloutController(settings.rollout, settings.monitor.on_alert, observers.emit, time)
         self._health = SharedHealth(health.states, registry.find, time.clock, settings.store.namespace)
         self.thread.add_job(self._controller, POLL_S)
+        self._limits = SharedLimits(registry, time.clock, settings.store.namespace)
         self.thread.add_job(self._health, POLL_S)
+        if self._limits.lease(self.thread.hasten):
+            self.thread.add_job(self._limits, POLL_S)
         observers.add(self.thread.observe, {RequestStarted, *COUNTED_EVENTS})
         observers.add(self._controller.observe, {AttemptEnded, FeedbackGiven})
 
@@ -119,6 +123,7 @@ class SharedState:
         self.shadow.renew_after_fork()
         self._controller.renew_after_fork()
         self._health.renew_after_fork()
+        self._limits.renew_after_fork()
 
 
 def _open_later(settings: Settings, discovery: Discovery) -> OpeningStore | None:

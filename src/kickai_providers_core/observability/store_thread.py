@@ -7,7 +7,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
 from threading import Lock, Thread, current_thread
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Event
 
-__all__ = ["FLUSH_S", "READ_S", "StoreJob", "StoreThread", "StoreThreadStatus"]
+__all__ = ["FLUSH_S", "READ_S", "LeasingJob", "StoreJob", "StoreThread", "StoreThreadStatus"]
 
 FLUSH_S = 0.25
 """Seconds for which closing a resolver, and the end of the process, wait for the last batch."""
@@ -45,6 +45,14 @@ class StoreJob(Protocol):
 
     def run(self, store: Store) -> None:
         """Do the work. It is called on the store's thread, and may raise `StoreError`."""
+
+
+@runtime_checkable
+class LeasingJob(StoreJob, Protocol):
+    """Regular work that takes leases."""
+
+    def finish(self, store: Store) -> None:
+        """Return the leases. It is called when the thread ends, and may raise `StoreError`."""
 
 
 @frozen(kw_only=True)
@@ -247,6 +255,9 @@ class StoreThread:
             self._writer.finish(self._store)
             for job in tuple(self._hastened):
                 job.run(self._store)
+            for job, *_ in self._jobs:
+                if isinstance(job, LeasingJob):
+                    job.finish(self._store)
             self._store.close()
         except BaseException as error:  # noqa: BLE001  as above
             self._record_failure(self._writer, error)

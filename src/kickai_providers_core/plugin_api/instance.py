@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
@@ -40,6 +40,7 @@ class Instance:
         adapter: The plugin's hooks.
         unusable: Known problems that prevent its use.
         clock: Returns the monotonic time in seconds.
+        wall: Returns the time of day in seconds since 1970, for the limits per day.
 
     Attributes:
         name: As given.
@@ -59,6 +60,7 @@ class Instance:
         unusable: tuple[Problem, ...] = (),
         *,
         clock: Callable[[], float] = monotonic,
+        wall: Callable[[], float] = time,
     ) -> None:
         self.name = name
         self.info = info
@@ -69,8 +71,10 @@ class Instance:
             max_queue=settings.max_queue,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
+            requests_per_day=settings.requests_per_day,
+            tokens_per_day=settings.tokens_per_day,
         )
-        self.rate_limiter = None if limits.is_unlimited else RateLimiter(limits)
+        self.rate_limiter = None if limits.is_unlimited else RateLimiter(limits, lambda now: now + (wall() - clock()))
         self.validation = SettingsValidation(adapter, settings, unusable)
         self._clock = clock
         self._creation = ProviderCreation(name, adapter, settings)

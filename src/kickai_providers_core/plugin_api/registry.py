@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ class Registry:
         unusable: Mapping[str, tuple[Problem, ...]] = MappingProxyType({}),
         *,
         clock: Callable[[], float] = monotonic,
+        wall: Callable[[], float] = time,
     ) -> None:
         self._discovery = discovery
         self._instances: dict[str, Instance] = {}
@@ -50,7 +51,7 @@ class Registry:
                 abandoned = counts.setdefault(id(plugin.plugin), AbandonedCalls())
                 adapter = Adapter(plugin.plugin, plugin.info, discovery.extensions(), clock=clock, abandoned=abandoned)
                 self._instances[name] = Instance(
-                    name, plugin.info, settings, adapter, unusable.get(name, ()), clock=clock
+                    name, plugin.info, settings, adapter, unusable.get(name, ()), clock=clock, wall=wall
                 )
 
     def _configured(self, providers: Mapping[str, ProviderSettings]) -> Iterator[tuple[str, ProviderSettings]]:

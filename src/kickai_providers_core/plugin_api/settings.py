@@ -90,6 +90,9 @@ class ProviderSettings:
         requests_per_minute: The maximum number of calls that start within one minute, from 1. None for no limit.
         tokens_per_minute: The maximum number of tokens for the calls that start within one minute, from 1. None for no
             limit.
+        requests_per_day: The maximum number of calls that start on one day, from 1. The day ends at 00:00 UTC. Further
+            requests skip the target. None for no limit.
+        tokens_per_day: The maximum number of tokens for the calls that start on one day, from 1. None for no limit.
         context_window: The maximum number of tokens of prompt and answer together, for models that the plugin does not
             know.
         expose_service_messages: Whether errors contain the service's own message, at most 500 characters, without
@@ -108,6 +111,8 @@ class ProviderSettings:
     max_queue: int | None = field(default=None, validator=Number(integer=True, minimum=0, optional=True))
     requests_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
     tokens_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    requests_per_day: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    tokens_per_day: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
     context_window: int | None = field(default=None, validator=Number(integer=True, above=0, optional=True))
     expose_service_messages: bool = field(default=False, validator=Boolean())
 

@@ -62,9 +62,7 @@ class QueueWait:
         """
         ticket = limiter.request_ticket(tokens, now)
         if ticket.rejected:
-            self.left[candidate.position] = UNKNOWN_S
-            detail = f"its queue is full: {_describe(ticket)} waiting"
-            self._recorder.record_skip(candidate, (SkipReason.BUSY, detail), now)
+            self._record_rejection(candidate, ticket, now)
             return False
         may_wait = until > now
         wait_s = limiter.estimate_wait_s(ticket, now)
@@ -92,13 +90,27 @@ class QueueWait:
         is_unknown = wait_s == UNKNOWN_S
         if now + TICK_S < until and (is_unknown or now + wait_s <= until):
             # The first ticket in the queue waits only for time to pass.
-            return WaitForSlot(ticket, until - now) if is_unknown else Sleep(wait_s)
+            if is_unknown or ticket.may_come_early:
+                return WaitForSlot(ticket, min(until - now, wait_s))
+            return Sleep(wait_s)
         self.leave(now)
+        if ticket.used_up:
+            self._record_rejection(candidate, ticket, now)
+            return None
         slot_at = None if is_unknown else now + wait_s
         self.left[candidate.position] = slot_at or now
         detail = f"{format_count(ticket.ahead, 'request')} waited before it"
         self._recorder.record_skip(candidate, (SkipReason.BUSY, detail), now, slot_at)
         return None
+
+    def _record_rejection(self, candidate: Candidate, ticket: Ticket, now: float) -> None:
+        """Record that a target is skipped for good: its queue is full, or a limit of the day used up."""
+        self.left[candidate.position] = UNKNOWN_S
+        if ticket.used_up:
+            self._recorder.record_skip(candidate, (SkipReason.DAILY_LIMIT, ticket.used_up), now, ticket.day_ends_at)
+            return
+        detail = f"its queue is full: {_describe(ticket)} waiting"
+        self._recorder.record_skip(candidate, (SkipReason.BUSY, detail), now)
 
     def leave(self, now: float) -> None:
         """Leave the queue, if the request is in one."""

@@ -1,4 +1,4 @@
-"""A provider's rate limiter: concurrent calls, calls and tokens a minute, and the queue for what exceeds them.
+"""A provider's rate limiter: concurrent calls, calls and tokens a minute and a day, and the queue for the rest.
 
 Requests are admitted in the order of their arrival, from any thread or event loop. A request holds a `Ticket` from its
 arrival until it releases it, which it may do at any time. Time is an argument of every call; nothing here waits.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from attrs import frozen
+from kickai_providers_core.resilience.allowances import Allowances, Limits
+from kickai_providers_core.resilience.leased_limits import MINUTE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["UNKNOWN_S", "Limits", "RateLimiter", "Ticket"]
 
-MINUTE_S = 60.0
-"""The length of the sliding windows, in seconds."""
+T = TypeVar("T")
 
 LONG_AGO = float("-inf")
 
@@ -26,46 +26,26 @@ UNKNOWN_S = float("inf")
 """The wait of a ticket that depends on other requests."""
 
 
-@frozen(kw_only=True)
-class Limits:
-    """What a rate limiter admits; None means no limit.
-
-    Attributes:
-        max_concurrency: Calls at the same time.
-        max_queue: Requests that wait at the same time.
-        requests_per_minute: Calls that begin within any minute.
-        tokens_per_minute: Tokens of the calls that begin within any minute: estimated before a call, and counted by
-            the provider after it.
-    """
-
-    max_concurrency: int | None = None
-    max_queue: int | None = None
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-
-    @property
-    def is_unlimited(self) -> bool:
-        """Whether no limit is set."""
-        return self == Limits()
-
-
 class Ticket:
     """One request's position in the queue, and then its permission to call.
 
     Attributes:
         admitted: Whether its call may begin.
-        rejected: Whether the queue was full at its arrival. Then it is released already.
+        rejected: Whether the queue was full at its arrival, or a limit of the day used up. Then it is released already.
+        used_up: Which limit of the day is used up, for a reader; empty for none.
+        day_ends_at: When it may be used again.
         ahead: The number of requests that were before it at its arrival.
         tokens: Tokens of its call: estimated, and after the call counted.
         began: The time at which it was admitted.
         generation: The number of forks before its arrival.
         released: Whether it has been released.
         in_window: Whether it counts in the limits per minute.
+        day: The day that it counts in, in days since 1970.
     """
 
     __slots__ = (
-        "_limiter", "_wake", "_woken", "admitted", "ahead", "began", "generation", "in_window", "rejected", "released",
-        "tokens",
+        "_limiter", "_wake", "_woken", "admitted", "ahead", "began", "day", "day_ends_at", "generation", "in_window",
+        "rejected", "released", "tokens", "used_up",
     )  # fmt: skip
 
     def __init__(self, limiter: RateLimiter, tokens: int, ahead: int, generation: int) -> None:
@@ -77,6 +57,9 @@ class Ticket:
         self.generation = generation
         self.released = False
         self.in_window = False
+        self.used_up = ""
+        self.day_ends_at = 0.0
+        self.day = -1
         self._limiter = limiter
         self._wake: Callable[[], None] | None = None
         self._woken = False
@@ -94,6 +77,11 @@ class Ticket:
             tokens: How many tokens it used, when that is known.
         """
         self._limiter.release(self, now, used=used, tokens=tokens)
+
+    @property
+    def may_come_early(self) -> bool:
+        """Whether it may be admitted before `wait_s` is over, since processes share the limits."""
+        return self._limiter.is_leased
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call ``wake``, from any thread, as soon as `wait_s` may return something new; now, if it already may.
@@ -117,10 +105,17 @@ class Ticket:
 
 
 class RateLimiter:
-    """Admits requests within limits, first come, first served. Safe to use from any thread."""
+    """Admits requests within limits, first come, first served. Safe to use from any thread.
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    Args:
+        limits: What it admits: this process, or all processes together once `lease` was called.
+        find_wall_s: Returns the time of day, in seconds since 1970, at a time; for the limits per day.
+    """
+
+    def __init__(self, limits: Limits, find_wall_s: Callable[[float], float] = float) -> None:
+        self.limits = self._limits = limits
+        self._allowances = Allowances(limits, find_wall_s)
+        self._ask: Callable[[], None] | None = None
         self._lock = Lock()
         self._queue: deque[Ticket] = deque()
         self._window: deque[Ticket] = deque()  # admitted within the last minute, oldest first
@@ -137,6 +132,39 @@ class RateLimiter:
         self._in_flight = 0
         self._window = deque(self._window)
         self._tokens = sum(ticket.tokens for ticket in self._window)
+        self._allowances.renew_after_fork()
+
+    def lease(self, ask: Callable[[], None]) -> None:
+        """Use from now on only what `exchange` grants of the limits per minute and per day.
+
+        Args:
+            ask: Called, from any thread, when a request lacks something. It must not wait.
+        """
+        with self._lock:
+            self._ask = ask
+            self._allowances.lease()
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether processes share the limits."""
+        return self._ask is not None
+
+    def exchange(self, now: float, change: Callable[[Allowances, int, int], T], *, admit: bool = False) -> T:
+        """Let a function read or change what is granted.
+
+        Args:
+            now: The time.
+            change: Called with the allowances, and the calls and tokens of the last minute. It must not wait.
+            admit: Whether to admit the requests that have waited for the change.
+        """
+        with self._lock:
+            self._forget_old(now)
+            waiting = sum(ticket.tokens for ticket in self._queue)
+            self._allowances.count_waiting(len(self._window), self._tokens, len(self._queue), waiting)
+            result = change(self._allowances, len(self._window), self._tokens)
+            woken = self._admit_waiting(now, None) if admit else []
+        _wake_all(woken)
+        return result
 
     @property
     def in_flight(self) -> int:
@@ -160,9 +188,12 @@ class RateLimiter:
             self._queue.append(ticket)
             woken = self._admit_waiting(now, ticket)
             limit = self._limits.max_queue
-            if limit is not None and not ticket.admitted and len(self._queue) > limit:
+            is_full = limit is not None and not ticket.admitted and len(self._queue) > limit
+            if is_full or ticket.used_up:
                 self._queue.pop()
                 ticket.rejected = ticket.released = True
+        if self._ask is not None and self._allowances.is_asking:
+            self._ask()
         _wake_all(woken)
         return ticket
 
@@ -181,7 +212,9 @@ class RateLimiter:
                 free = limits.max_concurrency - self._in_flight
                 at += max(0, ahead + 1 - free) * median_s / limits.max_concurrency
             if limits.requests_per_minute is not None:
-                at = max(at, self._estimate_minute_slot(limits.requests_per_minute, ahead))
+                share = self._allowances.minute_requests
+                usable = limits.requests_per_minute if share is None or not self.is_leased else share.share
+                at = max(at, self._estimate_minute_slot(usable, ahead)) if usable else at
             return at - now
 
     def _estimate_minute_slot(self, limit: int, ahead: int) -> float:
@@ -202,6 +235,8 @@ class RateLimiter:
             else:
                 is_first = bool(self._queue) and self._queue[0] is ticket
                 wait_s = self._find_slot(ticket, now) - now if is_first else UNKNOWN_S
+        if self._ask is not None and self._allowances.is_asking:
+            self._ask()
         _wake_all(woken)
         return wait_s
 
@@ -225,17 +260,21 @@ class RateLimiter:
         counted = 0 if not used else ticket.tokens if tokens is None else tokens
         if ticket.in_window:
             self._tokens += counted - ticket.tokens
+        self._allowances.correct(ticket, counted, used=used)
         ticket.tokens = counted
         if not used and ticket.in_window:
             ticket.in_window = False
             self._window.remove(ticket)
 
-    def _admit_waiting(self, now: float, asking: Ticket) -> list[Ticket]:
-        """Admit what the limits allow. Return the tickets to wake: those, and the first one if only time holds it."""
+    def _forget_old(self, now: float) -> None:
         while self._window and self._window[0].began <= now - MINUTE_S:
             old = self._window.popleft()
             old.in_window = False
             self._tokens -= old.tokens
+
+    def _admit_waiting(self, now: float, asking: Ticket | None) -> list[Ticket]:
+        """Admit what the limits allow. Return the tickets to wake: those, and the first one if only time holds it."""
+        self._forget_old(now)
         woken = []
         while self._queue:
             first = self._queue[0]
@@ -254,7 +293,8 @@ class RateLimiter:
         ticket.admitted = True
         ticket.began = now
         self._in_flight += 1
-        if self._limits.requests_per_minute is not None or self._limits.tokens_per_minute is not None:
+        self._allowances.use(ticket, now)
+        if self._limits.has_minutes:
             ticket.in_window = True
             self._window.append(ticket)
             self._tokens += ticket.tokens
@@ -264,23 +304,7 @@ class RateLimiter:
         limits = self._limits
         if limits.max_concurrency is not None and self._in_flight >= limits.max_concurrency:
             return UNKNOWN_S
-        slot = now
-        if limits.requests_per_minute is not None and len(self._window) >= limits.requests_per_minute:
-            slot = self._window[len(self._window) - limits.requests_per_minute].began + MINUTE_S
-        if limits.tokens_per_minute is not None:
-            slot = max(slot, self._find_token_slot(limits.tokens_per_minute, ticket, now))
-        return slot
-
-    def _find_token_slot(self, limit: int, ticket: Ticket, now: float) -> float:
-        """Return when enough calls have left the window. A request above the limit is admitted when it is empty."""
-        spare = limit - self._tokens - min(ticket.tokens, limit)
-        slot = now
-        for recent in self._window:
-            if spare >= 0:
-                break
-            spare += recent.tokens
-            slot = recent.began + MINUTE_S
-        return slot
+        return self._allowances.find_slot(self._window, self._tokens, ticket, now)
 
 
 def _wake_all(tickets: list[Ticket]) -> None:

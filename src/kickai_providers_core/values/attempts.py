@@ -34,6 +34,7 @@ class SkipReason(StrEnum):
     RESTING = "suspended"  # the name of the first releases
     BREAKER_OPEN = "breaker_open"
     BUSY = "busy"
+    DAILY_LIMIT = "daily_limit"
     INCAPABLE = "incapable"
     WINDOW_TOO_SMALL = "window_too_small"
 
