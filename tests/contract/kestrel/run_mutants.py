@@ -1,8 +1,10 @@
-"""Run the conformance tests on the correct provider and on every mutant: ``python -m kestrel.run_mutants FOLDER``.
+"""Run the conformance tests on every mutant: ``python -m kestrel.run_mutants FOLDER [full]``.
 
 The results are JSON files in the folder. The tests are collected once; then each mutant has its own process, forked
-from this one. It only runs the tests that called, on the correct provider, a function that the mutant changes: all
-other tests see no difference.
+from this one. It runs the test that is meant to find it, until that fails, and one that it must pass.
+
+With ``full`` the correct provider runs all tests, and each mutant all those that called, on the correct provider, a
+function that the mutant changes: all other tests see no difference.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ from kestrel.plugin import KestrelPlugin
 HERE = Path(__file__).parent
 SUITE = HERE / "mutant_suite.py"
 CORRECT = "correct"
+SMOKE = "test_a_good_answer_arrives"
+"""A test that a mutant passes: its fault is no complete breakdown."""
 
-PROCESSES = 3 * (os.cpu_count() or 1)
-"""How many mutants run at the same time. Two thirds of a run wait for timeouts to expire."""
+PROCESSES = 5 * (os.cpu_count() or 1)
+"""How many mutants run at the same time. Four fifths of a run wait for timeouts to expire."""
 
 OPTIONS = ("-qs", "-c", os.devnull, "--assert=plain", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
 ORDINARY = {"__module__", "__qualname__", "__doc__", "__static_attributes__", "__firstlineno__", "__annotations__"}
@@ -63,27 +67,34 @@ class Recorder:
 class MutantRun:
     """A pytest plugin that runs the collected tests on every provider, each in its own process."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, is_full):
         self.folder = folder
+        self.is_full = is_full
 
     def pytest_runtestloop(self, session):
-        """Run the correct provider, and then every mutant, several at a time."""
+        """Run every mutant, several at a time; before that the correct provider, in a full run."""
         self.session = session
         gc.collect()
         gc.freeze()  # a collection in a child would copy the memory that it shares
-        os.waitpid(self.fork(CORRECT), 0)
-        self.repeat_surprises(CORRECT)
-        called = self.read(CORRECT)["called"]
+        called = {}
+        if self.is_full:
+            os.waitpid(self.fork(CORRECT), 0)
+            self.repeat_surprises(CORRECT)
+            called = self.read(CORRECT)["called"]
         running, waiting = set(), list(mutants.MUTANTS.values())
         while running or waiting:
             if waiting and len(running) < PROCESSES:
                 mutant = waiting.pop(0)
-                running.add(self.fork(mutant.name, select_tests(mutant, called)))
+                running.add(self.fork(mutant.name, self.select(mutant, called)))
             else:
                 running.discard(os.wait()[0])
         for mutant in mutants.MUTANTS.values():
             self.repeat_surprises(mutant.name, mutant.found_by, mutant.also)
         return True
+
+    def select(self, mutant, called):
+        """Return the names of the tests that a mutant runs; None for all."""
+        return select_tests(mutant, called) if self.is_full else {mutant.found_by, SMOKE}
 
     def fork(self, name, selected=None):
         """Run the tests on one provider in a new process; return its id."""
@@ -107,7 +118,8 @@ class MutantRun:
         else:
             items[0].cls.plugin = mutants.MUTANTS[name].plugin
         for item, following in zip(items, [*items[1:], None], strict=True):
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.is_full or item.originalname not in recorder.failed:
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         sys.setprofile(None)
         called = {test: sorted(names) for test, names in recorder.called.items()}
         self.write(name, {"count": recorder.count, "failed": recorder.failed, "called": called})
@@ -153,11 +165,11 @@ def find_surprises(failed, found_by=None, also=()):
     return (set(failed) - expected - set(also)) | (expected - set(failed))
 
 
-def main(folder):
-    """Collect the tests, and run them on all providers."""
+def main(folder, *, is_full):
+    """Collect the tests, and run them on the providers."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    pytest.main([*OPTIONS, "--rootdir", str(HERE), str(SUITE)], plugins=[MutantRun(folder)])
+    pytest.main([*OPTIONS, "--rootdir", str(HERE), str(SUITE)], plugins=[MutantRun(folder, is_full=is_full)])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), is_full="full" in sys.argv[2:])

@@ -40,6 +40,8 @@ def mutant(found_by, *also):
             plugin = KestrelPlugin()
             plugin.client = kind
         plugin = plugin or kind()
+        if kind.__name__ in MUTANTS:
+            raise ValueError(f"two mutants have the name {kind.__name__}")
         MUTANTS[kind.__name__] = Mutant(kind.__name__, kind.__doc__.strip(), kind, plugin, found_by, frozenset(also))
         return kind
 
