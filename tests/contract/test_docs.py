@@ -69,8 +69,8 @@ def test_the_guides_table_names_tests_that_exist():
 
 
 def test_the_guides_provider_is_short():
-    """The guide's provider is one file with fewer than sixty lines, including blank ones."""
-    assert len(block("kickai_osprey.py").splitlines()) < 60
+    """The guide's provider is one file with at most sixty lines, including blank ones."""
+    assert len(block("kickai_osprey.py").splitlines()) <= 60
 
 
 def test_the_guides_provider_answers_through_a_chain(tmp_path, monkeypatch):
