@@ -47,14 +47,15 @@ class Plain:
         return Reply(text="Ann", finish_reason=FinishReason.STOP)
 
 
-def create_resolver(url: str, provider: object | None = None) -> Resolver:
-    """Return a resolver whose store is at an address."""
-    settings = Settings(
+def create_resolver(url: str, provider: object | None = None, **settings: object) -> Resolver:
+    """Return a resolver whose store is at an address, with further settings."""
+    given = Settings(
         kickai=KickaiSettings(primary="plain", fallback=(), plugins=()),
         store=StoreSettings(url=Secret(url), namespace=NAMESPACE),
+        **settings,
     )
     plugins = {"plain": provider or Plain(), "redis": kickai_redis.plugin}
-    return Resolver.from_settings(settings, plugins=plugins)
+    return Resolver.from_settings(given, plugins=plugins)
 
 
 def open_store(url: str, namespace: str = NAMESPACE) -> Store:

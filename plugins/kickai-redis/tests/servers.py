@@ -25,7 +25,11 @@ KINDS = ("valkey", "redis")
 
 
 def find_program(kind: str) -> str:
-    """Return the path of a server, or skip the test; in CI a missing server is an error."""
+    """Return the path of a server, or skip the test.
+
+    In CI a missing Valkey is an error, since the test dependencies have it, and so is a missing Redis where
+    ``KICKAI_NEEDS_REDIS`` says that it is installed.
+    """
     if kind == "redis":
         found = os.environ.get("KICKAI_REDIS_SERVER") or shutil.which("redis-server")
     else:
@@ -33,7 +37,7 @@ def find_program(kind: str) -> str:
     if found:
         return found
     message = f"no {kind}-server is installed"
-    if os.environ.get("CI"):
+    if os.environ.get("KICKAI_NEEDS_REDIS" if kind == "redis" else "CI"):
         pytest.fail(message)
     pytest.skip(message)
 

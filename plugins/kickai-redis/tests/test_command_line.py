@@ -11,6 +11,8 @@ from application import wait_until
 from command_line import Site
 from servers import KINDS, running
 
+pytestmark = pytest.mark.slow
+
 ANSWER = """
 import sys
 from kickai_providers_core import Resolver

@@ -21,7 +21,8 @@ NAMESPACE = "tests"
 SHORT_S = 1.0
 """A time limit that a busy machine keeps when nothing is wrong."""
 
-LONG_S = 600.0
+LONG_S = 60.0
+"""The longest time limit of a store."""
 
 
 class Ticker:
@@ -324,11 +325,11 @@ def test_a_server_that_restarts_empty(kind):
 
 
 def test_no_request_waits_for_a_server_that_never_answers():
-    """The store's thread waits for ten minutes; a request that waited for it would not end before."""
+    """The store's thread waits for a minute; a request that waited for it would take as long."""
     with running("valkey") as server:
         server.freeze()
         began = time.monotonic()
-        resolver = create_resolver(f"redis://{server.address}?timeout_s={LONG_S:g}".replace("600", "60"))
+        resolver = create_resolver(f"redis://{server.address}?timeout_s={LONG_S:g}")
         chain = resolver.chain("plain")
         threads = [threading.Thread(target=chain.invoke, args=("Who can play?",)) for _ in range(4)]
         for thread in threads:
@@ -340,7 +341,7 @@ def test_no_request_waits_for_a_server_that_never_answers():
         assert any(thread.name == "kickai-store" for thread in threading.enumerate())
         assert resolver.store_status().behind_s > 0
         resolver.close()
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < LONG_S
         server.thaw()
         with suppress(RuntimeError):
             wait_until(lambda: all(thread.name != "kickai-store" for thread in threading.enumerate()))

@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 from application import Plain, create_resolver, open_store, wait_until
-from kickai_providers_core import ChainExhaustedError, RateLimitedError, hookimpl
+from kickai_providers_core import ChainExhaustedError, ProviderUnavailableError, RateLimitedError, hookimpl
+from kickai_providers_core.resilience.breaker import BreakerSettings
+from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.stores.api import HealthMark
+from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.metrics import Cell, CellKey, MetricsBatch
 from servers import KINDS, running
 
@@ -54,6 +57,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_four_processes_never_exceed_a_limit(kind):
     """In any period they make at most as many calls as the limit and one block; what a killed one had comes back."""
@@ -147,6 +151,51 @@ def test_a_suspension_reaches_another_process(kind):
         wait_until(lambda: not _calls_again(other, providers[1]))
         assert providers[0].calls == calls
         store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_process_probes_for_all(kind):
+    """When the cool-down of a service is over, one call finds out whether it works, and all of them use it again."""
+    breaker = BreakerSettings(max_errors=2, cooldown_s=2.0, max_cooldown_s=600.0)
+    with running(kind) as server, ExitStack() as stack:
+        url = f"redis://{server.address}?timeout_s=30"
+        providers = [Failing(lambda: ProviderUnavailableError("down", reached=True)) for _ in range(3)]
+        policy = Policy(retry_share=0, retry_floor=0, last_resort=False)
+        resolvers = [
+            stack.enter_context(create_resolver(url, each, breaker=breaker, policy=policy)) for each in providers
+        ]
+        store = open_store(url)
+        for _ in range(breaker.max_errors):
+            get_state(resolvers[0])
+        wait_until(store.health.read)
+        chains = [resolver.chain("plain") for resolver in resolvers]
+        # Each asks again and again until it has got an answer; the probes that fail open the breaker for all.
+        wait_until(lambda: all(_is_open(resolver) for resolver in resolvers))
+        for each in providers:
+            each.calls = 0
+        gate = threading.Barrier(len(chains))
+
+        def ask(chain):
+            gate.wait()
+            ends = time.monotonic() + 4.0
+            while time.monotonic() < ends:
+                try:
+                    chain.invoke("Who can play?", deadline_s=0.2)
+                except ChainExhaustedError:
+                    time.sleep(0.05)
+
+        threads = [threading.Thread(target=ask, args=(chain,)) for chain in chains]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert 1 <= sum(each.calls for each in providers) < len(providers)
+        store.close()
+
+
+def _is_open(resolver):
+    return any(state.breaker.state is BreakerState.OPEN for state in resolver._health.states().values())
 
 
 def _calls_again(resolver, provider):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import MovedError, NoScriptError
+from redis.exceptions import MovedError, NoScriptError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -47,13 +47,14 @@ class Client:
         """
         try:
             return self._run(self._connect(), script, keys, arguments)
-        except MovedError as error:
-            if self._settings.topology is not Topology.CLUSTER:
+        except ResponseError as error:
+            address = _find_redirection(error)
+            if address is None or self._settings.topology is not Topology.CLUSTER:
                 raise
             # A node that does not know its own name sends none: the name of the one that was asked is meant.
-            host = error.host or self._settings.hosts[self._next_host][0]
+            host = address[0] or self._settings.hosts[self._next_host][0]
             self.close()
-            self._redis = found = self._open(host, error.port)
+            self._redis = found = self._open(host, address[1])
             return self._run(found, script, keys, arguments)
 
     def read_info(self) -> dict[str, Any]:
@@ -134,3 +135,14 @@ class Client:
             return client.evalsha(script.sha, len(keys), *keys, *arguments)
         except NoScriptError:  # the server is new, or has forgotten its scripts
             return client.eval(script.text, len(keys), *keys, *arguments)
+
+
+def _find_redirection(error: ResponseError) -> tuple[str, int] | None:
+    """Return the host and the port to which a node of a cluster redirects; None for another error."""
+    if isinstance(error, MovedError):
+        return error.host, error.port
+    moved, _, rest = str(error).partition(" ")
+    if moved != "MOVED":  # redis-py 5 has the class for its own client of clusters only
+        return None
+    host, _, port = rest.rpartition(" ")[2].rpartition(":")
+    return host, int(port)
