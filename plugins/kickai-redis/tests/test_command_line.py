@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -132,7 +133,7 @@ def test_wrong_settings_are_explained(tmp_path, url, namespace, words):
     path = site.folder / "kickai.toml"
     path.write_text(path.read_text().replace('"memory:"', f'"{url}"').replace('"app"', f'"{namespace}"'))
     done = subprocess.run(
-        ["python", "-c", "from kickai_providers_core.cli import main; raise SystemExit(main())", "doctor"],
+        [sys.executable, "-c", "from kickai_providers_core.cli import main; raise SystemExit(main())", "doctor"],
         cwd=site.folder,
         env=site.environment,
         capture_output=True,

@@ -173,7 +173,7 @@ def test_a_newer_schema_is_refused(kind):
         store.metrics.add(make_batch(1))
         server.call("HSET", "kickai:{tests}:facts", "schema", "2")
         for call in (store.health.read, lambda: store.metrics.add(make_batch(2)), store.check):
-            with pytest.raises(StoreError, match=r"written by a newer version of kickai-redis: upgrade it with pip"):
+            with pytest.raises(StoreError, match=r"written by a newer version of kickai-redis: upgrade kickai-redis"):
                 call()
         server.call("HSET", "kickai:{tests}:facts", "schema", "1")
         store.metrics.add(make_batch(2))

@@ -21,6 +21,7 @@ from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.stores.api import HealthMark
 from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.metrics import Cell, CellKey, MetricsBatch
+from proxy import Proxy
 from servers import KINDS, running
 
 from kickai_redis.cell_reading import CellReader
@@ -370,6 +371,28 @@ def test_a_child_leaves_the_connection_of_its_parent_alone(valkey):
     assert _get_connection_id(store) == ids[0]
     assert store.documents.read("d").value == {"n": 0}
     store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_waits_for_the_running_call(valkey):
+    """The client imports modules and takes locks, which a child that was forked meanwhile could never take."""
+    proxy = Proxy(valkey.port)
+    store = open_store(f"redis://127.0.0.1:{proxy.port}/11?timeout_s=30")
+    proxy.behaviour = "drip"
+    reader = threading.Thread(target=store.health.read)
+    reader.start()
+    wait_until(lambda: proxy.received)
+    assert store._connection.is_running
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if not reader.is_alive() and not store._connection.is_running else 1)
+    assert not store._connection.is_running  # the fork came after the call
+    reader.join()
+    assert os.waitpid(pid, 0)[1] == 0
+    assert list(store.health.read()) == []
+    store.close()
+    proxy.close()
 
 
 def _get_connection_id(store):

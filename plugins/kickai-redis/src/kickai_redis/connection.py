@@ -6,10 +6,10 @@ import os
 import random
 import time
 from contextlib import contextmanager, suppress
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.concurrency.forking import never_finalize
+from kickai_providers_core.concurrency.forking import ForkGuard, never_finalize
 from kickai_providers_core.resilience.breaker import Breaker, BreakerSettings
 from kickai_providers_core.stores.api import StoreError
 
@@ -32,10 +32,18 @@ BREAKER = BreakerSettings(max_errors=2, cooldown_s=1.0, max_cooldown_s=2.0, prob
 A store's thread tries again after a second anyway, and siblings must see each other's changes soon after a failure."""
 
 
-class Connection:
-    """Runs scripts in the server. Safe to use from several threads, and after a fork.
+FORK_LOCK_S = 0.05
+"""Seconds to wait for the lock before a fork, after the running call has ended."""
 
-    Each process has its own client: a forked child neither uses nor closes that of its parent. A server that cannot be
+MIN_LOCK_S = 1.0
+"""Seconds for which a thread waits for another one, at least."""
+
+
+class Connection:
+    """Runs scripts in the server, one at a time. Safe to use from several threads, and after a fork.
+
+    Each process has its own client: a forked child neither uses nor closes that of its parent. A fork waits for the
+    running call, since the client imports modules and takes locks that the child would inherit. A server that cannot be
     reached, or does not answer in time, is not called again for a second or two; see `BREAKER`.
 
     Args:
@@ -49,6 +57,7 @@ class Connection:
         self._namespace = namespace
         self._clock = clock
         self._by_process: dict[int, _Link] = {}
+        self._guard = ForkGuard((self,), lambda: (self,))
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any] = ()) -> Any:
         """Run a script as one atomic step, and return its result.
@@ -94,14 +103,51 @@ class Connection:
             with suppress(Exception):
                 link.client.close()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a call is running in this process."""
+        return self._get_link().thread != 0
+
+    def wait_until_done(self, timeout_s: float) -> None:
+        """Wait until no call is running, unless this thread makes it."""
+        link = self._get_link()
+        if link.thread != get_ident() and link.calls.acquire(timeout=timeout_s):
+            link.calls.release()
+
+    def block_new_calls(self) -> bool:
+        """Prevent new calls until `allow_new_calls`, and return whether that succeeded."""
+        link = self._get_link()
+        return link.thread != get_ident() and link.calls.acquire(timeout=FORK_LOCK_S)
+
+    def allow_new_calls(self) -> None:
+        """Allow new calls again."""
+        self._get_link().calls.release()
+
+    def renew_after_fork(self) -> None:
+        """Create the client of this process, and leave that of the parent as it is."""
+        self._get_link()
+
     @contextmanager
     def _call(self) -> Iterator[Client]:
         link = self._get_link()
+        if not link.calls.acquire(timeout=max(MIN_LOCK_S, 2 * self._settings.timeout_s)):
+            raise StoreError(f"the store {self._settings.location} is busy: another thread is waiting for it")
+        try:
+            link.thread = get_ident()
+            with self._watch(link):
+                yield link.client
+        finally:
+            link.thread = 0
+            link.calls.release()
+
+    @contextmanager
+    def _watch(self, link: _Link) -> Iterator[None]:
+        """Let the circuit breaker decide about a call, and learn from it."""
         permit = link.admit(self._clock())
         if permit is None:
             raise StoreError(link.failure)
         try:
-            yield link.client
+            yield
         except BaseException as error:
             found = explain(error, self._settings, self._namespace)
             if found.must_reconnect or not isinstance(error, Exception):
@@ -131,11 +177,15 @@ class _Link:
     Attributes:
         client: The client.
         failure: What failed last, for a reader.
+        calls: Held during each call, and by a thread that forks.
+        thread: The thread that makes a call; 0 for none.
     """
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.failure = ""
+        self.calls = Lock()
+        self.thread = 0
         self._lock = Lock()
         self._breaker = Breaker(settings=BREAKER)
 
