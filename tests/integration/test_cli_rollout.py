@@ -54,12 +54,14 @@ def test_a_rollout_from_start_to_end(kickai: CommandLine) -> None:
         (("set", "mock", "25%", "--why", "a first test"), "mock at 25% of all roles"),
         (
             ("ramp", "mock", "1%,50%,100%", "--hold", "30m"),
-            "ramp of mock for all roles: 1%, 50%, 100%, each held for 1800 s",
+            "ramp of mock for all roles: 1%, 50%, 100%, each held for 30m",
         ),
         (("pause",), "ramp of all roles paused"),
         (("resume",), "ramp of all roles resumed at 25%"),
         (("back", "--role", "team_manager"), "mock back to 0% of the role team_manager"),
         (("back",), "mock back to 0% of all roles"),
+        (("remove", "--role", "team_manager"), "rollout of mock for the role team_manager removed, at 0%"),
+        (("remove", "--why", "finished"), "rollout of mock for all roles removed, at 0%"),
     ]
     for arguments, expected in steps:
         done = kickai("rollout", *arguments)
@@ -70,7 +72,9 @@ def test_a_rollout_from_start_to_end(kickai: CommandLine) -> None:
     assert all(re.fullmatch(r".+@.+", entry["who"]) for entry in history)
     lines = kickai("rollout", "history", "--limit", "2").out.splitlines()
     assert len(lines) == 2
-    assert "mock back to 0% of all roles" in lines[0]
+    assert lines[0].endswith("rollout of mock for all roles removed, at 0% (finished)")
+    assert kickai("rollout", "remove").err.strip().endswith("No rollout exists for all roles.")
+    assert kickai("rollout", "status", "--json").json == {"version": len(steps), "rollouts": []}
 
 
 def test_the_status_shows_share_state_evidence_and_guard(kickai: CommandLine) -> None:

@@ -45,8 +45,8 @@ UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 DURATION = re.compile(r"(\d{1,6})([mhdw])")
 LONGEST_S = 100 * 365 * 86_400
 
-PIPE_WIDTH = 120
-"""The columns of the output in a file or a pipe."""
+PIPE_WIDTH = 10_000
+"""The columns of the output in a file or a pipe: more than any table needs, so that nothing is cut or left out."""
 
 WATCH_S = 2.0
 """Seconds between two readings of the live view."""

@@ -26,6 +26,7 @@ from kickai_providers_core.resilience.rollout_changes import (
     RolloutError,
     go_back,
     pause,
+    remove,
     resume,
     set_share,
     start_ramp,
@@ -172,6 +173,21 @@ def resume_command(session: Session, /, **how: Any) -> None:
 def back_command(session: Session, /, **how: Any) -> None:
     """Set the share to 0 at once, for all roles or one."""
     _change(session, how, go_back)
+
+
+@command.command(
+    "remove",
+    epilog=show_examples('kickai rollout remove --why "finished"', "kickai rollout remove --role squad_selector"),
+)
+@changes
+@click.pass_obj
+def remove_command(session: Session, /, **how: Any) -> None:
+    """Remove a rollout, so that the order of each role's chain decides.
+
+    A role without its own rollout then follows the one of all roles. [rollout] in the settings does not bring it back:
+    it only counts while the store has no rollout and no history of one.
+    """
+    _change(session, how, lambda plan, scope, now_s: remove(plan, scope))  # noqa: ARG005  the others need the time
 
 
 @command.command("history", epilog=show_examples("kickai rollout history --limit 5"))

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, read_evidence, read_plan
 from kickai_providers_core.resilience.guard import judge
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, format_share
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, format_hold, format_share
 from kickai_providers_core.stores.api import HistoryEntry
 from kickai_providers_core.values.base_errors import KickaiError
 
@@ -178,4 +178,4 @@ def describe_state(rollout: Rollout) -> str:
     state = "paused" if rollout.is_paused else "running"
     if rollout.ramp.find_next(rollout.share) is None:
         state = "complete"
-    return f"ramp {state} ({steps}; each held for {rollout.ramp.hold_s:g} s at least)"
+    return f"ramp {state} ({steps}; each held for {format_hold(rollout.ramp.hold_s)} at least)"

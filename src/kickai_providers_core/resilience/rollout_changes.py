@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
-from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
+from kickai_providers_core.resilience.shares import ALL_ROLES, format_hold, format_share
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.rollout import Ramp
 
-__all__ = ["Change", "RolloutError", "go_back", "pause", "resume", "set_share", "start_ramp"]
+__all__ = ["Change", "RolloutError", "go_back", "pause", "remove", "resume", "set_share", "start_ramp"]
 
 
 class RolloutError(ValueError):
@@ -79,7 +79,7 @@ def start_ramp(plan: RolloutPlan, scope: str, candidate: str, ramp: Ramp, now_s:
         raise RolloutError(message)
     after = rollout.begin_step(first, now_s, ramp=ramp, is_paused=False, suspended_share=None)
     steps = ", ".join(map(format_share, ramp.shares))
-    what = f"ramp of {candidate} for {_name(scope)}: {steps}, each held for {ramp.hold_s:g} s"
+    what = f"ramp of {candidate} for {_name(scope)}: {steps}, each held for {format_hold(ramp.hold_s)}"
     return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
 
 
@@ -131,6 +131,17 @@ def go_back(plan: RolloutPlan, scope: str, now_s: float) -> Change:
     after = rollout.begin_step(0, now_s, ramp=None, is_paused=False, suspended_share=None, shadow=0)
     what = f"{rollout.candidate} back to 0% of {_name(scope)}"
     return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
+
+
+def remove(plan: RolloutPlan, scope: str) -> Change:
+    """Return the change that removes a rollout. A role's requests then follow that of all roles, if there is one.
+
+    Raises:
+        RolloutError: The scope has no rollout of its own.
+    """
+    rollout = _get(plan, scope)
+    what = f"rollout of {rollout.candidate} for {_name(scope)} removed, at {format_share(rollout.share)}"
+    return Change(plan=plan.with_rollout(scope, None), scope=scope, what=what)
 
 
 def _get_or_create(plan: RolloutPlan, scope: str, candidate: str) -> Rollout:

@@ -11,6 +11,7 @@ __all__ = [
     "CONTROL",
     "SHADOW",
     "choose_bucket",
+    "format_hold",
     "format_share",
     "parse_share",
 ]
@@ -55,3 +56,11 @@ def format_share(share: int) -> str:
     """Return a share as a percentage."""
     percent = f"{100 * share / BUCKETS:.6f}".rstrip("0").rstrip(".")
     return f"{percent}%"
+
+
+def format_hold(seconds: float) -> str:
+    """Return the time that a step is held in its greatest unit without a fraction: ``1h``, ``30m`` or ``90s``."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"

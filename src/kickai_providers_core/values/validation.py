@@ -119,7 +119,8 @@ def hide_constructor_arguments(cls: Class) -> Class:
 
 
 def _with_article(name: str) -> str:
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+    is_spoken_as_you = name.startswith(("Us", "Uni"))  # a Usage, but an Update
+    return f"{'an' if name[0] in 'AEIOU' and not is_spoken_as_you else 'a'} {name}"
 
 
 def _field_path(instance: object, attribute: Attribute[Any]) -> str:

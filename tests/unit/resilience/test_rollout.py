@@ -233,7 +233,7 @@ def test_a_ramp_begins_at_the_present_share(share: int, first: int) -> None:
     after = change.plan.rollouts[ALL_ROLES]
     assert (after.share, after.ramp, after.step_began_s) == (first, RAMP, 5.0)
     assert change.scope == ALL_ROLES
-    assert change.what == "ramp of huggingface for all roles: 25%, 50%, 100%, each held for 60 s"
+    assert change.what == "ramp of huggingface for all roles: 25%, 50%, 100%, each held for 1m"
 
 
 def test_a_ramp_below_the_share_is_refused() -> None:
