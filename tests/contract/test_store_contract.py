@@ -6,13 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from heron.mutants import CASES
 
 from kickai_providers_core.testing import StoreContract
-from kickai_providers_core.testing.store_contract.processes import run_workers
+from kickai_providers_core.testing.store_contract.processes import run_workers, start_workers
 from kickai_providers_core.testing.store_contract.spec import StoreSpec
 
 HERE = Path(__file__).parent
@@ -65,6 +66,22 @@ def test_processes_share_the_store_of_a_plugin(tmp_path):
     assert "canary" not in repr(store) + repr(store.check())
     store.close()
     assert (tmp_path / "mine.db").exists()
+
+
+def test_every_line_of_a_killed_process_is_returned(tmp_path):
+    """Also those that were read ahead with an earlier line: what was acknowledged must be known."""
+    heron = Heron()
+    url = heron.create_url(tmp_path)
+    with start_workers([heron.describe_task(url, "add_batches_for_ever", "p")]) as [worker]:
+        first = [int(worker.read_line())]
+        time.sleep(1)  # so that several lines are waiting
+        first.append(int(worker.read_line()))
+        rest = [int(line) for line in worker.kill()]
+    store = heron.open(url)
+    [writer] = store.metrics.read_writers()
+    store.close()
+    assert [*first, *rest] == list(range(1, len(first + rest) + 1))
+    assert len(first + rest) in {writer.last_number, writer.last_number - 1}
 
 
 def test_a_standard_test_cannot_be_overridden():

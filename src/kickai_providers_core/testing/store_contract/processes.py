@@ -67,8 +67,11 @@ class Worker:
     def kill(self) -> list[str]:
         """End it with ``SIGKILL``, and return the lines that were not read."""
         self._process.kill()
-        out, _ = self._process.communicate(timeout=PATIENCE_S)
-        return [line.strip() for line in out.splitlines() if line.endswith("\n") or line.strip()]
+        stdout = self._process.stdout
+        # `communicate` would skip the lines that `read_line` has read ahead.
+        out = "" if stdout is None or stdout.closed else stdout.read()
+        self._process.communicate(timeout=PATIENCE_S)
+        return [line.strip() for line in out.splitlines() if line.strip()]
 
     def _describe(self, text: str) -> str:
         return f"the process has failed with exit code {self._process.poll()}: {text}"
