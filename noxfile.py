@@ -199,7 +199,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Check the types of the core, the plugins, the public names and the documented examples."""
-    session.install(*groups("types"), "-e", ".[cli,testing]", *(f"./plugins/{name}" for name in PLUGINS))
+    session.install(*groups("types"), "-e", ".[cli,scaffold,testing]", *(f"./plugins/{name}" for name in PLUGINS))
     session.run("mypy", "src", "tests/typing", "noxfile.py", "tools")
     programs = Path(session.create_tmp()) / "programs"
     shutil.rmtree(programs, ignore_errors=True)
