@@ -21,8 +21,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from settings_tables import render_settings  # noqa: E402
+from values_tables import render_values  # noqa: E402
 
-PAGES = ("plugin-api.md", "writing-a-provider.md", "plugins.md", "settings-reference.md")
+PAGES = ("plugin-api.md", "writing-a-provider.md", "plugins.md", "settings-reference.md", "values.md")
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 REQUIRED = ("kickai_provider_info", "kickai_create_provider", "kickai_invoke_provider")
 
@@ -105,7 +106,13 @@ def format_call(kind: type) -> str:
     return f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
 
 
-PARTS = {"hooks": render_hooks, "faults": render_faults, "plugins": render_plugins, "settings": render_settings}
+PARTS = {
+    "hooks": render_hooks,
+    "faults": render_faults,
+    "plugins": render_plugins,
+    "settings": render_settings,
+    "values": render_values,
+}
 
 
 def fill_in(page: str) -> str:

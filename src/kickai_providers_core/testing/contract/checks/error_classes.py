@@ -87,6 +87,11 @@ class ErrorClassTests(ProviderSpec):
         self._meet(harness, mode, 429, "rate_limit").raises(RateLimitedError)
 
     @in_each_mode
+    def test_429_for_spent_credit_is_quota_exhausted(self, harness: ProviderHarness, mode: Mode) -> None:
+        """Used-up credit is a `QuotaExhaustedError` also when the service reports it with 429, as many do."""
+        self._meet(harness, mode, 429, "quota").raises(QuotaExhaustedError)
+
+    @in_each_mode
     @pytest.mark.parametrize("code", [500, 502, 503, 504])
     def test_5xx_is_unavailable(self, harness: ProviderHarness, mode: Mode, code: int) -> None:
         """A server error is a `ProviderUnavailableError`."""

@@ -1,0 +1,176 @@
+"""The plugins of other kinds in the guide run as they are printed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kickai_providers_core import (
+    ChainExhaustedError,
+    ChatRequest,
+    FinishReason,
+    Image,
+    Message,
+    ProviderInfo,
+    RateLimitedError,
+    Reply,
+    Resolver,
+    Target,
+)
+from kickai_providers_core.authoring import hooks_for
+from kickai_providers_core.testing.faults import FaultServer, Ok, Response, Status
+
+HERE = Path(__file__).parent
+GUIDE = (HERE.parents[1] / "docs" / "writing-a-provider.md").read_text(encoding="utf-8")
+MODULE = re.compile(r'^```python title="(\w+)\.py"\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+MODULES = dict(MODULE.findall(GUIDE))
+
+
+@pytest.fixture
+def guide(tmp_path, monkeypatch):
+    """Return a function that imports a module of the guide; ``vendorsdk`` is next to it."""
+    for name, source in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(str(HERE / "guide_sdk"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+class Counted:
+    """A provider that counts its calls."""
+
+    def __init__(self, settings):
+        self.calls = 0
+
+    def invoke(self, request, timeout_s):
+        """Answer with the number of the call."""
+        self.calls += 1
+        return Reply(text=f"answer {self.calls}", finish_reason=FinishReason.STOP)
+
+    async def ainvoke(self, request, timeout_s):
+        """Answer with the number of the call."""
+        return self.invoke(request, timeout_s)
+
+
+COUNTED = hooks_for(ProviderInfo(name="counted", summary="Counts"), Counted)
+
+
+class VendorWire:
+    """How the service of the small SDK responds."""
+
+    def reply(self, request, text, finish=FinishReason.STOP):
+        """Return an answer."""
+        return Response.json({"text": text, "reason": finish, "model": "vendor-2", "tokens_in": 11, "tokens_out": 5})
+
+    def stream(self, request, pieces, finish=FinishReason.STOP):
+        """Have no streams."""
+        raise NotImplementedError
+
+    def error(self, request, status, kind):
+        """Return an error."""
+        return Response.json({"message": kind}, status=status)
+
+    def wants_stream(self, request):
+        """Return whether a stream was requested: never."""
+        return False
+
+
+def test_the_provider_on_a_vendors_sdk_answers(guide, monkeypatch):
+    """It sends its own key once, translates the SDK's errors, and names what the SDK cannot send."""
+    plugin = guide("kickai_vendor").plugin
+    with FaultServer(VendorWire()) as server:
+        settings = {"providers": {"vendor": {"base_url": server.url, "retries": 0}}}
+        environment = {"VENDOR_API_KEY": "canary"}
+        monkeypatch.setenv("VENDOR_BASE_URL", "http://127.0.0.1:9")
+        server.script(Ok("Everybody."), Status(429, headers={"retry-after": "7"}))
+        with Resolver.from_settings(settings, env=environment, plugins={"vendor": plugin}) as resolver:
+            reply = resolver.chain("vendor").invoke("Who can play?", seed=0)
+            with pytest.raises(ChainExhaustedError) as caught:
+                resolver.chain("vendor").invoke("Who can play?")
+        assert [request.headers["authorization"] for request in server.requests] == ["Bearer canary"] * 2
+    assert (reply.text, reply.model, reply.omitted) == ("Everybody.", "vendor-2", ("seed",))
+    (error,) = caught.value.exceptions
+    assert (type(error), error.retry_after_s) == (RateLimitedError, 7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("suite", "least"), [("test_program", 90), ("test_folder_store", 10)])
+def test_the_guides_tests_pass(guide, tmp_path, suite, least):
+    """The provider without HTTP passes the kit without a wire, and the store passes the tests of stores."""
+    guide("kickai_program")  # writes the files
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(tmp_path),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    for name in [name for name in environment if name.startswith("PYTEST_XDIST")]:
+        del environment[name]
+    done = subprocess.run(
+        [*command, "-k", "not processes and not share", str(tmp_path / f"{suite}.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > least
+
+
+def test_the_program_is_called_by_a_chain(guide):
+    """Its default program repeats the prompt in capital letters."""
+    plugin = guide("kickai_program").plugin
+    with Resolver.from_settings({}, env={}, plugins={"program": plugin}) as resolver:
+        reply = resolver.chain("program").invoke("who can play?", temperature=0.5)
+    assert (reply.text, reply.omitted) == ("WHO CAN PLAY?", ("temperature",))
+
+
+def test_the_cache_answers_without_the_provider(guide):
+    """The second answer to the same deterministic request comes from memory; others do not."""
+    plugins = {"counted": COUNTED, "cache": guide("kickai_cache").plugin}
+
+    async def ask():
+        async with Resolver.from_settings({}, env={}, plugins=plugins) as resolver:
+            chain = resolver.chain("counted")
+            texts = [(await chain.ainvoke("Who?", temperature=heat)).text for heat in (0, 0, 1, 1, 0)]
+            return [*texts, (await chain.ainvoke("Where?", temperature=0)).text]
+
+    assert asyncio.run(ask()) == ["answer 1", "answer 1", "answer 2", "answer 3", "answer 1", "answer 4"]
+
+
+def test_the_observer_counts(guide):
+    """Each attempt is counted once."""
+    counting = guide("kickai_counter").plugin
+    with Resolver.from_settings({}, env={}, plugins={"counted": COUNTED, "counter": counting}) as resolver:
+        for _ in range(3):
+            resolver.chain("counted").invoke("Who?")
+    assert dict(counting.attempts) == {("counted", "success"): 3}
+
+
+def test_the_ranker_puts_gemini_first_for_images(guide):
+    """A prompt with an image goes to Gemini first; any other keeps its order."""
+    ranker = guide("kickai_images_first")
+    targets = (Target("huggingface"), Target("gemini"), Target("ollama"))
+    image = Image(media_type="image/png", data=b"png")
+    shown = ChatRequest(messages=(Message(role="user", content="Who?", images=(image,)),))
+    ranked = ranker.kickai_rank_targets(shown, targets)
+    assert [target.provider for target in ranked] == ["gemini", "huggingface", "ollama"]
+    assert ranker.kickai_rank_targets(ChatRequest.from_prompt("Who?"), targets) is None
