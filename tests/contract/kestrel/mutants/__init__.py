@@ -4,7 +4,20 @@ A mutant is a `Client` or a `KestrelPlugin` that overrides a method. ``found_by`
 lists the tests that inevitably notice the fault too.
 """
 
-from kestrel.mutants import cleanup, concurrency, contents, errors, hooks, payloads, replies, requests, secrets, streams, surroundings, timeouts  # noqa: F401 - each module registers its mutants
+from kestrel.mutants import (  # noqa: F401 - each module registers its mutants
+    cleanup,
+    concurrency,
+    contents,
+    errors,
+    hooks,
+    payloads,
+    replies,
+    requests,
+    secrets,
+    streams,
+    surroundings,
+    timeouts,
+)
 from kestrel.mutants.registry import MUTANTS, Mutant
 
 __all__ = ["MUTANTS", "Mutant"]

@@ -7,8 +7,8 @@ import time
 from functools import cached_property
 
 from kestrel.client import Client
-from kestrel.plugin import KestrelPlugin
 from kestrel.mutants.registry import mutant
+from kestrel.plugin import KestrelPlugin
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
 
 

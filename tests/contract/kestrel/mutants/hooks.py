@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import evolve, fields_dict
 
 from kestrel import eager
-from kestrel.plugin import KestrelPlugin
 from kestrel.mutants.registry import mutant
+from kestrel.plugin import KestrelPlugin
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
 from kickai_providers_core.values.errors import Problem
 

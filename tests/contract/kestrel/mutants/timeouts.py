@@ -8,8 +8,8 @@ import threading
 import time
 
 from kestrel.client import Client
-from kestrel.plugin import KestrelPlugin
 from kestrel.mutants.registry import mutant
+from kestrel.plugin import KestrelPlugin
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
 from kickai_providers_core.values.errors import ProviderUnavailableError
 
