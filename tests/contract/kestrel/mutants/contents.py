@@ -209,6 +209,12 @@ class OmitsInOneModeOnly(Client):
         return evolve(await super().ainvoke(request, timeout_s), omitted=("top_p",))
 
 
+@alters_errors("test_429_for_spent_credit_is_quota_exhausted")
+def reads_spent_credit_as_a_limit(error, status, headers, body):
+    """Takes spent credit for a rate limit when the status is 429."""
+    return errors.RateLimitedError("no", status_code=status) if status == 429 else error
+
+
 @alters_errors("test_every_status_has_its_class")
 def reads_529_as_a_bad_request(error, status, headers, body):
     """Takes an overload for a request that is invalid for everyone."""

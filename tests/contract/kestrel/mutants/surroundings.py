@@ -62,7 +62,7 @@ class TrustsEveryone(Client):
             return super().connect(timeouts)
         line = socket.create_connection((self.host, self.port), timeouts.wait_s())
         with closing(line):
-            return ssl._create_unverified_context().wrap_socket(line, server_hostname=self.host)
+            return ssl._create_unverified_context().wrap_socket(line, server_hostname=self.host)  # noqa: S323
 
 
 @mutant("test_a_self_signed_certificate_is_refused")
@@ -71,7 +71,7 @@ class TrustsEveryoneOnLoops(Client):
 
     async def aconnect(self):
         """Connect to anyone."""
-        tls = ssl._create_unverified_context() if self.scheme == "https" else None
+        tls = ssl._create_unverified_context() if self.scheme == "https" else None  # noqa: S323
         return await asyncio.open_connection(self.host, self.port, ssl=tls)
 
 
@@ -81,7 +81,7 @@ class BlocksTheLoopFor40Ms(Client):
 
     async def ainvoke(self, request, timeout_s):
         """Work."""
-        time.sleep(0.04)
+        time.sleep(0.04)  # noqa: ASYNC251  that is the fault
         return await super().ainvoke(request, timeout_s)
 
 
@@ -93,7 +93,7 @@ class BlocksTheLoopInStreams(Client):
         """Work."""
         async for chunk in super().astream(request, timeout_s):
             yield chunk
-        time.sleep(0.04)
+        time.sleep(0.04)  # noqa: ASYNC251  that is the fault
 
 
 @mutant("test_cancelling_ends_the_call_at_once")
