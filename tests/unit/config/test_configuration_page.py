@@ -12,9 +12,9 @@ import pytest
 from attrs import fields
 from known_plugins import INFOS
 
-from kickai_providers_core import ConfigError, KickaiSettings, Policy, ProviderSettings, Role, Settings
+from kickai_providers_core import ConfigError, KickaiSettings, Policy, ProviderSettings, Role, Secret, Settings
 from kickai_providers_core.config.environment import CORE_VARIABLES
-from kickai_providers_core.config.gateway_settings import GatewaySettings
+from kickai_providers_core.config.gateway_settings import GatewayKey, GatewaySettings
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
@@ -95,16 +95,20 @@ CLASSES = {
     "[store]": [StoreSettings],
     "[prices]": [PriceSettings],
     "[gateway]": [GatewaySettings],
+    "[gateway.keys.NAME]": [GatewayKey],
     '[prices.models."MODEL"]': [ModelPrice],
 }
 """The settings classes of each section of the page, by its heading."""
 
+REQUIRED = {GatewayKey: {"hash": Secret(f"{'0' * 16}${'0' * 32}${'0' * 64}")}}
+"""The fields without a default."""
+
 DEFAULTS = {
-    (section, field.name): getattr(cls(), field.name)
+    (section, field.name): getattr(default, field.name)
     for section, classes in CLASSES.items()
-    for cls in classes
-    for field in fields(cls)
-    if not isinstance(getattr(cls(), field.name), Rule | GuardSettings)
+    for default in (cls(**REQUIRED.get(cls, {})) for cls in classes)
+    for field in fields(type(default))
+    if not isinstance(getattr(default, field.name), Rule | GuardSettings)
 }
 SECTIONS = re.findall(r"^##+ (.+?)\n(.*?)(?=^##)", PAGE + "## ", re.MULTILINE | re.DOTALL)
 ROWS = [
@@ -125,4 +129,5 @@ def test_the_page_has_the_defaults(section, key, default):
 def test_every_default_is_on_the_page():
     """The tables have every key, except for those whose default depends on something else."""
     described = {("[providers.NAME]", key) for key in ("kind", "model", "context_window", "expose_service_messages")}
+    described |= {("[gateway.keys.NAME]", "hash")}
     assert {(section, key) for section, key, _ in ROWS} == {*DEFAULTS} - described

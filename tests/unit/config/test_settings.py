@@ -49,7 +49,7 @@ def test_settings_in_code_import_no_parser(module):
     assert module in modules
     assert not modules & {"cattrs", "tomllib", "dotenv", "keyring"}
     of_config = {name for name in modules if name.startswith("kickai_providers_core.config.")}
-    names = ("roles", "settings", "monitor_settings", "store_settings", "price_settings")
+    names = ("roles", "settings", "monitor_settings", "store_settings", "price_settings", "gateway_settings")
     assert of_config == {f"kickai_providers_core.config.{name}" for name in names}
 
 
