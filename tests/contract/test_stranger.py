@@ -91,11 +91,12 @@ def python_in(home):
 
 
 def install(home):
-    """Write the guide's files to a folder, and install them with the core's wheel into an environment there."""
-    for name, text in FILES.findall(GUIDE.read_text(encoding="utf-8")):
+    """Write the guide's distribution to a folder, and install it with the core's wheel into an environment there."""
+    files = dict(FILES.findall(GUIDE.read_text(encoding="utf-8")))
+    for name in ("kickai_osprey.py", "pyproject.toml", "test_osprey.py"):
         path = home / ("tests" if name.startswith("test_") else "osprey") / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(files[name], encoding="utf-8")
     wheels, python = home / "wheels", python_in(home)
     if uv := shutil.which("uv"):
         run(uv, "build", "--quiet", "--wheel", "--out-dir", wheels, ROOT)
