@@ -7,7 +7,6 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import certifi
 from kickai_providers_core.authoring import network_problems
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ def create_tls_context(url: str) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_default_certs()
+    import certifi  # noqa: PLC0415  discovery imports nothing that only calls need
+
     context.load_verify_locations(certifi.where())
     bundle = next((path for name in BUNDLES if (path := os.environ.get(name, "").strip())), None)
     if bundle is not None and Path(bundle).is_dir():
