@@ -27,6 +27,7 @@ from kickai_providers_core.testing.faults.catalog.answers import (
     Reset,
     Silence,
     SlowHeaders,
+    SplitCharacters,
     Status,
 )
 from kickai_providers_core.testing.faults.catalog.bodies import (
@@ -72,6 +73,7 @@ __all__ = [
     "Silence",
     "SlowFirstToken",
     "SlowHeaders",
+    "SplitCharacters",
     "Stall",
     "Status",
     "Unreachable",

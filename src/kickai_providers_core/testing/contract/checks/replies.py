@@ -11,7 +11,7 @@ from attrs import evolve
 from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_finish_reason, require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
-from kickai_providers_core.testing.faults import Drip, Ok
+from kickai_providers_core.testing.faults import Ok, SplitCharacters
 from kickai_providers_core.values.errors import ContentFilteredError
 from kickai_providers_core.values.replies import FinishReason, Reply
 
@@ -38,11 +38,12 @@ class ReplyTests(ProviderSpec):
 
     @in_each_mode
     def test_text_of_any_language_arrives(self, harness: ProviderHarness, mode: Mode) -> None:
-        """Text beyond ASCII arrives unchanged, also when its bytes arrive one at a time."""
+        """Text beyond ASCII arrives unchanged, also when a packet ends within a character."""
         harness.server.default = Ok(FOREIGN)
         text = harness.attempt(mode).text
         assert text == FOREIGN, f"expected the text {FOREIGN!r}, got {text!r}"
-        assert harness.attempt(mode, Drip(0.0)).text == FOREIGN, "the text was changed when bytes arrived one at a time"
+        text = harness.attempt(mode, SplitCharacters()).text
+        assert text == FOREIGN, f"expected {FOREIGN!r} when packets end within characters, got {text!r}"
 
     @in_each_mode
     def test_usage_is_counted(self, harness: ProviderHarness, mode: Mode) -> None:

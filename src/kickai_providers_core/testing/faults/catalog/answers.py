@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
@@ -14,7 +15,18 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.testing.faults.exchange import Exchange
 
-__all__ = ["CloseEarly", "Delay", "Drip", "DripError", "Ok", "Reset", "Silence", "SlowHeaders", "Status"]
+__all__ = [
+    "CloseEarly",
+    "Delay",
+    "Drip",
+    "DripError",
+    "Ok",
+    "Reset",
+    "Silence",
+    "SlowHeaders",
+    "SplitCharacters",
+    "Status",
+]
 
 
 @frozen
@@ -106,6 +118,25 @@ class Drip(Fault):
         answer = exchange.answer()
         await exchange.connection.send(answer.head)
         await _send_slowly(exchange, b"".join((*answer.parts, answer.end)), self.interval_s)
+
+
+@frozen
+class SplitCharacters(Fault):
+    """A good answer with a packet that ends within each character beyond ASCII.
+
+    Attributes:
+        pause_s: The time between two packets, in which the client reads the first.
+    """
+
+    pause_s: float = 0.02
+
+    async def play(self, exchange: Exchange) -> None:
+        """Send the head, then the body in packets that end after the first byte of a character."""
+        answer = exchange.answer()
+        await exchange.connection.send(answer.head)
+        for packet in re.split(rb"(?<=[\xc0-\xff])", b"".join((*answer.parts, answer.end))):
+            await exchange.connection.send(packet)
+            await asyncio.sleep(self.pause_s)
 
 
 @frozen
