@@ -1,4 +1,4 @@
-"""The house: what is public, what is imported, what stands at module level, how large things are."""
+"""The architecture: what is public, what is imported, what modules keep, and what the distributions configure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import kickai_providers_core
 from kickai_providers_core.values import errors
 
+ROOT = Path(__file__).parents[2]
 PACKAGE = Path(kickai_providers_core.__file__).parent
 MODULES = [
     module.name
@@ -161,3 +163,11 @@ def test_the_log_is_silent_until_it_is_enabled() -> None:
         "logger.enable('kickai_providers_core'); log_event(event)"
     )
     assert run(code).split("\n")[:2] == ["--", "{braces}: closing it raised OSError"]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("plugins/*/pyproject.toml")), ids=lambda path: path.parent.name)
+def test_each_distribution_knows_the_markers_that_nox_selects_by(path: Path) -> None:
+    """Pytest refuses a selection by an unknown marker, and would run no test."""
+    options = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    assert {"slow", "timing"} <= {marker.split(":")[0] for marker in options["markers"]}
+    assert options["addopts"][-2:] == ["-m", "not timing"]

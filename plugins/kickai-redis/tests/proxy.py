@@ -18,8 +18,8 @@ class Proxy:
         accepted: The number of connections so far.
         received: The number of blocks that clients have sent so far.
         behaviour: What happens to what the server sends: ``forward`` it, ``swallow`` it, so that the connection is half
-            open, replace it by ``garbage``, or ``drip`` it, a byte at a time.
-        pause: Between two bytes of ``drip``, in seconds.
+            open, replace it by ``garbage``, ``delay`` it, or ``drip`` it, a byte at a time.
+        pause: The delay, or the time between two bytes, in seconds.
     """
 
     def __init__(self, target: int) -> None:
@@ -100,6 +100,9 @@ class Proxy:
             sink.sendall(data)
         elif behaviour == "garbage":
             sink.sendall(self.garbage)
+        elif behaviour == "delay":
+            self._ended.wait(self.pause)
+            sink.sendall(data)
         elif behaviour == "drip":
             for byte in data:
                 sink.sendall(bytes([byte]))

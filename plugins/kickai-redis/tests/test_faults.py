@@ -225,6 +225,22 @@ def freeze(server, proxy):
 
 
 @contextmanager
+def delay(server, proxy):
+    """Answer after 20 seconds."""
+    proxy.behaviour, proxy.pause = "delay", 20.0
+    yield "did not answer within"
+    proxy.behaviour = "forward"
+
+
+@contextmanager
+def answer_too_late(server, proxy):
+    """Answer after the client has given up, and before the fault ends."""
+    proxy.behaviour, proxy.pause = "delay", 0.75
+    yield "did not answer within"
+    proxy.behaviour = "forward"
+
+
+@contextmanager
 def half_open(server, proxy):
     """Lose what the server sends."""
     proxy.behaviour = "swallow"
@@ -272,7 +288,7 @@ def demote(server, proxy):
         server.call("REPLICAOF", "NO", "ONE")
 
 
-FAULTS = (freeze, half_open, send_garbage, refuse, fill, demote)
+FAULTS = (freeze, delay, answer_too_late, half_open, send_garbage, refuse, fill, demote)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -195,6 +195,25 @@ def test_one_process_probes_for_all(kind):
         store.close()
 
 
+@pytest.mark.parametrize(
+    "bound_s", [pytest.param(5.0, id="busy"), pytest.param(1.0, id="exact", marks=pytest.mark.timing)]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_suspension_reaches_another_process_within_a_second(kind, bound_s):
+    """Without a request of the other, which then does not call the provider. The bound is longer on a busy machine."""
+    with running(kind) as server, ExitStack() as stack:
+        url = f"redis://{server.address}?timeout_s=30"
+        providers = [Failing(lambda: RateLimitedError("slow down", retry_after_s=100.0)) for _ in range(2)]
+        one, other = (stack.enter_context(create_resolver(url, provider)) for provider in providers)
+        other.chain("plain")
+        fail(one)
+        began = time.monotonic()
+        wait_until(lambda: any(not state.is_healthy for state in other._health.states().values()))
+        assert time.monotonic() - began < bound_s
+        fail(other)
+        assert providers[1].calls == 0
+
+
 def _is_open(resolver):
     return any(state.breaker.state is BreakerState.OPEN for state in resolver._health.states().values())
 
