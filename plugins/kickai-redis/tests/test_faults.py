@@ -61,7 +61,7 @@ def find_failure(store):
     return ""
 
 
-def test_a_dead_server_is_left_alone(scene):
+def test_a_dead_server_is_seldom_called(scene):
     """After two failures it is not called for a second, and then once in two seconds."""
     _, proxy, store, clock = scene
     proxy.behaviour = "swallow"
@@ -181,7 +181,7 @@ def test_a_newer_schema_is_refused(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_keys_of_another_program_are_left_alone(kind):
+def test_the_keys_of_another_program_stay(kind):
     """All or nothing: no part of a batch is added."""
     with running(kind) as server:
         store = open_store(f"redis://{server.address}?timeout_s=30")
