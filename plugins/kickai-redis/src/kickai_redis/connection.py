@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["BREAKER", "Connection"]
 
 BREAKER = BreakerSettings(max_errors=2, cooldown_s=1.0, max_cooldown_s=2.0, probe_lease_s=10.0)
-"""After two failures in a row the server is not called for a second, and not for two seconds after each further failure.
+"""After two failures in a row the server is not called for a second, and for two seconds after each further failure.
 A store's thread tries again after a second anyway, and siblings must see each other's changes soon after a failure."""
 
 
