@@ -25,7 +25,8 @@ from values_tables import render_values  # noqa: E402
 
 PAGES = ("plugin-api.md", "writing-a-provider.md", "plugins.md", "settings-reference.md", "values.md")
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-REQUIRED = ("kickai_provider_info", "kickai_create_provider", "kickai_invoke_provider")
+REQUIRED = ("kickai_provider_info", "kickai_create_provider")
+ONE_REQUIRED = ("kickai_invoke_provider", "kickai_ainvoke_provider")
 
 
 def list_hooks() -> list[str]:
@@ -43,6 +44,7 @@ def render_hook(name: str) -> str:
     function = getattr(hookspecs, name)
     prose, *entries = re.split(r"^(?=:)", to_markdown(inspect.getdoc(function) or ""), flags=re.MULTILINE)
     needed = "Required of a provider." if name in REQUIRED else "Optional."
+    needed = "One of the two is required of a provider." if name in ONE_REQUIRED else needed
     lines = [
         "",
         f"### `{name}`",

@@ -96,7 +96,10 @@ class Resolver:
         random = _ForkSafeRandom() if random is None else random
         self.settings = settings
         self.discovery = discovery
-        self.registry = Registry(discovery, settings.providers, settings.unusable, clock=time.clock, wall=time.wall)
+        portal = Portal()
+        self.registry = Registry(
+            discovery, settings.providers, settings.unusable, clock=time.clock, wall=time.wall, portal=portal
+        )
         self._process, self._recent_answers = ProcessName(), RecentAnswers()
         self._observers = Observers(observers, discovery.observers())
         self._observers.add(self._recent_answers.observe, {RequestEnded})
@@ -104,7 +107,7 @@ class Resolver:
         self._health = Health(settings.breaker, random)
         self._shared = self._share(store, time)
         self.store: Store | None = None if self._shared is None else self._shared.store
-        policy, portal = settings.policy, Portal()
+        policy = settings.policy
         retry_budget = RetryBudget(policy.retry_share, policy.retry_floor)
         hedge_timer = HedgeTimer(settings.hedging) if settings.hedging.on else None
         own_random = random if isinstance(random, _ForkSafeRandom) else None

@@ -62,6 +62,21 @@ class Counted:
         return self.invoke(request, timeout_s)
 
 
+def ask(chain, way, prompt, **options):
+    """Return the text of an answer in one of the four modes."""
+
+    async def aask():
+        if way == "ainvoke":
+            return (await chain.ainvoke(prompt, **options)).text
+        return "".join([chunk.text async for chunk in chain.astream(prompt, **options)])
+
+    if way == "invoke":
+        return chain.invoke(prompt, **options).text
+    if way == "stream":
+        return "".join(chunk.text for chunk in chain.stream(prompt, **options))
+    return asyncio.run(aask())
+
+
 COUNTED = hooks_for(ProviderInfo(name="counted", summary="Counts"), Counted)
 
 
@@ -141,6 +156,14 @@ def test_the_program_is_called_by_a_chain(guide):
     with Resolver.from_settings({}, env={}, plugins={"program": plugin}) as resolver:
         reply = resolver.chain("program").invoke("who can play?", temperature=0.5)
     assert (reply.text, reply.omitted) == ("WHO CAN PLAY?", ("temperature",))
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_two_asynchronous_methods_answer_in_all_modes(guide, way):
+    """The core derives the sync modes."""
+    plugin = guide("kickai_echo").plugin
+    with Resolver.from_settings({}, env={}, plugins={"echo": plugin}) as resolver:
+        assert ask(resolver.chain("echo"), way, "who can play?").strip() == "who can play?"
 
 
 def test_the_cache_answers_without_the_provider(guide):

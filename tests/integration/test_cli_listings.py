@@ -86,6 +86,33 @@ def test_a_ready_provider_is_listed(kickai: CommandLine) -> None:
     assert any(each.startswith(line) for each in kickai("providers").out.splitlines())
 
 
+ASYNCHRONOUS = """
+from kickai_providers_core import FinishReason, ProviderInfo, Reply, hookimpl
+
+@hookimpl
+def kickai_provider_info():
+    return ProviderInfo(name="tide", summary="Answers asynchronously")
+
+@hookimpl
+def kickai_create_provider(settings):
+    return "tide"
+
+@hookimpl
+async def kickai_ainvoke_provider(provider):
+    return Reply(text="Everybody.", finish_reason=FinishReason.STOP)
+"""
+
+
+def test_derived_modes_are_listed(kickai: CommandLine, site: Path) -> None:
+    """A provider with one asynchronous hook is ready, and answers the blocking command line."""
+    distribute(site, "tide", ASYNCHRONOUS)
+    row = provider(kickai, "tide")
+    assert (row["state"], row["native"], row["derived"]) == ("ready", ["ainvoke"], ["invoke", "stream", "astream"])
+    assert "  derived: invoke, stream, astream" in kickai("providers").out.splitlines()
+    assert provider(kickai, "mock")["derived"] == []
+    assert kickai("ask", "hi", "--provider", "tide").out == "Everybody.\n"
+
+
 def test_the_instances_of_a_provider_are_listed_with_their_states(kickai: CommandLine) -> None:
     """The provider is ready if one of them is."""
     kickai.write('[providers.odd]\nkind = "mock"\nlatency_s = 3\nlatency_max_s = 1\n')

@@ -48,8 +48,8 @@ def hooks_for(
     """Return a plugin whose hooks call the methods of a class; name it in the entry point.
 
     The class is created with the settings, ``provider_class(settings)``, when the provider is first used. It must have
-    ``invoke(request, timeout_s)``, and may have ``ainvoke``, ``stream`` and ``astream`` with the same parameters,
-    ``close()`` and ``aclose()``, and as static methods or class methods ``validate(settings, online)``,
+    ``invoke(request, timeout_s)`` or ``ainvoke``, and may have both, and ``stream`` and ``astream`` with the same
+    parameters, ``close()`` and ``aclose()``, and as static methods or class methods ``validate(settings, online)``,
     ``capabilities(settings, model)`` and ``prepare(settings, model)``. Each means what the hook of that name means, see
     `kickai_providers_core.plugin_api.hookspecs`. A mode without a method is left to the core.
 
@@ -64,7 +64,7 @@ def hooks_for(
         A plugin. Its hooks are as safe to share between threads and event loops as the class.
 
     Raises:
-        TypeError: The class has no ``invoke``, or is given by name without its methods.
+        TypeError: The class has neither ``invoke`` nor ``ainvoke``, or is given by name without its methods.
         ValueError: ``methods`` or ``functions`` has an unknown name.
     """
     if methods is None:
@@ -76,8 +76,8 @@ def hooks_for(
         unknown = sorted(set(names) - set(known))
         if unknown:
             raise ValueError(f"{what} must be among {', '.join(known)}, got {', '.join(unknown)}")
-    if "invoke" not in methods:
-        raise TypeError(f"{provider_class!r} must have a method invoke(request, timeout_s)")
+    if not {"invoke", "ainvoke"}.intersection(methods):
+        raise TypeError(f"{provider_class!r} must have a method invoke(request, timeout_s) or ainvoke")
     load = _loader(provider_class, tuple(methods))
     return Plugin(
         kickai_provider_info=hookimpl(lambda: info),

@@ -25,6 +25,8 @@ Examples:
   kickai providers --json | jq -r '.providers[] | select(.state == "ready") | .name'
 """
 
+MODES = ("invoke", "ainvoke", "stream", "astream")
+
 COLORS = {"ready": "green", "not configured": "yellow", "broken": "red", "not allowed": "bright_black"}
 
 
@@ -102,7 +104,8 @@ def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
         "summary": info.summary if info else "",
         "aliases": list(info.aliases) if info else [],
         "capabilities": sorted(info.capabilities) if info else [],
-        "native": [mode for mode in ("invoke", "ainvoke", "stream", "astream") if info and mode in info.native],
+        "native": [mode for mode in MODES if info and mode in info.native],
+        "derived": [mode for mode in MODES if info and mode not in info.native],
         "provider": info is not None or plugin.status != "ready",
         "instances": instances,
         "import_s": None if plugin.import_s is None else round(plugin.import_s, 3),
@@ -127,7 +130,7 @@ def _format(row: dict[str, Any]) -> Iterator[str]:
     yield " · ".join(filter(None, (title, row["distribution"], _format_state(row), imported)))
     if row["summary"]:
         yield f"  {row['summary']}"
-    for label in ("capabilities", "native", "aliases"):
+    for label in ("capabilities", "native", "derived", "aliases"):
         if row[label]:
             yield f"  {label}: {', '.join(row[label])}"
     for warning in row["warnings"]:

@@ -6,7 +6,6 @@ All calls of a provider plugin go through it. Only the adapter and discovery cat
 from __future__ import annotations
 
 import asyncio
-import inspect
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,10 @@ import pluggy
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.concurrency.abandoned import AbandonedCalls
+from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
-from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, PluginExitError, close_quietly
-from kickai_providers_core.plugin_api.cancellation import CallRunner
+from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, close_quietly
 from kickai_providers_core.plugin_api.extensions import guard_wrappers
 from kickai_providers_core.plugin_api.foreign_errors import raise_provider_error
 from kickai_providers_core.plugin_api.hookspecs import Progress
@@ -30,6 +29,7 @@ from kickai_providers_core.plugin_api.isolation import (
     is_exit_or_cancellation,
     is_process_exit,
 )
+from kickai_providers_core.plugin_api.mode_calls import ModeCalls
 from kickai_providers_core.values.errors import (
     InvalidReplyError,
     Problem,
@@ -41,7 +41,7 @@ from kickai_providers_core.values.replies import Reply, ReplyChunk
 from kickai_providers_core.values.reply_assembly import validate_reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 
     from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
     from kickai_providers_core.plugin_api.settings import ProviderSettings
@@ -75,6 +75,7 @@ class Adapter:
         *,
         clock: Callable[[], float] = monotonic,
         abandoned: AbandonedCalls | None = None,
+        portal: Portal | None = None,
     ) -> None:
         """Register a plugin and its wrappers.
 
@@ -84,6 +85,7 @@ class Adapter:
             wrappers: Plugins that may wrap its hooks, by label.
             clock: Returns the monotonic time in seconds.
             abandoned: Counts the abandoned calls of all instances of the plugin; None for a new count.
+            portal: The event loop for blocking callers of asynchronous hooks; None for a new one.
         """
         manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         manager.add_hookspecs(hookspecs)
@@ -91,12 +93,10 @@ class Adapter:
         for label, wrapper in (wrappers or {}).items():
             manager.register(wrapper, name=label)
         guard_wrappers(manager, plugin)
-        self._holds_timeouts = info.holds_timeouts
-        self._native = info.native
         self._clock = clock
-        self.abandoned = abandoned if abandoned is not None else AbandonedCalls()
-        self._runner = CallRunner(self.abandoned)
         self._hook = manager.hook
+        self.abandoned = abandoned if abandoned is not None else AbandonedCalls()
+        self._calls = ModeCalls(self._hook, info, portal if portal is not None else Portal(), self.abandoned)
         self.validates = bool(manager.hook.kickai_validate_provider.get_hookimpls())
 
     def validate(self, settings: ProviderSettings, *, online: bool = False) -> tuple[Problem, ...]:
@@ -171,8 +171,18 @@ class Adapter:
             close_quietly(steps)
 
     def close(self, provider: object) -> None:
-        """Close the provider object. Exceptions of the plugin are raised unchanged."""
-        self._hook.kickai_close_provider(provider=provider)
+        """Close the provider object. Exceptions of the plugin are raised unchanged.
+
+        Without a sync hook the async one runs on an event loop of its own.
+        """
+        if _is_implemented(self._hook.kickai_close_provider) or not _is_implemented(self._hook.kickai_aclose_provider):
+            self._hook.kickai_close_provider(provider=provider)
+            return
+        portal = Portal()
+        try:
+            portal.run(lambda: self.aclose(provider))
+        finally:
+            portal.stop()
 
     async def aclose(self, provider: object) -> None:
         """Close the provider object on the running event loop.
@@ -192,92 +202,41 @@ class Adapter:
     def invoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the provider's validated answer. Every exception is a `ProviderError`."""
         try:
-            if self._holds_timeouts:
-                return validate_reply(
-                    self._hook.kickai_invoke_provider(provider=provider, request=request, timeout_s=timeout_s)
-                )
-            call = self.abandoned.track()
-            try:
-                return validate_reply(
-                    threads.call(
-                        call.wrap(
-                            lambda: self._hook.kickai_invoke_provider(
-                                provider=provider, request=request, timeout_s=timeout_s
-                            )
-                        ),
-                        timeout_s,
-                    )
-                )
-            finally:
-                call.abandon()
+            return validate_reply(self._calls.invoke(provider, request, timeout_s))
         except BaseException as exc:  # noqa: BLE001
             raise_provider_error(exc, CALL_FAILED)
 
     async def ainvoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Reply:
         """Return the provider's validated answer without blocking the loop. Every exception is a `ProviderError`."""
         try:
-            if "ainvoke" in self._native:
-                reply = await self._runner.run(
-                    lambda: self._hook.kickai_ainvoke_provider(provider=provider, request=request, timeout_s=timeout_s),
-                    timeout_s,
-                )
-            else:
-                reply = await self._ainvoke_in_thread(provider, request, timeout_s)
-            return validate_reply(reply)
+            return validate_reply(await self._calls.ainvoke(provider, request, timeout_s))
         except (GeneratorExit, asyncio.CancelledError):  # the caller's; the plugin's own is a PluginExitError
             raise
         except BaseException as exc:  # noqa: BLE001
             raise_provider_error(exc, CALL_FAILED)
 
-    async def _ainvoke_in_thread(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
-        before = count_cancellations()
-        call = self.abandoned.track()
-        run = call.wrap(
-            lambda: self._hook.kickai_invoke_provider(provider=provider, request=request, timeout_s=timeout_s)
-        )
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await PluginAwaitable(lambda: threads.acall(run))
-        except asyncio.CancelledError as exc:
-            if is_exit_or_cancellation(exc, before):
-                raise
-            raise PluginExitError from exc
-        finally:
-            call.abandon()
-
     def renew_after_fork(self) -> None:
         """Forget the calls that were running in the parent."""
-        self.abandoned.renew_after_fork()
-        self._runner.renew_after_fork()
+        self._calls.renew_after_fork()
 
     def keep(self, task: asyncio.Task[Reply]) -> None:
         """Keep a cancelled call alive until its cleanup has ended."""
-        self._runner.keep(task)
+        self._calls.keep(task)
 
     def stream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
     ) -> Generator[ReplyChunk, None, None]:
         """Yield the provider's chunks. Every exception is a `ProviderError`. Closing it closes the plugin's stream."""
-        if "stream" not in self._native:
+        if not self._calls.can_stream:
             yield _as_chunk(self.invoke(provider, request, min(timeout_s, settings.timeout_s)))
             return
-
-        call = self.abandoned.track()
-
-        def open_() -> Iterator[ReplyChunk]:
-            return self._hook.kickai_stream_provider(provider=provider, request=request, timeout_s=timeout_s)  # type: ignore[no-any-return]
-
         timeouts = self._start_timeouts(settings, timeout_s)
         chunks: Iterator[ReplyChunk] | None = None
         try:
             while True:
                 try:
                     if chunks is None:
-                        chunks = iter(
-                            open_()
-                            if self._holds_timeouts
-                            else threads.iterate(open_, timeouts.remaining_s, call.record_return)
-                        )
+                        chunks = self._calls.stream(provider, request, timeout_s, timeouts.remaining_s)
                     chunk = _validate_chunk(next(chunks), timeouts)
                 except StopIteration:
                     return
@@ -289,19 +248,17 @@ class Adapter:
                 timeouts.begin("idle")
         finally:
             close_quietly(chunks)
-            if not self._holds_timeouts and chunks is not None:
-                call.abandon()
 
     async def astream(
         self, provider: object, request: ChatRequest, timeout_s: float, settings: ProviderSettings
     ) -> AsyncGenerator[ReplyChunk, None]:
         """Yield the provider's chunks without blocking the loop. Every exception is a `ProviderError`."""
-        if not self._native & {"stream", "astream"}:
+        if not self._calls.can_stream:
             yield _as_chunk(await self.ainvoke(provider, request, min(timeout_s, settings.timeout_s)))
             return
         before = count_cancellations()
         timeouts = self._start_timeouts(settings, timeout_s)
-        chunks = self._runner.iterate(lambda: self._open_astream(provider, request, timeout_s), timeouts.remaining_s)
+        chunks = self._calls.astream(provider, request, timeout_s, timeouts.remaining_s)
         try:
             while True:
                 try:
@@ -331,20 +288,10 @@ class Adapter:
         timeouts.begin("first_token")  # the plugin itself bounds connecting
         return timeouts
 
-    async def _open_astream(
-        self, provider: object, request: ChatRequest, timeout_s: float
-    ) -> AsyncIterator[ReplyChunk]:
-        if "astream" in self._native:
-            opened = self._hook.kickai_astream_provider(provider=provider, request=request, timeout_s=timeout_s)
-            if inspect.isawaitable(opened):  # ``async def`` that returns an iterator, rather than one that yields
-                opened = await opened
-            return opened  # type: ignore[no-any-return]
-        call = self.abandoned.track()
-        return threads.aiterate(
-            lambda: self._hook.kickai_stream_provider(provider=provider, request=request, timeout_s=timeout_s),
-            call.record_return,
-            call.abandon,
-        )
+
+def _is_implemented(hook: pluggy.HookCaller) -> bool:
+    """Return whether the plugin implements a hook; other plugins can only wrap it."""
+    return any(not (each.wrapper or each.hookwrapper) for each in hook.get_hookimpls())
 
 
 def _describe(error: BaseException, settings: ProviderSettings) -> str:

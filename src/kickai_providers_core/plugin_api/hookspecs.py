@@ -3,10 +3,10 @@
 A plugin is a module or an object with functions that are marked with `hookimpl`. Its distribution declares it as an
 entry point in the group ``kickai.providers``.
 
-A *provider plugin* implements at least `kickai_provider_info`, `kickai_create_provider` and `kickai_invoke_provider`.
-Every other hook has a default. A plugin without `kickai_provider_info` is an *extension*: it may implement
-`kickai_observe`, `kickai_rank_targets` and `kickai_open_store`, and it may wrap the provider hooks of all plugins with
-``hookimpl(wrapper=True)``.
+A *provider plugin* implements at least `kickai_provider_info`, `kickai_create_provider`, and `kickai_invoke_provider`
+or `kickai_ainvoke_provider`. Every other hook has a default. A plugin without `kickai_provider_info` is an *extension*:
+it may implement `kickai_observe`, `kickai_rank_targets` and `kickai_open_store`, and it may wrap the provider hooks of
+all plugins with ``hookimpl(wrapper=True)``.
 
 The core calls the hooks of one provider plugin at a time, inside the wrappers of the extensions. Arguments are passed
 by name, and an implementation may omit those that it does not need.
@@ -241,8 +241,9 @@ def kickai_provider_capabilities(settings: ProviderSettings, model: str | None) 
 def kickai_invoke_provider(provider: object, request: ChatRequest, timeout_s: float) -> Reply:  # type: ignore[empty-body]
     """Answer a request, blocking the calling thread.
 
-    Called for each attempt. Required for provider plugins; extensions may wrap it. It sends one request to the service
-    and never retries: the core does that.
+    Called for each attempt. A provider plugin implements this or `kickai_ainvoke_provider`; without it, the
+    asynchronous hook runs on an event loop in a thread, where the core can cancel it. Extensions may wrap it. It sends
+    one request to the service and never retries: the core does that.
 
     :param provider: The object that `kickai_create_provider` returned.
     :param request: The request. Its model, temperature and token limit are final. Do not change it.
@@ -257,9 +258,10 @@ def kickai_invoke_provider(provider: object, request: ChatRequest, timeout_s: fl
 def kickai_ainvoke_provider(provider: object, request: ChatRequest, timeout_s: float) -> Awaitable[Reply]:  # type: ignore[empty-body]
     """Answer a request without blocking the event loop.
 
-    Called for each attempt, on the loop that awaits the result; several loops may use one provider, even at the same
-    time. Provider plugins may implement it; without it, `kickai_invoke_provider` runs in a thread. Extensions may wrap
-    it: a wrapper receives the awaitable as the result and may return another one.
+    Called for each attempt, on the loop that awaits the result, or on a loop in a thread for a blocking caller; several
+    loops may use one provider, even at the same time. A provider plugin implements this or `kickai_invoke_provider`;
+    without it, that hook runs in a thread. Extensions may wrap it: a wrapper receives the awaitable as the result and
+    may return another one.
 
     :param provider: The object that `kickai_create_provider` returned.
     :param request: The request, as for `kickai_invoke_provider`.
@@ -274,8 +276,9 @@ def kickai_ainvoke_provider(provider: object, request: ChatRequest, timeout_s: f
 def kickai_stream_provider(provider: object, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:  # type: ignore[empty-body]
     """Answer a request in chunks, blocking the calling thread while it waits for each one.
 
-    Called for each attempt. Provider plugins may implement it; without it, the answer of `kickai_invoke_provider` is
-    the only chunk. Extensions may wrap it. The limits for the first token and between chunks are in the settings with
+    Called for each attempt. Provider plugins may implement it; without it, `kickai_astream_provider` is read on an
+    event loop in a thread, one chunk at a time. Without that hook too, the whole answer is the only chunk. Extensions
+    may wrap it. The limits for the first token and between chunks are in the settings with
     which the provider was created.
 
     :param provider: The object that `kickai_create_provider` returned.
@@ -292,8 +295,8 @@ def kickai_stream_provider(provider: object, request: ChatRequest, timeout_s: fl
 def kickai_astream_provider(provider: object, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:  # type: ignore[empty-body]
     """Answer a request in chunks without blocking the event loop.
 
-    Called for each attempt. Provider plugins may implement it; without it, the sync stream is read in a thread.
-    Extensions may wrap it.
+    Called for each attempt. Provider plugins may implement it; without it, the sync stream is read in a thread. Without
+    that hook too, the whole answer is the only chunk. Extensions may wrap it.
 
     :param provider: The object that `kickai_create_provider` returned.
     :param request: The request, as for `kickai_invoke_provider`.
@@ -310,7 +313,8 @@ def kickai_close_provider(provider: object) -> None:
     """Release everything that the provider holds.
 
     Called once when the resolver is closed, from a thread without a running event loop. Provider plugins may implement
-    it.
+    it; without it, `kickai_aclose_provider` runs on an event loop in a thread. That hook is also called in its place if
+    the resolver has made calls on such a loop, since their connections can only be closed there.
 
     :param provider: The object that `kickai_create_provider` returned.
 

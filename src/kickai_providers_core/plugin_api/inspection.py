@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Inspection", "create_plugin_manager", "find_hooks", "inspect_plugin", "split_capabilities"]
 
-REQUIRED = ("kickai_create_provider", "kickai_invoke_provider")
+REQUIRED = (("kickai_create_provider",), ("kickai_invoke_provider", "kickai_ainvoke_provider"))
+"""The hooks of which a provider plugin must implement at least one each."""
 MODES: Mapping[hookspecs.Mode, str] = {
     "invoke": "kickai_invoke_provider",
     "ainvoke": "kickai_ainvoke_provider",
@@ -199,7 +200,7 @@ def _check_hooks(registered: pluggy.PluginManager, hooks: object, *, is_provider
                 return f"it implements {hook.name} without kickai_provider_info: only wrappers may do that"
             if hook.name not in ASYNC_HOOKS and hook.name != "kickai_observe" and _is_async(implementation.function):
                 return f"{hook.name} is an async function, but the core never awaits it: make it a plain function"
-    missing = [hook for hook in REQUIRED if hook not in own] if is_provider else []
+    missing = [" or ".join(hooks) for hooks in REQUIRED if not own.intersection(hooks)] if is_provider else []
     return f"it does not implement the required hook {missing[0]}" if missing else ""
 
 

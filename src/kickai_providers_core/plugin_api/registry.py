@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.concurrency.abandoned import AbandonedCalls
+from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.awaitables import get_error_name
 from kickai_providers_core.plugin_api.discovery import PACKAGES
@@ -30,7 +31,8 @@ __all__ = ["PACKAGES", "Registry"]
 class Registry:
     """The instances of the settings and of the installed plugins, by name.
 
-    A provider plugin without settings gets one instance with default settings.
+    A provider plugin without settings gets one instance with default settings. All instances share the portal, which
+    runs the asynchronous hooks of plugins for blocking callers.
     """
 
     def __init__(
@@ -41,15 +43,24 @@ class Registry:
         *,
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
+        portal: Portal | None = None,
     ) -> None:
         self._discovery = discovery
         self._instances: dict[str, Instance] = {}
+        portal = Portal() if portal is None else portal
         counts: dict[int, AbandonedCalls] = {}  # one for each plugin; its instances share it
         for name, settings in self._configured(providers):
             plugin = discovery.find(settings.kind or name)
             if plugin is not None and plugin.info is not None:
                 abandoned = counts.setdefault(id(plugin.plugin), AbandonedCalls())
-                adapter = Adapter(plugin.plugin, plugin.info, discovery.extensions(), clock=clock, abandoned=abandoned)
+                adapter = Adapter(
+                    plugin.plugin,
+                    plugin.info,
+                    discovery.extensions(),
+                    clock=clock,
+                    abandoned=abandoned,
+                    portal=portal,
+                )
                 self._instances[name] = Instance(
                     name, plugin.info, settings, adapter, unusable.get(name, ()), clock=clock, wall=wall
                 )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import itertools
 import subprocess
 import sys
 import threading
 from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 
+from kickai_providers_core.concurrency import portal as portals
 from kickai_providers_core.concurrency.portal import Portal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 
 async def answer() -> str:
@@ -78,6 +86,115 @@ def test_stopping_a_portal_that_never_started_does_nothing() -> None:
     portal.stop()
     portal.stop()
     assert not portal.is_running
+
+
+def test_a_call_that_is_late_is_cancelled() -> None:
+    """The caller gets a timeout, and the coroutine ends at once; the time without a timeout is not limited."""
+    portal, ended = Portal(), threading.Event()
+
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises(TimeoutError):
+        portal.run(hang, 0.05)
+    assert ended.wait(20)
+    assert portal.run(answer, 1e12) == "yes"
+    portal.stop()
+
+
+def test_stopping_does_not_wait_for_coroutines_that_do_not_end(monkeypatch) -> None:
+    """The thread ends later, with them."""
+    monkeypatch.setattr(portals, "STOP_S", 0.05)
+    portal, begun, may_end = Portal(), threading.Event(), threading.Event()
+
+    async def stubborn() -> None:
+        while not may_end.is_set():
+            begun.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    caller = threading.Thread(target=lambda: portal.run(stubborn))
+    caller.start()
+    assert begun.wait(20)
+    portal.stop()
+    assert caller.is_alive()
+    may_end.set()
+    caller.join(20)
+    assert not caller.is_alive()
+    for thread in find_portal_threads():
+        thread.join(20)
+    assert find_portal_threads() == []
+
+
+async def count(closed: list[str]) -> AsyncGenerator[int, None]:
+    """Yield numbers for ever."""
+    try:
+        for number in itertools.count():
+            yield number
+    finally:
+        closed.append(threading.current_thread().name)
+
+
+def test_an_iterator_that_is_dropped_on_the_loop_is_closed() -> None:
+    """The garbage collector may run in the thread of the loop, which must not wait for itself."""
+    portal, closed = Portal(), list[str]()
+    numbers = portal.iterate(lambda: count(closed), lambda: 10.0)
+    assert [next(numbers), next(numbers)] == [0, 1]
+    held = [numbers]
+    del numbers
+
+    async def drop() -> None:
+        held.clear()
+        gc.collect()
+
+    portal.run(drop)
+    portal.stop()
+    assert closed == ["kickai-portal"]
+
+
+def test_an_iterator_ends_with_its_generator_or_its_error() -> None:
+    """What the generator raises is raised to the reader."""
+    portal = Portal()
+
+    async def two() -> AsyncGenerator[int, None]:
+        yield 1
+        yield 2
+
+    async def fail() -> AsyncGenerator[int, None]:
+        yield 1
+        raise ValueError("broken")
+
+    assert list(portal.iterate(two, lambda: 10.0)) == [1, 2]
+    with pytest.raises(ValueError, match="broken"):
+        list(portal.iterate(fail, lambda: 10.0))
+    portal.stop()
+
+
+def test_an_iterator_ends_when_the_portal_stops() -> None:
+    """The reader gets an error, and the generator is closed."""
+    portal, closed = Portal(), list[str]()
+    numbers = portal.iterate(lambda: count(closed), lambda: 10.0)
+    next(numbers)
+    portal.stop()
+    assert closed == ["kickai-portal"]
+    with pytest.raises(RuntimeError, match="closed"):
+        next(numbers)
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_an_unused_iterator_starts_nothing(*, used: bool) -> None:
+    """The loop starts with the first item."""
+    portal, closed = Portal(), list[str]()
+    numbers = portal.iterate(lambda: count(closed), lambda: 10.0)
+    if used:
+        next(numbers)
+    assert portal.is_running is used
+    numbers.close()
+    assert bool(closed) is used
+    portal.stop()
 
 
 INTERRUPTED = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +18,7 @@ from kickai_providers_core.testing.faults.addresses import fill_backlog
 from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from types import TracebackType
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
@@ -97,6 +97,7 @@ class Cell:
     def __init__(self, spec: ProviderSpec, hooks: PluginHooks, row: FaultRow, mode: Mode) -> None:
         self._spec = spec
         self._hooks = hooks
+        self._core_calls = hooks.open_core_calls()
         self._row = row
         self._mode = mode
 
@@ -114,9 +115,16 @@ class Cell:
                 f"{type(self._spec).__name__}.wire is missing: a fault matrix needs to know how the service speaks"
             )
             raise TypeError(message)
-        with _Service(self._spec.wire, self._row.fault) as service:
+        with _Service(self._spec.wire, self._row.fault) as service, self._stopping():
             result: CellResult = run_coroutine(lambda: self._run(service), limit_s + 2 * PROMPT_S)
         return result
+
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._core_calls.stop()
 
     async def _run(self, service: _Service) -> CellResult:
         settings = self._settings(service.url)
@@ -166,7 +174,7 @@ class Cell:
             hook = getattr(self._hooks.hook, f"kickai_{self._mode}_provider")
             return partial(hook, provider=provider, request=request, timeout_s=timeout_s)
         own = (settings,) if self._mode in STREAMS else ()
-        return partial(getattr(self._hooks.adapter, self._mode), provider, request, timeout_s, *own)
+        return partial(getattr(self._core_calls.adapter, self._mode), provider, request, timeout_s, *own)
 
     async def _is_closed(self, service: _Service) -> bool:
         if not self._row.expires or isinstance(self._row.fault, Unreachable):
@@ -175,6 +183,6 @@ class Cell:
 
     async def _close(self, provider: object) -> None:
         if self._is_async:
-            await self._hooks.adapter.aclose(provider)
+            await self._core_calls.adapter.aclose(provider)
         else:
-            await asyncio.to_thread(self._hooks.hook.kickai_close_provider, provider=provider)
+            await asyncio.to_thread(self._core_calls.close, provider)

@@ -113,7 +113,7 @@ class CleanupTests(ProviderSpec):
             warnings.simplefilter("always", ResourceWarning)
             for mode in MODES:
                 harness.attempt(mode, fault)
-            harness.hook.kickai_close_provider(provider=harness.provider)
+            harness.close()
             gc.collect()
         left = [str(warning.message) for warning in caught if issubclass(warning.category, ResourceWarning)]
         assert not left, f"not closed, but left to the garbage collector: {left}"
@@ -141,7 +141,8 @@ class CleanupTests(ProviderSpec):
         before = set(threading.enumerate())
         for mode in MODES:
             harness.attempt(mode, fault, timeout_s=self.patience_s if fault == Silence() else PROMPT_S, as_core=True)
-        harness.hook.kickai_close_provider(provider=harness.provider)
+        harness.close()
+        harness.core_calls.stop()
         if not harness.info.holds_timeouts and fault == Silence():
             harness.server.drop()  # ends the core's threads, in which the plugin still waits
         wait_until(lambda: not set(threading.enumerate()) - before)

@@ -131,7 +131,7 @@ class EventLoopTests(ProviderSpec):
 
         async def use_and_close() -> bool:
             await _use(harness, mode)
-            await asyncio.to_thread(harness.hook.kickai_close_provider, provider=harness.provider)
+            await asyncio.to_thread(harness.close)
             return await asyncio.to_thread(harness.server.wait_closed, GRACE_S)
 
         closed = run_coroutine(use_and_close, 2 * PROMPT_S)
@@ -145,12 +145,11 @@ class EventLoopTests(ProviderSpec):
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(harness.attempt, mode, timeout_s=2 * GRACE_S)
             assert harness.server.wait_requests(1, GRACE_S), "the provider sent no request"
-            close = harness.hook.kickai_close_provider
-            closing = run_with_limit("invoke", lambda: close(provider=harness.provider), GRACE_S)
+            closing = run_with_limit("invoke", harness.close, GRACE_S)
             harness.server.drop()
             outcome = call.result(PROMPT_S)
         closing.within(QUICK_S)
-        assert closing.raised is None, f"kickai_close_provider raised {closing.raised!r} during a call"
+        assert closing.raised is None, f"closing raised {closing.raised!r} during a call"
         outcome.raises(ProviderError)
 
     @in_each_mode

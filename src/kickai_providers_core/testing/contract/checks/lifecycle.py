@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -19,8 +19,6 @@ from kickai_providers_core.values.errors import Problem, ProviderError
 from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.plugin_api.settings import ProviderSettings
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
@@ -109,7 +107,7 @@ class LifecycleTests(ProviderSpec):
         with FaultServer(first.wire, Ok("other")) as second:
             other = harness.create(with_long_timeouts(self.settings(second.url, other_key)))
             for provider, expected in ((harness.provider, "pong"), (other, "other"), (harness.provider, "pong")):
-                text = run_with_limit("invoke", _invocation(harness, provider), GRACE_S).text
+                text = harness.attempt("invoke", provider=provider, timeout_s=GRACE_S).text
                 assert text == expected, f"expected {expected!r} from the instance's own service, got {text!r}"
             counts = (len(first.requests), len(second.requests))
             assert counts == (2, 1), f"expected 2 requests of the first service and 1 of the second, got {counts}"
@@ -122,9 +120,8 @@ class LifecycleTests(ProviderSpec):
     def test_closing_frees_connections(self, harness: ProviderHarness, mode: Mode) -> None:
         """A provider that was used and then closed, from a thread without an event loop, has no open connection."""
         harness.attempt(mode).reply  # noqa: B018
-        close = harness.hook.kickai_close_provider
-        outcome = run_with_limit("invoke", lambda: close(provider=harness.provider), GRACE_S).within(GRACE_S)
-        assert outcome.raised is None, f"kickai_close_provider raised {outcome.raised!r}"
+        outcome = run_with_limit("invoke", harness.close, GRACE_S).within(GRACE_S)
+        assert outcome.raised is None, f"closing raised {outcome.raised!r}"
         assert harness.server.wait_closed(GRACE_S), STILL_OPEN
 
     def test_aclosing_frees_connections(self, harness: ProviderHarness) -> None:
@@ -144,13 +141,13 @@ class LifecycleTests(ProviderSpec):
         async def close() -> None:
             await harness.adapter.aclose(harness.provider)
 
-        harness.hook.kickai_close_provider(provider=harness.provider)
-        harness.hook.kickai_close_provider(provider=harness.provider)
+        harness.close()
+        harness.close()
         run_coroutine(close)
 
     def test_closing_an_unused_provider_is_harmless(self, harness: ProviderHarness) -> None:
         """A provider that was never called can be closed."""
-        harness.hook.kickai_close_provider(provider=harness.create(harness.settings))
+        harness.close(harness.create(harness.settings))
 
 
 def _problems(harness: ProviderHarness, settings: ProviderSettings, *, online: bool = False) -> list[Problem]:
@@ -158,8 +155,3 @@ def _problems(harness: ProviderHarness, settings: ProviderSettings, *, online: b
     wrong = [problem for problem in problems if not isinstance(problem, Problem)]
     assert not wrong, f"kickai_validate_provider must return Problem values, got {wrong}"
     return problems
-
-
-def _invocation(harness: ProviderHarness, provider: object) -> Callable[[], Any]:
-    hook = harness.hook.kickai_invoke_provider
-    return lambda: hook(provider=provider, request=harness.request, timeout_s=GRACE_S)

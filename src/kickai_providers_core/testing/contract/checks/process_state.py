@@ -126,7 +126,7 @@ def _use_everything(harness: ProviderHarness) -> None:
         harness.attempt(mode, provider=provider)
         if harness.spec.wire is not None:
             harness.attempt(mode, Status(500, "unavailable"), provider=provider)
-    harness.hook.kickai_close_provider(provider=provider)
+    harness.close(provider)
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from attrs import evolve, fields, frozen
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.plugin_api import hookspecs
-from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.discovery import discover
 from kickai_providers_core.testing.contract.helpers.calls import run_in_turn, run_with_limit
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, PROMPT, PROMPT_S, STREAMS
+from kickai_providers_core.testing.contract.helpers.core_calls import CoreCalls
 from kickai_providers_core.testing.faults import FaultServer, Ok
 from kickai_providers_core.values.requests import ChatRequest
 
@@ -46,12 +46,12 @@ class PluginHooks:
     Attributes:
         info: The plugin's description, with its native modes.
         hook: The hooks, one callable each.
-        adapter: The same hooks, as the core calls them.
+        plugin: The plugin itself.
     """
 
     info: ProviderInfo
     hook: Any
-    adapter: Adapter
+    plugin: object
 
     @classmethod
     def from_plugin(cls, plugin: object) -> Self:
@@ -63,7 +63,11 @@ class PluginHooks:
         manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         manager.add_hookspecs(hookspecs)
         manager.register(plugin)
-        return cls(found.info, manager.hook, Adapter(plugin, found.info))
+        return cls(found.info, manager.hook, plugin)
+
+    def open_core_calls(self) -> CoreCalls:
+        """Return the same hooks as the core calls them, to be stopped by the caller."""
+        return CoreCalls(self.plugin, self.info)
 
 
 class ProviderHarness:
@@ -76,7 +80,8 @@ class ProviderHarness:
         spec: What the provider's author says.
         info: See `PluginHooks`.
         hook: See `PluginHooks`.
-        adapter: See `PluginHooks`.
+        core_calls: The same hooks, as the core calls them.
+        adapter: The adapter of ``core_calls``.
         settings: The settings with which the provider was created.
         provider: The provider.
     """
@@ -85,12 +90,14 @@ class ProviderHarness:
         self.spec = spec
         self.info = hooks.info
         self.hook = hooks.hook
-        self.adapter = hooks.adapter
+        self.core_calls = hooks.open_core_calls()
+        self.adapter = self.core_calls.adapter
         self._server: FaultServer | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with self._stack as opening:
+            opening.callback(self.core_calls.stop)
             if self.spec.wire is not None:
                 self._server = opening.enter_context(FaultServer(self.spec.wire))
             self.settings = with_long_timeouts(self.spec.settings(self._server.url if self._server else "", KEY))
@@ -111,7 +118,14 @@ class ProviderHarness:
 
     def _close_quietly(self, provider: object) -> None:
         with suppress(Exception):  # closing has its own tests
-            threads.call(lambda: self.hook.kickai_close_provider(provider=provider), GRACE_S)
+            threads.call(lambda: self.close(provider), GRACE_S)
+
+    def close(self, provider: object = None) -> None:
+        """Close a provider, or the harness's own, from a thread: with the plugin's sync hook, else as the core does."""
+        if self.hook.kickai_close_provider.get_hookimpls():
+            self.hook.kickai_close_provider(provider=provider or self.provider)
+        else:
+            self.core_calls.close(provider or self.provider)
 
     @property
     def server(self) -> FaultServer:
