@@ -110,7 +110,7 @@ def test_derived_modes_are_listed(kickai: CommandLine, site: Path) -> None:
     assert (row["state"], row["native"], row["derived"]) == ("ready", ["ainvoke"], ["invoke", "stream", "astream"])
     assert "  derived: invoke, stream, astream" in kickai("providers").out.splitlines()
     assert provider(kickai, "mock")["derived"] == []
-    assert kickai("ask", "hi", "--provider", "tide").out == "Everybody.\n"
+    assert kickai("ask", "hi", "--chain", "tide").out == "Everybody.\n"
 
 
 def test_the_instances_of_a_provider_are_listed_with_their_states(kickai: CommandLine) -> None:
