@@ -21,8 +21,10 @@ from kickai_providers_core import (
     ProviderInfo,
     RateLimitedError,
     Reply,
+    ReplyChunk,
     Resolver,
     Target,
+    Usage,
 )
 from kickai_providers_core.authoring import hooks_for
 from kickai_providers_core.testing.faults import FaultServer, Ok, Response, Status
@@ -55,11 +57,34 @@ class Counted:
     def invoke(self, request, timeout_s):
         """Answer with the number of the call."""
         self.calls += 1
-        return Reply(text=f"answer {self.calls}", finish_reason=FinishReason.STOP)
+        usage = Usage(input_tokens=3, output_tokens=4)
+        return Reply(text=f"answer {self.calls}", finish_reason=FinishReason.STOP, usage=usage, request_id="wire-1")
 
     async def ainvoke(self, request, timeout_s):
         """Answer with the number of the call."""
         return self.invoke(request, timeout_s)
+
+    def stream(self, request, timeout_s):
+        """Answer in two chunks."""
+        reply = self.invoke(request, timeout_s)
+        first, second = reply.text[:3], reply.text[3:]
+        yield ReplyChunk(text=first, request_id=reply.request_id)
+        yield ReplyChunk(text=second, finish_reason=reply.finish_reason, usage=reply.usage)
+
+    async def astream(self, request, timeout_s):
+        """Answer in two chunks."""
+        for chunk in self.stream(request, timeout_s):
+            yield chunk
+
+
+def find_reply(chain, way, prompt):
+    """Return the whole reply of a deterministic request."""
+    if way == "invoke":
+        return chain.invoke(prompt, temperature=0)
+    stream = chain.stream(prompt, temperature=0)
+    for _ in stream:
+        pass
+    return stream.reply
 
 
 def ask(chain, way, prompt, **options):
@@ -166,17 +191,59 @@ def test_two_asynchronous_methods_answer_in_all_modes(guide, way):
         assert ask(resolver.chain("echo"), way, "who can play?").strip() == "who can play?"
 
 
-def test_the_cache_answers_without_the_provider(guide):
+@pytest.mark.parametrize("methods", [("invoke", "stream"), ("ainvoke", "astream"), ("invoke",), ("ainvoke",)], ids=str)
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+def test_the_cache_answers_without_the_provider(guide, way, methods):
     """The second answer to the same deterministic request comes from memory; others do not."""
+    plugin = hooks_for(ProviderInfo(name="counted", summary="Counts"), Counted, methods=methods)
+    plugins = {"counted": plugin, "cache": guide("kickai_cache").plugin}
+    settings = {"providers": {"counted": {}, "other": {"kind": "counted"}}}
+    with Resolver.from_settings(settings, env={}, plugins=plugins) as resolver:
+        chain, other = resolver.chain("counted"), resolver.chain("other")
+        texts = [ask(chain, way, "Who?", temperature=heat) for heat in (0, 0, 1, 1, 0)]
+        texts += [ask(chain, way, "Where?", temperature=0), ask(other, way, "Who?", temperature=0)]
+        assert texts == ["answer 1", "answer 1", "answer 2", "answer 3", "answer 1", "answer 4", "answer 1"]
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_the_reply_says_that_the_cache_answered(guide, way):
+    """An answer from memory costs nothing, and has a request id of its own."""
     plugins = {"counted": COUNTED, "cache": guide("kickai_cache").plugin}
+    with Resolver.from_settings({}, env={}, plugins=plugins) as resolver:
+        replies = [find_reply(resolver.chain("counted"), way, "Who?") for _ in range(2)]
+    assert [reply.answered_by for reply in replies] == ["", "cache"]
+    assert [reply.usage.total_tokens for reply in replies] == [7, 0]
+    assert len({reply.request_id for reply in replies}) == 2
+    assert "from the extension cache" in replies[1].explain()
 
-    async def ask():
-        async with Resolver.from_settings({}, env={}, plugins=plugins) as resolver:
-            chain = resolver.chain("counted")
-            texts = [(await chain.ainvoke("Who?", temperature=heat)).text for heat in (0, 0, 1, 1, 0)]
-            return [*texts, (await chain.ainvoke("Where?", temperature=0)).text]
 
-    assert asyncio.run(ask()) == ["answer 1", "answer 1", "answer 2", "answer 3", "answer 1", "answer 4"]
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_the_cache_does_not_keep_a_stream_that_was_closed_early(guide, way):
+    """The next request is answered by the provider."""
+    plugin = hooks_for(ProviderInfo(name="counted", summary="Counts"), Counted, methods=("ainvoke", "astream"))
+    plugins = {"counted": plugin, "cache": guide("kickai_cache").plugin}
+    with Resolver.from_settings({}, env={}, plugins=plugins) as resolver:
+        chain = resolver.chain("counted")
+
+        async def read_one():
+            async with chain.astream("Who?", temperature=0) as stream:
+                return await anext(stream)
+
+        if way == "stream":
+            with chain.stream("Who?", temperature=0) as stream:
+                next(stream)
+        else:
+            asyncio.run(read_one())
+        assert ask(chain, way, "Who?", temperature=0) == "answer 2"
+
+
+def test_the_cache_keeps_its_size(guide):
+    """The oldest answer goes first."""
+    plugins = {"counted": COUNTED, "cache": guide("kickai_cache").Cache(size=2)}
+    with Resolver.from_settings({}, env={}, plugins=plugins) as resolver:
+        chain = resolver.chain("counted")
+        texts = [ask(chain, "invoke", prompt, temperature=0) for prompt in ("a", "b", "c", "c", "b", "a")]
+    assert texts == ["answer 1", "answer 2", "answer 3", "answer 3", "answer 2", "answer 4"]
 
 
 def test_the_observer_counts(guide):

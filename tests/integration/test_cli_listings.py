@@ -132,7 +132,7 @@ def test_a_broken_plugin_is_listed_with_the_reason(kickai: CommandLine, site: Pa
     assert ended.code == 0
     assert "test-bad 2.1 · test-bad · broken: its import raised RuntimeError: no database" in ended.out
     assert (
-        "  extension: observes events, ranks targets, opens stores or wraps the calls of providers"
+        "  extension: observes events, ranks targets, opens stores, or wraps or answers the calls of providers"
         in ended.out.splitlines()
     )
 

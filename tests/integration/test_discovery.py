@@ -80,7 +80,10 @@ FAULTS = {
         def kickai_invoke_provider(provider, request, timeout_s):
             return None
         """,
-        "it implements kickai_invoke_provider without kickai_provider_info: only wrappers may do that",
+        (
+            "it implements kickai_invoke_provider without kickai_provider_info: "
+            "only wrappers and implementations with tryfirst=True may do that"
+        ),
     ),
 }
 

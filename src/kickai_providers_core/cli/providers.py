@@ -136,7 +136,7 @@ def _format(row: dict[str, Any]) -> Iterator[str]:
     for warning in row["warnings"]:
         yield f"  {click.style('warning', fg='yellow')}: {warning}"
     if not row["provider"]:
-        yield "  extension: observes events, ranks targets, opens stores or wraps the calls of providers"
+        yield "  extension: observes events, ranks targets, opens stores, or wraps or answers the calls of providers"
     for instance in row["instances"]:
         if instance["name"] != row["name"] or len(row["instances"]) > 1:
             yield f"  instance {instance['name']} · {_format_state(instance)}"

@@ -17,7 +17,7 @@ from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, close_quietly
-from kickai_providers_core.plugin_api.extensions import guard_wrappers
+from kickai_providers_core.plugin_api.extensions import guard_extensions
 from kickai_providers_core.plugin_api.foreign_errors import raise_provider_error
 from kickai_providers_core.plugin_api.hookspecs import Progress
 from kickai_providers_core.plugin_api.inspection import split_capabilities
@@ -57,7 +57,7 @@ STREAM_FAILED = "the provider's stream raised an unexpected error"
 
 
 class Adapter:
-    """Calls the hooks of one provider plugin, inside the wrappers of other plugins.
+    """Calls the hooks of one provider plugin, inside the extensions.
 
     Each plugin has its own plugin manager, because pluggy's ``subset_hook_caller`` would filter the list of all plugins
     in every call. Safe to share between threads and event loops.
@@ -71,18 +71,18 @@ class Adapter:
         self,
         plugin: object,
         info: ProviderInfo,
-        wrappers: Mapping[str, object] | None = None,
+        extensions: Mapping[str, object] | None = None,
         *,
         clock: Callable[[], float] = monotonic,
         abandoned: AbandonedCalls | None = None,
         portal: Portal | None = None,
     ) -> None:
-        """Register a plugin and its wrappers.
+        """Register a plugin and the extensions.
 
         Args:
             plugin: The plugin.
             info: Its description of itself.
-            wrappers: Plugins that may wrap its hooks, by label.
+            extensions: Plugins that may wrap its hooks or answer in its place, by label.
             clock: Returns the monotonic time in seconds.
             abandoned: Counts the abandoned calls of all instances of the plugin; None for a new count.
             portal: The event loop for blocking callers of asynchronous hooks; None for a new one.
@@ -90,9 +90,9 @@ class Adapter:
         manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         manager.add_hookspecs(hookspecs)
         manager.register(plugin, name=f"provider {info.name}")
-        for label, wrapper in (wrappers or {}).items():
-            manager.register(wrapper, name=label)
-        guard_wrappers(manager, plugin)
+        for label, extension in (extensions or {}).items():
+            manager.register(extension, name=label)
+        guard_extensions(manager, plugin)
         self._clock = clock
         self._hook = manager.hook
         self.abandoned = abandoned if abandoned is not None else AbandonedCalls()
@@ -309,6 +309,7 @@ def _as_chunk(reply: Reply) -> ReplyChunk:
         request_id=reply.request_id,
         omitted=reply.omitted,
         reasoning=reply.reasoning,
+        answered_by=reply.answered_by,
     )
 
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from kickai_providers_core.plugin_api.awaitables import close_quietly
-from kickai_providers_core.plugin_api.inspection import create_plugin_manager
+from kickai_providers_core.plugin_api.inspection import CALL_HOOKS, create_plugin_manager
 from kickai_providers_core.plugin_api.isolation import is_process_exit
-from kickai_providers_core.plugin_api.wrapper_guards import guard_wrapper
+from kickai_providers_core.plugin_api.wrapper_guards import guard_answer, guard_wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from pluggy import HookImpl
 
-__all__ = ["combine_hooks", "guard_wrappers"]
+__all__ = ["combine_hooks", "guard_extensions"]
 
 
 def combine_hooks(
@@ -47,14 +47,17 @@ def combine_hooks(
     return called if called.get_hookimpls() else None
 
 
-def guard_wrappers(registered: pluggy.PluginManager, plugin: object) -> None:
-    """Guard each wrapper around the hooks of a provider's plugin, except the plugin's own."""
+def guard_extensions(registered: pluggy.PluginManager, plugin: object) -> None:
+    """Guard what extensions implement of the hooks of a provider's plugin: wrappers, and answers in its place."""
     for hook in registered.get_hookcallers(plugin) or []:
         for implementation in hook.get_hookimpls():
-            if implementation.plugin is not plugin and (implementation.wrapper or implementation.hookwrapper):
-                _replace(
-                    implementation, guard_wrapper(_as_new_style(implementation), implementation.plugin_name, hook.name)
-                )
+            if implementation.plugin is plugin:
+                continue
+            label = implementation.plugin_name
+            if implementation.wrapper or implementation.hookwrapper:
+                _replace(implementation, guard_wrapper(_as_new_style(implementation), label, hook.name))
+            elif hook.name in CALL_HOOKS:
+                _replace(implementation, guard_answer(implementation.function, label, hook.name))
 
 
 def _replace(implementation: HookImpl, function: Callable[..., Any]) -> None:

@@ -5,11 +5,11 @@ entry point in the group ``kickai.providers``.
 
 A *provider plugin* implements at least `kickai_provider_info`, `kickai_create_provider`, and `kickai_invoke_provider`
 or `kickai_ainvoke_provider`. Every other hook has a default. A plugin without `kickai_provider_info` is an *extension*:
-it may implement `kickai_observe`, `kickai_rank_targets` and `kickai_open_store`, and it may wrap the provider hooks of
-all plugins with ``hookimpl(wrapper=True)``.
+it may implement `kickai_observe`, `kickai_rank_targets` and `kickai_open_store`, it may wrap the provider hooks of all
+plugins with ``hookimpl(wrapper=True)``, and it may answer in place of a provider with ``hookimpl(tryfirst=True)``.
 
-The core calls the hooks of one provider plugin at a time, inside the wrappers of the extensions. Arguments are passed
-by name, and an implementation may omit those that it does not need.
+The core calls the hooks of one provider plugin at a time, inside the extensions. Arguments are passed by name, and an
+implementation may omit those that it does not need.
 
 All hooks exist since plugin API 1, unless a hook says otherwise.
 """
@@ -242,8 +242,8 @@ def kickai_invoke_provider(provider: object, request: ChatRequest, timeout_s: fl
     """Answer a request, blocking the calling thread.
 
     Called for each attempt. A provider plugin implements this or `kickai_ainvoke_provider`; without it, the
-    asynchronous hook runs on an event loop in a thread, where the core can cancel it. Extensions may wrap it. It sends
-    one request to the service and never retries: the core does that.
+    asynchronous hook runs on an event loop in a thread, where the core can cancel it. Extensions may wrap it or answer
+    in its place. It sends one request to the service and never retries: the core does that.
 
     :param provider: The object that `kickai_create_provider` returned.
     :param request: The request. Its model, temperature and token limit are final. Do not change it.
@@ -260,8 +260,8 @@ def kickai_ainvoke_provider(provider: object, request: ChatRequest, timeout_s: f
 
     Called for each attempt, on the loop that awaits the result, or on a loop in a thread for a blocking caller; several
     loops may use one provider, even at the same time. A provider plugin implements this or `kickai_invoke_provider`;
-    without it, that hook runs in a thread. Extensions may wrap it: a wrapper receives the awaitable as the result and
-    may return another one.
+    without it, that hook runs in a thread. Extensions may wrap it or answer in its place: a wrapper receives the
+    awaitable as the result and may return another one.
 
     :param provider: The object that `kickai_create_provider` returned.
     :param request: The request, as for `kickai_invoke_provider`.
@@ -278,8 +278,8 @@ def kickai_stream_provider(provider: object, request: ChatRequest, timeout_s: fl
 
     Called for each attempt. Provider plugins may implement it; without it, `kickai_astream_provider` is read on an
     event loop in a thread, one chunk at a time. Without that hook too, the whole answer is the only chunk. Extensions
-    may wrap it. The limits for the first token and between chunks are in the settings with
-    which the provider was created.
+    may wrap it or answer in its place. The limits for the first token and between chunks are in the settings with which
+    the provider was created.
 
     :param provider: The object that `kickai_create_provider` returned.
     :param request: The request, as for `kickai_invoke_provider`.
@@ -296,7 +296,7 @@ def kickai_astream_provider(provider: object, request: ChatRequest, timeout_s: f
     """Answer a request in chunks without blocking the event loop.
 
     Called for each attempt. Provider plugins may implement it; without it, the sync stream is read in a thread. Without
-    that hook too, the whole answer is the only chunk. Extensions may wrap it.
+    that hook too, the whole answer is the only chunk. Extensions may wrap it or answer in its place.
 
     :param provider: The object that `kickai_create_provider` returned.
     :param request: The request, as for `kickai_invoke_provider`.

@@ -30,8 +30,10 @@ MODES: Mapping[hookspecs.Mode, str] = {
     "astream": "kickai_astream_provider",
 }
 ASYNC_HOOKS = frozenset({"kickai_ainvoke_provider", "kickai_astream_provider", "kickai_aclose_provider"})
+CALL_HOOKS = frozenset(MODES.values())
+"""The hooks that an extension may implement to answer in place of a provider."""
 EXTENSION_HOOKS = frozenset({"kickai_observe", "kickai_rank_targets", "kickai_open_store"})
-"""The hooks that an extension may implement. It may wrap all hooks."""
+"""The hooks that an extension may implement for itself. It may wrap all hooks."""
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 UPGRADE = "upgrade kickai-providers-core"
 
@@ -196,12 +198,27 @@ def _check_hooks(registered: pluggy.PluginManager, hooks: object, *, is_provider
             if implementation.wrapper or implementation.hookwrapper:
                 continue
             own.add(hook.name)
-            if not is_provider and hook.name not in EXTENSION_HOOKS:
-                return f"it implements {hook.name} without kickai_provider_info: only wrappers may do that"
+            if not is_provider and (fault := _check_extension_hook(hook.name, implementation)):
+                return fault
             if hook.name not in ASYNC_HOOKS and hook.name != "kickai_observe" and _is_async(implementation.function):
                 return f"{hook.name} is an async function, but the core never awaits it: make it a plain function"
     missing = [" or ".join(hooks) for hooks in REQUIRED if not own.intersection(hooks)] if is_provider else []
     return f"it does not implement the required hook {missing[0]}" if missing else ""
+
+
+def _check_extension_hook(name: str, implementation: pluggy.HookImpl) -> str:
+    """Return what is wrong with a hook of an extension that is not a wrapper; empty if it is fine."""
+    if name in EXTENSION_HOOKS:
+        return ""
+    if name not in CALL_HOOKS or not implementation.tryfirst:
+        others = " and implementations with tryfirst=True" if name in CALL_HOOKS else ""
+        return f"it implements {name} without kickai_provider_info: only wrappers{others} may do that"
+    if _is_async(implementation.function) or inspect.isgeneratorfunction(implementation.function):
+        return (
+            f"its {name} is an async function or a generator, which would answer every request: make it a plain "
+            "function that returns None to leave a request to the provider"
+        )
+    return ""
 
 
 def _is_async(function: Callable[..., object]) -> bool:

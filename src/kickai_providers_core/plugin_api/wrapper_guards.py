@@ -1,4 +1,4 @@
-"""Guards for wrappers, which run one plugin's code around the hook of another. Their errors name the wrapper."""
+"""Guards for extensions, which run code around the hook of a provider or in its place. Their errors name them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from attrs import define
+from attrs import define, evolve
 
 from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, aclose_quietly, close_quietly, get_error_name
 from kickai_providers_core.plugin_api.isolation import count_cancellations, is_exit_or_cancellation, is_process_exit
@@ -33,7 +33,7 @@ from kickai_providers_core.values.replies import Reply, ReplyChunk
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 
-__all__ = ["guard_wrapper"]
+__all__ = ["guard_answer", "guard_wrapper"]
 
 KEPT_ERRORS = (RejectedRequestError, UnsupportedRequestError, RateLimitedError, QuotaExhaustedError)
 """Errors that a wrapper may raise as they are: none counts against the breaker of the wrapped provider."""
@@ -77,6 +77,26 @@ def guard_wrapper(
     return called
 
 
+def guard_answer(function: Callable[..., Any], label: str, hook: str) -> Callable[..., Any]:
+    """Return an extension's implementation of a provider's hook, whose answers and errors name the extension.
+
+    Args:
+        function: The implementation. It returns None to leave the request to the provider.
+        label: The name of its plugin.
+        hook: The name of the hook that it answers.
+    """
+    guard = WrapperGuard(label, hook, is_answer=True)
+
+    def called(*args: object) -> Any:
+        try:
+            answer = function(*args)
+        except BaseException as exc:  # noqa: BLE001
+            guard.reraise(exc)
+        return None if answer is None else guard.check_result(answer, None)
+
+    return called
+
+
 def _throw(inner: Generator[None, Any, Any], error: BaseException, guard: WrapperGuard) -> Any:
     """Return what a wrapper returns after an exception of the hook that it wraps."""
     try:
@@ -91,16 +111,36 @@ def _throw(inner: Generator[None, Any, Any], error: BaseException, guard: Wrappe
     raise guard.fault("yielded twice")
 
 
+async def _open(value: Any) -> Any:
+    """Return an async iterator, which an awaitable may stand for."""
+    return await PluginAwaitable(lambda: value) if inspect.isawaitable(value) else value
+
+
 @define(eq=False)
 class WrapperGuard:
-    """Validates the results of one wrapper, and names the wrapper in its errors."""
+    """Validates the results of one extension, and names the extension in its errors.
+
+    Attributes:
+        label: The extension.
+        hook: The name of the hook.
+        is_answer: Whether it answers in place of the provider, rather than wraps it.
+    """
 
     label: str
     hook: str
+    is_answer: bool = False
 
     def fault(self, what: str) -> UnusableProviderError:
         """Return the error for a fault of the wrapper: the next target is called, and no breaker counts it."""
-        return UnusableProviderError(f"the wrapper {self.label} of {self.hook} {what}")
+        return UnusableProviderError(f"the {self._kind} {self.label} of {self.hook} {what}")
+
+    @property
+    def _kind(self) -> str:
+        return "extension" if self.is_answer else "wrapper"
+
+    def _mark(self, value: Any) -> Any:
+        """Return a reply or a chunk that says which extension answered."""
+        return evolve(value, answered_by=self.label) if self.is_answer else value
 
     def error(self, exc: BaseException) -> BaseException:
         """Return the error for an exception that the wrapper raised."""
@@ -110,7 +150,7 @@ class WrapperGuard:
             exc.due_to_request = True  # found by a wrapper, so it does not concern the provider's health
         if isinstance(exc, (*KEPT_ERRORS, InvalidReplyError)) or type(exc) is UnusableProviderError:
             if self.label not in exc.message:
-                exc.message = f"{exc.message} (raised by the wrapper {self.label})"
+                exc.message = f"{exc.message} (raised by the {self._kind} {self.label})"
             return exc
         return self.fault(f"raised {get_error_name(exc)}")
 
@@ -134,6 +174,8 @@ class WrapperGuard:
             return value
         if self.hook == "kickai_invoke_provider" and not isinstance(value, Reply):
             raise self.fault(f"returned {type(value).__name__}, not a Reply")
+        if self.hook == "kickai_invoke_provider":
+            return self._mark(value)
         if isinstance(inner, WatchedAwaitable) or (inner is None and self.hook == "kickai_ainvoke_provider"):
             if not inspect.isawaitable(value):
                 discard(inner)
@@ -148,7 +190,7 @@ class WrapperGuard:
             if not hasattr(value, "__anext__") and not hasattr(value, "__aiter__") and not inspect.isawaitable(value):
                 discard(inner)
                 raise self.fault(f"returned {type(value).__name__}, not an async iterator")
-            return value if inspect.isawaitable(value) else self._guard_async_iterator(value, inner)
+            return self._guard_async_iterator(value, inner)
         if self.hook == "kickai_create_provider" and value is None:
             raise self.fault("returned None, not a provider")
         if self.hook == "kickai_validate_provider":
@@ -175,7 +217,9 @@ class WrapperGuard:
             self.reraise(exc)
         finally:
             discard(inner)
-        if self.hook != "kickai_ainvoke_provider" or isinstance(result, Reply):
+        if isinstance(result, Reply):
+            return self._mark(result)
+        if self.hook != "kickai_ainvoke_provider":
             return result
         if inner is not None and result is inner.result:
             return result
@@ -198,7 +242,7 @@ class WrapperGuard:
                     self.reraise(exc)
                 if not isinstance(chunk, ReplyChunk) and (inner is None or chunk is not inner.latest):
                     raise self.fault(f"yielded {type(chunk).__name__}, not a ReplyChunk")
-                yield chunk
+                yield self._mark(chunk)
         finally:
             close_quietly(chunks)
             discard(inner)
@@ -210,7 +254,7 @@ class WrapperGuard:
             while True:
                 try:
                     if chunks is value:
-                        chunks = aiter(value)
+                        chunks = aiter(await _open(value))
                         value = None
                     chunk = await PluginAwaitable(chunks.__anext__)
                 except StopAsyncIteration:
@@ -223,7 +267,7 @@ class WrapperGuard:
                     self.reraise(exc)
                 if not isinstance(chunk, ReplyChunk) and (inner is None or chunk is not inner.latest):
                     raise self.fault(f"yielded {type(chunk).__name__}, not a ReplyChunk")
-                yield chunk
+                yield self._mark(chunk)
         finally:
             await aclose_quietly(chunks)
             await aclose_quietly(inner)

@@ -136,6 +136,7 @@ class Reply(Jsonable):
             of the answer. Hidden from the repr.
 
         provider: The instance that answered.
+        answered_by: The extension that answered in place of the provider, such as a cache; empty otherwise.
         trace: What the request did. ``attempts``, ``skipped``, ``fell_back``, ``last_resort``, ``latency_s`` and
             ``deadline_s`` are read from it.
         parsed: The answer as an object of the call's ``response_type``; None without one, or if the model calls tools.
@@ -152,6 +153,7 @@ class Reply(Jsonable):
     reasoning: str = field(default="", converter=_convert_reasoning, repr=describe_length)
 
     provider: str = field(default="", validator=Text(empty=True))
+    answered_by: str = field(default="", validator=Text(empty=True))
     trace: RequestTrace = field(default=EMPTY_TRACE, repr=False, validator=InstanceOf(RequestTrace))
     parsed: Any = field(default=None, repr=False)
 
@@ -195,7 +197,8 @@ class Reply(Jsonable):
     def explain(self) -> str:
         """Return a readable report of the request, with one line for each attempt, wait and skip, and the time used."""
         answered = self.attempts[-1].target if self.attempts else self.provider
-        return self.trace.render(f"{answered} answered")
+        by = f", from the extension {self.answered_by}" if self.answered_by else ""
+        return self.trace.render(f"{answered} answered{by}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the reply as JSON; docs/errors.md lists the keys."""
@@ -215,7 +218,10 @@ class ParsedReply(Reply, Generic[T]):
         parsed: T
 
 
-OWN_FIELDS = ("text", "finish_reason", "usage", "model", "tool_calls", "request_id", "omitted", "reasoning", "provider")
+OWN_FIELDS = (
+    *("text", "finish_reason", "usage", "model", "tool_calls", "request_id", "omitted", "reasoning"),
+    *("provider", "answered_by"),
+)
 TRACE_FIELDS = ("attempts", "skipped", "fell_back", "last_resort", "latency_s", "deadline_s")
 
 
@@ -236,6 +242,7 @@ class ReplyChunk(Jsonable):
         request_id: The provider's id of the request, if known.
         omitted: As in `Reply`.
         reasoning: The reasoning that this chunk adds; may be empty. Hidden from the repr.
+        answered_by: As in `Reply`; set by the core.
         restart: Set by the core in mode ``restart``: discard all earlier chunks, since another target starts over.
     """
 
@@ -247,6 +254,7 @@ class ReplyChunk(Jsonable):
     request_id: str | None = field(default=None, converter=_convert_request_id)
     omitted: tuple[str, ...] = field(default=(), converter=_convert_omitted)
     reasoning: str = field(default="", converter=_convert_chunk_reasoning, repr=describe_length)
+    answered_by: str = field(default="", validator=Text(empty=True))
     restart: bool = field(default=False, validator=Boolean())
 
     def as_dict(self) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class ReplyBuilder:
             self.texts.append(chunk.text)
         if chunk.reasoning:
             self._reasoning.append(chunk.reasoning)
-        for name in ("finish_reason", "usage", "model", "request_id", "omitted"):
+        for name in ("finish_reason", "usage", "model", "request_id", "omitted", "answered_by"):
             value = getattr(chunk, name)
             if value:
                 self._fields[name] = value
