@@ -110,6 +110,6 @@ def _find_obstacle(instance: Instance) -> Obstacle | None:
     if problems:
         return SkipReason.NOT_CONFIGURED, ", ".join(problem.missing or problem.message for problem in problems)
     abandoned = instance.adapter.abandoned
-    if abandoned.is_full:
+    if abandoned.count >= abandoned.limit:
         return SkipReason.SUSPENDED, f"{abandoned.count} abandoned calls of its plugin are still running"
     return None

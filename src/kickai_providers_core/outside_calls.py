@@ -85,7 +85,7 @@ class OutsideCalls:
     _registry: Registry
     _health: Health
     _emit: Callable[[Event], None]
-    _renew: Callable[[], None]
+    _renew: Callable[[], object]
     _request_numbers: Iterator[int]
     _clock: Callable[[], float] = monotonic
 

@@ -104,11 +104,11 @@ class WalkStarter:
             TypeError: The prompt or an option has the wrong type.
             ValueError: The prompt or an option has a wrong value.
         """
-        context, deadline_s = self.context, options.deadline_s
-        context.fork_guard.renew_if_forked()
-        key = options.rollout_key
-        route = self.own if self.router is None else self.router.choose(key) or self.own
-        candidates, model, needs = route.candidates, None, NO_NEEDS
+        context, route, model, needs = self.context, self.own, None, NO_NEEDS
+        pid = context.fork_guard.renew_if_forked()
+        if self.router is not None:
+            route = self.router.choose(options.rollout_key) or route
+        candidates = route.candidates
         text_request = self._text_request if route is self.own and not options.fields else None
         if text_request is not None and isinstance(masked.reveal(), str):
             request = text_request.with_prompt(masked.reveal())
@@ -119,18 +119,11 @@ class WalkStarter:
                 candidates = self.rank(stated, candidates)
             request = stated.with_defaults(context.temperature, context.max_tokens)
             needs = request.needs
+        deadline_s = context.deadline_s if options.deadline_s is None else validate_deadline(options.deadline_s)
+        tokens = estimate_min_tokens(request) + (request.max_tokens or 0) if self._needs_tokens else 0
+        number = next(context.request_numbers)
         request_context = RequestContext(
-            request=request,
-            deadline_s=context.deadline_s if deadline_s is None else validate_deadline(deadline_s),
-            needs=needs,
-            tokens=estimate_min_tokens(request) + (request.max_tokens or 0) if self._needs_tokens else 0,
-            number=next(context.request_numbers),
-            streams=streams,
-            model=model,
-            pid=context.fork_guard.pid,
-            key=key,
-            arm=route.arm,
-            response_type=options.response_type,
+            request, deadline_s, needs, tokens, number, streams, model, pid, route.arm, options.response_type
         )
         walk = Walk(candidates, context, request_context, context.time.clock())
         if route.shadow and self.shadow is not None:

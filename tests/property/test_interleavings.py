@@ -68,7 +68,7 @@ class Counted(RetryBudget):
 def permits(action: Call) -> list[tuple[HealthState, Permit]]:
     """Return the permits of a call, each with its health state."""
     health, admission = action.candidate.health, action.admission
-    return [(health.provider, admission.provider_permit), (health.target, admission.target_permit)]
+    return [(health.provider, admission.provider.permit), (health.target, admission.target.permit)]
 
 
 def marks(state: HealthState) -> tuple[int, int, float]:

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 
 from kickai_providers_core import (
     ArgumentTypeError,
@@ -176,12 +177,26 @@ def test_the_key_is_the_calls_or_the_contexts() -> None:
     assert get_key() is None
 
 
-def test_the_request_context_has_the_key(chain: Chain) -> None:
-    """What routes a request finds the key in its context."""
+class KeepsTheOrder:
+    """A router that remembers the keys and chooses no route."""
+
+    def __init__(self) -> None:
+        self.keys: list[str | None] = []
+
+    def choose(self, key: str | None) -> None:
+        """Remember the key."""
+        self.keys.append(key)
+
+
+def test_a_router_gets_the_key_of_the_request(chain: Chain) -> None:
+    """A key of the call itself precedes that of the context."""
+    router = KeepsTheOrder()
+    starter = evolve(chain._starter, router=router)
+    starter.start(Masked("hi"), CallOptions.from_keywords(None))
     with use_key("team-1"):
-        for keywords, key in ((None, "team-1"), (Masked({"key": "user-1"}), "user-1")):
-            walk, _ = chain._starter.start(Masked("hi"), CallOptions.from_keywords(keywords))
-            assert walk.request.key == key
+        for keywords in (None, Masked({"key": "user-1"})):
+            starter.start(Masked("hi"), CallOptions.from_keywords(keywords))
+    assert router.keys == [None, "team-1", "user-1"]
 
 
 def test_a_failed_block_restores_the_key() -> None:

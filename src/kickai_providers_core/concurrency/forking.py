@@ -148,10 +148,12 @@ class ForkGuard:
         for pending_call in self._held.pop(get_ident(), ()):
             pending_call.allow_new_calls()
 
-    def renew_if_forked(self) -> None:
-        """Renew the parts if they were created or last renewed in another process."""
-        if self.pid != getpid():
+    def renew_if_forked(self) -> int:
+        """Renew the parts if they were created or last renewed in another process; return the id of this one."""
+        pid = getpid()
+        if self.pid != pid:
             self.renew()
+        return pid
 
     def renew(self) -> None:
         """Renew the parts, and end the calls and streams that were running when the process forked."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 from attrs import define, evolve, field, frozen
 
 from kickai_providers_core.plugin_api.service_identity import identify_service
-from kickai_providers_core.resilience.health import FREE_PROBES, ProbeGate
+from kickai_providers_core.resilience.probe_leases import FREE_PROBES, ProbeGate
 from kickai_providers_core.resilience.suspensions import Suspension
 from kickai_providers_core.stores.api import HealthMark
 from kickai_providers_core.values.breaker_state import BreakerState

@@ -16,7 +16,7 @@ from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, PluginE
 from kickai_providers_core.plugin_api.isolation import count_cancellations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 
     from kickai_providers_core.concurrency.abandoned import AbandonedCalls
 
@@ -65,23 +65,17 @@ class CallRunner:
             TimeoutError: The time limit expired.
             PluginExitError: The awaitable raised a `CancelledError` of its own.
         """
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[Result | None] = loop.create_future()
+        loop, call = asyncio.get_running_loop(), _Call()
         ends = loop.time() + timeout_s
-        task = _start_task(loop, _run_and_settle(ended, open_))
-        timer = None
+        task = _start_task(loop, _run_call(call, open_))
         try:
             if not EAGER:
-                await asyncio.sleep(0)  # the task begins in this iteration of the loop
-            if not ended.done():
-                timer = loop.call_at(ends, _settle, ended)
-                await ended
+                await _YieldOnce()  # the task begins in this iteration of the loop
+            result = call.result or await call.wait(loop, ends)
         finally:
-            if timer is not None:
-                timer.cancel()
             if not task.done():
                 await self._abandon(task)
-        if (result := ended.result()) is None:
+        if result is None:
             raise TimeoutError
         return _unwrap(result)  # type: ignore[no-any-return]
 
@@ -130,6 +124,39 @@ class CallRunner:
         finally:
             if not task.done():
                 call.abandon()
+
+
+class _Call:
+    """The result of a coroutine that runs in a task of its own, and the caller that waits for it."""
+
+    __slots__ = ("_ended", "result")
+
+    def __init__(self) -> None:
+        self.result: Result | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    def record(self, result: Result) -> None:
+        """Record the result, and wake the caller."""
+        self.result = result
+        if self._ended is not None:
+            _settle(self._ended)
+
+    async def wait(self, loop: asyncio.AbstractEventLoop, ends: float) -> Result | None:
+        """Return the result; None if there is none when the time of the loop is ``ends``."""
+        self._ended = loop.create_future()
+        timer = loop.call_at(ends, _settle, self._ended)
+        try:
+            await self._ended
+        finally:
+            timer.cancel()
+        return self.result
+
+
+class _YieldOnce:
+    """Awaiting it takes one iteration of the event loop."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
 
 
 class _Handoff:
@@ -184,19 +211,18 @@ def _start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, 
     return loop.create_task(coroutine, name=NAME)
 
 
-async def _run_and_settle(ended: asyncio.Future[Result | None], open_: Callable[[], Awaitable[Any]]) -> None:
-    """Run an awaitable and set its result on a future."""
+async def _run_call(call: _Call, open_: Callable[[], Awaitable[Any]]) -> None:
+    """Run an awaitable and record its result. Never raise: asyncio logs a task that raises while nobody awaits it."""
     try:
         result: Result = await PluginAwaitable(open_), None
     except GeneratorExit:  # from the caller; the plugin's own is a PluginExitError
         raise
     except BaseException as exc:
         if isinstance(exc, asyncio.CancelledError) and count_cancellations():
-            _settle(ended, _own_cancellation())
+            call.record(_own_cancellation())
             raise
-        _settle(ended, (None, exc))
-    else:
-        _settle(ended, result)
+        result = None, exc
+    call.record(result)
 
 
 async def _run_forkable(reading: Coroutine[Any, Any, None], guard: ForkGuard) -> Result:

@@ -34,7 +34,7 @@ class ProviderCreation:
         self._adapter = adapter
         self._settings = settings
         self._lock = Lock()
-        self._provider: object | None = None
+        self.provider: object | None = None
         self._is_closed = False
         self.pending_call: SingleFlight[object] = SingleFlight(self._create)
 
@@ -73,13 +73,13 @@ class ProviderCreation:
         """Reject all further calls, and return the provider object for the plugin to close, or None."""
         with self._lock:
             self._is_closed = True
-            provider, self._provider = self._provider, None
+            provider, self.provider = self.provider, None
             return provider
 
     def renew_after_fork(self) -> None:
         """Forget the parent's provider object in a child, without finalizing it."""
         self._lock = Lock()
-        provider, self._provider = self._provider, None
+        provider, self.provider = self.provider, None
         if provider is not None:
             never_finalize(provider)
         self.pending_call = SingleFlight(self._create)
@@ -92,13 +92,13 @@ class ProviderCreation:
         """
         if self._is_closed:
             raise self._closed_error()
-        return self._provider
+        return self.provider
 
     def _create(self) -> object:
         provider = self._adapter.create(self._settings)
         with self._lock:
             if not self._is_closed:
-                self._provider = provider
+                self.provider = provider
                 return provider
         try:
             self._adapter.close(provider)  # the instance was closed during the creation, and no one else has the object

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 from kickai_providers_core.plugin_api.creation import ProviderCreation
@@ -14,7 +14,7 @@ from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.values.errors import ProviderTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 
     from kickai_providers_core.concurrency.single_flight import SingleFlight
     from kickai_providers_core.plugin_api.adapter import Adapter
@@ -93,27 +93,35 @@ class Instance:
             ProviderError: The call failed or exceeded the time limit.
             RuntimeError: The instance is closed.
         """
-        provider = self._creation.find()
+        provider = self._creation.provider
         if provider is None:
             provider, timeout_s = self._get_provider(timeout_s)
-        return self.adapter.invoke(provider, self._narrow(request), min(timeout_s, LONGEST_WAIT_S))
+        return self.adapter.invoke(
+            provider, narrow_options(request, self.info, self.name), min(timeout_s, LONGEST_WAIT_S)
+        )
 
-    async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
-        """Return the provider's validated answer without blocking the event loop; otherwise as `invoke`."""
-        provider = self._creation.find()
+    def ainvoke(self, request: ChatRequest, timeout_s: float) -> Coroutine[Any, Any, Reply]:
+        """Return a coroutine that returns the provider's answer without blocking the event loop; else as `invoke`."""
+        provider = self._creation.provider
         if provider is None:
-            provider, timeout_s = await self._aget_provider(timeout_s)
-        return await self.adapter.ainvoke(provider, self._narrow(request), min(timeout_s, LONGEST_WAIT_S))
+            return self._create_and_ainvoke(request, timeout_s)
+        return self.adapter.ainvoke(
+            provider, narrow_options(request, self.info, self.name), min(timeout_s, LONGEST_WAIT_S)
+        )
+
+    async def _create_and_ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
+        provider, left_s = await self._aget_provider(timeout_s)
+        return await self.adapter.ainvoke(provider, narrow_options(request, self.info, self.name), left_s)
 
     def stream(self, request: ChatRequest, timeout_s: float) -> Generator[ReplyChunk, None, None]:
         """Return a generator of the provider's chunks, to be closed by the caller; otherwise as `invoke`."""
         provider, left_s = self._get_provider(timeout_s)
-        return self.adapter.stream(provider, self._narrow(request), left_s, self.settings)
+        return self.adapter.stream(provider, narrow_options(request, self.info, self.name), left_s, self.settings)
 
     async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncGenerator[ReplyChunk, None]:
         """Return an async generator of the provider's chunks, to be closed by the caller; otherwise as `invoke`."""
         provider, left_s = await self._aget_provider(timeout_s)
-        return self.adapter.astream(provider, self._narrow(request), left_s, self.settings)
+        return self.adapter.astream(provider, narrow_options(request, self.info, self.name), left_s, self.settings)
 
     def provider(self, timeout_s: float = float("inf")) -> object:
         """Return the provider object, created by the first call; block the thread until it exists.
@@ -126,9 +134,6 @@ class Instance:
             RuntimeError: The instance is closed.
         """
         return self._creation.get(timeout_s)
-
-    def _narrow(self, request: ChatRequest) -> ChatRequest:
-        return narrow_options(request, self.info, self.name) if request.options else request
 
     def _get_provider(self, timeout_s: float) -> tuple[object, float]:
         """Return the provider object, created if necessary, and the seconds that are left."""

@@ -54,6 +54,8 @@ def narrow_options(request: ChatRequest, info: ProviderInfo, instance: str) -> C
     Raises:
         UnsupportedRequestError: An option is unknown, or has the wrong type.
     """
+    if not request.options:
+        return request
     own: dict[str, Any] = {}
     for name in (*info.aliases, info.name, instance):
         own |= request.options.get(name, {})

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, frozen
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.candidates import Candidate
-    from kickai_providers_core.resilience.context import RequestContext
     from kickai_providers_core.resilience.health import Admission
     from kickai_providers_core.resilience.rate_limiter import Ticket
     from kickai_providers_core.values.errors import KickaiError
@@ -20,12 +19,13 @@ TICK_S = 0.001
 """A wait shorter than this, in seconds, counts as over: clocks and sleeps are not exact."""
 
 
-@frozen(eq=False, repr=False, slots=False)
+@define(eq=False, repr=False)
 class Call:
     """Call a target. Report the result with `Walk.record_success` or `Walk.record_failure`.
 
     Attributes:
         candidate: The target.
+        request: The request for the target's model.
         number: 1 for the first attempt at this target in this request.
         timeout_s: Seconds that the attempt may take; never beyond the request's deadline.
         admission: The permission to call; the walk returns it with the result.
@@ -35,16 +35,13 @@ class Call:
     """
 
     candidate: Candidate
+    request: ChatRequest
     number: int
     timeout_s: float
     admission: Admission
     began: float
     ticket: Ticket | None = None
     is_hedge: bool = False
-
-    def build_request(self, request: RequestContext) -> ChatRequest:
-        """Return the request for the target's model."""
-        return request.request.for_model(self.candidate.model)
 
 
 @frozen

@@ -50,19 +50,17 @@ class BreakerSettings:
     probe_lease_s: float = field(default=120.0, validator=Number(above=0))
 
 
-@frozen(slots=False)
+@frozen
 class Permit:
     """Permission for one call, to be returned with its result.
 
     Attributes:
         generation: The breaker's generation at the admission.
         probe: Whether it is the one call that a half-open breaker admits.
-        suspension: The number of suspensions of the target or provider at the admission; the breaker ignores it.
     """
 
     generation: int
     probe: bool = False
-    suspension: int = 0
 
 
 @frozen

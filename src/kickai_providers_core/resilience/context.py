@@ -6,7 +6,7 @@ from itertools import count
 from os import getpid
 from typing import TYPE_CHECKING, Any
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
 from kickai_providers_core.concurrency.clock import REAL_TIME, Clockwork
 from kickai_providers_core.concurrency.forking import ForkGuard
@@ -71,7 +71,7 @@ class ChainContext:
     role: str | None = None
 
 
-@frozen(kw_only=True, eq=False, repr=False, slots=False)
+@define(eq=False, repr=False)
 class RequestContext:
     """What one request is about.
 
@@ -86,7 +86,6 @@ class RequestContext:
         pid: The process in which the request began.
         arm: The arm of the rollout that serves the request; None without a rollout.
         response_type: What the answer becomes; None for text only.
-        key: What makes the choice of the arm sticky; None for a choice of its own. It names a user: never log it.
     """
 
     request: ChatRequest
@@ -98,7 +97,6 @@ class RequestContext:
     model: str | None = None
     pid: int = Factory(getpid)
     arm: str | None = None
-    key: str | None = None
     response_type: ResponseType[Any] | None = None
 
     def parse(self, reply: Reply) -> Reply:

@@ -10,20 +10,19 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from attrs import frozen
+from attrs import define, frozen
 
-from kickai_providers_core.resilience.breaker import CLOSED, HALF_OPEN, Breaker, Permit
-from kickai_providers_core.resilience.suspensions import Suspensions
+from kickai_providers_core.resilience.breaker import CLOSED, Breaker
+from kickai_providers_core.resilience.condition import Condition
+from kickai_providers_core.resilience.probe_leases import FREE_PROBES, LONG_AGO, LastResortLease
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.breaker import BreakerSettings
     from kickai_providers_core.resilience.policy import Random
-    from kickai_providers_core.resilience.suspensions import Suspension
+    from kickai_providers_core.resilience.suspensions import Suspension, Suspensions
     from kickai_providers_core.values.breaker_state import BreakerState
 
-__all__ = ["FREE_PROBES", "Admission", "Health", "HealthState", "ProbeGate", "TargetHealth"]
-
-LONG_AGO = float("-inf")
+__all__ = ["Admission", "Health", "HealthState", "TargetHealth"]
 
 MAX_UNUSED = 1_000
 """The number of targets and providers that are remembered although no chain uses them."""
@@ -32,170 +31,139 @@ LEASE_WAIT_S = 0.25
 """Seconds after which a process that needs a lease for a probe may have got it."""
 
 
-@frozen
-class ProbeGate:
-    """Whether a probe needs a lease, since only one of several processes probes a target.
-
-    Attributes:
-        required_until: The time until which it does; it passes by itself when the leases' store fails.
-        lease_until: The time until which this process has the lease.
-    """
-
-    required_until: float = LONG_AGO
-    lease_until: float = LONG_AGO
-
-    def is_shut(self, now: float) -> bool:
-        """Return whether no probe is allowed now."""
-        return self.lease_until <= now < self.required_until
-
-
-FREE_PROBES = ProbeGate()
-"""The gate of a target whose health is not shared."""
-
-
 class HealthState:
     """The circuit breaker and the suspensions of one target, or of one provider as a whole.
 
     Attributes:
-        breaker: The breaker as it is now.
-        suspensions: The suspensions as they are now.
+        condition: Breaker and suspensions as they are now.
+        last_resort: Whether a call of last resort is running.
         probe_gate: Whether a probe needs a lease.
         refused_at: When a call was last refused.
     """
 
-    __slots__ = (
-        *("__weakref__", "_last_resort_until", "_lock", "_random"),
-        *("breaker", "probe_gate", "refused_at", "suspensions"),
-    )
+    __slots__ = ("__weakref__", "_lock", "_random", "condition", "last_resort", "probe_gate", "refused_at")
 
     def __init__(self, settings: BreakerSettings, random: Random) -> None:
-        self.breaker = Breaker(settings=settings)
-        self.suspensions = Suspensions()
+        self.condition = Condition(Breaker(settings=settings))
+        self.last_resort = LastResortLease(settings.probe_lease_s)
         self.probe_gate = FREE_PROBES
         self.refused_at = LONG_AGO
-        self._last_resort_until = LONG_AGO
         self._random = random
         self._lock = Lock()
 
     def renew_after_fork(self) -> None:
         """Keep breaker and suspensions in a child. A running probe is the parent's; the child may send its own."""
         self._lock = Lock()
-        self._last_resort_until = LONG_AGO
-        breaker = self.breaker
-        if breaker.state is HALF_OPEN:
-            self.breaker = breaker.release(Permit(breaker.generation, probe=True))
+        self.last_resort.renew_after_fork()
+        self.release(self.condition)
 
     @property
-    def is_healthy(self) -> bool:
-        """Whether its breaker is closed without errors, and it is not suspended: a success changes nothing."""
-        breaker = self.breaker
-        return breaker.state is CLOSED and not breaker.errors and not self.suspensions.active
+    def breaker(self) -> Breaker:
+        """The breaker as it is now."""
+        return self.condition.breaker
+
+    @property
+    def suspensions(self) -> Suspensions:
+        """The suspensions as they are now."""
+        return self.condition.suspensions
 
     def available_at(self, now: float) -> float:
         """Return the time from which it may be called, at least ``now``."""
-        due = self.breaker.available_at(now)
-        if due <= now and self.breaker.state is not CLOSED and self.probe_gate.is_shut(now):
+        breaker = self.condition.breaker
+        due = breaker.available_at(now)
+        if due <= now and breaker.state is not CLOSED and self.probe_gate.is_shut(now):
             due = now + LEASE_WAIT_S
-        return max(due, self.suspensions.longest.until)
+        return max(due, self.condition.suspensions.longest.until)
 
-    def admit(self, now: float) -> Permit | None:
-        """Return permission for one call; None while it is suspended or its breaker refuses."""
-        suspensions = self.suspensions  # read once: the permit must not name a suspension that was not checked
-        if now < suspensions.longest.until:
+    def admit(self, now: float) -> Condition | None:
+        """Return the condition in which one call is admitted; None while it is suspended or its breaker refuses."""
+        condition = self.condition
+        if now < condition.suspensions.longest.until:
             return None
-        breaker = self.breaker
-        if breaker.state is CLOSED:
-            return Permit(breaker.generation, suspension=suspensions.generation)
-        permit = None if self.probe_gate.is_shut(now) else self._admit(now, suspensions.generation)
-        if permit is None:
+        if condition.breaker.state is CLOSED:
+            return condition
+        admitted = None if self.probe_gate.is_shut(now) else self._admit(now, condition)
+        if admitted is None:
             self.refused_at = now
-        return permit
+        return admitted
 
-    def force(self, now: float) -> Permit | None:
-        """Return permission for one call of last resort, an early probe. None in a stated delay or during a probe."""
-        suspensions = self.suspensions
-        if now < suspensions.stated_until:
-            return None
-        return self._admit(now, suspensions.generation, early=True)
+    def force(self, now: float) -> Condition | None:
+        """Admit one call of last resort, an early probe. None in a stated delay or while a probe is running."""
+        condition = self.condition
+        return None if now < condition.suspensions.stated_until else self._admit(now, condition, early=True)
 
-    def claim_last_resort(self, now: float) -> float | None:
-        """Claim the lease for a call of last resort and return its expiry time; None while another call holds it."""
-        with self._lock:
-            if now < self._last_resort_until:
-                return None
-            self._last_resort_until = now + self.breaker.settings.probe_lease_s
-            return self._last_resort_until
-
-    def end_last_resort(self, lease: float) -> None:
-        """End the lease of a call of last resort, unless another call holds a newer one."""
-        with self._lock:
-            if lease == self._last_resort_until:
-                self._last_resort_until = LONG_AGO
-
-    def record_success(self, permit: Permit) -> None:
+    def record_success(self, admitted: Condition) -> None:
         """Record that a call succeeded, and end the suspensions that had begun when it was admitted."""
-        if self.is_healthy:
+        if self.condition.is_healthy:
             return  # a success changes nothing
         with self._lock:
-            self.breaker = self.breaker.record_success(permit)
-            self.suspensions = self.suspensions.end(permit.suspension)
+            breaker, suspensions = self.condition.breaker, self.condition.suspensions
+            self.condition = Condition(
+                breaker.record_success(admitted.permit), suspensions.end(admitted.suspensions.generation)
+            )
 
-    def record_failure(self, permit: Permit, now: float) -> None:
+    def record_failure(self, admitted: Condition, now: float) -> None:
         """Record that a call failed in a way that counts."""
         with self._lock:
-            self.breaker = self.breaker.record_failure(permit, now, self._random)
+            self._set_breaker(self.condition.breaker.record_failure(admitted.permit, now, self._random))
 
-    def release(self, permit: Permit) -> None:
-        """Return the permit of a call that was cancelled, or whose failure does not count."""
-        if permit.probe:
+    def release(self, admitted: Condition) -> None:
+        """Record that a call was cancelled, or that its failure does not count."""
+        if admitted.is_probe:
             with self._lock:
-                self.breaker = self.breaker.release(permit)
+                self._set_breaker(self.condition.breaker.release(admitted.permit))
 
     def suspend(self, suspension: Suspension) -> None:
         """Begin a suspension. One that lasts longer continues."""
         with self._lock:
-            self.suspensions = self.suspensions.begin(suspension)
+            self.condition = self.condition.with_suspensions(self.condition.suspensions.begin(suspension))
 
     def end_suspensions(self, generation: int) -> None:
         """End the suspensions up to a generation: another process has got an answer since."""
         with self._lock:
-            self.suspensions = self.suspensions.end(generation)
+            self.condition = self.condition.with_suspensions(self.condition.suspensions.end(generation))
 
     def open_breaker(self, now: float, duration_s: float) -> None:
         """Open the breaker because another process has opened its own. A running probe is no longer one."""
         with self._lock:
-            self.breaker = self.breaker.open_for(now, duration_s)
+            self._set_breaker(self.condition.breaker.open_for(now, duration_s))
 
     def close_breaker(self, generation: int) -> None:
         """Close a breaker of a certain generation, because another process has closed its own."""
         with self._lock:
-            if self.breaker.generation == generation:
-                self.breaker = self.breaker.close()
+            if self.condition.breaker.generation == generation:
+                self._set_breaker(self.condition.breaker.close())
 
     def is_idle(self, now: float) -> bool:
         """Return whether forgetting it would lose nothing: no error, no suspension, no probe."""
-        is_over = now >= self.suspensions.longest.until
-        return is_over and self.breaker.is_healthy and now >= self._last_resort_until
+        condition = self.condition
+        is_over = now >= condition.suspensions.longest.until
+        return is_over and condition.breaker.is_healthy and self.last_resort.is_free(now)
 
-    def _admit(self, now: float, suspension: int, *, early: bool = False) -> Permit | None:
+    def _admit(self, now: float, checked: Condition, *, early: bool = False) -> Condition | None:
+        """Admit a call, in spite of the suspensions that were checked, but not of those that have begun since."""
         with self._lock:
-            self.breaker, permit = self.breaker.admit(now, early=early)
-        return permit and Permit(permit.generation, permit.probe, suspension)
+            breaker, permit = self.condition.breaker.admit(now, early=early)
+            self._set_breaker(breaker)
+        return None if permit is None else checked.with_breaker(breaker)
+
+    def _set_breaker(self, breaker: Breaker) -> None:
+        self.condition = self.condition.with_breaker(breaker)
 
 
-@frozen(slots=False)
+@define(eq=False)
 class Admission:
     """Permission to call one target once.
 
     Attributes:
-        provider_permit: The permit of its provider.
-        target_permit: The permit of the target.
+        provider: The condition of its provider when the call was admitted.
+        target: The condition of the target when the call was admitted.
         states_before: The states of the two breakers before a probe was admitted; None unless the call is a probe.
         last_resort: The lease of a call of last resort; None for any other call.
     """
 
-    provider_permit: Permit
-    target_permit: Permit
+    provider: Condition
+    target: Condition
     states_before: tuple[BreakerState, BreakerState] | None = None
     last_resort: float | None = None
 
@@ -219,17 +187,19 @@ class TargetHealth:
 
     def admit(self, now: float) -> Admission | None:
         """Return permission for one call; None while the provider or the target is unavailable."""
-        provider, target = self.provider, self.target
+        provider, target = self.provider.condition, self.target.condition
+        if provider.is_healthy and target.is_healthy:
+            return Admission(provider, target)
         before = provider.breaker.state, target.breaker.state
-        provider_permit = provider.admit(now)
-        if provider_permit is None:
+        admitted_by_provider = self.provider.admit(now)
+        if admitted_by_provider is None:
             return None
-        target_permit = target.admit(now)
-        if target_permit is None:
-            provider.release(provider_permit)
+        admitted = self.target.admit(now)
+        if admitted is None:
+            self.provider.release(admitted_by_provider)
             return None
-        is_probe = provider_permit.probe or target_permit.probe
-        return Admission(provider_permit, target_permit, before if is_probe else None)
+        is_probe = admitted_by_provider.is_probe or admitted.is_probe
+        return Admission(admitted_by_provider, admitted, before if is_probe else None)
 
     def force(self, now: float) -> Admission | None:
         """Return permission for one call of last resort.
@@ -237,19 +207,19 @@ class TargetHealth:
         None during a delay that the service has stated, while a probe is running, and while another call of last resort
         to the same target is running.
         """
-        lease = self.target.claim_last_resort(now)
+        lease = self.target.last_resort.claim(now)
         if lease is None:
             return None
         before = self.breaker_states()
-        provider_permit = self.provider.force(now)
-        target_permit = self.target.force(now) if provider_permit is not None else None
-        if provider_permit is None or target_permit is None:
-            if provider_permit is not None:
-                self.provider.release(provider_permit)
-            self.target.end_last_resort(lease)
+        provider = self.provider.force(now)
+        target = self.target.force(now) if provider is not None else None
+        if provider is None or target is None:
+            if provider is not None:
+                self.provider.release(provider)
+            self.target.last_resort.end(lease)
             return None
-        is_probe = provider_permit.probe or target_permit.probe
-        return Admission(provider_permit, target_permit, before if is_probe else None, lease)
+        is_probe = provider.is_probe or target.is_probe
+        return Admission(provider, target, before if is_probe else None, lease)
 
     def available_at(self, now: float) -> float:
         """Return the time from which the target may be called, at least ``now``."""
@@ -267,38 +237,38 @@ class TargetHealth:
             The states of the two breakers before; None when both were healthy, so that nothing has changed.
         """
         self._end_last_resort(admission)
-        if self.provider.is_healthy and self.target.is_healthy:
+        if self.provider.condition.is_healthy and self.target.condition.is_healthy:
             return None
         before = self.breaker_states()
-        self.provider.record_success(admission.provider_permit)
-        self.target.record_success(admission.target_permit)
+        self.provider.record_success(admission.provider)
+        self.target.record_success(admission.target)
         return before
 
     def record_failure(self, admission: Admission, now: float, *, target: bool, provider: bool) -> None:
         """Record that a call failed, counting it against the target, its provider, both or neither."""
         self._end_last_resort(admission)
-        for state, permit, counts in (
-            (self.provider, admission.provider_permit, provider),
-            (self.target, admission.target_permit, target),
+        for state, admitted, counts in (
+            (self.provider, admission.provider, provider),
+            (self.target, admission.target, target),
         ):
             if counts:
-                state.record_failure(permit, now)
+                state.record_failure(admitted, now)
             else:
-                state.release(permit)
+                state.release(admitted)
 
     def release(self, admission: Admission) -> None:
         """Return the permission of a call that was cancelled."""
         self._end_last_resort(admission)
-        self.provider.release(admission.provider_permit)
-        self.target.release(admission.target_permit)
+        self.provider.release(admission.provider)
+        self.target.release(admission.target)
 
     def breaker_states(self) -> tuple[BreakerState, BreakerState]:
         """Return the states of the provider's breaker and of the target's."""
-        return self.provider.breaker.state, self.target.breaker.state
+        return self.provider.condition.breaker.state, self.target.condition.breaker.state
 
     def _end_last_resort(self, admission: Admission) -> None:
         if admission.last_resort is not None:
-            self.target.end_last_resort(admission.last_resort)
+            self.target.last_resort.end(admission.last_resort)
 
 
 class Health:

@@ -43,22 +43,25 @@ class Recorder:
         started: The time at which the request began.
     """
 
+    __slots__ = (
+        *("_arm", "_emit", "_first", "_first_chunk_at", "_is_over", "_number", "_process", "_request", "_role"),
+        *("_skips", "attempts", "started"),
+    )
+
     def __init__(
         self, chain: ChainContext, request: RequestContext, candidates: Sequence[Candidate], started: float
     ) -> None:
         self.attempts: list[Attempt] = []
         self.started = started
         self._skips: dict[int, Skip] = {}
-        self._emit = chain.emit
         self._request = request
+        self._number, self._role, self._arm = request.number, chain.role, request.arm
+        self._process = chain.process
         self._first = candidates[0]
-        self._number = request.number
-        self._role = chain.role
-        self._arm = request.arm
-        self._deadline_s = request.deadline_s
-        self._is_over = False
         self._first_chunk_at: float | None = None
-        self._emit(RequestStarted(self._number, self._role, len(candidates), request.deadline_s, arm=self._arm))
+        self._is_over = False
+        self._emit = emit = chain.emit
+        emit(RequestStarted(request.number, chain.role, len(candidates), request.deadline_s, arm=request.arm))
 
     def build_trace(self, now: float, *, fell_back: bool = False, last_resort: bool = False) -> RequestTrace:
         """Return what the request has done so far."""
@@ -67,7 +70,7 @@ class Recorder:
             attempts=tuple(self.attempts),
             skipped=tuple(self._skips.values()),
             elapsed_s=now - self.started,
-            deadline_s=self._deadline_s,
+            deadline_s=self._request.deadline_s,
             fell_back=fell_back,
             last_resort=last_resort,
             role=self._role,
@@ -89,16 +92,9 @@ class Recorder:
         candidate = call.candidate
         self._skips.pop(candidate.position, None)
         self._first_chunk_at = None
+        provider, model = candidate.provider, candidate.model
         self._emit(
-            AttemptStarted(
-                self._number,
-                self._role,
-                candidate.provider,
-                candidate.model,
-                call.number,
-                call.timeout_s,
-                arm=self._arm,
-            )
+            AttemptStarted(self._number, self._role, provider, model, call.number, call.timeout_s, arm=self._arm)
         )
 
     def record_first_chunk(self, now: float) -> None:
@@ -134,21 +130,25 @@ class Recorder:
             retry_withheld=False,
         )
         self.attempts.append(attempt)
-        usage = None if reply is None else reply.usage
+        usage, reply_model, finish_reason, prompt_tokens = None, "", None, 0
+        if reply is not None:
+            usage, reply_model, finish_reason = reply.usage, reply.model, str(reply.finish_reason)
+        if usage is None:
+            prompt_tokens = estimate_min_tokens(self._request.request)
         self._emit(
             AttemptEnded(
                 self._number,
                 self._role,
                 attempt,
                 usage,
-                reply_model="" if reply is None else reply.model,
-                finish_reason=None if reply is None else str(reply.finish_reason),
-                first_token_s=None if first_chunk_at is None else max(0.0, first_chunk_at - call.began),
-                is_streamed=self._request.streams,
-                is_primary=candidate is self._first,
-                is_hedge=call.is_hedge,
-                is_probe=call.admission.is_probe,
-                prompt_tokens=0 if usage is not None else estimate_min_tokens(self._request.request),
+                reply_model,
+                finish_reason,
+                None if first_chunk_at is None else max(0.0, first_chunk_at - call.began),
+                self._request.streams,
+                candidate is self._first,
+                call.is_hedge,
+                call.admission.is_probe,
+                prompt_tokens,
                 arm=self._arm,
             )
         )
@@ -173,27 +173,35 @@ class Recorder:
         self._skips[candidate.position] = skip
         self._emit(TargetSkipped(self._number, self._role, skip, arm=self._arm))
 
-    def record_reply(self, reply: Reply, now: float) -> None:
-        """Record that the request was answered."""
-        self._is_over, fell_back = True, reply.trace.fell_back
+    def record_reply(self, reply: Reply, candidate: Candidate, now: float, *, last_resort: bool) -> Reply:
+        """Record that a target has answered the request, and return the answer with the trace of the request."""
+        self._is_over, fell_back, error = True, candidate is not self._first, None
+        fallback_provider, fallback_reason = "", None
+        if fell_back:
+            fallback_provider, fallback_reason = self._first.provider, self._find_fallback_reason()
+        model = reply.model or candidate.model or ""
+        request_id = reply.request_id or self._process.build_request_id(self._number)
+        trace = self.build_trace(now, fell_back=fell_back, last_resort=last_resort)
         self._emit(
             RequestEnded(
                 self._number,
                 self._role,
-                outcome="success",
-                latency_s=now - self.started,
-                attempts=len(self.attempts),
-                provider=reply.provider,
-                model=reply.model,
-                fell_back=fell_back,
-                usage=reply.usage,
-                fallback_provider=self._first.provider if fell_back else "",
-                fallback_reason=self._find_fallback_reason() if fell_back else None,
-                is_streamed=self._request.streams,
-                request_id=reply.request_id,
+                "success",
+                now - self.started,
+                len(self.attempts),
+                error,
+                candidate.provider,
+                model,
+                fell_back,
+                reply.usage,
+                fallback_provider,
+                fallback_reason,
+                self._request.streams,
+                request_id,
                 arm=self._arm,
             )
         )
+        return evolve_trusted(reply, provider=candidate.provider, model=model, request_id=request_id, trace=trace)
 
     def record_end_without_reply(self, now: float, error: BaseException | None = None) -> None:
         """Record that the request failed, or was cancelled if ``error`` is None; do nothing if it has ended."""

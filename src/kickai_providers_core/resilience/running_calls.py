@@ -9,6 +9,7 @@ from kickai_providers_core.values.attempts import Outcome
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.candidates import Candidate
+    from kickai_providers_core.resilience.context import RequestContext
     from kickai_providers_core.resilience.health import Admission
     from kickai_providers_core.resilience.rate_limiter import Ticket
     from kickai_providers_core.resilience.recorder import Recorder
@@ -22,20 +23,22 @@ class RunningCalls:
 
     Args:
         recorder: Records each start, and each cancelled end.
+        request: What the request is about. When it streams, only the deadline bounds an attempt as a whole.
         ends: The time at which the request's deadline passes.
-        streams: Whether the answer is streamed. Then only the deadline bounds an attempt as a whole.
 
     Attributes:
         first: The attempt that is running, or None.
         second: The hedged attempt that is running besides it, or None.
     """
 
-    def __init__(self, recorder: Recorder, ends: float, *, streams: bool) -> None:
+    __slots__ = ("_ends", "_recorder", "_request", "first", "second")
+
+    def __init__(self, recorder: Recorder, request: RequestContext, ends: float) -> None:
         self.first: Call | None = None
         self.second: Call | None = None
         self._recorder = recorder
+        self._request = request
         self._ends = ends
-        self._streams = streams
 
     def start(
         self, candidate: Candidate, admission: Admission, ticket: Ticket | None, now: float, *, hedged: bool = False
@@ -43,10 +46,11 @@ class RunningCalls:
         """Start an attempt, and return what its driver has to call."""
         if admission.states_before is not None:
             self._recorder.record_breaker_changes(candidate, admission.states_before, now)
-        left_s = self._ends - now
-        timeout_s = left_s if self._streams or left_s < candidate.timeout_s else candidate.timeout_s
+        request, left_s = self._request, self._ends - now
+        timeout_s = left_s if request.streams or left_s < candidate.timeout_s else candidate.timeout_s
         number = self._recorder.count_attempts(candidate) + 1
-        call = Call(candidate, number, timeout_s, admission, now, ticket, hedged)
+        own = request.request.for_model(candidate.model)
+        call = Call(candidate, own, number, timeout_s, admission, now, ticket, hedged)
         if hedged:
             self.second = call
         else:

@@ -30,12 +30,11 @@ from kickai_providers_core.resilience.recorder import Recorder
 from kickai_providers_core.resilience.running_calls import RunningCalls
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, RejectedRequestError
-from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kickai_providers_core.resilience.candidates import Candidate, Obstacle
+    from kickai_providers_core.resilience.candidates import Candidate
     from kickai_providers_core.resilience.context import ChainContext, RequestContext
     from kickai_providers_core.values.errors import KickaiError, ProviderError
     from kickai_providers_core.values.replies import Reply
@@ -59,6 +58,11 @@ class Walk:
         request: As given.
     """
 
+    __slots__ = (
+        *("_calls", "_candidates", "_ends", "_hedge_decided_for", "_is_last_resort", "_latest", "_next_index"),
+        *("_planned", "_queue", "_recorder", "_too_small", "_validated", "chain", "request"),
+    )
+
     def __init__(
         self, candidates: Sequence[Candidate], chain: ChainContext, request: RequestContext, started: float
     ) -> None:
@@ -69,7 +73,7 @@ class Walk:
         # No attempt starts after this time, except that a very short deadline still gets one attempt.
         self._latest = self._ends - min(chain.policy.min_attempt_s, request.deadline_s / 2)
         self._recorder = Recorder(chain, request, candidates, started)
-        self._calls = RunningCalls(self._recorder, self._ends, streams=request.streams)
+        self._calls = RunningCalls(self._recorder, request, self._ends)
         self._queue: QueueWait | None = None  # only limited targets have queues
         self._next_index = 0
         self._planned: tuple[float, Candidate] | None = None  # a target to return to, and when
@@ -143,7 +147,8 @@ class Walk:
             call: The attempt, when two may be running. The other one is recorded as cancelled.
         """
         call = self._calls.end(now, usage=reply.usage, call=call)
-        self._calls.cancel(now)
+        if self._calls.first is not None:
+            self._calls.cancel(now)
         candidate, recorder, timer = call.candidate, self._recorder, self.chain.hedge_timer
         if timer is not None:
             timer.record_latency(candidate, now - call.began)
@@ -153,13 +158,7 @@ class Walk:
         before = candidate.health.record_success(call.admission)
         if before is not None:
             recorder.record_breaker_changes(candidate, before, now)
-        fell_back = candidate is not self._candidates[0]
-        trace = recorder.build_trace(now, fell_back=fell_back, last_resort=self._is_last_resort)
-        model = reply.model or candidate.model or ""
-        request_id = reply.request_id or self.chain.process.build_request_id(self.request.number)
-        whole = evolve_trusted(reply, provider=candidate.provider, model=model, request_id=request_id, trace=trace)
-        recorder.record_reply(whole, now)
-        return whole
+        return recorder.record_reply(reply, candidate, now, last_resort=self._is_last_resort)
 
     def record_failure(
         self, error: ProviderError, now: float, *, final: bool = False, call: Call | None = None
@@ -205,21 +204,15 @@ class Walk:
 
     # One target
 
-    def _find_obstacle(self, candidate: Candidate) -> Obstacle | None:
-        return candidate.find_obstacle_for(self.request, self._too_small)
-
     def _try_candidate(self, candidate: Candidate, now: float, *, is_hedge: bool = False) -> Action | None:
         """Return what to do at a target, or None when it is skipped. A hedged attempt does not wait."""
         if now > self._latest:
             return self._give_up(now)
-        # Waiting for one target leaves half of the time for later ones.
-        is_last = self._next_index >= len(self._candidates)
-        patience_s = self._ends - now if is_last else (self._ends - now) / 2
-        obstacle = self._find_obstacle(candidate)
+        obstacle = candidate.find_obstacle_for(self.request, self._too_small)
         if obstacle is UNVALIDATED and not is_hedge and candidate.position not in self._validated:
             self._validated.add(candidate.position)
             self._planned = (now, candidate)
-            return Validate(candidate, min(patience_s, candidate.timeout_s))
+            return Validate(candidate, min(self._choose_patience_s(now), candidate.timeout_s))
         if obstacle is not None:
             self._recorder.record_skip(candidate, obstacle, now)
             return None
@@ -227,11 +220,16 @@ class Walk:
         # The queue of a target that is unavailable is not worth waiting in.
         if limiter is None or candidate.health.available_at(now) > now:
             return self._admit(candidate, None, now, is_hedge=is_hedge)
-        until = now if is_hedge else min(self._latest, now + patience_s)
+        until = now if is_hedge else min(self._latest, now + self._choose_patience_s(now))
         queue = self._queue = self._queue or QueueWait(self._recorder, self._latest)
         if not queue.enter(candidate, limiter, self.request.tokens, until, now):
             return None
         return self._check_queue(queue, candidate, now, is_hedge=is_hedge)
+
+    def _choose_patience_s(self, now: float) -> float:
+        """Return the seconds to wait for one target: half of the time that is left is for later ones."""
+        is_last = self._next_index >= len(self._candidates)
+        return self._ends - now if is_last else (self._ends - now) / 2
 
     def _check_queue(
         self, queue: QueueWait, candidate: Candidate, now: float, *, is_hedge: bool = False
@@ -283,7 +281,13 @@ class Walk:
             return self._give_up(now)
         policy = self.chain.policy
         left_queues = {} if self._queue is None else self._queue.left
-        finder = RetryFinder(self._recorder, policy, left_queues, self._latest, self._find_obstacle)
+        finder = RetryFinder(
+            self._recorder,
+            policy,
+            left_queues,
+            self._latest,
+            lambda candidate: candidate.find_obstacle_for(self.request, self._too_small),
+        )
         options = finder.find(self._candidates, now)
         if not self._recorder.attempts and policy.last_resort:
             soonest = options[0] if options else None

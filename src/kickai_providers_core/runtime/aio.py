@@ -37,7 +37,7 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
         while True:
             call = action if isinstance(action, Call) else await await_call(walk, instances, action)
             try:
-                reply = await find_instance(instances, call).ainvoke(call.build_request(request), call.timeout_s)
+                reply = await find_instance(instances, call).ainvoke(call.request, call.timeout_s)
                 reply = request.parse(reply)
             except ProviderError as error:
                 action = walk.record_failure(error, clock())

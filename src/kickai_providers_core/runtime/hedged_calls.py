@@ -84,7 +84,7 @@ def _start(walk: Walk, instances: Instances, call: Call, tasks: Tasks) -> None:
 
 
 async def _run(walk: Walk, instances: Instances, call: Call) -> Reply:
-    inner = find_instance(instances, call).ainvoke(call.build_request(walk.request), call.timeout_s)
+    inner = find_instance(instances, call).ainvoke(call.request, call.timeout_s)
     guard, pid = walk.chain.fork_guard, walk.request.pid
     return await ForkAwareAwaitable(inner, guard, asyncio.current_task(), pid)  # type: ignore[no-any-return]
 

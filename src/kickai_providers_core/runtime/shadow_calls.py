@@ -51,7 +51,7 @@ class ShadowCalls:
         if not context.retry_budget.try_withdraw(request.number, context.time.clock()):
             self._free.release()
             return
-        copy = evolve(request, arm=SHADOW, key=None, streams=False, number=next(context.request_numbers))
+        copy = evolve(request, arm=SHADOW, streams=False, number=next(context.request_numbers))
         apart = evolve(context, retry_budget=RetryBudget(0.0, 0), hedge_timer=None)
         try:
             threads.start(partial(self._run, route, apart, copy, self._free))

@@ -46,7 +46,7 @@ def stream(
             call = wait_for_call(walk, instances, action)
             part = _StreamedPart(mode)
             try:
-                opened = find_instance(instances, call).stream(call.build_request(walk.request), call.timeout_s)
+                opened = find_instance(instances, call).stream(call.request, call.timeout_s)
                 with closing(opened) as chunks:
                     for chunk in chunks:
                         require_same_process(pid)
@@ -80,7 +80,7 @@ async def astream(
             call = await await_call(walk, instances, action)
             part = _StreamedPart(mode)
             try:
-                opened = await find_instance(instances, call).astream(call.build_request(walk.request), call.timeout_s)
+                opened = await find_instance(instances, call).astream(call.request, call.timeout_s)
                 async with aclosing(opened) as chunks:
                     async for chunk in chunks:
                         part.record_arrival(walk, clock)

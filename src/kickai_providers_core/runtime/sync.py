@@ -37,7 +37,7 @@ def invoke(walk: Walk, instances: Instances) -> Reply:
         while True:
             call = action if isinstance(action, Call) else wait_for_call(walk, instances, action)
             try:
-                reply = find_instance(instances, call).invoke(call.build_request(request), call.timeout_s)
+                reply = find_instance(instances, call).invoke(call.request, call.timeout_s)
                 reply = request.parse(reply)
             except ProviderError as error:
                 require_same_process(pid)

@@ -11,7 +11,7 @@ from kickai_providers_core.values.function_tools import load_json
 from kickai_providers_core.values.object_shapes import is_object_class, is_pydantic_model
 from kickai_providers_core.values.replies import FinishReason, ParsedReply
 from kickai_providers_core.values.shapes import MisfitError
-from kickai_providers_core.values.trusted import convert_trusted
+from kickai_providers_core.values.trusted import build_trusted
 from kickai_providers_core.values.type_shapes import find_shape
 from kickai_providers_core.values.validation import describe_type, raise_type_error
 
@@ -69,6 +69,6 @@ class ResponseType(Generic[T]):
             is_cut = reply.finish_reason is FinishReason.LENGTH
             reason = "it was cut at max_tokens" if is_cut else str(misfit)
         else:
-            return convert_trusted(reply, ParsedReply, parsed=parsed)
+            return build_trusted(ParsedReply, **(vars(reply) | {"parsed": parsed}))
         name = getattr(self.kind, "__name__", "the response type")
         raise InvalidReplyError(f"the answer does not fit {name}: {reason}", due_to_request=True)

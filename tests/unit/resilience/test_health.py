@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from simulator import Fixed
 
-from kickai_providers_core.resilience.breaker import BreakerSettings, Permit
+from kickai_providers_core.resilience.breaker import Breaker, BreakerSettings, Permit
+from kickai_providers_core.resilience.condition import Condition
 from kickai_providers_core.resilience.health import Health, HealthState, TargetHealth
 from kickai_providers_core.resilience.suspensions import NOT_SUSPENDED, Suspension
 from kickai_providers_core.values.breaker_state import BreakerState
 
-OUTSIDER = Permit(-1)
+OUTSIDER = Condition(Breaker(generation=-1))
 
 ONE_ERROR = BreakerSettings(max_errors=1)
 
@@ -93,7 +94,7 @@ def test_an_open_breaker_can_be_forced_once_early() -> None:
     state = opened()
     assert state.admit(1.0) is None
     probe = state.force(1.0)
-    assert probe.probe
+    assert probe.is_probe
     assert state.breaker.state is BreakerState.HALF_OPEN
     assert state.force(1.0) is None
     state.record_success(OUTSIDER)
@@ -109,7 +110,7 @@ def test_forcing_a_suspended_target_with_a_closed_breaker_is_an_ordinary_call() 
     state = health_state()
     state.suspend(Suspension(5.0, "x"))
     permit = state.force(1.0)
-    assert permit == Permit(0, probe=False, suspension=1)
+    assert (permit.permit, permit.suspensions.generation) == (Permit(0, probe=False), 1)
     state.record_success(permit)
     assert state.admit(1.0) is not None
 
@@ -173,7 +174,7 @@ def test_a_released_probe_is_available_at_once() -> None:
     state = opened()
     state.release(state.admit(5.0))
     assert state.breaker.state is BreakerState.OPEN
-    assert state.admit(5.0).probe
+    assert state.admit(5.0).is_probe
 
 
 def test_releasing_an_ordinary_permit_changes_nothing() -> None:
@@ -191,7 +192,7 @@ def test_a_refusing_target_releases_its_providers_probe() -> None:
     health.target.suspend(Suspension(9.0, "x"))
     assert health.admit(6.0) is None
     assert health.provider.breaker.state is BreakerState.OPEN
-    assert health.provider.admit(6.0).probe
+    assert health.provider.admit(6.0).is_probe
 
 
 def test_a_refusing_provider_does_not_use_its_targets_probe() -> None:
@@ -237,8 +238,8 @@ def test_an_admission_has_permits_of_the_current_generation() -> None:
         state.record_failure(state.admit(0.0), 0.0)
         state.record_success(state.admit(6.0))
         admission = health.admit(7.0)
-        assert admission.provider_permit == health.provider.breaker.permit
-        assert admission.target_permit == health.target.breaker.permit
+        assert admission.provider.permit == health.provider.breaker.permit
+        assert admission.target.permit == health.target.breaker.permit
 
 
 def test_forcing_a_target_forces_its_provider_too() -> None:

@@ -6,8 +6,9 @@ import pytest
 from simulator import Fixed, Target, World
 
 from kickai_providers_core.resilience.breaker import BreakerSettings
-from kickai_providers_core.resilience.health import LEASE_WAIT_S, MAX_UNUSED, Health, HealthState, ProbeGate
+from kickai_providers_core.resilience.health import LEASE_WAIT_S, MAX_UNUSED, Health, HealthState
 from kickai_providers_core.resilience.hedging import MIN_LATENCIES, HedgeTimer, Hedging
+from kickai_providers_core.resilience.probe_leases import ProbeGate
 from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
 from kickai_providers_core.resilience.suspensions import Suspension
 from kickai_providers_core.values.breaker_state import BreakerState
@@ -40,7 +41,7 @@ def test_a_child_may_probe_while_its_parent_does() -> None:
         assert state.breaker.state is BreakerState.OPEN
         permit = state.admit(5.0)
     assert permit is not None
-    assert permit.probe
+    assert permit.is_probe
 
 
 def test_a_child_keeps_open_breakers_and_suspensions() -> None:
@@ -55,25 +56,25 @@ def test_a_child_keeps_open_breakers_and_suspensions() -> None:
 def test_a_child_may_call_as_a_last_resort_while_its_parent_does() -> None:
     """The parent's call never ends in the child."""
     state = health_state()
-    assert state.claim_last_resort(0.0) is not None
-    assert state.claim_last_resort(0.0) is None
+    assert state.last_resort.claim(0.0) is not None
+    assert state.last_resort.claim(0.0) is None
     state.renew_after_fork()
-    assert state.claim_last_resort(0.0) is not None
+    assert state.last_resort.claim(0.0) is not None
 
 
 def test_a_child_renews_every_state() -> None:
     """Also those that only a chain uses still."""
     health = Health(SETTINGS, Fixed(1.0))
     kept = health.for_target("kept", "m")
-    leases = kept.target.claim_last_resort(0.0), kept.provider.claim_last_resort(0.0)
+    leases = kept.target.last_resort.claim(0.0), kept.provider.last_resort.claim(0.0)
     health._conditions.clear()  # what happens when more than the limit are remembered
     new = health.for_target("new", "m")
-    assert None not in {*leases, new.target.claim_last_resort(0.0)}
+    assert None not in {*leases, new.target.last_resort.claim(0.0)}
     with health._lock:
         health.renew_after_fork()
         assert health.for_target("new", "m") == new
     for state in (kept.target, kept.provider, new.target):
-        assert state.claim_last_resort(0.0) is not None
+        assert state.last_resort.claim(0.0) is not None
 
 
 def test_a_child_forgets_its_parents_calls_and_keeps_what_counts_per_minute() -> None:
@@ -175,7 +176,7 @@ def test_another_process_closes_the_breaker_that_it_knows() -> None:
     assert state.breaker.state is BreakerState.OPEN
     state.close_breaker(state.breaker.generation)
     assert state.breaker.state is BreakerState.CLOSED
-    assert state.is_healthy
+    assert state.condition.is_healthy
 
 
 def test_another_process_ends_the_suspensions_that_it_knows() -> None:
@@ -187,7 +188,7 @@ def test_another_process_ends_the_suspensions_that_it_knows() -> None:
     state.end_suspensions(known)
     assert [each.reason for each in state.suspensions.active] == ["new"]
     state.end_suspensions(state.suspensions.generation)
-    assert state.is_healthy
+    assert state.condition.is_healthy
 
 
 # What may be forgotten.
@@ -201,19 +202,19 @@ def test_a_state_is_idle_when_forgetting_it_loses_nothing() -> None:
     suspended.suspend(Suspension(5.0, "x"))
     assert [suspended.is_idle(now) for now in (4.9, 5.0)] == [False, True]
     called = health_state()
-    assert called.claim_last_resort(0.0) == 60.0
+    assert called.last_resort.claim(0.0) == 60.0
     assert [called.is_idle(now) for now in (59.9, 60.0)] == [False, True]
 
 
 def test_a_last_resort_call_may_start_when_the_lease_of_another_is_over() -> None:
     """Its end does not end the newer lease."""
     state = health_state()
-    first = state.claim_last_resort(0.0)
+    first = state.last_resort.claim(0.0)
     assert first is not None
-    assert state.claim_last_resort(59.9) is None
-    assert state.claim_last_resort(60.0) == 120.0
-    state.end_last_resort(first)
-    assert state.claim_last_resort(119.9) is None
+    assert state.last_resort.claim(59.9) is None
+    assert state.last_resort.claim(60.0) == 120.0
+    state.last_resort.end(first)
+    assert state.last_resort.claim(119.9) is None
 
 
 def test_the_oldest_idle_states_are_forgotten_beyond_the_limit() -> None:

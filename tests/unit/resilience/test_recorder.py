@@ -466,7 +466,7 @@ def test_each_kind_of_event_has_the_arm_and_the_request(arm: str | None) -> None
     a, b = simulation.candidates
     recorder = Recorder(plain.chain, evolve(plain.request, arm=arm, streams=True), [a, b], BEGAN)
     before = a.health.breaker_states()
-    call = Call(a, 1, 10.0, a.health.admit(BEGAN), BEGAN, is_hedge=True)
+    call = Call(a, plain.request.request, 1, 10.0, a.health.admit(BEGAN), BEGAN, is_hedge=True)
     recorder.record_call(call)
     recorder.record_end(call, BEGAN, Outcome.ERROR, error=ProviderTimeoutError("slow"))
     a.health.record_failure(call.admission, BEGAN, target=True, provider=False)
@@ -496,7 +496,7 @@ def test_a_hedge_that_answers_while_the_first_call_runs_fell_back_because_of_its
     simulation = world(Target(name="a"), Target(name="b"))
     plain = walk(simulation)
     recorder = Recorder(plain.chain, plain.request, simulation.candidates, BEGAN)
-    recorder.record_reply(evolve(ANSWER, trace=recorder.build_trace(BEGAN, fell_back=True)), BEGAN)
+    recorder.record_reply(ANSWER, simulation.candidates[1], BEGAN, last_resort=False)
     (end,) = select_events(simulation.events, RequestEnded)
     assert (end.fallback_provider, end.fallback_reason) == ("a", "slow")
 
@@ -507,7 +507,8 @@ def test_a_hedge_that_answers_after_the_first_call_was_cancelled_fell_back_becau
     plain = walk(simulation)
     recorder = Recorder(plain.chain, plain.request, simulation.candidates, BEGAN)
     a = simulation.candidates[0]
-    recorder.record_end(Call(a, 1, 10.0, a.health.admit(BEGAN), BEGAN), BEGAN, Outcome.CANCELLED)
-    recorder.record_reply(evolve(ANSWER, trace=recorder.build_trace(BEGAN, fell_back=True)), BEGAN)
+    call = Call(a, plain.request.request, 1, 10.0, a.health.admit(BEGAN), BEGAN)
+    recorder.record_end(call, BEGAN, Outcome.CANCELLED)
+    recorder.record_reply(ANSWER, simulation.candidates[1], BEGAN, last_resort=False)
     (end,) = select_events(simulation.events, RequestEnded)
     assert end.fallback_reason == "slow"

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Self
 
 import pytest
-from attrs import evolve
 from simulator import Fixed, Target, World, always, script
 
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep
@@ -168,17 +167,10 @@ def test_a_rate_limit_without_a_stated_delay_suspends_for_thirty_seconds() -> No
 def test_a_second_shorter_delay_never_shortens_a_longer_one() -> None:
     """The later of two ends counts."""
     simulation = world(Target(name="a"), Target(name="b"))
-    candidate = simulation.candidates[0]
-    for delay_s in (10.0, 1.0):
-        walk = simulation.walk()
-        assert isinstance(walk.next(simulation.now), Call) or delay_s == 1.0
-        if delay_s == 10.0:
-            walk.record_failure(RateLimitedError("slow down", retry_after_s=delay_s), simulation.now)
-    stale = simulation.walk()
-    stale._under_way = evolve(
-        stale.next(simulation.now), candidate=candidate
-    )  # a call that began before the first answer came
-    stale.record_failure(RateLimitedError("slow down", retry_after_s=1.0), simulation.now)
+    both = [(simulation.walk(), delay_s) for delay_s in (10.0, 1.0)]  # both calls begin before either fails
+    assert [walk.next(simulation.now).candidate.provider for walk, _ in both] == ["a", "a"]
+    for walk, delay_s in both:
+        walk.record_failure(RateLimitedError("slow down", retry_after_s=delay_s), simulation.now)
     simulation.now += 9.9
     assert simulation.ask().order == ["b"]
 
