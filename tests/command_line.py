@@ -31,6 +31,8 @@ OURS = (
     "GOOGLE_",
     "GEMINI_",
     "OLLAMA_",
+    "OPENAI_",
+    "GROQ_",
     "NO_COLOR",
     "FORCE_COLOR",
     "SSL_CERT_",

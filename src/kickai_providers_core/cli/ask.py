@@ -16,6 +16,7 @@ from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.roles import warn_of_unknown_role
 from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.cli.tracebacks import format_error
+from kickai_providers_core.cli.uncalled import describe_uncalled
 from kickai_providers_core.config.roles import MAX_TEMPERATURE
 from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
 from kickai_providers_core.values.messages import Message
@@ -173,12 +174,18 @@ def _ask(session: Session, request: ChatRequest, options: _Options) -> None:
             _log_warnings(session, resolver, options)
         if options.verbosity == "verbose":
             console.log(f"chain: {' → '.join(chain.targets)}", "bright_black")
-        with console.spinner():
-            _prepare(session, chain, options)
-            if options.mode:
-                reply = _stream(session, chain, request, options)
-            else:
-                reply = chain.invoke(request, deadline_s=options.deadline_s)
+        try:
+            with console.spinner():
+                _prepare(session, chain, options)
+                if options.mode:
+                    reply = _stream(session, chain, request, options)
+                else:
+                    reply = chain.invoke(request, deadline_s=options.deadline_s)
+        except ChainExhaustedError as error:
+            if not error.attempts and not options.targets:
+                for line in describe_uncalled(resolver, {target.partition(":")[0] for target in chain.targets}):
+                    console.log(line)
+            raise
     _write_reply(session, reply, options)
 
 

@@ -75,6 +75,7 @@ def diagnose(settings: Settings, discovery: Discovery, results: CheckResults) ->
         *_check_instances(settings, results),
         *_check_models(settings, results),
         *_check_roles(settings, results),
+        *_check_default_chain(settings, results),
     ]
     return sort_findings(findings)
 
@@ -117,6 +118,7 @@ def _check_settings(settings: Settings) -> Iterator[Finding]:
 
 def _check_instances(settings: Settings, results: CheckResults) -> Iterator[Finding]:
     named = _named_instances(settings)
+    called = {target.provider for targets in find_targets(settings).values() for target in targets}
     chosen = named | {path.split(".")[1].strip('"') for path in settings.sources if path.startswith("providers.")}
     for name, problems in results.of_instances.items():
         if name in settings.unusable:
@@ -129,7 +131,8 @@ def _check_instances(settings: Settings, results: CheckResults) -> Iterator[Find
         yield from (Finding(problem.severity, _within(name, problem)) for problem in problems)
         if not _has_errors(problems):
             state = "reachable" if name in results.reached else "configured"
-            yield Finding("ok", Problem(path=f"providers.{name}", message=state))
+            unused = "" if name in called else f", but no chain calls it; KICKAI_PRIMARY={name} lets kickai ask call it"
+            yield Finding("ok", Problem(path=f"providers.{name}", message=f"{state}{unused}"))
     for name in settings.kickai.order:
         if name not in results.of_instances and name in PACKAGES:
             problem = Problem(
@@ -168,12 +171,22 @@ def _check_roles(settings: Settings, results: CheckResults) -> Iterator[Finding]
         yield Finding("error", Problem(path=f"roles.{role}", message=message))
 
 
+def _check_default_chain(settings: Settings, results: CheckResults) -> Iterator[Finding]:
+    """Say what is called for a prompt without a role."""
+    targets = settings.targets_for(evolve(settings.default_role, prefers=None))
+    usable = list(dict.fromkeys(target.provider for target in targets if results.is_usable(target)))
+    if usable:
+        yield Finding("ok", Problem(path="", message=f"kickai ask calls {', then '.join(usable)}"))
+
+
 def _remedies(settings: Settings, results: CheckResults) -> str:
     """Return what to do so that at least one provider can answer."""
     remedies = []
-    for name in settings.kickai.order:
-        if name in results.of_instances:
-            problems = results.of_instances[name]
+    for name in dict.fromkeys((*settings.kickai.order, *results.of_instances)):
+        problems = results.of_instances.get(name, ())
+        if name not in settings.kickai.order and not _has_errors(problems):
+            remedies.append(f"set KICKAI_PRIMARY={name}")
+        elif name in results.of_instances:
             hints = [problem.hint.rstrip(".") for problem in problems if problem.hint]
             hints = hints or [f"provide {problem.missing}" for problem in problems if problem.missing]
             remedies.append(f"for {name}: {hints[0]}" if hints else f"fix {name}")

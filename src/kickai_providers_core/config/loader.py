@@ -17,7 +17,7 @@ from kickai_providers_core.config.checks import (
 )
 from kickai_providers_core.config.descriptions import format_path
 from kickai_providers_core.config.gateway_settings import GatewaySettings
-from kickai_providers_core.config.instances import InstanceReader, replace_retired_model
+from kickai_providers_core.config.instances import InstanceReader, find_secrets, replace_retired_model
 from kickai_providers_core.config.layers import Layers
 from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.name_index import NameIndex
@@ -183,12 +183,12 @@ class _Loader:
         # Without a valid allow-list no plugin is loaded, and every name would be unknown.
         if not self.invalid & {("kickai",), ("kickai", "plugins")}:
             providers, unusable = reader.read(exposed=tables.kickai.expose_service_messages)
-            self._check_names(catalogue)
+            self._check_names(catalogue, providers)
             all_roles = roles if default is catalogue.default else {**roles, default.name: default}
             check_retired(self._models(catalogue, all_roles, providers), successors, self.problems)
         sources = dict(self.layers.sources) | reader.check_secrets(providers, self.untrusted)
         return Settings(
-            kickai=self._kickai(),
+            kickai=self._kickai(providers),
             providers={name: replace_retired_model(settings, successors) for name, settings in providers.items()},
             roles={name: replace_retired_models(role, successors) for name, role in roles.items()},
             default_role=replace_retired_models(default, successors),
@@ -213,14 +213,27 @@ class _Loader:
         name, tables = self.tables.kickai.catalogue, self.tables.catalogues
         return tables[name].build(name, self.index.resolve) if name in tables else load_built_in_catalogue()
 
-    def _kickai(self) -> KickaiSettings:
+    def _kickai(self, providers: Mapping[str, ProviderSettings]) -> KickaiSettings:
         kickai, resolve = self.tables.kickai, self.index.resolve
+        fallback = tuple(map(resolve, kickai.fallback))
+        table = self.layers.value_at(("kickai",))
+        if table is None or (isinstance(table, Mapping) and not table.keys() & {"primary", "fallback"}):
+            *remote, local = fallback
+            fallback = (*remote, *self._find_others_with_keys(providers), local)
         return evolve(
             kickai,
             primary=resolve(kickai.primary),
-            fallback=tuple(map(resolve, kickai.fallback)),
+            fallback=fallback,
             preferred=None if kickai.preferred is None else resolve(kickai.preferred),
         )
+
+    def _find_others_with_keys(self, providers: Mapping[str, ProviderSettings]) -> list[str]:
+        """Return the plugins besides those of the default order that have a key, by name.
+
+        A plugin without a key is only called when somebody names it: it may be one for tests.
+        """
+        others = sorted(set(self.index.infos).intersection(providers) - set(KickaiSettings().order))
+        return [name for name in others if any(secret for _, secret in find_secrets(providers[name]))]
 
     def _routing(self, successors: Mapping[str, str]) -> Routing:
         routing = self.tables.routing
@@ -257,7 +270,7 @@ class _Loader:
         }
         return {**of_plugins, **catalogue.successors, **self.tables.successors}
 
-    def _check_names(self, catalogue: Catalogue) -> None:
+    def _check_names(self, catalogue: Catalogue, providers: Mapping[str, ProviderSettings]) -> None:
         """Report unknown and duplicate names."""
         index, problems, kickai = self.index, self.problems, self.tables.kickai
         names = self._chosen_names()
@@ -269,7 +282,8 @@ class _Loader:
         if candidate is not None:
             check_names([(("rollout", "candidate"), candidate)], index, problems)
         check_duplicates(("kickai", "fallback"), map(index.resolve, kickai.fallback), problems)
-        if not names and not any(map(index.knows, kickai.order)):
+        order = (*kickai.order, *self._find_others_with_keys(providers))
+        if not names and not any(map(index.knows, order)):
             message = f"none of the providers {', '.join(kickai.order)} is installed"
             violation = Violation.from_message(message, "Install one of them (kickai providers --available shows how)")
             problems.add(("kickai", "primary"), violation, severity="warning")

@@ -42,7 +42,8 @@ class KickaiSettings:
 
     Attributes:
         primary: The instance that is called first.
-        fallback: The instances that are called after it, in order.
+        fallback: The instances that are called after it, in order. When a file or the environment sets neither this nor
+            ``primary``, it also contains, before ``local``, every other plugin that has a key, by name.
         deadline_s: The time limit of a whole request, in seconds, above 0.
         plugins: The entry-point names of the plugins that may be loaded; None for all, an empty tuple for none.
         catalogue: The name of the role catalogue.

@@ -33,6 +33,7 @@ def test_a_usable_instance_is_ok() -> None:
     assert format_findings(diagnose(SETTINGS, NOBODY, answers)) == [
         "ok providers.acme: configured",
         "ok providers.mock: configured",
+        "ok kickai ask calls acme, then mock",
     ]
 
 
@@ -42,6 +43,7 @@ def test_an_instance_whose_service_responded_is_reachable() -> None:
     assert format_findings(diagnose(SETTINGS, NOBODY, answers)) == [
         "ok providers.acme: reachable",
         "ok providers.mock: configured",
+        "ok kickai ask calls acme, then mock",
     ]
 
 
@@ -51,6 +53,7 @@ def test_a_missing_key_of_an_installed_provider_is_a_note() -> None:
     assert lines == [
         "note providers.acme: not configured (ACME_KEY), so it is skipped",
         "ok providers.mock: configured",
+        "ok kickai ask calls mock",
     ]
 
 
@@ -63,7 +66,11 @@ def test_a_missing_key_of_a_chosen_provider_is_an_error() -> None:
         evolve(SETTINGS, roles=in_chain),
     ):
         lines = format_findings(diagnose(settings, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "mock": ()})))
-        assert lines == ["error providers.acme.api_key: there is no key", "ok providers.mock: configured"]
+        assert lines == [
+            "error providers.acme.api_key: there is no key",
+            "ok providers.mock: configured",
+            "ok kickai ask calls mock",
+        ]
 
 
 def test_a_warning_of_a_provider_is_a_warning() -> None:
@@ -73,6 +80,7 @@ def test_a_warning_of_a_provider_is_a_warning() -> None:
         "warning providers.acme.url: odd",
         "ok providers.acme: configured",
         "ok providers.mock: configured",
+        "ok kickai ask calls acme, then mock",
     ]
 
 
@@ -86,6 +94,18 @@ def test_an_error_without_a_usable_provider_has_all_remedies() -> None:
         findings[0].problem.hint == "Do one of the following: for acme: provide ACME_KEY; "
         "install kickai-local (kickai providers --available shows how)"
     )
+
+
+def test_a_usable_provider_that_no_chain_calls_is_named_with_the_variable_that_calls_it() -> None:
+    """In its own line, and among the remedies when no other provider is usable."""
+    results = CheckResults(of_instances={"acme": (NO_KEY,), "mock": (), "spare": ()})
+    lines = format_findings(diagnose(SETTINGS, NOBODY, results))
+    uncalled = "but no chain calls it; KICKAI_PRIMARY=spare lets kickai ask call it"
+    assert f"ok providers.spare: configured, {uncalled}" in lines
+    settings = evolve(SETTINGS, kickai=KickaiSettings(primary="acme", fallback=()))
+    findings = diagnose(settings, NOBODY, CheckResults(of_instances={"acme": (NO_KEY,), "spare": ()}))
+    hint = "Do one of the following: for acme: provide ACME_KEY; set KICKAI_PRIMARY=spare"
+    assert findings[0].problem.hint == hint
 
 
 def test_a_role_without_a_usable_target_is_an_error() -> None:
@@ -126,4 +146,4 @@ def test_a_retired_model_of_a_catalogue_is_a_note() -> None:
     literal = Problem(path="providers.x.key", message="literal", source="kickai.toml", severity="warning")
     answers = CheckResults(of_instances={"acme": (), "mock": ()})
     findings = diagnose(evolve(SETTINGS, warnings=(planned, literal)), NOBODY, answers)
-    assert [finding.severity for finding in findings] == ["warning", "note", "ok", "ok"]
+    assert [finding.severity for finding in findings] == ["warning", "note", "ok", "ok", "ok"]

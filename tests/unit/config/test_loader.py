@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+from typing import ClassVar
 
 import pytest
 from attrs import field, frozen
@@ -262,6 +263,65 @@ class TestPrecedence:
         assert found.providers["gemini"] == GeminiSettings(size=Size.LARGE, window=(1, 2))
         assert found.roles["r"].chain == (Target("mock", "a"), Target("gemini"))
         assert found.explicit == {"mock"}
+
+
+NO_KEY = Secret("")
+
+
+@frozen(kw_only=True)
+class KeyedSettings(ProviderSettings):
+    """Settings with a key."""
+
+    key: Secret = NO_KEY
+
+
+class TestDefaultOrder:
+    """Which providers are called when neither a file nor the environment says so."""
+
+    infos: ClassVar = {
+        **INFOS,
+        **{
+            name: ProviderInfo(
+                name=name, summary="", settings_class=KeyedSettings, environment={f"{name.upper()}_KEY": "key"}
+            )
+            for name in ("zebra", "acme", "nokey")
+        },
+    }
+    keys: ClassVar = {"ZEBRA_KEY": "z", "ACME_KEY": "a"}
+
+    def order(self, source=None, env=None):
+        """Return the instances in the order in which they are called."""
+        return structure(read(source or {}, env or {}), self.infos).kickai.order
+
+    def test_without_further_keys_it_is_fixed(self):
+        """Plugins without a key are called only when they are named."""
+        assert self.order() == ("huggingface", "gemini", "local")
+
+    def test_other_plugins_with_a_key_come_before_the_local_model(self):
+        """In the order of their names; a table of the file may have the key as well."""
+        assert self.order(env=self.keys) == ("huggingface", "gemini", "acme", "zebra", "local")
+        table = {"providers": {"zebra": {"key": "z"}, "acme": {"timeout_s": 3}}}
+        assert self.order(table) == ("huggingface", "gemini", "zebra", "local")
+
+    @pytest.mark.parametrize(
+        ("kickai", "order"),
+        [
+            ({"primary": "mock"}, ("mock", "gemini", "local")),
+            ({"fallback": []}, ("huggingface",)),
+            ({"deadline_s": 3}, ("huggingface", "gemini", "acme", "zebra", "local")),
+            (KickaiSettings(fallback=()), ("huggingface",)),
+        ],
+    )
+    def test_an_order_that_was_chosen_is_kept(self, kickai, order):
+        """With a primary or a fallback nothing is added."""
+        assert self.order({"kickai": kickai}, self.keys) == order
+
+    def test_no_provider_is_installed(self):
+        """The warning is not given when another provider has a key."""
+        only = {name: self.infos[name] for name in ("acme", "nokey")}
+        message = "none of the providers huggingface, gemini, local is installed"
+        assert message in str(structure(read({}, {}), only).warnings)
+        assert message not in str(structure(read({}, self.keys), only).warnings)
 
 
 class TestEnvironment:
