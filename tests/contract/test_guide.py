@@ -144,9 +144,11 @@ def test_the_provider_on_a_vendors_sdk_answers(guide, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suite", "least"), [("test_program", 90), ("test_folder_store", 10)])
+@pytest.mark.parametrize(
+    ("suite", "least"), [("test_program", 90), ("test_folder_store", 10), ("test_falcon", 700), ("test_cache", 3)]
+)
 def test_the_guides_tests_pass(guide, tmp_path, suite, least):
-    """The provider without HTTP passes the kit without a wire, and the store passes the tests of stores."""
+    """The providers pass the kit, the one without HTTP without a wire; the store passes the tests of stores."""
     guide("kickai_program")  # writes the files
     command = [
         sys.executable,
