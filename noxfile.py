@@ -48,7 +48,8 @@ SAME = "--hypothesis-seed=0"
 PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 """Two processes for each core, since many tests wait; posargs come after it, so that ``-- -n 0`` turns it off."""
 
-FEWER = [] if os.environ.get("CI") else ["-m", "not slow and not timing"]
+FAST = ["-m", "not slow and not timing"]
+FEWER = [] if os.environ.get("CI") else FAST
 """CI also runs the tests that take long; ``CI=1 nox`` does too."""
 
 
@@ -110,11 +111,7 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the core's tests against the installed wheels."""
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
-    # The other interpreters would add nothing to what is measured.
-    measured = ["--cov", "--cov-report="] if session.python == OLDEST else []
-    session.run(
-        "pytest", SAME, *measured, *PARALLEL, *FEWER, *(session.posargs or TESTS), env={"COVERAGE_FILE": ".coverage"}
-    )
+    session.run("pytest", SAME, *PARALLEL, *FEWER, *(session.posargs or TESTS))
 
 
 @nox.session(python=OLDEST, default=False)
@@ -127,10 +124,14 @@ def quick(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def coverage(session: nox.Session) -> None:
-    """Check that the tests have covered every branch of the decisions; run it after the tests."""
-    session.install(*groups("test"))
+    """Check that the tests of the decisions and of the values cover every branch of the decisions."""
+    session.install(*groups("test"), "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock")
+    session.run("pytest", SAME, "--cov", "--cov-report=", *PARALLEL, *FAST, *MEASURED)
     session.run("coverage", "report", "--fail-under=100", f"--include={','.join(DECISIONS)}")
 
+
+MEASURED = ["tests/unit/resilience", "tests/unit/values", "tests/property/test_shared_limits.py"]
+"""The tests of the decisions. Measuring all tests would double their time."""
 
 DECISIONS = [
     "*/kickai_providers_core/resilience/*.py",

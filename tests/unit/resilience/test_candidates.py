@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from attrs import evolve
 
 from kickai_providers_core import BreakerSettings, Capability, ChatRequest, SkipReason
 from kickai_providers_core.resilience.candidates import (
@@ -75,3 +76,10 @@ def test_a_target_does_not_serve_requests_for_another_model() -> None:
     request = RequestContext(request=ChatRequest.from_prompt("Hi"), deadline_s=1.0, model="n")
     expected = (SkipReason.INCAPABLE, "its model is m, and the request names n")
     assert candidate(None).find_obstacle_for(request) == expected
+
+
+def test_a_target_is_written_as_in_a_chain() -> None:
+    """With its model, or as the provider alone."""
+    named = candidate(None)
+    assert named.target == "p:m"
+    assert evolve(named, model=None).target == "p"

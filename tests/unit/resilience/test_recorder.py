@@ -512,3 +512,17 @@ def test_a_hedge_that_answers_after_the_first_call_was_cancelled_fell_back_becau
     recorder.record_reply(ANSWER, simulation.candidates[1], BEGAN, last_resort=False)
     (end,) = select_events(simulation.events, RequestEnded)
     assert end.fallback_reason == "slow"
+
+
+def test_a_target_that_was_called_is_not_skipped() -> None:
+    """When it cannot be called again, it has attempts already, and nothing says that it was skipped."""
+    simulation = world(Target(name="a"), Target(name="b"))
+    plain = walk(simulation)
+    recorder = Recorder(plain.chain, plain.request, simulation.candidates, BEGAN)
+    a, b = simulation.candidates
+    error = RateLimitedError("slow down")
+    recorder.record_end(Call(a, 1, 10.0, a.health.admit(BEGAN), BEGAN), BEGAN, Outcome.ERROR, error=error)
+    for candidate in (a, b):
+        recorder.record_skip(candidate, (SkipReason.SUSPENDED, "7.5 s left"), BEGAN)
+    skips = [event.skip for event in select_events(simulation.events, TargetSkipped)]
+    assert [skip.target for skip in skips] == ["b:b"]

@@ -7,7 +7,17 @@ import pickle
 
 import pytest
 
-from kickai_providers_core import ContentFilteredError, InvalidReplyError, Problem, ProviderError, RateLimitedError
+from kickai_providers_core import (
+    ContentFilteredError,
+    InvalidReplyError,
+    Message,
+    PluginLoadError,
+    Problem,
+    ProviderError,
+    RateLimitedError,
+    TurnLimitError,
+    UnknownProviderError,
+)
 from kickai_providers_core.values.base_errors import MESSAGE_LIMIT, SERVICE_MESSAGE_LIMIT
 
 ESCAPES = "a\x1b[31mred\x1b[0m\r\nb\x07\x9b2J\u2028c\u202ed\ud800e"
@@ -64,3 +74,38 @@ def test_a_problem_is_json():
         "source": "",
         "missing": "A_KEY",
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "record"),
+    [
+        (
+            PluginLoadError("cannot be imported", plugin="oracle", distribution="kickai-oracle"),
+            "plugin oracle (from kickai-oracle): cannot be imported",
+            {"plugin": "oracle", "distribution": "kickai-oracle"},
+        ),
+        (
+            PluginLoadError("cannot be imported", plugin="oracle"),
+            "plugin oracle: cannot be imported",
+            {"plugin": "oracle", "distribution": ""},
+        ),
+        (
+            UnknownProviderError("unknown provider 'x'", name="x", known=iter(["a", "b"])),
+            "unknown provider 'x'",
+            {"name": "x", "known": ["a", "b"]},
+        ),
+        (TurnLimitError("too many turns", max_turns=3), "too many turns", {"max_turns": 3}),
+    ],
+)
+def test_an_error_says_what_it_is_about(error, text, record) -> None:
+    """In its text, and in its fields as JSON; also after it was pickled."""
+    for each in (error, pickle.loads(pickle.dumps(error))):
+        assert str(each) == text
+        assert record.items() <= each.as_dict().items()
+
+
+def test_the_conversation_of_a_turn_limit_is_only_in_its_attribute() -> None:
+    """A caller can go on from it, and no log shows it."""
+    error = TurnLimitError("too many turns", max_turns=3, messages=(Message(role="user", content="canary"),))
+    assert error.messages[0].content == "canary"
+    assert "canary" not in f"{error}{error!r}{error.as_dict()}"

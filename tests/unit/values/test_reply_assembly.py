@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from kickai_providers_core import FinishReason, InvalidReplyError, ReplyChunk, ToolCall, Usage
-from kickai_providers_core.values.reply_assembly import ReplyBuilder
+from kickai_providers_core import (
+    ContentFilteredError,
+    FinishReason,
+    InvalidReplyError,
+    Reply,
+    ReplyChunk,
+    ToolCall,
+    Usage,
+)
+from kickai_providers_core.values.reply_assembly import ReplyBuilder, validate_reply
 
 FIRST, SECOND = (ToolCall(id=str(number), name="lookup", arguments="{}") for number in (1, 2))
 
@@ -41,3 +49,41 @@ def test_a_character_split_over_two_chunks_is_whole_in_the_second():
     first = gathered.normalize(ReplyChunk(text="Goal \ud83d"))
     second = gathered.normalize(ReplyChunk(text="\ude00!", finish_reason=FinishReason.STOP))
     assert (first.text, second.text) == ("Goal ", "\U0001f600!")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "words"),
+    [
+        ("pong", InvalidReplyError, "returned str, not a Reply"),
+        (Reply(text="half", finish_reason=FinishReason.CONTENT_FILTER), ContentFilteredError, "withheld the answer"),
+        (Reply(text="half", finish_reason=FinishReason.ERROR), InvalidReplyError, "stopped with an error"),
+        (Reply(text="", finish_reason=FinishReason.LENGTH), InvalidReplyError, r"is empty \(finish reason length\)"),
+    ],
+)
+def test_what_is_no_answer_is_an_error(reply, error, words):
+    """A reply of another type, a filtered or failed one, and an empty one are errors."""
+    with pytest.raises(error, match=words):
+        validate_reply(reply)
+
+
+def test_a_usable_reply_is_returned_as_it_is():
+    """With text, or with tool calls; calls with the same id get distinct ones."""
+    for reply in (
+        Reply(text="pong", finish_reason=FinishReason.STOP),
+        Reply(text="", finish_reason=FinishReason.TOOL_CALL, tool_calls=(FIRST, SECOND)),
+    ):
+        assert validate_reply(reply) is reply
+    twice = Reply(text="", finish_reason=FinishReason.TOOL_CALL, tool_calls=(FIRST, FIRST))
+    one, other = validate_reply(twice).tool_calls
+    assert one == FIRST
+    assert other.id != FIRST.id
+
+
+def test_reasoning_is_kept_apart_from_the_text():
+    """The pieces of the reasoning add up, and a chunk that has only reasoning is handed out."""
+    builder = ReplyBuilder()
+    assert builder.add(ReplyChunk(reasoning="I should "))
+    assert builder.add(ReplyChunk(reasoning="say pong.", text="pong"))
+    builder.add(ReplyChunk(finish_reason=FinishReason.STOP))
+    reply = builder.build()
+    assert (reply.text, reply.reasoning) == ("pong", "I should say pong.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from attrs import evolve
 from simulator import Fixed, Target, World, always, script
 
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy
-from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.values.attempts import Skip, SkipReason
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ChainExhaustedError,
@@ -125,3 +126,10 @@ def test_a_reply_made_by_hand_explains_itself() -> None:
         .explain()
         .endswith("p answered after 0.00 s: 0.00 s in 0 calls, 0.00 s between them")
     )
+
+
+def test_a_skip_is_written_with_its_reason_and_detail() -> None:
+    """The target as in a chain, then why it was skipped."""
+    skip = Skip(position=0, provider="a", model="m", reason=SkipReason.NOT_CONFIGURED, detail="KEY")
+    assert str(skip) == "a:m: not configured (KEY)"
+    assert str(evolve(skip, model=None, detail="")) == "a: not configured"
