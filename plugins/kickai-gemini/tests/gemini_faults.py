@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 from gemini_service import GeminiService
 from kickai_providers_core.testing.faults import Fault, Ok
+from kickai_providers_core.testing.faults.encoding import compress_repeated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,4 +48,4 @@ class Bomb(Fault):
 
 @cache
 def _gigabyte() -> bytes:
-    return gzip.compress(bytes(2**24)) * 64
+    return compress_repeated(b"", bytes(2**24), 64)

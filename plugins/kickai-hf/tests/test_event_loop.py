@@ -52,7 +52,7 @@ def test_a_fast_server_does_not_starve_other_tasks(flood, mode, server, provide)
     assert isinstance(ended.error, ProviderError)
     if not isinstance(ended.error, ProviderTimeoutError):
         assert flood == "an error's body" or (flood == "pieces" and mode == "ainvoke")
-    assert ended.elapsed_s < 3.0
+    assert ended.elapsed_s < 6.0
     assert max(pauses) < 0.5
     assert len(pauses) > ended.elapsed_s / 0.5
 

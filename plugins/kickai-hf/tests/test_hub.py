@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import time
 import tracemalloc
@@ -12,6 +11,7 @@ import pytest
 from kickai_providers_core import Secret
 from kickai_providers_core.testing.chat_completions.faults import CHUNKED, CONTINUE, Body, Endless, RawBytes
 from kickai_providers_core.testing.faults import Drip, Fault, FaultServer, Response, Silence, SlowHeaders, Status
+from kickai_providers_core.testing.faults.encoding import compress_repeated
 from kickai_providers_core.testing.faults.exchange import chunk
 
 from kickai_hf import plugin
@@ -185,7 +185,7 @@ def test_a_provider_that_does_not_serve_the_model_is_a_problem(changes, path, hu
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 GZIP = {"content-type": "application/json", "content-encoding": "gzip"}
-BOMB = gzip.compress(b'{"id": "' + b"0" * 100_000_000 + b'"}')
+BOMB = compress_repeated(b'{"id": "', b"0" * 1_000_000, 100)
 ERROR_CHUNKED = CHUNKED.replace(b"200 OK", b"500 Error")
 FLOODS = {
     "a plain body without end": Endless(b"0" * 65_536, HEAD + b"\r\n"),
@@ -220,11 +220,12 @@ def test_an_online_check_reads_a_limited_size_in_a_limited_time(flood, own_serve
     finally:
         tracemalloc.stop()
     assert (problem.path, problem.severity) == ("base_url" if own_server else "hub_url", "warning")
-    assert took_s < 3.0
+    assert took_s < 10.0
     assert peak_bytes < 16 * MAX_RESPONSE_BYTES
     assert len(str(problem)) < 1000
 
 
+@pytest.mark.timing
 def test_the_time_of_a_check_covers_all_its_requests(hub):
     """A Hub that answers each request slowly does not get the full time for each of them."""
 

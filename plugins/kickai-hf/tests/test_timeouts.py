@@ -19,7 +19,7 @@ from kickai_hf.client import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 
 BOUND_S = 0.3
-SLACK_S = 0.5
+SLACK_S = 1.25
 """How much later than its timeout a call may end on a busy machine."""
 
 

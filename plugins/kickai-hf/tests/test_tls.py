@@ -120,7 +120,7 @@ def test_timeouts_hold_with_tls(mode, trusted, provide):
     """A body that arrives byte by byte ends with the timeout."""
     ended = call(provide(base_url=trusted), mode, "drip", timeout_s=0.3)
     assert isinstance(ended.error, ProviderTimeoutError)
-    assert ended.elapsed_s < 0.8
+    assert ended.elapsed_s < 0.3 + 1.25
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -100,7 +100,7 @@ def test_closing_frees_everything(runtime, asking, loaded):
     began = time.monotonic()
     process = runtime._process
     runtime.close()
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0
     assert _until(lambda: set(threading.enumerate()) == before)
     assert process._child is None or not _alive(process._child.pid)
     assert not Path(process._directory or "/nowhere").exists()
@@ -116,7 +116,7 @@ def test_closing_ends_calls_under_way(runtime, asking):
     began = time.monotonic()
     with pytest.raises(ProviderUnavailableError):
         provider.invoke(asking("Count.", json_schema=BUSY, max_tokens=250), LOAD_S)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0
     closing.join()
 
 

@@ -43,6 +43,7 @@ from kickai_providers_core.testing.faults import (
     WrongShape,
     encode_chunk,
 )
+from kickai_providers_core.testing.faults.encoding import compress_repeated
 from kickai_providers_core.values import errors as e
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ NOTHING = encode_chunk(_event(delta={}))
 NO_CREDIT = ChatWire.sayings["quota"]
 BIG = b"x" * 65_536
 ERROR_FLOOD = b"HTTP/1.1 500 Oh\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
-BOMB = gzip.compress(b'{"model": "' + b"0" * 100_000_000)
-EVENT_BOMB = gzip.compress((b": " + b"0" * 200_000 + b"\n") * 1_500)
+BOMB = compress_repeated(b'{"model": "', b"0" * 1_000_000, 100)
+EVENT_BOMB = compress_repeated(b"", b": " + b"0" * 200_000 + b"\n", 1_500)
 GZIP = {"content-encoding": "gzip"}
 JSON_HEADERS = {"content-type": "application/json"}
 HTML = b"<html><h1>502 Bad Gateway</h1></html>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.testing.faults.wire import Response
 
-__all__ = ["END_OF_CHUNKS", "content_type_of", "encode_chunk", "encode_event", "encode_head"]
+__all__ = ["END_OF_CHUNKS", "compress_repeated", "content_type_of", "encode_chunk", "encode_event", "encode_head"]
 
 END_OF_CHUNKS = b"0\r\n\r\n"
 
@@ -53,3 +55,19 @@ def encode_event(content_type: str, body: bytes, *, first: bool) -> bytes:
     if "ndjson" in content_type or "jsonl" in content_type:
         return body + b"\n"
     return (b"[" if first else b",\r\n") + body
+
+
+def compress_repeated(start: bytes, block: bytes, count: int) -> bytes:
+    """Return a text and then a block ``count`` times, as gzip; the block is compressed only once.
+
+    After a full flush a block of DEFLATE refers to nothing before it (RFC 1951, and zlib's manual), so that its
+    compressed bytes can be repeated. The frame is that of RFC 1952.
+    """
+    pack = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    head, body = (pack.compress(each) + pack.flush(zlib.Z_FULL_FLUSH) for each in (start, block))
+    checksum = zlib.crc32(start)
+    for _ in range(count):
+        checksum = zlib.crc32(block, checksum)
+    size = (len(start) + count * len(block)) % 2**32
+    frame = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return frame + head + body * count + pack.flush() + struct.pack("<LL", checksum, size)
