@@ -343,7 +343,7 @@ def release(session: nox.Session) -> None:
 @nox.session(python=OLDEST, default=False)
 def bench(session: nox.Session) -> None:
     """Measure the overhead of calls and of the import, and compare it with its bounds; -- --full, -- --peers."""
-    session.install("-e", ".", "-e", "./plugins/kickai-mock")
+    session.install("-e", ".[cli,report]", "-e", "./plugins/kickai-mock")
     session.run("python", "benchmarks/bench.py", *session.posargs)
 
 

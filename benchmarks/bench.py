@@ -1,7 +1,7 @@
 """Measure the overhead of the core, and compare it with its bounds.
 
 ``python benchmarks/bench.py``, or ``nox -s bench``, prints one table. The exit code is 1 when a bound is
-exceeded. It needs ``kickai-providers-core`` and ``kickai-mock``.
+exceeded. It needs ``kickai-providers-core[cli,report]`` and ``kickai-mock``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import crowd
 import growth
 import imports
+import month
 import overhead
 import peers
 
@@ -34,6 +35,7 @@ def measure(options: argparse.Namespace) -> Iterator[Figure]:
     yield from growth.measure_use(rounds, 1_000_000 if options.full else 200_000)
     yield from crowd.measure_concurrency(max(5, rounds // 10))
     yield from imports.measure_imports(max(5, rounds // 10))
+    yield from month.measure_month()
     if options.peers:
         yield from peers.measure_peers()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import click
 
 from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.config.descriptions import suggest_name
-from kickai_providers_core.operations.formatting import format_number, format_period
+from kickai_providers_core.operations.formatting import format_period
 from kickai_providers_core.operations.page import render_page
 from kickai_providers_core.operations.prices import load_price_list
 from kickai_providers_core.operations.reading import ReportReader
@@ -138,6 +139,7 @@ def command(
             )
         if watch:
             _watch(session, reader, since, role, _groupings(by))
+        gc.disable()  # the process ends soon, and looking for cycles takes a tenth of the time
         with session.console.spinner():
             session.console.set_status("reading the store")
             report = reader.read(parse_since(since, now_s := time.time()), now_s, role)
@@ -187,7 +189,7 @@ def _require_role(role: str, settings: Settings) -> None:
 
 
 def _show_progress(session: Session) -> Callable[[int], None]:
-    return lambda count: session.console.set_status(f"reading the store: {format_number(count)} cells")
+    return lambda start_s: session.console.set_status(f"reading the store: {format_period(start_s)}")
 
 
 def _write(session: Session, report: Report, by: tuple[Grouping, ...], html: Path | None, location: str) -> None:

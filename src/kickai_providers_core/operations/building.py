@@ -19,8 +19,9 @@ from kickai_providers_core.operations.remarks import find_warnings
 from kickai_providers_core.operations.report import Report
 from kickai_providers_core.operations.savings import Savings
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service, find_simulated
-from kickai_providers_core.operations.sums import Groups, Sums, add_up
+from kickai_providers_core.operations.sums import Groups, Sums, add_counts, add_up
 from kickai_providers_core.operations.timeline import Point, choose_span
+from kickai_providers_core.values.histogram import Histogram
 from kickai_providers_core.values.validation import Number
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class ReportContext:
         shares: The share of the rollout's target by role, from 0 to 1; that of the empty name is for all other roles.
             Empty without a rollout.
         writers: The processes that have written metrics.
+        first_s: The beginning of the first cell, when the cells were added up to longer periods; None to take it from
+            the cells.
     """
 
     since_s: int = field(validator=Number(integer=True, minimum=0))
@@ -64,6 +67,11 @@ class ReportContext:
     role: str | None = None
     shares: Mapping[str, float] = Factory(dict)
     writers: Sequence[Writer] = ()
+    first_s: int | None = None
+
+    def choose_span(self, first_s: int) -> int:
+        """Return the length of the report's periods in seconds when the first cell begins at ``first_s``."""
+        return choose_span(min(self.until_s, max(self.since_s, first_s)), self.until_s, self.now_s)
 
     def find_share(self, role: str) -> float | None:
         """Return the share of the rollout's target for a role; None without a rollout."""
@@ -93,6 +101,7 @@ class _Chosen:
         self._first = next(self._cells, None)
         # Stores yield cells in order of time.
         start_s = context.until_s if self._first is None else self._first[0].start_s
+        start_s = start_s if context.first_s is None else context.first_s
         self.first_s = min(context.until_s, max(context.since_s, start_s))
 
     def __iter__(self) -> Iterator[tuple[CellKey, Cell]]:
@@ -109,7 +118,7 @@ def build_report(cells: Iterable[tuple[CellKey, Cell]], context: ReportContext) 
         context: The times, settings and prices.
     """
     chosen = _Chosen(cells, context)
-    span_s = choose_span(chosen.first_s, context.until_s, context.now_s)
+    span_s = context.choose_span(chosen.first_s)
     periods = _price(add_up(chosen, span_s), context)
     groups = _merge_periods(periods)
     observed_s = context.until_s - chosen.first_s
@@ -296,11 +305,15 @@ def _count_feedback(groups: Iterable[_Priced]) -> dict[str, dict[str, int]]:
 def _find_points(periods: Iterable[_Priced]) -> tuple[Point, ...]:
     points = []
     for start_s, each in _group(periods, lambda key: key.start_s).items():
-        served: dict[str, int] = {}
+        served, latency, failed = dict[str, int](), Histogram(), 0
         for one in each:
-            count = 0 if one.is_shadow else one.sums.get("requests.success")
-            if count:
-                served[one.key.provider] = served.get(one.key.provider, 0) + count
+            if one.is_shadow:
+                continue
+            succeeded = one.sums.get("requests.success")
+            if succeeded:
+                served[one.key.provider] = served.get(one.key.provider, 0) + succeeded
+            failed += one.sums.get("requests.error")
+            add_counts(latency, one.sums.latency)
         cost = sum((one.cost for one in each), Cost())
-        points.append(Point.from_sums(start_s, served, _add(each, requests=True), cost))
+        points.append(Point.from_histogram(start_s, served, failed, latency, cost))
     return tuple(points)

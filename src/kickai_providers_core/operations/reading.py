@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from kickai_providers_core.observability.rollout_controller import PLAN
 from kickai_providers_core.operations.building import ReportContext, build_report
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.metrics import Cell, CellKey
 
 __all__ = ["ReportReader", "find_shares"]
-
-PROGRESS_CELLS = 5000
-"""How often progress is reported while cells are read."""
 
 
 def find_shares(plan: RolloutPlan, kind_of: Callable[[str], str]) -> dict[str, float]:
@@ -47,13 +44,13 @@ class ReportReader:
         store: The store.
         settings: The settings.
         price_list: The price list; None for none.
-        on_progress: Called with the number of cells that were read, now and then.
+        on_progress: Called with the beginning of each period that is read, in seconds since 1970.
     """
 
     store: Store
     settings: Settings
     price_list: PriceList | None = None
-    on_progress: Callable[[int], None] = field(default=lambda _count: None)
+    on_progress: Callable[[int], None] = field(default=lambda _start_s: None)
 
     def read(self, since_s: float, now_s: float, role: str | None = None) -> Report:
         """Return the report on the time from ``since_s`` to ``now_s``, both in seconds since 1970.
@@ -77,10 +74,22 @@ class ReportReader:
             shares=find_shares(plan, partial(find_service, self.settings)),
             writers=self.store.metrics.read_writers(),
         )
-        return build_report(self._count(self.store.metrics.read(int(since_s), until_s)), context)
+        first_s = self._find_first(context)
+        context = evolve(context, first_s=first_s)
+        cells = self.store.metrics.read(int(since_s), until_s, span_s=context.choose_span(first_s))
+        return build_report(self._follow(cells), context)
 
-    def _count(self, cells: Iterable[tuple[CellKey, Cell]]) -> Iterator[tuple[CellKey, Cell]]:
-        for number, pair in enumerate(cells, start=1):
-            if number % PROGRESS_CELLS == 0:
-                self.on_progress(number)
-            yield pair
+    def _find_first(self, context: ReportContext) -> int:
+        """Return the beginning of the first cell of the report."""
+        cells = self.store.metrics.read(context.since_s, context.until_s)
+        starts = (key.start_s for key, _ in cells if context.role is None or key.role == context.role)
+        return next(starts, context.until_s)
+
+    def _follow(self, cells: Iterable[tuple[CellKey, Cell]]) -> Iterator[tuple[CellKey, Cell]]:
+        """Yield the cells, and report each new period."""
+        start_s = None
+        for key, cell in cells:
+            if key.start_s != start_s:
+                start_s = key.start_s
+                self.on_progress(start_s)
+            yield key, cell

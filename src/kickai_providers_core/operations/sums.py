@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     K = TypeVar("K")
 
-__all__ = ["Groups", "Sums", "add_up"]
+__all__ = ["Groups", "Sums", "add_counts", "add_up"]
 
 
 @define
@@ -34,9 +34,9 @@ class Sums:
 
     def add(self, other: Cell | Sums) -> None:
         """Add the sums of a cell."""
-        _add(self.counters, other.counters)
-        _add(self.latency, other.latency)
-        _add(self.first_token, other.first_token)
+        add_counts(self.counters, other.counters)
+        add_counts(self.latency, other.latency)
+        add_counts(self.first_token, other.first_token)
 
     def get(self, name: str) -> int:
         """Return a counter; 0 if nothing was counted."""
@@ -52,7 +52,11 @@ Groups = dict["CellKey", Sums]
 """The sums of the cells with the same key."""
 
 
-def _add(sums: dict[K, int], counts: Mapping[K, int]) -> None:
+def add_counts(sums: dict[K, int], counts: Mapping[K, int]) -> None:
+    """Add counts to sums by key."""
+    if not sums:
+        sums.update(counts)
+        return
     get = sums.get
     for key, count in counts.items():
         sums[key] = get(key, 0) + count

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kickai_providers_core.operations.costs import Cost
-    from kickai_providers_core.operations.sums import Sums
+    from kickai_providers_core.values.histogram import Histogram
 
 __all__ = ["Point", "choose_span"]
 
@@ -61,15 +61,17 @@ class Point:
     cost: Cost
 
     @classmethod
-    def from_sums(cls, start_s: int, served: Mapping[str, int], requests: Sums, cost: Cost) -> Point:
-        """Return the point of a period: the answered requests by instance, the sums of all requests, and the cost."""
+    def from_histogram(
+        cls, start_s: int, served: Mapping[str, int], failed: int, latency: Histogram, cost: Cost
+    ) -> Point:
+        """Return the point of a period: its answered requests by instance, failed ones, durations and cost."""
         return cls(
             start_s=start_s,
-            succeeded=requests.get("requests.success"),
-            failed=requests.get("requests.error"),
+            succeeded=sum(served.values()),
+            failed=failed,
             served=served,
-            p50_s=find_quantile(requests.latency, 0.5),
-            p95_s=find_quantile(requests.latency, 0.95),
+            p50_s=find_quantile(latency, 0.5),
+            p95_s=find_quantile(latency, 0.95),
             cost=cost,
         )
 

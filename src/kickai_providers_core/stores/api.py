@@ -167,8 +167,14 @@ class Metrics(Protocol):
         day on, and from the 201st counter of a family (``error.…``), new names count as ``other``.
         """
 
-    def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
-        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time."""
+    def read(self, since_s: int = 0, until_s: int | None = None, *, span_s: int = 60) -> Iterator[tuple[CellKey, Cell]]:
+        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time.
+
+        Args:
+            since_s: The beginning, in seconds since 1970.
+            until_s: The end; None for none.
+            span_s: Cells with shorter periods are added up to periods of this length: 60, 3,600 or 86,400 seconds.
+        """
 
     def read_writers(self) -> Sequence[Writer]:
         """Return the processes that have written metrics in the last two days."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
@@ -10,7 +11,7 @@ from kickai_providers_core.values.metrics import Cell
 from kickai_providers_core.values.plain_text import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from kickai_providers_core.values.metrics import CellKey
 
@@ -22,6 +23,7 @@ __all__ = [
     "OTHER",
     "WRITERS_KEPT_S",
     "add_cells",
+    "add_up_periods",
     "find_compacted_before",
     "find_deleted_before",
     "find_family",
@@ -78,6 +80,25 @@ def _add(one: Mapping[Name, int], other: Mapping[Name, int]) -> dict[Name, int]:
 def widen(key: CellKey, span_s: int) -> CellKey:
     """Return the key of the longer period of ``span_s`` seconds that contains the period of a key."""
     return evolve(key, start_s=key.start_s - key.start_s % span_s, span_s=span_s)
+
+
+def add_up_periods(cells: Iterable[tuple[CellKey, Cell]], span_s: int) -> Iterator[tuple[CellKey, Cell]]:
+    """Yield cells in order of time, those of shorter periods added up to periods of ``span_s`` seconds.
+
+    Args:
+        cells: The cells in order of time.
+        span_s: The length in seconds: `MINUTE_S`, `HOUR_S` or `DAY_S`.
+    """
+    total: dict[CellKey, Cell] = {}
+    end_s = 0
+    for key, cell in cells:
+        if key.start_s >= end_s:
+            yield from sorted(total.items(), key=itemgetter(0))
+            total = {}
+        place = widen(key, span_s) if key.span_s < span_s else key
+        end_s = max(end_s, place.start_s + place.span_s)
+        total[place] = add_cells(total.get(place), cell)
+    yield from sorted(total.items(), key=itemgetter(0))
 
 
 def find_compacted_before(span_s: int, now_s: float) -> int:

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter, defaultdict
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.values.varint import decode_varints, encode_varints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["ACCURACY", "Histogram", "find_bucket", "find_quantile", "get_value", "pack", "unpack"]
+__all__ = [
+    "ACCURACY",
+    "Histogram",
+    "add_up_packed",
+    "find_bucket",
+    "find_quantile",
+    "get_value",
+    "pack",
+    "unpack",
+]
 
 ACCURACY = 0.01
 """The relative error of a quantile."""
@@ -28,6 +38,23 @@ SHORTEST_S = 1e-6
 """Shorter durations, in seconds, count as this one: no call takes less."""
 
 FIRST = struct.Struct("<i")
+
+EACH, BYTES, SHORTS = b"\0\1", b"\0\2", b"\0\3"
+"""What stands behind the first bucket in the forms that are fast to add up; see `pack`."""
+
+HEADER_BYTES = FIRST.size + len(EACH)
+
+BYTE = 2**8
+
+ALIGNMENT = 64
+"""The bucket that distances count from is a multiple of this, so that many histograms have the same one."""
+
+LANE_BYTES = 4
+MAX_ROWS = 2**16
+"""The number of rows, each with counts below 2 ** 16, whose sums surely fit into four bytes."""
+
+MAX_WIDTH = 10_000
+"""The number of buckets up to which rows are added up as integers. All durations are in 3,000 buckets."""
 
 Histogram = dict[int, int]
 """The number of durations in each bucket. Two histograms add up bucket by bucket."""
@@ -62,18 +89,33 @@ def find_quantile(counts: Mapping[int, int], quantile: float) -> float | None:
 
 
 def pack(counts: Mapping[int, int]) -> bytes:
-    """Return a histogram as bytes, mostly two for each bucket that is not empty.
+    """Return a histogram as bytes, in the shortest form. All forms begin with a bucket, in four bytes.
 
-    The form is the first bucket, in four bytes, and its count, the distance to the next bucket, its count, and so on,
-    as varints.
+    - For few durations: `EACH`, and the distance of each duration from that bucket, as a byte.
+    - For many in few buckets: `BYTES` or `SHORTS`, and the counts of all buckets from the first to the last one.
+    - For any other: the count of the first bucket, the distance to the next bucket, its count, and so on, as varints.
+      No count is zero, so this form differs from the others.
     """
     buckets = sorted(bucket for bucket, count in counts.items() if count)
     if not buckets:
         return b""
-    numbers = [counts[buckets[0]]]
+    first, last = buckets[0], buckets[-1]
+    base = first - first % ALIGNMENT
+    durations, largest = sum(counts.values()), max(counts.values())
+    numbers = [counts[first]]
     for previous, bucket in pairwise(buckets):
         numbers += [bucket - previous, counts[bucket]]
-    return FIRST.pack(buckets[0]) + encode_varints(numbers)
+    varints = encode_varints(numbers)
+    width, room = last - first + 1, len(varints) - len(EACH)
+    if last - base < BYTE and durations <= min(width, room):
+        return FIRST.pack(base) + EACH + bytes(bucket - base for bucket in buckets for _ in range(counts[bucket]))
+    if largest < BYTE and width <= room:
+        body = BYTES + bytes(counts.get(bucket, 0) for bucket in range(first, last + 1))
+    elif largest < BYTE**2 and 2 * width <= room:
+        body = SHORTS + struct.pack(f"<{width}H", *(counts.get(bucket, 0) for bucket in range(first, last + 1)))
+    else:
+        body = varints
+    return FIRST.pack(first) + body
 
 
 def unpack(data: bytes) -> Histogram:
@@ -84,7 +126,84 @@ def unpack(data: bytes) -> Histogram:
     """
     if not data:
         return {}
-    numbers = decode_varints(data[FIRST.size :])
-    if len(data) < FIRST.size or not len(numbers) % 2:
+    if len(data) <= FIRST.size:
         raise ValueError("a histogram must have a count for each bucket")
-    return dict(zip(accumulate([*FIRST.unpack(data[: FIRST.size]), *numbers[1::2]]), numbers[::2], strict=True))
+    (first,) = FIRST.unpack_from(data)
+    form, body = data[FIRST.size : HEADER_BYTES], data[HEADER_BYTES:]
+    if form[0]:
+        numbers = decode_varints(form + body)
+        if not len(numbers) % 2:
+            raise ValueError("a histogram must have a count for each bucket")
+        return dict(zip(accumulate([first, *numbers[1::2]]), numbers[::2], strict=True))
+    if form == EACH:
+        return {first + distance: count for distance, count in Counter(body).items()}
+    counts = _unpack_counts(form, body)
+    return {first + distance: count for distance, count in enumerate(counts) if count}
+
+
+def add_up_packed(packed: Iterable[bytes]) -> Histogram:
+    """Return the sum of histograms that `pack` made. This is several times faster than to unpack each of them.
+
+    Raises:
+        ValueError: The bytes are damaged.
+    """
+    by_header: dict[bytes, list[bytes]] = defaultdict(list)
+    for data in packed:
+        by_header[data[:HEADER_BYTES]].append(data[HEADER_BYTES:])
+    total: Histogram = {}
+    rows: dict[bytes, list[tuple[int, bytes]]] = defaultdict(list)
+    for header, bodies in by_header.items():
+        form = header[FIRST.size :]
+        if form == EACH:
+            _add(total, unpack(header + b"".join(bodies)))
+        elif form in {BYTES, SHORTS}:
+            (first,) = FIRST.unpack_from(header)
+            rows[form] += [(first, body) for body in bodies]
+        else:
+            for body in bodies:
+                _add(total, unpack(header + body))
+    for form, some in rows.items():
+        _add(total, _add_up_rows(form, some))
+    return total
+
+
+def _add(total: Histogram, counts: Mapping[int, int]) -> None:
+    if not total:
+        total.update(counts)
+        return
+    for bucket, count in counts.items():
+        total[bucket] = total.get(bucket, 0) + count
+
+
+def _unpack_counts(form: bytes, body: bytes) -> Sequence[int]:
+    if form == BYTES:
+        return body
+    if form != SHORTS or len(body) % 2:
+        raise ValueError("unknown form of a histogram")
+    return struct.unpack(f"<{len(body) // 2}H", body)
+
+
+def _add_up_rows(form: bytes, rows: Sequence[tuple[int, bytes]]) -> Histogram:
+    """Return the sum of counts, each row with its first bucket.
+
+    A row is one large integer with four bytes for each bucket, so that a single addition adds up all its counts.
+    """
+    size = 1 if form == BYTES else 2
+    first = min(start for start, _ in rows)
+    width = max(start + len(body) // size for start, body in rows) - first
+    total: Histogram = {}
+    if width > MAX_WIDTH or any(len(body) % size for _, body in rows):
+        for start, body in rows:
+            _add(total, unpack(FIRST.pack(start) + form + body))
+        return total
+    for at in range(0, len(rows), MAX_ROWS):
+        added = 0
+        for start, body in rows[at : at + MAX_ROWS]:
+            wide = bytearray(LANE_BYTES * (len(body) // size))
+            wide[::LANE_BYTES] = body[::size]
+            if size > 1:
+                wide[1::LANE_BYTES] = body[1::size]
+            added += int.from_bytes(wide, "little") << 8 * LANE_BYTES * (start - first)
+        counts = struct.unpack(f"<{width}I", added.to_bytes(LANE_BYTES * width, "little"))
+        _add(total, {first + distance: count for distance, count in enumerate(counts) if count})
+    return total

@@ -8,6 +8,7 @@ from report_cells import START_S, Recorder
 
 from kickai_providers_core import Settings
 from kickai_providers_core.observability.rollout_controller import PLAN
+from kickai_providers_core.operations.building import ReportContext, build_report
 from kickai_providers_core.operations.prices import load_price_list
 from kickai_providers_core.operations.reading import ReportReader, find_shares
 from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, Rollout, RolloutPlan
@@ -56,6 +57,25 @@ def test_a_rollout_of_a_newer_version_does_not_keep_the_report_from_being_read(s
     """The measures do without it."""
     assert store.documents.write(PLAN, {"format": 99}, expected_version=0)
     assert free_tier(store).status == "pass"
+
+
+@pytest.mark.parametrize(("role", "first_s"), [(None, 30), ("scout", 3 * 86_400 + 1800), ("nobody", None)])
+def test_the_store_adds_up_periods_of_the_right_length(store, role, first_s):
+    """Those that the first request of the report's role leads to; the report is that of all cells."""
+    recorder = Recorder()
+    recorder.answer(count=3, role="team_manager", at_s=30)
+    recorder.answer(count=4, role="scout", at_s=3 * 86_400 + 1800)
+    recorder.answer(count=5, role="scout", at_s=3 * 86_400 + 3500)
+    store = MemoryStore()
+    store.metrics.add(MetricsBatch(process="p", number=1, cells=dict(recorder.cells), is_final=True))
+    now_s = START_S + 3 * 86_400 + 3600
+    periods = []
+    reader = ReportReader(store=store, settings=Settings(), on_progress=periods.append)
+    found = reader.read(START_S - 86_400, now_s, role)
+    context = ReportContext(since_s=START_S - 86_400, until_s=now_s, now_s=now_s, role=role)
+    assert found == evolve(build_report(recorder.cells, context), warnings=found.warnings)
+    assert found.observed_s == (0 if first_s is None else now_s - (START_S + first_s - first_s % 60))
+    assert periods == sorted(set(periods))
 
 
 def test_models_without_a_price_are_named(store):

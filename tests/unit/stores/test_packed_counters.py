@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.stores.sqlite.packed_counters import pack_counters, unpack_counters
+from kickai_providers_core.stores.sqlite.packed_counters import add_up_counters, pack_counters, unpack_counters
 
 IDS = st.one_of(st.integers(1, 20), st.integers(1, 70_000))
 COUNTS = st.one_of(st.integers(0, 300), st.integers(0, 2**33), st.integers(0, 2**80))
@@ -35,3 +37,14 @@ def test_damaged_counters(data):
     """They are an error, not wrong numbers."""
     with pytest.raises(ValueError, match=r"counters|zip|incomplete"):
         unpack_counters(data)
+    with pytest.raises(ValueError, match=r"counters|zip|incomplete"):
+        add_up_counters([pack_counters({7: 3}), data])
+
+
+@given(st.lists(st.dictionaries(IDS, COUNTS, max_size=20), max_size=12))
+def test_packed_counters_add_up_exactly(parts):
+    """Cells with the same counters and with others, in whatever form."""
+    expected = Counter()
+    for each in parts:
+        expected.update(each)
+    assert add_up_counters(map(pack_counters, [*parts, *parts])) == {each: 2 * n for each, n in expected.items()}

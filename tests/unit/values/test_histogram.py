@@ -9,7 +9,15 @@ from ddsketch import DDSketch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.values.histogram import ACCURACY, find_bucket, find_quantile, get_value, pack, unpack
+from kickai_providers_core.values.histogram import (
+    ACCURACY,
+    add_up_packed,
+    find_bucket,
+    find_quantile,
+    get_value,
+    pack,
+    unpack,
+)
 from kickai_providers_core.values.varint import decode_varints, encode_varints
 
 HISTOGRAMS = st.dictionaries(st.integers(-10_000, 10_000), st.integers(1, 2**70), max_size=20)
@@ -22,9 +30,54 @@ def test_a_packed_histogram_is_unpacked_as_it_was(counts):
     assert unpack(pack({**dict.fromkeys(range(20_000, 20_003), 0), **counts})) == counts
 
 
-def test_a_packed_histogram_is_small():
-    """Two bytes for most buckets: a minute has about twenty of them."""
-    assert len(pack(dict.fromkeys(range(200, 300), 1))) <= 204
+NARROW = st.dictionaries(
+    st.integers(-70, 150), st.one_of(st.integers(1, 3), st.integers(200, 300), st.integers(65_500, 65_600)), max_size=90
+)
+
+
+@given(st.lists(st.one_of(HISTOGRAMS, NARROW), max_size=12))
+def test_packed_histograms_add_up_exactly(histograms):
+    """Whatever their forms are: few durations, many, and wide or large ones."""
+    expected = Counter()
+    for each in histograms:
+        assert unpack(pack(each)) == each
+        expected.update(each)
+    assert add_up_packed(map(pack, histograms)) == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "size"),
+    [
+        (dict.fromkeys(range(200, 300), 1), 106),
+        (dict.fromkeys(range(-20, 180, 15), 1), 20),
+        (dict.fromkeys(range(0, 200, 2), 1), 106),
+        (dict.fromkeys(range(200, 300), 200), 106),
+        (dict.fromkeys(range(200, 300), 20_000), 206),
+        ({-600: 1, 600: 10**9}, 12),
+    ],
+)
+def test_a_packed_histogram_is_small(counts, size):
+    """A byte for each duration or each bucket, or as many as the counts need."""
+    packed = pack(counts)
+    assert (len(packed), unpack(packed)) == (size, counts)
+
+
+@pytest.mark.parametrize("number", [1, 65_536, 65_537])
+def test_many_rows_add_up_exactly(number):
+    """Also when their sum needs more than four bytes."""
+    counts = dict.fromkeys(range(40), 65_535)
+    assert add_up_packed([pack(counts)] * number) == dict.fromkeys(range(40), 65_535 * number)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x02", b"\x02\0\0\0", b"\x02\0\0\0\0\x09ab", b"\x02\0\0\0\0\x03abc", b"\x02\0\0\0\0"]
+)
+def test_a_damaged_form_of_a_histogram(data):
+    """It is an error, whether the histogram is read alone or added up with others."""
+    with pytest.raises(ValueError, match="histogram"):
+        unpack(data)
+    with pytest.raises(ValueError, match="histogram"):
+        add_up_packed([data])
 
 
 @given(st.lists(st.integers(0, 2**120)))

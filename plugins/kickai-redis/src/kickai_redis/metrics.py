@@ -73,12 +73,17 @@ class RedisMetrics:
                 arguments += [encode_series(key), *encode(cell)]
         self._connection.run(ADD_BATCH, names, arguments)
 
-    def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
-        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time.
+    def read(
+        self, since_s: int = 0, until_s: int | None = None, *, span_s: int = rules.MINUTE_S
+    ) -> Iterator[tuple[CellKey, Cell]]:
+        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time; see `Metrics.read`.
 
         They are read day by day. Each day is complete and counted once, even if another process adds up its cells
         meanwhile.
         """
+        yield from rules.add_up_periods(self._read_days(since_s, until_s), span_s)
+
+    def _read_days(self, since_s: int, until_s: int | None) -> Iterator[tuple[CellKey, Cell]]:
         reader = CellReader(self._connection, self._keys)
         first = reader.find_first(since_s, until_s)
         while first is not None:

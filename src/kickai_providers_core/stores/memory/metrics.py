@@ -35,14 +35,17 @@ class MemoryMetrics:
                 content.cells[key] = rules.add_cells(content.cells.get(key), cell)
             content.writers[batch.process] = StoredWriter(batch.number, self._wall(), batch.is_final)
 
-    def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
-        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time."""
+    def read(
+        self, since_s: int = 0, until_s: int | None = None, *, span_s: int = rules.MINUTE_S
+    ) -> Iterator[tuple[CellKey, Cell]]:
+        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time; see `Metrics.read`."""
         content = self._content.get()
         with content.lock:
             cells = sorted(content.cells.items(), key=lambda item: item[0])
-        for key, cell in cells:
-            if key.start_s >= since_s and (until_s is None or key.start_s < until_s):
-                yield key, cell
+        chosen = (
+            (key, cell) for key, cell in cells if key.start_s >= since_s and (until_s is None or key.start_s < until_s)
+        )
+        yield from rules.add_up_periods(chosen, span_s)
 
     def read_writers(self) -> Sequence[Writer]:
         """Return the processes that have written metrics in the last two days."""

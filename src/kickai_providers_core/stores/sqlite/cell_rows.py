@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
 
 from kickai_providers_core.stores.cells import add_cells
 from kickai_providers_core.stores.sqlite.errors import DamagedError
-from kickai_providers_core.stores.sqlite.packed_counters import pack_counters, unpack_counters
-from kickai_providers_core.values.histogram import pack, unpack
+from kickai_providers_core.stores.sqlite.packed_counters import add_up_counters, pack_counters, unpack_counters
+from kickai_providers_core.values.histogram import add_up_packed, pack, unpack
 from kickai_providers_core.values.metrics import Cell, CellKey
 from kickai_providers_core.values.trusted import evolve_trusted
 
@@ -15,13 +20,16 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Row", "decode_rows", "delete_cells", "read_counter_names", "read_rows", "write_cells"]
+__all__ = ["Names", "Row", "add_up_rows", "decode_rows", "delete_cells", "read_rows", "write_cells"]
 
 Row = tuple[Any, ...]
-"""The columns of a cell, and its series."""
+"""The columns of a cell."""
 
-COLUMNS = "span_s, start_s, provider, model, role, arm, cells.counters, latency, first_token"
-JOINED = "cells JOIN series ON series.id = cells.series"
+COLUMNS = "span_s, start_s, series, counters, latency, first_token"
+
+CELL = "a cell of the metrics"
+DAMAGES = (ValueError, KeyError, TypeError, AttributeError)
+"""What a damaged row causes: text or a number where bytes should be, among others."""
 
 
 def write_cells(connection: sqlite3.Connection, cells: Mapping[CellKey, Cell]) -> None:
@@ -53,28 +61,47 @@ def read_rows(
         limit: The maximum number of cells; None for all.
     """
     rows = connection.execute(
-        f"SELECT {COLUMNS}, series FROM {JOINED} WHERE span_s = ? AND (start_s, series) > (?, ?) "  # noqa: S608
+        f"SELECT {COLUMNS} FROM cells WHERE span_s = ? AND (start_s, series) > (?, ?) "  # noqa: S608
         "AND start_s < ? ORDER BY start_s, series LIMIT ?",
         (span_s, *after, end_s, -1 if limit is None else limit),
     ).fetchall()
     is_last = limit is None or len(rows) < limit
-    return rows, None if is_last else (rows[-1][1], rows[-1][-1])
+    return rows, None if is_last else (rows[-1][1], rows[-1][2])
 
 
-def read_counter_names(connection: sqlite3.Connection) -> dict[int, str]:
-    """Return the names of counters by the numbers that stand for them in packed cells; names are only added."""
+@frozen
+class Names:
+    """What the numbers in rows stand for; names are only added.
+
+    Attributes:
+        counters: By the number of the counter.
+        series: By the number of the series, with the period of an example.
+    """
+
+    counters: Mapping[int, str]
+    series: Mapping[int, CellKey]
+
+    @classmethod
+    def read(cls, connection: sqlite3.Connection) -> Names:
+        """Return all names."""
+        rows = connection.execute("SELECT id, provider, model, role, arm FROM series")
+        series = {
+            number: CellKey(start_s=0, provider=provider, model=model, role=role, arm=arm)
+            for number, provider, model, role, arm in rows
+        }
+        return cls(_read_counter_names(connection), series)
+
+
+def _read_counter_names(connection: sqlite3.Connection) -> dict[int, str]:
     return dict(connection.execute("SELECT id, name FROM counters"))
 
 
-def delete_cells(connection: sqlite3.Connection, span_s: int, period: tuple[int, int]) -> list[tuple[CellKey, Cell]]:
-    """Delete the cells of a span whose period begins in ``[start, end)``, and return them."""
-    place = (span_s, *period)
-    rows = connection.execute(
-        f"SELECT {COLUMNS}, series FROM {JOINED} WHERE span_s = ? AND start_s >= ? AND start_s < ?",  # noqa: S608
-        place,
-    ).fetchall()
-    connection.execute("DELETE FROM cells WHERE span_s = ? AND start_s >= ? AND start_s < ?", place)
-    return list(decode_rows(read_counter_names(connection), rows))
+def delete_cells(connection: sqlite3.Connection, span_s: int, period: tuple[int, int]) -> list[Row]:
+    """Delete the cells of a span whose period begins in ``[start, end)``, and return their rows."""
+    where, place = "FROM cells WHERE span_s = ? AND start_s >= ? AND start_s < ?", (span_s, *period)
+    rows = connection.execute(f"SELECT {COLUMNS} {where}", place).fetchall()
+    connection.execute(f"DELETE {where}", place)
+    return rows
 
 
 class _CounterIds:
@@ -82,7 +109,7 @@ class _CounterIds:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.names = read_counter_names(connection)
+        self.names = _read_counter_names(connection)
         self._ids = {name: number for number, name in self.names.items()}
 
     def find(self, name: str) -> int:
@@ -106,20 +133,44 @@ def _find_series(connection: sqlite3.Connection, key: CellKey) -> int:
     return int(row[0])
 
 
-def decode_rows(names: Mapping[int, str], rows: Iterable[Row]) -> Iterator[tuple[CellKey, Cell]]:
+def decode_rows(names: Names, rows: Iterable[Row]) -> Iterator[tuple[CellKey, Cell]]:
     """Yield the cells of rows.
 
     Raises:
         DamagedError: A row is damaged.
     """
-    examples: dict[int, CellKey] = {}
-    for span_s, start_s, provider, model, role, arm, counters, latency, first_token, series in rows:
-        example = examples.get(series)
-        if example is None:
-            example = CellKey(start_s=start_s, span_s=span_s, provider=provider, model=model, role=role, arm=arm)
-            examples[series] = example
-        key = evolve_trusted(example, start_s=start_s, span_s=span_s)
-        yield key, _decode(names, counters, latency, first_token)
+    for span_s, start_s, series, counters, latency, first_token in rows:
+        key = evolve_trusted(names.series[series], start_s=start_s, span_s=span_s)
+        yield key, _decode(names.counters, counters, latency, first_token)
+
+
+def add_up_rows(names: Names, rows: Iterable[Row], span_s: int) -> dict[CellKey, Cell]:
+    """Return the cells of rows, those of shorter periods added up to periods of ``span_s`` seconds, in order of time.
+
+    Raises:
+        DamagedError: A row is damaged.
+    """
+
+    def find_place(row: Row) -> tuple[int, int, int]:
+        shorter_s, start_s, series = row[:3]
+        return (start_s - start_s % span_s, span_s, series) if shorter_s < span_s else (start_s, shorter_s, series)
+
+    groups: dict[tuple[int, int, int], list[Row]] = defaultdict(list)
+    for place, some in groupby(sorted(rows, key=itemgetter(2)), find_place):
+        groups[place] += some
+    total: dict[CellKey, Cell] = {}
+    for (start_s, period_s, series), group in sorted(groups.items(), key=itemgetter(0)):
+        key = evolve_trusted(names.series[series], start_s=start_s, span_s=period_s)
+        _, _, _, counters, latency, first_token = zip(*group, strict=True)
+        try:
+            total[key] = Cell(
+                counters={names.counters[number]: count for number, count in add_up_counters(counters).items()},
+                latency=add_up_packed(latency),
+                first_token=add_up_packed(first_token),
+            )
+        except DAMAGES as error:
+            raise DamagedError(CELL) from error
+    return total
 
 
 def _decode(names: Mapping[int, str], counters: bytes, latency: bytes, first_token: bytes) -> Cell:
@@ -129,5 +180,5 @@ def _decode(names: Mapping[int, str], counters: bytes, latency: bytes, first_tok
             latency=unpack(latency),
             first_token=unpack(first_token),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedError("a cell of the metrics") from error
+    except DAMAGES as error:
+        raise DamagedError(CELL) from error

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.stores import cells as rules
 from kickai_providers_core.stores.api import Writer
 from kickai_providers_core.stores.sqlite.cell_rows import (
+    Names,
     Row,
+    add_up_rows,
     decode_rows,
     delete_cells,
-    read_counter_names,
     read_rows,
     write_cells,
 )
@@ -64,8 +65,10 @@ class SqliteMetrics:
             )
             write_cells(connection, rules.limit_names(batch.cells, _NameLimit(connection)))
 
-    def read(self, since_s: int = 0, until_s: int | None = None) -> Iterator[tuple[CellKey, Cell]]:
-        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time.
+    def read(
+        self, since_s: int = 0, until_s: int | None = None, *, span_s: int = rules.MINUTE_S
+    ) -> Iterator[tuple[CellKey, Cell]]:
+        """Yield the cells whose period begins in ``[since_s, until_s)``, in order of time; see `Metrics.read`.
 
         They are read in several short transactions. Each day is complete and counted once, even if another process
         adds up its cells meanwhile.
@@ -75,7 +78,7 @@ class SqliteMetrics:
             day = first - first % rules.DAY_S
             end = day + rules.DAY_S
             # Cells that are added up meanwhile begin before the first one.
-            yield from self._read_day(max(day, since_s), end if until_s is None else min(end, until_s))
+            yield from self._read_day(max(day, since_s), end if until_s is None else min(end, until_s), span_s)
             first = self._find_first(end, until_s)
 
     def read_writers(self) -> Sequence[Writer]:
@@ -107,23 +110,27 @@ class SqliteMetrics:
         first = min((start for start in starts if start is not None), default=None)
         return None if first is None or (until_s is not None and first >= until_s) else first
 
-    def _read_day(self, start_s: int, end_s: int) -> Iterator[tuple[CellKey, Cell]]:
+    def _read_day(self, start_s: int, end_s: int, span_s: int) -> Iterator[tuple[CellKey, Cell]]:
         names, rows = self._read_rows(start_s, end_s)
+        if span_s > rules.MINUTE_S:
+            with explain_errors(str(self._database.path)):
+                yield from add_up_rows(names, rows, span_s).items()
+            return
         rows.sort(key=itemgetter(1, 0))
         # A row takes less space than its cell, so the cells are decoded one by one.
         with explain_errors(str(self._database.path)):
             yield from decode_rows(names, rows)
 
-    def _read_rows(self, start_s: int, end_s: int) -> tuple[dict[int, str], list[Row]]:
-        """Return the names of counters, and the rows of one day as they were at one time."""
+    def _read_rows(self, start_s: int, end_s: int) -> tuple[Names, list[Row]]:
+        """Return the names, and the rows of one day as they were at one time."""
         for _ in range(MAX_READINGS):
             rows = self._try_to_read(start_s, end_s)
             if rows is not None:
                 with self._database.read() as connection:
-                    return read_counter_names(connection), rows
+                    return Names.read(connection), rows
         with self._database.read() as connection:
             rows = [row for span_s in SPANS for row in read_rows(connection, span_s, (start_s, -1), end_s, None)[0]]
-            return read_counter_names(connection), rows
+            return Names.read(connection), rows
 
     def _try_to_read(self, start_s: int, end_s: int) -> list[Row] | None:
         """Return the rows of one day; None if some were added up between two transactions."""
@@ -150,13 +157,9 @@ class SqliteMetrics:
             if first >= before_s:
                 return False
             start_s = first - first % span_s
-            for shorter_s in shorter:
-                cells = delete_cells(connection, shorter_s, (start_s, start_s + span_s))
-                total: dict[CellKey, Cell] = {}
-                for key, cell in cells:
-                    wider = rules.widen(key, span_s)
-                    total[wider] = rules.add_cells(total.get(wider), cell)
-                write_cells(connection, total)
+            period = start_s, start_s + span_s
+            rows = [row for shorter_s in shorter for row in delete_cells(connection, shorter_s, period)]
+            write_cells(connection, add_up_rows(Names.read(connection), rows, span_s))
             raise_value(connection, COMPACTIONS)
         return True
 

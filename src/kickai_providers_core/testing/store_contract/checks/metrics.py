@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kickai_providers_core.stores.cells import DAY_S, MAX_NAMES, OTHER, add_cells
+from kickai_providers_core.stores.cells import DAY_S, MAX_NAMES, OTHER, add_cells, widen
 from kickai_providers_core.testing.store_contract.spec import StoreSpec
 from kickai_providers_core.values.metrics import Cell, CellKey, MetricsBatch
 
@@ -79,6 +79,35 @@ class MetricsTests(StoreSpec):
                 store.close()
             assert {key: drop_zeros(cell) for key, cell in found} == sum_cells(parts)
             assert [key.start_s for key, _ in found] == sorted(key.start_s for key, _ in found)
+
+        check()
+
+    def test_a_reader_may_ask_for_longer_periods(self, new_url: Callable[[], str]) -> None:
+        """The store adds up hours or days from shorter cells, exactly and in order of time, and keeps longer cells."""
+        starts = (0, DAY_S - 60, DAY_S, DAY_S + 60, DAY_S + 7200, DAY_S + 7260, 9 * DAY_S)
+
+        @settings(max_examples=15, deadline=None, database=None)
+        @given(batches(st.sampled_from(starts)))
+        def check(parts: list[dict[CellKey, Cell]]) -> None:
+            store = self.open(new_url())
+            try:
+                for number, cells in enumerate(parts, start=1):
+                    store.metrics.add(MetricsBatch(process="p", number=number, cells=cells))
+                store.metrics.compact(5 * DAY_S, 400)
+                narrow = list(store.metrics.read(60))
+                wide = {span_s: list(store.metrics.read(60, span_s=span_s)) for span_s in (60, 3600, DAY_S)}
+            finally:
+                store.close()
+            for span_s, found in wide.items():
+                expected: dict[CellKey, Cell] = {}
+                for key, cell in narrow:
+                    place = widen(key, span_s) if key.span_s < span_s else key
+                    expected[place] = add_cells(expected.get(place), cell)
+                assert {key: drop_zeros(cell) for key, cell in found} == {
+                    key: drop_zeros(cell) for key, cell in expected.items()
+                }
+                assert len(found) == len(expected)
+                assert [key.start_s for key, _ in found] == sorted(key.start_s for key, _ in found)
 
         check()
 
