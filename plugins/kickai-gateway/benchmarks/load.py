@@ -1,14 +1,22 @@
-"""A client that measures: sends requests over kept connections, and notes the time of each."""
+"""A client that measures: sends requests over kept connections, and notes the time of each.
+
+It shares the cores with what it measures, so it parses only as much of a response as it needs.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from statistics import median, quantiles
 from typing import Self
 
 from attrs import define, field, frozen
+
+LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
+FIRST_WORD = re.compile(rb'"content": ?"Anna')
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 @frozen
@@ -35,42 +43,79 @@ class Target:
         )
 
 
-@define
-class Connection:
-    """One kept connection."""
+class Connection(asyncio.Protocol):
+    """One kept connection, with one request at a time."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._body_at = 0
+        self._length: int | None = None
+        self._began_s = self._first_s = 0.0
+        self._transport: asyncio.Transport | None = None
+        self._ended: asyncio.Future[tuple[float, float]] = asyncio.get_running_loop().create_future()
+        self.began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
     async def open(cls, target: Target) -> Self:
         """Connect."""
-        return cls(*await asyncio.open_connection("127.0.0.1", target.port, limit=2**20))
+        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", target.port)
+        return connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
 
     async def send(self, request: bytes) -> tuple[float, float]:
-        """Send a request, and return the seconds to the first byte of the body and to its end."""
-        started = time.perf_counter()
-        self.writer.write(request)
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError((head + await self.reader.read(500)).decode(errors="replace"))
-        lower = head.lower()
-        if b"content-length:" in lower:
-            length = int(lower.partition(b"content-length:")[2].split(b"\r\n")[0])
-            await self.reader.readexactly(length)
-            ended = time.perf_counter()
-            return ended - started, ended - started
-        first = 0.0
-        while size := int(await self.reader.readline(), 16):
-            data = await self.reader.readexactly(size + 2)
-            if not first and b'"content":"Anna' in data.replace(b'": "', b'":"'):
-                first = time.perf_counter()
-        await self.reader.readexactly(2)
-        return first - started, time.perf_counter() - started
+        """Send a request, and return the seconds to the first word of the answer and to its end."""
+        loop = asyncio.get_running_loop()
+        self._received.clear()
+        self._body_at, self._length, self._first_s = 0, None, 0.0
+        self._ended, self.began = loop.create_future(), loop.create_future()
+        assert self._transport is not None
+        self._began_s = time.perf_counter()
+        self._transport.write(request)
+        return await self._ended
+
+    def data_received(self, data: bytes) -> None:
+        """Note the first word and the end."""
+        received = self._received
+        received += data
+        if not self._body_at and not self._read_head():
+            return
+        if not self._first_s and FIRST_WORD.search(received, self._body_at):
+            self._first_s = time.perf_counter()
+            self.began.set_result(None)
+        length = self._length
+        is_whole = received.endswith(LAST_CHUNK) if length is None else len(received) >= self._body_at + length
+        if is_whole and not self._ended.done():
+            ended_s = time.perf_counter()
+            self._ended.set_result(((self._first_s or ended_s) - self._began_s, ended_s - self._began_s))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail the request that runs."""
+        for waiting in (self._ended, self.began):
+            if not waiting.done():
+                waiting.set_exception(exc or ConnectionError("the server closed the connection"))
+                waiting.exception()  # the benchmark itself closes connections of streams
 
     def close(self) -> None:
         """Close it."""
-        self.writer.close()
+        assert self._transport is not None
+        self._transport.close()
+
+    def _read_head(self) -> bool:
+        """Return whether the head of the response has come."""
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        head = bytes(self._received[:end])
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(self._received.decode(errors="replace"))
+        self._body_at = end + 4
+        found = LENGTH.search(head)
+        self._length = int(found[1]) if found else None
+        return True
 
 
 @define
@@ -91,16 +136,27 @@ class Times:
 
 
 async def measure(
-    target: Target, model: str, *, connections: int, requests: int, stream: bool = False
+    target: Target, model: str, *, connections: int, requests: int, stream: bool = False, spread_s: float = 0.0
 ) -> tuple[Times, Times]:
-    """Return the times to the first byte and to the end, with so many connections at a time."""
+    """Return the times to the first word and to the end.
+
+    Args:
+        target: Where to send the requests.
+        model: What the upstream does.
+        connections: How many requests run at a time.
+        requests: How many are sent.
+        stream: Whether the answers are streamed.
+        spread_s: The seconds over which the connections begin, at even intervals. Without it they begin together, and
+            each answer waits for those of all others.
+    """
     first, whole = Times(), Times()
     request = target.request(model, stream=stream)
     left = iter(range(requests))
 
-    async def work() -> None:
+    async def work(place: int) -> None:
         connection = await Connection.open(target)
         try:
+            await asyncio.sleep(spread_s * place / connections)
             for _ in left:
                 to_first, to_end = await connection.send(request)
                 first.values.append(to_first)
@@ -108,5 +164,5 @@ async def measure(
         finally:
             connection.close()
 
-    await asyncio.gather(*(work() for _ in range(connections)))
+    await asyncio.gather(*map(work, range(connections)))
     return first, whole

@@ -258,11 +258,19 @@ class Adapter:
             return
         before = count_cancellations()
         timeouts = self._start_timeouts(settings, timeout_s)
-        chunks = self._calls.astream(provider, request, timeout_s, timeouts.remaining_s)
+
+        def accept(chunk: object) -> ReplyChunk:
+            valid = _validate_chunk(chunk, timeouts)
+            timeouts.begin("idle")  # it may be read some time after it arrived
+            return valid
+
+        chunks = self._calls.astream(provider, request, timeout_s, timeouts.remaining_s, accept)
         try:
             while True:
                 try:
-                    chunk = _validate_chunk(await anext(chunks), timeouts)
+                    chunk = await anext(chunks)
+                    if timeouts.is_expired():  # the caller took its time
+                        raise timeouts.error()
                 except StopAsyncIteration:
                     return
                 except GeneratorExit:  # as in `ainvoke`

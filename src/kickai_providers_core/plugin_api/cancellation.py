@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from os import getpid
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,30 +86,38 @@ class CallRunner:
         task.add_done_callback(self._abandoned_tasks.discard)
 
     async def iterate(
-        self, open_: Callable[[], Awaitable[AsyncIterator[T]]], wait_s: Callable[[], float]
+        self,
+        open_: Callable[[], Awaitable[AsyncIterator[Any]]],
+        wait_s: Callable[[], float],
+        accept: Callable[[Any], T],
+        *,
+        max_ahead: int = 0,
     ) -> AsyncGenerator[T, None]:
-        """Yield the items of an async iterator. One task reads it, never ahead of the caller, and closes it.
+        """Yield the items of an async iterator. One task reads it, and closes it.
 
         Args:
             open_: Creates the iterator; called in the task.
-            wait_s: Returns the number of seconds to wait for the next item; called before each item.
+            wait_s: Returns the number of seconds to wait for the next item; called when none has arrived.
+            accept: Called with each item when it arrives; returns what is yielded, or raises.
+            max_ahead: How many items are read ahead of the caller. Items that arrive together then reach the caller
+                together, in one iteration of the event loop.
 
         Raises:
             TimeoutError: The next item did not arrive in time.
         """
-        handoff = _Handoff(asyncio.get_running_loop())
-        task = handoff.loop.create_task(_run_forkable(_read_on_request(open_, handoff), self._guard))
+        handoff = _Handoff(asyncio.get_running_loop(), max_ahead)
+        task = handoff.loop.create_task(_run_forkable(_read_ahead(open_, accept, handoff), self._guard))
         task.add_done_callback(lambda _: handoff.deliver(END))
         try:
             while True:
-                handoff.request_item()
-                async with asyncio.timeout(wait_s()):
-                    item = await handoff.item
+                if not handoff.items:
+                    await handoff.wait_for_item(wait_s())
+                item = handoff.take()
                 if item is END:
                     break
                 yield item
         finally:
-            handoff.is_abandoned = True
+            handoff.abandon()
             if not task.done():
                 await self._abandon(task)
         _unwrap(_own_cancellation() if task.cancelled() else task.result())
@@ -160,46 +169,98 @@ class _YieldOnce:
 
 
 class _Handoff:
-    """Passes requests for items from a caller to the task that reads an iterator, and items back."""
+    """Passes items from the task that reads an iterator to a caller, and the news of free room back."""
 
-    __slots__ = ("is_abandoned", "item", "loop", "requested")
+    __slots__ = ("_ends", "_max_ahead", "_room", "_timer", "_waiting", "is_abandoned", "items", "loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_ahead: int) -> None:
         self.loop = loop
+        self._max_ahead = max_ahead
         self.is_abandoned = False
-        self.requested: asyncio.Future[None] = loop.create_future()
-        self.item: asyncio.Future[Any] = loop.create_future()
+        self.items: deque[Any] = deque()
+        self._room: asyncio.Future[None] | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ends = 0.0
 
-    def request_item(self) -> None:
-        """Request the next item."""
-        self.item = self.loop.create_future()
-        _settle(self.requested)
+    async def wait_for_item(self, timeout_s: float) -> None:
+        """Wait for an item.
 
-    async def wait_for_request(self) -> None:
-        """Wait until the caller requests the next item."""
-        await self.requested
-        self.requested = self.loop.create_future()
+        Raises:
+            TimeoutError: There is none in time.
+        """
+        self._ends = self.loop.time() + timeout_s
+        if self._timer is not None and self._timer.when() > self._ends:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self.loop.call_at(self._ends, self._check_time)
+        self._waiting = self.loop.create_future()
+        self._signal_room()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def take(self) -> Any:
+        """Return the next item."""
+        item = self.items.popleft()
+        if len(self.items) < self._max_ahead:
+            self._signal_room()
+        return item
 
     def deliver(self, item: object) -> None:
-        """Pass an item to the caller, unless the caller no longer waits for it."""
-        if not self.item.done():
-            self.item.set_result(item)
+        """Pass an item to the caller."""
+        self.items.append(item)
+        if self._waiting is not None:
+            _settle(self._waiting)
+
+    async def wait_for_room(self) -> None:
+        """Wait until the caller waits for an item, or fewer items are ahead than may be."""
+        is_wanted = self._waiting is not None and not self._waiting.done()
+        if is_wanted or len(self.items) < self._max_ahead:
+            return
+        self._room = self.loop.create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+
+    def abandon(self) -> None:
+        """Take no further item."""
+        self.is_abandoned = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _signal_room(self) -> None:
+        if self._room is not None:
+            _settle(self._room)
+
+    def _check_time(self) -> None:
+        """End the wait of the caller if its time is over; one timer serves many waits, which end later and later."""
+        self._timer = None
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        if self.loop.time() < self._ends:
+            self._timer = self.loop.call_at(self._ends, self._check_time)
+        else:
+            waiting.set_exception(TimeoutError())
 
 
-async def _read_on_request(open_: Callable[[], Awaitable[AsyncIterator[Any]]], handoff: _Handoff) -> None:
-    """Read an iterator one item at a time, each on request, and close it."""
-    await handoff.wait_for_request()
+async def _read_ahead(
+    open_: Callable[[], Awaitable[AsyncIterator[Any]]], accept: Callable[[Any], object], handoff: _Handoff
+) -> None:
+    """Read an iterator, slightly ahead of the caller, and close it."""
     items = aiter(await PluginAwaitable(open_))
     try:
-        while True:
+        while not handoff.is_abandoned:  # it may swallow the cancellation
             try:
                 item = await PluginAwaitable(items.__anext__)
             except StopAsyncIteration:
                 break
-            handoff.deliver(item)
-            if handoff.is_abandoned:  # the iterator has swallowed the cancellation
-                break
-            await handoff.wait_for_request()
+            handoff.deliver(accept(item))
+            await handoff.wait_for_room()
     finally:
         await aclose_quietly(items)
 

@@ -31,6 +31,10 @@ clean-up of a cancelled call, and less than the 0.25 s by which a deadline may b
 long when a plugin blocks the loop."""
 
 
+MAX_AHEAD = 32
+"""How many chunks of an async stream are read ahead, so that those that arrive together are passed on together."""
+
+
 class ModeCalls:
     """Calls the hooks of one plugin. Results are not validated, and exceptions are the plugin's own.
 
@@ -120,10 +124,28 @@ class ModeCalls:
         return self._stream_in_thread(provider, request, timeout_s, wait_s)
 
     def astream(
-        self, provider: object, request: ChatRequest, timeout_s: float, wait_s: Callable[[], float]
+        self,
+        provider: object,
+        request: ChatRequest,
+        timeout_s: float,
+        wait_s: Callable[[], float],
+        accept: Callable[[Any], Any] = lambda chunk: chunk,
+        *,
+        max_ahead: int = MAX_AHEAD,
     ) -> AsyncGenerator[Any, None]:
-        """Return an async generator of the plugin's chunks; otherwise as `stream`."""
-        return self._runner.iterate(lambda: self._open_astream(provider, request, timeout_s), wait_s)
+        """Return an async generator of the plugin's chunks; otherwise as `stream`.
+
+        Args:
+            provider: As in `stream`.
+            request: As in `stream`.
+            timeout_s: As in `stream`.
+            wait_s: As in `stream`.
+            accept: Called with each chunk when it arrives; returns what is yielded, or raises.
+            max_ahead: How many chunks are read ahead.
+        """
+        return self._runner.iterate(
+            lambda: self._open_astream(provider, request, timeout_s), wait_s, accept, max_ahead=max_ahead
+        )
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Keep a cancelled call alive until its cleanup has ended."""
@@ -149,7 +171,7 @@ class ModeCalls:
         call = self._abandoned.track()
         try:
             yield from self._portal.iterate(
-                lambda: self.astream(provider, request, timeout_s, wait_s),
+                lambda: self.astream(provider, request, timeout_s, wait_s, max_ahead=0),
                 lambda: wait_s() + LOOP_LATE_S,
                 call.record_return,
             )

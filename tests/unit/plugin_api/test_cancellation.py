@@ -22,7 +22,10 @@ from kickai_providers_core import (
     SkipReason,
     hookimpl,
 )
+from kickai_providers_core.concurrency.abandoned import AbandonedCalls
 from kickai_providers_core.plugin_api.adapter import Adapter
+from kickai_providers_core.plugin_api.cancellation import CallRunner
+from kickai_providers_core.plugin_api.mode_calls import MAX_AHEAD
 from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
@@ -278,7 +281,7 @@ async def failure(chain: Any) -> Any:
 
 
 async def test_an_async_stream_that_never_suspends_is_stopped_and_lets_others_run() -> None:
-    """Promise 3: the deadline is checked after each chunk, and other tasks run between two chunks."""
+    """Promise 3: the deadline is checked after each chunk, and other tasks run at least every 32 chunks."""
     tickets = 0
 
     async def astream() -> AsyncIterator[ReplyChunk]:
@@ -306,8 +309,92 @@ async def test_an_async_stream_that_never_suspends_is_stopped_and_lets_others_ru
         await read_all()
     assert caught.value.phase == "total"
     assert time.monotonic() - began < 10.0
-    assert tickets >= chunks
+    assert tickets >= chunks // MAX_AHEAD
     other.cancel()
+
+
+async def test_chunks_that_arrive_together_are_passed_on_together() -> None:
+    """The plugin's stream is read ahead as far as chunks are there, and at most 32; the event loop need not turn."""
+    read = 0
+
+    async def astream() -> AsyncIterator[ReplyChunk]:
+        nonlocal read
+        while True:
+            read += 1
+            yield ReplyChunk(text="x")
+
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    chunks = make_adapter(invoke=lambda: YES, astream=astream).astream(None, REQUEST, 60.0, ProviderSettings())
+    await anext(chunks)
+    assert read == MAX_AHEAD
+    other = asyncio.create_task(count())
+    for _ in range(MAX_AHEAD - 1):
+        await anext(chunks)
+    assert turns == 0
+    await anext(chunks)
+    assert turns > 0
+    assert read <= 2 * MAX_AHEAD
+    other.cancel()
+    await chunks.aclose()
+
+
+async def test_chunks_before_an_error_are_passed_on() -> None:
+    """An error that is read ahead waits for the chunks before it."""
+
+    async def astream() -> AsyncIterator[ReplyChunk]:
+        for word in ("a", "b", "c"):
+            yield ReplyChunk(text=word)
+        raise ProviderUnavailableError("the connection was cut")
+
+    chunks = make_adapter(invoke=lambda: YES, astream=astream).astream(None, REQUEST, 60.0, ProviderSettings())
+    texts: list[str] = []
+
+    async def read_all() -> None:
+        async for chunk in chunks:
+            await asyncio.sleep(0)
+            texts.append(chunk.text)
+
+    with pytest.raises(ProviderUnavailableError, match="was cut"):
+        await read_all()
+    assert texts == ["a", "b", "c"]
+
+
+async def test_a_later_wait_may_be_shorter() -> None:
+    """One timer serves all waits of a stream; it ends early enough for each."""
+    ends = iter((60.0, 0.05))
+    iterator = CallRunner(AbandonedCalls()).iterate(open_one_and_wait, lambda: next(ends), int, max_ahead=3)
+    assert await anext(iterator) == 1
+    with pytest.raises(TimeoutError):
+        await anext(iterator)
+
+
+async def test_a_later_wait_may_be_longer() -> None:
+    """The timer of an earlier wait does not end it."""
+    ends = iter((0.1, 60.0))
+    iterator = CallRunner(AbandonedCalls()).iterate(open_one_and_wait, lambda: next(ends), int, max_ahead=3)
+    assert await anext(iterator) == 1
+    step = asyncio.ensure_future(anext(iterator))
+    done, _ = await asyncio.wait((step,), timeout=0.3)  # three times as long as the first wait may take
+    assert not done
+    step.cancel()
+    await asyncio.wait((step,))
+
+
+async def open_one_and_wait() -> AsyncIterator[int]:
+    """Return an iterator of one item that never ends."""
+
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.Event().wait()
+
+    return items()
 
 
 def read(
