@@ -54,9 +54,9 @@ class Bench:
                 "50 connections, the upstream takes 200 ms", "delay-200", 50, 200, (4.0, 15.0), spread_s=0.2
             ),
             "first-token": lambda: self.added("time to the first token", "chunks-10", 1, 40, (3.0, None), stream=True),
-            "whole": lambda: self.per_core("whole answers a second and core", "instant", 600, 400, ratio=8),
+            "whole": lambda: self.per_core("whole answers a second and core", "instant", 600, 200, ratio=8),
             "streams": lambda: self.per_core(
-                "streams of 60 chunks a second and core", "chunks-60", 200, 100, stream=True
+                "streams of 60 chunks a second and core", "chunks-60", 200, 150, stream=True
             ),
             "idle": self.idle_streams,
             "memory": self.memory,
@@ -102,14 +102,19 @@ class Bench:
     async def per_core(
         self, what: str, model: str, bound: float, requests: int, *, stream: bool = False, ratio: float = 0.0
     ) -> None:
-        """Measure the requests for each second of processor time; they must be ``ratio`` times those of the others."""
+        """Measure the requests for each second of processor time; they must be ``ratio`` times those of the others.
+
+        The best of several rounds counts: other programs on the same cores only add to the processor time.
+        """
         print(f"\n{what}")
         rates = []
         for server in self.gateways:
             number = requests * self.scale // (1 if server is self.gateways[0] else 4)
-            before = server.cpu_s
-            await measure(server.target, model, connections=16, requests=number, stream=stream)
-            rate = number / max(server.cpu_s - before, 0.01)
+            rate = 0.0
+            for _ in range(ROUNDS):
+                before = server.cpu_s
+                await measure(server.target, model, connections=16, requests=number, stream=stream)
+                rate = max(rate, number / max(server.cpu_s - before, 0.01))
             print(f"  {server.target.name:8} {rate:7.0f}")
             rates.append(rate)
         self.check(what, -rates[0], -bound)

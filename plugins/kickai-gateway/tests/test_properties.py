@@ -92,11 +92,14 @@ def test_every_stream_has_the_form_of_the_reference(chunks, reason, include_usag
     encoder = ChunkEncoder(
         id="chatcmpl-1", model="asked", created=5, include_usage=include_usage, parallel_tool_calls=several
     )
-    sent = [encoder.start()]
+    events = encoder.start()
     for chunk in (*chunks, ReplyChunk(finish_reason=reason)):
-        sent += encoder.add(chunk)
-    sent += encoder.finish()
-    parsed = [ChatCompletionChunk.model_validate_json(dump(each), strict=True) for each in sent]
+        events += encoder.add(chunk)
+    events += encoder.finish()
+    lines = events.decode().split("\n\n")
+    assert lines.pop() == ""
+    sent = [json.loads(line.removeprefix("data: ")) for line in lines]
+    parsed = [ChatCompletionChunk.model_validate_json(json.dumps(each), strict=True) for each in sent]
     choices = [each.choices[0] for each in parsed if each.choices]
     assert [choice.delta.role for choice in choices] == ["assistant", *[None] * (len(choices) - 1)]
     assert [bool(choice.finish_reason) for choice in choices] == [*[False] * (len(choices) - 1), True]

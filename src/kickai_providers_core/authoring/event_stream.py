@@ -101,6 +101,10 @@ class EventStreamDecoder:
         Raises:
             InvalidReplyError: An event is too large, or is not UTF-8.
         """
+        if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and self._is_between_events(data):
+            self._is_first_line = False
+            self._check_size(len(data) - 2)
+            return [ServerSentEvent(data=self._decode(data[6:-2]), id=self._id)]
         if self._ended_with_cr and data:
             self._ended_with_cr = False
             if data.startswith(b"\n"):
@@ -120,6 +124,11 @@ class EventStreamDecoder:
         """End the stream: discard an event without a blank line after it, as the specification says."""
         self._line.clear()
         self._clear()
+
+    def _is_between_events(self, data: bytes) -> bool:
+        """Return whether these bytes are a whole event, of one line of data: the usual case."""
+        is_within = self._ended_with_cr or self._line or self._data or self._event or self._block_retry_ms is not None
+        return not is_within and data.endswith(b"\n\n") and b"\r" not in data
 
     def _complete(self, end: bytes) -> bytes:
         line = end

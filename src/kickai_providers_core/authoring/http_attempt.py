@@ -75,6 +75,7 @@ class HttpAttempt:
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.failure: Exception | None = None
+        self._network: Any = None
 
     @property
     def transport(self) -> Any:
@@ -85,6 +86,11 @@ class HttpAttempt:
     def has_begun(self) -> bool:
         """Whether the head of an answer with a success status has come."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004  HTTP's successes
+
+    @property
+    def can_reuse_connection(self) -> bool:
+        """Whether the server has left the connection open, so far."""
+        return self._network is not None and not self._network.get_extra_info("is_readable")
 
     @contextmanager
     def activate(self) -> Iterator[None]:
@@ -129,11 +135,17 @@ class HttpAttempt:
     @contextmanager
     def raise_as_httpx(self) -> Iterator[None]:
         """Raise the exceptions of httpcore as the ones of httpx, which clients know; each has the same name there."""
-        core, httpx = self._connections.httpcore, self._connections.httpx
-        network_errors = (core.NetworkError, core.ProtocolError, core.UnsupportedProtocol, core.ProxyError)
         try:
             yield
-        except (core.TimeoutException, *network_errors) as exc:
+        except Exception as exc:
+            self.raise_if_network(exc)
+            raise
+
+    def raise_if_network(self, exc: BaseException) -> None:
+        """Raise the exception of httpx for one of httpcore, and note it; do nothing for another one."""
+        core, httpx = self._connections.httpcore, self._connections.httpx
+        network_errors = (core.NetworkError, core.ProtocolError, core.UnsupportedProtocol, core.ProxyError)
+        if isinstance(exc, (core.TimeoutException, *network_errors)):
             self.failure = exc
             raise getattr(httpx, type(exc).__name__)(str(exc)) from exc
 
@@ -158,7 +170,7 @@ class HttpAttempt:
         )
 
     def _response(self, response: Any) -> Any:
-        self.status = response.status
+        self.status, self._network = response.status, response.extensions.get("network_stream")
         encoding = b", ".join(value for name, value in response.headers if name.lower() == b"content-encoding")
         limit_bytes = self._max_answer_bytes if self.has_begun else MAX_ERROR_BYTES
         connections = self._connections

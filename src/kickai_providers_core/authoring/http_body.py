@@ -113,10 +113,10 @@ class _AsyncParts:
             raise StopAsyncIteration
         try:
             await self._pauses.pause()
-            with self._body.attempt.raise_as_httpx():
-                part = await self._next()
-        except BaseException:
+            part = await self._next()
+        except BaseException as exc:
             await self.aclose()
+            self._body.attempt.raise_if_network(exc)
             raise
         if part is None:
             await self.aclose()

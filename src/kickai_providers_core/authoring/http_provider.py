@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import aclosing, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.documents import MAX_DOCUMENT_BYTES, MAX_STREAM_BYTES, DocumentStream
@@ -107,10 +107,7 @@ class HttpProvider(ABC):
         attempt = self._start(timeout_s, is_stream=True)
         try:
             message, decoder = self._prepare(request, is_stream=True)
-            async with (
-                aclosing(await self._service.asend(message, attempt)) as body,
-                aclosing(Untracked(aiter(body))) as parts,
-            ):
+            async with aclosing(await self._service.asend(message, attempt)) as body, _aclosing_parts(body) as parts:
                 stream = _open_stream(decoder, attempt)
                 while not stream.is_done:
                     try:
@@ -156,6 +153,14 @@ class HttpProvider(ABC):
         except Exception as exc:  # noqa: BLE001 - nothing was sent, so no answer is to blame
             name = type(exc).__name__
         raise UnsupportedRequestError(f"the request cannot be written for this service ({name})")
+
+
+@asynccontextmanager
+async def _aclosing_parts(body: Any) -> AsyncIterator[Any]:
+    """Close the iterator of a body after the block, whatever else is closed meanwhile."""
+    parts = aiter(body)
+    async with aclosing(Untracked(parts)):
+        yield parts
 
 
 def _build_reply(decoder: DocumentDecoder, content: bytes, attempt: HttpAttempt) -> Reply:

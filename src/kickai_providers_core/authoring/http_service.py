@@ -6,7 +6,9 @@ environment. Here one call is one request to one address.
 
 from __future__ import annotations
 
+import asyncio
 import platform
+import time
 from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +41,11 @@ ERROR_BODY_S = 1.0
 """How long to wait for the body of an error: the status says most of it."""
 
 REST_S = 0.05
-"""How long to wait for the end of a stream's HTTP message, so that its connection can be used again. Only with TLS,
-where connections are expensive: llama.cpp closes the connection after a stream without announcing it."""
+"""How long to wait for the end of a stream's HTTP message, so that its connection can be used again."""
+
+PROBE_S = 0.02
+"""How long to watch the connection of a first stream without TLS. llama.cpp closes it without announcing it; a request
+that meets a closing connection would be lost."""
 
 _UNEXPECTED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What reading raises for an answer of an unforeseen form."""
@@ -78,6 +83,7 @@ class HttpService:
         if problem is not None:
             raise UnusableProviderError(str(problem))
         self.endpoint = endpoint
+        self._keeps_connections = True if endpoint.is_secure else None  # after a stream; None until one has ended
         self._expose = settings.expose_service_messages
         self._transport = transport or http_transport(
             endpoint.url, client=client, max_connections=settings.max_concurrency or MAX_CONNECTIONS
@@ -147,19 +153,27 @@ class HttpService:
 
     def read_rest(self, parts: Iterator[bytes], attempt: HttpAttempt) -> None:
         """Read the end of a stream's HTTP message, so that its connection can be used again."""
-        if self.endpoint.is_secure:
-            attempt.timeouts.shorten(REST_S)
-            with suppress(*self.transport_errors, InvalidReplyError):
-                for _ in parts:
-                    pass
+        if self._keeps_connections is False:
+            return
+        attempt.timeouts.shorten(REST_S)
+        with suppress(*self.transport_errors, InvalidReplyError):
+            for _ in parts:
+                pass
+        if self._keeps_connections is None:
+            time.sleep(PROBE_S)
+            self._keeps_connections = attempt.can_reuse_connection
 
     async def aread_rest(self, parts: AsyncIterator[bytes], attempt: HttpAttempt) -> None:
         """Read the end of a stream's HTTP message on the running loop, as `read_rest` does."""
-        if self.endpoint.is_secure:
-            attempt.timeouts.shorten(REST_S)
-            with suppress(*self.transport_errors, InvalidReplyError):
-                async for _ in parts:
-                    pass
+        if self._keeps_connections is False:
+            return
+        attempt.timeouts.shorten(REST_S)
+        with suppress(*self.transport_errors, InvalidReplyError):
+            async for _ in parts:
+                pass
+        if self._keeps_connections is None:
+            await asyncio.sleep(PROBE_S)
+            self._keeps_connections = attempt.can_reuse_connection
 
     def error_for(self, exc: Exception, attempt: HttpAttempt) -> ProviderError:
         """Return the error for an exception that an attempt raised; it contains no prompt, key or answer.
@@ -175,6 +189,8 @@ class HttpService:
             return attempt.timeouts.error()
         if isinstance(failure, _UNEXPECTED):
             return InvalidReplyError("the answer cannot be read: it has an unexpected form")
+        if not attempt.has_begun and not self.endpoint.is_secure and self._keeps_connections:
+            self._keeps_connections = None  # the server may be another one now
         # A reset is an outage, even in the middle of an answer.
         is_cut = attempt.has_begun and not isinstance(failure, self._transport.httpcore.NetworkError)
         return error_for_exception(failure, url=self.endpoint.url, has_begun=is_cut)

@@ -87,20 +87,25 @@ class Decompressor:
         self._head = b""
         self._has_begun = False
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take compressed bytes; yield the decompressed ones, at most 64 KiB at a time.
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """Take compressed bytes; return the decompressed ones, at most 64 KiB at a time.
 
         Raises:
-            InvalidReplyError: The result is too large, or the bytes are not in that encoding.
+            InvalidReplyError: The result is too large, or, from the iterator, the bytes are not in that encoding.
         """
-        if self._is_plain:
-            yield from self._counted(data)
-            return
+        if not self._is_plain:
+            return self._inflate_parts(data)
+        self._count(data)
+        return (data,) if data else ()
+
+    def _inflate_parts(self, data: bytes) -> Iterator[bytes]:
         if self._may_lack_header and data:
             data = self._read_head(data)
         while data:
             part, data = self._step(data)
-            yield from self._counted(part)
+            self._count(part)
+            if part:
+                yield part
 
     def finish(self) -> None:
         """End the body.
@@ -135,8 +140,6 @@ class Decompressor:
             raise InvalidReplyError("the answer cannot be decompressed") from None
         return part, self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
 
-    def _counted(self, part: bytes) -> Iterator[bytes]:
+    def _count(self, part: bytes) -> None:
         self._size += len(part)
         _check(self._size, self._limit_bytes)
-        if part:
-            yield part

@@ -19,6 +19,8 @@ Headers = tuple[tuple[str, str], ...]
 LONGEST_HEADER = 200
 """The maximum length of the value of a header that the gateway writes, in characters."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 JSON = (b"content-type", b"application/json")
 
 
@@ -109,7 +111,7 @@ class Responder:
 
 def dump(value: Mapping[str, Any]) -> bytes:
     """Return a value as JSON in UTF-8. Its texts must be encodable, as those of replies are."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
+    return _ENCODER.encode(value).encode("utf-8", "replace")
 
 
 def encode_header(value: str) -> bytes:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import define
+from attrs import define, field
 from kickai_providers_core import FinishReason, ToolCall, Usage
 
+from kickai_gateway.http import dump
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from kickai_providers_core import Reply, ReplyChunk
 
-__all__ = ["ChunkEncoder", "encode_reply", "encode_usage"]
+__all__ = ["ChunkEncoder", "encode_event", "encode_reply", "encode_usage"]
+
+DELTA_MARK = {"delta": 0}
+"""Marks the place of the delta in an event."""
 
 FINISH_REASONS = {
     FinishReason.STOP: "stop",
@@ -74,9 +79,9 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
 
 @define(kw_only=True)
 class ChunkEncoder:
-    """Turns the chunks of one streamed answer into those of the API. For one stream.
+    """Turns the chunks of one streamed answer into events of the API. For one stream.
 
-    The first chunk has the role, exactly one has a finish reason, and with ``include_usage`` each has ``usage`` and the
+    The first event has the role, exactly one has a finish reason, and with ``include_usage`` each has ``usage`` and the
     last one has no choices.
 
     Attributes:
@@ -93,17 +98,25 @@ class ChunkEncoder:
     created: int
     include_usage: bool = False
     parallel_tool_calls: bool = True
-    _calls: int = 0
-    _finish: str | None = None
     usage: Usage | None = None
+    _calls: int = field(default=0, init=False)
+    _finish: str | None = field(default=None, init=False)
+    _around: tuple[bytes, bytes] = field(default=(b"", b""), init=False)
+    """What precedes and follows the delta of an event without a finish reason."""
 
-    def start(self) -> dict[str, Any]:
-        """Return the first chunk."""
+    def __attrs_post_init__(self) -> None:
+        self._around = self._split_event()
+
+    def start(self) -> bytes:
+        """Return the first event."""
         return self._encode({"role": "assistant", "content": ""})
 
-    def add(self, chunk: ReplyChunk) -> Iterable[dict[str, Any]]:
-        """Return the chunks for one chunk of a chain; none when it adds nothing."""
-        self.model, self.usage = chunk.model or self.model, chunk.usage or self.usage
+    def add(self, chunk: ReplyChunk) -> bytes:
+        """Return the event for a chunk of a chain; nothing when it adds nothing."""
+        if chunk.model and chunk.model != self.model:
+            self.model = chunk.model
+            self._around = self._split_event()
+        self.usage = chunk.usage or self.usage
         if chunk.finish_reason is not None:
             self._finish = FINISH_REASONS[chunk.finish_reason]
         delta: dict[str, Any] = {}
@@ -111,18 +124,19 @@ class ChunkEncoder:
             delta["reasoning_content"] = chunk.reasoning
         if chunk.text:
             delta["content"] = chunk.text
-        calls = self._encode_calls(chunk.tool_calls)
-        if calls:
-            delta["tool_calls"] = calls
-        return (self._encode(delta),) if delta else ()
+        if chunk.tool_calls:
+            calls = self._encode_calls(chunk.tool_calls)
+            if calls:
+                delta["tool_calls"] = calls
+        return self._encode(delta) if delta else b""
 
-    def finish(self) -> Iterable[dict[str, Any]]:
-        """Return the last chunks of a complete answer."""
-        last = self._encode({}, self._finish or "stop")
+    def finish(self) -> bytes:
+        """Return the last events of a complete answer."""
+        last = encode_event(self._build({}, self._finish or "stop"))
         if not self.include_usage:
-            return (last,)
+            return last
         usage = None if self.usage is None else encode_usage(self.usage)
-        return last, {**self._encode({}), "choices": [], "usage": usage}
+        return last + encode_event({**self._build({}), "choices": [], "usage": usage})
 
     def _encode_calls(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
         if not self.parallel_tool_calls:
@@ -130,7 +144,15 @@ class ChunkEncoder:
         first, self._calls = self._calls, self._calls + len(calls)
         return [{"index": first + place, **_encode_call(call)} for place, call in enumerate(calls)]
 
-    def _encode(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+    def _encode(self, delta: dict[str, Any]) -> bytes:
+        before, after = self._around
+        return before + dump(delta) + after
+
+    def _split_event(self) -> tuple[bytes, bytes]:
+        before, _, after = encode_event(self._build(DELTA_MARK)).rpartition(dump(DELTA_MARK))
+        return before, after
+
+    def _build(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
         chunk: dict[str, Any] = {
             "id": self.id,
             "object": "chat.completion.chunk",
@@ -141,6 +163,11 @@ class ChunkEncoder:
         if self.include_usage:
             chunk["usage"] = None
         return chunk
+
+
+def encode_event(value: Mapping[str, Any]) -> bytes:
+    """Return one server-sent event with a JSON value."""
+    return b"data: %b\n\n" % dump(value)
 
 
 def _encode_call(call: ToolCall) -> dict[str, Any]:

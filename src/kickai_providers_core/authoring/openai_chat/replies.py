@@ -10,6 +10,7 @@ from kickai_providers_core.authoring.text import printable_name
 from kickai_providers_core.values.errors import InvalidReplyError
 from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
+from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -116,6 +117,8 @@ class ChatDecoder:
         self.has_progressed = False
         self._is_stream = is_stream
         self._thought = ""
+        self._named = ReplyChunk()  # what is the same in all chunks, validated once
+        self._names: tuple[str, str | None] = ("", None)
 
     @property
     def is_finished(self) -> bool:
@@ -137,21 +140,25 @@ class ChatDecoder:
         if found.get("error") or found.get("object") == "error":
             raise error_for_body(found)
         builder, self.has_progressed = self.builder, False
-        builder.model = builder.model or printable_name(found.get("model"))
-        builder.request_id = builder.request_id or printable_name(found.get("id")) or None
-        builder.usage = _usage(found.get("usage")) or builder.usage
+        if not builder.model:
+            builder.model = printable_name(found.get("model"))
+        if builder.request_id is None:
+            builder.request_id = printable_name(found.get("id")) or None
+        if found.get("usage"):
+            builder.usage = _usage(found["usage"]) or builder.usage
         choices = found.get("choices")
         if choices is None and isinstance(found.get("usage"), dict):
             choices = []
-        self._thought = ""
-        text = "".join(
-            self._add_choice(choice)
-            for number, choice in enumerate(_list(choices, "choices"))
-            if _index(choice, number) == 0  # one answer was requested, so others are not part of it
-        )
+        self._thought = text = ""
+        for number, choice in enumerate(_list(choices, "choices")):
+            if _index(choice, number) == 0:  # one answer was requested, so others are not part of it
+                text += self._add_choice(choice)
         if not self.has_progressed:
             return None
-        return ReplyChunk(text=text, reasoning=self._thought, model=builder.model, request_id=builder.request_id)
+        names = (builder.model, builder.request_id)
+        if names != self._names:
+            self._names, self._named = names, ReplyChunk(model=builder.model, request_id=builder.request_id)
+        return evolve_trusted(self._named, text=text, reasoning=self._thought)
 
     def finish(self) -> ReplyChunk:
         """Return the last chunk; call it when the stream has ended.
@@ -165,9 +172,11 @@ class ChatDecoder:
     def _add_choice(self, choice: dict[str, Any]) -> str:
         """Return the new text of a choice."""
         word = _text(choice.get("finish_reason"), "finish_reason")
-        names = ("delta", "message") if self._is_stream else ("message", "delta")
-        message = next((choice[name] for name in names if choice.get(name) is not None), None)
-        if message is None and not word and not (self._is_stream and names[0] in choice):
+        name, other = ("delta", "message") if self._is_stream else ("message", "delta")
+        message = choice.get(name)
+        if message is None:
+            message = choice.get(other)
+        if message is None and not word and not (self._is_stream and name in choice):
             _raise_malformed("a choice has neither content nor an end")
         text = "" if message is None else self._add_message(_object(message, "a message"))
         self.has_progressed = self.has_progressed or bool(text)
