@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.documents import MAX_DOCUMENT_BYTES, MAX_STREAM_BYTES, DocumentStream
@@ -107,18 +107,20 @@ class HttpProvider(ABC):
         attempt = self._start(timeout_s, is_stream=True)
         try:
             message, decoder = self._prepare(request, is_stream=True)
-            async with aclosing(await self._service.asend(message, attempt)) as body, _aclosing_parts(body) as parts:
-                stream = _open_stream(decoder, attempt)
-                while not stream.is_done:
-                    try:
-                        part = await anext(parts, b"")
-                    except self._service.transport_errors as exc:
-                        stream.end_early(exc)
-                        break
-                    for chunk in stream.feed(part):
-                        yield chunk
-                        attempt.timeouts.begin("idle")
-                await self._service.aread_rest(parts, attempt)
+            async with aclosing(await self._service.asend(message, attempt)) as body:
+                parts = aiter(body)
+                async with aclosing(Untracked(parts)):
+                    stream = _open_stream(decoder, attempt)
+                    while not stream.is_done:
+                        try:
+                            part = await anext(parts, b"")
+                        except self._service.transport_errors as exc:
+                            stream.end_early(exc)
+                            break
+                        for chunk in stream.feed(part):
+                            yield chunk
+                            attempt.timeouts.begin("idle")
+                    await self._service.aread_rest(parts, attempt)
             last, error = decoder.finish(), None
         except Exception as exc:  # noqa: BLE001
             error = self._service.error_for(exc, attempt)
@@ -153,14 +155,6 @@ class HttpProvider(ABC):
         except Exception as exc:  # noqa: BLE001 - nothing was sent, so no answer is to blame
             name = type(exc).__name__
         raise UnsupportedRequestError(f"the request cannot be written for this service ({name})")
-
-
-@asynccontextmanager
-async def _aclosing_parts(body: Any) -> AsyncIterator[Any]:
-    """Close the iterator of a body after the block, whatever else is closed meanwhile."""
-    parts = aiter(body)
-    async with aclosing(Untracked(parts)):
-        yield parts
 
 
 def _build_reply(decoder: DocumentDecoder, content: bytes, attempt: HttpAttempt) -> Reply:
