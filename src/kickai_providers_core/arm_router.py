@@ -91,6 +91,12 @@ class ArmRouter:
         is_shadowed = rollout.shadow > 0 and rollout.is_shadowed(bucket)
         return arms.choose(rollout.choose_arm(bucket), exclude=rollout.exclude, is_shadowed=is_shadowed)
 
+    def list_candidates(self) -> Sequence[Candidate]:
+        """Return the targets of both arms; none without a rollout."""
+        found = self.controller.find(self.role)
+        arms = None if found is None else self._find_arms(found[1].candidate)
+        return () if arms is None else (*arms.rolled_out, *arms.others)
+
     def _draw_bucket(self) -> int:
         return min(int(self.random.uniform(0.0, BUCKETS)), BUCKETS - 1)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from attrs import field, frozen
 
 from kickai_providers_core.resilience.candidates import find_common_capabilities, find_smallest_window
+from kickai_providers_core.values.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,13 @@ class ChainFacts:
     def targets(self) -> tuple[str, ...]:
         """The targets in order, as written in settings. A rollout may move its candidate, or add it."""
         return tuple(each.target for each in self._candidates)
+
+    @property
+    def reachable(self) -> tuple[Target, ...]:
+        """The targets that a request may call now, with those that a rollout adds."""
+        router = self._starter.router
+        added = () if router is None else router.list_candidates()
+        return tuple(dict.fromkeys(Target(each.provider, each.model) for each in (*self._candidates, *added)))
 
     @property
     def deadline_s(self) -> float:

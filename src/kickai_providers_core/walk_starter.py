@@ -52,6 +52,9 @@ class Router(Protocol):
     def choose(self, key: str | None) -> Route | None:
         """Return the route of a request by its rollout key; None for the chain's own order."""
 
+    def list_candidates(self) -> Sequence[Candidate]:
+        """Return the targets of all routes that it may choose now."""
+
 
 @frozen(eq=False, repr=False)
 class WalkStarter:

@@ -21,6 +21,7 @@ MAX_WORKERS = 256
 MAX_DRAIN_S = 3_600
 MAX_CONNECTIONS = 100_000
 MAX_BODY_MB = 1_024
+MIN_USD, MAX_USD = 0.000_001, 1_000_000
 
 KEY_HASH = re.compile(r"[0-9a-f]{16}\$[0-9a-f]{32}\$[0-9a-f]{64}")
 
@@ -40,12 +41,22 @@ class GatewayKey:
             everything, which includes targets that no chain contains.
         requests_per_minute: How many requests it may send, from 1; None for any number.
         tokens_per_day: How many tokens its requests and answers may have, from 1; None for any number. Needs a store.
+        usd_per_day: How much its requests may cost in a day, in USD; None for any amount. Needs a store, and a price of
+            each model that it names.
+        usd_per_month: The same for 30 days.
     """
 
     hash: Secret = field(validator=_require_hash)
     models: tuple[str, ...] = ("kickai", "kickai:*")
     requests_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
     tokens_per_day: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    usd_per_day: float | None = field(default=None, validator=Number(minimum=MIN_USD, maximum=MAX_USD, optional=True))
+    usd_per_month: float | None = field(default=None, validator=Number(minimum=MIN_USD, maximum=MAX_USD, optional=True))
+
+    @property
+    def has_cost_budget(self) -> bool:
+        """Whether its requests need prices."""
+        return self.usd_per_day is not None or self.usd_per_month is not None
 
 
 @frozen(kw_only=True)

@@ -28,7 +28,7 @@ class ModelPrice:
 
 @frozen(kw_only=True)
 class PriceSettings:
-    """The table ``[prices]``. Only ``kickai report`` reads it.
+    """The table ``[prices]``, for ``kickai report`` and for the budgets of the gateway's keys.
 
     Attributes:
         free_credit_usd_per_month: What Hugging Face does not charge in each calendar month (UTC), in USD, from 0.

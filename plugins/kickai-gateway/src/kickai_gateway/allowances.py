@@ -24,7 +24,7 @@ class Limit:
 
     Attributes:
         name: The name under which the store counts it.
-        unit: What is counted, as in the names of the headers: ``requests`` or ``tokens``.
+        unit: What is counted, as in the names of the headers: ``requests``, ``tokens``, ``usd-day`` or ``usd-month``.
         amount: The permits of a window, from 1.
         window_s: The length of a window in seconds.
         block: The permits that are taken at a time.

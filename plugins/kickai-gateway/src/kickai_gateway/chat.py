@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core import KickaiError
+from kickai_providers_core import KickaiError, Target
 from kickai_providers_core.values.counting import may_be_billed
 
 from kickai_gateway.bodies import read_body
@@ -80,10 +80,18 @@ async def complete_chat(
     except BaseException as error:
         guards.settle(reservation, answer.usage, is_free=_is_free(error))
         raise
-    guards.settle(reservation, answer.usage if reply is None else reply.usage)
-    if reply is not None:
+    if reply is None:
+        guards.settle(reservation, answer.usage)
+    else:
+        guards.settle(reservation, reply.usage, target=_find_target(reply))
         board.answers.remember(request.id, reply)
         board.metrics.count_answer(reply.usage, fell_back=reply.fell_back)
+
+
+def _find_target(reply: Reply) -> Target:
+    """Return the target that answered."""
+    last = reply.attempts[-1]
+    return Target(last.provider, last.model)
 
 
 def _is_free(error: BaseException) -> bool:

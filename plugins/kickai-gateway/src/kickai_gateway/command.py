@@ -73,6 +73,9 @@ def command(session: Session, *, host: str | None, port: int | None, workers: in
     """Serve the chains over HTTP, to clients of the OpenAI API.
 
     It runs until Ctrl-C or SIGTERM, and then lets running requests end. SIGHUP reads the settings again.
+
+    The tables [gateway] and [gateway.keys.NAME] of the settings limit what clients may do: the models that a key may
+    name, its requests a minute, its tokens a day, and what it may cost in USD a day and a month.
     """
     if key_name is not None:
         return _print_key(key_name)

@@ -12,7 +12,7 @@ from kickai_gateway.origins import require_json, require_local
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_providers_core import Chain, Usage
+    from kickai_providers_core import Chain, Target, Usage
 
     from kickai_gateway.http import Headers, HttpRequest
     from kickai_gateway.requests import ChatCall
@@ -62,15 +62,15 @@ class Reservation:
         caller: Whose request it is.
         headers: What the client is told of its limits, as ``x-ratelimit-*``.
         options: Keyword arguments of the chain, which keep the answer within what was set aside.
-        tokens: The tokens that were set aside.
-        window: The window of the store in which they were.
+        amounts: What was set aside, by unit.
+        windows: The window of the store in which it was, by unit.
     """
 
     caller: Caller
     headers: Headers = field(default=())
     options: Mapping[str, Any] = field(factory=dict)
-    tokens: int = 0
-    window: int = 0
+    amounts: Mapping[str, int] = field(factory=dict)
+    windows: Mapping[str, int] = field(factory=dict)
 
 
 class Guards(Protocol):
@@ -92,12 +92,20 @@ class Guards(Protocol):
         """
         ...
 
-    def settle(self, reservation: Reservation, usage: Usage | None, *, is_free: bool = False) -> None:
+    def settle(
+        self,
+        reservation: Reservation,
+        usage: Usage | None,
+        *,
+        target: Target | None = None,
+        is_free: bool = False,
+    ) -> None:
         """Replace what was set aside by what was used. It is called exactly once for each reservation.
 
         Args:
             reservation: What was set aside.
             usage: The token counts; None when they are unknown, and then all that was set aside counts as used.
+            target: Who answered; None when that is unknown, and then all the money that was set aside counts as used.
             is_free: Whether the request failed in a way that no service bills.
         """
         ...
@@ -125,7 +133,14 @@ class LocalGuards:
         """Set nothing aside."""
         return Reservation(caller=caller)
 
-    def settle(self, reservation: Reservation, usage: Usage | None, *, is_free: bool = False) -> None:
+    def settle(
+        self,
+        reservation: Reservation,
+        usage: Usage | None,
+        *,
+        target: Target | None = None,
+        is_free: bool = False,
+    ) -> None:
         """Do nothing."""
 
     def close(self) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core.operations.rates import to_nano_usd
+
 from kickai_gateway.allowances import Allowance, Limit
 from kickai_gateway.errors import ApiError, ErrorReply
 from kickai_gateway.guards import Caller, Reservation
 from kickai_gateway.keys import KeyRing
 from kickai_gateway.leases import LeaseKeeper
 from kickai_gateway.origins import require_json
+from kickai_gateway.prices import PriceTable, UnknownPriceError, format_usd
 from kickai_gateway.sizes import estimate_max_input_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kickai_providers_core import Chain, Usage
+    from kickai_providers_core import Chain, Target, Usage
     from kickai_providers_core.config.gateway_settings import GatewayKey
     from kickai_providers_core.stores.api import Store
 
@@ -25,10 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_MAX_TOKENS", "KeyGuards", "list_limits"]
 
-MINUTE_S, DAY_S = 60.0, 86_400.0
+MINUTE_S, DAY_S, MONTH_S = 60.0, 86_400.0, 30 * 86_400.0
+PERIODS = {MINUTE_S: "minute", DAY_S: "day", MONTH_S: "month"}
+
+COSTS = ("usd-day", "usd-month")
+"""The units of budgets in money. Their amounts are nano-USD."""
 
 DEFAULT_MAX_TOKENS = 4_096
-"""The token limit of an answer when neither the request nor the role of a key with a token limit states one."""
+"""The token limit of an answer when neither the request nor the role states one, and the key has a budget."""
 
 REFILL_WAIT_S = 0.3
 """Seconds that a request waits for further permits when those of this process are used up."""
@@ -47,6 +54,8 @@ def list_limits(name: str, key: GatewayKey, *, is_shared: bool) -> list[Limit]:
     given = (
         ("requests", key.requests_per_minute, MINUTE_S),
         ("tokens", key.tokens_per_day, DAY_S),
+        ("usd-day", None if key.usd_per_day is None else to_nano_usd(key.usd_per_day), DAY_S),
+        ("usd-month", None if key.usd_per_month is None else to_nano_usd(key.usd_per_month), MONTH_S),
     )
     return [
         Limit(
@@ -73,6 +82,7 @@ class KeyGuards:
         holder: str,
         clock: Callable[[], float],
         log: Callable[[str], None],
+        prices: PriceTable | None = None,
     ) -> None:
         """Take the first permits of each key, waiting for the store.
 
@@ -83,8 +93,10 @@ class KeyGuards:
             holder: The name of this process in the store.
             clock: Returns the monotonic time in seconds.
             log: Writes a line.
+            prices: What answers cost, for keys with a budget in money.
         """
         self._keys = dict(keys)
+        self._prices = PriceTable() if prices is None else prices
         self._ring = KeyRing(keys)
         self._clock = clock
         self._allowances = {
@@ -117,19 +129,22 @@ class KeyGuards:
         return Caller(name=name, models=self._keys[name].models)
 
     async def reserve(self, caller: Caller, call: ChatCall, chain: Chain) -> Reservation:
-        """Set aside one request, and the most tokens that its prompt and answer may have.
+        """Set aside one request, and the most tokens and money that its prompt and answer may take.
 
         Raises:
-            ApiError: The key has used up a limit.
+            ApiError: The key has used up a limit, or a model has no price.
         """
         own = self._allowances[caller.name]
         options: dict[str, Any] = {}
         amounts = {"requests": 1}
-        if "tokens" in own:
+        if own.keys() - {"requests"}:
             output = call.request.max_tokens or chain.max_tokens
             if output is None:
                 output = options["max_tokens"] = DEFAULT_MAX_TOKENS
-            amounts["tokens"] = estimate_max_input_tokens(call.request) + output
+            sent = estimate_max_input_tokens(call.request)
+            amounts["tokens"] = sent + output
+            if any(unit in own for unit in COSTS):
+                amounts |= dict.fromkeys(COSTS, self._find_most(chain, sent, output))
         windows: dict[str, int] = {}
         try:
             for unit, allowance in own.items():
@@ -139,20 +154,48 @@ class KeyGuards:
                 self._settle(own[unit], window, amounts[unit], 0)
             raise
         return Reservation(
-            caller=caller,
-            headers=self._describe(own),
-            options=options,
-            tokens=amounts.get("tokens", 0),
-            window=windows.get("tokens", 0),
+            caller=caller, headers=self._describe(own), options=options, amounts=amounts, windows=windows
         )
 
-    def settle(self, reservation: Reservation, usage: Usage | None, *, is_free: bool = False) -> None:
-        """Replace the tokens that were set aside by those that were used; see `Guards.settle`."""
-        allowance = self._allowances[reservation.caller.name].get("tokens")
-        if allowance is not None:
-            unknown = 0 if is_free else reservation.tokens
-            used = unknown if usage is None else usage.total_tokens
-            self._settle(allowance, reservation.window, reservation.tokens, used)
+    def settle(
+        self,
+        reservation: Reservation,
+        usage: Usage | None,
+        *,
+        target: Target | None = None,
+        is_free: bool = False,
+    ) -> None:
+        """Replace the tokens and the money that were set aside by those that were used; see `Guards.settle`."""
+        for unit, allowance in self._allowances[reservation.caller.name].items():
+            if unit != "requests":
+                reserved = reservation.amounts[unit]
+                used = 0 if is_free and usage is None else self._count_used(unit, reserved, usage, target)
+                self._settle(allowance, reservation.windows[unit], reserved, used)
+
+    def _count_used(self, unit: str, reserved: int, usage: Usage | None, target: Target | None) -> int:
+        """Return what an answer used; all that was reserved when that is unknown."""
+        if usage is None:
+            return reserved
+        if unit not in COSTS:
+            return usage.total_tokens
+        try:
+            return reserved if target is None else self._prices.price(target, usage)
+        except UnknownPriceError:  # a rollout has begun to add this target since
+            return reserved
+
+    def _find_most(self, chain: Chain, sent: int, output: int) -> int:
+        """Return the most that an answer of a chain costs, in nano-USD.
+
+        Raises:
+            ApiError: One of its targets has no price.
+        """
+        try:
+            return self._prices.find_most(chain.reachable, sent, output)
+        except UnknownPriceError as error:
+            name = str(error)
+        hint = f'set [prices.models."{name}"]' if ":" in name else f"set model in [providers.{name}], and its price"
+        message = f"the key has a budget in USD, and no price of {name} is known: the operator can {hint}"
+        raise ApiError(ErrorReply(status=400, message=message, code="model_without_price", param="model"))
 
     def close(self) -> None:
         """Return the permits that are left to the store."""
@@ -185,16 +228,14 @@ class KeyGuards:
 
     def _refuse(self, allowance: Allowance, amount: int) -> ApiError:
         limit, now = allowance.limit, self._clock()
-        period = "minute" if limit.window_s == MINUTE_S else "day"
+        period, total, asked = PERIODS[limit.window_s], _format(limit, limit.amount), _format(limit, amount)
         left_s = allowance.left_s(now)
         if amount > limit.amount:
-            message = f"the request may use {amount} tokens, and its key {limit.amount} a {period}; lower max_tokens"
+            message = f"the request may use {asked}, and its key {total} a {period}; lower max_tokens"
             return ApiError(ErrorReply(status=400, message=message, code="request_too_large", param="max_tokens"))
-        message = (
-            f"the key has used up its {limit.amount} {limit.unit} a {period}, or too few are left for this request"
-        )
+        message = f"the key has used up its {total} a {period}, or too little is left for this request"
         # Other requests may return permits soon, so clients may try again before the window ends.
-        retry_s = 1 if limit.unit == "tokens" and allowance.held > 0 else max(1, math.ceil(left_s))
+        retry_s = 1 if limit.unit != "requests" and allowance.held > 0 else max(1, math.ceil(left_s))
         is_short = retry_s <= MINUTE_S
         headers = (
             ("retry-after", str(retry_s)),
@@ -214,8 +255,16 @@ class KeyGuards:
             header
             for unit, allowance in own.items()
             for header in (
-                (f"x-ratelimit-limit-{unit}", str(allowance.limit.amount)),
-                (f"x-ratelimit-remaining-{unit}", str(max(0, allowance.held))),
+                (f"x-ratelimit-limit-{unit}", _format_number(unit, allowance.limit.amount)),
+                (f"x-ratelimit-remaining-{unit}", _format_number(unit, max(0, allowance.held))),
                 (f"x-ratelimit-reset-{unit}", f"{math.ceil(allowance.left_s(now))}s"),
             )
         )
+
+
+def _format_number(unit: str, amount: int) -> str:
+    return format_usd(amount) if unit in COSTS else str(amount)
+
+
+def _format(limit: Limit, amount: int) -> str:
+    return f"{_format_number(limit.unit, amount)} {'USD' if limit.unit in COSTS else limit.unit}"

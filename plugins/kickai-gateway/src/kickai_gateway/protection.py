@@ -13,17 +13,20 @@ from kickai_providers_core.stores.memory import MemoryStore
 
 from kickai_gateway.guards import LocalGuards
 from kickai_gateway.key_guards import KeyGuards
+from kickai_gateway.prices import PricesError, read_prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.stores.api import Store
 
     from kickai_gateway.guards import Guards
+    from kickai_gateway.prices import PriceTable
 
-__all__ = ["UnsafeSettingsError", "build_guards", "require_protection"]
+__all__ = ["UnsafeSettingsError", "build_guards", "load_prices", "require_protection"]
 
 ADD_STORE = 'add for example [store] url = "sqlite:///kickai.db"'
 
@@ -56,22 +59,46 @@ def require_protection(settings: Settings, *, is_local: bool, workers: int, host
     if settings.store.url is not None:
         return
     for name, key in keys.items():
-        if key.tokens_per_day is not None:
-            message = (
-                f"gateway.keys.{name}.tokens_per_day needs a store, or a restart would forget the use: {ADD_STORE}."
-            )
-            raise UnsafeSettingsError(message)
+        for setting in ("tokens_per_day", "usd_per_day", "usd_per_month"):
+            if getattr(key, setting) is not None:
+                message = (
+                    f"gateway.keys.{name}.{setting} needs a store, or a restart would forget the use: {ADD_STORE}."
+                )
+                raise UnsafeSettingsError(message)
         if key.requests_per_minute is not None and workers > 1:
             message = f"gateway.keys.{name}.requests_per_minute needs a store with {workers} workers: {ADD_STORE}."
             raise UnsafeSettingsError(message)
 
 
-def build_guards(settings: Settings, discovery: Discovery, *, log: Callable[[str], None]) -> Guards:
+def load_prices(settings: Settings, config: Path | None) -> PriceTable | None:
+    """Return the prices for keys with a budget in money; None when there is no such key. It takes about a second.
+
+    Args:
+        settings: The settings.
+        config: The settings file; None to search for it.
+
+    Raises:
+        UnsafeSettingsError: There are no prices, so that the budgets could not be held.
+    """
+    names = [name for name, key in settings.gateway.keys.items() if key.has_cost_budget]
+    if not names:
+        return None
+    try:
+        return read_prices(config)
+    except PricesError as error:
+        message = f"gateway.keys.{names[0]} has a budget in USD, which needs prices: {error}."
+        raise UnsafeSettingsError(message) from None
+
+
+def build_guards(
+    settings: Settings, discovery: Discovery, *, prices: PriceTable | None, log: Callable[[str], None]
+) -> Guards:
     """Return the checks: keys if there are any, else the origin of a request. It may wait for the store.
 
     Args:
         settings: The settings.
         discovery: The plugins, which may open stores.
+        prices: What answers cost; see `load_prices`.
         log: Writes a line.
     """
     own = settings.store
@@ -91,4 +118,5 @@ def build_guards(settings: Settings, discovery: Discovery, *, log: Callable[[str
         holder=f"gateway-{os.getpid()}-{secrets.token_hex(4)}",
         clock=time.monotonic,
         log=log,
+        prices=prices,
     )

@@ -9,7 +9,7 @@ import click
 
 from kickai_gateway.board import Board
 from kickai_gateway.origins import is_loopback
-from kickai_gateway.protection import require_protection
+from kickai_gateway.protection import load_prices, require_protection
 from kickai_gateway.supervisor import Supervisor, exit_code
 from kickai_gateway.worker import Worker
 
@@ -44,7 +44,7 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
     Raises:
         ConfigError: The settings cannot be used.
         CannotListenError: The address cannot be listened on.
-        UnsafeSettingsError: The gateway would serve strangers.
+        UnsafeSettingsError: The gateway would serve strangers, or could not hold a limit.
     """
     settings, discovery = session.load()
     own = adjust(settings.gateway)
@@ -61,6 +61,7 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
             log(f"serving {address}/v1{workers}; Ctrl-C stops")
 
         if own.workers > 1:
+            load_prices(settings, session.config)  # rather here than in each worker, which would be started again
             if settings.store.url is None:
                 log(NOT_SHARED)
             supervisor = Supervisor(

@@ -15,7 +15,7 @@ from kickai_gateway.app import Gateway
 from kickai_gateway.connections import Config
 from kickai_gateway.generations import Generation
 from kickai_gateway.origins import is_loopback
-from kickai_gateway.protection import UnsafeSettingsError, build_guards, require_protection
+from kickai_gateway.protection import UnsafeSettingsError, build_guards, load_prices, require_protection
 from kickai_gateway.records import observe
 
 if TYPE_CHECKING:
@@ -216,6 +216,7 @@ class Worker:
         self.log("the settings were read again")
 
     def _build(self, settings: Settings, discovery: Discovery) -> Generation:
-        """Return what serves requests by these settings; it may wait for the store."""
-        guards = build_guards(settings, discovery, log=self.log)
+        """Return what serves requests by these settings; it may wait for the store and for prices."""
+        prices = load_prices(settings, self.config)
+        guards = build_guards(settings, discovery, prices=prices, log=self.log)
         return Generation(Resolver(settings, discovery, observers=[observe]), guards)

@@ -14,6 +14,7 @@ from kickai_providers_core.cli.console import Console
 from kickai_providers_core.cli.session import Session
 
 from kickai_gateway.board import Board
+from kickai_gateway.protection import UnsafeSettingsError
 from kickai_gateway.supervisor import READY
 from kickai_gateway.worker import Worker
 
@@ -50,7 +51,11 @@ def main(text: str) -> int:
         workers=options["workers"],
     )
     with socket.socket(fileno=options["listener"]) as listener:
-        worker.run(settings, discovery, listener, on_ready=announce, lifeline=options["lifeline"])
+        try:
+            worker.run(settings, discovery, listener, on_ready=announce, lifeline=options["lifeline"])
+        except UnsafeSettingsError as error:
+            log(error.message)
+            return USAGE
     return 0
 
 
