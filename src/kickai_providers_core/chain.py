@@ -118,10 +118,10 @@ class Chain(ChainFacts):
         masked, given = Masked(prompt), Masked(keywords) if keywords else None
         del prompt, keywords
         task = require_event_loop()
-        walk, instances = self._starter.start(masked, CallOptions.from_keywords(given, response_type))
-        driver = aio.ainvoke if walk.chain.hedge_timer is None else hedged_calls.ainvoke
-        call = driver(walk, instances)
-        return await ForkAwareAwaitable(call, walk.chain.fork_guard, task, walk.request.pid)  # type: ignore[no-any-return]
+        guard = self._context.fork_guard
+        drive = aio.ainvoke if self._context.hedge_timer is None else hedged_calls.ainvoke
+        call = drive(*self._starter.start(masked, CallOptions.from_keywords(given, response_type)))
+        return await ForkAwareAwaitable(call, guard, task, guard.pid)  # type: ignore[no-any-return]
 
     def stream(
         self,
@@ -282,6 +282,6 @@ class Chain(ChainFacts):
         return lambda prompt: self.ainvoke(prompt.reveal(), response_type=response_type, **given.reveal())
 
     def _invoke(self, masked: Masked, given: Masked | None, response_type: type | None) -> Reply:
-        walk, instances = self._starter.start(masked, CallOptions.from_keywords(given, response_type))
-        driver = sync.invoke if walk.chain.hedge_timer is None else hedged_calls.invoke
-        return driver(walk, instances)
+        drive = sync.invoke if self._context.hedge_timer is None else hedged_calls.invoke
+        # No variable holds the walk: it refers to errors, whose frames refer to this one.
+        return drive(*self._starter.start(masked, CallOptions.from_keywords(given, response_type)))

@@ -226,7 +226,7 @@ class ForkAwareAwaitable:
                     step, given = inner.throw, exc
                 self._require_same_process()
         finally:
-            given = None  # an error refers to this frame; this breaks the reference cycle
+            given = self._task = None  # an error refers to this frame; this breaks the reference cycles
             calls.discard(self)
 
     def _close(self) -> None:

@@ -72,13 +72,13 @@ class CallRunner:
         try:
             if not EAGER:
                 await _YieldOnce()  # the task begins in this iteration of the loop
-            result = call.result or await call.wait(loop, ends)
+            is_in_time = call.result is not None or await call.wait(loop, ends)
         finally:
             if not task.done():
                 await self._abandon(task)
-        if result is None:
+        if not is_in_time:
             raise TimeoutError
-        return _unwrap(result)  # type: ignore[no-any-return]
+        return call.unwrap()  # type: ignore[no-any-return]
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Keep an abandoned task alive until it ends."""
@@ -120,7 +120,10 @@ class CallRunner:
             handoff.abandon()
             if not task.done():
                 await self._abandon(task)
-        _unwrap(_own_cancellation() if task.cancelled() else task.result())
+        try:
+            _unwrap(_own_cancellation() if task.cancelled() else task.result())
+        finally:
+            del task  # as in `_run_call`
 
     async def _abandon(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task, and wait `GRACE_S` for its cleanup."""
@@ -150,15 +153,21 @@ class _Call:
         if self._ended is not None:
             _settle(self._ended)
 
-    async def wait(self, loop: asyncio.AbstractEventLoop, ends: float) -> Result | None:
-        """Return the result; None if there is none when the time of the loop is ``ends``."""
+    async def wait(self, loop: asyncio.AbstractEventLoop, ends: float) -> bool:
+        """Wait for the result, and return whether there is one before the time of the loop is ``ends``."""
         self._ended = loop.create_future()
         timer = loop.call_at(ends, _settle, self._ended)
         try:
             await self._ended
         finally:
             timer.cancel()
-        return self.result
+        return self.result is not None
+
+    def unwrap(self) -> Any:
+        """Return the result or raise its error, and forget both: an error refers to the frames that refer to this."""
+        ended = [self.result or (None, None)]
+        self.result = None
+        return _unwrap(ended.pop())
 
 
 class _YieldOnce:
@@ -275,15 +284,16 @@ def _start_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, 
 async def _run_call(call: _Call, open_: Callable[[], Awaitable[Any]]) -> None:
     """Run an awaitable and record its result. Never raise: asyncio logs a task that raises while nobody awaits it."""
     try:
-        result: Result = await PluginAwaitable(open_), None
+        call.record((await PluginAwaitable(open_), None))
     except GeneratorExit:  # from the caller; the plugin's own is a PluginExitError
         raise
     except BaseException as exc:
         if isinstance(exc, asyncio.CancelledError) and count_cancellations():
             call.record(_own_cancellation())
             raise
-        result = None, exc
-    call.record(result)
+        call.record((None, exc))
+    finally:
+        del call  # it refers to the error, which refers to this frame: no reference cycle
 
 
 async def _run_forkable(reading: Coroutine[Any, Any, None], guard: ForkGuard) -> Result:
@@ -305,11 +315,14 @@ def _own_cancellation() -> Result:
 
 def _unwrap(ended: Result) -> Any:
     result, error = ended
-    if error is None:
-        return result
-    if isinstance(error, asyncio.CancelledError):  # the caller was not cancelled
-        raise PluginExitError from error
-    raise error
+    try:
+        if error is None:
+            return result
+        if isinstance(error, asyncio.CancelledError):  # the caller was not cancelled
+            raise PluginExitError from error
+        raise error
+    finally:
+        del ended, error  # as in `_run_call`
 
 
 def _settle(future: asyncio.Future[Any], result: Any = None) -> None:

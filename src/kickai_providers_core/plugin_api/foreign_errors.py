@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import NoneType
 from typing import NoReturn
 
@@ -23,18 +24,33 @@ def raise_provider_error(exc: BaseException, summary: str, *, is_complete: bool 
         summary: What failed, for the message.
         is_complete: Whether the summary names the exception already.
     """
-    if is_process_exit(exc):
-        raise exc
-    cause = exc.__cause__ if isinstance(exc, PluginExitError) and exc.__cause__ is not None else exc
-    if isinstance(exc, ProviderError):
-        fault = _find_fault(exc)
-        if not fault:
+    try:
+        _clear_pluggys_frames(exc)
+        if is_process_exit(exc):
             raise exc
-        raise ProviderUnavailableError(f"{summary}: {type(exc).__name__} {fault}") from None
-    if isinstance(exc, TimeoutError):
-        raise ProviderTimeoutError(TIMEOUT_MESSAGES["total"]) from exc
-    text = summary if is_complete else f"{summary}: {type(cause).__name__}"
-    raise ProviderUnavailableError(text) from cause
+        cause = exc.__cause__ if isinstance(exc, PluginExitError) and exc.__cause__ is not None else exc
+        if isinstance(exc, ProviderError):
+            fault = _find_fault(exc)
+            if not fault:
+                raise exc
+            raise ProviderUnavailableError(f"{summary}: {type(exc).__name__} {fault}") from None
+        if isinstance(exc, TimeoutError):
+            raise ProviderTimeoutError(TIMEOUT_MESSAGES["total"]) from exc
+        text = summary if is_complete else f"{summary}: {type(cause).__name__}"
+        raise ProviderUnavailableError(text) from cause
+    finally:
+        exc = cause = None  # type: ignore[assignment]  # the error refers to this frame: no reference cycle
+
+
+def _clear_pluggys_frames(exc: BaseException) -> None:
+    """Clear the variables of pluggy's frames that refer to the exception: a reference cycle would hold the request."""
+    trace = exc.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code.co_name == "_multicall" and frame.f_globals.get("__package__") == "pluggy":
+            with suppress(RuntimeError):  # another thread has raised the same object, and the frame is its own
+                frame.clear()
+        trace = trace.tb_next
 
 
 def _is_plain(error: ProviderError) -> bool:

@@ -16,7 +16,7 @@ from kickai_providers_core.plugin_api.cancellation import GRACE_S, CallRunner
 from kickai_providers_core.plugin_api.isolation import count_cancellations, is_exit_or_cancellation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 
     from kickai_providers_core.concurrency.abandoned import AbandonedCalls
     from kickai_providers_core.concurrency.portal import Portal
@@ -78,13 +78,16 @@ class ModeCalls:
         finally:
             call.abandon()
 
-    async def ainvoke(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
-        """Return the plugin's answer without blocking the event loop; otherwise as `invoke`."""
-        if "ainvoke" in self._native:
-            return await self._runner.run(
-                lambda: self._hook.kickai_ainvoke_provider(provider=provider, request=request, timeout_s=timeout_s),
-                timeout_s,
-            )
+    def ainvoke(self, provider: object, request: ChatRequest, timeout_s: float) -> Coroutine[Any, Any, object]:
+        """Return a coroutine that returns the plugin's answer without blocking the event loop; else as `invoke`."""
+        if "ainvoke" not in self._native:
+            return self._ainvoke_in_thread(provider, request, timeout_s)
+        return self._runner.run(
+            lambda: self._hook.kickai_ainvoke_provider(provider=provider, request=request, timeout_s=timeout_s),
+            timeout_s,
+        )
+
+    async def _ainvoke_in_thread(self, provider: object, request: ChatRequest, timeout_s: float) -> object:
         call = self._abandoned.track()
         run = call.wrap(
             lambda: self._hook.kickai_invoke_provider(provider=provider, request=request, timeout_s=timeout_s)

@@ -44,7 +44,7 @@ class Recorder:
     """
 
     __slots__ = (
-        *("_arm", "_emit", "_first", "_first_chunk_at", "_is_over", "_number", "_process", "_request", "_role"),
+        *("_arm", "_chain", "_emit", "_first", "_first_chunk_at", "_is_over", "_number", "_request", "_role"),
         *("_skips", "attempts", "started"),
     )
 
@@ -56,7 +56,7 @@ class Recorder:
         self._skips: dict[int, Skip] = {}
         self._request = request
         self._number, self._role, self._arm = request.number, chain.role, request.arm
-        self._process = chain.process
+        self._chain = chain
         self._first = candidates[0]
         self._first_chunk_at: float | None = None
         self._is_over = False
@@ -68,7 +68,7 @@ class Recorder:
         return build_trusted(
             RequestTrace,
             attempts=tuple(self.attempts),
-            skipped=tuple(self._skips.values()),
+            skipped=tuple(self._skips.values()) if self._skips else (),
             elapsed_s=now - self.started,
             deadline_s=self._request.deadline_s,
             fell_back=fell_back,
@@ -123,7 +123,7 @@ class Recorder:
             model=candidate.model,
             number=call.number,
             started_s=call.began - self.started,
-            latency_s=max(0.0, now - call.began),  # an attempt may begin within the tick before its time
+            latency_s=now - call.began if now > call.began else 0.0,  # it may begin within the tick before its time
             outcome=outcome,
             error=error,
             rests_s=suspended_s,
@@ -180,7 +180,7 @@ class Recorder:
         if fell_back:
             fallback_provider, fallback_reason = self._first.provider, self._find_fallback_reason()
         model = reply.model or candidate.model or ""
-        request_id = reply.request_id or self._process.build_request_id(self._number)
+        request_id = reply.request_id or self._chain.process.build_request_id(self._number)
         trace = self.build_trace(now, fell_back=fell_back, last_resort=last_resort)
         self._emit(
             RequestEnded(

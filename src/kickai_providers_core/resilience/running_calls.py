@@ -46,11 +46,12 @@ class RunningCalls:
         """Start an attempt, and return what its driver has to call."""
         if admission.states_before is not None:
             self._recorder.record_breaker_changes(candidate, admission.states_before, now)
-        request, left_s = self._request, self._ends - now
-        timeout_s = left_s if request.streams or left_s < candidate.timeout_s else candidate.timeout_s
+        timeout_s = self._ends - now
+        if not self._request.streams and candidate.timeout_s < timeout_s:
+            timeout_s = candidate.timeout_s
         number = self._recorder.count_attempts(candidate) + 1
-        own = request.request.for_model(candidate.model)
-        call = Call(candidate, own, number, timeout_s, admission, now, ticket, hedged)
+        request = self._request.request.for_model(candidate.model)
+        call = Call(candidate, request, number, timeout_s, admission, now, ticket, hedged)
         if hedged:
             self.second = call
         else:

@@ -78,7 +78,7 @@ class Walk:
         self._next_index = 0
         self._planned: tuple[float, Candidate] | None = None  # a target to return to, and when
         self._hedge_decided_for: Call | None = None
-        self._validated: set[int] = set()  # positions whose validation was waited for
+        self._validated: tuple[int, ...] = ()  # positions whose validation was waited for
         self._too_small: int | None = None  # a context window that has proved too small
         self._is_last_resort = False
         chain.retry_budget.record_request(request.number, started)
@@ -210,7 +210,7 @@ class Walk:
             return self._give_up(now)
         obstacle = candidate.find_obstacle_for(self.request, self._too_small)
         if obstacle is UNVALIDATED and not is_hedge and candidate.position not in self._validated:
-            self._validated.add(candidate.position)
+            self._validated += (candidate.position,)
             self._planned = (now, candidate)
             return Validate(candidate, min(self._choose_patience_s(now), candidate.timeout_s))
         if obstacle is not None:
@@ -319,8 +319,10 @@ class Walk:
         return Fail(error)
 
     def _fail_with(self, error: ProviderError, now: float) -> Fail:
-        """End the request with the error of an attempt."""
+        """End the request with the error of an attempt. Its trace has a copy, or else it would refer to itself."""
         self._calls.cancel(now)
+        attempts = self._recorder.attempts
+        attempts[:] = [without_frames(each) if each.error is error else each for each in attempts]
         error.trace = self._recorder.build_trace(now)
         self._recorder.record_end_without_reply(now, error)
         return Fail(error)

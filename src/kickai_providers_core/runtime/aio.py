@@ -32,6 +32,7 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
         KickaiError: As the walk decides.
     """
     clock, request = walk.chain.time.clock, walk.request
+    action: Action | None = None
     try:
         action = walk.next(clock())
         while True:
@@ -46,6 +47,9 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
     except BaseException:
         cancel(walk)
         raise
+    finally:
+        action = None  # this and the walk refer to errors, which refer to this frame: no reference cycle
+        del walk
 
 
 async def await_call(walk: Walk, instances: Instances, action: Action) -> Call:
@@ -56,7 +60,10 @@ async def await_call(walk: Walk, instances: Instances, action: Action) -> Call:
     """
     while not isinstance(action, Call):
         if isinstance(action, Fail):
-            raise action.error
+            try:
+                raise action.error
+            finally:
+                del walk, action  # as in `ainvoke`
         if isinstance(action, WaitForSlot):
             await _wait_for_slot(action)
         elif isinstance(action, Validate):

@@ -14,6 +14,8 @@ from kickai_providers_core.runtime.sync import cancel
 from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
+    from kickai_providers_core.concurrency.forking import ForkGuard
+    from kickai_providers_core.plugin_api.instance import Instance
     from kickai_providers_core.resilience.actions import Action, Call
     from kickai_providers_core.resilience.walk import Walk
     from kickai_providers_core.runtime.instances import Instances
@@ -42,11 +44,13 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
     """
     clock = walk.chain.time.clock
     tasks: Tasks = {}
+    action: Action | None = None
+    task: asyncio.Task[Reply] | None = None
     for instance in instances:
         if instance is not None:
             instance.validation.begin()  # a second target is called without waiting for it
     try:
-        action: Action = walk.next(clock())
+        action = walk.next(clock())
         while True:
             if not isinstance(action, WaitForOther):
                 _start(walk, instances, await await_call(walk, instances, action), tasks)
@@ -65,6 +69,9 @@ async def ainvoke(walk: Walk, instances: Instances) -> Reply:
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE_S)
         raise
+    finally:
+        action = task = None  # these and the walk refer to errors, which refer to this frame: no reference cycle
+        del walk
 
 
 async def _wait_for_first(walk: Walk, instances: Instances, tasks: Tasks) -> asyncio.Task[Reply]:
@@ -80,12 +87,12 @@ async def _wait_for_first(walk: Walk, instances: Instances, tasks: Tasks) -> asy
 
 
 def _start(walk: Walk, instances: Instances, call: Call, tasks: Tasks) -> None:
-    tasks[asyncio.get_running_loop().create_task(_run(walk, instances, call))] = call
+    running = _run(find_instance(instances, call), call, walk.chain.fork_guard, walk.request.pid)
+    tasks[asyncio.get_running_loop().create_task(running)] = call
 
 
-async def _run(walk: Walk, instances: Instances, call: Call) -> Reply:
-    inner = find_instance(instances, call).ainvoke(call.request, call.timeout_s)
-    guard, pid = walk.chain.fork_guard, walk.request.pid
+async def _run(instance: Instance, call: Call, guard: ForkGuard, pid: int) -> Reply:
+    inner = instance.ainvoke(call.request, call.timeout_s)
     return await ForkAwareAwaitable(inner, guard, asyncio.current_task(), pid)  # type: ignore[no-any-return]
 
 

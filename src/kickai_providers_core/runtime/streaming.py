@@ -40,6 +40,7 @@ def stream(
             text so far.
     """
     clock, pid = walk.chain.time.clock, walk.request.pid
+    action: Action | None = None
     try:
         action = walk.next(clock())
         while True:
@@ -67,6 +68,9 @@ def stream(
     except BaseException:
         cancel(walk)
         raise
+    finally:
+        action = None  # this and the walk refer to errors, which refer to this frame: no reference cycle
+        del walk
 
 
 async def astream(
@@ -74,6 +78,7 @@ async def astream(
 ) -> AsyncGenerator[ReplyChunk, None]:
     """Yield the chunks of the first answer without blocking the event loop; otherwise as `stream`."""
     clock = walk.chain.time.clock
+    action: Action | None = None
     try:
         action = walk.next(clock())
         while True:
@@ -100,6 +105,9 @@ async def astream(
     except BaseException:
         cancel(walk)
         raise
+    finally:
+        action = None  # this and the walk refer to errors, which refer to this frame: no reference cycle
+        del walk
 
 
 class _StreamedPart:

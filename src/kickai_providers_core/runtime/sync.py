@@ -32,6 +32,7 @@ def invoke(walk: Walk, instances: Instances) -> Reply:
         RuntimeError: The process forked during a call.
     """
     clock, request, pid = walk.chain.time.clock, walk.request, walk.request.pid
+    action: Action | None = None
     try:
         action = walk.next(clock())
         while True:
@@ -48,6 +49,9 @@ def invoke(walk: Walk, instances: Instances) -> Reply:
     except BaseException:
         cancel(walk)
         raise
+    finally:
+        action = None  # this and the walk refer to errors, which refer to this frame: no reference cycle
+        del walk
 
 
 def wait_for_call(walk: Walk, instances: Instances, action: Action) -> Call:
@@ -58,7 +62,10 @@ def wait_for_call(walk: Walk, instances: Instances, action: Action) -> Call:
     """
     while not isinstance(action, Call):
         if isinstance(action, Fail):
-            raise action.error
+            try:
+                raise action.error
+            finally:
+                del walk, action  # as in `invoke`
         if isinstance(action, WaitForSlot):
             _wait_for_slot(action)
         elif isinstance(action, Validate):

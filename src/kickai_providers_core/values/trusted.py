@@ -21,7 +21,7 @@ def build_trusted(cls: type[T], /, **fields: Any) -> T:
         cls: Its class, which has no slots.
         fields: The values of all its fields, which must be what the class documents.
     """
-    value = cls.__new__(cls)
+    value = object.__new__(cls)
     value.__dict__.update(fields)
     return value
 
@@ -33,9 +33,6 @@ def evolve_trusted(value: T, /, **changes: Any) -> T:
         value: The value to copy; its class has no slots.
         changes: The new values of its fields, which must be what the class documents.
     """
-    kind = value.__class__
-    copy = kind.__new__(kind)
-    state = copy.__dict__
-    state.update(value.__dict__)
-    state.update(changes)
+    copy = object.__new__(value.__class__)
+    copy.__dict__.update(value.__dict__ | changes)
     return copy

@@ -1,0 +1,144 @@
+"""Requests leave no reference cycles: what they held is free when they end, without the garbage collector."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kickai_providers_core import (
+    FinishReason,
+    InvalidRequestError,
+    KickaiError,
+    ProviderInfo,
+    ProviderUnavailableError,
+    Reply,
+    ReplyChunk,
+    Resolver,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from kickai_providers_core import Chain, ChatRequest
+
+ERRORS: dict[str | None, Callable[[], Exception]] = {
+    "down": lambda: ProviderUnavailableError("down", may_retry=False),
+    "broken": lambda: ValueError("a bug"),
+    "wrong": lambda: InvalidRequestError("refused for good"),
+}
+
+
+def answer(request: ChatRequest) -> str:
+    """Return an answer, or raise the error of the request's model."""
+    build_error = ERRORS.get(request.model)
+    if build_error is not None:
+        raise build_error()
+    return "yes"
+
+
+class Faulty:
+    """A provider whose models fail, each in its own way."""
+
+    @hookimpl
+    def kickai_provider_info(self) -> ProviderInfo:
+        return ProviderInfo(name="faulty", summary="", holds_timeouts=True)
+
+    @hookimpl
+    def kickai_create_provider(self) -> object:
+        return self
+
+    @hookimpl
+    def kickai_invoke_provider(self, request: ChatRequest) -> Reply:
+        return Reply(text=answer(request), finish_reason=FinishReason.STOP)
+
+    @hookimpl
+    async def kickai_ainvoke_provider(self, request: ChatRequest) -> Reply:
+        if request.model == "down":
+            await asyncio.sleep(0)
+        return Reply(text=answer(request), finish_reason=FinishReason.STOP)
+
+    @hookimpl
+    def kickai_stream_provider(self, request: ChatRequest) -> Iterator[ReplyChunk]:
+        yield ReplyChunk(text=answer(request), finish_reason=FinishReason.STOP)
+
+    @hookimpl
+    async def kickai_astream_provider(self, request: ChatRequest) -> AsyncIterator[ReplyChunk]:
+        yield ReplyChunk(text=answer(request), finish_reason=FinishReason.STOP)
+
+
+def invoke(chain: Chain) -> None:
+    """Ask for a whole answer."""
+    with suppress(KickaiError):
+        chain.invoke("hi")
+
+
+def stream(chain: Chain) -> None:
+    """Ask for a stream."""
+    with suppress(KickaiError):
+        list(chain.stream("hi"))
+
+
+async def ainvoke(chain: Chain) -> None:
+    """Ask for a whole answer on an event loop."""
+    with suppress(KickaiError):
+        await chain.ainvoke("hi")
+
+
+async def astream(chain: Chain) -> None:
+    """Ask for a stream on an event loop."""
+    with suppress(KickaiError):
+        async for _ in chain.astream("hi"):
+            pass
+
+
+WAYS: dict[str, Callable[[Chain], Coroutine[None, None, None] | None]] = {
+    "invoke": invoke,
+    "ainvoke": ainvoke,
+    "stream": stream,
+    "astream": astream,
+}
+
+
+def call(way: str, loop: asyncio.AbstractEventLoop, chain: Chain) -> None:
+    """Call the chain in one of four ways."""
+    running = WAYS[way](chain)
+    if running is not None:
+        loop.run_until_complete(running)
+
+
+@pytest.mark.parametrize(
+    ("way", "hedging"), [*((way, {}) for way in WAYS), ("invoke", {"after_s": 30.0}), ("ainvoke", {"after_s": 30.0})]
+)
+@pytest.mark.parametrize(
+    "targets",
+    [
+        ("faulty:well",),
+        ("faulty:down", "faulty:well"),
+        ("faulty:broken", "faulty:well"),
+        ("faulty:down", "faulty:broken"),
+        ("faulty:wrong", "faulty:well"),
+    ],
+    ids="-".join,
+)
+def test_a_request_leaves_no_garbage(way: str, hedging: dict[str, float], targets: tuple[str, ...]) -> None:
+    """Neither one that is answered nor one that fails, with errors of the plugin's own and with foreign ones."""
+    loop = asyncio.new_event_loop()
+    settings = {"breaker": {"max_errors": 1_000}, "hedging": hedging}
+    with Resolver.from_settings(settings, plugins={"faulty": Faulty()}, env={}) as resolver:
+        chain = resolver.chain(*targets)
+        call(way, loop, chain)  # imports and caches
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                call(way, loop, chain)
+            left = gc.collect()
+        finally:
+            gc.enable()
+    loop.close()
+    assert left == 0
