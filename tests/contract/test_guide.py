@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -141,6 +144,22 @@ def test_the_provider_on_a_vendors_sdk_answers(guide, monkeypatch):
     assert (reply.text, reply.model, reply.omitted) == ("Everybody.", "vendor-2", ("seed",))
     (error,) = caught.value.exceptions
     assert (type(error), error.retry_after_s) == (RateLimitedError, 7)
+
+
+def test_the_streaming_wire_speaks_json_lines(guide):
+    """The server sends each piece as a line, and then the end."""
+    with FaultServer(guide("heron_wire").HeronWire()) as server:
+        for is_live, lines in ((False, 1), (True, 4)):
+            server.script(Ok("a b c", pieces=("a", " b", " c")))
+            with closing(HTTPConnection(server.url.removeprefix("http://"))) as line:
+                line.request("POST", "/v2?x=1", json.dumps({"live": is_live}))
+                found = [json.loads(each) for each in line.getresponse()]
+            assert len(found) == lines
+            assert "".join(each["output"] for each in found) == "a b c"
+            assert found[-1]["why"] == "done"
+        seen = server.requests[-1]
+    assert (seen.method, seen.path, seen.json()) == ("POST", "/v2?x=1", {"live": True})
+    assert "content-length" in seen.headers
 
 
 @pytest.mark.slow
