@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import evolve
 from kestrel.plugin import KestrelPlugin
 from kestrel.settings import KestrelSettings
@@ -96,6 +97,7 @@ class TestTwoHooks(Suite):
     plugin = two_hooks
 
 
+@pytest.mark.slow
 class TestTwoMethods(Suite):
     """A class with two methods."""
 

@@ -25,6 +25,7 @@ ANSWER = {
     "skipped",
     "omitted",
     "tool_calls",
+    "answered_by",
     "request_id",
 }
 

@@ -19,6 +19,7 @@ def from_reply(reply: Reply) -> dict[str, Any]:
     return {
         "text": reply.text,
         "provider": reply.provider,
+        "answered_by": reply.answered_by,
         "model": reply.model,
         "usage": _from_usage(reply.usage),
         "finish_reason": reply.finish_reason.value,

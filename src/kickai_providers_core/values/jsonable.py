@@ -23,8 +23,13 @@ class Jsonable:
     __slots__ = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the value as JSON: strings, finite numbers, booleans, None, and lists and dicts of these."""
-        raise NotImplementedError
+        """Return the value as JSON: strings, finite numbers, booleans, None, and lists and dicts of these.
+
+        Raises:
+            TypeError: The class does not define it.
+        """
+        message = f"{type(self).__name__} must define as_dict() to be converted to JSON"
+        raise TypeError(message)
 
     def keys(self) -> KeysView[str]:
         """Return the names of the fields in `as_dict`; ``dict(value)`` calls it."""

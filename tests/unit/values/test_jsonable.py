@@ -11,6 +11,7 @@ import pytest
 from loguru import logger
 
 from kickai_providers_core import ChainExhaustedError, KickaiError, ProviderUnavailableError, Reply, Resolver, Usage
+from kickai_providers_core.values.jsonable import Jsonable
 
 PROMPT = "my-very-private-prompt"
 MODES = ["invoke", "ainvoke", "stream", "astream"]
@@ -20,6 +21,16 @@ def make_resolver(*script: str) -> Resolver:
     """Return a resolver whose first model follows a script."""
     models = {"a": {"script": list(script)}}
     return Resolver.from_settings({"providers": {"mock": {"reply": "pong", "retries": 0, "models": models}}}, env={})
+
+
+def test_a_value_without_a_form_in_json_says_what_is_missing() -> None:
+    """The error names the class and the method."""
+
+    class Odd(Jsonable):
+        """A value that does not say what it is in JSON."""
+
+    with pytest.raises(TypeError, match=r"^Odd must define as_dict\(\) to be converted to JSON$"):
+        dict(Odd())  # type: ignore[call-overload]
 
 
 class Holder:
