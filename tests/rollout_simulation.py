@@ -149,6 +149,14 @@ def is_rolled_back_after_outages(traffic: Traffic, seed: int) -> float:
     return is_rolled_back(evolve(traffic, outages=outages), seed)
 
 
+def is_rolled_back_after_short_outages(traffic: Traffic, seed: int) -> float:
+    """Do the same with two outages of the given length, which begin at random times."""
+    draw = random.Random(-seed - 1)
+    starts = (draw.randint(300, 800), draw.randint(2500, 3000))
+    outages = tuple(evolve(traffic.outages[0], start=start) for start in starts)
+    return is_rolled_back(evolve(traffic, outages=outages), seed)
+
+
 def count_until(actions: set[Action], traffic: Traffic, seed: int) -> float | None:
     """Return the candidate's requests until one of the actions; None if it does not come."""
     for now in simulate(traffic, random.Random(seed)):
@@ -208,6 +216,24 @@ def false_rollbacks(runs: int, compute: Map) -> Iterator[Row]:
         yield rate_row(f"two shared outages, both at 20 %: {describe(traffic)}", run, runs, compute)
 
 
+def short_outages(runs: int, compute: Map) -> Iterator[Row]:
+    """Yield how often a good candidate is rolled back for good because of outages of both arms of a few requests."""
+    for length in (5, 10, 20, 50, 200):
+        for share in (0.2, 0.5, 0.8):
+            outage = Outage(start=0, length=length, rate=0.2)
+            traffic = Traffic(shares=(share,), candidate=0.97, batch=20, requests=3500, outages=(outage,))
+            run = partial(is_rolled_back_after_short_outages, traffic)
+            yield rate_row(f"{length} requests each, both arms at 20 %: {describe(traffic)}", run, runs, compute)
+
+
+def final_rollbacks(runs: int, compute: Map) -> Iterator[Row]:
+    """Yield the candidate's requests until its rollback is final, after it was tried again; the share never returns."""
+    for share in (0.2, 0.5, 0.8):
+        for rate in (0.0, 0.5, 0.8):
+            traffic = Traffic(shares=(share,), candidate=rate, batch=1, requests=round(4000 / share))
+            yield median_row(describe(traffic), partial(count_until, {"finalize", "roll_back"}, traffic), runs, compute)
+
+
 def rate_row(name: str, run: Run, runs: int, compute: Map) -> Row:
     """Return a row with the share of runs that return 1."""
     wrong = sum(result or 0.0 for result in compute(run, range(runs)))
@@ -260,8 +286,10 @@ def median_row(name: str, run: Run, runs: int, compute: Map, bar: int | None = N
 
 TABLES = {
     "False final rollbacks in 10,000 requests": (false_rollbacks, 1.0),
-    "The same for a guard over the last 100 requests": (naive_guard, DELAY_RUNS),
+    "False final rollbacks in 3,500 requests with two short shared outages": (short_outages, 1.0),
+    "False alarms of a guard over the last 100 requests in 10,000 requests": (naive_guard, DELAY_RUNS),
     "Requests of the candidate until the first step back: median": (detection, DELAY_RUNS),
+    "Requests of the candidate until the rollback is final: median": (final_rollbacks, DELAY_RUNS),
     "Requests of the candidate until a step has passed: median": (advancing, DELAY_RUNS),
 }
 

@@ -35,6 +35,7 @@ Reason = Literal[
     "below_floor",
     "worse_than_control",
     "control_is_good",
+    "control_has_recovered",
     "control_unproven",
     "no_longer_judged",
 ]
@@ -48,6 +49,9 @@ TESTS_PER_SIGNAL = 2
 FIRST_RUN = 0.8
 """The part of its error rate that the floor test uses until the first shared outage; its restarts share the rest."""
 
+MAX_TRIALS = 5
+"""How often a candidate is tried again in a step, at most, even if it is proven good after each time."""
+
 MAX_LOG_E = 700.0
 """The largest logarithm of an e-value that is reported; a float cannot hold its exponential far beyond."""
 
@@ -58,8 +62,9 @@ class Verdict:
 
     Attributes:
         action: ``hold``: change nothing. ``advance``: the step has passed. ``suspend``: set the share to 0
-            provisionally. ``restore``: return to the share before the suspension. ``finalize``: the suspension becomes
-            a rollback. ``roll_back``: set the share to 0 for good.
+            provisionally. ``restore``: return to the share before the suspension, after a shared outage or to try the
+            candidate again. ``finalize``: the suspension becomes a rollback. ``roll_back``: set the share to 0 for
+            good.
         reason: Why, for programs.
         message: Why, for people, with the figures.
         signal: The signal that decided; None when none did.
@@ -188,7 +193,13 @@ def _judge_suspension(case: _Case) -> Verdict:
         return _decide(case, signal, "restore", "shared_outage", facts=facts)
     if log_e >= math.log(1 / case.alpha):
         facts = f"{_count('control', tests.control_proof, signal)} since the suspension, proven below {limit:.2%}"
-        return _decide(case, signal, "finalize", "control_is_good", facts=facts, log_e=log_e, alpha=case.alpha)
+        # A short outage of both arms may be over before the control arm shows it, since it has all traffic only later.
+        # So the candidate is judged once more, by requests after the recovery of the control arm alone.
+        is_final = tests.is_on_trial or tests.trials >= MAX_TRIALS
+        action: Action = "finalize" if is_final else "restore"
+        reason: Reason = "control_is_good" if is_final else "control_has_recovered"
+        facts += "" if is_final else "; the candidate is tried again, since both arms may have had a short outage"
+        return _decide(case, signal, action, reason, facts=facts, log_e=log_e, alpha=case.alpha)
     needed = count_more_needed(tests.control_proof, limit, case.alpha)
     facts = f"suspended; {_count('control', tests.control_proof, signal)}, not yet proven below {limit:.2%}"
     return _hold(case, "control_unproven", facts=facts, signal=signal, needed=needed)
@@ -205,14 +216,20 @@ def _decide(
     alpha: float = 1.0,
 ) -> Verdict:
     """Return a verdict that rests on a signal; without an e-value, the facts say all."""
-    following = {"suspend": case.evidence.suspend(signal.name), "restore": case.evidence.restore()}
+    following = {
+        "suspend": case.evidence.suspend,
+        "restore": case.evidence.begin_trial
+        if reason == "control_has_recovered"
+        else lambda _: case.evidence.restore(),
+    }
+    begin = following.get(action, lambda _: StepEvidence())
     return Verdict(
         action=action,
         reason=reason,
         message=facts if log_e is None else f"{facts}, {_compare(log_e, alpha)}",
         signal=signal.name,
         numbers=_numbers(case, signal) | ({} if log_e is None else {"e": _e(log_e), "threshold": 1 / alpha}),
-        next_evidence=following.get(action, StepEvidence()),
+        next_evidence=begin(signal.name),
     )
 
 

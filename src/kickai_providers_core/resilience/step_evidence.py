@@ -142,6 +142,8 @@ class SignalEvidence:
         control_proof: Those of the control arm, since the suspension began or the outage was last seen.
         is_shared_outage: Whether the control arm is below the limit too, so that the candidate's floor test waits.
         restarts: How often the candidate's floor test has been restarted in this step.
+        trials: How often the candidate was tried again after a suspension, in this step.
+        is_on_trial: Whether the candidate has been tried again and has not been proven good since.
     """
 
     candidate_floor: RestartingTest = field(factory=RestartingTest, validator=InstanceOf(RestartingTest))
@@ -152,6 +154,8 @@ class SignalEvidence:
     control_proof: Tally = field(factory=Tally, validator=InstanceOf(Tally))
     is_shared_outage: bool = field(default=False, validator=Boolean())
     restarts: int = field(default=0, validator=COUNT)
+    trials: int = field(default=0, validator=COUNT)
+    is_on_trial: bool = field(default=False, validator=Boolean())
 
     def add(self, candidate: Tally, control: Tally, limit: float, settings: GuardSettings) -> SignalEvidence:
         """Return the evidence with one batch more."""
@@ -167,18 +171,23 @@ class SignalEvidence:
             candidate_proof=self.candidate_proof + candidate,
             control_proof=self.control_proof + control,
         )
+        proven, good_enough = math.log(1 / settings.advance_alpha), limit + settings.margin
+        if after.is_on_trial and log_proof(after.candidate_proof, good_enough) >= proven:
+            after = evolve(after, is_on_trial=False)
         if after.control_floor.log_e >= math.log(1 / settings.outage_alpha):
             return evolve(after, is_shared_outage=True, control_floor=RestartingTest(), control_proof=Tally())
-        proof = log_proof(after.control_proof, limit + settings.margin)
-        if after.is_shared_outage and proof >= math.log(1 / settings.advance_alpha):
-            return after.end_outage()
+        if after.is_shared_outage and log_proof(after.control_proof, good_enough) >= proven:
+            return evolve(after.judge_afresh(), is_shared_outage=False)
         return after
 
-    def end_outage(self) -> SignalEvidence:
+    def begin_trial(self) -> SignalEvidence:
+        """Return the evidence with which a suspended candidate is tried again."""
+        return evolve(self.judge_afresh(), trials=self.trials + 1, is_on_trial=True)
+
+    def judge_afresh(self) -> SignalEvidence:
         """Return the evidence after the control arm has recovered: the candidate is judged from here on."""
         return evolve(
             self,
-            is_shared_outage=False,
             restarts=self.restarts + 1,
             candidate_floor=RestartingTest(),
             candidate_proof=Tally(),
@@ -262,6 +271,11 @@ class StepEvidence:
     def restore(self) -> StepEvidence:
         """Return the evidence with which the step goes on after a suspension."""
         return StepEvidence(signals=self._change_phase())
+
+    def begin_trial(self, cause: SignalName) -> StepEvidence:
+        """Return the evidence with which the candidate is tried again after a suspension."""
+        tests = self._change_phase()
+        return StepEvidence(signals=tests | {cause: tests[cause].begin_trial()})
 
     def _change_phase(self) -> dict[SignalName, SignalEvidence]:
         return {name: test.change_phase() for name, test in self.signals.items()}

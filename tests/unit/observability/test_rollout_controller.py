@@ -148,24 +148,27 @@ def test_evidence_is_written_once_a_second() -> None:
     assert store.documents.read(f"{EVIDENCE}{ALL_ROLES}").version == 1
 
 
-def test_a_dead_candidate_is_suspended_and_then_rolled_back() -> None:
-    """First provisionally; when the control arm proves to be good, for good. The history has the evidence."""
+def test_a_dead_candidate_is_suspended_tried_again_and_then_rolled_back() -> None:
+    """For good once the control arm proves to be good a second time. The history has the evidence."""
     store = MemoryStore()
     process = Process(store)
     process.run()
-    for _ in range(5):
-        process.serve("candidate", bad=1)
-        process.run()
-    assert (process.rollout.share, process.rollout.suspended_share) == (0, HALF)
-    for _ in range(100):
-        process.serve("control", good=10)
-        process.run()
-    assert (process.rollout.share, process.rollout.suspended_share) == (0, None)
-    final, suspension, _ = store.documents.read_history(PLAN)
+    for share in (HALF, 0):
+        for _ in range(10):
+            process.serve("candidate", bad=1)
+            process.run()
+        assert (process.rollout.share, process.rollout.suspended_share) == (0, HALF)
+        for _ in range(20):
+            process.serve("control", good=10)
+            process.run()
+        assert (process.rollout.share, process.rollout.suspended_share) == (share, None)
+    final, _, restored, suspension, _ = store.documents.read_history(PLAN)
     assert (final.who, final.what) == ("guard", "new rolled back to 0%")
+    assert restored.what == "new restored to 50%"
+    assert "tried again" in restored.why
     assert suspension.what == "new suspended: from 50% to 0%, provisionally"
     assert suspension.evidence["candidate_bad"] == suspension.evidence["candidate_total"]
-    assert [event.is_suspended for event in process.events] == [True, False]
+    assert [event.is_suspended for event in process.events] == [True, False, True, False]
 
 
 def test_a_shared_outage_restores_the_share() -> None:

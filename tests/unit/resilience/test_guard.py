@@ -158,9 +158,47 @@ def test_an_outage_for_one_signal_does_not_excuse_another() -> None:
     assert (verdict.action, verdict.signal) == ("suspend", "slow")
 
 
-def test_a_suspension_becomes_final_when_the_control_arm_is_proven_good() -> None:
-    """Until then it holds at a share of 0, and late answers of the candidate change nothing."""
+def recover(evidence: StepEvidence) -> Verdict:
+    """Return the verdict after so many good answers of the control arm that it is proven good."""
+    return decide(add(evidence, ArmCounts(), count(200)))
+
+
+def test_a_suspended_candidate_is_tried_again_when_the_control_arm_is_proven_good() -> None:
+    """Both arms may have had a short outage. The candidate is judged by what follows, and the control arm as before."""
+    verdict = recover(suspend())
+    assert (verdict.action, verdict.reason, verdict.is_final) == ("restore", "control_has_recovered", False)
+    assert verdict.message.startswith(
+        "control 0 of 200 failed since the suspension, proven below 8.00%; the candidate is"
+    )
+    again = verdict.next_evidence
+    tests = again.signals["failures"]
+    assert (again.phase, tests.trials, tests.is_on_trial, tests.restarts) == ("serving", 1, True, 1)
+    assert (tests.candidate_floor, tests.candidate_proof.total) == (RestartingTest(), 0)
+    assert tests.gap.seen > 0
+    assert decide(add(again, count(46), count(46))).action == "advance"
+    second = decide(add(again, count(10, 10), count(1)))
+    assert (second.action, second.numbers["threshold"]) == ("suspend", pytest.approx(10_000))
+    assert recover(second.next_evidence).is_final
+
+
+def test_a_candidate_that_is_proven_good_is_tried_again_after_the_next_suspension() -> None:
+    """That is a second outage; but a candidate that fails again and again is rolled back in the end."""
     evidence = suspend()
+    for trial in range(1, 6):
+        verdict = recover(evidence)
+        assert (verdict.action, verdict.next_evidence.signals["failures"].trials) == ("restore", trial)
+        assert verdict.next_evidence.signals["failures"].is_on_trial
+        good = add(verdict.next_evidence, count(200), count(200))
+        assert not good.signals["failures"].is_on_trial
+        verdict = decide(add(good, count(60, 60), ArmCounts()))
+        assert verdict.action == "suspend"
+        evidence = verdict.next_evidence
+    assert recover(evidence).action == "finalize"
+
+
+def test_the_suspension_of_a_candidate_on_trial_becomes_final_when_the_control_arm_is_proven_good() -> None:
+    """Until then it holds at a share of 0, and late answers of the candidate change nothing."""
+    evidence = decide(add(recover(suspend()).next_evidence, count(10, 10), count(1))).next_evidence
     verdict = decide(add(evidence, count(3, 3), count(50)))
     assert (verdict.action, verdict.reason) == ("hold", "control_unproven")
     assert verdict.message.startswith("suspended; control 0 of 50 failed, not yet proven below 8.00%; about ")
@@ -423,6 +461,23 @@ def test_a_bad_candidate_is_caught_early(rate: float, bar: int) -> None:
     traffic = simulation.Traffic(shares=(0.5,), candidate=rate, batch=1)
     run = partial(simulation.count_until, {"suspend", "roll_back"}, traffic)
     assert simulation.median_row("", run, 9, compute, bar).is_met
+
+
+@pytest.mark.parametrize("length", [5, 10, 20, 50])
+def test_a_good_candidate_survives_short_shared_outages(length: int) -> None:
+    """Although they are over before the control arm shows them."""
+    outage = simulation.Outage(start=0, length=length, rate=0.2)
+    traffic = simulation.Traffic(shares=(0.8,), candidate=0.97, batch=20, requests=3500, outages=(outage,))
+    run = partial(simulation.is_rolled_back_after_short_outages, traffic)
+    assert simulation.rate_row("", run, 3, compute).is_met
+
+
+@pytest.mark.parametrize(("rate", "bar"), [(0.0, 15), (0.5, 60), (0.8, 300)])
+def test_a_bad_candidate_is_rolled_back_for_good(rate: float, bar: int) -> None:
+    """It is tried again once, and not for ever."""
+    traffic = simulation.Traffic(shares=(0.5,), candidate=rate, batch=1, requests=4000)
+    run = partial(simulation.count_until, {"finalize", "roll_back"}, traffic)
+    assert simulation.median_row("", run, 5, compute, bar).is_met
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
