@@ -20,6 +20,7 @@ from kickai_providers_core import (
     Resolver,
     hookimpl,
 )
+from kickai_providers_core.authoring import hooks_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -69,6 +70,37 @@ class Faulty:
     @hookimpl
     async def kickai_astream_provider(self, request: ChatRequest) -> AsyncIterator[ReplyChunk]:
         yield ReplyChunk(text=answer(request), finish_reason=FinishReason.STOP)
+
+
+class Provider:
+    """The same provider as a class, for plugins with some of its methods."""
+
+    def __init__(self, settings: object) -> None:
+        self._hooks = Faulty()
+
+    def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
+        return self._hooks.kickai_invoke_provider(request)
+
+    async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
+        return await self._hooks.kickai_ainvoke_provider(request)
+
+    def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
+        return self._hooks.kickai_stream_provider(request)
+
+    def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
+        return self._hooks.kickai_astream_provider(request)
+
+
+def make_plugin(*methods: str) -> object:
+    """Return a plugin with these methods, whose sync ones run in threads."""
+    return hooks_for(ProviderInfo(name="faulty", summary=""), Provider, methods=methods)
+
+
+PLUGINS: dict[str, Callable[[], object]] = {
+    "holds its timeouts": Faulty,
+    "sync": lambda: make_plugin("invoke", "stream"),
+    "async": lambda: make_plugin("ainvoke", "astream"),
+}
 
 
 def invoke(chain: Chain) -> None:
@@ -125,11 +157,12 @@ def call(way: str, loop: asyncio.AbstractEventLoop, chain: Chain) -> None:
     ],
     ids="-".join,
 )
-def test_a_request_leaves_no_garbage(way: str, hedging: dict[str, float], targets: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_a_request_leaves_no_garbage(way: str, hedging: dict[str, float], targets: tuple[str, ...], kind: str) -> None:
     """Neither one that is answered nor one that fails, with errors of the plugin's own and with foreign ones."""
     loop = asyncio.new_event_loop()
     settings = {"breaker": {"max_errors": 1_000}, "hedging": hedging}
-    with Resolver.from_settings(settings, plugins={"faulty": Faulty()}, env={}) as resolver:
+    with Resolver.from_settings(settings, plugins={"faulty": PLUGINS[kind]()}, env={}) as resolver:
         chain = resolver.chain(*targets)
         call(way, loop, chain)  # imports and caches
         gc.collect()

@@ -262,7 +262,9 @@ class _Call(Generic[T]):
                 self._requested.clear()
 
     async def _run(self) -> T:
-        return await self._make()
+        make = self._make
+        del self._make  # for an iterator it refers to this object; this breaks the reference cycle
+        return await make()
 
     def _cancel(self) -> None:
         self.task.cancel()

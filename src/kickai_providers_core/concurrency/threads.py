@@ -36,9 +36,13 @@ class _Result:
         self.error = error
 
     def unwrap(self) -> Any:
-        if self.error is not None:
-            raise self.error
-        return self.value
+        error, self.error = self.error, None  # the error refers to this frame; this breaks the reference cycle
+        try:
+            if error is not None:
+                raise error
+            return self.value
+        finally:
+            del error
 
 
 def start(run: Callable[[], None]) -> None:
