@@ -102,9 +102,10 @@ class CandidateFactory:
 
 def _find_obstacle(instance: Instance) -> Obstacle | None:
     """Return why an instance cannot be used at present, or None."""
-    problems = instance.validation.known_problems()
+    validation = instance.validation
+    problems = validation.found if validation.found is not None else validation.known_problems()
     if problems is None:
-        if not instance.validation.is_slow:
+        if not validation.is_slow:
             return UNVALIDATED
         return SkipReason.NOT_CONFIGURED, "its plugin has not finished validating its settings"
     if problems:

@@ -26,6 +26,7 @@ class SettingsValidation:
         problems: Problems that are already known; then the plugin is not called.
 
     Attributes:
+        found: What prevents the use of the settings; None while that is unknown.
         pending_call: The validation, made once for all requests that wait.
         is_slow: Whether a request has waited `SLOW_S` without a result. Then no other request waits.
     """
@@ -33,7 +34,7 @@ class SettingsValidation:
     def __init__(self, adapter: Adapter, settings: ProviderSettings, problems: tuple[Problem, ...] = ()) -> None:
         self._adapter = adapter
         self._settings = settings
-        self._problems: tuple[Problem, ...] | None = problems or (None if adapter.validates else ())
+        self.found: tuple[Problem, ...] | None = problems or (None if adapter.validates else ())
         self.pending_call: SingleFlight[tuple[Problem, ...]] = SingleFlight(self._validate)
         self.is_slow = False
 
@@ -44,13 +45,13 @@ class SettingsValidation:
 
     def known_problems(self) -> tuple[Problem, ...] | None:
         """Return what prevents the use of the settings, without waiting; None while that is unknown."""
-        if self._problems is None and self.pending_call.is_done:
+        if self.found is None and self.pending_call.is_done:
             self.wait(0.0)
-        return self._problems
+        return self.found
 
     def wait(self, timeout_s: float) -> None:
         """Validate the settings unless that is done, and wait for at most ``timeout_s`` seconds."""
-        if self._problems is None:
+        if self.found is None:
             try:
                 self._keep_errors(self.pending_call.wait(timeout_s))
             except TimeoutError:
@@ -58,7 +59,7 @@ class SettingsValidation:
 
     async def await_(self, timeout_s: float) -> None:
         """Wait without blocking the event loop; otherwise as `wait`."""
-        if self._problems is None:
+        if self.found is None:
             try:
                 self._keep_errors(await self.pending_call.await_(timeout_s))
             except TimeoutError:
@@ -66,7 +67,7 @@ class SettingsValidation:
 
     def begin(self) -> None:
         """Begin to validate the settings unless that is done, without waiting."""
-        if self._problems is None:
+        if self.found is None:
             self.pending_call.begin()
 
     def renew_after_fork(self) -> None:
@@ -78,7 +79,7 @@ class SettingsValidation:
         return self._adapter.validate(self._settings)
 
     def _keep_errors(self, found: tuple[Problem, ...]) -> None:
-        self._problems = tuple(problem for problem in found if problem.severity == "error")
+        self.found = tuple(problem for problem in found if problem.severity == "error")
 
     def _note_slowness(self, waited_s: float) -> None:
         self.is_slow = self.is_slow or waited_s >= SLOW_S

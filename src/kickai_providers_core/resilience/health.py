@@ -69,11 +69,13 @@ class HealthState:
 
     def available_at(self, now: float) -> float:
         """Return the time from which it may be called, at least ``now``."""
-        breaker = self.condition.breaker
+        breaker, suspended_until = self.condition.breaker, self.condition.suspensions.longest.until
+        if breaker.state is CLOSED:
+            return suspended_until if suspended_until > now else now
         due = breaker.available_at(now)
-        if due <= now and breaker.state is not CLOSED and self.probe_gate.is_shut(now):
+        if due <= now and self.probe_gate.is_shut(now):
             due = now + LEASE_WAIT_S
-        return max(due, self.condition.suspensions.longest.until)
+        return max(due, suspended_until)
 
     def admit(self, now: float) -> Condition | None:
         """Return the condition in which one call is admitted; None while it is suspended or its breaker refuses."""

@@ -44,7 +44,7 @@ class Recorder:
     """
 
     __slots__ = (
-        *("_arm", "_chain", "_emit", "_first", "_first_chunk_at", "_is_over", "_number", "_request", "_role"),
+        *("_arm", "_emit", "_first", "_first_chunk_at", "_is_over", "_number", "_process", "_request", "_role"),
         *("_skips", "attempts", "started"),
     )
 
@@ -55,13 +55,12 @@ class Recorder:
         self.started = started
         self._skips: dict[int, Skip] = {}
         self._request = request
-        self._number, self._role, self._arm = request.number, chain.role, request.arm
-        self._chain = chain
+        self._number, self._role, self._arm, self._process = request.number, chain.role, request.arm, chain.process
         self._first = candidates[0]
         self._first_chunk_at: float | None = None
         self._is_over = False
         self._emit = emit = chain.emit
-        emit(RequestStarted(request.number, chain.role, len(candidates), request.deadline_s, arm=request.arm))
+        emit(RequestStarted(request.number, chain.role, len(candidates), request.deadline_s, request.arm))
 
     def build_trace(self, now: float, *, fell_back: bool = False, last_resort: bool = False) -> RequestTrace:
         """Return what the request has done so far."""
@@ -93,9 +92,7 @@ class Recorder:
         self._skips.pop(candidate.position, None)
         self._first_chunk_at = None
         provider, model = candidate.provider, candidate.model
-        self._emit(
-            AttemptStarted(self._number, self._role, provider, model, call.number, call.timeout_s, arm=self._arm)
-        )
+        self._emit(AttemptStarted(self._number, self._role, provider, model, call.number, call.timeout_s, self._arm))
 
     def record_first_chunk(self, now: float) -> None:
         """Record that the running attempt has streamed its first chunk; do nothing for later ones."""
@@ -149,7 +146,7 @@ class Recorder:
                 call.is_hedge,
                 call.admission.is_probe,
                 prompt_tokens,
-                arm=self._arm,
+                self._arm,
             )
         )
 
@@ -180,7 +177,7 @@ class Recorder:
         if fell_back:
             fallback_provider, fallback_reason = self._first.provider, self._find_fallback_reason()
         model = reply.model or candidate.model or ""
-        request_id = reply.request_id or self._chain.process.build_request_id(self._number)
+        request_id = reply.request_id or self._process.build_request_id(self._number)
         trace = self.build_trace(now, fell_back=fell_back, last_resort=last_resort)
         self._emit(
             RequestEnded(
@@ -198,7 +195,7 @@ class Recorder:
                 fallback_reason,
                 self._request.streams,
                 request_id,
-                arm=self._arm,
+                self._arm,
             )
         )
         return evolve_trusted(reply, provider=candidate.provider, model=model, request_id=request_id, trace=trace)

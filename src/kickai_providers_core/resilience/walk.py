@@ -71,7 +71,8 @@ class Walk:
         self._candidates = candidates
         self._ends = started + request.deadline_s
         # No attempt starts after this time, except that a very short deadline still gets one attempt.
-        self._latest = self._ends - min(chain.policy.min_attempt_s, request.deadline_s / 2)
+        half_s, least_s = request.deadline_s / 2, chain.policy.min_attempt_s
+        self._latest = self._ends - (least_s if least_s < half_s else half_s)
         self._recorder = Recorder(chain, request, candidates, started)
         self._calls = RunningCalls(self._recorder, request, self._ends)
         self._queue: QueueWait | None = None  # only limited targets have queues

@@ -80,6 +80,7 @@ class RequestStarted(Event):
 
     targets: int
     deadline_s: float
+    arm: str | None = None
 
     def __str__(self) -> str:
         return f"request {self.request} for {format_count(self.targets, 'target')} within {self.deadline_s:g} s"
@@ -96,6 +97,7 @@ class AttemptStarted(Event):
     model: str | None
     number: int
     timeout_s: float
+    arm: str | None = None
 
     def __str__(self) -> str:
         return f"{_format_target(self.provider, self.model)}: attempt {self.number}, timeout {self.timeout_s:.1f} s"
@@ -137,6 +139,7 @@ class AttemptEnded(Event):
     is_hedge: bool = False
     is_probe: bool = False
     prompt_tokens: int = 0
+    arm: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -327,6 +330,7 @@ class RequestEnded(Event):
     fallback_reason: str | None = None
     is_streamed: bool = False
     request_id: str | None = None
+    arm: str | None = None
 
     @property
     def failed(self) -> bool:
