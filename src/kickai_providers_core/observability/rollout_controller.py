@@ -44,6 +44,9 @@ GUARD = "guard"
 MAX_CONFLICTS = 5
 """How often a change is tried again at once when another process came first."""
 
+ARMS = frozenset((CANDIDATE, CONTROL))
+"""The arms that the guard compares."""
+
 WRITE_EVERY_S = 1.0
 """Seconds between two additions to the evidence. The plan is read more often."""
 
@@ -135,7 +138,7 @@ class RolloutController:
 
     def observe(self, event: Event) -> None:
         """Count an attempt that the guard judges, or the application's feedback; ignore any other event."""
-        if event.arm not in {CANDIDATE, CONTROL}:
+        if event.arm is None or event.arm not in ARMS:
             return
         counts, began = None, math.inf
         if isinstance(event, AttemptEnded):

@@ -15,6 +15,7 @@ from attrs import define, frozen
 from kickai_providers_core.resilience.breaker import CLOSED, Breaker
 from kickai_providers_core.resilience.condition import Condition
 from kickai_providers_core.resilience.probe_leases import FREE_PROBES, LONG_AGO, LastResortLease
+from kickai_providers_core.resilience.suspensions import find_longest
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.breaker import BreakerSettings
@@ -229,7 +230,7 @@ class TargetHealth:
 
     def active_suspension(self, now: float) -> Suspension | None:
         """Return the suspension of provider or target that ends last, or None."""
-        longest = max(self.provider.suspensions.longest, self.target.suspensions.longest, key=lambda each: each.until)
+        longest = find_longest((self.provider.suspensions.longest, self.target.suspensions.longest))
         return longest if now < longest.until else None
 
     def record_success(self, admission: Admission) -> tuple[BreakerState, BreakerState] | None:

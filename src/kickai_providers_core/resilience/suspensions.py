@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import evolve, frozen
 
-__all__ = ["NOT_SUSPENDED", "Suspension", "Suspensions"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["NOT_SUSPENDED", "Suspension", "Suspensions", "find_longest"]
 
 LONG_AGO = float("-inf")
 
@@ -72,8 +77,13 @@ class Suspensions:
 
 
 def _from_active(generation: int, active: tuple[Suspension, ...]) -> Suspensions:
-    return Suspensions(generation, max(active, key=lambda each: each.until, default=NOT_SUSPENDED), active)
+    return Suspensions(generation, find_longest((NOT_SUSPENDED, *active)), active)
 
 
 def _covers(new: Suspension, old: Suspension) -> bool:
-    return old.until <= new.until and new.stated >= old.stated
+    return find_longest((new, old)) is new and new.stated >= old.stated
+
+
+def find_longest(suspensions: Iterable[Suspension]) -> Suspension:
+    """Return the suspension that ends last; a rate limit, if one ends at the same time as another suspension."""
+    return max(suspensions, key=lambda each: (each.until, each.is_rate_limit))

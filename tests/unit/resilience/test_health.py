@@ -276,6 +276,18 @@ def test_the_longest_suspension_is_reported_until_it_is_over() -> None:
     assert health.active_suspension(4.0) is None
 
 
+@pytest.mark.parametrize("is_provider_limited", [True, False])
+@pytest.mark.parametrize("second", ["provider", "target"])
+def test_of_two_suspensions_that_end_together_a_rate_limit_counts(*, is_provider_limited: bool, second: str) -> None:
+    """Waiting for its end makes sense, whether it is the provider's or the target's, and whichever began first."""
+    health = target_health()
+    health.provider.suspend(Suspension(4.0, "p", is_rate_limit=is_provider_limited))
+    state = getattr(health, second)
+    state.suspend(Suspension(4.0, "s", is_rate_limit=not is_provider_limited))
+    assert health.active_suspension(1.0).is_rate_limit
+    assert health.active_suspension(1.0).reason == ("p" if is_provider_limited else "s")
+
+
 def test_a_success_ends_the_suspensions_and_closes_the_breakers_of_both() -> None:
     """An answer shows that provider and target work."""
     health = target_health()
