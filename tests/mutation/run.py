@@ -26,8 +26,9 @@ ROLLOUTS = (
     *("rollout", "rollout_changes", "rollout_guard", "rollout_settings"),
 )
 REQUESTS = (
-    *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
+    *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health", "condition"),
     *("retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing", "running_calls"),
+    "probe_leases",
 )
 ROLLOUT_TESTS = (
     "unit/resilience/test_*evidence.py",
