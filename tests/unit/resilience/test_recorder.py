@@ -521,7 +521,8 @@ def test_a_target_that_was_called_is_not_skipped() -> None:
     recorder = Recorder(plain.chain, plain.request, simulation.candidates, BEGAN)
     a, b = simulation.candidates
     error = RateLimitedError("slow down")
-    recorder.record_end(Call(a, 1, 10.0, a.health.admit(BEGAN), BEGAN), BEGAN, Outcome.ERROR, error=error)
+    call = Call(a, plain.request.request, 1, 10.0, a.health.admit(BEGAN), BEGAN)
+    recorder.record_end(call, BEGAN, Outcome.ERROR, error=error)
     for candidate in (a, b):
         recorder.record_skip(candidate, (SkipReason.SUSPENDED, "7.5 s left"), BEGAN)
     skips = [event.skip for event in select_events(simulation.events, TargetSkipped)]
