@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source
 from kickai_providers_core.values.errors import InvalidReplyError
@@ -82,7 +82,7 @@ class Decompressor:
         self._is_plain = name in {"", "identity"}
         self._limit_bytes = limit_bytes
         self._size = 0
-        self._inflate = zlib.decompressobj(_AUTO_WBITS)
+        self._inflate: Any = None if self._is_plain else zlib.decompressobj(_AUTO_WBITS)  # it takes 7 KB
         self._may_lack_header = name == "deflate"
         self._head = b""
         self._has_begun = False
