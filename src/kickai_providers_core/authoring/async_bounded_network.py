@@ -24,6 +24,9 @@ __all__ = ["AsyncBoundedBackend", "AsyncBoundedStream"]
 
 T = TypeVar("T")
 
+HELD_BYTES = 64 * 1024
+"""The most bytes of one write that wait for the next read: a head and the usual body of a request."""
+
 
 class AsyncBoundedBackend:
     """Opens connections for the running event loop, with asyncio alone: anyio takes a quarter more processor time.
@@ -80,9 +83,12 @@ class AsyncBoundedStream(StreamState):
         self._reader = reader
         self._writer = writer
         self._pauses = Pauses()
+        self._unsent: list[bytes] = []
 
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:  # noqa: ASYNC109
         """Return the next bytes; none at the end. Other tasks run at least every 5 ms."""
+        if self._unsent:
+            await self._send(self.latest(timeout))
         wait_s = self.read_wait_s(timeout)
         await self._pauses.pause()
         size = min(max_bytes, READ_BYTES)
@@ -97,10 +103,25 @@ class AsyncBoundedStream(StreamState):
             raise self.httpcore.ReadError(exc) from exc
 
     async def write(self, buffer: bytes, timeout: Any = None) -> None:  # noqa: ASYNC109
-        """Send all the bytes."""
-        wait_s = self.note_write(timeout).wait_s(self.httpcore.WriteTimeout)
+        """Send bytes: at once when there are many, else with the next read, so that a request is one packet.
+
+        Raises:
+            ConnectionNotAvailable: The connection was idle, and the server has ended it; the pool takes another one.
+        """
+        if self.has_read and not self._unsent and self._is_ended():
+            raise self.httpcore.ConnectionNotAvailable
+        bound = self.note_write(timeout)
+        bound.wait_s(self.httpcore.WriteTimeout)
+        self._unsent.append(buffer)
+        if len(buffer) > HELD_BYTES:
+            await self._send(bound)
+
+    async def _send(self, bound: RequestTimeout) -> None:
+        wait_s = bound.wait_s(self.httpcore.WriteTimeout)
+        data = b"".join(self._unsent)
+        self._unsent.clear()
         try:
-            self._writer.write(buffer)
+            self._writer.write(data)
             async with asyncio.timeout(wait_s):
                 await self._writer.drain()
         except TimeoutError as exc:
@@ -123,7 +144,7 @@ class AsyncBoundedStream(StreamState):
         except BaseException:
             await self.aclose()
             raise
-        self.is_encrypted = True
+        self.is_encrypted, self.has_read = True, False
         return self
 
     def get_extra_info(self, info: str) -> Any:
@@ -132,10 +153,13 @@ class AsyncBoundedStream(StreamState):
         ``is_readable`` says that an idle connection cannot be used again: the server has ended it, or has sent
         something that was not requested.
         """
-        if info == "is_readable":
-            is_ended = self._reader.at_eof() or self._writer.is_closing()
-            return is_ended or self._has_data() or _is_readable(self._writer.get_extra_info("socket"))
+        if info == "is_readable":  # asked of every idle connection before each request: the event loop knows enough
+            return self._reader.at_eof() or self._writer.is_closing() or self._has_data()
         return self._writer.get_extra_info(info)
+
+    def _is_ended(self) -> bool:
+        """Return whether the server has ended an idle connection, even if the event loop has not noticed it yet."""
+        return bool(self.get_extra_info("is_readable")) or _is_readable(self._writer.get_extra_info("socket"))
 
     def _has_data(self) -> bool:
         return bool(self._reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001  asyncio has no method for it

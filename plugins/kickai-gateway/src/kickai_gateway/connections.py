@@ -38,6 +38,38 @@ class Config(uvicorn.Config):
         self.max_connections = max_connections
 
 
+class JoiningTransport:
+    """A transport that sends what is written in one iteration of the event loop together.
+
+    uvicorn writes the head of a response and each part of its body on their own.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send bytes at the end of this iteration."""
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        """Close the connection when everything is sent."""
+        self._send()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _send(self) -> None:
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._transport.write(data)
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -48,7 +80,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, unless there are too many connections."""
-        super().connection_made(transport)
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > self.config.max_connections:
             self._refuse(503, "there are too many connections; try again later")
             return

@@ -28,10 +28,6 @@ HEADERS = (
 DONE = b"data: [DONE]\n\n"
 
 
-MOST_BYTES = 65_536
-"""How many bytes of events are collected before the client must take some."""
-
-
 async def send_stream(
     stream: AsyncReplyStream, first: ReplyChunk, encoder: ChunkEncoder, responder: Responder, headers: Headers
 ) -> None:
@@ -41,60 +37,22 @@ async def send_stream(
         KickaiError: The stream broke; the client has been told.
     """
     await responder.start(200, HEADERS, headers)
-    writer = _EventWriter(responder)
     try:
-        await writer.add(encoder.start() + encoder.add(first))
+        await responder.write(encoder.start() + encoder.add(first))
         async for chunk in stream:
             events = encoder.add(chunk)
             if events:
-                await writer.add(events)
-        await writer.end(encoder.finish() + DONE)
+                await responder.write(events)
     except KickaiError as error:
-        await writer.end(_encode_error(describe_error(error)))
+        await responder.write(_encode_error(describe_error(error)), more=False)
         raise
     except asyncio.CancelledError:
-        await writer.end(_encode_error(SHUTDOWN))
+        await responder.write(_encode_error(SHUTDOWN), more=False)
         raise
     except Exception:
-        await writer.end(_encode_error(INTERNAL))
+        await responder.write(_encode_error(INTERNAL), more=False)
         raise
-
-
-class _EventWriter:
-    """Sends events in the order in which they are added. Those of one iteration of the event loop go out together."""
-
-    def __init__(self, responder: Responder) -> None:
-        self._responder = responder
-        self._events: list[bytes] = []
-        self._size = 0
-        self._sending: asyncio.Task[None] | None = None
-
-    async def add(self, events: bytes) -> None:
-        """Send events soon; wait when the client does not take those before them."""
-        self._events.append(events)
-        self._size += len(events)
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.ensure_future(self._send())
-        if self._size > MOST_BYTES:
-            await self._flush()
-
-    async def end(self, events: bytes) -> None:
-        """Send the last events, after all others."""
-        await self._flush()
-        await self._responder.write(events, more=False)
-
-    async def _flush(self) -> None:
-        """Wait until the events so far have been sent; a cancellation of the caller does not cut them."""
-        if self._sending is not None:
-            await asyncio.wait((self._sending,))
-            self._sending.result()
-
-    async def _send(self) -> None:
-        while self._events:
-            data = b"".join(self._events)
-            self._events.clear()
-            self._size = 0
-            await self._responder.write(data)
+    await responder.write(encoder.finish() + DONE, more=False)
 
 
 def _encode_error(reply: ErrorReply) -> bytes:
