@@ -118,6 +118,18 @@ def test_the_share_decides_which_provider_comes_first(world: World) -> None:
         assert (reply.text, reply.fell_back, reply.trace.arm) == ("old", True, "candidate")
 
 
+def test_a_chain_lists_the_target_that_a_rollout_adds(world: World) -> None:
+    """What may be called now is more than what the chain lists; without a rollout it is the same."""
+    roles = {"coach": Role(name="coach", chain=(Target("old", "m"),))}
+    with world.resolver(roles=roles) as resolver:
+        chain = resolver.for_role("coach")
+        assert chain.reachable == (Target("old", "m"),)
+        assert resolver.chain("new:large").reachable == (Target("new", "large"),)
+        world.plan(share=HALF)
+        wait_for(lambda: chain.reachable == (Target("old", "m"), Target("new")))
+        assert chain.targets == ("old:m",)
+
+
 def test_a_key_of_the_context_counts_for_all_calls_in_it(world: World) -> None:
     """Without ``key=``."""
     world.plan(share=HALF)

@@ -8,10 +8,15 @@ import httpx
 import live
 import openai
 import pytest
+from hypothesis import HealthCheck, settings
 from scripted import Script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes depends on the machine
 
 
 @pytest.fixture

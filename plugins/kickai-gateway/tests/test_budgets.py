@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import live
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kickai_providers_core import Target, Usage
 from kickai_providers_core.operations.rates import NANO_PER_USD, Rates, TokenCounts
@@ -82,7 +82,6 @@ def test_an_answer_never_costs_more_than_was_set_aside(rates, counts, spare):
     limit=st.integers(1, 10**6),
     requests=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 10**5), st.floats(0, 1)), max_size=60),
 )
-@settings(deadline=None)
 def test_processes_never_spend_more_than_the_budget(limit, requests):
     """Requests begin and end in any order, in three processes that share a store."""
     store, now = MemoryStore(), 100.0

@@ -10,7 +10,7 @@ import live
 import pytest
 from wire import CHAT, body
 
-from kickai_gateway.connections import MAX_HEAD_BYTES
+from kickai_gateway.connections import MAX_HEAD_BYTES, JoiningTransport
 
 
 @asynccontextmanager
@@ -152,3 +152,40 @@ async def test_the_gateway_is_no_proxy(script, line):
         status = await read_status(reader)
     assert status in ({200} if b"http://" in line else {400, 404, 405})
     assert script.requests == []
+
+
+class Wire:
+    """Notes what a transport is told to do."""
+
+    def __init__(self):
+        self.calls = []
+
+    def write(self, data):
+        """Note the bytes."""
+        self.calls.append(data)
+
+    def close(self):
+        """Note the end."""
+        self.calls.append("close")
+
+    def is_closing(self):
+        """Return whether it was closed."""
+        return "close" in self.calls
+
+
+async def test_what_is_written_in_one_iteration_is_one_packet():
+    """A response is one packet, though the server writes its head and its body apart; nothing is lost at the end."""
+    wire = Wire()
+    transport = JoiningTransport(wire, asyncio.get_running_loop())
+    transport.write(b"head ")
+    transport.write(b"body")
+    assert wire.calls == []
+    await asyncio.sleep(0)
+    assert wire.calls == [b"head body"]
+    transport.write(b"next")
+    await asyncio.sleep(0)
+    transport.write(b"last")
+    transport.close()
+    await asyncio.sleep(0)
+    assert wire.calls == [b"head body", b"next", b"last", "close"]
+    assert transport.is_closing()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import socketserver
 import threading
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, closing, contextmanager, suppress
 
 import pytest
 
@@ -36,7 +37,7 @@ ANSWERS = {
     "cut": (HEAD + FIRST,),
     "nothing": (),
 }
-CLOSING = frozenset({"cut", "nothing", "close"})
+CLOSING = frozenset({"cut", "nothing", "close", "until told"})
 
 
 class Kestrel(HttpProvider):
@@ -70,10 +71,15 @@ class Handler(socketserver.StreamRequestHandler):
             if not self.rfile.read(length):
                 break
             word = server.script.pop(0)
-            for part in ANSWERS["whole" if word == "close" else word]:
+            for part in ANSWERS.get(word, ANSWERS["whole"]):
                 self.wfile.write(part)
+            if word == "until told":
+                server.may_end.wait(30)
             if word in CLOSING:
                 break
+        self.wfile.flush()
+        with suppress(OSError):  # the client may have closed it
+            self.connection.shutdown(socket.SHUT_RDWR)
         server.ended.release()
 
 
@@ -83,11 +89,13 @@ def serve(*script):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         server.script, server.connections, server.ended = list(script), 0, threading.Semaphore(0)
+        server.may_end = threading.Event()
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
             yield server
         finally:
+            server.may_end.set()
             server.shutdown()
             thread.join()
 
@@ -170,3 +178,19 @@ class TestConnections:
         with serve("whole", "nothing", "close", "close", "close") as server:
             assert read_all(server, mode, *[None] * 5) == ["pong", "ProviderUnavailableError", *["pong"] * 3]
             assert server.connections == 4
+
+
+def test_a_connection_that_was_closed_meanwhile_is_not_used():
+    """Not even when the event loop was busy and has not noticed it: the request takes another connection."""
+
+    async def main():
+        with serve("until told", "whole") as server:
+            provider = Kestrel(f"http://127.0.0.1:{server.server_address[1]}/")
+            assert await aread(provider) == "pong"
+            server.may_end.set()
+            assert server.ended.acquire(timeout=30)  # blocks the loop on purpose
+            assert await aread(provider) == "pong"
+            assert server.connections == 2
+            await provider.aclose()
+
+    asyncio.run(main())

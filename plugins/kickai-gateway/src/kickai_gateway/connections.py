@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-__all__ = ["MAX_HEAD_BYTES", "Config", "LimitedProtocol"]
+__all__ = ["MAX_HEAD_BYTES", "Config", "JoiningTransport", "LimitedProtocol"]
 
 MAX_HEAD_BYTES = 65_536
 """The maximum size of the request line and the headers, in bytes, give or take one read of the socket."""
