@@ -31,7 +31,7 @@ __all__ = ["EventLoopTests"]
 BLOCKED_S = 0.02
 """How long a coroutine may keep the event loop to itself; see docs/plugin-api.md."""
 
-ROUNDS = 12
+ROUNDS = 40
 """A busy machine delays the event loop in some rounds, a provider that blocks it in all of them."""
 
 TURNS = 40

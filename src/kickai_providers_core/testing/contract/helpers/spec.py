@@ -34,7 +34,7 @@ class ProviderSpec:
         never_says: Kinds of error, as in `Wire.error`, that the service does not have.
         patience_s: The timeout in tests that wait for one to expire, in seconds.
         slack_s: How much later than its timeout an attempt may end, in seconds. The plugin API promises 0.25 s; a busy
-            machine needs more.
+            machine may need five times as long.
         expected_failures: From the name of a test that fails, with or without its parameters in brackets, to the
             reason. Such a test must fail: if it passes, that is an error.
     """
@@ -50,7 +50,7 @@ class ProviderSpec:
     finish_reasons: ClassVar[frozenset[FinishReason]] = frozenset({FinishReason.STOP, FinishReason.LENGTH})
     never_says: ClassVar[frozenset[str]] = frozenset()
     patience_s: ClassVar[float] = 0.3
-    slack_s: ClassVar[float] = 0.5
+    slack_s: ClassVar[float] = 1.25
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
     def settings(self, url: str, key: Secret) -> ProviderSettings:  # noqa: ARG002 - for subclasses
