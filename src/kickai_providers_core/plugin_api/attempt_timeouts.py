@@ -105,7 +105,8 @@ class AttemptTimeouts:
         self._phase: Phase = phase
         self._seconds = min(self._limits[phase], at_most_s)
         self._phase_ends = self._clock() + self._seconds
-        self._update_timer()
+        if self._timer is not None:
+            self._update_timer()
 
     def shorten(self, seconds: float) -> None:
         """Let the current phase end at most this many seconds from now; it never ends later than before."""

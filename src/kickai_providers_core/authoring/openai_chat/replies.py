@@ -190,9 +190,13 @@ class ChatDecoder:
         """Return the text of a message, as the service sent it."""
         if message.get("refusal"):
             self.builder.note_refusal()
-        self._add_reasoning(next((message[name] for name in _REASONING_FIELDS if message.get(name)), None))
-        for call in _list(message.get("tool_calls") or [], "tool_calls"):
-            self._add_call(_object(call, "a tool call"))
+        for name in _REASONING_FIELDS:
+            if message.get(name):
+                self._add_reasoning(message[name])
+                break
+        if message.get("tool_calls"):
+            for call in _list(message["tool_calls"], "tool_calls"):
+                self._add_call(_object(call, "a tool call"))
         legacy = message.get("function_call")
         if legacy is not None:  # the form before tools: at most one call, without an id
             self._add_call({"index": 0, "function": legacy})
