@@ -30,6 +30,7 @@ from kickai_providers_core import (
     Usage,
 )
 from kickai_providers_core.authoring import hooks_for
+from kickai_providers_core.plugin_api.mode_calls import MAX_AHEAD
 from kickai_providers_core.testing.faults import FaultServer, Ok, Response, Status
 
 HERE = Path(__file__).parent
@@ -238,10 +239,21 @@ def test_the_reply_says_that_the_cache_answered(guide, way):
     assert "from the extension cache" in replies[1].explain()
 
 
+class Slow(Counted):
+    """A provider whose answers come in more chunks than are read ahead."""
+
+    async def astream(self, request, timeout_s):
+        """Answer in many chunks."""
+        for _ in range(10 * MAX_AHEAD):
+            yield ReplyChunk(text=".")
+        for chunk in self.stream(request, timeout_s):
+            yield chunk
+
+
 @pytest.mark.parametrize("way", ["stream", "astream"])
 def test_the_cache_does_not_keep_a_stream_that_was_closed_early(guide, way):
     """The next request is answered by the provider."""
-    plugin = hooks_for(ProviderInfo(name="counted", summary="Counts"), Counted, methods=("ainvoke", "astream"))
+    plugin = hooks_for(ProviderInfo(name="counted", summary="Counts"), Slow, methods=("ainvoke", "astream"))
     plugins = {"counted": plugin, "cache": guide("kickai_cache").plugin}
     with Resolver.from_settings({}, env={}, plugins=plugins) as resolver:
         chain = resolver.chain("counted")
@@ -255,7 +267,8 @@ def test_the_cache_does_not_keep_a_stream_that_was_closed_early(guide, way):
                 next(stream)
         else:
             asyncio.run(read_one())
-        assert ask(chain, way, "Who?", temperature=0) == "answer 2"
+        assert ask(chain, way, "Who?", temperature=0).endswith(".answer 1")
+        assert ask(chain, way, "Who?", temperature=0).endswith(".answer 1")  # this one is from the cache
 
 
 def test_the_cache_keeps_its_size(guide):
