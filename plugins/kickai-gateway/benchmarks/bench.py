@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 
+AT_ONCE = 25
+"""How many idle streams are opened together."""
+
 PARTS = ("sequential", "crowd", "first-token", "whole", "streams", "idle", "memory")
 """What is measured, in this order. With ``--full``, ``idle`` is 1,000 streams and ``memory`` 200,000 requests."""
 
@@ -127,9 +130,12 @@ class Bench:
         before = ours.memory_mb
         request = ours.target.request("stall", stream=True)
         connections = [await Connection.open(ours.target) for _ in range(number)]
-        waiting = [asyncio.ensure_future(connection.send(request)) for connection in connections]
-        await asyncio.sleep(0)  # the requests are sent
-        await asyncio.gather(*(connection.began for connection in connections))
+        waiting = []
+        for start in range(0, number, AT_ONCE):  # more would wait for each other longer than a connection may take
+            group = connections[start : start + AT_ONCE]
+            waiting += [asyncio.ensure_future(connection.send(request)) for connection in group]
+            await asyncio.sleep(0)  # the requests are sent
+            await asyncio.gather(*(connection.began for connection in group))
         each_kb = (ours.memory_mb - before) * 1000 / number
         for connection in connections:
             connection.close()

@@ -111,7 +111,8 @@ class Connection(asyncio.Protocol):
             return False
         head = bytes(self._received[:end])
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(self._received.decode(errors="replace"))
+            self.connection_lost(RuntimeError(self._received.decode(errors="replace")))
+            return False
         self._body_at = end + 4
         found = LENGTH.search(head)
         self._length = int(found[1]) if found else None
