@@ -133,3 +133,12 @@ def test_a_skip_is_written_with_its_reason_and_detail() -> None:
     skip = Skip(position=0, provider="a", model="m", reason=SkipReason.NOT_CONFIGURED, detail="KEY")
     assert str(skip) == "a:m: not configured (KEY)"
     assert str(evolve(skip, model=None, detail="")) == "a: not configured"
+    assert skip.as_dict() == {
+        "position": 0,
+        "provider": "a",
+        "model": "m",
+        "reason": "not_configured",
+        "detail": "KEY",
+        "at_s": 0.0,
+        "retry_in_s": None,
+    }
