@@ -12,6 +12,7 @@ from kickai_providers_core.cli.diagnosis import diagnose, find_targets, sort_fin
 from kickai_providers_core.cli.operations_checks import (
     StoreExamination,
     check_clock,
+    check_daily_limits,
     check_network,
     check_prices,
     check_store,
@@ -73,7 +74,7 @@ def command(session: Session, *, online: bool) -> int:
 
 
 def _check_operation(settings: Settings, discovery: Discovery) -> Iterator[Finding]:
-    """Yield the findings about the store, the rollout, prices, the network's variables and the clock."""
+    """Yield the findings about the store, the rollout, limits, prices, the network's variables and the clock."""
     examination = None
     if settings.store.url is not None:
         try:
@@ -88,6 +89,7 @@ def _check_operation(settings: Settings, discovery: Discovery) -> Iterator[Findi
         except StoreError as error:
             examination = StoreExamination(error=str(error))
     yield from check_store(examination)
+    yield from check_daily_limits(settings, examination, time.time())
     targets = {target for chain in find_targets(settings).values() for target in chain}
     yield from check_prices(targets, PriceBook(settings=settings, prices=load_price_list()), time.time())
     yield from check_network(os.environ)

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
 from kickai_providers_core.cli.diagnosis import Finding
+from kickai_providers_core.operations.formatting import format_share as format_usage
 from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state
 from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
 from kickai_providers_core.stores.api import StoreError
@@ -24,10 +25,18 @@ if TYPE_CHECKING:
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.operations.prices import PriceBook
     from kickai_providers_core.operations.rollout_control import ScopeStatus
-    from kickai_providers_core.stores.api import Store, StoreStatus, Writer
+    from kickai_providers_core.stores.api import Store, StoreStatus, Window, Writer
     from kickai_providers_core.values.targets import Target
 
-__all__ = ["StoreExamination", "check_clock", "check_network", "check_prices", "check_store", "examine_store"]
+__all__ = [
+    "StoreExamination",
+    "check_clock",
+    "check_daily_limits",
+    "check_network",
+    "check_prices",
+    "check_store",
+    "examine_store",
+]
 
 BEHIND_S = 10.0
 """A process that is running writes once a second; one that has not for this long, in seconds, is behind or dead."""
@@ -44,6 +53,11 @@ NEWEST_BROKEN_WAL = (3, 51, 2)
 OLDEST_TIME_S = 1_735_689_600.0
 """The beginning of 2025: a clock before it has not been set."""
 
+ALMOST_USED = 0.8
+"""The share of a limit per day from which on there is a warning."""
+
+DAY_S = 86_400
+
 PROXIED = "https://example.com"
 
 
@@ -57,6 +71,7 @@ class StoreExamination:
         writers: The processes that have written metrics.
         rollouts: The status of each rollout.
         newest_s: The beginning of the newest minute with metrics, in seconds since 1970; None without metrics.
+        windows: The permits that processes have taken of shared limits.
     """
 
     status: StoreStatus | None = None
@@ -64,6 +79,7 @@ class StoreExamination:
     writers: Sequence[Writer] = ()
     rollouts: Sequence[ScopeStatus] = ()
     newest_s: int | None = None
+    windows: Sequence[Window] = ()
 
 
 def examine_store(store: Store, settings: Settings, wall: Callable[[], float]) -> StoreExamination:
@@ -77,6 +93,7 @@ def examine_store(store: Store, settings: Settings, wall: Callable[[], float]) -
             writers=tuple(store.metrics.read_writers()),
             rollouts=tuple(rollouts),
             newest_s=max(newest, default=None),
+            windows=tuple(store.leases.read_windows()),
         )
     except StoreError as error:
         return StoreExamination(error=str(error))
@@ -126,6 +143,34 @@ def _check_rollouts(rollouts: Iterable[ScopeStatus]) -> Iterator[Finding]:
             yield _warn("rollout", text, "Run kickai rollout why")
         else:
             yield _ok("rollout", text)
+
+
+def check_daily_limits(settings: Settings, examination: StoreExamination | None, now_s: float) -> Iterator[Finding]:
+    """Yield the findings about limits per day: what they are, and how much of today is used.
+
+    Args:
+        settings: The settings.
+        examination: What is in the store; None without a store.
+        now_s: The time in seconds since 1970.
+    """
+    today = int(now_s) // DAY_S
+    for instance, each in settings.providers.items():
+        for unit, limit in (("requests", each.requests_per_day), ("tokens", each.tokens_per_day)):
+            if limit is None:
+                continue
+            text = f"{instance} may use {limit:,} {unit} a day"
+            if examination is None or examination.status is None:
+                yield _note("limits", f"{text} in each process: without a store, nothing says how much is used")
+                continue
+            prefix, suffix = f"limit/{instance}/", f"/{unit}/day/{today}"
+            windows = examination.windows
+            found = [one.used for one in windows if one.name.startswith(prefix) and one.name.endswith(suffix)]
+            used = max(found, default=0)  # instances with several accounts have a limit for each
+            text += f", of which {used:,} ({format_usage(used / limit)}) are used or reserved since 00:00 UTC"
+            if used > ALMOST_USED * limit:
+                yield _warn("limits", text, f"When they are used up, {instance} is skipped until 00:00 UTC")
+            else:
+                yield _ok("limits", text)
 
 
 def check_prices(targets: Iterable[Target], book: PriceBook, now_s: float) -> Iterator[Finding]:

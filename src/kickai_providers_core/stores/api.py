@@ -35,6 +35,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreStatus",
+    "Window",
     "Writer",
 ]
 
@@ -118,6 +119,21 @@ class Lease:
     amount: int = field(default=1, validator=WHOLE)
     left_s: float = field(validator=NOT_NEGATIVE)
     window: int = field(default=0, validator=WHOLE)
+
+
+@frozen(kw_only=True)
+class Window:
+    """The permits of a limit that were taken in its current window.
+
+    Attributes:
+        name: The limit.
+        used: The permits that were taken and not returned.
+        left_s: Seconds until the window ends.
+    """
+
+    name: str = field(validator=Text())
+    used: int = field(validator=WHOLE)
+    left_s: float = field(validator=NOT_NEGATIVE)
 
 
 @frozen(kw_only=True)
@@ -243,11 +259,15 @@ class Leases(Protocol):
     def take_permits(self, name: str, holder: str, *, amount: int, limit: int, window_s: float) -> Lease | None:
         """Take up to ``amount`` of the ``limit`` permits of the current window; None when none is left.
 
-        What is not returned counts as used until the window ends. ``left_s`` is the time until then.
+        What is not returned counts as used until the window ends. ``left_s`` is the time until then. Windows that have
+        ended are forgotten when a new one begins: limits per day have a new name each day.
         """
 
     def return_permits(self, lease: Lease, amount: int) -> None:
         """Return permits that were not used, at most those of the lease, if their window is still the current one."""
+
+    def read_windows(self) -> Sequence[Window]:
+        """Return the windows that have not ended, in order of their names."""
 
 
 class Store(Protocol):

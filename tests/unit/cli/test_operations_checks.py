@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import evolve
 
-from kickai_providers_core import Settings
+from kickai_providers_core import ProviderSettings, Settings
 from kickai_providers_core.cli.operations_checks import (
     StoreExamination,
     check_clock,
+    check_daily_limits,
     check_network,
     check_prices,
     check_store,
@@ -111,6 +112,40 @@ def test_a_real_store_is_examined(tmp_path: Path) -> None:
     assert "ok store: 1 writer of the last hour, none behind" in found
     assert "ok rollout: mock has 25% of all roles, fixed share" in found
     assert "warning rollout: mock has 0% of the role coach, suspended by the guard, before at 50%" in found
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        (0, "ok limits: mock may use 1,000 requests a day, of which 0 (0 %) are used"),
+        (800, "ok limits: mock may use 1,000 requests a day, of which 800 (80.0 %) are used"),
+        (801, "warning limits: mock may use 1,000 requests a day, of which 801 (80.1 %) are used"),
+    ],
+)
+def test_limits_per_day_are_shown_with_what_is_used_of_today(used, expected, tmp_path: Path) -> None:
+    """What processes have leased from the store; yesterday and other instances do not count."""
+    settings = Settings(
+        providers={"mock": ProviderSettings(requests_per_day=1000), "mock-2": ProviderSettings(kind="mock")}
+    )
+    store = SqliteStore(tmp_path / "kickai.db")
+    today = int(time.time()) // 86_400
+    for name, amount in ((f"mock/a/b/requests/day/{today}", used), (f"mock/a/b/requests/day/{today - 1}", 999)):
+        if amount:
+            store.leases.take_permits(f"limit/{name}", "p", amount=amount, limit=1000, window_s=1000)
+    store.leases.take_permits(f"limit/mock-2/a/requests/day/{today}", "p", amount=7, limit=1000, window_s=1000)
+    examination = examine_store(store, settings, time.time)
+    store.close()
+    assert lines(check_daily_limits(settings, examination, today * 86_400 + 5)) == [
+        f"{expected} or reserved since 00:00 UTC"
+    ]
+
+
+def test_limits_per_day_without_a_store_are_those_of_each_process() -> None:
+    """Nothing is known about their use."""
+    settings = Settings(providers={"mock": ProviderSettings(tokens_per_day=5)})
+    assert lines(check_daily_limits(settings, None, NOW)) == [
+        "note limits: mock may use 5 tokens a day in each process: without a store, nothing says how much is used"
+    ]
 
 
 def test_a_folder_is_no_store(tmp_path: Path) -> None:

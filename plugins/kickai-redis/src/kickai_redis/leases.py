@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.stores.api import Lease
+from kickai_providers_core.stores.api import Lease, Window
 
 from kickai_redis.durations import from_us, to_us
 from kickai_redis.scripts import Script
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kickai_redis.connection import Connection
     from kickai_redis.keys import Keys
 
@@ -19,6 +21,9 @@ CLAIM = Script.load("claim_lease")
 RELEASE = Script.load("release_lease")
 TAKE = Script.load("take_permits")
 RETURN = Script.load("return_permits")
+READ = Script.load("read_windows")
+
+VALUES_PER_WINDOW = 3
 
 
 class RedisLeases:
@@ -54,3 +59,15 @@ class RedisLeases:
         returned = min(amount, lease.amount)
         if returned > 0:
             self._connection.run(RETURN, self._windows, (lease.name, lease.window, returned))
+
+    def read_windows(self) -> Sequence[Window]:
+        """Return the windows that have not ended, in order of their names."""
+        found = self._connection.run(READ, self._windows)
+        with self._connection.explain_errors():
+            places = range(0, len(found), VALUES_PER_WINDOW)
+            windows = [_decode(*found[place : place + VALUES_PER_WINDOW]) for place in places]
+        return sorted(windows, key=lambda window: window.name)
+
+
+def _decode(name: bytes, left_us: bytes, text: bytes) -> Window:
+    return Window(name=name.decode(), used=int(text.split(b" ")[3]), left_s=from_us(left_us))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.stores.api import Lease
+from kickai_providers_core.stores.api import Lease, Window
 from kickai_providers_core.stores.memory.state import StoredLease, StoredWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kickai_providers_core.stores.memory.state import SwitchedContent
 
@@ -46,6 +47,8 @@ class MemoryLeases:
         with content.lock:
             now_s, window = self._clock(), content.windows.get(name)
             if window is None or window.ends_s <= now_s:
+                for ended in [each for each, kept in content.windows.items() if kept.ends_s <= now_s]:
+                    del content.windows[ended]
                 content.window += 1
                 window = content.windows[name] = StoredWindow(content.window, 0, now_s + window_s)
             granted = min(amount, limit - window.used)
@@ -62,3 +65,14 @@ class MemoryLeases:
             window = content.windows.get(lease.name)
             if window is not None and window.number == lease.window:
                 window.used = max(0, window.used - max(0, min(amount, lease.amount)))
+
+    def read_windows(self) -> Sequence[Window]:
+        """Return the windows that have not ended, in order of their names."""
+        content = self._content.get()
+        with content.lock:
+            now_s, windows = self._clock(), sorted(content.windows.items(), key=itemgetter(0))
+        return [
+            Window(name=name, used=window.used, left_s=window.ends_s - now_s)
+            for name, window in windows
+            if window.ends_s > now_s
+        ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.stores.api import Lease
+from kickai_providers_core.stores.api import Lease, Window
 from kickai_providers_core.stores.expiry import find_left_s
 from kickai_providers_core.stores.sqlite.schema import raise_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import sqlite3
+    from collections.abc import Callable, Sequence
 
     from kickai_providers_core.stores.sqlite.connection import Database
 
@@ -60,6 +61,8 @@ class SqliteLeases:
             granted = min(amount, limit - used)
             if granted <= 0:
                 return None
+            if row is None:
+                _forget_ended(connection, now_s)
             connection.execute(
                 "INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?, ?)",
                 (name, number, used + granted, ends_s, duration_s),
@@ -76,3 +79,20 @@ class SqliteLeases:
                 "UPDATE windows SET used = max(0, used - ?) WHERE name = ? AND number = ?",
                 (returned, lease.name, lease.window),
             )
+
+    def read_windows(self) -> Sequence[Window]:
+        """Return the windows that have not ended, in order of their names."""
+        with self._database.read() as connection:
+            now_s = self._clock()
+            rows = connection.execute("SELECT name, used, ends_s, duration_s FROM windows ORDER BY name").fetchall()
+        return [
+            Window(name=name, used=used, left_s=left_s)
+            for name, used, ends_s, duration_s in rows
+            if (left_s := find_left_s(ends_s, duration_s, now_s))
+        ]
+
+
+def _forget_ended(connection: sqlite3.Connection, now_s: float) -> None:
+    rows = connection.execute("SELECT name, ends_s, duration_s FROM windows").fetchall()
+    ended = [(name,) for name, ends_s, duration_s in rows if not find_left_s(ends_s, duration_s, now_s)]
+    connection.executemany("DELETE FROM windows WHERE name = ?", ended)

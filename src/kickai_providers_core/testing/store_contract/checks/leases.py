@@ -67,6 +67,23 @@ class LeaseTests(StoreSpec):
         other = store.leases.take_permits("others", "p", amount=3, limit=3, window_s=LONG_S)
         assert get_amount(other) == 3
 
+    def test_the_windows_of_permits_can_be_read(self, store: Store) -> None:
+        """With what was taken and not returned; those that have ended are forgotten."""
+        lease = take(store, amount=7)
+        assert lease is not None
+        store.leases.return_permits(lease, 2)
+        store.leases.take_permits("a day", "p", amount=3, limit=9, window_s=LONG_S)
+        found = store.leases.read_windows()
+        assert [(each.name, each.used) for each in found] == [("a day", 3), ("calls", 5)]
+        assert all(0 < each.left_s <= LONG_S for each in found)
+        store.leases.take_permits("an hour", "p", amount=1, limit=9, window_s=0.01)
+        end = time.monotonic() + PATIENCE_S
+        while len(store.leases.read_windows()) > len(found):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        store.leases.take_permits("the next day", "p", amount=1, limit=9, window_s=LONG_S)
+        assert [each.name for each in store.leases.read_windows()] == ["a day", "calls", "the next day"]
+
     def test_a_lower_limit_counts_what_was_taken(self, store: Store) -> None:
         """Processes may have read different settings."""
         take(store, amount=6)
