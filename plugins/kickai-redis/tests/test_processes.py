@@ -208,7 +208,7 @@ def test_a_suspension_reaches_another_process_within_a_second(kind, bound_s):
         other.chain("plain")
         fail(one)
         began = time.monotonic()
-        wait_until(lambda: any(not state.is_healthy for state in other._health.states().values()))
+        wait_until(lambda: any(not state.condition.is_healthy for state in other._health.states().values()))
         assert time.monotonic() - began < bound_s
         fail(other)
         assert providers[1].calls == 0
