@@ -46,7 +46,7 @@ class State:
     """A state and its place.
 
     Attributes:
-        label: What the picture calls it.
+        label: Its text in the diagram.
         x: The middle, in pixels from the left.
         y: The middle, in pixels from the top.
         is_end: Whether nothing follows it.
@@ -59,8 +59,8 @@ class State:
 
 
 @frozen(kw_only=True)
-class Picture:
-    """A picture of a state machine.
+class Diagram:
+    """A diagram of a state machine.
 
     Attributes:
         title: What it shows, for readers who cannot see it.
@@ -85,7 +85,7 @@ class Picture:
             edges.setdefault((before, after), []).append(event)
         used = {name for edge in edges for name in edge}
         if used != set(self.states):
-            raise ValueError(f"the states of the code are {sorted(used)}, those of the picture {sorted(self.states)}")
+            raise ValueError(f"the states of the code are {sorted(used)}, those of the diagram {sorted(self.states)}")
         width, height = self.size
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
@@ -148,7 +148,7 @@ def _draw_state(state: State) -> str:
     )
 
 
-BREAKER = Picture(
+BREAKER = Diagram(
     title="A closed breaker opens at max_errors. After its cool-down one probe closes or reopens it.",
     size=(720, 400),
     states={
@@ -167,9 +167,9 @@ BREAKER = Picture(
 WAIT = "Wait"
 WAITS = {"Sleep": WAIT, "Validate": WAIT, "WaitForSlot": WAIT}
 EVENTS = {"time is up": "over", "validated": "over", "woken, or time is up": "over"}
-"""The walk's picture does not tell the waits apart: each of them can follow each."""
+"""The diagram of the walk has one state for all waits, since each of them can follow each."""
 
-WALK = Picture(
+WALK = Diagram(
     title="A request starts with its first target. Calls and waits follow each other until a reply or an error.",
     size=(720, 520),
     states={

@@ -26,8 +26,8 @@ def test_the_pictures_are_up_to_date(drawing):
     assert drawn == {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.svg")}
 
 
-def test_every_transition_of_the_breaker_is_in_its_picture(drawing):
-    """Each event and each state that was found by running a breaker is a text of the picture."""
+def test_every_transition_of_the_breaker_is_in_its_diagram(drawing):
+    """Each event and each state that was found by running a breaker is a text of the diagram."""
     texts = [element.text for element in ET.parse(FOLDER / "breaker.svg").iter() if element.text]  # noqa: S314
     transitions = drawing["find_breaker_transitions"]()
     assert {before for before, _, _ in transitions} == {"closed", "open", "half_open"}
@@ -36,7 +36,7 @@ def test_every_transition_of_the_breaker_is_in_its_picture(drawing):
 
 
 def test_the_walk_reaches_every_action(drawing):
-    """The requests that are sent meet all actions, so that the picture lacks none."""
+    """The requests that are sent meet all actions, so that the diagram lacks none."""
     found = {state for transition in drawing["find_walk_transitions"]() for state in (transition[0], transition[2])}
     actions = {"Call", "Sleep", "WaitForSlot", "Validate", "WaitForOther", "Fail"}
     assert found == actions | {"start", "Reply"}

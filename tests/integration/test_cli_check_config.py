@@ -57,7 +57,7 @@ def test_each_provider_that_a_role_calls_is_asked(kickai: CommandLine) -> None:
 
 
 def test_a_provider_that_fails_is_an_error(kickai: CommandLine) -> None:
-    """It is asked once: there is no retry, and no other provider answers for it."""
+    """It is called once: there is no retry, and no other provider answers for it."""
     kickai.write(f'{VENDORS}script = ["unavailable"]\n')
     ended = kickai("check-config", "--online")
     assert ended.code == 1
@@ -68,7 +68,7 @@ def test_a_provider_that_fails_is_an_error(kickai: CommandLine) -> None:
 
 
 def test_a_provider_that_no_role_calls_is_not_needed(kickai: CommandLine) -> None:
-    """It is asked, since the settings mention it, but its failure is no error."""
+    """It is called, since the settings mention it, but its failure is no error."""
     kickai.write(f'{VENDORS}\n[providers.spare]\nkind = "mock"\nscript = ["authentication"]\n')
     ended = kickai("check-config", "--online", "--json")
     assert ended.code == 0

@@ -1,4 +1,4 @@
-"""Direct calls: what is asked, what comes back, and what CrewAI's hooks can do."""
+"""Direct calls: what is sent, what comes back, and what CrewAI's hooks can do."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_the_example_knows_the_roles_of_the_catalogue(example):
 
 
 def test_crews_of_ten_run_at_the_same_time(example):
-    """They share the resolver, and so the health of its targets: the primary is asked less and less."""
+    """They share the resolver, and so the health of its targets: the primary is called less and less."""
     answered = Answered()
 
     async def run(resolver: Resolver) -> list[Any]:

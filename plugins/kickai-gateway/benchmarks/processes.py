@@ -79,7 +79,7 @@ def run(command: list[str], *, folder: Path, env: dict[str, str] | None = None) 
 
 @contextmanager
 def run_upstream() -> Iterator[Measured]:
-    """Run the service that is asked."""
+    """Run the upstream service."""
     process = subprocess.Popen([sys.executable, str(HERE / "upstream.py")], stdout=subprocess.PIPE)  # noqa: S603
     try:
         assert process.stdout is not None

@@ -87,7 +87,7 @@ def test_processes_never_spend_more_than_the_budget(limit, requests):
     store, now = MemoryStore(), 100.0
     (own,) = list_limits("web", key(usd_per_day=limit / NANO_PER_USD if limit >= 1000 else 1e-6), is_shared=True)
     processes = [Allowance(own) for _ in range(3)]
-    spent, running = 0, []
+    used_up, running = 0, []
     for number, amount, share in requests:
         allowance = processes[number]
         wanted = allowance.count_wanted(now)
@@ -102,8 +102,8 @@ def test_processes_never_spend_more_than_the_budget(limit, requests):
         if len(running) > 3:
             ended, window, reserved, used = running.pop(0)
             ended.settle(window, reserved, used, now)
-            spent += used
-        assert spent + sum(reserved for _, _, reserved, _ in running) <= own.amount
+            used_up += used
+        assert used_up + sum(reserved for _, _, reserved, _ in running) <= own.amount
         now += 1.5
     store.close()
 
@@ -128,9 +128,9 @@ async def test_a_budget_in_money_is_never_exceeded_by_requests_at_once(script):
         for _ in range(6):
             replies = await asyncio.gather(*(http.post(CHAT, json=asked, headers=with_key()) for _ in range(40)))
             assert {reply.status_code for reply in replies} <= {200, 429}
-        spent = COST * len(script.requests)
-        assert budget / 2 < spent <= budget
-        await live.wait_for(lambda: guards._allowances["web"]["usd-day"].held == budget - spent)
+        used_up = COST * len(script.requests)
+        assert budget / 2 < used_up <= budget
+        await live.wait_for(lambda: guards._allowances["web"]["usd-day"].held == budget - used_up)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -157,8 +157,8 @@ async def test_money_is_released_when_nobody_bills(script, model, cost):
     guards = guard({name: key(usd_per_day=1.0, models=("*",))}, prices=prices)
     async with live.serve(script, guards=guards) as running, httpx.AsyncClient(base_url=running.url) as http:
         await http.post(CHAT, json=body(model=model, max_tokens=1000, stream=cost is None), headers=with_key())
-        spent = NANO_PER_USD - guards._allowances[name]["usd-day"].held
-    assert spent == cost if cost is not None else spent >= 1000 * 2_000
+        used_up = NANO_PER_USD - guards._allowances[name]["usd-day"].held
+    assert used_up == cost if cost is not None else used_up >= 1000 * 2_000
 
 
 async def test_a_model_without_a_price_is_refused(script):

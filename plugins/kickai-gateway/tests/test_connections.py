@@ -155,7 +155,7 @@ async def test_the_gateway_is_no_proxy(script, line):
 
 
 class Wire:
-    """Notes what a transport is told to do."""
+    """Notes the calls of a transport."""
 
     def __init__(self):
         self.calls = []

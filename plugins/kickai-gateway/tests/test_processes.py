@@ -75,7 +75,7 @@ def test_the_drain_is_bounded(tmp_path):
 
 
 def test_a_second_ctrl_c_ends_it_at_once(tmp_path):
-    """Whatever still runs is told so."""
+    """The workers that still run get the signal."""
     with run(tmp_path) as served, served.client() as client:
         answers = []
         asking = threading.Thread(target=ask_in_vain, args=(client, answers))

@@ -31,7 +31,7 @@ MAX_CONCURRENT = 8
 
 @frozen(kw_only=True)
 class Question:
-    """Which target is asked.
+    """Which target is called.
 
     Attributes:
         target: The target: of an instance that roles call, the first one of theirs that names a model.

@@ -105,7 +105,7 @@ url = "sqlite:///kickai.db"
 # max_tokens = 400
 
 # [breaker]
-# max_errors = 5  # failures after which a service is left alone for a while
+# max_errors = 5  # failures after which a service is not called for a while
 
 # [hedging]
 # after = "p95"  # call a second provider when the first one is slow

@@ -21,7 +21,7 @@ GRACE_S = 3600.0
 """Seconds that a day's permits are kept after its end, since another machine's clock may be behind."""
 
 RETRY_S = 1.0
-"""Seconds after which the store is asked again when it had nothing left."""
+"""Seconds after which the store is read again when it had nothing left."""
 
 
 class DayPermits:

@@ -37,7 +37,7 @@ ANSWERS = {
     "cut": (HEAD + FIRST,),
     "nothing": (),
 }
-CLOSING = frozenset({"cut", "nothing", "close", "until told"})
+CLOSING = frozenset({"cut", "nothing", "close", "until cut off"})
 
 
 class Kestrel(HttpProvider):
@@ -73,7 +73,7 @@ class Handler(socketserver.StreamRequestHandler):
             word = server.script.pop(0)
             for part in ANSWERS.get(word, ANSWERS["whole"]):
                 self.wfile.write(part)
-            if word == "until told":
+            if word == "until cut off":
                 server.may_end.wait(30)
             if word in CLOSING:
                 break
@@ -184,7 +184,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used():
     """Not even when the event loop was busy and has not noticed it: the request takes another connection."""
 
     async def main():
-        with serve("until told", "whole") as server:
+        with serve("until cut off", "whole") as server:
             provider = Kestrel(f"http://127.0.0.1:{server.server_address[1]}/")
             assert await aread(provider) == "pong"
             server.may_end.set()

@@ -53,7 +53,7 @@ def test_the_names_of_installed_plugins_are_taken(kickai):
 
 @pytest.mark.parametrize("make", ["mkdir", "touch"])
 def test_an_existing_folder_is_an_error(kickai, make, monkeypatch):
-    """It is left alone, whether it is a folder or a file."""
+    """It stays as it is, whether it is a folder or a file."""
     monkeypatch.setattr(project, "find_spec", lambda name: object())
     path = kickai.folder / "kickai-osprey"
     getattr(path, make)()

@@ -116,7 +116,7 @@ def test_a_leased_day_keeps_a_block_and_returns_it_when_idle() -> None:
 
 
 def test_a_lost_store_leaves_a_call_a_minute() -> None:
-    """Never more of them than the limit; a store that answers without enough is asked again later."""
+    """Never more of them than the limit; a store that answers without enough is read again later."""
     limit = DayLimit(2, is_leased=True)
     limit.begin_day(0)
     answer_at = limit.find_time(1, NOON)

@@ -42,7 +42,7 @@ def test_a_longer_period_contains_the_shorter_one():
 
 
 def test_names_that_are_not_admitted_are_added_to_other():
-    """Two of them become one, with their sum; each name is asked for with its day."""
+    """Two of them become one, with their sum; each name is looked up with its day."""
     questions = []
 
     def is_admitted(day, family, name):

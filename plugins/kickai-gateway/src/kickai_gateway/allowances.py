@@ -82,7 +82,7 @@ class Allowance:
     def add(self, lease: Lease | None, now: float) -> None:
         """Add the permits that the store gave; None for none.
 
-        Without any, the store is asked again a second later: another process may return some.
+        Without any, the store is read again a second later: another process may return some.
         """
         if lease is None:
             self.refused_until, self.missing = now + 1.0, 0

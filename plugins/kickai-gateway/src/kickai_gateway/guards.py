@@ -60,7 +60,7 @@ class Reservation:
 
     Attributes:
         caller: Whose request it is.
-        headers: What the client is told of its limits, as ``x-ratelimit-*``.
+        headers: The limits that the client sees, as ``x-ratelimit-*``.
         options: Keyword arguments of the chain, which keep the answer within what was set aside.
         amounts: What was set aside, by unit.
         windows: The window of the store in which it was, by unit.

@@ -33,7 +33,7 @@ class Record:
     fell_back: bool = False
 
     def headers(self) -> Headers:
-        """Return what the client is told."""
+        """Return the headers for the client."""
         return (
             ("x-kickai-provider", self.provider),
             ("x-kickai-model", self.model or ""),

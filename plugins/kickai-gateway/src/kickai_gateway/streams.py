@@ -34,7 +34,7 @@ async def send_stream(
     """Send the events of a stream whose first chunk has been read. It always ends with ``[DONE]`` or an error event.
 
     Raises:
-        KickaiError: The stream broke; the client has been told.
+        KickaiError: The stream broke; the client has got an error event.
     """
     await responder.start(200, HEADERS, headers)
     try:

@@ -119,7 +119,7 @@ class Supervisor:
         self, number: int, listener: socket.socket, lifeline: int
     ) -> tuple[asyncio.subprocess.Process, bool]:
         """Start a worker, and return it and whether it serves requests."""
-        told, tell = os.pipe()
+        reader, writer = os.pipe()
         board = self.board.memory.descriptor
         options = {
             "number": number,
@@ -127,7 +127,7 @@ class Supervisor:
             "board": board,
             "listener": listener.fileno(),
             "lifeline": lifeline,
-            "ready": tell,
+            "ready": writer,
             "drain_s": self.drain_s,
             "config": None if self.config is None else str(self.config),
         }
@@ -135,18 +135,18 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "kickai_gateway.worker_process", json.dumps(options)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(listener.fileno(), lifeline, tell, board),
+                pass_fds=(listener.fileno(), lifeline, writer, board),
                 start_new_session=True,  # Ctrl-C is for the supervisor alone
             )
         finally:
-            os.close(tell)
+            os.close(writer)
         self._processes[number] = process
         if self._stopping.is_set():
             process.terminate()
         try:
-            return process, await _read_byte(told) == READY
+            return process, await _read_byte(reader) == READY
         finally:
-            os.close(told)
+            os.close(reader)
 
     async def _wait(self, process: asyncio.subprocess.Process) -> int:
         """Return the exit code of a worker, which is killed when it does not end in time."""

@@ -58,7 +58,7 @@ class ChatKickai(KeyedChatModel):
         stop: Texts that end an answer.
         timeout: Seconds that a call may take, with all its attempts, above 0; None for the chain's deadline.
         streaming: True streams within `invoke` too, so that callbacks get each token. False never streams. None streams
-            when it is asked to.
+            on request.
         stream_usage: Whether the last chunk of a stream has the token counts.
         stream_mode: How streams fall back. ``live`` passes text on at once, and falls back only before the first text.
             ``buffered`` falls back at any time, and passes text on when the answer is complete.

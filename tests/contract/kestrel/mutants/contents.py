@@ -211,7 +211,7 @@ class OmitsInOneModeOnly(Client):
 
 @alters_errors("test_429_for_spent_credit_is_quota_exhausted")
 def reads_spent_credit_as_a_limit(error, status, headers, body):
-    """Takes spent credit for a rate limit when the status is 429."""
+    """Takes used-up credit for a rate limit when the status is 429."""
     return errors.RateLimitedError("no", status_code=status) if status == 429 else error
 
 

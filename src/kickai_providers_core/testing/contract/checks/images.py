@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageTests"]
 
-PICTURES = (
+IMAGES = (
     Image(media_type="image/png", data=b"\x89PNG\r\n\x1a\ncanary-one"),
     Image(media_type="image/jpeg", data=b"\xff\xd8\xffcanary-two\xfb\xff\xbf"),
 )
-TYPES = tuple(image.media_type for image in PICTURES)
+TYPES = tuple(image.media_type for image in IMAGES)
 
 
 class ImageTests(ProviderSpec):
@@ -37,7 +37,7 @@ class ImageTests(ProviderSpec):
         """All images of a message are sent, in their order, with all of their bytes."""
         require_capability(harness, Capability.IMAGES)
         body = _send_images(harness, mode)
-        wanted = [b64encode(image.data or b"").decode() for image in PICTURES]
+        wanted = [b64encode(image.data or b"").decode() for image in IMAGES]
         found = [text for leaf in find_leaves(body) for text in wanted if text in str(leaf.value)]
         assert found == wanted, (
             f"expected {len(wanted)} images in Base64, in their order, got {len(found)} of them; "
@@ -50,8 +50,8 @@ class ImageTests(ProviderSpec):
         require_capability(harness, Capability.IMAGES)
         body = _send_images(harness, mode)
         assert find_text(body, PROMPT), f"the text next to the images was not sent; the service received {show(body)}"
-        bare = send(harness, mode, messages=(Message(role="user", images=PICTURES[:1]),))
-        assert find_text(bare, b64encode(PICTURES[0].data or b"").decode()), (
+        bare = send(harness, mode, messages=(Message(role="user", images=IMAGES[:1]),))
+        assert find_text(bare, b64encode(IMAGES[0].data or b"").decode()), (
             f"the image of a message without text was not sent; the service received {show(bare)}"
         )
 
@@ -62,7 +62,7 @@ class ImageTests(ProviderSpec):
         body = _send_images(harness, mode)
         if not find_text(body, "image/"):
             return
-        for image in PICTURES:
+        for image in IMAGES:
             leaf = find_text(body, b64encode(image.data or b"").decode())
             assert leaf is not None, f"an image was not sent; the service received {show(body)}"
             types = _types_near(leaf)
@@ -75,12 +75,12 @@ class ImageTests(ProviderSpec):
         """Images of several messages are sent with the text of their own message."""
         require_capability(harness, Capability.IMAGES)
         messages = (
-            Message(role="user", content="turn-1", images=PICTURES[:1]),
+            Message(role="user", content="turn-1", images=IMAGES[:1]),
             Message(role="assistant", content="turn-2"),
-            Message(role="user", content="turn-3", images=PICTURES[1:]),
+            Message(role="user", content="turn-3", images=IMAGES[1:]),
         )
         body = send(harness, mode, messages=messages)
-        first, second = (b64encode(image.data or b"").decode() for image in PICTURES)
+        first, second = (b64encode(image.data or b"").decode() for image in IMAGES)
         order = [
             text
             for leaf in find_leaves(body)
@@ -110,7 +110,7 @@ class ImageTests(ProviderSpec):
 
 
 def _send_images(harness: ProviderHarness, mode: Mode) -> Any:
-    return send(harness, mode, messages=(Message(role="user", content=PROMPT, images=PICTURES),))
+    return send(harness, mode, messages=(Message(role="user", content=PROMPT, images=IMAGES),))
 
 
 def _types_near(leaf: Leaf) -> set[str]:
