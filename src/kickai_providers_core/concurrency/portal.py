@@ -262,9 +262,9 @@ class _Call(Generic[T]):
                 self._requested.clear()
 
     async def _run(self) -> T:
-        make = self._make
-        del self._make  # for an iterator it refers to this object; this breaks the reference cycle
-        return await make()
+        running = self._make()
+        del self._make  # it refers to this object, or to a walk whose errors refer to this frame: no reference cycle
+        return await running
 
     def _cancel(self) -> None:
         self.task.cancel()
