@@ -30,7 +30,7 @@ STOP_S = 2.0
 """Seconds for which stopping waits until the cancelled coroutines have ended."""
 
 END = object()
-"""Tells a waiting caller that its coroutine has ended."""
+"""The last item for a waiting caller: its coroutine has ended."""
 
 
 def _do_nothing() -> None:

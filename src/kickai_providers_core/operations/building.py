@@ -19,9 +19,9 @@ from kickai_providers_core.operations.remarks import find_warnings
 from kickai_providers_core.operations.report import Report
 from kickai_providers_core.operations.savings import Savings
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service, find_simulated
-from kickai_providers_core.operations.sums import Groups, Sums, add_counts, add_up
+from kickai_providers_core.operations.sums import Groups, Sums, add_up
 from kickai_providers_core.operations.timeline import Point, choose_span
-from kickai_providers_core.values.histogram import Histogram
+from kickai_providers_core.values.histogram import Histogram, add_counts
 from kickai_providers_core.values.validation import Number
 
 if TYPE_CHECKING:

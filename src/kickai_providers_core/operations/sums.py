@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, evolve
 
+from kickai_providers_core.values.histogram import add_counts
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import TypeVar
+    from collections.abc import Iterable
 
     from kickai_providers_core.values.histogram import Histogram
     from kickai_providers_core.values.metrics import Cell, CellKey
 
-    K = TypeVar("K")
-
-__all__ = ["Groups", "Sums", "add_counts", "add_up"]
+__all__ = ["Groups", "Sums", "add_up"]
 
 
 @define
@@ -50,16 +49,6 @@ class Sums:
 
 Groups = dict["CellKey", Sums]
 """The sums of the cells with the same key."""
-
-
-def add_counts(sums: dict[K, int], counts: Mapping[K, int]) -> None:
-    """Add counts to sums by key."""
-    if not sums:
-        sums.update(counts)
-        return
-    get = sums.get
-    for key, count in counts.items():
-        sums[key] = get(key, 0) + count
 
 
 def add_up(cells: Iterable[tuple[CellKey, Cell]], span_s: int) -> Groups:

@@ -216,21 +216,23 @@ def _decide(
     alpha: float = 1.0,
 ) -> Verdict:
     """Return a verdict that rests on a signal; without an e-value, the facts say all."""
-    following = {
-        "suspend": case.evidence.suspend,
-        "restore": case.evidence.begin_trial
-        if reason == "control_has_recovered"
-        else lambda _: case.evidence.restore(),
-    }
-    begin = following.get(action, lambda _: StepEvidence())
     return Verdict(
         action=action,
         reason=reason,
         message=facts if log_e is None else f"{facts}, {_compare(log_e, alpha)}",
         signal=signal.name,
         numbers=_numbers(case, signal) | ({} if log_e is None else {"e": _e(log_e), "threshold": 1 / alpha}),
-        next_evidence=begin(signal.name),
+        next_evidence=_begin_next(case.evidence, signal.name, action, reason),
     )
+
+
+def _begin_next(evidence: StepEvidence, cause: SignalName, action: Action, reason: Reason) -> StepEvidence:
+    """Return the evidence with which the rollout goes on after an action."""
+    if action == "suspend":
+        return evidence.suspend(cause)
+    if action != "restore":
+        return StepEvidence()
+    return evidence.begin_trial(cause) if reason == "control_has_recovered" else evidence.restore()
 
 
 def _hold(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 
+from kickai_providers_core.values.histogram import add_counts
 from kickai_providers_core.values.metrics import Cell
 from kickai_providers_core.values.plain_text import clean_line
 
@@ -72,8 +73,7 @@ def add_cells(one: Cell | None, other: Cell) -> Cell:
 
 def _add(one: Mapping[Name, int], other: Mapping[Name, int]) -> dict[Name, int]:
     total = dict(one)
-    for name, count in other.items():
-        total[name] = total.get(name, 0) + count
+    add_counts(total, other)
     return total
 
 

@@ -10,7 +10,7 @@ import math
 import struct
 from collections import Counter, defaultdict
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kickai_providers_core.values.varint import decode_varints, encode_varints
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCURACY",
     "Histogram",
+    "add_counts",
     "add_up_packed",
     "find_bucket",
     "find_quantile",
@@ -40,7 +41,7 @@ SHORTEST_S = 1e-6
 FIRST = struct.Struct("<i")
 
 EACH, BYTES, SHORTS = b"\0\1", b"\0\2", b"\0\3"
-"""What stands behind the first bucket in the forms that are fast to add up; see `pack`."""
+"""The two bytes after the first bucket in the forms that are fast to add up; see `pack`."""
 
 HEADER_BYTES = FIRST.size + len(EACH)
 
@@ -55,6 +56,8 @@ MAX_ROWS = 2**16
 
 MAX_WIDTH = 10_000
 """The number of buckets up to which rows are added up as integers. All durations are in 3,000 buckets."""
+
+Key = TypeVar("Key")
 
 Histogram = dict[int, int]
 """The number of durations in each bucket. Two histograms add up bucket by bucket."""
@@ -155,24 +158,25 @@ def add_up_packed(packed: Iterable[bytes]) -> Histogram:
     for header, bodies in by_header.items():
         form = header[FIRST.size :]
         if form == EACH:
-            _add(total, unpack(header + b"".join(bodies)))
+            add_counts(total, unpack(header + b"".join(bodies)))
         elif form in {BYTES, SHORTS}:
             (first,) = FIRST.unpack_from(header)
             rows[form] += [(first, body) for body in bodies]
         else:
             for body in bodies:
-                _add(total, unpack(header + body))
+                add_counts(total, unpack(header + body))
     for form, some in rows.items():
-        _add(total, _add_up_rows(form, some))
+        add_counts(total, _add_up_rows(form, some))
     return total
 
 
-def _add(total: Histogram, counts: Mapping[int, int]) -> None:
+def add_counts(total: dict[Key, int], counts: Mapping[Key, int]) -> None:
+    """Add counts to a total by bucket, or by another key."""
     if not total:
         total.update(counts)
         return
-    for bucket, count in counts.items():
-        total[bucket] = total.get(bucket, 0) + count
+    for key, count in counts.items():
+        total[key] = total.get(key, 0) + count
 
 
 def _unpack_counts(form: bytes, body: bytes) -> Sequence[int]:
@@ -194,7 +198,7 @@ def _add_up_rows(form: bytes, rows: Sequence[tuple[int, bytes]]) -> Histogram:
     total: Histogram = {}
     if width > MAX_WIDTH or any(len(body) % size for _, body in rows):
         for start, body in rows:
-            _add(total, unpack(FIRST.pack(start) + form + body))
+            add_counts(total, unpack(FIRST.pack(start) + form + body))
         return total
     for at in range(0, len(rows), MAX_ROWS):
         added = 0
@@ -205,5 +209,5 @@ def _add_up_rows(form: bytes, rows: Sequence[tuple[int, bytes]]) -> Histogram:
                 wide[1::LANE_BYTES] = body[1::size]
             added += int.from_bytes(wide, "little") << 8 * LANE_BYTES * (start - first)
         counts = struct.unpack(f"<{width}I", added.to_bytes(LANE_BYTES * width, "little"))
-        _add(total, {first + distance: count for distance, count in enumerate(counts) if count})
+        add_counts(total, {first + distance: count for distance, count in enumerate(counts) if count})
     return total

@@ -101,7 +101,7 @@ def serve(*script):
 
 
 def read(provider, *, most=None):
-    """Return the text of a stream, or the name of its error; read only so many chunks."""
+    """Return the text of a stream, or the name of its error; read at most some of its chunks."""
     try:
         with closing(provider.stream(REQUEST, 30.0)) as chunks:
             return "".join(chunk.text for chunk, _ in zip(chunks, range(most or 99), strict=False))

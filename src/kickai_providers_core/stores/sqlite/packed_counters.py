@@ -10,6 +10,7 @@ import struct
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.values.histogram import add_counts
 from kickai_providers_core.values.varint import decode_varints, encode_varints
 
 if TYPE_CHECKING:
@@ -77,6 +78,5 @@ def add_up_counters(packed: Iterable[bytes]) -> dict[int, int]:
             counts = struct.unpack(f"<{len(ids) * len(bodies)}{letter}", b"".join(bodies))
             found = [{each: sum(counts[at :: len(ids)])} for at, each in enumerate(ids)]
         for sums in found:
-            for each, count in sums.items():
-                total[each] = total.get(each, 0) + count
+            add_counts(total, sums)
     return total
