@@ -196,9 +196,10 @@ def test_the_keys_of_another_program_stay(kind):
         store.close()
 
 
-def test_damage_is_explained():
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_is_explained(kind):
     """Whichever value is damaged."""
-    with running("valkey") as server:
+    with running(kind) as server:
         store = open_store(f"redis://{server.address}?timeout_s=30")
         store.metrics.add(make_batch(1))
         store.documents.write("d", {}, expected_version=0)
@@ -206,6 +207,12 @@ def test_damage_is_explained():
         for key, field, call in (
             ("documents", "d", lambda: store.documents.read("d")),
             ("cells:0:60", "1 x", lambda: list(store.metrics.read())),
+            ("marks", '["k","breaker"]', store.health.read),
+            ("windows", "calls", store.leases.read_windows),
+            ("windows", "calls", lambda: store.leases.take_permits("calls", "p", amount=1, limit=9, window_s=9)),
+            ("windows", "other", lambda: store.leases.take_permits("new", "p", amount=1, limit=9, window_s=9)),
+            ("leases", "probe", lambda: store.leases.claim("probe", "p", 9)),
+            ("marks", '["k","breaker"]', lambda: store.health.lift("k", 9)),
         ):
             server.call("HSET", f"kickai:{{tests}}:{key}", field, "damaged")
             with pytest.raises(StoreError, match=r"is damaged: delete the keys that begin with kickai:\{tests\}:"):

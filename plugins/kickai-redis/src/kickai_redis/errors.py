@@ -65,6 +65,8 @@ class Explanation:
 def explain(error: BaseException, settings: RedisSettings, namespace: str) -> Explanation:
     """Return what an error of the client means."""
     where = f"the store {settings.location}"
+    if isinstance(error, exceptions.ResponseError) and DAMAGED_IN_SCRIPTS in str(error):
+        error = DamagedError("a mark of health, a lease or a window of permits")
     if isinstance(error, DamagedError):
         text = f"{where} cannot be used, since {DAMAGED}{{{namespace}}}: ({error})"
         return Explanation(text, is_answer=True, must_reconnect=False)
@@ -100,6 +102,9 @@ CODES = (
     (exceptions.NoPermissionError, "NOPERM"),
 )
 """The classes that the client has for error codes. The code is then missing in the message."""
+
+DAMAGED_IN_SCRIPTS = "KICKAIDAMAGED"
+"""What a script raises for a value that is not in its form; the server puts its own words around it."""
 
 REFUSED_IN_SCRIPTS = ("ACL failure in script", "The user executing the script")
 """How messages begin that say that a script has used a command, or a key, that this user may not use."""

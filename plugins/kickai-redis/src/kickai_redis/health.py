@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisHealth"]
 
 PUBLISH = Script.load("publish_marks")
-READ = Script.load("read_marks")
+READ = Script.load("read_unexpired")
 LIFT = Script.load("lift_marks")
 
 VALUES_PER_MARK = 3

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.stores.api import Lease, Window
 
 from kickai_redis.durations import from_us, to_us
+from kickai_redis.errors import DamagedError
 from kickai_redis.scripts import Script
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ CLAIM = Script.load("claim_lease")
 RELEASE = Script.load("release_lease")
 TAKE = Script.load("take_permits")
 RETURN = Script.load("return_permits")
-READ = Script.load("read_windows")
+READ = Script.load("read_unexpired")
 
 VALUES_PER_WINDOW = 3
 
@@ -70,4 +71,7 @@ class RedisLeases:
 
 
 def _decode(name: bytes, left_us: bytes, text: bytes) -> Window:
-    return Window(name=name.decode(), used=int(text.split(b" ")[3]), left_s=from_us(left_us))
+    try:
+        return Window(name=name.decode(), used=int(text.split(b" ")[3]), left_s=from_us(left_us))
+    except (ValueError, IndexError) as error:
+        raise DamagedError("a window of permits") from error

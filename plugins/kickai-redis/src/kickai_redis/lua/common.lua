@@ -23,8 +23,16 @@ local function format(number)
   return string.format('%.0f', number)
 end
 
+-- End the script when a value is not in its form, with a word that the caller looks for.
+local function require_form(part)
+  if not part then
+    error('KICKAIDAMAGED')
+  end
+end
+
 -- More time left than the whole duration means that the server's clock was set back: then the time is over too.
 local function find_left(ends, duration, now)
+  require_form(ends)
   local left = tonumber(ends) - now
   if left > 0 and left <= tonumber(duration) then
     return left
