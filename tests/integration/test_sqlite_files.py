@@ -139,6 +139,32 @@ def test_a_damaged_value(path, open_store, statement):
         read(store)
 
 
+@pytest.mark.parametrize("column", ["ends_s", "duration_s"])
+@pytest.mark.parametrize(
+    ("table", "call"),
+    [
+        ("marks", lambda store: store.health.read()),
+        ("marks", lambda store: store.health.publish([HealthMark(key="k", kind="breaker", left_s=9.0)])),
+        ("leases", lambda store: store.leases.claim("probe", "other", 9.0)),
+        ("windows", lambda store: store.leases.read_windows()),
+        ("windows", lambda store: store.leases.take_permits("calls", "p", amount=1, limit=9, window_s=9.0)),
+        ("windows", lambda store: store.leases.take_permits("more", "p", amount=1, limit=9, window_s=9.0)),
+    ],
+)
+def test_a_value_of_another_type(path, open_store, table, column, call):
+    """Text where a number should be is an error of the store too, in whichever table it is."""
+    store = open_store()
+    store.health.publish([HealthMark(key="k", kind="breaker", left_s=100.0)])
+    store.leases.claim("probe", "p", 100.0)
+    store.leases.take_permits("calls", "p", amount=1, limit=9, window_s=100.0)
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE {table} SET {column} = 'damaged'")  # noqa: S608  the names are this file's
+    connection.close()
+    with pytest.raises(StoreError, match="damaged"):
+        call(store)
+
+
 def test_a_database_of_another_program(path, open_store):
     """It is not touched."""
     with sqlite3.connect(path) as connection:

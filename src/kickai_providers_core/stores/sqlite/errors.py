@@ -64,5 +64,6 @@ def explain_errors(path: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise StoreError(f"the store {path} cannot be used: {reason}") from error
-    except DamagedError as error:
-        raise StoreError(f"the store {path} cannot be used, since {REASONS['SQLITE_CORRUPT']} ({error})") from error
+    except (DamagedError, TypeError, ValueError) as error:  # text where a number should be, for example
+        found = error if isinstance(error, DamagedError) else "a value has another type"
+        raise StoreError(f"the store {path} cannot be used, since {REASONS['SQLITE_CORRUPT']} ({found})") from error

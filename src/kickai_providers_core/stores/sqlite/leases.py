@@ -85,11 +85,11 @@ class SqliteLeases:
         with self._database.read() as connection:
             now_s = self._clock()
             rows = connection.execute("SELECT name, used, ends_s, duration_s FROM windows ORDER BY name").fetchall()
-        return [
-            Window(name=name, used=used, left_s=left_s)
-            for name, used, ends_s, duration_s in rows
-            if (left_s := find_left_s(ends_s, duration_s, now_s))
-        ]
+            return [
+                Window(name=name, used=used, left_s=left_s)
+                for name, used, ends_s, duration_s in rows
+                if (left_s := find_left_s(ends_s, duration_s, now_s))
+            ]
 
 
 def _forget_ended(connection: sqlite3.Connection, now_s: float) -> None:
