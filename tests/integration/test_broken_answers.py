@@ -148,7 +148,7 @@ def falls_back(provider: str, reader: str, mode: StreamMode, name: str, *, seen:
     ):
         taken, error = [], None
         try:
-            for chunk in READERS[reader](resolver.chain("bad:a", "good:b", deadline_s=3.0), mode):
+            for chunk in READERS[reader](resolver.chain("bad:a", "good:b", deadline_s=10.0), mode):
                 taken.append("RESTART" if chunk.restart else chunk.text)  # noqa: PERF401  an error may follow
         except ProviderError as raised:
             error = raised
@@ -187,7 +187,7 @@ def test_a_broken_answer_falls_back_within_the_deadline(provider: str, way: str)
             FaultServer(KestrelWire(), Ok("fine")) as good,
             bad_and_good(provider, bad.url, good.url) as resolver,
         ):
-            assert WAYS[way](resolver.chain("bad:a", "good:b", deadline_s=3.0)) == "fine"
+            assert WAYS[way](resolver.chain("bad:a", "good:b", deadline_s=10.0)) == "fine"
 
     known = BROKEN | {"silence": faults.Silence(), "a byte at a time": faults.Drip(0.05), "late": faults.Delay(5.0)}
     with nothing_left():

@@ -146,9 +146,8 @@ def call(way: str, loop: asyncio.AbstractEventLoop, chain: Chain) -> None:
 
 def garbage_of(act: Callable[[], None]) -> Counter[str]:
     """Return how many objects of each type three acts leave to the garbage collector."""
-    gc.collect()
-    gc.freeze()  # so that the second collection looks at nothing older
     gc.disable()
+    gc.freeze()  # so that the collection does not look at older objects, which are many
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         for _ in range(3):

@@ -6,6 +6,7 @@ allow-list that names the plugins that may be loaded, by entry point or by distr
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, field, frozen
@@ -152,25 +153,32 @@ def discover(
     keys = find_environment_keys()
     passed = [_inspect(Plugin(name=name), plugin, keys, timeout_s) for name, plugin in (given or {}).items()]
     taken = {name for plugin in passed for name in plugin.names}
-    points = sorted(found, key=_origin)
-    loaded = [_load(point, allow, keys, timeout_s) for point in points]
+    points = sorted(((_origin(point), point) for point in found), key=itemgetter(0))
+    loaded = [_load(point, origin, allow, keys, timeout_s) for origin, point in points]
     loaded = [plugin for plugin in loaded if not taken.intersection(plugin.names)]
     plugins = _remove_shared_aliases(_reject_name_conflicts(_reject_duplicates([*passed, *loaded])))
-    matched = {name for point in points for name in _origin(point)[:2]}
+    matched = {name for (distribution, name, _), _ in points for name in (distribution, name)}
     return Discovery(tuple(plugins), tuple(name for name in allow or () if name not in matched))
 
 
 def _origin(point: EntryPoint | UnreadableDistribution) -> tuple[str, str, str]:
+    """Return the name of the distribution, the name of the plugin, and the distribution's version."""
     if isinstance(point, UnreadableDistribution):
         return point.distribution, point.distribution, ""
-    distribution = point.dist
-    return (distribution.name if distribution else "", point.name, distribution.version if distribution else "")
+    if point.dist is None:
+        return "", point.name, ""
+    metadata = point.dist.metadata  # read once, because each access parses the file
+    return metadata["Name"], point.name, metadata["Version"]
 
 
 def _load(
-    point: EntryPoint | UnreadableDistribution, allowed: tuple[str, ...] | None, keys: frozenset[str], timeout_s: float
+    point: EntryPoint | UnreadableDistribution,
+    origin: tuple[str, str, str],
+    allowed: tuple[str, ...] | None,
+    keys: frozenset[str],
+    timeout_s: float,
 ) -> Plugin:
-    distribution, name, version = _origin(point)
+    distribution, name, version = origin
     plugin = Plugin(name=name, distribution=distribution, version=version)
     if allowed is not None and not {name, distribution}.intersection(allowed):
         return evolve(plugin, status="not allowed")
