@@ -20,7 +20,7 @@ from kickai_providers_core.resilience.evidence import (
     split_alpha,
 )
 from kickai_providers_core.resilience.guard_settings import GuardSettings, Signal, SignalName
-from kickai_providers_core.resilience.step_evidence import Arm, ArmCounts, StepEvidence
+from kickai_providers_core.resilience.guard_state import Arm, ArmCounts, StepEvidence
 from kickai_providers_core.values.validation import Number
 
 __all__ = ["Action", "Arm", "ArmCounts", "GuardSettings", "Reason", "StepEvidence", "Verdict", "judge"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.resilience.guard_state import ArmCounts
 from kickai_providers_core.resilience.shares import CANDIDATE, CONTROL, format_share
-from kickai_providers_core.resilience.step_evidence import ArmCounts
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.errors import (
     ContentFilteredError,

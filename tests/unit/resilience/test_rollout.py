@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kickai_providers_core.resilience.guard_state import ArmCounts, StepEvidence
 from kickai_providers_core.resilience.rollout import Ramp, Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_changes import (
     RolloutError,
@@ -29,7 +30,6 @@ from kickai_providers_core.resilience.shares import (
     format_share,
     parse_share,
 )
-from kickai_providers_core.resilience.step_evidence import ArmCounts, StepEvidence
 
 QUARTER = BUCKETS // 4
 SHARES = st.integers(min_value=0, max_value=BUCKETS)

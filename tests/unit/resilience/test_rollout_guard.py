@@ -7,10 +7,10 @@ from attrs import evolve
 
 from kickai_providers_core.resilience.guard import Verdict
 from kickai_providers_core.resilience.guard_settings import GuardSettings
+from kickai_providers_core.resilience.guard_state import ArmCounts, StepEvidence
 from kickai_providers_core.resilience.rollout import Ramp, Rollout
 from kickai_providers_core.resilience.rollout_guard import apply_verdict, count_attempt
 from kickai_providers_core.resilience.shares import BUCKETS
-from kickai_providers_core.resilience.step_evidence import ArmCounts, StepEvidence
 from kickai_providers_core.values.attempts import Attempt, Outcome
 from kickai_providers_core.values.errors import (
     ContentFilteredError,

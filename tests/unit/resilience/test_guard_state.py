@@ -17,7 +17,7 @@ from kickai_providers_core.resilience.evidence import (
     log_proof,
 )
 from kickai_providers_core.resilience.guard_settings import GuardSettings
-from kickai_providers_core.resilience.step_evidence import ArmCounts, SignalEvidence, StepEvidence
+from kickai_providers_core.resilience.guard_state import ArmCounts, SignalEvidence, StepEvidence
 
 SETTINGS = GuardSettings(latency_limit_s=0.5, first_token_limit_s=0.5)
 LIMIT = 0.05
