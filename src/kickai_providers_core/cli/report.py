@@ -206,7 +206,7 @@ def _write(session: Session, report: Report, by: tuple[Grouping, ...], html: Pat
             "yellow",
         )
     elif html is None:
-        from kickai_providers_core.cli.report_view import render_lines  # noqa: PLC0415  rich takes a tenth of a second
+        from kickai_providers_core.cli.report_terminal import render_lines  # noqa: PLC0415  rich takes a tenth of a second
 
         width = shutil.get_terminal_size().columns if console.is_terminal else PIPE_WIDTH
         for line in render_lines(report, by, width):

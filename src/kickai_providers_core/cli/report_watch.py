@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from kickai_providers_core.cli.report_view import build_view
+from kickai_providers_core.cli.report_terminal import build_view
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.values.plain_text import clean_line
 

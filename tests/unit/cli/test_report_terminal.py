@@ -7,7 +7,7 @@ import re
 import pytest
 from report_cells import FLASH, START_S, Recorder
 
-from kickai_providers_core.cli.report_view import render_lines
+from kickai_providers_core.cli.report_terminal import render_lines
 from kickai_providers_core.operations.building import ReportContext, build_report
 
 DAY_S = 86_400
