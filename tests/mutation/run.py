@@ -22,7 +22,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 ROLLOUTS = (
-    *("evidence", "step_evidence", "guard", "guard_settings"),
+    *("evidence", "guard_state", "guard", "guard_settings"),
     *("rollout", "rollout_changes", "rollout_guard", "rollout_settings"),
 )
 REQUESTS = (

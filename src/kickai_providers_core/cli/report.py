@@ -16,7 +16,7 @@ import click
 
 from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.config.descriptions import suggest_name
-from kickai_providers_core.operations.formatting import format_period
+from kickai_providers_core.operations.number_formats import format_period
 from kickai_providers_core.operations.page import render_page
 from kickai_providers_core.operations.prices import load_price_list
 from kickai_providers_core.operations.reading import ReportReader

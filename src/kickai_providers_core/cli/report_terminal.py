@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from kickai_providers_core.operations.detail_tables import find_tables
-from kickai_providers_core.operations.formatting import format_duration, format_period
+from kickai_providers_core.operations.number_formats import format_duration, format_period
 from kickai_providers_core.operations.tables import list_measures, list_measures_by_role, list_summary
 from kickai_providers_core.values.plain_text import clean_line
 

@@ -195,7 +195,7 @@ def _read(since_s: float, price_list: PriceList | None) -> Report:
 
 
 def _describe(report: Report) -> MigrationReport:
-    from kickai_providers_core.operations.formatting import format_time  # noqa: PLC0415
+    from kickai_providers_core.operations.number_formats import format_time  # noqa: PLC0415
 
     total, month = report.total, report.savings.project()
     measures = {measure.name: measure for measure in report.measures}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kickai_providers_core.operations.formatting import escape_text, format_period
+from kickai_providers_core.operations.number_formats import escape_text, format_period
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

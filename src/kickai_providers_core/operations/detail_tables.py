@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.operations.formatting import (
+from kickai_providers_core.operations.group_tables import list_arms, list_groups
+from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_duration,
     format_known_cost,
@@ -13,7 +14,6 @@ from kickai_providers_core.operations.formatting import (
     format_target,
     format_usd,
 )
-from kickai_providers_core.operations.group_tables import list_arms, list_groups
 from kickai_providers_core.operations.tables import Column, Grouping, Table, format_range
 
 if TYPE_CHECKING:

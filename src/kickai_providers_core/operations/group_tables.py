@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.operations.formatting import (
+from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_known_cost,
     format_number,

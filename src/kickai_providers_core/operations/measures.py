@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, evolve, frozen
 
 from kickai_providers_core.operations.fallbacks import REQUEST_CAUSED
-from kickai_providers_core.operations.formatting import format_share
 from kickai_providers_core.operations.intervals import CONFIDENCE, find_mean_interval, find_share_interval
+from kickai_providers_core.operations.number_formats import format_share
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND
 
 if TYPE_CHECKING:

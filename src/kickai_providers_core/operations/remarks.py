@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.operations.formatting import format_number, format_share, format_target
+from kickai_providers_core.operations.number_formats import format_number, format_share, format_target
 from kickai_providers_core.values.metrics import SILENCE_S
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, field, frozen
 
 from kickai_providers_core.operations.figures import Figures, describe_cost
-from kickai_providers_core.operations.formatting import format_time
 from kickai_providers_core.operations.measures import Status
+from kickai_providers_core.operations.number_formats import format_time
 from kickai_providers_core.values.validation import Number
 
 if TYPE_CHECKING:

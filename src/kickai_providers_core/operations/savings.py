@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, field, frozen
 
 from kickai_providers_core.operations.costs import Baseline, Cost
-from kickai_providers_core.operations.formatting import format_number, format_share
+from kickai_providers_core.operations.number_formats import format_number, format_share
 
 __all__ = ["Projection", "Savings"]
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
-from kickai_providers_core.operations.formatting import (
+from kickai_providers_core.operations.measures import Status
+from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_duration,
     format_number,
@@ -14,7 +15,6 @@ from kickai_providers_core.operations.formatting import (
     format_share,
     format_usd,
 )
-from kickai_providers_core.operations.measures import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kickai_providers_core.operations.figures import round_s
-from kickai_providers_core.operations.formatting import format_time
+from kickai_providers_core.operations.number_formats import format_time
 from kickai_providers_core.values.histogram import find_quantile
 
 if TYPE_CHECKING:

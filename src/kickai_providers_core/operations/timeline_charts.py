@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.operations.charts import Chart, Series
-from kickai_providers_core.operations.formatting import (
+from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_number,
     format_period,

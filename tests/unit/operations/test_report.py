@@ -10,7 +10,7 @@ from report_cells import FLASH, QWEN, START_S, Recorder
 from kickai_providers_core import Settings
 from kickai_providers_core.operations.building import ReportContext, build_report
 from kickai_providers_core.operations.detail_tables import find_tables
-from kickai_providers_core.operations.formatting import (
+from kickai_providers_core.operations.number_formats import (
     format_duration,
     format_known_cost,
     format_seconds,
