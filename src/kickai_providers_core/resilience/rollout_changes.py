@@ -1,4 +1,4 @@
-"""Changes of a rollout: what operators ask for, as pure functions from one plan to the next."""
+"""Changes of a rollout: what operators ask for, and what follows from the guard's verdicts. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
 from kickai_providers_core.resilience.shares import ALL_ROLES, format_hold, format_share
 
 if TYPE_CHECKING:
+    from kickai_providers_core.resilience.guard import Verdict
     from kickai_providers_core.resilience.rollout import Ramp
 
-__all__ = ["Change", "RolloutError", "go_back", "pause", "remove", "resume", "set_share", "start_ramp"]
+__all__ = ["Change", "RolloutError", "apply_verdict", "go_back", "pause", "remove", "resume", "set_share", "start_ramp"]
 
 
 class RolloutError(ValueError):
@@ -161,3 +162,41 @@ def _get(plan: RolloutPlan, scope: str) -> Rollout:
 
 def _name(scope: str) -> str:
     return "all roles" if scope == ALL_ROLES else f"the role {scope}"
+
+
+def apply_verdict(rollout: Rollout, verdict: Verdict, now_s: float) -> tuple[Rollout, str] | None:
+    """Return the rollout after a verdict, and the change for a reader; None when nothing changes.
+
+    Only ``advance`` raises a share beyond what it was, and only in a ramp that a person has started, is not paused, and
+    has held its share for long enough.
+
+    Args:
+        rollout: The rollout that was judged.
+        verdict: The verdict.
+        now_s: The time in seconds since 1970.
+    """
+    candidate, share = rollout.candidate, rollout.share
+    if verdict.action == "advance":
+        return _advance(rollout, now_s)
+    if verdict.action == "suspend":
+        after = rollout.begin_step(0, now_s, suspended_share=share, evidence=verdict.next_evidence)
+        return after, f"{candidate} suspended: from {format_share(share)} to 0%, provisionally"
+    if verdict.action == "restore":
+        earlier = rollout.suspended_share or 0
+        after = rollout.begin_step(earlier, now_s, suspended_share=None, evidence=verdict.next_evidence)
+        return after, f"{candidate} restored to {format_share(earlier)}"
+    if verdict.is_final:
+        after = rollout.begin_step(0, now_s, suspended_share=None, ramp=None, is_paused=False, shadow=0)
+        return after, f"{candidate} rolled back to 0%"
+    return None
+
+
+def _advance(rollout: Rollout, now_s: float) -> tuple[Rollout, str] | None:
+    ramp = rollout.ramp
+    if ramp is None or rollout.is_paused or now_s - rollout.step_began_s < ramp.hold_s:
+        return None
+    following = ramp.find_next(rollout.share)
+    if following is None:
+        return None
+    what = f"{rollout.candidate} advanced from {format_share(rollout.share)} to {format_share(following)}"
+    return rollout.begin_step(following, now_s), what

@@ -1,11 +1,11 @@
-"""What the guard's verdict changes in a rollout, and which attempts it counts."""
+"""Which attempts the guard judges, and as what each of them counts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.resilience.guard_state import ArmCounts
-from kickai_providers_core.resilience.shares import CANDIDATE, CONTROL, format_share
+from kickai_providers_core.resilience.shares import CANDIDATE, CONTROL
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.errors import (
     ContentFilteredError,
@@ -14,12 +14,10 @@ from kickai_providers_core.values.errors import (
 )
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.guard import Verdict
     from kickai_providers_core.resilience.guard_settings import GuardSettings
-    from kickai_providers_core.resilience.rollout import Rollout
     from kickai_providers_core.values.events import AttemptEnded
 
-__all__ = ["apply_verdict", "count_attempt"]
+__all__ = ["count_attempt"]
 
 REQUEST_ERRORS = (RejectedRequestError, UnsupportedRequestError)
 """Errors that are due to the request: they say nothing about the provider."""
@@ -49,41 +47,3 @@ def count_attempt(event: AttemptEnded, settings: GuardSettings) -> ArmCounts | N
         first_token_s=event.first_token_s,
         refused=event.finish_reason == TRUNCATED,
     )
-
-
-def apply_verdict(rollout: Rollout, verdict: Verdict, now_s: float) -> tuple[Rollout, str] | None:
-    """Return the rollout after a verdict, and the change for a reader; None when nothing changes.
-
-    Only ``advance`` raises a share beyond what it was, and only in a ramp that a person has started, is not paused, and
-    has held its share for long enough.
-
-    Args:
-        rollout: The rollout that was judged.
-        verdict: The verdict.
-        now_s: The time in seconds since 1970.
-    """
-    candidate, share = rollout.candidate, rollout.share
-    if verdict.action == "advance":
-        return _advance(rollout, now_s)
-    if verdict.action == "suspend":
-        after = rollout.begin_step(0, now_s, suspended_share=share, evidence=verdict.next_evidence)
-        return after, f"{candidate} suspended: from {format_share(share)} to 0%, provisionally"
-    if verdict.action == "restore":
-        earlier = rollout.suspended_share or 0
-        after = rollout.begin_step(earlier, now_s, suspended_share=None, evidence=verdict.next_evidence)
-        return after, f"{candidate} restored to {format_share(earlier)}"
-    if verdict.is_final:
-        after = rollout.begin_step(0, now_s, suspended_share=None, ramp=None, is_paused=False, shadow=0)
-        return after, f"{candidate} rolled back to 0%"
-    return None
-
-
-def _advance(rollout: Rollout, now_s: float) -> tuple[Rollout, str] | None:
-    ramp = rollout.ramp
-    if ramp is None or rollout.is_paused or now_s - rollout.step_began_s < ramp.hold_s:
-        return None
-    following = ramp.find_next(rollout.share)
-    if following is None:
-        return None
-    what = f"{rollout.candidate} advanced from {format_share(rollout.share)} to {format_share(following)}"
-    return rollout.begin_step(following, now_s), what
