@@ -23,7 +23,7 @@ from attrs import frozen
 ROOT = Path(__file__).parents[2]
 ROLLOUTS = (
     *("evidence", "guard_state", "guard", "guard_settings"),
-    *("rollout", "rollout_changes", "rollout_guard", "rollout_settings"),
+    *("rollout", "rollout_changes", "judged_attempts", "rollout_settings"),
 )
 REQUESTS = (
     *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health", "condition"),
@@ -33,6 +33,7 @@ REQUESTS = (
 ROLLOUT_TESTS = (
     "unit/resilience/test_*evidence.py",
     "unit/resilience/test_guard*.py",
+    "unit/resilience/test_judged_attempts.py",
     "unit/resilience/test_rollout*.py",
 )
 REQUEST_TESTS = (

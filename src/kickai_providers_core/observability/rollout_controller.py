@@ -13,9 +13,9 @@ from kickai_providers_core.observability.alerts import run_alert
 from kickai_providers_core.observability.key_counter import KeyCounter
 from kickai_providers_core.resilience.guard import judge
 from kickai_providers_core.resilience.guard_state import ArmCounts, StepEvidence
+from kickai_providers_core.resilience.judged_attempts import count_attempt
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_changes import apply_verdict
-from kickai_providers_core.resilience.rollout_guard import count_attempt
 from kickai_providers_core.resilience.shares import BUCKETS, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.events import AttemptEnded
