@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core import KickaiError, Target
 from kickai_providers_core.values.counting import may_be_billed
 
-from kickai_gateway.bodies import read_body
+from kickai_gateway.body_reader import read_body
 from kickai_gateway.disconnects import run_until_disconnect
 from kickai_gateway.errors import ApiError, ErrorReply
 from kickai_gateway.records import start_record

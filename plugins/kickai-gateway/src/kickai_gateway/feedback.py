@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core import ArgumentTypeError, ArgumentValueError
 
 from kickai_gateway.answers import MAX_ANSWERS
-from kickai_gateway.bodies import read_body
+from kickai_gateway.body_reader import read_body
 from kickai_gateway.errors import ApiError, ErrorReply
 from kickai_gateway.requests import parse_json_object
 
