@@ -14,7 +14,7 @@ from kickai_gateway.keys import KeyRing
 from kickai_gateway.leases import LeaseKeeper
 from kickai_gateway.origins import require_json
 from kickai_gateway.prices import PriceTable, UnknownPriceError, format_usd
-from kickai_gateway.sizes import estimate_max_input_tokens
+from kickai_gateway.token_estimates import estimate_max_input_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
