@@ -6,7 +6,7 @@ from typing import Self
 
 from attrs import frozen
 
-from kickai_gateway.answers import ANSWERS_BYTES, Answers
+from kickai_gateway.latest_answers import ANSWERS_BYTES, Answers
 from kickai_gateway.metrics import METRICS_BYTES, Metrics
 from kickai_gateway.shared_memory import SharedMemory
 

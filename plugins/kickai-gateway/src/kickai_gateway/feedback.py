@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core import ArgumentTypeError, ArgumentValueError
 
-from kickai_gateway.answers import MAX_ANSWERS
 from kickai_gateway.body_reader import read_body
 from kickai_gateway.errors import ApiError, ErrorReply
+from kickai_gateway.latest_answers import MAX_ANSWERS
 from kickai_gateway.requests import parse_json_object
 
 if TYPE_CHECKING:
     from kickai_providers_core import Resolver
 
-    from kickai_gateway.answers import Answers
     from kickai_gateway.http import HttpRequest
+    from kickai_gateway.latest_answers import Answers
 
 __all__ = ["give_feedback"]
 
