@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from kickai_gateway.app import Gateway
-from kickai_gateway.records import observe
+from kickai_gateway.served_targets import observe
 
 __all__ = ["Gateway", "observe"]

@@ -16,7 +16,7 @@ from kickai_gateway.connections import Config
 from kickai_gateway.generations import Generation
 from kickai_gateway.origins import is_loopback
 from kickai_gateway.protection import UnsafeSettingsError, build_guards, load_prices, require_protection
-from kickai_gateway.records import observe
+from kickai_gateway.served_targets import observe
 
 if TYPE_CHECKING:
     import socket
