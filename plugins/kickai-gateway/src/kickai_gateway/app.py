@@ -14,8 +14,8 @@ from kickai_providers_core import KickaiError
 from kickai_gateway.board import Board
 from kickai_gateway.disconnects import ClientDisconnected
 from kickai_gateway.errors import INTERNAL, SHUTDOWN, ApiError, describe_error
-from kickai_gateway.generations import Generation, Generations
 from kickai_gateway.http import HttpRequest, Responder
+from kickai_gateway.reloading import Generation, Generations
 from kickai_gateway.reports import Reports
 from kickai_gateway.routes import Routes
 

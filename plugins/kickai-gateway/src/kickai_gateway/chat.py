@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from kickai_providers_core import Chain, Reply, Usage
 
     from kickai_gateway.board import Board
-    from kickai_gateway.generations import Generation
     from kickai_gateway.guards import Caller
     from kickai_gateway.http import HttpRequest, Responder
+    from kickai_gateway.reloading import Generation
     from kickai_gateway.requests import ChatCall
     from kickai_gateway.served_targets import Record
 

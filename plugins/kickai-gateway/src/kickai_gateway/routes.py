@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kickai_gateway.board import Board
-    from kickai_gateway.generations import Generation
     from kickai_gateway.guards import Caller
     from kickai_gateway.http import HttpRequest, Responder
+    from kickai_gateway.reloading import Generation
     from kickai_gateway.reports import Reports
 
 __all__ = ["Routes"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.health_report import HealthReport
 
     from kickai_gateway.board import Board
-    from kickai_gateway.generations import Generation
+    from kickai_gateway.reloading import Generation
 
 __all__ = ["FILES", "PAGE_HEADERS", "describe_status", "load_file"]
 

@@ -13,9 +13,9 @@ from kickai_providers_core import ConfigError, Resolver
 
 from kickai_gateway.app import Gateway
 from kickai_gateway.connections import Config
-from kickai_gateway.generations import Generation
 from kickai_gateway.origins import is_loopback
 from kickai_gateway.protection import UnsafeSettingsError, build_guards, load_prices, require_protection
+from kickai_gateway.reloading import Generation
 from kickai_gateway.served_targets import observe
 
 if TYPE_CHECKING:
