@@ -86,7 +86,7 @@ def test_the_page_has_every_field_path_and_code():
 
 def test_every_setting_is_documented():
     """In the page of the settings."""
-    from kickai_gateway.settings import GatewaySettings
+    from kickai_providers_core.config.gateway_settings import GatewaySettings
 
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert [each.name for each in fields(GatewaySettings) if f"| `{each.name}` |" not in page] == []
