@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kickai_providers_core.cli.arguments import Number
-from kickai_providers_core.cli.diagnosis import diagnose
+from kickai_providers_core.cli.doctor_findings import diagnose
 from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
 from kickai_providers_core.cli.session import shared_options, without_store
 from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.diagnosis import diagnose, find_targets, sort_findings
+from kickai_providers_core.cli.doctor_findings import diagnose, find_targets, sort_findings
 from kickai_providers_core.cli.operations_checks import (
     StoreExamination,
     check_clock,
@@ -29,7 +29,7 @@ from kickai_providers_core.stores.api import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.cli.diagnosis import Finding
+    from kickai_providers_core.cli.doctor_findings import Finding
     from kickai_providers_core.cli.session import Session
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.plugin_api.discovery import Discovery

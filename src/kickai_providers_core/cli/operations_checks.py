@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
-from kickai_providers_core.cli.diagnosis import Finding
+from kickai_providers_core.cli.doctor_findings import Finding
 from kickai_providers_core.operations.number_formats import format_share as format_usage
 from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state
 from kickai_providers_core.resilience.shares import ALL_ROLES, format_share

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.cli.diagnosis import find_targets
+from kickai_providers_core.cli.doctor_findings import find_targets
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.values.errors import ChainExhaustedError, KickaiError
 from kickai_providers_core.values.plain_text import format_count

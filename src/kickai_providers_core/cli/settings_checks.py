@@ -11,7 +11,7 @@ import click
 from attrs import evolve
 
 from kickai_providers_core.cli import json_output
-from kickai_providers_core.cli.diagnosis import CheckResults, Finding, check_plugins, find_targets
+from kickai_providers_core.cli.doctor_findings import CheckResults, Finding, check_plugins, find_targets
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.plugin_api import discovery as plugin_discovery
 from kickai_providers_core.values.errors import ConfigError, Problem

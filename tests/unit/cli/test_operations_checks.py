@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from kickai_providers_core.cli.diagnosis import Finding
+    from kickai_providers_core.cli.doctor_findings import Finding
     from kickai_providers_core.operations.prices import ListedTarget
 
 NOW = 1_800_000_000.0

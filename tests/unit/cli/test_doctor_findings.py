@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from kickai_providers_core import KickaiSettings, Problem, ProviderSettings, Settings, Target
-from kickai_providers_core.cli.diagnosis import CheckResults, Finding, diagnose
+from kickai_providers_core.cli.doctor_findings import CheckResults, Finding, diagnose
 from kickai_providers_core.config.roles import Role
 from kickai_providers_core.plugin_api.discovery import Discovery, Plugin
 from kickai_providers_core.values.errors import PluginLoadError
