@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kickai_providers_core.cli.doctor_findings import diagnose, find_targets, sort_findings
-from kickai_providers_core.cli.operations_checks import (
+from kickai_providers_core.cli.doctor_operations import (
     StoreExamination,
     check_clock,
     check_daily_limits,

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from kickai_providers_core import ProviderSettings, Settings
-from kickai_providers_core.cli.operations_checks import (
+from kickai_providers_core.cli.doctor_operations import (
     StoreExamination,
     check_clock,
     check_daily_limits,
