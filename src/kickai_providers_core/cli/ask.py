@@ -11,7 +11,7 @@ import click
 from attrs import frozen
 
 from kickai_providers_core.cli import json_output
-from kickai_providers_core.cli.arguments import Number, parse_targets, read_prompt, require_text
+from kickai_providers_core.cli.ask_arguments import Number, parse_targets, read_prompt, require_text
 from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.roles import warn_of_unknown_role
 from kickai_providers_core.cli.session import shared_options

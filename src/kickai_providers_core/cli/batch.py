@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from kickai_providers_core.batching import CONCURRENCY, run_concurrently
 from kickai_providers_core.cli import json_output
-from kickai_providers_core.cli.arguments import Number, parse_targets
+from kickai_providers_core.cli.ask_arguments import Number, parse_targets
 from kickai_providers_core.cli.batch_format import format_error, format_reply, parse_custom_id, parse_line
 from kickai_providers_core.cli.batch_progress import BatchBar
 from kickai_providers_core.cli.batch_results import BatchResults, ResultsError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.arguments import Number
+from kickai_providers_core.cli.ask_arguments import Number
 from kickai_providers_core.cli.doctor_findings import diagnose
 from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
 from kickai_providers_core.cli.session import shared_options, without_store
