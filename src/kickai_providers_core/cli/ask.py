@@ -12,9 +12,9 @@ from attrs import frozen
 
 from kickai_providers_core.cli import json_output
 from kickai_providers_core.cli.ask_arguments import Number, parse_targets, read_prompt, require_text
+from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.roles import warn_of_unknown_role
-from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.cli.uncalled import describe_uncalled
 from kickai_providers_core.config.roles import MAX_TEMPERATURE
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.chain import Chain
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.plugin_api.hookspecs import Progress
     from kickai_providers_core.resolver import Resolver
     from kickai_providers_core.runtime.streaming import StreamMode

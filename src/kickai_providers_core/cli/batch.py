@@ -16,8 +16,8 @@ from kickai_providers_core.cli.ask_arguments import Number, parse_targets
 from kickai_providers_core.cli.batch_format import format_error, format_reply, parse_custom_id, parse_line
 from kickai_providers_core.cli.batch_progress import BatchBar
 from kickai_providers_core.cli.batch_results import BatchResults, ResultsError
+from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.roles import warn_of_unknown_role
-from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.values.errors import ArgumentTypeError, ArgumentValueError, KickaiError
 from kickai_providers_core.values.plain_text import format_count
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.chain import Chain
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.resolver import Resolver
     from kickai_providers_core.values.targets import Target
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from kickai_providers_core.cli.ask_arguments import Number
+from kickai_providers_core.cli.common_options import shared_options, without_store
 from kickai_providers_core.cli.doctor_findings import diagnose
 from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
-from kickai_providers_core.cli.session import shared_options, without_store
 from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.resolver import Resolver
@@ -19,8 +19,8 @@ from kickai_providers_core.values.plain_text import format_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.cli.questions import Answer
-    from kickai_providers_core.cli.session import Session
 
 __all__ = ["command"]
 

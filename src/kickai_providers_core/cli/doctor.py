@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kickai_providers_core.cli.common_options import STORE_TIMEOUT_S, shared_options, without_store
 from kickai_providers_core.cli.doctor_findings import diagnose, find_targets, sort_findings
 from kickai_providers_core.cli.doctor_operations import (
     StoreExamination,
@@ -18,7 +19,6 @@ from kickai_providers_core.cli.doctor_operations import (
     check_store,
     examine_store,
 )
-from kickai_providers_core.cli.session import STORE_TIMEOUT_S, shared_options, without_store
 from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.operations.prices import PriceBook, load_price_list
@@ -29,8 +29,8 @@ from kickai_providers_core.stores.api import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.cli.doctor_findings import Finding
-    from kickai_providers_core.cli.session import Session
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.plugin_api.discovery import Discovery
 

@@ -21,7 +21,7 @@ from kickai_providers_core.values.errors import (
 )
 
 if TYPE_CHECKING:
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
 
 __all__ = ["PIPE_CLOSED", "report_error"]
 

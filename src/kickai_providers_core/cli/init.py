@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.session import output_options
+from kickai_providers_core.cli.common_options import output_options
 from kickai_providers_core.cli.settings_template import Found, choose_order, render_settings
 from kickai_providers_core.values.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
 
 __all__ = ["command", "write_new"]
 

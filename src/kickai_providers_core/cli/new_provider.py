@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.session import output_options
+from kickai_providers_core.cli.common_options import output_options
 from kickai_providers_core.scaffold import KINDS, MissingCopierError, check_name, write_project
 from kickai_providers_core.values.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.scaffold import Project
     from kickai_providers_core.scaffold.project import Kind
 

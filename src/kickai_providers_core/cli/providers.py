@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kickai_providers_core.cli.session import shared_options
+from kickai_providers_core.cli.common_options import shared_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.plugin_api.discovery import Plugin
     from kickai_providers_core.plugin_api.instance import Instance
     from kickai_providers_core.resolver import Resolver

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.session import shared_options
+from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.config.descriptions import suggest_name
 from kickai_providers_core.operations.number_formats import format_period
 from kickai_providers_core.operations.page import render_page
@@ -25,7 +25,7 @@ from kickai_providers_core.stores.urls import MEMORY, SQLITE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.operations.measures import Measure
     from kickai_providers_core.operations.report import Report

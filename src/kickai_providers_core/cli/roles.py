@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kickai_providers_core.cli.session import shared_options
+from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.config.roles import BUILT_IN, load_built_in_catalogue, replace_retired_models
 from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.config.roles import Role
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.values.targets import Target

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.rollout_arguments import (
     parse_duration_option,
     parse_share_argument,
     parse_shares_argument,
     show_examples,
 )
-from kickai_providers_core.cli.session import shared_options
 from kickai_providers_core.config.descriptions import join_names, suggest_name
 from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state
 from kickai_providers_core.resilience.rollout import Ramp
@@ -38,7 +38,7 @@ from kickai_providers_core.values.plain_text import format_count
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.operations.rollout_control import ScopeStatus
     from kickai_providers_core.resilience.rollout import RolloutPlan

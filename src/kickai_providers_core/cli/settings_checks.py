@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.plugin_api.instance import Instance

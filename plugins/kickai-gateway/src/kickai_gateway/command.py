@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import evolve
-from kickai_providers_core.cli.session import shared_options
+from kickai_providers_core.cli.common_options import shared_options
 
 from kickai_gateway.keys import create_key
 from kickai_gateway.serve import serve
 
 if TYPE_CHECKING:
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
 
 __all__ = ["command"]
 

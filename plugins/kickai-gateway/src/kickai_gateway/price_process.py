@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core import KickaiError, Resolver
+from kickai_providers_core.cli.common_options import Session, without_store
 from kickai_providers_core.cli.console import Console
-from kickai_providers_core.cli.session import Session, without_store
 from kickai_providers_core.operations.prices import PriceBook, load_price_list
 from kickai_providers_core.operations.rates import Rates
 from kickai_providers_core.values.metrics import SIZE_BOUNDS

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kickai_providers_core import KickaiError
+from kickai_providers_core.cli.common_options import Session
 from kickai_providers_core.cli.console import Console
-from kickai_providers_core.cli.session import Session
 from kickai_providers_core.operations.page import render_page
 from kickai_providers_core.operations.prices import load_price_list
 from kickai_providers_core.operations.reading import ReportReader

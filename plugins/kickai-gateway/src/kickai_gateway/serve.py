@@ -16,7 +16,7 @@ from kickai_gateway.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.cli.session import Session
+    from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.config.gateway_settings import GatewaySettings
 
 __all__ = ["serve"]

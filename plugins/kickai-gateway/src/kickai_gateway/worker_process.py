@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from kickai_providers_core import ConfigError
+from kickai_providers_core.cli.common_options import Session
 from kickai_providers_core.cli.console import Console
-from kickai_providers_core.cli.session import Session
 
 from kickai_gateway.board import Board
 from kickai_gateway.protection import UnsafeSettingsError
