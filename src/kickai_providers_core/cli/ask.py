@@ -16,7 +16,7 @@ from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.roles import warn_of_unknown_role
 from kickai_providers_core.cli.tracebacks import format_error
-from kickai_providers_core.cli.uncalled import describe_uncalled
+from kickai_providers_core.cli.uncalled_providers import describe_uncalled
 from kickai_providers_core.config.roles import MAX_TEMPERATURE
 from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
 from kickai_providers_core.values.messages import Message
