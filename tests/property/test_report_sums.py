@@ -10,7 +10,7 @@ from report_cells import START_S
 
 from kickai_providers_core import Settings
 from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
-from kickai_providers_core.operations.building import ReportContext, build_report
+from kickai_providers_core.operations.report_building import ReportContext, build_report
 from kickai_providers_core.values.metrics import SIZE_CLASSES, Cell, CellKey
 
 COUNTERS = [

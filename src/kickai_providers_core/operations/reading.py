@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, field, frozen
 
 from kickai_providers_core.observability.rollout_controller import PLAN
-from kickai_providers_core.operations.building import ReportContext, build_report
+from kickai_providers_core.operations.report_building import ReportContext, build_report
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service
 from kickai_providers_core.resilience.rollout import RolloutPlan
 from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS

@@ -8,7 +8,7 @@ import pytest
 from report_cells import FLASH, START_S, Recorder
 
 from kickai_providers_core.cli.report_terminal import render_lines
-from kickai_providers_core.operations.building import ReportContext, build_report
+from kickai_providers_core.operations.report_building import ReportContext, build_report
 
 DAY_S = 86_400
 

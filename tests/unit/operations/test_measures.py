@@ -7,9 +7,9 @@ from report_cells import FLASH, QWEN, START_S, Recorder
 
 from kickai_providers_core import ProviderSettings, Settings
 from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
-from kickai_providers_core.operations.building import ReportContext, build_report
 from kickai_providers_core.operations.intervals import find_mean_interval, find_share_interval
 from kickai_providers_core.operations.measures import Status
+from kickai_providers_core.operations.report_building import ReportContext, build_report
 
 PRICES = {
     QWEN.partition(":")[0]: ModelPrice(input_usd_per_million=0.3, output_usd_per_million=0.3),

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from report_cells import FLASH, START_S, Recorder
 
-from kickai_providers_core.operations.building import ReportContext, build_report
 from kickai_providers_core.operations.charts import Chart, Series, render_chart
 from kickai_providers_core.operations.page import render_page
+from kickai_providers_core.operations.report_building import ReportContext, build_report
 
 HOUR_S = 3600
 EVIL = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x1b[31m\u202e"

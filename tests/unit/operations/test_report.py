@@ -8,7 +8,6 @@ import pytest
 from report_cells import FLASH, QWEN, START_S, Recorder
 
 from kickai_providers_core import Settings
-from kickai_providers_core.operations.building import ReportContext, build_report
 from kickai_providers_core.operations.detail_tables import find_tables
 from kickai_providers_core.operations.number_formats import (
     format_duration,
@@ -18,6 +17,7 @@ from kickai_providers_core.operations.number_formats import (
     format_target,
     format_usd,
 )
+from kickai_providers_core.operations.report_building import ReportContext, build_report
 from kickai_providers_core.operations.tables import list_measures, list_measures_by_role, list_summary
 from kickai_providers_core.operations.timeline import choose_span
 from kickai_providers_core.stores.api import Writer
@@ -189,7 +189,7 @@ def test_fallbacks_to_another_model_say_so():
 
 def test_a_retired_gemini_model_of_a_role_is_priced_as_its_successor():
     """The default catalogue still names gemini-1.5-flash; a role without Gemini has that of the default role."""
-    from kickai_providers_core.operations.building import BaselineTargets
+    from kickai_providers_core.operations.report_building import BaselineTargets
 
     targets = BaselineTargets(Settings())
     assert targets.find("team_manager") == ("gemini", FLASH)
