@@ -19,7 +19,7 @@ from kickai_providers_core.config.descriptions import suggest_name
 from kickai_providers_core.operations.number_formats import format_period
 from kickai_providers_core.operations.page import render_page
 from kickai_providers_core.operations.prices import load_price_list
-from kickai_providers_core.operations.reading import ReportReader
+from kickai_providers_core.operations.report_reading import ReportReader
 from kickai_providers_core.stores.urls import MEMORY, SQLITE
 
 if TYPE_CHECKING:

@@ -179,7 +179,7 @@ def _validate_age(since_s: float) -> None:
 
 
 def _read(since_s: float, price_list: PriceList | None) -> Report:
-    from kickai_providers_core.operations.reading import ReportReader  # noqa: PLC0415  few applications read reports
+    from kickai_providers_core.operations.report_reading import ReportReader  # noqa: PLC0415  few applications read reports
 
     resolver = get_resolver()
     store, is_written, now_s = resolver.store, resolver.flush(WRITE_S), time.time()

@@ -15,7 +15,7 @@ from kickai_providers_core.cli.common_options import Session
 from kickai_providers_core.cli.console import Console
 from kickai_providers_core.operations.page import render_page
 from kickai_providers_core.operations.prices import load_price_list
-from kickai_providers_core.operations.reading import ReportReader
+from kickai_providers_core.operations.report_reading import ReportReader
 from kickai_providers_core.operations.rollout_control import RolloutControl
 
 __all__ = ["build"]

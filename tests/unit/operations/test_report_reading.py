@@ -9,8 +9,8 @@ from report_cells import START_S, Recorder
 from kickai_providers_core import Settings
 from kickai_providers_core.observability.rollout_controller import PLAN
 from kickai_providers_core.operations.prices import load_price_list
-from kickai_providers_core.operations.reading import ReportReader, find_shares
 from kickai_providers_core.operations.report_building import ReportContext, build_report
+from kickai_providers_core.operations.report_reading import ReportReader, find_shares
 from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, Rollout, RolloutPlan
 from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.metrics import MetricsBatch
