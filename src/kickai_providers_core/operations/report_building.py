@@ -15,8 +15,8 @@ from kickai_providers_core.operations.measures import MeasureData, judge
 from kickai_providers_core.operations.number_formats import format_time
 from kickai_providers_core.operations.prices import PriceBook
 from kickai_providers_core.operations.rates import to_nano_usd
-from kickai_providers_core.operations.remarks import find_warnings
 from kickai_providers_core.operations.report import Report
+from kickai_providers_core.operations.report_warnings import find_warnings
 from kickai_providers_core.operations.savings import Savings
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service, find_simulated
 from kickai_providers_core.operations.sums import Groups, Sums, add_up
