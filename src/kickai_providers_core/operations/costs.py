@@ -13,8 +13,8 @@ from kickai_providers_core.values.metrics import SIZE_BOUNDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kickai_providers_core.operations.cell_sums import Sums
     from kickai_providers_core.operations.rates import Rates
-    from kickai_providers_core.operations.sums import Sums
 
 __all__ = ["FLAT_NANO_USD_PER_REQUEST", "Baseline", "Cost", "FindRates", "find_baseline", "find_cost", "size_of_class"]
 

@@ -9,7 +9,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kickai_providers_core.operations.sums import Sums
+    from kickai_providers_core.operations.cell_sums import Sums
     from kickai_providers_core.values.metrics import CellKey
 
 __all__ = ["REQUEST_CAUSED", "Fallback", "find_fallbacks"]

@@ -13,7 +13,7 @@ from kickai_providers_core.values.histogram import find_quantile, get_value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_providers_core.operations.sums import Sums
+    from kickai_providers_core.operations.cell_sums import Sums
     from kickai_providers_core.values.histogram import Histogram
 
 __all__ = ["Distribution", "Figures", "Tokens"]

@@ -15,9 +15,9 @@ from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from kickai_providers_core.operations.cell_sums import Sums
     from kickai_providers_core.operations.fallbacks import Fallback
     from kickai_providers_core.operations.savings import Savings
-    from kickai_providers_core.operations.sums import Sums
 
 __all__ = ["MEASURES", "Measure", "MeasureData", "Status", "judge"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import Factory, evolve, field, frozen
 
 from kickai_providers_core.config.settings import Settings
+from kickai_providers_core.operations.cell_sums import Groups, Sums, add_up
 from kickai_providers_core.operations.costs import Baseline, Cost, find_baseline, find_cost
 from kickai_providers_core.operations.fallbacks import find_fallbacks
 from kickai_providers_core.operations.figures import Figures
@@ -19,7 +20,6 @@ from kickai_providers_core.operations.report import Report
 from kickai_providers_core.operations.report_warnings import find_warnings
 from kickai_providers_core.operations.savings import Savings
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service, find_simulated
-from kickai_providers_core.operations.sums import Groups, Sums, add_up
 from kickai_providers_core.operations.timeline import Point, choose_span
 from kickai_providers_core.values.histogram import Histogram, add_counts
 from kickai_providers_core.values.validation import Number
