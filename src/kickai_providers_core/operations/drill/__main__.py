@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from kickai_providers_core.operations.drill.process import DrillError
-from kickai_providers_core.operations.drill.story import Drill
+from kickai_providers_core.operations.drill.steps import Drill
 
 
 def main() -> int:
