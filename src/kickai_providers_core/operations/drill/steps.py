@@ -6,7 +6,7 @@ import time
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.operations.drill.ledger import Ledger, find_misplaced
+from kickai_providers_core.operations.drill.expected_counts import Ledger, find_misplaced
 from kickai_providers_core.operations.drill.process import LONGEST_S, DrillError, Operator, WorkerProcess
 from kickai_providers_core.operations.drill.scenario import CANDIDATE, CONTROL, write_settings
 from kickai_providers_core.resilience.shares import BUCKETS, format_share
