@@ -24,7 +24,7 @@ from kickai_providers_core import (
     UnsupportedRequestError,
 )
 from kickai_providers_core.authoring.json_lines import MAX_LINE_BYTES
-from kickai_providers_core.authoring.limits import MAX_ANSWER_BYTES
+from kickai_providers_core.authoring.size_limits import MAX_ANSWER_BYTES
 from kickai_providers_core.testing import FaultMatrix, FaultRow
 from kickai_providers_core.testing.fault_matrix import STREAMS, WHOLE_ANSWERS
 from kickai_providers_core.testing.faults import (

@@ -30,7 +30,6 @@ from kickai_providers_core.authoring.http_service import HttpService
 from kickai_providers_core.authoring.http_transport import HttpAttempt, HttpTransport, http_transport
 from kickai_providers_core.authoring.json_lines import JsonLinesDecoder, ajson_lines, json_lines
 from kickai_providers_core.authoring.json_schema import check_answer
-from kickai_providers_core.authoring.limits import Decompressor, alimit_chunks, limit_chunks
 from kickai_providers_core.authoring.model_list import model_list_problems
 from kickai_providers_core.authoring.network_environment import (
     network_problems,
@@ -41,6 +40,7 @@ from kickai_providers_core.authoring.network_environment import (
 from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder, abuild_reply, build_reply
 from kickai_providers_core.authoring.retry_after import longest_retry_after
+from kickai_providers_core.authoring.size_limits import Decompressor, alimit_chunks, limit_chunks
 from kickai_providers_core.authoring.statuses import error_for_body, error_for_status, request_id_in
 from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from kickai_providers_core.authoring.bounded_network import RequestTimeout
 from kickai_providers_core.authoring.failures import error_for_exception
 from kickai_providers_core.authoring.http_body import Body
-from kickai_providers_core.authoring.limits import MAX_ERROR_BYTES
+from kickai_providers_core.authoring.size_limits import MAX_ERROR_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,9 +14,9 @@ from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBa
 from kickai_providers_core.authoring.bounded_network import BoundedBackend, look_up_host
 from kickai_providers_core.authoring.failures import error_for_exception
 from kickai_providers_core.authoring.http_attempt import Connections, HttpAttempt, active_attempt, core_url
-from kickai_providers_core.authoring.limits import MAX_ANSWER_BYTES
 from kickai_providers_core.authoring.network_environment import proxy_for, require_usable_network
 from kickai_providers_core.authoring.per_loop import PerLoop
+from kickai_providers_core.authoring.size_limits import MAX_ANSWER_BYTES
 
 if TYPE_CHECKING:
     import ssl
