@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
-from kickai_providers_core.authoring.iterating import Pauses, aclosing_source, closing_source, split_chunk
+from kickai_providers_core.authoring.iterators import Pauses, aclosing_source, closing_source, split_chunk
 from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from kickai_providers_core.authoring.iterating import Pauses
+from kickai_providers_core.authoring.iterators import Pauses
 from kickai_providers_core.authoring.size_limits import Decompressor
 from kickai_providers_core.authoring.untracked import Untracked
 from kickai_providers_core.values.errors import InvalidReplyError
