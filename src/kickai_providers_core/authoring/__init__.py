@@ -7,6 +7,7 @@ on top of a client's response. Importing this package imports no HTTP library.
 from __future__ import annotations
 
 from kickai_providers_core.authoring import openai_chat
+from kickai_providers_core.authoring.async_generators import Untracked
 from kickai_providers_core.authoring.documents import DocumentDecoder, DocumentStream
 from kickai_providers_core.authoring.endpoint import Endpoint
 from kickai_providers_core.authoring.endpoint_checks import (
@@ -46,7 +47,6 @@ from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text, printable_name
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
-from kickai_providers_core.authoring.untracked import Untracked
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 
 __all__ = [

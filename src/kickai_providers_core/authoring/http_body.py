@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from kickai_providers_core.authoring.async_generators import Untracked
 from kickai_providers_core.authoring.iterators import Pauses
 from kickai_providers_core.authoring.size_limits import Decompressor
-from kickai_providers_core.authoring.untracked import Untracked
 from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:
