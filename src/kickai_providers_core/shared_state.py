@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.arm_router import ArmRouter
+from kickai_providers_core.observability.lazy_store import OpeningStore
 from kickai_providers_core.observability.monitor import Monitor
-from kickai_providers_core.observability.opening_store import OpeningStore
 from kickai_providers_core.observability.rollout_controller import RolloutController
 from kickai_providers_core.observability.shared_health import SharedHealth
 from kickai_providers_core.observability.shared_limits import SharedLimits

@@ -6,8 +6,8 @@ from threading import Event, Thread
 
 import pytest
 
-from kickai_providers_core.observability import opening_store as module
-from kickai_providers_core.observability.opening_store import OpeningStore
+from kickai_providers_core.observability import lazy_store as module
+from kickai_providers_core.observability.lazy_store import OpeningStore
 from kickai_providers_core.stores.api import HistoryEntry, Store, StoreError
 from kickai_providers_core.stores.memory import MemoryStore
 
