@@ -6,7 +6,7 @@ import pytest
 from kickai_providers_core import Secret
 
 from kickai_hf import checks, endpoints
-from kickai_hf.models import DEFAULT_MODEL
+from kickai_hf.capabilities import DEFAULT_MODEL
 from kickai_hf.settings import HuggingFaceSettings
 
 TOKEN = Secret("hf_abc")

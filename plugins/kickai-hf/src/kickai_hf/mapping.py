@@ -9,7 +9,7 @@ from kickai_providers_core import UnsupportedRequestError
 from kickai_providers_core.authoring import dump_bytes, openai_chat
 
 from kickai_hf import text_generation
-from kickai_hf.models import has_system_role
+from kickai_hf.capabilities import has_system_role
 from kickai_hf.options import find_options
 from kickai_hf.templates import fold_system_messages
 

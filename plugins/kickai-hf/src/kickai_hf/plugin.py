@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core import Capability, ProviderInfo, UnusableProviderError, hookimpl
 
 from kickai_hf import checks
-from kickai_hf.models import MODELS, find_capabilities
+from kickai_hf.capabilities import MODELS, find_capabilities
 from kickai_hf.options import OPTIONS
 from kickai_hf.settings import HuggingFaceSettings
 

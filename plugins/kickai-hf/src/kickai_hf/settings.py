@@ -10,7 +10,7 @@ from attrs.validators import matches_re
 from kickai_providers_core import ProviderSettings, Secret
 from kickai_providers_core.plugin_api.settings import service_address
 
-from kickai_hf.models import DEFAULT_MODEL
+from kickai_hf.capabilities import DEFAULT_MODEL
 
 __all__ = ["HuggingFaceSettings", "SchemaForm", "Task", "Template"]
 
