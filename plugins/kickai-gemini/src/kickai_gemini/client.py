@@ -255,7 +255,7 @@ def _create_wire(settings: GeminiSettings, sdk: SDK) -> Wire:
     try:
         with hide_known_warnings():
             wire_class = import_module("kickai_gemini.wire").Wire
-            encode = import_module("kickai_gemini.messages").encode if sdk == GENERATIVEAI else _encode
+            encode = import_module("kickai_gemini.sdk_messages").encode if sdk == GENERATIVEAI else _encode
     except Exception as exc:  # whatever a package raises while it is imported
         missing = getattr(exc, "name", None)
         cause = f"{type(exc).__name__} for {missing}" if isinstance(missing, str) else type(exc).__name__
