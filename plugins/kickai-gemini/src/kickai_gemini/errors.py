@@ -26,7 +26,7 @@ from kickai_providers_core import (
 )
 from kickai_providers_core.authoring import error_for_status
 
-from kickai_gemini.parameters import refused_parameters
+from kickai_gemini.refused_parameters import refused_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
