@@ -10,7 +10,7 @@ from attrs import frozen
 from kickai_providers_core import Reply
 
 from kickai_mock.behaviour import ModelBehaviour
-from kickai_mock.call import Call
+from kickai_mock.call_record import Call
 from kickai_mock.mapping import build_answer, split_reply
 from kickai_mock.settings import MockInCode, MockSettings, find_conflicts
 from kickai_mock.sleeper import Sleeper

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import ChatRequest
 
-    from kickai_mock.call import Call
+    from kickai_mock.call_record import Call
 
 __all__ = ["build_answer", "split_reply", "split_words"]
 

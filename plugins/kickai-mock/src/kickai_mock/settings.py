@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from attrs import Attribute
     from kickai_providers_core import ChatRequest, Clockwork, Reply
 
-    from kickai_mock.call import Call
+    from kickai_mock.call_record import Call
 
 __all__ = ["Behaviour", "MockInCode", "MockSettings", "find_conflicts", "parse_drill"]
 
