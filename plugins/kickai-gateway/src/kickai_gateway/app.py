@@ -55,7 +55,7 @@ class Gateway:
         """Serve a resolver.
 
         Args:
-            resolver: Has the chains. Create it with `kickai_gateway.served_targets.observe` as an observer, or the headers of
+            resolver: Has the chains. Create it with `kickai_gateway.observe` as an observer, or the headers of
                 streams do not say which target answers. The gateway closes it with the server.
             guards: Checks the callers; None serves the programs on this machine.
             board: What the workers of a gateway share; None for a single one.
