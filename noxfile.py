@@ -164,15 +164,25 @@ def together(session: nox.Session) -> None:
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"))
     session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS))
     install_runtime(session)
-    names = ("fork_plugins", "gateway_faults", "history_across_providers")
-    across = [f"tests/integration/test_{name}.py" for name in names]
-    session.run("pytest", *PARALLEL, *across, *session.posargs, env={"KICKAI_NEEDS_PLUGINS": "1"})
+    session.install("langchain-core", "openai")  # whose messages are prompts too
+    session.run("pytest", *PARALLEL, *ACROSS, *session.posargs, env={"KICKAI_NEEDS_PLUGINS": "1"})
     for path in sorted(ROOT.glob("plugins/*/tests/test_chain.py")) + sorted(
         ROOT.glob("plugins/*/tests/test_fallback.py")
     ):
         session.chdir(path.parents[1])
         needs = {"KICKAI_GEMINI_NEEDS": "google-generativeai,google-genai,kickai-hf", "KICKAI_NEEDS_PLUGINS": "1"}
         session.run("pytest", f"tests/{path.name}", *session.posargs, env=needs)
+
+
+ACROSS = [
+    *(
+        f"tests/integration/test_{name}.py"
+        for name in ("cli_without_settings", "fork_plugins", "gateway_faults", "history_across_providers")
+    ),
+    "tests/docs/test_calling.py",
+    "tests/unit/values/test_message_objects.py",
+]
+"""The core's tests that need several plugins or the libraries of applications; other sessions skip them."""
 
 
 @nox.session(python=PYTHONS, default=False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytest.importorskip("kickai_mock")
-pytest.importorskip("kickai_openai")
+pytest.importorskip("kickai_openai", reason="runs in nox -s together")
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "writing-a-provider.md").read_text(encoding="utf-8")
 FALCON = re.search(r'^```python title="kickai_falcon\.py"\n(.*?)^```$', GUIDE, re.DOTALL | re.MULTILINE)
@@ -96,6 +96,22 @@ def test_a_preset_is_chosen_by_a_variable(empty: Path, openai: FaultServer) -> N
     ended = run(empty, "ask", "hi", **variables)
     assert (ended.code, ended.out) == (0, "openai answers\n"), ended.err
     assert [request.headers["authorization"] for request in openai.requests] == ["Bearer canary"]
+
+
+def test_the_key_of_a_preset_alone_is_noticed(empty: Path) -> None:
+    """The error and doctor say which variables choose the preset, and nothing once an instance has it."""
+    hint = (
+        "GROQ_API_KEY is set, but no instance has the preset groq; "
+        "KICKAI_PROVIDERS__OPENAI__PRESET=groq and KICKAI_PROVIDERS__OPENAI__MODEL choose it"
+    )
+    ended = run(empty, "ask", "hi", GROQ_API_KEY="canary")
+    assert ended.code == 1
+    assert hint in ended.err.splitlines()
+    assert re.search(f"^note +{re.escape(hint)}$", run(empty, "doctor", GROQ_API_KEY="canary").out, re.MULTILINE)
+    (empty / "kickai.toml").write_text('[providers.fast]\nkind = "openai"\npreset = "groq"\n', encoding="utf-8")
+    doctor = run(empty, "doctor", GROQ_API_KEY="canary").out
+    assert "no instance has" not in doctor
+    assert "providers.fast: configured" in doctor
 
 
 def test_without_a_key_the_error_names_each_missing_variable(empty: Path) -> None:

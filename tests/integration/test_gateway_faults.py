@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import os
 import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ROOT = Path(__file__).parents[2]
-if not os.environ.get("KICKAI_NEEDS_PLUGINS"):
-    pytest.importorskip("kickai_gateway", reason="runs in nox -s together")
-    pytest.importorskip("kickai_hf", reason="runs in nox -s together")
+pytest.importorskip("kickai_gateway", reason="runs in nox -s together")
+pytest.importorskip("kickai_hf", reason="runs in nox -s together")
 
 
 def load_wire():

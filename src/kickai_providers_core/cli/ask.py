@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
 from logging.handlers import BufferingHandler
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.roles import warn_of_unknown_role
 from kickai_providers_core.cli.tracebacks import format_error
-from kickai_providers_core.cli.uncalled_providers import describe_uncalled
+from kickai_providers_core.cli.uncalled_providers import describe_uncalled, describe_unused_presets
 from kickai_providers_core.config.roles import MAX_TEMPERATURE
 from kickai_providers_core.values.errors import ChainExhaustedError, DeadlineExceededError, ProviderError
 from kickai_providers_core.values.messages import Message
@@ -183,7 +184,11 @@ def _ask(session: Session, request: ChatRequest, options: _Options) -> None:
                     reply = chain.invoke(request, deadline_s=options.deadline_s)
         except ChainExhaustedError as error:
             if not error.attempts and not options.targets:
-                for line in describe_uncalled(resolver, {target.partition(":")[0] for target in chain.targets}):
+                called = {target.partition(":")[0] for target in chain.targets}
+                for line in (
+                    *describe_uncalled(resolver, called),
+                    *describe_unused_presets(resolver.registry, os.environ),
+                ):
                     console.log(line)
             raise
     _write_reply(session, reply, options)

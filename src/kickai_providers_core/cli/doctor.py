@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kickai_providers_core.cli.common_options import STORE_TIMEOUT_S, shared_options, without_store
-from kickai_providers_core.cli.doctor_findings import diagnose, find_targets, sort_findings
+from kickai_providers_core.cli.doctor_findings import Finding, diagnose, find_targets, sort_findings
 from kickai_providers_core.cli.doctor_operations import (
     StoreExamination,
     check_clock,
@@ -21,16 +21,17 @@ from kickai_providers_core.cli.doctor_operations import (
 )
 from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
 from kickai_providers_core.cli.tracebacks import format_error
+from kickai_providers_core.cli.uncalled_providers import describe_unused_presets
 from kickai_providers_core.operations.prices import PriceBook, load_price_list
 from kickai_providers_core.plugin_api.store_opening import open_store
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.stores.api import StoreError
+from kickai_providers_core.values.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.cli.common_options import Session
-    from kickai_providers_core.cli.doctor_findings import Finding
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.plugin_api.discovery import Discovery
 
@@ -60,6 +61,8 @@ def command(session: Session, *, online: bool) -> int:
         with Resolver(without_store(settings), discovery) as resolver:
             session.mask_keys(settings)
             found = diagnose(settings, discovery, check_instances(resolver, session, online=online))
+            for message in describe_unused_presets(resolver.registry, os.environ):
+                found.append(Finding("note", Problem(path="", message=message)))
         findings = sort_findings([*found, *_check_operation(settings, discovery)])
     if session.debug:
         for error in discovery.errors():

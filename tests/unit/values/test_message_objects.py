@@ -170,8 +170,8 @@ def test_a_single_message_belongs_into_a_list(given: Any) -> None:
 
 
 def test_messages_of_the_real_langchain() -> None:
-    """LangChain's own classes are converted; runs where langchain-core is installed."""
-    langchain = pytest.importorskip("langchain_core.messages")
+    """LangChain's own classes are converted."""
+    langchain = pytest.importorskip("langchain_core.messages", reason="runs in nox -s together")
     history = [
         langchain.SystemMessage("Be brief."),
         langchain.HumanMessage([{"type": "text", "text": "look: "}, PNG]),
@@ -197,8 +197,8 @@ def test_messages_of_the_real_langchain() -> None:
 
 
 def test_messages_of_the_real_openai_client() -> None:
-    """The message of a completion goes back as it came; runs where openai is installed."""
-    chat = pytest.importorskip("openai.types.chat")
+    """The message of a completion goes back as it came."""
+    chat = pytest.importorskip("openai.types.chat", reason="runs in nox -s together")
     reply = chat.ChatCompletionMessage.model_validate(
         {
             "role": "assistant",
