@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.counting import COUNTED_EVENTS, Tally
 from kickai_providers_core.values.events import AttemptEnded
+from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.metrics import Cell, CellKey
 from kickai_providers_core.values.plain_text import clean_line
 
@@ -30,9 +31,6 @@ MAX_CELLS = 5_000
 
 QUEUED = 100
 """The most events in the queue, unless two threads meet: adding them takes less than a millisecond."""
-
-NAME_LIMIT = 200
-"""The maximum length of a name, in characters."""
 
 DAY_MINUTES = 24 * 60
 

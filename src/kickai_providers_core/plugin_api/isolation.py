@@ -22,6 +22,7 @@ import attrs
 from attrs import frozen
 
 from kickai_providers_core.concurrency import threads
+from kickai_providers_core.values.length_limits import SERVICE_MESSAGE_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
 from kickai_providers_core.values.secrets import Secret
 
@@ -44,9 +45,6 @@ __all__ = [
 
 LOAD_TIMEOUT_S = 10.0
 """The time limit in seconds for the import of a plugin, and for its ``kickai_provider_info``."""
-
-DESCRIPTION_LIMIT = 500
-"""The maximum length of an exception's description, in characters."""
 
 MIN_KEY_LENGTH = 8
 """Shorter keys, in characters, are not masked: they would match ordinary text."""
@@ -162,7 +160,7 @@ def describe_error(error: BaseException, secrets: frozenset[str] = frozenset()) 
         message = "(its message cannot be shown)"
     message = mask_secrets(message, secrets)
     name = type(error).__name__
-    return clean_line(f"{name}: {message}" if message else name, DESCRIPTION_LIMIT)
+    return clean_line(f"{name}: {message}" if message else name, SERVICE_MESSAGE_LIMIT)
 
 
 def mask_secrets(text: str, secrets: frozenset[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.resilience.tokens import estimate_min_tokens
-from kickai_providers_core.values.attempts import DETAIL_LIMIT, Attempt, Outcome, Skip
+from kickai_providers_core.values.attempts import Attempt, Outcome, Skip
 from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
@@ -18,6 +18,7 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
+from kickai_providers_core.values.length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
 from kickai_providers_core.values.trace import RequestTrace
 from kickai_providers_core.values.trusted import build_trusted, evolve_trusted

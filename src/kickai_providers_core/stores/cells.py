@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import evolve
 
 from kickai_providers_core.values.histogram import add_counts
+from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.metrics import Cell
 from kickai_providers_core.values.plain_text import clean_line
 
@@ -49,9 +50,6 @@ WRITERS_KEPT_S = 2 * DAY_S
 
 MAX_NAMES = 200
 """The number of models, and of counters of one family, that are kept apart in a day."""
-
-MAX_NAME = 200
-"""The length of a name in characters. A longer one is cut."""
 
 OTHER = "other"
 """The name of all further ones."""
@@ -146,6 +144,6 @@ def limit_names(cells: Mapping[CellKey, Cell], is_admitted: Callable[[int, str, 
 
 def _clean(name: str) -> str:
     """Return a name as a store can keep it: services choose the names of their models."""
-    if name.isascii() and name.isprintable() and len(name) <= MAX_NAME:
+    if name.isascii() and name.isprintable() and len(name) <= NAME_LIMIT:
         return name
-    return clean_line(name, MAX_NAME) or OTHER
+    return clean_line(name, NAME_LIMIT) or OTHER

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable
+from kickai_providers_core.values.length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
 from kickai_providers_core.values.validation import Boolean, InstanceOf, Number, Text, require_text
 
@@ -40,9 +41,6 @@ class SkipReason(StrEnum):
 
 
 NOT_NEGATIVE = Number(minimum=0)
-
-DETAIL_LIMIT = 1000
-"""The maximum length of a skip's detail, which may come from a plugin, in characters."""
 
 
 @frozen(slots=False)

@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from kickai_providers_core.values.jsonable import Jsonable, to_json
+from kickai_providers_core.values.length_limits import MESSAGE_LIMIT, NAME_LIMIT, SERVICE_MESSAGE_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
 
 __all__ = ["ArgumentTypeError", "ArgumentValueError", "AttemptError", "KickaiError", "restore_error"]
-
-MESSAGE_LIMIT = 2000
-"""The maximum length of a message, in characters: a plugin that passes a page of HTML does not fill the log."""
-
-SERVICE_MESSAGE_LIMIT = 500
-"""The maximum length of a message of the service, in characters."""
-
-NAME_LIMIT = 200
-"""The maximum length of a name that a service gives, such as a request id, in characters."""
 
 
 def restore_error(cls: type[KickaiError], args: tuple[Any, ...], state: dict[str, Any]) -> KickaiError:

@@ -38,12 +38,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from kickai_providers_core.values.base_errors import (
-    NAME_LIMIT,
     ArgumentTypeError,
     ArgumentValueError,
     AttemptError,
     KickaiError,
 )
+from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
 from kickai_providers_core.values.problems import Problem
 from kickai_providers_core.values.trace import EMPTY_TRACE, EndsRequest, RequestTrace

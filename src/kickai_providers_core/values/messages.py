@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from kickai_providers_core.values.image_files import MAX_IMAGE_BYTES, read_image
 from kickai_providers_core.values.jsonable import Jsonable
+from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.message_objects import is_message_object, read_message_object
 from kickai_providers_core.values.openai_messages import parse_message, parse_tool
 from kickai_providers_core.values.plain_text import clean_line, clean_text, format_count
@@ -39,9 +40,6 @@ MessageRole = Literal["system", "user", "assistant", "tool"]
 """The role of a message's author."""
 
 MESSAGE_ROLES = ("system", "user", "assistant", "tool")
-
-NAME_LIMIT = 200
-"""The maximum length of an id from a service, in characters."""
 
 
 def describe_length(text: object) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable, to_json
+from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.messages import Message, ToolCall, Usage, describe_length
 from kickai_providers_core.values.plain_text import clean_line, clean_text
 from kickai_providers_core.values.trace import EMPTY_TRACE, RequestTrace
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["FinishReason", "ParsedReply", "Reply", "ReplyChunk"]
 
 T = TypeVar("T")
-
-NAME_LIMIT = 200
-"""The maximum length of a name from a service, such as a model or a request id, in characters."""
 
 
 class FinishReason(StrEnum):

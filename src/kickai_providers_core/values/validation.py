@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from attrs import Attribute, frozen
 
 from kickai_providers_core.values.base_errors import ArgumentTypeError, ArgumentValueError
+from kickai_providers_core.values.length_limits import QUOTE_LIMIT
 from kickai_providers_core.values.plain_text import clean_text, format_count
 
 __all__ = [
@@ -40,9 +41,6 @@ T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MAX_QUOTED = 60
-"""The maximum length of a quoted value, in characters."""
-
 MAX_DEPTH = 64
 """The maximum nesting of a JSON schema, which also catches values that contain themselves."""
 
@@ -50,10 +48,10 @@ MAX_DEPTH = 64
 def quote(value: object) -> str:
     """Return a value as error messages quote it; a value that is neither text nor a number is described by its type."""
     if isinstance(value, str | int | float | None):
-        if isinstance(value, int) and value.bit_length() > 4 * MAX_QUOTED:
+        if isinstance(value, int) and value.bit_length() > 4 * QUOTE_LIMIT:
             return f"an integer of {value.bit_length()} bits"
         text = repr(value)
-        return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
+        return text if len(text) <= QUOTE_LIMIT else f"{text[:QUOTE_LIMIT]}…"
     return describe_type(value)
 
 
