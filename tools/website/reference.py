@@ -36,7 +36,7 @@ MODULES = {
         ],
     ),
     "plugin-api": ("Plugin API", ["plugin_api.hookspecs", "plugin_api.settings", "plugin_api.attempt_timeouts"]),
-    "stores": ("Stores", ["stores.api", "stores.cells"]),
+    "stores": ("Stores", ["stores.api", "stores.cells", "stores.retention"]),
     "testing": (
         "Testing kits",
         [

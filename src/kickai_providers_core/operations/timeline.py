@@ -8,6 +8,7 @@ from attrs import frozen
 
 from kickai_providers_core.operations.figures import round_s
 from kickai_providers_core.operations.number_formats import format_time
+from kickai_providers_core.stores.retention import DAY_S, HOUR_S, HOURS_KEPT_S, MINUTE_S, MINUTES_KEPT_S
 from kickai_providers_core.values.histogram import find_quantile
 
 if TYPE_CHECKING:
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.histogram import Histogram
 
 __all__ = ["Point", "choose_span"]
-
-MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
-
-MINUTES_KEPT_S = 2 * DAY_S
-"""How long a store keeps minutes, in seconds; older cells are hours."""
-
-HOURS_KEPT_S = 30 * DAY_S
-"""How long a store keeps hours, in seconds; older cells are days."""
 
 
 def choose_span(since_s: int, until_s: int, now_s: float) -> int:

@@ -1,4 +1,4 @@
-"""Adds up cells, and decides which periods older cells belong to. Every store follows these rules."""
+"""Adds up cells, and limits the names in them. Every store follows these rules."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 
+from kickai_providers_core.stores.retention import (
+    DAY_S,
+    HOUR_S,
+    MINUTE_S,
+    WRITERS_KEPT_S,
+    find_compacted_before,
+    find_deleted_before,
+)
 from kickai_providers_core.values.histogram import add_counts
 from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.metrics import Cell
@@ -34,19 +42,6 @@ __all__ = [
 ]
 
 Name = TypeVar("Name", str, int)
-
-MINUTE_S = 60
-HOUR_S = 3600
-DAY_S = 86_400
-
-MINUTES_KEPT_S = 2 * DAY_S
-"""The age in seconds from which the minutes of an hour are added up."""
-
-HOURS_KEPT_S = 30 * DAY_S
-"""The age in seconds from which the hours of a day are added up."""
-
-WRITERS_KEPT_S = 2 * DAY_S
-"""The age in seconds from which a process that no longer writes is forgotten."""
 
 MAX_NAMES = 200
 """The number of models, and of counters of one family, that are kept apart in a day."""
@@ -97,19 +92,6 @@ def add_up_periods(cells: Iterable[tuple[CellKey, Cell]], span_s: int) -> Iterat
         end_s = max(end_s, place.start_s + place.span_s)
         total[place] = add_cells(total.get(place), cell)
     yield from sorted(total.items(), key=itemgetter(0))
-
-
-def find_compacted_before(span_s: int, now_s: float) -> int:
-    """Return the end of the periods that are added up to longer ones of ``span_s`` seconds, in seconds since 1970."""
-    kept_s = MINUTES_KEPT_S if span_s == HOUR_S else HOURS_KEPT_S
-    end = int(now_s) - kept_s
-    return end - end % span_s
-
-
-def find_deleted_before(now_s: float, keep_days: int) -> int:
-    """Return the end of the days that are deleted, in seconds since 1970."""
-    end = int(now_s) - keep_days * DAY_S
-    return end - end % DAY_S
 
 
 def find_family(counter: str) -> str:

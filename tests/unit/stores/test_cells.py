@@ -25,14 +25,6 @@ def test_the_family_of_a_counter(name, family):
     assert rules.find_family(name) == family
 
 
-def test_only_whole_periods_are_added_up_and_deleted():
-    """So that no period is divided."""
-    now_s = 100 * rules.DAY_S + 5 * rules.HOUR_S + 59
-    assert rules.find_compacted_before(rules.HOUR_S, now_s) == 98 * rules.DAY_S + 5 * rules.HOUR_S
-    assert rules.find_compacted_before(rules.DAY_S, now_s) == 70 * rules.DAY_S
-    assert rules.find_deleted_before(now_s, 7) == 93 * rules.DAY_S
-
-
 def test_a_longer_period_contains_the_shorter_one():
     """All else stays."""
     key = CellKey(start_s=100 * rules.DAY_S + 5 * rules.HOUR_S + 60, role="r", arm="control")

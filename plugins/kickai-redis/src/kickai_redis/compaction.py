@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores import cells as rules
+from kickai_providers_core.stores import retention
 
 from kickai_redis.cell_forms import OPEN, Sums, pack_sums
 from kickai_redis.cell_reading import read_periods, read_starts
@@ -47,9 +48,9 @@ class Compactor:
 
     def run(self, now_s: float, keep_days: int) -> None:
         """Add up old cells, and delete days that are too old; see `Metrics.compact`."""
-        self._delete_days(rules.find_deleted_before(now_s, keep_days))
+        self._delete_days(retention.find_deleted_before(now_s, keep_days))
         for span_s in (rules.HOUR_S, rules.DAY_S):
-            before_s = rules.find_compacted_before(span_s, now_s)
+            before_s = retention.find_compacted_before(span_s, now_s)
             self._merge_all(span_s, (place for place in self._find(before_s) if place[0] < span_s))
         self._merge_all(rules.MINUTE_S, (place for place in self._find(int(now_s) - PACK_AFTER_S) if place[0] == OPEN))
 

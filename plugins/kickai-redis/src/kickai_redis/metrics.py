@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores import cells as rules
+from kickai_providers_core.stores import retention
 from kickai_providers_core.stores.api import StoreError, Writer
 
 from kickai_redis.cell_forms import OPEN, Sums, encode_batch_cell, encode_series, pack_sums
@@ -96,7 +97,7 @@ class RedisMetrics:
     def read_writers(self) -> Sequence[Writer]:
         """Return the processes that have written metrics in the last two days."""
         keys = (self._keys.facts, self._keys.writers, self._keys.seen)
-        found = self._connection.run(READ_WRITERS, keys, (rules.WRITERS_KEPT_S * SECOND_US,))
+        found = self._connection.run(READ_WRITERS, keys, (retention.WRITERS_KEPT_S * SECOND_US,))
         with self._connection.explain_errors():
             places = range(0, len(found), VALUES_PER_WRITER)
             return [_decode_writer(*found[place : place + VALUES_PER_WRITER]) for place in places]
@@ -105,8 +106,8 @@ class RedisMetrics:
         """Add up old cells, and delete the oldest."""
         Compactor(self._connection, self._keys).run(now_s, keep_days)
         keys = (self._keys.facts, self._keys.writers, self._keys.seen, self._keys.series, self._keys.series_days)
-        first_day = rules.find_deleted_before(now_s, keep_days) // rules.DAY_S
-        arguments = (rules.WRITERS_KEPT_S * SECOND_US, first_day, FORGET_AT_ONCE)
+        first_day = retention.find_deleted_before(now_s, keep_days) // rules.DAY_S
+        arguments = (retention.WRITERS_KEPT_S * SECOND_US, first_day, FORGET_AT_ONCE)
         while self._connection.run(FORGET, keys, arguments):
             pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores import cells as rules
+from kickai_providers_core.stores import retention
 from kickai_providers_core.stores.api import Writer
 from kickai_providers_core.stores.memory.state import StoredWriter
 
@@ -60,16 +61,16 @@ class MemoryMetrics:
                 is_final=writer.is_final,
             )
             for process, writer in writers
-            if now_s - writer.wall_s < rules.WRITERS_KEPT_S
+            if now_s - writer.wall_s < retention.WRITERS_KEPT_S
         ]
 
     def compact(self, now_s: float, keep_days: int) -> None:
         """Add up old cells, and delete the oldest."""
         content = self._content.get()
-        deleted_before = rules.find_deleted_before(now_s, keep_days)
+        deleted_before = retention.find_deleted_before(now_s, keep_days)
         with content.lock:
             for span_s in (rules.HOUR_S, rules.DAY_S):
-                before = rules.find_compacted_before(span_s, now_s)
+                before = retention.find_compacted_before(span_s, now_s)
                 total: dict[CellKey, Cell] = {}
                 for key, cell in content.cells.items():
                     is_old = key.span_s < span_s and key.start_s < before
@@ -77,7 +78,7 @@ class MemoryMetrics:
                     total[wider] = rules.add_cells(total.get(wider), cell)
                 content.cells = total
             content.cells = {key: cell for key, cell in content.cells.items() if key.start_s >= deleted_before}
-            last_day = (now_s - rules.MINUTES_KEPT_S) // rules.DAY_S
+            last_day = (now_s - retention.MINUTES_KEPT_S) // rules.DAY_S
             content.names = {place: names for place, names in content.names.items() if place[0] >= last_day}
 
 

@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores import cells as rules
+from kickai_providers_core.stores import retention
 from kickai_providers_core.stores.api import Writer
 from kickai_providers_core.stores.sqlite.cell_rows import (
     Names,
@@ -87,7 +88,7 @@ class SqliteMetrics:
         with self._database.read() as connection:
             rows = connection.execute(
                 "SELECT process, last_number, is_final, wall_s FROM writers WHERE wall_s > ? ORDER BY wall_s, process",
-                (now_s - rules.WRITERS_KEPT_S,),
+                (now_s - retention.WRITERS_KEPT_S,),
             ).fetchall()
         return [
             Writer(process=process, last_number=number, age_s=max(0.0, now_s - wall_s), is_final=bool(is_final))
@@ -97,9 +98,9 @@ class SqliteMetrics:
     def compact(self, now_s: float, keep_days: int) -> None:
         """Add up old cells, an hour or a day in each transaction, and delete the oldest."""
         for span_s in (rules.HOUR_S, rules.DAY_S):
-            while self._add_up_first(span_s, rules.find_compacted_before(span_s, now_s)):
+            while self._add_up_first(span_s, retention.find_compacted_before(span_s, now_s)):
                 pass
-        while self._delete_first_day(rules.find_deleted_before(now_s, keep_days)):
+        while self._delete_first_day(retention.find_deleted_before(now_s, keep_days)):
             pass
         self._forget_names(now_s)
 
@@ -180,13 +181,13 @@ class SqliteMetrics:
 
         A step of the wall clock must not make a process unknown: its last batch could be added again.
         """
-        wall_s, clock_s = self._wall() - rules.WRITERS_KEPT_S, self._clock()
+        wall_s, clock_s = self._wall() - retention.WRITERS_KEPT_S, self._clock()
         with self._database.write() as connection:
-            last_day = (now_s - rules.MINUTES_KEPT_S) // rules.DAY_S
+            last_day = (now_s - retention.MINUTES_KEPT_S) // rules.DAY_S
             connection.execute("DELETE FROM names WHERE day < ?", (last_day,))
             connection.execute(
                 "DELETE FROM writers WHERE wall_s < ? AND NOT (clock_s BETWEEN ? AND ?)",
-                (wall_s, clock_s - rules.WRITERS_KEPT_S, clock_s),
+                (wall_s, clock_s - retention.WRITERS_KEPT_S, clock_s),
             )
 
 
