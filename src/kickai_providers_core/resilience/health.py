@@ -72,7 +72,7 @@ class HealthState:
         """Return the time from which it may be called, at least ``now``."""
         breaker, suspended_until = self.condition.breaker, self.condition.suspensions.longest.until
         if breaker.state is CLOSED:
-            return suspended_until if suspended_until > now else now
+            return max(suspended_until, now)
         due = breaker.available_at(now)
         if due <= now and self.probe_gate.is_shut(now):
             due = now + LEASE_WAIT_S

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import evolve, field, fields, frozen
 
+from kickai_providers_core.resilience.retry_budget import DEFAULT_FLOOR, DEFAULT_SHARE
 from kickai_providers_core.values import errors
 from kickai_providers_core.values.validation import Boolean, InstanceOf, Number, OneOf
 
@@ -86,8 +87,8 @@ class Policy:
     min_attempt_s: float = field(default=0.05, validator=Number(minimum=0))
     max_suspension_s: float = field(default=86_400.0, validator=Number(above=0))
     last_resort: bool = field(default=True, validator=Boolean())
-    retry_share: float = field(default=0.2, validator=Number(minimum=0))
-    retry_floor: int = field(default=10, validator=Number(integer=True, minimum=0))
+    retry_share: float = field(default=DEFAULT_SHARE, validator=Number(minimum=0))
+    retry_floor: int = field(default=DEFAULT_FLOOR, validator=Number(integer=True, minimum=0))
 
     def rule_for(self, error: AttemptError) -> Rule:
         """Return the rule of an error: of its own class, or of its nearest base class in the table."""

@@ -11,7 +11,13 @@ from threading import Lock
 
 from attrs import evolve, frozen
 
-__all__ = ["BudgetWindow", "RetryBudget"]
+__all__ = ["DEFAULT_FLOOR", "DEFAULT_SHARE", "BudgetWindow", "RetryBudget"]
+
+DEFAULT_SHARE = 0.2
+"""Retries for each request of the last minute, unless ``policy.retry_share`` is set."""
+
+DEFAULT_FLOOR = 10
+"""Retries a minute that are allowed with any traffic, unless ``policy.retry_floor`` is set."""
 
 WINDOW_S = 60.0
 """The length of the sliding window, in seconds."""
