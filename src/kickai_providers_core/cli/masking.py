@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.plugin_api.isolation import find_environment_keys
+from kickai_providers_core.plugin_api.secret_masking import MIN_KEY_LENGTH, find_environment_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.secrets import Secret
 
 __all__ = ["CONTROL", "KeyMask", "strip_control"]
-
-MIN_KEY_LENGTH = 8
-"""The shortest key that is masked; shorter text would match ordinary words."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Characters that control a terminal: control characters, escape sequences (7 and 8 bits), direction overrides.

@@ -24,12 +24,11 @@ from kickai_providers_core.plugin_api.inspection import split_capabilities
 from kickai_providers_core.plugin_api.isolation import (
     count_cancellations,
     describe_error,
-    find_environment_keys,
-    find_secrets,
     is_exit_or_cancellation,
     is_process_exit,
 )
 from kickai_providers_core.plugin_api.mode_calls import ModeCalls
+from kickai_providers_core.plugin_api.secret_masking import find_environment_keys, find_secrets
 from kickai_providers_core.values.errors import (
     InvalidReplyError,
     Problem,

@@ -13,12 +13,8 @@ from attrs import evolve, field, frozen
 
 from kickai_providers_core.plugin_api.distributions import UnreadableDistribution, find_entry_points
 from kickai_providers_core.plugin_api.inspection import UPGRADE, find_hooks, inspect_plugin
-from kickai_providers_core.plugin_api.isolation import (
-    LOAD_TIMEOUT_S,
-    describe_error,
-    find_environment_keys,
-    run_bounded,
-)
+from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe_error, run_bounded
+from kickai_providers_core.plugin_api.secret_masking import find_environment_keys
 from kickai_providers_core.values.errors import DuplicateProviderError, PluginError, PluginLoadError
 
 if TYPE_CHECKING:

@@ -9,22 +9,18 @@ the lock of that module.
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-import attrs
 from attrs import frozen
 
 from kickai_providers_core.concurrency import threads
+from kickai_providers_core.plugin_api.secret_masking import mask_secrets
 from kickai_providers_core.values.length_limits import SERVICE_MESSAGE_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
-from kickai_providers_core.values.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,21 +31,13 @@ __all__ = [
     "RunResult",
     "count_cancellations",
     "describe_error",
-    "find_environment_keys",
-    "find_secrets",
     "is_exit_or_cancellation",
     "is_process_exit",
-    "mask_secrets",
     "run_bounded",
 ]
 
 LOAD_TIMEOUT_S = 10.0
 """The time limit in seconds for the import of a plugin, and for its ``kickai_provider_info``."""
-
-MIN_KEY_LENGTH = 8
-"""Shorter keys, in characters, are not masked: they would match ordinary text."""
-
-KEY_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 
 
 @frozen
@@ -161,35 +149,6 @@ def describe_error(error: BaseException, secrets: frozenset[str] = frozenset()) 
     message = mask_secrets(message, secrets)
     name = type(error).__name__
     return clean_line(f"{name}: {message}" if message else name, SERVICE_MESSAGE_LIMIT)
-
-
-def mask_secrets(text: str, secrets: frozenset[str]) -> str:
-    """Return a text in which each secret, also as ``repr`` shows it, is replaced by ``***``."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= MIN_KEY_LENGTH:
-            text = text.replace(secret, "***").replace(repr(secret)[1:-1], "***")
-    return text
-
-
-def find_environment_keys(environ: Mapping[str, str] | None = None) -> frozenset[str]:
-    """Return the values of environment variables whose names suggest keys, passwords or tokens."""
-    known = os.environ if environ is None else environ
-    return frozenset(
-        value.strip() for name, value in known.items() if KEY_NAME.search(name) and len(value.strip()) >= MIN_KEY_LENGTH
-    )
-
-
-def find_secrets(value: Any) -> frozenset[str]:
-    """Return the text of every `Secret` in settings."""
-    if isinstance(value, Secret):
-        return frozenset({value.reveal()})
-    if attrs.has(type(value)):
-        value = [getattr(value, field.name) for field in attrs.fields(type(value))]
-    elif isinstance(value, Mapping):
-        value = [*value.values()]
-    if not isinstance(value, tuple | list | set | frozenset):
-        return frozenset()
-    return frozenset().union(*map(find_secrets, value))
 
 
 def count_cancellations() -> int:

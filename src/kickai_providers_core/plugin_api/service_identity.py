@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.plugin_api.isolation import find_secrets
+from kickai_providers_core.plugin_api.secret_masking import find_secrets
 from kickai_providers_core.plugin_api.settings import find_address_fields
 
 if TYPE_CHECKING:
