@@ -21,8 +21,7 @@ from kickai_providers_core.config.settings import Settings
 from kickai_providers_core.observability.feedback import RecentAnswers, build_feedback
 from kickai_providers_core.observability.observers import Observers
 from kickai_providers_core.outside_calls import OutsideCalls
-from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
-from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
+from kickai_providers_core.plugin_api.discovery import LOAD_TIMEOUT_S, discover, find_entry_points
 from kickai_providers_core.plugin_api.ranking import Ranking
 from kickai_providers_core.plugin_api.registry import Registry
 from kickai_providers_core.resilience.context import ChainContext

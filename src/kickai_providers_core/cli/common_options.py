@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import define, evolve, field
 
-from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
-from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
+from kickai_providers_core.plugin_api.discovery import LOAD_TIMEOUT_S, discover, find_entry_points
 from kickai_providers_core.plugin_api.store_opening import open_store
 from kickai_providers_core.resolver import Resolver
 

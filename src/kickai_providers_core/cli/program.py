@@ -12,7 +12,7 @@ import click
 from kickai_providers_core.cli.common_options import Session
 from kickai_providers_core.cli.console import CLOSED, Console, WriteError
 from kickai_providers_core.cli.errors import PIPE_CLOSED, report_error
-from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S
+from kickai_providers_core.plugin_api.discovery import LOAD_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

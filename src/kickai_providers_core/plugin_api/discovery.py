@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from kickai_providers_core.plugin_api.distributions import UnreadableDistribution, find_entry_points
 from kickai_providers_core.plugin_api.inspection import UPGRADE, find_hooks, inspect_plugin
-from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe_error, run_bounded
+from kickai_providers_core.plugin_api.isolation import describe_error, run_bounded
 from kickai_providers_core.plugin_api.secret_masking import find_environment_keys
 from kickai_providers_core.values.errors import DuplicateProviderError, PluginError, PluginLoadError
 
@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.plugin_api import hookspecs
 
-__all__ = ["PACKAGES", "Discovery", "Plugin", "UnreadableDistribution", "discover", "find_entry_points"]
+__all__ = [
+    "LOAD_TIMEOUT_S",
+    "PACKAGES",
+    "Discovery",
+    "Plugin",
+    "UnreadableDistribution",
+    "discover",
+    "find_entry_points",
+]
+
+LOAD_TIMEOUT_S = 10.0
+"""The time limit in seconds for the import of a plugin, and again for its ``kickai_provider_info``."""
 
 PACKAGES: Mapping[str, str] = {
     name: f"kickai-{'hf' if name == 'huggingface' else name}"
@@ -200,7 +211,7 @@ def _suggest_upgrade(error: BaseException) -> str:
 
 def _inspect(plugin: Plugin, hooks: object, keys: frozenset[str], timeout_s: float) -> Plugin:
     """Return the plugin with the results of its inspection."""
-    seen = inspect_plugin(hooks, keys, timeout_s)
+    seen = inspect_plugin(hooks, keys, timeout_s=timeout_s)
     plugin = evolve(plugin, warnings=(*plugin.warnings, *seen.warnings))
     return _mark_broken(plugin, seen.fault, seen.cause) if seen.fault else evolve(plugin, plugin=hooks, info=seen.info)
 

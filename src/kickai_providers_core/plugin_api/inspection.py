@@ -12,7 +12,7 @@ import pluggy
 from attrs import evolve, frozen
 
 from kickai_providers_core.plugin_api import hookspecs
-from kickai_providers_core.plugin_api.isolation import LOAD_TIMEOUT_S, describe_error, is_process_exit, run_bounded
+from kickai_providers_core.plugin_api.isolation import describe_error, is_process_exit, run_bounded
 from kickai_providers_core.plugin_api.settings import ProviderSettings, resolve_type_hints
 from kickai_providers_core.values.requests import Capability
 
@@ -55,9 +55,7 @@ class Inspection:
     warnings: tuple[str, ...] = ()
 
 
-def inspect_plugin(
-    hooks: object, secrets: frozenset[str] = frozenset(), timeout_s: float = LOAD_TIMEOUT_S
-) -> Inspection:
+def inspect_plugin(hooks: object, secrets: frozenset[str] = frozenset(), *, timeout_s: float) -> Inspection:
     """Inspect a plugin. This never raises because of the plugin.
 
     Args:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 __all__ = [
-    "LOAD_TIMEOUT_S",
     "RunResult",
     "count_cancellations",
     "describe_error",
@@ -35,9 +34,6 @@ __all__ = [
     "is_process_exit",
     "run_bounded",
 ]
-
-LOAD_TIMEOUT_S = 10.0
-"""The time limit in seconds for the import of a plugin, and for its ``kickai_provider_info``."""
 
 
 @frozen

@@ -278,7 +278,7 @@ def _generator() -> Iterator[None]:
 def test_an_extension_that_would_answer_every_request_is_broken(way: str, function: Callable[..., Any]) -> None:
     """A function that never returns None leaves nothing to the provider."""
     made = hookimpl(tryfirst=True)(function)
-    found = inspect_plugin(SimpleNamespace(**{HOOKS[way]: made}))
+    found = inspect_plugin(SimpleNamespace(**{HOOKS[way]: made}), timeout_s=10.0)
     del function.kickai_impl
     assert found.fault.startswith(f"its {HOOKS[way]} is an async function or a generator, which would answer every")
 
@@ -286,10 +286,12 @@ def test_an_extension_that_would_answer_every_request_is_broken(way: str, functi
 @pytest.mark.parametrize("way", WAYS)
 def test_answering_must_be_meant(way: str) -> None:
     """A provider that forgot to describe itself does not answer the requests of others."""
-    found = inspect_plugin(SimpleNamespace(**{HOOKS[way]: hookimpl(lambda: None)}))
+    found = inspect_plugin(SimpleNamespace(**{HOOKS[way]: hookimpl(lambda: None)}), timeout_s=10.0)
     assert found.fault == (
         f"it implements {HOOKS[way]} without kickai_provider_info: only wrappers and implementations with "
         "tryfirst=True may do that"
     )
-    found = inspect_plugin(SimpleNamespace(kickai_create_provider=hookimpl(tryfirst=True)(lambda: None)))
+    found = inspect_plugin(
+        SimpleNamespace(kickai_create_provider=hookimpl(tryfirst=True)(lambda: None)), timeout_s=10.0
+    )
     assert found.fault == "it implements kickai_create_provider without kickai_provider_info: only wrappers may do that"
