@@ -10,7 +10,6 @@ __all__ = [
     "CANDIDATE",
     "CONTROL",
     "SHADOW",
-    "choose_bucket",
     "format_hold",
     "format_share",
     "parse_share",
@@ -23,14 +22,6 @@ ALL_ROLES = "*"
 """The scope of a rollout of all roles that have none of their own."""
 
 CANDIDATE, CONTROL, SHADOW = "candidate", "control", "shadow"
-
-
-def choose_bucket(salt: str, key: str) -> int:
-    """Return the bucket of a key, from 0 to ``BUCKETS - 1``: the same in every process and forever."""
-    from hashlib import blake2b  # noqa: PLC0415  only a rollout needs it
-
-    digest = blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=4).digest()
-    return int.from_bytes(digest, "big")
 
 
 def parse_share(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The key by which a rollout recognizes a user or a conversation, for all calls within a ``with`` block.
+"""The key by which a rollout recognizes a user or a conversation: where it comes from, and the bucket it gets.
 
 The key lives in a context variable. Each asyncio task and each `contextvars.copy_context` has its own, and a forked
 process starts with that of its parent.
@@ -16,7 +16,7 @@ from kickai_providers_core.values.validation import describe_type, hide_argument
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["get_key", "use_key", "validate_key"]
+__all__ = ["choose_bucket", "get_key", "use_key", "validate_key"]
 
 _KEY: ContextVar[str | None] = ContextVar("kickai_rollout_key", default=None)
 
@@ -60,3 +60,11 @@ def use_key(key: str | None) -> Iterator[None]:
 
 get_key = _KEY.get
 """Return the key of the current context, or None."""
+
+
+def choose_bucket(salt: str, key: str) -> int:
+    """Return the bucket of a key, from 0 to ``2**32 - 1``: the same in every process and forever."""
+    from hashlib import blake2b  # noqa: PLC0415  only a rollout needs it
+
+    digest = blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=4).digest()
+    return int.from_bytes(digest, "big")

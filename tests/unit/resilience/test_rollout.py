@@ -21,15 +21,8 @@ from kickai_providers_core.resilience.rollout_changes import (
     start_ramp,
 )
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
-from kickai_providers_core.resilience.shares import (
-    ALL_ROLES,
-    BUCKETS,
-    CANDIDATE,
-    CONTROL,
-    choose_bucket,
-    format_share,
-    parse_share,
-)
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share, parse_share
+from kickai_providers_core.values.rollout_key import choose_bucket
 
 QUARTER = BUCKETS // 4
 SHARES = st.integers(min_value=0, max_value=BUCKETS)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from kickai_providers_core.resilience.shares import CANDIDATE, CONTROL, choose_bucket
+from kickai_providers_core.resilience.shares import CANDIDATE, CONTROL
+from kickai_providers_core.values.rollout_key import choose_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
