@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.rate_limiter import RateLimiter, Ticket
     from kickai_providers_core.resilience.recorder import Recorder
 
-__all__ = ["QueueWait"]
+__all__ = ["QueueWait", "choose_patience_s"]
+
+
+def choose_patience_s(left_s: float, *, is_last: bool) -> float:
+    """Return the seconds to wait for one target: half of the time that is left is for the targets after it."""
+    return left_s if is_last else left_s / 2
 
 
 @frozen(eq=False, repr=False)

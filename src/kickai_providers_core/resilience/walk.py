@@ -24,7 +24,7 @@ from kickai_providers_core.resilience.candidates import UNVALIDATED
 from kickai_providers_core.resilience.failure_effects import apply_failure, without_frames
 from kickai_providers_core.resilience.last_resort import RetryFinder, build_rejection, force_call
 from kickai_providers_core.resilience.policy import backoff_s
-from kickai_providers_core.resilience.queueing import QueueWait
+from kickai_providers_core.resilience.queueing import QueueWait, choose_patience_s
 from kickai_providers_core.resilience.rate_limiter import Ticket
 from kickai_providers_core.resilience.recorder import Recorder
 from kickai_providers_core.resilience.running_calls import RunningCalls
@@ -213,7 +213,8 @@ class Walk:
         if obstacle is UNVALIDATED and not is_hedge and candidate.position not in self._validated:
             self._validated += (candidate.position,)
             self._planned = (now, candidate)
-            return Validate(candidate, min(self._choose_patience_s(now), candidate.timeout_s))
+            patience_s = choose_patience_s(self._ends - now, is_last=self._next_index >= len(self._candidates))
+            return Validate(candidate, min(patience_s, candidate.timeout_s))
         if obstacle is not None:
             self._recorder.record_skip(candidate, obstacle, now)
             return None
@@ -221,16 +222,12 @@ class Walk:
         # The queue of a target that is unavailable is not worth waiting in.
         if limiter is None or candidate.health.available_at(now) > now:
             return self._admit(candidate, None, now, is_hedge=is_hedge)
-        until = now if is_hedge else min(self._latest, now + self._choose_patience_s(now))
+        patience_s = choose_patience_s(self._ends - now, is_last=self._next_index >= len(self._candidates))
+        until = now if is_hedge else min(self._latest, now + patience_s)
         queue = self._queue = self._queue or QueueWait(self._recorder, self._latest)
         if not queue.enter(candidate, limiter, self.request.tokens, until, now):
             return None
         return self._check_queue(queue, candidate, now, is_hedge=is_hedge)
-
-    def _choose_patience_s(self, now: float) -> float:
-        """Return the seconds to wait for one target: half of the time that is left is for later ones."""
-        is_last = self._next_index >= len(self._candidates)
-        return self._ends - now if is_last else (self._ends - now) / 2
 
     def _check_queue(
         self, queue: QueueWait, candidate: Candidate, now: float, *, is_hedge: bool = False
