@@ -30,7 +30,8 @@ from kickai_providers_core.testing.faults.catalog.answers import (
     SplitCharacters,
     Status,
 )
-from kickai_providers_core.testing.faults.catalog.bodies import (
+from kickai_providers_core.testing.faults.catalog.streams import Cut, ErrorPiece, MalformedPiece, SlowFirstToken, Stall
+from kickai_providers_core.testing.faults.catalog.wrong_responses import (
     EmptyBody,
     HugeBody,
     Malformed,
@@ -41,7 +42,6 @@ from kickai_providers_core.testing.faults.catalog.bodies import (
     WrongContentType,
     WrongShape,
 )
-from kickai_providers_core.testing.faults.catalog.streams import Cut, ErrorPiece, MalformedPiece, SlowFirstToken, Stall
 from kickai_providers_core.testing.faults.encoding import encode_chunk, encode_event, encode_head
 from kickai_providers_core.testing.faults.exchange import Exchange, Fault
 from kickai_providers_core.testing.faults.server.fault_server import FaultServer

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.testing.faults.catalog.answers import Ok
-from kickai_providers_core.testing.faults.catalog.bodies import REDIRECT_PATH, RedirectLoop
+from kickai_providers_core.testing.faults.catalog.wrong_responses import REDIRECT_PATH, RedirectLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
