@@ -303,7 +303,7 @@ class Resolver:
     def close(self) -> None:
         """Close every provider that was created, and write the last metrics, which takes at most 0.25 s.
 
-        Running requests may fail. Closing twice is no error.
+        Running requests may fail. Closing twice is allowed.
         """
         self._context.fork_guard.renew_if_forked()
         portal = self._context.portal

@@ -79,7 +79,7 @@ def test_no_module_keeps_mutable_state(name: str) -> None:
 
 
 FIELDS: dict[str, dict[str, Any]] = {
-    "ConfigError": {"problems": [errors.Problem(path="a.b", message="wrong", hint="mend it")]},
+    "ConfigError": {"problems": [errors.Problem(path="a.b", message="wrong", hint="fix it")]},
     "UnknownProviderError": {"name": "x", "known": ["a", "b"]},
     "PluginError": {"plugin": "p", "distribution": "d"},
     "PluginLoadError": {"plugin": "p", "distribution": "d"},
@@ -117,7 +117,7 @@ def test_every_error_pickles_with_all_its_fields(error: type[Exception], protoco
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    """Every class of the module stands in its drawing, below its parent."""
+    """The drawing has every class of the module, below its parent."""
     drawing = [
         line for line in (errors.__doc__ or "").splitlines() if "Error" in line and ("─" in line or "Kickai" in line)
     ]

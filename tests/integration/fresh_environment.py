@@ -14,7 +14,7 @@ import venv
 from pathlib import Path
 
 CALLERS = {"kickai-gateway"}
-"""Distributions that are no plugins: they call chains."""
+"""Distributions that are not plugins: they call chains."""
 
 
 def main(wheels: list[str]) -> None:

@@ -250,7 +250,7 @@ def test_a_buffered_stream_writes_the_complete_answer(kickai: CommandLine) -> No
 
 
 def test_a_tool_call_is_reported(kickai: CommandLine) -> None:
-    """There is no text to print."""
+    """The answer has a call and no text."""
     ended = kickai("ask", "--chain", "mock:tool_call:pick", "hi")
     assert ended.code == 0
     assert "the model wants to call pick" in ended.err

@@ -68,7 +68,7 @@ def test_a_provider_that_fails_is_an_error(kickai: CommandLine) -> None:
 
 
 def test_a_provider_that_no_role_calls_is_not_needed(kickai: CommandLine) -> None:
-    """It is called, since the settings mention it, but its failure is no error."""
+    """It is called, since the settings mention it, but its failure is not an error."""
     kickai.write(f'{VENDORS}\n[providers.spare]\nkind = "mock"\nscript = ["authentication"]\n')
     ended = kickai("check-config", "--online", "--json")
     assert ended.code == 0

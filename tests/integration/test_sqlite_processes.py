@@ -93,7 +93,7 @@ def test_a_file_that_is_locked_as_a_whole_cannot_be_read(store, lock):
 
 
 def test_a_writer_waits_for_a_short_lock(store, tmp_path):
-    """A lock that ends in time is no error."""
+    """A lock that ends in time does no harm."""
     patient = SqliteStore(tmp_path / "kickai.db", timeout_s=60)
     other = sqlite3.connect(tmp_path / "kickai.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -253,7 +253,7 @@ def test_what_a_tool_returns_becomes_text(converse: Any, how: str, value: Any, c
 @pytest.mark.parametrize("how", MODES)
 @pytest.mark.parametrize("value", [object(), float("nan"), {1: 2}, {"x": b"private"}])
 def test_what_json_has_no_form_for_is_the_applications_error(converse: Any, how: str, value: Any) -> None:
-    """Such a tool is a mistake of the application, which the model cannot mend."""
+    """Such a tool is a mistake of the application, which the model cannot fix."""
 
     def get() -> Any:
         return value

@@ -22,7 +22,7 @@ KNOWN: Mapping[str, str] = {
     "crewai": "MIT",  # its README
     "crewai-cli": "MIT",  # the repository of crewai
     "crewai-core": "MIT",  # the repository of crewai
-    "overrides": "Apache-2.0",  # its field License, which is no SPDX expression; so are those below
+    "overrides": "Apache-2.0",  # its field License, which is not an SPDX expression; so are those below
     "protobuf": "BSD-3-Clause",
     "pypdfium2": "BSD-3-Clause AND Apache-2.0",
     "uritemplate": "BSD-3-Clause OR Apache-2.0",

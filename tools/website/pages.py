@@ -18,7 +18,7 @@ __all__ = ["BrokenLinkError", "Pages"]
 LINK = re.compile(r"(?P<start>\]\()(?P<target>[^)\s]+)(?P<end>[^)]*\))")
 FENCE = re.compile(r"^ *```")
 FILES = "files"
-"""The folder of the site for linked files that are no pages."""
+"""The folder of the site for linked files that are not pages."""
 
 
 class BrokenLinkError(Exception):
@@ -85,7 +85,7 @@ class Pages:
         """Copy a linked file into the site, and return its place. Images of docs keep their place."""
         path = self.root / found
         if not path.is_file():
-            raise BrokenLinkError(f"{source} links to {found}, which is no file")
+            raise BrokenLinkError(f"{source} links to {found}, which is not a file")
         is_image = found.startswith("docs/") and path.suffix in {".svg", ".png", ".html"}
         place = found.removeprefix("docs/") if is_image else f"{FILES}/{found}"
         if path.suffix in {".py", ".toml", ".example"} or not path.suffix:

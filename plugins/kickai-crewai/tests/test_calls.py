@@ -85,7 +85,7 @@ def test_a_hook_may_change_the_messages_and_the_answer(vendors, call):
 
 
 def test_a_hook_may_deny_the_call(vendors, call, events):
-    """Nothing is sent, and the denial is no failure of the chain."""
+    """Nothing is sent, and the denial is not a failure of the chain."""
     made, failed = vendors(), events(LLMCallFailedEvent)
 
     def deny(_context) -> None:

@@ -1,4 +1,4 @@
-"""The LLM object: its arguments, what it tells CrewAI, and its form as a mapping."""
+"""The LLM object: its arguments, what CrewAI learns from it, and its form as a mapping."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_guardrail_in_words_costs_one_call(vendors, without_tools):
 
 
 def test_a_guardrail_function_has_the_task_repeated(vendors):
-    """A rejected output is no failure of the LLM: CrewAI asks again, and says why."""
+    """A rejected output is not a failure of the LLM: CrewAI asks again, and says why."""
 
     def answer(request) -> str:
         asked_again = "too few" in request.messages[-1].content

@@ -111,7 +111,7 @@ HEADERS = {
     "no scheme": WEB.text,
     "an unknown key": f"Bearer {OTHER.text}",
 }
-"""What is no key."""
+"""Text that is not a key."""
 
 
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)

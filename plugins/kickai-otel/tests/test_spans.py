@@ -161,7 +161,7 @@ def test_skips_and_breaker_changes_are_events_of_the_span(scene):
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
 async def test_a_hedged_request_has_two_attempts_of_which_one_is_cancelled(scene, mode):
-    """The slow attempt ends as cancelled, which is no error, and the fast one is marked as a hedge."""
+    """The slow attempt ends as cancelled, which is not an error, and the fast one is marked as a hedge."""
     with scene.open({"hedging": {"after_s": 0.02, "floor": 100}}) as resolver:
         chain = resolver.chain("actor:hang", "gemini:ok")
         reply = chain.invoke(PROMPT) if mode == "invoke" else await chain.ainvoke(PROMPT)

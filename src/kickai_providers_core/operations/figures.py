@@ -148,7 +148,7 @@ class Figures:
         """Return the figures of a group.
 
         Args:
-            requests: The sums with the requests; those of shadow calls are no requests of a caller.
+            requests: The sums with the requests; those of shadow calls are not requests of a caller.
             attempts: The sums with the attempts.
             cost: The cost of the attempts.
         """

@@ -159,7 +159,7 @@ def measure_fallbacks(data: MeasureData) -> Measure:
     at_first = moved = failed = 0
     for each in data.fallbacks:
         first, answered_by = data.kind_of(each.first), data.kind_of(each.answered_by)
-        # Requests that were sent to another plugin first are no fallbacks of Hugging Face.
+        # Requests that were sent to another plugin first are not fallbacks from Hugging Face.
         at_first += each.requests if first == FREE_KIND and answered_by != FREE_KIND else 0
         moved += each.requests if first != FREE_KIND and answered_by == FREE_KIND else 0
         is_failure = first == FREE_KIND and answered_by == FALLBACK_KIND and each.reason not in REQUEST_CAUSED

@@ -179,6 +179,6 @@ class PriceBook:
             return ListedTarget(model=bare, service=SERVICES.get(kind, ""))
         bare, _, provider = bare.partition(":")
         provider = provider or getattr(settings, "inference_provider", "")
-        # The router's price depends on who runs the model, and a server of one's own is not paid by the token.
+        # The router's price depends on who runs the model, and your own server is not paid by the token.
         is_known = not address and provider not in ANY_PROVIDER
         return ListedTarget(model=bare, service=f"huggingface_{provider}" if is_known else "")

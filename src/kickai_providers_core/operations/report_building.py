@@ -36,7 +36,7 @@ __all__ = ["ReportContext", "build_report"]
 K = TypeVar("K", bound="str | int | tuple[str, str]")
 
 SHADOW = "shadow"
-"""The arm of calls whose answers nobody gets. They are no requests of a caller, but they are paid."""
+"""The arm of calls whose answers nobody gets. They are not requests of a caller, but they are paid."""
 
 COUNTS = {"breaker.opened": "breakers_opened", "retries.withheld": "retries_withheld", "queued": "queued"}
 

@@ -1,4 +1,4 @@
-"""How this copy of the core was installed, and how to install its plugins likewise."""
+"""How this copy of the core was installed, and how to install its plugins in the same way."""
 
 from __future__ import annotations
 

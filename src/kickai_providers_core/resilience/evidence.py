@@ -60,7 +60,7 @@ def read_fields(kind: type, data: object, where: str) -> dict[str, Any]:
     """Return a JSON object with exactly the fields of an attrs class.
 
     Raises:
-        TypeError: It is no JSON object.
+        TypeError: It is not a JSON object.
         ValueError: A field is missing or unknown.
     """
     if not isinstance(data, dict):

@@ -127,7 +127,7 @@ class HealthState:
             self.condition = self.condition.with_suspensions(self.condition.suspensions.end(generation))
 
     def open_breaker(self, now: float, duration_s: float) -> None:
-        """Open the breaker because another process has opened its own. A running probe is no longer one."""
+        """Open the breaker because another process has opened its own. A probe that runs changes nothing any more."""
         with self._lock:
             self._set_breaker(self.condition.breaker.open_for(now, duration_s))
 

@@ -121,7 +121,7 @@ class _Chunks(list["ReplyChunk"]):
         """Return the reply that they make up.
 
         Raises:
-            ProviderError: They are no complete answer.
+            ProviderError: They are not a complete answer.
         """
         builder = ReplyBuilder()
         for chunk in self:

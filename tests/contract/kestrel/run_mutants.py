@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 SUITE = HERE / "mutant_suite.py"
 CORRECT = "correct"
 SMOKE = "test_a_good_answer_arrives"
-"""A test that a mutant passes: its fault is no complete breakdown."""
+"""A test that a mutant passes: its fault does not break everything."""
 
 PROCESSES = 5 * (os.cpu_count() or 1)
 """How many mutants run at the same time. Four fifths of a run wait for timeouts to expire."""

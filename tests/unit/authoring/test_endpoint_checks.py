@@ -52,7 +52,7 @@ def test_what_is_not_an_address_is_an_error(url, words):
 
 
 def test_keys_and_headers_must_be_sendable():
-    """Each problem names its setting; an empty key is no problem, and no value is shown."""
+    """Each problem names its setting; an empty key is not a problem, and no value is shown."""
     keys = {"api_key": Secret("a\nb"), "other": Secret(""), "third": Secret("ok")}
     headers = {
         "x y": Secret("1"),

@@ -27,7 +27,7 @@ class ListWire:
         return Response.json({"error": "no"}, status=status)
 
     def wants_stream(self, request):
-        """Return False: a list is no stream."""
+        """Return False: a list is not a stream."""
         return False
 
 

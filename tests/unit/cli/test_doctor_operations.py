@@ -45,7 +45,7 @@ def lines(findings: Iterable[Finding]) -> list[str]:
 
 
 def test_without_a_store_a_note_says_what_it_is_for() -> None:
-    """It is no problem, but reports and rollouts need one."""
+    """It is only noted: reports and rollouts need one."""
     (finding,) = check_store(None)
     assert finding.severity == "note"
     assert 'url = "sqlite:///kickai.db"' in finding.problem.hint

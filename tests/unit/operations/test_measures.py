@@ -206,7 +206,7 @@ def test_unknown_prices_leave_the_savings_open():
 
 
 def test_without_prices_the_flat_figure_is_the_baseline_and_says_so():
-    """0.05 USD for a thousand requests; savings without a known cost are no pass."""
+    """0.05 USD for a thousand requests; savings without a known cost do not pass."""
     recorder = Recorder()
     recorder.answer(count=1000)
     found = report(recorder, models={})

@@ -86,7 +86,7 @@ def test_the_two_arm_ratio_is_an_e_value_when_the_arms_are_exchangeable(
 def test_the_two_arm_ratio_is_an_e_value_for_a_candidate_within_the_limit(
     mine: int, other: int, control_bad: int, one: float, another: float
 ) -> None:
-    """A candidate that is worse than the control, but good enough, is no reason to roll back."""
+    """A candidate that is worse than the control, but good enough, does not cause a rollback."""
     rate, limit = sorted((one, another))
     control = Tally(min(other, control_bad), other)
     means = [0.0] * len(GAP_ODDS)

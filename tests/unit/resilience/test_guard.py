@@ -159,7 +159,7 @@ def test_an_outage_for_one_signal_does_not_excuse_another() -> None:
 
 
 def recover(evidence: StepEvidence) -> Verdict:
-    """Return the verdict after so many good answers of the control arm that it is proven good."""
+    """Return the verdict after enough good answers of the control arm to prove it good."""
     return decide(add(evidence, ArmCounts(), count(200)))
 
 

@@ -160,7 +160,7 @@ def test_a_breaker_that_is_still_open_needs_no_lease_yet() -> None:
 
 
 def test_another_process_opens_a_breaker_for_the_time_that_is_left() -> None:
-    """A running probe is no longer one: its answer changes nothing."""
+    """A running probe does not count as one any more: its answer changes nothing."""
     state = opened()
     probe = state.admit(5.0)
     state.open_breaker(6.0, 3.0)

@@ -164,7 +164,7 @@ def test_an_object_that_cannot_be_converted_is_refused(given: Any, error: type[E
 
 @pytest.mark.parametrize("given", [Pairs(), Object(type="human", content="hi"), Message(role="user", content="hi")])
 def test_a_single_message_belongs_into_a_list(given: Any) -> None:
-    """A message alone is no prompt, even if it can be iterated over."""
+    """A message alone is not a prompt, even if it can be iterated over."""
     with pytest.raises(ArgumentTypeError, match=r"^a prompt must be text"):
         ChatRequest.from_prompt(given)
 

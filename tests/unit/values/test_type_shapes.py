@@ -258,7 +258,7 @@ def test_a_type_that_cannot_be_resolved_is_refused() -> None:
 
 
 def test_descriptions_come_from_docstrings() -> None:
-    """The model reads what the class's docstring says; the signature that dataclasses write is no description."""
+    """The model reads what the class's docstring says; the signature that dataclasses write is not a description."""
     schema = find_shape(Player, "x").schema
     assert schema["description"] == "A player of the team."
     assert schema["properties"]["number"] == {"type": "integer", "description": "The number on the shirt."}

@@ -35,7 +35,7 @@ class LeaseKeeper:
         holder: The name of this process in the store.
         clock: Returns the monotonic time in seconds.
         log: Writes a line.
-        lock: Held by whoever reads or changes an allowance, and never during a call of the store.
+        lock: Held while an allowance is read or changed, and never during a call of the store.
     """
 
     allowances: Sequence[Allowance]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["build_keywords", "build_prompt", "convert_tool", "convert_tool_choice"]
 
 FOR_LANGCHAIN = ("stream", "stream_mode", "stream_usage", "strict")
-"""Keywords of a call that are no part of the request."""
+"""Keywords of a call that are not part of the request."""
 
 CHOICES = {"any": "required", True: "required", False: None}
 """LangChain's words for a choice of tools."""

@@ -56,7 +56,7 @@ def find_text(document: Any, text: str) -> Leaf | None:
 
 
 def count_numbers(document: Any, number: float) -> int:
-    """Return how often a number occurs; True and False are no numbers."""
+    """Return how often a number occurs; True and False are not numbers."""
     return sum(
         1
         for leaf in find_leaves(document)

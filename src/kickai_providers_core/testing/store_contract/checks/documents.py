@@ -33,7 +33,7 @@ class DocumentTests(StoreSpec):
     """Documents change only if nobody else has changed them."""
 
     def test_an_unknown_document_is_empty(self, store: Store) -> None:
-        """It has version 0 and no history, and deleting it is no error."""
+        """It has version 0 and no history, and it can be deleted."""
         store.documents.delete("unknown")
         assert store.documents.read("unknown") == Document()
         assert list(store.documents.read_history("unknown")) == []

@@ -41,7 +41,7 @@ class HealthTests(StoreSpec):
         assert len({each.generation for each in found.values()} - {0}) == len(found)
 
     def test_an_empty_store_has_no_marks(self, store: Store) -> None:
-        """Publishing none and lifting an unknown one is no error."""
+        """None may be published, and an unknown one may be lifted."""
         store.health.publish([])
         store.health.publish([make_mark(left_s=0.0)])
         store.health.lift("unknown", 10**9)

@@ -33,7 +33,7 @@ class LifecycleTests(StoreSpec):
             assert address.redact(text) == text or not address.is_remote
 
     def test_a_closed_store_opens_itself_again(self, store: Store) -> None:
-        """Closing it twice is no error, and nothing is lost."""
+        """It can be closed twice, and nothing is lost."""
         store.documents.write("rollout", {"n": 1}, expected_version=0)
         store.close()
         store.close()

@@ -144,7 +144,7 @@ class MetricsTests(StoreSpec):
         assert [writer.is_final for writer in store.metrics.read_writers()] == [True]
 
     def test_an_empty_store_has_no_metrics(self, store: Store) -> None:
-        """Reading and compacting it is no error."""
+        """It can be read and compacted."""
         store.metrics.compact(1_700_000_000.0, 400)
         assert list(store.metrics.read()) == []
         assert list(store.metrics.read_writers()) == []
