@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBackend
+from kickai_providers_core.authoring.async_connection import pool_class
 from kickai_providers_core.authoring.bounded_network import BoundedBackend, look_up_host
 from kickai_providers_core.authoring.failures import error_for_exception
 from kickai_providers_core.authoring.http_attempt import Connections, HttpAttempt, active_attempt, core_url
@@ -81,16 +82,18 @@ def http_transport(
         "keepalive_expiry": keep_alive_s,
     }
     kind, proxy = "ConnectionPool", proxy_for(url, environ) if is_secure else None
-    if proxy is not None:
+    if proxy is None:
+        async_pool = pool_class(httpcore, import_module("h11"), tls_context=trusted, keep_alive_s=keep_alive_s)
+    else:
         kind = "SOCKSProxy" if proxy.startswith("socks") else "HTTPProxy"
         named = httpx.Proxy(proxy)
         options |= {"proxy_url": core_url(httpcore, named.url), "proxy_auth": named.raw_auth}
-    pool, async_pool = getattr(httpcore, kind), getattr(httpcore, f"Async{kind}")
+        async_pool = getattr(httpcore, f"Async{kind}")
     connections = Connections(
         url,
         httpx,
         httpcore,
-        pool(**options, network_backend=BoundedBackend(httpcore, look_up)),
+        getattr(httpcore, kind)(**options, network_backend=BoundedBackend(httpcore, look_up)),
         PerLoop(
             lambda: async_pool(**options, network_backend=AsyncBoundedBackend(httpcore, look_up)),
             lambda made: made.aclose(),

@@ -1,0 +1,275 @@
+"""Connections of HTTP/1.1 for httpcore's asynchronous pool.
+
+httpcore's own ones return each chunk of a body separately, through four generators: a streamed answer, which has a
+chunk for each word, takes them a fifth more processor time. These return all chunks that arrive together. h11 writes
+and reads the heads, as it does there.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from kickai_providers_core.authoring.bounded_network import READ_BYTES
+from kickai_providers_core.authoring.http_framing import FramingError, choose_framing
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBackend, AsyncBoundedStream
+    from kickai_providers_core.authoring.http_framing import BodyFraming
+
+__all__ = ["AsyncConnection", "pool_class"]
+
+MAX_HEAD_BYTES = 100 * 1024
+"""The most bytes of a response's head, as in httpcore."""
+
+State = Literal["new", "active", "idle", "closed"]
+
+
+class AsyncConnection:
+    """One connection to one service, without a proxy; it has one request at a time. For one event loop.
+
+    It has the methods of httpcore's ``AsyncConnectionInterface``.
+
+    Args:
+        origin: The address, as a value of httpcore.
+        httpcore: The module ``httpcore`` or ``httpcore2``.
+        h11: The module ``h11``.
+        backend: Opens connections.
+        tls_context: Which certificates to trust; for addresses with TLS.
+        keep_alive_s: Seconds that it is kept while it is idle.
+        clock: Returns the monotonic time in seconds.
+    """
+
+    def __init__(
+        self,
+        origin: Any,
+        *,
+        httpcore: ModuleType,
+        h11: ModuleType,
+        backend: AsyncBoundedBackend,
+        tls_context: ssl.SSLContext | None,
+        keep_alive_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._origin = origin
+        self._httpcore = httpcore
+        self._h11 = h11
+        self._backend = backend
+        self._tls_context = tls_context
+        self._keep_alive_s = keep_alive_s
+        self._clock = clock
+        self._stream: AsyncBoundedStream | None = None
+        self._state: State = "new"
+        self._expires = 0.0
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send a request, and return the response as soon as its head is there.
+
+        Raises:
+            ConnectionNotAvailable: The connection is in use, or was idle and has ended; the pool takes another one.
+        """
+        if self._state not in {"new", "idle"}:
+            raise self._httpcore.ConnectionNotAvailable
+        self._state = "active"
+        try:
+            timeout = request.extensions["timeout"]["read"]
+            if self._stream is None:
+                self._stream = await self._connect(timeout)
+            return await self._exchange(request, self._stream, timeout)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def release(self, *, can_be_kept: bool) -> None:
+        """End a request; close the connection unless it can take another one."""
+        if can_be_kept and self._state == "active":
+            self._state, self._expires = "idle", self._clock() + self._keep_alive_s
+        else:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self._state = "closed"
+        if self._stream is not None:
+            await self._stream.aclose()
+
+    def can_handle_request(self, origin: Any) -> bool:
+        """Return whether it leads to this address."""
+        return bool(origin == self._origin)
+
+    def can_multiplex(self) -> bool:
+        """Return False: HTTP/1.1 has one request at a time."""
+        return False
+
+    def is_available(self) -> bool:
+        """Return whether it can take a request now."""
+        return self._state == "idle"
+
+    def is_connected(self) -> bool:
+        """Return whether it was opened, and not closed."""
+        return self._stream is not None and self._state != "closed"
+
+    def is_idle(self) -> bool:
+        """Return whether it can take a request now."""
+        return self._state == "idle"
+
+    def is_closed(self) -> bool:
+        """Return whether it was closed."""
+        return self._state == "closed"
+
+    def has_expired(self) -> bool:
+        """Return whether it was idle for too long, or the service has ended it meanwhile."""
+        if self._state != "idle" or self._stream is None:
+            return False
+        return self._clock() > self._expires or bool(self._stream.get_extra_info("is_readable"))
+
+    def info(self) -> str:
+        """Return its state, for the representation of a pool."""
+        return self._state
+
+    async def _connect(self, timeout: Any) -> AsyncBoundedStream:  # noqa: ASYNC109  what a request carries
+        host = self._origin.host.decode("ascii")
+        stream = await self._backend.connect_tcp(host, self._origin.port, timeout)
+        if self._origin.scheme != b"https":
+            return stream
+        context = self._tls_context or self._httpcore.default_ssl_context()
+        context.set_alpn_protocols(["http/1.1"])
+        return await stream.start_tls(context, host, timeout)
+
+    async def _exchange(self, request: Any, stream: AsyncBoundedStream, timeout: Any) -> Any:  # noqa: ASYNC109
+        """Send a request, and return the response when its head has come."""
+        h11, httpcore = self._h11, self._httpcore
+        exchange = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+        try:
+            with suppress(httpcore.WriteError):  # a service may answer, and end the connection, before it has read all
+                await self._send(request, exchange, stream, timeout)
+            head = await self._read_head(exchange, stream, timeout)
+        except h11.LocalProtocolError as exc:
+            raise httpcore.LocalProtocolError(exc) from exc
+        except h11.RemoteProtocolError as exc:
+            raise httpcore.RemoteProtocolError(exc) from exc
+        framing = choose_framing(request.method, head.status_code, dict(head.headers))
+        is_kept = exchange.our_state is h11.DONE and _keeps_alive(head)
+        return httpcore.Response(
+            status=head.status_code,
+            headers=head.headers.raw_items(),
+            content=_ResponseBody(self, stream, framing, timeout, exchange.trailing_data[0], is_kept=is_kept),
+            extensions={"network_stream": stream},
+        )
+
+    async def _send(self, request: Any, exchange: Any, stream: AsyncBoundedStream, timeout: Any) -> None:  # noqa: ASYNC109
+        h11 = self._h11
+        head = h11.Request(method=request.method, target=request.url.target, headers=request.headers)
+        await stream.write(exchange.send(head), timeout)
+        async for part in request.stream:
+            await stream.write(exchange.send(h11.Data(data=part)), timeout)
+        last = exchange.send(h11.EndOfMessage())
+        if last:
+            await stream.write(last, timeout)
+
+    async def _read_head(self, exchange: Any, stream: AsyncBoundedStream, timeout: Any) -> Any:  # noqa: ASYNC109
+        """Return the head of the response, after those with a status below 200."""
+        h11 = self._h11
+        while True:
+            event = exchange.next_event()
+            if event is h11.NEED_DATA:
+                data = await stream.read(READ_BYTES, timeout)
+                if not data:
+                    raise self._httpcore.RemoteProtocolError("the service ended the connection without a response")
+                exchange.receive_data(data)
+            elif isinstance(event, h11.Response):
+                return event
+            elif not isinstance(event, h11.InformationalResponse):
+                raise self._httpcore.RemoteProtocolError("the service speaks another protocol")
+
+
+def pool_class(
+    httpcore: ModuleType, h11: ModuleType, *, tls_context: ssl.SSLContext | None, keep_alive_s: float
+) -> type[Any]:
+    """Return httpcore's asynchronous pool with these connections.
+
+    Args:
+        httpcore: The module ``httpcore`` or ``httpcore2``.
+        h11: The module ``h11``.
+        tls_context: As in `AsyncConnection`.
+        keep_alive_s: As in `AsyncConnection`.
+    """
+
+    class Pool(httpcore.AsyncConnectionPool):  # type: ignore[misc, name-defined]
+        def __init__(self, *, network_backend: AsyncBoundedBackend, **options: Any) -> None:
+            super().__init__(network_backend=network_backend, **options)
+            self._backend = network_backend
+
+        def create_connection(self, origin: Any) -> AsyncConnection:
+            return AsyncConnection(
+                origin,
+                httpcore=httpcore,
+                h11=h11,
+                backend=self._backend,
+                tls_context=tls_context,
+                keep_alive_s=keep_alive_s,
+            )
+
+    return Pool
+
+
+class _ResponseBody:
+    """The body of a response. An asynchronous iterator of bytes, to be closed with `aclose`."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        stream: AsyncBoundedStream,
+        framing: BodyFraming,
+        timeout: Any,
+        received: bytes,
+        *,
+        is_kept: bool,
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._framing = framing
+        self._timeout = timeout
+        self._received = received
+        self._is_kept = is_kept
+        self._is_closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        framing = self._framing
+        try:
+            while not framing.is_done:
+                data, self._received = self._received, b""
+                if not data:
+                    data = await self._stream.read(READ_BYTES, self._timeout)
+                if not data:
+                    framing.end()
+                    break
+                part = framing.feed(data)
+                if part:
+                    return part
+        except FramingError as exc:
+            raise self._connection._httpcore.RemoteProtocolError(str(exc)) from exc
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it when something is still to come on it."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        framing = self._framing
+        is_clean = framing.is_done and not (framing.rest or self._received)
+        await self._connection.release(can_be_kept=is_clean and self._is_kept)
+
+
+def _keeps_alive(head: Any) -> bool:
+    """Return whether the service leaves the connection open (RFC 9112, section 9.3); HTTP/1.0 never does."""
+    options = (option for name, value in head.headers if name == b"connection" for option in value.split(b","))
+    return head.http_version >= b"1.1" and all(option.strip().lower() != b"close" for option in options)
