@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -200,6 +201,16 @@ output_usd_per_million = 2.0
 """
 
 
+COUNTING = """
+import pathlib, sys
+
+if "kickai_gateway.price_process" in sys.orig_argv:
+    with pathlib.Path("started").open("a") as file:
+        file.write(".")
+"""
+"""Notes each start of the process that reads the prices."""
+
+
 def test_the_program_holds_a_budget_and_never_imports_the_price_list(tmp_path):
     """A process of its own does; the worker has none of its modules, nor those of the library that it uses."""
     text, lines = make_key(tmp_path)
@@ -211,6 +222,22 @@ def test_the_program_holds_a_budget_and_never_imports_the_price_list(tmp_path):
     left = [float(reply.headers["x-ratelimit-remaining-usd-day"]) for reply in replies]
     assert 0 < left[2] <= 0.002  # what this process holds: a tenth of the budget at most
     assert "pydantic_core" not in maps
+
+
+def test_one_process_reads_the_prices_for_all_workers(tmp_path):
+    """Once at the start, and once on SIGHUP when the settings have changed; not when they are the same."""
+    _, lines = make_key(tmp_path)
+    settings = f"{PRICED}{STORE}{lines}usd_per_day = 5\n"
+    (install_provider(tmp_path) / "sitecustomize.py").write_text(COUNTING)
+    started = tmp_path / "started"
+    with run(tmp_path, "--workers", "2", settings=settings) as served:
+        assert started.read_text() == "."
+        for text, runs in ((settings, "."), (settings.replace("= 2.0", "= 3.0"), "..")):
+            (tmp_path / "kickai.toml").write_text(text)
+            served.signal(signal.SIGHUP)
+            for _ in range(2):
+                served.wait_for_line("settings were read again")
+            assert started.read_text() == runs
 
 
 def test_the_program_does_not_start_without_prices(tmp_path):

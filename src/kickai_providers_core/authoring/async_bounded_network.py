@@ -122,8 +122,9 @@ class AsyncBoundedStream(StreamState):
         self._unsent.clear()
         try:
             self._writer.write(data)
-            async with asyncio.timeout(wait_s):
-                await self._writer.drain()
+            if self._writer.transport.get_write_buffer_size():  # else there is nothing to wait for: no timer is needed
+                async with asyncio.timeout(wait_s):
+                    await self._writer.drain()
         except TimeoutError as exc:
             raise self.httpcore.WriteTimeout(exc) from exc
         except OSError as exc:

@@ -85,6 +85,11 @@ class AsyncConnection:
             await self.aclose()
             raise
 
+    def error(self, message: str) -> Exception:
+        """Return the exception of httpcore for an answer that is not HTTP."""
+        failure: Exception = self._httpcore.RemoteProtocolError(message)
+        return failure
+
     async def release(self, *, can_be_kept: bool) -> None:
         """End a request; close the connection unless it can take another one."""
         if can_be_kept and self._state == "active":
@@ -127,10 +132,6 @@ class AsyncConnection:
         if self._state != "idle" or self._stream is None:
             return False
         return self._clock() > self._expires or bool(self._stream.get_extra_info("is_readable"))
-
-    def info(self) -> str:
-        """Return its state, for the representation of a pool."""
-        return self._state
 
     async def _connect(self, timeout: Any) -> AsyncBoundedStream:  # noqa: ASYNC109  what a request carries
         host = self._origin.host.decode("ascii")
@@ -180,12 +181,12 @@ class AsyncConnection:
             if event is h11.NEED_DATA:
                 data = await stream.read(READ_BYTES, timeout)
                 if not data:
-                    raise self._httpcore.RemoteProtocolError("the service ended the connection without a response")
+                    raise self.error("the service ended the connection without a response")
                 exchange.receive_data(data)
             elif isinstance(event, h11.Response):
                 return event
             elif not isinstance(event, h11.InformationalResponse):
-                raise self._httpcore.RemoteProtocolError("the service speaks another protocol")
+                raise self.error("the service speaks another protocol")
 
 
 def pool_class(
@@ -256,7 +257,7 @@ class _ResponseBody:
                 if part:
                     return part
         except FramingError as exc:
-            raise self._connection._httpcore.RemoteProtocolError(str(exc)) from exc
+            raise self._connection.error(str(exc)) from exc
         raise StopAsyncIteration
 
     async def aclose(self) -> None:

@@ -101,10 +101,8 @@ class EventStreamDecoder:
         Raises:
             InvalidReplyError: An event is too large, or is not UTF-8.
         """
-        if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and self._is_between_events(data):
-            self._is_first_line = False
-            self._check_size(len(data) - 2)
-            return [ServerSentEvent(data=self._decode(data[6:-2]), id=self._id)]
+        if self._is_between_events(data):
+            return self._take_events(data)
         if self._ended_with_cr and data:
             self._ended_with_cr = False
             if data.startswith(b"\n"):
@@ -126,9 +124,24 @@ class EventStreamDecoder:
         self._clear()
 
     def _is_between_events(self, data: bytes) -> bool:
-        """Return whether these bytes are a whole event, of one line of data: the usual case."""
+        """Return whether these bytes are whole events: the usual case."""
         is_within = self._ended_with_cr or self._line or self._data or self._event or self._block_retry_ms is not None
         return not is_within and data.endswith(b"\n\n") and b"\r" not in data
+
+    def _take_events(self, data: bytes) -> list[ServerSentEvent]:
+        """Return the events of bytes that hold whole ones; most have one line, of data."""
+        events: list[ServerSentEvent] = []
+        for block in data[:-2].split(b"\n\n"):
+            if block.startswith(b"data: ") and b"\n" not in block:
+                self._is_first_line = False
+                self._check_size(len(block))
+                events.append(ServerSentEvent(data=self._decode(block[6:]), id=self._id))
+                continue
+            for line in (*block.split(b"\n"), b""):
+                event = self._take_line(self._complete(line))
+                if event is not None:
+                    events.append(event)
+        return events
 
     def _complete(self, end: bytes) -> bytes:
         line = end

@@ -134,7 +134,7 @@ class AttemptTimeouts:
 
     def is_expired(self) -> bool:
         """Return whether a limit has expired."""
-        return self.remaining_s() <= 0
+        return self._clock() >= min(self._phase_ends, self._ends)
 
     def wait_s(self) -> float:
         """Return how many seconds the next step may wait, more than 0; a timeout for one call of a socket.

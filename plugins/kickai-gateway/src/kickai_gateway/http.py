@@ -109,7 +109,7 @@ class Responder:
         await self.respond(status, dump(value), [JSON], extra)
 
 
-def dump(value: Mapping[str, Any]) -> bytes:
+def dump(value: Mapping[str, Any] | str) -> bytes:
     """Return a value as JSON in UTF-8. Its texts must be encodable, as those of replies are."""
     return _ENCODER.encode(value).encode("utf-8", "replace")
 

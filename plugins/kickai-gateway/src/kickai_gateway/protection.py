@@ -13,7 +13,7 @@ from kickai_providers_core.stores.memory import MemoryStore
 
 from kickai_gateway.guards import LocalGuards
 from kickai_gateway.key_guards import KeyGuards
-from kickai_gateway.prices import PricesError, read_prices
+from kickai_gateway.prices import PricesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from kickai_gateway.guards import Guards
     from kickai_gateway.prices import PriceTable
+    from kickai_gateway.shared_prices import SharedPrices
 
 __all__ = ["UnsafeSettingsError", "build_guards", "load_prices", "require_protection"]
 
@@ -70,12 +71,13 @@ def require_protection(settings: Settings, *, is_local: bool, workers: int, host
             raise UnsafeSettingsError(message)
 
 
-def load_prices(settings: Settings, config: Path | None) -> PriceTable | None:
-    """Return the prices for keys with a budget in money; None when there is no such key. It takes about a second.
+def load_prices(settings: Settings, config: Path | None, shared: SharedPrices) -> PriceTable | None:
+    """Return the prices for keys with a budget in money; None when there is no such key. It may take a second.
 
     Args:
         settings: The settings.
         config: The settings file; None to search for it.
+        shared: Has the table, or builds it.
 
     Raises:
         UnsafeSettingsError: There are no prices, so that the budgets could not be held.
@@ -84,7 +86,7 @@ def load_prices(settings: Settings, config: Path | None) -> PriceTable | None:
     if not names:
         return None
     try:
-        return read_prices(config)
+        return shared.read(settings, config)
     except PricesError as error:
         message = f"gateway.keys.{names[0]} has a budget in USD, which needs prices: {error}."
         raise UnsafeSettingsError(message) from None

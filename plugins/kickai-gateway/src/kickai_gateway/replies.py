@@ -119,6 +119,9 @@ class ChunkEncoder:
         self.usage = chunk.usage or self.usage
         if chunk.finish_reason is not None:
             self._finish = FINISH_REASONS[chunk.finish_reason]
+        if chunk.text and not (chunk.reasoning or chunk.tool_calls):  # the usual case
+            before, after = self._around
+            return b'%b{"content":%b}%b' % (before, dump(chunk.text), after)
         delta: dict[str, Any] = {}
         if chunk.reasoning:
             delta["reasoning_content"] = chunk.reasoning

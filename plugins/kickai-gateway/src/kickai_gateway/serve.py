@@ -10,6 +10,7 @@ import click
 from kickai_gateway.board import Board
 from kickai_gateway.origins import is_loopback
 from kickai_gateway.protection import load_prices, require_protection
+from kickai_gateway.shared_prices import SharedPrices
 from kickai_gateway.supervisor import Supervisor, exit_code
 from kickai_gateway.worker import Worker
 
@@ -51,7 +52,7 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
     with _listen(own) as listener:
         is_local = is_loopback(str(listener.getsockname()[0]))
         require_protection(settings, is_local=is_local, workers=own.workers, host=own.host)
-        address, board = _format_address(listener), Board.create(own.workers)
+        address, board, prices = _format_address(listener), Board.create(own.workers), SharedPrices.create()
 
         def log(line: str) -> None:
             session.console.log(f"kickai: {line}")
@@ -61,14 +62,16 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
             log(f"serving {address}/v1{workers}; Ctrl-C stops")
 
         if own.workers > 1:
-            load_prices(settings, session.config)  # rather here than in each worker, which would be started again
+            load_prices(settings, session.config, prices)  # a worker that has none would be started again
             if settings.store.url is None:
                 log(NOT_SHARED)
             supervisor = Supervisor(
-                board=board, workers=own.workers, drain_s=own.drain_s, config=session.config, log=log
+                board=board, prices=prices, workers=own.workers, drain_s=own.drain_s, config=session.config, log=log
             )
             return supervisor.run(listener, on_ready=announce)
-        worker = Worker(load=session.load, board=board, config=session.config, drain_s=own.drain_s, log=log)
+        worker = Worker(
+            load=session.load, board=board, prices=prices, config=session.config, drain_s=own.drain_s, log=log
+        )
         number = worker.run(settings, discovery, listener, on_ready=announce)
     return exit_code(number)
 

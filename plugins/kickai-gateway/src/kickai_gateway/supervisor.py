@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kickai_gateway.board import Board
+    from kickai_gateway.shared_prices import SharedPrices
 
 __all__ = ["READY", "Supervisor", "exit_code"]
 
@@ -41,6 +42,7 @@ class Supervisor:
 
     Attributes:
         board: What they share.
+        prices: The prices that they share.
         workers: Their number.
         drain_s: Seconds that running requests have left when it is stopped.
         config: The settings file of the command line; None to search for it.
@@ -48,6 +50,7 @@ class Supervisor:
     """
 
     board: Board
+    prices: SharedPrices
     workers: int
     drain_s: float
     config: Path | None
@@ -120,11 +123,12 @@ class Supervisor:
     ) -> tuple[asyncio.subprocess.Process, bool]:
         """Start a worker, and return it and whether it serves requests."""
         reader, writer = os.pipe()
-        board = self.board.memory.descriptor
+        board, prices = self.board.memory.descriptor, self.prices.descriptor
         options = {
             "number": number,
             "workers": self.workers,
             "board": board,
+            "prices": prices,
             "listener": listener.fileno(),
             "lifeline": lifeline,
             "ready": writer,
@@ -135,7 +139,7 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "kickai_gateway.worker_process", json.dumps(options)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(listener.fileno(), lifeline, writer, board),
+                pass_fds=(listener.fileno(), lifeline, writer, board, prices),
                 start_new_session=True,  # Ctrl-C is for the supervisor alone
             )
         finally:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.discovery import Discovery
 
     from kickai_gateway.board import Board
+    from kickai_gateway.shared_prices import SharedPrices
 
     Load = Callable[[], tuple[Settings, Discovery]]
     Log = Callable[[str], None]
@@ -105,6 +106,7 @@ class Worker:
     Attributes:
         load: Reads the settings and finds the plugins.
         board: What the workers share.
+        prices: The prices that the workers share.
         config: The settings file of the command line; None to search for it.
         drain_s: Seconds that running requests have left when it is stopped.
         log: Writes a line.
@@ -113,6 +115,7 @@ class Worker:
 
     load: Load
     board: Board
+    prices: SharedPrices
     config: Path | None
     drain_s: float
     log: Log
@@ -121,6 +124,7 @@ class Worker:
     _gateway: Gateway | None = field(default=None, init=False)
     _server: Server | None = field(default=None, init=False)
     _signal: int = field(default=0, init=False)
+    _reloading: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _reloads: set[asyncio.Task[None]] = field(factory=set, init=False)
 
     def run(
@@ -199,6 +203,10 @@ class Worker:
 
     async def _replace_resolver(self) -> None:
         """Read the settings again; requests are served by the old ones until the new ones are ready."""
+        async with self._reloading:  # of two signals, the settings of the second one must stay
+            await self._read_again()
+
+    async def _read_again(self) -> None:
         gateway = self._gateway
         try:
             settings, discovery = await asyncio.to_thread(self.load)
@@ -217,6 +225,6 @@ class Worker:
 
     def _build(self, settings: Settings, discovery: Discovery) -> Generation:
         """Return what serves requests by these settings; it may wait for the store and for prices."""
-        prices = load_prices(settings, self.config)
+        prices = load_prices(settings, self.config, self.prices)
         guards = build_guards(settings, discovery, prices=prices, log=self.log)
         return Generation(Resolver(settings, discovery, observers=[observe]), guards)

@@ -15,6 +15,7 @@ from kickai_providers_core.cli.console import Console
 
 from kickai_gateway.board import Board
 from kickai_gateway.protection import UnsafeSettingsError
+from kickai_gateway.shared_prices import SharedPrices
 from kickai_gateway.supervisor import READY
 from kickai_gateway.worker import Worker
 
@@ -45,6 +46,7 @@ def main(text: str) -> int:
     worker = Worker(
         load=session.load,
         board=Board.open(options["board"], options["workers"], options["number"] - 1),
+        prices=SharedPrices(options["prices"]),
         config=session.config,
         drain_s=options["drain_s"],
         log=log,
