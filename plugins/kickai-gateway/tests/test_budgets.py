@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -19,7 +18,7 @@ from kickai_providers_core import Target, Usage
 from kickai_providers_core.operations.rates import NANO_PER_USD, Rates, TokenCounts
 from kickai_providers_core.stores.memory import MemoryStore
 from processes import TESTS, install_provider, run, start
-from test_keys import OTHER, guard, key, with_key
+from test_keys import OTHER, ask_at_once, guard, key, with_key
 from test_protection import STORE, make_key
 from wire import CHAT, body, check_chunks
 
@@ -125,10 +124,7 @@ async def test_a_budget_in_money_is_never_exceeded_by_requests_at_once(script):
         live.serve(script, guards=guards) as running,
         httpx.AsyncClient(base_url=running.url, timeout=60) as http,
     ):
-        asked = body(model="kickai", max_tokens=50)
-        for _ in range(6):
-            replies = await asyncio.gather(*(http.post(CHAT, json=asked, headers=with_key()) for _ in range(40)))
-            assert {reply.status_code for reply in replies} <= {200, 429}
+        await ask_at_once(http, rounds=6)
         used_up = COST * len(script.requests)
         assert budget / 2 < used_up <= budget
         await live.wait_for(lambda: guards._allowances["web"]["usd-day"].held == budget - used_up)

@@ -46,6 +46,14 @@ def with_key(made=WEB):
     return {"authorization": f"Bearer {made.text}"}
 
 
+async def ask_at_once(http, rounds):
+    """Send 40 requests for up to 50 tokens at once, as many times as there are rounds; all are answered or refused."""
+    asked = body(model="kickai", max_tokens=50)
+    for _ in range(rounds):
+        replies = await asyncio.gather(*(http.post(CHAT, json=asked, headers=with_key()) for _ in range(40)))
+        assert {reply.status_code for reply in replies} <= {200, 429}
+
+
 def test_a_key_has_256_random_bits_and_the_settings_only_its_hash():
     """Nothing of the secret is in the hash, nor in a repr."""
     made = create_key()
@@ -184,10 +192,7 @@ async def test_a_token_budget_is_never_exceeded_by_requests_at_once(script):
         live.serve(script, guards=guards) as running,
         httpx.AsyncClient(base_url=running.url, timeout=60) as http,
     ):
-        given = body(model="kickai", max_tokens=50)
-        for _ in range(4):
-            replies = await asyncio.gather(*(http.post(CHAT, json=given, headers=with_key()) for _ in range(40)))
-            assert {reply.status_code for reply in replies} <= {200, 429}
+        await ask_at_once(http, rounds=4)
     used = 19 * len(script.requests)  # each scripted answer reports 12 + 7 tokens
     assert used <= budget
     assert used > budget - 2 * (50 + 100)  # and little of it is left unused

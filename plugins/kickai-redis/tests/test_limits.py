@@ -56,6 +56,15 @@ def finish(process):
     return json.loads(out)
 
 
+def run_together(stack, url, limit, requests):
+    """Let three processes call at the same time, and return when their calls ended, in order."""
+    workers = [start(stack, url, limit, requests) for _ in range(3)]
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    return sorted(at for worker in workers for at in finish(worker))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_applications_never_exceed_a_limit_per_day(kind):
@@ -65,11 +74,7 @@ def test_applications_never_exceed_a_limit_per_day(kind):
     """
     with running(kind) as server, ExitStack() as stack:
         url = f"redis://{server.address}?timeout_s=30"
-        workers = [start(stack, url, "requests_per_day=100", 45) for _ in range(3)]
-        for worker in workers:
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        times = sorted(at for worker in workers for at in finish(worker))
+        times = run_together(stack, url, "requests_per_day=100", 45)
         assert 70 <= len(times) < 110  # a process may end with permits that the others lacked
         times += finish(start(stack, url, "requests_per_day=100", 130))
         assert 100 <= len(times) < 110
@@ -81,11 +86,7 @@ def test_applications_never_exceed_a_limit_per_minute(kind):
     """In no minute do three processes exceed the limit by a block."""
     with running(kind) as server, ExitStack() as stack:
         url = f"redis://{server.address}?timeout_s=30"
-        workers = [start(stack, url, "requests_per_minute=40", 25) for _ in range(3)]
-        for worker in workers:
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
-        times = sorted(at for worker in workers for at in finish(worker))
+        times = run_together(stack, url, "requests_per_minute=40", 25)
         assert len(times) >= 10
         assert all(sum(start <= at < start + 60.0 for at in times) < 44 for start in times)
 

@@ -11,6 +11,7 @@ from kickai_providers_core.values.counting import may_be_billed
 from kickai_gateway.body_reader import read_body
 from kickai_gateway.disconnects import run_until_disconnect
 from kickai_gateway.errors import ApiError, ErrorReply
+from kickai_gateway.guards import Use
 from kickai_gateway.replies import ChunkEncoder, encode_reply
 from kickai_gateway.requests import parse_chat, parse_json_object
 from kickai_gateway.served_targets import start_record
@@ -78,12 +79,12 @@ async def complete_chat(
         work = answer.stream if call.stream else answer.send_whole
         reply = await run_until_disconnect(work(chain, options, responder, reservation.headers), request.receive)
     except BaseException as error:
-        guards.settle(reservation, answer.usage, is_free=_is_free(error))
+        guards.settle(reservation, Use(usage=answer.usage, is_free=_is_free(error)))
         raise
     if reply is None:
-        guards.settle(reservation, answer.usage)
+        guards.settle(reservation, Use(usage=answer.usage))
     else:
-        guards.settle(reservation, reply.usage, target=_find_target(reply))
+        guards.settle(reservation, Use(usage=reply.usage, target=_find_target(reply)))
         board.answers.remember(request.id, reply)
         board.metrics.count_answer(reply.usage, fell_back=reply.fell_back)
 

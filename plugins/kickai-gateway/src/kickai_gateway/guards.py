@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kickai_gateway.http import Headers, HttpRequest
     from kickai_gateway.requests import ChatCall
 
-__all__ = ["ANYONE", "Caller", "Guards", "LocalGuards", "Reservation"]
+__all__ = ["ANYONE", "Caller", "Guards", "LocalGuards", "Reservation", "Use"]
 
 
 @frozen(kw_only=True)
@@ -73,6 +73,21 @@ class Reservation:
     windows: Mapping[str, int] = field(factory=dict)
 
 
+@frozen(kw_only=True)
+class Use:
+    """What a request used.
+
+    Attributes:
+        usage: The token counts; None when they are unknown, and then all that was set aside counts as used.
+        target: Who answered; None when that is unknown, and then all the money that was set aside counts as used.
+        is_free: Whether the request failed in a way that no service bills.
+    """
+
+    usage: Usage | None = None
+    target: Target | None = None
+    is_free: bool = False
+
+
 class Guards(Protocol):
     """The checks, in the order in which the gateway calls them."""
 
@@ -92,22 +107,8 @@ class Guards(Protocol):
         """
         ...
 
-    def settle(
-        self,
-        reservation: Reservation,
-        usage: Usage | None,
-        *,
-        target: Target | None = None,
-        is_free: bool = False,
-    ) -> None:
-        """Replace what was set aside by what was used. It is called exactly once for each reservation.
-
-        Args:
-            reservation: What was set aside.
-            usage: The token counts; None when they are unknown, and then all that was set aside counts as used.
-            target: Who answered; None when that is unknown, and then all the money that was set aside counts as used.
-            is_free: Whether the request failed in a way that no service bills.
-        """
+    def settle(self, reservation: Reservation, use: Use) -> None:
+        """Replace what was set aside by what was used. It is called exactly once for each reservation."""
         ...
 
     def close(self) -> None:
@@ -133,14 +134,7 @@ class LocalGuards:
         """Set nothing aside."""
         return Reservation(caller=caller)
 
-    def settle(
-        self,
-        reservation: Reservation,
-        usage: Usage | None,
-        *,
-        target: Target | None = None,
-        is_free: bool = False,
-    ) -> None:
+    def settle(self, reservation: Reservation, use: Use) -> None:
         """Do nothing."""
 
     def close(self) -> None:

@@ -19,10 +19,11 @@ from kickai_gateway.token_estimates import estimate_max_input_tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kickai_providers_core import Chain, Target, Usage
+    from kickai_providers_core import Chain
     from kickai_providers_core.config.gateway_settings import GatewayKey
     from kickai_providers_core.stores.api import Store
 
+    from kickai_gateway.guards import Use
     from kickai_gateway.http import Headers, HttpRequest
     from kickai_gateway.requests import ChatCall
 
@@ -157,29 +158,22 @@ class KeyGuards:
             caller=caller, headers=self._describe(own), options=options, amounts=amounts, windows=windows
         )
 
-    def settle(
-        self,
-        reservation: Reservation,
-        usage: Usage | None,
-        *,
-        target: Target | None = None,
-        is_free: bool = False,
-    ) -> None:
+    def settle(self, reservation: Reservation, use: Use) -> None:
         """Replace the tokens and the money that were set aside by those that were used; see `Guards.settle`."""
         for unit, allowance in self._allowances[reservation.caller.name].items():
             if unit != "requests":
                 reserved = reservation.amounts[unit]
-                used = 0 if is_free and usage is None else self._count_used(unit, reserved, usage, target)
+                used = 0 if use.is_free and use.usage is None else self._count_used(unit, reserved, use)
                 self._settle(allowance, reservation.windows[unit], reserved, used)
 
-    def _count_used(self, unit: str, reserved: int, usage: Usage | None, target: Target | None) -> int:
+    def _count_used(self, unit: str, reserved: int, use: Use) -> int:
         """Return what an answer used; all that was reserved when that is unknown."""
-        if usage is None:
+        if use.usage is None:
             return reserved
         if unit not in COSTS:
-            return usage.total_tokens
+            return use.usage.total_tokens
         try:
-            return reserved if target is None else self._prices.price(target, usage)
+            return reserved if use.target is None else self._prices.price(use.target, use.usage)
         except UnknownPriceError:  # a rollout has begun to add this target since
             return reserved
 
