@@ -5,6 +5,13 @@ from __future__ import annotations
 import pytest
 from wire import ASK, CHAT, body
 
+UTF_16 = '{"model": "one", "messages": [{"role": "user", "content": "hi"}]}'.encode("utf-16")
+
+NESTED: dict[str, object] = {}
+"""A value that is nested too deeply for a schema, and not for JSON."""
+for _ in range(80):
+    NESTED = {"a": NESTED}
+
 
 @pytest.mark.parametrize(
     ("model", "status", "type_", "code"),
@@ -40,9 +47,16 @@ async def test_a_failed_request_is_not_to_be_repeated(http):
     ("fields", "param"),
     [
         ({"messages": None}, "messages"),
-        ({"messages": []}, None),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
+        ({"messages": [*ASK, {"role": "user", "content": [{"type": "audio"}]}]}, "messages[1].content[0].type"),
+        ({"messages": [{"role": "user", "content": "x", "shown": 1}]}, "messages[0]"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": 5}}]}]},
+            "messages[0].tool_calls",
+        ),
         ({"messages": "hi"}, "messages"),
-        ({"messages": [{"role": "nobody", "content": "x"}]}, None),
+        ({"messages": [{"role": "nobody", "content": "x"}]}, "messages[0].role"),
         ({"model": None}, "model"),
         ({"model": 5}, "model"),
         ({"temperature": -1}, "temperature"),
@@ -57,10 +71,16 @@ async def test_a_failed_request_is_not_to_be_repeated(http):
         ({"logprobs": True}, "logprobs"),
         ({"frequency_penalty": 0.5}, "frequency_penalty"),
         ({"temprature": 1}, "temprature"),
-        ({"tools": [{"type": "web_search"}]}, None),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools"),
+        ({"tools": [{"type": "function", "function": {"name": "a", "shown": 1}}]}, "tools[0].function"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"a": {"n" * 10**6: NESTED}}}}},
+            "response_format.json_schema.schema",
+        ),
     ],
 )
 async def test_an_invalid_field_is_named(http, script, fields, param):
@@ -69,7 +89,8 @@ async def test_an_invalid_field_is_named(http, script, fields, param):
     response = await http.post(CHAT, json=given)
     error = response.json()["error"]
     assert (response.status_code, error["type"]) == (400, "invalid_request_error"), error
-    assert error["param"] == param or (param is None and error["message"]), error
+    assert error["param"] == param, error
+    assert 0 < len(error["message"]) <= 1_000
     assert script.requests == []
 
 
@@ -93,7 +114,7 @@ async def test_a_field_that_changes_nothing_is_accepted(http, fields):
     assert (await http.post(CHAT, json=body(**fields))).status_code == 200
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"1", b"null", b'{"model": NaN}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"1", b"null", b'{"model": NaN}', b"\xff", b"[" * 100_000, UTF_16])
 async def test_a_body_that_is_no_object_is_refused(http, data):
     """Whatever its size and nesting."""
     response = await http.post(CHAT, content=data, headers={"content-type": "application/json"})
@@ -113,6 +134,8 @@ async def test_an_unexpected_error_shows_nothing(http, gateway):
         ("GET", CHAT, 405, "needs the method POST"),
         ("POST", "/v1/models", 405, "needs the method GET"),
         ("POST", "/v1/responses", 404, "Responses API"),
+        ("GET", "/v1/responses/resp_1", 404, "Responses API"),
+        ("GET", "/v1/responses_of_others", 404, "the paths are"),
         ("POST", "/chat/completions", 404, "base URL ends with /v1"),
         ("GET", "/nothing", 404, "the paths are"),
         ("GET", "/v1/models/nobody", 404, "does not exist"),

@@ -19,6 +19,14 @@ async def test_a_stream_has_the_form_of_the_reference(http):
     assert (response.headers["x-kickai-provider"], response.headers["x-kickai-model"]) == ("one", "large")
 
 
+async def test_a_stream_names_the_model_as_the_provider_does(http):
+    """In the header and in every chunk, also when neither the client nor the settings name one."""
+    response = await http.post(CHAT, json=body("kickai", stream=True))
+    whole = await http.post(CHAT, json=body("kickai"))
+    assert response.headers["x-kickai-model"] == whole.headers["x-kickai-model"] == whole.json()["model"]
+    assert {chunk.model for chunk in check_chunks(response.text)} == {whole.json()["model"]}
+
+
 async def test_the_token_counts_come_when_asked_for(http):
     """The last chunk has them and no choices; ``usage`` is null in all others."""
     response = await http.post(CHAT, json=body(stream=True, stream_options={"include_usage": True}))

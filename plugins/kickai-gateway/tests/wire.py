@@ -47,7 +47,7 @@ def check_chunks(text: str) -> list[ChatCompletionChunk]:
     *events, done = read_events(text)
     assert done == "[DONE]"
     chunks = [ChatCompletionChunk.model_validate(json.loads(event), strict=True) for event in events]
-    assert len({(chunk.id, chunk.created) for chunk in chunks}) == 1
+    assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
     assert all(chunk.id and chunk.model for chunk in chunks)
     choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
     assert choices[0].delta.role == "assistant"

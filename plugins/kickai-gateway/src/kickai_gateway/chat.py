@@ -138,13 +138,13 @@ class _Answer:
             first = await anext(stream)
             encoder = ChunkEncoder(
                 id=self.id,
-                model=self.record.model or self.call.model,
+                model=first.model or self.record.model or self.call.model,
                 created=self.created,
                 include_usage=self.call.include_usage,
                 parallel_tool_calls=self.call.parallel_tool_calls,
             )
             try:
-                await send_stream(stream, first, encoder, responder, (*self.record.headers(), *headers))
+                await send_stream(stream, first, encoder, responder, (*self.record.headers(first.model), *headers))
             finally:
                 self.usage = encoder.usage
             return stream.reply

@@ -35,8 +35,22 @@ __all__ = ["INTERNAL", "SHUTDOWN", "ApiError", "ErrorReply", "describe_error", "
 NO_RETRY: Headers = (("x-should-retry", "false"),)
 """What keeps clients from repeating what the chain has already repeated."""
 
-PATH = re.compile(r"([a-z_]+(?:\[[^\]]*\]|\.[a-z_]+)*)")
-"""The path of a field, with which the messages of invalid arguments begin."""
+PARAMS = tuple(
+    (re.compile(pattern), param)
+    for pattern, param in (
+        (r"(messages\[\d+\]): Message\.(\w+)", r"\1.\2"),
+        (r"(messages\[\d+\]): ToolCall\.", r"\1.tool_calls"),
+        (r"(messages\[\d+\]): ", r"\1"),
+        (r"a prompt ", "messages"),
+        (r"Tool\.", "tools"),
+        (r"(?:the keys of |each key of )?json_schema", "response_format.json_schema.schema"),
+        (r"(?:the keys of |each key of )?([a-z_]+(?:\[[^\]]*\]|\.[a-z_]+)*) must be ", r"\1"),
+    )
+)
+"""How the messages of invalid arguments begin, and the field of the request that each is about."""
+
+LONGEST_MESSAGE, LONGEST_PARAM = 1_000, 200
+"""The most characters of what a reply says: the path of a field may have names of the request."""
 
 TEMPORARY = frozenset({SkipReason.SUSPENDED, SkipReason.BREAKER_OPEN, SkipReason.BUSY})
 """Reasons for which a target is skipped now, but not later."""
@@ -64,7 +78,10 @@ class ErrorReply:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the body."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        param = None if self.param is None else self.param[:LONGEST_PARAM]
+        return {
+            "error": {"message": self.message[:LONGEST_MESSAGE], "type": self.type, "param": param, "code": self.code}
+        }
 
 
 INTERNAL = ErrorReply(status=500, message="the gateway failed", type="server_error", code="internal_error")
@@ -90,9 +107,8 @@ class ApiError(Exception):
 
 def invalid_argument(error: ArgumentTypeError | ArgumentValueError) -> ErrorReply:
     """Return the reply for a request that cannot be read: 400 with the path of the field."""
-    message = str(error).removeprefix("ChatRequest.")
-    found = PATH.match(message)
-    param = found[1] if found and (len(found[1]) > 1 and message[found.end() :].startswith(" must be")) else None
+    message = str(error).replace("ChatRequest.", "")
+    param = next((found.expand(param) for pattern, param in PARAMS if (found := pattern.match(message))), None)
     return ErrorReply(status=400, message=message, code="invalid_value", param=param)
 
 

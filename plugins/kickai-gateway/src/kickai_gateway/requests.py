@@ -84,7 +84,7 @@ def parse_json_object(data: bytes) -> dict[str, Any]:
         ApiError: It is not a JSON object in UTF-8.
     """
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise _invalid("the body must be a JSON object in UTF-8", code="invalid_json") from None
     if not isinstance(value, dict):

@@ -41,7 +41,7 @@ REASONS = {
     "/v1/completions": "prompts without roles are not supported; use POST /v1/chat/completions",
     "/v1/embeddings": "embeddings are not supported",
 }
-"""Why a known path of the API is not served."""
+"""Why a known path of the API, and those below it, are not served."""
 
 EXPOSITION = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
@@ -141,7 +141,7 @@ def _require_method(request: HttpRequest, allowed: tuple[str, ...]) -> None:
 
 
 def _no_such_path(path: str) -> ApiError:
-    reason = REASONS.get(path)
+    reason = next((reason for known, reason in REASONS.items() if f"{path}/".startswith(f"{known}/")), None)
     if reason is None:
         word = path.strip("/")
         known = next((each for each in METHODS if word and each.endswith(f"/{word}")), None)

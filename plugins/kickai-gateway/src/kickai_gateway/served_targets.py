@@ -32,11 +32,15 @@ class Record:
     attempts: int = 0
     fell_back: bool = False
 
-    def headers(self) -> Headers:
-        """Return the headers for the client."""
+    def headers(self, model: str) -> Headers:
+        """Return the headers for the client.
+
+        Args:
+            model: The model as the provider names it; empty when it has not named one.
+        """
         return (
             ("x-kickai-provider", self.provider),
-            ("x-kickai-model", self.model or ""),
+            ("x-kickai-model", model or self.model or ""),
             ("x-kickai-attempts", str(self.attempts)),
             ("x-kickai-fell-back", "true" if self.fell_back else "false"),
         )
