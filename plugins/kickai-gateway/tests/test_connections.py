@@ -154,6 +154,44 @@ async def test_the_gateway_is_no_proxy(script, line):
     assert script.requests == []
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx y: z\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: \0\r\n\r\n",
+        encode_request(**{"transfer-encoding": "chunked"}),
+        encode_request(**{"content-length": "-1"}),
+    ],
+    ids=["TLS", "HTTP/2", "header name", "header value", "two lengths", "negative length"],
+)
+async def test_what_is_not_http_is_refused_with_an_error_body(script, sent):
+    """And the connection is closed."""
+    async with live.serve(script) as running, connect(running) as (reader, writer):
+        writer.write(sent)
+        assert await read_status(reader) == 400
+        head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in head
+    assert json.loads(rest)["error"]["type"] == "invalid_request_error"
+    assert script.requests == []
+
+
+async def test_what_is_not_http_never_becomes_part_of_a_stream(script):
+    """A stream ends when its client sends such bytes: nothing else can be written in the midst of it."""
+    data = json.dumps(body("one:slow", stream=True)).encode()
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(data)}"
+    async with live.serve(script) as running, connect(running) as (reader, writer):
+        writer.write(f"{head}\r\n\r\n".encode() + data)
+        async with asyncio.timeout(20):
+            received = await reader.readuntil(b"data: ")
+            writer.write(b"no HTTP\r\n\r\n")
+            received += await reader.read()
+    assert received.startswith(b"HTTP/1.1 200")
+    assert received.count(b"HTTP/1.1") == 1
+    await live.wait_for(lambda: script.ended == ["cancelled"])
+
+
 class Wire:
     """Notes the calls of a transport."""
 

@@ -21,7 +21,12 @@ __all__ = ["MAX_HEAD_BYTES", "Config", "JoiningTransport", "LimitedProtocol"]
 MAX_HEAD_BYTES = 65_536
 """The maximum size of the request line and the headers, in bytes, give or take one read of the socket."""
 
-REASONS = {408: b"Request Timeout", 431: b"Request Header Fields Too Large", 503: b"Service Unavailable"}
+REASONS = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
 
 
 class Config(uvicorn.Config):
@@ -100,6 +105,10 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(431, f"the request line and the headers may have {MAX_HEAD_BYTES} bytes")
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's own words, in plain text
+        """Refuse bytes that are not HTTP; they may follow a request that is being served."""
+        self._refuse(400, "the connection has sent what is not HTTP/1.1")
 
     def on_message_begin(self) -> None:
         """Begin a request."""
