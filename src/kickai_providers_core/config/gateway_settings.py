@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from kickai_providers_core.plugin_api.settings import PERMITS
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.validation import Number, Text, raise_value_error
 
@@ -31,6 +32,15 @@ def _require_hash(_instance: object, _attribute: Attribute[Any], value: object) 
         raise_value_error("hash", "what `kickai serve --new-key NAME` prints", "something else")
 
 
+def _require_different_ids(_instance: object, _attribute: Attribute[Any], value: Mapping[str, GatewayKey]) -> None:
+    """Refuse two tables for one key: only the limits of one of them could count."""
+    known: dict[str, str] = {}
+    for name, key in value.items():
+        other = known.setdefault(key.hash.reveal().partition("$")[0], name)
+        if other != name:
+            raise_value_error("keys", "tables of different keys", f"the same key in {other} and {name}")
+
+
 @frozen(kw_only=True)
 class GatewayKey:
     """One table ``[gateway.keys.NAME]``: a key of a client, which ``kickai serve --new-key NAME`` makes.
@@ -48,8 +58,8 @@ class GatewayKey:
 
     hash: Secret = field(validator=_require_hash)
     models: tuple[str, ...] = ("kickai", "kickai:*")
-    requests_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
-    tokens_per_day: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    requests_per_minute: int | None = field(default=None, validator=PERMITS)
+    tokens_per_day: int | None = field(default=None, validator=PERMITS)
     usd_per_day: float | None = field(default=None, validator=Number(minimum=MIN_USD, maximum=MAX_USD, optional=True))
     usd_per_month: float | None = field(default=None, validator=Number(minimum=MIN_USD, maximum=MAX_USD, optional=True))
 
@@ -81,4 +91,4 @@ class GatewaySettings:
     max_body_mb: int = field(default=20, validator=Number(integer=True, minimum=1, maximum=MAX_BODY_MB))
     max_connections: int = field(default=1_000, validator=Number(integer=True, minimum=1, maximum=MAX_CONNECTIONS))
     receive_timeout_s: float = field(default=30.0, validator=Number(above=0, maximum=MAX_DRAIN_S))
-    keys: Mapping[str, GatewayKey] = field(factory=dict)
+    keys: Mapping[str, GatewayKey] = field(factory=dict, validator=_require_different_ids)

@@ -27,6 +27,8 @@ from kickai_providers_core.values.validation import Boolean, Number, Text
 
 __all__ = [
     "LONGEST_S",
+    "MOST_PERMITS",
+    "PERMITS",
     "SERVICE_ADDRESS",
     "ProviderSettings",
     "find_address_fields",
@@ -39,6 +41,12 @@ _NAMES = {"Any": Any, "Mapping": Mapping, "Secret": Secret, "Sequence": Sequence
 
 LONGEST_S: Final = 9_200_000_000
 """The maximum duration of a setting in seconds (292 years): no lock, event loop or socket can wait longer."""
+
+MOST_PERMITS: Final = 10**15
+"""The highest limit of requests or tokens: every store counts such numbers exactly."""
+
+PERMITS = Number(integer=True, minimum=1, maximum=MOST_PERMITS, optional=True)
+"""Validates a limit of requests or tokens."""
 
 SERVICE_ADDRESS: Final = "kickai_service_address"
 """The metadata key under which `service_address` stores the vendor's addresses."""
@@ -109,10 +117,10 @@ class ProviderSettings:
     retries: int = field(default=2, validator=Number(integer=True, minimum=0))
     max_concurrency: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
     max_queue: int | None = field(default=None, validator=Number(integer=True, minimum=0, optional=True))
-    requests_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
-    tokens_per_minute: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
-    requests_per_day: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
-    tokens_per_day: int | None = field(default=None, validator=Number(integer=True, minimum=1, optional=True))
+    requests_per_minute: int | None = field(default=None, validator=PERMITS)
+    tokens_per_minute: int | None = field(default=None, validator=PERMITS)
+    requests_per_day: int | None = field(default=None, validator=PERMITS)
+    tokens_per_day: int | None = field(default=None, validator=PERMITS)
     context_window: int | None = field(default=None, validator=Number(integer=True, above=0, optional=True))
     expose_service_messages: bool = field(default=False, validator=Boolean())
 

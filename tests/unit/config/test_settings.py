@@ -13,6 +13,7 @@ import pytest
 from attrs.exceptions import FrozenInstanceError
 
 from kickai_providers_core import KickaiSettings, ProviderSettings, Settings
+from kickai_providers_core.config.gateway_settings import GatewayKey, GatewaySettings
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.roles import (
     Group,
@@ -22,6 +23,8 @@ from kickai_providers_core.config.roles import (
     replace_retired_models,
 )
 from kickai_providers_core.config.sources import read
+from kickai_providers_core.plugin_api.settings import MOST_PERMITS
+from kickai_providers_core.values.secrets import Secret
 
 
 def list_imports(statement):
@@ -149,3 +152,20 @@ def test_the_built_in_catalogue_has_the_form_of_a_catalogue_table():
     assert settings.roles == Settings().roles
     assert settings.default_role == Settings().default_role
     assert (settings.groups, settings.successors) == (Settings().groups, Settings().successors)
+
+
+@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute", "requests_per_day", "tokens_per_day"])
+def test_a_limit_is_one_that_every_store_can_count(name):
+    """A larger one would make the store fail, and every request that it limits with it."""
+    assert getattr(ProviderSettings(**{name: MOST_PERMITS}), name) == MOST_PERMITS
+    with pytest.raises(ValueError, match=name):
+        ProviderSettings(**{name: MOST_PERMITS + 1})
+
+
+def test_a_key_of_the_gateway_has_one_table():
+    """Otherwise the limits of only one of them would count. The message does not show the hash."""
+    own, other = (Secret(f"{id_ * 16}${'b' * 32}${'c' * 64}") for id_ in "ad")
+    GatewaySettings(keys={"web": GatewayKey(hash=own), "app": GatewayKey(hash=other)})
+    with pytest.raises(ValueError, match="the same key in web and app") as caught:
+        GatewaySettings(keys={"web": GatewayKey(hash=own), "app": GatewayKey(hash=own)})
+    assert "cccc" not in str(caught.value)
