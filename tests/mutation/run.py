@@ -28,7 +28,7 @@ ROLLOUTS = (
 REQUESTS = (
     *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health", "condition"),
     *("retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing", "running_calls"),
-    "probe_leases",
+    *("probe_leases", "allowances", "leased_limits"),
 )
 ROLLOUT_TESTS = (
     "unit/resilience/test_*evidence.py",
@@ -40,6 +40,7 @@ REQUEST_TESTS = (
     "unit/resilience/test_*.py",
     "property/test_[bciorw]*.py",
     "property/test_hedging.py",
+    "property/test_shared_limits.py",
     "property/test_suspensions.py",
 )
 KILLED_PER_CENT = 95.0
