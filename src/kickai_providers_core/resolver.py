@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
+    from kickai_providers_core.concurrency.forking import Renewable
     from kickai_providers_core.observability.store_thread import StoreThreadStatus
     from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.resilience.policy import Random
@@ -106,31 +107,7 @@ class Resolver:
         self._health = Health(settings.breaker, random)
         self._shared = self._share(store, time)
         self.store: Store | None = None if self._shared is None else self._shared.store
-        policy = settings.policy
-        retry_budget = RetryBudget(policy.retry_share, policy.retry_floor)
-        hedge_timer = HedgeTimer(settings.hedging) if settings.hedging.on else None
-        own_random = random if isinstance(random, _ForkSafeRandom) else None
-        parts = (
-            *(own_random, self._health, self.registry, retry_budget, hedge_timer, portal),
-            *(self._process, self._shared),
-        )
-        pending = (self.registry.pending_calls, *(() if self._shared is None else (self._shared.pending_calls,)))
-        self._context = ChainContext(
-            policy=policy,
-            random=random,
-            retry_budget=retry_budget,
-            hedge_timer=hedge_timer,
-            emit=self._observers.emit,
-            time=time,
-            fork_guard=ForkGuard(
-                (part for part in parts if part is not None), lambda: [call for calls in pending for call in calls()]
-            ),
-            portal=portal,
-            process=self._process,
-            request_numbers=self._request_numbers,
-            resolve_model=settings.find_successor,
-            deadline_s=settings.kickai.deadline_s,
-        )
+        self._context = self._build_context(time, random, portal)
         self._candidates = CandidateFactory(settings, self.registry, self._health, time.clock)
         self.outside_calls = OutsideCalls(
             registry=self.registry,
@@ -158,6 +135,36 @@ class Resolver:
             observers=self._observers,
             process=self._process,
             time=time,
+        )
+
+    def _build_context(self, time: Clockwork, random: Random, portal: Portal) -> ChainContext:
+        """Return what the requests of all chains share."""
+        policy, hedging = self.settings.policy, self.settings.hedging
+        retry_budget = RetryBudget(policy.retry_share, policy.retry_floor)
+        hedge_timer = HedgeTimer(hedging) if hedging.on else None
+        own_random = random if isinstance(random, _ForkSafeRandom) else None
+        return ChainContext(
+            policy=policy,
+            random=random,
+            retry_budget=retry_budget,
+            hedge_timer=hedge_timer,
+            emit=self._observers.emit,
+            time=time,
+            fork_guard=self._guard_forks(own_random, retry_budget, hedge_timer, portal),
+            portal=portal,
+            process=self._process,
+            request_numbers=self._request_numbers,
+            resolve_model=self.settings.find_successor,
+            deadline_s=self.settings.kickai.deadline_s,
+        )
+
+    def _guard_forks(self, *others: Renewable | None) -> ForkGuard:
+        """Return the guard that renews in a child what it must not share, and lets a fork wait for running calls."""
+        parts = (self._health, self.registry, *others, self._process, self._shared)
+        owners = (self.registry,) if self._shared is None else (self.registry, self._shared)
+        return ForkGuard(
+            (part for part in parts if part is not None),
+            lambda: [call for owner in owners for call in owner.pending_calls()],
         )
 
     @classmethod
