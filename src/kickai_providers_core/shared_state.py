@@ -86,7 +86,8 @@ class SharedState:
         self.thread.add_job(self._health, POLL_S)
         if self._limits.lease(self.thread.hasten):
             self.thread.add_job(self._limits, POLL_S)
-        observers.add(self.thread.observe, {RequestStarted, *COUNTED_EVENTS})
+        observers.add(self.thread.observe_start, {RequestStarted})
+        observers.add(self.thread.observe, COUNTED_EVENTS)
         observers.add(self._controller.observe, {AttemptEnded, FeedbackGiven})
 
     def start(self, owner: object) -> None:

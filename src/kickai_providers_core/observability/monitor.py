@@ -16,6 +16,7 @@ from kickai_providers_core.values.plain_text import clean_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kickai_providers_core.values.counting import Target
     from kickai_providers_core.values.events import Event
 
 __all__ = ["MAX_CELLS", "MAX_NAMES", "OTHER", "Monitor"]
@@ -34,11 +35,11 @@ QUEUED = 100
 
 DAY_MINUTES = 24 * 60
 
-GivenKey = tuple[int, str, str, str | None, str | None]
-"""The minute since 1970, provider, model, role and arm, as an event gives them."""
+GivenKey = tuple[int, tuple[str | None, ...]]
+"""The minute since 1970, and the names that an event gives."""
 
 Key = tuple[int, str, str, str, str]
-"""The same as they are kept."""
+"""The minute, provider, model, role and arm of a cell."""
 
 
 class Monitor:
@@ -50,9 +51,13 @@ class Monitor:
 
     Args:
         wall: Returns the time in seconds since 1970.
+
+    Attributes:
+        on_first: Called before an event enters the empty queue.
     """
 
     def __init__(self, wall: Callable[[], float]) -> None:
+        self.on_first: Callable[[], object] = lambda: None
         self._wall = wall
         self._queue: deque[tuple[float, Event | None]] = deque()
         self._lock = Lock()
@@ -73,6 +78,8 @@ class Monitor:
         kind = type(event)
         if kind in COUNTED_EVENTS:
             queue = self._queue
+            if not queue:
+                self.on_first()
             queue.append((self._wall(), event))
             if len(queue) >= QUEUED or (kind is AttemptEnded and event.failed):
                 self._try_to_empty_queue()
@@ -105,11 +112,13 @@ class Monitor:
             at, event = queue.popleft()
             minute = max(0, int(at) // 60)
             if event is None:
-                sums.find_tally((minute, "", "", None, None)).counters["store.failures"] += 1
+                sums.find_tally(minute, ("", ""), None, None).counters["store.failures"] += 1
                 continue
-            find_target, add_to = COUNTED_EVENTS[type(event)]
-            key = (minute, *find_target(event), event.role, event.arm)
-            tally = sums.found.get(key) or sums.find_tally(key)
+            get_names, find_target, add_to = COUNTED_EVENTS[type(event)]
+            given = (minute, get_names(event))
+            tally = sums.found.get(given)
+            if tally is None:
+                tally = sums.found[given] = sums.find_tally(minute, find_target(event), event.role, event.arm)
             add_to(event, tally)
             if tally.names:
                 sums.settle_names(tally)
@@ -136,9 +145,9 @@ class _Sums:
         """Whether nothing was added since `take`."""
         return not self._tallies
 
-    def find_tally(self, given: GivenKey) -> Tally:
-        """Return the tally for the names of an event, which are not in `found`."""
-        minute, provider, model, role, arm = given
+    def find_tally(self, minute: int, target: Target, role: str | None, arm: str | None) -> Tally:
+        """Return the tally of a cell, which may be new. Names beyond the limit of the day have that of `OTHER`."""
+        provider, model = target
         if minute // DAY_MINUTES != self._day:
             self._day, self._names = minute // DAY_MINUTES, {}
         key = (minute, provider, self._admit("model", model), self._admit("role", role or ""), arm or "")
@@ -146,8 +155,7 @@ class _Sums:
             self._drop_oldest()
         if len(self.found) >= MAX_CELLS:  # many names may lead to one cell
             self.found.clear()
-        self.found[given] = tally = self._tallies.setdefault(key, Tally())
-        return tally
+        return self._tallies.setdefault(key, Tally())
 
     def settle_names(self, tally: Tally) -> None:
         """Turn the names from outside into counters."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.concurrency.process_name import ProcessName
     from kickai_providers_core.observability.monitor import Monitor
     from kickai_providers_core.stores.api import Store
-    from kickai_providers_core.values.events import Event
+    from kickai_providers_core.values.events import Event, Observer
 
 __all__ = ["FLUSH_S", "READ_S", "LeasingJob", "StoreJob", "StoreThread", "StoreThreadStatus"]
 
@@ -86,6 +86,9 @@ class StoreThread:
         process: The name under which this process writes.
         time: The clock.
         keep_days: Days after which metrics are deleted.
+
+    Attributes:
+        observe: Counts an event. The thread starts with the first one.
     """
 
     def __init__(
@@ -93,6 +96,8 @@ class StoreThread:
     ) -> None:
         self._store = store
         self._monitor = monitor
+        self.observe: Observer = monitor.observe
+        monitor.on_first = self.start
         self._time = time
         self._writer = MetricsWriter(monitor, process, time)
         self._jobs: list[tuple[StoreJob, float, float]] = []
@@ -123,11 +128,10 @@ class StoreThread:
         """
         self._jobs.append((job, period_s, first_after_s))
 
-    def observe(self, event: Event) -> None:
-        """Count an event; start the thread with any."""
+    def observe_start(self, _event: Event) -> None:
+        """Start the thread with the start of a request, which needs what the jobs read."""
         if self._thread is None:
             self.start()
-        self._monitor.observe(event)
 
     def start(self) -> None:
         """Start the thread, unless it runs or is closed. Call it before a request needs what a job reads."""

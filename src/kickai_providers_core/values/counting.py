@@ -6,6 +6,7 @@ Events hold errors with their tracebacks. What is kept of them here is names and
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import define, field
@@ -78,10 +79,12 @@ class CountedEvent(NamedTuple):
     """How the events of one class are counted.
 
     Attributes:
+        get_names: Returns the names in an event that decide its cell: events with equal names are in the same one.
         find_target: Returns the provider and the model of the cell.
         add_to: Adds the event to the cell's tally.
     """
 
+    get_names: Callable[[Any], tuple[str | None, ...]]
     find_target: Callable[[Any], Target]
     add_to: Callable[[Any, Tally], None]
 
@@ -203,14 +206,22 @@ def _find_target(event: Any) -> Target:
     return event.provider, event.model or ""
 
 
+GET_NAMES = attrgetter("provider", "model", "role", "arm")
+
 COUNTED_EVENTS: Mapping[type[Event], CountedEvent] = {
-    AttemptEnded: CountedEvent(_find_attempts_target, _count_attempt),
-    RequestEnded: CountedEvent(_find_target, _count_request),
-    TargetSkipped: CountedEvent(_find_skipped_target, _count_skip),
-    BreakerChanged: CountedEvent(_find_target, _count_breaker),
-    RetryWithheld: CountedEvent(_find_target, _count_withheld),
-    Queued: CountedEvent(_find_target, _count_queued),
-    Waiting: CountedEvent(_find_target, _count_wait),
-    FeedbackGiven: CountedEvent(_find_target, _count_feedback),
+    AttemptEnded: CountedEvent(
+        attrgetter("attempt.provider", "attempt.model", "reply_model", "role", "arm"),
+        _find_attempts_target,
+        _count_attempt,
+    ),
+    RequestEnded: CountedEvent(GET_NAMES, _find_target, _count_request),
+    TargetSkipped: CountedEvent(
+        attrgetter("skip.provider", "skip.model", "role", "arm"), _find_skipped_target, _count_skip
+    ),
+    BreakerChanged: CountedEvent(GET_NAMES, _find_target, _count_breaker),
+    RetryWithheld: CountedEvent(GET_NAMES, _find_target, _count_withheld),
+    Queued: CountedEvent(GET_NAMES, _find_target, _count_queued),
+    Waiting: CountedEvent(GET_NAMES, _find_target, _count_wait),
+    FeedbackGiven: CountedEvent(GET_NAMES, _find_target, _count_feedback),
 }
 """How each class of events is counted; others are not."""

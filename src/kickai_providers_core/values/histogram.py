@@ -6,10 +6,10 @@ relative-error guarantees", VLDB 2019): bucket ``i`` holds the values in ``(GAMM
 
 from __future__ import annotations
 
-import math
 import struct
 from collections import Counter, defaultdict
 from itertools import accumulate, pairwise
+from math import ceil, log
 from typing import TYPE_CHECKING, TypeVar
 
 from kickai_providers_core.values.varint import decode_varints, encode_varints
@@ -33,7 +33,7 @@ ACCURACY = 0.01
 """The relative error of a quantile."""
 
 GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
-LOG_GAMMA = math.log(GAMMA)
+LOG_GAMMA = log(GAMMA)
 
 SHORTEST_S = 1e-6
 """Shorter durations, in seconds, count as this one: no call takes less."""
@@ -65,7 +65,7 @@ Histogram = dict[int, int]
 
 def find_bucket(duration_s: float) -> int:
     """Return the bucket of a duration in seconds."""
-    return math.ceil(math.log(max(duration_s, SHORTEST_S)) / LOG_GAMMA)
+    return ceil(log(max(duration_s, SHORTEST_S)) / LOG_GAMMA)
 
 
 def get_value(bucket: int) -> float:

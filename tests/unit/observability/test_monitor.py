@@ -418,3 +418,14 @@ def test_an_event_that_meets_another_thread_is_queued() -> None:
     assert not monitor.is_empty
     ((_, cell),) = monitor.drain().items()
     assert cell.counters == {"requests.error": 1, "requests.error.E": 1}
+
+
+def test_the_first_event_after_each_batch_is_announced() -> None:
+    """What writes the sums is started when there is something to write, and not again for each event."""
+    monitor, started = Monitor(lambda: NOW), Counter[str]()
+    monitor.on_first = lambda: started.update(["started"])
+    for _ in range(2):
+        for _ in range(QUEUED - 1):
+            monitor.observe(answered())
+        monitor.drain()
+    assert started["started"] == 2

@@ -15,7 +15,7 @@ from kickai_providers_core.observability.monitor import Monitor
 from kickai_providers_core.observability.store_thread import StoreThread
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.stores.memory.store import MemoryStore
-from kickai_providers_core.values.events import RequestEnded
+from kickai_providers_core.values.events import RequestEnded, RequestStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.metrics import MetricsBatch
 
+STARTED = RequestStarted(1, None, targets=1, deadline_s=10.0)
 ANSWERED = RequestEnded(1, None, outcome="success", latency_s=0.5, attempts=1, provider="hf", model="m")
 LONG_S = 30.0
 """Far more than anything here takes."""
@@ -216,7 +217,7 @@ def test_what_a_plugin_raises_is_not_shown(
     assert "SystemExit" in thread.get_status().error
     assert "secret" not in thread.get_status().error + warnings[0]
     store.error = None
-    assert store.added.acquire(timeout=LONG_S)
+    assert thread.flush(LONG_S)
     assert thread.wait_until_read(LONG_S)
 
 
@@ -280,7 +281,7 @@ def test_a_thread_that_was_stopped_starts_again(store: Watched, thread: StoreThr
 def test_a_machine_without_threads_fails_no_request(
     store: Watched, thread: StoreThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When no thread can start, this is reported, and the next event tries again."""
+    """When no thread can start, this is reported, and the next request tries again."""
     warnings: list[str] = []
     monkeypatch.setattr(module, "warn", warnings.append)
 
@@ -293,6 +294,7 @@ def test_a_machine_without_threads_fails_no_request(
         thread.observe(ANSWERED)
     assert "cannot start" in thread.get_status().error
     assert len(warnings) == 1
+    thread.observe_start(STARTED)
     thread.observe(ANSWERED)
     thread.stop(LONG_S)
     assert store.count_requests() == 3
