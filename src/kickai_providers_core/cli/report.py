@@ -128,6 +128,8 @@ def command(
     """
     if watch:
         _require_terminal(session, has_output=session.as_json or html is not None or check)
+    else:
+        gc.disable()  # the process ends soon, and looking for cycles takes a tenth of the time
     with session.store() as (store, settings):
         location = _require_file(settings)
         if store is None:  # as without an address, which was reported
@@ -139,7 +141,6 @@ def command(
             )
         if watch:
             _watch(session, reader, since, role, _groupings(by))
-        gc.disable()  # the process ends soon, and looking for cycles takes a tenth of the time
         with session.console.spinner():
             session.console.set_status("reading the store")
             report = reader.read(parse_since(since, now_s := time.time()), now_s, role)

@@ -50,9 +50,8 @@ BYTE = 2**8
 ALIGNMENT = 64
 """The bucket that distances count from is a multiple of this, so that many histograms have the same one."""
 
-LANE_BYTES = 4
-MAX_ROWS = 2**16
-"""The number of rows, each with counts below 2 ** 16, whose sums surely fit into four bytes."""
+MAX_ROWS = BYTE
+"""The number of rows whose sums surely fit into twice the bytes of their counts."""
 
 MAX_WIDTH = 10_000
 """The number of buckets up to which rows are added up as integers. All durations are in 3,000 buckets."""
@@ -190,7 +189,8 @@ def _unpack_counts(form: bytes, body: bytes) -> Sequence[int]:
 def _add_up_rows(form: bytes, rows: Sequence[tuple[int, bytes]]) -> Histogram:
     """Return the sum of counts, each row with its first bucket.
 
-    A row is one large integer with four bytes for each bucket, so that a single addition adds up all its counts.
+    Each row becomes one large integer in which a count takes twice its bytes. Then one addition adds all counts of a
+    row, and the sums of `MAX_ROWS` rows fit.
     """
     size = 1 if form == BYTES else 2
     first = min(start for start, _ in rows)
@@ -201,13 +201,13 @@ def _add_up_rows(form: bytes, rows: Sequence[tuple[int, bytes]]) -> Histogram:
             add_counts(total, unpack(FIRST.pack(start) + form + body))
         return total
     for at in range(0, len(rows), MAX_ROWS):
-        added = 0
-        for start, body in rows[at : at + MAX_ROWS]:
-            wide = bytearray(LANE_BYTES * (len(body) // size))
-            wide[::LANE_BYTES] = body[::size]
-            if size > 1:
-                wide[1::LANE_BYTES] = body[1::size]
-            added += int.from_bytes(wide, "little") << 8 * LANE_BYTES * (start - first)
-        counts = struct.unpack(f"<{width}I", added.to_bytes(LANE_BYTES * width, "little"))
+        some = rows[at : at + MAX_ROWS]
+        joined = b"".join((bytes(size * (start - first)) + body).ljust(size * width, b"\0") for start, body in some)
+        wide = bytearray(2 * len(joined))
+        for part in range(size):
+            wide[part :: 2 * size] = joined[part::size]
+        view, length = memoryview(wide), 2 * size * width
+        added = sum(int.from_bytes(view[end - length : end], "little") for end in range(length, len(wide) + 1, length))
+        counts = struct.unpack(f"<{width}{'H' if size == 1 else 'I'}", added.to_bytes(length, "little"))
         add_counts(total, {first + distance: count for distance, count in enumerate(counts) if count})
     return total
