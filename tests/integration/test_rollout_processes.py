@@ -50,6 +50,19 @@ with Resolver.from_settings() as resolver:
 """
 
 
+SHORT = """
+import threading
+from kickai_providers_core import Resolver
+
+with Resolver.from_settings() as resolver:
+    for _ in range(20):
+        resolver.for_role("team_manager").invoke("hi")
+for thread in threading.enumerate():  # on a busy machine, the last batch may take longer than closing waits
+    if thread.name == "kickai-store":
+        thread.join(60)
+"""
+
+
 class Server:
     """A process that answers requests on its standard input."""
 
@@ -168,6 +181,32 @@ def test_a_killed_operator_and_a_killed_process_leave_a_usable_rollout(
     server.process.wait(60)
     assert start().ask() == "new"
     assert "new 100%" in rollout(folder, "status")
+
+
+def count_requests(folder: Path) -> dict[str, int]:
+    """Return the requests of each arm, as an operator sees them."""
+    evidence = json.loads(rollout(folder, "status", "--json"))["rollouts"][0]["evidence"]
+    why = json.loads(rollout(folder, "why", "--json"))["rollouts"][0]["evidence"]
+    assert why == evidence
+    return {arm: counts["requests"] for arm, counts in evidence.items()}
+
+
+def test_an_operator_sees_the_requests_of_processes_that_have_ended(folder: Path, start: Callable[..., Server]) -> None:
+    """The status, the explanation and the report agree, after a short process, and after one that was killed."""
+    rollout(folder, "set", "new", "50%")
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", SHORT], cwd=folder, env=environment(), check=True, timeout=120)
+    counted = count_requests(folder)
+    assert sum(counted.values()) == 40
+    report = json.loads(installed("report", "--json", folder=folder).out)
+    assert {arm: report["arms"][arm]["requests"] for arm in counted} == counted
+    server = start()
+    for key in KEYS:
+        server.ask(key)
+    wait_until(lambda: sum(count_requests(folder).values()) == 40 + len(KEYS))
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait(60)
+    assert sum(count_requests(folder).values()) == 40 + len(KEYS)
 
 
 def test_two_operators_cannot_overwrite_each_other(folder: Path) -> None:

@@ -179,15 +179,23 @@ class RolloutController:
         if any(0 < rollout.share < BUCKETS for rollout in self.plan.rollouts.values()):
             self._keys.claim(store, now)
         for scope, rollout in self.plan.rollouts.items():
-            counts = self._take(_StepKey(scope, rollout.step))
-            try:
-                evidence = self._add_evidence(store, scope, rollout, counts)
-            except BaseException:
-                self._put_back(_StepKey(scope, rollout.step), counts)
-                raise
+            evidence = self._add_evidence(store, scope, rollout)
             is_judged = rollout.share > 0 or rollout.suspended_share is not None
             if is_judged and self._judge(store, scope, rollout, evidence):
                 return  # the other rollouts may have changed with the plan: the next run judges them
+
+    def finish(self, store: Store) -> None:
+        """Add the pending evidence before the process ends. What follows from it is left to the next process.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        for _ in range(MAX_CONFLICTS):
+            if not self._pending:
+                return
+            self._follow(store)
+            for scope, rollout in self.plan.rollouts.items():
+                self._add_evidence(store, scope, rollout)
 
     def _follow(self, store: Store) -> None:
         """Read the plan. Write the present one when the store has lost it, or that of the settings to a new store."""
@@ -221,21 +229,24 @@ class RolloutController:
             if old != new and not is_first:
                 self._emit(_build_event(scope, old, new))
 
-    def _add_evidence(
-        self, store: Store, scope: str, rollout: Rollout, counts: Mapping[str, ArmCounts]
-    ) -> StepEvidence:
-        """Add counts to the stored evidence of a step, and return all of it."""
-        name = f"{EVIDENCE}{scope}"
-        for _ in range(MAX_CONFLICTS):
-            document = store.documents.read(name)
-            evidence = read_evidence(document, rollout)
-            if not counts:
-                return evidence
-            evidence = evidence.add(counts, self._settings.guard)  # type: ignore[arg-type]  # the two arms
-            value = {"step": rollout.step, "evidence": evidence.as_dict()}
-            if store.documents.write(name, value, expected_version=document.version):
-                return evidence
-        self._put_back(_StepKey(scope, rollout.step), counts)
+    def _add_evidence(self, store: Store, scope: str, rollout: Rollout) -> StepEvidence:
+        """Add the pending counts to the stored evidence of a step, and return all of it."""
+        step = _StepKey(scope, rollout.step)
+        counts = self._take(step)
+        try:
+            for _ in range(MAX_CONFLICTS):
+                document = store.documents.read(f"{EVIDENCE}{scope}")
+                evidence = read_evidence(document, rollout)
+                if not counts:
+                    return evidence
+                evidence = evidence.add(counts, self._settings.guard)  # type: ignore[arg-type]  # the two arms
+                value = {"step": rollout.step, "evidence": evidence.as_dict()}
+                if store.documents.write(f"{EVIDENCE}{scope}", value, expected_version=document.version):
+                    return evidence
+        except BaseException:
+            self._put_back(step, counts)
+            raise
+        self._put_back(step, counts)
         return evidence
 
     def _judge(self, store: Store, scope: str, rollout: Rollout, evidence: StepEvidence) -> bool:

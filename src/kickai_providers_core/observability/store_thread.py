@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Event, Observer
 
-__all__ = ["FLUSH_S", "READ_S", "LeasingJob", "StoreJob", "StoreThread", "StoreThreadStatus"]
+__all__ = ["FLUSH_S", "READ_S", "FinishingJob", "StoreJob", "StoreThread", "StoreThreadStatus"]
 
 FLUSH_S = 0.25
 """Seconds for which closing a resolver, and the end of the process, wait for the last batch."""
@@ -48,11 +48,11 @@ class StoreJob(Protocol):
 
 
 @runtime_checkable
-class LeasingJob(StoreJob, Protocol):
-    """Regular work that takes leases."""
+class FinishingJob(StoreJob, Protocol):
+    """Regular work that leaves something to do at the end."""
 
     def finish(self, store: Store) -> None:
-        """Return the leases. It is called when the thread ends, and may raise `StoreError`."""
+        """Write what is pending, and return leases. It is called when the thread ends, and may raise `StoreError`."""
 
 
 @frozen(kw_only=True)
@@ -260,7 +260,7 @@ class StoreThread:
             for job in tuple(self._hastened):
                 job.run(self._store)
             for job, *_ in self._jobs:
-                if isinstance(job, LeasingJob):
+                if isinstance(job, FinishingJob):
                     job.finish(self._store)
             self._store.close()
         except BaseException as error:  # noqa: BLE001  as above

@@ -136,6 +136,55 @@ def test_evidence_of_processes_adds_up() -> None:
     assert (evidence.candidate.n, evidence.control.n, evidence.control.failures) == (6, 12, 2)
 
 
+def test_the_evidence_of_a_process_that_ends_is_kept() -> None:
+    """What was counted since the last second is written at the end, and the next process judges it."""
+    store = MemoryStore()
+    for requests in (2, 3):
+        process = Process(store)
+        process.run()
+        process.serve("candidate", bad=requests)
+        process.controller.finish(store)
+        process.controller.finish(store)
+    evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout)
+    assert evidence.candidate == ArmCounts(n=5, failures=5)
+    last = Process(store)
+    last.run()
+    assert last.rollout.suspended_share == HALF
+
+
+def test_the_evidence_at_the_end_belongs_to_the_present_step() -> None:
+    """When an operator has changed the share meanwhile, the last counts are dropped, and nothing else is lost."""
+    store = MemoryStore()
+    process, other = Process(store), Process(store)
+    process.run()
+    process.serve("candidate", good=3)
+    change(store, lambda plan: set_share(plan, ALL_ROLES, "new", BUCKETS // 4, 5.0).plan)
+    other.run()
+    other.serve("candidate", good=4)
+    other.run()
+    process.controller.finish(store)
+    evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), other.rollout)
+    assert evidence.candidate.n == 4
+
+
+def test_processes_that_end_together_lose_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose counts come second adds them again, more often than while it runs."""
+    store = MemoryStore()
+    process = Process(store)
+    process.run()
+    process.serve("candidate", good=3)
+    write, refusals = store.documents.write, [False] * 7
+
+    def come_second(*args: Any, **kwargs: Any) -> bool:
+        return refusals.pop() if refusals else write(*args, **kwargs)
+
+    monkeypatch.setattr(store.documents, "write", come_second)
+    process.controller.finish(store)
+    assert not refusals
+    evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout)
+    assert evidence.candidate.n == 3
+
+
 def test_evidence_is_written_once_a_second() -> None:
     """The plan is read more often."""
     store = MemoryStore()
@@ -300,6 +349,8 @@ def test_the_last_plan_and_the_evidence_survive_a_failing_store() -> None:
     with pytest.raises(StoreError):
         process.run()
     process.serve("candidate", good=1)
+    with pytest.raises(StoreError):
+        process.controller.finish(store)
     assert process.rollout.share == HALF
     store.recover()
     process.run()
