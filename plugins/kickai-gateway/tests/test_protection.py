@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -77,6 +78,41 @@ def test_reading_unsafe_settings_again_keeps_the_old_ones(tmp_path):
             url = f"http://127.0.0.1:{port}/v1/models"
             assert client.get(url).status_code == 401
             assert client.get(url, headers={"authorization": f"Bearer {text}"}).status_code == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("loss", ["no keys", "no file", "a file of anyone"])
+def test_a_gateway_that_began_with_keys_never_serves_without(tmp_path, loss, workers):
+    """Not on this machine either, whatever became of the settings, and also not after the death of a worker."""
+    text, table = make_key(tmp_path)
+    file = tmp_path / "kickai.toml"
+    with run(tmp_path, "--workers", workers, settings=SETTINGS + table) as served, served.client() as client:
+        if loss == "no keys":
+            file.write_text(SETTINGS)
+        elif loss == "no file":
+            file.unlink()
+        else:
+            file.chmod(0o666)
+        served.signal(signal.SIGHUP)
+        served.wait_for_line("have no keys any more")
+        if workers == "2":
+            os.kill(served.children()[0], signal.SIGKILL)
+            served.wait_for_line("starting another one")
+            served.wait_for_line("have no keys any more")
+        assert client.get("/v1/models").status_code == 401
+        assert client.get("/v1/models", headers={"authorization": f"Bearer {text}"}).status_code == 200
+    assert (loss == "a file of anyone") == any("anyone can write to it" in line for line in served.lines)
+
+
+def test_settings_that_are_ignored_are_named(tmp_path):
+    """The gateway serves by others then."""
+    (tmp_path / "kickai.toml").touch()
+    (tmp_path / "kickai.toml").chmod(0o666)
+    served = start(tmp_path, "--port", "0")
+    try:
+        served.wait_for_line("warning: .*anyone can write to it")
+    finally:
+        served.end()
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 41, 'a"]\n[kickai'])

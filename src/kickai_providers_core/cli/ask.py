@@ -273,13 +273,7 @@ def _prints_chunks(session: Session, options: _Options) -> bool:
 def _log_warnings(session: Session, resolver: Resolver, options: _Options) -> None:
     """Log warnings about settings that were written by the user, about the targets, and about the role."""
     settings = resolver.settings
-    for problem in settings.warnings:
-        of_catalogue = problem.source.startswith("catalogue ")
-        of_default = (
-            problem.path.startswith("kickai.") and settings.source_of(problem.path.partition("[")[0]) == "default"
-        )
-        if not of_catalogue and not of_default:
-            session.console.log(f"warning: {problem}", "yellow")
+    session.log_warnings(settings)
     for target in options.targets:
         if target.model is not None and (successor := settings.find_successor(target.model)) != target.model:
             session.console.log(f"warning: {target.model} is retired; {successor} is called instead", "yellow")

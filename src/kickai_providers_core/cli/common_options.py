@@ -106,6 +106,22 @@ class Session:
         values = (*settings.providers.values(), settings.store)
         self.console.mask.add(secret for value in values for _, secret in find_secrets(value))
 
+    def load_with_warnings(self) -> tuple[Settings, Discovery]:
+        """Return what `load` returns, and log the warnings about settings that the user wrote."""
+        settings, discovery = self.load()
+        self.log_warnings(settings)
+        return settings, discovery
+
+    def log_warnings(self, settings: Settings) -> None:
+        """Log the warnings about what the user wrote: nobody can mend those about a catalogue or a default."""
+        for problem in settings.warnings:
+            of_catalogue = problem.source.startswith("catalogue ")
+            of_default = (
+                problem.path.startswith("kickai.") and settings.source_of(problem.path.partition("[")[0]) == "default"
+            )
+            if not of_catalogue and not of_default:
+                self.console.log(f"warning: {problem}", "yellow")
+
     def log_ignored_files(self, resolver: Resolver) -> None:
         """Log which settings files were ignored, and why."""
         for problem in resolver.settings.warnings:

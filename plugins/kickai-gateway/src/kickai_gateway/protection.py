@@ -38,7 +38,7 @@ class UnsafeSettingsError(click.ClickException):
     exit_code = 2
 
 
-def require_protection(settings: Settings, *, is_local: bool, workers: int, host: str) -> None:
+def require_protection(settings: Settings, *, is_local: bool, workers: int, host: str, had_keys: bool = False) -> None:
     """Refuse settings that would serve strangers, or limits that could not be held.
 
     Args:
@@ -46,6 +46,7 @@ def require_protection(settings: Settings, *, is_local: bool, workers: int, host
         is_local: Whether only programs on this machine can connect.
         workers: The number of processes.
         host: The address, for messages.
+        had_keys: Whether the gateway has begun with keys.
 
     Raises:
         UnsafeSettingsError: The settings must not be used.
@@ -55,6 +56,12 @@ def require_protection(settings: Settings, *, is_local: bool, workers: int, host
         message = (
             f"Cannot serve {host} without keys, since other machines can reach it: "
             "make one with kickai serve --new-key NAME, or listen on 127.0.0.1."
+        )
+        raise UnsafeSettingsError(message)
+    if not keys and had_keys:
+        message = (
+            "The settings have no keys any more, so that every program on this machine could use the gateway: "
+            "add a key, or start the gateway again if that is what you want."
         )
         raise UnsafeSettingsError(message)
     if settings.store.url is not None:

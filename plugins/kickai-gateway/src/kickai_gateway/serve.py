@@ -47,7 +47,7 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
         CannotListenError: The address cannot be listened on.
         UnsafeSettingsError: The gateway would serve strangers, or could not hold a limit.
     """
-    settings, discovery = session.load()
+    settings, discovery = session.load_with_warnings()
     own = adjust(settings.gateway)
     with _listen(own) as listener:
         is_local = is_loopback(str(listener.getsockname()[0]))
@@ -66,11 +66,22 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
             if settings.store.url is None:
                 log(NOT_SHARED)
             supervisor = Supervisor(
-                board=board, prices=prices, workers=own.workers, drain_s=own.drain_s, config=session.config, log=log
+                board=board,
+                prices=prices,
+                workers=own.workers,
+                drain_s=own.drain_s,
+                config=session.config,
+                log=log,
+                had_keys=bool(settings.gateway.keys),
             )
             return supervisor.run(listener, on_ready=announce)
         worker = Worker(
-            load=session.load, board=board, prices=prices, config=session.config, drain_s=own.drain_s, log=log
+            load=session.load_with_warnings,
+            board=board,
+            prices=prices,
+            config=session.config,
+            drain_s=own.drain_s,
+            log=log,
         )
         number = worker.run(settings, discovery, listener, on_ready=announce)
     return exit_code(number)

@@ -47,6 +47,7 @@ class Supervisor:
         drain_s: Seconds that running requests have left when it is stopped.
         config: The settings file of the command line; None to search for it.
         log: Writes a line.
+        had_keys: Whether the gateway has begun with keys.
     """
 
     board: Board
@@ -55,6 +56,7 @@ class Supervisor:
     drain_s: float
     config: Path | None
     log: Callable[[str], None]
+    had_keys: bool = False
     _processes: dict[int, asyncio.subprocess.Process] = field(factory=dict, init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
     _signal: int = field(default=0, init=False)
@@ -129,6 +131,7 @@ class Supervisor:
             "workers": self.workers,
             "board": board,
             "prices": prices,
+            "had_keys": self.had_keys,
             "listener": listener.fileno(),
             "lifeline": lifeline,
             "ready": writer,

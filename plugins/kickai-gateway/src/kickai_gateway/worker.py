@@ -111,6 +111,7 @@ class Worker:
         drain_s: Seconds that running requests have left when it is stopped.
         log: Writes a line.
         workers: The number of processes that serve.
+        had_keys: Whether the gateway has begun with keys; it then never serves without.
     """
 
     load: Load
@@ -120,6 +121,7 @@ class Worker:
     drain_s: float
     log: Log
     workers: int = 1
+    had_keys: bool = False
     _is_local: bool = field(default=True, init=False)
     _gateway: Gateway | None = field(default=None, init=False)
     _server: Server | None = field(default=None, init=False)
@@ -210,7 +212,6 @@ class Worker:
         gateway = self._gateway
         try:
             settings, discovery = await asyncio.to_thread(self.load)
-            require_protection(settings, is_local=self._is_local, workers=self.workers, host="other machines")
             generation = await asyncio.to_thread(self._build, settings, discovery)
         except (ConfigError, UnsafeSettingsError) as error:
             self.log("the settings were not read again, since they have problems; the old ones are kept")
@@ -225,6 +226,14 @@ class Worker:
 
     def _build(self, settings: Settings, discovery: Discovery) -> Generation:
         """Return what serves requests by these settings; it may wait for the store and for prices."""
+        require_protection(
+            settings,
+            is_local=self._is_local,
+            workers=self.workers,
+            host="other machines",
+            had_keys=self.had_keys,
+        )
         prices = load_prices(settings, self.config, self.prices)
         guards = build_guards(settings, discovery, prices=prices, log=self.log)
+        self.had_keys = bool(settings.gateway.keys)
         return Generation(Resolver(settings, discovery, observers=[observe]), guards)

@@ -44,13 +44,14 @@ def main(text: str) -> int:
             log(str(problem))
         return USAGE
     worker = Worker(
-        load=session.load,
+        load=session.load_with_warnings,
         board=Board.open(options["board"], options["workers"], options["number"] - 1),
         prices=SharedPrices(options["prices"]),
         config=session.config,
         drain_s=options["drain_s"],
         log=log,
         workers=options["workers"],
+        had_keys=options["had_keys"],
     )
     with socket.socket(fileno=options["listener"]) as listener:
         try:
