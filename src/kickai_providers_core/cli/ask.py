@@ -158,7 +158,7 @@ def _hold_back_plugin_warnings(session: Session) -> Iterator[None]:
         yield
     except Exception:
         for record in handler.buffer:
-            session.console.log(f"warning: {record.getMessage()}", "yellow")
+            session.console.warn(f"{record.getMessage()}")
         raise
     finally:
         logger.removeHandler(handler)
@@ -276,20 +276,20 @@ def _log_warnings(session: Session, resolver: Resolver, options: _Options) -> No
     session.log_warnings(settings)
     for target in options.targets:
         if target.model is not None and (successor := settings.find_successor(target.model)) != target.model:
-            session.console.log(f"warning: {target.model} is retired; {successor} is called instead", "yellow")
+            session.console.warn(f"{target.model} is retired; {successor} is called instead")
     if options.role is not None:
         warn_of_unknown_role(session, settings, options.role)
 
 
 def _log_remarks(session: Session, reply: Reply, verbosity: Verbosity) -> None:
     """Log what the answer itself does not show."""
-    log = session.console.log
+    console = session.console
     if reply.finish_reason is FinishReason.LENGTH:
         is_fixed = "max_tokens" in reply.omitted
         advice = f"{reply.provider} accepts no other limit" if is_fixed else "use --max-tokens to raise it"
-        log(f"warning: the answer was cut off at its token limit; {advice}", "yellow")
+        console.warn(f"the answer was cut off at its token limit; {advice}")
     if reply.tool_calls:
         names = ", ".join(call.name for call in reply.tool_calls)
-        log(f"the model wants to call {names}; use --json to see the arguments", "yellow")
+        console.log(f"the model wants to call {names}; use --json to see the arguments", "yellow")
     if reply.omitted and verbosity == "verbose":
-        log(f"omitted, because the model does not support it: {', '.join(reply.omitted)}", "bright_black")
+        console.log(f"omitted, because the model does not support it: {', '.join(reply.omitted)}", "bright_black")

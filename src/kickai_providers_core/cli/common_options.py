@@ -120,13 +120,13 @@ class Session:
                 problem.path.startswith("kickai.") and settings.source_of(problem.path.partition("[")[0]) == "default"
             )
             if not of_catalogue and not of_default:
-                self.console.log(f"warning: {problem}", "yellow")
+                self.console.warn(str(problem))
 
     def log_ignored_files(self, resolver: Resolver) -> None:
         """Log which settings files were ignored, and why."""
         for problem in resolver.settings.warnings:
             if not problem.path and problem.source and not problem.source.startswith("environment "):
-                self.console.log(f"warning: {problem}", "yellow")
+                self.console.warn(str(problem))
 
 
 def without_store(settings: Settings) -> Settings:

@@ -136,6 +136,10 @@ class Console:
             else:
                 click.echo(click.style(line, fg=color) if color else line, err=True, color=self._color)
 
+    def warn(self, text: str) -> None:
+        """Write a warning to standard error."""
+        self.log(f"warning: {text}", "yellow")
+
     def log_block(self, text: str) -> None:
         """Write several lines to standard error, if that is open."""
         with suppress(OSError, ValueError):

@@ -54,7 +54,7 @@ def command(session: Session, *, available: bool) -> None:
         for line in _format(row):
             session.console.write_line(line)
     for name in unmatched:
-        session.console.log(f"warning: kickai.plugins: no installed plugin has the name {name!r}", "yellow")
+        session.console.warn(f"kickai.plugins: no installed plugin has the name {name!r}")
     if not rows:
         session.console.log("no plugin is installed; kickai providers --available lists them", "yellow")
 

@@ -65,7 +65,7 @@ def warn_of_unknown_role(session: Session, settings: Settings, name: str) -> Non
         return
     near = difflib.get_close_matches(name, settings.roles, n=3)
     advice = f"did you mean {' or '.join(near)}?" if near else "run `kickai roles` for a list"
-    session.console.log(f"warning: unknown role {name!r}, so the default role is used; {advice}", "yellow")
+    session.console.warn(f"unknown role {name!r}, so the default role is used; {advice}")
 
 
 def _order(settings: Settings) -> dict[str, Any]:
