@@ -10,6 +10,7 @@ from kickai_providers_core.arm_router import ArmRouter
 from kickai_providers_core.observability.lazy_store import OpeningStore
 from kickai_providers_core.observability.monitor import Monitor
 from kickai_providers_core.observability.rollout_controller import RolloutController
+from kickai_providers_core.observability.schedule import POLL_EVERY_S
 from kickai_providers_core.observability.shared_health import SharedHealth
 from kickai_providers_core.observability.shared_limits import SharedLimits
 from kickai_providers_core.observability.store_thread import StoreThread
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Store
 
 __all__ = ["SharedState"]
-
-POLL_S = 0.25
-"""Seconds between two looks at the store: a change reaches every process within a second."""
 
 
 class SharedState:
@@ -81,11 +79,11 @@ class SharedState:
         # The thread must not keep the resolver alive, so nothing here refers to it.
         self._controller = RolloutController(settings.rollout, settings.monitor.on_alert, observers.emit, time)
         self._health = SharedHealth(health.states, registry.find, time.clock, settings.store.namespace)
-        self.thread.add_job(self._controller, POLL_S)
+        self.thread.add_job(self._controller, POLL_EVERY_S)
         self._limits = SharedLimits(registry, time.clock, settings.store.namespace)
-        self.thread.add_job(self._health, POLL_S)
+        self.thread.add_job(self._health, POLL_EVERY_S)
         if self._limits.lease(self.thread.hasten):
-            self.thread.add_job(self._limits, POLL_S)
+            self.thread.add_job(self._limits, POLL_EVERY_S)
         observers.add(self.thread.observe_start, {RequestStarted})
         observers.add(self.thread.observe, COUNTED_EVENTS)
         observers.add(self._controller.observe, {AttemptEnded, FeedbackGiven})

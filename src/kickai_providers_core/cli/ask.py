@@ -158,7 +158,7 @@ def _hold_back_plugin_warnings(session: Session) -> Iterator[None]:
         yield
     except Exception:
         for record in handler.buffer:
-            session.console.warn(f"{record.getMessage()}")
+            session.console.warn(record.getMessage())
         raise
     finally:
         logger.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Decides when the jobs of the store's thread are due. Time is an argument."""
+"""How often the jobs of the store's thread run, and when each is due. Time is an argument."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from attrs import define
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["URGENT_GAP_S", "Schedule"]
+__all__ = ["COMPACT_AFTER_S", "COMPACT_EVERY_S", "POLL_EVERY_S", "URGENT_GAP_S", "WRITE_EVERY_S", "Schedule"]
+
+WRITE_EVERY_S = 1.0
+"""Seconds between two batches of metrics."""
+
+POLL_EVERY_S = 0.25
+"""Seconds between two looks at what other processes have changed: it reaches every process within a second."""
+
+COMPACT_EVERY_S = 3600.0
+"""Seconds between two compactions of old metrics."""
+
+COMPACT_AFTER_S = 60.0
+"""Seconds before the first compaction: a command that ends sooner leaves it to others."""
 
 URGENT_GAP_S = 0.2
 """The shortest time in seconds between two runs of a job that is hastened: five runs a second."""

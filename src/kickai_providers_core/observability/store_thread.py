@@ -14,7 +14,7 @@ from attrs import frozen
 from kickai_providers_core.concurrency.end_of_process import EndOfProcess
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 from kickai_providers_core.observability.metrics_writer import Compaction, MetricsWriter
-from kickai_providers_core.observability.schedule import Schedule
+from kickai_providers_core.observability.schedule import COMPACT_AFTER_S, COMPACT_EVERY_S, WRITE_EVERY_S, Schedule
 from kickai_providers_core.plugin_api.extension_warnings import warn
 from kickai_providers_core.stores.api import StoreError
 
@@ -32,12 +32,6 @@ FLUSH_S = 0.25
 
 READ_S = 0.25
 """Seconds for which creating a resolver waits until the store was read."""
-
-WRITE_EVERY_S = 1.0
-COMPACT_EVERY_S = 3600.0
-
-COMPACT_AFTER_S = 60.0
-"""Seconds before the first compaction: a command that ends sooner leaves it to others."""
 
 
 class StoreJob(Protocol):
