@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.arm_router import ArmRouter
-from kickai_providers_core.observability.lazy_store import OpeningStore
+from kickai_providers_core.observability.lazy_store import LazyStore
 from kickai_providers_core.observability.monitor import Monitor
 from kickai_providers_core.observability.rollout_controller import RolloutController
 from kickai_providers_core.observability.schedule import POLL_EVERY_S
@@ -125,7 +125,7 @@ class SharedState:
         self._limits.renew_after_fork()
 
 
-def _open_later(settings: Settings, discovery: Discovery) -> OpeningStore | None:
+def _open_later(settings: Settings, discovery: Discovery) -> LazyStore | None:
     """Return the store that the settings name; None for none. Nothing is opened yet."""
     own = settings.store
     if own.url is None:
@@ -133,4 +133,4 @@ def _open_later(settings: Settings, discovery: Discovery) -> OpeningStore | None
     from kickai_providers_core.plugin_api.store_opening import open_store  # noqa: PLC0415  needs sqlite3
 
     url, plugins = own.url, discovery.stores()
-    return OpeningStore(lambda: open_store(url, namespace=own.namespace, plugins=plugins))
+    return LazyStore(lambda: open_store(url, namespace=own.namespace, plugins=plugins))

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
         StoreStatus,
     )
 
-__all__ = ["OpeningStore"]
+__all__ = ["LazyStore"]
 
 OPEN_S = 15.0
 """Seconds for which one use waits for the store to open: more than a plugin gets for that."""
 
 
-class OpeningStore:
+class LazyStore:
     """Opens a store with its first use, and again after a failure. Safe to use from several threads.
 
     Opening may import a client library, and a fork during an import would leave a child that can never import it. So a

@@ -7,7 +7,7 @@ from threading import Event, Thread
 import pytest
 
 from kickai_providers_core.observability import lazy_store as module
-from kickai_providers_core.observability.lazy_store import OpeningStore
+from kickai_providers_core.observability.lazy_store import LazyStore
 from kickai_providers_core.stores.api import HistoryEntry, Store, StoreError
 from kickai_providers_core.stores.memory import MemoryStore
 
@@ -23,7 +23,7 @@ def test_it_opens_once_and_passes_everything_on() -> None:
         opened.append(MemoryStore())
         return opened[-1]
 
-    store = OpeningStore(open_)
+    store = LazyStore(open_)
     store.close()
     assert opened == []
     assert store.documents.write("a", {"x": 1}, expected_version=0, entry=ENTRY)
@@ -44,7 +44,7 @@ def test_a_failure_is_not_kept() -> None:
             raise failures.pop(0)
         return MemoryStore()
 
-    store = OpeningStore(open_)
+    store = LazyStore(open_)
     with pytest.raises(StoreError, match="no plugin"):
         _ = store.metrics
     with pytest.raises(StoreError, match="no server"):
@@ -60,7 +60,7 @@ def test_opening_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         go_on.wait(LONG_S)
         return MemoryStore()
 
-    store = OpeningStore(open_)
+    store = LazyStore(open_)
     with monkeypatch.context() as patched:
         patched.setattr(module, "OPEN_S", 0.01)
         with pytest.raises(StoreError, match="not opened within"):
@@ -78,7 +78,7 @@ def test_a_fork_waits_for_the_opening() -> None:
         go_on.wait(LONG_S)
         return MemoryStore()
 
-    store = OpeningStore(open_)
+    store = LazyStore(open_)
     using = Thread(target=store.check)
     using.start()
     assert entered.wait(LONG_S)
