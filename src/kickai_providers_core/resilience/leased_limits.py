@@ -10,6 +10,8 @@ Nothing here is safe to use from several threads: the rate limiter has a lock.
 
 from __future__ import annotations
 
+from math import inf
+
 from attrs import Factory, define, field
 
 __all__ = [
@@ -36,7 +38,7 @@ LOST_S = 2.0
 MINUTE_S = 60.0
 DAY_S = 86_400
 BLOCKS = 10
-LONG_AGO = float("-inf")
+LONG_AGO = -inf
 
 
 def find_block_size(limit: int) -> int:
@@ -68,13 +70,18 @@ class Demand:
     answered_at: float | None = None
 
     def find_answer_time(self, needed: int, now: float) -> float:
-        """Return until when to wait for the store's answer to a need; ``now`` when waiting does not help."""
+        """Return until when to wait for the store's answer to a need; ``now`` when waiting does not help.
+
+        No request waits for a store that has stopped answering.
+        """
         self.needed = max(self.needed, needed)
         if now - self.denied_at < DENIED_S:
             return now
         if self.asked_at is None:
             self.asked_at = now
-        return max(now, self.asked_at + ANSWER_S)
+        # A store that works answers several times a second. A forked child has not asked it yet.
+        is_silent = self.answered_at is not None and LOST_S < now - self.answered_at < inf
+        return now if is_silent else max(now, self.asked_at + ANSWER_S)
 
     def record_answer(self, available: int, now: float) -> None:
         """Record what the store has granted."""

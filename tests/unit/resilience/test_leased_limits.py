@@ -7,6 +7,7 @@ import pytest
 from kickai_providers_core.resilience.leased_limits import (
     ANSWER_S,
     DENIED_S,
+    LONG_AGO,
     LOST_S,
     MINUTE_S,
     DayLimit,
@@ -37,6 +38,24 @@ def test_a_denial_counts_for_a_second() -> None:
     demand.record_answer(4, NOON)
     assert demand.find_answer_time(5, NOON + DENIED_S / 2) == NOON + DENIED_S / 2
     assert demand.find_answer_time(5, NOON + DENIED_S) == NOON + DENIED_S + ANSWER_S
+
+
+@pytest.mark.parametrize(
+    ("answered_at", "wait_s"),
+    [
+        (NOON, ANSWER_S),
+        (NOON - LOST_S, ANSWER_S),
+        (NOON - LOST_S - 0.25, 0.0),
+        (None, ANSWER_S),
+        (LONG_AGO, ANSWER_S),
+    ],
+)
+def test_no_request_waits_for_a_store_that_has_stopped_answering(answered_at: float | None, wait_s: float) -> None:
+    """One that has not been asked before, as in a new process or a forked child, may still answer."""
+    demand = Demand(answered_at=answered_at)
+    assert demand.find_answer_time(1, NOON) == NOON + wait_s
+    assert demand.asked_at == NOON
+    assert not demand.is_lost(NOON) or answered_at is None
 
 
 def test_a_store_is_lost_when_it_answers_neither_now_nor_lately() -> None:
