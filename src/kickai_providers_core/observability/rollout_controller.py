@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
 
@@ -71,7 +71,7 @@ def read_evidence(document: Document, rollout: Rollout) -> StepEvidence:
     Raises:
         StoreError: The document is damaged, or of a newer version.
     """
-    if document.value.get("step") != rollout.step:
+    if (document.value.get("step"), document.value.get("began_s")) != (rollout.step, rollout.step_began_s):
         return rollout.evidence
     try:
         return StepEvidence.from_dict(document.value.get("evidence"))
@@ -82,10 +82,16 @@ def read_evidence(document: Document, rollout: Rollout) -> StepEvidence:
 
 @frozen
 class _StepKey:
-    """A scope, and the step of its rollout."""
+    """A scope, and the step of its rollout. When a rollout is removed, the numbers of the next one begin anew."""
 
     scope: str
-    step: int
+    number: int
+    began_s: float
+
+    @classmethod
+    def from_rollout(cls, scope: str, rollout: Rollout) -> Self:
+        """Return the key of the present step."""
+        return cls(scope, rollout.step, rollout.step_began_s)
 
 
 class RolloutController:
@@ -132,7 +138,7 @@ class RolloutController:
 
     def count_key(self, scope: str, rollout: Rollout, bucket: int) -> None:
         """Count a key of a request, if it is new in this step and this process counts keys."""
-        step = _StepKey(scope, rollout.step)
+        step = _StepKey.from_rollout(scope, rollout)
         with self._lock:
             if self._keys.is_new(step, bucket):
                 self._count(step, rollout.choose_arm(bucket), ArmCounts(keys=1))
@@ -151,7 +157,7 @@ class RolloutController:
         if found is None or counts is None:
             return
         scope, rollout = found
-        step = _StepKey(scope, rollout.step)
+        step = _StepKey.from_rollout(scope, rollout)
         with self._lock:
             # An attempt that began in an earlier step may even be that of another candidate.
             if began >= self._followed_at.get(step, -math.inf):
@@ -219,7 +225,7 @@ class RolloutController:
         now = -math.inf if is_first else self._time.clock()
         self.plan, self._version = plan, version
         with self._lock:
-            steps = {_StepKey(scope, rollout.step) for scope, rollout in plan.rollouts.items()}
+            steps = {_StepKey.from_rollout(scope, rollout) for scope, rollout in plan.rollouts.items()}
             self._followed_at = {step: self._followed_at.get(step, now) for step in steps}
             # Evidence of earlier steps decides nothing any more.
             self._pending = {step: counts for step, counts in self._pending.items() if step in steps}
@@ -231,7 +237,7 @@ class RolloutController:
 
     def _add_evidence(self, store: Store, scope: str, rollout: Rollout) -> StepEvidence:
         """Add the pending counts to the stored evidence of a step, and return all of it."""
-        step = _StepKey(scope, rollout.step)
+        step = _StepKey.from_rollout(scope, rollout)
         counts = self._take(step)
         try:
             for _ in range(MAX_CONFLICTS):
@@ -240,7 +246,7 @@ class RolloutController:
                 if not counts:
                     return evidence
                 evidence = evidence.add(counts, self._settings.guard)  # type: ignore[arg-type]  # the two arms
-                value = {"step": rollout.step, "evidence": evidence.as_dict()}
+                value = {"step": step.number, "began_s": step.began_s, "evidence": evidence.as_dict()}
                 if store.documents.write(f"{EVIDENCE}{scope}", value, expected_version=document.version):
                     return evidence
         except BaseException:

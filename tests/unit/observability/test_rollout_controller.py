@@ -14,7 +14,7 @@ from kickai_providers_core.concurrency.clock import Clockwork
 from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, RolloutController, read_evidence
 from kickai_providers_core.resilience.guard_state import ArmCounts, StepEvidence
 from kickai_providers_core.resilience.rollout import Ramp, Rollout, RolloutPlan
-from kickai_providers_core.resilience.rollout_changes import set_share, start_ramp
+from kickai_providers_core.resilience.rollout_changes import remove, set_share, start_ramp
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
@@ -280,6 +280,26 @@ def test_counts_of_an_earlier_step_decide_nothing() -> None:
     assert (evidence.candidate.n, evidence.candidate.failures) == (1, 0)
 
 
+def test_the_evidence_of_a_removed_rollout_decides_nothing() -> None:
+    """The next rollout begins with the same number of a step, and maybe with another candidate."""
+    store = MemoryStore()
+    process = Process(store, settings=RolloutSettings())
+    change(store, lambda plan: set_share(plan, ALL_ROLES, "old", HALF, 5.0).plan)
+    process.run()
+    before = process.rollout
+    process.serve("candidate", bad=2)
+    process.run()
+    process.serve("candidate", bad=20)
+    change(store, lambda plan: remove(plan, ALL_ROLES).plan)
+    change(store, lambda plan: set_share(plan, ALL_ROLES, "new", HALF, 6.0).plan)
+    process.run()
+    process.serve("candidate", good=1)
+    process.run()
+    assert (process.rollout.step, process.rollout.share) == (before.step, HALF)
+    evidence = read_evidence(store.documents.read(f"{EVIDENCE}{ALL_ROLES}"), process.rollout)
+    assert evidence.candidate == ArmCounts(n=1)
+
+
 def test_a_role_with_its_own_rollout_is_judged_alone() -> None:
     """Its failures leave the rollout of all others as it is."""
     store = MemoryStore()
@@ -401,7 +421,8 @@ def test_damaged_evidence_is_reported() -> None:
     store = MemoryStore()
     process = Process(store)
     process.run()
-    store.documents.write(f"{EVIDENCE}{ALL_ROLES}", {"step": 1, "evidence": {"phase": "x"}}, expected_version=0)
+    damaged = {"step": 1, "began_s": process.rollout.step_began_s, "evidence": {"phase": "x"}}
+    store.documents.write(f"{EVIDENCE}{ALL_ROLES}", damaged, expected_version=0)
     process.serve("candidate", bad=9)
     with pytest.raises(StoreError, match="the evidence of the rollout cannot be read"):
         process.run()
@@ -503,8 +524,9 @@ def test_a_verdict_for_one_role_does_not_undo_a_change_of_another() -> None:
     process.run()
     process.serve("candidate", bad=5, role="a")
     dead = StepEvidence().add({"candidate": ArmCounts(n=5, failures=5)}, process.settings.guard)  # of another process
-    step = process.controller.plan.rollouts["b"].step
-    store.inner.write(f"{EVIDENCE}b", {"step": step, "evidence": dead.as_dict()}, expected_version=0)
+    rollout = process.controller.plan.rollouts["b"]
+    value = {"step": rollout.step, "began_s": rollout.step_began_s, "evidence": dead.as_dict()}
+    store.inner.write(f"{EVIDENCE}b", value, expected_version=0)
     process.run()
     rollouts = RolloutPlan.from_dict(store.documents.read(PLAN).value).rollouts
     assert rollouts["a"].suspended_share == HALF
