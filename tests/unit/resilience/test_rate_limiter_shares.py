@@ -1,0 +1,90 @@
+"""A rate limiter whose limits are shared by several processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from kickai_providers_core.resilience.allowances import Allowances, Limits
+from kickai_providers_core.resilience.rate_limiter import RateLimiter
+
+
+def lease(limits: Limits) -> tuple[RateLimiter, list[str]]:
+    """Return a limiter without a share yet, and the list of its questions to the store."""
+    limiter, asked = RateLimiter(limits), []
+    limiter.lease(lambda: asked.append("more"))
+    return limiter, asked
+
+
+def grant(limiter: RateLimiter, share: int, now: float, *, admit: bool) -> None:
+    """Let the store grant a share of the calls per minute."""
+
+    def change(allowances: Allowances, _calls: int, _tokens: int) -> None:
+        assert allowances.minute_requests is not None
+        allowances.minute_requests.set_share(share, now)
+
+    limiter.exchange(now, change, admit=admit)
+
+
+def test_the_store_is_asked_only_while_a_request_lacks_something() -> None:
+    """Both when the request comes and when it looks again."""
+    limiter, asked = lease(Limits(requests_per_minute=10))
+    assert limiter.is_leased
+    grant(limiter, 1, 0.0, admit=True)
+    first = limiter.request_ticket(0, 0.0)
+    assert (first.admitted, first.used_up, asked) == (True, "", [])
+    second = limiter.request_ticket(0, 0.0)
+    assert (second.admitted, asked) == (False, ["more"])
+    second.wait_s(0.0)
+    assert asked == ["more"] * 2
+    grant(limiter, 1, 0.0, admit=True)  # the store has no more
+    second.wait_s(0.0)
+    assert asked == ["more"] * 2
+
+
+@pytest.mark.parametrize("admit", [False, True])
+def test_waiting_requests_are_admitted_by_an_exchange_on_demand(*, admit: bool) -> None:
+    """Reading what is granted does not admit any."""
+    limiter, _ = lease(Limits(requests_per_minute=10))
+    grant(limiter, 1, 0.0, admit=True)
+    limiter.request_ticket(0, 0.0)
+    ticket, woken = limiter.request_ticket(0, 0.0), []
+    ticket.on_wake(lambda: woken.append("now"))
+    limiter.exchange(0.0, lambda allowances, _calls, _tokens: allowances.minute_requests.set_share(5, 0.0))
+    assert not ticket.admitted
+    grant(limiter, 5, 0.0, admit=admit)
+    assert (ticket.admitted, woken) == (admit, ["now"] * admit)
+
+
+def test_an_exchange_sees_the_calls_and_tokens_of_the_last_minute() -> None:
+    """A call that began a minute ago does not count any more."""
+    limiter = RateLimiter(Limits(requests_per_minute=10, tokens_per_minute=100))
+    limiter.request_ticket(30, 0.0)
+    limiter.request_ticket(20, 10.0)
+
+    def read(_allowances: Allowances, calls: int, tokens: int) -> tuple[int, int]:
+        return calls, tokens
+
+    assert limiter.exchange(59.0, read) == (2, 50)
+    assert limiter.exchange(60.0, read) == (1, 20)
+
+
+def test_the_estimate_of_a_wait_follows_the_share() -> None:
+    """Without a share nothing is known."""
+    limiter, _ = lease(Limits(requests_per_minute=10))
+    assert limiter.estimate_wait_s(limiter.request_ticket(0, 0.0), 0.0) == 0.0
+    grant(limiter, 2, 0.0, admit=True)
+    limiter.request_ticket(0, 5.0)
+    assert limiter.estimate_wait_s(limiter.request_ticket(0, 6.0), 6.0) == 54.0
+    alone = RateLimiter(Limits(requests_per_minute=2))
+    alone.request_ticket(0, 0.0)
+    alone.request_ticket(0, 0.0)
+    assert alone.estimate_wait_s(alone.request_ticket(0, 6.0), 6.0) == 54.0
+
+
+def test_the_estimate_of_a_wait_is_the_median_of_the_latest_twenty_calls() -> None:
+    """Older calls do not count."""
+    limiter = RateLimiter(Limits(max_concurrency=1))
+    for duration_s in [1.0] * 11 + [10.0] * 10:
+        limiter.request_ticket(0, 0.0).release(duration_s)
+    limiter.request_ticket(0, 0.0)
+    assert limiter.estimate_wait_s(limiter.request_ticket(0, 0.0), 0.0) == 10.0
