@@ -49,9 +49,6 @@ LONGEST_S = 100 * 365 * 86_400
 PIPE_WIDTH = 10_000
 """The columns of the output in a file or a pipe: more than any table needs, so that nothing is cut or left out."""
 
-WATCH_S = 2.0
-"""Seconds between two readings of the live view."""
-
 NO_STORE = """A report needs a store. Add to kickai.toml:
 
   [store]
@@ -253,4 +250,4 @@ def _watch(session: Session, reader: ReportReader, since: str, role: str | None,
         now_s = time.time()
         return reader.read(parse_since(since, now_s), now_s, role)
 
-    watch(session.console.output.stream, read, by, WATCH_S)
+    watch(session.console.output.stream, read, by)

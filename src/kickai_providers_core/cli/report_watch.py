@@ -26,8 +26,11 @@ __all__ = ["watch"]
 
 LONGEST_ERROR = 500
 
+EVERY_S = 2.0
+"""Seconds between two readings of the report."""
 
-def watch(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping], interval_s: float) -> NoReturn:
+
+def watch(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping]) -> NoReturn:
     """Show the report on a terminal, and update it, until an exception such as `KeyboardInterrupt`.
 
     The alternative screen of the terminal is used, so that the lines before it are there again afterwards. A store that
@@ -37,7 +40,6 @@ def watch(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping], i
         stream: The terminal.
         read: Reads the report.
         by: How requests are grouped.
-        interval_s: Seconds between two readings.
     """
     console = Console(file=stream, highlight=False, no_color=bool(os.environ.get("NO_COLOR")))
     report = read()
@@ -54,7 +56,7 @@ def watch(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping], i
         live.start()
         while True:
             live.refresh()
-            time.sleep(interval_s)
+            time.sleep(EVERY_S)
             problem = ""
             try:
                 report = read()
