@@ -94,6 +94,17 @@ def test_the_status_shows_share_state_evidence_and_guard(kickai: CommandLine) ->
     assert rollout["evidence"] == {arm: {"requests": 0, "failures": 0} for arm in ("candidate", "control")}
 
 
+def test_a_provider_that_the_settings_do_not_have_is_named(kickai: CommandLine) -> None:
+    """Processes with these settings follow each role's own chain instead, so the share would be misleading."""
+    kickai("rollout", "set", "other", "25%")
+    kickai.folder.joinpath("kickai.toml").write_text(SETTINGS.replace("other", "another"))
+    for command in ("status", "why"):
+        shown = kickai("rollout", command).out
+        assert "all roles: other 25%, fixed share" in shown
+        assert "not followed with these settings, which have no provider other" in shown
+    assert "no such provider is configured, so it is not followed" in kickai("doctor").out
+
+
 def test_why_explains_the_share(kickai: CommandLine) -> None:
     """The latest change and what the guard waits for; a role without its own rollout has that of all."""
     assert "each role's own chain counts" in kickai("rollout", "why").out

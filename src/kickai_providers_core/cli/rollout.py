@@ -20,7 +20,7 @@ from kickai_providers_core.cli.rollout_arguments import (
     show_examples,
 )
 from kickai_providers_core.config.descriptions import join_names, suggest_name
-from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state
+from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state, list_candidates
 from kickai_providers_core.resilience.rollout import Ramp
 from kickai_providers_core.resilience.rollout_changes import (
     RolloutError,
@@ -89,7 +89,7 @@ def command(ctx: click.Context) -> None:
 @click.pass_obj
 def show_status(session: Session) -> None:
     """Show the share of each rollout, its evidence, and what the guard waits for."""
-    with open_control(session) as (control, _):
+    with open_control(session) as (control, settings):
         statuses, version = control.read_status()
     if session.as_json:
         session.console.write_json({"version": version, "rollouts": [each.as_dict() for each in statuses]})
@@ -97,7 +97,7 @@ def show_status(session: Session) -> None:
     if not statuses:
         session.console.write_line("No rollout. Start one with: kickai rollout set PROVIDER 5%")
     for each in statuses:
-        for line in _format_status(each):
+        for line in _format_status(each, settings):
             session.console.write_line(line)
     session.console.write_line(f"version {version}")
 
@@ -231,7 +231,11 @@ def explain(session: Session, *, role: str | None) -> None:
     if not shown:
         session.console.write_line("No rollout serves these requests: each role's own chain counts.")
     for each in shown:
-        for line in (*_format_status(each), *_format_evidence(each), *_format_latest(latest_by_scope[each.scope])):
+        for line in (
+            *_format_status(each, settings),
+            *_format_evidence(each),
+            *_format_latest(latest_by_scope[each.scope]),
+        ):
             session.console.write_line(line)
 
 
@@ -285,16 +289,18 @@ def _find_scope(settings: Settings, role: str | None) -> str:
 
 
 def _find_candidate(settings: Settings, name: str) -> str:
-    known = {*settings.providers, *map(settings.kind_of, settings.providers), *settings.kickai.order}
+    known = list_candidates(settings)
     if name not in known:
         hint = suggest_name(name, known) or f"Known: {join_names(sorted(known))}."
         raise click.UsageError(f"Unknown provider {name!r}. {hint}")
     return name
 
 
-def _format_status(status: ScopeStatus) -> Iterator[str]:
+def _format_status(status: ScopeStatus, settings: Settings) -> Iterator[str]:
     rollout, scope = status.rollout, "all roles" if status.scope == ALL_ROLES else status.scope
     yield f"{scope}: {rollout.candidate} {format_share(rollout.share)}, {describe_state(rollout)}"
+    if rollout.candidate not in list_candidates(settings):
+        yield f"  not followed with these settings, which have no provider {rollout.candidate}"
     if rollout.exclude:
         yield "  excluded from the other requests"
     if rollout.shadow:

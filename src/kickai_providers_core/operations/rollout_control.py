@@ -15,6 +15,7 @@ from kickai_providers_core.values.base_errors import KickaiError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.resilience.guard import Verdict
     from kickai_providers_core.resilience.guard_state import StepEvidence
     from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.rollout_settings import RolloutSettings
     from kickai_providers_core.stores.api import Document, Store
 
-__all__ = ["RolloutConflictError", "RolloutControl", "ScopeStatus"]
+__all__ = ["RolloutConflictError", "RolloutControl", "ScopeStatus", "describe_state", "list_candidates"]
 
 HISTORY = 1000
 
@@ -166,6 +167,11 @@ class RolloutControl:
             f"the rollout was changed by {by} and now has version {version}; nothing was written: look at "
             "kickai rollout status, and repeat the command if it still applies"
         )
+
+
+def list_candidates(settings: Settings) -> frozenset[str]:
+    """Return the names that may be rolled out: those of the instances and of their plugins."""
+    return frozenset((*settings.providers, *map(settings.kind_of, settings.providers), *settings.kickai.order))
 
 
 def describe_state(rollout: Rollout) -> str:

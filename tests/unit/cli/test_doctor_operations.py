@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import evolve
 
-from kickai_providers_core import ProviderSettings, Settings
+from kickai_providers_core import KickaiSettings, ProviderSettings, Settings
 from kickai_providers_core.cli.doctor_operations import (
     StoreExamination,
     check_clock,
@@ -100,18 +100,21 @@ def test_a_real_store_is_examined(tmp_path: Path) -> None:
     rollouts = {
         ALL_ROLES: Rollout(candidate="mock", share=BUCKETS // 4),
         "coach": Rollout(candidate="mock", suspended_share=BUCKETS // 2),
+        "scout": Rollout(candidate="gone", share=BUCKETS),
     }
     store.documents.write(PLAN, RolloutPlan(rollouts=rollouts).as_dict(), expected_version=0)
     minute = int(time.time()) // 60 * 60
     batch = MetricsBatch(process="p", number=1, cells={CellKey(start_s=minute): Cell(counters={"requests.success": 1})})
     store.metrics.add(batch)
-    examination = examine_store(store, Settings(), time.time)
+    examination = examine_store(store, Settings(kickai=KickaiSettings(primary="mock")), time.time)
     store.close()
     assert examination.newest_s == minute
     found = lines(check_store(examination))
     assert "ok store: 1 writer of the last hour, none behind" in found
     assert "ok rollout: mock has 25% of all roles, fixed share" in found
     assert "warning rollout: mock has 0% of the role coach, suspended by the guard, before at 50%" in found
+    share = "gone has 100% of the role scout, fixed share"
+    assert f"warning rollout: {share}, but no such provider is configured, so it is not followed" in found
 
 
 @pytest.mark.parametrize(
