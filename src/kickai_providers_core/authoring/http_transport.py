@@ -67,7 +67,7 @@ def http_transport(
     if is_secure:  # without TLS neither a proxy nor a certificate is used
         require_usable_network(environ, url=url)
     try:
-        httpx, httpcore = import_module(client), import_module(_HTTPCORE[client])
+        httpx, httpcore, h11 = import_module(client), import_module(_HTTPCORE[client]), import_module("h11")
         # The asynchronous pool imports this on first use. A process that is forked meanwhile would wait for the import
         # for ever: the core lets a fork wait while a provider is created, and not while one is called.
         import_module("anyio._backends._asyncio")
@@ -83,7 +83,7 @@ def http_transport(
     }
     kind, proxy = "ConnectionPool", proxy_for(url, environ) if is_secure else None
     if proxy is None:
-        async_pool = pool_class(httpcore, import_module("h11"), tls_context=trusted, keep_alive_s=keep_alive_s)
+        async_pool = pool_class(httpcore, h11, tls_context=trusted, keep_alive_s=keep_alive_s)
     else:
         kind = "SOCKSProxy" if proxy.startswith("socks") else "HTTPProxy"
         named = httpx.Proxy(proxy)
