@@ -24,6 +24,9 @@ __all__ = ["list_arms", "list_groups"]
 
 NOBODY = "(nobody answered)"
 
+LARGEST = 5
+"""The most counts that are listed in one cell."""
+
 
 def list_groups(report: Report, by: Grouping) -> Table:
     """Return the figures by instance, by model or by role."""
@@ -119,5 +122,9 @@ def _divide(amount: int, count: int) -> int | None:
 
 
 def _format_counts(counts: Mapping[str, int]) -> str:
+    """Return the largest counts by name, and the sum of the others: another table has each of them."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {format_number(count)}" for name, count in ordered) or NOTHING
+    parts = [f"{name} {format_number(count)}" for name, count in ordered[:LARGEST]]
+    if len(ordered) > LARGEST:
+        parts.append(f"others {format_number(sum(count for _, count in ordered[LARGEST:]))}")
+    return ", ".join(parts) or NOTHING

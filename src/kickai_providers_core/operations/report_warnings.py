@@ -71,8 +71,8 @@ def _find_unpriced(total: Figures, by_model: Mapping[tuple[str, str], Figures], 
     elif cost.unpriced_tokens:
         names = [format_target(*key) for key, figures in by_model.items() if figures.cost.unpriced_tokens]
         yield (
-            f"{format_share(cost.unpriced_tokens / cost.tokens)} of tokens unpriced ({', '.join(names)}): "
-            "add their prices to [prices.models]"
+            f"{format_share(cost.unpriced_tokens / cost.tokens)} of tokens unpriced: add the prices of these models to "
+            f"[prices.models]: {', '.join(names)}"
         )
 
 

@@ -179,6 +179,19 @@ def test_the_tables_have_what_the_report_has(recorder):
     assert dict(list_summary(found))["Requests"] == "107"
 
 
+def test_many_kinds_of_errors_fit_into_a_cell():
+    """The arm's cell has the most frequent ones and the sum of the others; the errors' table and the JSON have all."""
+    recorder = Recorder()
+    for number in range(1, 31):
+        recorder.fail_attempt("huggingface", QWEN, f"Error{number}", number, role="team_manager", arm="candidate")
+    found = report(recorder)
+    tables = {table.title: table for table in find_tables(found)}
+    (arm,) = tables["Arms of the rollout"].rows
+    assert arm[-1] == "Error30 30, Error29 29, Error28 28, Error27 27, Error26 26, others 325"
+    assert len(tables["Errors"].rows) == 30
+    assert len(found.as_dict()["arms"]["candidate"]["attempt_errors"]) == 30
+
+
 def test_fallbacks_to_another_model_say_so():
     """The provider is the same."""
     recorder = Recorder()

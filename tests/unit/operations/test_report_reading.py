@@ -85,5 +85,5 @@ def test_models_without_a_price_are_named(store):
         pytest.skip("genai-prices is not installed")
     report = ReportReader(store=store, settings=Settings(), price_list=price_list).read(START_S, NOW_S)
     assert report.warnings == (
-        "100 % of tokens unpriced (huggingface:some/model): add their prices to [prices.models]",
+        "100 % of tokens unpriced: add the prices of these models to [prices.models]: huggingface:some/model",
     )
