@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 import pytest
 from attrs import evolve
+from hypothesis import HealthCheck, settings
 from kickai_providers_core import ChatRequest, Message
 from kickai_providers_core.plugin_api import hookspecs
 
@@ -19,6 +20,9 @@ from kickai_local.settings import LocalSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes depends on the machine
 
 PATIENCE_S = 60.0
 """Seconds that no test takes unless it means to, on a busy machine."""

@@ -8,10 +8,14 @@ from typing import Any
 import pluggy
 import pytest
 from attrs import define, frozen
+from hypothesis import HealthCheck, settings
 from kickai_providers_core import ChatRequest, Clockwork, ProviderError, Reply, ReplyChunk
 from kickai_providers_core.plugin_api import hookspecs
 
 from kickai_mock import MockInCode, plugin
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes depends on the machine
 
 MODES = ("invoke", "ainvoke", "stream", "astream")
 

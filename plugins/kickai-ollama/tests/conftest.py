@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 from calling import Caller
+from hypothesis import HealthCheck, settings
 from kickai_providers_core.testing.faults import FaultServer
 from ollama_wire import MODEL, OllamaWire
 
 from kickai_ollama.settings import OllamaSettings
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes depends on the machine
 
 
 @pytest.fixture
