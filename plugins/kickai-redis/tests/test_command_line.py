@@ -98,10 +98,11 @@ def test_one_of_several_operators_wins(kind, tmp_path):
         assert history.count("new at") == made + 1
 
 
-def test_a_dead_server_is_explained(tmp_path):
-    """The commands that need the store say what is wrong; a request is answered. None shows the password."""
+@pytest.mark.parametrize("credentials", ["", "kickai:canary@"])
+def test_a_dead_server_is_explained(credentials, tmp_path):
+    """The commands that need the store say which one and what is wrong; a request is answered. No password is shown."""
     with running("valkey") as server:
-        site = Site(tmp_path, f"redis://kickai:canary@{server.address}")
+        site = Site(tmp_path, f"redis://{credentials}{server.address}")
     for arguments, code in ((("doctor",), 1), (("report",), 1), (("rollout", "set", "new", "5%"), 1)):
         shown = " ".join(site.kickai(*arguments, code=code).split())
         assert f"the store redis://{server.address} cannot be reached: Connection refused" in shown

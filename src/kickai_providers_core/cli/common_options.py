@@ -103,7 +103,10 @@ class Session:
         """Mask every key in the settings."""
         from kickai_providers_core.config.instances import find_secrets  # noqa: PLC0415  not needed for --help
 
-        values = (*settings.providers.values(), settings.store)
+        values: list[object] = list(settings.providers.values())
+        address = settings.store.address
+        if address is not None and address.text != address.location:  # an address without credentials is no secret
+            values.append(settings.store)
         self.console.mask.add(secret for value in values for _, secret in find_secrets(value))
 
     def load_with_warnings(self) -> tuple[Settings, Discovery]:
