@@ -71,7 +71,11 @@ def test_an_exchange_sees_the_calls_and_tokens_of_the_last_minute() -> None:
 def test_the_estimate_of_a_wait_follows_the_share() -> None:
     """Without a share nothing is known."""
     limiter, _ = lease(Limits(requests_per_minute=10))
-    assert limiter.estimate_wait_s(limiter.request_ticket(0, 0.0), 0.0) == 0.0
+    assert limiter.request_ticket(0, 0.0).admitted  # the store has never answered
+    waiting = limiter.request_ticket(0, 0.0)
+    assert not waiting.admitted
+    assert limiter.estimate_wait_s(waiting, 0.0) == 0.0
+    waiting.release(0.0, used=False)
     grant(limiter, 2, 0.0, admit=True)
     limiter.request_ticket(0, 5.0)
     assert limiter.estimate_wait_s(limiter.request_ticket(0, 6.0), 6.0) == 54.0
@@ -79,6 +83,15 @@ def test_the_estimate_of_a_wait_follows_the_share() -> None:
     alone.request_ticket(0, 0.0)
     alone.request_ticket(0, 0.0)
     assert alone.estimate_wait_s(alone.request_ticket(0, 6.0), 6.0) == 54.0
+
+
+def test_each_waiting_request_waits_for_a_call_of_its_own_to_leave_the_minute() -> None:
+    """The second one waits for the second call."""
+    limiter = RateLimiter(Limits(requests_per_minute=3))
+    for began in (0.0, 10.0, 20.0):
+        limiter.request_ticket(0, began)
+    waits_s = [limiter.estimate_wait_s(limiter.request_ticket(0, 20.0), 20.0) for _ in range(4)]
+    assert waits_s == [40.0, 50.0, 60.0, 100.0]
 
 
 def test_the_estimate_of_a_wait_is_the_median_of_the_latest_twenty_calls() -> None:
