@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ FUNCTIONS = ("validate", "capabilities", "prepare")
 
 
 class Plugin(SimpleNamespace):
-    """A plugin object: its attributes are the hooks."""
+    """A plugin object: its attributes are the hooks. Its ``__module__`` is the module that called `hooks_for`."""
 
     def __repr__(self) -> str:
         return f"<plugin {self.kickai_provider_info().name}>"
@@ -80,6 +81,7 @@ def hooks_for(
         raise TypeError(f"{provider_class!r} must have a method invoke(request, timeout_s) or ainvoke")
     load = _loader(provider_class, tuple(methods))
     return Plugin(
+        __module__=sys._getframe(1).f_globals.get("__name__", __name__),  # noqa: SLF001  as collections.namedtuple does
         kickai_provider_info=hookimpl(lambda: info),
         kickai_create_provider=hookimpl(_make_hook("create", load)),
         **{METHODS[name]: hookimpl(_make_hook(name, load)) for name in methods},

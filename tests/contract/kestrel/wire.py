@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 from kickai_providers_core.testing.faults import Response
+from kickai_providers_core.values.messages import Image, Message, Tool, ToolCall
 from kickai_providers_core.values.replies import FinishReason
 
 WORDS = {
@@ -13,6 +15,9 @@ WORDS = {
     FinishReason.CONTENT_FILTER: "withheld",
     FinishReason.TOOL_CALL: "tool",
 }
+
+
+FIELDS = {"heat": "temperature", "most": "max_tokens", "top": "top_p", "seed": "seed"}
 
 
 class KestrelWire:
@@ -56,6 +61,35 @@ class KestrelWire:
         """Return the kind of the error."""
         return Response.json({"problem": kind}, status=status)
 
+    def read_request(self, request):
+        """Return what the service understands of a request."""
+        body = request.json()
+        found = {FIELDS[name]: value for name, value in body["sampling"].items() if name in FIELDS}
+        found |= {"stop": tuple(body["until"]), "messages": tuple(map(read_turn, body["turns"]))}
+        tools = body.get("tools", ())
+        found["tools"] = tuple(
+            Tool(name=each["name"], description=each["about"], parameters=each["wants"]) for each in tools
+        )
+        return {**found, "tool_choice": body.get("choice"), "json_schema": body.get("shape")}
+
     def wants_stream(self, request):
         """Return the request's `live`."""
         return request.json()["live"]
+
+
+def read_turn(turn):
+    """Return one message of a request."""
+    calls = []
+    for call in turn.get("calls", ()):
+        if not isinstance(call["with"], str):
+            raise TypeError("the arguments of a call must be a text")
+        calls.append(ToolCall(id=call["id"], name=call["name"], arguments=call["with"]))
+    images = [
+        Image(media_type="image/*", url=each["at"])
+        if "at" in each
+        else Image(media_type=each["kind"], data=base64.b64decode(each["bytes"]))
+        for each in turn["images"]
+    ]
+    return Message(
+        role=turn["who"], content=turn["says"], images=images, tool_calls=calls, tool_call_id=turn.get("call")
+    )

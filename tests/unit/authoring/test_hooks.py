@@ -184,3 +184,8 @@ def test_an_unsuitable_class_is_refused(provider_class, methods, kind, words):
 def test_a_plugin_shows_its_name():
     """In logs and test failures."""
     assert repr(hooks_for(INFO, Short)) == "<plugin echo>"
+
+
+def test_a_plugin_knows_the_module_that_made_it():
+    """A plugin belongs to the module that called `hooks_for`, as the tests and the loader of plugins expect."""
+    assert hooks_for(INFO, Short).__module__ == __name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kickai_providers_core.testing.chat_completions.requests import read_request
 from kickai_providers_core.testing.faults import Recorded, Response
 from kickai_providers_core.values.replies import FinishReason
 
@@ -113,6 +114,10 @@ class ChatWire:
     def wants_stream(self, request: Recorded) -> bool:
         """Return whether a stream was requested."""
         return request.method == "POST" and bool(request.json().get("stream"))
+
+    def read_request(self, request: Recorded) -> Mapping[str, Any]:
+        """Return what the service understands of a request."""
+        return read_request(request.json())
 
     def _event(self, details: Mapping[str, Any], **part: object) -> bytes:
         model = details.get("model", self.model)

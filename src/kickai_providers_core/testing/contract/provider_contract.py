@@ -24,6 +24,7 @@ from kickai_providers_core.testing.contract.checks.lifecycle import LifecycleTes
 from kickai_providers_core.testing.contract.checks.optional_hooks import OptionalHookTests
 from kickai_providers_core.testing.contract.checks.plugin_info import PluginInfoTests
 from kickai_providers_core.testing.contract.checks.process_state import ProcessStateTests
+from kickai_providers_core.testing.contract.checks.readings import ReadingTests
 from kickai_providers_core.testing.contract.checks.replies import ReplyTests
 from kickai_providers_core.testing.contract.checks.requests import RequestTests
 from kickai_providers_core.testing.contract.checks.sampling import SamplingTests
@@ -50,6 +51,7 @@ class ProviderContract(
     SamplingTests,
     ConversationTests,
     ImageTests,
+    ReadingTests,
     ErrorClassTests,
     ErrorFieldTests,
     StatusTests,

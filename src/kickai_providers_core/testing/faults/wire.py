@@ -76,6 +76,10 @@ class Wire(Protocol):
     * ``request_id``: the service's id of the request.
     * ``reasoning``: what the model thought.
     * ``finish_word``: the text to send as the finish reason, or None for null.
+
+    A wire may have a method ``read_request(request)``, which returns the fields of `ChatRequest` that the service finds
+    in a request, by name, as far as it reads them, and raises when it would refuse the request. The tests compare them
+    with what was requested; without the method they search the request for its values, whatever their names are.
     """
 
     def reply(self, request: Recorded, text: str, finish: FinishReason = ...) -> Response:

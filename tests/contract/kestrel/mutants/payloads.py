@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 from contextlib import suppress
 
@@ -186,6 +187,81 @@ def moves_images_to_the_end(payload, request):
 def drops_image_urls(payload, request):
     """Leaves out images that only have an address."""
     return change_turns(payload, lambda turn: {**turn, "images": [each for each in turn["images"] if "at" not in each]})
+
+
+@alters_payload("test_the_system_message_is_no_other_message")
+def sends_system_last(payload, request):
+    """Sends the system message after the conversation."""
+    return {**payload, "turns": sorted(payload["turns"], key=lambda turn: turn["who"] == "system")}
+
+
+@alters_payload("test_tool_calls_of_the_past_are_sent")
+def swaps_the_ids_of_past_calls(payload, request):
+    """Sends each of two past calls with the id of the other."""
+
+    def swap(turn):
+        ids = [call["id"] for call in turn.get("calls", ())]
+        calls = [{**call, "id": other} for call, other in zip(turn.get("calls", ()), ids[::-1], strict=True)]
+        return {**turn, "calls": calls} if calls else turn
+
+    return change_turns(payload, swap)
+
+
+@alters_payload("test_the_tool_choice_is_sent_or_named")
+def offers_required_tools(payload, request):
+    """Sends the choice "required" as "auto"."""
+    return {**payload, "choice": "auto"} if payload.get("choice") == "required" else payload
+
+
+@alters_payload("test_a_large_value_is_sent_or_named")
+def caps_the_temperature(payload, request):
+    """Sends a temperature of 1 when a higher one is requested."""
+    sampling = payload["sampling"]
+    return {**payload, "sampling": {**sampling, "heat": min(sampling["heat"], 1)}} if "heat" in sampling else payload
+
+
+@alters_payload("test_a_large_value_is_sent_or_named")
+def caps_the_token_limit(payload, request):
+    """Sends a token limit of 4096 when a higher one is requested."""
+    sampling = payload["sampling"]
+    return {**payload, "sampling": {**sampling, "most": min(sampling["most"], 4096)}} if "most" in sampling else payload
+
+
+@alters_payload("test_the_service_reads_every_field")
+def misnames_the_token_limit(payload, request):
+    """Sends the token limit under a name that the service ignores."""
+    renamed = {"limit" if name == "most" else name: value for name, value in payload["sampling"].items()}
+    return {**payload, "sampling": renamed}
+
+
+@alters_payload("test_the_service_reads_tools_and_their_calls")
+def sends_arguments_as_objects(payload, request):
+    """Sends the arguments of past calls as objects, which the service does not read."""
+
+    def parse(turn):
+        calls = [{**call, "with": json.loads(call["with"])} for call in turn.get("calls", ())]
+        return {**turn, "calls": calls} if calls else turn
+
+    return change_turns(payload, parse)
+
+
+@alters_payload("test_the_service_reads_tools_and_their_calls")
+def closes_tool_schemas(payload, request):
+    """Adds a keyword of its own to the schemas of tools."""
+    return change_tools(payload, lambda tool: {**tool, "wants": {**tool["wants"], "maxProperties": 9}})
+
+
+@alters_payload("test_the_service_reads_the_schema")
+def opens_json_schemas(payload, request):
+    """Leaves a keyword out of the JSON schema."""
+    kept = {name: value for name, value in payload.get("shape", {}).items() if name != "additionalProperties"}
+    return {**payload, "shape": kept} if "shape" in payload else payload
+
+
+@alters_payload("test_the_service_reads_images")
+def reads_images_backwards(payload, request):
+    """Sends the images of a message in the opposite order."""
+    return change_turns(payload, lambda turn: {**turn, "images": turn["images"][::-1]})
 
 
 @mutant("test_an_image_by_url_is_sent_or_refused")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import signal
 import socket
 import ssl
@@ -19,10 +20,12 @@ from attrs import evolve
 
 from kestrel.client import Client, Timeouts
 from kestrel.mutants.registry import mutant
+from kestrel.mutants.secrets import FollowsRedirects
 from kestrel.plugin import KestrelPlugin
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
 from kickai_providers_core.values import errors
 from kickai_providers_core.values.errors import Problem
+from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core.values.secrets import Secret
 
 
@@ -73,6 +76,28 @@ class TrustsEveryoneOnLoops(Client):
         """Connect to anyone."""
         tls = ssl._create_unverified_context() if self.scheme == "https" else None  # noqa: S323
         return await asyncio.open_connection(self.host, self.port, ssl=tls)
+
+
+@mutant("test_validating_online_refuses_a_self_signed_certificate")
+class TrustsEveryoneOnline(KestrelPlugin):
+    """Does not verify certificates in online validation."""
+
+    def find_online_problems(self, settings):
+        """Call the service with a client that connects to anyone."""
+        with suppress(errors.ProviderError):
+            TrustsEveryone(settings).invoke(ChatRequest.of("ping"), settings.timeout_s)
+        return []
+
+
+@mutant("test_validating_online_follows_no_redirect")
+class FollowsRedirectsOnline(KestrelPlugin):
+    """Follows redirects in online validation, and sends the key there."""
+
+    def find_online_problems(self, settings):
+        """Call the service with a client that follows redirects."""
+        with suppress(errors.ProviderError):
+            FollowsRedirects(settings).invoke(ChatRequest.of("ping"), settings.timeout_s)
+        return []
 
 
 @mutant("test_the_loop_runs_every_20_ms")
@@ -262,6 +287,15 @@ class RaisesTheRecursionLimit(Client):
         """Raise it."""
         sys.setrecursionlimit(sys.getrecursionlimit() + 1)
         return super().invoke(request, timeout_s)
+
+
+@mutant("test_random_numbers_stay_random")
+class SeedsRandomNumbers(Client):
+    """Seeds the random numbers of the whole program."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        random.seed(0)
 
 
 @mutant("test_the_next_call_works")

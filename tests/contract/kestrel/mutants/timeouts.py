@@ -39,6 +39,24 @@ class IgnoresConnectTimeout(Client):
         return super().connect(timeouts)
 
 
+@mutant("test_a_call_waits_for_its_timeout")
+class EndsWholeAnswersWhenIdle(Client):
+    """Applies the timeout between two pieces of a stream to whole answers."""
+
+    def invoke(self, request, timeout_s):
+        """Call with the shorter timeout."""
+        return super().invoke(request, min(timeout_s, self.settings.idle_timeout_s))
+
+
+@mutant("test_a_call_waits_for_its_timeout")
+class StaysInThePhaseOfConnecting(Client):
+    """Applies the timeout for connecting to the whole call on event loops."""
+
+    async def ainvoke(self, request, timeout_s):
+        """Call with the shorter timeout."""
+        return await super().ainvoke(request, min(timeout_s, self.settings.connect_timeout_s))
+
+
 @mutant("test_a_slow_first_token_times_out")
 class IgnoresFirstTokenTimeout(Client):
     """Ignores the timeout for the first token."""

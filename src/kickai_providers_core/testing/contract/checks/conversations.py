@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
 
-__all__ = ["CALLS", "TOOLS", "ConversationTests"]
+__all__ = ["CALLS", "HISTORY", "SCHEMA", "TOOLS", "ConversationTests"]
 
 USERS, MODELS = (
     re.compile(r"\b(user|human)\b", re.IGNORECASE),
@@ -41,6 +41,7 @@ USERS, MODELS = (
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
+    "description": "Where the canary sits.",
     "properties": {
         "canary_day": {"type": "string", "description": "The canary weekday.", "enum": ["Saturday", "Sunday"]},
         "canary_place": {
@@ -105,6 +106,10 @@ class ConversationTests(ProviderSpec):
         assert marks["turn-0"] not in {marks["turn-1"], marks["turn-2"]}, (
             f"the system message was marked like another one; the service received {show(body)}"
         )
+        system, first = (find_text(body, text) for text in ("turn-0", "turn-1"))
+        assert not _is_later_in_a_list(system, first), (
+            f"the system message was sent after the conversation; the service received {show(body)}"
+        )
 
     @in_each_mode
     def test_tools_are_sent_unchanged(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -138,6 +143,13 @@ class ConversationTests(ProviderSpec):
             assert find_subtree(body, json.loads(call.arguments)), (
                 f"the arguments {call.arguments} of an earlier call were not sent unchanged; {shown}"
             )
+        names = {call.name for call in CALLS}
+        for call in CALLS:
+            for leaf in (leaf for leaf in find_leaves(body) if leaf.value == call.id):
+                near = _labels_of(leaf, names)
+                assert len(near) != 1 or call.name in near, (
+                    f"the id {call.id} of a call of {call.name} was sent with the call of {near.pop()}; {shown}"
+                )
 
     @in_each_mode
     def test_tool_results_are_sent_with_their_calls(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -184,9 +196,11 @@ class ConversationTests(ProviderSpec):
             count, before = (words_of(each).count(choice) for each in (sent, free))
             assert count > before, f"tool_choice={choice!r} was sent without the tool's name; {shown}"
             return
-        try_to_send(harness, mode, tools=TOOLS, tool_choice={"none": "required", "required": "none"}[choice])
-        opposite = last_request(harness).json()
-        assert sent != opposite, f"the tool choices 'none' and 'required' were sent alike; {shown}"
+        for other in sorted({"auto", "none", "required"} - {choice}):
+            if isinstance(try_to_send(harness, mode, tools=TOOLS, tool_choice=other).raised, UnsupportedRequestError):
+                continue
+            same = last_request(harness).json() == sent
+            assert not same, f"the tool choices {choice!r} and {other!r} were sent alike; {shown}"
 
 
 def _mark_of(body: Any, text: str, texts: Collection[str]) -> str:
@@ -206,6 +220,13 @@ def _mark_of(body: Any, text: str, texts: Collection[str]) -> str:
 def _describe(entry: Any, texts: Collection[str]) -> str:
     leaves = find_leaves(entry)
     return ", ".join(sorted({f"{leaf.key}={'' if leaf.value in texts else leaf.value}" for leaf in leaves}))
+
+
+def _is_later_in_a_list(leaf: Leaf | None, other: Leaf | None) -> bool:
+    """Return whether two leaves are in entries of one list, and the first leaf in the later entry."""
+    steps = zip(leaf.path, other.path, strict=False) if leaf and other else ()
+    first, second = next(((one, two) for one, two in steps if one != two), ("", ""))
+    return isinstance(first, int) and isinstance(second, int) and first > second
 
 
 def _labels_of(leaf: Leaf, labels: set[str]) -> set[str]:

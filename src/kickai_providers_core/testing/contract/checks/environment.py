@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kickai_providers_core.testing.contract.helpers.constants import KEY
+from kickai_providers_core.testing.contract.helpers.harness import with_long_timeouts
 from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.requirements import find_key_fields, require_key
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
@@ -87,6 +88,20 @@ class EnvironmentTests(ProviderSpec):
         )
         error = outcome.raises(ProviderUnavailableError, UnusableProviderError)
         assert KEY.reveal() not in repr(error), "the error contains the key"
+
+    def test_validating_online_refuses_a_self_signed_certificate(self, harness: ProviderHarness) -> None:
+        """Online validation, which sends the key too, sends nothing to a service with such a certificate."""
+        require_key(harness)
+        if not self.speaks_tls:
+            pytest.skip("not applicable: speaks_tls is False")
+        harness.server  # skips the test without a wire  # noqa: B018
+        with self_signed() as service:
+            settings = with_long_timeouts(self.settings(f"https://127.0.0.1:{service.port}", KEY))
+            list(harness.hook.kickai_validate_provider(settings=settings, online=True) or ())
+        assert not service.received, (
+            "online validation sent its request, with the key, to a service with a self-signed certificate: "
+            "do not turn the verification of certificates off"
+        )
 
 
 def _set_canaries(harness: ProviderHarness, monkeypatch: pytest.MonkeyPatch, url: str) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
 
-__all__ = ["ImageTests"]
+__all__ = ["IMAGES", "ImageTests"]
 
 IMAGES = (
     Image(media_type="image/png", data=b"\x89PNG\r\n\x1a\ncanary-one"),

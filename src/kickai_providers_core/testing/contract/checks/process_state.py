@@ -7,6 +7,7 @@ import gc
 import locale
 import logging
 import os
+import random
 import signal
 import socket
 import ssl
@@ -116,6 +117,18 @@ class ProcessStateTests(ProviderSpec):
         after = _interpreter_state()
         changed = [name for name, value in before.items() if after[name] != value]
         assert not changed, f"the provider changed {', '.join(changed)}"
+
+    def test_random_numbers_stay_random(self, harness: ProviderHarness) -> None:
+        """The generator of `random`, which the whole program shares, is not seeded."""
+        before, states = random.getstate(), []
+        try:
+            for seed in (1, 2):
+                random.seed(seed)
+                _use_everything(harness)
+                states.append(random.getstate())
+        finally:
+            random.setstate(before)
+        assert states[0] != states[1], "the provider seeded the module random: create a random.Random of its own"
 
 
 def _use_everything(harness: ProviderHarness) -> None:

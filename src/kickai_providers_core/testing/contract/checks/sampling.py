@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
 
-__all__ = ["SamplingTests"]
+__all__ = ["FIELDS", "SamplingTests"]
 
 STOPS = ("HALT", "CEASE", "ENDE")
 FIELDS: dict[str, Any] = {"temperature": 0.375, "max_tokens": 137, "top_p": 0.625, "stop": STOPS, "seed": 4242}
@@ -30,6 +30,9 @@ WORDS = {
     "seed": re.compile("seed", re.IGNORECASE),
 }
 """How services usually name a field. A value under the usual name of another field was mixed up."""
+
+LARGE: dict[str, Any] = {"temperature": 1.75, "max_tokens": 123457}
+"""Values that a plugin may be tempted to replace by its own limit, since some services refuse them."""
 
 OPTION_VALUES: dict[str, Any] = {"integer": 7, "number": 0.8125, "string": "canary-option", "boolean": True}
 
@@ -47,6 +50,19 @@ class SamplingTests(ProviderSpec):
         body = sent.json()
         assert field in reply.omitted or count_numbers(body, 0) > count_numbers(without, 0), (
             f"{field}=0 was not sent: test for None, not for truth; the service received {show(body)}"
+        )
+
+    @in_each_mode
+    @pytest.mark.parametrize("field", LARGE)
+    def test_a_large_value_is_sent_or_named(self, harness: ProviderHarness, mode: Mode, field: str) -> None:
+        """A large value is sent as it is, named in ``omitted``, or refused; never replaced silently."""
+        outcome = try_to_send(harness, mode, **{field: LARGE[field]})
+        if isinstance(outcome.raised, UnsupportedRequestError):
+            return
+        reply, body = outcome.reply, last_request(harness).json()
+        assert field in reply.omitted or count_numbers(body, LARGE[field]), (
+            f"{field}={LARGE[field]} was replaced: send it, or name it in Reply.omitted; "
+            f"the service received {show(body)}"
         )
 
     @in_each_mode

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import pickle
-import sys
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from kickai_providers_core.testing.contract.helpers.leaks import find_key_leaks
 from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_key, require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
+from kickai_providers_core.testing.contract.helpers.vendor import module_name_of
 from kickai_providers_core.testing.faults import (
     Cut,
     ErrorPiece,
@@ -77,6 +77,15 @@ class SecretTests(ProviderSpec):
             harness.attempt(mode, Redirect(f"{elsewhere.url}/elsewhere"))
             sent = " ".join(f"{request.path} {request.headers} {request.body!r}" for request in elsewhere.requests)
         assert KEY.reveal() not in sent, "the key was sent to another address: do not follow redirects"
+
+    def test_validating_online_follows_no_redirect(self, harness: ProviderHarness) -> None:
+        """Online validation does not send the key to another address after a redirect."""
+        require_key(harness)
+        with FaultServer(harness.server.wire) as elsewhere:
+            harness.server.default = Redirect(f"{elsewhere.url}/elsewhere")
+            list(harness.hook.kickai_validate_provider(settings=harness.settings, online=True) or ())
+            sent = " ".join(f"{request.path} {request.headers}" for request in elsewhere.requests)
+        assert KEY.reveal() not in sent, "online validation sent the key to another address: do not follow redirects"
 
     def test_the_key_is_in_no_repr(self, harness: ProviderHarness) -> None:
         """The reprs of the settings, the provider and the provider's attributes do not contain the key."""
@@ -178,7 +187,7 @@ class _Lines(list[str]):
 def _capture_logs(plugin: object) -> Iterator[_Lines]:
     """Collect the records of loguru and `logging` at every level, with local variables, and what is printed."""
     lines = _Lines()
-    package = _package_of(plugin)
+    package = module_name_of(plugin).partition(".")[0]
     root = logging.getLogger()
     level, handler = root.level, _Handler(lines)
     sink = logger.add(lambda line: lines.append(str(line)), level=0, diagnose=True, backtrace=True, catch=False)
@@ -193,11 +202,6 @@ def _capture_logs(plugin: object) -> Iterator[_Lines]:
         root.removeHandler(handler)
         logger.disable(package)
         logger.remove(sink)
-
-
-def _package_of(plugin: object) -> str:
-    module = plugin.__name__ if isinstance(plugin, type(sys)) else type(plugin).__module__
-    return module.partition(".")[0]
 
 
 class _Handler(logging.Handler):

@@ -21,8 +21,8 @@ LIMIT_BYTES = 2**20
 
 
 def module_name_of(plugin: object) -> str:
-    """Return the name of the module of a plugin, which may be an object."""
-    return plugin.__name__ if isinstance(plugin, type(sys)) else type(plugin).__module__
+    """Return the name of the module of a plugin, which may be an object; `hooks_for` notes its caller's."""
+    return plugin.__name__ if isinstance(plugin, type(sys)) else plugin.__module__
 
 
 def find_required_modules(plugin: object) -> frozenset[str]:
