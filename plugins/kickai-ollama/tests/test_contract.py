@@ -21,6 +21,7 @@ class TestOllama(ProviderContract):
     needs_key = False
     usage = Usage(input_tokens=11, output_tokens=3)
     finish_reasons = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALL})
+    unknown_finish_is_stop = True  # an answer with "done": true is whole, and old servers give no reason
     never_says = frozenset({"content_filter"})
 
     def settings(self, url, key):

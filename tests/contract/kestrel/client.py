@@ -91,7 +91,14 @@ class Client:
 
     def build_error(self, status, headers, body):
         """Return the error for a response with an error status."""
-        return mapping.build_error(status, headers, body)
+        error = mapping.build_error(status, headers, body)
+        if self.settings.expose_service_messages:
+            error.service_message = self.clean_message(mapping.read_message(body))
+        return error
+
+    def clean_message(self, message):
+        """Return the service's message without the key."""
+        return message.replace(self.settings.key.reveal(), "***")
 
     def parse_event(self, line):
         """Return the chunk in a line of a stream."""

@@ -146,6 +146,14 @@ def parse_counts(counts):
     )
 
 
+def read_message(body):
+    """Return the service's message in the body of an error; empty when there is none."""
+    try:
+        return str(json.loads(body)["message"])[:500]
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
 def build_error(status, headers, body):
     """Return the error for a response with an error status."""
     try:

@@ -59,7 +59,7 @@ class KestrelWire:
 
     def error(self, request, status, kind):
         """Return the kind of the error."""
-        return Response.json({"problem": kind}, status=status)
+        return Response.json({"problem": kind, "message": "There was a problem."}, status=status)
 
     def read_request(self, request):
         """Return what the service understands of a request."""

@@ -191,6 +191,39 @@ class RaisesAttributeErrorForNull(ReadsReasonsItself):
         word.lower()
 
 
+class ReplacesReasons(Client):
+    """Replaces the finish reason of a whole answer before it is read."""
+
+    def replace(self, word):
+        """Return the word that is read instead."""
+        return word
+
+    def parse_reply(self, body):
+        """Replace the word."""
+        value = mapping.parse_object(body)
+        if "why" in value:
+            value["why"] = self.replace(value["why"])
+        return super().parse_reply(json.dumps(value).encode())
+
+
+@mutant("test_an_unknown_finish_reason_is_typed")
+class TakesUnknownReasonsForStop(ReplacesReasons):
+    """Returns an answer whose finish reason it does not know as a whole one."""
+
+    def replace(self, word):
+        """Accept every word, but not null."""
+        return word if word is None or word in mapping.REASONS else "done"
+
+
+@mutant("test_a_null_finish_reason_is_typed")
+class TakesNullForStop(ReplacesReasons):
+    """Returns an answer whose finish reason is null as a whole one."""
+
+    def replace(self, word):
+        """Accept null."""
+        return "done" if word is None else word
+
+
 @mutant("test_an_empty_answer_is_no_answer")
 class AcceptsEmptyAnswers(Client):
     """Returns a stream without any text as an answer."""
@@ -262,12 +295,18 @@ class ChainsTheServicesErrors(Client):
 class ExposesTheKey(Client):
     """Quotes the service as it is when the settings allow quotes."""
 
-    def build_error(self, status, headers, body):
-        """Quote the body."""
-        error = super().build_error(status, headers, body)
-        if self.settings.expose_service_messages:
-            return type(error)(error.message, status_code=status, service_message=body.decode(errors="replace")[:400])
-        return error
+    def clean_message(self, message):
+        """Leave the key in."""
+        return message
+
+
+@mutant("test_words_are_exposed_on_request")
+class HidesTheServicesMessage(Client):
+    """Ignores the setting for the service's own messages."""
+
+    def clean_message(self, message):
+        """Hide it."""
+        return ""
 
 
 @mutant("test_an_error_within_a_stream_has_its_class")

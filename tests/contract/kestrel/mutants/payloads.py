@@ -195,6 +195,13 @@ def sends_system_last(payload, request):
     return {**payload, "turns": sorted(payload["turns"], key=lambda turn: turn["who"] == "system")}
 
 
+@alters_payload("test_several_system_messages_are_sent")
+def sends_one_system_message(payload, request):
+    """Sends the first system message only."""
+    others = [turn for turn in payload["turns"] if turn["who"] == "system"][1:]
+    return {**payload, "turns": [turn for turn in payload["turns"] if turn not in others]}
+
+
 @alters_payload("test_tool_calls_of_the_past_are_sent")
 def swaps_the_ids_of_past_calls(payload, request):
     """Sends each of two past calls with the id of the other."""

@@ -329,6 +329,15 @@ class AcceptsRefusedKeys(KestrelPlugin):
         return []
 
 
+@mutant("test_validating_online_blames_no_key_for_an_outage")
+class BlamesTheKeyForOutages(KestrelPlugin):
+    """Reports the key as refused whatever the service answers to online validation."""
+
+    def find_online_problems(self, settings):
+        """Blame the key."""
+        return [evolve(problem, path="key") for problem in super().find_online_problems(settings)]
+
+
 @mutant("test_validating_online_shows_no_key")
 class ShowsTheKeyOnline(KestrelPlugin):
     """Shows the key in the problems of online validation."""

@@ -19,7 +19,7 @@ from kickai_providers_core.testing.contract.helpers.requirements import (
 )
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok
-from kickai_providers_core.values.errors import ProviderError
+from kickai_providers_core.values.errors import ProviderError, UnsupportedRequestError
 from kickai_providers_core.values.messages import Image, Message, Tool
 from kickai_providers_core.values.replies import FinishReason
 from kickai_providers_core.values.requests import Capability
@@ -94,6 +94,20 @@ class RequestTests(ProviderSpec):
         turns_sent = [value for value in sent if "turn-0" not in value]
         assert turns_sent == ["turn-1", "turn-2", "turn-3"], f"expected the messages in their order, got {turns_sent}"
         assert any("turn-0" in value for value in sent), "the system message was not sent"
+
+    @in_each_mode
+    def test_several_system_messages_are_sent(self, harness: ProviderHarness, mode: Mode) -> None:
+        """Each of several system messages is sent, also one within the conversation, or they are refused."""
+        server = harness.server
+        turns = [("system", "turn-0"), ("system", "turn-1"), ("user", "turn-2"), ("system", "turn-3"), ("user", "turn-4")]
+        messages = tuple(Message.of({"role": role, "content": content}) for role, content in turns)
+        outcome = harness.attempt(mode, request=evolve(harness.request, messages=messages))
+        if isinstance(outcome.raised, UnsupportedRequestError):
+            return
+        outcome.reply  # noqa: B018
+        sent = _last_request(server.requests).body.decode()
+        missing = [content for _, content in turns if content not in sent]
+        assert not missing, f"these of several messages, three of them of the system, were not sent: {missing}"
 
     def test_any_text_is_sent(self, harness: ProviderHarness) -> None:
         """Any text of a user is answered, or rejected with a `ProviderError`."""

@@ -9,8 +9,9 @@ import pytest
 from attrs import evolve
 
 from kickai_providers_core.testing.contract.helpers.constants import KEY, PROMPT
+from kickai_providers_core.testing.contract.helpers.json_search import find_leaves
 from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode, in_each_stream
-from kickai_providers_core.testing.contract.helpers.requirements import require_key, require_stream
+from kickai_providers_core.testing.contract.helpers.requirements import find_key_fields, require_key, require_stream
 from kickai_providers_core.testing.contract.helpers.sending import exchange
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import CloseEarly, ErrorPiece, Malformed, Reset, ShortBody, Status, WrongShape
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.testing.faults import Fault
 
 __all__ = ["StatusTests"]
+
+MESSAGE_KEYS = frozenset({"message", "detail", "error", "error_message", "msg"})
+"""The names under which services usually send a text for people. A code or a type is no such text."""
 
 ABOUT_REQUEST = (errors.UnsupportedRequestError, errors.InvalidRequestError)
 OUTAGE = (errors.ProviderUnavailableError, errors.ProviderTimeoutError)
@@ -104,6 +108,20 @@ class StatusTests(ProviderSpec):
         for part, text in _parts_of(error).items():
             assert KEY.reveal() not in text, f"the {part} contains the key, which the service repeated: remove it"
 
+    @in_each_mode
+    @pytest.mark.parametrize("code", [400, 500])
+    def test_words_are_exposed_on_request(self, harness: ProviderHarness, mode: Mode, code: int) -> None:
+        """With ``expose_service_messages`` the error has the service's own message, if its errors have one."""
+        exchange(harness, mode)
+        said = _with_words(harness, code)
+        if not any(leaf.key in MESSAGE_KEYS and WORDS in str(leaf.value) for leaf in find_leaves(json.loads(said))):
+            pytest.skip("not applicable: the service's errors have no message")
+        error = harness.attempt(mode, Status(code, body=said), expose_service_messages=True).raises(ProviderError)
+        assert WORDS in error.service_message, (
+            f"expose_service_messages is set, but service_message is {error.service_message!r}, not the message in "
+            f"{said.decode()}"
+        )
+
     @in_each_stream
     @pytest.mark.parametrize("kind", KINDS)
     def test_an_error_within_a_stream_has_its_class(self, harness: ProviderHarness, mode: Mode, kind: str) -> None:
@@ -147,6 +165,14 @@ class StatusTests(ProviderSpec):
             f"the service answered {code} to online validation, which returned {[*map(str, problems)]}: "
             "return a Problem of severity error"
         )
+
+    @pytest.mark.parametrize("code", [500, 503])
+    def test_validating_online_blames_no_key_for_an_outage(self, harness: ProviderHarness, code: int) -> None:
+        """Online validation does not report a key as refused when the service is out of order."""
+        require_key(harness)
+        harness.server.default = Status(code, "unavailable")
+        blamed = [each for each in _validate(harness) if each.path in find_key_fields(harness) and each.severity == "error"]
+        assert not blamed, f"the service answered {code}, but validation blames the key: {[*map(str, blamed)]}"
 
     def test_validating_online_shows_no_key(self, harness: ProviderHarness) -> None:
         """Online validation sends the key in headers only, and shows neither it nor the words of the service."""

@@ -31,6 +31,8 @@ class ProviderSpec:
         speaks_tls: Whether ``settings`` accepts an ``https://`` address.
         usage: The token counts in the wire's answers; None when the service does not count.
         finish_reasons: The finish reasons that the wire's answers can have.
+        unknown_finish_is_stop: Whether the service documents that an answer with an unknown finish reason, or with none,
+            is whole; such an answer may then be a reply.
         never_says: Kinds of error, as in `Wire.error`, that the service does not have.
         patience_s: The timeout in tests that wait for one to expire, in seconds.
         slack_s: How much later than its timeout an attempt may end, in seconds. The plugin API promises 0.25 s; a busy
@@ -48,6 +50,7 @@ class ProviderSpec:
     speaks_tls: ClassVar[bool] = True
     usage: ClassVar[Usage | None] = Usage(input_tokens=11, output_tokens=5)
     finish_reasons: ClassVar[frozenset[FinishReason]] = frozenset({FinishReason.STOP, FinishReason.LENGTH})
+    unknown_finish_is_stop: ClassVar[bool] = False
     never_says: ClassVar[frozenset[str]] = frozenset()
     patience_s: ClassVar[float] = 0.3
     slack_s: ClassVar[float] = 1.25
