@@ -257,23 +257,11 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def kit(session: nox.Session) -> None:
-    """Test the conformance kit: the reference provider passes, and each mutant fails the test meant for it."""
+    """Test the conformance kit: the reference provider passes, and each mutant fails the tests meant for it."""
     session.install(*groups("test"), wheel("kickai-providers-core", "testing"))
-    run_kit(session)
-
-
-@nox.session(name="kit-full", python=OLDEST, default=False)
-def kit_full(session: nox.Session) -> None:
-    """Run all tests of the kit on each mutant, and check that no other test mistakes it."""
-    session.install(*groups("test"), "-e", ".[testing]")
-    run_kit(session, KIT_FULL="1")
-
-
-def run_kit(session: nox.Session, **variables: str) -> None:
-    """Run the tests of the conformance kit."""
     # Two processes for each core, since most tests wait; a file stays in one of them, since its fixtures are expensive.
     processes = str(2 * (os.cpu_count() or 1))
-    session.run("pytest", "-n", processes, "--dist", "loadfile", "tests/contract", *session.posargs, env=variables)
+    session.run("pytest", "-n", processes, "--dist", "loadfile", "tests/contract", *session.posargs)
 
 
 @nox.session(python=OLDEST, default=False)

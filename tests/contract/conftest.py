@@ -15,8 +15,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 FOLDER = pytest.StashKey[Path]()
-IS_FULL = "KIT_FULL" in os.environ
-"""Whether each mutant runs all tests that it can affect, which takes minutes; nox -s kit-full sets the variable."""
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +48,7 @@ def reports(pytestconfig, make_once):
 def run_mutants(folder):
     """Run the mutants in a new process, from which theirs are forked."""
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
-    command = [sys.executable, "-m", "kestrel.run_mutants", str(folder), *(["full"] if IS_FULL else [])]
+    command = [sys.executable, "-m", "kestrel.run_mutants", str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

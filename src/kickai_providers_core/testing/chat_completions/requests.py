@@ -52,7 +52,7 @@ def read_request(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_message(message: Mapping[str, Any]) -> Message:
     content = message.get("content")
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+    parts: list[Any] = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
     return Message(
         role=ROLES.get(message["role"], message["role"]),
         content="".join(part["text"] for part in parts if part["type"] == "text"),

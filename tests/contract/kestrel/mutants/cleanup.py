@@ -37,18 +37,7 @@ class ContinuesWhenCancelled(Client):
         return await asyncio.shield(self.call)
 
 
-HELD_BY_CANCELLING = (
-    "test_silence_times_out",
-    "test_a_late_answer_times_out",
-    "test_slow_headers_time_out",
-    "test_a_dripping_body_times_out",
-    "test_connecting_times_out",
-    "test_the_next_call_works_after_a_timeout",
-)
-"""Tests of timeouts that the core enforces by cancelling."""
-
-
-@mutant("test_cancelling_closes_the_connection", *HELD_BY_CANCELLING)
+@mutant("test_cancelling_closes_the_connection")
 class CatchesCancellation(Client):
     """Turns a cancellation into an outage."""
 
@@ -60,14 +49,7 @@ class CatchesCancellation(Client):
             raise errors.ProviderUnavailableError("cancelled") from None
 
 
-@mutant(
-    "test_cancelling_a_stream_closes_the_connection",
-    *HELD_BY_CANCELLING,
-    "test_a_slow_first_token_times_out",
-    "test_a_stall_times_out",
-    "test_a_stall_ends_with_the_whole_timeout",
-    "test_the_key_is_in_no_timeout_error",
-)
+@mutant("test_cancelling_a_stream_closes_the_connection")
 class CatchesCancellationOfStreams(Client):
     """Ends a stream normally when it is cancelled."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from attrs import evolve, fields_dict
 
-from kestrel import eager
+from kestrel import eager, eager_class, meddling
 from kestrel.mutants.registry import mutant
 from kestrel.plugin import KestrelPlugin
 from kickai_providers_core.plugin_api.hookspecs import hookimpl
 from kickai_providers_core.values.errors import Problem
 
 mutant("test_discovery_imports_no_vendor")(eager.EagerPlugin, eager.plugin)
+mutant("test_discovery_imports_no_vendor")(eager_class.EagerClass, eager_class.plugin)
+mutant("test_discovery_is_quiet")(meddling.MeddlingPlugin, meddling.plugin)
 
 
 @mutant("test_a_missing_key_is_a_problem")

@@ -18,7 +18,7 @@ class Mutant:
         kind: The class.
         plugin: The plugin.
         found_by: The test for its fault.
-        also: Other tests that inevitably notice the fault.
+        also: Other tests that find the fault too.
     """
 
     name: str
@@ -27,6 +27,11 @@ class Mutant:
     plugin: object
     found_by: str
     also: frozenset[str] = frozenset()
+
+    @property
+    def found_by_all(self):
+        """The tests that find the fault."""
+        return {self.found_by, *self.also}
 
 
 MUTANTS: dict[str, Mutant] = {}

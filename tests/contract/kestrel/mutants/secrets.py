@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from attrs import evolve
 from loguru import logger
 
@@ -102,3 +105,13 @@ class QuotesTheService(Client):
             return super().parse_reply(body)
         except errors.InvalidReplyError:
             raise errors.InvalidReplyError(f"cannot read {body!r}") from None
+
+
+@mutant("test_the_key_is_in_no_file")
+class WritesTheKeyToAFile(Client):
+    """Leaves the key in a temporary file."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        if settings.key:
+            Path(tempfile.gettempdir(), "kestrel.cfg").write_text(settings.key.reveal())

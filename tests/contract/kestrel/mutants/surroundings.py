@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -181,6 +182,38 @@ class ClosesAfterTheLoop(Client):
                 line.close()
 
 
+class KeepsAConnection(Client):
+    """Keeps a connection until it is closed."""
+
+    @cached_property
+    def kept(self):
+        """Return the connections."""
+        return []
+
+    async def ainvoke(self, request, timeout_s):
+        """Keep a connection."""
+        self.kept.append(self.connect(Timeouts(self.settings, 1.0, live=False)))
+        return await super().ainvoke(request, timeout_s)
+
+    def close(self):
+        """Close it."""
+        while self.kept:
+            self.kept.pop().close()
+
+
+@mutant("test_aclosing_frees_connections")
+class ClosesFromThreadsOnly(KestrelPlugin):
+    """Closes its connections only without an event loop."""
+
+    def client(self, settings):
+        """Return a client that keeps a connection."""
+        return KeepsAConnection(settings)
+
+    @hookimpl
+    async def kickai_aclose_provider(self, provider):
+        """Do nothing."""
+
+
 @mutant("test_closing_during_a_call_ends_in_time")
 class WaitsForItsCalls(Client):
     """Waits for the calls that are under way when it is closed."""
@@ -287,6 +320,33 @@ class RaisesTheRecursionLimit(Client):
         """Raise it."""
         sys.setrecursionlimit(sys.getrecursionlimit() + 1)
         return super().invoke(request, timeout_s)
+
+
+@mutant("test_the_interpreter_is_unchanged")
+class SetsTheRecursionLimit(Client):
+    """Sets the recursion limit to the same value each time."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        sys.setrecursionlimit(5000)
+
+
+@mutant("test_the_interpreter_is_unchanged")
+class TurnsTheCollectorOff(Client):
+    """Turns the garbage collector off."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        gc.disable()
+
+
+@mutant("test_the_environment_is_unchanged")
+class ChangesTheDirectory(Client):
+    """Changes the working directory to the same one each time."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        os.chdir("/")
 
 
 @mutant("test_random_numbers_stay_random")

@@ -183,8 +183,8 @@ class AnswerTests(ProviderSpec):
             outcome.raises(InvalidReplyError, ContentFilteredError)
             return
         assert self.unknown_finish_is_stop, (
-            f"{outcome.mode}: expected InvalidReplyError, since nobody can say whether the answer is whole, but the call "
-            "returned it; set unknown_finish_is_stop if the service documents that it is"
+            f"{outcome.mode}: expected InvalidReplyError, since nobody can say whether the answer is whole, but the "
+            "call returned it; set unknown_finish_is_stop if the service documents that it is"
         )
         assert outcome.text == "pong", f"expected the text 'pong', got {outcome.text!r}"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kickai_providers_core.testing.contract.helpers import interpreter_state
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.contract.helpers.vendor import find_required_modules, module_name_of
 
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["LazyLoadingTests"]
 
 DISCOVER = """
-import importlib.util, json, sys, threading
-name, file, path, attribute = json.loads(sys.argv[1])
+import importlib.util, json, os, runpy, sys, threading
+name, file, path, attribute, state = json.loads(sys.argv[1])
+read_process_state = runpy.run_path(state)["read_process_state"]
 sys.path[:] = path
 import kickai_providers_core, kickai_providers_core.authoring
 import kickai_providers_core.plugin_api.discovery, kickai_providers_core.plugin_api.adapter
 before = set(sys.modules)
+process, encode, written = read_process_state(), os.environ.encodevalue, []
+os.environ.encodevalue = lambda value: written.append(value) or encode(value)
 try:
     module = importlib.import_module(name)
 except ModuleNotFoundError as error:
@@ -39,7 +43,9 @@ except ModuleNotFoundError as error:
 plugin = getattr(module, attribute) if attribute else module
 found = kickai_providers_core.plugin_api.discovery.discover((), given={"under-test": plugin}).plugins[0]
 if found.error: raise found.error
-report = {"modules": sorted(set(sys.modules) - before), "threads": threading.active_count()}
+changed = [what for what, now in read_process_state().items() if now != process[what]]
+changed += ["the environment"] if written and "the environment" not in changed else []
+report = {"changed": changed, "modules": sorted(set(sys.modules) - before), "threads": threading.active_count()}
 sys.__stderr__.write("\\n" + json.dumps(report))
 """
 
@@ -62,9 +68,10 @@ class LazyLoadingTests(ProviderSpec):
         assert not early, f"modules imported at discovery: {', '.join(early)}; import them inside the hooks"
 
     def test_discovery_is_quiet(self) -> None:
-        """Discovery prints nothing, warns of nothing and starts no thread."""
+        """Discovery prints nothing, warns of nothing, starts no thread and changes nothing that the process shares."""
         report = self._discovery()
         assert report["printed"] == "", f"importing the plugin printed {report['printed']!r}"
+        assert not report["changed"], f"importing the plugin changed {', '.join(report['changed'])} of the process"
         assert report["threads"] == 1, f"importing the plugin started threads: {report['threads'] - 1}"
 
     def test_vendor_can_be_imported(self) -> None:
@@ -105,7 +112,7 @@ def _discover_in_new_process(plugin: object, test_module: str) -> dict[str, Any]
         attribute = next((name for name, value in vars(module).items() if value is plugin), "")
         if not attribute:
             pytest.skip(f"not applicable: no name in the module {module.__name__} refers to the plugin")
-    where = json.dumps([module.__name__, module.__file__, sys.path, attribute])
+    where = json.dumps([module.__name__, module.__file__, sys.path, attribute, interpreter_state.__file__])
     done = subprocess.run(  # noqa: S603 - our own interpreter and text
         [sys.executable, "-c", DISCOVER, where], capture_output=True, text=True, check=False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import attrs
@@ -125,14 +126,15 @@ class LifecycleTests(ProviderSpec):
         assert harness.server.wait_closed(GRACE_S), STILL_OPEN
 
     def test_aclosing_frees_connections(self, harness: ProviderHarness) -> None:
-        """A provider that was used and closed on an event loop has no open connection."""
+        """A provider that was used and closed on an event loop has no open connection, while that loop still runs."""
+        server = harness.server
 
-        async def use() -> None:
+        async def use() -> bool:
             await harness.adapter.ainvoke(harness.provider, harness.request, PROMPT_S)
             await harness.adapter.aclose(harness.provider)
+            return await asyncio.to_thread(server.wait_closed, GRACE_S)
 
-        run_coroutine(use, 2 * PROMPT_S)
-        assert harness.server.wait_closed(GRACE_S), STILL_OPEN
+        assert run_coroutine(use, 2 * PROMPT_S), STILL_OPEN
 
     def test_closing_twice_is_harmless(self, harness: ProviderHarness) -> None:
         """Closing a closed provider does nothing, with either hook."""

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import locale
 import logging
 import os
 import random
 import signal
 import socket
-import ssl
-import sys
 import threading
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kickai_providers_core.testing.contract.helpers.constants import MODES
+from kickai_providers_core.testing.contract.helpers.interpreter_state import (
+    marked_interpreter,
+    read_interpreter_state,
+)
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Status
 
@@ -44,8 +42,11 @@ class ProcessStateTests(ProviderSpec):
         printed = "".join(capfd.readouterr())
         assert not printed, f"the provider printed {printed!r}: use a logger"
 
-    def test_the_environment_is_unchanged(self, harness: ProviderHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_environment_is_unchanged(
+        self, harness: ProviderHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """No environment variable is set, changed or deleted, and the working directory stays the same."""
+        monkeypatch.chdir(tmp_path)
         before, place, written = dict(os.environ), Path.cwd(), []
         encode = os.environ.encodevalue
 
@@ -94,10 +95,8 @@ class ProcessStateTests(ProviderSpec):
         assert not changed, f"the provider installed handlers of {', '.join(changed)}: leave signals to the application"
 
     def test_socket_defaults_are_unchanged(self, harness: ProviderHarness) -> None:
-        """Neither the default timeout of sockets nor the functions of `socket` and `ssl` are replaced."""
+        """The default timeout of sockets is not set."""
         before = socket.getdefaulttimeout()
-        names = {socket: ("socket", "create_connection", "getaddrinfo"), ssl: ("create_default_context", "SSLContext")}
-        functions = {(module, name): getattr(module, name) for module, own in names.items() for name in own}
         socket.setdefaulttimeout(None)
         try:
             _use_everything(harness)
@@ -105,16 +104,13 @@ class ProcessStateTests(ProviderSpec):
         finally:
             socket.setdefaulttimeout(before)
         assert found is None, f"the provider set the default timeout of all sockets to {found} s"
-        replaced = [
-            f"{module.__name__}.{name}" for (module, name), own in functions.items() if getattr(module, name) is not own
-        ]
-        assert not replaced, f"the provider replaced {', '.join(replaced)}"
 
     def test_the_interpreter_is_unchanged(self, harness: ProviderHarness) -> None:
-        """The streams, the hooks, the warning filters and the limits of the interpreter are not changed."""
-        before = _interpreter_state()
-        _use_everything(harness)
-        after = _interpreter_state()
+        """Hooks, filters, limits, the locale, and the functions of `socket` and `ssl` are not changed."""
+        with marked_interpreter():
+            before = read_interpreter_state()
+            _use_everything(harness)
+            after = read_interpreter_state()
         changed = [name for name, value in before.items() if after[name] != value]
         assert not changed, f"the provider changed {', '.join(changed)}"
 
@@ -156,22 +152,3 @@ def _plain_logging() -> Iterator[logging.Logger]:
         root.handlers[:] = handlers
         root.setLevel(level)
         manager.disable = disabled
-
-
-def _interpreter_state() -> dict[str, object]:
-    return {
-        "sys.stdout": sys.stdout,
-        "sys.stderr": sys.stderr,
-        "sys.excepthook": sys.excepthook,
-        "sys.unraisablehook": sys.unraisablehook,
-        "threading.excepthook": threading.excepthook,
-        "the recursion limit": sys.getrecursionlimit(),
-        "the switch interval": sys.getswitchinterval(),
-        "the garbage collector": (gc.isenabled(), gc.get_threshold()),
-        "warnings.showwarning": warnings.showwarning,
-        "warnings.warn": warnings.warn,
-        "the warning filters": list(warnings.filters),
-        "the policy of event loops": type(asyncio.get_event_loop_policy()),
-        "the locale": locale.setlocale(locale.LC_ALL),
-        "sys.path": list(sys.path),
-    }

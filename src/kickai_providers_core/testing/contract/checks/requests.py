@@ -99,7 +99,13 @@ class RequestTests(ProviderSpec):
     def test_several_system_messages_are_sent(self, harness: ProviderHarness, mode: Mode) -> None:
         """Each of several system messages is sent, also one within the conversation, or they are refused."""
         server = harness.server
-        turns = [("system", "turn-0"), ("system", "turn-1"), ("user", "turn-2"), ("system", "turn-3"), ("user", "turn-4")]
+        turns = [
+            ("system", "turn-0"),
+            ("system", "turn-1"),
+            ("user", "turn-2"),
+            ("system", "turn-3"),
+            ("user", "turn-4"),
+        ]
         messages = tuple(Message.of({"role": role, "content": content}) for role, content in turns)
         outcome = harness.attempt(mode, request=evolve(harness.request, messages=messages))
         if isinstance(outcome.raised, UnsupportedRequestError):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import pickle
+import tempfile
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
 from loguru import logger
 
-from kickai_providers_core.testing.contract.helpers.constants import KEY, PROMPT
+from kickai_providers_core.testing.contract.helpers.constants import KEY, MODES, PROMPT
 from kickai_providers_core.testing.contract.helpers.leaks import find_key_leaks
 from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_key, require_stream
@@ -34,6 +35,7 @@ from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
@@ -101,6 +103,29 @@ class SecretTests(ProviderSpec):
         require_key(harness)
         problems = harness.hook.kickai_validate_provider(settings=harness.settings, online=False) or ()
         assert KEY.reveal() not in " ".join(map(repr, problems)), "a Problem contains the key"
+
+    def test_the_key_is_in_no_file(
+        self, harness: ProviderHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Calls write the key to no file, neither a temporary one nor one of the user."""
+        require_key(harness)
+        for name in (
+            "TMPDIR",
+            "TEMP",
+            "TMP",
+            "HOME",
+            "USERPROFILE",
+            "XDG_CACHE_HOME",
+            "XDG_CONFIG_HOME",
+            "XDG_STATE_HOME",
+        ):
+            monkeypatch.setenv(name, str(tmp_path))
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        monkeypatch.chdir(tmp_path)
+        for mode in MODES:
+            harness.attempt(mode, is_new=True)
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and KEY.reveal().encode() in path.read_bytes()]
+        assert not files, f"the key is in the file {files[0].name}: keep it in memory"
 
     def test_the_key_is_in_no_pickle(self, harness: ProviderHarness) -> None:
         """Pickles of the settings and the provider do not contain the key."""

@@ -171,7 +171,9 @@ class StatusTests(ProviderSpec):
         """Online validation does not report a key as refused when the service is out of order."""
         require_key(harness)
         harness.server.default = Status(code, "unavailable")
-        blamed = [each for each in _validate(harness) if each.path in find_key_fields(harness) and each.severity == "error"]
+        blamed = [
+            each for each in _validate(harness) if each.path in find_key_fields(harness) and each.severity == "error"
+        ]
         assert not blamed, f"the service answered {code}, but validation blames the key: {[*map(str, blamed)]}"
 
     def test_validating_online_shows_no_key(self, harness: ProviderHarness) -> None:

@@ -31,8 +31,8 @@ class ProviderSpec:
         speaks_tls: Whether ``settings`` accepts an ``https://`` address.
         usage: The token counts in the wire's answers; None when the service does not count.
         finish_reasons: The finish reasons that the wire's answers can have.
-        unknown_finish_is_stop: Whether the service documents that an answer with an unknown finish reason, or with none,
-            is whole; such an answer may then be a reply.
+        unknown_finish_is_stop: Whether the service documents that an answer with an unknown finish reason, or with
+            none, is whole; such an answer may then be a reply.
         never_says: Kinds of error, as in `Wire.error`, that the service does not have.
         patience_s: The timeout in tests that wait for one to expire, in seconds.
         slack_s: How much later than its timeout an attempt may end, in seconds. The plugin API promises 0.25 s; a busy
