@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -13,6 +12,7 @@ from kickai_providers_core.testing.contract.helpers.requirements import require_
 from kickai_providers_core.testing.contract.helpers.sending import (
     bytes_of,
     exchange,
+    read_arguments,
     require_detail,
     require_sent,
     try_to_send,
@@ -85,8 +85,8 @@ class AnswerTests(ProviderSpec):
         _require_tools(harness)
         calls = (CALLS[0], ToolCall(id="call-canary-9", name=CALLS[0].name, arguments='{"canary_day": "Sunday"}'))
         _, reply = exchange(harness, mode, evolve(CALLED, tool_calls=calls), tools=TOOLS)
-        arguments = [json.loads(call.arguments) for call in reply.tool_calls]
-        assert arguments == [json.loads(call.arguments) for call in calls], (
+        arguments = [read_arguments(call) for call in reply.tool_calls]
+        assert arguments == [read_arguments(call) for call in calls], (
             f"expected the arguments of two calls of {CALLS[0].name}, got {arguments}"
         )
         ids = {call.id for call in reply.tool_calls}
@@ -218,7 +218,7 @@ def _check_calls(found: tuple[ToolCall, ...], sent: bytes) -> None:
     for call, expected in zip(found, CALLS, strict=True):
         if expected.id.encode() in sent:
             assert call.id == expected.id, f"expected the service's id {expected.id!r} of a call, got {call.id!r}"
-        arguments, wanted = json.loads(call.arguments), json.loads(expected.arguments)
+        arguments, wanted = read_arguments(call), read_arguments(expected)
         assert arguments == wanted, f"expected the arguments {wanted} of {call.name}, got {arguments}"
 
 

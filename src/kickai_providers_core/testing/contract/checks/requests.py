@@ -17,6 +17,7 @@ from kickai_providers_core.testing.contract.helpers.requirements import (
     require_finish_reason,
     require_key,
 )
+from kickai_providers_core.testing.contract.helpers.sending import read_arguments
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok
 from kickai_providers_core.values.errors import ProviderError, UnsupportedRequestError
@@ -152,7 +153,7 @@ class RequestTests(ProviderSpec):
         assert reply.finish_reason is FinishReason.TOOL_CALL, f"expected tool_call, got {reply.finish_reason}"
         names = [call.name for call in reply.tool_calls]
         assert names == ["canary_tool"], f"expected a call of canary_tool, got {names}"
-        assert isinstance(json.loads(reply.tool_calls[0].arguments), dict), "ToolCall.arguments must be a JSON object"
+        read_arguments(reply.tool_calls[0])
 
     @in_each_mode
     def test_schemas_are_sent(self, harness: ProviderHarness, mode: Mode) -> None:

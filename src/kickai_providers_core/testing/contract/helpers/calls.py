@@ -12,6 +12,7 @@ from attrs import evolve
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, PROMPT_S
 from kickai_providers_core.testing.contract.helpers.outcome import NotReturnedError, Outcome
+from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -90,9 +91,15 @@ def run_coroutine(work: Callable[[], Coroutine[Any, Any, Any]], limit_s: float =
     """Return what a coroutine returns, run on a new event loop in a new thread.
 
     Raises:
-        TimeoutError: It did not return within the limit.
+        AssertionError: It did not return within the limit.
     """
-    return threads.call(lambda: asyncio.run(work()), limit_s)
+    try:
+        return threads.call(lambda: asyncio.run(work()), limit_s)
+    except TimeoutError as error:
+        if isinstance(error, ProviderError):
+            raise
+        message = f"the event loop had not ended after {limit_s:g} s: a call hangs, or closing the provider does"
+        raise AssertionError(message) from error
 
 
 async def open_stream(stream: Any) -> Any:

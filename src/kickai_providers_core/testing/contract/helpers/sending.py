@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,19 @@ if TYPE_CHECKING:
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
     from kickai_providers_core.testing.contract.helpers.outcome import Outcome
     from kickai_providers_core.testing.faults import Ok, Recorded
+    from kickai_providers_core.values.messages import ToolCall
     from kickai_providers_core.values.replies import Reply
 
-__all__ = ["bytes_of", "exchange", "last_request", "require_detail", "require_sent", "send", "try_to_send"]
+__all__ = [
+    "bytes_of",
+    "exchange",
+    "last_request",
+    "read_arguments",
+    "require_detail",
+    "require_sent",
+    "send",
+    "try_to_send",
+]
 
 
 def try_to_send(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **changes: Any) -> Outcome:
@@ -40,6 +51,16 @@ def last_request(harness: ProviderHarness) -> Recorded:
     requests = harness.server.requests
     assert requests, "the provider sent no request"
     return requests[-1]
+
+
+def read_arguments(call: ToolCall) -> dict[str, Any]:
+    """Return the arguments of a tool call; the test fails when they are not a JSON object."""
+    try:
+        value = json.loads(call.arguments)
+    except ValueError:
+        value = None
+    assert isinstance(value, dict), f"ToolCall.arguments of {call.name} must be a JSON object, got {call.arguments!r}"
+    return value
 
 
 def require_detail(harness: ProviderHarness, *names: str) -> None:
