@@ -165,28 +165,18 @@ class AnswerTests(ProviderSpec):
     def test_an_unknown_finish_reason_is_typed(self, harness: ProviderHarness, mode: Mode) -> None:
         """A finish reason that the plugin does not know is an `InvalidReplyError`: the answer may be cut."""
         require_detail(harness, "finish_word")
-        self._check_unknown_finish(try_to_send(harness, mode, Ok(finish_word="canary_reason")))
+        _check_unknown_finish(harness, try_to_send(harness, mode, Ok(finish_word="canary_reason")))
 
     @in_each_mode
     def test_a_null_finish_reason_is_typed(self, harness: ProviderHarness, mode: Mode) -> None:
         """An answer whose finish reason is null is an `InvalidReplyError`: the answer may be cut."""
         require_detail(harness, "finish_word")
-        self._check_unknown_finish(try_to_send(harness, mode, Ok(finish_word=None)))
+        _check_unknown_finish(harness, try_to_send(harness, mode, Ok(finish_word=None)))
 
     @in_each_mode
     def test_an_empty_answer_is_no_answer(self, harness: ProviderHarness, mode: Mode) -> None:
         """An answer that the model ended by itself without any text is an `InvalidReplyError`."""
         try_to_send(harness, mode, Ok("", ())).raises(InvalidReplyError)
-
-    def _check_unknown_finish(self, outcome: Outcome) -> None:
-        if outcome.raised is not None:
-            outcome.raises(InvalidReplyError, ContentFilteredError)
-            return
-        assert self.unknown_finish_is_stop, (
-            f"{outcome.mode}: expected InvalidReplyError, since nobody can say whether the answer is whole, but the "
-            "call returned it; set unknown_finish_is_stop if the service documents that it is"
-        )
-        assert outcome.text == "pong", f"expected the text 'pong', got {outcome.text!r}"
 
     def test_all_modes_agree(self, harness: ProviderHarness) -> None:
         """The same answer becomes the same reply in all modes."""
@@ -220,6 +210,17 @@ def _check_calls(found: tuple[ToolCall, ...], sent: bytes) -> None:
             assert call.id == expected.id, f"expected the service's id {expected.id!r} of a call, got {call.id!r}"
         arguments, wanted = read_arguments(call), read_arguments(expected)
         assert arguments == wanted, f"expected the arguments {wanted} of {call.name}, got {arguments}"
+
+
+def _check_unknown_finish(harness: ProviderHarness, outcome: Outcome) -> None:
+    if outcome.raised is not None:
+        outcome.raises(InvalidReplyError, ContentFilteredError)
+        return
+    assert harness.spec.unknown_finish_is_stop, (
+        f"{outcome.mode}: expected InvalidReplyError, since nobody can say whether the answer is whole, but the "
+        "call returned it; set unknown_finish_is_stop if the service documents that it is"
+    )
+    assert outcome.text == "pong", f"expected the text 'pong', got {outcome.text!r}"
 
 
 def _summarize(reply: Reply) -> dict[str, object]:
