@@ -258,6 +258,14 @@ def closes_tool_schemas(payload, request):
     return change_tools(payload, lambda tool: {**tool, "wants": {**tool["wants"], "maxProperties": 9}})
 
 
+@alters_payload("test_the_request_is_not_changed")
+def completes_tool_schemas(payload, request):
+    """Adds a keyword to the schemas of the request's own tools."""
+    for tool in request.tools:
+        tool.parameters["additionalProperties"] = False
+    return payload
+
+
 @alters_payload("test_the_service_reads_the_schema")
 def opens_json_schemas(payload, request):
     """Leaves a keyword out of the JSON schema."""

@@ -29,6 +29,25 @@ class RestartsTimeoutWithEachRead(Client):
             return left
 
 
+@mutant(
+    "test_silence_times_out",
+    "test_a_late_answer_times_out",
+    "test_the_next_call_works_after_a_timeout",
+    "test_a_stall_ends_with_the_whole_timeout",
+    "test_the_key_is_in_no_timeout_error",
+)
+class IgnoresItsTimeout(Client):
+    """Waits for as long as it takes."""
+
+    def invoke(self, request, timeout_s):
+        """Call without a limit."""
+        return super().invoke(request, 1000.0)
+
+    def stream(self, request, timeout_s):
+        """Call without a limit."""
+        return super().stream(request, 1000.0)
+
+
 @mutant("test_connecting_has_its_own_timeout")
 class IgnoresConnectTimeout(Client):
     """Ignores the timeout for connecting."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
 
-__all__ = ["CALLS", "HISTORY", "SCHEMA", "TOOLS", "ConversationTests"]
+__all__ = ["CALLS", "HISTORY", "SCHEMA", "SCHEMA_ANSWER", "TOOLS", "ConversationTests"]
 
 USERS, MODELS = (
     re.compile(r"\b(user|human)\b", re.IGNORECASE),
@@ -52,6 +52,9 @@ SCHEMA: dict[str, Any] = {
     },
     "required": ["canary_day"],
 }
+SCHEMA_ANSWER = '{"canary_day": "Sunday", "canary_place": {"canary_field": [1]}}'
+"""An answer that keeps to the schema."""
+
 TOOLS = (
     Tool(name="canary_tool", description="Finds a canary player.", parameters=SCHEMA),
     Tool(name="canary_other", description="Counts canary players.", parameters={"type": "object", "properties": {}}),
@@ -125,8 +128,7 @@ class ConversationTests(ProviderSpec):
     def test_json_schemas_are_sent_unchanged(self, harness: ProviderHarness, mode: Mode) -> None:
         """The request's JSON schema is sent with everything that is nested in it."""
         require_capability(harness, Capability.JSON_SCHEMA)
-        answer = '{"canary_day": "Sunday", "canary_place": {"canary_field": [1]}}'
-        _check_schema(send(harness, mode, Ok(answer), json_schema=SCHEMA), SCHEMA)
+        _check_schema(send(harness, mode, Ok(SCHEMA_ANSWER), json_schema=SCHEMA), SCHEMA)
 
     @in_each_mode
     def test_tool_calls_of_the_past_are_sent(self, harness: ProviderHarness, mode: Mode) -> None:

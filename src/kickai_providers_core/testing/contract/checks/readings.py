@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import evolve
 
-from kickai_providers_core.testing.contract.checks.conversations import HISTORY, SCHEMA, TOOLS
+from kickai_providers_core.testing.contract.checks.conversations import HISTORY, SCHEMA, SCHEMA_ANSWER, TOOLS
 from kickai_providers_core.testing.contract.checks.images import IMAGES
 from kickai_providers_core.testing.contract.checks.sampling import FIELDS
 from kickai_providers_core.testing.contract.helpers.constants import PROMPT
@@ -64,8 +64,7 @@ class ReadingTests(ProviderSpec):
     def test_the_service_reads_the_schema(self, harness: ProviderHarness, mode: Mode) -> None:
         """The service finds the JSON schema as it was requested."""
         require_capability(harness, Capability.JSON_SCHEMA)
-        answer = Ok('{"canary_day": "Sunday", "canary_place": {"canary_field": [1]}}')
-        _check_reading(harness, mode, answer, json_schema=CLOSED)
+        _check_reading(harness, mode, Ok(SCHEMA_ANSWER), json_schema=CLOSED)
 
 
 def _check_reading(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **changes: Any) -> None:

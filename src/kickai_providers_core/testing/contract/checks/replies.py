@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from kickai_providers_core.testing.contract.checks.conversations import HISTORY, SCHEMA, SCHEMA_ANSWER, TOOLS
 from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_finish_reason, require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok, SplitCharacters
 from kickai_providers_core.values.errors import ContentFilteredError
 from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
@@ -110,10 +112,17 @@ class ReplyTests(ProviderSpec):
     @in_each_mode
     def test_the_request_is_not_changed(self, harness: ProviderHarness, mode: Mode) -> None:
         """The request, with everything in it, is the same after the call."""
-        request = evolve(harness.request, stop=("HALT",))
-        before = copy.deepcopy(request)
-        harness.attempt(mode, request=request).reply  # noqa: B018
-        assert request == before, "the provider changed the request"
+        requests = [(evolve(harness.request, stop=("HALT",)), Ok())]
+        if self.wire is not None and Capability.TOOLS in harness.info.capabilities:
+            requests.append((evolve(harness.request, messages=HISTORY, tools=TOOLS), Ok()))
+        if self.wire is not None and Capability.JSON_SCHEMA in harness.info.capabilities:
+            requests.append((evolve(harness.request, json_schema=SCHEMA), Ok(SCHEMA_ANSWER)))
+        for each, answer in requests:
+            request = copy.deepcopy(each)  # the values are those of other tests
+            harness.attempt(mode, answer, request=request).reply  # noqa: B018
+            for name in ("messages", "tools", "json_schema"):
+                assert getattr(request, name) == getattr(each, name), f"the provider changed {name} of the request"
+            assert request == each, "the provider changed the request"
 
     @in_each_stream
     def test_streams_come_in_pieces(self, harness: ProviderHarness, mode: Mode) -> None:
