@@ -94,15 +94,25 @@ def test_the_status_shows_share_state_evidence_and_guard(kickai: CommandLine) ->
     assert rollout["evidence"] == {arm: {"requests": 0, "failures": 0} for arm in ("candidate", "control")}
 
 
-def test_a_provider_that_the_settings_do_not_have_is_named(kickai: CommandLine) -> None:
-    """Processes with these settings follow each role's own chain instead, so the share would be misleading."""
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("other", "another", "they have no provider other"),
+        (
+            'primary = "mock"\nfallback = ["other"]',
+            'primary = "other"\nfallback = []',
+            "no chain has another provider than other",
+        ),
+        ("[kickai]", '[kickai]\npreferred = "mock"', "kickai.preferred (kickai.toml) puts mock first"),
+    ],
+)
+def test_why_a_rollout_is_not_followed(kickai: CommandLine, before: str, after: str, reason: str) -> None:
+    """Processes with these settings do without it, so the share alone would be misleading."""
     kickai("rollout", "set", "other", "25%")
-    kickai.folder.joinpath("kickai.toml").write_text(SETTINGS.replace("other", "another"))
-    for command in ("status", "why"):
-        shown = kickai("rollout", command).out
-        assert "all roles: other 25%, fixed share" in shown
-        assert "not followed with these settings, which have no provider other" in shown
-    assert "no such provider is configured, so it is not followed" in kickai("doctor").out
+    assert "not followed" not in kickai("rollout", "status").out + kickai("doctor").out
+    kickai.folder.joinpath("kickai.toml").write_text(SETTINGS.replace(before, after))
+    for command in (("rollout", "status"), ("rollout", "why"), ("doctor",)):
+        assert f"not followed with these settings: {reason}" in kickai(*command).out
 
 
 def test_why_explains_the_share(kickai: CommandLine) -> None:

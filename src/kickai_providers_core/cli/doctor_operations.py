@@ -8,19 +8,19 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
 from kickai_providers_core.cli.doctor_findings import Finding
 from kickai_providers_core.operations.number_formats import format_share as format_usage
-from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state, list_candidates
+from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state, explain_unfollowed
 from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.values.errors import Problem, UnusableProviderError
 from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.operations.prices import PriceBook
@@ -70,7 +70,7 @@ class StoreExamination:
         error: Why it cannot be used; empty otherwise.
         writers: The processes that have written metrics.
         rollouts: The status of each rollout.
-        candidates: The names that the settings have for what is rolled out.
+        unfollowed: Why the settings do not follow a rollout, by its scope; empty when they do.
         newest_s: The beginning of the newest minute with metrics, in seconds since 1970; None without metrics.
         windows: The permits that processes have taken of shared limits.
     """
@@ -79,7 +79,7 @@ class StoreExamination:
     error: str = ""
     writers: Sequence[Writer] = ()
     rollouts: Sequence[ScopeStatus] = ()
-    candidates: Container[str] = ()
+    unfollowed: Mapping[str, str] = Factory(dict)
     newest_s: int | None = None
     windows: Sequence[Window] = ()
 
@@ -94,7 +94,9 @@ def examine_store(store: Store, settings: Settings, wall: Callable[[], float]) -
             status=store.check(),
             writers=tuple(store.metrics.read_writers()),
             rollouts=tuple(rollouts),
-            candidates=list_candidates(settings),
+            unfollowed={
+                each.scope: explain_unfollowed(settings, each.scope, each.rollout.candidate) for each in rollouts
+            },
             newest_s=max(newest, default=None),
             windows=tuple(store.leases.read_windows()),
         )
@@ -120,7 +122,7 @@ def check_store(examination: StoreExamination | None) -> Iterator[Finding]:
         hint = "Run sqlite3 FILE 'PRAGMA journal_mode=DELETE' while nothing uses it"
         yield _warn("store", f"SQLite {sqlite3.sqlite_version} can damage a file in WAL mode", hint)
     yield from _check_writers(examination.writers)
-    yield from _check_rollouts(examination.rollouts, examination.candidates)
+    yield from _check_rollouts(examination.rollouts, examination.unfollowed)
 
 
 def _check_writers(writers: Iterable[Writer]) -> Iterator[Finding]:
@@ -137,14 +139,15 @@ def _check_writers(writers: Iterable[Writer]) -> Iterator[Finding]:
         yield _ok("store", f"{format_count(len(lately), 'writer')} of the last hour, none behind")
 
 
-def _check_rollouts(rollouts: Iterable[ScopeStatus], candidates: Container[str]) -> Iterator[Finding]:
+def _check_rollouts(rollouts: Iterable[ScopeStatus], unfollowed: Mapping[str, str]) -> Iterator[Finding]:
     for status in rollouts:
         rollout = status.rollout
         scope = "all roles" if status.scope == ALL_ROLES else f"the role {status.scope}"
         text = f"{rollout.candidate} has {format_share(rollout.share)} of {scope}, {describe_state(rollout)}"
-        if rollout.candidate not in candidates:
-            hint = f"Configure {rollout.candidate}, or run kickai rollout remove"
-            yield _warn("rollout", f"{text}, but no such provider is configured, so it is not followed", hint)
+        reason = unfollowed.get(status.scope)
+        if reason:
+            hint = "Change the settings, or run kickai rollout remove"
+            yield _warn("rollout", f"{text}, but it is not followed with these settings: {reason}", hint)
         elif rollout.suspended_share is not None:
             yield _warn("rollout", text, "Run kickai rollout why")
         else:

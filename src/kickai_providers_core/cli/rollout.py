@@ -20,7 +20,12 @@ from kickai_providers_core.cli.rollout_arguments import (
     show_examples,
 )
 from kickai_providers_core.config.descriptions import join_names, suggest_name
-from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state, list_candidates
+from kickai_providers_core.operations.rollout_control import (
+    RolloutControl,
+    describe_state,
+    explain_unfollowed,
+    list_candidates,
+)
 from kickai_providers_core.resilience.rollout import Ramp
 from kickai_providers_core.resilience.rollout_changes import (
     RolloutError,
@@ -299,8 +304,9 @@ def _find_candidate(settings: Settings, name: str) -> str:
 def _format_status(status: ScopeStatus, settings: Settings) -> Iterator[str]:
     rollout, scope = status.rollout, "all roles" if status.scope == ALL_ROLES else status.scope
     yield f"{scope}: {rollout.candidate} {format_share(rollout.share)}, {describe_state(rollout)}"
-    if rollout.candidate not in list_candidates(settings):
-        yield f"  not followed with these settings, which have no provider {rollout.candidate}"
+    unfollowed = explain_unfollowed(settings, status.scope, rollout.candidate)
+    if unfollowed:
+        yield f"  not followed with these settings: {unfollowed}"
     if rollout.exclude:
         yield "  excluded from the other requests"
     if rollout.shadow:

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.rollout_settings import RolloutSettings
     from kickai_providers_core.stores.api import Document, Store
 
-__all__ = ["RolloutConflictError", "RolloutControl", "ScopeStatus", "describe_state", "list_candidates"]
+__all__ = [
+    "RolloutConflictError",
+    "RolloutControl",
+    "ScopeStatus",
+    "describe_state",
+    "explain_unfollowed",
+    "list_candidates",
+]
 
 HISTORY = 1000
 
@@ -172,6 +179,19 @@ class RolloutControl:
 def list_candidates(settings: Settings) -> frozenset[str]:
     """Return the names that may be rolled out: those of the instances and of their plugins."""
     return frozenset((*settings.providers, *map(settings.kind_of, settings.providers), *settings.kickai.order))
+
+
+def explain_unfollowed(settings: Settings, scope: str, candidate: str) -> str:
+    """Return why processes with these settings do not follow a rollout; empty when they do."""
+    if settings.kickai.preferred is not None:
+        source = settings.source_of("kickai.preferred")
+        return f"kickai.preferred ({source}) puts {settings.kickai.preferred} first"
+    if candidate not in list_candidates(settings):
+        return f"they have no provider {candidate}"
+    roles = [settings.role(scope)] if scope != ALL_ROLES else [*settings.roles.values(), settings.default_role]
+    if not any(settings.split_for_rollout(role, candidate)[1] for role in roles):
+        return f"no chain has another provider than {candidate}"
+    return ""
 
 
 def describe_state(rollout: Rollout) -> str:

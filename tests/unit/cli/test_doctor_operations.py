@@ -106,7 +106,8 @@ def test_a_real_store_is_examined(tmp_path: Path) -> None:
     minute = int(time.time()) // 60 * 60
     batch = MetricsBatch(process="p", number=1, cells={CellKey(start_s=minute): Cell(counters={"requests.success": 1})})
     store.metrics.add(batch)
-    examination = examine_store(store, Settings(kickai=KickaiSettings(primary="mock")), time.time)
+    settings = Settings(kickai=KickaiSettings(primary="mock", fallback=("other",)))
+    examination = examine_store(store, settings, time.time)
     store.close()
     assert examination.newest_s == minute
     found = lines(check_store(examination))
@@ -114,7 +115,7 @@ def test_a_real_store_is_examined(tmp_path: Path) -> None:
     assert "ok rollout: mock has 25% of all roles, fixed share" in found
     assert "warning rollout: mock has 0% of the role coach, suspended by the guard, before at 50%" in found
     share = "gone has 100% of the role scout, fixed share"
-    assert f"warning rollout: {share}, but no such provider is configured, so it is not followed" in found
+    assert f"warning rollout: {share}, but it is not followed with these settings: they have no provider gone" in found
 
 
 @pytest.mark.parametrize(
