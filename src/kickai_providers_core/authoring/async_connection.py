@@ -1,8 +1,7 @@
 """Connections of HTTP/1.1 for httpcore's asynchronous pool.
 
-httpcore's own ones return each chunk of a body separately, through four generators: a streamed answer, which has a
-chunk for each word, takes them a fifth more processor time. These return all chunks that arrive together. h11 writes
-and reads the heads, as it does there.
+httpcore's own ones return each chunk of a body separately, through four generators, and a streamed answer has a chunk
+for each word. These return all chunks that arrive together. h11 writes and reads the bytes, as it does there.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kickai_providers_core.authoring.bounded_network import READ_BYTES
-from kickai_providers_core.authoring.http_framing import FramingError, choose_framing
 
 if TYPE_CHECKING:
     import ssl
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBackend, AsyncBoundedStream
-    from kickai_providers_core.authoring.http_framing import BodyFraming
 
 __all__ = ["AsyncConnection", "pool_class"]
 
@@ -85,14 +82,23 @@ class AsyncConnection:
             await self.aclose()
             raise
 
-    def error(self, message: str) -> Exception:
-        """Return the exception of httpcore for an answer that is not HTTP."""
-        failure: Exception = self._httpcore.RemoteProtocolError(message)
-        return failure
+    def take_body(self, exchange: Any) -> tuple[list[bytes], bool]:
+        """Return the chunks of a response's body that have arrived, and whether they were the last ones."""
+        h11, parts = self._h11, []
+        try:
+            while True:
+                event = exchange.next_event()
+                if isinstance(event, h11.Data):
+                    parts.append(event.data)
+                else:
+                    return parts, event is not h11.NEED_DATA
+        except h11.RemoteProtocolError as exc:
+            raise self._httpcore.RemoteProtocolError(exc) from exc
 
-    async def release(self, *, can_be_kept: bool) -> None:
+    async def release(self, exchange: Any) -> None:
         """End a request; close the connection unless it can take another one."""
-        if can_be_kept and self._state == "active":
+        is_whole = exchange.our_state is exchange.their_state is self._h11.DONE and not exchange.trailing_data[0]
+        if is_whole and self._state == "active":
             self._state, self._expires = "idle", self._clock() + self._keep_alive_s
         else:
             await self.aclose()
@@ -154,12 +160,10 @@ class AsyncConnection:
             raise httpcore.LocalProtocolError(exc) from exc
         except h11.RemoteProtocolError as exc:
             raise httpcore.RemoteProtocolError(exc) from exc
-        framing = choose_framing(request.method, head.status_code, dict(head.headers))
-        is_kept = exchange.our_state is h11.DONE and _keeps_alive(head)
         return httpcore.Response(
             status=head.status_code,
             headers=head.headers.raw_items(),
-            content=_ResponseBody(self, stream, framing, timeout, exchange.trailing_data[0], is_kept=is_kept),
+            content=_ResponseBody(self, stream, exchange, timeout),
             extensions={"network_stream": stream},
         )
 
@@ -181,12 +185,12 @@ class AsyncConnection:
             if event is h11.NEED_DATA:
                 data = await stream.read(READ_BYTES, timeout)
                 if not data:
-                    raise self.error("the service ended the connection without a response")
+                    raise self._httpcore.RemoteProtocolError("the service ended the connection without a response")
                 exchange.receive_data(data)
             elif isinstance(event, h11.Response):
                 return event
             elif not isinstance(event, h11.InformationalResponse):
-                raise self.error("the service speaks another protocol")
+                raise self._httpcore.RemoteProtocolError("the service speaks another protocol")
 
 
 def pool_class(
@@ -222,55 +226,28 @@ def pool_class(
 class _ResponseBody:
     """The body of a response. An asynchronous iterator of bytes, to be closed with `aclose`."""
 
-    def __init__(
-        self,
-        connection: AsyncConnection,
-        stream: AsyncBoundedStream,
-        framing: BodyFraming,
-        timeout: Any,
-        received: bytes,
-        *,
-        is_kept: bool,
-    ) -> None:
+    def __init__(self, connection: AsyncConnection, stream: AsyncBoundedStream, exchange: Any, timeout: Any) -> None:
         self._connection = connection
         self._stream = stream
-        self._framing = framing
+        self._exchange = exchange
         self._timeout = timeout
-        self._received = received
-        self._is_kept = is_kept
+        self._is_done = False
         self._is_closed = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        framing = self._framing
-        try:
-            while not framing.is_done:
-                data, self._received = self._received, b""
-                if not data:
-                    data = await self._stream.read(READ_BYTES, self._timeout)
-                if not data:
-                    framing.end()
-                    break
-                part = framing.feed(data)
-                if part:
-                    return part
-        except FramingError as exc:
-            raise self._connection.error(str(exc)) from exc
+        while not self._is_done:
+            parts, self._is_done = self._connection.take_body(self._exchange)
+            if parts:
+                return b"".join(parts)
+            if not self._is_done:
+                self._exchange.receive_data(await self._stream.read(READ_BYTES, self._timeout))
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Give the connection back, or close it when something is still to come on it."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        framing = self._framing
-        is_clean = framing.is_done and not (framing.rest or self._received)
-        await self._connection.release(can_be_kept=is_clean and self._is_kept)
-
-
-def _keeps_alive(head: Any) -> bool:
-    """Return whether the service leaves the connection open (RFC 9112, section 9.3); HTTP/1.0 never does."""
-    options = (option for name, value in head.headers if name == b"connection" for option in value.split(b","))
-    return head.http_version >= b"1.1" and all(option.strip().lower() != b"close" for option in options)
+        if not self._is_closed:
+            self._is_closed = True
+            await self._connection.release(self._exchange)
