@@ -20,12 +20,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.testing.chat_completions.faults import Body, Endless, RawBytes, StreamBytes
+from kickai_providers_core.testing.chat_completions.requests import read_request
 from kickai_providers_core.testing.chat_completions.wire import ChatWire
 
 if TYPE_CHECKING:
     from kickai_providers_core.testing.chat_completions.rows import chat_fault_rows
 
-__all__ = ["Body", "ChatWire", "Endless", "RawBytes", "StreamBytes", "chat_fault_rows"]
+__all__ = ["Body", "ChatWire", "Endless", "RawBytes", "StreamBytes", "chat_fault_rows", "read_request"]
 
 
 def __getattr__(name: str) -> Any:
