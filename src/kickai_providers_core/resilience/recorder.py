@@ -68,7 +68,7 @@ class Recorder:
         return build_trusted(
             RequestTrace,
             attempts=tuple(self.attempts),
-            skipped=tuple(self._skips.values()) if self._skips else (),
+            skipped=tuple(self._skips.values()),
             elapsed_s=now - self.started,
             deadline_s=self._request.deadline_s,
             fell_back=fell_back,
@@ -121,7 +121,7 @@ class Recorder:
             model=candidate.model,
             number=call.number,
             started_s=call.began - self.started,
-            latency_s=now - call.began if now > call.began else 0.0,  # it may begin within the tick before its time
+            latency_s=max(0.0, now - call.began),  # it may begin within the tick before its time
             outcome=outcome,
             error=error,
             rests_s=suspended_s,
@@ -173,7 +173,7 @@ class Recorder:
 
     def record_reply(self, reply: Reply, candidate: Candidate, now: float, *, last_resort: bool) -> Reply:
         """Record that a target has answered the request, and return the answer with the trace of the request."""
-        self._is_over, fell_back, error = True, candidate is not self._first, None
+        self._is_over, fell_back = True, candidate is not self._first
         fallback_provider, fallback_reason = "", None
         if fell_back:
             fallback_provider, fallback_reason = self._first.provider, self._find_fallback_reason()
@@ -187,7 +187,7 @@ class Recorder:
                 "success",
                 now - self.started,
                 len(self.attempts),
-                error,
+                None,
                 candidate.provider,
                 model,
                 fell_back,

@@ -197,14 +197,14 @@ def test_the_reply_has_the_providers_fields_and_the_trace() -> None:
 
 
 def test_a_request_without_an_id_gets_one() -> None:
-    """The id of the provider is kept; without one, the reply and the event have an id of the process."""
+    """The id of the provider is kept; without one, the reply and the event have an id of the process and the request."""
     simulation = world(Target(name="a"))
     for given in (None, "r-1"):
         current = walk(simulation)
         current.next(BEGAN)
         own = current.record_success(evolve(ANSWER, request_id=given), BEGAN).request_id
         assert own is not None
-        assert own == given or (given is None and own.startswith("kickai-"))
+        assert own == given or (given is None and own.startswith("kickai-") and own.endswith(f"-{WHO['request']}"))
         assert [event.request_id for event in select_events(simulation.events, RequestEnded)] == [own]
 
 
