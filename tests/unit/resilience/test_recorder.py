@@ -197,7 +197,7 @@ def test_the_reply_has_the_providers_fields_and_the_trace() -> None:
 
 
 def test_a_request_without_an_id_gets_one() -> None:
-    """The id of the provider is kept; without one, the reply and the event have an id of the process and the request."""
+    """The id of the provider is kept; without one, the reply and the event have one of the process and the request."""
     simulation = world(Target(name="a"))
     for given in (None, "r-1"):
         current = walk(simulation)
