@@ -71,15 +71,14 @@ class Walk:
         self._candidates = candidates
         self._ends = started + request.deadline_s
         # No attempt starts after this time, except that a very short deadline still gets one attempt.
-        half_s, least_s = request.deadline_s / 2, chain.policy.min_attempt_s
-        self._latest = self._ends - (least_s if least_s < half_s else half_s)
+        self._latest = self._ends - min(request.deadline_s / 2, chain.policy.min_attempt_s)
         self._recorder = Recorder(chain, request, candidates, started)
         self._calls = RunningCalls(self._recorder, request, self._ends)
         self._queue: QueueWait | None = None  # only limited targets have queues
         self._next_index = 0
         self._planned: tuple[float, Candidate] | None = None  # a target to return to, and when
         self._hedge_decided_for: Call | None = None
-        self._validated: tuple[int, ...] = ()  # positions whose validation was waited for
+        self._validated: int | None = None  # the position whose validation was last waited for
         self._too_small: int | None = None  # a context window that has proved too small
         self._is_last_resort = False
         chain.retry_budget.record_request(request.number, started)
@@ -210,8 +209,8 @@ class Walk:
         if now > self._latest:
             return self._give_up(now)
         obstacle = candidate.find_obstacle_for(self.request, self._too_small)
-        if obstacle is UNVALIDATED and not is_hedge and candidate.position not in self._validated:
-            self._validated += (candidate.position,)
+        if obstacle is UNVALIDATED and not is_hedge and candidate.position != self._validated:
+            self._validated = candidate.position
             self._planned = (now, candidate)
             patience_s = choose_patience_s(self._ends - now, is_last=self._next_index >= len(self._candidates))
             return Validate(candidate, min(patience_s, candidate.timeout_s))

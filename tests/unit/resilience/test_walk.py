@@ -704,3 +704,17 @@ def test_a_cancelled_walk_returns_fail() -> None:
     walk.next(simulation.now)
     walk.record_cancellation(simulation.now)
     assert isinstance(walk.next(simulation.now), Fail)
+
+
+def test_the_trace_of_the_error_that_ends_a_request_has_a_copy_of_it() -> None:
+    """Otherwise the error would refer to itself, and live until the garbage collector finds it."""
+    simulation = world(Target(name="a"))
+    walk = simulation.walk()
+    assert isinstance(walk.next(simulation.now), Call)
+    refused = InvalidRequestError("empty")
+    ended = walk.record_failure(refused, simulation.now)
+    assert isinstance(ended, Fail)
+    assert ended.error is refused
+    (attempt,) = refused.trace.attempts
+    assert isinstance(attempt.error, InvalidRequestError)
+    assert attempt.error is not refused
