@@ -100,11 +100,9 @@ class IgnoresIdleTimeout(Client):
 
 @mutant(
     "test_a_call_waits_for_its_timeout",
-    "test_a_huge_body_is_typed",
     "test_the_loop_is_not_blocked",
     "test_tasks_do_not_wait_for_each_other",
     "test_connecting_has_its_own_timeout",
-    "test_a_service_that_was_not_reached_is_reported_as_such",
 )
 class IgnoresLongTimeout(Client):
     """Gives up after a tenth of a second, whatever its timeout is."""
