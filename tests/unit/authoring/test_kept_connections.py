@@ -12,7 +12,7 @@ from contextlib import aclosing, closing, contextmanager, suppress
 import pytest
 
 from kickai_providers_core import ChatRequest, ProviderError, ProviderSettings
-from kickai_providers_core.authoring import Endpoint, HttpProvider, HttpService, dump_bytes, openai_chat
+from kickai_providers_core.authoring import Endpoint, HttpProvider, HttpService, dump_bytes, http_service, openai_chat
 
 REQUEST = ChatRequest.from_prompt("ping")
 EVENTS = [
@@ -148,8 +148,9 @@ class TestConnections:
             assert read_all(server, mode, *[None] * 4) == ["pong"] * 4
             assert server.connections == 1
 
-    def test_a_connection_that_the_server_closes_is_not_used_again(self, mode):
+    def test_a_connection_that_the_server_closes_is_not_used_again(self, mode, monkeypatch):
         """Some servers close it after each stream without announcing it; no request is lost."""
+        monkeypatch.setattr(http_service, "PROBE_S", 0.5)  # on a busy machine it closes later
         with serve(*["close"] * 4) as server:
             assert read_all(server, mode, *[None] * 4) == ["pong"] * 4
             assert server.connections == 4
@@ -173,8 +174,9 @@ class TestConnections:
             assert read_all(server, mode, None, None, None) == ["pong", "InvalidReplyError", "pong"]
             assert server.connections == 2
 
-    def test_a_server_that_begins_to_close_connections_is_watched_again(self, mode):
+    def test_a_server_that_begins_to_close_connections_is_watched_again(self, mode, monkeypatch):
         """A request that meets a closed connection is lost; the next ones are not."""
+        monkeypatch.setattr(http_service, "PROBE_S", 0.5)  # as above
         with serve("whole", "nothing", "close", "close", "close") as server:
             assert read_all(server, mode, *[None] * 5) == ["pong", "ProviderUnavailableError", *["pong"] * 3]
             assert server.connections == 4
