@@ -86,7 +86,7 @@ class LocalProvider:
         body, answer = mapping.prepare(request, self._settings, self._runtime.name)
         with _raise_typed(timeouts):
             address = _require(self._runtime.address().result(timeouts.wait_s()))
-            exchange = Exchange(address.key, body)
+            exchange = Exchange(address.key, body, expose=self._settings.expose_service_messages)
             with self._abandon_when_broken(address), closing(socket.socket(address.family)) as connection:
                 connection.settimeout(timeouts.wait_s())
                 connection.connect(address.place)
@@ -96,7 +96,7 @@ class LocalProvider:
                 while not exchange.is_over:
                     connection.settimeout(timeouts.wait_s())
                     received = Sealed(connection.recv(READ_BYTES))
-                    for chunk in answer.read(exchange.receive(received)):
+                    for chunk in answer.read(exchange.receive(received), address.key):
                         yield chunk
                         timeouts.begin("idle")
         yield answer.finish()
@@ -108,7 +108,7 @@ class LocalProvider:
         with _raise_typed(timeouts):
             async with timeouts.hold():
                 address = _require(await asyncio.wrap_future(self._runtime.address()))
-            exchange = Exchange(address.key, body)
+            exchange = Exchange(address.key, body, expose=self._settings.expose_service_messages)
             with self._abandon_when_broken(address), closing(socket.socket(address.family)) as connection:
                 connection.settimeout(0)  # the loop waits instead
                 async with timeouts.hold():
@@ -119,7 +119,7 @@ class LocalProvider:
                     async with timeouts.hold():
                         received = Sealed(await loop.sock_recv(connection, READ_BYTES))
                     await asyncio.sleep(0)  # data that is there already is received without a pause
-                    for chunk in answer.read(exchange.receive(received)):
+                    for chunk in answer.read(exchange.receive(received), address.key):
                         yield chunk
                         timeouts.begin("idle")
         yield answer.finish()

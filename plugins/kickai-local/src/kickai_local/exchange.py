@@ -31,13 +31,16 @@ class Exchange:
     Args:
         key: The server's key.
         body: The JSON body to send.
+        expose: Whether errors have llama.cpp's own words.
 
     Attributes:
         opening: All bytes to send.
         is_over: Whether the whole answer has arrived.
     """
 
-    def __init__(self, key: Secret, body: Sealed) -> None:
+    def __init__(self, key: Secret, body: Sealed, *, expose: bool = False) -> None:
+        self._key = key
+        self._expose = expose
         self._http = h11.Connection(our_role=h11.CLIENT)
         self._status = 0
         self._size = 0
@@ -77,7 +80,7 @@ class Exchange:
                 raise InvalidReplyError("the runtime did not answer in HTTP") from None
             raise ConnectionAbortedError from None
         if self.is_over and self._status != HTTPStatus.OK:
-            raise error_for(self._status, self._parse_error())
+            raise error_for(self._status, self._parse_error(), self._key, expose=self._expose)
         if self.is_over and self._decoder.is_unfinished:
             raise InvalidReplyError("the answer was cut inside an event")
         events, self._events = self._events, []

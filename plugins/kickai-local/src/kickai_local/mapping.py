@@ -17,7 +17,7 @@ from kickai_providers_core import (
     ProviderUnavailableError,
     UnsupportedRequestError,
 )
-from kickai_providers_core.authoring import as_object, dump_bytes, dumps, openai_chat
+from kickai_providers_core.authoring import as_object, dump_bytes, dumps, error_for_status, openai_chat
 from kickai_providers_core.values.plain_text import format_count
 
 from kickai_local.sealed import Sealed
@@ -25,7 +25,7 @@ from kickai_local.sealed import Sealed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kickai_providers_core import ChatRequest, ProviderError, ReplyChunk
+    from kickai_providers_core import ChatRequest, ProviderError, ReplyChunk, Secret
     from kickai_providers_core.authoring import ServerSentEvent
 
     from kickai_local.settings import LocalSettings
@@ -59,7 +59,8 @@ def prepare(request: ChatRequest, settings: LocalSettings, model: str) -> tuple[
     requested = request.max_tokens or settings.max_tokens
     max_tokens = min(requested, settings.max_tokens)
     omitted = ("max_tokens",) if requested > max_tokens else ()
-    return encode(request, max_tokens), Answer(request, model, max_tokens, omitted)
+    answer = Answer(request, model, max_tokens, omitted, expose=settings.expose_service_messages)
+    return encode(request, max_tokens), answer
 
 
 def encode(request: ChatRequest, max_tokens: int) -> Sealed:
@@ -96,15 +97,23 @@ class Answer:
         model: The name of the model that answers.
         max_tokens: The token limit that was sent.
         omitted: Names of the request's fields that were not sent.
+        expose: As for `error_for`.
     """
 
-    def __init__(self, request: ChatRequest, model: str, max_tokens: int, omitted: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, request: ChatRequest, model: str, max_tokens: int, omitted: tuple[str, ...] = (), *, expose: bool = False
+    ) -> None:
         self._decoder = openai_chat.ChatDecoder(request, stop=(), omitted=omitted)
         self._decoder.builder.model = model
         self._max_tokens = max_tokens
+        self._expose = expose
 
-    def read(self, events: Iterable[ServerSentEvent]) -> Iterator[ReplyChunk]:
+    def read(self, events: Iterable[ServerSentEvent], key: Secret | None = None) -> Iterator[ReplyChunk]:
         """Yield a chunk for each event that shows the model at work; its text is empty while the model reasons.
+
+        Args:
+            events: The events.
+            key: As for `error_for`.
 
         Raises:
             InvalidReplyError: An event is not what llama.cpp writes.
@@ -114,7 +123,7 @@ class Answer:
             document = openai_chat.parse_event(event)
             if document is None or document is openai_chat.DONE:
                 continue
-            _check(document)
+            _check(document, key, expose=self._expose)
             chunk = self._decoder.add(document)
             if chunk is not None:
                 yield chunk
@@ -137,33 +146,39 @@ class Answer:
         return chunk
 
 
-def _check(document: Any) -> None:
+def _check(document: Any, key: Secret | None, *, expose: bool) -> None:
     """Raise when an event reports an error, or holds more than the one answer that was requested."""
     match document:
         case {"error": {"code": int(status)}}:
-            raise error_for(status, document)
+            raise error_for(status, document, key, expose=expose)
         case {"error": _} | {"choices": [_, _, *_]}:
             raise InvalidReplyError("llama.cpp wrote an event of an unknown form") from None
         case {"choices": [{"index": index}]} if index != 0:
             raise InvalidReplyError("llama.cpp wrote more than the one answer that was requested") from None
 
 
-def error_for(status: int, body: Any) -> ProviderError:
-    """Return the error for a status other than 200. It repeats no words of llama.cpp, which may quote the prompt.
+def error_for(status: int, body: Any, key: Secret | None = None, *, expose: bool = False) -> ProviderError:
+    """Return the error for a status other than 200. Its message has no words of llama.cpp, which may quote the prompt.
 
     Args:
         status: The HTTP status.
         body: The JSON value of the body; None when it is not JSON.
+        key: The server's key, which is removed from those words.
+        expose: Whether ``service_message`` has llama.cpp's own words.
     """
+    secrets = () if key is None else (key.reveal(),)
+    words = error_for_status(status, body=body, expose=expose, secrets=secrets).service_message
     error = body.get("error") if isinstance(body, dict) else None
     error = error if isinstance(error, dict) else {}
     if error.get("type") == "exceed_context_size_error":
         limit, tokens = error.get("n_ctx"), error.get("n_prompt_tokens")
         size = format_count(tokens, "token") if isinstance(tokens, int) else "too many tokens"
         message = f"the prompt has {size}, the context window {limit}"
-        return ContextLengthExceededError(message, limit_tokens=limit, status_code=status)
+        return ContextLengthExceededError(message, limit_tokens=limit, status_code=status, service_message=words)
     if status in REFUSED:
-        words = str(error.get("message", "")).lower()
-        cause = next((cause for word, cause in CAUSES.items() if word in words), "")
-        return UnsupportedRequestError(f"llama.cpp refused the request{cause}", status_code=status)
-    return ProviderUnavailableError("llama.cpp failed", status_code=status)
+        said = str(error.get("message", "")).lower()
+        cause = next((cause for word, cause in CAUSES.items() if word in said), "")
+        return UnsupportedRequestError(
+            f"llama.cpp refused the request{cause}", status_code=status, service_message=words
+        )
+    return ProviderUnavailableError("llama.cpp failed", status_code=status, service_message=words)
