@@ -95,9 +95,17 @@ class AsyncConnection:
         except h11.RemoteProtocolError as exc:
             raise self._httpcore.RemoteProtocolError(exc) from exc
 
-    async def release(self, exchange: Any) -> None:
-        """End a request; close the connection unless it can take another one."""
-        is_whole = exchange.our_state is exchange.their_state is self._h11.DONE and not exchange.trailing_data[0]
+    async def release(self, exchange: Any, *, is_read: bool) -> None:
+        """End a request; close the connection unless it can take another one.
+
+        Args:
+            exchange: What was sent and received.
+            is_read: Whether the caller has read the body to its end. It may have stopped on purpose, so that the
+                connection is not used again, although all bytes were there already.
+        """
+        is_whole = (
+            is_read and exchange.our_state is exchange.their_state is self._h11.DONE and not exchange.trailing_data[0]
+        )
         if is_whole and self._state == "active":
             self._state, self._expires = "idle", self._clock() + self._keep_alive_s
         else:
@@ -232,6 +240,7 @@ class _ResponseBody:
         self._exchange = exchange
         self._timeout = timeout
         self._is_done = False
+        self._is_read = False
         self._is_closed = False
 
     def __aiter__(self) -> Self:
@@ -244,10 +253,11 @@ class _ResponseBody:
                 return b"".join(parts)
             if not self._is_done:
                 self._exchange.receive_data(await self._stream.read(READ_BYTES, self._timeout))
+        self._is_read = True
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Give the connection back, or close it when something is still to come on it."""
         if not self._is_closed:
             self._is_closed = True
-            await self._connection.release(self._exchange)
+            await self._connection.release(self._exchange, is_read=self._is_read)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 
 import httpx2
 import pytest
@@ -155,3 +155,31 @@ def test_an_answer_to_head_has_no_body(mode):
     with serving(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n") as (url, connections):
         assert fetch_twice(url, mode, "HEAD") == [b"", b""]
         assert len(connections) == 1
+
+
+@both
+def test_a_stream_that_is_not_read_to_its_end_is_not_followed_on_its_connection(mode):
+    """Although the end is there already: a service may close its connections after streams without notice."""
+    answer = b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"
+
+    async def afirst(made):
+        async with made:
+            for _ in range(2):
+                async with (
+                    httpx2.AsyncClient(transport=made.attempt(AttemptTimeouts(20))) as http,
+                    http.stream("GET", url) as response,
+                    aclosing(response.aiter_raw()) as parts,
+                ):
+                    assert await anext(parts) == b"hello"
+
+    with serving(answer) as (url, connections):
+        made = http_transport(url, client="httpx2")
+        if mode == "async":
+            asyncio.run(afirst(made))
+        else:
+            with made:
+                for _ in range(2):
+                    http = httpx2.Client(transport=made.attempt(AttemptTimeouts(20)))
+                    with http.stream("GET", url) as response:
+                        assert next(response.iter_raw()) == b"hello"
+        assert len(connections) == 2
