@@ -135,8 +135,13 @@ def test_a_host_without_an_address_is_not_reached(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_unknown_host_is_unavailable(mode, provide):
+def test_an_unknown_host_is_unavailable(mode, provide, monkeypatch):
     """The service could not be reached."""
+
+    def find_nothing(*_args, **_options):  # a real name server may take longer than the time limit
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", find_nothing)
     ended = call(provide(base_url="http://no-such-host.invalid:1", token=None), mode)
     assert isinstance(ended.error, ProviderUnavailableError)
 
