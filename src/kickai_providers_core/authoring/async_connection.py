@@ -83,17 +83,20 @@ class AsyncConnection:
             raise
 
     def take_body(self, exchange: Any) -> tuple[list[bytes], bool]:
-        """Return the chunks of a response's body that have arrived, and whether they were the last ones."""
+        """Return the chunks of a response's body that have arrived, and whether they were the last ones.
+
+        Raises:
+            RemoteProtocolError: What follows is malformed. Chunks before it are returned first; h11 then fails again.
+        """
         h11, parts = self._h11, []
         try:
-            while True:
-                event = exchange.next_event()
-                if isinstance(event, h11.Data):
-                    parts.append(event.data)
-                else:
-                    return parts, event is not h11.NEED_DATA
+            while isinstance(event := exchange.next_event(), h11.Data):
+                parts.append(event.data)
         except h11.RemoteProtocolError as exc:
-            raise self._httpcore.RemoteProtocolError(exc) from exc
+            if not parts:
+                raise self._httpcore.RemoteProtocolError(exc) from exc
+            return parts, False
+        return parts, event is not h11.NEED_DATA
 
     async def release(self, exchange: Any, *, is_read: bool) -> None:
         """End a request; close the connection unless it can take another one.

@@ -105,7 +105,7 @@ class Session:
 
         values: list[object] = list(settings.providers.values())
         address = settings.store.address
-        if address is not None and address.text != address.location:  # an address without credentials is no secret
+        if address is not None and address.text != address.location:  # without credentials it need not be hidden
             values.append(settings.store)
         self.console.mask.add(secret for value in values for _, secret in find_secrets(value))
 
@@ -116,7 +116,7 @@ class Session:
         return settings, discovery
 
     def log_warnings(self, settings: Settings) -> None:
-        """Log the warnings about what the user wrote: nobody can mend those about a catalogue or a default."""
+        """Log the warnings about what the user wrote. Users cannot change a catalogue or a default."""
         for problem in settings.warnings:
             of_catalogue = problem.source.startswith("catalogue ")
             of_default = (

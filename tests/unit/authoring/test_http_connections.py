@@ -183,3 +183,27 @@ def test_a_stream_that_is_not_read_to_its_end_is_not_followed_on_its_connection(
                     with http.stream("GET", url) as response:
                         assert next(response.iter_raw()) == b"hello"
         assert len(connections) == 2
+
+
+@both
+def test_what_arrives_together_with_a_fault_is_read_before_it(mode):
+    """The error of a stream has the text before it, and whether there was any decides about a fallback."""
+    answer = b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"5\r\nhello\r\nx\r\n"
+    seen = []
+
+    async def afetch(url):
+        async with http_transport(url, client="httpx2") as made:
+            attempt = made.attempt(AttemptTimeouts(20))
+            async with httpx2.AsyncClient(transport=attempt) as http, http.stream("GET", url) as response:
+                async for part in response.aiter_raw():
+                    seen.append(part)  # noqa: PERF401  an error follows
+
+    def fetch(url):
+        with http_transport(url, client="httpx2") as made:
+            http = httpx2.Client(transport=made.attempt(AttemptTimeouts(20)))
+            with http.stream("GET", url) as response:
+                seen.extend(response.iter_raw())
+
+    with serving(answer) as (url, _), pytest.raises(httpx2.RemoteProtocolError):
+        asyncio.run(afetch(url)) if mode == "async" else fetch(url)
+    assert b"".join(seen) == b"hello"

@@ -62,7 +62,7 @@ def test_names_of_similar_services_are_read():
             ValueError,
         ),
     ],
-    ids=["arguments that are no text", "an unknown role", "no role", "another alphabet of Base64"],
+    ids=["arguments of another type", "an unknown role", "a missing role", "another alphabet of Base64"],
 )
 def test_a_malformed_request_is_refused(message, error):
     """What the service would refuse cannot be read."""

@@ -79,7 +79,7 @@ def require_protection(settings: Settings, *, is_local: bool, workers: int, host
 
 
 def load_prices(settings: Settings, config: Path | None, shared: SharedPrices) -> PriceTable | None:
-    """Return the prices for keys with a budget in money; None when there is no such key. It may take a second.
+    """Return the prices for keys with a budget in money; None without such a key. It may take a second.
 
     Args:
         settings: The settings.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["StatusTests"]
 
 MESSAGE_KEYS = frozenset({"message", "detail", "error", "error_message", "msg"})
-"""The names under which services usually send a text for people. A code or a type is no such text."""
+"""The names under which services usually send a text for people. A code or a type does not count."""
 
 ABOUT_REQUEST = (errors.UnsupportedRequestError, errors.InvalidRequestError)
 OUTAGE = (errors.ProviderUnavailableError, errors.ProviderTimeoutError)
