@@ -63,6 +63,7 @@ def measure_store(rounds: int) -> Iterator[Figure]:
                 "with store": time_calls(lambda: with_store.invoke(PROMPT)),
             },
             rounds,
+            block_s=0.02,  # the monitor adds up the events of some hundred calls at once
         )
     yield Figure(
         name="healthy sync call with a store, minus one without",

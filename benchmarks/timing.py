@@ -107,9 +107,16 @@ def time_async_calls(loop: asyncio.AbstractEventLoop, function: Callable[[], Awa
     return lambda count: loop.run_until_complete(timed(count))
 
 
-def alternate(sides: Mapping[str, Block], rounds: int) -> Timings:
-    """Return the timings of each side. The order of the sides alternates from round to round."""
-    counts = {name: _calibrate(block) for name, block in sides.items()}
+def alternate(sides: Mapping[str, Block], rounds: int, *, block_s: float = BLOCK_S) -> Timings:
+    """Return the timings of each side. The order of the sides alternates from round to round.
+
+    Args:
+        sides: The blocks.
+        rounds: How often each side is timed.
+        block_s: The minimum duration of a block in seconds. Work that is done for many calls at once needs longer
+            blocks, so that each of them contains it several times.
+    """
+    counts = {name: _calibrate(block, block_s) for name, block in sides.items()}
     taken: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()
     order = list(sides)
@@ -119,10 +126,10 @@ def alternate(sides: Mapping[str, Block], rounds: int) -> Timings:
     return Timings(taken)
 
 
-def _calibrate(block: Block) -> int:
+def _calibrate(block: Block, block_s: float) -> int:
     """Return the number of calls in a block. Finding it is the warm-up too."""
     block(100)
     count = 10
-    while (took := block(count)) < BLOCK_S:
-        count = max(count + 1, int(count * min(10.0, 1.2 * BLOCK_S / max(took, 1e-6))))
+    while (took := block(count)) < block_s:
+        count = max(count + 1, int(count * min(10.0, 1.2 * block_s / max(took, 1e-6))))
     return count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,13 @@ OTHER = "other"
 MAX_CELLS = 5_000
 """The most cells that are kept while the store fails: two hours for ten roles with four models each."""
 
-QUEUED = 100
+QUEUED = 250
 """The most events in the queue, unless two threads meet: adding them takes less than a millisecond."""
 
 DAY_MINUTES = 24 * 60
 
-GivenKey = tuple[int, tuple[str | None, ...]]
-"""The minute since 1970, and the names that an event gives."""
+Names = tuple[object, ...]
+"""The class of an event, and the names that it gives."""
 
 Key = tuple[int, str, str, str, str]
 """The minute, provider, model, role and arm of a cell."""
@@ -45,9 +45,9 @@ Key = tuple[int, str, str, str, str]
 class Monitor:
     """Adds up events until `drain` takes the sums. Safe to use from any thread, signal handler and finalizer.
 
-    `observe` puts an event in a queue and never waits for another thread. `drain` empties the queue, and so does every
-    hundredth event, which takes less time than adding each one by itself. An event with an error is added at once,
-    since its traceback keeps other objects alive.
+    `observe` puts an event in a queue and never waits for another thread. `drain` empties the queue, and so does
+    `observe` when there are `QUEUED` events: adding the events of one cell together takes less time. An event with an
+    error is added at once, since its traceback keeps other objects alive.
 
     Args:
         wall: Returns the time in seconds since 1970.
@@ -75,13 +75,12 @@ class Monitor:
 
     def observe(self, event: Event) -> None:
         """Add an event to the cell of the current minute."""
-        kind = type(event)
-        if kind in COUNTED_EVENTS:
+        if type(event) in COUNTED_EVENTS:
             queue = self._queue
             if not queue:
                 self.on_first()
             queue.append((self._wall(), event))
-            if len(queue) >= QUEUED or (kind is AttemptEnded and event.failed):
+            if len(queue) >= QUEUED or (isinstance(event, AttemptEnded) and event.attempt.error is not None):
                 self._try_to_empty_queue()
 
     def count_failure(self) -> None:
@@ -107,35 +106,23 @@ class Monitor:
                 self._lock.release()
 
     def _empty_queue(self) -> None:
-        queue, sums = self._queue, self._sums
-        for _ in range(len(queue)):
-            at, event = queue.popleft()
-            minute = max(0, int(at) // 60)
-            if event is None:
-                sums.find_tally(minute, ("", ""), None, None).counters["store.failures"] += 1
-                continue
-            get_names, find_target, add_to = COUNTED_EVENTS[type(event)]
-            given = (minute, get_names(event))
-            tally = sums.found.get(given)
-            if tally is None:
-                tally = sums.found[given] = sums.find_tally(minute, find_target(event), event.role, event.arm)
-            add_to(event, tally)
-            if tally.names:
-                sums.settle_names(tally)
+        self._sums.add(self._queue)
 
 
 class _Sums:
     """The tallies of the cells, and the names that were met on the current day. Not thread-safe.
 
     Attributes:
-        found: The tallies by the names that events give.
         lost_cells: How many cells were dropped.
     """
 
     def __init__(self) -> None:
         self.lost_cells = 0
+        self._minute = 0
+        # The events of that minute that are not in a tally yet, and the tallies of their names.
+        self._groups: defaultdict[Names, list[Event]] = defaultdict(list)
+        self._found: dict[Names, Tally] = {}
         self._tallies: dict[Key, Tally] = {}
-        self.found: dict[GivenKey, Tally] = {}
         self._lost = Counter[str]()
         self._day = -1
         self._names: dict[str, dict[str, str]] = {}
@@ -143,21 +130,48 @@ class _Sums:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was added since `take`."""
-        return not self._tallies
+        return not self._groups and not self._tallies
 
-    def find_tally(self, minute: int, target: Target, role: str | None, arm: str | None) -> Tally:
+    def add(self, queue: deque[tuple[float, Event | None]]) -> None:
+        """Add the events that are in a queue now, with the time of each; None for a failure of the store."""
+        groups = self._groups
+        for _ in range(len(queue)):
+            at, event = queue.popleft()
+            if at // 60 != self._minute:
+                self._add_groups()
+                self._found.clear()
+                self._minute = max(0, int(at) // 60)
+            if event is None:
+                self._find_tally(("", ""), None, None).counters["store.failures"] += 1
+                continue
+            groups[COUNTED_EVENTS[type(event)].get_names(event)].append(event)
+        self._add_groups()
+
+    def _add_groups(self) -> None:
+        """Add the events of each group to their tally."""
+        for names in tuple(self._groups):
+            events = self._groups.pop(names)
+            event, (_, find_target, add_to) = events[0], COUNTED_EVENTS[type(events[0])]
+            tally = self._found.get(names)
+            if tally is None:
+                tally = self._found[names] = self._find_tally(find_target(event), event.role, event.arm)
+            add_to(events, tally)
+            if tally.names:
+                self._settle_names(tally)
+
+    def _find_tally(self, target: Target, role: str | None, arm: str | None) -> Tally:
         """Return the tally of a cell, which may be new. Names beyond the limit of the day have that of `OTHER`."""
-        provider, model = target
+        (provider, model), minute = target, self._minute
         if minute // DAY_MINUTES != self._day:
             self._day, self._names = minute // DAY_MINUTES, {}
         key = (minute, provider, self._admit("model", model), self._admit("role", role or ""), arm or "")
         if key not in self._tallies and len(self._tallies) >= MAX_CELLS:
             self._drop_oldest()
-        if len(self.found) >= MAX_CELLS:  # many names may lead to one cell
-            self.found.clear()
+        if len(self._found) >= MAX_CELLS:  # many names may lead to one cell
+            self._found.clear()
         return self._tallies.setdefault(key, Tally())
 
-    def settle_names(self, tally: Tally) -> None:
+    def _settle_names(self, tally: Tally) -> None:
         """Turn the names from outside into counters."""
         for (before, part, after), number in tally.names.items():
             tally.counters[f"{before}{self._admit(before, part)}{after}"] += number
@@ -166,7 +180,7 @@ class _Sums:
     def take(self) -> Iterator[tuple[CellKey, Cell]]:
         """Yield the cells, and keep only the names."""
         tallies, lost = self._tallies, {name: number for name, number in self._lost.items() if number}
-        self._tallies, self.found, self._lost = {}, {}, Counter()
+        self._tallies, self._found, self._lost = {}, {}, Counter()
         if lost:
             latest = max(minute for minute, *_ in tallies)
             tallies.setdefault((latest, "", "", "", ""), Tally()).counters.update(lost)
@@ -190,7 +204,7 @@ class _Sums:
     def _drop_oldest(self) -> None:
         """Drop a cell of the oldest minute, and keep the numbers of the requests and attempts that it counted."""
         counters = self._tallies.pop(next(iter(self._tallies))).counters
-        self.found.clear()
+        self._found.clear()
         self.lost_cells += 1
         for family in ("requests", "attempts"):
             self._lost[f"lost.{family}"] += sum(counters.get(f"{family}.{outcome}", 0) for outcome in Outcome)

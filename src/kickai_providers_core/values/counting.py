@@ -1,4 +1,4 @@
-"""What one event adds to the sums of a cell. `COUNTERS` lists the names.
+"""What events add to the sums of a cell. `COUNTERS` lists the names.
 
 Events hold errors with their tracebacks. What is kept of them here is names and numbers only.
 """
@@ -34,7 +34,7 @@ from kickai_providers_core.values.histogram import find_bucket
 from kickai_providers_core.values.metrics import SIZE_CLASSES, find_size_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from kickai_providers_core.values.base_errors import AttemptError
     from kickai_providers_core.values.events import Event
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 __all__ = ["COUNTED_EVENTS", "Name", "Tally", "Target", "may_be_billed"]
 
 KINDS = ("input", "output", "cached", "reasoning")
-USAGE = {k: f"usage.{k}" for k in SIZE_CLASSES}
-TOKENS = {k: tuple(f"tokens.{kind}.{k}" for kind in KINDS) for k in SIZE_CLASSES}
+USAGE = {k: (f"usage.{k}", *(f"tokens.{kind}.{k}" for kind in KINDS)) for k in SIZE_CLASSES}
 ESTIMATED = {k: (f"estimated.{k}", f"tokens.estimated.{k}") for k in SIZE_CLASSES}
-REPORTED = tuple(f"reported.{kind}" for kind in KINDS)
+REPORTED = ("reported.attempts", *(f"reported.{kind}" for kind in KINDS))
+GET_INPUT, GET_OUTPUT, GET_CACHED, GET_REASONING = (attrgetter(f"{kind}_tokens") for kind in KINDS)
 REQUESTS = {outcome.value: f"requests.{outcome}" for outcome in Outcome}
 SUCCESS = Outcome.SUCCESS
 
@@ -79,14 +79,15 @@ class CountedEvent(NamedTuple):
     """How the events of one class are counted.
 
     Attributes:
-        get_names: Returns the names in an event that decide its cell: events with equal names are in the same one.
+        get_names: Returns the class of an event and the names that decide its cell: events with equal ones are added
+            together.
         find_target: Returns the provider and the model of the cell.
-        add_to: Adds the event to the cell's tally.
+        add_to: Adds events of one cell to its tally.
     """
 
-    get_names: Callable[[Any], tuple[str | None, ...]]
+    get_names: Callable[[Any], tuple[object, ...]]
     find_target: Callable[[Any], Target]
-    add_to: Callable[[Any, Tally], None]
+    add_to: Callable[[Sequence[Any], Tally], None]
 
 
 def may_be_billed(outcome: Outcome, error: AttemptError | None) -> bool:
@@ -102,66 +103,90 @@ def may_be_billed(outcome: Outcome, error: AttemptError | None) -> bool:
     return isinstance(error, ProviderUnavailableError) and error.reached and error.status_code is None
 
 
-def _count_attempt(event: AttemptEnded, tally: Tally) -> None:
-    attempt, counters = event.attempt, tally.counters
-    if attempt.outcome is SUCCESS:
-        counters["attempts.success"] += 1
-    else:
-        counters["attempts.cancelled" if attempt.error is None else "attempts.error"] += 1
-    counters["attempts.latency_us"] += round(attempt.latency_s * MICROSECONDS)
-    if attempt.number > 1:
-        counters["attempts.retry"] += 1
-    if event.is_hedge:
-        counters["attempts.hedge"] += 1
-    if event.is_probe:
-        counters["attempts.probe"] += 1
-    if event.finish_reason == "length":
-        counters["attempts.truncated"] += 1
-    if event.usage is not None:
-        _count_usage(event.usage, counters)
-    elif may_be_billed(attempt.outcome, attempt.error):
-        attempts, tokens = ESTIMATED[find_size_class(event.prompt_tokens)]
-        counters[attempts] += 1
-        counters[tokens] += event.prompt_tokens
-    if attempt.error is not None:
-        tally.names["attempts.error.", type(attempt.error).__name__, ""] += 1
-    if event.first_token_s is not None:
-        _count_duration(tally.first_token, event.first_token_s)
-
-
-def _count_usage(usage: Usage, counters: defaultdict[str, int]) -> None:
-    """Add the tokens of an attempt in the class of its input size, or apart when the service states their cost."""
-    if usage.cost_nano_usd is None:
-        size = find_size_class(usage.input_tokens)
-        counters[USAGE[size]] += 1
-        sent, received, cached, reasoning = TOKENS[size]
-    else:
-        counters["reported.attempts"] += 1
-        counters["cost.reported_nano_usd"] += usage.cost_nano_usd
-        sent, received, cached, reasoning = REPORTED
-    counters[sent] += usage.input_tokens
-    counters[received] += usage.output_tokens
-    if usage.cached_tokens:
-        counters[cached] += usage.cached_tokens
-    if usage.reasoning_tokens:
-        counters[reasoning] += usage.reasoning_tokens
-
-
-def _count_request(event: RequestEnded, tally: Tally) -> None:
+def _count_attempts(events: Sequence[AttemptEnded], tally: Tally) -> None:
+    successes = latency_us = retries = hedges = probes = truncated = 0
+    usages = []
+    for event in events:
+        attempt = event.attempt
+        latency_us += round(attempt.latency_s * MICROSECONDS)
+        successes += attempt.outcome is SUCCESS
+        retries += attempt.number > 1
+        hedges += event.is_hedge
+        probes += event.is_probe
+        truncated += event.finish_reason == "length"
+        if event.usage is not None:
+            usages.append(event.usage)
+        elif may_be_billed(attempt.outcome, attempt.error):
+            _count_estimate(event.prompt_tokens, tally.counters)
+        if event.first_token_s is not None:
+            _count_duration(tally.first_token, event.first_token_s)
+    if successes < len(events):
+        _count_ends_without_answer(events, tally)
     counters = tally.counters
-    counters[REQUESTS[event.outcome]] += 1
-    if event.error is not None:
-        tally.names["requests.error.", event.error, ""] += 1
-    if event.outcome != "success":
-        return
-    if event.is_streamed:
-        counters["requests.streamed"] += 1
-        counters["requests.stream_us"] += round(event.latency_s * MICROSECONDS)
-    else:
-        counters["requests.latency_us"] += round(event.latency_s * MICROSECONDS)
-        _count_duration(tally.latency, event.latency_s)
-    if event.fallback_reason is not None:
-        tally.names[f"fallback.{event.fallback_provider}.", event.fallback_reason, ""] += 1
+    counters["attempts.success"] += successes
+    counters["attempts.latency_us"] += latency_us
+    counters["attempts.retry"] += retries
+    counters["attempts.hedge"] += hedges
+    counters["attempts.probe"] += probes
+    counters["attempts.truncated"] += truncated
+    _count_usages(usages, counters)
+
+
+def _count_ends_without_answer(events: Sequence[AttemptEnded], tally: Tally) -> None:
+    for event in events:
+        error = event.attempt.error
+        if error is not None:
+            tally.counters["attempts.error"] += 1
+            tally.names["attempts.error.", type(error).__name__, ""] += 1
+        elif event.attempt.outcome is not SUCCESS:
+            tally.counters["attempts.cancelled"] += 1
+
+
+def _count_estimate(prompt_tokens: int, counters: defaultdict[str, int]) -> None:
+    attempts, tokens = ESTIMATED[find_size_class(prompt_tokens)]
+    counters[attempts] += 1
+    counters[tokens] += prompt_tokens
+
+
+def _count_usages(usages: Sequence[Usage], counters: defaultdict[str, int]) -> None:
+    """Add the tokens of attempts in the classes of their input sizes, or apart when the service states their cost."""
+    by_names: defaultdict[tuple[str, ...], list[Usage]] = defaultdict(list)
+    for usage in usages:
+        if usage.cost_nano_usd is None:
+            by_names[USAGE[find_size_class(usage.input_tokens)]].append(usage)
+        else:
+            by_names[REPORTED].append(usage)
+            counters["cost.reported_nano_usd"] += usage.cost_nano_usd
+    for (attempts, sent, received, cached, reasoning), some in by_names.items():
+        counters[attempts] += len(some)
+        counters[sent] += sum(map(GET_INPUT, some))
+        counters[received] += sum(map(GET_OUTPUT, some))
+        counters[cached] += sum(map(GET_CACHED, some))
+        counters[reasoning] += sum(map(GET_REASONING, some))
+
+
+def _count_requests(events: Sequence[RequestEnded], tally: Tally) -> None:
+    counters, histogram = tally.counters, tally.latency
+    answered = streamed = stream_us = latency_us = 0
+    for event in events:
+        if event.outcome != "success":
+            counters[REQUESTS[event.outcome]] += 1
+            if event.error is not None:
+                tally.names["requests.error.", event.error, ""] += 1
+            continue
+        answered += 1
+        if event.is_streamed:
+            streamed += 1
+            stream_us += round(event.latency_s * MICROSECONDS)
+        else:
+            latency_us += round(event.latency_s * MICROSECONDS)
+            _count_duration(histogram, event.latency_s)
+        if event.fallback_reason is not None:
+            tally.names[f"fallback.{event.fallback_provider}.", event.fallback_reason, ""] += 1
+    counters["requests.success"] += answered
+    counters["requests.streamed"] += streamed
+    counters["requests.stream_us"] += stream_us
+    counters["requests.latency_us"] += latency_us
 
 
 def _count_duration(histogram: Histogram, duration_s: float) -> None:
@@ -169,29 +194,30 @@ def _count_duration(histogram: Histogram, duration_s: float) -> None:
     histogram[bucket] = histogram.get(bucket, 0) + 1
 
 
-def _count_skip(event: TargetSkipped, tally: Tally) -> None:
-    tally.counters[f"skips.{event.skip.reason.value}"] += 1
+def _count_skips(events: Sequence[TargetSkipped], tally: Tally) -> None:
+    for event in events:
+        tally.counters[f"skips.{event.skip.reason.value}"] += 1
 
 
-def _count_breaker(event: BreakerChanged, tally: Tally) -> None:
-    if event.after is BreakerState.OPEN:
-        tally.counters["breaker.opened"] += 1
+def _count_breakers(events: Sequence[BreakerChanged], tally: Tally) -> None:
+    tally.counters["breaker.opened"] += sum(event.after is BreakerState.OPEN for event in events)
 
 
-def _count_withheld(_event: RetryWithheld, tally: Tally) -> None:
-    tally.counters["retries.withheld"] += 1
+def _count_withheld(events: Sequence[RetryWithheld], tally: Tally) -> None:
+    tally.counters["retries.withheld"] += len(events)
 
 
-def _count_queued(_event: Queued, tally: Tally) -> None:
-    tally.counters["queued"] += 1
+def _count_queued(events: Sequence[Queued], tally: Tally) -> None:
+    tally.counters["queued"] += len(events)
 
 
-def _count_wait(event: Waiting, tally: Tally) -> None:
-    tally.counters["waits_us"] += round(event.wait_s * MICROSECONDS)
+def _count_waits(events: Sequence[Waiting], tally: Tally) -> None:
+    tally.counters["waits_us"] += sum(round(event.wait_s * MICROSECONDS) for event in events)
 
 
-def _count_feedback(event: FeedbackGiven, tally: Tally) -> None:
-    tally.names["feedback.", event.name, ".ok" if event.ok else ".bad"] += 1
+def _count_feedback(events: Sequence[FeedbackGiven], tally: Tally) -> None:
+    for event in events:
+        tally.names["feedback.", event.name, ".ok" if event.ok else ".bad"] += 1
 
 
 def _find_attempts_target(event: AttemptEnded) -> Target:
@@ -206,22 +232,22 @@ def _find_target(event: Any) -> Target:
     return event.provider, event.model or ""
 
 
-GET_NAMES = attrgetter("provider", "model", "role", "arm")
+GET_NAMES = attrgetter("__class__", "provider", "model", "role", "arm")
 
 COUNTED_EVENTS: Mapping[type[Event], CountedEvent] = {
     AttemptEnded: CountedEvent(
-        attrgetter("attempt.provider", "attempt.model", "reply_model", "role", "arm"),
+        attrgetter("__class__", "attempt.provider", "attempt.model", "reply_model", "role", "arm"),
         _find_attempts_target,
-        _count_attempt,
+        _count_attempts,
     ),
-    RequestEnded: CountedEvent(GET_NAMES, _find_target, _count_request),
+    RequestEnded: CountedEvent(GET_NAMES, _find_target, _count_requests),
     TargetSkipped: CountedEvent(
-        attrgetter("skip.provider", "skip.model", "role", "arm"), _find_skipped_target, _count_skip
+        attrgetter("__class__", "skip.provider", "skip.model", "role", "arm"), _find_skipped_target, _count_skips
     ),
-    BreakerChanged: CountedEvent(GET_NAMES, _find_target, _count_breaker),
+    BreakerChanged: CountedEvent(GET_NAMES, _find_target, _count_breakers),
     RetryWithheld: CountedEvent(GET_NAMES, _find_target, _count_withheld),
     Queued: CountedEvent(GET_NAMES, _find_target, _count_queued),
-    Waiting: CountedEvent(GET_NAMES, _find_target, _count_wait),
+    Waiting: CountedEvent(GET_NAMES, _find_target, _count_waits),
     FeedbackGiven: CountedEvent(GET_NAMES, _find_target, _count_feedback),
 }
 """How each class of events is counted; others are not."""

@@ -64,7 +64,7 @@ Histogram = dict[int, int]
 
 def find_bucket(duration_s: float) -> int:
     """Return the bucket of a duration in seconds."""
-    return ceil(log(max(duration_s, SHORTEST_S)) / LOG_GAMMA)
+    return ceil(log(duration_s if duration_s > SHORTEST_S else SHORTEST_S) / LOG_GAMMA)
 
 
 def get_value(bucket: int) -> float:

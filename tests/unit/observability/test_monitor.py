@@ -318,6 +318,26 @@ def test_an_event_in_the_middle_of_another_waits_for_nothing() -> None:
     assert counts["inner"] >= 1
 
 
+def test_an_interrupt_loses_no_other_event() -> None:
+    """After Ctrl-C in the middle of adding events, the next batch has those before and after the one at hand."""
+    monitor = Monitor(lambda: NOW)
+
+    class Interrupting(str):
+        """A model whose use as a key is interrupted."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            raise KeyboardInterrupt
+
+    for model in ("before", Interrupting("at hand"), "after"):
+        monitor.observe(answered(model))
+    with pytest.raises(KeyboardInterrupt):
+        monitor.drain()
+    assert not monitor.is_empty
+    assert {key.model for key in monitor.drain()} == {"before", "after"}
+
+
 def test_the_queue_is_emptied_without_a_drain() -> None:
     """While the store fails nobody drains, and an event with an error would keep its traceback's frames alive."""
     monitor = Monitor(lambda: NOW)

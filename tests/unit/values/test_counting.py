@@ -45,7 +45,7 @@ WHO = {"request": 7, "role": "scout"}
 def count(event: Event) -> Tally:
     """Return what an event adds, without counters of 0."""
     tally = Tally()
-    COUNTED_EVENTS[type(event)].add_to(event, tally)
+    COUNTED_EVENTS[type(event)].add_to([event], tally)
     tally.counters = defaultdict(int, {name: number for name, number in tally.counters.items() if number})
     return tally
 
