@@ -9,16 +9,14 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import pluggy
-
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.concurrency.abandoned import AbandonedCalls
 from kickai_providers_core.concurrency.portal import Portal
-from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, close_quietly
 from kickai_providers_core.plugin_api.extensions import guard_extensions
 from kickai_providers_core.plugin_api.foreign_errors import raise_provider_error
+from kickai_providers_core.plugin_api.hook_manager import HookManager
 from kickai_providers_core.plugin_api.hookspecs import Progress
 from kickai_providers_core.plugin_api.inspection import split_capabilities
 from kickai_providers_core.plugin_api.isolation import (
@@ -41,6 +39,8 @@ from kickai_providers_core.values.reply_assembly import validate_reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+
+    import pluggy
 
     from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
     from kickai_providers_core.plugin_api.settings import ProviderSettings
@@ -86,8 +86,7 @@ class Adapter:
             abandoned: Counts the abandoned calls of all instances of the plugin; None for a new count.
             portal: The event loop for blocking callers of asynchronous hooks; None for a new one.
         """
-        manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-        manager.add_hookspecs(hookspecs)
+        manager = HookManager()
         manager.register(plugin, name=f"provider {info.name}")
         for label, extension in (extensions or {}).items():
             manager.register(extension, name=label)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve, field, frozen
 
 from kickai_providers_core.plugin_api.distributions import UnreadableDistribution, find_entry_points
-from kickai_providers_core.plugin_api.inspection import UPGRADE, find_hooks, inspect_plugin
+from kickai_providers_core.plugin_api.inspection import UPGRADE, inspect_plugin
 from kickai_providers_core.plugin_api.isolation import describe_error, run_bounded
 from kickai_providers_core.plugin_api.secret_masking import find_environment_keys
 from kickai_providers_core.values.errors import DuplicateProviderError, PluginError, PluginLoadError
@@ -55,6 +55,7 @@ class Plugin:
         error: The reason why it is broken; None otherwise.
         plugin: The module or object with the hooks; None unless ready.
         info: Its description of itself; None for an extension.
+        hooks: The names of the hooks that it implements, wrappers included; empty unless ready.
         warnings: Mistakes that do not prevent its use, as clauses.
         import_s: The duration of its import in seconds; None if it was not imported.
     """
@@ -66,6 +67,7 @@ class Plugin:
     error: PluginError | None = None
     plugin: object | None = field(default=None, repr=False)
     info: hookspecs.ProviderInfo | None = None
+    hooks: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
     import_s: float | None = None
 
@@ -125,7 +127,7 @@ class Discovery:
         return self._implementing("kickai_open_store")
 
     def _implementing(self, hook: str) -> Mapping[str, object]:
-        return _by_label(p for p in self.plugins if p.plugin is not None and hook in find_hooks(p.plugin))
+        return _by_label(p for p in self.plugins if p.plugin is not None and hook in p.hooks)
 
 
 def _by_label(plugins: Iterable[Plugin]) -> dict[str, object]:
@@ -213,7 +215,9 @@ def _inspect(plugin: Plugin, hooks: object, keys: frozenset[str], timeout_s: flo
     """Return the plugin with the results of its inspection."""
     seen = inspect_plugin(hooks, keys, timeout_s=timeout_s)
     plugin = evolve(plugin, warnings=(*plugin.warnings, *seen.warnings))
-    return _mark_broken(plugin, seen.fault, seen.cause) if seen.fault else evolve(plugin, plugin=hooks, info=seen.info)
+    if seen.fault:
+        return _mark_broken(plugin, seen.fault, seen.cause)
+    return evolve(plugin, plugin=hooks, info=seen.info, hooks=seen.hooks)
 
 
 def _reject_duplicates(plugins: Iterable[Plugin]) -> list[Plugin]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from kickai_providers_core.plugin_api.awaitables import close_quietly
-from kickai_providers_core.plugin_api.inspection import CALL_HOOKS, create_plugin_manager
+from kickai_providers_core.plugin_api.hook_manager import HookManager
+from kickai_providers_core.plugin_api.inspection import CALL_HOOKS
 from kickai_providers_core.plugin_api.isolation import is_process_exit
 from kickai_providers_core.plugin_api.wrapper_guards import guard_answer, guard_wrapper
 
@@ -34,7 +35,9 @@ def combine_hooks(
         hook: The name of the hook.
         failed: Gets the label of a plugin and its exception. The call continues without that plugin.
     """
-    registered = create_plugin_manager()
+    if not plugins:
+        return None
+    registered = HookManager()
     for label, plugin in plugins.items():
         registered.register(plugin, name=label)
     called: pluggy.HookCaller = getattr(registered.hook, hook)

@@ -12,6 +12,7 @@ import pluggy
 from attrs import evolve, frozen
 
 from kickai_providers_core.plugin_api import hookspecs
+from kickai_providers_core.plugin_api.hook_manager import HookManager
 from kickai_providers_core.plugin_api.isolation import describe_error, is_process_exit, run_bounded
 from kickai_providers_core.plugin_api.settings import ProviderSettings, resolve_type_hints
 from kickai_providers_core.values.requests import Capability
@@ -19,7 +20,7 @@ from kickai_providers_core.values.requests import Capability
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["Inspection", "create_plugin_manager", "find_hooks", "inspect_plugin", "split_capabilities"]
+__all__ = ["Inspection", "inspect_plugin", "split_capabilities"]
 
 REQUIRED = (("kickai_create_provider",), ("kickai_invoke_provider", "kickai_ainvoke_provider"))
 """The hooks of which a provider plugin must implement at least one each."""
@@ -44,12 +45,14 @@ class Inspection:
 
     Attributes:
         info: The provider's description; None for an extension or a plugin with a fault.
+        hooks: The names of all hooks that the plugin implements, wrappers included.
         fault: The reason why the plugin cannot be used, as a clause; empty if it can be used.
         cause: The exception that caused the fault, or None.
         warnings: Mistakes that do not prevent its use, as clauses.
     """
 
     info: hookspecs.ProviderInfo | None = None
+    hooks: frozenset[str] = frozenset()
     fault: str = ""
     cause: BaseException | None = None
     warnings: tuple[str, ...] = ()
@@ -76,13 +79,14 @@ def inspect_plugin(hooks: object, secrets: frozenset[str] = frozenset(), *, time
 def _inspect_plugin(hooks: object, secrets: frozenset[str], timeout_s: float) -> Inspection:
     if inspect.isclass(hooks):
         return Inspection(fault=f"{hooks.__qualname__} is a class; the entry point must name a module or an instance")
-    implementations = dict(_find_implementations(hooks))
+    implementations = list(_find_implementations(hooks))
+    names = frozenset(name for name, _, _ in implementations)
     if hooks is None or not implementations:
         return Inspection(fault="it implements no hooks: mark its functions with kickai_providers_core.hookimpl")
     _ = hooks == object()  # pluggy compares plugins, so one whose comparison raises would break the others
     warnings: list[str] = []
     info: hookspecs.ProviderInfo | None = None
-    if "kickai_provider_info" in implementations:
+    if "kickai_provider_info" in names:
         # This comes first: a plugin for a newer plugin API may have hooks and parameters that are unknown here.
         outcome = run_bounded(lambda: _call_provider_info(hooks), timeout_s, "its kickai_provider_info")
         warnings += outcome.warnings
@@ -98,7 +102,7 @@ def _inspect_plugin(hooks: object, secrets: frozenset[str], timeout_s: float) ->
         if fault:
             return Inspection(fault=fault, warnings=tuple(warnings))
         info = outcome.value
-    registered = create_plugin_manager()
+    registered = HookManager()
     registered.register(hooks)
     registered.check_pending()
     fault = _check_hooks(registered, hooks, is_provider=info is not None)
@@ -106,40 +110,24 @@ def _inspect_plugin(hooks: object, secrets: frozenset[str], timeout_s: float) ->
         return Inspection(fault=fault, warnings=tuple(warnings))
     warnings += _find_observer_warnings(registered)
     if info is None:
-        return Inspection(warnings=tuple(warnings))
+        return Inspection(hooks=names, warnings=tuple(warnings))
     fault, cause = _check_settings_class(info.settings_class, secrets)
     if fault:
         return Inspection(fault=fault, cause=cause, warnings=tuple(warnings))
     warnings += _find_settings_warnings(info)
     info, found = _drop_invalid_entries(info)
-    own = find_hooks(hooks, wrappers=False)
+    own = {name for name, _, options in implementations if not (options.get("wrapper") or options.get("hookwrapper"))}
     native = frozenset(mode for mode, hook in MODES.items() if hook in own)
-    return Inspection(info=evolve(info, native=native), warnings=(*warnings, *found))
+    return Inspection(info=evolve(info, native=native), hooks=names, warnings=(*warnings, *found))
 
 
-def create_plugin_manager() -> pluggy.PluginManager:
-    """Return a plugin manager with the hook specifications."""
-    made = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-    made.add_hookspecs(hookspecs)
-    return made
-
-
-def find_hooks(hooks: object, *, wrappers: bool = True) -> frozenset[str]:
-    """Return the names of all hooks that a plugin implements, including unknown ones."""
-    return frozenset(
-        name
-        for name, (_, options) in _find_implementations(hooks)
-        if wrappers or not (options.get("wrapper") or options.get("hookwrapper"))
-    )
-
-
-def _find_implementations(hooks: object) -> Iterator[tuple[str, tuple[str, Mapping[str, Any]]]]:
-    """Yield each hook that a plugin implements, with the name of the attribute and the options of its marker."""
-    parser = pluggy.PluginManager(hookspecs.PROJECT_NAME)
+def _find_implementations(hooks: object) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield each hook that a plugin implements, unknown ones too, with the attribute and the options of its marker."""
+    parser = HookManager(_InfoHookOnly)
     for attribute in dir(hooks):
         options = parser.parse_hookimpl_opts(hooks, attribute)
         if options is not None:
-            yield options.get("specname") or attribute, (attribute, options)
+            yield options.get("specname") or attribute, attribute, options
 
 
 class _InfoHookOnly:
@@ -149,8 +137,7 @@ class _InfoHookOnly:
 
 
 def _call_provider_info(hooks: object) -> object:
-    calls = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-    calls.add_hookspecs(_InfoHookOnly)
+    calls = HookManager(_InfoHookOnly)
     calls.register(hooks)
     return calls.hook.kickai_provider_info()
 
@@ -338,7 +325,7 @@ def split_capabilities(given: Any) -> tuple[frozenset[Capability], list[str]]:
 def _describe_hook_mismatch(message: str, hooks: object) -> str:
     """Return which hook or parameter does not exist; otherwise pluggy's own message."""
     known = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("kickai_")}
-    for name, (attribute, _) in sorted(_find_implementations(hooks), key=lambda each: each[0]):
+    for name, attribute, _ in sorted(_find_implementations(hooks), key=lambda each: each[0]):
         if name not in known:
             from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
 

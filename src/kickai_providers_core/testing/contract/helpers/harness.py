@@ -6,13 +6,12 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import pluggy
 import pytest
 from attrs import evolve, fields, frozen
 
 from kickai_providers_core.concurrency import threads
-from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.discovery import discover
+from kickai_providers_core.plugin_api.hook_manager import HookManager
 from kickai_providers_core.testing.contract.helpers.calls import run_in_turn, run_with_limit
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, PROMPT, PROMPT_S, STREAMS
 from kickai_providers_core.testing.contract.helpers.core_calls import CoreCalls
@@ -60,8 +59,7 @@ class PluginHooks:
         if found.error is not None or found.info is None:
             reason = found.error or "the plugin is not a provider: implement kickai_provider_info"
             pytest.fail(str(reason), pytrace=False)
-        manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-        manager.add_hookspecs(hookspecs)
+        manager = HookManager()
         manager.register(plugin)
         return cls(found.info, manager.hook, plugin)
 
