@@ -124,3 +124,98 @@ def test_it_runs_as_a_program(tmp_path) -> None:
     (tmp_path / "kickai.toml").write_text(VENDORS)
     ended = installed("check-config", "--online", folder=tmp_path)
     assert (ended.code, ended.err) == (0, "")
+
+
+KEY = f'[gateway.keys.web]\nhash = "{"0" * 16}${"0" * 32}${"0" * 64}"\n'
+STORE = '[store]\nurl = "sqlite:///kickai.db"\n'
+ADD_STORE = 'Add for example url = "sqlite:///kickai.db" to [store]'
+
+
+@pytest.mark.parametrize(
+    ("table", "severity", "finding"),
+    [
+        (
+            '[store]\nurl = "foo://x"\nnamespace = "k"\n',
+            "error",
+            "store.url: no installed plugin opens stores at foo://",
+        ),
+        (
+            '[store]\nurl = "redis://:hidden-word@x"\nnamespace = "k"\n',
+            "error",
+            "store.url: no installed plugin opens stores at redis://: install kickai-redis",
+        ),
+        ('[store]\nurl = "sqlite:///folder"\n', "error", "store.url: must name a file, got the folder "),
+        (
+            '[store]\nurl = "sqlite:///none/x.db"\n',
+            "error",
+            "store.url: must name a file in a folder that exists, got ",
+        ),
+        (
+            '[monitor]\non_alert = ["/no/such/program", "x"]\n',
+            "error",
+            "monitor.on_alert[0]: must be a program that can be run, by its path or its name on PATH, got '/no/such/",
+        ),
+        ('[monitor]\non_alert = ["kickai.toml"]\n', "error", "monitor.on_alert[0]: must be a program"),
+        (
+            '[rollout]\ncandidate = "gemini"\n',
+            "warning",
+            f"rollout.candidate: has no effect without a store. {ADD_STORE}",
+        ),
+        (
+            f'[rollout]\ncandidate = "mock"\n[roles.coach]\nchain = ["mock"]\n{STORE}',
+            "ok",
+            "providers.mock: configured",
+        ),
+        ('[gateway]\nhost = "0.0.0.0"\n', "error", "gateway.host: must be a loopback address while there are no keys"),
+        (
+            f"{KEY}tokens_per_day = 5\n",
+            "error",
+            f"gateway.keys.web.tokens_per_day: needs a store, or a restart would forget the use. {ADD_STORE}",
+        ),
+        (
+            f"[gateway]\nworkers = 2\n{KEY}requests_per_minute = 5\n",
+            "error",
+            f"gateway.keys.web.requests_per_minute: needs a store with 2 workers. {ADD_STORE}",
+        ),
+    ],
+)
+def test_settings_that_would_only_fail_later_are_reported(
+    kickai: CommandLine, table: str, severity: str, finding: str
+) -> None:
+    """Both commands name the file and the setting; an error is exit code 2 of check-config and 1 of doctor."""
+    (kickai.folder / "folder").mkdir()
+    kickai.write(f"{VENDORS}\n{table}")
+    for command, code in (("check-config", 2), ("doctor", 1)):
+        ended = kickai(command)
+        source = "" if severity == "ok" else "kickai.toml: "
+        lines = [line for line in ended.out.splitlines() if line.startswith(f"{severity:<8} {source}{finding}")]
+        assert len(lines) == 1, ended.out
+        assert ended.code == (code if severity == "error" else 0)
+        assert "hidden-word" not in ended.out + ended.err
+
+
+def test_settings_that_can_be_used_are_no_finding(kickai: CommandLine) -> None:
+    """A program on PATH, a store that does not exist yet in a folder that does, and keys with limits that it holds."""
+    kickai.write(
+        f'{VENDORS}\n{STORE}[monitor]\non_alert = ["sh", "-c", "cat"]\n[rollout]\ncandidate = "huggingface"\n'
+        f'[gateway]\nhost = "0.0.0.0"\n{KEY}tokens_per_day = 5\n'
+    )
+    ended = kickai("check-config", "--json")
+    assert ended.code == 0
+    assert [row for row in ended.json["findings"] if row["path"].split(".")[0] in {"store", "monitor", "gateway"}] == []
+    assert not (kickai.folder / "kickai.db").exists()
+
+
+def test_a_budget_in_money_needs_prices(kickai: CommandLine) -> None:
+    """Targets without a price are named, since requests that may call them would be refused."""
+    pytest.importorskip("genai_prices", reason="it has the prices")
+    budget = f"{STORE}{KEY}usd_per_month = 1.0\n"
+    kickai.write(VENDORS + budget)
+    ended = kickai("check-config")
+    assert ended.code == 0
+    (line,) = [each for each in ended.out.splitlines() if "gateway.keys.web.usd_per_month" in each]
+    assert line.startswith("warning ")
+    assert "huggingface:Qwen/Qwen2.5-1.5B-Instruct" in line
+    assert "gemini:" not in line
+    kickai.write(VENDORS.replace('"huggingface"', '"gemini"').replace('["gemini"]', "[]") + budget)
+    assert "gateway.keys" not in kickai("check-config").out

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import click
 
 from kickai_providers_core.cli.ask_arguments import Number
 from kickai_providers_core.cli.common_options import shared_options, without_store
-from kickai_providers_core.cli.doctor_findings import diagnose
+from kickai_providers_core.cli.doctor_findings import diagnose, sort_findings, to_finding
 from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
 from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
 from kickai_providers_core.cli.tracebacks import format_error
+from kickai_providers_core.cli.unusable_settings import find_unusable_settings
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.values.plain_text import format_count
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.cli.questions import Answer
+    from kickai_providers_core.values.errors import Problem
 
 __all__ = ["command"]
 
@@ -55,17 +58,21 @@ TIMEOUT_S = 30.0
 def command(session: Session, *, online: bool, timeout_s: float) -> int:
     """Check the settings, and with --online whether each provider answers.
 
-    The checks of the settings are those of kickai doctor. Every configured provider is called that a role
-    calls or the settings file mentions: all at the same time, once, without retries and fallback. Nothing of it is
-    counted in the store. The exit code is 1 when a check fails or a provider that a role calls does not answer.
+    The checks of the settings are those of kickai doctor, without opening the store. Every configured provider is
+    called that a role calls or the settings file mentions: all at the same time, once, without retries and fallback.
+    Nothing of it is counted in the store. The exit code is 1 when a check fails or a provider that a role calls does
+    not answer, and 2 when the settings are invalid or cannot be used.
     """
     file, discovery, settings, findings = load_settings(session)
+    unusable: list[Problem] = []
     answers: Sequence[Answer] | None = None
     if settings is not None:
         with Resolver(without_store(settings), discovery) as resolver:
             session.mask_keys(settings)
             results = check_instances(resolver, session, online=False)
-            findings = diagnose(settings, discovery, results)
+            unusable = list(find_unusable_settings(settings, discovery, os.environ))
+            found = [*diagnose(settings, discovery, results), *map(to_finding, unusable)]
+            findings = sort_findings(found)
             if online:
                 answers = _ask(session, resolver, timeout_s)
     if session.debug:
@@ -79,7 +86,7 @@ def command(session: Session, *, online: bool, timeout_s: float) -> int:
     else:
         write_findings(session, file, findings)
         _write_answers(session, answers)
-    if settings is None:
+    if settings is None or any(problem.severity == "error" for problem in unusable):
         return 2
     return 1 if failed or any(finding.severity == "error" for finding in findings) else 0
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kickai_providers_core.cli.common_options import STORE_TIMEOUT_S, shared_options, without_store
-from kickai_providers_core.cli.doctor_findings import Finding, diagnose, find_targets, sort_findings
+from kickai_providers_core.cli.doctor_findings import Finding, diagnose, find_targets, sort_findings, to_finding
 from kickai_providers_core.cli.doctor_operations import (
     StoreExamination,
     check_clock,
@@ -22,6 +22,7 @@ from kickai_providers_core.cli.doctor_operations import (
 from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.cli.uncalled_providers import describe_unused_presets
+from kickai_providers_core.cli.unusable_settings import find_unusable_settings
 from kickai_providers_core.operations.prices import PriceBook, load_price_list
 from kickai_providers_core.plugin_api.store_opening import open_store
 from kickai_providers_core.resolver import Resolver
@@ -78,8 +79,11 @@ def command(session: Session, *, online: bool) -> int:
 
 def _check_operation(settings: Settings, discovery: Discovery) -> Iterator[Finding]:
     """Yield the findings about the store, the rollout, limits, prices, the network's variables and the clock."""
+    unusable = list(find_unusable_settings(settings, discovery, os.environ))
+    yield from map(to_finding, unusable)
     examination = None
-    if settings.store.url is not None:
+    has_usable_url = all(problem.path != "store.url" for problem in unusable)
+    if settings.store.url is not None and has_usable_url:
         try:
             store = open_store(
                 settings.store.url,
@@ -91,7 +95,8 @@ def _check_operation(settings: Settings, discovery: Discovery) -> Iterator[Findi
             store.close()
         except StoreError as error:
             examination = StoreExamination(error=str(error))
-    yield from check_store(examination)
+    if has_usable_url:
+        yield from check_store(examination)
     yield from check_daily_limits(settings, examination, time.time())
     targets = {target for chain in find_targets(settings).values() for target in chain}
     yield from check_prices(targets, PriceBook(settings=settings, prices=load_price_list()), time.time())

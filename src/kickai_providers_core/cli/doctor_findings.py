@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.discovery import Discovery, Plugin
     from kickai_providers_core.values.targets import Target
 
-__all__ = ["CheckResults", "Finding", "check_plugins", "diagnose", "find_targets", "sort_findings"]
+__all__ = ["CheckResults", "Finding", "check_plugins", "diagnose", "find_targets", "sort_findings", "to_finding"]
 
 Severity = Literal["error", "warning", "note", "ok"]
 
@@ -78,6 +78,11 @@ def diagnose(settings: Settings, discovery: Discovery, results: CheckResults) ->
         *_check_default_chain(settings, results),
     ]
     return sort_findings(findings)
+
+
+def to_finding(problem: Problem) -> Finding:
+    """Return the finding of a problem, with its severity."""
+    return Finding(problem.severity, problem)
 
 
 def sort_findings(findings: Iterable[Finding]) -> list[Finding]:

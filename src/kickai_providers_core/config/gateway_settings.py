@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping  # noqa: TC003  read when the settings are structured
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -13,9 +14,11 @@ from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.validation import Number, Text, raise_value_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from attrs import Attribute
 
-__all__ = ["GatewayKey", "GatewaySettings"]
+__all__ = ["GatewayKey", "GatewaySettings", "find_unheld_limits"]
 
 MAX_PORT = 65_535
 MAX_WORKERS = 256
@@ -92,3 +95,28 @@ class GatewaySettings:
     max_connections: int = field(default=1_000, validator=Number(integer=True, minimum=1, maximum=MAX_CONNECTIONS))
     receive_timeout_s: float = field(default=30.0, validator=Number(above=0, maximum=MAX_DRAIN_S))
     keys: Mapping[str, GatewayKey] = field(factory=dict, validator=_require_different_ids)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on this machine can connect to the address."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+
+def find_unheld_limits(keys: Mapping[str, GatewayKey], workers: int) -> Iterator[tuple[str, str, str]]:
+    """Yield the limits of keys that cannot be held without a store: the key, the setting, and why.
+
+    Args:
+        keys: The keys, by name.
+        workers: The number of processes.
+    """
+    for name, key in keys.items():
+        for setting in ("tokens_per_day", "usd_per_day", "usd_per_month"):
+            if getattr(key, setting) is not None:
+                yield name, setting, ", or a restart would forget the use"
+        if key.requests_per_minute is not None and workers > 1:
+            yield name, "requests_per_minute", f" with {workers} workers"

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+from kickai_providers_core.config.gateway_settings import find_unheld_limits
 from kickai_providers_core.plugin_api.store_opening import open_store
 from kickai_providers_core.stores.memory import MemoryStore
 
@@ -66,16 +67,9 @@ def require_protection(settings: Settings, *, is_local: bool, workers: int, host
         raise UnsafeSettingsError(message)
     if settings.store.url is not None:
         return
-    for name, key in keys.items():
-        for setting in ("tokens_per_day", "usd_per_day", "usd_per_month"):
-            if getattr(key, setting) is not None:
-                message = (
-                    f"gateway.keys.{name}.{setting} needs a store, or a restart would forget the use: {ADD_STORE}."
-                )
-                raise UnsafeSettingsError(message)
-        if key.requests_per_minute is not None and workers > 1:
-            message = f"gateway.keys.{name}.requests_per_minute needs a store with {workers} workers: {ADD_STORE}."
-            raise UnsafeSettingsError(message)
+    for name, setting, reason in find_unheld_limits(keys, workers):
+        message = f"gateway.keys.{name}.{setting} needs a store{reason}: {ADD_STORE}."
+        raise UnsafeSettingsError(message)
 
 
 def load_prices(settings: Settings, config: Path | None, shared: SharedPrices) -> PriceTable | None:

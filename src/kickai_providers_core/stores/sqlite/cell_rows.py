@@ -150,14 +150,12 @@ def add_up_rows(names: Names, rows: Iterable[Row], span_s: int) -> dict[CellKey,
     Raises:
         DamagedError: A row is damaged.
     """
-
-    def find_place(row: Row) -> tuple[int, int, int]:
-        shorter_s, start_s, series = row[:3]
-        return (start_s - start_s % span_s, span_s, series) if shorter_s < span_s else (start_s, shorter_s, series)
-
     groups: dict[tuple[int, int, int], list[Row]] = defaultdict(list)
-    for place, some in groupby(sorted(rows, key=itemgetter(2)), find_place):
-        groups[place] += some
+    by_period = itemgetter(0, 1)
+    for (shorter_s, start_s), some in groupby(sorted(rows, key=by_period), by_period):
+        period = (start_s - start_s % span_s, span_s) if shorter_s < span_s else (start_s, shorter_s)
+        for row in some:
+            groups[*period, row[2]].append(row)
     total: dict[CellKey, Cell] = {}
     for (start_s, period_s, series), group in sorted(groups.items(), key=itemgetter(0)):
         key = evolve_trusted(names.series[series], start_s=start_s, span_s=period_s)
