@@ -95,6 +95,23 @@ def test_a_file_that_is_no_database(path, open_store, content):
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize(("make", "kind"), [(Path.mkdir, "a folder"), (os.mkfifo, "not a regular file")])
+def test_what_is_no_regular_file(path, open_store, make, kind):
+    """The message says so, at first and when it has replaced the file; afterwards the store works again."""
+    store = open_store()
+    add(store)
+    path.unlink()
+    make(path)
+    for each in (store, open_store()):
+        with pytest.raises(StoreError, match=f"kickai.db cannot be used, since it is {kind}: move it away"):
+            add(each, 2)
+        with pytest.raises(StoreError, match=f"it is {kind}"):
+            count(each)
+    path.rename(path.with_name("aside"))
+    add(store, 3)
+    assert count(store) == 1
+
+
 def test_a_damaged_file(path, open_store):
     """It is noticed by a check, and by the call that meets the damage."""
     store = open_store()

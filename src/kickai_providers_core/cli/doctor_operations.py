@@ -13,6 +13,7 @@ from attrs import Factory, frozen
 from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
 from kickai_providers_core.cli.doctor_findings import Finding
 from kickai_providers_core.operations.number_formats import format_share as format_usage
+from kickai_providers_core.operations.report_reading import AHEAD_S
 from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state, explain_unfollowed
 from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
 from kickai_providers_core.stores.api import StoreError
@@ -43,9 +44,6 @@ BEHIND_S = 10.0
 
 LATELY_S = 3600.0
 """Processes that ended longer ago than this, in seconds, are of no interest."""
-
-FUTURE_S = 120.0
-"""Metrics that are this many seconds ahead of the clock mean that a clock is wrong."""
 
 NEWEST_BROKEN_WAL = (3, 51, 2)
 """The newest version of SQLite that can damage a file in WAL mode (https://www.sqlite.org/wal.html#walresetbug)."""
@@ -227,7 +225,7 @@ def check_clock(now_s: float, newest_s: int | None) -> Iterator[Finding]:
     """
     if now_s < OLDEST_TIME_S:
         yield _warn("clock", "the clock is before 2025, so certificates and metrics will be wrong", "Set the clock")
-    elif newest_s is not None and newest_s > now_s + FUTURE_S:
+    elif newest_s is not None and newest_s > now_s + AHEAD_S:
         ahead_s = newest_s - now_s
         message = f"the store has metrics {ahead_s:.0f} s ahead of this clock: the clocks of two machines differ"
         yield _warn("clock", message, "Synchronize them with NTP")

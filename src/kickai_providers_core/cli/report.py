@@ -43,7 +43,7 @@ Examples:
 """
 
 UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-DURATION = re.compile(r"(\d{1,6})([mhdw])")
+DURATION = re.compile(r"([0-9]{1,6})([mhdw])")
 LONGEST_S = 100 * 365 * 86_400
 
 PIPE_WIDTH = 10_000
@@ -76,7 +76,9 @@ def parse_since(text: str, now_s: float) -> float:
         message = f"{text!r} is neither an age such as 30m, 24h, 7d or 2w nor a date such as 2026-11-01"
         raise ValueError(message) from None
     at_s = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= at_s < now_s:
+    if at_s < 0:
+        raise ValueError(f"{text!r} is before 1970")
+    if at_s >= now_s:
         raise ValueError(f"{text!r} is not in the past; it is {format_period(now_s)} UTC")
     return at_s
 
@@ -203,6 +205,8 @@ def _write(session: Session, report: Report, by: tuple[Grouping, ...], html: Pat
             "settings write their figures once a second; --since reports a longer time",
             "yellow",
         )
+        for warning in report.warnings:
+            console.warn(warning)
     elif html is None:
         from kickai_providers_core.cli.report_terminal import render_lines  # noqa: PLC0415  rich takes a tenth of a second
 

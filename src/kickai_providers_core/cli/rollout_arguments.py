@@ -12,7 +12,7 @@ from kickai_providers_core.resilience.shares import parse_share
 __all__ = ["parse_duration_option", "parse_share_argument", "parse_shares_argument", "show_examples"]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])")
+DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])")
 
 
 def parse_duration_option(_ctx: click.Context, _param: click.Parameter, value: str) -> float:

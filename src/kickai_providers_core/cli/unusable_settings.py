@@ -51,8 +51,9 @@ def _check_store(settings: Settings, discovery: Discovery) -> Iterator[Problem]:
         return
     if address.scheme == SQLITE:
         path = address.find_path(Path())
-        if path.is_dir():
-            yield _describe(settings, ("store", "url"), f"must name a file, got the folder {path}")
+        if path.exists() and not path.is_file():
+            found = "the folder" if path.is_dir() else "what is not a regular file:"
+            yield _describe(settings, ("store", "url"), f"must name a file, got {found} {path}")
         elif not path.parent.is_dir():
             message = f"must name a file in a folder that exists, got {path}"
             yield _describe(settings, ("store", "url"), message, f"Create the folder {path.parent}")

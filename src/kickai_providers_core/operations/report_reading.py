@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, field, frozen
 
 from kickai_providers_core.observability.rollout_controller import PLAN
+from kickai_providers_core.operations.number_formats import format_period
 from kickai_providers_core.operations.report_building import ReportContext, build_report
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service
 from kickai_providers_core.resilience.rollout import RolloutPlan
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.metrics import Cell, CellKey
 
-__all__ = ["ReportReader", "find_shares"]
+__all__ = ["AHEAD_S", "ReportReader", "find_shares"]
+
+AHEAD_S = 120
+"""Metrics that are this many seconds ahead of the clock mean that a clock is or was wrong."""
 
 
 def find_shares(plan: RolloutPlan, kind_of: Callable[[str], str]) -> dict[str, float]:
@@ -77,7 +81,17 @@ class ReportReader:
         first_s = self._find_first(context)
         context = evolve(context, first_s=first_s)
         cells = self.store.metrics.read(int(since_s), until_s, span_s=context.choose_span(first_s))
-        return build_report(self._follow(cells), context)
+        report = build_report(self._follow(cells), context)
+        return evolve(report, warnings=(*report.warnings, *self._find_future(until_s)))
+
+    def _find_future(self, until_s: int) -> Iterator[str]:
+        """Yield a warning if the store has metrics that are ahead of this clock, and so not in the report."""
+        ahead = next(iter(self.store.metrics.read(until_s + AHEAD_S)), None)
+        if ahead is not None:
+            yield (
+                f"the store has metrics from {format_period(ahead[0].start_s)} UTC on, which is ahead of this clock; "
+                "they are not in the report: a clock is, or was, wrong"
+            )
 
     def _find_first(self, context: ReportContext) -> int:
         """Return the beginning of the first cell of the report."""

@@ -87,7 +87,7 @@ class ScopeStatus:
 
 
 def _to_fraction(share: int) -> float:
-    return round(share / BUCKETS, 9)
+    return round(float(format_share(share).removesuffix("%")) / 100, 12)
 
 
 def _count(evidence: StepEvidence, arm: str) -> dict[str, int]:

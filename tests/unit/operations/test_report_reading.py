@@ -78,6 +78,16 @@ def test_the_store_adds_up_periods_of_the_right_length(store, role, first_s):
     assert periods == sorted(set(periods))
 
 
+def test_metrics_ahead_of_the_clock_are_a_warning(store):
+    """A clock that was stepped back hides what was counted before, until it has caught up."""
+    reader = ReportReader(store=store, settings=Settings())
+    warnings = [each for each in reader.read(START_S - 90_000, START_S - 86_400).warnings if "clock" in each]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("the store has metrics from 2")
+    assert not [each for each in reader.read(START_S - 90_000, START_S - 60).warnings if "clock" in each]
+    assert not [each for each in reader.read(START_S, NOW_S).warnings if "clock" in each]
+
+
 def test_models_without_a_price_are_named(store):
     """With the table that prices belong to."""
     price_list = load_price_list()

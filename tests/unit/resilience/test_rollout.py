@@ -37,7 +37,9 @@ def test_a_percentage_is_a_share(text: str, share: int) -> None:
     assert parse_share(text) == share
 
 
-@pytest.mark.parametrize("text", ["", "%", "x", "-1%", "100.1%", "1,5%", "nan", "inf", "1e3", "25%%"])
+@pytest.mark.parametrize(
+    "text", ["", "%", "x", "-1%", "100.1%", "1,5%", "nan", "inf", "1e2%", "1_0%", "+5%", ".5%", "٢٥%", "25%%"]
+)
 def test_other_text_is_no_share(text: str) -> None:
     """The error names the text and what is expected."""
     with pytest.raises(ValueError, match="a share must be a percentage from 0% to 100%"):
@@ -45,11 +47,26 @@ def test_other_text_is_no_share(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0, "0%"), (QUARTER, "25%"), (BUCKETS, "100%"), (1, "0%"), (43, "0.000001%")]
+    ("share", "text"),
+    [
+        (0, "0%"),
+        (QUARTER, "25%"),
+        (BUCKETS, "100%"),
+        (43, "0.000001%"),
+        (1, "0.0000000233%"),
+        (BUCKETS - 1, "99.9999999767%"),
+    ],
 )
 def test_a_share_is_shown_as_a_percentage(share: int, text: str) -> None:
-    """With up to six decimals."""
+    """With up to six decimals, and more where they would say none or all; what is shown stands for the same share."""
     assert format_share(share) == text
+    assert abs(parse_share(text) - share) <= BUCKETS // 10**8
+
+
+def test_a_share_of_less_than_one_bucket_is_refused() -> None:
+    """It would silently be no share at all."""
+    with pytest.raises(ValueError, match=r"must be 0%, or at least 0.0000000233%, got '0.00000001%'"):
+        parse_share("0.00000001%")
 
 
 def test_buckets_never_change() -> None:
@@ -197,9 +214,8 @@ def test_setting_a_share_begins_a_step() -> None:
     after = change.plan.rollouts[ALL_ROLES]
     assert after == Rollout(candidate="huggingface", share=QUARTER, exclude=True, shadow=3, step=5, step_began_s=100.0)
     assert change.scope == ALL_ROLES
-    assert (
-        change.what == "huggingface at 25% of all roles, excluded from the control arm, shadowing 0% of the control arm"
-    )
+    excluded = "huggingface at 25% of all roles, excluded from the control arm"
+    assert change.what == f"{excluded}, shadowing 0.0000000698% of the control arm"
 
 
 def test_setting_a_share_may_set_what_is_stored_with_it() -> None:

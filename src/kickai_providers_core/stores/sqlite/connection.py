@@ -202,6 +202,13 @@ def _identify(path: Path) -> tuple[int, int] | None:
 
 
 def _create(path: Path) -> None:
-    """Create the file, readable and writable by its owner only, unless it exists."""
+    """Create the file, readable and writable by its owner only, unless it exists.
+
+    Raises:
+        StoreError: There is something else, of which SQLite would say that the disk is faulty.
+    """
     with suppress(FileExistsError):
         os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if not path.is_file() and path.exists():
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        raise StoreError(f"the store {path} cannot be used, since it is {kind}: move it away, or name another file")
