@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx2
+from attrs import evolve
 from kickai_providers_core.authoring import http_transport
 
 from kickai_hf.client import HuggingFace
@@ -21,16 +21,15 @@ class Rerouted:
     def attempt(self, timeouts, *, max_answer_bytes):
         """Return an attempt whose requests go to the server."""
         attempt = self._transport.attempt(timeouts, max_answer_bytes=max_answer_bytes)
-        send, asend = attempt.handle_request, attempt.handle_async_request
-        attempt.handle_request = lambda request: send(self._reroute(request))
-        attempt.handle_async_request = lambda request: asend(self._reroute(request))
+        send, asend = attempt.send, attempt.asend
+        attempt.send = lambda message: send(self._reroute(message))
+        attempt.asend = lambda message: asend(self._reroute(message))
         return attempt
 
-    def _reroute(self, request):
-        origin = f"{request.url.scheme}://{request.url.host}"
-        assert origin == ROUTER, origin
-        request.url = httpx2.URL(self._url + request.url.raw_path.decode())
-        return request
+    def _reroute(self, message):
+        origin = str(message.url.origin)
+        assert origin == f"{ROUTER}:443", origin
+        return evolve(message, url=self.httpcore.URL(self._url + message.url.target.decode()))
 
     def close(self) -> None:
         """Close the connections."""

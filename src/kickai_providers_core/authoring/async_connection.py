@@ -1,4 +1,4 @@
-"""Connections of HTTP/1.1 for httpcore's asynchronous pool.
+"""Connections of HTTP/1.1 for an event loop.
 
 httpcore's own ones return each chunk of a body separately, through four generators, and a streamed answer has a chunk
 for each word. These return all chunks that arrive together. h11 writes and reads the bytes, as it does there.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBackend, AsyncBoundedStream
 
-__all__ = ["AsyncConnection", "pool_class"]
+__all__ = ["AsyncConnection"]
 
 MAX_HEAD_BYTES = 100 * 1024
 """The most bytes of a response's head, as in httpcore."""
@@ -30,8 +30,6 @@ State = Literal["new", "active", "idle", "closed"]
 class AsyncConnection:
     """One connection to one service, without a proxy; it has one request at a time. For one event loop.
 
-    It has the methods of httpcore's ``AsyncConnectionInterface``.
-
     Args:
         origin: The address, as a value of httpcore.
         httpcore: The module ``httpcore`` or ``httpcore2``.
@@ -39,7 +37,11 @@ class AsyncConnection:
         backend: Opens connections.
         tls_context: Which certificates to trust; for addresses with TLS.
         keep_alive_s: Seconds that it is kept while it is idle.
+        give_back: Called at the end of each request, when the connection is idle or closed.
         clock: Returns the monotonic time in seconds.
+
+    Attributes:
+        origin: As given.
     """
 
     def __init__(
@@ -51,27 +53,27 @@ class AsyncConnection:
         backend: AsyncBoundedBackend,
         tls_context: ssl.SSLContext | None,
         keep_alive_s: float,
+        give_back: Callable[[AsyncConnection], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._origin = origin
+        self.origin = origin
         self._httpcore = httpcore
         self._h11 = h11
         self._backend = backend
         self._tls_context = tls_context
         self._keep_alive_s = keep_alive_s
+        self._give_back = give_back
         self._clock = clock
         self._stream: AsyncBoundedStream | None = None
         self._state: State = "new"
         self._expires = 0.0
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send a request, and return the response as soon as its head is there.
+        """Send a request, and return the response as soon as its head is there. The connection is new or idle.
 
         Raises:
-            ConnectionNotAvailable: The connection is in use, or was idle and has ended; the pool takes another one.
+            ConnectionNotAvailable: It was idle, and the service has ended it; the pool takes another one.
         """
-        if self._state not in {"new", "idle"}:
-            raise self._httpcore.ConnectionNotAvailable
         self._state = "active"
         try:
             timeout = request.extensions["timeout"]["read"]
@@ -79,7 +81,10 @@ class AsyncConnection:
                 self._stream = await self._connect(timeout)
             return await self._exchange(request, self._stream, timeout)
         except BaseException:
-            await self.aclose()
+            try:
+                await self.aclose()
+            finally:
+                self._give_back(self)
             raise
 
     def take_body(self, exchange: Any) -> tuple[list[bytes], bool]:
@@ -109,10 +114,13 @@ class AsyncConnection:
         is_whole = (
             is_read and exchange.our_state is exchange.their_state is self._h11.DONE and not exchange.trailing_data[0]
         )
-        if is_whole and self._state == "active":
-            self._state, self._expires = "idle", self._clock() + self._keep_alive_s
-        else:
-            await self.aclose()
+        try:
+            if is_whole and self._state == "active":
+                self._state, self._expires = "idle", self._clock() + self._keep_alive_s
+            else:
+                await self.aclose()
+        finally:
+            self._give_back(self)
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -120,29 +128,10 @@ class AsyncConnection:
         if self._stream is not None:
             await self._stream.aclose()
 
-    def can_handle_request(self, origin: Any) -> bool:
-        """Return whether it leads to this address."""
-        return bool(origin == self._origin)
-
-    def can_multiplex(self) -> bool:
-        """Return False: HTTP/1.1 has one request at a time."""
-        return False
-
-    def is_available(self) -> bool:
-        """Return whether it can take a request now."""
-        return self._state == "idle"
-
-    def is_connected(self) -> bool:
-        """Return whether it was opened, and not closed."""
-        return self._stream is not None and self._state != "closed"
-
+    @property
     def is_idle(self) -> bool:
-        """Return whether it can take a request now."""
+        """Whether it can take a request now."""
         return self._state == "idle"
-
-    def is_closed(self) -> bool:
-        """Return whether it was closed."""
-        return self._state == "closed"
 
     def has_expired(self) -> bool:
         """Return whether it was idle for too long, or the service has ended it meanwhile."""
@@ -151,9 +140,9 @@ class AsyncConnection:
         return self._clock() > self._expires or bool(self._stream.get_extra_info("is_readable"))
 
     async def _connect(self, timeout: Any) -> AsyncBoundedStream:  # noqa: ASYNC109  what a request carries
-        host = self._origin.host.decode("ascii")
-        stream = await self._backend.connect_tcp(host, self._origin.port, timeout)
-        if self._origin.scheme != b"https":
+        host = self.origin.host.decode("ascii")
+        stream = await self._backend.connect_tcp(host, self.origin.port, timeout)
+        if self.origin.scheme != b"https":
             return stream
         context = self._tls_context or self._httpcore.default_ssl_context()
         context.set_alpn_protocols(["http/1.1"])
@@ -202,36 +191,6 @@ class AsyncConnection:
                 return event
             elif not isinstance(event, h11.InformationalResponse):
                 raise self._httpcore.RemoteProtocolError("the service speaks another protocol")
-
-
-def pool_class(
-    httpcore: ModuleType, h11: ModuleType, *, tls_context: ssl.SSLContext | None, keep_alive_s: float
-) -> type[Any]:
-    """Return httpcore's asynchronous pool with these connections.
-
-    Args:
-        httpcore: The module ``httpcore`` or ``httpcore2``.
-        h11: The module ``h11``.
-        tls_context: As in `AsyncConnection`.
-        keep_alive_s: As in `AsyncConnection`.
-    """
-
-    class Pool(httpcore.AsyncConnectionPool):  # type: ignore[misc, name-defined]
-        def __init__(self, *, network_backend: AsyncBoundedBackend, **options: Any) -> None:
-            super().__init__(network_backend=network_backend, **options)
-            self._backend = network_backend
-
-        def create_connection(self, origin: Any) -> AsyncConnection:
-            return AsyncConnection(
-                origin,
-                httpcore=httpcore,
-                h11=h11,
-                backend=self._backend,
-                tls_context=tls_context,
-                keep_alive_s=keep_alive_s,
-            )
-
-    return Pool
 
 
 class _ResponseBody:

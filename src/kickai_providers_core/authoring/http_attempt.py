@@ -14,14 +14,14 @@ from kickai_providers_core.authoring.http_body import Body
 from kickai_providers_core.authoring.size_limits import MAX_ERROR_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import ModuleType
 
     from kickai_providers_core.authoring.per_loop import PerLoop
     from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
     from kickai_providers_core.values.errors import ProviderError
 
-__all__ = ["Connections", "HttpAttempt", "active_attempt", "core_url"]
+__all__ = ["Connections", "HttpAttempt", "Message", "active_attempt", "core_url"]
 
 _DECODED_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers of an answer that no longer hold once it is decompressed."""
@@ -54,6 +54,23 @@ class Connections:
         return type("Body", (Body, self.httpx.SyncByteStream, self.httpx.AsyncByteStream), {})
 
 
+@frozen(kw_only=True)
+class Message:
+    """One request, ready to be sent. Hidden from the repr: the key and the prompt.
+
+    Attributes:
+        method: The method, in upper case.
+        url: The address, as a value of httpcore.
+        headers: The headers, without ``accept-encoding``.
+        body: The body.
+    """
+
+    method: str
+    url: Any
+    headers: list[tuple[bytes, bytes]] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
 class HttpAttempt:
     """An httpx transport for one attempt: ``httpx.Client(transport=attempt.transport)``, or an asynchronous client.
 
@@ -64,7 +81,7 @@ class HttpAttempt:
     Attributes:
         timeouts: The limits of the attempt.
         status: The status of the answer; None until its head has come.
-        headers: Its headers; names in any case.
+        headers: Its headers; names in lower case.
         failure: What the network raised, since some clients do not pass it on; None when nothing.
     """
 
@@ -115,22 +132,39 @@ class HttpAttempt:
 
     def handle_request(self, request: Any) -> Any:
         """Send a request of the library; return its response as soon as the head is there."""
-        with self.raise_as_httpx():
-            response = self._connections.pool.handle_request(self._core_request(request))
-            if _is_foreign(response):
-                response.close()
-                raise self._foreign_answer()
-        return self._response(response)
+        return self._wrap(self._send(self._core_request(request)))
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request of the library on the running loop, as `handle_request` does."""
+        return self._wrap(await self._asend(self._core_request(request)))
+
+    def send(self, message: Message) -> Body:
+        """Send a request without the library's values; return the body of the response as soon as the head is there."""
+        return self._read(self._send(self._build(message.method, message.url, message.headers, message.body)))
+
+    async def asend(self, message: Message) -> Body:
+        """Send a request on the running loop, as `send` does."""
+        request = self._build(message.method, message.url, message.headers, message.body)
+        return self._read(await self._asend(request))
+
+    def _send(self, request: Any) -> Any:
+        """Return the response of httpcore."""
+        with self.raise_as_httpx():
+            response = self._connections.pool.handle_request(request)
+            if _is_foreign(response):
+                response.close()
+                raise self._foreign_answer()
+        return response
+
+    async def _asend(self, request: Any) -> Any:
+        """Return the response of httpcore, on the running loop."""
         pool = await self._connections.async_pools.current()
         with self.raise_as_httpx():
-            response = await pool.handle_async_request(self._core_request(request))
+            response = await pool.handle_async_request(request)
             if _is_foreign(response):
-                await response.aclose()
+                await response.stream.aclose()
                 raise self._foreign_answer()
-        return self._response(response)
+        return response
 
     @contextmanager
     def raise_as_httpx(self) -> Iterator[None]:
@@ -154,35 +188,38 @@ class HttpAttempt:
         return error
 
     def _core_request(self, request: Any) -> Any:
-        core = self._connections.httpcore
+        """Return the library's request as httpcore has it."""
         headers = [pair for pair in request.headers.raw if pair[0].lower() != b"accept-encoding"]
-        headers.append((b"accept-encoding", b"gzip, deflate"))  # what `Decompressor` knows
-        timeout: dict[str, Any] = dict.fromkeys(
-            ("connect", "read", "write"), RequestTimeout(self.timeouts, is_secure=request.url.scheme == "https")
-        )
-        timeout["pool"] = self.timeouts.remaining_s()
-        return core.Request(
-            request.method,
-            core_url(core, request.url),
-            headers=headers,
-            content=request.stream,
-            extensions={"timeout": timeout},
+        return self._build(request.method, core_url(self._connections.httpcore, request.url), headers, request.stream)
+
+    def _build(self, method: str, url: Any, headers: list[tuple[bytes, bytes]], content: Any) -> Any:
+        """Return a request of httpcore within the limits of this attempt."""
+        bound = RequestTimeout(self.timeouts, is_secure=url.scheme == b"https")
+        return self._connections.httpcore.Request(
+            method,
+            url,
+            headers=[*headers, (b"accept-encoding", b"gzip, deflate")],  # what `Decompressor` knows
+            content=content,
+            extensions={
+                "timeout": {"connect": bound, "read": bound, "write": bound, "pool": self.timeouts.remaining_s()}
+            },
         )
 
-    def _response(self, response: Any) -> Any:
-        self.status, self._network = response.status, response.extensions.get("network_stream")
-        encoding = b", ".join(value for name, value in response.headers if name.lower() == b"content-encoding")
-        limit_bytes = self._max_answer_bytes if self.has_begun else MAX_ERROR_BYTES
-        connections = self._connections
-        found = connections.httpx.Response(
-            response.status,
-            headers=[pair for pair in response.headers if pair[0].lower() not in _DECODED_HEADERS],
-            stream=connections.body_class(
-                connections.httpcore, response.stream, self, encoding.decode("latin-1"), limit_bytes
-            ),
-        )
+    def _wrap(self, response: Any) -> Any:
+        """Return a response of httpcore as the library has it."""
+        connections, body = self._connections, self._read(response, self._connections.body_class)
+        headers = [pair for pair in response.headers if pair[0].lower() not in _DECODED_HEADERS]
+        found = connections.httpx.Response(response.status, headers=headers, stream=body)
         self.headers = found.headers
         return found
+
+    def _read(self, response: Any, body_class: type[Body] = Body) -> Body:
+        """Note the head of a response of httpcore, and return its body."""
+        self.status, self._network = response.status, response.extensions.get("network_stream")
+        self.headers = _join_headers(response.headers)
+        limit_bytes = self._max_answer_bytes if self.has_begun else MAX_ERROR_BYTES
+        encoding = self.headers.get("content-encoding", "")
+        return body_class(self._connections.httpcore, response.stream, self, encoding, limit_bytes)
 
     def close(self) -> None:
         """Do nothing: the connections serve other attempts."""
@@ -221,3 +258,12 @@ def core_url(httpcore: ModuleType, url: Any) -> Any:
 def _is_foreign(response: Any) -> bool:
     """Return whether an answer was there before its request was sent: it belongs to another one."""
     return not getattr(response.extensions.get("network_stream"), "has_read", True)
+
+
+def _join_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers with names in lower case, and the values of each name in one text (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for name_bytes, value in pairs:
+        name, text = name_bytes.decode("latin-1").lower(), value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers

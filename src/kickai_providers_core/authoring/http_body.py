@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Self
 
 from kickai_providers_core.authoring.async_generators import Untracked
@@ -35,7 +36,7 @@ class Body:
         self._httpcore = httpcore
         self._encoding = encoding
         self._limit_bytes = limit_bytes
-        self._raws: Untracked[bytes] | None = None
+        self._raws: Any = None
         self.stream = stream
         self.attempt = attempt
 
@@ -50,7 +51,8 @@ class Body:
             self.finish(unpacker)
 
     def __aiter__(self) -> _AsyncParts:
-        self._raws = Untracked(aiter(self.stream))  # kept here, since an iterator may be dropped
+        raws = aiter(self.stream)
+        self._raws = Untracked(raws) if isinstance(raws, AsyncGenerator) else raws  # kept: an iterator may be dropped
         return _AsyncParts(self, self._raws)
 
     def close(self) -> None:
@@ -97,7 +99,7 @@ class _AsyncParts:
     cannot await the end of its connection. Closing the body closes the connection in any case.
     """
 
-    def __init__(self, body: Body, raws: Untracked[bytes]) -> None:
+    def __init__(self, body: Body, raws: Any) -> None:
         self._body = body
         self._raws = raws
         self._unpacker: Decompressor | None = None

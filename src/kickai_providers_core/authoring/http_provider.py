@@ -108,7 +108,7 @@ class HttpProvider(ABC):
         try:
             message, decoder = self._prepare(request, is_stream=True)
             async with aclosing(await self._service.asend(message, attempt)) as body:
-                parts = aiter(body)
+                parts: Any = aiter(body)
                 async with aclosing(Untracked(parts)):
                     stream = _open_stream(decoder, attempt)
                     while not stream.is_done:

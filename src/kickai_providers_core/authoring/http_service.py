@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.endpoint_checks import connection_problems
 from kickai_providers_core.authoring.failures import error_for_exception
+from kickai_providers_core.authoring.http_attempt import Message, core_url
 from kickai_providers_core.authoring.http_transport import http_transport
 from kickai_providers_core.authoring.statuses import error_for_status
 from kickai_providers_core.authoring.strict_json import loads
@@ -25,9 +26,10 @@ from kickai_providers_core.values.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from kickai_providers_core.authoring.endpoint import Endpoint
+    from kickai_providers_core.authoring.http_body import Body
     from kickai_providers_core.authoring.http_transport import Client, HttpAttempt, HttpTransport
     from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
     from kickai_providers_core.plugin_api.settings import ProviderSettings
@@ -46,6 +48,9 @@ REST_S = 0.05
 PROBE_S = 0.02
 """How long to watch the connection of a first stream without TLS. llama.cpp closes it without announcing it; a request
 that meets a closing connection would be lost."""
+
+FRAMING = frozenset({"accept-encoding", "content-length", "transfer-encoding"})
+"""Headers that say how a body is sent, or may be sent. An endpoint cannot set them."""
 
 _UNEXPECTED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What reading raises for an answer of an unforeseen form."""
@@ -89,23 +94,31 @@ class HttpService:
             endpoint.url, client=client, max_connections=settings.max_concurrency or MAX_CONNECTIONS
         )
         self._httpx = self._transport.httpx
-        self._url = self._httpx.URL(endpoint.url)  # parsing it takes longer than the rest of a request
+        url = self._httpx.URL(endpoint.url)
+        self._url = core_url(self._transport.httpcore, url)  # parsing it takes longer than the rest of a request
         self.transport_errors: tuple[type[Exception], ...] = (self._httpx.TransportError, TimeoutError)
-        self._headers = {"accept": "*/*", "user-agent": f"{user_agent}; python/{platform.python_version()}"}
+        agent = f"{user_agent}; python/{platform.python_version()}"
+        self._headers = {"host": url.netloc.decode("ascii"), "accept": "*/*", "user-agent": agent}
 
     def attempt(self, timeouts: AttemptTimeouts, max_answer_bytes: int) -> HttpAttempt:
         """Return the transport of one attempt, with its limits."""
         return self._transport.attempt(timeouts, max_answer_bytes=max_answer_bytes)
 
-    def get(self, path: str) -> Any:
-        """Return a request of the HTTP library for a path below the endpoint's address."""
-        headers = {**self._headers, **self.endpoint.reveal_headers()}
-        return self._httpx.Request("GET", f"{self.endpoint.url}{path}", headers=headers)
+    def get(self, path: str) -> Message:
+        """Return a request for a path below the endpoint's address."""
+        url = core_url(self._transport.httpcore, self._httpx.URL(f"{self.endpoint.url}{path}"))
+        return Message(method="GET", url=url, headers=self._encode_headers({}))
 
-    def post(self, body: bytes) -> Any:
-        """Return a request of the HTTP library with a JSON body, to the endpoint's address."""
-        headers = {**self._headers, "content-type": "application/json", **self.endpoint.reveal_headers()}
-        return self._httpx.Request("POST", self._url, headers=headers, content=body)
+    def post(self, body: bytes) -> Message:
+        """Return a request with a JSON body, to the endpoint's address."""
+        headers = self._encode_headers({"content-type": "application/json"})
+        headers.append((b"content-length", b"%d" % len(body)))
+        return Message(method="POST", url=self._url, headers=headers, body=body)
+
+    def _encode_headers(self, own: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a request; those of the endpoint replace others."""
+        headers = {**self._headers, **own, **self.endpoint.reveal_headers()}
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items() if name not in FRAMING]
 
     def get_json(self, path: str, timeouts: AttemptTimeouts, max_answer_bytes: int) -> Any:
         """Return the JSON value at a path below the endpoint's address.
@@ -121,7 +134,7 @@ class HttpService:
             error = self.error_for(exc, attempt)
         raise error  # outside of the handler, since the exception's frames contain the request
 
-    def send(self, request: Any, attempt: HttpAttempt) -> Any:
+    def send(self, message: Message, attempt: HttpAttempt) -> Body:
         """Send a request; return the body of the response, an iterator of bytes, once its headers have come.
 
         The caller closes it.
@@ -129,7 +142,7 @@ class HttpService:
         Raises:
             ProviderError: The status is not a success.
         """
-        body = attempt.handle_request(request).stream
+        body = attempt.send(message)
         if attempt.has_begun:
             return body
         attempt.timeouts.shorten(ERROR_BODY_S)
@@ -139,9 +152,9 @@ class HttpService:
                 parts.append(part)  # noqa: PERF402 - those before a failure count
         raise self.error_for_response(attempt, b"".join(parts))
 
-    async def asend(self, request: Any, attempt: HttpAttempt) -> Any:
+    async def asend(self, message: Message, attempt: HttpAttempt) -> Body:
         """Send a request on the running loop, as `send` does; return an asynchronous iterator."""
-        body = (await attempt.handle_async_request(request)).stream
+        body = await attempt.asend(message)
         if attempt.has_begun:
             return body
         attempt.timeouts.shorten(ERROR_BODY_S)

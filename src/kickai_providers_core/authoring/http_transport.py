@@ -7,11 +7,12 @@ environment. Neither library is imported before it is needed.
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBackend
-from kickai_providers_core.authoring.async_connection import pool_class
+from kickai_providers_core.authoring.async_pool import AsyncPool
 from kickai_providers_core.authoring.bounded_network import BoundedBackend, look_up_host
 from kickai_providers_core.authoring.failures import error_for_exception
 from kickai_providers_core.authoring.http_attempt import Connections, HttpAttempt, active_attempt, core_url
@@ -66,11 +67,13 @@ def http_transport(
     is_secure = url.lower().startswith("https:")
     if is_secure:  # without TLS neither a proxy nor a certificate is used
         require_usable_network(environ, url=url)
+    proxy = proxy_for(url, environ) if is_secure else None
     try:
         httpx, httpcore, h11 = import_module(client), import_module(_HTTPCORE[client]), import_module("h11")
-        # The asynchronous pool imports this on first use. A process that is forked meanwhile would wait for the import
-        # for ever: the core lets a fork wait while a provider is created, and not while one is called.
-        import_module("anyio._backends._asyncio")
+        if proxy is not None:
+            # httpcore's asynchronous pool imports this on first use. A process that is forked meanwhile would wait for
+            # the import for ever: the core lets a fork wait while a provider is created, and not while one is called.
+            import_module("anyio._backends._asyncio")
         trusted = httpx.create_ssl_context() if is_secure and tls_context is None else tls_context
     except (ImportError, OSError) as exc:
         error = error_for_exception(exc, url=url, environ=environ)
@@ -81,21 +84,20 @@ def http_transport(
         "max_keepalive_connections": max_connections,
         "keepalive_expiry": keep_alive_s,
     }
-    kind, proxy = "ConnectionPool", proxy_for(url, environ) if is_secure else None
-    if proxy is None:
-        async_pool = pool_class(httpcore, h11, tls_context=trusted, keep_alive_s=keep_alive_s)
-    else:
-        kind = "SOCKSProxy" if proxy.startswith("socks") else "HTTPProxy"
+    if proxy is not None:
         named = httpx.Proxy(proxy)
+        kind = "SOCKSProxy" if proxy.startswith("socks") else "HTTPProxy"
         options |= {"proxy_url": core_url(httpcore, named.url), "proxy_auth": named.raw_auth}
-        async_pool = getattr(httpcore, f"Async{kind}")
+        create_pool, create_async_pool = getattr(httpcore, kind), getattr(httpcore, f"Async{kind}")
+    else:
+        create_pool, create_async_pool = httpcore.ConnectionPool, partial(AsyncPool, httpcore=httpcore, h11=h11)
     connections = Connections(
         url,
         httpx,
         httpcore,
-        getattr(httpcore, kind)(**options, network_backend=BoundedBackend(httpcore, look_up)),
+        create_pool(**options, network_backend=BoundedBackend(httpcore, look_up)),
         PerLoop(
-            lambda: async_pool(**options, network_backend=AsyncBoundedBackend(httpcore, look_up)),
+            lambda: create_async_pool(**options, network_backend=AsyncBoundedBackend(httpcore, look_up)),
             lambda made: made.aclose(),
         ),
     )

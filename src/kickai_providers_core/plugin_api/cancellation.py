@@ -224,11 +224,13 @@ class _Handoff:
         if self._waiting is not None:
             _settle(self._waiting)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the caller waits for an item, or fewer items are ahead than may be."""
+        return len(self.items) < self._max_ahead or (self._waiting is not None and not self._waiting.done())
+
     async def wait_for_room(self) -> None:
-        """Wait until the caller waits for an item, or fewer items are ahead than may be."""
-        is_wanted = self._waiting is not None and not self._waiting.done()
-        if is_wanted or len(self.items) < self._max_ahead:
-            return
+        """Wait until there is room."""
         self._room = self.loop.create_future()
         try:
             await self._room
@@ -269,7 +271,8 @@ async def _read_ahead(
             except StopAsyncIteration:
                 break
             handoff.deliver(accept(item))
-            await handoff.wait_for_room()
+            if not handoff.has_room:
+                await handoff.wait_for_room()
     finally:
         await aclose_quietly(items)
 

@@ -77,7 +77,8 @@ async def complete_chat(
     options = {**options, **reservation.options}
     try:
         work = answer.stream if call.stream else answer.send_whole
-        reply = await run_until_disconnect(work(chain, options, responder, reservation.headers), request.receive)
+        running = work(chain, options, responder, reservation.headers)
+        reply = await run_until_disconnect(running, request.receive, responder)
     except BaseException as error:
         guards.settle(reservation, Use(usage=answer.usage, is_free=_is_free(error)))
         raise

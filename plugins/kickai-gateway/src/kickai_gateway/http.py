@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Self
 
@@ -18,6 +19,8 @@ Headers = tuple[tuple[str, str], ...]
 
 LONGEST_HEADER = 200
 """The maximum length of the value of a header that the gateway writes, in characters."""
+
+UNPRINTABLE = re.compile("[^ -~]")
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -36,6 +39,7 @@ class HttpRequest:
         headers: The headers as they were sent, with names in lower case; a name may occur more than once.
         client: The address of the peer; empty when it is unknown, as for a Unix socket.
         receive: Returns the next event of the connection.
+        first_values: The first value of each header, by its name in lower case.
     """
 
     id: str
@@ -45,6 +49,11 @@ class HttpRequest:
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     client: str
     receive: Receive = field(repr=False)
+    first_values: Mapping[bytes, bytes] = field(init=False, repr=False)
+
+    @first_values.default
+    def _find_first_values(self) -> Mapping[bytes, bytes]:
+        return dict(reversed(self.headers))
 
     @classmethod
     def from_scope(cls, scope: Scope, receive: Receive, *, request_id: str) -> Self:
@@ -66,8 +75,8 @@ class HttpRequest:
         Args:
             name: The name, in lower case.
         """
-        wanted = name.encode("latin-1")
-        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+        value = self.first_values.get(name.encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
 
 
 @define
@@ -79,12 +88,14 @@ class Responder:
         common: Headers of every response of this request.
         route: What the request is for, for the metrics.
         status: The status of the response; None before it has started.
+        is_complete: Whether the whole response was written.
     """
 
     send: Send = field(repr=False)
     common: Headers = ()
     route: str = "other"
     status: int | None = field(default=None, init=False)
+    is_complete: bool = field(default=False, init=False)
 
     async def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], extra: Headers = ()) -> None:
         """Send the status and the headers."""
@@ -94,6 +105,7 @@ class Responder:
 
     async def write(self, data: bytes, *, more: bool = True) -> None:
         """Send a part of the body; ``more`` is False for the last one."""
+        self.is_complete = not more
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def respond(
@@ -116,5 +128,4 @@ def dump(value: Mapping[str, Any] | str) -> bytes:
 
 def encode_header(value: str) -> bytes:
     """Return the value of a header on one line of printable ASCII; other characters become ``?``."""
-    printable = "".join(char if " " <= char <= "~" else "?" for char in value[:LONGEST_HEADER])
-    return printable.encode("ascii")
+    return UNPRINTABLE.sub("?", value[:LONGEST_HEADER]).encode("ascii")

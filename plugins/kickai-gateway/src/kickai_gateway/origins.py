@@ -6,6 +6,7 @@ after DNS rebinding, and asks for permission before it sends JSON. Each of the t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["is_loopback", "require_json", "require_local"]
 
 
+@lru_cache(maxsize=64)  # clients of a gateway use few names for it
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address means this machine alone."""
     name = host.strip("[]").lower()

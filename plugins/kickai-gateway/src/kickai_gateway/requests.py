@@ -6,8 +6,8 @@ import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, field, frozen
-from kickai_providers_core import ArgumentTypeError, ArgumentValueError, ChatRequest
+from attrs import field, frozen
+from kickai_providers_core import ArgumentTypeError, ArgumentValueError, ChatRequest, Message
 from kickai_providers_core.values.validation import describe_type, quote
 
 from kickai_gateway.errors import ApiError, ErrorReply, invalid_argument
@@ -84,7 +84,7 @@ def parse_json_object(data: bytes) -> dict[str, Any]:
         ApiError: It is not a JSON object in UTF-8.
     """
     try:
-        value = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        value = _DECODER.decode(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise _invalid("the body must be a JSON object in UTF-8", code="invalid_json") from None
     if not isinstance(value, dict):
@@ -120,15 +120,15 @@ def _build_request(given: Mapping[str, Any]) -> ChatRequest:
         raise _invalid("messages is missing", param="messages", code="missing_required_parameter")
     if not isinstance(given["messages"], list):
         raise _invalid(f"messages must be a list, got {_name_type(given['messages'])}", param="messages")
-    prompt = ChatRequest.from_prompt([_drop_echoed(message) for message in given["messages"]])
-    return evolve(
-        prompt,
+    messages = (Message.of(_drop_echoed(each), f"messages[{place}]") for place, each in enumerate(given["messages"]))
+    return ChatRequest(
+        messages=tuple(messages),
         temperature=given.get("temperature"),
         max_tokens=_parse_max_tokens(given),
         top_p=given.get("top_p") or None,  # 0 is valid in the API, and means the same as a very small number
-        stop=given.get("stop"),
+        stop=given.get("stop", ()),
         seed=given.get("seed"),
-        tools=_parse_tools(given.get("tools")),
+        tools=_parse_tools(given.get("tools", ())),
         tool_choice=given.get("tool_choice"),
         json_schema=_parse_response_format(given.get("response_format")),
     )
@@ -238,6 +238,9 @@ def _reject_others(given: Mapping[str, Any]) -> None:
 
 def _refuse_constant(_name: str) -> None:
     raise ValueError("NaN and infinities are not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _name_type(value: Any) -> str:

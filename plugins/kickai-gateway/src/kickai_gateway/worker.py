@@ -13,6 +13,7 @@ from kickai_providers_core import ConfigError, Resolver
 
 from kickai_gateway.app import Gateway
 from kickai_gateway.connections import Config
+from kickai_gateway.garbage import FirstAnswers, exempt_objects
 from kickai_gateway.origins import is_loopback
 from kickai_gateway.protection import UnsafeSettingsError, build_guards, load_prices, require_protection
 from kickai_gateway.reloading import Generation
@@ -180,6 +181,7 @@ class Worker:
             ready = asyncio.ensure_future(server.ready.wait())
             await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
             if server.ready.is_set():
+                exempt_objects()
                 on_ready()
             ready.cancel()
             await serving
@@ -236,4 +238,4 @@ class Worker:
         prices = load_prices(settings, self.config, self.prices)
         guards = build_guards(settings, discovery, prices=prices, log=self.log)
         self.had_keys = bool(settings.gateway.keys)
-        return Generation(Resolver(settings, discovery, observers=[observe]), guards)
+        return Generation(Resolver(settings, discovery, observers=[observe, FirstAnswers()]), guards)
