@@ -29,6 +29,29 @@ _DECODED_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer
 _active: ContextVar[HttpAttempt | None] = ContextVar("kickai_http_attempt", default=None)
 
 
+@frozen(kw_only=True)
+class Message:
+    """One request, ready to be sent. Hidden from the repr: the key and the prompt.
+
+    Attributes:
+        method: The method.
+        url: The address, as a value of httpcore.
+        headers: The headers, without ``accept-encoding``.
+        body: The body, or an iterable of its parts as httpcore takes it.
+    """
+
+    method: str
+    url: Any
+    headers: list[tuple[bytes, bytes]] = field(repr=False)
+    body: Any = field(default=b"", repr=False)
+
+    @classmethod
+    def from_request(cls, httpcore: ModuleType, request: Any) -> Self:
+        """Return the message for a request of httpx."""
+        headers = [pair for pair in request.headers.raw if pair[0].lower() != b"accept-encoding"]
+        return cls(method=request.method, url=core_url(httpcore, request.url), headers=headers, body=request.stream)
+
+
 @frozen
 class Connections:
     """The connections to one service.
@@ -53,22 +76,37 @@ class Connections:
     def _body_class(self) -> Any:
         return type("Body", (Body, self.httpx.SyncByteStream, self.httpx.AsyncByteStream), {})
 
+    def exchange(self, message: Message, timeouts: AttemptTimeouts) -> Any:
+        """Send a request, and return httpcore's response."""
+        response = self.pool.handle_request(self._build(message, timeouts))
+        if _is_foreign(response):
+            response.close()
+            raise self._foreign_answer()
+        return response
 
-@frozen(kw_only=True)
-class Message:
-    """One request, ready to be sent. Hidden from the repr: the key and the prompt.
+    async def aexchange(self, message: Message, timeouts: AttemptTimeouts) -> Any:
+        """Send a request on the running loop, and return httpcore's response."""
+        pool = await self.async_pools.current()
+        response = await pool.handle_async_request(self._build(message, timeouts))
+        if _is_foreign(response):
+            await response.stream.aclose()
+            raise self._foreign_answer()
+        return response
 
-    Attributes:
-        method: The method, in upper case.
-        url: The address, as a value of httpcore.
-        headers: The headers, without ``accept-encoding``.
-        body: The body.
-    """
+    def _build(self, message: Message, timeouts: AttemptTimeouts) -> Any:
+        """Return httpcore's request."""
+        bound = RequestTimeout(timeouts, is_secure=message.url.scheme == b"https")
+        return self.httpcore.Request(
+            message.method,
+            message.url,
+            headers=[*message.headers, (b"accept-encoding", b"gzip, deflate")],  # what `Decompressor` knows
+            content=message.body,
+            extensions={"timeout": {"connect": bound, "read": bound, "write": bound, "pool": timeouts.remaining_s()}},
+        )
 
-    method: str
-    url: Any
-    headers: list[tuple[bytes, bytes]] = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
+    def _foreign_answer(self) -> Exception:
+        error: Exception = self.httpcore.RemoteProtocolError("an answer came before the request was sent")
+        return error
 
 
 class HttpAttempt:
@@ -132,39 +170,29 @@ class HttpAttempt:
 
     def handle_request(self, request: Any) -> Any:
         """Send a request of the library; return its response as soon as the head is there."""
-        return self._wrap(self._send(self._core_request(request)))
+        connections = self._connections
+        with self.raise_as_httpx():
+            response = connections.exchange(Message.from_request(connections.httpcore, request), self.timeouts)
+        return self._wrap(response)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request of the library on the running loop, as `handle_request` does."""
-        return self._wrap(await self._asend(self._core_request(request)))
+        connections = self._connections
+        with self.raise_as_httpx():
+            response = await connections.aexchange(Message.from_request(connections.httpcore, request), self.timeouts)
+        return self._wrap(response)
 
     def send(self, message: Message) -> Body:
         """Send a request without the library's values; return the body of the response as soon as the head is there."""
-        return self._read(self._send(self._build(message.method, message.url, message.headers, message.body)))
+        with self.raise_as_httpx():
+            response = self._connections.exchange(message, self.timeouts)
+        return self._read(response)
 
     async def asend(self, message: Message) -> Body:
         """Send a request on the running loop, as `send` does."""
-        request = self._build(message.method, message.url, message.headers, message.body)
-        return self._read(await self._asend(request))
-
-    def _send(self, request: Any) -> Any:
-        """Return the response of httpcore."""
         with self.raise_as_httpx():
-            response = self._connections.pool.handle_request(request)
-            if _is_foreign(response):
-                response.close()
-                raise self._foreign_answer()
-        return response
-
-    async def _asend(self, request: Any) -> Any:
-        """Return the response of httpcore, on the running loop."""
-        pool = await self._connections.async_pools.current()
-        with self.raise_as_httpx():
-            response = await pool.handle_async_request(request)
-            if _is_foreign(response):
-                await response.stream.aclose()
-                raise self._foreign_answer()
-        return response
+            response = await self._connections.aexchange(message, self.timeouts)
+        return self._read(response)
 
     @contextmanager
     def raise_as_httpx(self) -> Iterator[None]:
@@ -182,28 +210,6 @@ class HttpAttempt:
         if isinstance(exc, (core.TimeoutException, *network_errors)):
             self.failure = exc
             raise getattr(httpx, type(exc).__name__)(str(exc)) from exc
-
-    def _foreign_answer(self) -> Exception:
-        error: Exception = self._connections.httpcore.RemoteProtocolError("an answer came before the request was sent")
-        return error
-
-    def _core_request(self, request: Any) -> Any:
-        """Return the library's request as httpcore has it."""
-        headers = [pair for pair in request.headers.raw if pair[0].lower() != b"accept-encoding"]
-        return self._build(request.method, core_url(self._connections.httpcore, request.url), headers, request.stream)
-
-    def _build(self, method: str, url: Any, headers: list[tuple[bytes, bytes]], content: Any) -> Any:
-        """Return a request of httpcore within the limits of this attempt."""
-        bound = RequestTimeout(self.timeouts, is_secure=url.scheme == b"https")
-        return self._connections.httpcore.Request(
-            method,
-            url,
-            headers=[*headers, (b"accept-encoding", b"gzip, deflate")],  # what `Decompressor` knows
-            content=content,
-            extensions={
-                "timeout": {"connect": bound, "read": bound, "write": bound, "pool": self.timeouts.remaining_s()}
-            },
-        )
 
     def _wrap(self, response: Any) -> Any:
         """Return a response of httpcore as the library has it."""
