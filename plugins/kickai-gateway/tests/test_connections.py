@@ -116,6 +116,35 @@ async def test_a_large_body_is_refused(script, is_stated):
     assert script.requests == []
 
 
+@pytest.mark.parametrize("is_stated", [True, False])
+async def test_a_client_that_sends_all_of_a_large_body_gets_the_reason(script, is_stated):
+    """The rest is discarded, and the connection serves further requests."""
+    settings = {**live.SETTINGS, "gateway": {"max_body_mb": 1}}
+    data = b" " * 3_000_000
+    length, sent = f"content-length: {len(data)}", data
+    if not is_stated:
+        length, sent = "transfer-encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{length}\r\n\r\n"
+    async with live.serve(script, settings) as running, connect(running) as (reader, writer):
+        writer.write(head.encode() + sent)
+        async with asyncio.timeout(20):
+            await writer.drain()
+        assert await read_status(reader) == 413
+        assert b"at most 1048576 bytes" in await reader.readuntil(b"}}")
+        writer.write(encode_request())
+        assert await read_status(reader) == 200
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+async def test_an_offered_upgrade_is_ignored(script, protocol):
+    """Java's client offers HTTP/2 in its first request."""
+    offer = {"connection": "Upgrade, HTTP2-Settings", "Upgrade": protocol, "http2-settings": "AAEAAEAAAAIAAAABAAMAAABk"}
+    async with live.serve(script) as running, connect(running) as (reader, writer):
+        writer.write(encode_request(**offer))
+        assert await read_status(reader) == 200
+    assert len(script.requests) == 1
+
+
 async def test_further_connections_are_refused(script):
     """The ones that exist go on, and their end makes room."""
     async with live.serve(script, max_connections=2) as running:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from wire import ASK, CHAT, body
+from wire import ASK, CHAT, TOOL, body
 
 UTF_16 = '{"model": "one", "messages": [{"role": "user", "content": "hi"}]}'.encode("utf-16")
 
@@ -47,6 +47,11 @@ async def test_a_failed_request_is_not_to_be_repeated(http):
     ("fields", "param"),
     [
         ({"messages": None}, "messages"),
+        ({"messages": ASK * 2049}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}] * 2049}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}] * 1500}] * 2}, "messages"),
+        ({"tools": [TOOL] * 513}, "tools"),
+        ({"stop": ["END"] * 513}, "stop"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
         ({"messages": [*ASK, {"role": "user", "content": [{"type": "audio"}]}]}, "messages[1].content[0].type"),

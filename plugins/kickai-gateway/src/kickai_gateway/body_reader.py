@@ -42,6 +42,7 @@ async def read_body(request: HttpRequest, *, max_bytes: int) -> bytes:
 
 
 def _too_large(max_bytes: int) -> ApiError:
+    # The connection stays open, and the server discards the rest of the body within the time that a request may take to
+    # arrive. Many clients read no response before they have sent everything; one that is cut off never sees the reason.
     message = f"the body must have at most {max_bytes} bytes"
-    headers = (("connection", "close"),)
-    return ApiError(ErrorReply(status=413, message=message, code="request_too_large", headers=headers))
+    return ApiError(ErrorReply(status=413, message=message, code="request_too_large"))

@@ -6,6 +6,7 @@ its first request has arrived.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -20,6 +21,8 @@ __all__ = ["MAX_HEAD_BYTES", "Config", "JoiningTransport", "LimitedProtocol"]
 
 MAX_HEAD_BYTES = 65_536
 """The maximum size of the request line and the headers, in bytes, give or take one read of the socket."""
+
+UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 REASONS = {
     400: b"Bad Request",
@@ -102,6 +105,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self._is_in_head:
             self._head_bytes += len(data)
+            data = _drop_upgrade(data)
         super().data_received(data)
         if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(431, f"the request line and the headers may have {MAX_HEAD_BYTES} bytes")
@@ -156,3 +160,12 @@ class LimitedProtocol(HttpToolsProtocol):
             )
             self.transport.write(head % (status, REASONS[status], len(body)) + body)
         self.transport.close()
+
+
+def _drop_upgrade(data: bytes) -> bytes:
+    """Return a head without the header ``Upgrade``, which a server may ignore (RFC 9110, section 7.8).
+
+    Some clients, such as Java's, offer HTTP/2 in their first request. httptools then does not read the body.
+    """
+    end = data.find(b"\r\n\r\n")
+    return data if end < 0 else UPGRADE.sub(b"", data[:end]) + data[end:]

@@ -54,6 +54,9 @@ Other values are rejected. None is always accepted, as if the field were absent.
 
 FIELDS = USED | IGNORED | NEUTRAL.keys()
 
+MAX_MESSAGES, MAX_TOOLS = 2_048, 512
+"""The most messages, and the most tools or stop texts. Reading 100,000 would block all other requests for seconds."""
+
 ECHOED = frozenset({"reasoning_content", "reasoning", "annotations", "audio", "function_call"})
 """The fields of an assistant's message that clients send back and no provider needs."""
 
@@ -120,6 +123,7 @@ def _build_request(given: Mapping[str, Any]) -> ChatRequest:
         raise _invalid("messages is missing", param="messages", code="missing_required_parameter")
     if not isinstance(given["messages"], list):
         raise _invalid(f"messages must be a list, got {_name_type(given['messages'])}", param="messages")
+    _limit_items(given)
     messages = (Message.of(_drop_echoed(each), f"messages[{place}]") for place, each in enumerate(given["messages"]))
     return ChatRequest(
         messages=tuple(messages),
@@ -132,6 +136,24 @@ def _build_request(given: Mapping[str, Any]) -> ChatRequest:
         tool_choice=given.get("tool_choice"),
         json_schema=_parse_response_format(given.get("response_format")),
     )
+
+
+def _limit_items(given: Mapping[str, Any]) -> None:
+    """Refuse lists that take long to read; the content parts and tool calls of all messages count together."""
+    messages, tools, stop = given["messages"], given.get("tools"), given.get("stop")
+    parts = 0
+    for message in messages if len(messages) <= MAX_MESSAGES else ():
+        if isinstance(message, dict):
+            lists = (message.get("content"), message.get("tool_calls"))
+            parts += sum(len(each) for each in lists if isinstance(each, list))
+    for param, what, number, most in (
+        ("messages", "messages", len(messages), MAX_MESSAGES),
+        ("messages", "content parts and tool calls in all messages", parts, MAX_MESSAGES),
+        ("tools", "tools", len(tools) if isinstance(tools, list) else 0, MAX_TOOLS),
+        ("stop", "texts in stop", len(stop) if isinstance(stop, list) else 0, MAX_TOOLS),
+    ):
+        if number > most:
+            raise _invalid(f"there may be at most {most} {what}, got {number}", param=param)
 
 
 def _parse_model(given: Mapping[str, Any]) -> str:
