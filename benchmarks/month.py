@@ -27,6 +27,7 @@ REPORT_MAX_S = 2.0
 DAY_MAX_MB = 20.0
 
 RUNS = 5
+KEEP_DAYS = 400
 
 ROLES = tuple(f"role {number}" for number in range(10))
 MODELS = (
@@ -68,7 +69,7 @@ def measure_month(now_s: float | None = None) -> Iterator[Figure]:
         day_mb = path.stat().st_size / 1e6
         writer.write(range(first_minute + DAY_S, now, MINUTE_S), MINUTE_S)
         writer.write(range(now // HOUR_S * HOUR_S - 30 * DAY_S, first_minute, HOUR_S), HOUR_S)
-        writer.close()
+        writer.close(now)
         _time_report(folder)  # compiles the modules, which takes a second or two
         times = [_time_report(folder) for _ in range(RUNS)]
     yield Figure(name="a day of 1,000,000 requests in SQLite", value=day_mb, bound=DAY_MAX_MB, unit="MB")
@@ -102,9 +103,10 @@ class _Writer:
             }
             self._add(cells)
 
-    def close(self) -> None:
-        """Say that no batch follows."""
+    def close(self, now_s: int) -> None:
+        """Say that no batch follows, and add up what each process adds up every hour."""
         self._add({}, is_final=True)
+        self._store.metrics.compact(now_s, KEEP_DAYS)
         self._store.close()
 
     def _add(self, cells: dict[CellKey, Cell], *, is_final: bool = False) -> None:

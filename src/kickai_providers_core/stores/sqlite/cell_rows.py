@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Names", "Row", "add_up_rows", "decode_rows", "delete_cells", "read_rows", "write_cells"]
+__all__ = ["Names", "Row", "add_up_rows", "decode_rows", "delete_cells", "encode_cells", "read_rows", "write_cells"]
 
 Row = tuple[Any, ...]
 """The columns of a cell."""
@@ -41,11 +41,19 @@ def write_cells(connection: sqlite3.Connection, cells: Mapping[CellKey, Cell]) -
             "SELECT counters, latency, first_token FROM cells WHERE span_s = ? AND start_s = ? AND series = ?", place
         ).fetchone()
         total = cell if row is None else add_cells(_decode(ids.names, *row), cell)
-        counters = pack_counters({ids.find(name): count for name, count in total.counters.items() if count})
-        connection.execute(
-            "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)",
-            (*place, counters, pack(total.latency), pack(total.first_token)),
-        )
+        connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)", (*place, *_encode(ids, total)))
+
+
+def encode_cells(connection: sqlite3.Connection, cells: Mapping[CellKey, Cell]) -> Iterator[Row]:
+    """Yield the rows of cells of one span without it: the beginning, the series, the counters and two histograms."""
+    ids = _CounterIds(connection)
+    for key, cell in cells.items():
+        yield key.start_s, _find_series(connection, key), *_encode(ids, cell)
+
+
+def _encode(ids: _CounterIds, cell: Cell) -> tuple[bytes, bytes, bytes]:
+    counters = pack_counters({ids.find(name): count for name, count in cell.counters.items() if count})
+    return counters, pack(cell.latency), pack(cell.first_token)
 
 
 def read_rows(

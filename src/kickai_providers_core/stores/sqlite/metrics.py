@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,18 @@ from kickai_providers_core.stores.sqlite.cell_rows import (
     add_up_rows,
     decode_rows,
     delete_cells,
+    encode_cells,
     read_rows,
     write_cells,
 )
 from kickai_providers_core.stores.sqlite.errors import explain_errors
+from kickai_providers_core.stores.sqlite.hour_sums import (
+    find_gaps,
+    find_unsummed,
+    forget_hours,
+    insert_hour,
+    read_hour_sums,
+)
 from kickai_providers_core.stores.sqlite.schema import get_value, raise_value
 
 if TYPE_CHECKING:
@@ -38,6 +47,10 @@ MAX_READINGS = 20
 """How often a day is read again because it was added up meanwhile, before it is read in one transaction."""
 
 COMPACTIONS = "compactions"
+"""The name of the number that each change of past metrics increases, so that a reader notices it."""
+
+Place = tuple[int, int]
+"""The beginning and the series of the last row that was read."""
 
 
 class SqliteMetrics:
@@ -65,6 +78,8 @@ class SqliteMetrics:
                 (batch.process, batch.number, batch.is_final, self._wall(), self._clock()),
             )
             write_cells(connection, rules.limit_names(batch.cells, _NameLimit(connection)))
+            if forget_hours(connection, (key.start_s for key in batch.cells)):
+                raise_value(connection, COMPACTIONS)
 
     def read(
         self, since_s: int = 0, until_s: int | None = None, *, span_s: int = rules.MINUTE_S
@@ -103,6 +118,19 @@ class SqliteMetrics:
         while self._delete_first_day(retention.find_deleted_before(now_s, keep_days)):
             pass
         self._forget_names(now_s)
+        with self._database.read() as connection:
+            hours = find_unsummed(connection, now_s)
+        for start_s in hours:
+            self._sum_hour(start_s)
+
+    def _sum_hour(self, start_s: int) -> None:
+        """Add up the minutes of an hour, and keep them."""
+        with self._database.write() as connection:
+            rows, _ = read_rows(connection, rules.MINUTE_S, (start_s, -1), start_s + rules.HOUR_S, None)
+            forget_hours(connection, [start_s])  # another process may have been faster
+            cells = add_up_rows(Names.read(connection), rows, rules.HOUR_S)
+            insert_hour(connection, list(encode_cells(connection, cells)))
+            raise_value(connection, COMPACTIONS)
 
     def _find_first(self, since_s: int, until_s: int | None) -> int | None:
         """Return the beginning of the first cell of a period; None if there is none."""
@@ -112,7 +140,7 @@ class SqliteMetrics:
         return None if first is None or (until_s is not None and first >= until_s) else first
 
     def _read_day(self, start_s: int, end_s: int, span_s: int) -> Iterator[tuple[CellKey, Cell]]:
-        names, rows = self._read_rows(start_s, end_s)
+        names, rows = self._read_rows(start_s, end_s, span_s)
         if span_s > rules.MINUTE_S:
             with explain_errors(str(self._database.path)):
                 yield from add_up_rows(names, rows, span_s).items()
@@ -122,10 +150,10 @@ class SqliteMetrics:
         with explain_errors(str(self._database.path)):
             yield from decode_rows(names, rows)
 
-    def _read_rows(self, start_s: int, end_s: int) -> tuple[Names, list[Row]]:
-        """Return the names, and the rows of one day as they were at one time."""
+    def _read_rows(self, start_s: int, end_s: int, span_s: int) -> tuple[Names, list[Row]]:
+        """Return the names, and the rows of one day as they were at one time; sums of hours for periods of hours."""
         for _ in range(MAX_READINGS):
-            rows = self._try_to_read(start_s, end_s)
+            rows = self._try_to_read(start_s, end_s, span_s)
             if rows is not None:
                 with self._database.read() as connection:
                     return Names.read(connection), rows
@@ -133,21 +161,27 @@ class SqliteMetrics:
             rows = [row for span_s in SPANS for row in read_rows(connection, span_s, (start_s, -1), end_s, None)[0]]
             return Names.read(connection), rows
 
-    def _try_to_read(self, start_s: int, end_s: int) -> list[Row] | None:
-        """Return the rows of one day; None if some were added up between two transactions."""
-        found: list[Row] = []
-        compactions: int | None = None
-        for span_s in SPANS:
-            after: tuple[int, int] | None = (start_s, -1)
-            while after is not None:
+    def _try_to_read(self, start_s: int, end_s: int, span_s: int) -> list[Row] | None:
+        """Return the rows of one day; None if some were added up or changed between two transactions."""
+        compactions = set[int]()
+
+        def read_all(begin_s: int, read: Callable[[sqlite3.Connection, Place], tuple[list[Row], Place | None]]) -> None:
+            after: Place | None = (begin_s, -1)
+            while after is not None and len(compactions) <= 1:
                 with self._database.read() as connection:
-                    number = get_value(connection, COMPACTIONS)
-                    rows, after = read_rows(connection, span_s, after, end_s, SLICE_ROWS)
-                if compactions is not None and compactions != number:
-                    return None
-                compactions = number
-                found += rows
-        return found
+                    compactions.add(get_value(connection, COMPACTIONS))
+                    rows, after = read(connection, after)
+                found.extend(rows)
+
+        found: list[Row] = []
+        if span_s >= rules.HOUR_S:
+            read_all(start_s, lambda connection, after: read_hour_sums(connection, after, end_s, SLICE_ROWS))
+        hours = {start_s for _, start_s, *_ in found}
+        periods = [(rules.MINUTE_S, *gap) for gap in find_gaps(hours, start_s, end_s)]
+        periods += [(span, start_s, end_s) for span in (rules.HOUR_S, rules.DAY_S)]
+        for each_s, begin_s, stop_s in periods:
+            read_all(begin_s, partial(_read_slice, span_s=each_s, end_s=stop_s))
+        return found if len(compactions) == 1 else None
 
     def _add_up_first(self, span_s: int, before_s: int) -> bool:
         """Add up the first period with shorter cells; return whether there was one."""
@@ -160,6 +194,7 @@ class SqliteMetrics:
             start_s = first - first % span_s
             period = start_s, start_s + span_s
             rows = [row for shorter_s in shorter for row in delete_cells(connection, shorter_s, period)]
+            forget_hours(connection, range(*period, rules.HOUR_S))
             write_cells(connection, add_up_rows(Names.read(connection), rows, span_s))
             raise_value(connection, COMPACTIONS)
         return True
@@ -174,6 +209,7 @@ class SqliteMetrics:
             day_s = first - first % rules.DAY_S
             for span_s in SPANS:
                 delete_cells(connection, span_s, (day_s, day_s + rules.DAY_S))
+            forget_hours(connection, range(day_s, day_s + rules.DAY_S, rules.HOUR_S))
         return True
 
     def _forget_names(self, now_s: float) -> None:
@@ -210,6 +246,12 @@ class _NameLimit:
             names.add(name)
             self._connection.execute("INSERT INTO names VALUES (?, ?, ?)", (day, family, name))
         return True
+
+
+def _read_slice(
+    connection: sqlite3.Connection, after: Place, *, span_s: int, end_s: int
+) -> tuple[list[Row], Place | None]:
+    return read_rows(connection, span_s, after, end_s, SLICE_ROWS)
 
 
 def _find_first_start(connection: sqlite3.Connection, span_s: int, since_s: int) -> int | None:

@@ -44,6 +44,11 @@ MIGRATIONS: Migrations = (
         """CREATE TABLE windows (name TEXT PRIMARY KEY, number INTEGER NOT NULL, used INTEGER NOT NULL,
         ends_s REAL NOT NULL, duration_s REAL NOT NULL) WITHOUT ROWID""",
     ),
+    (
+        # The sums of the minutes of past hours; see the module hour_sums.
+        """CREATE TABLE hour_sums (start_s INTEGER, series INTEGER, counters BLOB NOT NULL, latency BLOB NOT NULL,
+        first_token BLOB NOT NULL, PRIMARY KEY (start_s, series)) WITHOUT ROWID""",
+    ),
 )
 """Add a tuple for a new version; never change one that was released."""
 
