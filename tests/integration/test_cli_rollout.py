@@ -197,3 +197,32 @@ def test_a_damaged_plan_is_one_clear_error(kickai: CommandLine) -> None:
     assert done.code == 1
     assert "the format of the rollout must be 1, got 99" in done.err
     assert "Traceback" not in done.err
+
+
+def test_going_back_without_a_role_is_the_latest_change_of_every_rollout(kickai: CommandLine) -> None:
+    """``why`` and the history name it for the rollout of a single role, too."""
+    kickai("rollout", "set", "mock", "5%", "--role", "team_manager")
+    kickai("rollout", "set", "mock", "5%")
+    assert kickai("rollout", "back", "--why", "all of it").code == 0
+    shown = kickai("rollout", "why", "--role", "team_manager").out
+    assert "team_manager: mock 0%, off" in shown
+    assert "because all of it" in shown
+
+
+def test_a_reason_stays_on_its_line(kickai: CommandLine) -> None:
+    """Control characters and line ends in it cannot look like another change."""
+    kickai("rollout", "set", "mock", "5%", "--why", "good\x1b[31m\n2026-01-01 00:00:00 UTC  ann: mock at 90%")
+    (line,) = kickai("rollout", "history").out.splitlines()
+    assert line.endswith(": mock at 5% of all roles (good [31m 2026-01-01 00:00:00 UTC  ann: mock at 90%)")
+
+
+def test_a_role_that_the_settings_no_longer_have_can_be_rolled_back(kickai: CommandLine) -> None:
+    """Its rollout is still in the store, and another application may follow it."""
+    coach = '[roles.coach]\nchain = ["mock", "other"]\n'
+    kickai.write(SETTINGS + coach)
+    assert kickai("rollout", "set", "mock", "5%", "--role", "coach").code == 0
+    kickai.write(SETTINGS)
+    assert "coach: mock 5%" in kickai("rollout", "why", "--role", "coach").out
+    assert kickai("rollout", "back", "--role", "coach").code == 0
+    assert kickai("rollout", "remove", "--role", "coach").code == 0
+    assert "Unknown role 'coach'." in kickai("rollout", "back", "--role", "coach").err

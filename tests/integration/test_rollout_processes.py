@@ -151,15 +151,16 @@ def test_processes_follow_and_agree(folder: Path, start: Callable[..., Server]) 
 
 
 def test_a_rollback_is_immediate_for_all_or_one_role(folder: Path, start: Callable[..., Server]) -> None:
-    """``rollout back --role`` for one role, ``rollout back`` for all."""
+    """``rollout back --role`` for one role, ``rollout back`` for all, also for a role with its own rollout."""
     rollout(folder, "set", "new", "100%")
+    rollout(folder, "set", "new", "100%", "--role", "finance_manager")
     server = start()
     assert {server.ask(role=role) for role in ("team_manager", "squad_selector")} == {"new"}
     rollout(folder, "back", "--role", "squad_selector")
     wait_until(lambda: server.ask(role="squad_selector") == "old")
     assert server.ask(role="team_manager") == "new"
     rollout(folder, "back")
-    wait_until(lambda: server.ask(role="team_manager") == "old")
+    wait_until(lambda: server.ask(role="team_manager") == "old" and server.ask(role="finance_manager") == "old")
 
 
 def test_ai_provider_overrides_the_rollout_of_its_process(folder: Path, start: Callable[..., Server]) -> None:

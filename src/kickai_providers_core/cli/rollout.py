@@ -38,10 +38,11 @@ from kickai_providers_core.resilience.rollout_changes import (
 )
 from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
 from kickai_providers_core.stores.urls import MEMORY
-from kickai_providers_core.values.plain_text import format_count
+from kickai_providers_core.values.length_limits import MESSAGE_LIMIT
+from kickai_providers_core.values.plain_text import clean_line, format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.config.settings import Settings
@@ -67,9 +68,12 @@ _EXPECT = click.option(
 )
 
 
-def changes(function: Callable[..., Any]) -> Callable[..., Any]:
+_BACK_ROLE = click.option("--role", metavar="ROLE", help="Only this role; without it, every rollout goes back.")
+
+
+def changes(function: Callable[..., Any], role: Callable[..., Any] = _ROLE) -> Callable[..., Any]:
     """Add the options that all changes have."""
-    for option in (_EXPECT, _WHY, _ROLE):
+    for option in (_EXPECT, _WHY, role):
         function = option(function)
     return shared_options(function)
 
@@ -173,10 +177,10 @@ def resume_command(session: Session, /, **how: Any) -> None:
         'kickai rollout back --why "answers are too short"', "kickai rollout back --role squad_selector"
     ),
 )
-@changes
+@partial(changes, role=_BACK_ROLE)
 @click.pass_obj
 def back_command(session: Session, /, **how: Any) -> None:
-    """Set the share to 0 at once, for all roles or one."""
+    """Set the share to 0 at once: of every rollout, those of single roles included, or of one role."""
     _change(session, how, go_back)
 
 
@@ -211,8 +215,7 @@ def show_history(session: Session, *, limit: int) -> None:
     if not entries:
         session.console.write_line("No change so far.")
     for each in entries:
-        why = f" ({each.why})" if each.why else ""
-        session.console.write_line(f"{_format_time(each.at_s)}  {each.who}: {each.what}{why}")
+        session.console.write_line(f"{_format_time(each.at_s)}  {_format_change(each)}")
 
 
 @command.command("why", epilog=show_examples("kickai rollout why --role squad_selector"))
@@ -223,8 +226,8 @@ def explain(session: Session, *, role: str | None) -> None:
     """Explain the present share: the change that led to it, the evidence, and what would change it."""
     with open_control(session) as (control, settings):
         statuses, _ = control.read_status()
-        scope = _find_scope(settings, role)
         names = {each.scope for each in statuses}
+        scope = _find_scope(settings, role, names)
         wanted = scope if scope in names else ALL_ROLES
         shown = [each for each in statuses if role is None or each.scope == wanted]
         latest_by_scope = {each.scope: control.find_latest(each.scope) for each in shown}
@@ -268,7 +271,7 @@ def _change(
 ) -> None:
     """Make a change, and write what it was."""
     with open_control(session) as (control, settings):
-        scope = _find_scope(settings, how["role"])
+        scope = _find_scope(settings, how["role"], control.read_plan()[0].rollouts)
         given = {} if candidate is None else {"candidate": _find_candidate(settings, candidate)}
 
         def change(plan: RolloutPlan) -> Change:
@@ -284,10 +287,11 @@ def _change(
         session.console.write_line(made.what)
 
 
-def _find_scope(settings: Settings, role: str | None) -> str:
+def _find_scope(settings: Settings, role: str | None, scopes: Container[str]) -> str:
+    """Return the scope of a role that the settings have, or that has a rollout in the store."""
     if role is None:
         return ALL_ROLES
-    if role not in settings.roles:
+    if role not in settings.roles and role not in scopes:
         hint = suggest_name(role, settings.roles) or f"Known: {join_names(sorted(settings.roles))}."
         raise click.UsageError(f"Unknown role {role!r}. {hint}")
     return role
@@ -327,7 +331,14 @@ def _format_evidence(status: ScopeStatus) -> Iterator[str]:
 def _format_latest(entry: HistoryEntry | None) -> Iterator[str]:
     if entry is not None:
         why = f", because {entry.why}" if entry.why else ""
-        yield f"  latest change: {entry.what}, by {entry.who} on {_format_time(entry.at_s)}{why}"
+        latest = f"{entry.what}, by {entry.who} on {_format_time(entry.at_s)}{why}"
+        yield f"  latest change: {clean_line(latest, 2 * MESSAGE_LIMIT)}"
+
+
+def _format_change(entry: HistoryEntry) -> str:
+    """Return who did what and why, on one line."""
+    why = f" ({entry.why})" if entry.why else ""
+    return clean_line(f"{entry.who}: {entry.what}{why}", 2 * MESSAGE_LIMIT)
 
 
 def _format_time(at_s: float) -> str:

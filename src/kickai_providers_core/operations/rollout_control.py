@@ -11,6 +11,8 @@ from kickai_providers_core.resilience.guard import judge
 from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, format_hold, format_share
 from kickai_providers_core.stores.api import HistoryEntry
 from kickai_providers_core.values.base_errors import KickaiError
+from kickai_providers_core.values.length_limits import DETAIL_LIMIT
+from kickai_providers_core.values.plain_text import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -142,9 +144,11 @@ class RolloutControl:
         if expected is not None and expected != version:
             raise RolloutConflictError(self._describe_conflict(version))
         change = make(plan)
-        entry = HistoryEntry(
-            at_s=self._wall(), who=self._who, what=change.what, why=why, evidence={"scope": change.scope}
-        )
+        evidence: dict[str, Any] = {"scope": change.scope}
+        if change.others:
+            evidence["others"] = list(change.others)
+        why = clean_line(why, DETAIL_LIMIT)  # a line end in it would look like another change
+        entry = HistoryEntry(at_s=self._wall(), who=self._who, what=change.what, why=why, evidence=evidence)
         if not self._store.documents.write(PLAN, change.plan.as_dict(), expected_version=version, entry=entry):
             raise RolloutConflictError(self._describe_conflict(self.read_plan()[1]))
         return change
@@ -157,7 +161,7 @@ class RolloutControl:
         """Return the latest change of a scope; None when it is not among the latest 1,000 changes."""
         # A change without a scope is that of the settings, which is for all roles.
         entries = self._store.documents.read_history(PLAN, HISTORY)
-        return next((each for each in entries if each.evidence.get("scope", ALL_ROLES) == scope), None)
+        return next((each for each in entries if scope in _list_scopes(each)), None)
 
     def _build_status(self, scope: str, rollout: Rollout) -> ScopeStatus:
         document: Document = self._store.documents.read(f"{EVIDENCE}{scope}")
@@ -174,6 +178,10 @@ class RolloutControl:
             f"the rollout was changed by {by} and now has version {version}; nothing was written: look at "
             "kickai rollout status, and repeat the command if it still applies"
         )
+
+
+def _list_scopes(entry: HistoryEntry) -> tuple[object, ...]:
+    return entry.evidence.get("scope", ALL_ROLES), *entry.evidence.get("others", ())
 
 
 def list_candidates(settings: Settings) -> frozenset[str]:

@@ -22,17 +22,19 @@ class RolloutError(ValueError):
 
 @frozen(kw_only=True)
 class Change:
-    """A change of one scope.
+    """A change of one scope, or of all of them.
 
     Attributes:
         plan: The plan after it.
         scope: The scope that it concerns.
         what: The change, for a reader.
+        others: Further scopes that it concerns.
     """
 
     plan: RolloutPlan
     scope: str
     what: str
+    others: tuple[str, ...] = ()
 
 
 def set_share(
@@ -120,18 +122,33 @@ def resume(plan: RolloutPlan, scope: str, now_s: float) -> Change:
 
 
 def go_back(plan: RolloutPlan, scope: str, now_s: float) -> Change:
-    """Return the change to a share of 0. A role without a rollout of its own leaves that of all roles.
+    """Return the change to a share of 0: of every rollout, or for one role.
+
+    A role without a rollout of its own leaves that of all roles.
 
     Raises:
-        RolloutError: The scope has no rollout.
+        RolloutError: There is no rollout, or none that serves the role.
     """
     found = plan.find(None if scope == ALL_ROLES else scope)
-    if found is None:
+    if scope == ALL_ROLES:
+        ordered = {each: plan.rollouts[each] for each in sorted(plan.rollouts)}
+        rollouts = {each: rollout for each, rollout in ordered.items() if each == scope or _is_on(rollout)} or ordered
+    else:
+        rollouts = {} if found is None else {scope: found[1]}
+    if not rollouts:
         raise RolloutError(f"no rollout exists for {_name(scope)}")
-    _, rollout = found
-    after = rollout.begin_step(0, now_s, ramp=None, is_paused=False, suspended_share=None, shadow=0)
-    what = f"{rollout.candidate} back to 0% of {_name(scope)}"
-    return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
+    after, parts = plan, []
+    for each, rollout in rollouts.items():
+        stopped = rollout.begin_step(0, now_s, ramp=None, is_paused=False, suspended_share=None, shadow=0)
+        after = after.with_rollout(each, stopped)
+        parts.append(f"{rollout.candidate} back to 0% of {_name(each)}")
+    first, *others = rollouts
+    return Change(plan=after, scope=first, what="; ".join(parts), others=tuple(others))
+
+
+def _is_on(rollout: Rollout) -> bool:
+    """Return whether a rollout sends requests to its candidate, or may do so by itself."""
+    return bool(rollout.share or rollout.shadow) or rollout.ramp is not None or rollout.suspended_share is not None
 
 
 def remove(plan: RolloutPlan, scope: str) -> Change:

@@ -308,6 +308,41 @@ def test_going_back_ends_everything() -> None:
     assert change.what == "huggingface back to 0% of all roles"
 
 
+def test_everything_goes_back_at_once() -> None:
+    """Without a role, the rollouts of single roles go back too, even when there is none of all roles."""
+    scout = Rollout(candidate="gemini", share=QUARTER, ramp=RAMP)
+    change = go_back(make_plan(share=5).with_rollout("scout", scout).with_rollout("coach", scout), ALL_ROLES, 9.0)
+    assert {scope: rollout.share for scope, rollout in change.plan.rollouts.items()} == {
+        ALL_ROLES: 0,
+        "scout": 0,
+        "coach": 0,
+    }
+    assert (change.scope, change.others) == (ALL_ROLES, ("coach", "scout"))
+    assert change.what == (
+        "huggingface back to 0% of all roles; gemini back to 0% of the role coach; gemini back to 0% of the role scout"
+    )
+    alone = go_back(RolloutPlan().with_rollout("scout", scout), ALL_ROLES, 9.0)
+    assert alone.plan.rollouts == {"scout": Rollout(candidate="gemini", step=2, step_began_s=9.0)}
+    assert (alone.scope, alone.others) == ("scout", ())
+
+
+@pytest.mark.parametrize(
+    ("rollout", "scopes"),
+    [
+        (Rollout(candidate="gemini"), [ALL_ROLES]),
+        (Rollout(candidate="gemini", shadow=1), [ALL_ROLES, "coach"]),
+        (Rollout(candidate="gemini", ramp=RAMP), [ALL_ROLES, "coach"]),
+        (Rollout(candidate="gemini", suspended_share=5), [ALL_ROLES, "coach"]),
+    ],
+)
+def test_rollouts_that_are_off_need_not_go_back(rollout: Rollout, scopes: list[str]) -> None:
+    """A shadow, a ramp and a suspension may go on by themselves, so they are not off."""
+    change = go_back(make_plan(share=0).with_rollout("coach", rollout), ALL_ROLES, 9.0)
+    assert [change.scope, *change.others] == scopes
+    off = go_back(RolloutPlan().with_rollout("coach", rollout), ALL_ROLES, 9.0)
+    assert off.plan.rollouts == {"coach": Rollout(candidate="gemini", step=2, step_began_s=9.0)}
+
+
 def test_one_role_goes_back_alone() -> None:
     """It gets a rollout of its own with a share of 0; all other roles keep theirs."""
     change = go_back(make_plan(share=QUARTER), "coach", 9.0)
