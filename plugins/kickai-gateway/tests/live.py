@@ -50,6 +50,7 @@ async def serve(
     settings: dict[str, Any] | None = None,
     *,
     receive_timeout_s: float = 30.0,
+    send_timeout_s: float = 60.0,
     max_connections: int = 1_000,
     **fields: Any,
 ) -> AsyncIterator[Live]:
@@ -63,7 +64,13 @@ async def serve(
     log: list[str] = []
     gateway = Gateway(resolver, log=log.append, **fields)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(gateway, drain_s=1, receive_timeout_s=receive_timeout_s, max_connections=max_connections)
+        server = Server(
+            gateway,
+            drain_s=1,
+            receive_timeout_s=receive_timeout_s,
+            send_timeout_s=send_timeout_s,
+            max_connections=max_connections,
+        )
         serving = asyncio.ensure_future(server.serve([listener]))
         await server.ready.wait()
         try:

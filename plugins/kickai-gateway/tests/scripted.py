@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -26,7 +28,7 @@ from kickai_providers_core import (
 from kickai_providers_core.authoring import hooks_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 USAGE = Usage(input_tokens=12, output_tokens=7, cached_tokens=5, reasoning_tokens=3)
 WORDS = ("Anna, ", "Ben ", "and Çelik 🙂")
@@ -47,7 +49,7 @@ class Script:
 
     Attributes:
         requests: Every request, in order.
-        ended: How each call of the model ``slow`` ended.
+        ended: How each call of the models ``slow`` and ``endless`` ended.
     """
 
     requests: list[ChatRequest] = field(factory=list)
@@ -81,9 +83,10 @@ class Script:
             async def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
                 model = script.note(request)
                 reply = script.reply(request, model)
-                for word in WORDS if reply.text == TEXT else filter(None, [reply.text]):
-                    yield ReplyChunk(text=word, model=model)
-                    await script.go_on(model)
+                with script.note_end(model):
+                    for word in script.words(model, reply):
+                        yield ReplyChunk(text=word, model=model)
+                        await script.go_on(model)
                 yield ReplyChunk(
                     tool_calls=reply.tool_calls,
                     finish_reason=reply.finish_reason,
@@ -114,6 +117,21 @@ class Script:
             self.ended.append("cancelled")
             raise
 
+    @contextmanager
+    def note_end(self, model: str) -> Iterator[None]:
+        """Note the end of an endless stream."""
+        try:
+            yield
+        finally:
+            if model == "endless":
+                self.ended.append("closed")
+
+    def words(self, model: str, reply: Reply) -> Iterable[str]:
+        """Return the texts of the chunks of an answer."""
+        if model == "endless":
+            return repeat("Anna " * 1_000)
+        return WORDS if reply.text == TEXT else filter(None, [reply.text])
+
     async def go_on(self, model: str) -> None:
         """Do what the model does after each chunk."""
         if model == "breaks":
@@ -122,6 +140,8 @@ class Script:
             await self.wait()
         if model == "steady":
             await asyncio.sleep(0.5)
+        if model == "endless":
+            await asyncio.sleep(0)
 
     def reply(self, request: ChatRequest, model: str) -> Reply:
         """Return the answer to a request."""

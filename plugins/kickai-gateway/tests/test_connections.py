@@ -31,9 +31,9 @@ async def read_status(reader):
     return int(line.split()[1]) if line else None
 
 
-def encode_request(**headers):
+def encode_request(data=None, **headers):
     """Return a request for an answer."""
-    data = json.dumps(body(model="kickai")).encode()
+    data = json.dumps(body(model="kickai") if data is None else data).encode()
     given = {"host": "localhost", "content-type": "application/json", "content-length": str(len(data)), **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
     return f"POST {CHAT} HTTP/1.1\r\n{head}\r\n".encode() + data
@@ -74,6 +74,29 @@ async def test_a_slow_answer_is_not_a_slow_request(script):
         await asyncio.sleep(0.05)
         writer.write(encode_request())
         assert await read_status(reader) == 200
+
+
+async def test_a_client_that_reads_nothing_is_cut_off(script):
+    """And its call of the provider ends, instead of waiting for ever."""
+    async with live.serve(script, send_timeout_s=0.2) as running, connect(running) as (_, writer):
+        writer.transport.pause_reading()
+        writer.write(encode_request(body(model="one:endless", stream=True)))
+        await live.wait_for(lambda: script.ended)
+        await live.wait_for(lambda: running.gateway.generations.current.running == 0)
+    assert script.ended == ["closed"]
+
+
+async def test_a_client_that_reads_slowly_is_served(script):
+    """Only one that reads nothing for so long is cut off."""
+    async with live.serve(script, send_timeout_s=60) as running, connect(running) as (reader, writer):
+        writer.write(encode_request(body(model="one:endless", stream=True)))
+        size = 0
+        async with asyncio.timeout(20):
+            while size < 5_000_000:  # more than all buffers hold
+                size += len(await reader.read(200_000))
+                await asyncio.sleep(0)
+        assert script.ended == []
+    await live.wait_for(lambda: script.ended)
 
 
 @pytest.mark.parametrize("head", [{"x-long": "a" * 2 * MAX_HEAD_BYTES}, {f"x-{i}": "a" * 100 for i in range(2000)}])

@@ -1,7 +1,7 @@
-"""The limits of connections: their number, the size of a request's head, and the time in which a request must arrive.
+"""The limits of connections: their number, the size of a request's head, and the times in which clients send and read.
 
-uvicorn has no bound for a head, none for the time until a first request is complete, and counts a connection only when
-its first request has arrived.
+uvicorn has no bound for a head, none for the time until a first request is complete or until a client reads, and counts
+a connection only when its first request has arrived.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ class Config(uvicorn.Config):
 
     Attributes:
         receive_timeout_s: Seconds in which a request must have arrived.
+        send_timeout_s: Seconds in which a client must read what waits for it, 64 KiB at most.
         max_connections: The connections at a time.
     """
 
-    def __init__(self, app: Any, *, receive_timeout_s: float, max_connections: int, **options: Any) -> None:
+    def __init__(
+        self, app: Any, *, receive_timeout_s: float, send_timeout_s: float, max_connections: int, **options: Any
+    ) -> None:
         super().__init__(app, http=LimitedProtocol, **options)
         self.receive_timeout_s = receive_timeout_s
+        self.send_timeout_s = send_timeout_s
         self.max_connections = max_connections
 
 
@@ -83,6 +87,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     config: Config
     _timer: asyncio.TimerHandle | None = None
+    _send_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _is_in_head = True
 
@@ -97,7 +102,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to wait."""
         self._stop_timer()
+        self._stop_send_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read as fast as the answer comes; it holds the call of a provider."""
+        super().pause_writing()
+        self._send_timer = self.loop.call_later(self.config.send_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        self._stop_send_timer()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Read a part of a request, unless its head is too large."""
@@ -139,6 +155,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_send_timer(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
 
     def _expire(self) -> None:
         self._timer = None

@@ -38,6 +38,9 @@ __all__ = ["Server", "Worker"]
 KEEP_ALIVE_S = 75
 """Seconds for which an idle connection is kept; longer than the pools of common clients keep theirs."""
 
+SEND_TIMEOUT_S = 60.0
+"""Seconds in which a client must read what waits for it, as in nginx."""
+
 LAST_WORDS_S = 1.0
 """Seconds in which cancelled requests may tell their clients."""
 
@@ -50,7 +53,13 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, app: Any, *, drain_s: float, receive_timeout_s: float = 30.0, max_connections: int = 1_000
+        self,
+        app: Any,
+        *,
+        drain_s: float,
+        receive_timeout_s: float = 30.0,
+        send_timeout_s: float = SEND_TIMEOUT_S,
+        max_connections: int = 1_000,
     ) -> None:
         """Serve an application.
 
@@ -58,11 +67,13 @@ class Server(uvicorn.Server):
             app: The application.
             drain_s: Seconds that running requests have left when the server is stopped.
             receive_timeout_s: Seconds in which a client must have sent its request.
+            send_timeout_s: Seconds in which a client must read what waits for it.
             max_connections: The connections at a time.
         """
         config = Config(
             app,
             receive_timeout_s=receive_timeout_s,
+            send_timeout_s=send_timeout_s,
             max_connections=max_connections,
             ws="none",
             loop="none",
