@@ -18,8 +18,8 @@ NOT_RUN = ("python3 -m venv", "pip install", "export ", "git ", "nox ")
 """A session with such a command is not run: it changes the machine, needs a key, or has a test of its own."""
 
 
-def run_step(language: str, title: str, source: str, namespace: dict[str, object]) -> str:
-    """Run one block, and return what it printed."""
+def run_step(language: str, title: str, source: str, namespace: dict[str, object]) -> str | None:
+    """Run one block, and return what it printed; None for a session that is not run."""
     if title:
         Path(title).write_text(source, encoding="utf-8")
         return ""
@@ -32,12 +32,12 @@ def run_step(language: str, title: str, source: str, namespace: dict[str, object
     return ""
 
 
-def run_shell(source: str) -> str:
-    """Run the commands of a session: all lines, or those after ``$``. Return their output."""
+def run_shell(source: str) -> str | None:
+    """Run the commands of a session: all lines, or those after ``$``. Return their output; None if it is not run."""
     lines = source.splitlines()
     commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")] or lines
     if any(line.startswith(NOT_RUN) for line in commands):
-        return ""
+        return None
     done = subprocess.run(
         ["bash", "-euc", "\n".join(commands)],
         check=False,

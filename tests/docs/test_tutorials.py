@@ -52,6 +52,8 @@ def test_a_page_can_be_followed(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     outputs = json.loads(done.stdout)
     for position, expected in shown.items():
+        if outputs[position] is None:  # the session has a test of its own
+            continue
         assert normalize(outputs[position]) == normalize(expected), steps[position][2]
 
 
