@@ -68,6 +68,22 @@ def test_the_file_belongs_to_its_owner_alone(path, open_store):
     assert not journal.exists()
 
 
+def test_reading_creates_no_file(path, open_store):
+    """An operator who looks at an application's store must not own its file: neither before nor after it exists."""
+    store = open_store()
+    assert store.documents.read("rollout").version == 0
+    assert list(store.metrics.read()) == []
+    assert list(store.health.read()) == []
+    assert not path.exists()
+    add(store)
+    assert count(store) == 1
+    path.unlink()
+    assert list(store.metrics.read()) == []
+    assert not path.exists()
+    add(store, 2)
+    assert count(open_store()) == 1
+
+
 def test_a_link_is_followed(path, open_store, tmp_path):
     """Even to a file that does not exist yet, which gets the same mode."""
     target = tmp_path / "real.db"

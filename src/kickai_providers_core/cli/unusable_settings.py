@@ -68,6 +68,9 @@ def _check_store(settings: Settings, discovery: Discovery) -> Iterator[Problem]:
 def _check_rollout(settings: Settings) -> Iterator[Problem]:
     candidate = settings.rollout.candidate
     if candidate is None:
+        for name in ("share", "exclude", "shadow"):
+            if _find_source(settings, ("rollout", name)):
+                yield _describe(settings, ("rollout", name), "has no effect without a candidate", severity="warning")
         return
     path = ("rollout", "candidate")
     if settings.store.url is None:

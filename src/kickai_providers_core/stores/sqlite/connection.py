@@ -68,12 +68,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Run a transaction that reads. It also works on a read-only file system.
+        """Run a transaction that reads. It creates no file, and works on a read-only file system.
 
         Raises:
             StoreError: It cannot be read.
         """
         with self._sessions.hold(self._timeout_s) as (session, deadline), explain_errors(str(self.path)):
+            if self._is_missing():
+                session.close()
+                yield from self._read_copy(None)
+                return
             connection = self._connect_to_read(session, deadline)
             if connection is None:
                 yield from self._read_unchanging()
@@ -163,6 +167,10 @@ class Database:
         except OSError:
             return False
 
+    def _is_missing(self) -> bool:
+        """Return whether there is no file. A command that only reads must not create one, perhaps as another user."""
+        return not os.path.lexists(self.path) and self.path.parent.is_dir()
+
     def _read_unchanging(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection to a file that nobody can change, such as one on a read-only file system."""
         source = _open(self.path, "mode=ro&immutable=1")
@@ -170,15 +178,20 @@ class Database:
             if is_current(source, self.migrations, str(self.path)):
                 yield source
                 return
-            copy = sqlite3.connect(":memory:", isolation_level=None)
-            try:
-                source.backup(copy)
-                migrate(copy, self.migrations, str(self.path))
-                yield copy
-            finally:
-                copy.close()
+            yield from self._read_copy(source)
         finally:
             source.close()
+
+    def _read_copy(self, source: sqlite3.Connection | None) -> Iterator[sqlite3.Connection]:
+        """Yield a connection to a copy in memory, with the tables of this version; None has no content."""
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            if source is not None:
+                source.backup(copy)
+            migrate(copy, self.migrations, str(self.path))
+            yield copy
+        finally:
+            copy.close()
 
 
 def _open(path: Path, options: str) -> sqlite3.Connection:
