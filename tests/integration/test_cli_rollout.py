@@ -226,3 +226,18 @@ def test_a_role_that_the_settings_no_longer_have_can_be_rolled_back(kickai: Comm
     assert kickai("rollout", "back", "--role", "coach").code == 0
     assert kickai("rollout", "remove", "--role", "coach").code == 0
     assert "Unknown role 'coach'." in kickai("rollout", "back", "--role", "coach").err
+
+
+def test_the_history_has_the_evidence_of_each_change(kickai: CommandLine) -> None:
+    """What both arms had done in the step that a change ended; nothing for the first change."""
+    kickai.write(SETTINGS + '[roles.team_manager]\nchain = ["mock", "other"]\n')
+    kickai("rollout", "set", "other", "100%")
+    for _ in range(3):
+        assert kickai("ask", "--role", "team_manager", "hi").code == 0
+    kickai("rollout", "back", "--why", "enough")
+    latest, first = kickai("rollout", "history").out.splitlines()
+    assert first.endswith(": other at 100% of all roles")
+    assert latest.endswith(": other back to 0% of all roles (enough); until then candidate 0 of 3 failed")
+    evidence = kickai("rollout", "history", "--json").json["history"][0]["evidence"]
+    none = {"requests": 0, "failures": 0}
+    assert evidence == {"scope": "*", "candidate": {"requests": 3, "failures": 0}, "control": none}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -36,7 +37,7 @@ from kickai_providers_core.resilience.rollout_changes import (
     set_share,
     start_ramp,
 )
-from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
+from kickai_providers_core.resilience.shares import ALL_ROLES, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.stores.urls import MEMORY
 from kickai_providers_core.values.length_limits import MESSAGE_LIMIT
 from kickai_providers_core.values.plain_text import clean_line, format_count
@@ -336,9 +337,16 @@ def _format_latest(entry: HistoryEntry | None) -> Iterator[str]:
 
 
 def _format_change(entry: HistoryEntry) -> str:
-    """Return who did what and why, on one line."""
+    """Return who did what, why, and what was counted until then, on one line."""
     why = f" ({entry.why})" if entry.why else ""
-    return clean_line(f"{entry.who}: {entry.what}{why}", 2 * MESSAGE_LIMIT)
+    counts = ((arm, entry.evidence.get(arm)) for arm in (CANDIDATE, CONTROL))
+    counted = [
+        f"{arm} {each.get('failures')} of {each['requests']} failed"
+        for arm, each in counts
+        if isinstance(each, Mapping) and each.get("requests")
+    ]
+    evidence = f"; until then {', '.join(counted)}" if counted else ""
+    return clean_line(f"{entry.who}: {entry.what}{why}{evidence}", 2 * MESSAGE_LIMIT)
 
 
 def _format_time(at_s: float) -> str:

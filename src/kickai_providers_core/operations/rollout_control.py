@@ -8,8 +8,8 @@ from attrs import frozen
 
 from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, read_evidence, read_plan
 from kickai_providers_core.resilience.guard import judge
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, format_hold, format_share
-from kickai_providers_core.stores.api import HistoryEntry
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_hold, format_share
+from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.base_errors import KickaiError
 from kickai_providers_core.values.length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
@@ -144,7 +144,7 @@ class RolloutControl:
         if expected is not None and expected != version:
             raise RolloutConflictError(self._describe_conflict(version))
         change = make(plan)
-        evidence: dict[str, Any] = {"scope": change.scope}
+        evidence: dict[str, Any] = {"scope": change.scope, **self._count_evidence(plan, change.scope)}
         if change.others:
             evidence["others"] = list(change.others)
         why = clean_line(why, DETAIL_LIMIT)  # a line end in it would look like another change
@@ -162,6 +162,17 @@ class RolloutControl:
         # A change without a scope is that of the settings, which is for all roles.
         entries = self._store.documents.read_history(PLAN, HISTORY)
         return next((each for each in entries if scope in _list_scopes(each)), None)
+
+    def _count_evidence(self, plan: RolloutPlan, scope: str) -> dict[str, dict[str, int]]:
+        """Return the requests and failures of both arms in the step that a change ends; empty without a rollout."""
+        rollout = plan.rollouts.get(scope)
+        if rollout is None:
+            return {}
+        try:
+            evidence = read_evidence(self._store.documents.read(f"{EVIDENCE}{scope}"), rollout)
+        except StoreError:  # damaged evidence must not keep anybody from going back
+            return {}
+        return {arm: _count(evidence, arm) for arm in (CANDIDATE, CONTROL)}
 
     def _build_status(self, scope: str, rollout: Rollout) -> ScopeStatus:
         document: Document = self._store.documents.read(f"{EVIDENCE}{scope}")
