@@ -241,3 +241,16 @@ def test_the_history_has_the_evidence_of_each_change(kickai: CommandLine) -> Non
     evidence = kickai("rollout", "history", "--json").json["history"][0]["evidence"]
     none = {"requests": 0, "failures": 0}
     assert evidence == {"scope": "*", "candidate": {"requests": 3, "failures": 0}, "control": none}
+
+
+def test_damaged_evidence_keeps_nobody_from_going_back(kickai: CommandLine) -> None:
+    """The change is made; only its evidence is missing in the history."""
+    kickai("rollout", "set", "mock", "25%")
+    store = SqliteStore(kickai.folder / "kickai.db", timeout_s=60)
+    rollout = store.documents.read(PLAN).value["rollouts"]["*"]
+    value = {"step": rollout["step"], "began_s": rollout["step_began_s"], "evidence": "damaged"}
+    assert store.documents.write("evidence/*", value, expected_version=0)
+    assert kickai("rollout", "status").code == 1
+    assert kickai("rollout", "back").out == "mock back to 0% of all roles\n"
+    assert store.documents.read_history(PLAN, 1)[0].evidence == {"scope": "*"}
+    store.close()
