@@ -83,21 +83,30 @@ class AsyncPool:
     async def _take(self, origin: Any, wait_s: float) -> AsyncConnection:
         """Return an idle connection, or a new one."""
         await self._wait_until_free(wait_s)
+        connection, ended = self._choose(origin)
         try:
-            while self._idle and self._idle[0].has_expired():
-                await self._idle.popleft().aclose()
-            connection = self._pop_idle(origin)
-            while connection is not None and connection.has_expired():
-                await connection.aclose()
-                connection = self._pop_idle(origin)
-            if connection is None and self._idle and len(self._used) + len(self._idle) >= self._max_connections:
-                await self._idle.popleft().aclose()  # it leads elsewhere
+            for each in ended:
+                await each.aclose()
         except BaseException:
-            self._free.release()
+            self._take_back(connection)
             raise
-        connection = connection or self._create(origin)
-        self._used.add(connection)
         return connection
+
+    def _choose(self, origin: Any) -> tuple[AsyncConnection, list[AsyncConnection]]:
+        """Return a connection, which counts as used from now on, and the idle ones to close."""
+        ended: list[AsyncConnection] = []
+        while self._idle and self._idle[0].has_expired():
+            ended.append(self._idle.popleft())
+        connection = self._pop_idle(origin)
+        while connection is not None and connection.has_expired():
+            ended.append(connection)
+            connection = self._pop_idle(origin)
+        if connection is None:
+            if self._idle and len(self._used) + len(self._idle) >= self._max_connections:
+                ended.append(self._idle.popleft())  # it leads elsewhere
+            connection = self._create(origin)
+        self._used.add(connection)
+        return connection, ended
 
     async def _wait_until_free(self, wait_s: float) -> None:
         if not self._free.locked():  # nothing to wait for: no timer is needed

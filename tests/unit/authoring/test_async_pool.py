@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -160,6 +161,28 @@ async def test_a_request_that_is_cancelled_while_it_waits_takes_no_connection():
         await asyncio.wait((waiting,))
         await read(response)
         assert await read(await send(pool, service)) == b"ok"
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_requests_that_are_cancelled_at_any_time_lose_no_connection(seed):
+    """Afterwards as many requests as before run at once."""
+    random = Random(seed)
+    async with serve() as service, open_pool(max_connections=3) as pool:
+
+        async def ask(host: str) -> None:
+            await read(await send(pool, service, host=host))
+
+        tasks = [asyncio.ensure_future(ask(random.choice(("127.0.0.1", "localhost")))) for _ in range(200)]
+        for task in random.sample(tasks, 60):
+            for _ in range(random.randrange(8)):
+                await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert [task.exception() for task in tasks if not task.cancelled() and task.exception()] == []
+        assert sum(not task.cancelled() for task in tasks) >= len(tasks) - 60
+        for response in [await send(pool, service, wait_s=20) for _ in range(3)]:
+            await read(response)
+        await service.wait_for_ended(service.opened - 3)
 
 
 async def test_a_request_that_fails_frees_its_connection():
