@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import kickai_mock.plugin as mock
+from kickai_mock.plugin import plugin as mock
 import pluggy
 from kickai_mock.settings import MockSettings
 

@@ -15,7 +15,7 @@ import weakref
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import kickai_mock.plugin as mock
+from kickai_mock.plugin import plugin as mock
 import pytest
 from command_line import installed
 from forks import run_in_child
@@ -114,7 +114,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 PROGRAM = """
     import os, sys, time
-    import kickai_mock.plugin as mock
+    from kickai_mock.plugin import plugin as mock
     from kickai_mock.settings import MockSettings
     from kickai_providers_core import KickaiSettings, Resolver, Settings
     from kickai_providers_core.observability import store_thread
@@ -254,7 +254,7 @@ def test_a_process_ends_although_its_store_blocks() -> None:
     program = """
         import sys, threading
         from kickai_providers_core.stores.memory import MemoryStore
-        import kickai_mock.plugin as mock
+        from kickai_mock.plugin import plugin as mock
         from kickai_mock.settings import MockSettings
         from kickai_providers_core import KickaiSettings, Resolver, Settings
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import kickai_mock.plugin as mock
+from kickai_mock.plugin import plugin as mock
 import pytest
 from attrs import evolve
 from holdings import Holdings

@@ -7,7 +7,7 @@ from gemini_service import GeminiService
 from kickai_providers_core import FinishReason, Usage
 from kickai_providers_core.testing import ProviderContract
 
-from kickai_gemini import plugin
+from kickai_gemini.plugin import plugin
 from kickai_gemini.sdk import is_usable
 from kickai_gemini.settings import GeminiSettings
 

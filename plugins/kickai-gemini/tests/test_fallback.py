@@ -20,10 +20,10 @@ from kickai_providers_core import Policy, ProviderError, Resolver, Settings
 from kickai_providers_core.plugin_api.discovery import discover
 from kickai_providers_core.testing.faults import FaultServer, Ok, Unreachable, blackhole
 
-from kickai_gemini import plugin
+from kickai_gemini.plugin import plugin
 from kickai_gemini.settings import GeminiSettings
 
-hf = pytest.importorskip("kickai_hf.plugin")
+hf = pytest.importorskip("kickai_hf.plugin").plugin
 hf_settings = pytest.importorskip("kickai_hf.settings")
 
 FOLDER = Path(__file__).parents[2] / "kickai-hf" / "tests"

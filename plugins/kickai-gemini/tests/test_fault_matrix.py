@@ -9,7 +9,7 @@ from fault_rows import SECTIONS
 from gemini_service import GeminiService
 from kickai_providers_core.testing import FaultMatrix
 
-from kickai_gemini import plugin
+from kickai_gemini.plugin import plugin
 from kickai_gemini.sdk import is_usable
 from kickai_gemini.settings import GeminiSettings
 

@@ -10,7 +10,7 @@ import attrs
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 
-from kickai_gemini import plugin
+from kickai_gemini.plugin import plugin
 from kickai_gemini.settings import GeminiSettings
 
 FOLDER = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import pytest
 from calling import MODES, call
 from kickai_providers_core import Capability, ChatRequest, Message, Tool, UnsupportedRequestError
 
-from kickai_hf import plugin
+from kickai_hf.plugin import plugin
 from kickai_hf.settings import HuggingFaceSettings
 
 SERVER = {"base_url": "http://127.0.0.1:1"}

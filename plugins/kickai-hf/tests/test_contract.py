@@ -6,7 +6,7 @@ from hf_wire import MODEL, HfWire
 from kickai_providers_core import FinishReason
 from kickai_providers_core.testing import ProviderContract
 
-from kickai_hf import plugin
+from kickai_hf.plugin import plugin
 from kickai_hf.settings import HuggingFaceSettings
 
 

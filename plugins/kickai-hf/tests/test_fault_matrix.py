@@ -8,7 +8,7 @@ from fault_matrix import SECTIONS
 from hf_wire import MODEL, HfWire
 from kickai_providers_core.testing import FaultMatrix
 
-from kickai_hf import plugin
+from kickai_hf.plugin import plugin
 from kickai_hf.settings import HuggingFaceSettings
 
 

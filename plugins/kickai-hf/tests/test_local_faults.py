@@ -12,7 +12,7 @@ import pytest
 from calling import MODES, call
 from kickai_providers_core import ProviderUnavailableError, Secret, UnusableProviderError
 
-from kickai_hf import plugin
+from kickai_hf.plugin import plugin
 from kickai_hf.client import HuggingFace
 from kickai_hf.settings import HuggingFaceSettings
 

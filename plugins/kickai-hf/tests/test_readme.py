@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import fields
 from kickai_providers_core import Resolver
 
-from kickai_hf import plugin
+from kickai_hf.plugin import plugin
 from kickai_hf.capabilities import DEFAULT_MODEL
 from kickai_hf.settings import HuggingFaceSettings
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from kickai_providers_core import ChatRequest, Message
 from kickai_providers_core.plugin_api import hookspecs
 
-import kickai_local.plugin
+from kickai_local.plugin import plugin
 from kickai_local import checks
 from kickai_local.runtime import Runtime
 from kickai_local.settings import LocalSettings
@@ -48,7 +48,7 @@ def hook() -> Any:
     """Return the hooks of the plugin, called as a plugin manager calls them."""
     manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
-    manager.register(kickai_local.plugin)
+    manager.register(plugin)
     manager.check_pending()
     return manager.hook
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kickai_providers_core.testing import ProviderContract
 
-import kickai_local.plugin
+from kickai_local.plugin import plugin
 from kickai_local.settings import LocalSettings
 
 
@@ -13,7 +13,7 @@ from kickai_local.settings import LocalSettings
 class TestLocal(ProviderContract):
     """kickai-local keeps the contract; what needs a service to fail does not apply to a model on the machine."""
 
-    plugin = kickai_local.plugin
+    plugin = plugin
     vendor = ("xllamacpp", "h11")
     model = "SmolLM2-135M-Instruct.Q4_1"
     needs_key = False

@@ -13,7 +13,7 @@ from kickai_providers_core import FinishReason, Secret, hookimpl
 from kickai_providers_core.testing import ProviderContract
 from kickai_providers_core.testing.faults import Response
 
-import kickai_local.plugin
+from kickai_local.plugin import plugin
 from kickai_local.client import LocalProvider
 from kickai_local.process import Address
 from kickai_local.settings import LocalSettings
@@ -86,17 +86,17 @@ class Served:
 
     @hookimpl
     def kickai_provider_info(self):
-        return evolve(kickai_local.plugin.kickai_provider_info(), settings_class=ServedSettings)
+        return evolve(plugin.kickai_provider_info(), settings_class=ServedSettings)
 
     @hookimpl
     def kickai_create_provider(self, settings):
         return LocalProvider(settings, Elsewhere(settings))
 
-    kickai_invoke_provider = staticmethod(kickai_local.plugin.kickai_invoke_provider)
-    kickai_ainvoke_provider = staticmethod(kickai_local.plugin.kickai_ainvoke_provider)
-    kickai_stream_provider = staticmethod(kickai_local.plugin.kickai_stream_provider)
-    kickai_astream_provider = staticmethod(kickai_local.plugin.kickai_astream_provider)
-    kickai_close_provider = staticmethod(kickai_local.plugin.kickai_close_provider)
+    kickai_invoke_provider = staticmethod(plugin.kickai_invoke_provider)
+    kickai_ainvoke_provider = staticmethod(plugin.kickai_ainvoke_provider)
+    kickai_stream_provider = staticmethod(plugin.kickai_stream_provider)
+    kickai_astream_provider = staticmethod(plugin.kickai_astream_provider)
+    kickai_close_provider = staticmethod(plugin.kickai_close_provider)
 
 
 served = Served()

@@ -6,7 +6,7 @@ from kickai_providers_core import FinishReason, Usage
 from kickai_providers_core.testing import ProviderContract
 from ollama_wire import MODEL, OllamaWire
 
-from kickai_ollama import plugin
+from kickai_ollama.plugin import plugin
 from kickai_ollama.settings import OllamaSettings
 
 

@@ -55,7 +55,7 @@ from kickai_providers_core.testing.faults import (
 )
 from ollama_wire import MODEL, SAYINGS, OllamaWire
 
-from kickai_ollama import plugin
+from kickai_ollama.plugin import plugin
 from kickai_ollama.settings import OllamaSettings
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from calling import MODES
 from kickai_providers_core import Capability, ChatRequest, InvalidReplyError, Message, ToolCall, UnusableProviderError
 from kickai_providers_core.testing.faults import Ok
 
-from kickai_ollama import plugin
+from kickai_ollama.plugin import plugin
 from kickai_ollama.settings import OllamaSettings
 
 ALL = frozenset(Capability)

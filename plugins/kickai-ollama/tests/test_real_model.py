@@ -22,7 +22,7 @@ from kickai_providers_core import ChatRequest, ContextLengthExceededError, Finis
 from model_server import model_server
 from ollama_shim import NAME
 
-from kickai_ollama import plugin
+from kickai_ollama.plugin import plugin
 from kickai_ollama.settings import OllamaSettings
 
 ECHO = evolve(ChatRequest.of("Repeat exactly: KICKAI-42"), temperature=0.0, max_tokens=16)

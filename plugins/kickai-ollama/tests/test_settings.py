@@ -8,7 +8,7 @@ from kickai_providers_core import Capability, ChainExhaustedError, ChatRequest, 
 
 from kickai_ollama import checks
 from kickai_ollama.client import OllamaProvider
-from kickai_ollama.plugin import kickai_provider_capabilities
+from kickai_ollama.plugin import plugin
 from kickai_ollama.settings import OllamaSettings
 
 
@@ -82,7 +82,7 @@ def test_an_option_must_be_finite(number):
 @pytest.mark.parametrize(("names", "found"), [(None, None), ((), frozenset()), ((Capability.TOOLS,), {"tools"})])
 def test_the_settings_decide_the_capabilities(names, found):
     """Without the setting, the capabilities of an unknown model are unknown."""
-    assert kickai_provider_capabilities(OllamaSettings(capabilities=names), None) == found
+    assert plugin.kickai_provider_capabilities(OllamaSettings(capabilities=names), None) == found
 
 
 def test_capabilities_come_from_a_file():

@@ -10,7 +10,6 @@ import ssl
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from kickai_providers_core.values.errors import Problem, UnusableProviderError
 
@@ -122,10 +121,14 @@ def require_usable_network(
 def _is_direct(url: str, environ: Mapping[str, str]) -> bool:
     """Return whether ``no_proxy`` names the address."""
     no_proxy = _value(environ, "no_proxy")
+    if no_proxy is None:
+        return False
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # noqa: PLC0415  imports e-mail
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     netloc = host if parts.port is None else f"{host}:{parts.port}"
-    return no_proxy is not None and bool(proxy_bypass_environment(netloc, {"no": no_proxy[1]}))
+    return bool(proxy_bypass_environment(netloc, {"no": no_proxy[1]}))
 
 
 def _value(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:

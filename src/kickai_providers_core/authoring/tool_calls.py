@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ MAX_CALLS = 1000
 
 def new_call_id() -> str:
     """Return a new id for a tool call, unique across conversations."""
-    return f"call_{secrets.token_hex(12)}"
+    return f"call_{os.urandom(12).hex()}"
 
 
 @define

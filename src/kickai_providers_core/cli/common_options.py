@@ -11,7 +11,6 @@ import click
 from attrs import define, evolve, field
 
 from kickai_providers_core.plugin_api.discovery import LOAD_TIMEOUT_S, discover, find_entry_points
-from kickai_providers_core.plugin_api.store_opening import open_store
 from kickai_providers_core.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -81,6 +80,8 @@ class Session:
         if own.url is None:
             yield None, settings
             return
+        from kickai_providers_core.plugin_api.store_opening import open_store  # noqa: PLC0415  needs sqlite3
+
         store = open_store(own.url, namespace=own.namespace, plugins=discovery.stores(), timeout_s=STORE_TIMEOUT_S)
         try:
             yield store, settings

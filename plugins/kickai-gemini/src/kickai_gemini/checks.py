@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kickai_providers_core import AuthenticationError, Problem, ProviderError
 
-from kickai_gemini.client import Gemini
 from kickai_gemini.models import DEFAULT_MODEL, find_retirement, plain_name, served_model
 from kickai_gemini.network import find_network_problems
 from kickai_gemini.sdk import GENERATIVEAI, choose_sdk, missing_problem
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
     from kickai_gemini.settings import GeminiSettings
 
-__all__ = ["find_problems"]
+__all__ = ["find_problems", "validate"]
 
 GET_A_KEY = "Set GOOGLE_API_KEY (or GEMINI_API_KEY) to a key from https://aistudio.google.com/apikey"
+
+
+def validate(settings: GeminiSettings, online: bool) -> Iterator[Problem]:
+    """Yield the problems of an instance today; the hook."""
+    return find_problems(settings, datetime.now(UTC).date(), online=online)
 
 
 def find_problems(settings: GeminiSettings, today: date, *, online: bool) -> Iterator[Problem]:
@@ -86,6 +91,8 @@ def _check_model(settings: GeminiSettings, today: date) -> Iterator[Problem]:
 
 
 def _check_online(settings: GeminiSettings, today: date) -> Iterator[Problem]:
+    from kickai_gemini.client import Gemini  # noqa: PLC0415  imports the HTTP library
+
     provider = Gemini(settings)
     try:
         names = sorted(provider.list_models())

@@ -16,7 +16,7 @@ from kickai_providers_core.authoring import (
 from kickai_hf.endpoints import hub_endpoint, inference_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kickai_hf.settings import HuggingFaceSettings
 
@@ -24,15 +24,26 @@ __all__ = [
     "TOKEN_PAGE",
     "find_environment_problems",
     "find_settings_problems",
-    "has_errors",
+    "validate",
 ]
 
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"  # noqa: S105 - an address
 HUB_TOKEN_PREFIX = "hf_"  # noqa: S105 - the prefix of every token
 
 
-def has_errors(problems: Iterable[Problem]) -> bool:
-    """Return whether a problem is an error, and not only a warning or a note."""
+def validate(settings: HuggingFaceSettings, online: bool) -> Sequence[Problem]:
+    """Return the problems with the settings, and online those that the service reports."""
+    problems = list(find_settings_problems(settings))
+    if not _has_errors(problems):
+        problems += find_environment_problems(settings)
+    if online and not _has_errors(problems):
+        from kickai_hf import hub  # noqa: PLC0415 - imports the HTTP client
+
+        problems += hub.find_online_problems(settings)
+    return problems
+
+
+def _has_errors(problems: Iterable[Problem]) -> bool:
     return any(problem.severity == "error" for problem in problems)
 
 

@@ -1,4 +1,4 @@
-"""The plugin of the provider ``local``: the entry point names this module, so its hooks are here."""
+"""The hooks of the provider ``local``. llama.cpp is imported when a provider is created."""
 
 from __future__ import annotations
 
@@ -23,12 +23,3 @@ plugin = hooks_for(
     "kickai_local.client:LocalProvider",
     methods=("validate", "invoke", "ainvoke", "stream", "astream", "close"),
 )
-
-kickai_provider_info = plugin.kickai_provider_info
-kickai_validate_provider = plugin.kickai_validate_provider
-kickai_create_provider = plugin.kickai_create_provider
-kickai_invoke_provider = plugin.kickai_invoke_provider
-kickai_ainvoke_provider = plugin.kickai_ainvoke_provider
-kickai_stream_provider = plugin.kickai_stream_provider
-kickai_astream_provider = plugin.kickai_astream_provider
-kickai_close_provider = plugin.kickai_close_provider

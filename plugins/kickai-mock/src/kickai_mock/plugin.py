@@ -23,13 +23,3 @@ plugin = hooks_for(
     ),
     MockProvider,
 )
-
-kickai_provider_info = plugin.kickai_provider_info
-kickai_validate_provider = plugin.kickai_validate_provider
-kickai_create_provider = plugin.kickai_create_provider
-kickai_invoke_provider = plugin.kickai_invoke_provider
-kickai_ainvoke_provider = plugin.kickai_ainvoke_provider
-kickai_stream_provider = plugin.kickai_stream_provider
-kickai_astream_provider = plugin.kickai_astream_provider
-kickai_close_provider = plugin.kickai_close_provider
-kickai_aclose_provider = plugin.kickai_aclose_provider

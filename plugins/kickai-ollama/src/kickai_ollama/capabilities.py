@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kickai_providers_core import Capability
 
-__all__ = ["capabilities_of"]
+if TYPE_CHECKING:
+    from kickai_ollama.settings import OllamaSettings
+
+__all__ = ["find_capabilities"]
 
 _IMAGES = frozenset({Capability.IMAGES})
 _TOOLS = frozenset({Capability.TOOLS})
@@ -29,8 +34,13 @@ _LACKING = {
 """From https://ollama.com/library. A model that is not listed may be able to do everything."""
 
 
-def capabilities_of(model: str) -> frozenset[Capability] | None:
-    """Return what a model can do; None for an unknown model and for one that other people have published."""
-    family = model.removeprefix("library/").partition(":")[0].lower()
+def find_capabilities(settings: OllamaSettings, model: str | None) -> frozenset[Capability] | None:
+    """Return the capabilities that the settings state, or those of the model.
+
+    None for an unknown model and for one that other people have published.
+    """
+    if settings.capabilities is not None:
+        return frozenset(settings.capabilities)
+    family = (model or settings.model or "").removeprefix("library/").partition(":")[0].lower()
     lacking = _LACKING.get(family)
     return None if lacking is None else frozenset(Capability) - lacking

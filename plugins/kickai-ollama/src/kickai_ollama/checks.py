@@ -12,16 +12,21 @@ from kickai_providers_core.authoring import network_problems
 from kickai_ollama.address import CERTIFICATE_VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kickai_providers_core import Progress
 
     from kickai_ollama.settings import OllamaSettings
 
-__all__ = ["find_offline_problems", "find_online_problems", "prepare"]
+__all__ = ["find_offline_problems", "find_online_problems", "prepare", "validate"]
 
 SHOWN_MODELS = 12
 """How many of the server's models a message names."""
+
+
+def validate(settings: OllamaSettings, online: bool) -> Sequence[Problem]:
+    """Return what is unsafe, and, online, whether the server answers and has the model."""
+    return [*find_offline_problems(settings), *(find_online_problems(settings) if online else ())]
 
 
 def find_offline_problems(settings: OllamaSettings) -> Iterator[Problem]:
