@@ -24,7 +24,7 @@ from kickai_providers_core.authoring.event_stream import (
     sse_events,
 )
 from kickai_providers_core.authoring.failures import error_for_exception, system_cause
-from kickai_providers_core.authoring.frames import without_frames
+from kickai_providers_core.authoring.traceback_frames import without_frames
 from kickai_providers_core.authoring.hooks import hooks_for
 from kickai_providers_core.authoring.http_provider import HttpProvider
 from kickai_providers_core.authoring.http_service import HttpService
