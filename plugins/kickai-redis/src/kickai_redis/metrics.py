@@ -12,7 +12,7 @@ from kickai_providers_core.stores.api import StoreError, Writer
 from kickai_redis.cell_forms import OPEN, Sums, encode_batch_cell, encode_series, pack_sums
 from kickai_redis.cell_reading import CellReader
 from kickai_redis.compaction import Compactor
-from kickai_redis.durations import SECOND_US, from_us
+from kickai_redis.microseconds import SECOND_US, from_us
 from kickai_redis.scripts import Script
 
 if TYPE_CHECKING:
