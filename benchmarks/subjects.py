@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from kickai_mock.plugin import plugin as mock
 import pluggy
+from kickai_mock.plugin import plugin as mock
 from kickai_mock.settings import MockSettings
 
 from kickai_providers_core import (

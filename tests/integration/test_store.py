@@ -15,10 +15,10 @@ import weakref
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from kickai_mock.plugin import plugin as mock
 import pytest
 from command_line import installed
 from forks import run_in_child
+from kickai_mock.plugin import plugin as mock
 from kickai_mock.settings import MockSettings
 
 from kickai_providers_core import FinishReason, KickaiSettings, ProviderInfo, Reply, Resolver, Settings, hookimpl

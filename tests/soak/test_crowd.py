@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kickai_mock.plugin import plugin as mock
 import pytest
 from attrs import evolve
 from holdings import Holdings
+from kickai_mock.plugin import plugin as mock
 from kickai_mock.settings import MockSettings
 from soak.ledger import Ledger
 from soak.traffic import WAYS, Traffic

@@ -12,8 +12,8 @@ import pytest
 from calling import MODES, call
 from kickai_providers_core import ProviderUnavailableError, Secret, UnusableProviderError
 
-from kickai_hf.plugin import plugin
 from kickai_hf.client import HuggingFace
+from kickai_hf.plugin import plugin
 from kickai_hf.settings import HuggingFaceSettings
 
 ROUTER = HuggingFaceSettings(token=Secret("hf_abc"), retries=0)

@@ -9,8 +9,8 @@ from pathlib import Path
 from attrs import fields
 from kickai_providers_core import Resolver
 
-from kickai_hf.plugin import plugin
 from kickai_hf.capabilities import DEFAULT_MODEL
+from kickai_hf.plugin import plugin
 from kickai_hf.settings import HuggingFaceSettings
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

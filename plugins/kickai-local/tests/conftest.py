@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from kickai_providers_core import ChatRequest, Message
 from kickai_providers_core.plugin_api import hookspecs
 
-from kickai_local.plugin import plugin
 from kickai_local import checks
+from kickai_local.plugin import plugin
 from kickai_local.runtime import Runtime
 from kickai_local.settings import LocalSettings
 

@@ -13,8 +13,8 @@ from kickai_providers_core import FinishReason, Secret, hookimpl
 from kickai_providers_core.testing import ProviderContract
 from kickai_providers_core.testing.faults import Response
 
-from kickai_local.plugin import plugin
 from kickai_local.client import LocalProvider
+from kickai_local.plugin import plugin
 from kickai_local.process import Address
 from kickai_local.settings import LocalSettings
 

@@ -24,7 +24,6 @@ from kickai_providers_core.authoring.event_stream import (
     sse_events,
 )
 from kickai_providers_core.authoring.failures import error_for_exception, system_cause
-from kickai_providers_core.authoring.traceback_frames import without_frames
 from kickai_providers_core.authoring.hooks import hooks_for
 from kickai_providers_core.authoring.http_provider import HttpProvider
 from kickai_providers_core.authoring.http_service import HttpService
@@ -47,6 +46,7 @@ from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text, printable_name
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
+from kickai_providers_core.authoring.traceback_frames import without_frames
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 
 __all__ = [

@@ -10,7 +10,7 @@ import select
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kickai_providers_core.authoring.bounded_network import READ_BYTES, StreamState, is_ip_address, look_up_host
-from kickai_providers_core.authoring.iterators import Pauses
+from kickai_providers_core.authoring.loop_pauses import Pauses
 from kickai_providers_core.concurrency import threads
 
 if TYPE_CHECKING:

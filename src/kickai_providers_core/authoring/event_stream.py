@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
-from kickai_providers_core.authoring.iterators import Pauses, aclosing_source, closing_source, split_chunk
+from kickai_providers_core.authoring.closing_sources import aclosing_source, closing_source
+from kickai_providers_core.authoring.loop_pauses import Pauses, split_chunk
 from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:

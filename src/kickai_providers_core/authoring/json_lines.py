@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.authoring.iterators import Pauses, aclosing_source, closing_source, split_chunk
+from kickai_providers_core.authoring.closing_sources import aclosing_source, closing_source
+from kickai_providers_core.authoring.loop_pauses import Pauses, split_chunk
 from kickai_providers_core.authoring.strict_json import loads
 from kickai_providers_core.values.errors import InvalidReplyError
 

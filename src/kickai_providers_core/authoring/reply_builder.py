@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.authoring.iterators import aclosing_source, closing_source
+from kickai_providers_core.authoring.closing_sources import aclosing_source, closing_source
 from kickai_providers_core.authoring.json_schema import check_answer
 from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.text import SurrogateJoiner

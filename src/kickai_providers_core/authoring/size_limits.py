@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.authoring.iterators import Pauses, aclosing_source, closing_source
+from kickai_providers_core.authoring.closing_sources import aclosing_source, closing_source
+from kickai_providers_core.authoring.loop_pauses import Pauses
 from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:

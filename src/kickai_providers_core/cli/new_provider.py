@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from kickai_providers_core.cli.common_options import output_options
-from kickai_providers_core.scaffold import KINDS, MissingCopierError, check_name, write_project
+from kickai_providers_core.scaffold import KINDS, MissingCopierError, check_name, find_taken_names, write_project
 from kickai_providers_core.values.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def command(session: Session, *, name: str, kind: Kind, store: bool, parent: Pat
     pass from the start. No network is used. The extra kickai-providers-core[scaffold] must be installed.
     """
     session.console.output.reserve()
-    problem = check_name(name, _find_taken(name, session.load_timeout_s))
+    problem = check_name(name, find_taken_names(name, session.load_timeout_s))
     if problem:
         raise click.BadParameter(f"{problem}.", param_hint="NAME")
     project = _write(parent / f"kickai-{name}", name, kind, store=store)
@@ -69,22 +68,6 @@ def command(session: Session, *, name: str, kind: Kind, store: bool, parent: Pat
     session.console.write_line("next:")
     for step in steps:
         session.console.write_line(f"  {step}")
-
-
-def _find_taken(name: str, load_timeout_s: float) -> dict[str, str]:
-    """Return the names that plugins have, with their distributions, and this name if its distribution is installed."""
-    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415  not for --help
-
-    from kickai_providers_core.plugin_api.discovery import discover, find_entry_points  # noqa: PLC0415
-
-    plugins = discover(find_entry_points(), timeout_s=load_timeout_s).plugins
-    names = {plugin.name: plugin.distribution for plugin in plugins}
-    for plugin in plugins:
-        if plugin.info is not None:
-            names |= dict.fromkeys((plugin.info.name, *plugin.info.aliases), plugin.distribution)
-    with suppress(PackageNotFoundError, ValueError):  # ValueError: the name is empty
-        names.setdefault(name, distribution(f"kickai-{name}").name)
-    return names
 
 
 def _write(folder: Path, name: str, kind: Kind, *, store: bool) -> Project:

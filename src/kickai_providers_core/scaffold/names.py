@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import keyword
 import re
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING
+
+from kickai_providers_core.plugin_api.discovery import discover, find_entry_points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_LENGTH", "PREFIX", "check_name"]
+__all__ = ["MAX_LENGTH", "PREFIX", "check_name", "find_taken_names"]
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """Stricter than the plugin API, since the name is also that of a package and of a class."""
@@ -40,3 +44,20 @@ def check_name(name: str, taken: Mapping[str, str]) -> str:
     if name in taken:
         return f"{name!r} is taken by the installed distribution {taken[name]}: choose another one"
     return ""
+
+
+def find_taken_names(name: str, load_timeout_s: float) -> dict[str, str]:
+    """Return the names that plugins have, with their distributions, and this name if its distribution is installed.
+
+    Args:
+        name: The name of the new provider.
+        load_timeout_s: Seconds that the import of one plugin may take, and again its description.
+    """
+    plugins = discover(find_entry_points(), timeout_s=load_timeout_s).plugins
+    names = {plugin.name: plugin.distribution for plugin in plugins}
+    for plugin in plugins:
+        if plugin.info is not None:
+            names |= dict.fromkeys((plugin.info.name, *plugin.info.aliases), plugin.distribution)
+    with suppress(PackageNotFoundError, ValueError):  # ValueError: the name is empty
+        names.setdefault(name, distribution(f"{PREFIX}{name}").name)
+    return names

@@ -8,7 +8,6 @@ import re
 import pytest
 from command_line import CommandLine
 
-from kickai_providers_core.cli import new_provider
 from kickai_providers_core.scaffold import project
 
 
@@ -43,12 +42,12 @@ def test_an_impossible_name_is_an_error(kickai, name):
     assert list(kickai.folder.iterdir()) == []
 
 
-def test_the_names_of_installed_plugins_are_taken(kickai):
-    """Names, aliases, entry points and distributions count."""
+def test_the_name_of_an_installed_plugin_is_an_error(kickai):
+    """The error names its distribution."""
     pytest.importorskip("kickai_mock")
-    taken = new_provider._find_taken("mock", 5.0)
-    assert taken["mock"] == "kickai-mock"
-    assert kickai("new-provider", "mock").code == 2
+    ended = kickai("new-provider", "mock")
+    assert (ended.code, ended.out) == (2, "")
+    assert "'mock' is taken by the installed distribution kickai-mock" in ended.err
 
 
 @pytest.mark.parametrize("make", ["mkdir", "touch"])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kickai_providers_core.plugin_api.inspection import NAME as NAME_OF_THE_PLUGIN_API
-from kickai_providers_core.scaffold.names import MAX_LENGTH, check_name
+from kickai_providers_core.scaffold.names import MAX_LENGTH, check_name, find_taken_names
 
 
 @pytest.mark.parametrize("name", ["x", "osprey", "osprey-2", "a1-b2-c3", "a" * MAX_LENGTH])
@@ -48,3 +48,11 @@ def test_a_possible_name_is_one_of_the_plugin_api(name):
         assert NAME_OF_THE_PLUGIN_API.fullmatch(name)
         assert f"kickai_{name.replace('-', '_')}".isidentifier()
         assert name.title().replace("-", "").isidentifier()
+
+
+def test_the_names_of_installed_plugins_are_taken():
+    """Names, aliases, entry points and distributions count."""
+    pytest.importorskip("kickai_mock")
+    taken = find_taken_names("mock", 5.0)
+    assert taken["mock"] == taken["fake"] == "kickai-mock"
+    assert find_taken_names("providers-core", 5.0)["providers-core"] == "kickai-providers-core"

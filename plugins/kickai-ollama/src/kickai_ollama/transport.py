@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from kickai_providers_core.authoring import ajson_lines, dump_bytes, http_transport, json_lines, loads
-from kickai_providers_core.authoring.iterators import Pauses
+from kickai_providers_core.authoring.loop_pauses import Pauses
 from kickai_providers_core.authoring.size_limits import MAX_ANSWER_BYTES
 
 from kickai_ollama.address import CERTIFICATE_VARIABLES

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores.api import HealthMark
 
-from kickai_redis.microseconds import from_us, to_us
 from kickai_redis.errors import DamagedError
+from kickai_redis.microseconds import from_us, to_us
 from kickai_redis.scripts import Script
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kickai_providers_core.testing.contract.checks.answers import AnswerTests
 from kickai_providers_core.testing.contract.checks.broken_services import BrokenServiceTests
 from kickai_providers_core.testing.contract.checks.cleanup import CleanupTests
 from kickai_providers_core.testing.contract.checks.concurrency import ConcurrencyTests
@@ -32,6 +31,7 @@ from kickai_providers_core.testing.contract.checks.secrets import SecretTests
 from kickai_providers_core.testing.contract.checks.statuses import StatusTests
 from kickai_providers_core.testing.contract.checks.streams import StreamTests
 from kickai_providers_core.testing.contract.checks.timeouts import TimeoutTests
+from kickai_providers_core.testing.contract.checks.unusual_answers import UnusualAnswerTests
 from kickai_providers_core.testing.contract.helpers.conformance import register
 from kickai_providers_core.testing.contract.helpers.harness import PluginHooks, ProviderHarness
 
@@ -46,7 +46,7 @@ class ProviderContract(
     LazyLoadingTests,
     LifecycleTests,
     ReplyTests,
-    AnswerTests,
+    UnusualAnswerTests,
     RequestTests,
     SamplingTests,
     ConversationTests,

@@ -1,16 +1,15 @@
-"""Helpers of iterators: closing the source, and letting other tasks of the event loop run."""
+"""Lets the other tasks of an event loop run while a long answer is decoded."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["PAUSE_EVERY_S", "Pauses", "aclosing_source", "closing_source", "split_chunk"]
+__all__ = ["PAUSE_EVERY_S", "Pauses", "split_chunk"]
 
 PAUSE_EVERY_S = 0.005
 """Seconds after which an asynchronous reader lets other tasks run, even when its source never waits."""
@@ -35,28 +34,6 @@ class Pauses:
         if self._clock() - self._paused_at >= PAUSE_EVERY_S:
             await asyncio.sleep(0)
             self._paused_at = self._clock()
-
-
-@contextmanager
-def closing_source(source: object) -> Iterator[None]:
-    """Close an iterable after the block, if it has a ``close``."""
-    try:
-        yield
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
-
-
-@asynccontextmanager
-async def aclosing_source(source: object) -> AsyncIterator[None]:
-    """Close an asynchronous iterable after the block, if it has an ``aclose``."""
-    try:
-        yield
-    finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
 
 
 def split_chunk(chunk: bytes) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Answers as services send them: odd pieces and odd text, several tool calls, details, unknown words."""
+"""Unusual answers: odd pieces and odd text, several tool calls, all token counts, unknown words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
     from kickai_providers_core.testing.contract.helpers.outcome import Outcome
 
-__all__ = ["AnswerTests"]
+__all__ = ["UnusualAnswerTests"]
 
 ODD_TEXT = 'data: [DONE]\n\nevent: a\r\n\u2028\u2029\x85\x0b"quoted"\\ \t{"error": null}'
 """Text that a reader of lines or of events must not take for its protocol."""
@@ -43,7 +43,7 @@ THOUGHT = "canary-thought: they have a match"
 CALLED = Ok("", (), finish=FinishReason.TOOL_CALL, tool_calls=CALLS)
 
 
-class AnswerTests(ProviderSpec):
+class UnusualAnswerTests(ProviderSpec):
     """Everything in an answer arrives, and nothing else."""
 
     @in_each_mode
