@@ -15,7 +15,8 @@ from conftest import KEY, MODES
 from kickai_providers_core import AuthenticationError, Capability, ChatRequest, ProviderError, UnusableProviderError
 from kickai_providers_core.testing.faults import Status
 
-from kickai_gemini import capabilities, client, plugin
+from kickai_gemini import capabilities, client
+from kickai_gemini.plugin import plugin
 from kickai_gemini.client import Gemini
 from kickai_gemini.settings import GeminiSettings
 

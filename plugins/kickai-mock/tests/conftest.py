@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from kickai_providers_core import ChatRequest, Clockwork, ProviderError, Reply, ReplyChunk
 from kickai_providers_core.plugin_api import hookspecs
 
-from kickai_mock import MockInCode, plugin
+from kickai_mock import MockInCode
+from kickai_mock.plugin import plugin
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # how long an example takes depends on the machine

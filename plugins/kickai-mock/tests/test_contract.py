@@ -3,7 +3,8 @@
 from kickai_providers_core import FinishReason, Reply
 from kickai_providers_core.testing import ProviderContract, faults
 
-from kickai_mock import MockInCode, MockSettings, plugin
+from kickai_mock import MockInCode, MockSettings
+from kickai_mock.plugin import plugin
 
 STATED = {"auth": "authentication", "content_filter": "content_filtered", "context_length": "context_length_exceeded"}
 STATED |= {"quota": "quota_exhausted", "rate_limit": "rate_limited"}
