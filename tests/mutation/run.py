@@ -22,7 +22,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
 ROLLOUTS = (
-    *("evidence", "guard_state", "guard", "guard_settings"),
+    *("evidence", "arm_counts", "step_evidence", "guard", "guard_settings"),
     *("rollout", "rollout_changes", "judged_attempts", "rollout_settings"),
 )
 REQUESTS = (
@@ -31,6 +31,7 @@ REQUESTS = (
     *("probe_leases", "allowances", "leased_limits"),
 )
 ROLLOUT_TESTS = (
+    "unit/resilience/test_arm_counts.py",
     "unit/resilience/test_*evidence.py",
     "unit/resilience/test_guard*.py",
     "unit/resilience/test_judged_attempts.py",

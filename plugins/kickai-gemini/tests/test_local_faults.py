@@ -16,8 +16,8 @@ from kickai_providers_core import AuthenticationError, Capability, ChatRequest, 
 from kickai_providers_core.testing.faults import Status
 
 from kickai_gemini import capabilities, client
-from kickai_gemini.plugin import plugin
 from kickai_gemini.client import Gemini
+from kickai_gemini.plugin import plugin
 from kickai_gemini.settings import GeminiSettings
 
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")

@@ -19,8 +19,8 @@ from kickai_providers_core.testing.faults import Cut, Ok, Silence, Stall, Status
 from ollama_wire import MODEL, PULLING, OllamaWire
 
 from kickai_ollama import checks, models
-from kickai_ollama.plugin import plugin
 from kickai_ollama.models import Models, add_tag
+from kickai_ollama.plugin import plugin
 from kickai_ollama.settings import OllamaSettings
 from kickai_ollama.transport import connect
 

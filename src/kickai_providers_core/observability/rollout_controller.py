@@ -11,12 +11,13 @@ from attrs import frozen
 from kickai_providers_core.concurrency.clock import REAL_TIME
 from kickai_providers_core.observability.alerts import run_alert
 from kickai_providers_core.observability.key_counter import KeyCounter
+from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.guard import judge
-from kickai_providers_core.resilience.guard_state import ArmCounts, StepEvidence
 from kickai_providers_core.resilience.judged_attempts import count_attempt
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_changes import apply_verdict
 from kickai_providers_core.resilience.shares import BUCKETS, CANDIDATE, CONTROL, format_share
+from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.events import AttemptEnded
 from kickai_providers_core.values.feedback_events import FeedbackGiven

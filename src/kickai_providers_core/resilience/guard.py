@@ -12,6 +12,7 @@ from typing import Literal
 
 from attrs import Factory, field, frozen
 
+from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.evidence import (
     Tally,
     count_more_needed,
@@ -20,7 +21,7 @@ from kickai_providers_core.resilience.evidence import (
     split_alpha,
 )
 from kickai_providers_core.resilience.guard_settings import GuardSettings, Signal, SignalName
-from kickai_providers_core.resilience.guard_state import Arm, ArmCounts, StepEvidence
+from kickai_providers_core.resilience.step_evidence import Arm, StepEvidence
 from kickai_providers_core.values.validation import Number
 
 __all__ = ["Action", "Arm", "ArmCounts", "GuardSettings", "Reason", "StepEvidence", "Verdict", "judge"]

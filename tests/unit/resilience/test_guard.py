@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kickai_providers_core.resilience.evidence import RestartingTest
 from kickai_providers_core.resilience.guard import ArmCounts, GuardSettings, StepEvidence, Verdict, judge
 from kickai_providers_core.resilience.guard_settings import SIGNALS
-from kickai_providers_core.resilience.guard_state import SignalEvidence
+from kickai_providers_core.resilience.step_evidence import SignalEvidence
 
 DEFAULTS = GuardSettings()
 EVERYTHING = GuardSettings(latency_limit_s=2.0, first_token_limit_s=1.0, max_refusal_share=0.04, feedback_floor=0.8)

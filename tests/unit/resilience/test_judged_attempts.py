@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.guard_settings import GuardSettings
-from kickai_providers_core.resilience.guard_state import ArmCounts
 from kickai_providers_core.resilience.judged_attempts import count_attempt
 from kickai_providers_core.values.attempts import Attempt, Outcome
 from kickai_providers_core.values.errors import (

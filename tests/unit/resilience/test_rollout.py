@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.resilience.guard_state import ArmCounts, StepEvidence
+from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.rollout import Ramp, Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_changes import (
     RolloutError,
@@ -22,6 +22,7 @@ from kickai_providers_core.resilience.rollout_changes import (
 )
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share, parse_share
+from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.values.rollout_key import choose_bucket
 
 QUARTER = BUCKETS // 4

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.guard import Verdict
-from kickai_providers_core.resilience.guard_state import ArmCounts, StepEvidence
 from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, Ramp, Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_changes import RolloutError, apply_verdict, remove
+from kickai_providers_core.resilience.step_evidence import StepEvidence
 
 QUARTER = BUCKETS // 4
 OF_ALL, OF_SCOUT = Rollout(candidate="new", share=BUCKETS), Rollout(candidate="other", share=BUCKETS // 4)

@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.evidence import (
     WORSE_ODDS,
     Block,
@@ -17,33 +18,11 @@ from kickai_providers_core.resilience.evidence import (
     log_proof,
 )
 from kickai_providers_core.resilience.guard_settings import GuardSettings
-from kickai_providers_core.resilience.guard_state import ArmCounts, SignalEvidence, StepEvidence
+from kickai_providers_core.resilience.step_evidence import SignalEvidence, StepEvidence
 
 SETTINGS = GuardSettings(latency_limit_s=0.5, first_token_limit_s=0.5)
 LIMIT = 0.05
 GOOD, BAD, NONE = Tally(0, 1), Tally(1, 1), Tally()
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"n": 2, "failures": 3}, "ArmCounts: the bad events of failures must be at most 2, got 3"),
-        ({"n": 3, "failures": 2, "slow": 2}, "ArmCounts: the bad events of slow must be at most 1, got 2"),
-        ({"streams": 1, "slow_first_token": 2}, "ArmCounts: the bad events of first_token must be at most 1, got 2"),
-    ],
-)
-def test_a_part_is_not_larger_than_its_whole(fields: dict[str, int], message: str) -> None:
-    """Only answers can be slow, and only streams have a first token."""
-    with pytest.raises(ValueError, match=message):
-        ArmCounts(**fields)
-
-
-def test_an_attempt_without_figures_is_not_slow() -> None:
-    """Nor is a stream whose first token came at once."""
-    assert ArmCounts.from_attempt(SETTINGS, failed=False) == ArmCounts(n=1)
-    assert ArmCounts.from_attempt(SETTINGS, failed=False, first_token_s=0.0) == ArmCounts(n=1, streams=1)
-    late = ArmCounts.from_attempt(SETTINGS, failed=False, latency_s=1.0, first_token_s=0.6)
-    assert late == ArmCounts(n=1, slow=1, streams=1, slow_first_token=1)
 
 
 def test_a_block_waits_for_both_arms() -> None:
