@@ -98,12 +98,9 @@ class ArmCounts:
             return cls(n=1, failures=1, keys=int(is_new_key))
         return cls(
             n=1,
-            slow=int(settings.latency_limit_s is not None and latency_s > settings.latency_limit_s),
+            slow=int(_is_above(latency_s, settings.latency_limit_s)),
             streams=int(first_token_s is not None),
-            slow_first_token=int(
-                None not in {first_token_s, settings.first_token_limit_s}
-                and (first_token_s or 0.0) > (settings.first_token_limit_s or 0.0)
-            ),
+            slow_first_token=int(_is_above(first_token_s, settings.first_token_limit_s)),
             refusals=int(refused),
             keys=int(is_new_key),
         )
@@ -112,3 +109,8 @@ class ArmCounts:
     def from_dict(cls, data: object, where: str = "counts") -> ArmCounts:
         """Return counts from what `attrs.asdict` made of them. Raises TypeError and ValueError."""
         return cls(**read_fields(cls, data, where))
+
+
+def _is_above(seconds: float | None, limit_s: float | None) -> bool:
+    """Return whether a time is known, and above a limit that is set."""
+    return seconds is not None and limit_s is not None and seconds > limit_s
