@@ -249,16 +249,16 @@ def count_more_needed(tally: Tally, limit: float, alpha: float) -> int | None:
     if log_mean(now) >= goal:
         return 0
     gains = [rate * math.log(each) - math.log1p((each - 1) * limit) for each in BETTER_ODDS]
-    # One term alone reaches the goal at the latest here, and the sum cannot reach it before the goal of a single term.
-    spread = math.log(len(gains))
-    lines = [(goal - start, gain) for start, gain in zip(now, gains, strict=True) if gain > LEAST_GAIN]
-    if not lines:
+    terms = tuple(zip(now, gains, strict=True))
+    # The mean has reached the goal at the latest when one term reaches this value.
+    enough = goal + math.log(len(terms))
+    sufficient = [(enough - start) / gain for start, gain in terms if gain > LEAST_GAIN]
+    if not sufficient:
         return None
-    low = math.floor(min(max(0.0, missing / gain) for missing, gain in lines))
-    high = math.ceil(min((missing + spread) / gain for missing, gain in lines))
+    low, high = 0, math.ceil(min(sufficient))
     while high - low > 1:
         middle = (low + high) // 2
-        is_enough = log_mean([start + gain * middle for start, gain in zip(now, gains, strict=True)]) >= goal
+        is_enough = log_mean([start + gain * middle for start, gain in terms]) >= goal
         low, high = (low, middle) if is_enough else (middle, high)
     return high
 

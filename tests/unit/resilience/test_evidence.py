@@ -101,6 +101,8 @@ def test_the_two_arm_ratio_has_its_formula() -> None:
     block = Block(Tally(2, 3), Tally(1, 7))
     ratio = log_block_ratios(block, 0.05)[GAP_ODDS.index((8.0, 2.0))]
     assert math.exp(ratio) == pytest.approx(min(8**2 / 1.35**3, 2**2 * (10 / 13) ** 3))
+    strict = log_block_ratios(Block(Tally(2, 30), Tally(0, 70)), 0.05)[GAP_ODDS.index((8.0, 2.0))]
+    assert strict == pytest.approx(2 * math.log(8) - 30 * math.log(1.35))
     unlimited = log_block_ratios(block, 1e-6)[GAP_ODDS.index((8.0, 2.0))]
     assert math.exp(unlimited) == pytest.approx(2**2 * (10 / 13) ** 3)
 
@@ -175,11 +177,23 @@ def test_sums_of_logarithms_do_not_overflow() -> None:
 
 @pytest.mark.parametrize(
     ("tally", "needed"),
-    [(Tally(), 46), (Tally(0, 40), 6), (Tally(0, 46), 0), (Tally(5, 10), None), (Tally(8, 100), None)],
+    [
+        (Tally(), 46),
+        (Tally(0, 40), 6),
+        (Tally(0, 45), 1),
+        (Tally(0, 46), 0),
+        (Tally(5, 10), None),
+        (Tally(8, 100), None),
+    ],
 )
 def test_the_number_of_requests_that_a_proof_needs(tally: Tally, needed: int | None) -> None:
     """A rate at or beyond the limit never proves anything."""
     assert count_more_needed(tally, 0.08, 0.05) == needed
+
+
+def test_a_proof_without_certainty_needs_no_request() -> None:
+    """An error rate of 1 is reached before anything is known."""
+    assert count_more_needed(Tally(), 0.08, 1.0) == 0
 
 
 @given(st.integers(1, 500), st.integers(0, 20), st.sampled_from([0.05, 0.08, 0.3]), st.sampled_from([0.05, 1e-4]))
@@ -226,6 +240,9 @@ def test_the_interval_is_wilsons() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
     assert wilson_interval(0, 5)[0] == pytest.approx(0, abs=1e-12)
     assert wilson_interval(5, 5)[1] == pytest.approx(1)
+    # Here the formula without rounding gives exactly 0 and 1, and with rounding a little less and more.
+    assert wilson_interval(0, 61)[0] == 0
+    assert wilson_interval(9, 9)[1] == 1
     widths = [high - low for low, high in (wilson_interval(9, 10, each) for each in (0.5, 0.9, 0.99))]
     assert all(one < other for one, other in pairwise(widths))
 
