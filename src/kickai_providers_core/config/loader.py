@@ -297,10 +297,12 @@ class _Loader:
     ) -> Iterator[tuple[Path, str, str | None]]:
         """Yield every model that the settings name, with its path and, unless a layer is the source, its source."""
         for name, role in roles.items():
-            source = f"catalogue {catalogue.name}" if role is catalogue.roles.get(name) else None
+            known, of_catalogue = catalogue.roles.get(name), f"catalogue {catalogue.name}"
             for key, models in role.models.items():
+                source = of_catalogue if known is not None and known.models.get(key) == models else None
                 if self.index.knows(key):
                     yield from ((("roles", name, "models", key), model, source) for model in models)
+            source = of_catalogue if known is not None and known.chain == role.chain else None
             for position, target in enumerate(role.chain or ()):
                 if target.model is not None:
                     yield ("roles", name, "chain", position), target.model, source

@@ -680,6 +680,14 @@ class TestRoles:
             ),
         ]
 
+    def test_a_retired_model_that_a_role_inherits_is_the_catalogues(self, tmp_path):
+        """The user has changed another field of the role, and is not warned of a model that the catalogue names."""
+        (warning,) = in_file(tmp_path, "[roles.player_coordinator]\ntemperature = 0.1").warnings
+        assert (warning.source, warning.path) == ("catalogue kickai", "roles.player_coordinator.models.gemini")
+        own = '[roles.player_coordinator.models]\ngemini = ["gemini-1.5-pro"]'
+        sources = {warning.path: warning.source for warning in in_file(tmp_path, own).warnings}
+        assert sources["roles.player_coordinator.models.gemini"] == "kickai.toml"
+
     def test_a_retired_model_that_is_not_used_is_not_reported(self):
         """Without its plugin the model is not called."""
         assert settings({}, infos={"mock": INFOS["mock"]}).warnings[0].path == "kickai.primary"
