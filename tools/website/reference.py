@@ -6,21 +6,33 @@ import re
 from typing import TYPE_CHECKING
 
 import kickai_providers_core
-from kickai_providers_core import authoring
+from kickai_providers_core import authoring, testing
+from kickai_providers_core.authoring import openai_chat
+from kickai_providers_core.testing import faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from types import ModuleType
 
 __all__ = ["write_llms_txt", "write_reference"]
 
 MODULES = {
-    "resolver": ("Resolver, chains and streams", ["resolver.Resolver", "chain.Chain", "streams"]),
+    "resolver": (
+        "Resolver, chains and streams",
+        [
+            *("resolver.Resolver", "chain.Chain", "streams", "tool_loop", "batching", "values.call_options"),
+            *("values.rollout_key", "concurrency.clock"),
+        ],
+    ),
     "values": (
         "Requests, replies and events",
         [
             f"values.{name}"
-            for name in ("requests", "messages", "replies", "attempts", "trace", "targets", "secrets", "events")
+            for name in (
+                *("requests", "messages", "replies", "attempts", "trace", "targets", "secrets", "retry_after"),
+                "events",
+            )
         ],
     ),
     "errors": ("Errors", ["values.errors", "values.base_errors", "values.problems"]),
@@ -35,7 +47,10 @@ MODULES = {
             "resilience.breaker.BreakerSettings",
         ],
     ),
-    "plugin-api": ("Plugin API", ["plugin_api.hookspecs", "plugin_api.settings", "plugin_api.attempt_timeouts"]),
+    "plugin-api": (
+        "Plugin API",
+        [f"plugin_api.{name}" for name in ("hookspecs", "presets", "settings", "attempt_timeouts")],
+    ),
     "stores": ("Stores", ["stores.api", "stores.cells", "stores.retention"]),
     "testing": (
         "Testing kits",
@@ -51,6 +66,9 @@ MODULES = {
 }
 """The pages of the reference: the title, and the modules or classes within the core."""
 
+PACKAGES = {"testing": (testing, faults), "authoring": (authoring, openai_chat)}
+"""Pages that also have all public names of packages."""
+
 PUBLIC = "kickai_providers_core"
 
 
@@ -59,7 +77,7 @@ def write_reference(folder: Path) -> None:
     target = folder / "reference"
     target.mkdir(parents=True, exist_ok=True)
     for name, (title, parts) in MODULES.items():
-        paths = [f"{PUBLIC}.{part}" for part in parts] or _authoring_paths()
+        paths = [f"{PUBLIC}.{part}" for part in parts] + _find_modules(PACKAGES.get(name, ()))
         blocks = [f"::: {path}" for path in paths]
         (target / f"{name}.md").write_text("\n\n".join([f"# {title}", *blocks, ""]), encoding="utf-8")
     names = "\n".join(f"- `{name}`" for name in kickai_providers_core.__all__)
@@ -68,9 +86,16 @@ def write_reference(folder: Path) -> None:
     (target / "index.md").write_text(text, encoding="utf-8")
 
 
-def _authoring_paths() -> list[str]:
-    modules = {getattr(authoring, name).__module__ for name in authoring.__all__ if name != "openai_chat"}
-    return sorted(module for module in modules if module.startswith(f"{PUBLIC}.authoring"))
+def _find_modules(packages: Sequence[ModuleType]) -> list[str]:
+    """Return the modules within packages that define their public names."""
+    return sorted(
+        {
+            found.__module__
+            for package in packages
+            for name in package.__all__
+            if getattr(found := getattr(package, name), "__module__", "").startswith(f"{package.__name__}.")
+        }
+    )
 
 
 def write_llms_txt(folder: Path, site: Path, pages: Sequence[str]) -> None:
