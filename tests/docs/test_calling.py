@@ -58,6 +58,6 @@ def test_the_page_has_every_keyword() -> None:
 def test_the_page_has_every_option(name: str, plugin: str) -> None:
     """The row of each provider lists its options in their order."""
     pytest.importorskip(plugin, reason="runs in nox -s together")
-    info = import_module(f"{plugin}.plugin").kickai_provider_info()
+    info = import_module(f"{plugin}.plugin").plugin.kickai_provider_info()
     (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", PAGE, re.MULTILINE)
     assert re.findall(r"`(\w+)`", row) == list(info.options)

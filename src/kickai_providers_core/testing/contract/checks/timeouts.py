@@ -82,15 +82,18 @@ class TimeoutTests(ProviderSpec):
     @in_each_mode
     def test_a_call_waits_for_its_timeout(self, harness: ProviderHarness, mode: Mode) -> None:
         """A call waits for an answer that comes within the timeout, however short other timeouts are."""
-        delay_s = 3 * self.patience_s
         shorter = ["connect_timeout_s", "idle_timeout_s"]
         if mode not in STREAMS:
             shorter.append("first_token_timeout_s")
-        changes: dict[str, Any] = dict.fromkeys(shorter, 2 * self.patience_s)
-        outcome = harness.attempt(mode, Delay(delay_s), timeout_s=PROMPT_S, as_core=True, **changes)
+        for patience_s in (self.patience_s, 3 * self.patience_s):  # connecting may take long on a busy machine
+            delay_s = 3 * patience_s
+            changes: dict[str, Any] = dict.fromkeys(shorter, 2 * patience_s)
+            outcome = harness.attempt(mode, Delay(delay_s), timeout_s=PROMPT_S, as_core=True, **changes)
+            if outcome.raised is None:
+                break
         assert outcome.raised is None, (
             f"{mode}: the answer came after {delay_s:g} s, within the timeout of {PROMPT_S:g} s, but the call failed: "
-            f"{outcome.raised!r}; {' and '.join(shorter)} of {2 * self.patience_s:g} s do not apply to that wait"
+            f"{outcome.raised!r}; {' and '.join(shorter)} of {2 * patience_s:g} s do not apply to that wait"
         )
         assert outcome.text, "the answer is empty"
         assert outcome.elapsed_s >= delay_s * 0.9, "the reply arrived before the service had answered"
