@@ -45,8 +45,11 @@ SAME = "--hypothesis-seed=0"
 """The same examples in every run; plain pytest draws new ones."""
 
 
-PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
-"""Two processes for each core, since many tests wait; posargs come after it, so that ``-- -n 0`` turns it off."""
+PARALLEL = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
+"""One process more than there are cores, since many tests wait, and each process takes seconds to collect all tests.
+
+Posargs come after it, so that ``-- -n 0`` turns it off.
+"""
 
 FAST = ["-m", "not slow and not timing"]
 FEWER = [] if os.environ.get("CI") else FAST
@@ -85,7 +88,6 @@ nox.options.sessions = [
     "imports",
     "build",
     f"tests-{OLDEST}",
-    "coverage",
     "kit",
     *(f"plugins-{NEWEST}({variant})" for variant in VARIANTS if variant != "kickai-gemini"),
     "together",
@@ -109,9 +111,13 @@ def build(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the core's tests against the installed wheels."""
+    """Run the core's tests against the installed wheels, on the oldest Python with the session coverage."""
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
-    session.run("pytest", SAME, *PARALLEL, *FEWER, *(session.posargs or TESTS))
+    chosen = session.posargs or TESTS
+    if session.python == OLDEST and not session.posargs:
+        measure(session)
+        chosen = [*TESTS, *(f"--ignore={path}" for path in MEASURED)]
+    session.run("pytest", SAME, *PARALLEL, *FEWER, *chosen)
 
 
 @nox.session(python=OLDEST, default=False)
@@ -122,10 +128,15 @@ def quick(session: nox.Session) -> None:
     session.run("pytest", SAME, *PARALLEL, *(session.posargs or ["tests/unit"]))
 
 
-@nox.session(python=OLDEST)
+@nox.session(python=OLDEST, default=False)
 def coverage(session: nox.Session) -> None:
     """Check that the tests of the decisions and of the values cover every branch of the decisions."""
     session.install(*groups("test"), "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock")
+    measure(session)
+
+
+def measure(session: nox.Session) -> None:
+    """Run the tests of the decisions, and check what they cover."""
     session.run("pytest", SAME, "--cov", "--cov-report=", *PARALLEL, *FAST, *MEASURED)
     session.run("coverage", "report", "--fail-under=100", f"--include={','.join(DECISIONS)}")
 
@@ -223,9 +234,11 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "tests/typing", env=quiet)
     with session.chdir(programs):  # they import each other
         session.run("pyright", ".", env=quiet)
+    # One cache for all of them, so that mypy reads the core and the standard library once.
+    cache = {"MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / "plugins")}
     for name in FOLDERS:  # those of APPS without their libraries; the session apps checks them with these
         session.chdir(ROOT / "plugins" / name)
-        session.run("mypy", "src")
+        session.run("mypy", "src", env=cache)
 
 
 @nox.session
@@ -259,9 +272,8 @@ def docs(session: nox.Session) -> None:
 def kit(session: nox.Session) -> None:
     """Test the conformance kit: the reference provider passes, and each mutant fails the tests meant for it."""
     session.install(*groups("test"), wheel("kickai-providers-core", "testing"))
-    # Two processes for each core, since most tests wait; a file stays in one of them, since its fixtures are expensive.
-    processes = str(2 * (os.cpu_count() or 1))
-    session.run("pytest", "-n", processes, "--dist", "loadfile", "tests/contract", *session.posargs)
+    # A file stays in one process, since its fixtures are expensive.
+    session.run("pytest", *PARALLEL, "--dist", "loadfile", *FEWER, "tests/contract", *session.posargs)
 
 
 @nox.session(python=OLDEST, default=False)
@@ -390,7 +402,7 @@ def mutation(session: nox.Session) -> None:
     # Not the core itself: a changed copy is tested.
     needed = nox.project.load_toml(ROOT / "pyproject.toml")["project"]["dependencies"]
     session.install(*needed, *groups("test"), "mutmut==3.8.1")
-    session.run("python", "tests/mutation/run.py", *session.posargs)
+    session.run("python", "tests/mutation/run.py", *session.posargs, env={"CI": "1"})  # all examples
 
 
 @nox.session(python=OLDEST, default=False)

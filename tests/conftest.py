@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import count_examples
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 # An example that takes long says something about the machine, not about the code.
-settings.register_profile("project", deadline=None)
+settings.register_profile("project", deadline=None, max_examples=count_examples(100))
 settings.load_profile("project")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, which some of them send.
@@ -26,6 +28,12 @@ def reject_skips(report: Any) -> Any:
     if "KICKAI_NEEDS_PLUGINS" in os.environ and report.outcome == "skipped":
         report.outcome = "failed"
     return report
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out the thousands of tests, which it would look at in each collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

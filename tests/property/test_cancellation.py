@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 from crowd import Crowd, Request
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Result, Target, World
@@ -170,7 +171,7 @@ def summarize(result: Result) -> tuple[Any, ...]:
     return type(outcome), result.order, [(skip.position, skip.reason) for skip in outcome.skipped]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=count_examples(400), deadline=None)
 @given(plot=plots)
 def test_a_cancelled_request_releases_everything_it_held(plot: Plot) -> None:
     """Promises 6, 8 and 9: at every action, breakers, probes, slots and suspensions are as after its last error."""

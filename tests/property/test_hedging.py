@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World
@@ -33,7 +34,7 @@ moves = st.tuples(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=count_examples(500), deadline=None)
 @given(requests=st.lists(st.lists(moves, max_size=12), min_size=1, max_size=4), concurrency=st.integers(1, 3))
 def test_a_hedged_request_ends_once_and_releases_everything(  # noqa: C901  the promise, in one place
     requests: list[list[tuple[str, int, float]]], concurrency: int

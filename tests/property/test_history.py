@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,7 +94,7 @@ def ask(chain: Any, mode: str) -> tuple[Reply, str]:
 
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=count_examples(15), deadline=None)
 @given(reply=replies, cut=st.integers(0, 12))
 def test_a_reply_can_go_into_the_next_request(mode: str, reply: Reply, cut: int) -> None:
     """Any text and any calls come out encodable and with ids of their own, and another provider takes them."""

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from crowd import Crowd
+from effort import count_examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -274,4 +275,4 @@ class InterleavingsMachine(RuleBasedStateMachine):
 
 
 TestInterleavings = InterleavingsMachine.TestCase
-TestInterleavings.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestInterleavings.settings = settings(max_examples=count_examples(200), stateful_step_count=40, deadline=None)

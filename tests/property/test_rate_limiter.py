@@ -6,6 +6,7 @@ import heapq
 from itertools import count
 
 from attrs import define, field
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Target, World
@@ -34,7 +35,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(300), deadline=None)
 @given(limits=limits, steps=steps)
 def test_limits_and_order_hold_for_any_arrivals(limits: Limits, steps: list[tuple[str, int, float]]) -> None:
     """Admissions stay within the limits, are first come, first served, and no slot stays empty."""
@@ -142,7 +143,7 @@ class Bustle:
             following.ticket.on_wake(lambda: self.put(self.world.now, "next", walk))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200), deadline=None)
 @given(
     arrivals=st.lists(
         st.tuples(st.floats(0, 5), st.sampled_from([0.2, 1.0, 5.0, 90.0]), st.none() | st.floats(0, 3)), max_size=12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_cells import START_S
@@ -63,7 +64,7 @@ def add_up(cells, *, with_shadow):
     return sums
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=count_examples(60))
 @given(st.dictionaries(KEYS, CELLS, max_size=25))
 def test_the_figures_of_all_requests_are_the_sums_of_the_cells(cells):
     """Requests without shadow calls, attempts with them."""
@@ -89,7 +90,7 @@ def test_the_figures_of_all_requests_are_the_sums_of_the_cells(cells):
     assert total.cost.tokens == total.tokens.input + total.tokens.output + estimated
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=count_examples(60))
 @given(st.dictionaries(KEYS, CELLS, max_size=25))
 def test_every_grouping_adds_up_to_the_same(cells):
     """Providers, models, roles, periods, and reports on one role each."""
@@ -109,7 +110,7 @@ def test_every_grouping_adds_up_to_the_same(cells):
     assert sum(each.total.requests for each in of_roles) == found.total.requests
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=count_examples(60))
 @given(st.dictionaries(KEYS, CELLS, max_size=25))
 def test_savings_are_bounded_by_what_is_unknown(cells):
     """The least is never more than the most, and both are equal when every price is known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threading import Thread
 
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World, always
@@ -45,7 +46,7 @@ def test_extra_calls_stay_within_the_share_of_any_minute(
         assert len(tally.snapshots) <= 63
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=count_examples(50))
 @given(every_s=st.floats(0.05, 5.0), retries=st.integers(1, 4), share=st.sampled_from([0.1, 0.2, 0.5]))
 def test_retries_do_not_make_an_outage_worse(every_s: float, retries: int, share: float) -> None:
     """Promise 4: through minutes in which everything fails, the calls beyond the first stay within the budget."""

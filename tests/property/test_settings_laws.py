@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import attrs
+from effort import count_examples
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from known_plugins import INFOS, GeminiSettings, HuggingSettings, MockSettings
@@ -16,7 +17,7 @@ from kickai_providers_core import ConfigError, KickaiSettings, Policy, Rule, Set
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 
-QUICK = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(deadline=None, max_examples=count_examples(100), suppress_health_check=[HealthCheck.too_slow])
 
 CANARY = "sk-canary-7"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from attrs import define, field
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,7 +132,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(limit=st.integers(1, 40), tokens=st.none() | st.integers(20, 60), steps=steps)
 def test_processes_together_stay_within_a_limit_per_minute(
     limit: int, tokens: int | None, steps: list[tuple[str, int, int, float]]
@@ -164,7 +165,7 @@ def test_processes_together_stay_within_a_limit_per_minute(
         assert tokens is None or fleet.count_tokens(60.0) <= tokens
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(limit=st.integers(1, 60), steps=steps)
 def test_processes_together_stay_within_a_limit_per_day(limit: int, steps: list[tuple[str, int, int, float]]) -> None:
     """What a process that dies has leased is lost for the day; all else can be used up, and no more."""

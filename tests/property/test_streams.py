@@ -6,6 +6,7 @@ import asyncio
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, get_args
 
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -158,7 +159,7 @@ def read(plugin: Streaming, mode: Any, chunks: int | None, *, sync: bool) -> tup
     return out, outcome, [event.outcome for event in events if isinstance(event, RequestEnded)]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=count_examples(150))
 @given(chain=courses, mode=modes, sync=st.booleans())
 def test_a_stream_hands_out_what_its_mode_says(chain: list[Course], mode: str, *, sync: bool) -> None:
     """Promise 7: the chunks, the end and the error are those of the model, and a cut stream is never complete."""
@@ -174,7 +175,7 @@ def test_a_stream_hands_out_what_its_mode_says(chain: list[Course], mode: str, *
         assert text == getattr(outcome, "partial_text", "")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=count_examples(100))
 @given(chain=courses, mode=modes, chunks=st.integers(1, 8), sync=st.booleans())
 def test_leaving_a_stream_closes_its_connection(chain: list[Course], mode: str, chunks: int, *, sync: bool) -> None:
     """Promise 7: left after any chunk, it calls no other target, and the request ends once."""

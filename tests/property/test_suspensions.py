@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World
@@ -25,7 +26,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(300), deadline=None)
 @given(steps=STEPS)
 def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
     steps: list[tuple[str, int, float]],
@@ -55,7 +56,7 @@ def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
         assert state.available_at(now) == max([now, *(until for _, until, _ in suspensions)])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200), deadline=None)
 @given(
     steps=st.lists(
         st.tuples(

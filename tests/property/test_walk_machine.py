@@ -14,6 +14,7 @@ from math import inf
 from typing import Any
 
 from attrs import define, evolve, field, frozen
+from effort import count_examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -231,7 +232,7 @@ class WalkMachine(RuleBasedStateMachine):
 
 
 TestWalk = WalkMachine.TestCase
-TestWalk.settings = settings(max_examples=300, stateful_step_count=25, deadline=None)
+TestWalk.settings = settings(max_examples=count_examples(300), stateful_step_count=25, deadline=None)
 
 
 def test_the_model_is_short_and_independent() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import frozen
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import Fixed, Target, World, script
@@ -105,7 +106,7 @@ ENDS = {
 }
 
 
-@settings(max_examples=500)
+@settings(max_examples=count_examples(500))
 @given(chain=st.lists(plans, min_size=1, max_size=4), deadline=st.integers(5, 60))
 def test_the_walk_does_what_the_model_says(chain: list[Plan], deadline: int) -> None:
     """Promises 1, 4 and 5: the calls, their order and the end are those of the model, for any course of events."""

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from effort import count_examples
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -214,7 +215,7 @@ def test_the_walk_records_the_latency_of_each_answer() -> None:
     assert simulation.hedges.delay_s(simulation.candidates[0]) == pytest.approx(2.0)
 
 
-@examples(deadline=None, max_examples=50)
+@examples(deadline=None, max_examples=count_examples(50))
 @given(share=st.sampled_from([0.0, 0.05, 0.3]), floor=st.integers(0, 2), every_s=st.floats(0.05, 3.0))
 def test_the_extra_calls_stay_within_their_budget(share: float, floor: int, every_s: float) -> None:
     """Promise 8: when every request is slow, no more of them are hedged in any minute than the share allows."""

@@ -88,6 +88,7 @@ def test_raising_the_share_never_moves_a_key_back(key: str, shares: list[int]) -
     assert arms == sorted(arms, key=[CONTROL, CANDIDATE].index)
 
 
+@pytest.mark.slow
 def test_a_million_keys_split_as_the_share_says() -> None:
     """Their part in the candidate arm is within four standard deviations of the share, and only grows with it."""
     rollout = Rollout(candidate="huggingface")
