@@ -171,6 +171,25 @@ def test_ai_provider_overrides_the_rollout_of_its_process(folder: Path, start: C
     assert other.ask() == "new"
 
 
+def test_a_request_falls_back_by_itself(folder: Path, start: Callable[..., Server]) -> None:
+    """A candidate that fails costs its requests an attempt, and nobody an answer."""
+    (folder / "kickai.toml").write_text(SETTINGS.replace('model = "new"', 'model = "unavailable"'))
+    rollout(folder, "set", "new", "100%")
+    assert start().ask() == "old"
+    assert "new 100%" in rollout(folder, "status")
+
+
+def test_the_chain_of_a_role_decides_when_the_rollout_is_removed(folder: Path, start: Callable[..., Server]) -> None:
+    """The running process follows: one role goes back, and a role whose chain says so does not."""
+    (folder / "kickai.toml").write_text(SETTINGS + '\n[roles.squad_selector]\nchain = ["new", "old"]\n')
+    rollout(folder, "set", "new", "100%")
+    server = start()
+    assert (server.ask(role="squad_selector"), server.ask(role="team_manager")) == ("new", "new")
+    rollout(folder, "remove")
+    wait_until(lambda: server.ask(role="team_manager") == "old")
+    assert server.ask(role="squad_selector") == "new"
+
+
 def test_a_killed_operator_and_a_killed_process_leave_a_usable_rollout(
     folder: Path, start: Callable[..., Server]
 ) -> None:
