@@ -195,6 +195,6 @@ def test_the_list_of_models(provider, aimock):
     table = {**USUAL, **PROVIDERS[provider][1](aimock)}
     with Resolver.from_settings({"providers": {"tested": table}}, env={}) as resolver:
         settings = resolver.registry.find("tested").settings
-    module = import_module(f"{PROVIDERS[provider][0]}.plugin")
-    problems = getattr(module, "plugin", module).kickai_validate_provider(settings=settings, online=True)
+    plugin = import_module(f"{PROVIDERS[provider][0]}.plugin").plugin
+    problems = plugin.kickai_validate_provider(settings=settings, online=True)
     assert [(problem.path, problem.severity) for problem in problems] == [("model", "warning")]

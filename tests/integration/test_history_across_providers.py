@@ -147,13 +147,13 @@ async def _astream(chain: Any, request: ChatRequest) -> Reply:
 def settings_of(provider: str, url: str, module: Any) -> tuple[Any, Any]:
     """Return a provider's plugin, and settings that point it at a server."""
     usual = {"retries": 0, **dict.fromkeys(("timeout_s", "connect_timeout_s", "first_token_timeout_s"), 60.0)}
-    plugin = importlib.import_module(f"{DISTRIBUTIONS[provider]}.plugin")
+    plugin = importlib.import_module(f"{DISTRIBUTIONS[provider]}.plugin").plugin
     if provider == "huggingface":
         kind = importlib.import_module("kickai_hf.settings").HuggingFaceSettings
         return plugin, kind(kind=provider, base_url=f"{url}/v1", token=Secret("t" * 20), model="m", **usual)
     if provider == "openai":
         kind = importlib.import_module("kickai_openai.settings").OpenAISettings
-        return plugin.plugin, kind(kind=provider, base_url=f"{url}/v1", api_key=Secret("k" * 20), model="m", **usual)
+        return plugin, kind(kind=provider, base_url=f"{url}/v1", api_key=Secret("k" * 20), model="m", **usual)
     if provider.startswith("gemini"):
         kind = importlib.import_module("kickai_gemini.settings").GeminiSettings
         return plugin, kind(kind="gemini", base_url=url, api_key=Secret("k" * 20), client=CLIENTS[provider], **usual)
