@@ -182,7 +182,7 @@ def together(session: nox.Session) -> None:
     ):
         session.chdir(path.parents[1])
         needs = {"KICKAI_GEMINI_NEEDS": "google-generativeai,google-genai,kickai-hf", "KICKAI_NEEDS_PLUGINS": "1"}
-        session.run("pytest", f"tests/{path.name}", *session.posargs, env=needs)
+        session.run("pytest", *PARALLEL, f"tests/{path.name}", *session.posargs, env=needs)
 
 
 ACROSS = [
@@ -265,7 +265,7 @@ def minimums(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Run the examples of the documentation, and check its links."""
     session.install(*groups("test"), wheel("kickai-providers-core", "cli", "testing"), wheel("kickai-mock"))
-    session.run("pytest", "tests/docs", *session.posargs)
+    session.run("pytest", *PARALLEL, *(session.posargs or ["tests/docs"]))
 
 
 @nox.session(python=OLDEST)

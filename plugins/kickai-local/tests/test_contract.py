@@ -10,6 +10,7 @@ from kickai_local.settings import LocalSettings
 
 
 @pytest.mark.llama
+@pytest.mark.slow
 class TestLocal(ProviderContract):
     """kickai-local keeps the contract; what needs a service to fail does not apply to a model on the machine."""
 

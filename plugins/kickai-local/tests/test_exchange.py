@@ -122,6 +122,7 @@ def test_an_answer_that_ends_inside_an_event_is_cut():
         _exchange().receive(HEAD + _chunk(b"data: one\n\ndata: tw") + _chunk(b""))
 
 
+@pytest.mark.slow
 def test_an_answer_without_an_end_is_too_large():
     """However small its events are, the number of bytes that are read is bounded."""
     exchange = _exchange()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from calling import MODEL
 from kickai_providers_core import FinishReason
 from kickai_providers_core.testing import ProviderContract
@@ -26,6 +27,7 @@ class TestOpenAI(ProviderContract):
         return OpenAISettings(base_url=url, api_key=key, allow_plain_http=True)
 
 
+@pytest.mark.slow
 class TestMistral(TestOpenAI):
     """A service with field names of its own."""
 
@@ -34,6 +36,7 @@ class TestMistral(TestOpenAI):
         return OpenAISettings(preset="mistral", base_url=url, api_key=key, allow_plain_http=True)
 
 
+@pytest.mark.slow
 class TestReasoningModel(TestOpenAI):
     """A model that refuses some fields; replies name them."""
 
