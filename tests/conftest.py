@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -28,12 +27,6 @@ def reject_skips(report: Any) -> Any:
     if "KICKAI_NEEDS_PLUGINS" in os.environ and report.outcome == "skipped":
         report.outcome = "failed"
     return report
-
-
-def pytest_collection_finish() -> None:
-    """Let the garbage collector leave out the thousands of tests, which it would look at in each collection."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -146,7 +146,6 @@ def call(way: str, loop: asyncio.AbstractEventLoop, chain: Chain) -> None:
 
 def garbage_of(act: Callable[[], None]) -> Counter[str]:
     """Return how many objects of each type three acts leave to the garbage collector."""
-    gc.collect()
     gc.disable()
     gc.freeze()  # so that the collection does not look at older objects, which are many
     gc.set_debug(gc.DEBUG_SAVEALL)
@@ -159,6 +158,7 @@ def garbage_of(act: Callable[[], None]) -> Counter[str]:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize(
