@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import wraps
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -85,8 +86,21 @@ def hooks_for(
         kickai_provider_info=hookimpl(lambda: info),
         kickai_create_provider=hookimpl(_make_hook("create", load)),
         **{METHODS[name]: hookimpl(_make_hook(name, load)) for name in methods},
-        **{METHODS[name]: hookimpl(function) for name, function in functions.items()},
+        **{METHODS[name]: hookimpl(_wrap(function)) for name, function in functions.items()},
     )
+
+
+def _wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls another one: `hookimpl` marks what it gets, and pluggy reads the wrapped signature.
+
+    A module may import the other one. Marked, it would look like a hook of that module.
+    """
+
+    @wraps(function)
+    def hook(*arguments: Any, **named: Any) -> Any:
+        return function(*arguments, **named)
+
+    return hook
 
 
 def _loader(provider_class: type | str, methods: tuple[str, ...]) -> Callable[[], Any]:

@@ -153,6 +153,22 @@ def test_functions_need_no_class(late_module):
         hooks_for(INFO, Short, invoke=print)
 
 
+def test_a_function_is_not_marked_as_a_hook():
+    """A module may import it and be a plugin itself: the function is not one of its hooks."""
+
+    def find_capabilities(settings, *, model="small"):
+        return frozenset({Capability.SEED, model})
+
+    plugin = hooks_for(INFO, Short, capabilities=find_capabilities)
+    assert vars(find_capabilities) == {}
+    assert plugin.kickai_provider_capabilities(None) == {Capability.SEED, "small"}
+    module = ModuleType("kickai_echo_module")
+    vars(module).update({name: hook for name, hook in vars(plugin).items() if name.startswith("kickai_")})
+    module.find_capabilities = find_capabilities
+    with Resolver.from_settings({}, env={}, plugins={"echo": module}) as resolver:
+        assert resolver.chain("echo").invoke("hi").text == "hi"
+
+
 @pytest.mark.parametrize(
     ("name", "methods", "words"),
     [
