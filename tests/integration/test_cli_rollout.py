@@ -150,7 +150,7 @@ def test_the_help_of_each_command_has_an_example(kickai: CommandLine, name: str)
         (("set", "mock", "5%", "--role", "team_manger"), "Unknown role 'team_manger'. Did you mean 'team_manager'?"),
         (("set", "mock", "5%", "--shadow", "x"), "a share must be a percentage"),
         (("ramp", "mock", "5%,1%"), "shares must be above 0% and in rising order, got 5%, 1%"),
-        (("ramp", "mock", "5%", "--hold", "soon"), "'soon' is not a duration such as 90s, 30m, 1h or 2d"),
+        (("ramp", "mock", "5%", "--hold", "soon"), "such as 90s, 30m, 1h or 2d, got 'soon'"),
         (("pause",), "No rollout exists for all roles."),
         (("resume",), "No rollout exists for all roles."),
         (("back",), "No rollout exists for all roles."),

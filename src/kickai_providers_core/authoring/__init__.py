@@ -40,14 +40,16 @@ from kickai_providers_core.authoring.network_environment import (
 from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder, abuild_reply, build_reply
 from kickai_providers_core.authoring.retry_after import longest_retry_after
+from kickai_providers_core.authoring.service_names import printable_name
 from kickai_providers_core.authoring.size_limits import Decompressor, alimit_chunks, limit_chunks
 from kickai_providers_core.authoring.statuses import error_for_body, error_for_status, request_id_in
 from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
-from kickai_providers_core.authoring.text import SurrogateJoiner, clean_text, printable_name
+from kickai_providers_core.authoring.surrogate_pairs import SurrogateJoiner
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
 from kickai_providers_core.authoring.traceback_frames import without_frames
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+from kickai_providers_core.values.plain_text import clean_text
 
 __all__ = [
     "AttemptTimeouts",

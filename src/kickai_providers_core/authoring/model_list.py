@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.authoring.text import printable_name
+from kickai_providers_core.authoring.service_names import printable_name
 from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
 from kickai_providers_core.values.errors import AuthenticationError, ModelNotFoundError, Problem, ProviderError
 

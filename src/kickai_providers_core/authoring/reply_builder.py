@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.authoring.closing_sources import aclosing_source, closing_source
 from kickai_providers_core.authoring.json_schema import check_answer
 from kickai_providers_core.authoring.stop_texts import StopTexts
-from kickai_providers_core.authoring.text import SurrogateJoiner
+from kickai_providers_core.authoring.surrogate_pairs import SurrogateJoiner
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler
 from kickai_providers_core.values.errors import ContentFilteredError, InvalidReplyError
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.retry_after import longest_retry_after
+from kickai_providers_core.authoring.service_names import printable_name
 from kickai_providers_core.authoring.service_words import (
     find_context_window,
     find_errors,
@@ -16,7 +17,6 @@ from kickai_providers_core.authoring.service_words import (
     find_words,
 )
 from kickai_providers_core.authoring.strict_json import parse_error_body
-from kickai_providers_core.authoring.text import printable_name
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from kickai_providers_core.authoring.text import clean_text
 from kickai_providers_core.values.errors import InvalidReplyError, UnsupportedRequestError
+from kickai_providers_core.values.plain_text import clean_text
 
 __all__ = ["as_object", "dump_bytes", "dumps", "loads", "parse_error_body"]
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from kickai_providers_core.resilience.rollout import Ramp
 from kickai_providers_core.resilience.shares import parse_share
+from kickai_providers_core.values.durations import parse_duration
 
 __all__ = ["parse_duration_option", "parse_share_argument", "parse_shares_argument", "show_examples"]
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])")
 
 
 def parse_duration_option(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     """Return the seconds of a duration such as ``90s``, ``30m``, ``1h`` or ``2d``."""
-    match = DURATION.fullmatch(value.strip())
-    if match is None:
-        raise click.BadParameter(f"{value!r} is not a duration such as 90s, 30m, 1h or 2d.")
-    return float(match[1]) * UNITS[match[2]]
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
 
 
 def parse_share_argument(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:

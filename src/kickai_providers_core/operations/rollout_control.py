@@ -8,9 +8,10 @@ from attrs import frozen
 
 from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, read_evidence, read_plan
 from kickai_providers_core.resilience.guard import judge
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_hold, format_share
+from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.base_errors import KickaiError
+from kickai_providers_core.values.durations import write_duration
 from kickai_providers_core.values.length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
 
@@ -223,4 +224,4 @@ def describe_state(rollout: Rollout) -> str:
     state = "paused" if rollout.is_paused else "running"
     if rollout.ramp.find_next(rollout.share) is None:
         state = "complete"
-    return f"ramp {state} ({steps}; each held for {format_hold(rollout.ramp.hold_s)} at least)"
+    return f"ramp {state} ({steps}; each held for {write_duration(rollout.ramp.hold_s)} at least)"

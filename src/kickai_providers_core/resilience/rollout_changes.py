@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
-from kickai_providers_core.resilience.shares import ALL_ROLES, format_hold, format_share
+from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
+from kickai_providers_core.values.durations import write_duration
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.guard import Verdict
@@ -82,7 +83,7 @@ def start_ramp(plan: RolloutPlan, scope: str, candidate: str, ramp: Ramp, now_s:
         raise RolloutError(message)
     after = rollout.begin_step(first, now_s, ramp=ramp, is_paused=False, suspended_share=None)
     steps = ", ".join(map(format_share, ramp.shares))
-    what = f"ramp of {candidate} for {_name(scope)}: {steps}, each held for {format_hold(ramp.hold_s)}"
+    what = f"ramp of {candidate} for {_name(scope)}: {steps}, each held for {write_duration(ramp.hold_s)}"
     return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
 
 

@@ -12,7 +12,6 @@ __all__ = [
     "CANDIDATE",
     "CONTROL",
     "SHADOW",
-    "format_hold",
     "format_share",
     "parse_share",
 ]
@@ -52,11 +51,3 @@ def format_share(share: int) -> str:
     if 0 < share < BUCKETS and float(percent) in {0, 100}:
         percent = f"{100 * share / BUCKETS:.10f}"
     return f"{percent.rstrip('0').rstrip('.')}%"
-
-
-def format_hold(seconds: float) -> str:
-    """Return the time that a step is held in its greatest unit without a fraction: ``1h``, ``30m`` or ``90s``."""
-    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % length == 0:
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"

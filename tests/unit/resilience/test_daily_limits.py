@@ -9,7 +9,6 @@ from kickai_providers_core.resilience.actions import Call, WaitForSlot
 from kickai_providers_core.resilience.allowances import Limits
 from kickai_providers_core.resilience.leased_limits import DayLimit, Demand
 from kickai_providers_core.resilience.rate_limiter import RateLimiter
-from kickai_providers_core.resilience.shares import format_hold
 from kickai_providers_core.values.attempts import SkipReason
 
 NOON = 12 * 3600.0
@@ -137,22 +136,3 @@ def test_a_slow_store_is_waited_for_within_the_day() -> None:
     assert limit.find_time(1, asked) == asked + 60.0
     limit.demand.record_answer(0, asked)
     assert limit.find_time(1, asked) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0s"),
-        (1, "1s"),
-        (90, "90s"),
-        (60, "1m"),
-        (1800, "30m"),
-        (3600, "1h"),
-        (5400, "90m"),
-        (172_800, "2d"),
-        (0.5, "0.5s"),
-    ],
-)
-def test_a_hold_has_its_greatest_unit(seconds: float, text: str) -> None:
-    """Without a fraction, if it has such a unit."""
-    assert format_hold(seconds) == text

@@ -1,4 +1,4 @@
-"""Text as services send it in JSON: UTF-16 halves that belong together are joined, lone ones become U+FFFD.
+"""Joins the halves of characters that a service sends as UTF-16 surrogates, in two pieces of a text.
 
 JSON may write a character beyond U+FFFF as two escapes, and a service may cut its text between the two. Python reads
 each half as a surrogate, which no encoding accepts: printing, logging or sending it raises `UnicodeEncodeError`.
@@ -6,33 +6,11 @@ each half as a surrogate, which no encoding accepts: printing, logging or sendin
 
 from __future__ import annotations
 
-import re
+from kickai_providers_core.values.plain_text import clean_text
 
-__all__ = ["SurrogateJoiner", "clean_text", "printable_name"]
+__all__ = ["SurrogateJoiner"]
 
-_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
-_LONGEST_NAME = 200
 _HIGH = ("\ud800", "\udbff")
-_PAIR_LENGTH = 2
-
-
-def _join(found: re.Match[str]) -> str:
-    halves = found[0]
-    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le") if len(halves) == _PAIR_LENGTH else "\ufffd"
-
-
-def clean_text(text: str) -> str:
-    """Return a whole text with its surrogate pairs joined and each lone surrogate replaced by U+FFFD."""
-    return text if text.isascii() else _SURROGATES.sub(_join, text)
-
-
-def printable_name(value: object) -> str:
-    """Return a service's name for something, such as a model, in printable ASCII; empty if it is not text.
-
-    Names go into replies, errors and messages, and from there to terminals. At most 200 characters are kept.
-    """
-    return _UNPRINTABLE.sub("", value)[:_LONGEST_NAME] if isinstance(value, str) else ""
 
 
 class SurrogateJoiner:
