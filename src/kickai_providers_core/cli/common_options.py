@@ -102,13 +102,13 @@ class Session:
 
     def mask_keys(self, settings: Settings) -> None:
         """Mask every key in the settings."""
-        from kickai_providers_core.config.instances import find_secrets  # noqa: PLC0415  not needed for --help
+        from kickai_providers_core.config.instances import locate_secrets  # noqa: PLC0415  not needed for --help
 
         values: list[object] = list(settings.providers.values())
         address = settings.store.address
         if address is not None and address.text != address.location:  # without credentials it need not be hidden
             values.append(settings.store)
-        self.console.mask.add(secret for value in values for _, secret in find_secrets(value))
+        self.console.mask.add(secret for value in values for _, secret in locate_secrets(value))
 
     def load_with_warnings(self) -> tuple[Settings, Discovery]:
         """Return what `load` returns, and log the warnings about settings that the user wrote."""

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Path",
     "describe_bounds",
-    "describe_error",
+    "describe_hint",
     "describe_kind",
-    "describe_type",
+    "describe_validation_error",
     "describe_value",
     "format_path",
     "is_secret_type",
@@ -120,13 +120,13 @@ def describe_value(value: object) -> str:
     return describe_kind(value)
 
 
-def describe_type(hint: Any) -> str:
+def describe_hint(hint: Any) -> str:
     """Return what a type accepts: ``an integer``, ``'never' or 'backoff'``."""
     origin = get_origin(hint)
     if origin is Literal:
         return join_options(map(describe_value, get_args(hint)))
     if origin in {Union, UnionType}:
-        return join_options(describe_type(option) for option in get_args(hint) if option is not NoneType)
+        return join_options(describe_hint(option) for option in get_args(hint) if option is not NoneType)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return join_options(describe_value(member.value) for member in hint)
     if hint not in _TYPES and attrs.has(hint):
@@ -149,7 +149,7 @@ def describe_bounds(field: Attribute[Any]) -> str:
     return _RANGES.get((*signs,), "").format(*(bounds[sign] for sign in signs))
 
 
-def describe_error(error: Exception, value: object) -> str:
+def describe_validation_error(error: Exception, value: object) -> str:
     """Return the message of a validator, without the value when that is long text."""
     message = str(error.args[0]) if error.args else f"{type(error).__name__} was raised"
     return message.replace(value, "…") if isinstance(value, str) and len(value) > MAX_QUOTED else message

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.config.problems import ProblemList
     from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
 
-__all__ = ["InstanceReader", "find_secrets", "replace_retired_model"]
+__all__ = ["InstanceReader", "locate_secrets", "replace_retired_model"]
 
 
 @frozen(kw_only=True)
@@ -77,7 +77,7 @@ class InstanceReader:
         """Report keys in the file and references without a value; return the sources of the other references."""
         sources = {}
         for name, settings in providers.items():
-            for path, secret in find_secrets(settings, ("providers", self.index.instances[name])):
+            for path, secret in locate_secrets(settings, ("providers", self.index.instances[name])):
                 value = self.layers.value_at(path)
                 if isinstance(value, Mapping) and (source := describe_reference(value)):
                     sources[path] = source
@@ -168,19 +168,19 @@ def replace_retired_model(settings: ProviderSettings, successors: Mapping[str, s
     return settings if model == settings.model else attrs.evolve(settings, model=model)
 
 
-def find_secrets(value: Any, path: Path = ()) -> Iterator[tuple[Path, Secret]]:
+def locate_secrets(value: Any, path: Path = ()) -> Iterator[tuple[Path, Secret]]:
     """Yield every secret in a value, with its path."""
     if isinstance(value, Secret):
         yield path, value
     elif attrs.has(type(value)):
         for field in attrs.fields(type(value)):
-            yield from find_secrets(getattr(value, field.name), (*path, field.alias))
+            yield from locate_secrets(getattr(value, field.name), (*path, field.alias))
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from find_secrets(item, (*path, str(key)))
+            yield from locate_secrets(item, (*path, str(key)))
     elif isinstance(value, tuple | list):
         for position, item in enumerate(value):
-            yield from find_secrets(item, (*path, position))
+            yield from locate_secrets(item, (*path, position))
 
 
 def _no_secret(source: str, untrusted: str | None) -> Violation:

@@ -17,7 +17,7 @@ from kickai_providers_core.config.checks import (
 )
 from kickai_providers_core.config.descriptions import format_path
 from kickai_providers_core.config.gateway_settings import GatewaySettings
-from kickai_providers_core.config.instances import InstanceReader, find_secrets, replace_retired_model
+from kickai_providers_core.config.instances import InstanceReader, locate_secrets, replace_retired_model
 from kickai_providers_core.config.layers import Layers
 from kickai_providers_core.config.monitor_settings import MonitorSettings
 from kickai_providers_core.config.name_index import NameIndex
@@ -233,7 +233,7 @@ class _Loader:
         A plugin without a key is only called when somebody names it: it may be one for tests.
         """
         others = sorted(set(self.index.infos).intersection(providers) - set(KickaiSettings().order))
-        return [name for name in others if any(secret for _, secret in find_secrets(providers[name]))]
+        return [name for name in others if any(secret for _, secret in locate_secrets(providers[name]))]
 
     def _routing(self, successors: Mapping[str, str]) -> Routing:
         routing = self.tables.routing

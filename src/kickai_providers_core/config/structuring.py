@@ -17,9 +17,9 @@ import cattrs
 
 from kickai_providers_core.config.descriptions import (
     describe_bounds,
-    describe_error,
+    describe_hint,
     describe_kind,
-    describe_type,
+    describe_validation_error,
     describe_value,
     join_names,
     suggest_name,
@@ -155,7 +155,7 @@ def _class_hook(hint: Any, converter: _Converter) -> StructureHook:
         if isinstance(value, hint):
             return value
         if not isinstance(value, Mapping):
-            raise StructuringError(Violation.from_mismatch(describe_type(hint), describe_kind(value)))
+            raise StructuringError(Violation.from_mismatch(describe_hint(hint), describe_kind(value)))
         return _build(converter, hint, value, None)
 
     return structure
@@ -187,7 +187,7 @@ def _build(converter: _Converter, cls: Any, table: Mapping[str, object], base: A
     try:
         return cls(**values) if base is None else attrs.evolve(base, **values)
     except Exception as exc:  # noqa: BLE001 # a class may validate several of its fields together
-        message = f"invalid combination of fields: {describe_error(exc, table)}"
+        message = f"invalid combination of fields: {describe_validation_error(exc, table)}"
         raise StructuringError(Violation.from_message(message)) from None
 
 
@@ -205,7 +205,7 @@ def _unknown_keys(keys: list[str], fields: Collection[str]) -> Iterator[Violatio
 def _missing_keys(table: Mapping[str, object], shape: _Shape) -> Iterator[Violation]:
     for key, field in shape.fields.items():
         if field.default is attrs.NOTHING and key not in table:
-            expected = f"{describe_type(shape.hints[key])} {shape.bounds[key]}".rstrip()
+            expected = f"{describe_hint(shape.hints[key])} {shape.bounds[key]}".rstrip()
             yield Violation((key,), f"missing (must be {expected})")
 
 
@@ -225,7 +225,7 @@ def _field_value(converter: _Converter, shape: _Shape, key: str, value: object, 
     if str(field.alias).endswith("_s") and isinstance(result, int | float) and result > LONGEST_S:
         raise StructuringError(Violation.from_mismatch(f"at most {LONGEST_S} seconds", describe_value(result)))
     if field.validator is not None and field.converter is None:
-        _validate(field, result, bounds and f"{describe_type(hint)} {bounds}", describe_safely(value, hint))
+        _validate(field, result, bounds and f"{describe_hint(hint)} {bounds}", describe_safely(value, hint))
     return result
 
 
@@ -234,7 +234,9 @@ def _validate(field: attrs.Attribute[Any], value: object, expected: str, got: st
         field.validator(None, field, value)  # type: ignore[misc] # it is not None
     except (TypeError, ValueError) as exc:
         message = (
-            f"must be {expected}, got {got}" if expected else f"invalid value ({got}): {describe_error(exc, value)}"
+            f"must be {expected}, got {got}"
+            if expected
+            else f"invalid value ({got}): {describe_validation_error(exc, value)}"
         )
         raise StructuringError(Violation.from_message(message)) from None
     except Exception:  # noqa: BLE001, S110 # it needs the other fields: the class calls it again with them

@@ -13,8 +13,8 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from kickai_providers_core.config.descriptions import (
+    describe_hint,
     describe_kind,
-    describe_type,
     describe_value,
     is_secret_type,
     join_options,
@@ -73,7 +73,7 @@ def structure_scalar(value: object, hint: type) -> object:
         result = _number(value, hint)
     if result is None:
         finite = not isinstance(value, float) or math.isfinite(value)
-        expected = describe_type(hint) if finite else "a finite number"
+        expected = describe_hint(hint) if finite else "a finite number"
         raise StructuringError(Violation.from_mismatch(expected, describe_value(value)))
     return result
 
@@ -120,7 +120,7 @@ def structure_target(value: object, hint: Any) -> Target:
             return Target.parse(value)
         except ValueError:
             pass  # its message quotes the text, however long that is
-    raise StructuringError(Violation.from_mismatch(describe_type(hint), describe_value(value)))
+    raise StructuringError(Violation.from_mismatch(describe_hint(hint), describe_value(value)))
 
 
 def structure_secret(value: object, resolve: ResolveSecret) -> Secret:
@@ -136,7 +136,7 @@ def structure_secret(value: object, resolve: ResolveSecret) -> Secret:
         return Secret(value.strip())  # a line break at the end would make an invalid header
     if isinstance(value, Mapping):
         return resolve(value)
-    raise StructuringError(Violation.from_mismatch(describe_type(Secret), describe_kind(value)))
+    raise StructuringError(Violation.from_mismatch(describe_hint(Secret), describe_kind(value)))
 
 
 def structure_value(converter: cattrs.Converter, value: object, hint: Any) -> Any:
@@ -155,7 +155,7 @@ def structure_value(converter: cattrs.Converter, value: object, hint: Any) -> An
 
 def mismatch(value: object, hint: Any) -> StructuringError:
     """Return the error of a value that is not of a type."""
-    return StructuringError(Violation.from_mismatch(describe_type(hint), describe_safely(value, hint)))
+    return StructuringError(Violation.from_mismatch(describe_hint(hint), describe_safely(value, hint)))
 
 
 def describe_safely(value: object, hint: Any) -> str:
@@ -194,7 +194,7 @@ def mapping_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
 
     def structure(value: object, _hint: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise StructuringError(Violation.from_mismatch(describe_type(hint), describe_kind(value)))
+            raise StructuringError(Violation.from_mismatch(describe_hint(hint), describe_kind(value)))
         return _structure_items(converter, ((str(key), item, item_hint) for key, item in value.items()))
 
     return structure

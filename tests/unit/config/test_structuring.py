@@ -15,8 +15,8 @@ from attrs.validators import ge, gt, in_, le, lt, optional
 from kickai_providers_core import Secret, Target
 from kickai_providers_core.config.descriptions import (
     describe_bounds,
+    describe_hint,
     describe_kind,
-    describe_type,
     describe_value,
     format_path,
     join_options,
@@ -157,7 +157,7 @@ def test_valid_values_are_accepted(value, hint, expected):
         (None, int | str, "must be an integer or a string, got None"),
         ("sk-canary", tuple[Secret, ...], "must be an array, got a string"),
         ("sk-canary", Mapping[str, Secret], "must be a table, got a string"),
-        (("sk-canary",), int | Secret, f"must be an integer or {describe_type(Secret)}, got an array"),
+        (("sk-canary",), int | Secret, f"must be an integer or {describe_hint(Secret)}, got an array"),
         (dt.date(2026, 1, 1), str, "must be a string, got a date or time"),
         (object(), str, "must be a string, got a value of type object"),
         ("x" * 33, int, "must be an integer, got a string of 33 characters"),

@@ -13,7 +13,7 @@ from kickai_providers_core import KickaiError
 
 from kickai_gateway.board import Board
 from kickai_gateway.disconnects import ClientDisconnected
-from kickai_gateway.errors import INTERNAL, SHUTDOWN, ApiError, describe_error
+from kickai_gateway.errors import INTERNAL, SHUTDOWN, ApiError, build_error_reply
 from kickai_gateway.http import HttpRequest, Responder
 from kickai_gateway.reloading import Generation, Generations
 from kickai_gateway.reports import Reports
@@ -116,7 +116,7 @@ class Gateway:
         except ApiError as error:
             return error.reply
         except KickaiError as error:
-            return describe_error(error)
+            return build_error_reply(error)
         except (ClientDisconnected, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001  a fault of the gateway must not end the server

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kickai_gateway.http import Headers
 
-__all__ = ["INTERNAL", "SHUTDOWN", "ApiError", "ErrorReply", "describe_error", "invalid_argument"]
+__all__ = ["INTERNAL", "SHUTDOWN", "ApiError", "ErrorReply", "build_error_reply", "invalid_argument"]
 
 NO_RETRY: Headers = (("x-should-retry", "false"),)
 """What keeps clients from repeating what the chain has already repeated."""
@@ -112,7 +112,7 @@ def invalid_argument(error: ArgumentTypeError | ArgumentValueError) -> ErrorRepl
     return ErrorReply(status=400, message=message, code="invalid_value", param=param)
 
 
-def describe_error(error: KickaiError) -> ErrorReply:
+def build_error_reply(error: KickaiError) -> ErrorReply:
     """Return the reply for an error that a chain raised."""
     if isinstance(error, ArgumentTypeError | ArgumentValueError):
         return invalid_argument(error)

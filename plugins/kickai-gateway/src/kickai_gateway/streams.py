@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core import KickaiError
 
-from kickai_gateway.errors import INTERNAL, SHUTDOWN, describe_error
+from kickai_gateway.errors import INTERNAL, SHUTDOWN, build_error_reply
 from kickai_gateway.replies import encode_event
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def send_stream(
             if events:
                 await responder.write(events)
     except KickaiError as error:
-        await responder.write(_encode_error(describe_error(error)), more=False)
+        await responder.write(_encode_error(build_error_reply(error)), more=False)
         raise
     except asyncio.CancelledError:
         await responder.write(_encode_error(SHUTDOWN), more=False)
