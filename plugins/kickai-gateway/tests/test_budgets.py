@@ -24,7 +24,7 @@ from wire import CHAT, body, check_chunks
 
 from kickai_gateway.allowances import Allowance
 from kickai_gateway.key_guards import list_limits
-from kickai_gateway.prices import PriceTable, Tier, UnknownPriceError, format_usd
+from kickai_gateway.prices import PriceTable, Tier, UnknownPriceError, format_exact_usd
 
 CHEAP = Rates(input=1_000_000, cached=1_000_000, output=2_000_000, reasoning=2_000_000)
 """A million USD for a million million tokens: a nano-USD is a thousandth of a token."""
@@ -113,7 +113,7 @@ def test_processes_never_spend_more_than_the_budget(limit, requests):
 )
 def test_amounts_are_written_exactly(nano, text):
     """As USD, with two decimals at least."""
-    assert format_usd(nano) == text
+    assert format_exact_usd(nano) == text
 
 
 async def test_a_budget_in_money_is_never_exceeded_by_requests_at_once(script):

@@ -12,7 +12,7 @@ import click
 from attrs import frozen
 
 from kickai_providers_core.cli import json_output
-from kickai_providers_core.cli.ask_arguments import Number, parse_targets, read_prompt, require_text
+from kickai_providers_core.cli.ask_arguments import Number, parse_targets, read_prompt, require_utf8
 from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.roles import warn_of_unknown_role
@@ -120,7 +120,7 @@ def command(
 
     The answer goes to standard output. If the first attempt fails, each step is reported on standard error.
     """
-    system_message = [Message(role="system", content=require_text(system, "the system message"))] if system else []
+    system_message = [Message(role="system", content=require_utf8(system, "the system message"))] if system else []
     request = ChatRequest(
         messages=(*system_message, Message(role="user", content=read_prompt(words))),
         temperature=temperature,

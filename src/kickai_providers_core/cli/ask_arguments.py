@@ -11,7 +11,7 @@ import click
 from kickai_providers_core.plugin_api.settings import LONGEST_S
 from kickai_providers_core.values.targets import Target
 
-__all__ = ["Number", "parse_targets", "read_prompt", "require_text"]
+__all__ = ["Number", "parse_targets", "read_prompt", "require_utf8"]
 
 
 class Number(click.FloatRange):
@@ -42,7 +42,7 @@ def read_prompt(words: tuple[str, ...]) -> str:
         click.UsageError: There is no prompt, or it is empty or not UTF-8 text.
     """
     if words and words != ("-",):
-        text = require_text(" ".join(words), "the prompt")
+        text = require_utf8(" ".join(words), "the prompt")
     else:
         if sys.stdin is None or (not words and sys.stdin.isatty()):
             raise click.UsageError("There is no prompt: pass it as an argument or on standard input.")
@@ -61,7 +61,7 @@ def _read_stdin() -> str:
         raise click.UsageError(f"Standard input cannot be read: {exc.strerror}.") from None
 
 
-def require_text(value: str, what: str) -> str:
+def require_utf8(value: str, what: str) -> str:
     """Return an argument, which has to be UTF-8 text; other bytes arrive as lone surrogates.
 
     Raises:

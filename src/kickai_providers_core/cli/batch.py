@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from kickai_providers_core.batching import CONCURRENCY, run_concurrently
 from kickai_providers_core.cli import json_output
 from kickai_providers_core.cli.ask_arguments import Number, parse_targets
-from kickai_providers_core.cli.batch_format import format_error, format_reply, parse_custom_id, parse_line
+from kickai_providers_core.cli.batch_format import format_error_line, format_reply, parse_custom_id, parse_line
 from kickai_providers_core.cli.batch_progress import BatchBar
 from kickai_providers_core.cli.batch_results import BatchResults, ResultsError
 from kickai_providers_core.cli.common_options import shared_options
@@ -157,7 +157,7 @@ async def _answer(chain: Chain, run: _Options, results: BatchResults, number: in
     except KickaiError as error:
         is_malformed = isinstance(error, ArgumentTypeError | ArgumentValueError)
         code = "invalid_request" if is_malformed else type(error).__name__
-        result = format_error(number, custom_id, code, json_output.message_of(error))
+        result = format_error_line(number, custom_id, code, json_output.message_of(error))
     else:
         result = format_reply(number, parsed.custom_id, reply, int(time()))
         results.write(number, custom_id, result, is_answer=True)

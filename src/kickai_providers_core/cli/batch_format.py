@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.replies import Reply
 
-__all__ = ["BatchLine", "format_error", "format_reply", "parse_custom_id", "parse_line", "read_line_number"]
+__all__ = ["BatchLine", "format_error_line", "format_reply", "parse_custom_id", "parse_line", "read_line_number"]
 
 URL = "/v1/chat/completions"
 LINE_KEYS = frozenset({"custom_id", "method", "url", "body"})
@@ -180,7 +180,7 @@ def _format_usage(reply: Reply) -> dict[str, Any] | None:
     }
 
 
-def format_error(number: int, custom_id: str | None, code: str, message: str) -> bytes:
+def format_error_line(number: int, custom_id: str | None, code: str, message: str) -> bytes:
     """Return the line for a request without an answer.
 
     Args:
@@ -201,7 +201,7 @@ def read_line_number(result: bytes) -> tuple[int, str | None, bool]:
     """Return, for a line of results, the number of its request, its id, and whether it was answered.
 
     Raises:
-        ValueError: It is not a line that `format_reply` or `format_error` has written.
+        ValueError: It is not a line that `format_reply` or `format_error_line` has written.
     """
     value = json.loads(result)
     own = value.get("id") if isinstance(value, dict) else None

@@ -12,7 +12,12 @@ from kickai_providers_core.cli.ask_arguments import Number
 from kickai_providers_core.cli.common_options import shared_options, without_store
 from kickai_providers_core.cli.doctor_findings import diagnose, sort_findings, to_finding
 from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
-from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
+from kickai_providers_core.cli.settings_checks import (
+    build_findings_json,
+    check_instances,
+    load_settings,
+    write_findings,
+)
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.cli.unusable_settings import find_unusable_settings
 from kickai_providers_core.resolver import Resolver
@@ -80,7 +85,7 @@ def command(session: Session, *, online: bool, timeout_s: float) -> int:
             session.console.log_block(format_error(error, ()))
     failed = [answer for answer in answers or () if answer.error is not None and answer.question.is_needed]
     if session.as_json:
-        own = to_json(file, findings, online=online)
+        own = build_findings_json(file, findings, online=online)
         rows = None if answers is None else [answer.as_dict() for answer in answers]
         session.console.write_json({**own, "ok": own["ok"] and not failed, "answers": rows})
     else:

@@ -19,7 +19,12 @@ from kickai_providers_core.cli.doctor_operations import (
     check_store,
     examine_store,
 )
-from kickai_providers_core.cli.settings_checks import check_instances, load_settings, to_json, write_findings
+from kickai_providers_core.cli.settings_checks import (
+    build_findings_json,
+    check_instances,
+    load_settings,
+    write_findings,
+)
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.cli.uncalled_providers import describe_unused_presets
 from kickai_providers_core.cli.unusable_settings import find_unusable_settings
@@ -69,7 +74,7 @@ def command(session: Session, *, online: bool) -> int:
         for error in discovery.errors():
             session.console.log_block(format_error(error, ()))
     if session.as_json:
-        session.console.write_json(to_json(file, findings, online=online))
+        session.console.write_json(build_findings_json(file, findings, online=online))
     else:
         write_findings(session, file, findings)
     if settings is None:

@@ -12,7 +12,7 @@ from attrs import Factory, frozen
 
 from kickai_providers_core.authoring.network_environment import network_problems, proxy_for
 from kickai_providers_core.cli.doctor_findings import Finding
-from kickai_providers_core.operations.number_formats import format_share as format_usage
+from kickai_providers_core.operations.number_formats import format_percentage as format_usage
 from kickai_providers_core.operations.report_reading import AHEAD_S
 from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state, explain_unfollowed
 from kickai_providers_core.resilience.shares import ALL_ROLES, format_share

@@ -248,10 +248,10 @@ def _describe_failure(measure: Measure) -> str:
 
 def _watch(session: Session, reader: ReportReader, since: str, role: str | None, by: tuple[Grouping, ...]) -> None:
     """Show the report until the user interrupts it."""
-    from kickai_providers_core.cli.report_watch import watch  # noqa: PLC0415  rich takes a tenth of a second
+    from kickai_providers_core.cli.report_watch import show_live_report  # noqa: PLC0415  rich takes a tenth of a second
 
     def read() -> Report:
         now_s = time.time()
         return reader.read(parse_since(since, now_s), now_s, role)
 
-    watch(session.console.output.stream, read, by)
+    show_live_report(session.console.output.stream, read, by)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.operations.report import Report
     from kickai_providers_core.operations.tables import Grouping
 
-__all__ = ["watch"]
+__all__ = ["show_live_report"]
 
 LONGEST_ERROR = 500
 
@@ -30,7 +30,7 @@ EVERY_S = 2.0
 """Seconds between two readings of the report."""
 
 
-def watch(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping]) -> NoReturn:
+def show_live_report(stream: IO[str], read: Callable[[], Report], by: Sequence[Grouping]) -> NoReturn:
     """Show the report on a terminal, and update it, until an exception such as `KeyboardInterrupt`.
 
     The alternative screen of the terminal is used, so that the lines before it are there again afterwards. A store that

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.resolver import Resolver
     from kickai_providers_core.values.targets import Target
 
-__all__ = ["check_instances", "load_settings", "to_json", "write_findings"]
+__all__ = ["build_findings_json", "check_instances", "load_settings", "write_findings"]
 
 CHECK_S = 20.0
 """The time limit of one online check: two requests, or loading a small model."""
@@ -116,7 +116,7 @@ def _check_model(instance: Instance, model: str | None) -> tuple[Problem, ...]:
     return instance.adapter.validate(settings, online=True)
 
 
-def to_json(file: str, findings: Sequence[Finding], *, online: bool) -> dict[str, Any]:
+def build_findings_json(file: str, findings: Sequence[Finding], *, online: bool) -> dict[str, Any]:
     """Return findings as JSON."""
     rows = [{**json_output.from_problem(each.problem), "severity": each.severity} for each in findings]
     is_ok = all(each.severity != "error" for each in findings)

@@ -10,7 +10,7 @@ from kickai_providers_core.operations.number_formats import (
     format_duration,
     format_known_cost,
     format_number,
-    format_share,
+    format_percentage,
     format_target,
     format_usd,
 )
@@ -87,7 +87,7 @@ def _list_fallbacks(report: Report) -> Table:
             each.answered_by if each.answered_by != each.first else f"{each.answered_by} (another model)",
             each.reason,
             format_number(each.requests),
-            format_share(each.requests / completed if completed else None),
+            format_percentage(each.requests / completed if completed else None),
         )
         for each in report.fallbacks
     ]
@@ -122,7 +122,7 @@ def _list_feedback(report: Report) -> Table:
             name,
             format_number(counts["ok"]),
             format_number(counts["bad"]),
-            format_share(counts["ok"] / max(1, sum(counts.values()))),
+            format_percentage(counts["ok"] / max(1, sum(counts.values()))),
         )
         for name, counts in report.feedback.items()
     ]

@@ -8,8 +8,8 @@ from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_known_cost,
     format_number,
+    format_percentage,
     format_seconds,
-    format_share,
     format_target,
 )
 from kickai_providers_core.operations.tables import NO_ROLE, Column, Grouping, Table
@@ -69,8 +69,8 @@ def _list_figures(name: str, figures: Figures, total: Figures, success: float | 
     return (
         name,
         format_number(figures.requests),
-        format_share(share),
-        format_share(success),
+        format_percentage(share),
+        format_percentage(success),
         format_number(figures.calls),
         format_seconds(latency.mean_s),
         format_seconds(latency.p50_s),
@@ -80,7 +80,7 @@ def _list_figures(name: str, figures: Figures, total: Figures, success: float | 
         format_number(figures.tokens.input + figures.tokens.estimated_input),
         format_number(figures.tokens.output),
         format_known_cost(figures.cost.nano_usd, unpriced_tokens=figures.cost.unpriced_tokens),
-        format_share(figures.cost.unpriced_share),
+        format_percentage(figures.cost.unpriced_share),
     )
 
 
@@ -101,8 +101,8 @@ def list_arms(report: Report) -> Table:
         (
             arm or "(no arm)",
             format_number(figures.requests),
-            format_share(figures.success_rate),
-            format_share(figures.attempt_success_rate),
+            format_percentage(figures.success_rate),
+            format_percentage(figures.attempt_success_rate),
             format_seconds(figures.latency.mean_s),
             format_seconds(figures.latency.p95_s),
             format_known_cost(figures.cost.nano_usd, unpriced_tokens=figures.cost.unpriced_tokens),

@@ -9,7 +9,7 @@ from attrs import Factory, evolve, frozen
 
 from kickai_providers_core.operations.fallbacks import REQUEST_CAUSED
 from kickai_providers_core.operations.intervals import CONFIDENCE, find_mean_interval, find_share_interval
-from kickai_providers_core.operations.number_formats import format_share
+from kickai_providers_core.operations.number_formats import format_percentage
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.operations.fallbacks import Fallback
     from kickai_providers_core.operations.savings import Savings
 
-__all__ = ["MEASURES", "Measure", "MeasureData", "Status", "judge"]
+__all__ = ["MEASURES", "Measure", "MeasureData", "Status", "evaluate_measures"]
 
 FREE_SHARE_MIN = 0.8
 MEAN_RESPONSE_MAX_S = 2.0
@@ -119,7 +119,7 @@ def measure_free_share(data: MeasureData) -> Measure:
         interval=find_share_interval(free, total),
     )
     if data.share is not None and data.share < FREE_SHARE_MIN:
-        return evolve(measure, reason=f"the rollout's share is {format_share(data.share)}")
+        return evolve(measure, reason=f"the rollout's share is {format_percentage(data.share)}")
     return _judge(measure, is_met=bool(total) and free >= FREE_SHARE_MIN * total)
 
 
@@ -208,7 +208,7 @@ MEASURES: tuple[Callable[[MeasureData], Measure], ...] = (
 """The measures in the order of the plan."""
 
 
-def judge(everything: MeasureData, by_role: Mapping[str, MeasureData]) -> tuple[Measure, ...]:
+def evaluate_measures(everything: MeasureData, by_role: Mapping[str, MeasureData]) -> tuple[Measure, ...]:
     """Return the measures for all requests, each with those of the roles.
 
     The success rate has to be met by every role; the others are judged by all requests together.

@@ -12,9 +12,9 @@ __all__ = [
     "format_duration",
     "format_known_cost",
     "format_number",
+    "format_percentage",
     "format_period",
     "format_seconds",
-    "format_share",
     "format_target",
     "format_time",
     "format_usd",
@@ -49,7 +49,7 @@ def format_number(number: int) -> str:
     return f"{number:,}"
 
 
-def format_share(share: float | None) -> str:
+def format_percentage(share: float | None) -> str:
     """Return a share as a percentage. One that is neither 0 nor 1 is not rounded to 0 % or 100 %."""
     if share is None:
         return NOTHING

@@ -12,7 +12,7 @@ from kickai_providers_core.operations.cell_sums import Groups, Sums, add_up
 from kickai_providers_core.operations.costs import Baseline, Cost, find_baseline, find_cost
 from kickai_providers_core.operations.fallbacks import find_fallbacks
 from kickai_providers_core.operations.figures import Figures
-from kickai_providers_core.operations.measures import MeasureData, judge
+from kickai_providers_core.operations.measures import MeasureData, evaluate_measures
 from kickai_providers_core.operations.number_formats import format_time
 from kickai_providers_core.operations.prices import PriceBook
 from kickai_providers_core.operations.rates import to_nano_usd
@@ -125,7 +125,7 @@ def build_report(cells: Iterable[tuple[CellKey, Cell]], context: ReportContext) 
     by_role = _group(groups, lambda key: key.role)
     credit = to_nano_usd(context.settings.prices.free_credit_usd_per_month)
     savings = _save(groups, context, observed_s, credit)
-    measures = judge(
+    measures = evaluate_measures(
         _collect(groups, context, savings, by_role),
         {role: _collect(each, context, _save(each, context, observed_s), [role]) for role, each in by_role.items()},
     )

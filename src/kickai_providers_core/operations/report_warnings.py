@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.operations.number_formats import format_number, format_share, format_target
+from kickai_providers_core.operations.number_formats import format_number, format_percentage, format_target
 from kickai_providers_core.values.metrics import SILENCE_S
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _find_refusals(by_model: Mapping[tuple[str, str], Figures]) -> Iterator[str]
     for (provider, model), figures in by_model.items():
         refused, calls = figures.attempt_errors.get("UnsupportedRequestError", 0), figures.calls
         if calls >= UNSUPPORTED_MIN_ATTEMPTS and refused > UNSUPPORTED_MAX * calls:
-            share, name = format_share(refused / calls), format_target(provider, model)
+            share, name = format_percentage(refused / calls), format_target(provider, model)
             yield (
                 f"{name} refuses {share} of its {format_number(calls)} attempts as unsupported: use another "
                 "model for these requests, or move it to the end of the chain"
@@ -71,8 +71,8 @@ def _find_unpriced(total: Figures, by_model: Mapping[tuple[str, str], Figures], 
     elif cost.unpriced_tokens:
         names = [format_target(*key) for key, figures in by_model.items() if figures.cost.unpriced_tokens]
         yield (
-            f"{format_share(cost.unpriced_tokens / cost.tokens)} of tokens unpriced: add the prices of these models to "
-            f"[prices.models]: {', '.join(names)}"
+            f"{format_percentage(cost.unpriced_tokens / cost.tokens)} of tokens unpriced: add the prices of these "
+            f"models to [prices.models]: {', '.join(names)}"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, field, frozen
 
 from kickai_providers_core.operations.costs import Baseline, Cost
-from kickai_providers_core.operations.number_formats import format_number, format_share
+from kickai_providers_core.operations.number_formats import format_number, format_percentage
 
 __all__ = ["Projection", "Savings"]
 
@@ -110,7 +110,7 @@ class Savings:
         """Return what the figures do not know, for a reader; empty if they know everything."""
         share, parts = self.cost.unpriced_share, []
         if share:
-            parts.append(f"{format_share(share)} of tokens unpriced")
+            parts.append(f"{format_percentage(share)} of tokens unpriced")
         flat = self.baseline.flat_requests
         if flat:
             total = format_number(flat + self.baseline.requests)

@@ -11,8 +11,8 @@ from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_duration,
     format_number,
+    format_percentage,
     format_seconds,
-    format_share,
     format_usd,
 )
 
@@ -86,11 +86,11 @@ def list_summary(report: Report) -> list[tuple[str, str]]:
     saved = format_range(savings.least_nano_usd, savings.most_nano_usd)
     cost = format_usd(total.cost.nano_usd)
     if total.cost.unpriced_tokens:
-        unpriced = f"{format_share(total.cost.unpriced_share)} of tokens unpriced"
+        unpriced = f"{format_percentage(total.cost.unpriced_share)} of tokens unpriced"
         cost = f"{cost} + {unpriced}" if total.cost.nano_usd else unpriced
     summary = [
         ("Requests", format_number(total.requests)),
-        ("Success rate", format_share(total.success_rate)),
+        ("Success rate", format_percentage(total.success_rate)),
         ("Mean response", format_seconds(total.latency.mean_s)),
         ("p50 / p95 / p99", _format_quantiles(total)),
         ("First token p50 / p95", f"{format_seconds(first.p50_s)} / {format_seconds(first.p95_s)}"),
@@ -131,7 +131,7 @@ def format_value(measure: Measure) -> str:
     if measure.value is None:
         return NOTHING
     if measure.unit == "share":
-        return format_share(measure.value)
+        return format_percentage(measure.value)
     if measure.unit == "s":
         return format_seconds(measure.value)
     low, high = measure.interval or (measure.value, measure.value)
@@ -142,7 +142,7 @@ def format_evidence(measure: Measure) -> str:
     """Return the number of requests, the interval and the reason of a measure."""
     parts = [f"{format_number(measure.requests)} request{'' if measure.requests == 1 else 's'}"]
     if measure.interval is not None and measure.unit != "usd":
-        convert = format_share if measure.unit == "share" else format_seconds
+        convert = format_percentage if measure.unit == "share" else format_seconds
         low, high = map(convert, measure.interval)
         parts.append(f"95 % interval {low} to {high}")
     return "; ".join(filter(None, (*parts, measure.reason)))

@@ -8,9 +8,9 @@ from kickai_providers_core.operations.charts import Chart, Series
 from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_number,
+    format_percentage,
     format_period,
     format_seconds,
-    format_share,
     format_usd,
 )
 from kickai_providers_core.operations.tables import Column, Table
@@ -74,7 +74,7 @@ def _chart_shares(report: Report, points: Sequence[Point | None], starts_s: Sequ
         for style, (name, names) in enumerate(groups, start=1)
     ]
     failed = [share(point, lambda point: point.failed) for point in points]
-    parts = [f"{name} {format_share(report.shares[name])}" for name in named]
+    parts = [f"{name} {format_percentage(report.shares[name])}" for name in named]
     return Chart(
         title="Share of requests by provider",
         summary=f"Share of requests by provider: {', '.join(parts) or 'none'}",
@@ -82,7 +82,7 @@ def _chart_shares(report: Report, points: Sequence[Point | None], starts_s: Sequ
         series=[*series, Series(name=FAILED, values=failed, style=FAILED_STYLE)],
         starts_s=starts_s,
         span_s=report.span_s,
-        format_value=format_share,
+        format_value=format_percentage,
         maximum=1.0,
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, fields, frozen
 
-from kickai_providers_core.resilience.evidence import Tally, read_fields
+from kickai_providers_core.resilience.evidence import Tally, require_fields
 from kickai_providers_core.values.validation import Number, raise_value_error
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class ArmCounts:
     @classmethod
     def from_dict(cls, data: object, where: str = "counts") -> ArmCounts:
         """Return counts from what `attrs.asdict` made of them. Raises TypeError and ValueError."""
-        return cls(**read_fields(cls, data, where))
+        return cls(**require_fields(cls, data, where))
 
 
 def _is_above(seconds: float | None, limit_s: float | None) -> bool:

@@ -31,7 +31,7 @@ __all__ = [
     "log_excess_ratios",
     "log_proof",
     "log_split_mismatch",
-    "read_fields",
+    "require_fields",
     "split_alpha",
     "wilson_interval",
 ]
@@ -56,7 +56,7 @@ LEAST_GAIN = 1e-9
 """An alternative that gains less per request does not conclude within a useful time."""
 
 
-def read_fields(kind: type, data: object, where: str) -> dict[str, Any]:
+def require_fields(kind: type, data: object, where: str) -> dict[str, Any]:
     """Return a JSON object with exactly the fields of an attrs class.
 
     Raises:
@@ -97,7 +97,7 @@ class Tally:
     @classmethod
     def from_dict(cls, data: object, where: str = "tally") -> Tally:
         """Return a tally from what `attrs.asdict` made of it. Raises TypeError and ValueError."""
-        return cls(**read_fields(cls, data, where))
+        return cls(**require_fields(cls, data, where))
 
 
 @frozen
@@ -119,7 +119,7 @@ class Block:
     @classmethod
     def from_dict(cls, data: object, where: str = "block") -> Block:
         """Return a block from what `attrs.asdict` made of it. Raises TypeError and ValueError."""
-        arms = read_fields(cls, data, where)
+        arms = require_fields(cls, data, where)
         return cls(**{arm: Tally.from_dict(tally, f"{where}.{arm}") for arm, tally in arms.items()})
 
 
@@ -211,7 +211,7 @@ class RestartingTest:
     @classmethod
     def from_dict(cls, data: object, where: str = "test") -> RestartingTest:
         """Return a test from what `attrs.asdict` made of it. Raises TypeError and ValueError."""
-        values = read_fields(cls, data, where)
+        values = require_fields(cls, data, where)
         if not isinstance(values["log_sums"], list | tuple):
             raise_type_error(f"{where}.log_sums", "a list of numbers", describe_type(values["log_sums"]))
         return cls(**values)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.attempts import Attempt
     from kickai_providers_core.values.errors import ProviderError
 
-__all__ = ["apply_failure", "without_frames"]
+__all__ = ["apply_failure", "strip_frames"]
 
 
 def apply_failure(call: Call, policy: Policy, error: ProviderError, now: float) -> None:
@@ -38,7 +38,7 @@ def _is_unreachable(error: ProviderError) -> bool:
     return isinstance(error, ProviderUnavailableError) and not error.reached
 
 
-def without_frames(attempt: Attempt) -> Attempt:
+def strip_frames(attempt: Attempt) -> Attempt:
     """Return an attempt whose error, copied with all its causes, has no traceback.
 
     A traceback's frames hold requests, clients and keys, which a reply must not keep alive. The original error is

@@ -16,8 +16,8 @@ from kickai_providers_core.resilience.evidence import (
     log_block_ratios,
     log_excess_ratios,
     log_proof,
-    read_fields,
     read_objects,
+    require_fields,
 )
 from kickai_providers_core.resilience.guard_settings import SIGNALS, GuardSettings, SignalName
 from kickai_providers_core.values.validation import Boolean, InstanceOf, Number, OneOf, raise_value_error
@@ -104,7 +104,7 @@ class SignalEvidence:
     @classmethod
     def from_dict(cls, data: object, where: str = "signal") -> SignalEvidence:
         """Return evidence from what `attrs.asdict` made of it. Raises TypeError and ValueError."""
-        values = read_fields(cls, data, where)
+        values = require_fields(cls, data, where)
         for name, kind in _PARTS.items():
             values[name] = kind.from_dict(values[name], f"{where}.{name}")
         return cls(**values)
@@ -196,7 +196,7 @@ class StepEvidence:
             TypeError: A value has the wrong type.
             ValueError: A field is missing, unknown or out of its range. The message names it.
         """
-        values = read_fields(cls, data, "evidence")
+        values = require_fields(cls, data, "evidence")
         for arm in ("candidate", "control"):
             values[arm] = ArmCounts.from_dict(values[arm], f"evidence.{arm}")
         tests = read_objects(values["signals"], "evidence.signals")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.resilience.actions import TICK_S, Action, Call, Fail, Sleep, Validate, WaitForOther
 from kickai_providers_core.resilience.candidates import UNVALIDATED
-from kickai_providers_core.resilience.failure_effects import apply_failure, without_frames
+from kickai_providers_core.resilience.failure_effects import apply_failure, strip_frames
 from kickai_providers_core.resilience.last_resort import RetryFinder, build_rejection, force_call
 from kickai_providers_core.resilience.policy import backoff_s
 from kickai_providers_core.resilience.queueing import QueueWait, choose_patience_s
@@ -153,7 +153,7 @@ class Walk:
         if timer is not None:
             timer.record_latency(candidate, now - call.began)
         if recorder.attempts:
-            recorder.attempts[:] = map(without_frames, recorder.attempts)
+            recorder.attempts[:] = map(strip_frames, recorder.attempts)
         recorder.record_end(call, now, SUCCESS, reply=reply)
         before = candidate.health.record_success(call.admission)
         if before is not None:
@@ -319,7 +319,7 @@ class Walk:
         """End the request with the error of an attempt. Its trace has a copy, or else it would refer to itself."""
         self._calls.cancel(now)
         attempts = self._recorder.attempts
-        attempts[:] = [without_frames(each) if each.error is error else each for each in attempts]
+        attempts[:] = [strip_frames(each) if each.error is error else each for each in attempts]
         error.trace = self._recorder.build_trace(now)
         self._recorder.record_end_without_reply(now, error)
         return Fail(error)

@@ -12,8 +12,8 @@ from kickai_providers_core.operations.detail_tables import find_tables
 from kickai_providers_core.operations.number_formats import (
     format_duration,
     format_known_cost,
+    format_percentage,
     format_seconds,
-    format_share,
     format_target,
     format_usd,
 )
@@ -212,12 +212,12 @@ def test_a_retired_gemini_model_of_a_role_is_priced_as_its_successor():
 @pytest.mark.parametrize(
     ("formatted", "text"),
     [
-        (format_share(None), "–"),
-        (format_share(0), "0 %"),
-        (format_share(1e-6), "< 0.1 %"),
-        (format_share(0.99999), "> 99.9 %"),
-        (format_share(1.0), "100 %"),
-        (format_share(0.955), "95.5 %"),
+        (format_percentage(None), "–"),
+        (format_percentage(0), "0 %"),
+        (format_percentage(1e-6), "< 0.1 %"),
+        (format_percentage(0.99999), "> 99.9 %"),
+        (format_percentage(1.0), "100 %"),
+        (format_percentage(0.955), "95.5 %"),
         (format_seconds(None), "–"),
         (format_seconds(0.0123), "12 ms"),
         (format_seconds(1.239), "1.24 s"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from kickai_providers_core.resilience.failure_effects import without_frames
+from kickai_providers_core.resilience.failure_effects import strip_frames
 from kickai_providers_core.values.attempts import Attempt, Outcome
 from kickai_providers_core.values.errors import ProviderUnavailableError
 
@@ -33,6 +33,6 @@ def test_a_cause_that_needs_arguments_is_copied_with_them() -> None:
         outcome=Outcome.ERROR,
         error=error,
     )
-    copy = without_frames(attempt).error.__cause__
+    copy = strip_frames(attempt).error.__cause__
     assert copy is not cause
     assert (type(copy), copy.args, copy.request_id) == (VendorError, (42,), "r-1")

@@ -13,7 +13,7 @@ from kickai_gateway.guards import Caller, Reservation
 from kickai_gateway.keys import KeyRing
 from kickai_gateway.leases import LeaseKeeper
 from kickai_gateway.origins import require_json
-from kickai_gateway.prices import PriceTable, UnknownPriceError, format_usd
+from kickai_gateway.prices import PriceTable, UnknownPriceError, format_exact_usd
 from kickai_gateway.token_estimates import estimate_max_input_tokens
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ class KeyGuards:
 
 
 def _format_number(unit: str, amount: int) -> str:
-    return format_usd(amount) if unit in COSTS else str(amount)
+    return format_exact_usd(amount) if unit in COSTS else str(amount)
 
 
 def _format(limit: Limit, amount: int) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import Target, Usage
 
-__all__ = ["PriceTable", "PricesError", "UnknownPriceError", "format_usd", "read_prices"]
+__all__ = ["PriceTable", "PricesError", "UnknownPriceError", "format_exact_usd", "read_prices"]
 
 TIMEOUT_S = 60.0
 """Seconds to wait for the table."""
@@ -141,7 +141,7 @@ def read_prices(config: Path | None) -> PriceTable:
     return PriceTable.from_json(found["prices"])
 
 
-def format_usd(nano_usd: int) -> str:
+def format_exact_usd(nano_usd: int) -> str:
     """Return an amount in USD, with as many decimals as it has, and two at least."""
     whole, part = divmod(nano_usd, NANO_PER_USD)
     decimals = f"{part:09d}".rstrip("0")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core.stores.api import Document, HistoryEntry
 from kickai_providers_core.stores.json_values import decode_object, encode_object
 from kickai_providers_core.stores.sqlite.errors import DamagedError
-from kickai_providers_core.stores.sqlite.schema import get_value, raise_value
+from kickai_providers_core.stores.sqlite.schema import increase_number, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class SqliteDocuments:
             row = connection.execute("SELECT version FROM documents WHERE name = ?", (name,)).fetchone()
             if expected_version != (0 if row is None else row[0]):
                 return False
-            version = expected_version + 1 if row is not None else get_value(connection, DELETED_VERSION) + 1
+            version = expected_version + 1 if row is not None else read_number(connection, DELETED_VERSION) + 1
             connection.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (name, version, text))
             if entry is not None:
                 connection.execute(
@@ -73,8 +73,8 @@ class SqliteDocuments:
             ).fetchone()
             if row[0] is None:
                 return
-            if row[0] > get_value(connection, DELETED_VERSION):
-                raise_value(connection, DELETED_VERSION, row[0])
+            if row[0] > read_number(connection, DELETED_VERSION):
+                increase_number(connection, DELETED_VERSION, row[0])
             connection.execute("DELETE FROM documents WHERE substr(name, 1, ?) = ?", place)
             connection.execute("DELETE FROM history WHERE substr(name, 1, ?) = ?", place)
 

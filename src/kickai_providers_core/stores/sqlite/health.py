@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores.api import HealthMark
 from kickai_providers_core.stores.expiry import find_left_s
-from kickai_providers_core.stores.sqlite.schema import raise_value
+from kickai_providers_core.stores.sqlite.schema import increase_number
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,7 +41,7 @@ class SqliteHealth:
             for mark in marks:
                 if not mark.left_s:
                     continue
-                generation = raise_value(connection, GENERATION)
+                generation = increase_number(connection, GENERATION)
                 older = current.get((mark.key, mark.kind))
                 if older is not None and older.left_s >= mark.left_s:
                     connection.execute(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores.api import Lease, Window
 from kickai_providers_core.stores.expiry import find_left_s
-from kickai_providers_core.stores.sqlite.schema import raise_value
+from kickai_providers_core.stores.sqlite.schema import increase_number
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,7 +56,7 @@ class SqliteLeases:
                 "SELECT number, used, ends_s, duration_s FROM windows WHERE name = ?", (name,)
             ).fetchone()
             left_s = find_left_s(row[2], row[3], now_s) if row is not None else 0.0
-            number, used = (row[0], row[1]) if left_s else (raise_value(connection, WINDOW), 0)
+            number, used = (row[0], row[1]) if left_s else (increase_number(connection, WINDOW), 0)
             ends_s, duration_s = (row[2], row[3]) if left_s else (now_s + window_s, window_s)
             granted = min(amount, limit - used)
             if granted <= 0:

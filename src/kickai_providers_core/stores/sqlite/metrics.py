@@ -27,7 +27,7 @@ from kickai_providers_core.stores.sqlite.hour_sums import (
     insert_hour,
     read_hour_sums,
 )
-from kickai_providers_core.stores.sqlite.schema import get_value, raise_value
+from kickai_providers_core.stores.sqlite.schema import increase_number, read_number
 
 if TYPE_CHECKING:
     import sqlite3
@@ -79,7 +79,7 @@ class SqliteMetrics:
             )
             write_cells(connection, rules.limit_names(batch.cells, _NameLimit(connection)))
             if forget_hours(connection, (key.start_s for key in batch.cells)):
-                raise_value(connection, COMPACTIONS)
+                increase_number(connection, COMPACTIONS)
 
     def read(
         self, since_s: int = 0, until_s: int | None = None, *, span_s: int = rules.MINUTE_S
@@ -130,7 +130,7 @@ class SqliteMetrics:
             forget_hours(connection, [start_s])  # another process may have been faster
             cells = add_up_rows(Names.read(connection), rows, rules.HOUR_S)
             insert_hour(connection, list(encode_cells(connection, cells)))
-            raise_value(connection, COMPACTIONS)
+            increase_number(connection, COMPACTIONS)
 
     def _find_first(self, since_s: int, until_s: int | None) -> int | None:
         """Return the beginning of the first cell of a period; None if there is none."""
@@ -169,7 +169,7 @@ class SqliteMetrics:
             after: Place | None = (begin_s, -1)
             while after is not None and len(compactions) <= 1:
                 with self._database.read() as connection:
-                    compactions.add(get_value(connection, COMPACTIONS))
+                    compactions.add(read_number(connection, COMPACTIONS))
                     rows, after = read(connection, after)
                 found.extend(rows)
 
@@ -196,7 +196,7 @@ class SqliteMetrics:
             rows = [row for shorter_s in shorter for row in delete_cells(connection, shorter_s, period)]
             forget_hours(connection, range(*period, rules.HOUR_S))
             write_cells(connection, add_up_rows(Names.read(connection), rows, span_s))
-            raise_value(connection, COMPACTIONS)
+            increase_number(connection, COMPACTIONS)
         return True
 
     def _delete_first_day(self, before_s: int) -> bool:

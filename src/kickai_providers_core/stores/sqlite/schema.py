@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-__all__ = ["MIGRATIONS", "Migrations", "get_value", "is_current", "migrate", "raise_value", "read_version"]
+__all__ = ["MIGRATIONS", "Migrations", "increase_number", "is_current", "migrate", "read_number", "read_version"]
 
 APPLICATION_ID = 0x4B49434B
 """The file's application id, ``KICK``. https://www.sqlite.org/pragma.html#pragma_application_id"""
@@ -92,14 +92,14 @@ def migrate(connection: sqlite3.Connection, migrations: Migrations, path: str) -
     connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
-def get_value(connection: sqlite3.Connection, name: str) -> int:
+def read_number(connection: sqlite3.Connection, name: str) -> int:
     """Return a number that the store counts; 0 at first."""
     row: Sequence[int] | None = connection.execute("SELECT value FROM numbers WHERE name = ?", (name,)).fetchone()
     return 0 if row is None else row[0]
 
 
-def raise_value(connection: sqlite3.Connection, name: str, minimum: int = 0) -> int:
+def increase_number(connection: sqlite3.Connection, name: str, minimum: int = 0) -> int:
     """Increase a number that the store counts by 1, or to a minimum if that is more, and return it."""
-    value = max(get_value(connection, name) + 1, minimum)
+    value = max(read_number(connection, name) + 1, minimum)
     connection.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (name, value))
     return value

@@ -14,7 +14,7 @@ from kickai_providers_core.stores.sqlite.file_system import find_file_system, is
 from kickai_providers_core.stores.sqlite.health import SqliteHealth
 from kickai_providers_core.stores.sqlite.leases import SqliteLeases
 from kickai_providers_core.stores.sqlite.metrics import SqliteMetrics
-from kickai_providers_core.stores.sqlite.schema import MIGRATIONS, Migrations, raise_value, read_version
+from kickai_providers_core.stores.sqlite.schema import MIGRATIONS, Migrations, increase_number, read_version
 
 if TYPE_CHECKING:
     import os
@@ -75,7 +75,7 @@ class SqliteStore:
         """
         path = self._database.path
         with self._database.write() as connection:
-            raise_value(connection, "check")
+            increase_number(connection, "check")
             connection.execute("DELETE FROM numbers WHERE name = 'check'")
             version = read_version(connection)
             journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
