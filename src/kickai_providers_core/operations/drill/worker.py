@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.events import Event
     from kickai_providers_core.values.requests import ChatRequest
 
-__all__ = ["Worker", "main"]
+__all__ = ["DrillWorker", "main"]
 
 THREADS = 8
 
 FLUSH_TIMEOUT_S = 60.0
 
 
-class Worker:
+class DrillWorker:
     """Serves requests with a resolver, and records each request and each attempt.
 
     Args:
@@ -118,7 +118,7 @@ class Worker:
 def main(arguments: list[str]) -> None:
     """Run a worker: ``FOLDER NAME SEED``; each line of standard input is ``[METHOD, ARGUMENT, …]``."""
     folder, name, seed = arguments
-    worker = Worker(Path(folder), name, int(seed))
+    worker = DrillWorker(Path(folder), name, int(seed))
     print("ready", flush=True)  # noqa: T201  the coordinator reads it
     for line in sys.stdin:
         method, *values = json.loads(line)
