@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from kickai_providers_core.authoring.bounded_network import RequestTimeout
 from kickai_providers_core.authoring.failures import error_for_exception
-from kickai_providers_core.authoring.http_body import Body
+from kickai_providers_core.authoring.http_body import HttpBody
 from kickai_providers_core.authoring.size_limits import MAX_ERROR_BYTES
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
     from kickai_providers_core.values.errors import ProviderError
 
-__all__ = ["Connections", "HttpAttempt", "Message", "active_attempt", "core_url"]
+__all__ = ["Connections", "HttpAttempt", "HttpMessage", "active_attempt", "core_url"]
 
 _DECODED_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers of an answer that no longer hold once it is decompressed."""
@@ -30,7 +30,7 @@ _active: ContextVar[HttpAttempt | None] = ContextVar("kickai_http_attempt", defa
 
 
 @frozen(kw_only=True)
-class Message:
+class HttpMessage:
     """One request, ready to be sent. Hidden from the repr: the key and the prompt.
 
     Attributes:
@@ -74,9 +74,9 @@ class Connections:
 
     @body_class.default
     def _body_class(self) -> Any:
-        return type("Body", (Body, self.httpx.SyncByteStream, self.httpx.AsyncByteStream), {})
+        return type("HttpBody", (HttpBody, self.httpx.SyncByteStream, self.httpx.AsyncByteStream), {})
 
-    def exchange(self, message: Message, timeouts: AttemptTimeouts) -> Any:
+    def exchange(self, message: HttpMessage, timeouts: AttemptTimeouts) -> Any:
         """Send a request, and return httpcore's response."""
         response = self.pool.handle_request(self._build(message, timeouts))
         if _is_foreign(response):
@@ -84,7 +84,7 @@ class Connections:
             raise self._foreign_answer()
         return response
 
-    async def aexchange(self, message: Message, timeouts: AttemptTimeouts) -> Any:
+    async def aexchange(self, message: HttpMessage, timeouts: AttemptTimeouts) -> Any:
         """Send a request on the running loop, and return httpcore's response."""
         pool = await self.async_pools.current()
         response = await pool.handle_async_request(self._build(message, timeouts))
@@ -93,7 +93,7 @@ class Connections:
             raise self._foreign_answer()
         return response
 
-    def _build(self, message: Message, timeouts: AttemptTimeouts) -> Any:
+    def _build(self, message: HttpMessage, timeouts: AttemptTimeouts) -> Any:
         """Return httpcore's request."""
         bound = RequestTimeout(timeouts, is_secure=message.url.scheme == b"https")
         return self.httpcore.Request(
@@ -172,23 +172,25 @@ class HttpAttempt:
         """Send a request of the library; return its response as soon as the head is there."""
         connections = self._connections
         with self.raise_as_httpx():
-            response = connections.exchange(Message.from_request(connections.httpcore, request), self.timeouts)
+            response = connections.exchange(HttpMessage.from_request(connections.httpcore, request), self.timeouts)
         return self._wrap(response)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request of the library on the running loop, as `handle_request` does."""
         connections = self._connections
         with self.raise_as_httpx():
-            response = await connections.aexchange(Message.from_request(connections.httpcore, request), self.timeouts)
+            response = await connections.aexchange(
+                HttpMessage.from_request(connections.httpcore, request), self.timeouts
+            )
         return self._wrap(response)
 
-    def send(self, message: Message) -> Body:
+    def send(self, message: HttpMessage) -> HttpBody:
         """Send a request without the library's values; return the body of the response as soon as the head is there."""
         with self.raise_as_httpx():
             response = self._connections.exchange(message, self.timeouts)
         return self._read(response)
 
-    async def asend(self, message: Message) -> Body:
+    async def asend(self, message: HttpMessage) -> HttpBody:
         """Send a request on the running loop, as `send` does."""
         with self.raise_as_httpx():
             response = await self._connections.aexchange(message, self.timeouts)
@@ -219,7 +221,7 @@ class HttpAttempt:
         self.headers = found.headers
         return found
 
-    def _read(self, response: Any, body_class: type[Body] = Body) -> Body:
+    def _read(self, response: Any, body_class: type[HttpBody] = HttpBody) -> HttpBody:
         """Note the head of a response of httpcore, and return its body."""
         self.status, self._network = response.status, response.extensions.get("network_stream")
         self.headers = _join_headers(response.headers)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.authoring.http_attempt import HttpAttempt
 
-__all__ = ["Body"]
+__all__ = ["HttpBody"]
 
 
-class Body:
+class HttpBody:
     """The decompressed bytes of an answer, up to a limit; an error's body ends there.
 
     Args:
@@ -99,7 +99,7 @@ class _AsyncParts:
     cannot await the end of its connection. Closing the body closes the connection in any case.
     """
 
-    def __init__(self, body: Body, raws: Any) -> None:
+    def __init__(self, body: HttpBody, raws: Any) -> None:
         self._body = body
         self._raws = raws
         self._unpacker: Decompressor | None = None

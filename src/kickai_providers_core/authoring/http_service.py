@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.endpoint_checks import connection_problems
 from kickai_providers_core.authoring.failures import error_for_exception
-from kickai_providers_core.authoring.http_attempt import Message, core_url
+from kickai_providers_core.authoring.http_attempt import HttpMessage, core_url
 from kickai_providers_core.authoring.http_transport import http_transport
 from kickai_providers_core.authoring.statuses import error_for_status
 from kickai_providers_core.authoring.strict_json import loads
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from kickai_providers_core.authoring.endpoint import Endpoint
-    from kickai_providers_core.authoring.http_body import Body
+    from kickai_providers_core.authoring.http_body import HttpBody
     from kickai_providers_core.authoring.http_transport import Client, HttpAttempt, HttpTransport
     from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
     from kickai_providers_core.plugin_api.settings import ProviderSettings
@@ -104,16 +104,16 @@ class HttpService:
         """Return the transport of one attempt, with its limits."""
         return self._transport.attempt(timeouts, max_answer_bytes=max_answer_bytes)
 
-    def get(self, path: str) -> Message:
+    def get(self, path: str) -> HttpMessage:
         """Return a request for a path below the endpoint's address."""
         url = core_url(self._transport.httpcore, self._httpx.URL(f"{self.endpoint.url}{path}"))
-        return Message(method="GET", url=url, headers=self._encode_headers({}))
+        return HttpMessage(method="GET", url=url, headers=self._encode_headers({}))
 
-    def post(self, body: bytes) -> Message:
+    def post(self, body: bytes) -> HttpMessage:
         """Return a request with a JSON body, to the endpoint's address."""
         headers = self._encode_headers({"content-type": "application/json"})
         headers.append((b"content-length", b"%d" % len(body)))
-        return Message(method="POST", url=self._url, headers=headers, body=body)
+        return HttpMessage(method="POST", url=self._url, headers=headers, body=body)
 
     def _encode_headers(self, own: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
         """Return the headers of a request; those of the endpoint replace others."""
@@ -134,7 +134,7 @@ class HttpService:
             error = self.error_for(exc, attempt)
         raise error  # outside of the handler, since the exception's frames contain the request
 
-    def send(self, message: Message, attempt: HttpAttempt) -> Body:
+    def send(self, message: HttpMessage, attempt: HttpAttempt) -> HttpBody:
         """Send a request; return the body of the response, an iterator of bytes, once its headers have come.
 
         The caller closes it.
@@ -152,7 +152,7 @@ class HttpService:
                 parts.append(part)  # noqa: PERF402 - those before a failure count
         raise self.error_for_response(attempt, b"".join(parts))
 
-    async def asend(self, message: Message, attempt: HttpAttempt) -> Body:
+    async def asend(self, message: HttpMessage, attempt: HttpAttempt) -> HttpBody:
         """Send a request on the running loop, as `send` does; return an asynchronous iterator."""
         body = await attempt.asend(message)
         if attempt.has_begun:
