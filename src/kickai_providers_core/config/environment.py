@@ -18,7 +18,7 @@ from kickai_providers_core.config.descriptions import format_path, is_secret_typ
 from kickai_providers_core.config.name_index import to_variable
 from kickai_providers_core.config.problems import Violation
 from kickai_providers_core.config.sources import NONE, find_value
-from kickai_providers_core.config.value_hooks import Text
+from kickai_providers_core.config.value_hooks import EnvironmentText
 from kickai_providers_core.plugin_api.settings import SERVICE_ADDRESS, find_address_fields, resolve_type_hints
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.config.descriptions import Path
     from kickai_providers_core.config.name_index import NameIndex
-    from kickai_providers_core.config.sources import Document
+    from kickai_providers_core.config.sources import SettingsDocument
     from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
 
 __all__ = [
@@ -76,15 +76,15 @@ class WithheldKey:
 
 def variable_value(variable: str, text: str) -> object:
     """Return the value of a variable: text for its setting to parse, or an empty array."""
-    return () if variable in ARRAYS and text.strip().lower() == NONE else Text(text)
+    return () if variable in ARRAYS and text.strip().lower() == NONE else EnvironmentText(text)
 
 
-def core_variables(document: Document) -> Iterator[tuple[str, Path]]:
+def core_variables(document: SettingsDocument) -> Iterator[tuple[str, Path]]:
     """Yield the variables of the core that are set, each with its path."""
     return ((variable, path) for variable, path in CORE_VARIABLES.items() if variable in document.environment)
 
 
-def instance_variables(document: Document, index: NameIndex) -> Iterator[tuple[str, Path | Violation]]:
+def instance_variables(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[str, Path | Violation]]:
     """Yield the variables of the form KICKAI_PROVIDERS__INSTANCE__FIELD, each with its path or its violation."""
     keys = {to_variable(name): key for name, key in (*index.instances.items(), *index.aliases())}
     for variable in document.environment:
@@ -100,7 +100,7 @@ def instance_variables(document: Document, index: NameIndex) -> Iterator[tuple[s
             yield variable, ("providers", keys[instance], *(part.lower() for part in field))
 
 
-def plugin_variables(document: Document, index: NameIndex) -> tuple[dict[Path, str], list[WithheldKey]]:
+def plugin_variables(document: SettingsDocument, index: NameIndex) -> tuple[dict[Path, str], list[WithheldKey]]:
     """Return the variables of plugins by the path of the field that each sets, and the keys that are withheld.
 
     A key is withheld when a file has changed the address that it would be sent to. A ``.env`` counts as such a file,
@@ -125,7 +125,7 @@ def _withheld(variable: str, path: Path, addresses: Iterable[str]) -> Violation:
     return Violation.from_message(message, hint)
 
 
-def misspelled_variables(document: Document, index: NameIndex) -> Iterator[tuple[str, Violation]]:
+def misspelled_variables(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[str, Violation]]:
     """Yield the variables that look like ours and are not read, each with its source."""
     known = [*CORE_VARIABLES, "KICKAI_CONFIG"]
     infos = index.infos.values()
@@ -158,7 +158,7 @@ class _Vendor:
     address: str | None = None
 
 
-def _find_vendors(document: Document, index: NameIndex) -> Iterator[_Vendor]:
+def _find_vendors(document: SettingsDocument, index: NameIndex) -> Iterator[_Vendor]:
     """Yield the instances that read variables: each plugin's own instance, and those with a preset."""
     for name, key in index.instances.items():
         table: Path = ("providers", key)
@@ -175,7 +175,7 @@ def _find_vendors(document: Document, index: NameIndex) -> Iterator[_Vendor]:
             yield _Vendor(info, table, info.environment)
 
 
-def _plugin_fields(document: Document, index: NameIndex) -> Iterator[tuple[_Vendor, str, Path]]:
+def _plugin_fields(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[_Vendor, str, Path]]:
     """Yield the variables that fill fields of instances; of several variables for one field, the first."""
     for vendor in _find_vendors(document, index):
         known = {field.alias for field in attrs.fields(vendor.info.settings_class)}
@@ -198,7 +198,7 @@ def _is_secret(info: ProviderInfo, path: Path) -> bool:
     return is_secret_type(hints[field.name])
 
 
-def _changed_addresses(document: Document, vendor: _Vendor, key: Path, variable: str) -> dict[str, str]:
+def _changed_addresses(document: SettingsDocument, vendor: _Vendor, key: Path, variable: str) -> dict[str, str]:
     """Return the address fields that a file has changed from the vendor's address, each with the file."""
     changed = {}
     for field in find_address_fields(vendor.info.settings_class):
@@ -210,7 +210,7 @@ def _changed_addresses(document: Document, vendor: _Vendor, key: Path, variable:
 
 
 def _find_written(
-    document: Document, info: ProviderInfo, path: Path, environment: Mapping[str, str], key: str = ""
+    document: SettingsDocument, info: ProviderInfo, path: Path, environment: Mapping[str, str], key: str = ""
 ) -> tuple[object, str]:
     """Return the value of a field, and the file that sets it; no file when the process or the code sets it.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.config.descriptions import Path
     from kickai_providers_core.config.name_index import NameIndex
-    from kickai_providers_core.config.sources import Document
+    from kickai_providers_core.config.sources import SettingsDocument
 
 __all__ = ["Layers"]
 
@@ -57,7 +57,7 @@ class Layers:
     plugin_variables: Mapping[Path, str] = attrs.field(factory=dict)
 
     @classmethod
-    def from_document(cls, document: Document, index: NameIndex) -> Layers:
+    def from_document(cls, document: SettingsDocument, index: NameIndex) -> Layers:
         """Return the merged layers of a document."""
         tables: Mapping[str, Any] = document.tables
         overrides = dict.fromkeys(_fields(document.overrides))

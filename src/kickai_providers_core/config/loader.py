@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     import cattrs
 
     from kickai_providers_core.config.descriptions import Path
-    from kickai_providers_core.config.sources import Document
+    from kickai_providers_core.config.sources import SettingsDocument
     from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
     from kickai_providers_core.plugin_api.settings import ProviderSettings
     from kickai_providers_core.values.errors import Problem
@@ -62,7 +62,7 @@ __all__ = ["structure"]
 
 
 def structure(
-    document: Document,
+    document: SettingsDocument,
     infos: Mapping[str, ProviderInfo],
     *,
     broken: Collection[str] = (),
@@ -136,7 +136,7 @@ class _Loader:
     @classmethod
     def from_document(
         cls,
-        document: Document,
+        document: SettingsDocument,
         infos: Mapping[str, ProviderInfo],
         broken: Collection[str],
         keyring: Keyring | None,

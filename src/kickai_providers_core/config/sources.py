@@ -26,7 +26,7 @@ from kickai_providers_core.values.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FILE_NAME", "NONE", "Document", "find_value", "merge_tables", "read"]
+__all__ = ["FILE_NAME", "NONE", "SettingsDocument", "find_value", "merge_tables", "read"]
 
 NONE = "none"
 """The value of ``KICKAI_FALLBACK`` and ``KICKAI_PLUGINS`` for an empty array; an empty variable counts as unset."""
@@ -41,7 +41,7 @@ _UNSET: Any = object()
 
 
 @frozen(kw_only=True)
-class Document:
+class SettingsDocument:
     """Settings as they were written. They may hold keys: the repr shows none, and a document cannot be pickled.
 
     Attributes:
@@ -87,7 +87,7 @@ class Document:
         return f"{'.env' if variable in self.from_dotenv else 'environment'} {variable}"
 
     def __reduce__(self) -> Never:
-        message = "a Document cannot be pickled, because it may hold keys"
+        message = "a SettingsDocument cannot be pickled, because it may hold keys"
         raise TypeError(message)
 
 
@@ -102,7 +102,7 @@ def read(
     *,
     overrides: Mapping[str, Any] | None = None,
     folder: Path | None = None,
-) -> Document:
+) -> SettingsDocument:
     """Read the settings as they were written.
 
     Args:
@@ -121,7 +121,7 @@ def read(
     overrides = dict(overrides or {})
     env = {name: text for name, text in env.items() if text.strip()}
     if isinstance(source, Mapping):
-        return Document(folder=folder or Path(), overrides=merge_tables(source, overrides), environment=env)
+        return SettingsDocument(folder=folder or Path(), overrides=merge_tables(source, overrides), environment=env)
     variable = "KICKAI_CONFIG" if source is None and "KICKAI_CONFIG" in env else ""
     name = env[variable] if variable else source
     path: Path | None
@@ -135,7 +135,7 @@ def read(
         path, tables, warnings = _find_file(folder)
     own_folder = folder if path is None else path.parent
     variables, more = _read_dotenv(own_folder / ".env", folder, is_named=name is not None)
-    return Document(
+    return SettingsDocument(
         file="" if path is None else _show(path, folder),
         folder=own_folder,
         tables=tables,

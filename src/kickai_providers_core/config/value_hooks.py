@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from cattrs.dispatch import StructureHook
 
 __all__ = [
+    "EnvironmentText",
     "ResolveSecret",
-    "Text",
     "array_hook",
     "describe_safely",
     "literal_hook",
@@ -50,7 +50,7 @@ ResolveSecret = Callable[[Mapping[str, Any]], Secret]
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
-class Text(str):
+class EnvironmentText(str):
     """Text from an environment variable: the setting's type decides whether it is a number, an array or text."""
 
     __slots__ = ()
@@ -65,7 +65,7 @@ def structure_scalar(value: object, hint: type) -> object:
     if issubclass(hint, Enum):
         return value if isinstance(value, hint) else hint(_choose(value, [member.value for member in hint]))
     result: object = None
-    if isinstance(value, Text):
+    if isinstance(value, EnvironmentText):
         result = _parse(value.strip(), hint)
     elif hint in {str, bool}:
         result = value if isinstance(value, hint) else None
@@ -99,7 +99,7 @@ def _choose(value: object, options: Sequence[Any]) -> Any:
         StructuringError: It equals none of them.
     """
     for option in options:
-        matches = isinstance(value, Text) and str(option).lower() == value.strip().lower()
+        matches = isinstance(value, EnvironmentText) and str(option).lower() == value.strip().lower()
         if matches or (value == option and isinstance(value, bool) == isinstance(option, bool)):
             return option
     hint = partial(suggest_name, value, map(str, options)) if isinstance(value, str) else ""
@@ -175,8 +175,8 @@ def array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
     build = origin if origin in {list, frozenset} else tuple
 
     def structure(value: object, _hint: Any) -> Any:
-        if isinstance(value, Text):
-            value = [Text(part.strip()) for part in value.split(",")] if value.strip() else []
+        if isinstance(value, EnvironmentText):
+            value = [EnvironmentText(part.strip()) for part in value.split(",")] if value.strip() else []
         if not isinstance(value, list | tuple | frozenset):
             raise mismatch(value, hint)
         if fixed and len(value) != len(items):
