@@ -12,7 +12,7 @@ import click
 from attrs import frozen
 
 from kickai_providers_core.cli import json_output
-from kickai_providers_core.cli.ask_arguments import Number, parse_targets, read_prompt, require_utf8
+from kickai_providers_core.cli.ask_arguments import FiniteNumber, parse_targets, read_prompt, require_utf8
 from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.roles import warn_of_unknown_role
@@ -83,12 +83,14 @@ class _Options:
 )
 @click.option("--system", metavar="TEXT", help="Put this system message before the prompt.")
 @click.option(
-    "--temperature", type=Number(0, MAX_TEMPERATURE), help="Use this temperature, from 0 to 2, instead of the role's."
+    "--temperature",
+    type=FiniteNumber(0, MAX_TEMPERATURE),
+    help="Use this temperature, from 0 to 2, instead of the role's.",
 )
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Limit the answer to N tokens.")
 @click.option(
     "--deadline",
-    type=Number(0, min_open=True),
+    type=FiniteNumber(0, min_open=True),
     metavar="SECONDS",
     help="Fail when there is no answer after this many seconds.",
 )

@@ -11,10 +11,10 @@ import click
 from kickai_providers_core.plugin_api.settings import LONGEST_S
 from kickai_providers_core.values.targets import Target
 
-__all__ = ["Number", "parse_targets", "read_prompt", "require_utf8"]
+__all__ = ["FiniteNumber", "parse_targets", "read_prompt", "require_utf8"]
 
 
-class Number(click.FloatRange):
+class FiniteNumber(click.FloatRange):
     """A finite number in a range, up to the longest time; click's own type accepts ``nan``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:

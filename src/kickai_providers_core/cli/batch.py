@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from kickai_providers_core.batching import CONCURRENCY, run_concurrently
 from kickai_providers_core.cli import json_output
-from kickai_providers_core.cli.ask_arguments import Number, parse_targets
+from kickai_providers_core.cli.ask_arguments import FiniteNumber, parse_targets
 from kickai_providers_core.cli.batch_format import format_error_line, format_reply, parse_custom_id, parse_line
 from kickai_providers_core.cli.batch_progress import BatchBar
 from kickai_providers_core.cli.batch_results import BatchResults, ResultsError
@@ -74,7 +74,7 @@ class _Options:
 @click.option(
     "--deadline",
     "deadline_s",
-    type=Number(0, min_open=True),
+    type=FiniteNumber(0, min_open=True),
     metavar="SECONDS",
     help="Give up a request when there is no answer after this many seconds.",
 )

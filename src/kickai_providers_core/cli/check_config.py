@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.ask_arguments import Number
+from kickai_providers_core.cli.ask_arguments import FiniteNumber
 from kickai_providers_core.cli.common_options import shared_options, without_store
 from kickai_providers_core.cli.doctor_findings import diagnose, sort_findings, to_finding
 from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kickai_providers_core.cli.common_options import Session
-    from kickai_providers_core.cli.questions import Answer
+    from kickai_providers_core.cli.questions import QuestionResult
     from kickai_providers_core.values.errors import Problem
 
 __all__ = ["command"]
@@ -52,7 +52,7 @@ TIMEOUT_S = 30.0
 @click.option(
     "--timeout",
     "timeout_s",
-    type=Number(0, min_open=True),
+    type=FiniteNumber(0, min_open=True),
     default=TIMEOUT_S,
     show_default=True,
     metavar="SECONDS",
@@ -70,7 +70,7 @@ def command(session: Session, *, online: bool, timeout_s: float) -> int:
     """
     file, discovery, settings, findings = load_settings(session)
     unusable: list[Problem] = []
-    answers: Sequence[Answer] | None = None
+    answers: Sequence[QuestionResult] | None = None
     if settings is not None:
         with Resolver(without_store(settings), discovery) as resolver:
             session.mask_keys(settings)
@@ -96,11 +96,11 @@ def command(session: Session, *, online: bool, timeout_s: float) -> int:
     return 1 if failed or any(finding.severity == "error" for finding in findings) else 0
 
 
-def _ask(session: Session, resolver: Resolver, timeout_s: float) -> list[Answer]:
+def _ask(session: Session, resolver: Resolver, timeout_s: float) -> list[QuestionResult]:
     questions = choose_questions(resolver)
     finished = 0
 
-    def report(_answer: Answer) -> None:
+    def report(_answer: QuestionResult) -> None:
         nonlocal finished
         finished += 1
         session.console.set_status(_describe_progress(finished, len(questions)))
@@ -114,7 +114,7 @@ def _describe_progress(finished: int, total: int) -> str:
     return f"asking: {finished} of {format_count(total, 'provider')} done"
 
 
-def _write_answers(session: Session, answers: Sequence[Answer] | None) -> None:
+def _write_answers(session: Session, answers: Sequence[QuestionResult] | None) -> None:
     if answers is None:
         return
     write = session.console.write_line

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.messages import Usage
 
-__all__ = ["ANSWER_TOKENS", "Answer", "Question", "ask_providers", "choose_questions"]
+__all__ = ["ANSWER_TOKENS", "Question", "QuestionResult", "ask_providers", "choose_questions"]
 
 QUESTION = "Reply with the single word OK."
 
@@ -43,7 +43,7 @@ class Question:
 
 
 @frozen(kw_only=True)
-class Answer:
+class QuestionResult:
     """Whether a provider has answered.
 
     Attributes:
@@ -116,8 +116,8 @@ def choose_questions(resolver: Resolver) -> list[Question]:
 
 
 async def ask_providers(
-    resolver: Resolver, questions: Sequence[Question], timeout_s: float, on_answer: Callable[[Answer], None]
-) -> list[Answer]:
+    resolver: Resolver, questions: Sequence[Question], timeout_s: float, on_answer: Callable[[QuestionResult], None]
+) -> list[QuestionResult]:
     """Ask all questions at the same time, each once, and return the answers in the same order.
 
     Args:
@@ -131,7 +131,7 @@ async def ask_providers(
     once = evolve(settings, providers=instances)
     semaphore = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def ask(asker: Resolver, question: Question) -> Answer:
+    async def ask(asker: Resolver, question: Question) -> QuestionResult:
         async with semaphore:
             answer = await _ask(asker, question, timeout_s)
         on_answer(answer)
@@ -141,12 +141,12 @@ async def ask_providers(
         return await asyncio.gather(*(ask(asker, question) for question in questions))
 
 
-async def _ask(asker: Resolver, question: Question, timeout_s: float) -> Answer:
+async def _ask(asker: Resolver, question: Question, timeout_s: float) -> QuestionResult:
     chain = asker.chain(question.target, deadline_s=timeout_s, max_tokens=ANSWER_TOKENS)
     clock = asyncio.get_running_loop().time
     began_at = clock()
     try:
         reply = await chain.ainvoke(QUESTION)
     except KickaiError as error:
-        return Answer(question=question, latency_s=max(0.0, clock() - began_at), error=error)
-    return Answer(question=question, latency_s=reply.latency_s, model=reply.model, usage=reply.usage)
+        return QuestionResult(question=question, latency_s=max(0.0, clock() - began_at), error=error)
+    return QuestionResult(question=question, latency_s=reply.latency_s, model=reply.model, usage=reply.usage)

@@ -14,7 +14,7 @@ from kickai_providers_core import (
     Target,
     Usage,
 )
-from kickai_providers_core.cli.questions import Answer, Question
+from kickai_providers_core.cli.questions import Question, QuestionResult
 
 PASSED = str(DeadlineExceededError(deadline_s=1.0, elapsed_s=1.0))
 QUESTION = Question(target=Target("gemini", "m"), is_needed=True)
@@ -23,19 +23,21 @@ QUESTION = Question(target=Target("gemini", "m"), is_needed=True)
 @pytest.mark.parametrize(
     ("answer", "text", "error"),
     [
-        (Answer(question=QUESTION, latency_s=0.25), "gemini:m in 0.2 s", None),
+        (QuestionResult(question=QUESTION, latency_s=0.25), "gemini:m in 0.2 s", None),
         (
-            Answer(question=QUESTION, latency_s=1, usage=Usage(input_tokens=1, output_tokens=2)),
+            QuestionResult(question=QUESTION, latency_s=1, usage=Usage(input_tokens=1, output_tokens=2)),
             "gemini:m in 1.0 s, 1 token in, 2 out",
             None,
         ),
         (
-            Answer(question=QUESTION, latency_s=1, error=ChainExhaustedError("all", [AuthenticationError("refused")])),
+            QuestionResult(
+                question=QUESTION, latency_s=1, error=ChainExhaustedError("all", [AuthenticationError("refused")])
+            ),
             "gemini:m: AuthenticationError: refused (after 1.0 s)",
             "AuthenticationError",
         ),
         (
-            Answer(
+            QuestionResult(
                 question=QUESTION,
                 latency_s=0,
                 error=ChainExhaustedError("all", [KickaiError(str(Skip(0, "gemini", "m", SkipReason.BUSY)))]),
@@ -44,13 +46,13 @@ QUESTION = Question(target=Target("gemini", "m"), is_needed=True)
             "KickaiError",
         ),
         (
-            Answer(question=QUESTION, latency_s=1, error=DeadlineExceededError(deadline_s=1.0, elapsed_s=1.0)),
+            QuestionResult(question=QUESTION, latency_s=1, error=DeadlineExceededError(deadline_s=1.0, elapsed_s=1.0)),
             f"gemini:m: DeadlineExceededError: {PASSED} (after 1.0 s)",
             "DeadlineExceededError",
         ),
     ],
 )
-def test_an_answer_is_one_line(answer: Answer, text: str, error: str | None) -> None:
+def test_an_answer_is_one_line(answer: QuestionResult, text: str, error: str | None) -> None:
     """And as JSON it has the class of the error."""
     assert str(answer) == text
     shown = answer.as_dict()
