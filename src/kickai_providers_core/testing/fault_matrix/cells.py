@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.plugin_api.settings import ProviderSettings
-    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
     from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
     from kickai_providers_core.testing.fault_matrix.rows import FaultRow
     from kickai_providers_core.testing.faults import Fault, Wire
 
-__all__ = ["Cell", "CellResult"]
+__all__ = ["CellResult", "MatrixCell"]
 
 
 @frozen(kw_only=True)
@@ -46,10 +46,10 @@ class CellResult:
     """
 
     url: str
-    outcome: Outcome
+    outcome: CallOutcome
     requests: int
     is_closed: bool
-    next_outcome: Outcome
+    next_outcome: CallOutcome
     open_connections: int
     tasks: tuple[str, ...]
 
@@ -87,7 +87,7 @@ class _Service:
             self._stack.enter_context(self.server)
 
 
-class Cell:
+class MatrixCell:
     """A row of the matrix in one mode.
 
     A mode that the plugin implements is called as its hook, without the core in between, unless a timeout must expire

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
-    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
     from kickai_providers_core.testing.fault_matrix.cells import CellResult
     from kickai_providers_core.testing.fault_matrix.rows import FaultRow
 
@@ -88,5 +88,5 @@ def _call_problems(row: FaultRow, result: CellResult, limit_s: float) -> Iterato
         yield f"tasks left on the event loop: {', '.join(result.tasks)}"
 
 
-def _describe_success(outcome: Outcome) -> str:
+def _describe_success(outcome: CallOutcome) -> str:
     return f"{len(outcome.chunks)} chunks" if outcome.chunks else repr(outcome.value)

@@ -11,7 +11,7 @@ import pytest
 from kickai_providers_core.testing.contract.helpers.calls import wait_until
 from kickai_providers_core.testing.contract.helpers.harness import PluginHooks
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
-from kickai_providers_core.testing.fault_matrix.cells import Cell
+from kickai_providers_core.testing.fault_matrix.cells import MatrixCell
 from kickai_providers_core.testing.fault_matrix.checks import find_problems, is_late
 from kickai_providers_core.testing.fault_matrix.document import render_document
 
@@ -101,7 +101,7 @@ class FaultMatrix(ProviderSpec):
 
     def _test(self, hooks: PluginHooks, row: FaultRow, mode: Mode) -> list[str]:
         limit_s = self.patience_s + self.slack_s if row.expires else row.within_s or self.within_s
-        cell = Cell(self, hooks, row, mode)
+        cell = MatrixCell(self, hooks, row, mode)
         try:
             for _ in range(ATTEMPTS):
                 result = cell.run(limit_s)

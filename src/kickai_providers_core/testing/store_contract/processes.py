@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Worker", "run_workers", "start_workers"]
+__all__ = ["StoreProcess", "run_workers", "start_workers"]
 
 PATIENCE_S = 240.0
 """Seconds for which a test waits for a process."""
@@ -20,7 +20,7 @@ PATIENCE_S = 240.0
 MODULE = "kickai_providers_core.testing.store_worker"
 
 
-class Worker:
+class StoreProcess:
     """A process that performs one task with a store.
 
     Args:
@@ -78,11 +78,11 @@ class Worker:
 
 
 @contextmanager
-def start_workers(options: Sequence[Mapping[str, Any]]) -> Iterator[list[Worker]]:
+def start_workers(options: Sequence[Mapping[str, Any]]) -> Iterator[list[StoreProcess]]:
     """Start processes, let them begin at the same time, and end them at the end."""
-    workers: list[Worker] = []
+    workers: list[StoreProcess] = []
     try:
-        workers += [Worker(each) for each in options]
+        workers += [StoreProcess(each) for each in options]
         for worker in workers:
             worker.wait_until_ready()
         for worker in workers:

@@ -25,7 +25,7 @@ from kickai_providers_core.values.errors import (
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
-    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
 
 __all__ = ["ErrorClassTests"]
 
@@ -120,7 +120,7 @@ class ErrorClassTests(ProviderSpec):
         harness.server.script(Status(418, "unavailable"))
         harness.attempt(mode).raises(ProviderError)
 
-    def _meet(self, harness: ProviderHarness, mode: Mode, code: int, kind: str) -> Outcome:
+    def _meet(self, harness: ProviderHarness, mode: Mode, code: int, kind: str) -> CallOutcome:
         if kind in self.never_says:
             pytest.skip(f"not applicable: never_says contains {kind}")
         return harness.attempt(mode, Status(code, kind))

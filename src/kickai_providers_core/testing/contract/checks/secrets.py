@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
-    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
     from kickai_providers_core.testing.faults import Fault
 
 __all__ = ["SecretTests"]
@@ -190,7 +190,7 @@ class SecretTests(ProviderSpec):
             assert ANSWER not in text, f"the error contains the service's answer: {text}"
 
 
-def _check_error(harness: ProviderHarness, outcome: Outcome) -> None:
+def _check_error(harness: ProviderHarness, outcome: CallOutcome) -> None:
     """Look for the key wherever an error can show it."""
     require_key(harness)
     leaks = find_key_leaks(outcome.raises(ProviderError))

@@ -25,7 +25,7 @@ from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutEr
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
-    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
     from kickai_providers_core.testing.faults import Fault
 
 __all__ = ["TimeoutTests"]
@@ -126,7 +126,7 @@ class TimeoutTests(ProviderSpec):
         _with_short_timeout(harness, mode, Stall(1)).raises(ProviderTimeoutError)
 
 
-def _with_short_timeout(harness: ProviderHarness, mode: Mode, fault: Fault) -> Outcome:
+def _with_short_timeout(harness: ProviderHarness, mode: Mode, fault: Fault) -> CallOutcome:
     """Return how a call with a short timeout ends."""
     patience_s = harness.spec.patience_s
     limit_s = patience_s + harness.spec.slack_s

@@ -27,7 +27,7 @@ from kickai_providers_core.values.requests import Capability
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
-    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
 
 __all__ = ["UnusualAnswerTests"]
 
@@ -212,7 +212,7 @@ def _check_calls(found: tuple[ToolCall, ...], sent: bytes) -> None:
         assert arguments == wanted, f"expected the arguments {wanted} of {call.name}, got {arguments}"
 
 
-def _check_unknown_finish(harness: ProviderHarness, outcome: Outcome) -> None:
+def _check_unknown_finish(harness: ProviderHarness, outcome: CallOutcome) -> None:
     if outcome.raised is not None:
         outcome.raises(InvalidReplyError, ContentFilteredError)
         return

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, PROMPT_S
-from kickai_providers_core.testing.contract.helpers.outcome import NotReturnedError, Outcome
+from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome, NotReturnedError
 from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["observe", "open_stream", "run_coroutine", "run_in_turn", "run_with_limit", "wait_until"]
 
 
-def run_with_limit(mode: Mode, call: Callable[[], Any], limit_s: float) -> Outcome:
+def run_with_limit(mode: Mode, call: Callable[[], Any], limit_s: float) -> CallOutcome:
     """Make a call and wait for its end, or until the limit; return how it ended.
 
     Args:
@@ -35,11 +35,11 @@ def run_with_limit(mode: Mode, call: Callable[[], Any], limit_s: float) -> Outco
     try:
         outcome = threads.call(lambda: _finish(mode, call, chunks), limit_s)
     except TimeoutError:
-        outcome = Outcome(mode=mode, raised=NotReturnedError())
+        outcome = CallOutcome(mode=mode, raised=NotReturnedError())
     return evolve(outcome, chunks=tuple(chunks), elapsed_s=time.perf_counter() - began)
 
 
-def run_in_turn(mode: Mode, calls: Sequence[Callable[[], Any]], limit_s: float) -> tuple[Outcome, ...]:
+def run_in_turn(mode: Mode, calls: Sequence[Callable[[], Any]], limit_s: float) -> tuple[CallOutcome, ...]:
     """Make several calls one after the other, in one new thread and on one event loop; return how each of them ended.
 
     Args:
@@ -48,10 +48,10 @@ def run_in_turn(mode: Mode, calls: Sequence[Callable[[], Any]], limit_s: float) 
         limit_s: How long to wait for the end of all calls, in seconds.
     """
 
-    async def observe_all() -> tuple[Outcome, ...]:
+    async def observe_all() -> tuple[CallOutcome, ...]:
         return tuple([await _observe_here(mode, call) for call in calls])
 
-    def run() -> tuple[Outcome, ...]:
+    def run() -> tuple[CallOutcome, ...]:
         if mode in {"ainvoke", "astream"}:
             return asyncio.run(observe_all())
         outcomes = []
@@ -63,15 +63,15 @@ def run_in_turn(mode: Mode, calls: Sequence[Callable[[], Any]], limit_s: float) 
     try:
         return threads.call(run, limit_s)
     except TimeoutError:
-        return (Outcome(mode=mode, raised=NotReturnedError(), elapsed_s=limit_s),) * len(calls)
+        return (CallOutcome(mode=mode, raised=NotReturnedError(), elapsed_s=limit_s),) * len(calls)
 
 
-async def _observe_here(mode: Mode, call: Callable[[], Any]) -> Outcome:
+async def _observe_here(mode: Mode, call: Callable[[], Any]) -> CallOutcome:
     chunks: list[object] = []
     return evolve(await _afinish(mode, call, chunks), chunks=tuple(chunks))
 
 
-async def observe(mode: Mode, call: Callable[[], Any]) -> Outcome:
+async def observe(mode: Mode, call: Callable[[], Any]) -> CallOutcome:
     """Make a call on the running event loop, or in a thread for a blocking mode; return how it ended.
 
     Args:
@@ -115,27 +115,27 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = GRACE_S) -> boo
     return condition()
 
 
-def _finish(mode: Mode, call: Callable[[], Any], chunks: list[object]) -> Outcome:
+def _finish(mode: Mode, call: Callable[[], Any], chunks: list[object]) -> CallOutcome:
     """Make a call in any mode; return how it ended as a value, so that only the kit raises `TimeoutError`."""
     if mode in {"ainvoke", "astream"}:
         return asyncio.run(_afinish(mode, call, chunks))
     try:
         if mode == "invoke":
-            return Outcome(mode=mode, value=call())
+            return CallOutcome(mode=mode, value=call())
         _read(call, chunks)
-        return Outcome(mode=mode)
+        return CallOutcome(mode=mode)
     except BaseException as error:  # noqa: BLE001 - the tests judge whatever a provider raises
-        return Outcome(mode=mode, raised=error)
+        return CallOutcome(mode=mode, raised=error)
 
 
-async def _afinish(mode: Mode, call: Callable[[], Any], chunks: list[object]) -> Outcome:
+async def _afinish(mode: Mode, call: Callable[[], Any], chunks: list[object]) -> CallOutcome:
     try:
         if mode == "ainvoke":
-            return Outcome(mode=mode, value=await call())
+            return CallOutcome(mode=mode, value=await call())
         await _aread(call, chunks)
-        return Outcome(mode=mode)
+        return CallOutcome(mode=mode)
     except BaseException as error:  # noqa: BLE001 - the tests judge whatever a provider raises
-        return Outcome(mode=mode, raised=error)
+        return CallOutcome(mode=mode, raised=error)
 
 
 def _read(call: Callable[[], Any], chunks: list[object]) -> None:

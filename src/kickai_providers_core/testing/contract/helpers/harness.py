@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.plugin_api.hookspecs import Mode, ProviderInfo
     from kickai_providers_core.plugin_api.settings import ProviderSettings
-    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
     from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
     from kickai_providers_core.testing.faults import Fault
 
@@ -149,7 +149,7 @@ class ProviderHarness:
         is_new: bool = False,
         provider: object = None,
         **changes: Any,
-    ) -> Outcome:
+    ) -> CallOutcome:
         """Call the provider once, in a new thread.
 
         Args:
@@ -167,7 +167,7 @@ class ProviderHarness:
         call = self._call(mode, provider or prepared, settings, request or self.request, timeout_s, as_core=as_core)
         return run_with_limit(mode, call, limit_s or timeout_s + GRACE_S)
 
-    def attempt_twice(self, mode: Mode, fault: Fault) -> tuple[Outcome, Outcome]:
+    def attempt_twice(self, mode: Mode, fault: Fault) -> tuple[CallOutcome, CallOutcome]:
         """Call one provider twice, on the same thread and event loop: it meets a fault, and then it does not."""
         provider, settings = self._prepare(fault, {})
         call = self._call(mode, provider, settings, self.request, PROMPT_S)
@@ -190,7 +190,7 @@ class ProviderHarness:
         more = (settings,) if mode in STREAMS else ()
         return partial(getattr(self.adapter, mode), provider, request, timeout_s, *more)
 
-    def attempt_at(self, mode: Mode, url: str, **more: Any) -> Outcome:
+    def attempt_at(self, mode: Mode, url: str, **more: Any) -> CallOutcome:
         """Call a provider once that has the same settings but for the address; see `attempt`."""
         if self._server is None:
             pytest.skip("not applicable: the provider has no wire")

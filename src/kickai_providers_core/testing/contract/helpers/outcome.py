@@ -12,7 +12,7 @@ from kickai_providers_core.values.replies import Reply, ReplyChunk
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
 
-__all__ = ["NotReturnedError", "Outcome"]
+__all__ = ["CallOutcome", "NotReturnedError"]
 
 E = TypeVar("E", bound=ProviderError)
 
@@ -25,7 +25,7 @@ class NotReturnedError(Exception):
 
 
 @frozen(kw_only=True)
-class Outcome:
+class CallOutcome:
     """How one call ended.
 
     Attributes:
@@ -96,7 +96,7 @@ class Outcome:
             self._fail(expected, f"{_describe(self.raised)}")
         return self.raised
 
-    def within(self, limit_s: float) -> Outcome:
+    def within(self, limit_s: float) -> CallOutcome:
         """Return the outcome itself; the test fails when the call took longer than this."""
         if isinstance(self.raised, NotReturnedError):
             self._fail(f"an end within {limit_s:.2f} s", f"the call had not returned after {self.elapsed_s:.2f} s")

@@ -12,7 +12,7 @@ from attrs import evolve
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
-    from kickai_providers_core.testing.contract.helpers.outcome import Outcome
+    from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
     from kickai_providers_core.testing.faults import Ok, Recorded
     from kickai_providers_core.values.messages import ToolCall
     from kickai_providers_core.values.replies import Reply
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-def try_to_send(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **changes: Any) -> Outcome:
+def try_to_send(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **changes: Any) -> CallOutcome:
     """Call the provider with fields of the request changed; return how the call ended."""
     harness.server  # skips the test without a wire  # noqa: B018
     return harness.attempt(mode, answer, request=evolve(harness.request, **changes))
