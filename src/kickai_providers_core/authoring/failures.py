@@ -28,7 +28,7 @@ from kickai_providers_core.values.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kickai_providers_core.authoring.network_environment import Client
+    from kickai_providers_core.authoring.network_environment import NetworkClient
     from kickai_providers_core.values.errors import TimeoutPhase
 
 __all__ = ["error_for_exception", "system_cause"]
@@ -47,7 +47,7 @@ def error_for_exception(
     url: str = "",
     phase: TimeoutPhase = "total",
     has_begun: bool = False,
-    client: Client = "httpx",
+    client: NetworkClient = "httpx",
     environ: Mapping[str, str] | None = None,
 ) -> ProviderError:
     """Return the error for an exception that a client raised.
@@ -118,7 +118,7 @@ def _find_system_error(behind: Iterable[BaseException]) -> OSError | None:
 
 
 def _local_error(
-    behind: tuple[BaseException, ...], url: str, client: Client, environ: Mapping[str, str] | None
+    behind: tuple[BaseException, ...], url: str, client: NetworkClient, environ: Mapping[str, str] | None
 ) -> ProviderError | None:
     """Return the error for a fault of this machine, or None."""
     kinds = [kind_of(each) for each in behind]

@@ -14,7 +14,7 @@ from kickai_providers_core.values.errors import UnusableProviderError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["METHODS", "Plugin", "hooks_for"]
+__all__ = ["METHODS", "PluginObject", "hooks_for"]
 
 METHODS = {
     "validate": "kickai_validate_provider",
@@ -33,7 +33,7 @@ FUNCTIONS = ("validate", "capabilities", "prepare")
 """Those that may be functions instead."""
 
 
-class Plugin(SimpleNamespace):
+class PluginObject(SimpleNamespace):
     """A plugin object: its attributes are the hooks. Its ``__module__`` is the module that called `hooks_for`."""
 
     def __repr__(self) -> str:
@@ -46,7 +46,7 @@ def hooks_for(
     *,
     methods: Collection[str] | None = None,
     **functions: Callable[..., Any],
-) -> Plugin:
+) -> PluginObject:
     """Return a plugin whose hooks call the methods of a class; name it in the entry point.
 
     The class is created with the settings, ``provider_class(settings)``, when the provider is first used. It must have
@@ -81,7 +81,7 @@ def hooks_for(
     if not {"invoke", "ainvoke"}.intersection(methods):
         raise TypeError(f"{provider_class!r} must have a method invoke(request, timeout_s) or ainvoke")
     load = _loader(provider_class, tuple(methods))
-    return Plugin(
+    return PluginObject(
         __module__=sys._getframe(1).f_globals.get("__name__", __name__),  # noqa: SLF001  as collections.namedtuple does
         kickai_provider_info=hookimpl(lambda: info),
         kickai_create_provider=hookimpl(_make_hook("create", load)),

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["network_problems", "proxy_for", "proxy_url", "require_usable_network"]
 
 PROXY_NAMES = ("http_proxy", "https_proxy", "all_proxy")
-Client = Literal["httpx", "requests"]
-SOCKS_PACKAGES: dict[Client, tuple[str, str]] = {"httpx": ("socksio", "socksio"), "requests": ("PySocks", "socks")}
-CA_NAMES: dict[Client, tuple[str, ...]] = {
+NetworkClient = Literal["httpx", "requests"]
+SOCKS_PACKAGES: dict[NetworkClient, tuple[str, str]] = {
+    "httpx": ("socksio", "socksio"),
+    "requests": ("PySocks", "socks"),
+}
+CA_NAMES: dict[NetworkClient, tuple[str, ...]] = {
     "httpx": ("SSL_CERT_FILE",),
     "requests": ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 }
@@ -85,7 +88,7 @@ def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> str | None:
 
 
 def network_problems(
-    environ: Mapping[str, str] | None = None, *, url: str = "", client: Client = "httpx"
+    environ: Mapping[str, str] | None = None, *, url: str = "", client: NetworkClient = "httpx"
 ) -> tuple[Problem, ...]:
     """Return what is wrong with the variables for proxies and certificates; empty when nothing is.
 
@@ -106,7 +109,7 @@ def network_problems(
 
 
 def require_usable_network(
-    environ: Mapping[str, str] | None = None, *, url: str = "", client: Client = "httpx"
+    environ: Mapping[str, str] | None = None, *, url: str = "", client: NetworkClient = "httpx"
 ) -> None:
     """Do nothing when the variables for proxies and certificates can be used; see `network_problems`.
 
@@ -140,7 +143,7 @@ def _value(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
     return None
 
 
-def _proxy_problems(environ: Mapping[str, str], names: Iterable[str], client: Client) -> Iterator[Problem]:
+def _proxy_problems(environ: Mapping[str, str], names: Iterable[str], client: NetworkClient) -> Iterator[Problem]:
     package, module = SOCKS_PACKAGES[client]
     for name in names:
         found = _value(environ, name)
@@ -161,7 +164,7 @@ def _proxy_problems(environ: Mapping[str, str], names: Iterable[str], client: Cl
             )
 
 
-def _certificate_problems(environ: Mapping[str, str], client: Client) -> Iterator[Problem]:
+def _certificate_problems(environ: Mapping[str, str], client: NetworkClient) -> Iterator[Problem]:
     for name in CA_NAMES[client]:
         path = environ.get(name, "").strip()
         if path:
