@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.operations.fallbacks import Fallback
     from kickai_providers_core.operations.savings import Savings
 
-__all__ = ["MEASURES", "Measure", "MeasureData", "Status", "evaluate_measures"]
+__all__ = ["MEASURES", "Measure", "MeasureData", "MeasureStatus", "evaluate_measures"]
 
 FREE_SHARE_MIN = 0.8
 MEAN_RESPONSE_MAX_S = 2.0
@@ -27,7 +27,7 @@ SUCCESS_MIN = 0.95
 FALLBACK_MAX = 0.05
 
 
-class Status(StrEnum):
+class MeasureStatus(StrEnum):
     """Whether a measure is met."""
 
     PASS = "pass"  # noqa: S105  not a password
@@ -57,7 +57,7 @@ class Measure:
     title: str
     target: str
     unit: str
-    status: Status = Status.NOT_APPLICABLE
+    status: MeasureStatus = MeasureStatus.NOT_APPLICABLE
     value: float | None = None
     requests: int = 0
     interval: tuple[float, float] | None = None
@@ -217,9 +217,11 @@ def evaluate_measures(everything: MeasureData, by_role: Mapping[str, MeasureData
     for measure in MEASURES:
         roles = {role: measure(data) for role, data in by_role.items()}
         overall = evolve(measure(everything), roles=roles)
-        failing = [role for role, each in roles.items() if each.status is Status.FAIL]
+        failing = [role for role, each in roles.items() if each.status is MeasureStatus.FAIL]
         if overall.name == "success_rate" and failing:
-            overall = evolve(overall, status=Status.FAIL, reason=f"fails for {', '.join(map(_name_role, failing))}")
+            overall = evolve(
+                overall, status=MeasureStatus.FAIL, reason=f"fails for {', '.join(map(_name_role, failing))}"
+            )
         measures.append(overall)
     return tuple(measures)
 
@@ -230,5 +232,5 @@ def _name_role(role: str) -> str:
 
 def _judge(measure: Measure, *, is_met: bool, what: str = "requests") -> Measure:
     if not measure.requests:
-        return evolve(measure, status=Status.NOT_APPLICABLE, reason=measure.reason or f"no {what}")
-    return evolve(measure, status=Status.PASS if is_met else Status.FAIL)
+        return evolve(measure, status=MeasureStatus.NOT_APPLICABLE, reason=measure.reason or f"no {what}")
+    return evolve(measure, status=MeasureStatus.PASS if is_met else MeasureStatus.FAIL)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.operations.charts import render_chart
 from kickai_providers_core.operations.detail_tables import find_tables
-from kickai_providers_core.operations.measures import Status
+from kickai_providers_core.operations.measures import MeasureStatus
 from kickai_providers_core.operations.number_formats import escape_text, format_duration, format_period
 from kickai_providers_core.operations.page_style import STYLE
 from kickai_providers_core.operations.tables import (
@@ -36,7 +36,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri
 BREAKS = re.compile(r"[/_:](?=\w)")
 """Where the name of a target may be broken into lines."""
 
-CLASSES = {Status.PASS: "pass", Status.FAIL: "fail", Status.NOT_APPLICABLE: "open"}
+CLASSES = {MeasureStatus.PASS: "pass", MeasureStatus.FAIL: "fail", MeasureStatus.NOT_APPLICABLE: "open"}
 STATUS_CLASSES = {format_status(status): name for status, name in CLASSES.items()}
 MARKS = {text[0]: name for text, name in STATUS_CLASSES.items()}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, field, frozen
 
 from kickai_providers_core.operations.figures import Figures, describe_cost
-from kickai_providers_core.operations.measures import Status
+from kickai_providers_core.operations.measures import MeasureStatus
 from kickai_providers_core.operations.number_formats import format_time
 from kickai_providers_core.values.validation import Number
 
@@ -95,7 +95,7 @@ class Report:
         return tuple(
             measure
             for measure in self.measures
-            if Status.FAIL in {measure.status, *(each.status for each in measure.roles.values())}
+            if MeasureStatus.FAIL in {measure.status, *(each.status for each in measure.roles.values())}
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
-from kickai_providers_core.operations.measures import Status
+from kickai_providers_core.operations.measures import MeasureStatus
 from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_duration,
@@ -39,7 +39,7 @@ Grouping = Literal["provider", "model", "role"]
 
 NO_ROLE = "(no role)"
 
-MARKS = {Status.PASS: "✓", Status.FAIL: "✗", Status.NOT_APPLICABLE: "–"}
+MARKS = {MeasureStatus.PASS: "✓", MeasureStatus.FAIL: "✗", MeasureStatus.NOT_APPLICABLE: "–"}
 
 
 @frozen
@@ -74,7 +74,7 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def format_status(status: Status) -> str:
+def format_status(status: MeasureStatus) -> str:
     """Return a status with a mark, so that it does not depend on colour."""
     return f"{MARKS[status]} {status.value}"
 

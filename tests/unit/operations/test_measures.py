@@ -8,7 +8,7 @@ from report_cells import FLASH, QWEN, START_S, Recorder
 from kickai_providers_core import ProviderSettings, Settings
 from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
 from kickai_providers_core.operations.intervals import find_mean_interval, find_share_interval
-from kickai_providers_core.operations.measures import Status
+from kickai_providers_core.operations.measures import MeasureStatus
 from kickai_providers_core.operations.report_building import ReportContext, build_report
 
 PRICES = {
@@ -60,7 +60,9 @@ def test_the_free_tier_serves_80_percent_of_completed_requests(free, gemini, fai
     assert found.requests == free + gemini + failed
 
 
-@pytest.mark.parametrize(("share", "status"), [(0.79, Status.NOT_APPLICABLE), (0.8, Status.FAIL), (1.0, Status.FAIL)])
+@pytest.mark.parametrize(
+    ("share", "status"), [(0.79, MeasureStatus.NOT_APPLICABLE), (0.8, MeasureStatus.FAIL), (1.0, MeasureStatus.FAIL)]
+)
 def test_the_free_tier_share_is_not_applicable_while_the_rollout_is_small(share, status):
     """The share of a role replaces that of all; the lowest share decides for all requests."""
     recorder = Recorder()
@@ -69,10 +71,12 @@ def test_the_free_tier_share_is_not_applicable_while_the_rollout_is_small(share,
     found = report(recorder, shares={"": 1.0, "a": share})
     assert measure(found, "free_tier_share").status is status
     assert measure(found, "free_tier_share", "a").status is status
-    assert measure(found, "free_tier_share", "b").status is Status.FAIL
+    assert measure(found, "free_tier_share", "b").status is MeasureStatus.FAIL
 
 
-@pytest.mark.parametrize(("latency_s", "status"), [(1.999, Status.PASS), (2.0, Status.FAIL), (2.5, Status.FAIL)])
+@pytest.mark.parametrize(
+    ("latency_s", "status"), [(1.999, MeasureStatus.PASS), (2.0, MeasureStatus.FAIL), (2.5, MeasureStatus.FAIL)]
+)
 def test_the_mean_response_is_below_two_seconds(latency_s, status):
     """Exact, and of whole answers only."""
     recorder = Recorder()
@@ -92,10 +96,10 @@ def test_every_role_has_to_succeed():
     recorder.fail(count=5, role="b")
     found = report(recorder)
     assert measure(found, "success_rate").value == pytest.approx(1095 / 1100)
-    assert measure(found, "success_rate").status is Status.FAIL
+    assert measure(found, "success_rate").status is MeasureStatus.FAIL
     assert measure(found, "success_rate").reason == "fails for b"
-    assert measure(found, "success_rate", "a").status is Status.PASS
-    assert measure(found, "success_rate", "b").status is Status.FAIL  # 95 % is not above 95 %
+    assert measure(found, "success_rate", "a").status is MeasureStatus.PASS
+    assert measure(found, "success_rate", "b").status is MeasureStatus.FAIL  # 95 % is not above 95 %
 
 
 def test_cancelled_requests_count_neither_as_answered_nor_as_failed():
@@ -105,7 +109,7 @@ def test_cancelled_requests_count_neither_as_answered_nor_as_failed():
     recorder.fail(count=4)
     recorder.cell().counters["requests.cancelled"] = 100
     found = report(recorder)
-    assert measure(found, "success_rate").status is Status.PASS
+    assert measure(found, "success_rate").status is MeasureStatus.PASS
     assert measure(found, "success_rate").requests == 100
     assert found.total.requests == 200
 
@@ -120,9 +124,9 @@ def test_a_failure_of_hugging_face_counts_as_a_fallback(reason):
     recorder.answer(count=95)
     recorder.answer("gemini", FLASH, count=5, first=("huggingface", reason))
     found = measure(report(recorder), "fallback_rate")
-    assert (found.status, found.value, found.requests) == (Status.FAIL, 0.05, 100)
+    assert (found.status, found.value, found.requests) == (MeasureStatus.FAIL, 0.05, 100)
     recorder.answer(count=1)
-    assert measure(report(recorder), "fallback_rate").status is Status.PASS
+    assert measure(report(recorder), "fallback_rate").status is MeasureStatus.PASS
 
 
 @pytest.mark.parametrize("reason", ["incapable", "window_too_small", "UnsupportedRequestError", "ContentFilteredError"])
@@ -132,7 +136,7 @@ def test_a_fallback_due_to_the_request_is_no_failure_of_hugging_face(reason):
     recorder.answer(count=50)
     recorder.answer("gemini", FLASH, count=50, first=("huggingface", reason))
     found = measure(report(recorder), "fallback_rate")
-    assert (found.status, found.value, found.requests) == (Status.PASS, 0.0, 100)
+    assert (found.status, found.value, found.requests) == (MeasureStatus.PASS, 0.0, 100)
 
 
 def test_requests_that_go_to_gemini_first_are_no_fallbacks():
@@ -156,7 +160,7 @@ def test_savings_are_those_against_the_gemini_model_of_the_role():
     assert found.total.cost.calculated_nano_usd == 450_000_000
     assert found.savings.baseline.calculated_nano_usd == 1_550_000_000
     assert found.savings.least_nano_usd == found.savings.most_nano_usd == 1_100_000_000
-    assert measure(found, "cost_saved").status is Status.PASS
+    assert measure(found, "cost_saved").status is MeasureStatus.PASS
     assert measure(found, "cost_saved", "team_manager").value == pytest.approx(1.1)
 
 
@@ -199,10 +203,10 @@ def test_unknown_prices_leave_the_savings_open():
     assert found.total.cost.unpriced_share == 1.0
     assert (found.savings.least_nano_usd, found.savings.most_nano_usd) == (0, 1_550_000_000)
     cost = measure(found, "cost_saved")
-    assert cost.status is Status.NOT_APPLICABLE
+    assert cost.status is MeasureStatus.NOT_APPLICABLE
     assert cost.reason == "undecided, since prices are unknown; 100 % of tokens unpriced"
     recorder.answer(count=1)
-    assert measure(report(recorder), "cost_saved").status is Status.PASS
+    assert measure(report(recorder), "cost_saved").status is MeasureStatus.PASS
 
 
 def test_without_prices_the_flat_figure_is_the_baseline_and_says_so():
@@ -213,7 +217,7 @@ def test_without_prices_the_flat_figure_is_the_baseline_and_says_so():
     assert found.savings.baseline.flat_nano_usd == 50_000_000
     assert found.savings.least_nano_usd == 0
     cost = measure(found, "cost_saved")
-    assert cost.status is Status.NOT_APPLICABLE
+    assert cost.status is MeasureStatus.NOT_APPLICABLE
     assert "1,000 of 1,000 requests at the flat 0.05 USD per thousand" in cost.reason
     assert "kickai-providers-core[report]" in found.warnings[0]
 
@@ -233,7 +237,7 @@ def test_gemini_alone_saves_nothing():
     recorder = Recorder()
     recorder.answer("gemini", FLASH, count=10)
     found = measure(report(recorder), "cost_saved")
-    assert (found.status, found.value) == (Status.FAIL, 0.0)
+    assert (found.status, found.value) == (MeasureStatus.FAIL, 0.0)
 
 
 def test_reported_costs_are_taken_as_they_are():
