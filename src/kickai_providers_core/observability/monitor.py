@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.values.attempts import Outcome
-from kickai_providers_core.values.counting import COUNTED_EVENTS, Tally
+from kickai_providers_core.values.counting import COUNTED_EVENTS, CellTally
 from kickai_providers_core.values.events import AttemptEnded
 from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.metrics import Cell, CellKey
@@ -16,7 +16,7 @@ from kickai_providers_core.values.plain_text import clean_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kickai_providers_core.values.counting import Target
+    from kickai_providers_core.values.counting import TargetKey
     from kickai_providers_core.values.events import Event
 
 __all__ = ["MAX_CELLS", "MAX_NAMES", "OTHER", "Monitor"]
@@ -35,10 +35,10 @@ QUEUED = 250
 
 DAY_MINUTES = 24 * 60
 
-Names = tuple[object, ...]
+CellNames = tuple[object, ...]
 """The class of an event, and the names that it gives."""
 
-Key = tuple[int, str, str, str, str]
+MinuteKey = tuple[int, str, str, str, str]
 """The minute, provider, model, role and arm of a cell."""
 
 
@@ -120,9 +120,9 @@ class _Sums:
         self.lost_cells = 0
         self._minute = 0
         # The events of that minute that are not in a tally yet, and the tallies of their names.
-        self._groups: defaultdict[Names, list[Event]] = defaultdict(list)
-        self._found: dict[Names, Tally] = {}
-        self._tallies: dict[Key, Tally] = {}
+        self._groups: defaultdict[CellNames, list[Event]] = defaultdict(list)
+        self._found: dict[CellNames, CellTally] = {}
+        self._tallies: dict[MinuteKey, CellTally] = {}
         self._lost = Counter[str]()
         self._day = -1
         self._names: dict[str, dict[str, str]] = {}
@@ -159,7 +159,7 @@ class _Sums:
             if tally.names:
                 self._settle_names(tally)
 
-    def _find_tally(self, target: Target, role: str | None, arm: str | None) -> Tally:
+    def _find_tally(self, target: TargetKey, role: str | None, arm: str | None) -> CellTally:
         """Return the tally of a cell, which may be new. Names beyond the limit of the day have that of `OTHER`."""
         (provider, model), minute = target, self._minute
         if minute // DAY_MINUTES != self._day:
@@ -169,9 +169,9 @@ class _Sums:
             self._drop_oldest()
         if len(self._found) >= MAX_CELLS:  # many names may lead to one cell
             self._found.clear()
-        return self._tallies.setdefault(key, Tally())
+        return self._tallies.setdefault(key, CellTally())
 
-    def _settle_names(self, tally: Tally) -> None:
+    def _settle_names(self, tally: CellTally) -> None:
         """Turn the names from outside into counters."""
         for (before, part, after), number in tally.names.items():
             tally.counters[f"{before}{self._admit(before, part)}{after}"] += number
@@ -183,7 +183,7 @@ class _Sums:
         self._tallies, self._found, self._lost = {}, {}, Counter()
         if lost:
             latest = max(minute for minute, *_ in tallies)
-            tallies.setdefault((latest, "", "", "", ""), Tally()).counters.update(lost)
+            tallies.setdefault((latest, "", "", "", ""), CellTally()).counters.update(lost)
         for (minute, provider, model, role, arm), tally in tallies.items():
             counters = {name: number for name, number in tally.counters.items() if number}
             key = CellKey(start_s=minute * 60, span_s=60, provider=provider, model=model, role=role, arm=arm)

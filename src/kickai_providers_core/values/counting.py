@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.histogram import Histogram
     from kickai_providers_core.values.messages import Usage
 
-__all__ = ["COUNTED_EVENTS", "Name", "Tally", "Target", "may_be_billed"]
+__all__ = ["COUNTED_EVENTS", "CellTally", "CounterName", "TargetKey", "may_be_billed"]
 
 KINDS = ("input", "output", "cached", "reasoning")
 USAGE = {k: (f"usage.{k}", *(f"tokens.{kind}.{k}" for kind in KINDS)) for k in SIZE_CLASSES}
@@ -51,15 +51,15 @@ GET_INPUT, GET_OUTPUT, GET_CACHED, GET_REASONING = (attrgetter(f"{kind}_tokens")
 REQUESTS = {outcome.value: f"requests.{outcome}" for outcome in Outcome}
 SUCCESS = Outcome.SUCCESS
 
-Target = tuple[str, str]
+TargetKey = tuple[str, str]
 """The provider and the model of a cell; empty for none."""
 
-Name = tuple[str, str, str]
+CounterName = tuple[str, str, str]
 """A counter whose name has a part that comes from outside: what precedes it, the part, and what follows."""
 
 
 @define
-class Tally:
+class CellTally:
     """Sums that grow. Not thread-safe.
 
     Attributes:
@@ -70,7 +70,7 @@ class Tally:
     """
 
     counters: defaultdict[str, int] = field(factory=lambda: defaultdict(int))
-    names: defaultdict[Name, int] = field(factory=lambda: defaultdict(int))
+    names: defaultdict[CounterName, int] = field(factory=lambda: defaultdict(int))
     latency: Histogram = field(factory=dict)
     first_token: Histogram = field(factory=dict)
 
@@ -86,8 +86,8 @@ class CountedEvent(NamedTuple):
     """
 
     get_names: Callable[[Any], tuple[object, ...]]
-    find_target: Callable[[Any], Target]
-    add_to: Callable[[Sequence[Any], Tally], None]
+    find_target: Callable[[Any], TargetKey]
+    add_to: Callable[[Sequence[Any], CellTally], None]
 
 
 def may_be_billed(outcome: Outcome, error: AttemptError | None) -> bool:
@@ -103,7 +103,7 @@ def may_be_billed(outcome: Outcome, error: AttemptError | None) -> bool:
     return isinstance(error, ProviderUnavailableError) and error.reached and error.status_code is None
 
 
-def _count_attempts(events: Sequence[AttemptEnded], tally: Tally) -> None:
+def _count_attempts(events: Sequence[AttemptEnded], tally: CellTally) -> None:
     successes = latency_us = retries = hedges = probes = truncated = 0
     usages = []
     for event in events:
@@ -132,7 +132,7 @@ def _count_attempts(events: Sequence[AttemptEnded], tally: Tally) -> None:
     _count_usages(usages, counters)
 
 
-def _count_ends_without_answer(events: Sequence[AttemptEnded], tally: Tally) -> None:
+def _count_ends_without_answer(events: Sequence[AttemptEnded], tally: CellTally) -> None:
     for event in events:
         error = event.attempt.error
         if error is not None:
@@ -165,7 +165,7 @@ def _count_usages(usages: Sequence[Usage], counters: defaultdict[str, int]) -> N
         counters[reasoning] += sum(map(GET_REASONING, some))
 
 
-def _count_requests(events: Sequence[RequestEnded], tally: Tally) -> None:
+def _count_requests(events: Sequence[RequestEnded], tally: CellTally) -> None:
     counters, histogram = tally.counters, tally.latency
     answered = streamed = stream_us = latency_us = 0
     for event in events:
@@ -194,41 +194,41 @@ def _count_duration(histogram: Histogram, duration_s: float) -> None:
     histogram[bucket] = histogram.get(bucket, 0) + 1
 
 
-def _count_skips(events: Sequence[TargetSkipped], tally: Tally) -> None:
+def _count_skips(events: Sequence[TargetSkipped], tally: CellTally) -> None:
     for event in events:
         tally.counters[f"skips.{event.skip.reason.value}"] += 1
 
 
-def _count_breakers(events: Sequence[BreakerChanged], tally: Tally) -> None:
+def _count_breakers(events: Sequence[BreakerChanged], tally: CellTally) -> None:
     tally.counters["breaker.opened"] += sum(event.after is BreakerState.OPEN for event in events)
 
 
-def _count_withheld(events: Sequence[RetryWithheld], tally: Tally) -> None:
+def _count_withheld(events: Sequence[RetryWithheld], tally: CellTally) -> None:
     tally.counters["retries.withheld"] += len(events)
 
 
-def _count_queued(events: Sequence[Queued], tally: Tally) -> None:
+def _count_queued(events: Sequence[Queued], tally: CellTally) -> None:
     tally.counters["queued"] += len(events)
 
 
-def _count_waits(events: Sequence[Waiting], tally: Tally) -> None:
+def _count_waits(events: Sequence[Waiting], tally: CellTally) -> None:
     tally.counters["waits_us"] += sum(round(event.wait_s * MICROSECONDS) for event in events)
 
 
-def _count_feedback(events: Sequence[FeedbackGiven], tally: Tally) -> None:
+def _count_feedback(events: Sequence[FeedbackGiven], tally: CellTally) -> None:
     for event in events:
         tally.names["feedback.", event.name, ".ok" if event.ok else ".bad"] += 1
 
 
-def _find_attempts_target(event: AttemptEnded) -> Target:
+def _find_attempts_target(event: AttemptEnded) -> TargetKey:
     return event.attempt.provider, event.reply_model or event.attempt.model or ""
 
 
-def _find_skipped_target(event: TargetSkipped) -> Target:
+def _find_skipped_target(event: TargetSkipped) -> TargetKey:
     return event.skip.provider, event.skip.model or ""
 
 
-def _find_target(event: Any) -> Target:
+def _find_target(event: Any) -> TargetKey:
     return event.provider, event.model or ""
 
 

@@ -9,7 +9,7 @@ import pytest
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.base_errors import AttemptError
 from kickai_providers_core.values.breaker_state import BreakerState
-from kickai_providers_core.values.counting import COUNTED_EVENTS, Tally, may_be_billed
+from kickai_providers_core.values.counting import COUNTED_EVENTS, CellTally, may_be_billed
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
@@ -42,9 +42,9 @@ from kickai_providers_core.values.rollout_events import RolloutChanged
 WHO = {"request": 7, "role": "scout"}
 
 
-def count(event: Event) -> Tally:
+def count(event: Event) -> CellTally:
     """Return what an event adds, without counters of 0."""
-    tally = Tally()
+    tally = CellTally()
     COUNTED_EVENTS[type(event)].add_to([event], tally)
     tally.counters = defaultdict(int, {name: number for name, number in tally.counters.items() if number})
     return tally
@@ -75,7 +75,7 @@ def test_an_answered_attempt_with_usage() -> None:
     usage = Usage(input_tokens=32_001, output_tokens=7, cached_tokens=5, reasoning_tokens=3)
     event = ended(attempt(), usage=usage, reply_model="answered", finish_reason="stop", first_token_s=0.25)
     assert COUNTED_EVENTS[AttemptEnded].find_target(event) == ("hf", "answered")
-    assert count(event) == Tally(
+    assert count(event) == CellTally(
         counters=defaultdict(
             int,
             {
@@ -208,7 +208,7 @@ def test_requests_without_an_answer() -> None:
     assert dict(failed.counters) == {"requests.error": 1}
     assert dict(failed.names) == {("requests.error.", "ChainExhaustedError", ""): 1}
     cancelled = count(RequestEnded(**WHO, outcome="cancelled", latency_s=2.0, attempts=0))
-    assert cancelled == Tally(counters=defaultdict(int, {"requests.cancelled": 1}))
+    assert cancelled == CellTally(counters=defaultdict(int, {"requests.cancelled": 1}))
 
 
 @pytest.mark.parametrize(
