@@ -21,7 +21,7 @@ from kickai_providers_core import (
     hookimpl,
 )
 from kickai_providers_core.authoring import build_reply
-from kickai_providers_core.values.reply_assembly import ReplyBuilder
+from kickai_providers_core.values.reply_assembly import ReplyAssembler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,7 +147,7 @@ def test_reasoning_is_in_the_json_and_nowhere_else() -> None:
 
 def test_halves_of_a_character_are_joined() -> None:
     """Each chunk that is handed out can be encoded, and text and reasoning do not share halves."""
-    builder = ReplyBuilder()
+    builder = ReplyAssembler()
     pieces = [
         ReplyChunk(reasoning="a\ud83d", text="\ud83d"),
         ReplyChunk(reasoning="\ude00", text="\ude01"),

@@ -14,7 +14,7 @@ from kickai_providers_core.runtime.instances import find_instance
 from kickai_providers_core.runtime.sync import cancel, wait_for_call
 from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.values.replies import ReplyChunk
-from kickai_providers_core.values.reply_assembly import ReplyBuilder
+from kickai_providers_core.values.reply_assembly import ReplyAssembler
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -119,7 +119,7 @@ class _StreamedPart:
     """
 
     def __init__(self, mode: StreamMode) -> None:
-        self.builder = ReplyBuilder()
+        self.builder = ReplyAssembler()
         self.held_back: list[ReplyChunk] = []
         self._mode = mode
         self._thoughts: list[str] = []

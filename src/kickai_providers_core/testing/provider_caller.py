@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import frozen
 
 from kickai_providers_core.values.errors import ProviderError
-from kickai_providers_core.values.reply_assembly import ReplyBuilder
+from kickai_providers_core.values.reply_assembly import ReplyAssembler
 from kickai_providers_core.values.requests import ChatRequest
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Chunks(list["ReplyChunk"]):
         Raises:
             ProviderError: They are not a complete answer.
         """
-        builder = ReplyBuilder()
+        builder = ReplyAssembler()
         for chunk in self:
             builder.add(builder.normalize(chunk))
         return builder.build()

@@ -14,7 +14,7 @@ from kickai_providers_core.values.replies import FinishReason, Reply
 if TYPE_CHECKING:
     from kickai_providers_core.values.replies import ReplyChunk
 
-__all__ = ["ReplyBuilder", "make_ids_unique", "validate_reply"]
+__all__ = ["ReplyAssembler", "make_ids_unique", "validate_reply"]
 
 STOP = FinishReason.STOP
 
@@ -71,7 +71,7 @@ class _HalfCharacters:
         return clean_text(text)
 
 
-class ReplyBuilder:
+class ReplyAssembler:
     """Assembles the chunks of one stream into a reply. Not thread-safe."""
 
     def __init__(self) -> None:

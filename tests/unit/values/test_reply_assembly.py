@@ -13,14 +13,14 @@ from kickai_providers_core import (
     ToolCall,
     Usage,
 )
-from kickai_providers_core.values.reply_assembly import ReplyBuilder, validate_reply
+from kickai_providers_core.values.reply_assembly import ReplyAssembler, validate_reply
 
 FIRST, SECOND = (ToolCall(id=str(number), name="lookup", arguments="{}") for number in (1, 2))
 
 
 def test_the_reply_has_the_fields_of_all_chunks() -> None:
     """Texts and tool calls add up; for every other field the last value counts."""
-    gathered = ReplyBuilder()
+    gathered = ReplyAssembler()
     for chunk, worth in (
         (ReplyChunk(model="asked"), False),
         (ReplyChunk(text="po", usage=Usage(input_tokens=1, output_tokens=1)), True),
@@ -36,7 +36,7 @@ def test_the_reply_has_the_fields_of_all_chunks() -> None:
 
 def test_a_stream_without_a_finish_reason_is_incomplete() -> None:
     """However much was said, a stream without a finish reason was cut."""
-    gathered = ReplyBuilder()
+    gathered = ReplyAssembler()
     gathered.add(ReplyChunk(text="half a"))
     with pytest.raises(InvalidReplyError, match="cut"):
         gathered.build()
@@ -45,7 +45,7 @@ def test_a_stream_without_a_finish_reason_is_incomplete() -> None:
 
 def test_a_character_split_over_two_chunks_is_whole_in_the_second():
     """The first half is held back, so that each chunk that is handed out can be encoded."""
-    gathered = ReplyBuilder()
+    gathered = ReplyAssembler()
     first = gathered.normalize(ReplyChunk(text="Goal \ud83d"))
     second = gathered.normalize(ReplyChunk(text="\ude00!", finish_reason=FinishReason.STOP))
     assert (first.text, second.text) == ("Goal ", "\U0001f600!")
@@ -81,7 +81,7 @@ def test_a_usable_reply_is_returned_as_it_is():
 
 def test_reasoning_is_kept_apart_from_the_text():
     """The pieces of the reasoning add up, and a chunk that has only reasoning is handed out."""
-    builder = ReplyBuilder()
+    builder = ReplyAssembler()
     assert builder.add(ReplyChunk(reasoning="I should "))
     assert builder.add(ReplyChunk(reasoning="say pong.", text="pong"))
     builder.add(ReplyChunk(finish_reason=FinishReason.STOP))
