@@ -13,7 +13,7 @@ from kickai_providers_core.concurrency.forking import require_same_process
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.stores.sqlite.errors import explain_errors, get_code, is_read_only
 from kickai_providers_core.stores.sqlite.schema import MIGRATIONS, Migrations, is_current, migrate
-from kickai_providers_core.stores.sqlite.session import Session, Sessions
+from kickai_providers_core.stores.sqlite.session import FileSession, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ class Database:
 
     @contextmanager
     def _transaction(
-        self, session: Session, connection: sqlite3.Connection, begin: str, deadline: float
+        self, session: FileSession, connection: sqlite3.Connection, begin: str, deadline: float
     ) -> Iterator[None]:
         pid = os.getpid()
         try:
@@ -114,7 +114,7 @@ class Database:
                 session.close()
             raise
 
-    def _connect(self, session: Session, deadline: float) -> sqlite3.Connection:
+    def _connect(self, session: FileSession, deadline: float) -> sqlite3.Connection:
         """Return the connection of this process. It is opened anew when the file was replaced or deleted."""
         if session.connection is not None and session.identity != _identify(self.path):
             session.close()
@@ -129,7 +129,7 @@ class Database:
                 raise
         return session.connection
 
-    def _connect_to_read(self, session: Session, deadline: float) -> sqlite3.Connection | None:
+    def _connect_to_read(self, session: FileSession, deadline: float) -> sqlite3.Connection | None:
         """Return the connection of this process; None if the file cannot be locked, and nobody can change it."""
         try:
             return self._connect(session, deadline)
@@ -154,7 +154,7 @@ class Database:
             _wait_until(connection, deadline)
             connection.execute("COMMIT")
 
-    def _require_same_file(self, session: Session) -> None:
+    def _require_same_file(self, session: FileSession) -> None:
         """Raise an error if the file was replaced during a transaction, which is lost then."""
         if session.identity != _identify(self.path):
             session.close()

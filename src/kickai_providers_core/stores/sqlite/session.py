@@ -15,13 +15,13 @@ from kickai_providers_core.stores.api import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Session", "Sessions"]
+__all__ = ["FileSession", "Sessions"]
 
 FORK_LOCK_S = 0.05
 """Seconds to wait for the lock before a fork, after the running transaction has ended."""
 
 
-class Session:
+class FileSession:
     """What one process knows of the file: its connection, and who is using it.
 
     Attributes:
@@ -60,10 +60,10 @@ class Sessions:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._by_process: dict[int, Session] = {}
+        self._by_process: dict[int, FileSession] = {}
         self._guard = ForkGuard((self,), lambda: (self,))
 
-    def get(self) -> Session:
+    def get(self) -> FileSession:
         """Return the session of this process. No lock is taken: a fork may have copied one that is held."""
         pid = os.getpid()
         session = self._by_process.get(pid)
@@ -72,12 +72,12 @@ class Sessions:
             for each in inherited:
                 if each.connection is not None:
                     never_finalize(each.connection)
-            session = Session(is_usable=not any(each.thread for each in inherited))
+            session = FileSession(is_usable=not any(each.thread for each in inherited))
             session = self._by_process.setdefault(pid, session)
         return session
 
     @contextmanager
-    def hold(self, timeout_s: float) -> Iterator[tuple[Session, float]]:
+    def hold(self, timeout_s: float) -> Iterator[tuple[FileSession, float]]:
         """Take the lock of the session, and yield it with the monotonic time at which the transaction stops waiting.
 
         Raises:
