@@ -21,7 +21,7 @@ from attrs import evolve, field, frozen, validators
 from kickai_providers_core.resilience.guard import ArmCounts, GuardSettings, StepEvidence, judge
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.guard import Action
+    from kickai_providers_core.resilience.guard import GuardAction
 
 RAMP = (0.01, 0.05, 0.25, 0.5, 1.0)
 STEPS = 5
@@ -84,7 +84,7 @@ class Simulation:
     sent: int = 0
     sent_to_candidate: int = 0
     evidence: StepEvidence = field(factory=StepEvidence)
-    actions: tuple[Action, ...] = ()
+    actions: tuple[GuardAction, ...] = ()
 
     @property
     def is_suspended(self) -> bool:
@@ -157,7 +157,7 @@ def is_rolled_back_after_short_outages(traffic: Traffic, seed: int) -> float:
     return is_rolled_back(evolve(traffic, outages=outages), seed)
 
 
-def count_until(actions: set[Action], traffic: Traffic, seed: int) -> float | None:
+def count_until(actions: set[GuardAction], traffic: Traffic, seed: int) -> float | None:
     """Return the candidate's requests until one of the actions; None if it does not come."""
     for now in simulate(traffic, random.Random(seed)):
         if now.actions[-1] in actions:

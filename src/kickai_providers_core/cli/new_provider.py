@@ -14,7 +14,7 @@ from kickai_providers_core.values.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.scaffold import Project
-    from kickai_providers_core.scaffold.project import Kind
+    from kickai_providers_core.scaffold.project import PluginKind
 
 __all__ = ["command"]
 
@@ -48,7 +48,7 @@ STEPS = ("python -m pip install -e . --group test", "python -m pytest -n auto", 
 )
 @output_options
 @click.pass_obj
-def command(session: Session, *, name: str, kind: Kind, store: bool, parent: Path) -> None:
+def command(session: Session, *, name: str, kind: PluginKind, store: bool, parent: Path) -> None:
     """Write kickai-NAME, a complete distribution of a provider.
 
     It contains a package, settings, tests with the conformance kit, a README, a noxfile and CI workflows. Its tests
@@ -70,7 +70,7 @@ def command(session: Session, *, name: str, kind: Kind, store: bool, parent: Pat
         session.console.write_line(f"  {step}")
 
 
-def _write(folder: Path, name: str, kind: Kind, *, store: bool) -> Project:
+def _write(folder: Path, name: str, kind: PluginKind, *, store: bool) -> Project:
     try:
         return write_project(folder, name=name, kind=kind, store=store)
     except MissingCopierError as error:

@@ -24,9 +24,9 @@ from kickai_providers_core.resilience.guard_settings import GuardSettings, Signa
 from kickai_providers_core.resilience.step_evidence import Arm, StepEvidence
 from kickai_providers_core.values.validation import Number
 
-__all__ = ["Action", "Arm", "ArmCounts", "GuardSettings", "Reason", "StepEvidence", "Verdict", "judge"]
+__all__ = ["Arm", "ArmCounts", "GuardAction", "GuardSettings", "Reason", "StepEvidence", "Verdict", "judge"]
 
-Action = Literal["hold", "advance", "suspend", "restore", "finalize", "roll_back"]
+GuardAction = Literal["hold", "advance", "suspend", "restore", "finalize", "roll_back"]
 Reason = Literal[
     "no_traffic",
     "inconclusive",
@@ -75,7 +75,7 @@ class Verdict:
         next_evidence: The evidence with which counting goes on.
     """
 
-    action: Action
+    action: GuardAction
     reason: Reason
     message: str
     next_evidence: StepEvidence
@@ -140,7 +140,7 @@ def _find_reason_to_go_back(case: _Case) -> Verdict | None:
                 f"{_describe(case, signal, 'candidate')}, limit {signal.limit:.2%}",
                 tests.candidate_floor.log_e,
             )
-            action: Action = "roll_back" if is_alone else "suspend"
+            action: GuardAction = "roll_back" if is_alone else "suspend"
             return _decide(case, signal, action, "below_floor", facts=facts, log_e=log_e, alpha=alpha)
     return None
 
@@ -197,7 +197,7 @@ def _judge_suspension(case: _Case) -> Verdict:
         # A short outage of both arms may be over before the control arm shows it, since it has all traffic only later.
         # So the candidate is judged once more, by requests after the recovery of the control arm alone.
         is_final = tests.is_on_trial or tests.trials >= MAX_TRIALS
-        action: Action = "finalize" if is_final else "restore"
+        action: GuardAction = "finalize" if is_final else "restore"
         reason: Reason = "control_is_good" if is_final else "control_has_recovered"
         facts += "" if is_final else "; the candidate is tried again, since both arms may have had a short outage"
         return _decide(case, signal, action, reason, facts=facts, log_e=log_e, alpha=case.alpha)
@@ -209,7 +209,7 @@ def _judge_suspension(case: _Case) -> Verdict:
 def _decide(
     case: _Case,
     signal: Signal,
-    action: Action,
+    action: GuardAction,
     reason: Reason,
     *,
     facts: str,
@@ -227,7 +227,7 @@ def _decide(
     )
 
 
-def _begin_next(evidence: StepEvidence, cause: SignalName, action: Action, reason: Reason) -> StepEvidence:
+def _begin_next(evidence: StepEvidence, cause: SignalName, action: GuardAction, reason: Reason) -> StepEvidence:
     """Return the evidence with which the rollout goes on after an action."""
     if action == "suspend":
         return evidence.suspend(cause)

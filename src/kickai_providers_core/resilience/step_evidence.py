@@ -25,10 +25,10 @@ from kickai_providers_core.values.validation import Boolean, InstanceOf, Number,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Arm", "Phase", "SignalEvidence", "StepEvidence"]
+__all__ = ["Arm", "SignalEvidence", "StepEvidence", "StepPhase"]
 
 Arm = Literal["candidate", "control"]
-Phase = Literal["serving", "suspended"]
+StepPhase = Literal["serving", "suspended"]
 
 COUNT = Number(integer=True, minimum=0)
 
@@ -136,7 +136,7 @@ class StepEvidence:
         signals: The tests of each judged signal.
     """
 
-    phase: Phase = field(default="serving", validator=OneOf(("serving", "suspended")))
+    phase: StepPhase = field(default="serving", validator=OneOf(("serving", "suspended")))
     cause: SignalName | None = None
     candidate: ArmCounts = field(default=ArmCounts(), validator=InstanceOf(ArmCounts))
     control: ArmCounts = field(default=ArmCounts(), validator=InstanceOf(ArmCounts))

@@ -18,11 +18,11 @@ from kickai_providers_core.values.base_errors import KickaiError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["KINDS", "Kind", "MissingCopierError", "Project", "Source", "find_source", "write_project"]
+__all__ = ["KINDS", "MissingCopierError", "PluginKind", "Project", "Source", "find_source", "write_project"]
 
-Kind = Literal["http", "sdk", "local"]
+PluginKind = Literal["http", "sdk", "local"]
 
-KINDS: Final[tuple[Kind, ...]] = ("http", "sdk", "local")
+KINDS: Final[tuple[PluginKind, ...]] = ("http", "sdk", "local")
 
 ANSWERS = ".copier-answers.yml"
 
@@ -57,7 +57,7 @@ class Project:
     files: Sequence[str]
 
 
-def write_project(folder: Path, *, name: str, kind: Kind, store: bool, source: Source | None = None) -> Project:
+def write_project(folder: Path, *, name: str, kind: PluginKind, store: bool, source: Source | None = None) -> Project:
     """Write a new distribution. Either the whole folder appears or nothing.
 
     It uses no network. Blocks.
