@@ -65,7 +65,7 @@ def absent(provider: str) -> str:
     module = DISTRIBUTIONS[provider]
     if importlib.util.find_spec(module) is None:
         return module.replace("_", "-")
-    if provider in CLIENTS and not importlib.import_module("kickai_gemini.sdk").is_usable(CLIENTS[provider]):
+    if provider in CLIENTS and not importlib.import_module("kickai_gemini.sdk").is_sdk_usable(CLIENTS[provider]):
         return CLIENTS[provider]
     return ""
 

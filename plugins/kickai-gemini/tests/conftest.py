@@ -15,7 +15,7 @@ from kickai_providers_core.testing import ProviderCaller
 from kickai_providers_core.testing.faults import FaultServer
 
 from kickai_gemini.client import Gemini
-from kickai_gemini.sdk import is_usable
+from kickai_gemini.sdk import is_sdk_usable
 from kickai_gemini.settings import GeminiSettings
 
 SDKS = ("google-generativeai", "google-genai")
@@ -44,13 +44,13 @@ def installed(name):
         metadata.version(name)
     except metadata.PackageNotFoundError:
         return False
-    return name not in SDKS or is_usable(name)
+    return name not in SDKS or is_sdk_usable(name)
 
 
 @pytest.fixture(params=SDKS)
 def sdk(request):
     """Return each client in turn."""
-    if not is_usable(request.param):
+    if not is_sdk_usable(request.param):
         pytest.skip(f"{request.param} is not installed")
     return request.param
 

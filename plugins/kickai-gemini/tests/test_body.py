@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kickai_providers_core import InvalidReplyError
 
 from kickai_gemini import body as bodies
-from kickai_gemini.body import Body
+from kickai_gemini.body import BodyReader
 
 ANSWERS = [candidate('a\u2028b]}"\\'), candidate("{[é\U0001f600"), candidate("", "STOP")]
 EVENTS = b"".join(b"data: %s\n\n" % json.dumps(each, ensure_ascii=False).encode() for each in ANSWERS)
@@ -22,7 +22,7 @@ JSON = "application/json"
 
 def read(pieces, *, content_type=SSE, is_stream=True):
     """Return the responses in a body that arrives in pieces."""
-    body = Body(content_type, is_stream=is_stream)
+    body = BodyReader(content_type, is_stream=is_stream)
     found = [each for piece in pieces for some in body.feed(piece) for each in some]
     return [*found, *body.finish()]
 
@@ -136,7 +136,7 @@ def test_endless_answer_ends_at_a_size_limit(form, monkeypatch):
     """An endless answer of any kind is an error after a limited number of bytes."""
     monkeypatch.setattr(bodies, "MAX_RESPONSE_BYTES", 2**18)
     content_type, start, more = ENDLESS[form]
-    body = Body(content_type, is_stream=True)
+    body = BodyReader(content_type, is_stream=True)
     sizes = []
 
     def read_on():

@@ -80,7 +80,7 @@ def test_old_google_genai_counts_as_missing(monkeypatch, version, usable):
     """Versions of google-genai before 3 are not used."""
     monkeypatch.setattr(sdks, "find_spec", lambda _: object())
     monkeypatch.setattr(sdks.metadata, "version", lambda _: version)
-    assert sdks.is_usable("google-genai") is usable
+    assert sdks.is_sdk_usable("google-genai") is usable
 
 
 def test_unencrypted_remote_address_is_a_problem():

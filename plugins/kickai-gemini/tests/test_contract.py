@@ -8,7 +8,7 @@ from kickai_providers_core import FinishReason, Usage
 from kickai_providers_core.testing import ProviderContract
 
 from kickai_gemini.plugin import plugin
-from kickai_gemini.sdk import is_usable
+from kickai_gemini.sdk import is_sdk_usable
 from kickai_gemini.settings import GeminiSettings
 
 
@@ -34,7 +34,7 @@ class TestGoogleGenerativeAI(Gemini, ProviderContract):
         return GeminiSettings(base_url=url, api_key=key, client="google-generativeai")
 
 
-@pytest.mark.skipif(not is_usable("google-genai"), reason="google-genai is not installed")
+@pytest.mark.skipif(not is_sdk_usable("google-genai"), reason="google-genai is not installed")
 class TestGoogleGenAI(Gemini, ProviderContract):
     """The provider with google-genai."""
 

@@ -10,7 +10,7 @@ from gemini_service import GeminiService
 from kickai_providers_core.testing import FaultMatrix
 
 from kickai_gemini.plugin import plugin
-from kickai_gemini.sdk import is_usable
+from kickai_gemini.sdk import is_sdk_usable
 from kickai_gemini.settings import GeminiSettings
 
 INTRODUCTION = """\
@@ -43,7 +43,7 @@ class Gemini(FaultMatrix):
     patience_s = 0.4
 
 
-@pytest.mark.skipif(not is_usable("google-genai"), reason="google-genai is not installed")
+@pytest.mark.skipif(not is_sdk_usable("google-genai"), reason="google-genai is not installed")
 class TestGenai(Gemini):
     """Each row with google-genai."""
 
@@ -54,7 +54,7 @@ class TestGenai(Gemini):
         return GeminiSettings(base_url=url, api_key=key, client="google-genai")
 
 
-@pytest.mark.skipif(not is_usable("google-generativeai"), reason="google-generativeai is not installed")
+@pytest.mark.skipif(not is_sdk_usable("google-generativeai"), reason="google-generativeai is not installed")
 class TestGenerativeai(Gemini):
     """Each row with google-generativeai."""
 

@@ -12,7 +12,7 @@ from kickai_gemini.errors import unreadable_error
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["MAX_RESPONSE_BYTES", "MAX_STREAM_BYTES", "Body"]
+__all__ = ["MAX_RESPONSE_BYTES", "MAX_STREAM_BYTES", "BodyReader"]
 
 MAX_RESPONSE_BYTES = 8 * 2**20
 """The most bytes of one response: over ten times the longest answer of any model, each character escaped."""
@@ -28,7 +28,7 @@ STARTS_OF_EVENTS = tuple(b"deir:\r\n"[i : i + 1] for i in range(7))
 """The first bytes of the lines that an event stream may begin with."""
 
 
-class Body:
+class BodyReader:
     """The decompressed body of a response with a success status: an event stream or JSON.
 
     Args:

@@ -12,7 +12,7 @@ from kickai_providers_core import AuthenticationError, InvalidReplyError, Provid
 from kickai_providers_core.authoring import dump_bytes
 from loguru import logger
 
-from kickai_gemini.body import Body
+from kickai_gemini.body import BodyReader
 from kickai_gemini.errors import Refusal, error_for_refusal
 from kickai_gemini.mapping import build_request
 from kickai_gemini.models import DEFAULT_MODEL, plain_name, served_model
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kickai_gemini.mapping import GeminiRequest
     from kickai_gemini.sdk import SDK
     from kickai_gemini.settings import GeminiSettings
-    from kickai_gemini.wire import Wire
+    from kickai_gemini.wire import GeminiWire
 
 __all__ = ["Gemini"]
 
@@ -223,10 +223,10 @@ class _Reading:
     def __init__(self, attempt: HttpAttempt, *, is_stream: bool) -> None:
         self._attempt = attempt
         self._error = bytearray()
-        self.body = Body(attempt.headers.get("content-type", ""), is_stream=is_stream)
+        self.body = BodyReader(attempt.headers.get("content-type", ""), is_stream=is_stream)
 
     def feed(self, data: bytes) -> Iterator[list[Mapping[str, Any]]]:
-        """Yield the responses that the data completes, as `Body.feed` does; none for an error."""
+        """Yield the responses that the data completes, as `BodyReader.feed` does; none for an error."""
         if not self._attempt.has_begun:
             self._error += data
             return
@@ -251,16 +251,16 @@ def _model_names(response: Mapping[str, Any]) -> list[str]:
     return [plain_name(each["name"]) for each in able if isinstance(each.get("name"), str)]
 
 
-def _create_wire(settings: GeminiSettings, sdk: SDK) -> Wire:
+def _create_wire(settings: GeminiSettings, sdk: SDK) -> GeminiWire:
     try:
         with hide_known_warnings():
-            wire_class = import_module("kickai_gemini.wire").Wire
+            wire_class = import_module("kickai_gemini.wire").GeminiWire
             encode = import_module("kickai_gemini.sdk_messages").encode if sdk == GENERATIVEAI else _encode
     except Exception as exc:  # whatever a package raises while it is imported
         missing = getattr(exc, "name", None)
         cause = f"{type(exc).__name__} for {missing}" if isinstance(missing, str) else type(exc).__name__
         raise UnusableProviderError(f"{sdk} cannot be imported ({cause}); reinstall it") from exc
-    wire: Wire = wire_class(settings, encode)
+    wire: GeminiWire = wire_class(settings, encode)
     return wire
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kickai_gemini.settings import Client
 
-__all__ = ["GENAI", "GENERATIVEAI", "SDK", "choose_sdk", "is_usable", "missing_problem"]
+__all__ = ["GENAI", "GENERATIVEAI", "SDK", "choose_sdk", "is_sdk_usable", "missing_problem"]
 
 SDK = Literal["google-genai", "google-generativeai"]
 
@@ -25,7 +25,7 @@ OLDEST_MAJOR = 3
 """The first google-genai that brings httpx2; other packages pin older ones."""
 
 
-def is_usable(sdk: SDK) -> bool:
+def is_sdk_usable(sdk: SDK) -> bool:
     """Return whether a client is installed, in a version that can be used."""
     try:
         if find_spec(MODULES[sdk]) is None:
@@ -35,7 +35,7 @@ def is_usable(sdk: SDK) -> bool:
     return sdk == GENERATIVEAI or int(metadata.version(GENAI).split(".")[0]) >= OLDEST_MAJOR
 
 
-def choose_sdk(client: Client, is_usable: Callable[[SDK], bool] = is_usable) -> SDK | None:
+def choose_sdk(client: Client, is_usable: Callable[[SDK], bool] = is_sdk_usable) -> SDK | None:
     """Return the client to use; None when it is not installed.
 
     Args:

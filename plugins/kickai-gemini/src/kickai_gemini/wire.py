@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kickai_gemini.mapping import GeminiRequest
     from kickai_gemini.settings import GeminiSettings
 
-__all__ = ["Wire"]
+__all__ = ["GeminiWire"]
 
 API_VERSION = "v1beta"
 """The version of the API that has everything used here, and the names ``gemini-flash-latest`` and its like."""
@@ -32,7 +32,7 @@ KEEP_ALIVE_S = 60.0
 """Seconds that an idle connection is kept; a new one costs a TLS handshake."""
 
 
-class Wire:
+class GeminiWire:
     """Builds the HTTP requests of one instance, and owns its connections. Safe to share between threads and loops.
 
     Args:
