@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kickai_providers_core import InvalidReplyError, ProviderUnavailableError, Secret, UnsupportedRequestError
 
-from kickai_local.exchange import Exchange
+from kickai_local.exchange import HttpExchange
 from kickai_local.sealed import Sealed
 
 EVENTS = [b'{"a": 1}', b'{"text": "\xe6\x9d\xb1\xe4\xba\xac"}', b"[DONE]"]
@@ -30,7 +30,7 @@ def _refused(status, body):
 
 
 def _exchange():
-    return Exchange(Secret("canary-key"), Sealed(b'{"messages": []}'))
+    return HttpExchange(Secret("canary-key"), Sealed(b'{"messages": []}'))
 
 
 def test_the_request_is_whole():

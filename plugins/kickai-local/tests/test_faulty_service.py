@@ -15,7 +15,7 @@ from kickai_providers_core.testing.faults import Response
 
 from kickai_local.client import LocalProvider
 from kickai_local.plugin import plugin
-from kickai_local.process import Address
+from kickai_local.process import ProcessAddress
 from kickai_local.settings import LocalSettings
 
 
@@ -69,7 +69,7 @@ class Elsewhere:
         place = urlsplit(settings.url)
         self._address = Future()
         self._address.set_running_or_notify_cancel()
-        self._address.set_result(Address(AF_INET, (place.hostname, place.port), settings.key))
+        self._address.set_result(ProcessAddress(AF_INET, (place.hostname, place.port), settings.key))
 
     def address(self):
         return self._address

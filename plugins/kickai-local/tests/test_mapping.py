@@ -35,7 +35,7 @@ def _request(**fields):
 
 def _read(*events, max_tokens=3, **fields):
     """Return the texts of a stream that are not empty, or show the model at work, and its last chunk."""
-    answer = mapping.Answer(_request(**fields), "small", max_tokens)
+    answer = mapping.ReplyReader(_request(**fields), "small", max_tokens)
     decoder = EventStreamDecoder()
     read = [event for data in events for event in decoder.feed(b"data: " + data + b"\n\n")]
     return [chunk.text for chunk in answer.read(read)], answer.finish()

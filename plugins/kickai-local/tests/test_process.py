@@ -17,7 +17,7 @@ from kickai_providers_core import ModelNotFoundError, ProviderUnavailableError, 
 
 from kickai_local import checks
 from kickai_local.client import LocalProvider
-from kickai_local.process import Address
+from kickai_local.process import ProcessAddress
 from kickai_local.settings import LocalSettings
 
 pytestmark = pytest.mark.llama
@@ -104,7 +104,7 @@ def test_closing_frees_everything(runtime, asking, loaded):
     assert _until(lambda: set(threading.enumerate()) == before)
     assert process._child is None or not _alive(process._child.pid)
     assert not Path(process._directory or "/nowhere").exists()
-    assert isinstance(pending.result(0), Address if loaded else ProviderUnavailableError)
+    assert isinstance(pending.result(0), ProcessAddress if loaded else ProviderUnavailableError)
 
 
 def test_closing_ends_calls_under_way(runtime, asking):

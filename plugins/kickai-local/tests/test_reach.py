@@ -10,8 +10,8 @@ import pytest
 from kickai_providers_core import ProviderUnavailableError, Secret
 
 from kickai_local.client import LocalProvider
-from kickai_local.exchange import Exchange
-from kickai_local.process import Address
+from kickai_local.exchange import HttpExchange
+from kickai_local.process import ProcessAddress
 from kickai_local.runtime import Runtime
 from kickai_local.settings import LocalSettings
 
@@ -74,7 +74,7 @@ def test_each_process_has_a_key_of_its_own(runtime, runtime_at_port):
     assert keys[0] != keys[1]
     assert len(keys[0].reveal()) >= 32
     address = runtime.address().result()
-    shown = repr((address, Exchange(address.key, b"{}").opening, vars(Exchange(address.key, b"{}"))))
+    shown = repr((address, HttpExchange(address.key, b"{}").opening, vars(HttpExchange(address.key, b"{}"))))
     assert keys[0].reveal() not in shown
     arguments = Path(f"/proc/{_pid(runtime)}/cmdline")
     if arguments.exists():
@@ -91,7 +91,7 @@ def test_a_wrong_key_is_an_error(runtime, asking):
             return type(
                 "Done",
                 (),
-                {"result": lambda _, __: Address(address.result().family, address.result().place, Secret("x"))},
+                {"result": lambda _, __: ProcessAddress(address.result().family, address.result().place, Secret("x"))},
             )()
 
     with pytest.raises(ProviderUnavailableError) as caught:

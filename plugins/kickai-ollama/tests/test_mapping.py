@@ -21,7 +21,7 @@ from kickai_providers_core import (
 from kickai_providers_core.testing import strategies
 from ollama import ChatResponse
 
-from kickai_ollama.mapping import Answer, build_body
+from kickai_ollama.mapping import ReplyReader, build_body
 from kickai_ollama.settings import OllamaSettings
 
 REQUEST = ChatRequest.of("Who can play?")
@@ -114,7 +114,7 @@ def test_a_tool_choice_that_ollama_lacks_is_omitted(choice, offered, omitted):
     """Ollama cannot be made to call a tool: the reply names the omission. With ``none`` no tool is offered."""
     request = evolve(REQUEST, tools=(TOOL,), tool_choice=choice)
     assert ("tools" in body(request)) is offered
-    answer = Answer(request)
+    answer = ReplyReader(request)
     answer.add(part(message={"content": "Ann."}, done=True))
     assert answer.build_last_chunk().omitted == omitted
 
@@ -168,7 +168,7 @@ def test_any_request_becomes_json(request):
 def test_a_whole_answer():
     """The reply has the text, finish reason, token counts, model and omissions."""
     whole = part(message={"content": "Ann."}, done=True, done_reason="stop", prompt_eval_count=9, eval_count=2)
-    reply = Answer(evolve(REQUEST, tools=(TOOL,), tool_choice="required")).build(whole)
+    reply = ReplyReader(evolve(REQUEST, tools=(TOOL,), tool_choice="required")).build(whole)
     assert (reply.text, reply.finish_reason, reply.model) == ("Ann.", FinishReason.STOP, "m")
     assert reply.usage == Usage(input_tokens=9, output_tokens=2)
     assert reply.omitted == ("tool_choice",)
@@ -186,13 +186,16 @@ def test_a_whole_answer():
 )
 def test_finish_reasons(reason, finish):
     """An answer that is done without a reason, as from old servers, is a stop."""
-    assert Answer(REQUEST).build(part(message={"content": "x"}, done=True, done_reason=reason)).finish_reason == finish
+    assert (
+        ReplyReader(REQUEST).build(part(message={"content": "x"}, done=True, done_reason=reason)).finish_reason
+        == finish
+    )
 
 
 def test_tool_calls_of_a_stream_decide_the_finish_reason():
     """A call in an earlier part decides the finish reason; each call has an id of its own."""
     calls = [{"function": {"name": "f", "arguments": {"ü": 1}}}, {"function": {"name": "f", "arguments": {}}}]
-    answer = Answer(REQUEST)
+    answer = ReplyReader(REQUEST)
     first = answer.add(part(message={"content": "", "tool_calls": calls}, done=False))
     answer.add(part(message={"content": ""}, done=True, done_reason="stop"))
     last = answer.build_last_chunk()
@@ -204,11 +207,13 @@ def test_tool_calls_of_a_stream_decide_the_finish_reason():
 
 def test_thinking_becomes_chunks_without_text():
     """A chunk without text keeps the idle timeout from expiring, and has the reasoning."""
-    answer = Answer(REQUEST)
+    answer = ReplyReader(REQUEST)
     chunk = answer.add(part(message={"thinking": "Hm."}, done=False))
     assert (chunk.text, chunk.reasoning) == ("", "Hm.")
     assert answer.add(part(message={"content": "Ann."}, done=True)).text == "Ann."
-    assert Answer(REQUEST).build(part(message={"content": "Ann.", "thinking": "Hm."}, done=True)).reasoning == "Hm."
+    assert (
+        ReplyReader(REQUEST).build(part(message={"content": "Ann.", "thinking": "Hm."}, done=True)).reasoning == "Hm."
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,15 +228,15 @@ def test_thinking_becomes_chunks_without_text():
 def test_an_empty_answer_is_an_error(message, reason, part_of_message):
     """The error of an answer without text and calls contains the reason."""
     with pytest.raises(InvalidReplyError, match=part_of_message):
-        Answer(REQUEST).build(part(message=message, done=True, done_reason=reason))
+        ReplyReader(REQUEST).build(part(message=message, done=True, done_reason=reason))
 
 
 @pytest.mark.parametrize("done", [False, None])
 def test_an_answer_that_is_not_done_is_an_error(done):
     """A whole answer and the end of a stream must both say that the answer is done."""
     with pytest.raises(InvalidReplyError, match="cut"):
-        Answer(REQUEST).build(part(message={"content": "Ann."}, done=done))
-    answer = Answer(REQUEST)
+        ReplyReader(REQUEST).build(part(message={"content": "Ann."}, done=done))
+    answer = ReplyReader(REQUEST)
     answer.add(part(message={"content": "Ann."}, done=done))
     with pytest.raises(InvalidReplyError, match="cut"):
         answer.build_last_chunk()
@@ -247,7 +252,7 @@ def test_an_answer_that_is_not_done_is_an_error(done):
 )
 def test_a_missing_token_count_is_zero(counts, usage):
     """The server omits a count of zero; without both counts, it did not count."""
-    assert Answer(REQUEST).build(part(message={"content": "x"}, done=True, **counts)).usage == usage
+    assert ReplyReader(REQUEST).build(part(message={"content": "x"}, done=True, **counts)).usage == usage
 
 
 def test_a_result_names_the_tool_of_the_latest_call_with_its_id():

@@ -19,7 +19,7 @@ from kickai_providers_core import (
 from kickai_providers_core.authoring import AttemptTimeouts, abuild_reply, build_reply
 
 from kickai_local import checks, mapping
-from kickai_local.exchange import Exchange
+from kickai_local.exchange import HttpExchange
 from kickai_local.runtime import Runtime
 from kickai_local.sealed import Sealed
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import ChatRequest, Reply, ReplyChunk
 
-    from kickai_local.process import Address
+    from kickai_local.process import ProcessAddress
     from kickai_local.settings import LocalSettings
 
 __all__ = ["LocalProvider"]
@@ -86,7 +86,7 @@ class LocalProvider:
         body, answer = mapping.prepare(request, self._settings, self._runtime.name)
         with _raise_typed(timeouts):
             address = _require(self._runtime.address().result(timeouts.wait_s()))
-            exchange = Exchange(address.key, body, expose=self._settings.expose_service_messages)
+            exchange = HttpExchange(address.key, body, expose=self._settings.expose_service_messages)
             with self._abandon_when_broken(address), closing(socket.socket(address.family)) as connection:
                 connection.settimeout(timeouts.wait_s())
                 connection.connect(address.place)
@@ -108,7 +108,7 @@ class LocalProvider:
         with _raise_typed(timeouts):
             async with timeouts.hold():
                 address = _require(await asyncio.wrap_future(self._runtime.address()))
-            exchange = Exchange(address.key, body, expose=self._settings.expose_service_messages)
+            exchange = HttpExchange(address.key, body, expose=self._settings.expose_service_messages)
             with self._abandon_when_broken(address), closing(socket.socket(address.family)) as connection:
                 connection.settimeout(0)  # the loop waits instead
                 async with timeouts.hold():
@@ -125,7 +125,7 @@ class LocalProvider:
         yield answer.finish()
 
     @contextmanager
-    def _abandon_when_broken(self, address: Address) -> Iterator[None]:
+    def _abandon_when_broken(self, address: ProcessAddress) -> Iterator[None]:
         """End a process that closed its connection or does not listen: it has died, or cannot be used."""
         try:
             yield
@@ -134,7 +134,7 @@ class LocalProvider:
             raise
 
 
-def _require(address: Address | ProviderError) -> Address:
+def _require(address: ProcessAddress | ProviderError) -> ProcessAddress:
     """Return the address, or raise why there is none: each waiting call raises an error of its own."""
     if isinstance(address, ProviderError):
         raise copy(address)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kickai_providers_core import Secret
     from kickai_providers_core.authoring import ServerSentEvent
 
-__all__ = ["Exchange"]
+__all__ = ["HttpExchange"]
 
 MAX_EVENT_BYTES = 1 << 20
 """Bytes of the largest event or error that is read; llama.cpp writes a few hundred."""
@@ -25,7 +25,7 @@ MAX_ANSWER_BYTES = 32 << 20
 """Bytes of the largest answer that is read: many times what a full context window needs."""
 
 
-class Exchange:
+class HttpExchange:
     """One HTTP exchange over a connection of its own. Not safe to share between threads or tasks.
 
     Args:

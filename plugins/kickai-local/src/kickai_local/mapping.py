@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kickai_local.settings import LocalSettings
 
-__all__ = ["Answer", "encode", "error_for", "prepare"]
+__all__ = ["ReplyReader", "encode", "error_for", "prepare"]
 
 REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 """Statuses of a request that this model cannot serve; another target may."""
@@ -42,7 +42,7 @@ CAUSES = {
 """What llama.cpp refused, by a word of its message."""
 
 
-def prepare(request: ChatRequest, settings: LocalSettings, model: str) -> tuple[Sealed, Answer]:
+def prepare(request: ChatRequest, settings: LocalSettings, model: str) -> tuple[Sealed, ReplyReader]:
     """Return the body to send, and what reads the answer.
 
     Args:
@@ -59,7 +59,7 @@ def prepare(request: ChatRequest, settings: LocalSettings, model: str) -> tuple[
     requested = request.max_tokens or settings.max_tokens
     max_tokens = min(requested, settings.max_tokens)
     omitted = ("max_tokens",) if requested > max_tokens else ()
-    answer = Answer(request, model, max_tokens, omitted, expose=settings.expose_service_messages)
+    answer = ReplyReader(request, model, max_tokens, omitted, expose=settings.expose_service_messages)
     return encode(request, max_tokens), answer
 
 
@@ -89,7 +89,7 @@ def encode(request: ChatRequest, max_tokens: int) -> Sealed:
     return Sealed(dump_bytes(body))
 
 
-class Answer:
+class ReplyReader:
     """One streamed answer, read event by event. Not safe to share between threads or tasks.
 
     Args:

@@ -31,7 +31,7 @@ from kickai_local import serve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Address", "Process"]
+__all__ = ["Process", "ProcessAddress"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -46,7 +46,7 @@ MAX_REASON = 300
 
 
 @frozen
-class Address:
+class ProcessAddress:
     """Where a process listens, and the key that it requires.
 
     Attributes:
@@ -60,7 +60,7 @@ class Address:
     key: Secret
 
     @classmethod
-    def from_text(cls, text: str, key: Secret) -> Address:
+    def from_text(cls, text: str, key: Secret) -> ProcessAddress:
         """Return the address that llama.cpp writes as ``unix://PATH`` or ``http://HOST:PORT``."""
         kind, _, place = text.partition("://")
         if kind == "unix":
@@ -84,7 +84,7 @@ class Process:
     """
 
     def __init__(self, order: Mapping[str, Any], *, unix: bool) -> None:
-        self.address: Future[Address | ProviderError] = Future()
+        self.address: Future[ProcessAddress | ProviderError] = Future()
         self.address.set_running_or_notify_cancel()
         self._order = order
         self._unix = unix
@@ -129,7 +129,7 @@ class Process:
             is_local = isinstance(exc, OSError)  # no interpreter, no temporary folder, too many open files
             self.address.set_result(UnusableProviderError(message) if is_local else ProviderUnavailableError(message))
 
-    def _start(self, log: IO[bytes]) -> Address | ProviderError:
+    def _start(self, log: IO[bytes]) -> ProcessAddress | ProviderError:
         """Start the process; return its address once the model is loaded, or why it is not."""
         key = Secret(secrets.token_urlsafe(32))
         with self._lock:
@@ -140,7 +140,7 @@ class Process:
         with cast("IO[bytes]", child.stdout) as out:
             address = out.read().decode()
         if address:
-            return Address.from_text(address, key)
+            return ProcessAddress.from_text(address, key)
         status = child.wait()
         self._clear(status)
         return _failure(status, log)

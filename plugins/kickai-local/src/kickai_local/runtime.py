@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import ProviderError
 
-    from kickai_local.process import Address
+    from kickai_local.process import ProcessAddress
     from kickai_local.settings import LocalSettings
 
 __all__ = ["Runtime"]
@@ -48,7 +48,7 @@ class Runtime:
         self._process: Process | None = None
         self._is_closed = False
 
-    def address(self) -> Future[Address | ProviderError]:
+    def address(self) -> Future[ProcessAddress | ProviderError]:
         """Return at once where the model is served, or will be once it is loaded; start a process if there is none.
 
         When loading fails, the next call starts another process.
@@ -66,7 +66,7 @@ class Runtime:
                 self._process = Process(self._order(), unix=self._unix)
             return self._process.address
 
-    def abandon(self, address: Address) -> None:
+    def abandon(self, address: ProcessAddress) -> None:
         """End the process that listens at an address, unless another one has replaced it."""
         with self._lock:
             process = self._process

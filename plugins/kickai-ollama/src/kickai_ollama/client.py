@@ -10,7 +10,7 @@ import ollama
 from kickai_providers_core import ModelNotFoundError, ProviderError
 from kickai_providers_core.authoring import AttemptTimeouts, Untracked
 
-from kickai_ollama.mapping import Answer, build_body
+from kickai_ollama.mapping import ReplyReader, build_body
 from kickai_ollama.models import Models
 from kickai_ollama.pulls import Pulls
 from kickai_ollama.transport import Transport, connect
@@ -122,7 +122,7 @@ class OllamaProvider:
         body = build_body(request, self._settings, model, stream=stream)
         timeouts = AttemptTimeouts.from_settings(self._settings, timeout_s, is_stream=stream)
         transport = Transport(self._connections, self._settings, timeouts, model=model, body=body)
-        return _Call(model, Answer(request, transport.call_ids), transport)
+        return _Call(model, ReplyReader(request, transport.call_ids), transport)
 
     def _error(self, exc: Exception, call: _Call) -> ProviderError:
         if call.transport.lacks_model and self._settings.pull:
@@ -137,7 +137,7 @@ class OllamaProvider:
 class _Call:
     """One attempt. Not to be shared."""
 
-    def __init__(self, model: str, answer: Answer, transport: Transport) -> None:
+    def __init__(self, model: str, answer: ReplyReader, transport: Transport) -> None:
         self.model = model
         self.answer = answer
         self.transport = transport

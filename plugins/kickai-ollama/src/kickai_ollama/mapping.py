@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from kickai_ollama.settings import OllamaSettings
 
-__all__ = ["Answer", "build_body"]
+__all__ = ["ReplyReader", "build_body"]
 
 FINISH_REASONS = {
     "length": FinishReason.LENGTH,
@@ -138,7 +138,7 @@ def _build_keep_alive(duration: str | None) -> str | float | None:
     return float(duration)
 
 
-class Answer:
+class ReplyReader:
     """One answer, built from its parts; an answer that is not streamed has one part.
 
     Ollama cannot be made to call a tool. A request that requires a call is answered anyway, and the reply's
