@@ -14,7 +14,7 @@ from kickai_mock.call_record import Call
 from kickai_mock.mapping import build_answer, split_reply
 from kickai_mock.settings import MockInCode, MockSettings, find_conflicts
 from kickai_mock.sleeper import Sleeper
-from kickai_mock.timeline import Limits, plan_stream, plan_whole
+from kickai_mock.timeline import StreamLimits, plan_stream, plan_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -114,7 +114,7 @@ class MockProvider:
 
     def _plan(self, call: Call) -> Iterator[Any]:
         own = self._settings
-        limits = Limits(own.first_token_timeout_s, own.idle_timeout_s, call.timeout_s)
+        limits = StreamLimits(own.first_token_timeout_s, own.idle_timeout_s, call.timeout_s)
         pause_s = self._models[call.model].behaviour.pause_s
         return plan_stream(call.fault, call.latency_s, pause_s, limits, lambda: self._build_chunks(call))
 

@@ -13,7 +13,7 @@ from kickai_providers_core.values import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CALL_KINDS", "KINDS", "OK", "Fault", "Kind"]
+__all__ = ["CALL_KINDS", "KINDS", "OK", "Fault", "FaultKind"]
 
 CALL_KINDS = frozenset({"tool_call", "same_ids", "no_ids", "cut_arguments"})
 """The kinds that answer with tool calls."""
@@ -23,7 +23,7 @@ _FIELDS = {"seconds": "retry_after_s", "tokens": "limit_tokens", "word": "reason
 
 
 @frozen
-class Kind:
+class FaultKind:
     """One kind of fault.
 
     Attributes:
@@ -43,34 +43,34 @@ class Kind:
     needs: bool = False
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+KINDS: Mapping[str, FaultKind] = MappingProxyType(
     {
-        "ok": Kind("no fault: the ordinary answer"),
-        "timeout": Kind("no answer in time", error=errors.ProviderTimeoutError),
-        "rate_limited": Kind("too many requests", "seconds", errors.RateLimitedError, 429),
-        "unavailable": Kind("service unavailable", "seconds", errors.ProviderUnavailableError, 503),
-        "unreachable": Kind("service not reached", error=errors.ProviderUnavailableError, reached=False),
-        "invalid_reply": Kind("unusable answer", "", errors.InvalidReplyError, 200),
-        "authentication": Kind("key refused", "", errors.AuthenticationError, 401),
-        "quota_exhausted": Kind("credit used up", "seconds", errors.QuotaExhaustedError, 402),
-        "model_not_found": Kind("model not served", "", errors.ModelNotFoundError, 404),
-        "unsupported_request": Kind("the model cannot do this", "", errors.UnsupportedRequestError, 400),
-        "invalid_request": Kind("request refused", "", errors.InvalidRequestError, 400),
-        "context_length_exceeded": Kind(
+        "ok": FaultKind("no fault: the ordinary answer"),
+        "timeout": FaultKind("no answer in time", error=errors.ProviderTimeoutError),
+        "rate_limited": FaultKind("too many requests", "seconds", errors.RateLimitedError, 429),
+        "unavailable": FaultKind("service unavailable", "seconds", errors.ProviderUnavailableError, 503),
+        "unreachable": FaultKind("service not reached", error=errors.ProviderUnavailableError, reached=False),
+        "invalid_reply": FaultKind("unusable answer", "", errors.InvalidReplyError, 200),
+        "authentication": FaultKind("key refused", "", errors.AuthenticationError, 401),
+        "quota_exhausted": FaultKind("credit used up", "seconds", errors.QuotaExhaustedError, 402),
+        "model_not_found": FaultKind("model not served", "", errors.ModelNotFoundError, 404),
+        "unsupported_request": FaultKind("the model cannot do this", "", errors.UnsupportedRequestError, 400),
+        "invalid_request": FaultKind("request refused", "", errors.InvalidRequestError, 400),
+        "context_length_exceeded": FaultKind(
             "prompt too long for the model's window", "tokens", errors.ContextLengthExceededError, 400
         ),
-        "content_filtered": Kind("prompt or answer withheld", "word", errors.ContentFilteredError, 400),
-        "slow_first_token": Kind("the first piece comes later by this time", "seconds", needs=True),
-        "stall": Kind("a pause after half the answer, for ever without an argument", "seconds"),
-        "cut": Kind("the stream ends after half the answer, without a finish reason"),
-        "malformed": Kind("something that is neither a reply nor a chunk"),
-        "empty": Kind("a reply without text"),
-        "silence": Kind("nothing until the timeout"),
-        "tool_call": Kind("a call of the named tool, or of the request's first", "word"),
-        "same_ids": Kind("two such calls with the same id", "word"),
-        "no_ids": Kind("two such calls without ids", "word"),
-        "cut_arguments": Kind("such a call whose arguments are cut in half", "word"),
-        "halves": Kind("an answer with a character whose UTF-16 halves come in two pieces"),
+        "content_filtered": FaultKind("prompt or answer withheld", "word", errors.ContentFilteredError, 400),
+        "slow_first_token": FaultKind("the first piece comes later by this time", "seconds", needs=True),
+        "stall": FaultKind("a pause after half the answer, for ever without an argument", "seconds"),
+        "cut": FaultKind("the stream ends after half the answer, without a finish reason"),
+        "malformed": FaultKind("something that is neither a reply nor a chunk"),
+        "empty": FaultKind("a reply without text"),
+        "silence": FaultKind("nothing until the timeout"),
+        "tool_call": FaultKind("a call of the named tool, or of the request's first", "word"),
+        "same_ids": FaultKind("two such calls with the same id", "word"),
+        "no_ids": FaultKind("two such calls without ids", "word"),
+        "cut_arguments": FaultKind("such a call whose arguments are cut in half", "word"),
+        "halves": FaultKind("an answer with a character whose UTF-16 halves come in two pieces"),
     }
 )
 """Every kind of fault, with the statuses of RFC 9110 and of OpenAI-compatible services."""

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from kickai_mock.faults import Fault
 
-__all__ = ["Limits", "plan_stream", "plan_whole"]
+__all__ = ["StreamLimits", "plan_stream", "plan_whole"]
 
 
 @frozen
-class Limits:
+class StreamLimits:
     """The time limits of a stream, in seconds: to the first chunk, between two chunks, and in total."""
 
     first_token_s: float
@@ -42,7 +42,7 @@ def plan_whole(fault: Fault, latency_s: float, timeout_s: float) -> tuple[float,
 
 
 def plan_stream(
-    fault: Fault, latency_s: float, pause_s: float, limits: Limits, build_chunks: Callable[[], list[Any]]
+    fault: Fault, latency_s: float, pause_s: float, limits: StreamLimits, build_chunks: Callable[[], list[Any]]
 ) -> Iterator[Any]:
     """Yield the steps of a streamed call: a float is the time to wait for, anything else is a chunk.
 
@@ -74,7 +74,7 @@ def plan_stream(
         yield chunk
 
 
-def _wait(due_s: float, limit_s: float, phase: TimeoutPhase, limits: Limits) -> Iterator[float]:
+def _wait(due_s: float, limit_s: float, phase: TimeoutPhase, limits: StreamLimits) -> Iterator[float]:
     if limits.total_s < limit_s:
         limit_s, phase = limits.total_s, "total"
     yield float(min(due_s, limit_s))
