@@ -7,7 +7,7 @@ from typing import Self
 from attrs import frozen
 
 from kickai_gateway.latest_answers import ANSWERS_BYTES, Answers
-from kickai_gateway.metrics import METRICS_BYTES, Metrics
+from kickai_gateway.metrics import METRICS_BYTES, WorkerMetrics
 from kickai_gateway.shared_memory import SharedMemory
 
 __all__ = ["Board"]
@@ -24,7 +24,7 @@ class Board:
     """
 
     memory: SharedMemory
-    metrics: Metrics
+    metrics: WorkerMetrics
     answers: Answers
 
     @classmethod
@@ -45,4 +45,4 @@ class Board:
 
     @classmethod
     def _divide(cls, memory: SharedMemory) -> Self:
-        return cls(memory, Metrics(memory), Answers(memory, METRICS_BYTES))
+        return cls(memory, WorkerMetrics(memory), Answers(memory, METRICS_BYTES))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kickai_gateway.shared_memory import SharedMemory
 
-__all__ = ["METRICS_BYTES", "ROUTES", "Metrics"]
+__all__ = ["METRICS_BYTES", "ROUTES", "WorkerMetrics"]
 
 ROUTES = ("chat", "stream", "models", "feedback", "status", "health", "other")
 """What requests are for: whole answers, streamed ones, and the rest."""
@@ -50,7 +50,7 @@ METRICS_BYTES = 8 * len(PLACES)
 
 
 @define(eq=False)
-class Metrics:
+class WorkerMetrics:
     """The counters of one worker, and the sums over all. For one event loop.
 
     Attributes:

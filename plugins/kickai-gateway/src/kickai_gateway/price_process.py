@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import Target
 
-__all__ = ["build", "list_targets"]
+__all__ = ["build_prices", "list_targets"]
 
 HOURS = 24
 """Some prices depend on the hour. The dearest of a day counts."""
@@ -36,7 +36,7 @@ HOUR_S = 3_600
 INSTALL = "install the price list with pip install 'kickai-providers-core[report]'"
 
 
-def build(session: Session) -> dict[str, Any]:
+def build_prices(session: Session) -> dict[str, Any]:
     """Return the prices of the targets that the settings name; an ``error`` when they cannot be found."""
     try:
         settings, discovery = session.load()
@@ -102,4 +102,4 @@ def _find_dearest(book: PriceBook, target: Target, now_s: int, size: int) -> Rat
 
 if __name__ == "__main__":
     own = Session(Console(), config=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
-    own.console.write_json(build(own))
+    own.console.write_json(build_prices(own))

@@ -18,13 +18,13 @@ from kickai_providers_core.operations.prices import load_price_list
 from kickai_providers_core.operations.report_reading import ReportReader
 from kickai_providers_core.operations.rollout_control import RolloutControl
 
-__all__ = ["build"]
+__all__ = ["build_report"]
 
 PERIOD_S = 24 * 3600
 """The time that the report covers."""
 
 
-def build(session: Session) -> dict[str, Any]:
+def build_report(session: Session) -> dict[str, Any]:
     """Return the page of the report, and the state of each rollout; an ``error`` when there is no report."""
     try:
         with session.store() as (store, settings):
@@ -42,4 +42,4 @@ def build(session: Session) -> dict[str, Any]:
 
 if __name__ == "__main__":
     own = Session(Console(), config=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
-    own.console.write_json(build(own))
+    own.console.write_json(build_report(own))
