@@ -28,7 +28,7 @@ __all__ = [
     "OPEN",
     "VERSION",
     "Dictionaries",
-    "Sums",
+    "NumberedSums",
     "decode_period",
     "encode_batch_cell",
     "encode_series",
@@ -53,7 +53,7 @@ LENGTHS = struct.Struct("<II")
 
 
 @define
-class Sums:
+class NumberedSums:
     """The sums of one cell.
 
     Attributes:
@@ -66,7 +66,7 @@ class Sums:
     latency: dict[int, int] = Factory(dict)
     first_token: dict[int, int] = Factory(dict)
 
-    def add(self, other: Sums) -> None:
+    def add(self, other: NumberedSums) -> None:
         """Add the sums of another cell."""
         parts = zip(
             (self.counters, self.latency, self.first_token),
@@ -94,25 +94,25 @@ def encode_batch_cell(cell: Cell) -> Iterator[tuple[str, int]]:
                 yield f"{kind.upper()}{name}", carried
 
 
-def pack_sums(sums: Sums) -> bytes:
+def pack_sums(sums: NumberedSums) -> bytes:
     """Return sums as bytes."""
     counters = encode_varints(number for pair in sums.counters.items() if pair[1] for number in pair)
     latency = pack(sums.latency)
     return LENGTHS.pack(len(counters), len(latency)) + counters + latency + pack(sums.first_token)
 
 
-def _unpack_sums(data: bytes) -> Sums:
+def _unpack_sums(data: bytes) -> NumberedSums:
     counters_end, latency_size = LENGTHS.unpack_from(data)
     body = data[LENGTHS.size :]
     numbers = decode_varints(body[:counters_end])
-    return Sums(
+    return NumberedSums(
         dict(zip(numbers[::2], numbers[1::2], strict=True)),
         unpack(body[counters_end : counters_end + latency_size]),
         unpack(body[counters_end + latency_size :]),
     )
 
 
-def decode_period(level: int, flat: Sequence[bytes]) -> tuple[bytes, dict[int, Sums]]:
+def decode_period(level: int, flat: Sequence[bytes]) -> tuple[bytes, dict[int, NumberedSums]]:
     """Return the version of a hash, and the sums of its cells by the number of their series.
 
     Args:
@@ -132,11 +132,11 @@ def decode_period(level: int, flat: Sequence[bytes]) -> tuple[bytes, dict[int, S
         raise DamagedError("a cell of the metrics") from error
 
 
-def _decode_open(values: Mapping[bytes, bytes]) -> dict[int, Sums]:
-    found: dict[int, Sums] = {}
+def _decode_open(values: Mapping[bytes, bytes]) -> dict[int, NumberedSums]:
+    found: dict[int, NumberedSums] = {}
     for field, value in values.items():
         series, _, name = field.decode().partition(" ")
-        sums = found.setdefault(int(series), Sums())
+        sums = found.setdefault(int(series), NumberedSums())
         if not name:  # says that the cell exists
             continue
         if name[0] == PACKED:
@@ -175,11 +175,11 @@ class Dictionaries:
         except (ValueError, TypeError) as error:
             raise DamagedError("the names of the metrics") from error
 
-    def has(self, series: int, sums: Sums) -> bool:
+    def has(self, series: int, sums: NumberedSums) -> bool:
         """Return whether all numbers of a cell are known."""
         return series in self.series and all(number in self.counters for number in sums.counters)
 
-    def get_cell(self, sums: Sums) -> Cell:
+    def get_cell(self, sums: NumberedSums) -> Cell:
         """Return a cell with the names of its counters."""
         names = self.counters
         return Cell(

@@ -9,7 +9,7 @@ from kickai_providers_core.stores import cells as rules
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.values.trusted import evolve_trusted
 
-from kickai_redis.cell_forms import OPEN, Dictionaries, Sums, decode_period
+from kickai_redis.cell_forms import OPEN, Dictionaries, NumberedSums, decode_period
 from kickai_redis.errors import DamagedError
 from kickai_redis.scripts import Script
 
@@ -54,7 +54,7 @@ def read_starts(connection: Connection, keys: Keys, start_s: int, end_s: int) ->
 
 def read_periods(
     connection: Connection, keys: Keys, places: Sequence[Place]
-) -> Iterator[tuple[Place, bytes, dict[int, Sums]]]:
+) -> Iterator[tuple[Place, bytes, dict[int, NumberedSums]]]:
     """Yield periods with their versions and the sums of their cells by series."""
     for first in range(0, len(places), SLICE):
         some = places[first : first + SLICE]
@@ -104,16 +104,16 @@ class CellReader:
         day = start_s // rules.DAY_S
         raise StoreError(f"the metrics of day {day} since 1970 are being added up all the time: try again")
 
-    def _add_up(self, places: Sequence[Place]) -> dict[tuple[int, int, int], Sums]:
+    def _add_up(self, places: Sequence[Place]) -> dict[tuple[int, int, int], NumberedSums]:
         """Return the sums by start, span and series: a minute may have open and packed cells."""
-        total: dict[tuple[int, int, int], Sums] = {}
+        total: dict[tuple[int, int, int], NumberedSums] = {}
         for (level, start_s), _, cells in read_periods(self._connection, self._keys, places):
             span_s = level or rules.MINUTE_S
             for series, sums in cells.items():
-                total.setdefault((start_s, span_s, series), Sums()).add(sums)
+                total.setdefault((start_s, span_s, series), NumberedSums()).add(sums)
         return total
 
-    def _name(self, sums: Mapping[tuple[int, int, int], Sums]) -> Iterator[tuple[CellKey, Cell]]:
+    def _name(self, sums: Mapping[tuple[int, int, int], NumberedSums]) -> Iterator[tuple[CellKey, Cell]]:
         if not all(self._names.has(series, each) for (_, _, series), each in sums.items()):
             keys = (self._keys.facts, self._keys.series, self._keys.counters)
             found = self._connection.run(READ_DICTIONARIES, keys)

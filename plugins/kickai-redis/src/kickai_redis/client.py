@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from kickai_redis.scripts import Script
     from kickai_redis.settings import Login, RedisSettings
 
-__all__ = ["Client"]
+__all__ = ["RedisClient"]
 
 RESP_2 = 2
 """The protocol: every server speaks it, and connecting needs no greeting."""
 
 
-class Client:
+class RedisClient:
     """The connections of one process to the server that has the keys. Safe to use from several threads.
 
     All keys of a namespace are on one node of a cluster, so that a client for single servers is enough: it follows
@@ -43,7 +43,7 @@ class Client:
         """Run a script, and return its result.
 
         Raises:
-            Exception: Any that the client raises; see `errors.explain`.
+            Exception: Any that the client raises; see `errors.explain_error`.
         """
         try:
             return self._run(self._connect(), script, keys, arguments)

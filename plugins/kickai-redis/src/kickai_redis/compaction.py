@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.stores import cells as rules
 from kickai_providers_core.stores import retention
 
-from kickai_redis.cell_forms import OPEN, Sums, pack_sums
+from kickai_redis.cell_forms import OPEN, NumberedSums, pack_sums
 from kickai_redis.cell_reading import read_periods, read_starts
 from kickai_redis.scripts import Script
 
@@ -68,14 +68,14 @@ class Compactor:
 
     def _merge(self, target: Place, sources: list[Place]) -> bool:
         """Replace the cells of some periods by their sums; return whether they had not changed meanwhile."""
-        total: dict[int, Sums] = {}
+        total: dict[int, NumberedSums] = {}
         versions: dict[Place, bytes] = {}
         has_sources = False
         for place, version, cells in read_periods(self._connection, self._keys, [target, *sources]):
             versions[place] = version
             has_sources = has_sources or (bool(cells) and place != target)
             for series, sums in cells.items():
-                total.setdefault(series, Sums()).add(sums)
+                total.setdefault(series, NumberedSums()).add(sums)
         if not has_sources:  # another process was faster
             return True
         day, keys = target[1] // rules.DAY_S, self._keys

@@ -13,8 +13,8 @@ from kickai_providers_core.concurrency.forking import ForkGuard, never_finalize
 from kickai_providers_core.resilience.breaker import Breaker, BreakerSettings
 from kickai_providers_core.stores.api import StoreError
 
-from kickai_redis.client import Client
-from kickai_redis.errors import explain
+from kickai_redis.client import RedisClient
+from kickai_redis.errors import explain_error
 from kickai_redis.scripts import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Connection:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  garbage leads to any exception
-            message = explain(error, self._settings, self._namespace).text
+            message = explain_error(error, self._settings, self._namespace).text
         else:
             return
         # The error of the client may contain what the server has said, and that a password.
@@ -128,7 +128,7 @@ class Connection:
         self._get_link()
 
     @contextmanager
-    def _call(self) -> Iterator[Client]:
+    def _call(self) -> Iterator[RedisClient]:
         link = self._get_link()
         if not link.calls.acquire(timeout=max(MIN_LOCK_S, 2 * self._settings.timeout_s)):
             raise StoreError(f"the store {self._settings.location} is busy: another thread is waiting for it")
@@ -149,7 +149,7 @@ class Connection:
         try:
             yield
         except BaseException as error:
-            found = explain(error, self._settings, self._namespace)
+            found = explain_error(error, self._settings, self._namespace)
             if found.must_reconnect or not isinstance(error, Exception):
                 with suppress(Exception):
                     link.client.reconnect()
@@ -167,7 +167,7 @@ class Connection:
         if link is None:
             for inherited in list(self._by_process.values()):
                 never_finalize(inherited)
-            link = self._by_process.setdefault(pid, _Link(Client(self._settings)))
+            link = self._by_process.setdefault(pid, _Link(RedisClient(self._settings)))
         return link
 
 
@@ -181,7 +181,7 @@ class _Link:
         thread: The thread that makes a call; 0 for none.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: RedisClient) -> None:
         self.client = client
         self.failure = ""
         self.calls = Lock()

@@ -16,7 +16,7 @@ from redis.sentinel import MasterNotFoundError
 if TYPE_CHECKING:
     from kickai_redis.settings import RedisSettings
 
-__all__ = ["DamagedError", "Explanation", "explain"]
+__all__ = ["DamagedError", "Explanation", "explain_error"]
 
 DAMAGED = "what it has under this namespace is damaged: delete the keys that begin with kickai:"
 
@@ -62,7 +62,7 @@ class Explanation:
     must_reconnect: bool = True
 
 
-def explain(error: BaseException, settings: RedisSettings, namespace: str) -> Explanation:
+def explain_error(error: BaseException, settings: RedisSettings, namespace: str) -> Explanation:
     """Return what an error of the client means."""
     where = f"the store {settings.location}"
     if isinstance(error, exceptions.ResponseError) and DAMAGED_IN_SCRIPTS in str(error):

@@ -9,7 +9,7 @@ from kickai_providers_core.stores import cells as rules
 from kickai_providers_core.stores import retention
 from kickai_providers_core.stores.api import StoreError, Writer
 
-from kickai_redis.cell_forms import OPEN, Sums, encode_batch_cell, encode_series, pack_sums
+from kickai_redis.cell_forms import OPEN, NumberedSums, encode_batch_cell, encode_series, pack_sums
 from kickai_redis.cell_reading import CellReader
 from kickai_redis.compaction import Compactor
 from kickai_redis.microseconds import SECOND_US, from_us
@@ -134,7 +134,7 @@ class RedisMetrics:
 
         def pack(cell: Cell) -> tuple[int, bytes]:
             counters = {numbers[name]: count for name, count in cell.counters.items()}
-            return IS_PACKED, pack_sums(Sums(counters, cell.latency, cell.first_token))
+            return IS_PACKED, pack_sums(NumberedSums(counters, cell.latency, cell.first_token))
 
         return pack
 
