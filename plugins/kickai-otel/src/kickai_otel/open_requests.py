@@ -19,7 +19,7 @@ __all__ = ["SYSTEM_CLOCKS", "Clocks", "OpenRequest", "OpenRequests"]
 
 NANOSECONDS = 1_000_000_000
 
-Target = tuple[str, str | None]
+TargetKey = tuple[str, str | None]
 """An instance and its model."""
 
 
@@ -61,7 +61,7 @@ class OpenRequest:
     started_monotonic_ns: int
     pid: int
     timeouts: dict[tuple[str, str | None, int], float] = field(factory=dict)
-    queued: dict[Target, int] = field(factory=dict)
+    queued: dict[TargetKey, int] = field(factory=dict)
 
     @property
     def is_foreign(self) -> bool:
