@@ -38,7 +38,7 @@ BATCH = {"requests": 3, "error.RateLimitedError": 1}
 
 
 @frozen
-class Task:
+class StoreTask:
     """What a process has to do.
 
     Attributes:
@@ -75,7 +75,7 @@ def insist(method: Callable[..., T], *args: Any, **options: Any) -> T:
             time.sleep(0.005)
 
 
-def add_batches(task: Task) -> int:
+def add_batches(task: StoreTask) -> int:
     """Add batches of metrics, each until it is acknowledged."""
     count: int = task.options["count"]
     for number in range(1, count + 1):
@@ -84,7 +84,7 @@ def add_batches(task: Task) -> int:
     return count
 
 
-def add_batches_for_ever(task: Task) -> int:
+def add_batches_for_ever(task: StoreTask) -> int:
     """Add batches until the process is killed, and write the number of each that is acknowledged."""
     number = 0
     while True:
@@ -94,7 +94,7 @@ def add_batches_for_ever(task: Task) -> int:
         _write(number)
 
 
-def write_documents_for_ever(task: Task) -> int:
+def write_documents_for_ever(task: StoreTask) -> int:
     """Write a document until the process is killed, and write each acknowledged version."""
     version = 0
     while True:
@@ -104,7 +104,7 @@ def write_documents_for_ever(task: Task) -> int:
             _write(version)
 
 
-def increment(task: Task) -> int:
+def increment(task: StoreTask) -> int:
     """Increase this process's number in a shared document."""
     mine = 0
     while mine < task.options["count"]:
@@ -119,7 +119,7 @@ def increment(task: Task) -> int:
     return mine
 
 
-def hold_lease(task: Task) -> int:
+def hold_lease(task: StoreTask) -> int:
     """Hold a lease several times, and count how often another process held it at the same time."""
     held, violations = 0, 0
     mark = Path(task.options["folder"]) / "held"
@@ -138,7 +138,7 @@ def hold_lease(task: Task) -> int:
     return violations
 
 
-def take_permits(task: Task) -> int:
+def take_permits(task: StoreTask) -> int:
     """Take permits until none is left, return one now and then, and return the number that was used."""
     used = 0
     while True:
@@ -151,7 +151,7 @@ def take_permits(task: Task) -> int:
             used -= 1
 
 
-def fork(task: Task) -> int:
+def fork(task: StoreTask) -> int:
     """Fork several times while another thread writes; return the number of batches that all processes have added."""
     count: int = task.options["count"]
     writer = threading.Thread(target=add_batches, args=(task,))
@@ -162,7 +162,7 @@ def fork(task: Task) -> int:
         if not pid:
             code = 1
             try:
-                add_batches(Task(task.store, f"{task.name} child {at}", {"count": 5}))
+                add_batches(StoreTask(task.store, f"{task.name} child {at}", {"count": 5}))
                 task.store.close()
                 code = 0
             finally:
@@ -171,7 +171,7 @@ def fork(task: Task) -> int:
         time.sleep(0.01)
     failed = [pid for pid in children if os.waitpid(pid, 0)[1]]
     writer.join()
-    add_batches(Task(task.store, f"{task.name} later", {"count": 5}))
+    add_batches(StoreTask(task.store, f"{task.name} later", {"count": 5}))
     return -1 if failed else count + 5 * len(children) + 5
 
 
@@ -186,7 +186,7 @@ def main() -> None:
     _write("ready")
     sys.stdin.readline()
     function = next(task for task in TASKS if task.__name__ == options["task"])
-    _write(json.dumps(function(Task(store, options["name"], options))))
+    _write(json.dumps(function(StoreTask(store, options["name"], options))))
     store.close()
 
 

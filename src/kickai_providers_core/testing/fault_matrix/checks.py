@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.testing.fault_matrix.cells import CellResult
     from kickai_providers_core.testing.fault_matrix.rows import FaultRow
 
-__all__ = ["find_problems", "is_late"]
+__all__ = ["find_cell_problems", "is_late"]
 
 
 def is_late(result: CellResult, limit_s: float) -> bool:
@@ -27,7 +27,7 @@ def is_late(result: CellResult, limit_s: float) -> bool:
     return result.outcome.elapsed_s > limit_s or not result.is_closed
 
 
-def find_problems(row: FaultRow, mode: Mode, result: CellResult, limit_s: float) -> list[str]:
+def find_cell_problems(row: FaultRow, mode: Mode, result: CellResult, limit_s: float) -> list[str]:
     """Return what is wrong in a cell; empty when nothing is."""
     return [
         f"{mode}: {problem}" for problem in (*_error_problems(row, mode, result), *_call_problems(row, result, limit_s))

@@ -12,7 +12,7 @@ from kickai_providers_core.testing.contract.helpers.calls import wait_until
 from kickai_providers_core.testing.contract.helpers.harness import PluginHooks
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.fault_matrix.cells import MatrixCell
-from kickai_providers_core.testing.fault_matrix.checks import find_problems, is_late
+from kickai_providers_core.testing.fault_matrix.checks import find_cell_problems, is_late
 from kickai_providers_core.testing.fault_matrix.document import render_document
 
 if TYPE_CHECKING:
@@ -109,4 +109,4 @@ class FaultMatrix(ProviderSpec):
                     break
         except TimeoutError:
             return [f"{mode}: the provider did not return, expected an error within {limit_s:.2f} s"]
-        return find_problems(row, mode, result, limit_s)
+        return find_cell_problems(row, mode, result, limit_s)
