@@ -6,7 +6,9 @@ import functools
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -45,15 +47,19 @@ SAME = "--hypothesis-seed=0"
 """The same examples in every run; plain pytest draws new ones."""
 
 
-PARALLEL = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
-"""One process more than there are cores, since many tests wait, and each process takes seconds to collect all tests.
+CI = bool(os.environ.get("CI"))
+"""Whether to run the tests that take long too, as the servers do: ``CI=1 nox``."""
+
+CORES = os.cpu_count() or 1
+
+PARALLEL = ["-n", str(CORES + (1 if CI else 2)), "--dist", "worksteal"]
+"""More processes than there are cores, since many tests wait; in CI fewer, since its machines are busy.
 
 Posargs come after it, so that ``-- -n 0`` turns it off.
 """
 
 FAST = ["-m", "not slow and not timing"]
-FEWER = [] if os.environ.get("CI") else FAST
-"""CI also runs the tests that take long; ``CI=1 nox`` does too."""
+FEWER = [] if CI else FAST
 
 
 NO_TESTS = 5
@@ -75,6 +81,22 @@ def wheel(name: str, *extras: str) -> str:
     """Return the requirement of one distribution's wheel, with extras."""
     suffix = f"[{','.join(extras)}]" if extras else ""
     return f"{name}{suffix} @ {wheels()[name].as_uri()}"
+
+
+def run_at_once(session: nox.Session, *sequences: list[list[str]], **options: Any) -> None:
+    """Run sequences of commands at the same time, as many as there are cores, and print the last line of each output.
+
+    A command that fails prints its whole output.
+    """
+
+    def run_one_by_one(commands: list[list[str]]) -> None:
+        for command in commands:
+            output = str(session.run(*command, silent=True, **options))
+            session.log(output.rstrip().rpartition("\n")[2])
+
+    with ThreadPoolExecutor(CORES) as pool:
+        for _ in pool.map(run_one_by_one, sequences):
+            continue
 
 
 def install_runtime(session: nox.Session) -> None:
@@ -101,8 +123,9 @@ def build(session: nox.Session) -> None:
     """Build all wheels, install them into an empty environment, and check that their providers are found."""
     session.install("build>=1.2", "hatchling>=1.27", "twine>=6", "uv")
     shutil.rmtree(WHEELS, ignore_errors=True)
-    for folder in (ROOT, *(ROOT / "plugins" / name for name in FOLDERS)):
-        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(WHEELS), str(folder), silent=True)
+    folders = (ROOT, *(ROOT / "plugins" / name for name in FOLDERS))
+    build_one = ["python", "-m", "build", "--no-isolation", "--outdir", str(WHEELS)]
+    run_at_once(session, *([[*build_one, str(folder)]] for folder in folders))
     wheels.cache_clear()
     session.run("twine", "check", "--strict", *map(str, sorted(WHEELS.iterdir())), silent=True)
     light = [str(path) for name, path in wheels().items() if name not in APPS]
@@ -177,6 +200,8 @@ def together(session: nox.Session) -> None:
     install_runtime(session)
     session.install("langchain-core", "openai")  # whose messages are prompts too
     session.run("pytest", *PARALLEL, *ACROSS, *session.posargs, env={"KICKAI_NEEDS_PLUGINS": "1"})
+    if not CI:
+        return
     for path in sorted(ROOT.glob("plugins/*/tests/test_chain.py")) + sorted(
         ROOT.glob("plugins/*/tests/test_fallback.py")
     ):
@@ -226,19 +251,22 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types of the core, the plugins, the public names and the documented examples."""
     session.install(*groups("types"), "-e", ".[cli,scaffold,testing]", *(f"./plugins/{name}" for name in PLUGINS))
-    session.run("mypy", "src", "tests/typing", "noxfile.py", "tools")
-    programs = Path(session.create_tmp()) / "programs"
+    programs = Path(session.create_tmp()).absolute() / "programs"
     shutil.rmtree(programs, ignore_errors=True)
     session.run("python", "tests/docs/programs.py", str(programs), silent=True)
-    quiet = {"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
-    session.run("pyright", "tests/typing", env=quiet)
-    with session.chdir(programs):  # they import each other
-        session.run("pyright", ".", env=quiet)
-    # One cache for all of them, so that mypy reads the core and the standard library once.
-    cache = {"MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / "plugins")}
-    for name in FOLDERS:  # those of APPS without their libraries; the session apps checks them with these
-        session.chdir(ROOT / "plugins" / name)
-        session.run("mypy", "src", env=cache)
+    # One cache for all plugins, so that mypy reads the core once. Those of APPS are checked without their libraries here,
+    # and with them in the session apps.
+    check_plugin = ["mypy", f"--cache-dir={ROOT / '.mypy_cache' / 'plugins'}"]
+    run_at_once(
+        session,
+        [[*check_plugin, f"--config-file=plugins/{name}/pyproject.toml", f"plugins/{name}/src"] for name in FOLDERS],
+        [
+            ["mypy", "src", "tests/typing", "noxfile.py", "tools"],
+            ["pyright", "tests/typing"],
+            ["pyright", "--project", str(programs)],  # they import each other
+        ],
+        env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
+    )
 
 
 @nox.session
@@ -422,7 +450,7 @@ def aimock(session: nox.Session) -> None:
     """Call the plugins with another project's reading of their services' protocols, aimock from npm; -- TESTS."""
     if shutil.which("npm") is None:
         message = "npm is not installed, which installs aimock: install Node.js 20.15 or later"
-        if os.environ.get("CI"):
+        if CI:
             session.error(message)
         session.skip(message)
     plugins = ("kickai-hf", "kickai-gemini[genai]", "kickai-ollama", "kickai-openai")

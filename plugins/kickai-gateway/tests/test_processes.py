@@ -27,7 +27,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_signal_ends_it(tmp_path, number, code, workers):
     """With the exit code of the signal, and without a process that remains."""
     with run(tmp_path, "--workers", workers) as served:
@@ -40,7 +40,7 @@ def test_a_signal_ends_it(tmp_path, number, code, workers):
     assert [pid for pid in children if is_running(pid)] == []
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_running_requests_end_before_it_does(tmp_path, workers):
     """After SIGTERM a stream goes on to its end, and new connections are refused."""
     with run(tmp_path, "--workers", workers) as served, served.client() as client:
@@ -90,7 +90,7 @@ def test_a_second_ctrl_c_ends_it_at_once(tmp_path):
     assert answers == [(503, "shutting_down")]
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_the_settings_are_read_again_on_sighup(tmp_path, workers):
     """Without dropping a request: a stream that began before ends with the old settings."""
     with run(tmp_path, "--workers", workers) as served, served.client() as client:
@@ -180,7 +180,7 @@ def test_several_workers_without_a_store_say_what_they_do_not_share(tmp_path):
         assert not any("do not share" in line for line in served.lines)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_feedback_reaches_every_worker(tmp_path, workers):
     """Whichever one gave the answer."""
     with run(tmp_path, "--workers", workers, settings=SETTINGS + STORE) as served:

@@ -44,7 +44,7 @@ def test_it_does_not_start(tmp_path, arguments, settings, expected):
     assert "Traceback" not in lines
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_new_key_opens_a_gateway_that_others_can_reach(tmp_path, workers):
     """What the program prints can be pasted; the key is in no line that the gateway writes."""
     text, table = make_key(tmp_path)
@@ -80,7 +80,7 @@ def test_reading_unsafe_settings_again_keeps_the_old_ones(tmp_path):
             assert client.get(url, headers={"authorization": f"Bearer {text}"}).status_code == 200
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loss", ["no keys", "no file", "a file of anyone"])
 def test_a_gateway_that_began_with_keys_never_serves_without(tmp_path, loss, workers):
     """Not on this machine either, whatever became of the settings, and also not after the death of a worker."""

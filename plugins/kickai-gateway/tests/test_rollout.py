@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+import pytest
 from processes import PROGRAM, TESTS, run, wait_until
 from wire import CHAT, body
 
@@ -45,6 +46,7 @@ def find_candidates(client, *, stream=False):
     return {user for user, reply in replies.items() if reply.headers["x-kickai-provider"] == "new"}
 
 
+@pytest.mark.slow
 def test_the_same_key_gets_the_same_arm_and_a_greater_share_moves_keys_forward_only(tmp_path):
     """Through the real server: in whole answers and streams, in several processes, and after a restart."""
     with run(tmp_path, settings=SETTINGS) as served, served.client() as client:

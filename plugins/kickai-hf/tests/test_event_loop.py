@@ -116,8 +116,8 @@ with Resolver.from_settings({"providers": {"p": {"kind": "huggingface", "base_ur
 @pytest.mark.parametrize(
     ("how", "through"),
     [
-        *((how, "provider") for how in ("break", "drop", "leave", "cancel", "end")),
         *((how, "chain") for how in ("break", "drop", "end")),
+        *(pytest.param(how, "provider", marks=pytest.mark.slow) for how in ("break", "drop", "leave", "cancel", "end")),
     ],
 )
 def test_an_abandoned_stream_leaves_nothing_behind(how, through):

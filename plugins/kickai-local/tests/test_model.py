@@ -73,6 +73,7 @@ def test_the_token_limit_holds(call, provider, asking, mode):
     assert (last.finish_reason, last.usage.output_tokens) == (FinishReason.LENGTH, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wish", [None, 500])
 @pytest.mark.parametrize("mode", MODES)
 def test_no_answer_is_longer_than_the_settings_say(call, few, asking, mode, wish):
@@ -96,6 +97,7 @@ def test_stop_texts_end_the_answer(call, provider, asking):
     assert (reply.text, reply.finish_reason) == ("KICKAI", FinishReason.STOP)
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_the_answer(call, provider, asking):
     """The same seed gives the same answer, whatever was requested in between, and another seed another answer."""
     texts = []
@@ -106,6 +108,7 @@ def test_a_seed_repeats_the_answer(call, provider, asking):
     assert texts[0] != texts[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_schema_binds_the_answer(call, provider, asking, mode):
     """With a JSON schema the answer is JSON of that form, whatever the model would have said."""
@@ -142,6 +145,7 @@ def test_a_prompt_that_is_too_long_is_refused(call, provider, asking, mode):
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_answer_that_fills_the_window_is_told(call, created, asking):
     """An answer that the window cut short before its token limit does not pass for a whole one."""
     small = created(context_window=256)
@@ -187,6 +191,7 @@ def test_another_model_is_not_found(call, provider, asking):
         call("invoke", provider, asking(ECHO, model="another"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_timeouts_hold_while_the_model_writes(call, provider, asking, mode):
     """A call ends at its timeout, and the model is free again at once."""
@@ -198,6 +203,7 @@ def test_timeouts_hold_while_the_model_writes(call, provider, asking, mode):
     _is_free(call, provider, asking)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["invoke", "astream"])
 def test_timeouts_hold_while_the_model_reads(call, provider, asking, mode):
     """A call whose long prompt is still being read ends at its timeout, and the model is free again soon."""
@@ -237,6 +243,7 @@ async def test_an_abandoned_async_stream_stops_the_model(hook, provider, asking,
     await asyncio.to_thread(_is_free, call, provider, asking)
 
 
+@pytest.mark.slow
 def test_many_threads_and_loops_share_it(call, provider, asking):
     """Calls from several threads, and from an event loop in each, wait their turn and are all answered."""
     with ThreadPoolExecutor(8) as threads:
@@ -244,6 +251,7 @@ def test_many_threads_and_loops_share_it(call, provider, asking):
     assert ["".join(part.text for part in answer) for answer in answers] == ["KICKAI-42"] * 8
 
 
+@pytest.mark.slow
 def test_instances_are_apart(call, created, provider, asking):
     """Closing one instance leaves another of the same model alone."""
     other = created(context_window=256)
@@ -252,6 +260,7 @@ def test_instances_are_apart(call, created, provider, asking):
     assert call("invoke", provider, asking(ECHO))[0].text
 
 
+@pytest.mark.slow
 def test_loading_counts_as_connecting(created, call, asking):
     """A call that waits too long for loading fails in the phase connect, and loading goes on for the next call."""
     hasty = created(connect_timeout_s=0.01)
@@ -268,6 +277,7 @@ def test_loading_counts_as_connecting(created, call, asking):
             break
 
 
+@pytest.mark.slow
 def test_a_late_first_token_is_a_timeout(created, call, asking):
     """The limit for the first token is for streams; a whole answer has none."""
     hasty = created(context_window=1024, first_token_timeout_s=0.5)

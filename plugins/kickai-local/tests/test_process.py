@@ -47,6 +47,7 @@ def test_a_process_that_died_is_started_again(runtime, asking):
     assert not place.parent.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])
 def test_a_crash_is_an_error_of_that_call_alone(runtime, asking, call, mode):
     """Native code that takes its process down fails the call with a typed error, and the application lives on."""
@@ -60,6 +61,7 @@ def test_a_crash_is_an_error_of_that_call_alone(runtime, asking, call, mode):
     assert call(mode, provider, asking(ECHO))
 
 
+@pytest.mark.slow
 def test_a_socket_that_was_removed_is_replaced(runtime, asking):
     """When something has removed the socket, one call fails and the next one is answered by a new process."""
     provider = _provider(runtime)
@@ -90,6 +92,7 @@ time.sleep(60)
     assert _until(lambda: not Path(place).parent.exists())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loaded", [True, False], ids=["loaded", "loading"])
 def test_closing_frees_everything(runtime, asking, loaded):
     """Closing ends process and threads, and removes socket and directory, also while the model still loads."""
@@ -162,6 +165,7 @@ def test_a_process_that_cannot_start_is_reported(monkeypatch, asking, created, c
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_import_paths_that_are_not_strings_are_ignored(monkeypatch, asking, runtime):
     """Python ignores them too, and the runtime starts."""
     monkeypatch.setattr(sys, "path", [Path("/not/text"), b"bytes", *sys.path])
@@ -174,6 +178,7 @@ def test_signals_of_the_terminal_do_not_reach_the_process(runtime):
     assert os.getsid(_pid(runtime)) == _pid(runtime) != os.getsid(0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_application_has_a_process_of_its_own():
     """After a fork parent and child each have a process, and closing one leaves the other's running."""
@@ -203,6 +208,7 @@ provider.close()
     assert {line.split()[0] for line in (first, other)} == {"KICKAI-42"}
 
 
+@pytest.mark.slow
 def test_a_long_temporary_path_means_a_port(monkeypatch, asking, call, created, tmp_path):
     """Where the path of a socket would be too long, a loopback port is used."""
     deep = tmp_path / ("x" * 120)

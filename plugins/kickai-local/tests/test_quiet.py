@@ -56,6 +56,7 @@ print(len(checks.find_problems(small, online=True)))
     assert (done.stdout.split(), done.stderr) == (wanted, "")
 
 
+@pytest.mark.slow
 def test_an_idle_process_computes_nothing(runtime, asking):
     """A loaded model without calls uses no processor time."""
     _provider(runtime).invoke(asking(ECHO), LOAD_S)

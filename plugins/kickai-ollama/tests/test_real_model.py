@@ -25,6 +25,8 @@ from ollama_shim import NAME
 from kickai_ollama.plugin import plugin
 from kickai_ollama.settings import OllamaSettings
 
+pytestmark = pytest.mark.slow  # the tests of kickai-local call the same model in every run
+
 ECHO = evolve(ChatRequest.of("Repeat exactly: KICKAI-42"), temperature=0.0, max_tokens=16)
 """A request that a small model can follow."""
 

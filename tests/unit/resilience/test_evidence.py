@@ -143,6 +143,7 @@ def test_a_restarting_test_keeps_its_value_while_nothing_is_learned(batches: lis
     assert test.log_e == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_floor_test_seldom_trips_at_the_floor() -> None:
     """Ville's inequality: of 300 streams of 1,000 requests, at most 5 % reach 1 / 0.05."""
     trips = 0

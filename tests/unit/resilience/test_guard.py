@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import rollout_simulation as simulation
 from attrs import evolve, validators
+from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -329,7 +330,7 @@ def test_a_huge_e_value_is_reported_as_a_number() -> None:
     assert json.loads(json.dumps(numbers)) == numbers
 
 
-@settings(max_examples=40)
+@settings(max_examples=count_examples(40))
 @given(st.lists(st.tuples(*[st.integers(0, 6)] * 4), max_size=15))
 def test_evidence_survives_json_at_any_time(batches: list[tuple[int, int, int, int]]) -> None:
     """A process that reads the evidence from a store decides as the one that wrote it."""

@@ -36,7 +36,7 @@ def test_a_block_waits_for_both_arms() -> None:
     assert closed.gap != RestartingTest()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
 def test_an_outage_begins_and_ends_with_the_tests_of_the_control_arm(seed: int) -> None:
     """It begins when the floor test reaches its error rate, and ends when the proof reaches that of advancing."""
     draw = random.Random(seed)

@@ -19,6 +19,8 @@ from kickai_providers_core import (
     Resolver,
 )
 
+pytestmark = pytest.mark.slow  # the tests of kickai-local call the same model in every run
+
 MODES = ("invoke", "ainvoke", "stream", "astream")
 ECHO = "Repeat exactly: KICKAI-42"
 LONG = evolve(ChatRequest.of("Tell a story about a goalkeeper."), max_tokens=24)
