@@ -254,8 +254,8 @@ def types(session: nox.Session) -> None:
     programs = Path(session.create_tmp()).absolute() / "programs"
     shutil.rmtree(programs, ignore_errors=True)
     session.run("python", "tests/docs/programs.py", str(programs), silent=True)
-    # One cache for all plugins, so that mypy reads the core once. Those of APPS are checked without their libraries, and
-    # with them in the session apps.
+    # One cache for all plugins, so that mypy reads the core once. Those of APPS are checked without their libraries,
+    # which the session apps has.
     check_plugin = ["mypy", f"--cache-dir={ROOT / '.mypy_cache' / 'plugins'}"]
     run_at_once(
         session,

@@ -10,19 +10,26 @@ from kickai_providers_core.values.trusted import evolve_trusted
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.actions import Call
-    from kickai_providers_core.resilience.policy import Policy
+    from kickai_providers_core.resilience.policy import Rule
     from kickai_providers_core.values.attempts import Attempt
     from kickai_providers_core.values.errors import ProviderError
 
 __all__ = ["apply_failure", "strip_frames"]
 
 
-def apply_failure(call: Call, policy: Policy, error: ProviderError, now: float) -> None:
-    """Count a failure against the health of the target and its provider, and suspend what the policy says."""
-    health, rule = call.candidate.health, policy.rule_for(error)
+def apply_failure(call: Call, rule: Rule, error: ProviderError, stated_s: float | None, now: float) -> None:
+    """Count a failure against the health of the target and its provider, and suspend what the policy says.
+
+    Args:
+        call: The attempt that failed.
+        rule: The policy's rule for the error.
+        error: What the attempt raised.
+        stated_s: The delay in seconds that the error states and the policy accepts; None for none.
+        now: The time.
+    """
+    health = call.candidate.health
     is_unreachable = rule.counts and _is_unreachable(error)
     health.record_failure(call.admission, now, target=rule.counts, provider=is_unreachable)
-    stated_s = policy.stated_delay_s(error)
     suspension_s = stated_s if stated_s is not None else rule.rest_s
     if rule.rests == "nothing" or not suspension_s:
         return

@@ -172,9 +172,10 @@ class Walk:
             call: The attempt, when two may be running. The other one continues.
         """
         call = self._calls.end(now, call=call)
-        rule, health = self.chain.policy.rule_for(error), call.candidate.health
+        policy, health = self.chain.policy, call.candidate.health
+        rule = policy.rule_for(error)
         before = health.breaker_states()
-        apply_failure(call, self.chain.policy, error, now)
+        apply_failure(call, rule, error, policy.stated_delay_s(error), now)
         suspended_s = health.available_at(now) - now
         self._recorder.record_end(call, now, ERROR, error=error, suspended_s=suspended_s)
         self._recorder.record_breaker_changes(call.candidate, before, now)
