@@ -39,6 +39,16 @@ MODULE = re.compile(r'^```python title="(\w+)\.py"\n(.*?)^```$', re.DOTALL | re.
 MODULES = dict(MODULE.findall(GUIDE))
 
 
+SHOWN = [
+    (program, output)
+    for program, output in re.findall(
+        r"^```python\n((?:from|import) [^`]*)^```\n\n```text\n([^`]*)^```$", GUIDE, re.MULTILINE
+    )
+    if "kickai_oracle" not in program  # it calls a service, which the test of that provider starts
+]
+"""Programs without a title, and what they print."""
+
+
 @pytest.fixture
 def guide(tmp_path, monkeypatch):
     """Return a function that imports a module of the guide; ``vendorsdk`` is next to it."""
@@ -50,6 +60,13 @@ def guide(tmp_path, monkeypatch):
     yield importlib.import_module
     for name in MODULES:
         sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(("program", "output"), SHOWN, ids=lambda text: text.partition("\n")[0])
+def test_a_program_prints_what_the_guide_shows(guide, capsys, program, output):
+    """It may import the modules of the guide."""
+    exec(compile(program, "guide", "exec"), {"__name__": "__main__"})  # noqa: S102  the project's own page
+    assert capsys.readouterr().out == output
 
 
 class Counted:

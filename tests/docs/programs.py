@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import textwrap
@@ -11,7 +12,19 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r'^```python(?: title="(\w+\.py)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 IMPORTS = re.compile(r"(from|import) ")
-"""A complete program has a title or begins with its imports. All other blocks are fragments."""
+CHAIN = re.compile(r"\bllm\b(?! =)")
+"""A complete program has a title, or begins with its imports and makes its chain. All other blocks are fragments."""
+
+FICTIONAL = ("my_store", "vendorsdk")
+"""Modules that exist in the documentation only."""
+
+CONFIGURATION = {
+    "exclude": [],  # else pyright leaves out hidden folders
+    "include": ["."],
+    "reportMissingModuleSource": "none",
+    "reportPossiblyUnboundVariable": "none",  # a program may raise an error outside of the handler that made it
+}
+"""Settings for pyright."""
 
 
 def write_programs(folder: Path) -> list[Path]:
@@ -21,11 +34,16 @@ def write_programs(folder: Path) -> list[Path]:
         ValueError: The pages have no program in the form that this script expects.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pyrightconfig.json").write_text(json.dumps(CONFIGURATION), encoding="utf-8")
+    for name in FICTIONAL:
+        stub = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
+        (folder / f"{name}.pyi").write_text(stub, encoding="utf-8")
     written = []
     for page in PAGES:
         for number, (title, block) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), 1):
             source = textwrap.dedent(block)
-            if title or IMPORTS.match(source):
+            is_fragment = not IMPORTS.match(source) or (CHAIN.search(source) and "llm = " not in source)
+            if title or not is_fragment:
                 path = folder / (title or f"{re.sub(r'[^a-z]', '_', page.stem.lower())}_{number}.py")
                 path.write_text(source, encoding="utf-8")
                 written.append(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import deep_iterable, in_, instance_of, min_len
 
 from kickai_providers_core.testing.faults import Fault, Unreachable
@@ -22,6 +22,14 @@ STREAMS: tuple[Mode, ...] = ("stream", "astream")
 ALL_MODES: tuple[Mode, ...] = (*WHOLE_ANSWERS, *STREAMS)
 
 PHASES = ("", "connect", "first_token", "idle", "total")
+
+
+def _get_expiring_phase(row: FaultRow) -> Literal["", "connect", "first_token", "idle", "total"]:
+    return row.expires
+
+
+def _get_code_of_fault(row: FaultRow) -> int | None:
+    return getattr(row.fault, "code", None)
 
 
 @frozen(kw_only=True)
@@ -57,21 +65,16 @@ class FaultRow:
         default=ALL_MODES, converter=tuple, validator=[min_len(1), deep_iterable(in_(ALL_MODES))]
     )
     expires: Literal["", "connect", "first_token", "idle", "total"] = field(default="", validator=in_(PHASES))
-    phase: Literal["", "connect", "first_token", "idle", "total"] = field(validator=in_(PHASES))
-    status_code: int | None = field()
+    # A decorated method would be shorter, but not every type checker knows that it is a default.
+    phase: Literal["", "connect", "first_token", "idle", "total"] = field(
+        default=Factory(_get_expiring_phase, takes_self=True), validator=in_(PHASES)
+    )
+    status_code: int | None = field(default=Factory(_get_code_of_fault, takes_self=True))
     retry_after_s: float | tuple[float, float] | None = None
     reached: bool = True
     fields: Mapping[str, Any] = field(factory=dict)
     within_s: float | None = None
     note: str = ""
-
-    @phase.default
-    def _phase_that_expires(self) -> str:
-        return self.expires
-
-    @status_code.default
-    def _code_of_fault(self) -> int | None:
-        return getattr(self.fault, "code", None)
 
     def error_in(self, mode: Mode) -> type[ProviderError]:
         """Return the class of the error in a mode."""
