@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kickai_providers_core.cli.common_options import shared_options
+from kickai_providers_core.plugin_api.inspection import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,6 @@ Examples:
   kickai providers --json | jq -r '.providers[] | select(.state == "ready") | .name'
 """
 
-MODES = ("invoke", "ainvoke", "stream", "astream")
 
 COLORS = {"ready": "green", "not configured": "yellow", "broken": "red", "not allowed": "bright_black"}
 

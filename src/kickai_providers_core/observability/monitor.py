@@ -6,6 +6,7 @@ from collections import Counter, defaultdict, deque
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.stores.cells import MAX_NAMES, OTHER
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.counting import COUNTED_EVENTS, CellTally
 from kickai_providers_core.values.events import AttemptEnded
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.counting import TargetKey
     from kickai_providers_core.values.events import Event
 
-__all__ = ["MAX_CELLS", "MAX_NAMES", "OTHER", "Monitor"]
-
-MAX_NAMES = 200
-"""The most distinct models, roles, and names of each family of counters that are kept apart on one day."""
-
-OTHER = "other"
-"""The name under which all further ones are counted."""
+__all__ = ["MAX_CELLS", "Monitor"]
 
 MAX_CELLS = 5_000
 """The most cells that are kept while the store fails: two hours for ten roles with four models each."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kickai_providers_core.operations.rates import TokenCounts
+from kickai_providers_core.values.counting import KINDS, REPORTED
 from kickai_providers_core.values.metrics import SIZE_BOUNDS
 
 if TYPE_CHECKING:
@@ -25,11 +26,6 @@ the figure that the move to Hugging Face was planned with."""
 
 FindRates = Callable[[int], "Rates | None"]
 """Returns the rates of a target for requests of a size in tokens; None for an unknown price."""
-
-
-KINDS = ("input", "output", "cached", "reasoning")
-REPORTED = ("reported.attempts", *(f"reported.{kind}" for kind in KINDS))
-"""The counters of `TokenCounts`, in the order of its fields."""
 
 
 @frozen(kw_only=True)

@@ -20,7 +20,7 @@ from kickai_providers_core.values.requests import Capability
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["Inspection", "inspect_plugin", "split_capabilities"]
+__all__ = ["MODES", "PLUGIN_NAME", "Inspection", "inspect_plugin", "split_capabilities"]
 
 REQUIRED = (("kickai_create_provider",), ("kickai_invoke_provider", "kickai_ainvoke_provider"))
 """The hooks of which a provider plugin must implement at least one each."""
@@ -35,7 +35,7 @@ CALL_HOOKS = frozenset(MODES.values())
 """The hooks that an extension may implement to answer in place of a provider."""
 EXTENSION_HOOKS = frozenset({"kickai_observe", "kickai_rank_targets", "kickai_open_store"})
 """The hooks that an extension may implement for itself. It may wrap all hooks."""
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+PLUGIN_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 UPGRADE = "upgrade kickai-providers-core"
 
 
@@ -162,7 +162,7 @@ def _check_info(info: object) -> str:
         return f"its aliases must be a tuple of names, got {type(aliases).__name__}"
     names: tuple[object, ...] = (info.name, *info.aliases)
     for name in names:
-        if not isinstance(name, str) or not NAME.fullmatch(name):
+        if not isinstance(name, str) or not PLUGIN_NAME.fullmatch(name):
             shown = repr(name) if isinstance(name, str) else type(name).__name__
             return f"{shown} is not a valid provider name: use lower-case letters, digits and '-'"
     texts: tuple[tuple[str, object, type], ...] = (

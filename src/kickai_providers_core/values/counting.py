@@ -41,12 +41,13 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.histogram import Histogram
     from kickai_providers_core.values.messages import Usage
 
-__all__ = ["COUNTED_EVENTS", "CellTally", "CounterName", "TargetKey", "may_be_billed"]
+__all__ = ["COUNTED_EVENTS", "KINDS", "REPORTED", "CellTally", "CounterName", "TargetKey", "may_be_billed"]
 
 KINDS = ("input", "output", "cached", "reasoning")
 USAGE = {k: (f"usage.{k}", *(f"tokens.{kind}.{k}" for kind in KINDS)) for k in SIZE_CLASSES}
 ESTIMATED = {k: (f"estimated.{k}", f"tokens.estimated.{k}") for k in SIZE_CLASSES}
 REPORTED = ("reported.attempts", *(f"reported.{kind}" for kind in KINDS))
+"""The counters of all attempts whose service has reported the tokens: these attempts, and the tokens of each kind."""
 GET_INPUT, GET_OUTPUT, GET_CACHED, GET_REASONING = (attrgetter(f"{kind}_tokens") for kind in KINDS)
 REQUESTS = {outcome.value: f"requests.{outcome}" for outcome in Outcome}
 SUCCESS = Outcome.SUCCESS

@@ -20,7 +20,6 @@ from kickai_providers_core.values.validation import (
     Number,
     OneOf,
     Text,
-    convert_to_tuple,
     copy_json_object,
     describe_type,
     hide_arguments,
@@ -28,6 +27,7 @@ from kickai_providers_core.values.validation import (
     quote,
     raise_type_error,
     raise_value_error,
+    require_all,
     require_text,
 )
 
@@ -298,18 +298,11 @@ def _convert_content(value: str | None) -> str:
 
 
 def _convert_images(value: Iterable[Image] | None) -> tuple[Image, ...]:
-    return _require_all(Image, "Message.images", convert_to_tuple("Message.images", "Images", value))
+    return require_all(Image, "Message.images", value)
 
 
 def _convert_tool_calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...]:
-    return _require_all(ToolCall, "Message.tool_calls", convert_to_tuple("Message.tool_calls", "ToolCalls", value))
-
-
-def _require_all(kind: type, where: str, items: tuple[Any, ...]) -> tuple[Any, ...]:
-    for place, item in enumerate(items):
-        if not isinstance(item, kind):
-            raise_type_error(f"{where}[{place}]", f"a {kind.__name__}", describe_type(item))
-    return items
+    return require_all(ToolCall, "Message.tool_calls", value)
 
 
 @hide_constructor_arguments

@@ -16,12 +16,12 @@ from kickai_providers_core.values.validation import (
     Boolean,
     InstanceOf,
     Text,
-    convert_to_tuple,
     describe_type,
     hide_constructor_arguments,
     quote,
     raise_type_error,
     raise_value_error,
+    require_all,
     require_text,
 )
 
@@ -100,19 +100,11 @@ def _convert_request_id(value: str | int | None) -> str | None:
 
 
 def _convert_tool_calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...]:
-    return _require_all(ToolCall, "tool_calls", value) if value else ()
+    return require_all(ToolCall, "tool_calls", value) if value else ()
 
 
 def _convert_omitted(value: Iterable[str] | None) -> tuple[str, ...]:
-    return _require_all(str, "omitted", value) if value else ()
-
-
-def _require_all(kind: type, where: str, value: object) -> tuple[Any, ...]:
-    items = convert_to_tuple(where, f"{kind.__name__} values", value)
-    for place, item in enumerate(items):
-        if not isinstance(item, kind):
-            raise_type_error(f"{where}[{place}]", f"a {kind.__name__}", describe_type(item))
-    return items
+    return require_all(str, "omitted", value) if value else ()
 
 
 @hide_constructor_arguments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import field, frozen
 
@@ -12,9 +12,7 @@ from kickai_providers_core.values.validation import (
     Boolean,
     Number,
     Text,
-    convert_to_tuple,
-    describe_type,
-    raise_type_error,
+    require_all,
 )
 
 if TYPE_CHECKING:
@@ -27,19 +25,11 @@ WAIT_S = 0.005
 
 
 def _convert_attempts(value: Iterable[Attempt]) -> tuple[Attempt, ...]:
-    return _require_all(Attempt, "RequestTrace.attempts", value)
+    return require_all(Attempt, "RequestTrace.attempts", value)
 
 
 def _convert_skips(value: Iterable[Skip]) -> tuple[Skip, ...]:
-    return _require_all(Skip, "RequestTrace.skipped", value)
-
-
-def _require_all(kind: type, where: str, value: object) -> tuple[Any, ...]:
-    items = convert_to_tuple(where, f"{kind.__name__} values", value)
-    for place, item in enumerate(items):
-        if not isinstance(item, kind):
-            raise_type_error(f"{where}[{place}]", f"a {kind.__name__}", describe_type(item))
-    return items
+    return require_all(Skip, "RequestTrace.skipped", value)
 
 
 @frozen(kw_only=True, slots=False)

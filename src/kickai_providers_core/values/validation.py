@@ -34,6 +34,7 @@ __all__ = [
     "raise_argument_error",
     "raise_type_error",
     "raise_value_error",
+    "require_all",
     "require_text",
 ]
 
@@ -266,6 +267,19 @@ def convert_to_tuple(where: str, what: str, values: object) -> tuple[Any, ...]:
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise_type_error(where, f"a sequence of {what}", describe_type(values))
     return values if isinstance(values, tuple) else tuple(values)
+
+
+def require_all(kind: type, where: str, values: object) -> tuple[Any, ...]:
+    """Return the items of an iterable as a tuple, as `convert_to_tuple` does; each must be of this class.
+
+    Raises:
+        TypeError: It cannot be converted, or an item is of another class.
+    """
+    items = convert_to_tuple(where, f"{kind.__name__} values", values)
+    for place, item in enumerate(items):
+        if not isinstance(item, kind):
+            raise_type_error(f"{where}[{place}]", f"a {kind.__name__}", describe_type(item))
+    return items
 
 
 def copy_json_object(where: str, value: object) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kickai_providers_core.observability import monitor as module
-from kickai_providers_core.observability.monitor import MAX_NAMES, OTHER, QUEUED, Monitor
+from kickai_providers_core.observability.monitor import QUEUED, Monitor
+from kickai_providers_core.stores.cells import MAX_NAMES, OTHER
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.errors import (

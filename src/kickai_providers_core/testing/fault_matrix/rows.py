@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import Factory, field, frozen
 from attrs.validators import deep_iterable, in_, instance_of, min_len
 
+from kickai_providers_core.testing.contract.helpers.constants import STREAMS
 from kickai_providers_core.testing.faults import Fault, Unreachable
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["ALL_MODES", "STREAMS", "WHOLE_ANSWERS", "FaultRow"]
 
 WHOLE_ANSWERS: tuple[Mode, ...] = ("invoke", "ainvoke")
-STREAMS: tuple[Mode, ...] = ("stream", "astream")
 ALL_MODES: tuple[Mode, ...] = (*WHOLE_ANSWERS, *STREAMS)
 
 PHASES = ("", "connect", "first_token", "idle", "total")

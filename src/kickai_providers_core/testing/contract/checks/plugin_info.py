@@ -11,6 +11,7 @@ import pytest
 
 from kickai_providers_core.plugin_api.discovery import discover
 from kickai_providers_core.plugin_api.hookspecs import API_VERSION, ModelInfo, ProviderInfo
+from kickai_providers_core.plugin_api.inspection import PLUGIN_NAME
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.values.requests import Capability
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PluginInfoTests"]
 
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 SECRET_VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 
@@ -42,7 +42,7 @@ class PluginInfoTests(ProviderSpec):
     def test_names_are_valid(self, harness: ProviderHarness) -> None:
         """The name and the aliases are distinct, and consist of lower-case letters, digits and dashes."""
         names = (harness.info.name, *harness.info.aliases)
-        wrong = [name for name in names if not NAME.fullmatch(name)]
+        wrong = [name for name in names if not PLUGIN_NAME.fullmatch(name)]
         assert not wrong, f"invalid names: {wrong}; use lower-case letters, digits and dashes"
         assert len(set(names)) == len(names), f"the name and the aliases must differ from each other, got {names}"
 
