@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-__all__ = ["GatewayKey", "GatewaySettings", "find_unheld_limits"]
+__all__ = ["MAX_PORT", "MAX_WORKERS", "GatewayKey", "GatewaySettings", "find_unheld_limits"]
 
 MAX_PORT = 65_535
 MAX_WORKERS = 256

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 from kickai_providers_core.cli.common_options import shared_options
+from kickai_providers_core.config.gateway_settings import MAX_PORT, MAX_WORKERS
 
 from kickai_gateway.keys import create_key
 from kickai_gateway.serve import serve
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 KEY_NAME = re.compile(r"[a-z0-9_-]{1,40}")
-MAX_PORT = 65_535
-MAX_WORKERS = 256
 
 EPILOG = """\b
 Examples:
