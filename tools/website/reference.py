@@ -61,7 +61,7 @@ MODULES = {
             "testing.faults.wire",
         ],
     ),
-    "authoring": ("Authoring toolkit", []),
+    "authoring": ("Authoring toolkit", ["values.plain_text.clean_text"]),
     "compat": ("Names of the migration plan", ["compat"]),
 }
 """The pages of the reference: the title, and the modules or classes within the core."""
