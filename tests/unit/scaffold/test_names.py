@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.plugin_api.inspection import NAME as NAME_OF_THE_PLUGIN_API
+from kickai_providers_core.plugin_api.inspection import PLUGIN_NAME
 from kickai_providers_core.scaffold.names import MAX_LENGTH, check_name, find_taken_names
 
 
@@ -45,7 +45,7 @@ def test_a_problem_says_what_to_change(name, message):
 def test_a_possible_name_is_one_of_the_plugin_api(name):
     """It also makes a valid package and class."""
     if not check_name(name, {}):
-        assert NAME_OF_THE_PLUGIN_API.fullmatch(name)
+        assert PLUGIN_NAME.fullmatch(name)
         assert f"kickai_{name.replace('-', '_')}".isidentifier()
         assert name.title().replace("-", "").isidentifier()
 
