@@ -15,8 +15,8 @@ from kickai_providers_core.plugin_api import hookspecs
 
 from kickai_local import checks
 from kickai_local.plugin import plugin
-from kickai_local.runtime import Runtime
 from kickai_local.settings import LocalSettings
+from kickai_local.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,19 +106,19 @@ def call(hook: Any) -> Callable[..., list[Any]]:
 
 
 @pytest.fixture
-def runtime() -> Iterator[Runtime]:
+def runtime() -> Iterator[Supervisor]:
     """Return the runtime of the small model, at a socket, and close it after the test."""
     yield from _runtime(unix=True)
 
 
 @pytest.fixture
-def runtime_at_port() -> Iterator[Runtime]:
+def runtime_at_port() -> Iterator[Supervisor]:
     """Return the runtime of the small model, at a loopback port, and close it after the test."""
     yield from _runtime(unix=False)
 
 
-def _runtime(*, unix: bool) -> Iterator[Runtime]:
+def _runtime(*, unix: bool) -> Iterator[Supervisor]:
     settings = LocalSettings(context_window=256)
-    runtime = Runtime(checks.find_model_file(settings), settings, unix=unix)
+    runtime = Supervisor(checks.find_model_file(settings), settings, unix=unix)
     yield runtime
     runtime.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kickai_providers_core import InvalidReplyError, ProviderUnavailableError, Secret, UnsupportedRequestError
 
 from kickai_local.exchange import HttpExchange
-from kickai_local.sealed import Sealed
+from kickai_local.hidden_bytes import Sealed
 
 EVENTS = [b'{"a": 1}', b'{"text": "\xe6\x9d\xb1\xe4\xba\xac"}', b"[DONE]"]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -15,7 +15,7 @@ from kickai_providers_core.testing.faults import Response
 
 from kickai_local.client import LocalProvider
 from kickai_local.plugin import plugin
-from kickai_local.process import ProcessAddress
+from kickai_local.server_process import ProcessAddress
 from kickai_local.settings import LocalSettings
 
 
@@ -61,7 +61,7 @@ class ServedSettings(LocalSettings):
 
 
 class Elsewhere:
-    """A `Runtime` whose server runs already."""
+    """A `Supervisor` whose server runs already."""
 
     name = "test-model"
 

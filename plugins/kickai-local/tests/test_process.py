@@ -17,7 +17,7 @@ from kickai_providers_core import ModelNotFoundError, ProviderUnavailableError, 
 
 from kickai_local import checks
 from kickai_local.client import LocalProvider
-from kickai_local.process import ProcessAddress
+from kickai_local.server_process import ProcessAddress
 from kickai_local.settings import LocalSettings
 
 pytestmark = pytest.mark.llama

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import kickai_local.serve
+import kickai_local.model_server
 from kickai_local.client import LocalProvider
 from kickai_local.settings import LocalSettings
 
@@ -70,7 +70,7 @@ def test_an_idle_process_computes_nothing(runtime, asking):
 
 def test_the_script_needs_nothing_of_the_package():
     """The process's script runs by itself: it imports the standard library alone."""
-    source = Path(kickai_local.serve.__file__).read_text(encoding="utf-8")
+    source = Path(kickai_local.model_server.__file__).read_text(encoding="utf-8")
     imported = {
         line.split()[1].partition(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))
     }

@@ -11,9 +11,9 @@ from kickai_providers_core import ProviderUnavailableError, Secret
 
 from kickai_local.client import LocalProvider
 from kickai_local.exchange import HttpExchange
-from kickai_local.process import ProcessAddress
-from kickai_local.runtime import Runtime
+from kickai_local.server_process import ProcessAddress
 from kickai_local.settings import LocalSettings
+from kickai_local.supervisor import Supervisor
 
 pytestmark = pytest.mark.llama
 
@@ -84,7 +84,7 @@ def test_each_process_has_a_key_of_its_own(runtime, runtime_at_port):
 def test_a_wrong_key_is_an_error(runtime, asking):
     """A process that refuses the key is an error of the runtime."""
 
-    class Strange(Runtime):
+    class Strange(Supervisor):
         def address(self):
             address = runtime.address()
             address.result(LOAD_S)

@@ -19,7 +19,7 @@ from prometheus_client import start_http_server
 from scene import Scene
 from traffic import Traffic
 
-from kickai_otel import names
+from kickai_otel import metric_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def test_every_metric_is_served_and_shown(endpoint):
     traffic.send()
     served, shown = set(parse_exposition(scrape(port))), " ".join(QUERIES.values())
 
-    for metric in names.METRICS:
+    for metric in metric_table.METRICS:
         if metric.is_previous:
             continue
         stem = metric.name.replace(".", "_")

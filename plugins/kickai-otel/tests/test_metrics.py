@@ -10,7 +10,7 @@ from kickai_providers_core import ChainExhaustedError, KickaiError
 from kickai_providers_core.values.events import Event, ProviderCloseFailed
 from scene import PROMPT, Scene
 
-from kickai_otel import MetricNames, OtelSettings, names
+from kickai_otel import MetricNames, OtelSettings, metric_table, names
 from kickai_otel.cardinality import MAX_LENGTH, BoundedValues
 
 USED = {
@@ -272,8 +272,8 @@ def test_an_event_of_another_class_is_on_the_span_of_its_request(scene):
 
 def test_the_table_has_each_name_once_and_only_known_prefixes():
     """What the conventions do not name begins with ``kickai.``."""
-    emitted = [name for metric in names.METRICS for name in (metric.name, metric.previous_name) if name]
+    emitted = [name for metric in metric_table.METRICS for name in (metric.name, metric.previous_name) if name]
 
     assert len(set(emitted)) == len(emitted)
     assert all(name.startswith(("gen_ai.client.", "kickai.")) for name in emitted)
-    assert all(metric.description.endswith(".") for metric in names.METRICS)
+    assert all(metric.description.endswith(".") for metric in metric_table.METRICS)

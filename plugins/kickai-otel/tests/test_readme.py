@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import fields
 from programs import run_program
 
-from kickai_otel import OtelSettings, names
+from kickai_otel import OtelSettings, metric_table
 from kickai_otel.settings import VARIABLES
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def test_each_metric_has_its_row():
             ("histogram" if metric.buckets else "counter") + (", s" if metric.unit == "s" else ""),
             ", ".join(f"`{attribute}`" for attribute in metric.attributes),
         )
-        for metric in names.METRICS
+        for metric in metric_table.METRICS
         if not metric.is_previous
     ]
 
@@ -80,7 +80,7 @@ def test_each_metric_has_its_row():
 
 def test_each_previous_name_is_named():
     """In the table of previous names."""
-    for metric in names.METRICS:
+    for metric in metric_table.METRICS:
         for name in (metric.previous_name, metric.name if metric.is_previous else ""):
             assert name in README
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kickai_providers_core.cli.common_options import output_options
-from kickai_providers_core.cli.settings_template import Found, choose_order, render_settings
+from kickai_providers_core.cli.init_settings import Found, choose_order, render_settings
 from kickai_providers_core.values.errors import ConfigError, Problem
 
 if TYPE_CHECKING:

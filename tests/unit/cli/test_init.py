@@ -14,7 +14,7 @@ from known_plugins import INFOS
 
 from kickai_providers_core import ConfigError
 from kickai_providers_core.cli.init import write_new
-from kickai_providers_core.cli.settings_template import Found, choose_order, render_settings
+from kickai_providers_core.cli.init_settings import Found, choose_order, render_settings
 from kickai_providers_core.config.loader import structure
 from kickai_providers_core.config.sources import read
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core import Problem, ProviderError
 
-from kickai_local.runtime import Runtime
+from kickai_local.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from kickai_local.settings import LocalSettings
@@ -77,7 +77,7 @@ def _load_problems(settings: LocalSettings) -> list[Problem]:
     file = find_model_file(settings)
     if file is None:
         return []
-    runtime = Runtime(file, settings)
+    runtime = Supervisor(file, settings)
     try:
         loaded = runtime.address().result(settings.connect_timeout_s)
     except TimeoutError:

@@ -20,15 +20,15 @@ from kickai_providers_core.authoring import AttemptTimeouts, abuild_reply, build
 
 from kickai_local import checks, mapping
 from kickai_local.exchange import HttpExchange
-from kickai_local.runtime import Runtime
-from kickai_local.sealed import Sealed
+from kickai_local.hidden_bytes import Sealed
+from kickai_local.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from kickai_providers_core import ChatRequest, Reply, ReplyChunk
 
-    from kickai_local.process import ProcessAddress
+    from kickai_local.server_process import ProcessAddress
     from kickai_local.settings import LocalSettings
 
 __all__ = ["LocalProvider"]
@@ -52,13 +52,13 @@ class LocalProvider:
 
     validate = staticmethod(checks.find_problems)
 
-    def __init__(self, settings: LocalSettings, runtime: Runtime | None = None) -> None:
+    def __init__(self, settings: LocalSettings, runtime: Supervisor | None = None) -> None:
         self._settings = settings
         if runtime is None:
             file = checks.find_model_file(settings)
             if file is None:
                 raise ModelNotFoundError("there is no model file")
-            runtime = Runtime(file, settings)
+            runtime = Supervisor(file, settings)
         self._runtime = runtime
 
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:

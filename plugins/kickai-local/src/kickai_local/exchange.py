@@ -9,8 +9,8 @@ import h11
 from kickai_providers_core import InvalidReplyError
 from kickai_providers_core.authoring import EventStreamDecoder, loads
 
+from kickai_local.hidden_bytes import Sealed
 from kickai_local.mapping import error_for
-from kickai_local.sealed import Sealed
 
 if TYPE_CHECKING:
     from kickai_providers_core import Secret

@@ -20,7 +20,7 @@ from kickai_providers_core import (
 from kickai_providers_core.authoring import as_object, dump_bytes, dumps, error_for_status, openai_chat
 from kickai_providers_core.values.plain_text import format_count
 
-from kickai_local.sealed import Sealed
+from kickai_local.hidden_bytes import Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

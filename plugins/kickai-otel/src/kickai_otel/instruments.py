@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_otel.cardinality import BoundedValues
-from kickai_otel.names import METRICS
+from kickai_otel.metric_table import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from opentelemetry.util.types import AttributeValue
 
-    from kickai_otel.names import Metric
+    from kickai_otel.metric_table import Metric
     from kickai_otel.settings import OtelSettings
 
     Write = Callable[[float, Mapping[str, AttributeValue], Context | None], None]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.values import events
 
-from kickai_otel import names
+from kickai_otel import metric_table, names
 from kickai_otel.attributes import describe_event
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Metering"]
 
 COUNTED = {
-    events.TargetSkipped: names.SKIPS,
-    events.BreakerChanged: names.BREAKER_CHANGES,
-    events.Hedged: names.HEDGES,
-    events.RetryWithheld: names.RETRIES_WITHHELD,
+    events.TargetSkipped: metric_table.SKIPS,
+    events.BreakerChanged: metric_table.BREAKER_CHANGES,
+    events.Hedged: metric_table.HEDGES,
+    events.RetryWithheld: metric_table.RETRIES_WITHHELD,
 }
 """The events of which each one adds 1 to a counter."""
 
@@ -50,12 +50,12 @@ class Metering:
         """Record a request that has ended."""
         record, context = self._instruments.record, _get_context(request)
         bounded = self._instruments.bound(attributes)
-        record(names.REQUEST_DURATION, event.latency_s, bounded, context)
+        record(metric_table.REQUEST_DURATION, event.latency_s, bounded, context)
         left_s = attributes.get(names.DEADLINE_LEFT_S)
         if isinstance(left_s, float):
-            record(names.DEADLINE_LEFT, left_s, bounded, context)
+            record(metric_table.DEADLINE_LEFT, left_s, bounded, context)
         if event.fell_back:
-            record(names.FALLBACKS, 1, bounded, context)
+            record(metric_table.FALLBACKS, 1, bounded, context)
         if request is not None:
             for target in tuple(request.queued):
                 self.leave_queue(request, target, names.LEFT)
@@ -66,10 +66,10 @@ class Metering:
         """Record an attempt that has ended."""
         record, context = self._instruments.record, _get_context(request)
         bounded = self._instruments.bound(attributes)
-        record(names.INFERENCE_DURATION, event.attempt.latency_s, bounded, context)
-        record(names.ATTEMPT_COUNT, 1, bounded, context)
+        record(metric_table.INFERENCE_DURATION, event.attempt.latency_s, bounded, context)
+        record(metric_table.ATTEMPT_COUNT, 1, bounded, context)
         if event.first_token_s is not None:
-            record(names.FIRST_CHUNK, event.first_token_s, bounded, context)
+            record(metric_table.FIRST_CHUNK, event.first_token_s, bounded, context)
         if event.usage is not None:
             self._record_usage(event.usage, bounded, context)
 
@@ -81,10 +81,10 @@ class Metering:
         if metric is not None:
             self._instruments.record(metric, 1, attributes, context)
         elif isinstance(event, events.Waiting):
-            self._instruments.record(names.BACKOFF_DURATION, event.wait_s, attributes, context)
+            self._instruments.record(metric_table.BACKOFF_DURATION, event.wait_s, attributes, context)
         elif not isinstance(event, events.Queued):  # recorded when the wait ends
             kind = self._instruments.bound({names.EVENT: type(event).__name__})
-            self._instruments.record(names.EVENTS, 1, kind, context)
+            self._instruments.record(metric_table.EVENTS, 1, kind, context)
 
     def leave_queue(self, request: OpenRequest, target: tuple[str, str | None], outcome: str) -> None:
         """Record the end of a wait in a queue, if the request has waited in that one.
@@ -103,20 +103,20 @@ class Metering:
             attributes[names.REQUEST_MODEL] = model
         waited_s = max(0, self._clocks.monotonic_ns() - entered_ns) / 1e9
         bounded = self._instruments.bound(attributes)
-        self._instruments.record(names.QUEUE_DURATION, waited_s, bounded, request.context)
+        self._instruments.record(metric_table.QUEUE_DURATION, waited_s, bounded, request.context)
 
     def _record_usage(self, usage: Usage, bounded: dict[str, AttributeValue], context: Context | None) -> None:
         record = self._instruments.record
         by_modality = {**bounded, names.TOKEN_MODALITY: names.UNKNOWN}
-        record(names.USAGE_INPUT, usage.input_tokens, by_modality, context)
-        record(names.USAGE_OUTPUT, usage.output_tokens, by_modality, context)
+        record(metric_table.USAGE_INPUT, usage.input_tokens, by_modality, context)
+        record(metric_table.USAGE_OUTPUT, usage.output_tokens, by_modality, context)
         if usage.cached_tokens:
-            record(names.USAGE_CACHED, usage.cached_tokens, by_modality, context)
+            record(metric_table.USAGE_CACHED, usage.cached_tokens, by_modality, context)
         if usage.reasoning_tokens:
-            record(names.USAGE_REASONING, usage.reasoning_tokens, by_modality, context)
+            record(metric_table.USAGE_REASONING, usage.reasoning_tokens, by_modality, context)
         if self._instruments.has_previous:
             for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
-                record(names.PREVIOUS_TOKEN_USAGE, tokens, {**bounded, names.TOKEN_TYPE: kind}, context)
+                record(metric_table.PREVIOUS_TOKEN_USAGE, tokens, {**bounded, names.TOKEN_TYPE: kind}, context)
 
 
 def _get_context(request: OpenRequest | None) -> Context | None:

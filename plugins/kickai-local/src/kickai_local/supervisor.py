@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core import ProviderUnavailableError
 
-from kickai_local.process import Process
+from kickai_local.server_process import Process
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import ProviderError
 
-    from kickai_local.process import ProcessAddress
+    from kickai_local.server_process import ProcessAddress
     from kickai_local.settings import LocalSettings
 
-__all__ = ["Runtime"]
+__all__ = ["Supervisor"]
 
 
-class Runtime:
+class Supervisor:
     """One model and its current process. Safe to share between threads and event loops.
 
     Args:

@@ -1,8 +1,8 @@
 """The process of one model: load it, serve it at a private address, end with the parent.
 
-`kickai_local.process` runs this file as a script; it imports nothing else of the package. The order is one line of JSON
-on standard input, and the address is written to standard output. The parent keeps standard input open: the process
-ends when it closes. It also ends when the parent has ended, since forked children of the parent copy the pipe.
+`kickai_local.server_process` runs this file as a script; it imports nothing else of the package. The order is one line
+of JSON on standard input, and the address is written to standard output. The parent keeps standard input open: the
+process ends when it closes. It also ends when the parent has ended, since forked children of the parent copy the pipe.
 """
 
 from __future__ import annotations

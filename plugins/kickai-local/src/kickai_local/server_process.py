@@ -26,7 +26,7 @@ from kickai_providers_core import (
     UnusableProviderError,
 )
 
-from kickai_local import serve
+from kickai_local import model_server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ class Process:
     It starts at once, in a thread that ends when the model is loaded.
 
     Args:
-        order: The order for `kickai_local.serve`, without the address.
+        order: The order for `kickai_local.model_server`, without the address.
         unix: Whether to listen at a socket in a private directory rather than at a loopback port.
 
     Attributes:
@@ -168,7 +168,7 @@ def _spawn(order: Mapping[str, Any], key: Secret, log: IO[bytes]) -> subprocess.
     keeps it open.
     """
     child = subprocess.Popen(  # noqa: S603  this interpreter and a file of this package
-        [sys.executable, "-I", serve.__file__],
+        [sys.executable, "-I", model_server.__file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -189,9 +189,9 @@ def _spawn(order: Mapping[str, Any], key: Secret, log: IO[bytes]) -> subprocess.
 def _failure(status: int, log: IO[bytes]) -> ProviderError:
     """Return the error for a process that ended before its model was loaded."""
     reason = _reason(log)
-    if status == serve.NO_RUNTIME:
+    if status == model_server.NO_RUNTIME:
         return UnusableProviderError(f"the runtime xllamacpp cannot be used: {reason}")
-    if status == serve.NO_MODEL:
+    if status == model_server.NO_MODEL:
         return ModelNotFoundError(f"llama.cpp cannot load the model: {reason}")
     ended = signal.Signals(-status).name if status < 0 else f"status {status}"
     return ProviderUnavailableError(f"the runtime ended ({ended}) while it loaded the model: {reason}")
