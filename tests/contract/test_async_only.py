@@ -90,6 +90,7 @@ class Suite(ProviderContract):
         return KestrelSettings(url=url, key=key)
 
 
+@pytest.mark.slow
 class TestTwoHooks(Suite):
     """A plugin with two hooks."""
 

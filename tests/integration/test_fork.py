@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,10 @@ def error_of(call: Callable[[], Any]) -> str:
     return "nothing"
 
 
-@pytest.mark.parametrize("after", WAYS)
-@pytest.mark.parametrize("before", WAYS)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [pytest.param(*pair, marks=[] if len({*pair}) == 1 else pytest.mark.slow) for pair in product(WAYS, WAYS)],
+)
 def test_each_process_gets_the_answers_to_its_own_questions(resolver: Resolver, before: str, after: str) -> None:
     """The parent and its children send requests at once after the fork, in every pair of modes."""
     chain = resolver.chain("echo", deadline_s=20)

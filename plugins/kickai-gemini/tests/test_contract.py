@@ -34,7 +34,6 @@ class TestGoogleGenerativeAI(Gemini, ProviderContract):
         return GeminiSettings(base_url=url, api_key=key, client="google-generativeai")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not is_sdk_usable("google-genai"), reason="google-genai is not installed")
 class TestGoogleGenAI(Gemini, ProviderContract):
     """The provider with google-genai."""

@@ -43,7 +43,6 @@ class Gemini(FaultMatrix):
     patience_s = 0.4
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not is_sdk_usable("google-genai"), reason="google-genai is not installed")
 class TestGenai(Gemini):
     """Each row with google-genai."""

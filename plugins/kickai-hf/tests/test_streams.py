@@ -227,6 +227,7 @@ def test_a_json_answer_instead_of_a_stream_is_accepted(content_type, mode, serve
     assert run(server, provide, mode, StreamBytes(data, content_type=content_type)).text == "pong"
 
 
+@pytest.mark.slow
 @in_both
 @pytest.mark.parametrize("name", ["content", "reasoning_content", "reasoning", "tool_calls"])
 def test_reasoning_and_tool_calls_are_progress(name, mode, server, provide):

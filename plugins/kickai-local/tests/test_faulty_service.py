@@ -8,6 +8,7 @@ from socket import AF_INET
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+import pytest
 from attrs import evolve, frozen
 from kickai_providers_core import FinishReason, Secret, hookimpl
 from kickai_providers_core.testing import ProviderContract
@@ -102,6 +103,7 @@ class Served:
 served = Served()
 
 
+@pytest.mark.slow
 class TestWire(ProviderContract):
     """The provider keeps the contract on its protocol."""
 
