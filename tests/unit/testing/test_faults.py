@@ -282,6 +282,27 @@ def test_redirects_lead_away_or_nowhere(server):
     ]
 
 
+class Flood(Fault):
+    """A header without end, as fast as the client reads."""
+
+    async def play(self, exchange):
+        await exchange.connection.send(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            await exchange.connection.send(b"x-a: " + b"0" * 8000 + b"\r\n")
+
+
+def test_a_flood_ends_when_its_client_goes():
+    """The server stops, whether the last bytes reached the client or not."""
+    for number in range(10):
+        with FaultServer(SseWire(), Flood()) as server:
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                received = 0
+                while received < 100_000 + 20_000 * number:
+                    received += len(client.recv(65_536))
+            assert server.wait_closed(60.0)
+
+
 def test_another_protocol_is_not_http(server):
     """The client gets an invalid status line."""
     server.script(NotHttp())
