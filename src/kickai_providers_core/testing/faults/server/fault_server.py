@@ -117,4 +117,5 @@ class FaultServer(ServerState):
             while connections := list(self.connections):  # again for one that was being accepted
                 for connection in connections:
                     connection.abort()
+                await asyncio.sleep(0)  # in which they are removed; waiting for tasks that have ended may take no turn
                 await asyncio.gather(*(connection.done for connection in connections), return_exceptions=True)
