@@ -36,9 +36,8 @@ class ClientConnection:
     async def send(self, data: bytes) -> None:
         """Send bytes, and return when the kernel has taken all of them."""
         self._transport.write(data)
-        # Neither the event of a fast client nor writing to one that has gone lets anything else run, such as the
-        # cancellation of a fault without end.
-        await asyncio.sleep(0)
+        if self._transport.is_closing():  # writing does nothing, and lets nothing cancel a fault without end
+            await asyncio.sleep(0)
         await self._writable.wait()
 
     def close(self) -> None:
