@@ -303,20 +303,6 @@ def test_a_flood_ends_when_its_client_goes():
             assert server.wait_closed(60.0)
 
 
-def test_the_server_stops_while_a_connection_closes():
-    """The task of the connection has ended, and the connection has not."""
-
-    class Last(Fault):
-        async def play(self, exchange):
-            server._stop.set()  # on the server's loop, so that it resumes before the connection is lost
-            exchange.connection.close()
-
-    with FaultServer(SseWire(), Last()) as server, socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        assert client.recv(1) == b""
-    assert server.open_connections == 0
-
-
 def test_another_protocol_is_not_http(server):
     """The client gets an invalid status line."""
     server.script(NotHttp())
