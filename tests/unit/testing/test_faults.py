@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import http.client
 import json
@@ -301,6 +302,48 @@ def test_a_flood_ends_when_its_client_goes():
                 while received < 100_000 + 20_000 * number:
                     received += len(client.recv(65_536))
             assert server.wait_closed(60.0)
+
+
+class Unread(Fault):
+    """More than the kernel takes, and then the end."""
+
+    async def play(self, exchange):
+        sending = asyncio.create_task(exchange.connection.send(b"0" * 50_000_000))
+        await asyncio.sleep(0)
+        exchange.connection.close()
+        assert not sending.done()
+
+
+def test_the_server_stops_while_a_connection_closes():
+    """The task of the connection has ended, and its last bytes have not been taken."""
+    with contextlib.ExitStack() as clients:
+        with FaultServer(SseWire(), Unread()) as server:
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert client.recv(1) == b"0"
+            assert server.open_connections == 1
+        assert server.open_connections == 0
+
+
+def test_a_client_that_connects_while_the_server_stops_leaves_nothing():
+    """It gets a connection that is closed, or none; a socket that is left would be an error here."""
+
+    def connect(port):
+        with contextlib.suppress(OSError):
+            while True:
+                with socket.create_connection(("127.0.0.1", port), timeout=60):
+                    continue
+
+    for number in range(10):
+        with FaultServer(SseWire()) as server:
+            clients = [threading.Thread(target=connect, args=(server.port,)) for _ in range(3)]
+            for client in clients:
+                client.start()
+            time.sleep(0.002 * (number % 5))
+        for client in clients:
+            client.join()
+        assert server.open_connections == 0
+    gc.collect()
 
 
 def test_another_protocol_is_not_http(server):

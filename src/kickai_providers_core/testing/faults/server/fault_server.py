@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from kickai_providers_core.testing.faults.server.protocol import ConnectionProtocol
@@ -23,6 +24,9 @@ STOP_S = 60.0
 
 BACKLOG = 1024
 """How many connections may wait to be accepted."""
+
+ACCEPT_TURNS = 3
+"""The turns of the event loop that asyncio takes from accepting a connection to ``connection_made``."""
 
 
 class FaultServer(ServerState):
@@ -113,8 +117,12 @@ class FaultServer(ServerState):
             lambda: ConnectionProtocol(self), sock=self._socket, backlog=BACKLOG
         ) as server:
             await self._stop.wait()
+            with suppress(NotImplementedError):  # the event loop of Windows has no readers
+                loop.remove_reader(self._socket)  # accept no more
+            for _ in range(ACCEPT_TURNS):
+                await asyncio.sleep(0)
             server.close()
-            while connections := list(self.connections):  # again for one that was being accepted
+            while connections := list(self.connections):
                 for connection in connections:
                     connection.abort()
                 await asyncio.sleep(0)  # in which they are removed; waiting for tasks that have ended may take no turn
