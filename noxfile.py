@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -54,7 +56,8 @@ CI = bool(os.environ.get("CI"))
 
 CORES = os.cpu_count() or 1
 
-PARALLEL = ["-n", str(CORES + (1 if CI else 2)), "--dist", "worksteal"]
+os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", str(CORES + (1 if CI else 2)))
+PARALLEL = ["-n", "auto", "--dist", "worksteal"]
 """More processes than there are cores, since many tests wait; in CI fewer, since its machines are busy.
 
 Posargs come after it, so that ``-- -n 0`` turns it off.
@@ -86,21 +89,30 @@ def wheel(name: str, *extras: str) -> str:
 
 
 def run_at_once(session: nox.Session, *sequences: list[list[str]], **options: Any) -> None:
-    """Run sequences of commands at the same time, as many as there are cores, and print the last line of each output.
+    """Run sequences of commands at the same time, as many as there are cores, and print the end of each output.
 
-    A command that fails prints its whole output.
+    A command that fails prints its whole output and ends its sequence. The others go on.
     """
+    failed: list[str] = []
 
     def run_one_by_one(commands: list[list[str]]) -> None:
         for command in commands:
-            output = str(session.run(*command, silent=True, **options))
+            try:
+                output = str(session.run(*command, silent=True, **options))
+            except CommandFailed:
+                failed.append(" ".join(command))
+                return
             if "No source files found" in output:  # which pyright does not count as a failure
-                session.error(f"{' '.join(command)} found nothing to check")
-            session.log(output.rstrip().rpartition("\n")[2])
+                failed.append(f"{' '.join(command)}: it found nothing to check")
+            lines = output.rstrip().splitlines() or [""]
+            counts = [line.strip("= ") for line in lines if re.search(r"\d passed.* in ", line)]
+            session.log(": ".join([lines[-1].removeprefix("nox > "), *counts]))
 
     with ThreadPoolExecutor(CORES) as pool:
         for _ in pool.map(run_one_by_one, sequences):
             continue
+    if failed:
+        session.error("; ".join(["these failed", *failed]))
 
 
 def install_runtime(session: nox.Session) -> None:
@@ -108,18 +120,26 @@ def install_runtime(session: nox.Session) -> None:
     session.install("--no-deps", *RUNTIME)
 
 
-nox.options.sessions = [
-    "lint",
-    "types",
-    "imports",
-    "build",
-    f"tests-{OLDEST}",
+LATER = [
     "kit",
     *(f"plugins-{NEWEST}({variant})" for variant in VARIANTS if variant != "kickai-gemini+genai"),
     "together",
     "docs",
 ]
+"""The sessions that need nothing but the wheels."""
+
+nox.options.sessions = ["lint", "types", "imports", "build", f"tests-{OLDEST}", *(LATER if CI else ["at-once"])]
 """What ``nox`` alone runs; ``.ci/run`` adds other Pythons, the oldest dependencies and the newer of two clients."""
+
+
+@nox.session(name="at-once", python=False, default=False)
+def at_once(session: nox.Session) -> None:
+    """Run the sessions kit, plugins, together and docs, as many at once as there are cores; CI runs one by one."""
+    run_at_once(
+        session,
+        *([[sys.executable, "-m", "nox", "-s", name]] for name in LATER),
+        env={"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"},
+    )
 
 
 @nox.session(python=OLDEST)

@@ -6,6 +6,7 @@ among all its users in a process.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,7 @@ def create_service(
     Raises:
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
-    agent = f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')}"
-    return HttpService(endpoint, settings, user_agent=agent, transport=transport)
+    return HttpService(endpoint, settings, user_agent=_user_agent(), transport=transport)
 
 
 class HuggingFace(HttpProvider):
@@ -73,3 +73,8 @@ class HuggingFace(HttpProvider):
     def create_decoder(self, request: ChatRequest, *, is_stream: bool) -> DocumentDecoder:
         """Return a decoder for the answer."""
         return create_decoder(request, self._instance, is_stream=is_stream)
+
+
+@cache  # reading the versions takes as long as a call
+def _user_agent() -> str:
+    return f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')}"

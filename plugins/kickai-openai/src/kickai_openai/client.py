@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,7 @@ def create_service(url: str, settings: OpenAISettings, *, transport: HttpTranspo
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
     endpoint = Endpoint(url=url, key=settings.api_key, headers=settings.headers)
-    agent = f"kickai-openai/{version('kickai-openai')}"
-    return HttpService(endpoint, settings, user_agent=agent, transport=transport)
+    return HttpService(endpoint, settings, user_agent=_user_agent(), transport=transport)
 
 
 class OpenAIProvider(HttpProvider):
@@ -58,3 +58,8 @@ class OpenAIProvider(HttpProvider):
     def create_decoder(self, request: ChatRequest, *, is_stream: bool) -> ChatDecoder:
         """Return a decoder for the answer."""
         return openai_chat.ChatDecoder(request, omitted=find_omitted(request, self._instance), is_stream=is_stream)
+
+
+@cache  # reading the version takes as long as a call
+def _user_agent() -> str:
+    return f"kickai-openai/{version('kickai-openai')}"
