@@ -223,7 +223,7 @@ def together(session: nox.Session) -> None:
     session.install(*(wheel(name, *(["genai"] if name == "kickai-gemini" else [])) for name in PLUGINS))
     install_runtime(session)
     session.install("langchain-core", "openai")  # whose messages are prompts too
-    session.run("pytest", *PARALLEL, *ACROSS, *session.posargs, env={"KICKAI_NEEDS_PLUGINS": "1"})
+    session.run("pytest", *PARALLEL, *FEWER, *ACROSS, *session.posargs, env={"KICKAI_NEEDS_PLUGINS": "1"})
     if not CI:
         return
     for path in sorted(ROOT.glob("plugins/*/tests/test_chain.py")) + sorted(

@@ -52,7 +52,7 @@ def plugin(port: int) -> EchoPlugin:
     return EchoPlugin(port)
 
 
-@pytest.fixture(params=HEDGING)
+@pytest.fixture(params=["off", pytest.param("on", marks=pytest.mark.slow)])
 def resolver(request: pytest.FixtureRequest, plugin: EchoPlugin) -> Iterator[Resolver]:
     """Return a resolver, with hedging and without."""
     with Resolver.from_settings(HEDGING[request.param], env={}, plugins={"echo": plugin}) as resolver:

@@ -68,7 +68,9 @@ def ask(chain: Chain, way: str, text: str) -> str:
     return asyncio.run(aask())
 
 
-@pytest.mark.parametrize("hedged", [False, True], ids=["plain", "hedged"])
+@pytest.mark.parametrize(
+    "hedged", [pytest.param(False, id="plain"), pytest.param(True, id="hedged", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("plugin", [*map(installed, PLUGINS)])
 def test_each_process_gets_the_answers_to_its_own_questions(port: int, plugin: str, way: str, *, hedged: bool) -> None:

@@ -177,7 +177,7 @@ def test_an_interrupted_change_on_a_read_only_file_system(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
-@pytest.mark.parametrize("mode", [0o644, 0o666, 0o600])
+@pytest.mark.parametrize("mode", [0o644, pytest.param(0o666, marks=pytest.mark.slow), 0o600])
 def test_a_file_of_another_user(mode):
     """It can be read if its mode allows that; writing needs the folder too."""
     # Pytest's own folders are closed to other users, who may have no right to read the interpreter either: the script

@@ -27,7 +27,7 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
+@pytest.mark.parametrize("mode", [pytest.param("ainvoke", marks=pytest.mark.slow), "astream"])
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_fast_server_does_not_starve_other_tasks(flood, mode, server, provide):
     """Other tasks run while a server sends faster than the client reads, and the call ends in time."""

@@ -205,7 +205,10 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("own_server", [False, True], ids=["the Hub", "a server at base_url"])
+@pytest.mark.parametrize(
+    "own_server",
+    [pytest.param(False, id="the Hub"), pytest.param(True, id="a server at base_url", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("flood", FLOODS)
 def test_an_online_check_reads_a_limited_size_in_a_limited_time(flood, own_server, hub):
     """A service that sends too much, or too slowly, is a warning; its bytes are not collected."""

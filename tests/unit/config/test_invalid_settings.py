@@ -108,7 +108,13 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("flood", FLOODS)
+SLOW = ("instances of an unknown plugin", "wrong values", "successors in a circle")
+"""Floods that take long, and are like another."""
+
+
+@pytest.mark.parametrize(
+    "flood", [pytest.param(flood, marks=pytest.mark.slow if flood in SLOW else []) for flood in FLOODS]
+)
 def test_many_mistakes_are_reported_in_reasonable_time(flood, tmp_path):
     """The time grows linearly with the file; quadratic algorithms took minutes or hours."""
     toml, problems = FLOODS[flood]
