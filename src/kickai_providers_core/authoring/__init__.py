@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kickai_providers_core.authoring import openai_chat
 from kickai_providers_core.authoring.async_generators import Untracked
+from kickai_providers_core.authoring.decompression import Decompressor
 from kickai_providers_core.authoring.documents import DocumentDecoder, DocumentStream
 from kickai_providers_core.authoring.endpoint import Endpoint
 from kickai_providers_core.authoring.endpoint_checks import (
@@ -41,7 +42,7 @@ from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder, abuild_reply, build_reply
 from kickai_providers_core.authoring.retry_after import longest_retry_after
 from kickai_providers_core.authoring.service_names import printable_name
-from kickai_providers_core.authoring.size_limits import Decompressor, alimit_chunks, limit_chunks
+from kickai_providers_core.authoring.size_limits import alimit_chunks, limit_chunks
 from kickai_providers_core.authoring.statuses import error_for_body, error_for_status, request_id_in
 from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads

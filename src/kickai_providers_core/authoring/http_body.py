@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Self
 
 from kickai_providers_core.authoring.async_generators import Untracked
+from kickai_providers_core.authoring.decompression import Decompressor
 from kickai_providers_core.authoring.loop_pauses import Pauses
-from kickai_providers_core.authoring.size_limits import Decompressor
 from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:

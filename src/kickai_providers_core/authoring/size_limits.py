@@ -1,30 +1,23 @@
-"""Limits on the size of everything that is read from a service, after decompression."""
+"""Limits on the size of everything that is read from a service, counted after decompression."""
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kickai_providers_core.authoring.closing_sources import aclosing_source, closing_source
 from kickai_providers_core.authoring.loop_pauses import Pauses
 from kickai_providers_core.values.errors import InvalidReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 
-__all__ = ["MAX_ANSWER_BYTES", "MAX_ERROR_BYTES", "Decompressor", "alimit_chunks", "limit_chunks"]
+__all__ = ["MAX_ANSWER_BYTES", "MAX_ERROR_BYTES", "alimit_chunks", "check_size", "limit_chunks"]
 
 MAX_ANSWER_BYTES = 32 * 2**20
 """The default for the most bytes of an answer: many times the longest answer of today's models."""
 
 MAX_ERROR_BYTES = 64 * 2**10
 """The most bytes of an error's body that are read."""
-
-_AUTO_WBITS = 32 + zlib.MAX_WBITS
-"""Accepts a gzip header or a zlib header."""
-
-_STEP_BYTES = 64 * 2**10
-_HEAD_BYTES = 2
 
 
 def limit_chunks(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -> Generator[bytes, None, None]:
@@ -42,7 +35,7 @@ def limit_chunks(chunks: Iterable[bytes], limit_bytes: int = MAX_ANSWER_BYTES) -
     with closing_source(chunks):
         for chunk in chunks:
             size += len(chunk)
-            _check(size, limit_bytes)
+            check_size(size, limit_bytes)
             yield chunk
 
 
@@ -55,92 +48,16 @@ async def alimit_chunks(
     async with aclosing_source(chunks):
         async for chunk in chunks:
             size += len(chunk)
-            _check(size, limit_bytes)
+            check_size(size, limit_bytes)
             yield chunk
             await pauses.pause()
 
 
-def _check(size: int, limit_bytes: int) -> None:
-    if size > limit_bytes:
-        raise InvalidReplyError(f"the answer is larger than {limit_bytes} bytes")
-
-
-class Decompressor:
-    """Decompresses a body without ever holding more than a limit. Not safe to share between threads.
-
-    Args:
-        encoding: The value of ``content-encoding``: ``gzip``, ``x-gzip``, ``deflate``, ``identity`` or empty.
-        limit_bytes: The most decompressed bytes, from 0.
+def check_size(size: int, limit_bytes: int) -> None:
+    """Check how many bytes of an answer were read so far.
 
     Raises:
-        InvalidReplyError: The encoding is another one.
+        InvalidReplyError: They are more than the limit.
     """
-
-    def __init__(self, encoding: str = "", *, limit_bytes: int = MAX_ANSWER_BYTES) -> None:
-        name = encoding.strip().lower()
-        if name not in {"", "identity", "gzip", "x-gzip", "deflate"}:
-            raise InvalidReplyError("the answer is compressed in a way that was not asked for")
-        self._is_plain = name in {"", "identity"}
-        self._limit_bytes = limit_bytes
-        self._size = 0
-        self._inflate: Any = None if self._is_plain else zlib.decompressobj(_AUTO_WBITS)  # it takes 7 KB
-        self._may_lack_header = name == "deflate"
-        self._head = b""
-        self._has_begun = False
-
-    def feed(self, data: bytes) -> Iterable[bytes]:
-        """Take compressed bytes; return the decompressed ones, at most 64 KiB at a time.
-
-        Raises:
-            InvalidReplyError: The result is too large, or, from the iterator, the bytes are not in that encoding.
-        """
-        if not self._is_plain:
-            return self._inflate_parts(data)
-        self._count(data)
-        return (data,) if data else ()
-
-    def _inflate_parts(self, data: bytes) -> Iterator[bytes]:
-        if self._may_lack_header and data:
-            data = self._read_head(data)
-        while data:
-            part, data = self._step(data)
-            self._count(part)
-            if part:
-                yield part
-
-    def finish(self) -> None:
-        """End the body.
-
-        Raises:
-            InvalidReplyError: The compressed body ended early.
-        """
-        if not self._is_plain and self._has_begun and not self._inflate.eof:
-            raise InvalidReplyError("the answer was cut: its compressed body ended early")
-
-    def _read_head(self, data: bytes) -> bytes:
-        """Return what can be decompressed now; the first two bytes show whether there is a header (RFC 1950, 2.2)."""
-        self._has_begun = True
-        data = self._head + data
-        if len(data) < _HEAD_BYTES:
-            self._head = data
-            return b""
-        self._may_lack_header = False
-        has_header = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:_HEAD_BYTES]) % 31 == 0
-        if not has_header:  # some servers leave it out
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        return data
-
-    def _step(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return the next decompressed part, and the bytes that are left to decompress."""
-        if self._inflate.eof:  # another member of a gzip file
-            self._inflate = zlib.decompressobj(_AUTO_WBITS)
-        self._has_begun = True
-        try:
-            part = self._inflate.decompress(data, _STEP_BYTES)
-        except zlib.error:
-            raise InvalidReplyError("the answer cannot be decompressed") from None
-        return part, self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
-
-    def _count(self, part: bytes) -> None:
-        self._size += len(part)
-        _check(self._size, self._limit_bytes)
+    if size > limit_bytes:
+        raise InvalidReplyError(f"the answer is larger than {limit_bytes} bytes")
