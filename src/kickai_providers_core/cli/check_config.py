@@ -11,7 +11,7 @@ import click
 from kickai_providers_core.cli.ask_arguments import FiniteNumber
 from kickai_providers_core.cli.common_options import shared_options, without_store
 from kickai_providers_core.cli.doctor_findings import diagnose, sort_findings, to_finding
-from kickai_providers_core.cli.questions import ANSWER_TOKENS, ask_providers, choose_questions
+from kickai_providers_core.cli.online_questions import ANSWER_TOKENS, ask_providers, choose_questions
 from kickai_providers_core.cli.settings_checks import (
     build_findings_json,
     check_instances,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kickai_providers_core.cli.common_options import Session
-    from kickai_providers_core.cli.questions import QuestionResult
+    from kickai_providers_core.cli.online_questions import QuestionResult
     from kickai_providers_core.values.errors import Problem
 
 __all__ = ["command"]

@@ -1,4 +1,4 @@
-"""One small question for each configured provider."""
+"""One small question for each configured provider: ``kickai check-config --online``."""
 
 from __future__ import annotations
 

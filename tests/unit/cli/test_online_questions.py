@@ -14,7 +14,7 @@ from kickai_providers_core import (
     Target,
     Usage,
 )
-from kickai_providers_core.cli.questions import Question, QuestionResult
+from kickai_providers_core.cli.online_questions import Question, QuestionResult
 
 PASSED = str(DeadlineExceededError(deadline_s=1.0, elapsed_s=1.0))
 QUESTION = Question(target=Target("gemini", "m"), is_needed=True)
