@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kickai_providers_core.observability import monitor as module
+from kickai_providers_core.observability import unwritten_sums
 from kickai_providers_core.observability.monitor import QUEUED, Monitor
 from kickai_providers_core.stores.cells import MAX_NAMES, OTHER
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
@@ -393,7 +393,7 @@ def test_names_from_outside_are_made_printable() -> None:
 
 def test_a_store_that_fails_for_long_costs_the_oldest_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit the oldest cells go, and how much they counted is kept."""
-    monkeypatch.setattr(module, "MAX_CELLS", 10)
+    monkeypatch.setattr(unwritten_sums, "MAX_CELLS", 10)
     wall = [NOW]
     monitor = Monitor(lambda: wall[0])
     for _ in range(25):
@@ -409,8 +409,8 @@ def test_a_store_that_fails_for_long_costs_the_oldest_cells(monkeypatch: pytest.
 
 def test_many_names_for_one_cell_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of the given names is bounded like the cells."""
-    monkeypatch.setattr(module, "MAX_NAMES", 2)
-    monkeypatch.setattr(module, "MAX_CELLS", 4)
+    monkeypatch.setattr(unwritten_sums, "MAX_NAMES", 2)
+    monkeypatch.setattr(unwritten_sums, "MAX_CELLS", 4)
     monitor = Monitor(lambda: NOW)
     for number in range(20):
         monitor.observe(answered(f"m{number}"))
