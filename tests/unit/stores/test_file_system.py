@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kickai_providers_core.stores.sqlite.file_system import find_file_system, is_network
-from kickai_providers_core.stores.sqlite.store import _find_warnings
+from kickai_providers_core.stores.sqlite.status import describe_dangers
 
 MOUNTS = r"""
 /dev/sda1 / ext4 rw 0 0
@@ -47,6 +47,6 @@ def test_the_table_of_this_machine(tmp_path):
 def test_a_network_file_system_is_a_warning(kind, expected):
     """So is a file that others may write."""
     assert is_network(kind) is expected
-    assert len(_find_warnings(kind, 0o100600)) == expected
-    assert len(_find_warnings(kind, 0o100620)) == expected + 1
+    assert len(describe_dangers(kind, 0o100600)) == expected
+    assert len(describe_dangers(kind, 0o100620)) == expected + 1
     assert not is_network("")

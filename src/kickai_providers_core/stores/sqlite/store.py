@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.stores.api import StoreError, StoreStatus
 from kickai_providers_core.stores.sqlite.connection import Database
 from kickai_providers_core.stores.sqlite.documents import SqliteDocuments
-from kickai_providers_core.stores.sqlite.file_system import find_file_system, is_network
 from kickai_providers_core.stores.sqlite.health import SqliteHealth
 from kickai_providers_core.stores.sqlite.leases import SqliteLeases
 from kickai_providers_core.stores.sqlite.metrics import SqliteMetrics
-from kickai_providers_core.stores.sqlite.schema import MIGRATIONS, Migrations, increase_number, read_version
+from kickai_providers_core.stores.sqlite.schema import MIGRATIONS, Migrations
+from kickai_providers_core.stores.sqlite.status import read_status
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from kickai_providers_core.stores.api import StoreStatus
+
 __all__ = ["SqliteStore"]
-
-MAX_CHECKED_BYTES = 64 * 1024 * 1024
-"""The largest file that `SqliteStore.check` reads as a whole."""
-
-OTHERS_MAY_WRITE = 0o022
 
 
 class SqliteStore:
@@ -73,45 +68,8 @@ class SqliteStore:
         Raises:
             StoreError: It cannot be used, with what to do about it.
         """
-        path = self._database.path
-        with self._database.write() as connection:
-            increase_number(connection, "check")
-            connection.execute("DELETE FROM numbers WHERE name = 'check'")
-            version = read_version(connection)
-            journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
-        found = path.stat()
-        if found.st_size <= MAX_CHECKED_BYTES:
-            with self._database.read() as connection:
-                damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if damage != "ok":
-                raise StoreError(f"the store {path} is damaged: move it away, and a new one is created ({damage})")
-        file_system = find_file_system(path.resolve())
-        return StoreStatus(
-            kind="sqlite",
-            location=str(path),
-            schema_version=version,
-            details={
-                "sqlite": sqlite3.sqlite_version,
-                "journal": journal,
-                "bytes": str(found.st_size),
-                "mode": f"{found.st_mode & 0o777:04o}",
-                "file system": file_system or "unknown",
-            },
-            warnings=_find_warnings(file_system, found.st_mode),
-        )
+        return read_status(self._database)
 
     def close(self) -> None:
         """Close the connection of this process. A later call opens it again."""
         self._database.close()
-
-
-def _find_warnings(file_system: str, mode: int) -> tuple[str, ...]:
-    warnings = []
-    if is_network(file_system):
-        warnings.append(
-            f"the file system ({file_system}) is shared over a network, where locks fail and files are damaged: "
-            "use a local disk, or a remote store such as redis:// for several machines"
-        )
-    if mode & OTHERS_MAY_WRITE:
-        warnings.append(f"others may write the file (mode {mode & 0o777:04o}): run chmod 600 on it")
-    return tuple(warnings)
