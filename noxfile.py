@@ -172,7 +172,7 @@ def quick(session: nox.Session) -> None:
     """Check the style and run the core's unit tests, in about a minute; -- TESTS."""
     session.install(*groups("test", "lint"), "-e", ".[cli,testing]", "-e", "./plugins/kickai-mock")
     session.run("ruff", "check")
-    session.run("pytest", SAME, *PARALLEL, *(session.posargs or ["tests/unit"]))
+    session.run("pytest", SAME, *PARALLEL, *FAST, *(session.posargs or ["tests/unit"]))
 
 
 @nox.session(python=OLDEST, default=False)
