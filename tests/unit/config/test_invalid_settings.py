@@ -108,7 +108,7 @@ FLOODS = {
 }
 
 
-SLOW = ("instances of an unknown plugin", "wrong values", "successors in a circle")
+SLOW = ("roles with an unknown key", "instances of an unknown plugin", "wrong values", "successors in a circle")
 """Floods that take long, and are like another."""
 
 

@@ -325,6 +325,7 @@ def test_the_server_stops_while_a_connection_closes():
         assert server.open_connections == 0
 
 
+@pytest.mark.slow
 def test_a_client_that_connects_while_the_server_stops_leaves_nothing():
     """It gets a connection that is closed, or none; a socket that is left would be an error here."""
 
