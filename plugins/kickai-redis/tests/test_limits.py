@@ -45,7 +45,9 @@ def start(stack, url, limit, requests):
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     )
     stack.callback(process.kill)
-    assert process.stdout.readline() == "ready\n"
+    if process.stdout.readline() != "ready\n":
+        _, errors = process.communicate(timeout=60)
+        pytest.fail(f"the process ended with {process.returncode}: {errors}")
     return process
 
 
