@@ -126,7 +126,7 @@ LATER = [
     "together",
     "docs",
 ]
-"""The sessions that need nothing but the wheels."""
+"""What follows the core's own tests, in any order."""
 
 nox.options.sessions = ["lint", "types", "imports", "build", f"tests-{OLDEST}", *(LATER if CI else ["at-once"])]
 """What ``nox`` alone runs; ``.ci/run`` adds other Pythons, the oldest dependencies and the newer of two clients."""
@@ -138,7 +138,7 @@ def at_once(session: nox.Session) -> None:
     run_at_once(
         session,
         *([[sys.executable, "-m", "nox", "-s", name]] for name in LATER),
-        env={"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"},
+        env={"PYTEST_XDIST_AUTO_NUM_WORKERS": "3"},  # for each; one less takes longer, since many tests wait
     )
 
 
