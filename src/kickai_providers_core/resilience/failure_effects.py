@@ -55,6 +55,13 @@ def strip_frames(attempt: Attempt) -> Attempt:
     if error is None:
         return attempt
     bare = error.copied(frames=False)
+    if error.__cause__ is not None or error.__context__ is not None:
+        _copy_causes(error, bare)
+    return evolve_trusted(attempt, error=bare)
+
+
+def _copy_causes(error: BaseException, bare: BaseException) -> None:
+    """Give a copy of an error copies of its causes, and of theirs, without frames."""
     # Causes may form a cycle, so each is copied once.
     copies: dict[int, BaseException] = {id(error): bare}
     pending: list[tuple[BaseException, BaseException]] = [(error, bare)]
@@ -68,7 +75,6 @@ def strip_frames(attempt: Attempt) -> Attempt:
             if cause is not None:
                 setattr(new, name, copies[id(cause)])
         new.__suppress_context__ = old.__suppress_context__  # setting a cause has changed it
-    return evolve_trusted(attempt, error=bare)
 
 
 def _copy(error: BaseException) -> BaseException:

@@ -79,13 +79,18 @@ class Recorder:
 
     def count_attempts(self, candidate: Candidate) -> int:
         """Return how many attempts at the target have ended."""
-        if not self.attempts:
-            return 0
-        return sum(attempt.position == candidate.position for attempt in self.attempts)
+        count = 0
+        for attempt in self.attempts:
+            if attempt.position == candidate.position:
+                count += 1
+        return count
 
     def find_last_attempt(self, candidate: Candidate) -> Attempt | None:
         """Return the latest attempt at the target that has ended, or None."""
-        return next((each for each in reversed(self.attempts) if each.position == candidate.position), None)
+        for attempt in reversed(self.attempts):
+            if attempt.position == candidate.position:
+                return attempt
+        return None
 
     def record_call(self, call: Call) -> None:
         """Record that a target is about to be called."""

@@ -34,5 +34,7 @@ def evolve_trusted(value: T, /, **changes: Any) -> T:
         changes: The new values of its fields, which must be what the class documents.
     """
     copy = object.__new__(value.__class__)
-    copy.__dict__.update(value.__dict__ | changes)
+    fields = copy.__dict__
+    fields.update(value.__dict__)
+    fields.update(changes)
     return copy
