@@ -17,13 +17,9 @@ class VendorError(Exception):
         return super().__new__(cls, code)
 
 
-def test_a_cause_that_needs_arguments_is_copied_with_them() -> None:
-    """The copy has the class, the arguments and the attributes of the vendor's error."""
-    cause = VendorError(42)
-    cause.request_id = "r-1"
-    error = ProviderUnavailableError("down")
-    error.__cause__ = cause
-    attempt = Attempt(
+def build_attempt(error: ProviderUnavailableError) -> Attempt:
+    """Return an attempt that ended with an error."""
+    return Attempt(
         position=0,
         provider="a",
         model="m",
@@ -33,6 +29,29 @@ def test_a_cause_that_needs_arguments_is_copied_with_them() -> None:
         outcome=Outcome.ERROR,
         error=error,
     )
-    copy = strip_frames(attempt).error.__cause__
+
+
+def test_a_cause_that_needs_arguments_is_copied_with_them() -> None:
+    """The copy has the class, the arguments and the attributes of the vendor's error."""
+    cause = VendorError(42)
+    cause.request_id = "r-1"
+    error = ProviderUnavailableError("down")
+    error.__cause__ = cause
+    copy = strip_frames(build_attempt(error)).error.__cause__
     assert copy is not cause
     assert (type(copy), copy.args, copy.request_id) == (VendorError, (42,), "r-1")
+
+
+def test_an_error_without_a_cause_keeps_what_it_replaced() -> None:
+    """The error that was being handled is copied too, without its frames."""
+    try:
+        try:
+            raise VendorError(42)
+        except VendorError:
+            raise ProviderUnavailableError("down")  # noqa: B904  without a cause
+    except ProviderUnavailableError as caught:
+        error = caught
+    replaced = error.__context__
+    copy = strip_frames(build_attempt(error)).error.__context__
+    assert copy is not replaced
+    assert (type(copy), copy.args, copy.__traceback__) == (VendorError, (42,), None)
