@@ -18,6 +18,7 @@ from kickai_providers_core.authoring.endpoint_checks import (
     is_private_network,
     plain_http_problems,
 )
+from kickai_providers_core.authoring.errors_from_responses import error_for_body, error_for_status, request_id_in
 from kickai_providers_core.authoring.event_stream import (
     EventStreamDecoder,
     ServerSentEvent,
@@ -43,7 +44,6 @@ from kickai_providers_core.authoring.reply_builder import ReplyBuilder, abuild_r
 from kickai_providers_core.authoring.retry_after import longest_retry_after
 from kickai_providers_core.authoring.service_names import printable_name
 from kickai_providers_core.authoring.size_limits import alimit_chunks, limit_chunks
-from kickai_providers_core.authoring.statuses import error_for_body, error_for_status, request_id_in
 from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.surrogate_pairs import SurrogateJoiner

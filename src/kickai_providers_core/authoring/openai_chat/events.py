@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.closing_sources import aclosing_source, closing_source
-from kickai_providers_core.authoring.statuses import error_for_body
+from kickai_providers_core.authoring.errors_from_responses import error_for_body
 from kickai_providers_core.authoring.strict_json import loads
 from kickai_providers_core.values.errors import InvalidReplyError
 

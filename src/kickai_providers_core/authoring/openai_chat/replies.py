@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from kickai_providers_core.authoring.errors_from_responses import error_for_body
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder
 from kickai_providers_core.authoring.service_names import printable_name
-from kickai_providers_core.authoring.statuses import error_for_body
 from kickai_providers_core.values.errors import InvalidReplyError
 from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
