@@ -18,6 +18,7 @@ from kickai_providers_core.authoring.endpoint_checks import (
     is_private_network,
     plain_http_problems,
 )
+from kickai_providers_core.authoring.errors_from_exceptions import error_for_exception, system_cause
 from kickai_providers_core.authoring.errors_from_responses import error_for_body, error_for_status, request_id_in
 from kickai_providers_core.authoring.event_stream import (
     EventStreamDecoder,
@@ -25,7 +26,6 @@ from kickai_providers_core.authoring.event_stream import (
     asse_events,
     sse_events,
 )
-from kickai_providers_core.authoring.failures import error_for_exception, system_cause
 from kickai_providers_core.authoring.hooks import hooks_for
 from kickai_providers_core.authoring.http_provider import HttpProvider
 from kickai_providers_core.authoring.http_service import HttpService

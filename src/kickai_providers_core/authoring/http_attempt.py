@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import field, frozen
 
 from kickai_providers_core.authoring.bounded_network import RequestTimeout
-from kickai_providers_core.authoring.failures import error_for_exception
+from kickai_providers_core.authoring.errors_from_exceptions import error_for_exception
 from kickai_providers_core.authoring.http_body import HttpBody
 from kickai_providers_core.authoring.size_limits import MAX_ERROR_BYTES
 

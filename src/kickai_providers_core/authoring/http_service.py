@@ -13,8 +13,8 @@ from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.endpoint_checks import connection_problems
+from kickai_providers_core.authoring.errors_from_exceptions import error_for_exception
 from kickai_providers_core.authoring.errors_from_responses import error_for_status
-from kickai_providers_core.authoring.failures import error_for_exception
 from kickai_providers_core.authoring.http_attempt import HttpMessage, core_url
 from kickai_providers_core.authoring.http_transport import http_transport
 from kickai_providers_core.authoring.strict_json import loads

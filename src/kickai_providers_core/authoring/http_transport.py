@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBackend
 from kickai_providers_core.authoring.async_pool import AsyncPool
 from kickai_providers_core.authoring.bounded_network import BoundedBackend, look_up_host
-from kickai_providers_core.authoring.failures import error_for_exception
+from kickai_providers_core.authoring.errors_from_exceptions import error_for_exception
 from kickai_providers_core.authoring.http_attempt import Connections, HttpAttempt, active_attempt, core_url
 from kickai_providers_core.authoring.network_environment import proxy_for, require_usable_network
 from kickai_providers_core.authoring.per_loop import PerLoop
