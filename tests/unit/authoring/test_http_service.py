@@ -16,7 +16,7 @@ import pytest
 
 from kickai_providers_core import ProviderSettings
 from kickai_providers_core.authoring import AttemptTimeouts, Endpoint, HttpService
-from kickai_providers_core.authoring.exception_kinds import kind_of
+from kickai_providers_core.authoring.errors_from_exceptions import kind_of
 from kickai_providers_core.values import errors
 
 
