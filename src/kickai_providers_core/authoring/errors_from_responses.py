@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.retry_after import longest_retry_after
-from kickai_providers_core.authoring.service_names import printable_name
-from kickai_providers_core.authoring.service_words import (
+from kickai_providers_core.authoring.service_error_words import (
     find_context_window,
     find_errors,
     find_refused_parameter,
     find_words,
 )
+from kickai_providers_core.authoring.service_names import printable_name
 from kickai_providers_core.authoring.strict_json import parse_error_body
 from kickai_providers_core.values.errors import (
     AuthenticationError,
