@@ -20,6 +20,7 @@ from kickai_providers_core.testing.contract.checks.event_loops import EventLoopT
 from kickai_providers_core.testing.contract.checks.images import ImageTests
 from kickai_providers_core.testing.contract.checks.lazy_loading import LazyLoadingTests
 from kickai_providers_core.testing.contract.checks.lifecycle import LifecycleTests
+from kickai_providers_core.testing.contract.checks.online_validation import OnlineValidationTests
 from kickai_providers_core.testing.contract.checks.optional_hooks import OptionalHookTests
 from kickai_providers_core.testing.contract.checks.plugin_info import PluginInfoTests
 from kickai_providers_core.testing.contract.checks.process_state import ProcessStateTests
@@ -28,7 +29,7 @@ from kickai_providers_core.testing.contract.checks.replies import ReplyTests
 from kickai_providers_core.testing.contract.checks.requests import RequestTests
 from kickai_providers_core.testing.contract.checks.sampling import SamplingTests
 from kickai_providers_core.testing.contract.checks.secrets import SecretTests
-from kickai_providers_core.testing.contract.checks.statuses import StatusTests
+from kickai_providers_core.testing.contract.checks.service_messages import ServiceMessageTests
 from kickai_providers_core.testing.contract.checks.streams import StreamTests
 from kickai_providers_core.testing.contract.checks.timeouts import TimeoutTests
 from kickai_providers_core.testing.contract.checks.unusual_answers import UnusualAnswerTests
@@ -54,7 +55,8 @@ class ProviderContract(
     ReadingTests,
     ErrorClassTests,
     ErrorFieldTests,
-    StatusTests,
+    ServiceMessageTests,
+    OnlineValidationTests,
     BrokenServiceTests,
     TimeoutTests,
     StreamTests,

@@ -1,4 +1,4 @@
-"""Error statuses of the service: each must become the error class that decides what happens next."""
+"""Which error class each HTTP status and each error within a stream may become: the class decides what happens next."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
+from kickai_providers_core.testing.contract.checks.service_messages import check_words
+from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode, in_each_stream
+from kickai_providers_core.testing.contract.helpers.requirements import require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
-from kickai_providers_core.testing.faults import Status
+from kickai_providers_core.testing.faults import ErrorPiece, Status
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
     ContextLengthExceededError,
+    InvalidReplyError,
     InvalidRequestError,
     ModelNotFoundError,
     ProviderError,
+    ProviderTimeoutError,
     ProviderUnavailableError,
     QuotaExhaustedError,
     RateLimitedError,
     UnsupportedRequestError,
+    UnusableProviderError,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
     from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
@@ -40,9 +47,77 @@ BODIES = {
 }
 """Bodies that proxies and broken services send with status 502."""
 
+ABOUT_REQUEST = (UnsupportedRequestError, InvalidRequestError)
+OUTAGE = (ProviderUnavailableError, ProviderTimeoutError)
+MODEL = ModelNotFoundError
+
+BY_STATUS: dict[int, tuple[type[ProviderError], ...]] = {
+    400: (*ABOUT_REQUEST, ContextLengthExceededError),
+    401: (AuthenticationError,),
+    402: (QuotaExhaustedError,),
+    403: (AuthenticationError,),
+    404: (MODEL,),
+    405: (MODEL, *ABOUT_REQUEST, *OUTAGE),
+    407: (UnusableProviderError, *OUTAGE, *ABOUT_REQUEST),
+    408: OUTAGE,
+    409: OUTAGE,
+    410: (MODEL, *ABOUT_REQUEST, *OUTAGE),
+    413: (*ABOUT_REQUEST, ContextLengthExceededError),
+    414: (*ABOUT_REQUEST, *OUTAGE, ContextLengthExceededError),
+    422: ABOUT_REQUEST,
+    423: (MODEL, *ABOUT_REQUEST, *OUTAGE),
+    424: OUTAGE,
+    425: OUTAGE,
+    429: (RateLimitedError, QuotaExhaustedError),
+    451: (ContentFilteredError, *ABOUT_REQUEST, *OUTAGE),
+    501: (*OUTAGE, UnsupportedRequestError),
+    503: (*OUTAGE, RateLimitedError),
+    529: (*OUTAGE, RateLimitedError),
+}
+"""What each status may become when the body explains nothing. The guide gives the reasons."""
+
+OTHER_4XX = (*ABOUT_REQUEST, *OUTAGE)
+
+KINDS = {
+    "rate_limit": (429, RateLimitedError),
+    "quota": (402, QuotaExhaustedError),
+    "auth": (401, AuthenticationError),
+    "context_length": (400, ContextLengthExceededError),
+    "content_filter": (400, ContentFilteredError),
+    "unavailable": (503, ProviderUnavailableError),
+}
+
 
 class ErrorClassTests(ProviderSpec):
-    """Each error status becomes the right error class."""
+    """Each error becomes the right error class."""
+
+    @in_each_mode
+    def test_every_status_has_its_class(self, harness: ProviderHarness, mode: Mode) -> None:
+        """Each status from 400 to 599 that nothing explains becomes an error of a class that fits, with the status."""
+        harness.server  # skips the test without a wire  # noqa: B018
+        wrong = []
+        for code in range(400, 600):
+            error = harness.attempt(mode, Status(code, body=b"{}")).raises(ProviderError)
+            expected = BY_STATUS.get(code, OUTAGE if code >= 500 else OTHER_4XX)
+            # The class itself: an AuthenticationError is an UnusableProviderError too.
+            if type(error) not in expected or error.status_code != code:
+                names = " or ".join(kind.__name__ for kind in expected)
+                wrong.append(f"{code}: expected {names}, got {type(error).__name__} (status_code {error.status_code})")
+        failed = [line for line in wrong if line.partition(":")[0] not in _list_unsaid(self.never_says)]
+        assert not failed, "\n".join(failed)
+
+    @in_each_stream
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_an_error_within_a_stream_has_its_class(self, harness: ProviderHarness, mode: Mode, kind: str) -> None:
+        """An error that the service reports within a stream has the class of that error, or is a failed answer."""
+        require_stream(harness, mode)
+        if kind in self.never_says:
+            pytest.skip(f"not applicable: never_says contains {kind}")
+        code, expected = KINDS[kind]
+        error = harness.attempt(mode, ErrorPiece(1, kind, code)).raises(
+            expected, ProviderUnavailableError, InvalidReplyError
+        )
+        check_words(error)
 
     @in_each_mode
     @pytest.mark.parametrize("code", [400, 413, 422])
@@ -129,3 +204,14 @@ class ErrorClassTests(ProviderSpec):
 def _too_large(code: int) -> tuple[type[ContextLengthExceededError], ...]:
     """Return what else a status may mean: some services answer a prompt with too many tokens with 413."""
     return (ContextLengthExceededError,) if code == 413 else ()
+
+
+def _list_unsaid(never_says: Collection[str]) -> set[str]:
+    """Return the statuses of kinds of error that the service does not have."""
+    statuses = {
+        "auth": ("401", "403"),
+        "quota": ("402",),
+        "model_not_found": ("404",),
+        "rate_limit": ("429",),
+    }
+    return {code for kind in never_says for code in statuses.get(kind, ())}

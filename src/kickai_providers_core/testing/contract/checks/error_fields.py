@@ -1,4 +1,4 @@
-"""The fields of errors: status, delay, message, and what the core fills in."""
+"""The fields of errors: status, delay, message, whether the service was reached, and what the core fills in."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
+from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
-from kickai_providers_core.testing.faults import Status
+from kickai_providers_core.testing.faults import CloseEarly, Malformed, Reset, ShortBody, Status, WrongShape
 from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
+    from kickai_providers_core.testing.faults import Fault
 
 __all__ = ["ErrorFieldTests"]
 
@@ -75,3 +76,14 @@ class ErrorFieldTests(ProviderSpec):
         """The error has a message."""
         message = harness.attempt(mode, Status(503, "unavailable")).raises(ProviderError).message
         assert message.strip(), "the error's message is empty: say what happened"
+
+    @in_each_mode
+    @pytest.mark.parametrize("fault", [Reset(), CloseEarly(10_000), ShortBody(), Malformed(), WrongShape()], ids=id_of)
+    def test_a_service_that_was_reached_is_reported_as_such(
+        self, harness: ProviderHarness, mode: Mode, fault: Fault
+    ) -> None:
+        """The error of a connection that was made and lost has ``reached=True``."""
+        harness.server  # skips the test without a wire  # noqa: B018
+        error = harness.attempt(mode, fault).raises(ProviderError)
+        reached = getattr(error, "reached", True)
+        assert reached, f"expected reached=True, since the service was connected ({id_of(fault)}), got False: {error}"
