@@ -41,9 +41,9 @@ from kickai_providers_core.authoring.network_environment import (
 )
 from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder, abuild_reply, build_reply
-from kickai_providers_core.authoring.retry_after import longest_retry_after
 from kickai_providers_core.authoring.service_names import printable_name
 from kickai_providers_core.authoring.size_limits import alimit_chunks, limit_chunks
+from kickai_providers_core.authoring.stated_delays import longest_retry_after
 from kickai_providers_core.authoring.stop_texts import StopTexts
 from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, dumps, loads
 from kickai_providers_core.authoring.surrogate_pairs import SurrogateJoiner

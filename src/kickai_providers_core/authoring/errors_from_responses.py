@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.authoring.retry_after import longest_retry_after
 from kickai_providers_core.authoring.service_error_words import (
     find_context_window,
     find_errors,
@@ -16,6 +15,7 @@ from kickai_providers_core.authoring.service_error_words import (
     find_words,
 )
 from kickai_providers_core.authoring.service_names import printable_name
+from kickai_providers_core.authoring.stated_delays import longest_retry_after
 from kickai_providers_core.authoring.strict_json import parse_error_body
 from kickai_providers_core.values.errors import (
     AuthenticationError,
