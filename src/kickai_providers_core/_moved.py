@@ -36,6 +36,7 @@ MOVED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "messages": ("values.requests", "values.messages", "values.replies"),
         "observers": ("observability.observers",),
         "policy": ("resilience.policy",),
+        "plugin_api.attempt_timeouts": ("plugin_api.attempt_timer",),
         "provider_settings": ("plugin_api.settings",),
         "registry": ("plugin_api.registry",),
         "replies": ("values.replies",),

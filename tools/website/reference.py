@@ -49,7 +49,7 @@ MODULES = {
     ),
     "plugin-api": (
         "Plugin API",
-        [f"plugin_api.{name}" for name in ("hookspecs", "presets", "settings", "attempt_timeouts")],
+        [f"plugin_api.{name}" for name in ("hookspecs", "presets", "settings", "attempt_timer")],
     ),
     "stores": ("Stores", ["stores.api", "stores.cells", "stores.retention"]),
     "testing": (

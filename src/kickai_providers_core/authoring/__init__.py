@@ -49,7 +49,7 @@ from kickai_providers_core.authoring.strict_json import as_object, dump_bytes, d
 from kickai_providers_core.authoring.surrogate_pairs import SurrogateJoiner
 from kickai_providers_core.authoring.tool_calls import ToolCallAssembler, new_call_id
 from kickai_providers_core.authoring.traceback_frames import without_frames
-from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 from kickai_providers_core.values.plain_text import clean_text
 
 __all__ = [

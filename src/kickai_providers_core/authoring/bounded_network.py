@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+    from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 
 __all__ = [
     "READ_BYTES",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kickai_providers_core.authoring.network_environment import network_problems
-from kickai_providers_core.plugin_api.attempt_timeouts import TIMEOUT_MESSAGES
+from kickai_providers_core.plugin_api.attempt_timer import TIMEOUT_MESSAGES
 from kickai_providers_core.values.errors import (
     InvalidReplyError,
     ProviderError,

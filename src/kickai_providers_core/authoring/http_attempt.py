@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from kickai_providers_core.authoring.per_loop import PerLoop
-    from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+    from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
     from kickai_providers_core.values.errors import ProviderError
 
 __all__ = ["Connections", "HttpAttempt", "HttpMessage", "active_attempt", "core_url"]

@@ -10,7 +10,7 @@ from kickai_providers_core.authoring.async_generators import Untracked
 from kickai_providers_core.authoring.documents import MAX_DOCUMENT_BYTES, MAX_STREAM_BYTES, DocumentStream
 from kickai_providers_core.authoring.errors_from_responses import request_id_in
 from kickai_providers_core.authoring.strict_json import loads
-from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 from kickai_providers_core.values.errors import ProviderError, UnsupportedRequestError
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.authoring.endpoint import Endpoint
     from kickai_providers_core.authoring.http_body import HttpBody
     from kickai_providers_core.authoring.http_transport import Client, HttpAttempt, HttpTransport
-    from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+    from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
     from kickai_providers_core.plugin_api.settings import ProviderSettings
 
 __all__ = ["HttpService"]

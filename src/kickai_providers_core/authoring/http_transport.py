@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
-    from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+    from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 
 __all__ = ["HttpAttempt", "HttpTransport", "http_transport"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.service_names import printable_name
-from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 from kickai_providers_core.values.errors import AuthenticationError, ModelNotFoundError, Problem, ProviderError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.concurrency.abandoned import AbandonedCalls
 from kickai_providers_core.concurrency.portal import Portal
-from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, close_quietly
 from kickai_providers_core.plugin_api.extensions import guard_extensions
 from kickai_providers_core.plugin_api.foreign_errors import raise_provider_error

@@ -6,7 +6,7 @@ from contextlib import suppress
 from types import NoneType
 from typing import NoReturn
 
-from kickai_providers_core.plugin_api.attempt_timeouts import TIMEOUT_MESSAGES
+from kickai_providers_core.plugin_api.attempt_timer import TIMEOUT_MESSAGES
 from kickai_providers_core.plugin_api.awaitables import PluginExitError
 from kickai_providers_core.plugin_api.isolation import is_process_exit
 from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError, ProviderUnavailableError

@@ -15,7 +15,7 @@ from attrs import define, field
 from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBackend
 from kickai_providers_core.authoring.async_pool import AsyncPool
 from kickai_providers_core.authoring.bounded_network import RequestTimeout
-from kickai_providers_core.plugin_api.attempt_timeouts import AttemptTimeouts
+from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

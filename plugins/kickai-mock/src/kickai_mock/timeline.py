@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from kickai_providers_core import InvalidReplyError, ProviderTimeoutError
-from kickai_providers_core.plugin_api.attempt_timeouts import TIMEOUT_MESSAGES
+from kickai_providers_core.plugin_api.attempt_timer import TIMEOUT_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
