@@ -26,9 +26,9 @@ ROLLOUTS = (
     *("rollout", "rollout_changes", "judged_attempts", "rollout_settings"),
 )
 REQUESTS = (
-    *("walk", "failure_effects", "last_resort", "candidates", "recorder", "policy", "breaker", "health", "condition"),
-    *("retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing", "running_calls"),
-    *("probe_leases", "allowances", "leased_limits"),
+    *("walk", "failure_attribution", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
+    *("condition", "retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing"),
+    *("running_calls", "probe_leases", "allowances", "leased_limits"),
 )
 ROLLOUT_TESTS = (
     "unit/resilience/test_arm_counts.py",

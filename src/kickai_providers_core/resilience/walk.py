@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.resilience.actions import TICK_S, Action, Call, Fail, Sleep, Validate, WaitForOther
 from kickai_providers_core.resilience.candidates import UNVALIDATED
-from kickai_providers_core.resilience.failure_effects import apply_failure, strip_frames
+from kickai_providers_core.resilience.failure_attribution import apply_failure, strip_frames
 from kickai_providers_core.resilience.last_resort import RetryFinder, build_rejection, force_call
 from kickai_providers_core.resilience.policy import backoff_s
 from kickai_providers_core.resilience.queueing import QueueWait, choose_patience_s

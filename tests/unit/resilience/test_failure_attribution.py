@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from kickai_providers_core.resilience.failure_effects import strip_frames
+from kickai_providers_core.resilience.failure_attribution import strip_frames
 from kickai_providers_core.values.attempts import Attempt, Outcome
 from kickai_providers_core.values.errors import ProviderUnavailableError
 
