@@ -23,7 +23,7 @@ from attrs import frozen
 ROOT = Path(__file__).parents[2]
 ROLLOUTS = (
     *("evidence", "arm_counts", "step_evidence", "guard", "guard_settings"),
-    *("rollout", "rollout_changes", "judged_attempts", "rollout_settings"),
+    *("rollout", "rollout_transitions", "judged_attempts", "rollout_settings"),
 )
 REQUESTS = (
     *("walk", "failure_attribution", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),

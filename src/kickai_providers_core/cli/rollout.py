@@ -28,7 +28,7 @@ from kickai_providers_core.operations.rollout_control import (
     list_candidates,
 )
 from kickai_providers_core.resilience.rollout import Ramp
-from kickai_providers_core.resilience.rollout_changes import (
+from kickai_providers_core.resilience.rollout_transitions import (
     RolloutError,
     go_back,
     pause,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.operations.rollout_control import ScopeStatus
     from kickai_providers_core.resilience.rollout import RolloutPlan
-    from kickai_providers_core.resilience.rollout_changes import Change
+    from kickai_providers_core.resilience.rollout_transitions import Change
     from kickai_providers_core.stores.api import HistoryEntry
 
 __all__ = ["command"]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.resilience.guard import Verdict
     from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
-    from kickai_providers_core.resilience.rollout_changes import Change
     from kickai_providers_core.resilience.rollout_settings import RolloutSettings
+    from kickai_providers_core.resilience.rollout_transitions import Change
     from kickai_providers_core.resilience.step_evidence import StepEvidence
     from kickai_providers_core.stores.api import Document, Store
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.rollout import Ramp, Rollout, RolloutPlan
-from kickai_providers_core.resilience.rollout_changes import (
+from kickai_providers_core.resilience.rollout_settings import RolloutSettings
+from kickai_providers_core.resilience.rollout_transitions import (
     RolloutError,
     go_back,
     pause,
@@ -20,7 +21,6 @@ from kickai_providers_core.resilience.rollout_changes import (
     set_share,
     start_ramp,
 )
-from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share, parse_share
 from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.values.rollout_key import choose_bucket

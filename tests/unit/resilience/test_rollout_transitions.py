@@ -8,7 +8,7 @@ from attrs import evolve
 from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.guard import Verdict
 from kickai_providers_core.resilience.rollout import ALL_ROLES, BUCKETS, Ramp, Rollout, RolloutPlan
-from kickai_providers_core.resilience.rollout_changes import RolloutError, apply_verdict, remove
+from kickai_providers_core.resilience.rollout_transitions import RolloutError, apply_verdict, remove
 from kickai_providers_core.resilience.step_evidence import StepEvidence
 
 QUARTER = BUCKETS // 4
