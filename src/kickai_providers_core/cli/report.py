@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.cli.common_options import Session
     from kickai_providers_core.config.settings import Settings
-    from kickai_providers_core.operations.measures import Measure
+    from kickai_providers_core.operations.acceptance_criteria import Measure
     from kickai_providers_core.operations.report import Report
     from kickai_providers_core.operations.tables import Grouping
 

@@ -9,9 +9,9 @@ import re
 from itertools import count
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.operations.acceptance_criteria import MeasureStatus
 from kickai_providers_core.operations.charts import render_chart
 from kickai_providers_core.operations.detail_tables import find_tables
-from kickai_providers_core.operations.measures import MeasureStatus
 from kickai_providers_core.operations.number_formats import escape_text, format_duration, format_period
 from kickai_providers_core.operations.page_style import STYLE
 from kickai_providers_core.operations.tables import (

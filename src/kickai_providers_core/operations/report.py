@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, field, frozen
 
+from kickai_providers_core.operations.acceptance_criteria import MeasureStatus
 from kickai_providers_core.operations.figures import Figures, describe_cost
-from kickai_providers_core.operations.measures import MeasureStatus
 from kickai_providers_core.operations.number_formats import format_time
 from kickai_providers_core.values.validation import Number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kickai_providers_core.operations.acceptance_criteria import Measure
     from kickai_providers_core.operations.fallbacks import Fallback
-    from kickai_providers_core.operations.measures import Measure
     from kickai_providers_core.operations.savings import Savings
     from kickai_providers_core.operations.timeline import Point
 

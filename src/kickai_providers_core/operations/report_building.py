@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import Factory, evolve, field, frozen
 
 from kickai_providers_core.config.settings import Settings
+from kickai_providers_core.operations.acceptance_criteria import MeasureData, evaluate_measures
 from kickai_providers_core.operations.cell_sums import Groups, Sums, add_up
 from kickai_providers_core.operations.costs import Baseline, Cost, find_baseline, find_cost
 from kickai_providers_core.operations.fallbacks import find_fallbacks
 from kickai_providers_core.operations.figures import Figures
-from kickai_providers_core.operations.measures import MeasureData, evaluate_measures
 from kickai_providers_core.operations.number_formats import format_time
 from kickai_providers_core.operations.prices import PriceBook
 from kickai_providers_core.operations.rates import to_nano_usd

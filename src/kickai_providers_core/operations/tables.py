@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
-from kickai_providers_core.operations.measures import MeasureStatus
+from kickai_providers_core.operations.acceptance_criteria import MeasureStatus
 from kickai_providers_core.operations.number_formats import (
     NOTHING,
     format_duration,
@@ -19,8 +19,8 @@ from kickai_providers_core.operations.number_formats import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kickai_providers_core.operations.acceptance_criteria import Measure
     from kickai_providers_core.operations.figures import Figures
-    from kickai_providers_core.operations.measures import Measure
     from kickai_providers_core.operations.report import Report
 
 __all__ = [

@@ -7,8 +7,8 @@ from report_cells import FLASH, QWEN, START_S, Recorder
 
 from kickai_providers_core import ProviderSettings, Settings
 from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
+from kickai_providers_core.operations.acceptance_criteria import MeasureStatus
 from kickai_providers_core.operations.intervals import find_mean_interval, find_share_interval
-from kickai_providers_core.operations.measures import MeasureStatus
 from kickai_providers_core.operations.report_building import ReportContext, build_report
 
 PRICES = {
