@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.concurrency.forking import require_same_process
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.stores.sqlite.errors import explain_errors, get_code, is_read_only
+from kickai_providers_core.stores.sqlite.process_sessions import FileSession, Sessions
 from kickai_providers_core.stores.sqlite.schema import MIGRATIONS, Migrations, is_current, migrate
-from kickai_providers_core.stores.sqlite.session import FileSession, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
