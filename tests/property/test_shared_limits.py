@@ -10,7 +10,7 @@ from effort import count_examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kickai_providers_core.observability.day_permits import DayPermits
+from kickai_providers_core.observability.day_limit_leases import DayPermits
 from kickai_providers_core.observability.minute_blocks import MinuteBlocks
 from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter, Ticket
 from kickai_providers_core.stores.api import StoreError

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from kickai_providers_core.observability.day_permits import DayPermits
+from kickai_providers_core.observability.day_limit_leases import DayPermits
 from kickai_providers_core.observability.minute_blocks import MinuteBlocks
 from kickai_providers_core.plugin_api.service_identity import identify_service
 
