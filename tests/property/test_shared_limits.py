@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kickai_providers_core.observability.day_limit_leases import DayPermits
-from kickai_providers_core.observability.minute_blocks import MinuteBlocks
+from kickai_providers_core.observability.minute_limit_leases import MinuteBlocks
 from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter, Ticket
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.stores.memory import MemoryStore

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from kickai_providers_core.observability.day_limit_leases import DayPermits
-from kickai_providers_core.observability.minute_blocks import MinuteBlocks
+from kickai_providers_core.observability.minute_limit_leases import MinuteBlocks
 from kickai_providers_core.plugin_api.service_identity import identify_service
 
 if TYPE_CHECKING:
