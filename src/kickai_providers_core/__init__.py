@@ -15,11 +15,11 @@ from kickai_providers_core.config.roles import Role
 from kickai_providers_core.config.settings import KickaiSettings, Settings
 from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Preset, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.plugin_api.settings import ProviderSettings
+from kickai_providers_core.reply_streams import AsyncReplyStream, ReplyStream
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.policy import Policy, Rule
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.runtime.streaming import StreamMode
-from kickai_providers_core.streams import AsyncReplyStream, ReplyStream
 from kickai_providers_core.tool_loop import ToolError, ToolResult, ToolRun
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.call_options import CallKeywords, TurnKeywords

@@ -44,6 +44,7 @@ MOVED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "routing": ("resilience.routing",),
         "secret": ("values.secrets",),
         "settings": ("config.settings",),
+        "streams": ("reply_streams",),
         "targets": ("values.targets",),
     }
 )

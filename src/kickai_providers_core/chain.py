@@ -10,8 +10,8 @@ from kickai_providers_core import batching, tool_loop
 from kickai_providers_core.batching import CONCURRENCY
 from kickai_providers_core.chain_facts import ChainFacts
 from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
+from kickai_providers_core.reply_streams import AsyncReplyStream, ReplyStream, require_event_loop
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
-from kickai_providers_core.streams import AsyncReplyStream, ReplyStream, require_event_loop
 from kickai_providers_core.tool_loop import MAX_TURNS
 from kickai_providers_core.values.call_options import CallOptions
 from kickai_providers_core.values.messages import Masked

@@ -21,7 +21,7 @@ MODULES = {
     "resolver": (
         "Resolver, chains and streams",
         [
-            *("resolver.Resolver", "chain.Chain", "streams", "tool_loop", "batching", "values.call_options"),
+            *("resolver.Resolver", "chain.Chain", "reply_streams", "tool_loop", "batching", "values.call_options"),
             *("values.rollout_key", "concurrency.clock"),
         ],
     ),
