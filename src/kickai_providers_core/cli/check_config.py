@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.ask_arguments import FiniteNumber
 from kickai_providers_core.cli.common_options import shared_options, without_store
 from kickai_providers_core.cli.doctor_findings import diagnose, sort_findings, to_finding
 from kickai_providers_core.cli.online_questions import ANSWER_TOKENS, ask_providers, choose_questions
+from kickai_providers_core.cli.parameter_types import FiniteNumber
 from kickai_providers_core.cli.settings_checks import (
     build_findings_json,
     check_instances,

@@ -1,4 +1,4 @@
-"""The options that all commands share, and the session in which they are kept."""
+"""The options that all commands share, the session in which they are kept, and the examples of a command's help."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.stores.api import Store
     from kickai_providers_core.values.events import Observer
 
-__all__ = ["STORE_TIMEOUT_S", "Session", "output_options", "shared_options", "without_store"]
+__all__ = ["STORE_TIMEOUT_S", "Session", "output_options", "shared_options", "show_examples", "without_store"]
 
 STORE_TIMEOUT_S = 5.0
 """Seconds for which a command waits while other processes write to the store."""
@@ -148,6 +148,11 @@ def shared_options(command: F) -> F:
 def output_options(command: F) -> F:
     """Add the options of a command that reads no settings."""
     return _DEBUG(_JSON(command))
+
+
+def show_examples(*lines: str) -> str:
+    """Return the end of a command's help: its examples."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kickai_providers_core.cli.common_options import shared_options
-from kickai_providers_core.cli.rollout_arguments import (
+from kickai_providers_core.cli.common_options import shared_options, show_examples
+from kickai_providers_core.cli.parameter_types import (
     parse_duration_option,
     parse_share_argument,
     parse_shares_argument,
-    show_examples,
 )
 from kickai_providers_core.config.descriptions import join_names, suggest_name
 from kickai_providers_core.operations.rollout_control import (

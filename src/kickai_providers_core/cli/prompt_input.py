@@ -1,38 +1,12 @@
-"""The arguments of ``kickai ask``: numbers, targets and the prompt."""
+"""The prompt of ``kickai ask``: the words of the command line, or standard input, as UTF-8 text."""
 
 from __future__ import annotations
 
-import math
 import sys
-from typing import Any
 
 import click
 
-from kickai_providers_core.plugin_api.settings import LONGEST_S
-from kickai_providers_core.values.targets import Target
-
-__all__ = ["FiniteNumber", "parse_targets", "read_prompt", "require_utf8"]
-
-
-class FiniteNumber(click.FloatRange):
-    """A finite number in a range, up to the longest time; click's own type accepts ``nan``."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number."""
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
-        if number > LONGEST_S:
-            self.fail(f"{value!r} is greater than {LONGEST_S}.", param, ctx)
-        return number
-
-
-def parse_targets(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[Target, ...]:
-    """Return the targets of a list such as ``huggingface:org/model,gemini``; none without the option."""
-    try:
-        return tuple(Target.parse(part) for part in value.split(",")) if value is not None else ()
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from None
+__all__ = ["read_prompt", "require_utf8"]
 
 
 def read_prompt(words: tuple[str, ...]) -> str:
