@@ -8,8 +8,14 @@ Everything here uses one resolver, which is created from the settings on first u
 it. New code should create a `Resolver` of its own. docs/migrating.md says where the plan is followed, and where not.
 """
 
-from kickai_providers_core.compat.agent_llm import get_agent_llm
-from kickai_providers_core.compat.llms import ConfiguredLLM, LLMFactory, ResilientLLM, TextKeywords, TextLLM
+from kickai_providers_core.compat.llms import (
+    ConfiguredLLM,
+    LLMFactory,
+    ResilientLLM,
+    TextKeywords,
+    TextLLM,
+    get_agent_llm,
+)
 from kickai_providers_core.compat.migration_monitor import (
     AgentReport,
     MigrationMonitor,

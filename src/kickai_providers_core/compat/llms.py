@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 from kickai_providers_core.compat.model_configs import LLMConfig
 from kickai_providers_core.compat.names import to_name
-from kickai_providers_core.compat.process_default import find_resolver, get_resolver
+from kickai_providers_core.compat.process_default import find_resolver, get_resolver, warn_once
+from kickai_providers_core.compat.smart_provider import is_usable
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.values.base_errors import ArgumentTypeError
+from kickai_providers_core.values.errors import ConfigError, UnknownProviderError
 from kickai_providers_core.values.messages import Masked
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import describe_type, raise_argument_error
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.replies import Reply
     from kickai_providers_core.values.requests import Prompt
 
-__all__ = ["ConfiguredLLM", "LLMFactory", "ResilientLLM", "TextKeywords", "TextLLM"]
+__all__ = ["ConfiguredLLM", "LLMFactory", "ResilientLLM", "TextKeywords", "TextLLM", "get_agent_llm"]
+
+L = TypeVar("L")
 
 
 class TextKeywords(TypedDict, total=False):
@@ -201,3 +205,27 @@ class LLMFactory:
         llm = ConfiguredLLM(config)
         _ = llm.chain  # reports an unknown provider here
         return llm
+
+
+def get_agent_llm(base_llm: L, role: str) -> L | ResilientLLM:
+    """Return the language model of an agent: its role's chain, or ``base_llm`` when that chain cannot answer.
+
+    The chain cannot answer when the settings are invalid, or when no provider in it is installed and configured. Then
+    one warning says so. A provider that fails at present does not matter: the chain handles that.
+
+    Args:
+        base_llm: What the agent has used so far.
+        role: An `AgentRole`, or another role of the settings; an unknown name gets the default role.
+    """
+    try:
+        resolver = get_resolver()
+        llm = ResilientLLM(role)
+        targets = llm.chain.targets
+    except (ConfigError, UnknownProviderError) as error:
+        warn_once(f"agents keep their own language model, since the settings cannot be used: {error}")
+        return base_llm
+    providers = {target.partition(":")[0] for target in targets}
+    if any(is_usable(resolver, provider) for provider in providers):
+        return llm
+    warn_once("agents keep their own language model, since no provider is configured; kickai doctor says what to do")
+    return base_llm

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.compat.agent_llm import is_usable
 from kickai_providers_core.compat.names import to_ai_provider, to_name
 from kickai_providers_core.compat.process_default import get_resolver
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.health_report import HealthStateReport
+    from kickai_providers_core.resolver import Resolver
 
-__all__ = ["SmartProvider", "get_smart_provider"]
+__all__ = ["SmartProvider", "get_smart_provider", "is_usable"]
 
 
 class SmartProvider:
@@ -88,3 +88,9 @@ class SmartProvider:
 def get_smart_provider() -> SmartProvider:
     """Return the view of the health of the resolver that `compat` uses."""
     return SmartProvider()
+
+
+def is_usable(resolver: Resolver, provider: str) -> bool:
+    """Return whether a provider is installed and configured. Its plugin may take a moment to validate its settings."""
+    instance = resolver.registry.find(provider)
+    return instance is not None and not instance.validation.problems()
