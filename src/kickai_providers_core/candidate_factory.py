@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from kickai_providers_core.plugin_api.discovery import PACKAGES
+from kickai_providers_core.plugin_api.installation import explain_missing
 from kickai_providers_core.resilience.candidates import UNVALIDATED, Candidate
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.base_errors import ArgumentValueError
@@ -86,7 +87,7 @@ class CandidateFactory:
 
     def _build_missing(self, position: int, target: Target) -> Candidate:
         """Return the candidate of a provider that is not installed."""
-        hint = f"install {PACKAGES[target.provider]}"
+        hint = explain_missing(PACKAGES[target.provider])
         return Candidate(
             position=position,
             provider=target.provider,

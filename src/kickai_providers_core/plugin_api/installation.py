@@ -9,9 +9,14 @@ from attrs import Factory, frozen
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CORE", "Installation", "advise_installing"]
+__all__ = ["CORE", "Installation", "advise_installing", "explain_missing"]
 
 CORE = "kickai-providers-core"
+
+
+def explain_missing(package: str) -> str:
+    """Return what a trace says about a target whose plugin is not installed."""
+    return f"install {package}"
 
 
 def advise_installing(package: str) -> str:
