@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import fields
 
-from kickai_providers_core.cli.plugin_directory import KINDS, read_directory
+from kickai_providers_core.cli.known_plugins import KINDS, read_directory
 from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.testing import faults
 

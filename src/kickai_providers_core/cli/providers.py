@@ -63,7 +63,7 @@ def _write_available(session: Session) -> None:
     """Write the directory of known plugins; no plugin is loaded."""
     from importlib.metadata import distributions  # noqa: PLC0415  not for the other listing
 
-    from kickai_providers_core.cli.plugin_directory import read_directory  # noqa: PLC0415
+    from kickai_providers_core.cli.known_plugins import read_directory  # noqa: PLC0415
     from kickai_providers_core.plugin_api.installation import Installation  # noqa: PLC0415
 
     core = Installation.find()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine
 
-from kickai_providers_core.cli import plugin_directory
-from kickai_providers_core.cli.plugin_directory import KnownPlugin, read_directory
+from kickai_providers_core.cli import known_plugins
+from kickai_providers_core.cli.known_plugins import KnownPlugin, read_directory
 from kickai_providers_core.plugin_api.discovery import PACKAGES
 from kickai_providers_core.plugin_api.installation import Installation
 
@@ -82,7 +82,7 @@ def test_the_command_lists_what_to_install(kickai, monkeypatch, tmp_path):
     (tmp_path / "docs").mkdir()
     text = (ROOT / "docs" / "plugins.toml").read_text(encoding="utf-8")
     (tmp_path / "docs" / "plugins.toml").write_text(f'{text}\n{THIRD}url = "https://example.com/osprey"\n')
-    monkeypatch.setattr(plugin_directory, "NAME", str(tmp_path / "docs" / "plugins.toml"))
+    monkeypatch.setattr(known_plugins, "NAME", str(tmp_path / "docs" / "plugins.toml"))
     rows = {row["package"]: row for row in kickai("providers", "--available", "--json").json["available"]}
     assert rows["kickai-osprey"] == {
         "package": "kickai-osprey",
