@@ -14,8 +14,8 @@ from attrs import frozen
 from kickai_providers_core.cli import json_output
 from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.parameter_types import FiniteNumber, parse_targets
-from kickai_providers_core.cli.progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.prompt_input import read_prompt, require_utf8
+from kickai_providers_core.cli.request_progress import ProgressReporter, Verbosity
 from kickai_providers_core.cli.roles import warn_of_unknown_role
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.cli.uncalled_providers import describe_uncalled, describe_unused_presets

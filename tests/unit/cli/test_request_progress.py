@@ -13,7 +13,7 @@ from kickai_providers_core import (
     SkipReason,
     Usage,
 )
-from kickai_providers_core.cli.progress import ProgressReporter
+from kickai_providers_core.cli.request_progress import ProgressReporter
 from kickai_providers_core.values.breaker_state import BreakerState as State
 from kickai_providers_core.values.events import (
     AttemptEnded,
@@ -26,7 +26,7 @@ from kickai_providers_core.values.events import (
 
 if TYPE_CHECKING:
     from kickai_providers_core import ProviderError
-    from kickai_providers_core.cli.progress import Verbosity
+    from kickai_providers_core.cli.request_progress import Verbosity
     from kickai_providers_core.values.events import Event
 
 
