@@ -26,7 +26,7 @@ def check_names(names: Iterable[tuple[Path, str]], index: NameIndex, problems: P
     """Report names that no instance has."""
     for path, name in names:
         if not index.knows(name):
-            problems.add(path, index.unknown_instance(name))
+            problems.add(path, index.build_unknown_instance_violation(name))
 
 
 def check_duplicates(path: Path, targets: Iterable[Hashable], problems: ProblemList) -> None:
@@ -44,7 +44,7 @@ def check_role(
 ) -> None:
     """Report what is wrong with the names in a role's table."""
     if role.group and role.group not in groups:
-        problems.add((*path, "group"), _unknown("group", role.group, groups))
+        problems.add((*path, "group"), _build_unknown_violation("group", role.group, groups))
     if role.chain == ():
         problems.add((*path, "chain"), Violation.from_message("must have at least one target, got an empty array"))
     for key in (key for key, models in role.models.items() if not models):
@@ -65,7 +65,7 @@ def check_catalogues(
     """Report what is wrong with the catalogues of the file, and a selected catalogue that does not exist."""
     names = sorted({BUILT_IN, *catalogues})
     if name not in names:
-        problems.add(("kickai", "catalogue"), _unknown("catalogue", name, names))
+        problems.add(("kickai", "catalogue"), _build_unknown_violation("catalogue", name, names))
     for key, table in catalogues.items():
         path = ("catalogues", key)
         if key == BUILT_IN:
@@ -77,7 +77,7 @@ def check_catalogues(
             check_role((*path, "roles", role), role_table, table.groups, index, problems)
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> Violation:
+def _build_unknown_violation(what: str, name: str, known: Iterable[str]) -> Violation:
     known = [*known]
     message = f"unknown {what} {describe_value(name)} (known: {join_names(known)})"
     return Violation.from_message(message, partial(suggest_name, name, known))

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CORE_VARIABLES",
     "WithheldKey",
-    "core_variables",
-    "instance_variables",
-    "misspelled_variables",
-    "plugin_variables",
-    "variable_value",
+    "find_misspelled_variables",
+    "find_plugin_variables",
+    "list_core_variables",
+    "list_instance_variables",
+    "parse_variable",
 ]
 
 CORE_VARIABLES = {
@@ -74,19 +74,19 @@ class WithheldKey:
     violation: Violation
 
 
-def variable_value(variable: str, text: str) -> object:
+def parse_variable(variable: str, text: str) -> object:
     """Return the value of a variable: text for its setting to parse, or an empty array."""
     return () if variable in ARRAYS and text.strip().lower() == NONE else EnvironmentText(text)
 
 
-def core_variables(document: SettingsDocument) -> Iterator[tuple[str, Path]]:
+def list_core_variables(document: SettingsDocument) -> Iterator[tuple[str, Path]]:
     """Yield the variables of the core that are set, each with its path."""
     return ((variable, path) for variable, path in CORE_VARIABLES.items() if variable in document.environment)
 
 
-def instance_variables(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[str, Path | Violation]]:
+def list_instance_variables(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[str, Path | Violation]]:
     """Yield the variables of the form KICKAI_PROVIDERS__INSTANCE__FIELD, each with its path or its violation."""
-    keys = {to_variable(name): key for name, key in (*index.instances.items(), *index.aliases())}
+    keys = {to_variable(name): key for name, key in (*index.instances.items(), *index.list_aliases())}
     for variable in document.environment:
         if not variable.startswith(PREFIX):
             continue
@@ -100,7 +100,7 @@ def instance_variables(document: SettingsDocument, index: NameIndex) -> Iterator
             yield variable, ("providers", keys[instance], *(part.lower() for part in field))
 
 
-def plugin_variables(document: SettingsDocument, index: NameIndex) -> tuple[dict[Path, str], list[WithheldKey]]:
+def find_plugin_variables(document: SettingsDocument, index: NameIndex) -> tuple[dict[Path, str], list[WithheldKey]]:
     """Return the variables of plugins by the path of the field that each sets, and the keys that are withheld.
 
     A key is withheld when a file has changed the address that it would be sent to. A ``.env`` counts as such a file,
@@ -108,24 +108,24 @@ def plugin_variables(document: SettingsDocument, index: NameIndex) -> tuple[dict
     """
     variables: dict[Path, str] = {}
     withheld: list[WithheldKey] = []
-    for vendor, variable, path in _plugin_fields(document, index):
-        changed = _changed_addresses(document, vendor, path, variable) if _is_secret(vendor.info, path) else {}
+    for vendor, variable, path in _list_plugin_fields(document, index):
+        changed = _find_changed_addresses(document, vendor, path, variable) if _is_secret(vendor.info, path) else {}
         if changed:
             source = next(iter(changed.values()))
-            withheld.append(WithheldKey(path, source, _withheld(variable, path, changed)))
+            withheld.append(WithheldKey(path, source, _build_withheld_violation(variable, path, changed)))
         else:
             variables[path] = variable
     return variables, withheld
 
 
-def _withheld(variable: str, path: Path, addresses: Iterable[str]) -> Violation:
+def _build_withheld_violation(variable: str, path: Path, addresses: Iterable[str]) -> Violation:
     names = " and ".join(addresses)
     message = f"{variable} is not used, because {names} is not the vendor's address"
     hint = f'To send the key there, write {path[-1]} = {{ env = "{variable}" }} in [{format_path(path[:-1])}]'
     return Violation.from_message(message, hint)
 
 
-def misspelled_variables(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[str, Violation]]:
+def find_misspelled_variables(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[str, Violation]]:
     """Yield the variables that look like ours and are not read, each with its source."""
     known = [*CORE_VARIABLES, "KICKAI_CONFIG"]
     infos = index.infos.values()
@@ -138,7 +138,7 @@ def misspelled_variables(document: SettingsDocument, index: NameIndex) -> Iterat
         near = difflib.get_close_matches(variable, known, n=1, cutoff=SIMILARITY)
         if near:
             message = f"unknown variable (known: {', '.join(known)})"
-            yield document.origin(variable), Violation.from_message(message, f"Did you mean '{near[0]}'?")
+            yield document.describe_source(variable), Violation.from_message(message, f"Did you mean '{near[0]}'?")
 
 
 @attrs.frozen
@@ -175,7 +175,7 @@ def _find_vendors(document: SettingsDocument, index: NameIndex) -> Iterator[_Ven
             yield _Vendor(info, table, info.environment)
 
 
-def _plugin_fields(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[_Vendor, str, Path]]:
+def _list_plugin_fields(document: SettingsDocument, index: NameIndex) -> Iterator[tuple[_Vendor, str, Path]]:
     """Yield the variables that fill fields of instances; of several variables for one field, the first."""
     for vendor in _find_vendors(document, index):
         known = {field.alias for field in attrs.fields(vendor.info.settings_class)}
@@ -198,7 +198,7 @@ def _is_secret(info: ProviderInfo, path: Path) -> bool:
     return is_secret_type(hints[field.name])
 
 
-def _changed_addresses(document: SettingsDocument, vendor: _Vendor, key: Path, variable: str) -> dict[str, str]:
+def _find_changed_addresses(document: SettingsDocument, vendor: _Vendor, key: Path, variable: str) -> dict[str, str]:
     """Return the address fields that a file has changed from the vendor's address, each with the file."""
     changed = {}
     for field in find_address_fields(vendor.info.settings_class):
@@ -227,7 +227,7 @@ def _find_written(
     if variable is None:
         return find_value(document.tables, path), document.file
     in_dotenv = variable in document.from_dotenv and key not in document.from_dotenv
-    return document.environment[variable], document.origin(variable) if in_dotenv else ""
+    return document.environment[variable], document.describe_source(variable) if in_dotenv else ""
 
 
 def _is_vendor_address(field: attrs.Attribute[Any], value: object, own: str | None) -> bool:
@@ -235,11 +235,11 @@ def _is_vendor_address(field: attrs.Attribute[Any], value: object, own: str | No
     if value is None or (own is None and value == field.default):
         return True
     addresses = [*field.metadata.get(SERVICE_ADDRESS, ()), field.default] if own is None else [own]
-    origin = _origin(value)
-    return origin is not None and origin in map(_origin, addresses)
+    origin = _parse_origin(value)
+    return origin is not None and origin in map(_parse_origin, addresses)
 
 
-def _origin(address: object) -> tuple[str, str, int | None] | None:
+def _parse_origin(address: object) -> tuple[str, str, int | None] | None:
     """Return scheme, host and port of a URL; None for anything that is not a plain URL."""
     if not isinstance(address, str):
         return None

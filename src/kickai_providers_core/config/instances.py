@@ -57,7 +57,7 @@ class InstanceReader:
         unusable: dict[str, tuple[Problem, ...]] = {}
         for name, key in self.index.instances.items():
             path = ("providers", key)
-            table = self.layers.value_at(path)
+            table = self.layers.find_merged_value(path)
             info = self._find_plugin(name, path, table)
             if info is None:
                 continue
@@ -78,14 +78,16 @@ class InstanceReader:
         sources = {}
         for name, settings in providers.items():
             for path, secret in locate_secrets(settings, ("providers", self.index.instances[name])):
-                value = self.layers.value_at(path)
+                value = self.layers.find_merged_value(path)
                 if isinstance(value, Mapping) and (source := describe_reference(value)):
                     sources[path] = source
                     if not secret:
                         reason = untrusted.get(str(value.get("file", "")).strip())
                         missing = source.removeprefix("environment ")
-                        self.problems.add(path, _no_secret(source, reason), severity="warning", missing=missing)
-                literal = self.layers.file_value_at(path)
+                        self.problems.add(
+                            path, _build_missing_secret_violation(source, reason), severity="warning", missing=missing
+                        )
+                literal = self.layers.find_file_value(path)
                 if isinstance(literal, str) and literal.strip():
                     hint = 'Use a reference such as { env = "NAME" }'
                     violation = Violation.from_message("the key itself is in the file", hint)
@@ -105,7 +107,9 @@ class InstanceReader:
         plugin = index.plugins.get(name if kind is None else str(kind))
         own = index.plugins.get(name)
         if plugin is None:
-            violation = index.unknown_plugin(name if kind is None else str(kind), is_kind=kind is not None)
+            violation = index.build_unknown_plugin_violation(
+                name if kind is None else str(kind), is_kind=kind is not None
+            )
             problems.add(path if kind is None else (*path, "kind"), violation)
         elif own is not None and plugin != own:
             message = f"must be {describe_value(own)}, got {describe_value(kind)}"
@@ -131,7 +135,7 @@ class InstanceReader:
             rest = {key: value for key, value in table.items() if key not in variables}
             without, others = structure_table(self.converter, rest, info.settings_class)
             if not _find_whole(others):
-                unusable = [_invalid_variables(sorted(variables.values()), _find_whole(violations))]
+                unusable = [_build_variable_problem(sorted(variables.values()), _find_whole(violations))]
                 settings, violations = without, others
         for violation in violations:
             variable = self.layers.plugin_variables.get((*path, *violation.path[:1]))
@@ -144,7 +148,7 @@ class InstanceReader:
                     path=format_path(violation.path),
                     message=violation.message,
                     hint=violation.hint if isinstance(violation.hint, str) else violation.hint(),
-                    source=self.layers.source_of((*path, *violation.path)),
+                    source=self.layers.get_source((*path, *violation.path)),
                     missing=f"a valid {variable}",
                 )
             )
@@ -156,7 +160,7 @@ def _find_whole(violations: tuple[Violation, ...]) -> Violation | None:
     return next((violation for violation in violations if not violation.path), None)
 
 
-def _invalid_variables(variables: list[str], violation: Violation | None) -> Problem:
+def _build_variable_problem(variables: list[str], violation: Violation | None) -> Problem:
     names = ", ".join(variables)
     message = violation.message if violation is not None else "invalid"
     return Problem(path="", message=message, source=f"environment {names}", missing=f"a valid {names}")
@@ -183,7 +187,7 @@ def locate_secrets(value: Any, path: Path = ()) -> Iterator[tuple[Path, Secret]]
             yield from locate_secrets(item, (*path, position))
 
 
-def _no_secret(source: str, untrusted: str | None) -> Violation:
+def _build_missing_secret_violation(source: str, untrusted: str | None) -> Violation:
     if untrusted is None:
         return Violation.from_message(describe_unset(source))
     hint = "To use it anyway, name the settings file with --config, or with KICKAI_CONFIG in the environment"

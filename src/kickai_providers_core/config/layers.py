@@ -10,11 +10,11 @@ import attrs
 
 from kickai_providers_core.config.environment import (
     WithheldKey,
-    core_variables,
-    instance_variables,
-    misspelled_variables,
-    plugin_variables,
-    variable_value,
+    find_misspelled_variables,
+    find_plugin_variables,
+    list_core_variables,
+    list_instance_variables,
+    parse_variable,
 )
 from kickai_providers_core.config.problems import Violation
 from kickai_providers_core.config.sources import find_value, merge_tables
@@ -60,32 +60,34 @@ class Layers:
     def from_document(cls, document: SettingsDocument, index: NameIndex) -> Layers:
         """Return the merged layers of a document."""
         tables: Mapping[str, Any] = document.tables
-        overrides = dict.fromkeys(_fields(document.overrides))
-        sources = dict.fromkeys((*_fields(tables), *_empty_tables(tables)), document.file)
+        overrides = dict.fromkeys(_list_fields(document.overrides))
+        sources = dict.fromkeys((*_list_fields(tables), *_list_empty_tables(tables)), document.file)
         invalid: list[tuple[str, Violation]] = []
-        of_plugins, withheld = plugin_variables(document, index)
-        of_instances = tuple(instance_variables(document, index))
+        of_plugins, withheld = find_plugin_variables(document, index)
+        of_instances = tuple(list_instance_variables(document, index))
         plugin_paths = ((variable, path) for path, variable in of_plugins.items())
-        for variable, path in (*core_variables(document), *plugin_paths, *of_instances):
+        for variable, path in (*list_core_variables(document), *plugin_paths, *of_instances):
             if isinstance(path, Violation):
-                invalid.append((document.origin(variable), path))
+                invalid.append((document.describe_source(variable), path))
             else:
-                tables = _set_value(tables, path, variable_value(variable, document.environment[variable]))
-                sources = _set_sources(sources, [path], document.origin(variable))
+                tables = _set_value(tables, path, parse_variable(variable, document.environment[variable]))
+                sources = _set_sources(sources, [path], document.describe_source(variable))
         replaced = {*(path for _, path in of_instances), *overrides}
-        sources = _set_sources(sources, overrides, "code") | dict.fromkeys(_empty_tables(document.overrides), "code")
+        sources = _set_sources(sources, overrides, "code") | dict.fromkeys(
+            _list_empty_tables(document.overrides), "code"
+        )
         return cls(
             tables=merge_tables(tables, document.overrides),
             file_tables=document.tables,
             sources=sources,
             file=document.file,
             invalid=tuple(invalid),
-            misspelled=tuple(misspelled_variables(document, index)),
+            misspelled=tuple(find_misspelled_variables(document, index)),
             withheld=tuple(key for key in withheld if key.path not in replaced),
             plugin_variables={path: variable for path, variable in of_plugins.items() if path not in replaced},
         )
 
-    def source_of(self, path: Path) -> str:
+    def get_source(self, path: Path) -> str:
         """Return the source of the value at a path, or of a value that contains it or is in it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.sources:
@@ -101,7 +103,7 @@ class Layers:
                 sources.setdefault(path[:length], source)
         return sources
 
-    def position(self, path: Path) -> int:
+    def get_position(self, path: Path) -> int:
         """Return the position, in the order of the layers, of the value at a path, around it, or in it."""
         values, tables = self._positions
         position = min(values.get(path[:length], len(values)) for length in range(len(path) + 1))
@@ -117,26 +119,26 @@ class Layers:
                 tables.setdefault(path[:length], position)
         return values, tables
 
-    def value_at(self, path: Path) -> Any:
+    def find_merged_value(self, path: Path) -> Any:
         """Return the merged value at a path, as it was written; None when there is none."""
         return find_value(self.tables, path)
 
-    def file_value_at(self, path: Path) -> Any:
+    def find_file_value(self, path: Path) -> Any:
         """Return the value of the file at a path, whether or not another layer replaces it; None for none."""
         return find_value(self.file_tables, path)
 
 
-def _fields(tables: Mapping[Any, Any], above: Path = ()) -> Iterator[Path]:
+def _list_fields(tables: Mapping[Any, Any], above: Path = ()) -> Iterator[Path]:
     """Yield the path of each field."""
     for key, value in tables.items():
         path = (*above, str(key))
         if isinstance(value, Mapping) and len(path) < FIELD_DEPTH:
-            yield from _fields(value, path)
+            yield from _list_fields(value, path)
         else:
             yield path
 
 
-def _empty_tables(tables: Mapping[Any, Any]) -> Iterator[Path]:
+def _list_empty_tables(tables: Mapping[Any, Any]) -> Iterator[Path]:
     """Yield the path of each table without a field."""
     for section, names in tables.items():
         if isinstance(names, Mapping):

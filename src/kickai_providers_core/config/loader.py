@@ -81,7 +81,7 @@ def structure(
     """
     loader = _Loader.from_document(document, infos, broken, keyring)
     settings = loader.build()
-    errors = loader.problems.errors()
+    errors = loader.problems.list_errors()
     if errors:
         raise ConfigError(errors)
     return settings
@@ -174,8 +174,8 @@ class _Loader:
     def build(self) -> Settings:
         """Return the settings, without invalid values, and add what is wrong with them to the problems."""
         resolve, tables = self.index.resolve, self.tables
-        catalogue = self._catalogue()
-        successors = self._successors(catalogue)
+        catalogue = self._load_catalogue()
+        successors = self._merge_successors(catalogue)
         roles, default = merge_roles(catalogue, tables.roles, resolve)
         reader = InstanceReader(layers=self.layers, index=self.index, converter=self.converter, problems=self.problems)
         providers: dict[str, ProviderSettings] = {}
@@ -185,7 +185,7 @@ class _Loader:
             providers, unusable = reader.read(exposed=tables.kickai.expose_service_messages)
             self._check_names(catalogue, providers)
             all_roles = roles if default is catalogue.default else {**roles, default.name: default}
-            check_retired(self._models(catalogue, all_roles, providers), successors, self.problems)
+            check_retired(self._list_models(catalogue, all_roles, providers), successors, self.problems)
         sources = dict(self.layers.sources) | reader.check_secrets(providers, self.untrusted)
         return Settings(
             kickai=self._kickai(providers),
@@ -197,26 +197,26 @@ class _Loader:
             policy=tables.policy,
             breaker=tables.breaker,
             hedging=tables.hedging,
-            routing=self._routing(successors),
-            rollout=self._rollout(),
+            routing=self._resolve_routing(successors),
+            rollout=self._resolve_rollout(),
             monitor=tables.monitor,
             store=resolve_store(tables.store, self.folder),
             prices=tables.prices,
             gateway=tables.gateway,
-            explicit=frozenset(resolve(name) for _, name in self._chosen_names()),
+            explicit=frozenset(resolve(name) for _, name in self._list_chosen_names()),
             sources=self._format_sources(catalogue, sources),
             unusable=unusable,
-            warnings=(*self.warnings, *self.problems.warnings()),
+            warnings=(*self.warnings, *self.problems.list_warnings()),
         )
 
-    def _catalogue(self) -> Catalogue:
+    def _load_catalogue(self) -> Catalogue:
         name, tables = self.tables.kickai.catalogue, self.tables.catalogues
         return tables[name].build(name, self.index.resolve) if name in tables else load_built_in_catalogue()
 
     def _kickai(self, providers: Mapping[str, ProviderSettings]) -> KickaiSettings:
         kickai, resolve = self.tables.kickai, self.index.resolve
         fallback = tuple(map(resolve, kickai.fallback))
-        table = self.layers.value_at(("kickai",))
+        table = self.layers.find_merged_value(("kickai",))
         if table is None or (isinstance(table, Mapping) and not table.keys() & {"primary", "fallback"}):
             *remote, local = fallback
             fallback = (*remote, *self._find_others_with_keys(providers), local)
@@ -235,7 +235,7 @@ class _Loader:
         others = sorted(set(self.index.infos).intersection(providers) - set(KickaiSettings().order))
         return [name for name in others if any(secret for _, secret in locate_secrets(providers[name]))]
 
-    def _routing(self, successors: Mapping[str, str]) -> Routing:
+    def _resolve_routing(self, successors: Mapping[str, str]) -> Routing:
         routing = self.tables.routing
         strong = routing.strong
         if strong is None:
@@ -243,24 +243,24 @@ class _Loader:
         model = find_successor(successors, strong.model) if strong.model is not None else None
         return evolve(routing, strong=Target(self.index.resolve(strong.provider), model))
 
-    def _rollout(self) -> RolloutSettings:
+    def _resolve_rollout(self) -> RolloutSettings:
         rollout = self.tables.rollout
         return (
             rollout if rollout.candidate is None else evolve(rollout, candidate=self.index.resolve(rollout.candidate))
         )
 
-    def _chosen_names(self) -> list[tuple[Path, str]]:
+    def _list_chosen_names(self) -> list[tuple[Path, str]]:
         """Return the names in ``[kickai]`` that are not defaults, each with its path."""
         kickai = self.tables.kickai
         names: list[tuple[Path, str]] = [(("kickai", "primary"), kickai.primary)]
         names += [(("kickai", "fallback", at), name) for at, name in enumerate(kickai.fallback)]
         names += [(("kickai", "preferred"), kickai.preferred)] if kickai.preferred is not None else []
-        table = self.layers.value_at(("kickai",))
+        table = self.layers.find_merged_value(("kickai",))
         if isinstance(table, Mapping):
             return [(path, name) for path, name in names if path[1] in table and path[:2] not in self.invalid]
         return [(path, name) for path, name in names if name not in KickaiSettings().order]
 
-    def _successors(self, catalogue: Catalogue) -> dict[str, str]:
+    def _merge_successors(self, catalogue: Catalogue) -> dict[str, str]:
         """Return the successors of the plugins, then of the catalogue, then of the settings; later ones win."""
         of_plugins = {
             model: info.successor
@@ -273,7 +273,7 @@ class _Loader:
     def _check_names(self, catalogue: Catalogue, providers: Mapping[str, ProviderSettings]) -> None:
         """Report unknown and duplicate names."""
         index, problems, kickai = self.index, self.problems, self.tables.kickai
-        names = self._chosen_names()
+        names = self._list_chosen_names()
         check_names(names, index, problems)
         strong = self.tables.routing.strong
         if strong is not None:
@@ -292,7 +292,7 @@ class _Loader:
         check_catalogues(kickai.catalogue, self.tables.catalogues, index, problems)
         check_successors(("successors",), self.tables.successors, problems)
 
-    def _models(
+    def _list_models(
         self, catalogue: Catalogue, roles: Mapping[str, Role], providers: Mapping[str, ProviderSettings]
     ) -> Iterator[tuple[Path, str, str | None]]:
         """Yield every model that the settings name, with its path and, unless a layer is the source, its source."""

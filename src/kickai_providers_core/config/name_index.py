@@ -64,7 +64,7 @@ class NameIndex:
         """Return the name of the instance that a name or alias means, known or not."""
         return name if name in self.instances else self.plugins.get(name, name)
 
-    def aliases(self) -> Iterable[tuple[str, str]]:
+    def list_aliases(self) -> Iterable[tuple[str, str]]:
         """Return each plugin's name and aliases, with the key of the table of its own instance."""
         return [(alias, self.instances[name]) for alias, name in self.plugins.items()]
 
@@ -72,19 +72,21 @@ class NameIndex:
         """Return whether there is an instance, or a plugin, of that name."""
         return self.resolve(name) in self.instances
 
-    def unknown_instance(self, name: str) -> Violation:
+    def build_unknown_instance_violation(self, name: str) -> Violation:
         """Return the violation of a name that no instance and no plugin has."""
         known = sorted(self.instances)
         message = f"unknown provider {describe_value(name)} (available: {join_names(known)})"
-        return Violation.from_message(message, partial(self._hint, name, known))
+        return Violation.from_message(message, partial(self._build_hint, name, known))
 
-    def unknown_plugin(self, name: str, *, is_kind: bool) -> Violation:
+    def build_unknown_plugin_violation(self, name: str, *, is_kind: bool) -> Violation:
         """Return the violation of a kind, or of a table without a kind, whose name no plugin has."""
         known = sorted(self.infos)
         message = f"unknown plugin {describe_value(name)}" if is_kind else "needs a kind, since no plugin has this name"
-        return Violation.from_message(f"{message} (installed: {join_names(known)})", partial(self._hint, name, known))
+        return Violation.from_message(
+            f"{message} (installed: {join_names(known)})", partial(self._build_hint, name, known)
+        )
 
-    def _hint(self, name: str, known: Collection[str]) -> str:
+    def _build_hint(self, name: str, known: Collection[str]) -> str:
         """Return what to do about a name that is not known."""
         hint = (
             advise_installing(PACKAGES[name]).capitalize()

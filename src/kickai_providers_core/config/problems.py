@@ -45,7 +45,7 @@ class Violation:
         """Return the violation of a value that is not what its setting accepts."""
         return cls((), f"must be {expected}, got {got}")
 
-    def under(self, *keys: str | int) -> Violation:
+    def prepend_keys(self, *keys: str | int) -> Violation:
         """Return the same violation, relative to the value that contains this one under the keys."""
         return evolve(self, path=(*keys, *self.path))
 
@@ -61,9 +61,9 @@ class StructuringError(Exception):
         super().__init__(*violations)
         self.violations = violations
 
-    def under(self, key: str | int) -> list[Violation]:
+    def prepend_key(self, key: str | int) -> list[Violation]:
         """Return the violations relative to the value that contains this one under a key."""
-        return [violation.under(key) for violation in self.violations]
+        return [violation.prepend_keys(key) for violation in self.violations]
 
 
 class ProblemList:
@@ -95,20 +95,20 @@ class ProblemList:
             path=format_path(path),
             message=violation.message,
             hint=hint,
-            source=self._layers.source_of(path) if source is None else source,
+            source=self._layers.get_source(path) if source is None else source,
             missing=missing,
             severity=severity,
         )
         self._problems.setdefault(path, []).append(problem)
 
-    def errors(self) -> tuple[Problem, ...]:
+    def list_errors(self) -> tuple[Problem, ...]:
         """Return the problems that make the settings unusable, in the order of the file."""
         return tuple(problem for problem in self._sort() if problem.severity == "error")
 
-    def warnings(self) -> tuple[Problem, ...]:
+    def list_warnings(self) -> tuple[Problem, ...]:
         """Return the other problems, in the same order."""
         return tuple(problem for problem in self._sort() if problem.severity == "warning")
 
     def _sort(self) -> list[Problem]:
-        paths = sorted(self._problems, key=self._layers.position)
+        paths = sorted(self._problems, key=self._layers.get_position)
         return [problem for path in paths for problem in self._problems[path]]

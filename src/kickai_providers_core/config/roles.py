@@ -204,14 +204,14 @@ def load_built_in_catalogue() -> Catalogue:
     data = tomllib.loads(files("kickai_providers_core.config").joinpath("kickai_roles.toml").read_text("utf-8"))
     table = CatalogueTable(
         groups={name: Group(**group) for name, group in data["groups"].items()},
-        roles={name: _role_table(role) for name, role in data["roles"].items()},
-        default=_role_table(data["default"]),
+        roles={name: _parse_role_table(role) for name, role in data["roles"].items()},
+        default=_parse_role_table(data["default"]),
         successors=data["successors"],
     )
     return table.build(BUILT_IN, str)
 
 
-def _role_table(data: Mapping[str, Any]) -> RoleTable:
+def _parse_role_table(data: Mapping[str, Any]) -> RoleTable:
     models = {key: tuple(names) for key, names in data["models"].items()}
     return RoleTable(**{**data, "models": models})
 

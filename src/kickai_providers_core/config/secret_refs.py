@@ -70,17 +70,17 @@ class SecretResolver:
     def _from_keyring(self, name: str) -> Secret:
         service, slash, username = name.partition("/")
         if not (service and slash and username):
-            raise _error("keyring", f"must be 'service/username', got {_quote('keyring', name)}")
+            raise _build_error("keyring", f"must be 'service/username', got {_quote('keyring', name)}")
         try:
             keyring = self.keyring or importlib.import_module("keyring")
         except ImportError:
             hint = "Run pip install 'kickai-providers-core[keyring]'"
-            raise _error("keyring", "the keyring package is not installed", hint) from None
+            raise _build_error("keyring", "the keyring package is not installed", hint) from None
         try:
             return Secret((keyring.get_password(service, username) or "").strip())
         except Exception as exc:  # noqa: BLE001 # every backend has its own errors
             message = f"the keyring failed to return {_quote('keyring', name)} ({type(exc).__name__})"
-            raise _error("keyring", message) from None
+            raise _build_error("keyring", message) from None
 
     def _from_file(self, name: str) -> Secret:
         try:
@@ -90,13 +90,13 @@ class SecretResolver:
             self.untrusted[name] = str(exc)
             return Secret("")
         except (OSError, ValueError, RuntimeError, NotUsableError) as exc:
-            raise _error("file", f"cannot read {_quote('file', name)}: {_reason(exc)}") from None
+            raise _build_error("file", f"cannot read {_quote('file', name)}: {_describe_read_error(exc)}") from None
         if not content:
-            raise _error("file", f"the file {_quote('file', name)} is empty")
+            raise _build_error("file", f"the file {_quote('file', name)} is empty")
         return Secret(content)
 
 
-def _reason(error: Exception) -> str:
+def _describe_read_error(error: Exception) -> str:
     """Return why a file cannot be read, without the bytes that the message of a decoding error quotes."""
     if isinstance(error, NotUsableError):
         return f"it is {error}"
@@ -141,9 +141,9 @@ def _parse(reference: Mapping[str, Any]) -> tuple[str, str]:
         raise StructuringError(Violation((str(form),), f"unknown key (allowed: {', '.join(FORMS)})", hint))
     if not isinstance(name, str) or not name.strip():
         got = "an empty string" if isinstance(name, str) else describe_kind(name)
-        raise StructuringError(Violation.from_mismatch("a string that is not empty", got).under(form))
+        raise StructuringError(Violation.from_mismatch("a string that is not empty", got).prepend_keys(form))
     return form, name.strip()
 
 
-def _error(form: str, message: str, hint: str = "") -> StructuringError:
+def _build_error(form: str, message: str, hint: str = "") -> StructuringError:
     return StructuringError(Violation((form,), message, hint))

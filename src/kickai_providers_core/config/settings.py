@@ -116,7 +116,7 @@ class Settings:
     gateway: GatewaySettings = field(factory=GatewaySettings)
     explicit: frozenset[str] = field(
         # Not the decorator ``@explicit.default``: type checkers would take the field for a mandatory one.
-        default=Factory(lambda settings: settings.explicit_in_code(), takes_self=True)
+        default=Factory(lambda settings: settings.list_explicit_names(), takes_self=True)
     )
     sources: Mapping[str, str] = field(factory=dict, repr=False)
     unusable: Mapping[str, tuple[Problem, ...]] = field(factory=dict)
@@ -127,7 +127,7 @@ class Settings:
         """The role of every agent that has none."""
         return self._default_role if self._default_role is not None else load_current_catalogue().default
 
-    def explicit_in_code(self) -> frozenset[str]:
+    def list_explicit_names(self) -> frozenset[str]:
         """Return the names that differ from the defaults, and the preferred one."""
         preferred = {self.kickai.preferred} if self.kickai.preferred is not None else set()
         return frozenset(self.kickai.order) - frozenset(KickaiSettings().order) | preferred
@@ -153,7 +153,7 @@ class Settings:
         targets = self.targets_for(role)
         rolled_out = tuple(each for each in targets if candidate in (each.provider, self.kind_of(each.provider)))
         others = tuple(each for each in targets if each not in rolled_out)
-        return rolled_out or tuple(_targets_at(candidate, role, self)), others
+        return rolled_out or tuple(_list_instance_targets(candidate, role, self)), others
 
     def find_successor(self, model: str) -> str:
         """Return the model to call for a model that may be retired."""
@@ -174,24 +174,24 @@ class Settings:
             targets = [_replace_retired(target, self) for target in role.chain]
         else:
             primary, *fallback = self.kickai.order
-            targets = _targets_at(primary, role, self)
+            targets = _list_instance_targets(primary, role, self)
             for instance in fallback:
-                targets += _targets_at(instance, role, self)[:1]
+                targets += _list_instance_targets(instance, role, self)[:1]
             targets = _move_first(role.prefers, targets, self)
         preferred = self.kickai.preferred
         if preferred is not None:
             if all(target.provider != preferred for target in targets):
-                targets = [*_targets_at(preferred, role, self), *targets]
+                targets = [*_list_instance_targets(preferred, role, self), *targets]
             targets = _move_first(preferred, targets, self)
         return tuple(dict.fromkeys(targets))
 
 
-def _targets_at(instance: str, role: Role, settings: Settings) -> list[Target]:
-    models = _models_at(instance, role, settings)
+def _list_instance_targets(instance: str, role: Role, settings: Settings) -> list[Target]:
+    models = _list_instance_models(instance, role, settings)
     return [Target(instance, settings.find_successor(model)) for model in models] or [Target(instance)]
 
 
-def _models_at(instance: str, role: Role, settings: Settings) -> tuple[str, ...]:
+def _list_instance_models(instance: str, role: Role, settings: Settings) -> tuple[str, ...]:
     kind = settings.kind_of(instance)
     if instance in role.models:
         return role.models[instance]

@@ -82,7 +82,7 @@ class SettingsDocument:
         is_valid = isinstance(allowed, list | tuple) and all(isinstance(name, str) for name in allowed)
         return tuple(allowed) if is_valid else ()
 
-    def origin(self, variable: str) -> str:
+    def describe_source(self, variable: str) -> str:
         """Return the source of an environment variable: ``environment NAME`` or ``.env NAME``."""
         return f"{'.env' if variable in self.from_dotenv else 'environment'} {variable}"
 
@@ -127,11 +127,11 @@ def read(
     path: Path | None
     warnings: list[Problem] = []
     if name is not None:
-        path = _named_path(name, folder, variable)
-        folder = folder or _working_directory(path.parent)
-        tables = _tables(_parse_toml(_read_text(read_named, path, folder, variable)), _show(path, folder))
+        path = _resolve_named_path(name, folder, variable)
+        folder = folder or _get_working_directory(path.parent)
+        tables = _require_tables(_parse_toml(_read_text(read_named, path, folder, variable)), _show(path, folder))
     else:
-        folder = folder or _working_directory()
+        folder = folder or _get_working_directory()
         path, tables, warnings = _find_file(folder)
     own_folder = folder if path is None else path.parent
     variables, more = _read_dotenv(own_folder / ".env", folder, is_named=name is not None)
@@ -167,26 +167,26 @@ def find_value(tables: Any, path: tuple[str | int, ...]) -> Any:
     return tables
 
 
-def _working_directory(default: Path | None = None) -> Path:
+def _get_working_directory(default: Path | None = None) -> Path:
     """Return the working directory, or a default when it does not exist any more."""
     try:
         return Path.cwd()
     except OSError as exc:
         if default is not None:
             return default
-        message = f"the working directory cannot be used to look for {FILE_NAME}: {_reason(exc)}"
+        message = f"the working directory cannot be used to look for {FILE_NAME}: {_describe_error(exc)}"
     hint = "Change to another directory, or give the full path of the settings file with --config or KICKAI_CONFIG"
     raise ConfigError([Problem(path="", message=message, hint=hint)])
 
 
-def _named_path(name: str | os.PathLike[str], folder: Path | None, variable: str) -> Path:
+def _resolve_named_path(name: str | os.PathLike[str], folder: Path | None, variable: str) -> Path:
     """Return the path of a named file; a relative one starts at the folder."""
     try:
         path = Path(name).expanduser()
     except RuntimeError:
         message = f"the path {os.fspath(name)!r} names a home directory that does not exist"
         raise ConfigError([Problem(path="", source=variable, message=message, hint="Write the full path")]) from None
-    return path if path.is_absolute() else (folder or _working_directory()) / path
+    return path if path.is_absolute() else (folder or _get_working_directory()) / path
 
 
 def _find_file(folder: Path) -> tuple[Path | None, Mapping[str, Any], list[Problem]]:
@@ -201,7 +201,7 @@ def _find_file(folder: Path) -> tuple[Path | None, Mapping[str, Any], list[Probl
         except _IgnoredError as error:
             ignored.append(error.problem)
             continue
-        return path, _tables(parsed, _show(path, folder)), ignored
+        return path, _require_tables(parsed, _show(path, folder)), ignored
     return None, {}, ignored
 
 
@@ -234,23 +234,23 @@ def _read_text(read_bytes: Callable[[Path], bytes], path: Path, folder: Path, va
         message = f"ignored, because {exc}"
         is_ignored = True
     except (OSError, ValueError) as exc:
-        message = f"the file cannot be read: {_reason(exc)}"
+        message = f"the file cannot be read: {_describe_error(exc)}"
     problem = Problem(path="", source=source, message=message, hint=hint)
     if is_ignored:
-        raise _IgnoredError(evolve(problem, hint=_how_to_use(path), severity="warning"))
+        raise _IgnoredError(evolve(problem, hint=_build_trust_hint(path), severity="warning"))
     raise ConfigError([problem])  # outside of the handlers: a decoding error holds the whole content
 
 
-def _how_to_use(path: Path) -> str:
+def _build_trust_hint(path: Path) -> str:
     what = "it" if path.name == FILE_NAME else "the settings file next to it"
     return f"To use it anyway, name {what} with --config, or with KICKAI_CONFIG in the environment of the process"
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
-def _tables(parsed: tuple[Mapping[str, Any], str], source: str) -> Mapping[str, Any]:
+def _require_tables(parsed: tuple[Mapping[str, Any], str], source: str) -> Mapping[str, Any]:
     tables, message = parsed
     if message:
         hint = "Quote strings, and write true and false in lower case" if "Invalid value" in message else ""

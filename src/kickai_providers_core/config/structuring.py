@@ -27,15 +27,15 @@ from kickai_providers_core.config.descriptions import (
 from kickai_providers_core.config.problems import StructuringError, Violation
 from kickai_providers_core.config.value_hooks import (
     ResolveSecret,
-    array_hook,
+    build_array_hook,
+    build_literal_hook,
+    build_mapping_hook,
+    build_union_hook,
     describe_safely,
-    literal_hook,
-    mapping_hook,
     structure_scalar,
     structure_secret,
     structure_target,
     structure_value,
-    union_hook,
 )
 from kickai_providers_core.plugin_api.settings import LONGEST_S, resolve_type_hints
 from kickai_providers_core.values.secrets import Secret
@@ -80,7 +80,7 @@ class _Converter(cattrs.Converter):
         super().__init__()
         self._shapes: dict[Any, _Shape] = {}
 
-    def shape_of(self, cls: Any) -> _Shape:
+    def get_shape(self, cls: Any) -> _Shape:
         """Return the shape of a settings class; raises whatever evaluating its annotations raises."""
         if cls not in self._shapes:
             self._shapes[cls] = _Shape.from_class(cls)
@@ -95,11 +95,11 @@ def build_converter(resolve: ResolveSecret) -> cattrs.Converter:
     converter.register_structure_hook(Target, structure_target)
     converter.register_structure_hook(Secret, lambda value, _hint: structure_secret(value, resolve))
     factories: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], StructureHook]], ...] = (
-        (_has_origin(Literal), literal_hook),
-        (_has_origin(tuple, list, frozenset, Sequence), array_hook),
-        (_has_origin(dict, Mapping), mapping_hook),
-        (_has_origin(Union, UnionType), union_hook),
-        (attrs.has, _class_hook),
+        (_has_origin(Literal), build_literal_hook),
+        (_has_origin(tuple, list, frozenset, Sequence), build_array_hook),
+        (_has_origin(dict, Mapping), build_mapping_hook),
+        (_has_origin(Union, UnionType), build_union_hook),
+        (attrs.has, _build_class_hook),
     )
     for matches, factory in factories:
         converter.register_structure_hook_factory(matches, factory)
@@ -150,7 +150,7 @@ def _without(table: Any, paths: Collection[Path]) -> Any:
     return rest
 
 
-def _class_hook(hint: Any, converter: _Converter) -> StructureHook:
+def _build_class_hook(hint: Any, converter: _Converter) -> StructureHook:
     def structure(value: object, _hint: Any) -> Any:
         if isinstance(value, hint):
             return value
@@ -164,7 +164,7 @@ def _class_hook(hint: Any, converter: _Converter) -> StructureHook:
 def _build(converter: _Converter, cls: Any, table: Mapping[str, object], base: Any) -> Any:
     """Return an instance of a class with the fields of a table; the others come from a base, or are the defaults."""
     try:
-        shape = converter.shape_of(cls)
+        shape = converter.get_shape(cls)
     except Exception as exc:  # noqa: BLE001 # an annotation is code of the plugin
         message = f"the settings class {cls.__name__} cannot be read ({type(exc).__name__}: {exc})"
         raise StructuringError(Violation.from_message(message)) from None
@@ -176,12 +176,12 @@ def _build(converter: _Converter, cls: Any, table: Mapping[str, object], base: A
             unknown.append(str(key))
             continue
         try:
-            values[key] = _field_value(converter, shape, key, value, base)
+            values[key] = _structure_field(converter, shape, key, value, base)
         except StructuringError as error:
-            violations += error.under(key)
-    violations += _unknown_keys(unknown, shape.fields)
+            violations += error.prepend_key(key)
+    violations += _find_unknown_keys(unknown, shape.fields)
     if base is None:
-        violations += _missing_keys(table, shape)
+        violations += _find_missing_keys(table, shape)
     if violations:
         raise StructuringError(*violations)
     try:
@@ -191,7 +191,7 @@ def _build(converter: _Converter, cls: Any, table: Mapping[str, object], base: A
         raise StructuringError(Violation.from_message(message)) from None
 
 
-def _unknown_keys(keys: list[str], fields: Collection[str]) -> Iterator[Violation]:
+def _find_unknown_keys(keys: list[str], fields: Collection[str]) -> Iterator[Violation]:
     """Yield a violation for each unknown key; beyond `MAX_UNKNOWN`, one with their number."""
     allowed = f"(allowed: {join_names(fields)})"
     for key in keys[:MAX_UNKNOWN]:
@@ -202,16 +202,16 @@ def _unknown_keys(keys: list[str], fields: Collection[str]) -> Iterator[Violatio
         yield Violation((key,), "" if position else f"{unknown} {allowed}")
 
 
-def _missing_keys(table: Mapping[str, object], shape: _Shape) -> Iterator[Violation]:
+def _find_missing_keys(table: Mapping[str, object], shape: _Shape) -> Iterator[Violation]:
     for key, field in shape.fields.items():
         if field.default is attrs.NOTHING and key not in table:
             expected = f"{describe_hint(shape.hints[key])} {shape.bounds[key]}".rstrip()
             yield Violation((key,), f"missing (must be {expected})")
 
 
-def _field_value(converter: _Converter, shape: _Shape, key: str, value: object, base: Any) -> Any:
+def _structure_field(converter: _Converter, shape: _Shape, key: str, value: object, base: Any) -> Any:
     field, hint, bounds = shape.fields[key], shape.hints[key], shape.bounds[key]
-    default = _default(field) if base is None else getattr(base, field.name)
+    default = _build_default(field) if base is None else getattr(base, field.name)
     if attrs.has(type(default)) and isinstance(value, Mapping):
         return _build(converter, type(default), value, default)
     try:
@@ -243,7 +243,7 @@ def _validate(field: attrs.Attribute[Any], value: object, expected: str, got: st
         pass
 
 
-def _default(field: attrs.Attribute[Any]) -> Any:
+def _build_default(field: attrs.Attribute[Any]) -> Any:
     default: Any = field.default
     if not isinstance(default, attrs.Factory):  # type: ignore[arg-type] # a class, but its stubs declare a function
         return default

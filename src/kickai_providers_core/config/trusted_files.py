@@ -68,7 +68,7 @@ def read_named(path: Path) -> bytes:
         OSError: It cannot be opened or read.
         NotUsableError: It is not a regular file, or is larger than `MAX_BYTES`.
     """
-    return _content(os.open(path, _READ))
+    return _read_content(os.open(path, _READ))
 
 
 def read_found(path: Path, *, above: bool = True) -> bytes:
@@ -97,10 +97,10 @@ def read_found(path: Path, *, above: bool = True) -> bytes:
     except BaseException:
         os.close(descriptor)
         raise
-    return _content(descriptor)
+    return _read_content(descriptor)
 
 
-def _content(descriptor: int) -> bytes:
+def _read_content(descriptor: int) -> bytes:
     """Return the content of an open file, and close the file."""
     try:
         status = os.fstat(descriptor)

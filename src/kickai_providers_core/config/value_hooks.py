@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 __all__ = [
     "EnvironmentText",
     "ResolveSecret",
-    "array_hook",
+    "build_array_hook",
+    "build_literal_hook",
+    "build_mapping_hook",
+    "build_mismatch_error",
+    "build_union_hook",
     "describe_safely",
-    "literal_hook",
-    "mapping_hook",
-    "mismatch",
     "structure_scalar",
     "structure_secret",
     "structure_target",
     "structure_value",
-    "union_hook",
 ]
 
 ResolveSecret = Callable[[Mapping[str, Any]], Secret]
@@ -70,7 +70,7 @@ def structure_scalar(value: object, hint: type) -> object:
     elif hint in {str, bool}:
         result = value if isinstance(value, hint) else None
     elif isinstance(value, int if hint is int else int | float) and not isinstance(value, bool):
-        result = _number(value, hint)
+        result = _parse_number(value, hint)
     if result is None:
         finite = not isinstance(value, float) or math.isfinite(value)
         expected = describe_hint(hint) if finite else "a finite number"
@@ -81,10 +81,10 @@ def structure_scalar(value: object, hint: type) -> object:
 def _parse(text: str, hint: type) -> object:
     if hint is str:
         return str(text)
-    return _BOOLEANS.get(text.lower()) if hint is bool else _number(text, hint)
+    return _BOOLEANS.get(text.lower()) if hint is bool else _parse_number(text, hint)
 
 
-def _number(value: str | float, hint: type) -> object:
+def _parse_number(value: str | float, hint: type) -> object:
     try:
         number = hint(value)
         return number if math.isfinite(number) else None
@@ -150,10 +150,10 @@ def structure_value(converter: cattrs.Converter, value: object, hint: Any) -> An
     except StructuringError:
         raise
     except Exception:  # noqa: BLE001 # a plugin may use any type, and cattrs raises what that type raises
-        raise mismatch(value, hint) from None
+        raise build_mismatch_error(value, hint) from None
 
 
-def mismatch(value: object, hint: Any) -> StructuringError:
+def build_mismatch_error(value: object, hint: Any) -> StructuringError:
     """Return the error of a value that is not of a type."""
     return StructuringError(Violation.from_mismatch(describe_hint(hint), describe_safely(value, hint)))
 
@@ -163,12 +163,12 @@ def describe_safely(value: object, hint: Any) -> str:
     return describe_kind(value) if is_secret_type(hint) else describe_value(value)
 
 
-def literal_hook(hint: Any, _converter: cattrs.Converter) -> StructureHook:
+def build_literal_hook(hint: Any, _converter: cattrs.Converter) -> StructureHook:
     """Return the hook of a ``Literal``."""
     return lambda value, _hint: _choose(value, get_args(hint))
 
 
-def array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
+def build_array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
     """Return the hook of a tuple, list, frozenset or sequence."""
     origin, items = get_origin(hint), get_args(hint)
     fixed = origin is tuple and items[-1] is not Ellipsis
@@ -178,7 +178,7 @@ def array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
         if isinstance(value, EnvironmentText):
             value = [EnvironmentText(part.strip()) for part in value.split(",")] if value.strip() else []
         if not isinstance(value, list | tuple | frozenset):
-            raise mismatch(value, hint)
+            raise build_mismatch_error(value, hint)
         if fixed and len(value) != len(items):
             expected = f"an array of {format_count(len(items), 'item')}"
             raise StructuringError(Violation.from_mismatch(expected, format_count(len(value), "item")))
@@ -188,7 +188,7 @@ def array_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
     return structure
 
 
-def mapping_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
+def build_mapping_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
     """Return the hook of a mapping."""
     item_hint = get_args(hint)[1]
 
@@ -207,13 +207,13 @@ def _structure_items(converter: cattrs.Converter, items: Iterable[tuple[Any, obj
         try:
             results[key] = structure_value(converter, item, hint)
         except StructuringError as error:
-            violations += error.under(key)
+            violations += error.prepend_key(key)
     if violations:
         raise StructuringError(*violations)
     return results
 
 
-def union_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
+def build_union_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
     """Return the hook of a union: the first option that accepts the value wins."""
     options = [option for option in get_args(hint) if option is not NoneType]
 
@@ -228,6 +228,6 @@ def union_hook(hint: Any, converter: cattrs.Converter) -> StructureHook:
                 errors.append(error)
         if len(errors) == 1:
             raise errors[0]
-        raise mismatch(value, hint)
+        raise build_mismatch_error(value, hint)
 
     return structure
