@@ -59,13 +59,13 @@ class TrackedCall:
     def wrap(self, function: Callable[[], T]) -> Callable[[], T]:
         """Return the function, extended so that it records its return."""
 
-        def wrapped() -> T:
+        def run() -> T:
             try:
                 return function()
             finally:
                 self.record_return()
 
-        return wrapped
+        return run
 
     def abandon(self) -> None:
         """Record that the caller no longer waits; this has no effect after the call has returned."""

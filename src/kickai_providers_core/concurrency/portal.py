@@ -168,14 +168,14 @@ class Portal:
         del call.task  # an error refers to the frames of the caller; this breaks the reference cycle
         try:
             if task.cancelled():
-                raise _closed_error() if self._stopped else CancelledError
+                raise _build_closed_error() if self._stopped else CancelledError
             return task.result()
         finally:
             del task
 
     def _get_loop(self) -> asyncio.AbstractEventLoop:
         if self._stopped:
-            raise _closed_error()
+            raise _build_closed_error()
         if self._loop is None:
             # With a factory, the runner does not set its loop as the current one of the calling thread.
             runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
@@ -286,7 +286,7 @@ def _open_nested() -> Iterator[Portal]:
         nested.stop()
 
 
-def _closed_error() -> RuntimeError:
+def _build_closed_error() -> RuntimeError:
     return RuntimeError("the resolver is closed")
 
 

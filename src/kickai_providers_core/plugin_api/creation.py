@@ -91,7 +91,7 @@ class ProviderCreation:
             RuntimeError: The instance is closed.
         """
         if self._is_closed:
-            raise self._closed_error()
+            raise self._build_closed_error()
         return self.provider
 
     def _create(self) -> object:
@@ -105,9 +105,9 @@ class ProviderCreation:
         except BaseException as exc:
             if is_process_exit(exc):
                 raise
-        raise self._closed_error()
+        raise self._build_closed_error()
 
-    def _closed_error(self) -> RuntimeError:
+    def _build_closed_error(self) -> RuntimeError:
         return RuntimeError(f"the resolver of {self._name} is closed")
 
 
