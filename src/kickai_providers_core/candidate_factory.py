@@ -64,7 +64,7 @@ class CandidateFactory:
     def _build_candidate(self, position: int, target: Target, instance: Instance) -> Candidate:
         own = instance.settings
         model = self._settings.find_successor(target.model) if target.model else own.model
-        known = instance.model(model)
+        known = instance.find_model(model)
         candidate = Candidate(
             position=position,
             provider=instance.name,
@@ -72,7 +72,7 @@ class CandidateFactory:
             timeout_s=own.timeout_s,
             retries=own.retries,
             context_window=own.context_window or (known.context_window if known else None),
-            capabilities=instance.capabilities(model),
+            capabilities=instance.get_capabilities(model),
             health=self._health.for_target(instance.name, model, self._clock()),
             rate_limiter=instance.rate_limiter,
             find_obstacle=partial(_find_obstacle, instance),
@@ -104,7 +104,7 @@ class CandidateFactory:
 def _find_obstacle(instance: Instance) -> Obstacle | None:
     """Return why an instance cannot be used at present, or None."""
     validation = instance.validation
-    problems = validation.found if validation.found is not None else validation.known_problems()
+    problems = validation.found if validation.found is not None else validation.find_known_problems()
     if problems is None:
         if not validation.is_slow:
             return UNVALIDATED

@@ -268,7 +268,7 @@ class Chain(ChainFacts):
             ProviderError: The target cannot be prepared. The chain may answer nevertheless.
         """
         for candidate, instance in zip(self._candidates, self._starter.own.instances, strict=True):
-            if instance is not None and not instance.validation.problems() and candidate.find_obstacle() is None:
+            if instance is not None and not instance.validation.find_problems() and candidate.find_obstacle() is None:
                 yield from instance.adapter.prepare(instance.settings, candidate.model)
                 return
 

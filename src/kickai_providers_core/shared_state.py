@@ -110,7 +110,7 @@ class SharedState:
         build = partial(candidates.build, is_explicit=role.chain is not None)
         return ArmRouter(name, self._controller, split, build, random)
 
-    def pending_calls(self) -> tuple[SingleFlight[Store], ...]:
+    def list_pending_calls(self) -> tuple[SingleFlight[Store], ...]:
         """Return the opening of the store, which a fork must not interrupt."""
         return () if self._opening is None else self._opening.pending_calls()
 
@@ -132,5 +132,5 @@ def _open_later(settings: Settings, discovery: Discovery) -> LazyStore | None:
         return None
     from kickai_providers_core.plugin_api.store_opening import open_store  # noqa: PLC0415  needs sqlite3
 
-    url, plugins = own.url, discovery.stores()
+    url, plugins = own.url, discovery.stores
     return LazyStore(lambda: open_store(url, namespace=own.namespace, plugins=plugins))

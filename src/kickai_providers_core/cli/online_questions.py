@@ -111,7 +111,7 @@ def choose_questions(resolver: Resolver) -> list[Question]:
     return [
         Question(target=first.get(instance.name) or Target(instance.name), is_needed=instance.name in first)
         for instance in resolver.registry
-        if (instance.name in first or instance.name in mentioned) and not instance.validation.problems()
+        if (instance.name in first or instance.name in mentioned) and not instance.validation.find_problems()
     ]
 
 

@@ -114,7 +114,7 @@ def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
 
 
 def _instance(instance: Instance) -> dict[str, Any]:
-    problems = instance.validation.problems()
+    problems = instance.validation.find_problems()
     return {
         "name": instance.name,
         "state": "not configured" if problems else "ready",

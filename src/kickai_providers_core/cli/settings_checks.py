@@ -53,7 +53,7 @@ def load_settings(session: Session) -> tuple[str, Discovery, Settings | None, li
     )
     broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
     try:
-        return document.file, discovery, loader.structure(document, discovery.infos(), broken=broken), []
+        return document.file, discovery, loader.structure(document, discovery.infos, broken=broken), []
     except ConfigError as error:
         findings = [Finding("error", problem) for problem in error.problems]
         return document.file, discovery, None, [*findings, *check_plugins(discovery)]
@@ -64,13 +64,13 @@ def check_instances(resolver: Resolver, session: Session, *, online: bool) -> Ch
     unusable = resolver.settings.unusable
     results = CheckResults(
         of_instances={
-            one.name: (*(unusable.get(one.name) or one.adapter.validate(one.settings)), *one.capability_problems())
+            one.name: (*(unusable.get(one.name) or one.adapter.validate(one.settings)), *one.find_capability_problems())
             for one in resolver.registry
         }
     )
     if not online:
         return results
-    usable = [instance for instance in resolver.registry if not instance.validation.problems()]
+    usable = [instance for instance in resolver.registry if not instance.validation.find_problems()]
     targets = {target for chain in find_targets(resolver.settings).values() for target in chain}
     with session.console.spinner():
         session.console.set_status("checking the services")

@@ -21,7 +21,7 @@ def describe_uncalled(resolver: Resolver, called: Collection[str]) -> Iterator[s
     for instance in resolver.registry:
         if instance.name in called:
             continue
-        errors = [problem for problem in instance.validation.problems() if problem.severity == "error"]
+        errors = [problem for problem in instance.validation.find_problems() if problem.severity == "error"]
         if errors:
             yield f"{instance.name}: not configured ({', '.join(each.missing or each.message for each in errors)})"
         else:

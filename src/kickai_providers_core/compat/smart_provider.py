@@ -93,4 +93,4 @@ def get_smart_provider() -> SmartProvider:
 def is_usable(resolver: Resolver, provider: str) -> bool:
     """Return whether a provider is installed and configured. Its plugin may take a moment to validate its settings."""
     instance = resolver.registry.find(provider)
-    return instance is not None and not instance.validation.problems()
+    return instance is not None and not instance.validation.find_problems()

@@ -112,7 +112,9 @@ class Adapter:
             return problems
         return (Problem(path="", message="its validation returned values that are not Problems"),)
 
-    def capabilities(self, settings: ProviderSettings, model: str | None) -> tuple[frozenset[Capability] | None, str]:
+    def find_capabilities(
+        self, settings: ProviderSettings, model: str | None
+    ) -> tuple[frozenset[Capability] | None, str]:
         """Return the capabilities of an instance (None if unknown) and what is wrong with the plugin's result."""
         hook = self._hook.kickai_provider_capabilities
         if not hook.get_hookimpls():

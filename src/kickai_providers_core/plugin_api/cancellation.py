@@ -121,7 +121,7 @@ class CallRunner:
             if not task.done():
                 await self._abandon(task)
         try:
-            _unwrap(_own_cancellation() if task.cancelled() else task.result())
+            _unwrap(_build_cancellation_result() if task.cancelled() else task.result())
         finally:
             del task  # as in `_run_call`
 
@@ -292,7 +292,7 @@ async def _run_call(call: _Call, open_: Callable[[], Awaitable[Any]]) -> None:
         raise
     except BaseException as exc:
         if isinstance(exc, asyncio.CancelledError) and count_cancellations():
-            call.record(_own_cancellation())
+            call.record(_build_cancellation_result())
             raise
         call.record((None, exc))
     finally:
@@ -312,7 +312,7 @@ async def _run_forkable(reading: Coroutine[Any, Any, None], guard: ForkGuard) ->
     return None, None
 
 
-def _own_cancellation() -> Result:
+def _build_cancellation_result() -> Result:
     return None, RuntimeError("the plugin cancelled its own call")
 
 

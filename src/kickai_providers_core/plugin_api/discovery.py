@@ -94,43 +94,50 @@ class Discovery:
     plugins: tuple[Plugin, ...]
     unmatched: tuple[str, ...] = ()
 
+    @property
     def providers(self) -> Mapping[str, Plugin]:
-        """Return the usable provider plugins, by name."""
+        """The usable provider plugins, by name."""
         return {plugin.info.name: plugin for plugin in self.plugins if plugin.info is not None}
 
+    @property
     def infos(self) -> Mapping[str, hookspecs.ProviderInfo]:
-        """Return the descriptions of the usable provider plugins, by name."""
+        """The descriptions of the usable provider plugins, by name."""
         return {plugin.info.name: plugin.info for plugin in self.plugins if plugin.info is not None}
 
     def find(self, kind: str) -> Plugin | None:
         """Return the provider plugin with a name or alias, or None."""
         return next((plugin for plugin in self.plugins if kind in plugin.names), None)
 
+    @property
     def errors(self) -> tuple[PluginError, ...]:
-        """Return the errors of the broken plugins."""
+        """The errors of the broken plugins."""
         return tuple(plugin.error for plugin in self.plugins if plugin.error is not None)
 
+    @property
     def extensions(self) -> Mapping[str, object]:
-        """Return the usable extensions (plugins that are not providers), by label."""
-        return _by_label(p for p in self.plugins if p.info is None and p.plugin is not None)
+        """The usable extensions (plugins that are not providers), by label."""
+        return _index_by_label(p for p in self.plugins if p.info is None and p.plugin is not None)
 
+    @property
     def observers(self) -> Mapping[str, object]:
-        """Return the plugins that implement ``kickai_observe``, by label."""
-        return self._implementing("kickai_observe")
+        """The plugins that implement ``kickai_observe``, by label."""
+        return self._find_implementations("kickai_observe")
 
+    @property
     def rankers(self) -> Mapping[str, object]:
-        """Return the plugins that implement ``kickai_rank_targets``, by label."""
-        return self._implementing("kickai_rank_targets")
+        """The plugins that implement ``kickai_rank_targets``, by label."""
+        return self._find_implementations("kickai_rank_targets")
 
+    @property
     def stores(self) -> Mapping[str, object]:
-        """Return the plugins that implement ``kickai_open_store``, by label."""
-        return self._implementing("kickai_open_store")
+        """The plugins that implement ``kickai_open_store``, by label."""
+        return self._find_implementations("kickai_open_store")
 
-    def _implementing(self, hook: str) -> Mapping[str, object]:
-        return _by_label(p for p in self.plugins if p.plugin is not None and hook in p.hooks)
+    def _find_implementations(self, hook: str) -> Mapping[str, object]:
+        return _index_by_label(p for p in self.plugins if p.plugin is not None and hook in p.hooks)
 
 
-def _by_label(plugins: Iterable[Plugin]) -> dict[str, object]:
+def _index_by_label(plugins: Iterable[Plugin]) -> dict[str, object]:
     named: dict[str, object] = {}
     for plugin in plugins:
         label, count = plugin.label, 1
@@ -162,7 +169,7 @@ def discover(
     keys = find_environment_keys()
     passed = [_inspect(Plugin(name=name), plugin, keys, timeout_s) for name, plugin in (given or {}).items()]
     taken = {name for plugin in passed for name in plugin.names}
-    points = sorted(((_origin(point), point) for point in found), key=itemgetter(0))
+    points = sorted(((_read_origin(point), point) for point in found), key=itemgetter(0))
     loaded = [_load(point, origin, allow, keys, timeout_s) for origin, point in points]
     loaded = [plugin for plugin in loaded if not taken.intersection(plugin.names)]
     plugins = _remove_shared_aliases(_reject_name_conflicts(_reject_duplicates([*passed, *loaded])))
@@ -170,7 +177,7 @@ def discover(
     return Discovery(tuple(plugins), tuple(name for name in allow or () if name not in matched))
 
 
-def _origin(point: EntryPoint | UnreadableDistribution) -> tuple[str, str, str]:
+def _read_origin(point: EntryPoint | UnreadableDistribution) -> tuple[str, str, str]:
     """Return the name of the distribution, the name of the plugin, and the distribution's version."""
     if isinstance(point, UnreadableDistribution):
         return point.distribution, point.distribution, ""

@@ -43,7 +43,7 @@ def find_entry_points() -> tuple[EntryPoint | UnreadableDistribution, ...]:
     seen: set[str] = set()
     for distribution in _find_distributions():
         try:
-            name = _folder_name(distribution)
+            name = _parse_folder_name(distribution)
             # Imports find the first one on the path; the others are leftovers.
             if not name or name not in seen:
                 seen.add(name)
@@ -73,33 +73,37 @@ def _load_entry_points(distribution: Distribution) -> Iterator[EntryPoint | Unre
         if text is None:
             if _has_entry_points_file(distribution):  # importlib.metadata treats an unreadable file as a missing one
                 yield UnreadableDistribution(
-                    _display_name(distribution), f"its {ENTRY_POINTS_FILE} cannot be read; reinstall it or remove it"
+                    _choose_display_name(distribution),
+                    f"its {ENTRY_POINTS_FILE} cannot be read; reinstall it or remove it",
                 )
             return
         fault, content = "", text.encode(errors="surrogateescape")
     if content is not None and ENTRY_POINT_GROUP.encode() not in content:
         if fault:
-            logger.debug("skipped the entry points of {name}: {fault}", name=_display_name(distribution), fault=fault)
+            logger.debug(
+                "skipped the entry points of {name}: {fault}", name=_choose_display_name(distribution), fault=fault
+            )
         return
     if fault:
         yield UnreadableDistribution(
-            _display_name(distribution), f"its {ENTRY_POINTS_FILE} cannot be read ({fault}); reinstall it or remove it"
+            _choose_display_name(distribution),
+            f"its {ENTRY_POINTS_FILE} cannot be read ({fault}); reinstall it or remove it",
         )
         return
     try:
         points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
     except Exception as exc:  # noqa: BLE001  a malformed line
         yield UnreadableDistribution(
-            _display_name(distribution),
+            _choose_display_name(distribution),
             f"its {ENTRY_POINTS_FILE} is malformed ({_describe_read_error(exc)}); reinstall it or remove it",
         )
         return
     if not points:
         return
-    if not _declared_name(distribution):
+    if not _read_declared_name(distribution):
         # For example the remains of a removed package, whose module is missing or belongs to another package.
         yield UnreadableDistribution(
-            _display_name(distribution), "its METADATA is missing or damaged; reinstall it or remove it"
+            _choose_display_name(distribution), "its METADATA is missing or damaged; reinstall it or remove it"
         )
         return
     yield from points
@@ -109,11 +113,11 @@ def _describe_read_error(error: Exception) -> str:
     return "it is not UTF-8" if isinstance(error, UnicodeError) else type(error).__name__
 
 
-def _display_name(distribution: Distribution) -> str:
-    return _declared_name(distribution) or _folder_name(distribution) or "an unnamed distribution"
+def _choose_display_name(distribution: Distribution) -> str:
+    return _read_declared_name(distribution) or _parse_folder_name(distribution) or "an unnamed distribution"
 
 
-def _declared_name(distribution: Distribution) -> str:
+def _read_declared_name(distribution: Distribution) -> str:
     """Return the name in the distribution's METADATA; empty if there is none."""
     try:
         metadata: Any = distribution.metadata
@@ -124,26 +128,26 @@ def _declared_name(distribution: Distribution) -> str:
     return name.strip() if isinstance(name, str) and isinstance(version, str) else ""
 
 
-def _folder(distribution: Distribution) -> Path | None:
+def _find_folder(distribution: Distribution) -> Path | None:
     path: object = getattr(distribution, "_path", None)
     return path if isinstance(path, Path) else None
 
 
-def _folder_name(distribution: Distribution) -> str:
+def _parse_folder_name(distribution: Distribution) -> str:
     """Return the distribution's name from its folder, normalized as in PEP 503; empty if unknown."""
-    folder = _folder(distribution)
-    name = folder.stem.partition("-")[0] if folder is not None else _declared_name(distribution)
+    folder = _find_folder(distribution)
+    name = folder.stem.partition("-")[0] if folder is not None else _read_declared_name(distribution)
     return "-".join(filter(None, name.lower().replace("_", "-").replace(".", "-").split("-")))
 
 
 def _has_entry_points_file(distribution: Distribution) -> bool:
-    folder = _folder(distribution)
+    folder = _find_folder(distribution)
     return folder is not None and os.path.lexists(folder / ENTRY_POINTS_FILE)
 
 
 def _read_entry_points(distribution: Distribution) -> bytes | None:
     """Return the entry points as bytes; None if they cannot be read."""
-    folder = _folder(distribution)
+    folder = _find_folder(distribution)
     try:
         return (folder / ENTRY_POINTS_FILE).read_bytes() if folder is not None else None
     except OSError:

@@ -75,7 +75,7 @@ def _as_new_style(implementation: HookImpl) -> Callable[..., Generator[None, Any
         return function
     implementation.hookwrapper, implementation.wrapper = False, True  # type: ignore[misc]
 
-    def adapted(*args: object) -> Generator[None, Any, Any]:
+    def run_old_wrapper(*args: object) -> Generator[None, Any, Any]:
         inner = function(*args)
         try:
             next(inner)
@@ -92,14 +92,14 @@ def _as_new_style(implementation: HookImpl) -> Callable[..., Generator[None, Any
         inner.close()
         raise RuntimeError("it yielded twice")
 
-    return adapted
+    return run_old_wrapper
 
 
 def _isolate(
     function: Callable[..., Any], label: str, failed: Callable[[str, BaseException], None]
 ) -> Callable[..., Any]:
     @functools.wraps(function)
-    def called(*args: object) -> Any:
+    def call(*args: object) -> Any:
         try:
             result = function(*args)
         except BaseException as exc:
@@ -113,7 +113,7 @@ def _isolate(
             return None
         return result
 
-    return called
+    return call
 
 
 def _isolate_wrapper(
@@ -125,7 +125,7 @@ def _isolate_wrapper(
 ) -> Callable[..., Generator[None, Any, Any]]:
     """Return a wrapper that is bypassed once it fails. One that ranks must not lose the order."""
 
-    def called(*args: object) -> Generator[None, Any, Any]:
+    def call(*args: object) -> Generator[None, Any, Any]:
         inner = function(*args)
         try:
             next(inner)
@@ -151,4 +151,4 @@ def _isolate_wrapper(
         failed(label, RuntimeError("it yielded twice"))
         return result
 
-    return called
+    return call

@@ -123,7 +123,7 @@ class Instance:
         provider, left_s = await self._aget_provider(timeout_s)
         return self.adapter.astream(provider, narrow_options(request, self.info, self.name), left_s, self.settings)
 
-    def provider(self, timeout_s: float = float("inf")) -> object:
+    def get_provider(self, timeout_s: float = float("inf")) -> object:
         """Return the provider object, created by the first call; block the thread until it exists.
 
         Args:
@@ -143,7 +143,7 @@ class Instance:
         began = self._clock()
         # Creation may take as long as a whole answer, also for a stream.
         provider = self._creation.get(min(timeout_s, self.settings.timeout_s))
-        return provider, self._left_s(began, timeout_s)
+        return provider, self._require_left_s(began, timeout_s)
 
     async def _aget_provider(self, timeout_s: float) -> tuple[object, float]:
         provider = self._creation.find()
@@ -151,9 +151,9 @@ class Instance:
             return provider, min(timeout_s, LONGEST_WAIT_S)
         began = self._clock()
         provider = await self._creation.aget(min(timeout_s, self.settings.timeout_s))
-        return provider, self._left_s(began, timeout_s)
+        return provider, self._require_left_s(began, timeout_s)
 
-    def _left_s(self, began: float, timeout_s: float) -> float:
+    def _require_left_s(self, began: float, timeout_s: float) -> float:
         left_s = timeout_s - (self._clock() - began)
         if left_s <= 0:
             raise ProviderTimeoutError("the provider was not created in time")
@@ -161,18 +161,18 @@ class Instance:
 
     # What it can do
 
-    def model(self, name: str | None) -> ModelInfo | None:
+    def find_model(self, name: str | None) -> ModelInfo | None:
         """Return what is known about a model, or None. The name None means the instance's own model."""
         name = name or self.settings.model
         return self.info.models.get(name) if name else None
 
-    def capabilities(self, model: str | None) -> frozenset[Capability]:
+    def get_capabilities(self, model: str | None) -> frozenset[Capability]:
         """Return the capabilities of the instance with a model, from the plugin's hook or its description."""
         return self._capabilities.get(model)
 
-    def capability_problems(self) -> tuple[Problem, ...]:
+    def find_capability_problems(self) -> tuple[Problem, ...]:
         """Return what is wrong with the plugin's statements about the instance's capabilities."""
-        return self._capabilities.problems()
+        return self._capabilities.find_problems()
 
     # Lifetime
 

@@ -34,7 +34,7 @@ class InstanceCapabilities:
         """Return what the instance can do with a model; None means its own."""
         if model in self._known:
             return self._known[model]
-        found, fault = self._adapter.capabilities(self._settings, model)
+        found, fault = self._adapter.find_capabilities(self._settings, model)
         if fault and fault not in self._faults:
             self._faults[fault] = None
             warn(f"{self._name}: {fault}; the plugin's own capabilities apply")
@@ -45,7 +45,7 @@ class InstanceCapabilities:
             self._known[model] = found
         return found
 
-    def problems(self) -> tuple[Problem, ...]:
+    def find_problems(self) -> tuple[Problem, ...]:
         """Return what is wrong with the plugin's statements about the instance's own model."""
         self.get(self._settings.model)
         return tuple(Problem(path="", message=fault, severity="warning") for fault in self._faults)

@@ -105,7 +105,7 @@ def is_process_exit(error: BaseException) -> bool:
         return True
     if threading.current_thread() is not threading.main_thread():
         return False
-    handlers = _signal_handlers()
+    handlers = _find_signal_handlers()
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code in handlers:
@@ -114,7 +114,7 @@ def is_process_exit(error: BaseException) -> bool:
     return False
 
 
-def _signal_handlers() -> set[CodeType]:
+def _find_signal_handlers() -> set[CodeType]:
     """Return the code of every function that is installed as a signal handler."""
     found: set[CodeType] = set()
     for number in signal.valid_signals():

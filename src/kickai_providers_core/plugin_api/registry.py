@@ -49,14 +49,14 @@ class Registry:
         self._instances: dict[str, Instance] = {}
         portal = Portal() if portal is None else portal
         counts: dict[int, AbandonedCalls] = {}  # one for each plugin; its instances share it
-        for name, settings in self._configured(providers):
+        for name, settings in self._list_configured(providers):
             plugin = discovery.find(settings.kind or name)
             if plugin is not None and plugin.info is not None:
                 abandoned = counts.setdefault(id(plugin.plugin), AbandonedCalls())
                 adapter = Adapter(
                     plugin.plugin,
                     plugin.info,
-                    discovery.extensions(),
+                    discovery.extensions,
                     clock=clock,
                     abandoned=abandoned,
                     portal=portal,
@@ -65,9 +65,9 @@ class Registry:
                     name, plugin.info, settings, adapter, unusable.get(name, ()), clock=clock, wall=wall
                 )
 
-    def _configured(self, providers: Mapping[str, ProviderSettings]) -> Iterator[tuple[str, ProviderSettings]]:
+    def _list_configured(self, providers: Mapping[str, ProviderSettings]) -> Iterator[tuple[str, ProviderSettings]]:
         yield from providers.items()
-        for name, info in self._discovery.infos().items():
+        for name, info in self._discovery.infos.items():
             if name not in providers:
                 yield name, info.settings_class()
 
@@ -85,7 +85,7 @@ class Registry:
     def build_unknown_error(self, name: str) -> UnknownProviderError:
         """Return the error for an unknown name, with advice on what to do."""
         known = tuple(self._instances)
-        broken = self._broken(name)
+        broken = self._find_broken(name)
         if broken is not None:
             text = f"provider {name!r} is not available: {broken.error}"
         elif name in PACKAGES:
@@ -98,10 +98,10 @@ class Registry:
             text = f"unknown provider {name!r} (installed: {', '.join(known) or 'none'}); {hint}"
         return UnknownProviderError(text, name=name, known=known)
 
-    def _broken(self, name: str) -> Plugin | None:
+    def _find_broken(self, name: str) -> Plugin | None:
         return next((p for p in self._discovery.plugins if p.error is not None and p.name == name), None)
 
-    def pending_calls(self) -> tuple[SingleFlight[Any], ...]:
+    def list_pending_calls(self) -> tuple[SingleFlight[Any], ...]:
         """Return the creation and the validation of each instance, which a fork must not interrupt."""
         return tuple(pending_call for instance in self for pending_call in instance.pending_calls)
 

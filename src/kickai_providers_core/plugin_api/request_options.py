@@ -68,7 +68,7 @@ def _check(info: ProviderInfo, name: str, value: Any) -> None:
     shape = info.options.get(name)
     if shape is None:
         shown = clean_line(name, NAME_LIMIT)
-        raise UnsupportedRequestError(f"{info.name} has no option {shown!r} ({_hint(name, tuple(info.options))})")
+        raise UnsupportedRequestError(f"{info.name} has no option {shown!r} ({_build_hint(name, tuple(info.options))})")
     try:
         shape.read(value, f"options.{info.name}.{name}")
     except MisfitError as misfit:
@@ -78,7 +78,7 @@ def _check(info: ProviderInfo, name: str, value: Any) -> None:
     raise UnsupportedRequestError(message)
 
 
-def _hint(name: str, known: Sequence[str]) -> str:
+def _build_hint(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415  only an error needs it
 
     near = get_close_matches(name, known, 1)

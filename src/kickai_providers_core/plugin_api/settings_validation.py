@@ -38,12 +38,12 @@ class SettingsValidation:
         self.pending_call: SingleFlight[tuple[Problem, ...]] = SingleFlight(self._validate)
         self.is_slow = False
 
-    def problems(self) -> tuple[Problem, ...]:
+    def find_problems(self) -> tuple[Problem, ...]:
         """Return what prevents the use of the settings. The first call waits for the plugin."""
         self.wait(float("inf"))
-        return self.known_problems() or ()
+        return self.find_known_problems() or ()
 
-    def known_problems(self) -> tuple[Problem, ...] | None:
+    def find_known_problems(self) -> tuple[Problem, ...] | None:
         """Return what prevents the use of the settings, without waiting; None while that is unknown."""
         if self.found is None and self.pending_call.is_done:
             self.wait(0.0)

@@ -51,12 +51,12 @@ def guard_wrapper(
     """
     guard = WrapperGuard(label, hook)
 
-    def called(*args: object) -> Generator[None, Any, Any]:
+    def call(*args: object) -> Generator[None, Any, Any]:
         inner = function(*args)
         try:
             next(inner)
         except StopIteration as exc:
-            raise guard.fault("did not yield") from exc
+            raise guard.build_fault_error("did not yield") from exc
         except BaseException as exc:  # noqa: BLE001
             guard.reraise(exc)
         try:
@@ -72,9 +72,9 @@ def guard_wrapper(
             guard.reraise(exc)
         close_quietly(inner)
         discard(result)
-        raise guard.fault("yielded twice")
+        raise guard.build_fault_error("yielded twice")
 
-    return called
+    return call
 
 
 def guard_answer(function: Callable[..., Any], label: str, hook: str) -> Callable[..., Any]:
@@ -87,14 +87,14 @@ def guard_answer(function: Callable[..., Any], label: str, hook: str) -> Callabl
     """
     guard = WrapperGuard(label, hook, is_answer=True)
 
-    def called(*args: object) -> Any:
+    def call(*args: object) -> Any:
         try:
             answer = function(*args)
         except BaseException as exc:  # noqa: BLE001
             guard.reraise(exc)
         return None if answer is None else guard.check_result(answer, None)
 
-    return called
+    return call
 
 
 def _throw(inner: Generator[None, Any, Any], error: BaseException, guard: WrapperGuard) -> Any:
@@ -108,7 +108,7 @@ def _throw(inner: Generator[None, Any, Any], error: BaseException, guard: Wrappe
             raise  # passed on, or translated
         guard.reraise(exc)
     close_quietly(inner)
-    raise guard.fault("yielded twice")
+    raise guard.build_fault_error("yielded twice")
 
 
 async def _open(value: Any) -> Any:
@@ -130,7 +130,7 @@ class WrapperGuard:
     hook: str
     is_answer: bool = False
 
-    def fault(self, what: str) -> UnusableProviderError:
+    def build_fault_error(self, what: str) -> UnusableProviderError:
         """Return the error for a fault of the wrapper: the next target is called, and no breaker counts it."""
         return UnusableProviderError(f"the {self._kind} {self.label} of {self.hook} {what}")
 
@@ -142,7 +142,7 @@ class WrapperGuard:
         """Return a reply or a chunk that says which extension answered."""
         return evolve(value, answered_by=self.label) if self.is_answer else value
 
-    def error(self, exc: BaseException) -> BaseException:
+    def build_error(self, exc: BaseException) -> BaseException:
         """Return the error for an exception that the wrapper raised."""
         if is_process_exit(exc):
             return exc
@@ -152,11 +152,11 @@ class WrapperGuard:
             if self.label not in exc.message:
                 exc.message = f"{exc.message} (raised by the {self._kind} {self.label})"
             return exc
-        return self.fault(f"raised {get_error_name(exc)}")
+        return self.build_fault_error(f"raised {get_error_name(exc)}")
 
     def reraise(self, exc: BaseException) -> NoReturn:
         """Raise the error for an exception that the wrapper raised."""
-        error = self.error(exc)
+        error = self.build_error(exc)
         if error is exc:
             raise exc
         raise error from exc
@@ -173,26 +173,26 @@ class WrapperGuard:
         if value is inner:
             return value
         if self.hook == "kickai_invoke_provider" and not isinstance(value, Reply):
-            raise self.fault(f"returned {type(value).__name__}, not a Reply")
+            raise self.build_fault_error(f"returned {type(value).__name__}, not a Reply")
         if self.hook == "kickai_invoke_provider":
             return self._mark(value)
         if isinstance(inner, WatchedAwaitable) or (inner is None and self.hook == "kickai_ainvoke_provider"):
             if not inspect.isawaitable(value):
                 discard(inner)
-                raise self.fault(f"returned {type(value).__name__}, not an awaitable")
+                raise self.build_fault_error(f"returned {type(value).__name__}, not an awaitable")
             return self._guard_awaitable(value, inner)
         if self.hook == "kickai_stream_provider":
             if not hasattr(value, "__next__") and not hasattr(value, "__iter__"):
                 discard(inner)
-                raise self.fault(f"returned {type(value).__name__}, not an iterator")
+                raise self.build_fault_error(f"returned {type(value).__name__}, not an iterator")
             return self._guard_iterator(value, inner)
         if self.hook == "kickai_astream_provider":
             if not hasattr(value, "__anext__") and not hasattr(value, "__aiter__") and not inspect.isawaitable(value):
                 discard(inner)
-                raise self.fault(f"returned {type(value).__name__}, not an async iterator")
+                raise self.build_fault_error(f"returned {type(value).__name__}, not an async iterator")
             return self._guard_async_iterator(value, inner)
         if self.hook == "kickai_create_provider" and value is None:
-            raise self.fault("returned None, not a provider")
+            raise self.build_fault_error("returned None, not a provider")
         if self.hook == "kickai_validate_provider":
             return self._guard_problems(value)
         return value
@@ -203,7 +203,7 @@ class WrapperGuard:
             problems = tuple(value)
             if all(isinstance(each, Problem) for each in problems):
                 return problems
-        raise self.fault(f"returned {type(value).__name__}, not a list of Problems")
+        raise self.build_fault_error(f"returned {type(value).__name__}, not a list of Problems")
 
     async def _guard_awaitable(self, value: Awaitable[Any], inner: WatchedAwaitable | None) -> Any:
         before = count_cancellations()
@@ -223,7 +223,7 @@ class WrapperGuard:
             return result
         if inner is not None and result is inner.result:
             return result
-        raise self.fault(f"returned {type(result).__name__}, not a Reply")
+        raise self.build_fault_error(f"returned {type(result).__name__}, not a Reply")
 
     def _guard_iterator(self, value: Any, inner: WatchedIterator | None) -> Iterator[Any]:
         chunks = value
@@ -241,7 +241,7 @@ class WrapperGuard:
                         raise
                     self.reraise(exc)
                 if not isinstance(chunk, ReplyChunk) and (inner is None or chunk is not inner.latest):
-                    raise self.fault(f"yielded {type(chunk).__name__}, not a ReplyChunk")
+                    raise self.build_fault_error(f"yielded {type(chunk).__name__}, not a ReplyChunk")
                 yield self._mark(chunk)
         finally:
             close_quietly(chunks)
@@ -266,7 +266,7 @@ class WrapperGuard:
                         raise
                     self.reraise(exc)
                 if not isinstance(chunk, ReplyChunk) and (inner is None or chunk is not inner.latest):
-                    raise self.fault(f"yielded {type(chunk).__name__}, not a ReplyChunk")
+                    raise self.build_fault_error(f"yielded {type(chunk).__name__}, not a ReplyChunk")
                 yield self._mark(chunk)
         finally:
             await aclose_quietly(chunks)

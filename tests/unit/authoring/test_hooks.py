@@ -98,7 +98,7 @@ def test_every_method_becomes_its_hook():
     with Resolver.from_settings(settings, env={}, plugins={"echo": plugin}) as resolver:
         chain = resolver.chain("echo")
         assert [chunk.text for chunk in chain.stream("hi")] == ["stream"]
-        provider = resolver.registry.find("echo").provider(5.0)
+        provider = resolver.registry.find("echo").get_provider(5.0)
 
         async def both():
             return (await chain.ainvoke("hi")).text, "".join([chunk.text async for chunk in chain.astream("hi")])
@@ -148,7 +148,7 @@ def test_functions_need_no_class(late_module):
     assert plugin.kickai_validate_provider(settings=None, online=True) == [problem]
     assert plugin.kickai_provider_capabilities(settings=None) == {Capability.SEED}
     with Resolver.from_settings({}, env={}, plugins={"echo": plugin}) as resolver:
-        assert resolver.registry.find("echo").validation.problems() == ()
+        assert resolver.registry.find("echo").validation.find_problems() == ()
     with pytest.raises(ValueError, match="functions must be among validate, capabilities, prepare, got invoke"):
         hooks_for(INFO, Short, invoke=print)
 

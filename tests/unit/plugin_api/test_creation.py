@@ -132,7 +132,7 @@ def test_a_slow_creation_is_used_by_the_next_request(mode: str) -> None:
         slow.may_go_on.set()
         instance = resolver.registry.find("slow")
         assert instance is not None
-        instance.provider(20.0)
+        instance.get_provider(20.0)
         assert answer(chain, mode).text == "slow"
         assert slow.created == 1
 
@@ -155,14 +155,14 @@ def test_callers_who_share_a_failed_creation_get_an_error_each() -> None:
     with resolver_of(slow, timeout_s=20) as resolver, ThreadPoolExecutor(2) as pool:
         instance = resolver.registry.find("slow")
         assert instance is not None
-        waiting = [pool.submit(instance.provider, 20.0) for _ in range(2)]
+        waiting = [pool.submit(instance.get_provider, 20.0) for _ in range(2)]
         time.sleep(0.1)
         slow.may_go_on.set()
         errors = [each.exception() for each in waiting]
         assert [type(error) for error in errors] == [ProviderUnavailableError] * 2
         assert errors[0] is not errors[1]
         slow.fails = None
-        assert instance.provider() is slow
+        assert instance.get_provider() is slow
 
 
 def test_a_timeout_that_a_creation_raises_itself_is_its_own_error() -> None:
@@ -172,7 +172,7 @@ def test_a_timeout_that_a_creation_raises_itself_is_its_own_error() -> None:
     with resolver_of(slow) as resolver:
         instance = resolver.registry.find("slow")
         assert instance is not None
-        for call in (lambda: instance.provider(5.0), lambda: asyncio.run(_aprovider(instance))):
+        for call in (lambda: instance.get_provider(5.0), lambda: asyncio.run(_aprovider(instance))):
             with pytest.raises(ProviderTimeoutError, match="handshake") as caught:
                 call()
             assert caught.value.phase == "connect"
@@ -187,11 +187,11 @@ def test_a_provider_created_after_the_resolver_was_closed_is_closed() -> None:
     slow = Slow("slow", waits_in="create")
     resolver = resolver_of(slow, timeout_s=0.1)
     with pytest.raises(ProviderTimeoutError):
-        resolver.registry.find("slow").provider(0.1)
+        resolver.registry.find("slow").get_provider(0.1)
     resolver.close()
     slow.may_go_on.set()
     with pytest.raises(RuntimeError, match="is closed"):
-        resolver.registry.find("slow").provider(0.1)
+        resolver.registry.find("slow").get_provider(0.1)
     ends = time.monotonic() + 10
     while slow.created and time.monotonic() < ends:
         time.sleep(0.01)
@@ -208,7 +208,7 @@ def test_a_validation_that_hangs_is_bounded(mode: str) -> None:
         assert reply.text == "next"
         assert str(reply.skipped[0]) == "slow: not configured (its settings were not validated in time)"
         slow.may_go_on.set()
-        assert resolver.registry.find("slow").validation.problems() == ()
+        assert resolver.registry.find("slow").validation.find_problems() == ()
         assert answer(chain, mode).text == "slow"
         assert slow.validated == 1
 
@@ -221,7 +221,7 @@ def test_requests_do_not_wait_again_for_a_hanging_validation() -> None:
         for _ in range(2):
             assert chain.invoke("hi").skipped[0].detail == "its plugin has not finished validating its settings"
         slow.may_go_on.set()
-        resolver.registry.find("slow").validation.problems()
+        resolver.registry.find("slow").validation.find_problems()
         assert chain.invoke("hi").text == "slow"
 
 

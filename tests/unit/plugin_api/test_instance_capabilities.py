@@ -64,5 +64,5 @@ def test_an_instance_can_do_less_than_its_plugin(answer: Any, expected: frozense
 
     instance = Registry(discover((), given={"x": Plugin()}), {}).find("x")
     assert instance is not None
-    assert instance.capabilities("m") == expected
-    assert [fault in str(problem) for problem in instance.capability_problems()] == ([True] if fault else [])
+    assert instance.get_capabilities("m") == expected
+    assert [fault in str(problem) for problem in instance.find_capability_problems()] == ([True] if fault else [])
