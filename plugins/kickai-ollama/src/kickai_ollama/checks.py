@@ -54,7 +54,7 @@ def find_offline_problems(settings: OllamaSettings) -> Iterator[Problem]:
 
 def find_online_problems(settings: OllamaSettings) -> Iterator[Problem]:
     """Yield whether the server answers, whether it has the model, and which models it has."""
-    from kickai_ollama.models import Models  # noqa: PLC0415  imports the ollama client
+    from kickai_ollama.model_pulls import Models  # noqa: PLC0415  imports the ollama client
     from kickai_ollama.transport import connect  # noqa: PLC0415
 
     with closing(connect(settings)) as connections:
@@ -70,7 +70,7 @@ def find_online_problems(settings: OllamaSettings) -> Iterator[Problem]:
 
 
 def _check_model(settings: OllamaSettings, names: tuple[str, ...]) -> Problem:
-    from kickai_ollama.models import add_tag  # noqa: PLC0415
+    from kickai_ollama.model_pulls import add_tag  # noqa: PLC0415
 
     more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
     has = f"it has {', '.join(names[:SHOWN_MODELS])}{more}" if names else "it has none yet"
@@ -102,7 +102,7 @@ def prepare(settings: OllamaSettings, model: str | None) -> Iterator[Progress]:
     Raises:
         ProviderError: The server cannot be called, or cannot pull the model.
     """
-    from kickai_ollama.models import Models, add_tag  # noqa: PLC0415
+    from kickai_ollama.model_pulls import Models, add_tag  # noqa: PLC0415
     from kickai_ollama.transport import connect  # noqa: PLC0415
 
     model = model or settings.model

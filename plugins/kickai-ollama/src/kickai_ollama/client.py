@@ -11,8 +11,7 @@ from kickai_providers_core import ModelNotFoundError, ProviderError
 from kickai_providers_core.authoring import AttemptTimeouts, Untracked
 
 from kickai_ollama.mapping import ReplyReader, build_body
-from kickai_ollama.models import Models
-from kickai_ollama.pulls import Pulls
+from kickai_ollama.model_pulls import Models, Pulls
 from kickai_ollama.transport import Transport, connect
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from kickai_providers_core import (
 from kickai_providers_core.testing.faults import Cut, Ok, Silence, Stall, Status, closed_port
 from ollama_wire import MODEL, PULLING, OllamaWire
 
-from kickai_ollama import checks, models
-from kickai_ollama.models import Models, add_tag
+from kickai_ollama import checks, model_pulls
+from kickai_ollama.model_pulls import Models, add_tag
 from kickai_ollama.plugin import plugin
 from kickai_ollama.settings import OllamaSettings
 from kickai_ollama.transport import connect
@@ -76,7 +76,7 @@ def test_a_pull_that_ends_early_is_an_error(server, server_models):
 
 def test_a_pull_that_stalls_is_a_timeout(server, server_models, monkeypatch):
     """A pull has no time limit while it makes progress."""
-    monkeypatch.setattr(models, "STALL_S", 0.2)
+    monkeypatch.setattr(model_pulls, "STALL_S", 0.2)
     server.script(Stall(2))
     with pytest.raises(ProviderTimeoutError):
         list(server_models.pull(OTHER))

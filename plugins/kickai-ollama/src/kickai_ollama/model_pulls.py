@@ -1,12 +1,13 @@
-"""The models of a server: what it has, and pulling another one."""
+"""Pulling models: what a server has, and pulling another one, in the background while the chain answers otherwise."""
 
 from __future__ import annotations
 
 from contextlib import closing
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
 
 import ollama
-from kickai_providers_core import ModelNotFoundError, Progress, ProviderUnavailableError
+from kickai_providers_core import ModelNotFoundError, Progress, ProviderError, ProviderUnavailableError
 from kickai_providers_core.authoring import AttemptTimeouts
 
 from kickai_ollama.transport import Transport
@@ -14,18 +15,20 @@ from kickai_ollama.transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from kickai_providers_core import ProviderError
     from kickai_providers_core.authoring import HttpTransport
 
     from kickai_ollama.settings import OllamaSettings
 
-__all__ = ["Models", "add_tag"]
+__all__ = ["Models", "Pulls", "add_tag"]
 
 LIST_S = 5.0
 """Seconds that listing may take: the server reads a folder."""
 
 STALL_S = 60.0
 """Seconds that a pull may make no progress: meanwhile the server retries its own downloads."""
+
+RETRY_AFTER_S = 5.0
+"""Seconds for which a target is suspended while its model is being pulled: asking costs the server nothing."""
 
 
 def add_tag(model: str) -> str:
@@ -97,6 +100,47 @@ class Models:
             if transport.lacks_model:
                 error = ModelNotFoundError(f"there is no {model} to pull: see https://ollama.com/library")
         raise error
+
+
+class Pulls:
+    """The pulls of one provider, one thread for each model. Safe to share between threads.
+
+    Closing the connections of the models ends a pull.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._lock = Lock()
+        self._running: dict[str, Progress] = {}
+        self._failures: dict[str, str] = {}
+
+    def start(self, model: str) -> ModelNotFoundError:
+        """Pull the model unless a pull is running; return the error that reports the progress.
+
+        After a pull that failed, the next error reports the reason, and the target is suspended as usual.
+        """
+        name = add_tag(model)
+        with self._lock:
+            failure = self._failures.pop(name, None)
+            if failure is not None:
+                return ModelNotFoundError(f"pulling {model} failed: {failure}")
+            if name not in self._running:
+                self._running[name] = Progress(status="starting")
+                Thread(target=self._run, args=(name,), name=f"pull-{name}", daemon=True).start()
+            progress = self._running[name]
+        return ModelNotFoundError(f"{model} is being pulled ({progress})", retry_after_s=RETRY_AFTER_S)
+
+    def _run(self, name: str) -> None:
+        try:
+            for progress in self._models.pull(name):
+                with self._lock:
+                    self._running[name] = progress
+        except ProviderError as error:
+            with self._lock:
+                self._failures[name] = error.message
+        finally:
+            with self._lock:
+                del self._running[name]
 
 
 def _progress(step: ollama.ProgressResponse, sizes: dict[str, tuple[int, int]]) -> Progress:
