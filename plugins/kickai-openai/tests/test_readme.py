@@ -9,9 +9,9 @@ from pathlib import Path
 from attrs import fields
 from kickai_providers_core import Resolver
 
-from kickai_openai.options import OPTIONS
 from kickai_openai.plugin import plugin
 from kickai_openai.presets import PRESETS
+from kickai_openai.request_options import OPTIONS
 from kickai_openai.settings import OpenAISettings
 
 FILE = Path(__file__).parents[1] / "README.md"

@@ -10,7 +10,7 @@ from kickai_providers_core.authoring import dump_bytes, openai_chat
 
 from kickai_hf import text_generation
 from kickai_hf.capabilities import has_system_role
-from kickai_hf.options import find_options
+from kickai_hf.request_options import find_options
 from kickai_hf.templates import fold_system_messages
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from kickai_providers_core.authoring import hooks_for
 
 from kickai_hf.capabilities import MODELS, find_capabilities
 from kickai_hf.checks import validate
-from kickai_hf.options import OPTIONS
+from kickai_hf.request_options import OPTIONS
 from kickai_hf.settings import HuggingFaceSettings
 
 __all__ = ["plugin"]

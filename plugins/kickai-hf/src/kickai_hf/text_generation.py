@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core import InvalidReplyError, ReplyChunk, UnsupportedRequestError, Usage
 from kickai_providers_core.authoring import ReplyBuilder, error_for_body, openai_chat
 
-from kickai_hf.options import find_text_options
+from kickai_hf.request_options import find_text_options
 from kickai_hf.templates import TEMPLATES
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kickai_providers_core import Capability, ProviderInfo
 from kickai_providers_core.authoring import hooks_for
 
-from kickai_local.options import OPTIONS
+from kickai_local.request_options import OPTIONS
 from kickai_local.settings import LocalSettings
 
 __all__ = ["plugin"]

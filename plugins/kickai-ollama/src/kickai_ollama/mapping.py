@@ -17,7 +17,7 @@ from attrs import evolve
 from kickai_providers_core import FinishReason, InvalidReplyError, ReplyChunk, UnsupportedRequestError, Usage
 from kickai_providers_core.authoring import ReplyBuilder, as_object
 
-from kickai_ollama.options import split_options
+from kickai_ollama.request_options import split_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

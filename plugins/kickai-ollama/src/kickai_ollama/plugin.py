@@ -7,7 +7,7 @@ from kickai_providers_core.authoring import hooks_for
 
 from kickai_ollama.capabilities import find_capabilities
 from kickai_ollama.checks import prepare, validate
-from kickai_ollama.options import OPTIONS
+from kickai_ollama.request_options import OPTIONS
 from kickai_ollama.settings import OllamaSettings
 
 __all__ = ["plugin"]

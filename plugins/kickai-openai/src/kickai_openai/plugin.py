@@ -6,8 +6,8 @@ from kickai_providers_core import Capability, Preset, ProviderInfo
 from kickai_providers_core.authoring import hooks_for
 
 from kickai_openai import checks, mapping
-from kickai_openai.options import OPTIONS
 from kickai_openai.presets import PRESETS
+from kickai_openai.request_options import OPTIONS
 from kickai_openai.settings import OpenAISettings
 
 __all__ = ["plugin"]
