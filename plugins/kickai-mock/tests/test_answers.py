@@ -16,7 +16,7 @@ from kickai_providers_core import (
     Usage,
 )
 
-from kickai_mock.mapping import split_reply, split_words
+from kickai_mock.answers import split_reply, split_words
 
 LINE_UP = Tool(
     name="line_up",

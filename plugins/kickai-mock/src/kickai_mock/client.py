@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from kickai_providers_core import Reply
 
+from kickai_mock.answers import build_answer, split_reply
 from kickai_mock.behaviour import ModelBehaviour
 from kickai_mock.call_record import Call
-from kickai_mock.mapping import build_answer, split_reply
 from kickai_mock.settings import MockInCode, MockSettings, find_conflicts
 from kickai_mock.sleeper import Sleeper
 from kickai_mock.timeline import StreamLimits, plan_stream, plan_whole
