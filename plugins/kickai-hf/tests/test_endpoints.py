@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kickai_providers_core import Secret
 
-from kickai_hf import checks, endpoints
+from kickai_hf import endpoints, offline_checks
 from kickai_hf.capabilities import DEFAULT_MODEL
 from kickai_hf.settings import HuggingFaceSettings
 
@@ -15,7 +15,9 @@ OTHER = Secret("hf_other")
 
 def errors(**settings):
     """Return the paths of the errors in settings."""
-    return [p.path for p in checks.find_settings_problems(HuggingFaceSettings(**settings)) if p.severity == "error"]
+    return [
+        p.path for p in offline_checks.find_settings_problems(HuggingFaceSettings(**settings)) if p.severity == "error"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_only_the_router_gets_the_billing_header():
 
 def test_a_missing_token_is_a_problem():
     """The problem names the environment variable to set."""
-    (problem,) = checks.find_settings_problems(HuggingFaceSettings())
+    (problem,) = offline_checks.find_settings_problems(HuggingFaceSettings())
     assert (problem.path, problem.missing) == ("token", "HUGGINGFACE_API_TOKEN")
 
 
@@ -150,7 +152,7 @@ def test_an_invalid_address_is_a_problem(url):
 @pytest.mark.parametrize("token", ["hf_abc\n", " hf_abc", "hf_ä", "hf_a\x00b"])
 def test_a_token_with_invalid_characters_is_a_problem(token):
     """A token with a line break or a blank at its end was copied wrongly. The problem does not repeat it."""
-    problems = list(checks.find_settings_problems(HuggingFaceSettings(token=Secret(token))))
+    problems = list(offline_checks.find_settings_problems(HuggingFaceSettings(token=Secret(token))))
     assert "token" in [problem.path for problem in problems]
     assert token.strip() not in str(problems)
 
@@ -166,7 +168,7 @@ def test_an_invalid_header_is_a_problem():
 def test_a_setting_without_effect_is_a_warning():
     """Settings of the router have no effect together with ``base_url``."""
     settings = HuggingFaceSettings(base_url="https://h", inference_provider="novita", bill_to="club")
-    assert [(p.path, p.severity) for p in checks.find_settings_problems(settings)] == [
+    assert [(p.path, p.severity) for p in offline_checks.find_settings_problems(settings)] == [
         ("inference_provider", "warning"),
         ("bill_to", "warning"),
     ]

@@ -14,9 +14,9 @@ from huggingface_hub import constants
 from kickai_providers_core import AuthenticationError, UnusableProviderError
 from kickai_providers_core.authoring import HttpProvider, HttpService
 
-from kickai_hf.checks import find_settings_problems
 from kickai_hf.endpoints import inference_endpoint
 from kickai_hf.mapping import create_decoder, encode_request
+from kickai_hf.offline_checks import find_settings_problems
 
 if TYPE_CHECKING:
     from kickai_providers_core import ChatRequest

@@ -19,7 +19,7 @@ ROUTER_URL = "https://router.huggingface.co/v1"
 
 
 def inference_endpoint(settings: HuggingFaceSettings) -> Endpoint:
-    """Return where requests for answers go; the settings must have no problems (`kickai_hf.checks`)."""
+    """Return where requests for answers go; the settings must have no problems (`kickai_hf.offline_checks`)."""
     if settings.base_url is None:
         billing = {"x-hf-bill-to": Secret(settings.bill_to)} if settings.bill_to else {}
         return Endpoint(

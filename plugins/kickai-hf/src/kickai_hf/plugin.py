@@ -6,7 +6,7 @@ from kickai_providers_core import Capability, ProviderInfo
 from kickai_providers_core.authoring import hooks_for
 
 from kickai_hf.capabilities import MODELS, find_capabilities
-from kickai_hf.checks import validate
+from kickai_hf.offline_checks import validate
 from kickai_hf.request_options import OPTIONS
 from kickai_hf.settings import HuggingFaceSettings
 

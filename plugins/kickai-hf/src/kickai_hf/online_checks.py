@@ -23,9 +23,9 @@ from kickai_providers_core import (
 )
 from kickai_providers_core.authoring import AttemptTimeouts, model_list_problems, printable_name
 
-from kickai_hf.checks import TOKEN_PAGE
 from kickai_hf.client import create_service
 from kickai_hf.endpoints import hub_endpoint, server_endpoint
+from kickai_hf.offline_checks import TOKEN_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

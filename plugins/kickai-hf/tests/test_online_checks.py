@@ -14,7 +14,7 @@ from kickai_providers_core.testing.faults import Drip, Fault, FaultServer, Respo
 from kickai_providers_core.testing.faults.encoding import compress_repeated
 from kickai_providers_core.testing.faults.exchange import chunk
 
-from kickai_hf.hub import MAX_RESPONSE_BYTES, OnlineCheck
+from kickai_hf.online_checks import MAX_RESPONSE_BYTES, OnlineCheck
 from kickai_hf.plugin import plugin
 from kickai_hf.settings import HuggingFaceSettings
 

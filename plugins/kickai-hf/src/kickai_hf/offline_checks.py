@@ -37,9 +37,9 @@ def validate(settings: HuggingFaceSettings, online: bool) -> Sequence[Problem]:
     if not _has_errors(problems):
         problems += find_environment_problems(settings)
     if online and not _has_errors(problems):
-        from kickai_hf import hub  # noqa: PLC0415 - imports the HTTP client
+        from kickai_hf import online_checks  # noqa: PLC0415 - imports the HTTP client
 
-        problems += hub.find_online_problems(settings)
+        problems += online_checks.find_online_problems(settings)
     return problems
 
 
