@@ -14,7 +14,7 @@ from kickai_gateway.keys import KeyRing
 from kickai_gateway.leases import LeaseKeeper
 from kickai_gateway.origins import require_json
 from kickai_gateway.prices import PriceTable, UnknownPriceError, format_exact_usd
-from kickai_gateway.token_estimates import estimate_max_input_tokens
+from kickai_gateway.token_reservations import DEFAULT_MAX_TOKENS, estimate_max_input_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,16 +27,13 @@ if TYPE_CHECKING:
     from kickai_gateway.http import Headers, HttpRequest
     from kickai_gateway.requests import ChatCall
 
-__all__ = ["DEFAULT_MAX_TOKENS", "KeyGuards", "list_limits"]
+__all__ = ["KeyGuards", "list_limits"]
 
 MINUTE_S, DAY_S, MONTH_S = 60.0, 86_400.0, 30 * 86_400.0
 PERIODS = {MINUTE_S: "minute", DAY_S: "day", MONTH_S: "month"}
 
 COSTS = ("usd-day", "usd-month")
 """The units of budgets in money. Their amounts are nano-USD."""
-
-DEFAULT_MAX_TOKENS = 4_096
-"""The token limit of an answer when neither the request nor the role states one, and the key has a budget."""
 
 REFILL_WAIT_S = 0.3
 """Seconds that a request waits for further permits when those of this process are used up."""

@@ -1,4 +1,4 @@
-"""The most tokens that a request can have, before any tokenizer has seen it."""
+"""The tokens that are set aside for a request before it is sent: of its prompt, and of an answer without a limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kickai_providers_core import ChatRequest
 
-__all__ = ["estimate_max_input_tokens"]
+__all__ = ["DEFAULT_MAX_TOKENS", "estimate_max_input_tokens"]
+
+DEFAULT_MAX_TOKENS = 4_096
+"""The token limit of an answer when neither the request nor the role states one, and the key has a budget."""
 
 MESSAGE_TOKENS = 16
 """What a chat template adds to a message, at most."""
