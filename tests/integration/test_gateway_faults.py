@@ -70,7 +70,7 @@ STREAMS = {
 async def serve(url: str, healthy: str) -> AsyncIterator[httpx.AsyncClient]:
     """Serve a broken instance and a healthy one, and yield a client."""
     from kickai_gateway import Gateway
-    from kickai_gateway.served_targets import observe
+    from kickai_gateway.answering_target import observe
     from kickai_gateway.worker import Server
 
     timeouts = {"timeout_s": 1, "first_token_timeout_s": 1, "idle_timeout_s": 1, "connect_timeout_s": 1}

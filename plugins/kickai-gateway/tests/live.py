@@ -11,7 +11,7 @@ from attrs import frozen
 from kickai_providers_core import Resolver, Settings
 
 from kickai_gateway import Gateway
-from kickai_gateway.served_targets import observe
+from kickai_gateway.answering_target import observe
 from kickai_gateway.worker import Server
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
+from kickai_gateway.answering_target import observe
 from kickai_gateway.app import Gateway
-from kickai_gateway.served_targets import observe
 
 __all__ = ["Gateway", "observe"]

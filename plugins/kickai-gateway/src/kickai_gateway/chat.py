@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core import KickaiError, Target
 from kickai_providers_core.values.counting import may_be_billed
 
+from kickai_gateway.answering_target import start_record
 from kickai_gateway.body_reader import read_body
 from kickai_gateway.disconnects import run_until_disconnect
 from kickai_gateway.errors import ApiError, ErrorReply
 from kickai_gateway.guards import Use
 from kickai_gateway.replies import ChunkEncoder, encode_reply
 from kickai_gateway.requests import parse_chat, parse_json_object
-from kickai_gateway.served_targets import start_record
 from kickai_gateway.streams import send_stream
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import Chain, Reply, Usage
 
+    from kickai_gateway.answering_target import Record
     from kickai_gateway.board import Board
     from kickai_gateway.guards import Caller
     from kickai_gateway.http import HttpRequest, Responder
     from kickai_gateway.reloading import Generation
     from kickai_gateway.requests import ChatCall
-    from kickai_gateway.served_targets import Record
 
 __all__ = ["complete_chat"]
 
