@@ -18,7 +18,7 @@ from kickai_providers_core.operations.rates import Rates
 from kickai_providers_core.values.metrics import SIZE_BOUNDS
 
 from kickai_gateway.errors import ApiError
-from kickai_gateway.models import ModelTable
+from kickai_gateway.model_names import ModelTable
 from kickai_gateway.prices import PriceTable, Tier
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from kickai_gateway.guards import LocalGuards
-from kickai_gateway.models import ModelTable
+from kickai_gateway.model_names import ModelTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core import Target
 
-from kickai_gateway.models import DEFAULT, ROLE_PREFIX
+from kickai_gateway.model_names import DEFAULT, ROLE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
