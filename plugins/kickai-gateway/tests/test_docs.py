@@ -14,7 +14,7 @@ from processes import run
 from scripted import TEXT
 from wire import CHAT, body
 
-from kickai_gateway import requests, routes
+from kickai_gateway import http_routes, requests
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "gateway.md"
@@ -77,9 +77,9 @@ def test_the_page_has_every_field_path_and_code():
     """The fields of a request, the paths, and the codes of errors in the source."""
     page = PAGE.read_text(encoding="utf-8")
     assert [name for name in requests.FIELDS if f"`{name}" not in page and f"{name}`" not in page] == []
-    public = [path for path in routes.METHODS if not path.endswith((".json", ".css", ".js"))]
+    public = [path for path in http_routes.METHODS if not path.endswith((".json", ".css", ".js"))]
     assert [path for path in public if f"{path}`" not in page] == []
-    sources = "".join(path.read_text(encoding="utf-8") for path in Path(routes.__file__).parent.glob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(http_routes.__file__).parent.glob("*.py"))
     codes = set(re.findall(r'code="(\w+)"', sources))
     assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
 

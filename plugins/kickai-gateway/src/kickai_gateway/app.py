@@ -15,9 +15,9 @@ from kickai_gateway.board import Board
 from kickai_gateway.disconnects import ClientDisconnected
 from kickai_gateway.errors import INTERNAL, SHUTDOWN, ApiError, build_error_reply
 from kickai_gateway.http import HttpRequest, Responder
+from kickai_gateway.http_routes import Routes
 from kickai_gateway.reloading import Generation, Generations
 from kickai_gateway.reports import Reports
-from kickai_gateway.routes import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
