@@ -125,7 +125,7 @@ class OutsideCalls:
             state.record_failure(permit, now)
         after = state.breaker.state
         if after is not before:
-            retry_in_s = max(0.0, state.available_at(now) - now)
+            retry_in_s = max(0.0, state.get_available_at(now) - now)
             self._emit(BreakerChanged(0, None, instance.name, None, before, after, retry_in_s))
 
     def record_call(self, call: OutsideCall) -> None:

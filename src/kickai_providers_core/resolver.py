@@ -105,7 +105,7 @@ class Resolver:
         self._observers.add(self._recent_answers.observe, {RequestEnded})
         self._ranking = Ranking(settings.routing, discovery.rankers)
         self._health = Health(settings.breaker, random)
-        self._shared = self._share(store, time)
+        self._shared = self._open_shared_state(store, time)
         self.store: Store | None = None if self._shared is None else self._shared.store
         self._context = self._build_context(time, random, portal)
         self._candidates = CandidateFactory(settings, self.registry, self._health, time.clock)
@@ -120,7 +120,7 @@ class Resolver:
         if self._shared is not None:
             self._shared.start(self)
 
-    def _share(self, store: Store | None, time: Clockwork) -> SharedState | None:
+    def _open_shared_state(self, store: Store | None, time: Clockwork) -> SharedState | None:
         """Return what is shared through the given store, or the one that the settings name; None without a store."""
         if store is None and self.settings.store.url is None:
             return None

@@ -78,7 +78,7 @@ class SharedState:
         self.shadow = ShadowCalls()
         # The thread must not keep the resolver alive, so nothing here refers to it.
         self._controller = RolloutController(settings.rollout, settings.monitor.on_alert, observers.emit, time)
-        self._health = SharedHealth(health.states, registry.find, time.clock, settings.store.namespace)
+        self._health = SharedHealth(health.get_states, registry.find, time.clock, settings.store.namespace)
         self.thread.add_job(self._controller, POLL_EVERY_S)
         self._limits = SharedLimits(registry, time.clock, settings.store.namespace)
         self.thread.add_job(self._health, POLL_EVERY_S)

@@ -115,7 +115,7 @@ class ToolLoop:
         """What the model gets to know about the functions."""
         return tuple(each.tool for each in self._tools.values())
 
-    def keywords_for_turn(self, keywords: Masked) -> dict[str, Any]:
+    def build_turn_keywords(self, keywords: Masked) -> dict[str, Any]:
         """Return the keyword arguments of the next call. A tool can be required in the first turn only."""
         given = {**keywords.reveal(), "tools": self.tools}
         if self._replies and (given.get("tool_choice") or self._request.tool_choice):
@@ -164,11 +164,11 @@ class ToolLoop:
         if known is None:
             names = ", ".join(self._tools)
             unknown = MisfitError("the name of the tool", f"one of {names}", call.name)
-            return _report(call, unknown, f"unknown tool; known: {names}")
+            return _build_error_result(call, unknown, f"unknown tool; known: {names}")
         try:
             return known.function, known.parse_arguments(call.arguments)
         except MisfitError as misfit:
-            return _report(call, misfit, f"invalid arguments: {misfit}")
+            return _build_error_result(call, misfit, f"invalid arguments: {misfit}")
 
     def _extend(self, *messages: Message) -> None:
         self._request = evolve(self._request, messages=(*self._request.messages, *messages))
@@ -189,7 +189,7 @@ def run(invoke: Callable[..., Reply], loop: ToolLoop, keywords: Masked) -> ToolR
     """
     loop.require_sync()
     while True:
-        calls = loop.take(invoke(loop.next_request(), **loop.keywords_for_turn(keywords)))
+        calls = loop.take(invoke(loop.next_request(), **loop.build_turn_keywords(keywords)))
         if not calls:
             return loop.finish()
         loop.add_results([_run_call(loop, call) for call in calls])
@@ -202,7 +202,7 @@ async def arun(ainvoke: Callable[..., Awaitable[Reply]], loop: ToolLoop, keyword
     the tasks; a thread goes on until its function returns.
     """
     while True:
-        calls = loop.take(await ainvoke(loop.next_request(), **loop.keywords_for_turn(keywords)))
+        calls = loop.take(await ainvoke(loop.next_request(), **loop.build_turn_keywords(keywords)))
         if not calls:
             return loop.finish()
         loop.add_results(await _arun_calls(loop, calls))
@@ -249,10 +249,10 @@ async def _arun_call(loop: ToolLoop, call: ToolCall) -> ToolResult:
 
 def _report_failure(call: ToolCall, error: Exception) -> ToolResult:
     reason = str(error) if isinstance(error, ToolError) else f"the tool failed: {type(error).__name__}"
-    return _report(call, error, reason)
+    return _build_error_result(call, error, reason)
 
 
-def _report(call: ToolCall, error: Exception, reason: str) -> ToolResult:
+def _build_error_result(call: ToolCall, error: Exception, reason: str) -> ToolResult:
     return ToolResult(call, json.dumps({"error": reason}, ensure_ascii=False), error)
 
 

@@ -390,7 +390,7 @@ def test_a_signal_handler_that_forks_during_a_hedged_call_does_not_hang_the_chil
 LOCKS = {
     "creation": lambda resolver: [instance._creation._lock for instance in resolver.registry],
     "single flight": lambda resolver: [instance._creation.pending_call._lock for instance in resolver.registry],
-    "health": lambda resolver: [resolver._health._lock, *(c._lock for c in resolver._health.states().values())],
+    "health": lambda resolver: [resolver._health._lock, *(c._lock for c in resolver._health.get_states().values())],
     "queue": lambda resolver: [instance.rate_limiter._lock for instance in resolver.registry if instance.rate_limiter],
     "retry budget": lambda resolver: [resolver._context.retry_budget._lock],
     "hedging": lambda resolver: [resolver._context.hedge_timer.budget._lock],

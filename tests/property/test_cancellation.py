@@ -157,7 +157,7 @@ class Cut(Crowd):
                 state.breaker.state,
                 state.breaker.errors,
                 state.breaker.failed_probes,
-                state.available_at(self.world.now),
+                state.get_available_at(self.world.now),
                 state.suspensions.longest,
             )
             for state in known
@@ -186,7 +186,7 @@ def test_a_cancelled_request_releases_everything_it_held(plot: Plot) -> None:
         assert twin.world.now == cut.world.now
         assert (cut.rate_limiter.in_flight, cut.rate_limiter.waiting) == (len(cut.others), 0)
         assert not any(
-            BreakerState.HALF_OPEN in candidate.health.breaker_states() for candidate in cut.world.candidates
+            BreakerState.HALF_OPEN in candidate.health.get_breaker_states() for candidate in cut.world.candidates
         )
         assert cut.health() == twin.health()
         for ticket in [*cut.others, *twin.others]:

@@ -93,5 +93,5 @@ def test_a_hedged_request_ends_once_and_releases_everything(  # noqa: C901  the 
         assert (rate_limiter.in_flight, rate_limiter.waiting) == (0, 0)
     assert sum(isinstance(event, RequestEnded) for event in world.events) == len(requests)
     assert not [
-        candidate for candidate in world.candidates if BreakerState.HALF_OPEN in candidate.health.breaker_states()
+        candidate for candidate in world.candidates if BreakerState.HALF_OPEN in candidate.health.get_breaker_states()
     ]

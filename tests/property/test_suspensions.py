@@ -53,7 +53,7 @@ def test_only_a_call_that_was_admitted_after_a_suspension_began_may_end_it(
             assert (permit is None) == bool(forbidden)
             if permit is not None:
                 under_way.append((order, permit))
-        assert state.available_at(now) == max([now, *(until for _, until, _ in suspensions)])
+        assert state.get_available_at(now) == max([now, *(until for _, until, _ in suspensions)])
 
 
 @settings(max_examples=count_examples(200), deadline=None)

@@ -228,7 +228,7 @@ class WalkMachine(RuleBasedStateMachine):
     def agrees(self) -> None:
         """A target says when it may be called again."""
         for place, candidate in enumerate(self.world.candidates):
-            assert candidate.health.available_at(self.world.now) == self.model.due(place)[0]
+            assert candidate.health.get_available_at(self.world.now) == self.model.due(place)[0]
 
 
 TestWalk = WalkMachine.TestCase

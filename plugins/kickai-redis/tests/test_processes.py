@@ -208,14 +208,14 @@ def test_a_suspension_reaches_another_process_within_a_second(kind, bound_s):
         other.chain("plain")
         fail(one)
         began = time.monotonic()
-        wait_until(lambda: any(not state.condition.is_healthy for state in other._health.states().values()))
+        wait_until(lambda: any(not state.condition.is_healthy for state in other._health.get_states().values()))
         assert time.monotonic() - began < bound_s
         fail(other)
         assert providers[1].calls == 0
 
 
 def _is_open(resolver):
-    return any(state.breaker.state is BreakerState.OPEN for state in resolver._health.states().values())
+    return any(state.breaker.state is BreakerState.OPEN for state in resolver._health.get_states().values())
 
 
 def _calls_again(resolver, provider):

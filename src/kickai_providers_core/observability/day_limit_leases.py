@@ -69,7 +69,7 @@ class DayPermits:
         """Return what was not used, and take what was used without a lease."""
         now = self._clock()
         held, left_s = self._limiter.exchange(
-            now, lambda allowances, *_: (self._find(allowances).held, allowances.day_left_s(now))
+            now, lambda allowances, *_: (self._find(allowances).held, allowances.get_day_left_s(now))
         )
         if held > 0:
             self._return(leases, held)
@@ -79,7 +79,7 @@ class DayPermits:
     def _read(self, allowances: Allowances, now: float) -> tuple[int, float, int]:
         limit = self._find(allowances)
         limit.begin_day(allowances.find_day(now))
-        return limit.day, allowances.day_left_s(now), limit.find_wanted(now)
+        return limit.day, allowances.get_day_left_s(now), limit.find_wanted(now)
 
     def _take(self, leases: Leases, holder: str, wanted: int, left_s: float) -> int:
         """Take blocks until there is enough or nothing left, and return their sum."""

@@ -6,7 +6,7 @@ import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.resilience.evidence import wilson_interval
+from kickai_providers_core.resilience.evidence import compute_wilson_interval
 from kickai_providers_core.values.histogram import get_value
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def find_share_interval(successes: int, total: int) -> tuple[float, float] | Non
     """
     if not total:
         return None
-    return wilson_interval(successes, total, CONFIDENCE)
+    return compute_wilson_interval(successes, total, CONFIDENCE)
 
 
 def find_mean_interval(mean: float, histogram: Mapping[int, int]) -> tuple[float, float] | None:

@@ -87,7 +87,7 @@ class Allowances:
         self.is_leased = True
         for minute_limit in filter(None, (self.minute_requests, self.minute_tokens)):
             minute_limit.share, minute_limit.demand = 0, Demand(answered_at=answered_at)
-        for day_limit in self._days():
+        for day_limit in self._list_day_limits():
             day_limit.is_leased, day_limit.held, day_limit.demand = True, 0, Demand(answered_at=answered_at)
 
     def renew_after_fork(self) -> None:
@@ -99,7 +99,7 @@ class Allowances:
         """Return the number of the day (UTC) since 1970."""
         return int(self._find_wall_s(now) // DAY_S)
 
-    def day_left_s(self, now: float) -> float:
+    def get_day_left_s(self, now: float) -> float:
         """Return the seconds until the day ends."""
         return DAY_S - self._find_wall_s(now) % DAY_S
 
@@ -133,7 +133,7 @@ class Allowances:
             self.day_requests.use(1, now)
         if self.day_tokens is not None:
             self.day_tokens.use(ticket.tokens, now)
-        for day_limit in self._days():
+        for day_limit in self._list_day_limits():
             ticket.day = day_limit.day
 
     def count_waiting(self, used: int, used_tokens: int, waiting: int, waiting_tokens: int) -> None:
@@ -155,7 +155,7 @@ class Allowances:
         if self.day_tokens is not None:
             self.day_tokens.correct(tokens - ticket.tokens, ticket.day)
 
-    def _days(self) -> Iterator[DayLimit]:
+    def _list_day_limits(self) -> Iterator[DayLimit]:
         return filter(None, (self.day_requests, self.day_tokens))
 
     def _find_request_slot(self, limit: MinuteLimit, window: Sequence[Ticket], now: float) -> float:
@@ -198,7 +198,7 @@ class Allowances:
             at = day_limit.find_time(amount, now)
             if at is None:
                 ticket.used_up = f"its {format_count(day_limit.limit, unit)} of the day, until 00:00 UTC, are used up"
-                ticket.day_ends_at = now + self.day_left_s(now)
+                ticket.day_ends_at = now + self.get_day_left_s(now)
                 return ticket.day_ends_at
             slot = max(slot, at)
         return slot

@@ -50,7 +50,7 @@ class ArmCounts:
 
     def __attrs_post_init__(self) -> None:
         """Check that no part is larger than its whole."""
-        for name, (bad, total) in self._pairs().items():
+        for name, (bad, total) in self._build_pairs().items():
             if bad > total:
                 raise_value_error(f"ArmCounts: the bad events of {name}", f"at most {total}", str(bad))
 
@@ -61,9 +61,9 @@ class ArmCounts:
 
     def tally(self, signal: SignalName) -> Tally:
         """Return the bad events of a signal, and of how many requests."""
-        return Tally(*self._pairs()[signal])
+        return Tally(*self._build_pairs()[signal])
 
-    def _pairs(self) -> dict[SignalName, tuple[int, int]]:
+    def _build_pairs(self) -> dict[SignalName, tuple[int, int]]:
         answers = self.n - self.failures
         return {
             "failures": (self.failures, self.n),

@@ -95,7 +95,7 @@ class Breaker:
         """The permit that a closed breaker gives."""
         return Permit(self.generation)
 
-    def available_at(self, now: float) -> float:
+    def get_available_at(self, now: float) -> float:
         """Return the time from which a call may be admitted, not before now."""
         if self.state is CLOSED:
             return now
@@ -103,7 +103,7 @@ class Breaker:
 
     def retry_in_s(self, now: float) -> float:
         """Return the seconds until a call may be admitted: 0 when now."""
-        return self.available_at(now) - now
+        return self.get_available_at(now) - now
 
     def admit(self, now: float, *, early: bool = False) -> tuple[Breaker, Permit | None]:
         """Return the breaker after a request for one call, and the permit.
@@ -117,7 +117,7 @@ class Breaker:
         """
         if self.state is CLOSED:
             return self, self.permit
-        if now < self.available_at(now) and not (early and self.state is OPEN):
+        if now < self.get_available_at(now) and not (early and self.state is OPEN):
             return self, None
         half_open = evolve(self._change_state(HALF_OPEN), lease_until=now + self.settings.probe_lease_s)
         return half_open, Permit(half_open.generation, probe=True)

@@ -88,10 +88,10 @@ class Candidate:
     def describe_unavailability(self, available_at: float, now: float) -> Obstacle:
         """Return why the target, which could serve the request, may not be called before a given time."""
         left = f"{available_at - now:.1f} s left"
-        suspension = self.health.active_suspension(now)
+        suspension = self.health.find_active_suspension(now)
         if suspension is not None:
             return SkipReason.SUSPENDED, f"{suspension.reason}, {left}"
-        probing = BreakerState.HALF_OPEN in self.health.breaker_states()
+        probing = BreakerState.HALF_OPEN in self.health.get_breaker_states()
         return SkipReason.BREAKER_OPEN, "its probe is running" if probing else left
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Block",
     "RestartingTest",
     "Tally",
+    "compute_wilson_interval",
     "count_more_needed",
     "log_block_ratios",
     "log_excess_ratios",
@@ -33,7 +34,6 @@ __all__ = [
     "log_split_mismatch",
     "require_fields",
     "split_alpha",
-    "wilson_interval",
 ]
 
 WORSE_ODDS = (1.5, 2.0, 4.0, 8.0, 16.0, 64.0, 512.0)
@@ -284,7 +284,7 @@ def split_alpha(total: float, *, steps: int, tests: int, roles: int = 1) -> floa
     return total / (steps * tests * roles)
 
 
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def compute_wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return Wilson's score interval (1927) for a success rate, for reports.
 
     It is valid for one look at a fixed number of requests. The guard's decisions never use it.

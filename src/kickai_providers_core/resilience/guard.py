@@ -134,7 +134,7 @@ def _find_reason_to_go_back(case: _Case) -> Verdict | None:
         is_alone = case.share >= 1
         if tests.is_shared_outage and not is_alone:
             continue
-        alpha = case.alpha * _weight_of_run(tests.restarts)
+        alpha = case.alpha * _compute_run_weight(tests.restarts)
         if tests.candidate_floor.log_e >= math.log(1 / alpha):
             facts, log_e = (
                 f"{_describe(case, signal, 'candidate')}, limit {signal.limit:.2%}",
@@ -154,7 +154,9 @@ def _find_reason_to_hold(case: _Case) -> Verdict | None:
         log_e = log_split_mismatch(mine, other, case.share)
         if log_e >= math.log(1 / SPLIT_ALPHA):
             facts = f"candidate {mine} of {mine + other} keys, share {case.share:.2%}, {_compare(log_e, SPLIT_ALPHA)}"
-            return _hold(case, "split_mismatch", facts=facts, numbers={"e": _e(log_e), "share": case.share})
+            return _hold(
+                case, "split_mismatch", facts=facts, numbers={"e": _compute_e_value(log_e), "share": case.share}
+            )
     for signal in case.settings.signals:
         tests, limit = evidence.get(signal.name), signal.limit + case.settings.margin
         if not signal.is_required or log_proof(tests.candidate_proof, limit) >= math.log(
@@ -222,7 +224,8 @@ def _decide(
         reason=reason,
         message=facts if log_e is None else f"{facts}, {_compare(log_e, alpha)}",
         signal=signal.name,
-        numbers=_numbers(case, signal) | ({} if log_e is None else {"e": _e(log_e), "threshold": 1 / alpha}),
+        numbers=_build_numbers(case, signal)
+        | ({} if log_e is None else {"e": _compute_e_value(log_e), "threshold": 1 / alpha}),
         next_evidence=_begin_next(case.evidence, signal.name, action, reason),
     )
 
@@ -252,18 +255,18 @@ def _hold(
         reason=reason,
         message=facts,
         signal=None if signal is None else signal.name,
-        numbers=numbers or ({} if signal is None else _numbers(case, signal)),
+        numbers=numbers or ({} if signal is None else _build_numbers(case, signal)),
         requests_needed=needed,
         next_evidence=case.evidence,
     )
 
 
-def _weight_of_run(restarts: int) -> float:
+def _compute_run_weight(restarts: int) -> float:
     """Return the part of its error rate for a run of the floor test; all parts together make 1."""
     return FIRST_RUN if not restarts else (1 - FIRST_RUN) / (restarts * (restarts + 1))
 
 
-def _numbers(case: _Case, signal: Signal) -> dict[str, float]:
+def _build_numbers(case: _Case, signal: Signal) -> dict[str, float]:
     mine, other = case.evidence.candidate.tally(signal.name), case.evidence.control.tally(signal.name)
     return {
         "candidate_bad": mine.bad,
@@ -284,9 +287,9 @@ def _count(arm: Arm, tally: Tally, signal: Signal) -> str:
     return f"{arm} {tally.bad} of {tally.total} {signal.words}"
 
 
-def _e(log_e: float) -> float:
+def _compute_e_value(log_e: float) -> float:
     return math.exp(min(log_e, MAX_LOG_E))
 
 
 def _compare(log_e: float, alpha: float) -> str:
-    return f"e = {_e(log_e):.3g} >= {1 / alpha:.4g}"
+    return f"e = {_compute_e_value(log_e):.3g} >= {1 / alpha:.4g}"

@@ -68,12 +68,12 @@ class HealthState:
         """The suspensions as they are now."""
         return self.condition.suspensions
 
-    def available_at(self, now: float) -> float:
+    def get_available_at(self, now: float) -> float:
         """Return the time from which it may be called, at least ``now``."""
         breaker, suspended_until = self.condition.breaker, self.condition.suspensions.longest.until
         if breaker.state is CLOSED:
             return max(suspended_until, now)
-        due = breaker.available_at(now)
+        due = breaker.get_available_at(now)
         if due <= now and self.probe_gate.is_shut(now):
             due = now + LEASE_WAIT_S
         return max(due, suspended_until)
@@ -213,7 +213,7 @@ class TargetHealth:
         lease = self.target.last_resort.claim(now)
         if lease is None:
             return None
-        before = self.breaker_states()
+        before = self.get_breaker_states()
         provider = self.provider.force(now)
         target = self.target.force(now) if provider is not None else None
         if provider is None or target is None:
@@ -224,11 +224,11 @@ class TargetHealth:
         is_probe = provider.is_probe or target.is_probe
         return Admission(provider, target, before if is_probe else None, lease)
 
-    def available_at(self, now: float) -> float:
+    def get_available_at(self, now: float) -> float:
         """Return the time from which the target may be called, at least ``now``."""
-        return max(self.provider.available_at(now), self.target.available_at(now))
+        return max(self.provider.get_available_at(now), self.target.get_available_at(now))
 
-    def active_suspension(self, now: float) -> Suspension | None:
+    def find_active_suspension(self, now: float) -> Suspension | None:
         """Return the suspension of provider or target that ends last, or None."""
         longest = find_longest((self.provider.suspensions.longest, self.target.suspensions.longest))
         return longest if now < longest.until else None
@@ -242,7 +242,7 @@ class TargetHealth:
         self._end_last_resort(admission)
         if self.provider.condition.is_healthy and self.target.condition.is_healthy:
             return None
-        before = self.breaker_states()
+        before = self.get_breaker_states()
         self.provider.record_success(admission.provider)
         self.target.record_success(admission.target)
         return before
@@ -265,7 +265,7 @@ class TargetHealth:
         self.provider.release(admission.provider)
         self.target.release(admission.target)
 
-    def breaker_states(self) -> tuple[BreakerState, BreakerState]:
+    def get_breaker_states(self) -> tuple[BreakerState, BreakerState]:
         """Return the states of the provider's breaker and of the target's."""
         return self.provider.condition.breaker.state, self.target.condition.breaker.state
 
@@ -301,7 +301,7 @@ class Health:
                 self._forget_idle(now)
             return health
 
-    def states(self) -> dict[tuple[str, ...], HealthState]:
+    def get_states(self) -> dict[tuple[str, ...], HealthState]:
         """Return every known state, by provider, and by provider and model."""
         with self._lock:
             return {**dict(self._used), **self._conditions}

@@ -85,17 +85,17 @@ class HealthReport(Jsonable):
 def report_health(health: Health, now: float) -> HealthReport:
     """Return the report for a given time."""
     providers, targets = [], []
-    for key, state in sorted(health.states().items()):
+    for key, state in sorted(health.get_states().items()):
         if len(key) == 1:
-            providers.append(_report(key[0], None, state, now))
+            providers.append(_build_state_report(key[0], None, state, now))
         else:
-            targets.append(_report(key[0], key[1] or None, state, now))
+            targets.append(_build_state_report(key[0], key[1] or None, state, now))
     return HealthReport(providers=tuple(providers), targets=tuple(targets))
 
 
-def _report(provider: str, model: str | None, state: HealthState, now: float) -> HealthStateReport:
+def _build_state_report(provider: str, model: str | None, state: HealthState, now: float) -> HealthStateReport:
     breaker, suspension = state.breaker, state.suspensions.longest
-    due = max(breaker.available_at(now), suspension.until)
+    due = max(breaker.get_available_at(now), suspension.until)
     is_suspended = suspension.until > now
     return HealthStateReport(
         provider=provider,

@@ -77,22 +77,22 @@ class HedgeTimer:
         if self._percentile is None:
             return
         with self._lock:
-            key = _key(candidate)
+            key = _build_key(candidate)
             latencies = self._latencies.pop(key, None) or deque(maxlen=KEPT_LATENCIES)
             latencies.append(latency_s)
             self._latencies[key] = latencies
             if len(self._latencies) > KEPT_TARGETS:
                 del self._latencies[next(iter(self._latencies))]
 
-    def delay_s(self, candidate: Candidate) -> float | None:
+    def find_delay_s(self, candidate: Candidate) -> float | None:
         """Return the seconds after which the next target is called too; None while that is unknown."""
         if self._percentile is not None:
             with self._lock:
-                latencies = sorted(self._latencies.get(_key(candidate), ()))
+                latencies = sorted(self._latencies.get(_build_key(candidate), ()))
             if len(latencies) >= MIN_LATENCIES:
                 return latencies[len(latencies) * self._percentile // 100]
         return self._settings.after_s
 
 
-def _key(candidate: Candidate) -> str:
+def _build_key(candidate: Candidate) -> str:
     return f"{candidate.provider}:{candidate.model}"

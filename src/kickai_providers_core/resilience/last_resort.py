@@ -53,7 +53,7 @@ class RetryFinder:
     def order_by_availability(self, candidates: Sequence[Candidate], now: float) -> list[tuple[float, int]]:
         """Return the time and the index of each target that could serve the request once it is available."""
         return sorted(
-            (candidate.health.available_at(now), index)
+            (candidate.health.get_available_at(now), index)
             for index, candidate in enumerate(candidates)
             if self.find_obstacle(candidate) is None
         )
@@ -62,14 +62,14 @@ class RetryFinder:
         attempts = self.recorder.count_attempts(candidate)
         if attempts > candidate.retries or self.find_obstacle(candidate) is not None:
             return None
-        last, available_at = self.recorder.find_last_attempt(candidate), candidate.health.available_at(now)
+        last, available_at = self.recorder.find_last_attempt(candidate), candidate.health.get_available_at(now)
         left_until = self.left_queues.get(candidate.position)
         if left_until is not None:
             # A request that has just left a queue would wait in it for the same slot again.
             at = max(left_until, available_at)
             return at if at + TICK_S < self.latest else None
         if last is None:
-            suspension = candidate.health.active_suspension(now)
+            suspension = candidate.health.find_active_suspension(now)
             # The obstacle may have ended. The end of a rate limit is worth waiting for.
             is_limited = suspension is not None and suspension.is_rate_limit
             due = available_at if available_at <= now or is_limited else None
@@ -84,7 +84,7 @@ class RetryFinder:
         rule = self.policy.rule_for(last.error)
         if rule.retry == "last":
             return available_at if last is self.recorder.attempts[-1] and available_at <= now else None
-        stated_s = self.policy.stated_delay_s(last.error)
+        stated_s = self.policy.find_stated_delay_s(last.error)
         if rule.retry == "wait" or (rule.retry == "backoff" and stated_s is not None):
             return max(available_at, self.recorder.started + last.started_s + last.latency_s + (stated_s or 0.0))
         return None

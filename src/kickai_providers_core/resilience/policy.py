@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.base_errors import AttemptError
 
-__all__ = ["Policy", "Random", "Rule", "backoff_s"]
+__all__ = ["Policy", "Random", "Rule", "choose_backoff_s"]
 
 RetryRule = Literal["never", "backoff", "last", "wait"]
 FallBackRule = Literal["always", "never", "larger_window"]
@@ -50,7 +50,7 @@ class Rule:
     counts: bool = field(default=False, validator=Boolean())
 
 
-def _row(**columns: object) -> Callable[[], Rule]:
+def _bind_row(**columns: object) -> Callable[[], Rule]:
     return lambda: Rule(**columns)  # type: ignore[arg-type]
 
 
@@ -70,18 +70,18 @@ class Policy:
         retry_floor: Retries a minute that are allowed with any traffic, from 0.
     """
 
-    rate_limited: Rule = field(factory=_row(retry="wait", rests="target", rest_s=30.0), validator=InstanceOf(Rule))
-    quota_exhausted: Rule = field(factory=_row(rests="provider", rest_s=3600.0), validator=InstanceOf(Rule))
-    timeout: Rule = field(factory=_row(retry="last", counts=True), validator=InstanceOf(Rule))
-    unavailable: Rule = field(factory=_row(retry="backoff", counts=True), validator=InstanceOf(Rule))
-    invalid_reply: Rule = field(factory=_row(retry="backoff", counts=True), validator=InstanceOf(Rule))
-    authentication: Rule = field(factory=_row(rests="provider", rest_s=3600.0), validator=InstanceOf(Rule))
-    model_not_found: Rule = field(factory=_row(rests="target", rest_s=3600.0), validator=InstanceOf(Rule))
-    unusable: Rule = field(factory=_row(), validator=InstanceOf(Rule))
-    unsupported: Rule = field(factory=_row(), validator=InstanceOf(Rule))
-    invalid_request: Rule = field(factory=_row(fall_back="never"), validator=InstanceOf(Rule))
-    context_length: Rule = field(factory=_row(fall_back="larger_window"), validator=InstanceOf(Rule))
-    content_filtered: Rule = field(factory=_row(fall_back="never"), validator=InstanceOf(Rule))
+    rate_limited: Rule = field(factory=_bind_row(retry="wait", rests="target", rest_s=30.0), validator=InstanceOf(Rule))
+    quota_exhausted: Rule = field(factory=_bind_row(rests="provider", rest_s=3600.0), validator=InstanceOf(Rule))
+    timeout: Rule = field(factory=_bind_row(retry="last", counts=True), validator=InstanceOf(Rule))
+    unavailable: Rule = field(factory=_bind_row(retry="backoff", counts=True), validator=InstanceOf(Rule))
+    invalid_reply: Rule = field(factory=_bind_row(retry="backoff", counts=True), validator=InstanceOf(Rule))
+    authentication: Rule = field(factory=_bind_row(rests="provider", rest_s=3600.0), validator=InstanceOf(Rule))
+    model_not_found: Rule = field(factory=_bind_row(rests="target", rest_s=3600.0), validator=InstanceOf(Rule))
+    unusable: Rule = field(factory=_bind_row(), validator=InstanceOf(Rule))
+    unsupported: Rule = field(factory=_bind_row(), validator=InstanceOf(Rule))
+    invalid_request: Rule = field(factory=_bind_row(fall_back="never"), validator=InstanceOf(Rule))
+    context_length: Rule = field(factory=_bind_row(fall_back="larger_window"), validator=InstanceOf(Rule))
+    content_filtered: Rule = field(factory=_bind_row(fall_back="never"), validator=InstanceOf(Rule))
     backoff_initial_s: float = field(default=0.25, validator=Number(above=0))
     backoff_max_s: float = field(default=4.0, validator=Number(above=0))
     min_attempt_s: float = field(default=0.05, validator=Number(minimum=0))
@@ -100,7 +100,7 @@ class Policy:
                 return _obey(error, getattr(self, row))
         return _obey(error, self.unavailable)
 
-    def stated_delay_s(self, error: AttemptError) -> float | None:
+    def find_stated_delay_s(self, error: AttemptError) -> float | None:
         """Return the delay that an error states, from 0 to ``max_suspension_s``; None for none, and for nonsense."""
         stated = error.retry_after_s
         return min(stated, self.max_suspension_s) if stated is not None and stated >= 0 else None
@@ -133,7 +133,7 @@ ROWS = tuple(attribute.name for attribute in fields(Policy) if attribute.name in
 """The names of the rules, in the order of the table."""
 
 
-def backoff_s(policy: Policy, failures: int, random: Random) -> float:
+def choose_backoff_s(policy: Policy, failures: int, random: Random) -> float:
     """Return the seconds to wait before the next attempt at a target that failed ``failures`` times in this request.
 
     Full jitter: uniform between zero and a maximum that doubles, as in Marc Brooker, "Exponential Backoff And

@@ -249,7 +249,7 @@ class Recorder:
     ) -> None:
         """Record which of the two breakers of a target, its provider's and its own, have changed their state."""
         health = candidate.health
-        after = health.breaker_states()
+        after = health.get_breaker_states()
         if before == after:
             return
         for old, new, state, model in (
@@ -257,7 +257,7 @@ class Recorder:
             (before[1], after[1], health.target, candidate.model),
         ):
             if old is not new:
-                retry_in_s = state.available_at(now) - now
+                retry_in_s = state.get_available_at(now) - now
                 self._emit(
                     BreakerChanged(
                         self._number, self._role, candidate.provider, model, old, new, retry_in_s, arm=self._arm

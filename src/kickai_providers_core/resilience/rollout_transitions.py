@@ -62,7 +62,7 @@ def set_share(
     rollout = _get_or_create(plan, scope, candidate)
     changes = {name: value for name, value in (("exclude", exclude), ("shadow", shadow)) if value is not None}
     after = rollout.begin_step(share, now_s, ramp=None, is_paused=False, suspended_share=None, **changes)
-    what = f"{candidate} at {format_share(share)} of {_name(scope)}"
+    what = f"{candidate} at {format_share(share)} of {_format_scope(scope)}"
     if after.exclude:
         what += ", excluded from the control arm"
     if after.shadow:
@@ -79,11 +79,13 @@ def start_ramp(plan: RolloutPlan, scope: str, candidate: str, ramp: Ramp, now_s:
     rollout = _get_or_create(plan, scope, candidate)
     first = rollout.share or ramp.shares[0]
     if first > ramp.shares[-1]:
-        message = f"{candidate} already has {format_share(rollout.share)} of {_name(scope)}, more than the whole ramp"
+        message = (
+            f"{candidate} already has {format_share(rollout.share)} of {_format_scope(scope)}, more than the whole ramp"
+        )
         raise RolloutError(message)
     after = rollout.begin_step(first, now_s, ramp=ramp, is_paused=False, suspended_share=None)
     steps = ", ".join(map(format_share, ramp.shares))
-    what = f"ramp of {candidate} for {_name(scope)}: {steps}, each held for {write_duration(ramp.hold_s)}"
+    what = f"ramp of {candidate} for {_format_scope(scope)}: {steps}, each held for {write_duration(ramp.hold_s)}"
     return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
 
 
@@ -95,11 +97,11 @@ def pause(plan: RolloutPlan, scope: str) -> Change:
     """
     rollout = _get(plan, scope)
     if rollout.is_paused:
-        raise RolloutError(f"the ramp of {_name(scope)} is paused already")
+        raise RolloutError(f"the ramp of {_format_scope(scope)} is paused already")
     if rollout.ramp is None:
-        raise RolloutError(f"there is no ramp of {_name(scope)}")
+        raise RolloutError(f"there is no ramp of {_format_scope(scope)}")
     after = evolve(rollout, is_paused=True)
-    return Change(plan=plan.with_rollout(scope, after), scope=scope, what=f"ramp of {_name(scope)} paused")
+    return Change(plan=plan.with_rollout(scope, after), scope=scope, what=f"ramp of {_format_scope(scope)} paused")
 
 
 def resume(plan: RolloutPlan, scope: str, now_s: float) -> Change:
@@ -112,13 +114,13 @@ def resume(plan: RolloutPlan, scope: str, now_s: float) -> Change:
     if rollout.suspended_share is not None:
         share = rollout.suspended_share
         after = rollout.begin_step(share, now_s, suspended_share=None, is_paused=False)
-        what = f"{rollout.candidate} restored to {format_share(share)} of {_name(scope)}"
+        what = f"{rollout.candidate} restored to {format_share(share)} of {_format_scope(scope)}"
     elif rollout.is_paused:
         # The evidence goes on: the share has not changed.
         after = evolve(rollout, is_paused=False)
-        what = f"ramp of {_name(scope)} resumed at {format_share(rollout.share)}"
+        what = f"ramp of {_format_scope(scope)} resumed at {format_share(rollout.share)}"
     else:
-        raise RolloutError(f"nothing is paused or suspended for {_name(scope)}")
+        raise RolloutError(f"nothing is paused or suspended for {_format_scope(scope)}")
     return Change(plan=plan.with_rollout(scope, after), scope=scope, what=what)
 
 
@@ -137,12 +139,12 @@ def go_back(plan: RolloutPlan, scope: str, now_s: float) -> Change:
     else:
         rollouts = {} if found is None else {scope: found[1]}
     if not rollouts:
-        raise RolloutError(f"no rollout exists for {_name(scope)}")
+        raise RolloutError(f"no rollout exists for {_format_scope(scope)}")
     after, parts = plan, []
     for each, rollout in rollouts.items():
         stopped = rollout.begin_step(0, now_s, ramp=None, is_paused=False, suspended_share=None, shadow=0)
         after = after.with_rollout(each, stopped)
-        parts.append(f"{rollout.candidate} back to 0% of {_name(each)}")
+        parts.append(f"{rollout.candidate} back to 0% of {_format_scope(each)}")
     first, *others = rollouts
     return Change(plan=after, scope=first, what="; ".join(parts), others=tuple(others))
 
@@ -159,7 +161,7 @@ def remove(plan: RolloutPlan, scope: str) -> Change:
         RolloutError: The scope has no rollout of its own.
     """
     rollout = _get(plan, scope)
-    what = f"rollout of {rollout.candidate} for {_name(scope)} removed, at {format_share(rollout.share)}"
+    what = f"rollout of {rollout.candidate} for {_format_scope(scope)} removed, at {format_share(rollout.share)}"
     return Change(plan=plan.with_rollout(scope, None), scope=scope, what=what)
 
 
@@ -174,11 +176,11 @@ def _get_or_create(plan: RolloutPlan, scope: str, candidate: str) -> Rollout:
 def _get(plan: RolloutPlan, scope: str) -> Rollout:
     rollout = plan.rollouts.get(scope)
     if rollout is None:
-        raise RolloutError(f"no rollout exists for {_name(scope)}")
+        raise RolloutError(f"no rollout exists for {_format_scope(scope)}")
     return rollout
 
 
-def _name(scope: str) -> str:
+def _format_scope(scope: str) -> str:
     return "all roles" if scope == ALL_ROLES else f"the role {scope}"
 
 

@@ -87,6 +87,6 @@ class RunningCalls:
             call = self.end(now)
             self._recorder.record_end(call, now, Outcome.CANCELLED)
             health = call.candidate.health
-            before = health.breaker_states()
+            before = health.get_breaker_states()
             health.release(call.admission)
             self._recorder.record_breaker_changes(call.candidate, before, now)

@@ -23,7 +23,7 @@ from kickai_providers_core.resilience.actions import TICK_S, Action, Call, Fail,
 from kickai_providers_core.resilience.candidates import UNVALIDATED
 from kickai_providers_core.resilience.failure_attribution import apply_failure, strip_frames
 from kickai_providers_core.resilience.last_resort import RetryFinder, build_rejection, force_call
-from kickai_providers_core.resilience.policy import backoff_s
+from kickai_providers_core.resilience.policy import choose_backoff_s
 from kickai_providers_core.resilience.queueing import QueueWait, choose_patience_s
 from kickai_providers_core.resilience.rate_limiter import Ticket
 from kickai_providers_core.resilience.recorder import Recorder
@@ -117,7 +117,7 @@ class Walk:
         is_last = self._next_index >= len(self._candidates)
         if timer is None or call is None or is_last or self._calls.second is not None:
             return None
-        delay_s = None if call is self._hedge_decided_for else timer.delay_s(call.candidate)
+        delay_s = None if call is self._hedge_decided_for else timer.find_delay_s(call.candidate)
         return None if delay_s is None else max(0.0, call.began + delay_s - now)
 
     def hedge(self, now: float) -> Call | None:
@@ -174,9 +174,9 @@ class Walk:
         call = self._calls.end(now, call=call)
         policy, health = self.chain.policy, call.candidate.health
         rule = policy.rule_for(error)
-        before = health.breaker_states()
-        apply_failure(call, rule, error, policy.stated_delay_s(error), now)
-        suspended_s = health.available_at(now) - now
+        before = health.get_breaker_states()
+        apply_failure(call, rule, error, policy.find_stated_delay_s(error), now)
+        suspended_s = health.get_available_at(now) - now
         self._recorder.record_end(call, now, ERROR, error=error, suspended_s=suspended_s)
         self._recorder.record_breaker_changes(call.candidate, before, now)
         if final:
@@ -220,7 +220,7 @@ class Walk:
             return None
         limiter = candidate.rate_limiter
         # The queue of a target that is unavailable is not worth waiting in.
-        if limiter is None or candidate.health.available_at(now) > now:
+        if limiter is None or candidate.health.get_available_at(now) > now:
             return self._admit(candidate, None, now, is_hedge=is_hedge)
         patience_s = choose_patience_s(self._ends - now, is_last=self._next_index >= len(self._candidates))
         until = now if is_hedge else min(self._latest, now + patience_s)
@@ -245,7 +245,7 @@ class Walk:
             return self._calls.start(candidate, admission, ticket, now, hedged=is_hedge)
         if ticket is not None:
             ticket.release(now, used=False)
-        available_at = candidate.health.available_at(now)
+        available_at = candidate.health.get_available_at(now)
         obstacle = candidate.describe_unavailability(available_at, now)
         self._recorder.record_skip(candidate, obstacle, now, available_at)
         return None
@@ -257,8 +257,8 @@ class Walk:
         policy = self.chain.policy
         if call.number > call.candidate.retries:
             return False
-        wait_s = max(backoff_s(policy, call.number, self.chain.random), policy.stated_delay_s(error) or 0.0)
-        if wait_s > policy.backoff_max_s or call.candidate.health.available_at(now) > now + wait_s:
+        wait_s = max(choose_backoff_s(policy, call.number, self.chain.random), policy.find_stated_delay_s(error) or 0.0)
+        if wait_s > policy.backoff_max_s or call.candidate.health.get_available_at(now) > now + wait_s:
             return False
         if now + wait_s > self._latest or not self._withdraw_retry(call.candidate, now):
             return False

@@ -74,7 +74,7 @@ class Process:
         self.health = Health(SETTINGS, Fixed(1.0))
         self.target = self.health.for_target("example", "m")
         find: Callable[[str], Any] = {"example": self.instance}.get
-        self.shared = SharedHealth(self.health.states, find, lambda: self.world.now)
+        self.shared = SharedHealth(self.health.get_states, find, lambda: self.world.now)
 
     def fail(self, times: int = 1, *, is_unreachable: bool = False) -> None:
         """Make calls that fail."""
@@ -90,7 +90,7 @@ class Process:
     @property
     def wait_s(self) -> float:
         """Seconds until the target may be called."""
-        return self.target.available_at(self.world.now) - self.world.now
+        return self.target.get_available_at(self.world.now) - self.world.now
 
 
 @pytest.mark.parametrize("reason", ["RateLimitedError", "QuotaExhaustedError"])
@@ -101,7 +101,7 @@ def test_a_suspension_reaches_siblings(reason: str) -> None:
     first.suspend(60.0, reason)
     world.share(first, second)
     assert second.wait_s == pytest.approx(59.75)
-    suspension = second.target.active_suspension(world.now)
+    suspension = second.target.find_active_suspension(world.now)
     assert suspension is not None
     assert (suspension.reason, suspension.stated, suspension.is_rate_limit) == (
         reason,

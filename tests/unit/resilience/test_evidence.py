@@ -21,6 +21,7 @@ from kickai_providers_core.resilience.evidence import (
     Block,
     RestartingTest,
     Tally,
+    compute_wilson_interval,
     count_more_needed,
     log_add,
     log_block_ratios,
@@ -30,7 +31,6 @@ from kickai_providers_core.resilience.evidence import (
     log_split_mismatch,
     read_objects,
     split_alpha,
-    wilson_interval,
 )
 
 SMALL = st.integers(1, 8)
@@ -234,17 +234,17 @@ def test_error_rates_add_up() -> None:
 
 def test_the_interval_is_wilsons() -> None:
     """Its bounds are where the score test just accepts, and it stays within 0 and 1."""
-    low, high = wilson_interval(9, 10)
+    low, high = compute_wilson_interval(9, 10)
     z = NormalDist().inv_cdf(0.975)
     for bound in (low, high):
         assert abs(0.9 - bound) / math.sqrt(bound * (1 - bound) / 10) == pytest.approx(z)
-    assert wilson_interval(0, 0) == (0.0, 1.0)
-    assert wilson_interval(0, 5)[0] == pytest.approx(0, abs=1e-12)
-    assert wilson_interval(5, 5)[1] == pytest.approx(1)
+    assert compute_wilson_interval(0, 0) == (0.0, 1.0)
+    assert compute_wilson_interval(0, 5)[0] == pytest.approx(0, abs=1e-12)
+    assert compute_wilson_interval(5, 5)[1] == pytest.approx(1)
     # Here the formula without rounding gives exactly 0 and 1, and with rounding a little less and more.
-    assert wilson_interval(0, 61)[0] == 0
-    assert wilson_interval(9, 9)[1] == 1
-    widths = [high - low for low, high in (wilson_interval(9, 10, each) for each in (0.5, 0.9, 0.99))]
+    assert compute_wilson_interval(0, 61)[0] == 0
+    assert compute_wilson_interval(9, 9)[1] == 1
+    widths = [high - low for low, high in (compute_wilson_interval(9, 10, each) for each in (0.5, 0.9, 0.99))]
     assert all(one < other for one, other in pairwise(widths))
 
 

@@ -38,7 +38,7 @@ def test_a_suspension_refuses_calls_until_its_end() -> None:
     state = health_state()
     state.suspend(Suspension(5.0, "x"))
     assert state.admit(4.999) is None
-    assert state.available_at(1.0) == 5.0
+    assert state.get_available_at(1.0) == 5.0
     assert state.admit(5.0) is not None
 
 
@@ -124,7 +124,7 @@ def test_a_stated_suspension_is_never_forced() -> None:
         getattr(health, part).suspend(Suspension(9.0, "x", stated=True))
         for _ in range(2):
             assert health.force(8.9) is None
-            assert health.breaker_states() == (BreakerState.OPEN, BreakerState.OPEN)
+            assert health.get_breaker_states() == (BreakerState.OPEN, BreakerState.OPEN)
         assert health.force(9.0) is not None
 
 
@@ -201,7 +201,7 @@ def test_a_refusing_provider_does_not_use_its_targets_probe() -> None:
     health.target.record_failure(health.target.admit(0.0), 0.0)
     health.provider.suspend(Suspension(9.0, "x"))
     assert health.admit(6.0) is None
-    assert health.breaker_states() == (BreakerState.CLOSED, BreakerState.OPEN)
+    assert health.get_breaker_states() == (BreakerState.CLOSED, BreakerState.OPEN)
 
 
 def test_an_admission_is_a_probe_when_either_permit_is() -> None:
@@ -248,10 +248,10 @@ def test_forcing_a_target_forces_its_provider_too() -> None:
     health.provider.record_failure(health.provider.admit(0.0), 0.0)
     health.target.record_failure(health.target.admit(0.0), 0.0)
     admission = health.force(1.0)
-    assert health.breaker_states() == (BreakerState.HALF_OPEN, BreakerState.HALF_OPEN)
+    assert health.get_breaker_states() == (BreakerState.HALF_OPEN, BreakerState.HALF_OPEN)
     assert (health.provider.breaker.lease_until, health.target.breaker.lease_until) == (121.0, 121.0)
     health.release(admission)
-    assert health.breaker_states() == (BreakerState.OPEN, BreakerState.OPEN)
+    assert health.get_breaker_states() == (BreakerState.OPEN, BreakerState.OPEN)
 
 
 def test_a_target_is_due_when_it_and_its_provider_are() -> None:
@@ -259,21 +259,21 @@ def test_a_target_is_due_when_it_and_its_provider_are() -> None:
     health = target_health()
     health.provider.suspend(Suspension(3.0, "p"))
     health.target.suspend(Suspension(4.0, "t"))
-    assert health.available_at(1.0) == 4.0
+    assert health.get_available_at(1.0) == 4.0
     health.provider.suspend(Suspension(6.0, "p"))
-    assert health.available_at(1.0) == 6.0
-    assert health.available_at(7.0) == 7.0
+    assert health.get_available_at(1.0) == 6.0
+    assert health.get_available_at(7.0) == 7.0
 
 
 def test_the_longest_suspension_is_reported_until_it_is_over() -> None:
     """At its end there is none."""
     health = target_health()
-    assert health.active_suspension(0.0) is None
+    assert health.find_active_suspension(0.0) is None
     short, long = Suspension(3.0, "short"), Suspension(4.0, "long")
     health.provider.suspend(long)
     health.target.suspend(short)
-    assert health.active_suspension(3.5).reason == "long"
-    assert health.active_suspension(4.0) is None
+    assert health.find_active_suspension(3.5).reason == "long"
+    assert health.find_active_suspension(4.0) is None
 
 
 @pytest.mark.parametrize("is_provider_limited", [True, False])
@@ -284,8 +284,8 @@ def test_of_two_suspensions_that_end_together_a_rate_limit_counts(*, is_provider
     health.provider.suspend(Suspension(4.0, "p", is_rate_limit=is_provider_limited))
     state = getattr(health, second)
     state.suspend(Suspension(4.0, "s", is_rate_limit=not is_provider_limited))
-    assert health.active_suspension(1.0).is_rate_limit
-    assert health.active_suspension(1.0).reason == ("p" if is_provider_limited else "s")
+    assert health.find_active_suspension(1.0).is_rate_limit
+    assert health.find_active_suspension(1.0).reason == ("p" if is_provider_limited else "s")
 
 
 def test_a_success_ends_the_suspensions_and_closes_the_breakers_of_both() -> None:
@@ -296,8 +296,8 @@ def test_a_success_ends_the_suspensions_and_closes_the_breakers_of_both() -> Non
     health.provider.suspend(Suspension(9.0, "p"))
     health.target.suspend(Suspension(9.0, "t"))
     health.record_success(health.force(1.0))
-    assert health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
-    assert health.active_suspension(1.0) is None
+    assert health.get_breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
+    assert health.find_active_suspension(1.0) is None
 
 
 @pytest.mark.parametrize(("target", "provider"), [(True, False), (False, True), (True, True), (False, False)])
@@ -306,7 +306,7 @@ def test_a_failure_counts_against_target_or_provider_as_requested(*, target: boo
     health = target_health()
     health.record_failure(health.admit(0.0), 0.0, target=target, provider=provider)
     expected = tuple(BreakerState.OPEN if counts else BreakerState.CLOSED for counts in (provider, target))
-    assert health.breaker_states() == expected
+    assert health.get_breaker_states() == expected
 
 
 def test_a_failure_that_counts_against_neither_releases_the_probes() -> None:
@@ -314,7 +314,7 @@ def test_a_failure_that_counts_against_neither_releases_the_probes() -> None:
     health = target_health()
     health.target.record_failure(health.target.admit(0.0), 0.0)
     health.record_failure(health.admit(6.0), 6.0, target=False, provider=False)
-    assert health.breaker_states() == (BreakerState.CLOSED, BreakerState.OPEN)
+    assert health.get_breaker_states() == (BreakerState.CLOSED, BreakerState.OPEN)
     assert health.admit(6.0).is_probe
 
 
@@ -335,6 +335,6 @@ def test_breakers_use_the_settings_and_jitter_of_the_health() -> None:
     """Each breaker opens as the settings say, for the time that the jitter draws."""
     health = Health(BreakerSettings(max_errors=2), Fixed(0.0)).for_target("p", "m")
     health.target.record_failure(health.target.admit(0.0), 0.0)
-    assert health.breaker_states()[1] is BreakerState.CLOSED
+    assert health.get_breaker_states()[1] is BreakerState.CLOSED
     health.target.record_failure(health.target.admit(0.0), 0.0)
-    assert health.target.available_at(0.0) == pytest.approx(4.0)
+    assert health.target.get_available_at(0.0) == pytest.approx(4.0)

@@ -88,12 +88,12 @@ def test_health_forgets_healthy_models_that_no_chain_uses() -> None:
     for number in range(5 * MAX_UNUSED):
         health.for_target("p", f"m{number}", 10.0)
     gc.collect()
-    known = set(health.states())
+    known = set(health.get_states())
     assert len(known) <= MAX_UNUSED + 3
     assert {("p", "down"), ("p", "resting"), ("p", "used"), ("p",)} <= known
     assert health.for_target("p", "used").target is used.target
     for number in range(5 * MAX_UNUSED):
         health.for_target("p", f"n{number}", 60.0)
     gc.collect()
-    assert ("p", "resting") not in health.states()
-    assert ("p", "down") in health.states()
+    assert ("p", "resting") not in health.get_states()
+    assert ("p", "down") in health.get_states()

@@ -182,13 +182,13 @@ def test_the_percentile_comes_from_the_targets_own_recent_answers() -> None:
     candidate = simulation.candidates[0]
     for tenth in range(19):
         simulation.hedges.record_latency(candidate, tenth / 10)
-    assert (simulation.hedges.delay_s(candidate), only.hedges.delay_s(candidate)) == (9.0, None)
+    assert (simulation.hedges.find_delay_s(candidate), only.hedges.find_delay_s(candidate)) == (9.0, None)
     simulation.hedges.record_latency(candidate, 1.9)
-    assert simulation.hedges.delay_s(candidate) == 1.9
+    assert simulation.hedges.find_delay_s(candidate) == 1.9
     for _ in range(95):
         simulation.hedges.record_latency(candidate, 0.5)
-    assert simulation.hedges.delay_s(candidate) == 1.5
-    assert simulation.hedges.delay_s(simulation.candidates[1]) == 9.0
+    assert simulation.hedges.find_delay_s(candidate) == 1.5
+    assert simulation.hedges.find_delay_s(simulation.candidates[1]) == 9.0
 
 
 def test_the_latencies_of_the_target_that_was_used_longest_ago_are_forgotten() -> None:
@@ -197,12 +197,12 @@ def test_the_latencies_of_the_target_that_was_used_longest_ago_are_forgotten() -
     timer = HedgeTimer(Hedging(after="p95"))
     for _ in range(MIN_LATENCIES):
         timer.record_latency(first, 1.0)
-    assert timer.delay_s(first) == 1.0
+    assert timer.find_delay_s(first) == 1.0
     for other in others[:-1]:
         timer.record_latency(other, 2.0)
-    assert timer.delay_s(first) == 1.0
+    assert timer.find_delay_s(first) == 1.0
     timer.record_latency(others[-1], 2.0)
-    assert timer.delay_s(first) is None
+    assert timer.find_delay_s(first) is None
 
 
 def test_the_walk_records_the_latency_of_each_answer() -> None:
@@ -212,7 +212,7 @@ def test_the_walk_records_the_latency_of_each_answer() -> None:
     for _ in range(20):
         simulation.ask()
     assert simulation.hedges is not None
-    assert simulation.hedges.delay_s(simulation.candidates[0]) == pytest.approx(2.0)
+    assert simulation.hedges.find_delay_s(simulation.candidates[0]) == pytest.approx(2.0)
 
 
 @examples(deadline=None, max_examples=count_examples(50))

@@ -46,7 +46,7 @@ def test_the_last_resort_respects_a_stated_delay_and_a_quota(error: ProviderErro
     """No call is made before the stated time, though no other target is left."""
     simulation = World([Target(name="a", script=script(error), retries=0)])
     simulation.ask()
-    until = simulation.candidates[0].health.available_at(simulation.now)
+    until = simulation.candidates[0].health.get_available_at(simulation.now)
     simulation.now = until - 40.0
     result = simulation.ask()
     assert result.calls == []
@@ -98,7 +98,7 @@ def test_the_end_of_a_rate_limit_is_waited_for_rather_than_called_before_it() ->
     """Also when the service has not stated it."""
     simulation = World([Target(name="a", script=script(RateLimitedError("slow down")), retries=0)])
     simulation.ask()
-    due = simulation.candidates[0].health.available_at(simulation.now)
+    due = simulation.candidates[0].health.get_available_at(simulation.now)
     result = simulation.ask(deadline_s=100.0)
     assert [(call.target, call.at) for call in result.calls] == [("a", due)]
     assert due > 1000.0
@@ -121,9 +121,9 @@ def test_a_call_admitted_before_a_stated_delay_does_not_end_it() -> None:
     straggler = simulation.walk(deadline_s=9000.0)
     straggler.next(simulation.now)
     simulation.ask()
-    due = simulation.candidates[0].health.available_at(simulation.now)
+    due = simulation.candidates[0].health.get_available_at(simulation.now)
     straggler.record_success(YES, simulation.now + 1.0)
-    assert simulation.candidates[0].health.available_at(simulation.now + 1.0) == due == simulation.now + 3600.0
+    assert simulation.candidates[0].health.get_available_at(simulation.now + 1.0) == due == simulation.now + 3600.0
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_stated_delay_has_a_ceiling(stated: float, rests_s: float) -> None:
         [Target(name="a", script=always(lambda: RateLimitedError("x", retry_after_s=stated)), retries=0)]
     )
     simulation.ask(deadline_s=1.0)
-    assert simulation.candidates[0].health.available_at(simulation.now) - simulation.now == rests_s
+    assert simulation.candidates[0].health.get_available_at(simulation.now) - simulation.now == rests_s
 
 
 def test_the_ceiling_of_a_stated_delay_is_a_setting() -> None:
@@ -158,7 +158,7 @@ def test_a_failure_caused_by_the_request_changes_no_health(make: object) -> None
     simulation = World([Target(name="a", script=script(*(make() for _ in range(5)))), Target(name="b")])
     for _ in range(5):
         assert simulation.ask().order == ["a", "b"]
-    assert simulation.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
+    assert simulation.candidates[0].health.get_breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
     assert simulation.candidates[0].health.admit(simulation.now) is not None
     assert simulation.candidates[0].health.target.breaker.errors == 0
 

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 from simulator import Fixed
 
-from kickai_providers_core.resilience.policy import ROWS, Policy, Rule, backoff_s
+from kickai_providers_core.resilience.policy import ROWS, Policy, Rule, choose_backoff_s
 from kickai_providers_core.values import errors
 
 TABLE = {
@@ -99,6 +99,7 @@ def test_zero_is_a_valid_setting() -> None:
 
 def test_the_backoff_is_drawn_from_nothing_to_a_ceiling_that_doubles() -> None:
     """Full jitter: the draw is uniform below a quarter of a second, a half, one, two, and then four at most."""
-    assert [backoff_s(Policy(), failures, Fixed(1.0)) for failures in range(1, 7)] == [0.25, 0.5, 1.0, 2.0, 4.0, 4.0]
-    assert [backoff_s(Policy(), failures, Fixed(0.0)) for failures in (1, 6)] == [0.0, 0.0]
-    assert backoff_s(Policy(), 2, Fixed(0.5)) == 0.25
+    longest = [choose_backoff_s(Policy(), failures, Fixed(1.0)) for failures in range(1, 7)]
+    assert longest == [0.25, 0.5, 1.0, 2.0, 4.0, 4.0]
+    assert [choose_backoff_s(Policy(), failures, Fixed(0.0)) for failures in (1, 6)] == [0.0, 0.0]
+    assert choose_backoff_s(Policy(), 2, Fixed(0.5)) == 0.25

@@ -115,7 +115,7 @@ def test_a_child_keeps_latencies_and_the_hedging_budget() -> None:
         timer.record_latency(candidate, 2.0)
     with timer._lock, timer.budget._lock:
         timer.renew_after_fork()
-        assert timer.delay_s(candidate) == 2.0
+        assert timer.find_delay_s(candidate) == 2.0
         assert timer.budget.try_withdraw(1, 1000.0)
     timer.record_latency(candidate, 3.0)
     assert not timer.budget.try_withdraw(1, 1000.0)
@@ -139,7 +139,7 @@ def test_a_probe_may_need_a_lease(gate: ProbeGate, *, is_admitted: bool) -> None
     """Without it, the process tries again a moment later."""
     state = opened()
     state.probe_gate = gate
-    assert state.available_at(5.0) == (5.0 if is_admitted else 5.0 + LEASE_WAIT_S)
+    assert state.get_available_at(5.0) == (5.0 if is_admitted else 5.0 + LEASE_WAIT_S)
     assert (state.admit(5.0) is not None) is is_admitted
     assert state.refused_at == (float("-inf") if is_admitted else 5.0)
 
@@ -148,7 +148,7 @@ def test_a_call_of_a_closed_breaker_needs_no_lease() -> None:
     """Only probes do."""
     state = health_state()
     state.probe_gate = ProbeGate(required_until=9.0)
-    assert state.available_at(5.0) == 5.0
+    assert state.get_available_at(5.0) == 5.0
     assert state.admit(5.0) is not None
 
 
@@ -156,7 +156,7 @@ def test_a_breaker_that_is_still_open_needs_no_lease_yet() -> None:
     """The end of its cool-down counts."""
     state = opened()
     state.probe_gate = ProbeGate(required_until=9.0)
-    assert state.available_at(4.0) == 5.0
+    assert state.get_available_at(4.0) == 5.0
 
 
 def test_another_process_opens_a_breaker_for_the_time_that_is_left() -> None:
@@ -166,7 +166,7 @@ def test_another_process_opens_a_breaker_for_the_time_that_is_left() -> None:
     state.open_breaker(6.0, 3.0)
     state.record_success(probe)
     assert state.breaker.state is BreakerState.OPEN
-    assert state.available_at(6.0) == 9.0
+    assert state.get_available_at(6.0) == 9.0
 
 
 def test_another_process_closes_the_breaker_that_it_knows() -> None:
@@ -224,10 +224,10 @@ def test_the_oldest_idle_states_are_forgotten_beyond_the_limit() -> None:
     health.for_target(*failed, 0.0).target.record_failure(health_state().admit(0.0), 0.0)
     for number in range(MAX_UNUSED - 2):
         health.for_target("p", f"m{number}", 0.0)
-    assert len(health.states()) == MAX_UNUSED
+    assert len(health.get_states()) == MAX_UNUSED
     health.for_target("p", "m0", 0.0)
     health.for_target("p", "one more", 0.0)
-    known = health.states()
+    known = health.get_states()
     assert len(known) == MAX_UNUSED + 1 - MAX_UNUSED // 10
     assert {("p",), failed, ("p", "m0"), ("p", "one more"), ("p", "m101")} <= set(known)
     assert not {("p", f"m{number}") for number in range(1, 101)} & set(known)
@@ -239,5 +239,5 @@ def test_a_state_that_a_chain_uses_is_never_lost() -> None:
     used = health.for_target("p", "used", 0.0)
     for number in range(2 * MAX_UNUSED):
         health.for_target("q", f"m{number}", 0.0)
-    assert health.states()[("p", "used")] is used.target
+    assert health.get_states()[("p", "used")] is used.target
     assert health.for_target("p", "used", 0.0).target is used.target

@@ -465,7 +465,7 @@ def test_each_kind_of_event_has_the_arm_and_the_request(arm: str | None) -> None
     plain = walk(simulation)
     a, b = simulation.candidates
     recorder = Recorder(plain.chain, evolve(plain.request, arm=arm, streams=True), [a, b], BEGAN)
-    before = a.health.breaker_states()
+    before = a.health.get_breaker_states()
     call = Call(a, plain.request.request, 1, 10.0, a.health.admit(BEGAN), BEGAN, is_hedge=True)
     recorder.record_call(call)
     recorder.record_end(call, BEGAN, Outcome.ERROR, error=ProviderTimeoutError("slow"))

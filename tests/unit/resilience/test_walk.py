@@ -406,7 +406,7 @@ def test_an_open_breaker_is_skipped() -> None:
     assert skipped.reply.skipped[0].retry_in_s == pytest.approx(4.0)
     simulation.now += 4.1
     assert simulation.ask().order == ["a"]
-    assert simulation.candidates[0].health.breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
+    assert simulation.candidates[0].health.get_breaker_states() == (BreakerState.CLOSED, BreakerState.CLOSED)
 
 
 def test_other_requests_skip_a_target_while_it_is_probed() -> None:

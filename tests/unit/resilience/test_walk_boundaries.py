@@ -115,7 +115,7 @@ def test_a_rule_without_a_suspension_suspends_nothing() -> None:
     walk = simulation.walk()
     walk.next(BEGAN)
     walk.record_failure(down(9.0), BEGAN)
-    assert simulation.candidates[0].health.active_suspension(BEGAN) is None
+    assert simulation.candidates[0].health.find_active_suspension(BEGAN) is None
     assert [attempt.rests_s for attempt in walk._recorder.attempts] == [0.0]
 
 
@@ -125,7 +125,7 @@ def test_a_suspension_of_zero_seconds_is_none() -> None:
     walk = simulation.walk()
     walk.next(BEGAN)
     walk.record_failure(ProviderTimeoutError("slow"), BEGAN)
-    assert simulation.candidates[0].health.active_suspension(BEGAN) is None
+    assert simulation.candidates[0].health.find_active_suspension(BEGAN) is None
 
 
 def test_an_attempt_records_the_suspension_of_its_target() -> None:
