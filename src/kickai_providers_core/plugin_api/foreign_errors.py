@@ -76,7 +76,7 @@ def _find_fault(error: ProviderError) -> str:
         return ""
     try:
         numbers = (error.retry_after_s, error.status_code)
-        texts = (error.message, error.provider, str(error), repr(error), str(error.copied()))
+        texts = (error.message, error.provider, str(error), repr(error), str(error.copy()))
         if error.retry_after_s is not None and not 0 <= error.retry_after_s < float("inf"):
             error.retry_after_s = None  # an invalid delay counts as none
     except BaseException as exc:

@@ -54,7 +54,7 @@ def strip_frames(attempt: Attempt) -> Attempt:
     error = attempt.error
     if error is None:
         return attempt
-    bare = error.copied(frames=False)
+    bare = error.copy(frames=False)
     if error.__cause__ is not None or error.__context__ is not None:
         _copy_causes(error, bare)
     return evolve_trusted(attempt, error=bare)

@@ -161,7 +161,7 @@ class _StreamedPart:
         """Return the action. If it raises the error, it raises a copy that carries the text so far."""
         if not isinstance(action, Fail) or action.error is not error or not self.builder.texts:
             return action
-        raised = error.copied()
+        raised = error.copy()
         raised.partial_text = self.builder.text
         return Fail(raised)
 

@@ -30,13 +30,13 @@ class KickaiError(Jsonable, Exception):
 
         Neither a prompt nor an answer is in it: ``partial_text`` is left out.
         """
-        record: dict[str, Any] = {"error": type(self).__name__, "message": self._sentence()}
+        record: dict[str, Any] = {"error": type(self).__name__, "message": self._format_sentence()}
         for kind in reversed(type(self).__mro__):
             for name in vars(kind).get("RECORDED", ()):
                 record[name] = to_json(getattr(self, name))
         return record
 
-    def _sentence(self) -> str:
+    def _format_sentence(self) -> str:
         return str(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -99,7 +99,7 @@ class AttemptError(KickaiError):
         self.may_retry = may_retry if isinstance(may_retry, bool) else None
         self.partial_text = ""
 
-    def copied(self, *, frames: bool = True) -> Self:
+    def copy(self, *, frames: bool = True) -> Self:
         """Return a copy, with the same cause and traceback.
 
         Args:
@@ -122,7 +122,7 @@ class AttemptError(KickaiError):
             text = f'{text}; the service said: "{self.service_message}"'
         return f"{target}: {text}" if target else text
 
-    def _sentence(self) -> str:
+    def _format_sentence(self) -> str:
         return self.message
 
 

@@ -34,7 +34,7 @@ def _find_summary(lines: list[str]) -> str:
     return " ".join(summary)
 
 
-def _indent(line: str) -> int:
+def _count_indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
@@ -53,10 +53,10 @@ def _read_items(lines: list[str]) -> dict[str, str]:
     for line in lines:
         if not line.strip():
             continue
-        if not _indent(line):
+        if not _count_indent(line):
             break
-        depth = depth or _indent(line)
-        item = GOOGLE_ITEM.match(line.strip()) if _indent(line) == depth else None
+        depth = depth or _count_indent(line)
+        item = GOOGLE_ITEM.match(line.strip()) if _count_indent(line) == depth else None
         if item is not None:
             name = item[1]
             found[name] = item[2]
@@ -75,7 +75,7 @@ def _find_numpy(lines: list[str]) -> dict[str, str]:
             is_open, names = NUMPY_SECTION.match(line) is not None, []
         elif not is_open or not line.strip() or re.fullmatch(r"-{3,}", line):
             continue
-        elif _indent(line):
+        elif _count_indent(line):
             for name in names:
                 found[name] = f"{found[name]} {line.strip()}".strip()
         else:
@@ -93,7 +93,7 @@ def _find_sphinx(lines: list[str]) -> dict[str, str]:
         if item is not None:
             name = item[1]
             found[name] = item[2]
-        elif name and line.strip() and _indent(line):
+        elif name and line.strip() and _count_indent(line):
             found[name] = f"{found[name]} {line.strip()}".strip()
         else:
             name = ""

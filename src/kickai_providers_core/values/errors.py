@@ -351,7 +351,7 @@ class ChainExhaustedError(EndsRequest, KickaiError, ExceptionGroup[Exception]):
             ],
         }
 
-    def _sentence(self) -> str:
+    def _format_sentence(self) -> str:
         return self.message
 
     def derive(self, excs: Sequence[Exception]) -> ChainExhaustedError:  # type: ignore[override]

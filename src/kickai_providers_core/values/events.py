@@ -61,7 +61,7 @@ class Event(Jsonable):
             "kickai.request": self.request,
             "kickai.role": self.role,
             "kickai.arm": self.arm,
-            **self._fields(),
+            **self._build_fields(),
         }
         return {name: value for name, value in named.items() if value is not None}
 
@@ -70,7 +70,7 @@ class Event(Jsonable):
         """Whether the event reports a failure."""
         return False
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {}
 
 
@@ -85,7 +85,7 @@ class RequestStarted(Event):
     def __str__(self) -> str:
         return f"request {self.request} for {format_count(self.targets, 'target')} within {self.deadline_s:g} s"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
 
 
@@ -102,7 +102,7 @@ class AttemptStarted(Event):
     def __str__(self) -> str:
         return f"{_format_target(self.provider, self.model)}: attempt {self.number}, timeout {self.timeout_s:.1f} s"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": self.provider,
@@ -149,7 +149,7 @@ class AttemptEnded(Event):
     def __str__(self) -> str:
         return str(self.attempt)
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         attempt, usage = self.attempt, self.usage
         return {
             "gen_ai.operation.name": "chat",
@@ -181,7 +181,7 @@ class TargetSkipped(Event):
     def __str__(self) -> str:
         return f"skipped {self.skip}"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.skip.provider,
             "gen_ai.request.model": self.skip.model,
@@ -201,7 +201,7 @@ class Waiting(Event):
     def __str__(self) -> str:
         return f"{_format_target(self.provider, self.model)}: next attempt in {self.wait_s:.2f} s"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.provider,
             "gen_ai.request.model": self.model,
@@ -227,7 +227,7 @@ class Hedged(Event):
         target = _format_target(self.provider, self.model)
         return f"{target}: no answer after {self.after_s:.2f} s, calling another target too"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.provider,
             "gen_ai.request.model": self.model,
@@ -253,7 +253,7 @@ class Queued(Event):
         target = _format_target(self.provider, self.model)
         return f"{target}: queued behind {self.ahead}, for at most {self.patience_s:.1f} s"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.provider,
             "gen_ai.request.model": self.model,
@@ -272,7 +272,7 @@ class RetryWithheld(Event):
     def __str__(self) -> str:
         return f"{_format_target(self.provider, self.model)}: not retried, the retry budget is used up"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {"gen_ai.provider.name": self.provider, "gen_ai.request.model": self.model}
 
 
@@ -289,7 +289,7 @@ class BreakerChanged(Event):
     def __str__(self) -> str:
         return f"{_format_target(self.provider, self.model)}: circuit breaker {self.before.value} -> {self.after.value}"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.provider,
             "gen_ai.request.model": self.model,
@@ -342,7 +342,7 @@ class RequestEnded(Event):
             return f"request {self.request}: {self.error or self.outcome} after {self.latency_s:.2f} s"
         return f"request {self.request}: {_format_target(self.provider, self.model)} answered in {self.latency_s:.2f} s"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": self.provider or None,
@@ -371,7 +371,7 @@ class ProviderCloseFailed(Event):
     def __str__(self) -> str:
         return f"{self.provider}: closing it raised {self.error}"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {"gen_ai.provider.name": self.provider, "error.type": self.error}
 
 

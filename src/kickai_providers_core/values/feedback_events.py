@@ -31,7 +31,7 @@ class FeedbackGiven(Event):
         target = f"{self.provider}:{self.model}" if self.model else self.provider
         return f"{target}: {self.name} was {'good' if self.ok else 'bad'}"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.provider,
             "gen_ai.response.model": self.model or None,

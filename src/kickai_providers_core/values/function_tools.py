@@ -10,7 +10,7 @@ from attrs import frozen
 
 from kickai_providers_core.values.docstrings import parse_docstring
 from kickai_providers_core.values.messages import TOOL_NAME, Tool
-from kickai_providers_core.values.object_shapes import object_shape, resolve_hints
+from kickai_providers_core.values.object_shapes import build_object_shape, resolve_hints
 from kickai_providers_core.values.shapes import MisfitError
 from kickai_providers_core.values.type_shapes import find_shape
 from kickai_providers_core.values.validation import describe_type, hide_arguments
@@ -54,8 +54,8 @@ class FunctionTool:
                 _refuse(where, "has no type hint")
             shape = find_shape(hints[parameter.name], where)
             text = shape.schema.get("description") or descriptions.get(parameter.name, "")
-            fields[parameter.name] = (shape.described(text), parameter.default is inspect.Parameter.empty)
-        whole = object_shape(fields, dict, name)
+            fields[parameter.name] = (shape.add_description(text), parameter.default is inspect.Parameter.empty)
+        whole = build_object_shape(fields, dict, name)
         return cls(Tool(name=name, description=summary, parameters=whole.schema), function, whole)
 
     def parse_arguments(self, arguments: str) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from kickai_providers_core.values.shapes import MISSING, MisfitError, Shape
 
 __all__ = [
     "Field",
+    "build_object_shape",
+    "build_pydantic_shape",
     "is_object_class",
     "is_pydantic_model",
-    "object_shape",
-    "pydantic_shape",
     "read_fields",
     "resolve_hints",
 ]
@@ -103,7 +103,7 @@ def read_fields(kind: type) -> list[Field]:
     return [Field(name, hint, is_required, descriptions.get(name, "")) for name, hint, is_required in found]
 
 
-def object_shape(fields: Mapping[str, tuple[Shape, bool]], build: Callable[..., Any], name: str) -> Shape:
+def build_object_shape(fields: Mapping[str, tuple[Shape, bool]], build: Callable[..., Any], name: str) -> Shape:
     """Return the shape of an object with these fields and no others.
 
     Args:
@@ -137,7 +137,7 @@ def object_shape(fields: Mapping[str, tuple[Shape, bool]], build: Callable[..., 
     return Shape(schema, read)
 
 
-def pydantic_shape(kind: Any) -> Shape:
+def build_pydantic_shape(kind: Any) -> Shape:
     """Return the shape of a pydantic model; pydantic itself reads it, in its strict mode."""
 
     def read(value: Any, path: str) -> Any:

@@ -38,7 +38,7 @@ class RolloutChanged(Event):
         state = ", suspended" if self.is_suspended else ""
         return f"rollout of {self.candidate} ({self.scope}): {self.share_before:.4%} -> {self.share_after:.4%}{state}"
 
-    def _fields(self) -> dict[str, Any]:
+    def _build_fields(self) -> dict[str, Any]:
         return {
             "gen_ai.provider.name": self.candidate,
             "kickai.rollout.scope": self.scope,

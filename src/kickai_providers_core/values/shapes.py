@@ -19,15 +19,15 @@ __all__ = [
     "MisfitError",
     "Read",
     "Shape",
-    "any_of",
-    "array_of",
-    "choice_of",
-    "date_shape",
+    "build_array_shape",
+    "build_choice_shape",
+    "build_date_shape",
+    "build_mapping_shape",
+    "build_tuple_shape",
+    "build_union_shape",
     "describe_json",
-    "enum_choices",
-    "mapping_of",
-    "scalar_shape",
-    "tuple_of",
+    "find_scalar_shape",
+    "list_enum_choices",
 ]
 
 Read = Callable[[Any, str], Any]
@@ -67,7 +67,7 @@ class Shape:
     schema: Mapping[str, Any]
     read: Read = field(eq=False)
 
-    def described(self, text: str) -> Shape:
+    def add_description(self, text: str) -> Shape:
         """Return the shape with a description; an empty one changes nothing."""
         return Shape({**self.schema, "description": text}, self.read) if text else self
 
@@ -128,7 +128,7 @@ _SCALARS: Mapping[Any, Shape] = {
 }
 
 
-def scalar_shape(hint: object) -> Shape | None:
+def find_scalar_shape(hint: object) -> Shape | None:
     """Return the shape of a number, of text, of a truth value, of None or of anything; None for another type."""
     try:
         return _SCALARS.get(hint)
@@ -136,7 +136,7 @@ def scalar_shape(hint: object) -> Shape | None:
         return None
 
 
-def date_shape(kind: type[date]) -> Shape:
+def build_date_shape(kind: type[date]) -> Shape:
     """Return the shape of `date` or `datetime`: text in the ISO form."""
     is_time = issubclass(kind, datetime)
     expected = "a date and time in the form 2030-12-31T23:59:59Z" if is_time else "a date in the form 2030-12-31"
@@ -150,7 +150,7 @@ def date_shape(kind: type[date]) -> Shape:
     return Shape({"type": "string", "format": "date-time" if is_time else "date"}, read)
 
 
-def choice_of(choices: Mapping[Any, Any]) -> Shape:
+def build_choice_shape(choices: Mapping[Any, Any]) -> Shape:
     """Return the shape of a fixed choice.
 
     Args:
@@ -169,12 +169,12 @@ def choice_of(choices: Mapping[Any, Any]) -> Shape:
     return Shape({"type": kinds.pop()} | schema if len(kinds) == 1 else schema, read)
 
 
-def enum_choices(kind: type[Enum]) -> dict[Any, Enum]:
+def list_enum_choices(kind: type[Enum]) -> dict[Any, Enum]:
     """Return the members of an enumeration by value."""
     return {member.value: member for member in kind}
 
 
-def any_of(shapes: Sequence[Shape]) -> Shape:
+def build_union_shape(shapes: Sequence[Shape]) -> Shape:
     """Return the shape of a union: the first member that a value fits."""
 
     def read(value: Any, path: str) -> Any:
@@ -192,7 +192,7 @@ def any_of(shapes: Sequence[Shape]) -> Shape:
     return Shape({"anyOf": [dict(shape.schema) for shape in shapes]}, read)
 
 
-def array_of(item: Shape, build: Callable[[list[Any]], Any], *, is_unique: bool = False) -> Shape:
+def build_array_shape(item: Shape, build: Callable[[list[Any]], Any], *, is_unique: bool = False) -> Shape:
     """Return the shape of a list, set or tuple whose items all have one shape.
 
     Args:
@@ -216,7 +216,7 @@ def array_of(item: Shape, build: Callable[[list[Any]], Any], *, is_unique: bool 
     return Shape(schema | {"uniqueItems": True} if is_unique else schema, read)
 
 
-def tuple_of(items: Sequence[Shape]) -> Shape:
+def build_tuple_shape(items: Sequence[Shape]) -> Shape:
     """Return the shape of a tuple of a fixed length."""
 
     def read(value: Any, path: str) -> tuple[Any, ...]:
@@ -231,7 +231,7 @@ def tuple_of(items: Sequence[Shape]) -> Shape:
     )
 
 
-def mapping_of(item: Shape) -> Shape:
+def build_mapping_shape(item: Shape) -> Shape:
     """Return the shape of a mapping from text to values of one shape. Its keys are not in the paths of errors."""
 
     def read(value: Any, path: str) -> dict[str, Any]:

@@ -72,14 +72,14 @@ class RequestTrace:
         Args:
             end: How the request ended, in a few words.
         """
-        lines = list(self._lines()) or ["no target was called"]
+        lines = list(self._format_lines()) or ["no target was called"]
         called_s = sum(attempt.latency_s for attempt in self.attempts)
         allowed = f" of {self.deadline_s:g} s" if self.deadline_s is not None else ""
         between_s = max(0.0, self.elapsed_s - called_s)
         used = f"{called_s:.2f} s in {format_count(len(self.attempts), 'call')}, {between_s:.2f} s between them"
         return "\n".join([*lines, f"{end} after {self.elapsed_s:.2f} s{allowed}: {used}"])
 
-    def _lines(self) -> Iterator[str]:
+    def _format_lines(self) -> Iterator[str]:
         idle_since = 0.0
         for step in self.steps:
             if not isinstance(step, Attempt):

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, NoReturn, NotRequired, Required, Uni
 from kickai_providers_core.values import shapes
 from kickai_providers_core.values.docstrings import parse_docstring
 from kickai_providers_core.values.object_shapes import (
+    build_object_shape,
+    build_pydantic_shape,
     is_object_class,
     is_pydantic_model,
-    object_shape,
-    pydantic_shape,
     read_fields,
 )
 
@@ -43,13 +43,13 @@ def find_shape(hint: Any, where: str, outer: tuple[type, ...] = ()) -> Shape:
     Raises:
         TypeError: JSON has no form for the type.
     """
-    scalar = shapes.scalar_shape(hint)
+    scalar = shapes.find_scalar_shape(hint)
     if scalar is not None:
         return scalar
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         texts = [each for each in hint.__metadata__ if isinstance(each, str)]
-        return find_shape(arguments[0], where, outer).described(" ".join(texts))
+        return find_shape(arguments[0], where, outer).add_description(" ".join(texts))
     if origin in MARKS:
         return find_shape(arguments[0], where, outer)
     if origin is Literal:
@@ -76,42 +76,42 @@ def _find_literal(values: tuple[Any, ...], where: str) -> Shape:
         _refuse(Literal, where, "its values must be text, integers, True, False or None")
     if len(set(values)) < len({(type(value), value) for value in values}):
         _refuse(Literal, where, "JSON does not tell 1 from True")
-    return shapes.choice_of({value: value for value in values})
+    return shapes.build_choice_shape({value: value for value in values})
 
 
 def _find_union(members: tuple[Any, ...], where: str, outer: tuple[type, ...]) -> Shape:
     # An integer also fits a float, which would convert it: the exact type comes first.
     ordered = sorted(members, key=lambda member: member is float)
-    return shapes.any_of([find_shape(member, where, outer) for member in ordered])
+    return shapes.build_union_shape([find_shape(member, where, outer) for member in ordered])
 
 
 def _find_class(kind: type, where: str, outer: tuple[type, ...]) -> Shape:
     if issubclass(kind, enum.Enum):
-        choices = shapes.enum_choices(kind)
+        choices = shapes.list_enum_choices(kind)
         if not choices or not all(isinstance(value, str | int) for value in choices):
             _refuse(kind, where, "the values of an enumeration must be text or integers")
-        return shapes.choice_of({_plain(value): member for value, member in choices.items()})
+        return shapes.build_choice_shape({_convert_member(value): member for value, member in choices.items()})
     if kind in {date, datetime}:
-        return shapes.date_shape(kind)
+        return shapes.build_date_shape(kind)
     if is_pydantic_model(kind):
         if outer:
             _refuse(kind, where, "a pydantic model can only be the outermost type")
-        return pydantic_shape(kind)
+        return build_pydantic_shape(kind)
     if not is_object_class(kind):
         _refuse(kind, where)
     if kind in outer:
         _refuse(kind, where, "it contains itself")
     fields = {
         field.name: (
-            find_shape(field.hint, f"{kind.__name__}.{field.name}", (*outer, kind)).described(field.description),
+            find_shape(field.hint, f"{kind.__name__}.{field.name}", (*outer, kind)).add_description(field.description),
             field.is_required,
         )
         for field in read_fields(kind)
     }
-    return object_shape(fields, kind, kind.__name__).described(_describe_class(kind))
+    return build_object_shape(fields, kind, kind.__name__).add_description(_describe_class(kind))
 
 
-def _plain(value: str | int) -> str | int:
+def _convert_member(value: str | int) -> str | int:
     """Return the value of a ``StrEnum`` or an ``IntEnum`` as what JSON has."""
     return str(value) if isinstance(value, str) else value if isinstance(value, bool) else int(value)
 
@@ -123,16 +123,16 @@ def _describe_class(kind: type) -> str:
 
 def _find_collection(origin: Any, arguments: tuple[Any, ...], where: str, outer: tuple[type, ...]) -> Shape:
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
-        return shapes.tuple_of([find_shape(each, where, outer) for each in arguments])
+        return shapes.build_tuple_shape([find_shape(each, where, outer) for each in arguments])
     if origin in LISTS | SETS | {tuple}:
         item = find_shape(arguments[0] if arguments else Any, f"an item of {where}", outer)
         build: Any = list if origin in LISTS else tuple if origin is tuple else origin
         if origin in SETS:
             build = frozenset if origin in {frozenset, abc.Set} else set
-        return shapes.array_of(item, build, is_unique=origin in SETS)
+        return shapes.build_array_shape(item, build, is_unique=origin in SETS)
     if origin in MAPPINGS:
         key, value = arguments or (str, Any)
         if key is not str:
             _refuse(key, f"a key of {where}", "the keys of a mapping must be str")
-        return shapes.mapping_of(find_shape(value, f"a value of {where}", outer))
+        return shapes.build_mapping_shape(find_shape(value, f"a value of {where}", outer))
     _refuse(origin, where)

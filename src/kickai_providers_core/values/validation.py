@@ -122,7 +122,7 @@ def _with_article(name: str) -> str:
     return f"{'an' if name[0] in 'AEIOU' and not is_spoken_as_you else 'a'} {name}"
 
 
-def _field_path(instance: object, attribute: Attribute[Any]) -> str:
+def _format_field_path(instance: object, attribute: Attribute[Any]) -> str:
     return attribute.name if instance is None else f"{type(instance).__name__}.{attribute.name}"
 
 
@@ -150,7 +150,7 @@ class Number:
         """Validate one field."""
         if value is None and self.optional:
             return
-        self.check(_field_path(instance, attribute), value)
+        self.check(_format_field_path(instance, attribute), value)
 
     def check(self, where: str, value: object) -> None:
         """Raise a `TypeError` or `ValueError` unless the value is such a number."""
@@ -177,14 +177,14 @@ class Number:
     def _describe_bounds(self) -> str:
         if self.minimum is not None and self.maximum is not None:
             return f"between {self.minimum:g} and {self.maximum:g}"
-        return " and ".join(f"{words} {bound:g}" for words, _, bound in self._bounds())
+        return " and ".join(f"{words} {bound:g}" for words, _, bound in self._list_bounds())
 
-    def _bounds(self) -> list[tuple[str, str, float]]:
+    def _list_bounds(self) -> list[tuple[str, str, float]]:
         bounds = (("at least", ">=", self.minimum), ("greater than", ">", self.above), ("at most", "<=", self.maximum))
         return [(words, sign, bound) for words, sign, bound in bounds if bound is not None]
 
     def __repr__(self) -> str:
-        return "".join(f"<number for x {sign} {bound}>" for _, sign, bound in self._bounds()) or "<number>"
+        return "".join(f"<number for x {sign} {bound}>" for _, sign, bound in self._list_bounds()) or "<number>"
 
 
 @frozen
@@ -198,7 +198,7 @@ class Text:
         """Validate one field."""
         if value is None and self.optional:
             return
-        require_text(_field_path(instance, attribute), value, empty=self.empty)
+        require_text(_format_field_path(instance, attribute), value, empty=self.empty)
 
 
 @frozen
@@ -208,7 +208,7 @@ class Boolean:
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
         if not isinstance(value, bool):
-            raise_type_error(_field_path(instance, attribute), "True or False", quote_with_type(value))
+            raise_type_error(_format_field_path(instance, attribute), "True or False", quote_with_type(value))
 
 
 @frozen
@@ -221,7 +221,9 @@ class InstanceOf:
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
         if not isinstance(value, self.kind) and not (value is None and self.optional):
-            raise_type_error(_field_path(instance, attribute), _with_article(self.kind.__name__), describe_type(value))
+            raise_type_error(
+                _format_field_path(instance, attribute), _with_article(self.kind.__name__), describe_type(value)
+            )
 
 
 @frozen
@@ -232,7 +234,7 @@ class OneOf:
 
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
         """Validate one field."""
-        self.check(_field_path(instance, attribute), value)
+        self.check(_format_field_path(instance, attribute), value)
 
     def check(self, where: str, value: object) -> None:
         """Raise a `TypeError` or `ValueError` unless the value is one of them."""

@@ -58,7 +58,7 @@ class OddError(ProviderError):
     def __init__(self, one: int, two: int) -> None:
         super().__init__(f"{one} and {two}")
 
-    def copied(self, *, frames: bool = True) -> Any:
+    def copy(self, *, frames: bool = True) -> Any:
         raise ValueError
 
 
