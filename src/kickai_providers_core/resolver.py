@@ -101,9 +101,9 @@ class Resolver:
             discovery, settings.providers, settings.unusable, clock=time.clock, wall=time.wall, portal=portal
         )
         self._process, self._recent_answers = ProcessName(), RecentAnswers()
-        self._observers = Observers(observers, discovery.observers)
+        self._observers = Observers(observers, discovery.observers())
         self._observers.add(self._recent_answers.observe, {RequestEnded})
-        self._ranking = Ranking(settings.routing, discovery.rankers)
+        self._ranking = Ranking(settings.routing, discovery.rankers())
         self._health = Health(settings.breaker, random)
         self._shared = self._open_shared_state(store, time)
         self.store: Store | None = None if self._shared is None else self._shared.store
@@ -209,7 +209,7 @@ class Resolver:
         document = sources.read(source, os.environ if env is None else env)
         found = discover(find_entry_points(), allowed=document.plugins, given=plugins, timeout_s=load_timeout_s)
         broken = [plugin.name for plugin in found.plugins if plugin.error is not None]
-        settings = loader.structure(document, found.infos, broken=broken)
+        settings = loader.structure(document, found.infos(), broken=broken)
         return cls(settings, found, observers=observers, time=time, random=random, store=store)
 
     def for_role(self, name: str | None = None) -> Chain:
@@ -362,7 +362,7 @@ def _apply_exposure(settings: Settings, discovery: Discovery) -> Settings:
     """Return settings made in code, with ``[kickai] expose_service_messages`` applied to each instance."""
     if not settings.kickai.expose_service_messages:
         return settings
-    unnamed = {name: info.settings_class() for name, info in discovery.infos.items()}
+    unnamed = {name: info.settings_class() for name, info in discovery.infos().items()}
     providers = {**unnamed, **settings.providers}
     return evolve(
         settings,

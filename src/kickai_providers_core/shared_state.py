@@ -132,5 +132,5 @@ def _open_later(settings: Settings, discovery: Discovery) -> LazyStore | None:
         return None
     from kickai_providers_core.plugin_api.store_opening import open_store  # noqa: PLC0415  needs sqlite3
 
-    url, plugins = own.url, discovery.stores
+    url, plugins = own.url, discovery.stores()
     return LazyStore(lambda: open_store(url, namespace=own.namespace, plugins=plugins))

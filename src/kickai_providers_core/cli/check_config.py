@@ -81,7 +81,7 @@ def command(session: Session, *, online: bool, timeout_s: float) -> int:
             if online:
                 answers = _ask(session, resolver, timeout_s)
     if session.debug:
-        for error in discovery.errors:
+        for error in discovery.errors():
             session.console.log_block(format_error(error, ()))
     failed = [answer for answer in answers or () if answer.error is not None and answer.question.is_needed]
     if session.as_json:

@@ -82,7 +82,7 @@ class Session:
             return
         from kickai_providers_core.plugin_api.store_opening import open_store  # noqa: PLC0415  needs sqlite3
 
-        store = open_store(own.url, namespace=own.namespace, plugins=discovery.stores, timeout_s=STORE_TIMEOUT_S)
+        store = open_store(own.url, namespace=own.namespace, plugins=discovery.stores(), timeout_s=STORE_TIMEOUT_S)
         try:
             yield store, settings
         finally:
@@ -96,7 +96,7 @@ class Session:
         document = sources.read(self.config, os.environ)
         discovery = discover(find_entry_points(), allowed=document.plugins, timeout_s=self.load_timeout_s)
         broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
-        settings = loader.structure(document, discovery.infos, broken=broken)
+        settings = loader.structure(document, discovery.infos(), broken=broken)
         self.mask_keys(settings)
         return settings, discovery
 

@@ -71,7 +71,7 @@ def command(session: Session, *, online: bool) -> int:
                 found.append(Finding("note", Problem(path="", message=message)))
         findings = sort_findings([*found, *_check_operation(settings, discovery)])
     if session.debug:
-        for error in discovery.errors:
+        for error in discovery.errors():
             session.console.log_block(format_error(error, ()))
     if session.as_json:
         session.console.write_json(build_findings_json(file, findings, online=online))
@@ -93,7 +93,7 @@ def _check_operation(settings: Settings, discovery: Discovery) -> Iterator[Findi
             store = open_store(
                 settings.store.url,
                 namespace=settings.store.namespace,
-                plugins=discovery.stores,
+                plugins=discovery.stores(),
                 timeout_s=STORE_TIMEOUT_S,
             )
             examination = examine_store(store, settings, time.time)

@@ -72,7 +72,7 @@ def _find_providers(env: Mapping[str, str], load_timeout_s: float) -> Iterator[F
     document = read({}, env)
     discovery = discover(find_entry_points(), allowed=document.plugins, timeout_s=load_timeout_s)
     broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
-    settings = structure(document, discovery.infos, broken=broken)
+    settings = structure(document, discovery.infos(), broken=broken)
     for instance in Registry(discovery, settings.providers, settings.unusable):
         if instance.name == instance.info.name:
             problems = instance.validation.find_problems()

@@ -53,7 +53,7 @@ def load_settings(session: Session) -> tuple[str, Discovery, Settings | None, li
     )
     broken = [plugin.name for plugin in discovery.plugins if plugin.error is not None]
     try:
-        return document.file, discovery, loader.structure(document, discovery.infos, broken=broken), []
+        return document.file, discovery, loader.structure(document, discovery.infos(), broken=broken), []
     except ConfigError as error:
         findings = [Finding("error", problem) for problem in error.problems]
         return document.file, discovery, None, [*findings, *check_plugins(discovery)]

@@ -59,7 +59,7 @@ def _check_store(settings: Settings, discovery: Discovery) -> Iterator[Problem]:
             yield _describe(settings, ("store", "url"), message, f"Create the folder {path.parent}")
         return
     try:
-        open_store(address.text, namespace=settings.store.namespace, plugins=discovery.stores).close()
+        open_store(address.text, namespace=settings.store.namespace, plugins=discovery.stores()).close()
     except StoreError as error:
         hint = "The built-in stores are sqlite:///FILE and memory:"
         yield _describe(settings, ("store", "url"), str(error), hint)

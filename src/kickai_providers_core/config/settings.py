@@ -116,7 +116,7 @@ class Settings:
     gateway: GatewaySettings = field(factory=GatewaySettings)
     explicit: frozenset[str] = field(
         # Not the decorator ``@explicit.default``: type checkers would take the field for a mandatory one.
-        default=Factory(lambda settings: settings.list_explicit_names(), takes_self=True)
+        default=Factory(lambda settings: settings.explicit_in_code(), takes_self=True)
     )
     sources: Mapping[str, str] = field(factory=dict, repr=False)
     unusable: Mapping[str, tuple[Problem, ...]] = field(factory=dict)
@@ -127,7 +127,7 @@ class Settings:
         """The role of every agent that has none."""
         return self._default_role if self._default_role is not None else load_current_catalogue().default
 
-    def list_explicit_names(self) -> frozenset[str]:
+    def explicit_in_code(self) -> frozenset[str]:
         """Return the names that differ from the defaults, and the preferred one."""
         preferred = {self.kickai.preferred} if self.kickai.preferred is not None else set()
         return frozenset(self.kickai.order) - frozenset(KickaiSettings().order) | preferred

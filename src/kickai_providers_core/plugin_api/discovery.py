@@ -94,43 +94,36 @@ class Discovery:
     plugins: tuple[Plugin, ...]
     unmatched: tuple[str, ...] = ()
 
-    @property
     def providers(self) -> Mapping[str, Plugin]:
-        """The usable provider plugins, by name."""
+        """Return the usable provider plugins, by name."""
         return {plugin.info.name: plugin for plugin in self.plugins if plugin.info is not None}
 
-    @property
     def infos(self) -> Mapping[str, hookspecs.ProviderInfo]:
-        """The descriptions of the usable provider plugins, by name."""
+        """Return the descriptions of the usable provider plugins, by name."""
         return {plugin.info.name: plugin.info for plugin in self.plugins if plugin.info is not None}
 
     def find(self, kind: str) -> Plugin | None:
         """Return the provider plugin with a name or alias, or None."""
         return next((plugin for plugin in self.plugins if kind in plugin.names), None)
 
-    @property
     def errors(self) -> tuple[PluginError, ...]:
-        """The errors of the broken plugins."""
+        """Return the errors of the broken plugins."""
         return tuple(plugin.error for plugin in self.plugins if plugin.error is not None)
 
-    @property
     def extensions(self) -> Mapping[str, object]:
-        """The usable extensions (plugins that are not providers), by label."""
+        """Return the usable extensions (plugins that are not providers), by label."""
         return _index_by_label(p for p in self.plugins if p.info is None and p.plugin is not None)
 
-    @property
     def observers(self) -> Mapping[str, object]:
-        """The plugins that implement ``kickai_observe``, by label."""
+        """Return the plugins that implement ``kickai_observe``, by label."""
         return self._find_implementations("kickai_observe")
 
-    @property
     def rankers(self) -> Mapping[str, object]:
-        """The plugins that implement ``kickai_rank_targets``, by label."""
+        """Return the plugins that implement ``kickai_rank_targets``, by label."""
         return self._find_implementations("kickai_rank_targets")
 
-    @property
     def stores(self) -> Mapping[str, object]:
-        """The plugins that implement ``kickai_open_store``, by label."""
+        """Return the plugins that implement ``kickai_open_store``, by label."""
         return self._find_implementations("kickai_open_store")
 
     def _find_implementations(self, hook: str) -> Mapping[str, object]:

@@ -56,7 +56,7 @@ class Registry:
                 adapter = Adapter(
                     plugin.plugin,
                     plugin.info,
-                    discovery.extensions,
+                    discovery.extensions(),
                     clock=clock,
                     abandoned=abandoned,
                     portal=portal,
@@ -67,7 +67,7 @@ class Registry:
 
     def _list_configured(self, providers: Mapping[str, ProviderSettings]) -> Iterator[tuple[str, ProviderSettings]]:
         yield from providers.items()
-        for name, info in self._discovery.infos.items():
+        for name, info in self._discovery.infos().items():
             if name not in providers:
                 yield name, info.settings_class()
 

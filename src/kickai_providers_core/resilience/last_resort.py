@@ -84,7 +84,7 @@ class RetryFinder:
         rule = self.policy.rule_for(last.error)
         if rule.retry == "last":
             return available_at if last is self.recorder.attempts[-1] and available_at <= now else None
-        stated_s = self.policy.find_stated_delay_s(last.error)
+        stated_s = self.policy.stated_delay_s(last.error)
         if rule.retry == "wait" or (rule.retry == "backoff" and stated_s is not None):
             return max(available_at, self.recorder.started + last.started_s + last.latency_s + (stated_s or 0.0))
         return None

@@ -100,7 +100,7 @@ class Policy:
                 return _obey(error, getattr(self, row))
         return _obey(error, self.unavailable)
 
-    def find_stated_delay_s(self, error: AttemptError) -> float | None:
+    def stated_delay_s(self, error: AttemptError) -> float | None:
         """Return the delay that an error states, from 0 to ``max_suspension_s``; None for none, and for nonsense."""
         stated = error.retry_after_s
         return min(stated, self.max_suspension_s) if stated is not None and stated >= 0 else None

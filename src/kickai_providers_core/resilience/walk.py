@@ -175,7 +175,7 @@ class Walk:
         policy, health = self.chain.policy, call.candidate.health
         rule = policy.rule_for(error)
         before = health.get_breaker_states()
-        apply_failure(call, rule, error, policy.find_stated_delay_s(error), now)
+        apply_failure(call, rule, error, policy.stated_delay_s(error), now)
         suspended_s = health.get_available_at(now) - now
         self._recorder.record_end(call, now, ERROR, error=error, suspended_s=suspended_s)
         self._recorder.record_breaker_changes(call.candidate, before, now)
@@ -257,7 +257,7 @@ class Walk:
         policy = self.chain.policy
         if call.number > call.candidate.retries:
             return False
-        wait_s = max(choose_backoff_s(policy, call.number, self.chain.random), policy.find_stated_delay_s(error) or 0.0)
+        wait_s = max(choose_backoff_s(policy, call.number, self.chain.random), policy.stated_delay_s(error) or 0.0)
         if wait_s > policy.backoff_max_s or call.candidate.health.get_available_at(now) > now + wait_s:
             return False
         if now + wait_s > self._latest or not self._withdraw_retry(call.candidate, now):

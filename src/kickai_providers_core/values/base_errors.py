@@ -112,6 +112,8 @@ class AttemptError(KickaiError):
             copy.__traceback__ = self.__traceback__
         return copy
 
+    copied = copy  # the name of the first releases
+
     def __str__(self) -> str:
         target = f"{self.provider}:{self.model}" if self.model else self.provider
         known = [f"HTTP {self.status_code}"] if self.status_code is not None else []

@@ -189,7 +189,7 @@ def test_two_async_hooks_are_enough(way: str, make: Any) -> None:
     token = USER.set("coach")
     try:
         with open_resolver(make()) as resolver:
-            assert resolver.discovery.infos["words"].native == {"ainvoke", "astream"}
+            assert resolver.discovery.infos()["words"].native == {"ainvoke", "astream"}
             answers = [ask(resolver, way) for _ in range(2)]
     finally:
         USER.reset(token)

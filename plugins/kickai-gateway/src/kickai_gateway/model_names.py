@@ -98,7 +98,7 @@ class ModelTable:
 
     def _instances(self) -> dict[str, None]:
         settings = self.resolver.settings
-        installed = {info.name for info in self.resolver.discovery.infos.values()}
+        installed = {info.name for info in self.resolver.discovery.infos().values()}
         named = [*settings.kickai.order, *settings.providers]
         return dict.fromkeys(name for name in named if settings.kind_of(name) in installed)
 

@@ -112,7 +112,7 @@ def build_guards(
     def open_() -> Store:
         if own.url is None:
             return MemoryStore()
-        return open_store(own.url, namespace=own.namespace, plugins=discovery.stores)
+        return open_store(own.url, namespace=own.namespace, plugins=discovery.stores())
 
     return KeyGuards(
         keys,
