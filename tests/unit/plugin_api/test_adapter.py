@@ -75,7 +75,7 @@ class Streaming(Minimal):
 def adapter(plugin: Minimal, *wrappers: object) -> Adapter:
     """Return the adapter of a plugin as the resolver would make it."""
     found = discover((), given={"minimal": plugin})
-    info = found.infos["minimal"]
+    info = found.infos()["minimal"]
     return Adapter(plugin, info, {f"wrapper {at}": each for at, each in enumerate(wrappers)})
 
 

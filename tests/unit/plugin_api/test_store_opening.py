@@ -46,7 +46,7 @@ def test_a_plugin_opens_its_scheme():
     def open_other(url, namespace):
         opened.append(namespace)
 
-    plugins = discover((), given={"mine": plugin(open_mine), "other": plugin(open_other)}).stores
+    plugins = discover((), given={"mine": plugin(open_mine), "other": plugin(open_other)}).stores()
     assert set(plugins) == {"mine", "other"}
     assert isinstance(open_store(URL, namespace="app", plugins=plugins), MemoryStore)
     assert opened in ([URL], ["app", URL])
