@@ -36,7 +36,7 @@ def check_answer(text: str, schema: Mapping[str, Any]) -> Any:
         value = loads(text)
     except InvalidReplyError as exc:
         raise InvalidReplyError(f"{exc.message}, though the request has a JSON schema", due_to_request=True) from None
-    misfit = _find_misfit(value, _plain(schema))
+    misfit = _find_misfit(value, _convert_schema(schema))
     if misfit:
         raise InvalidReplyError(f"the answer does not keep to the JSON schema: {misfit}", due_to_request=True)
     return value
@@ -52,7 +52,7 @@ def _find_misfit(value: object, schema: Any) -> str:
         validator = validator_class(schema, registry=referencing.Registry())
         error = next(validator.iter_errors(value), None)
     except jsonschema.SchemaError as exc:
-        raise UnsupportedRequestError(f"the JSON schema is not valid: {_place(exc.absolute_path)}") from None
+        raise UnsupportedRequestError(f"the JSON schema is not valid: {_format_path(exc.absolute_path)}") from None
     except referencing.exceptions.Unresolvable:
         raise UnsupportedRequestError(
             "the JSON schema refers to something outside of it, which is not fetched"
@@ -61,19 +61,19 @@ def _find_misfit(value: object, schema: Any) -> str:
         raise UnsupportedRequestError(f"the JSON schema cannot be used ({type(exc).__name__})") from None
     if error is None:
         return ""
-    return f"{_place(error.absolute_path, known=set(error.absolute_schema_path))} violates {error.validator}"
+    return f"{_format_path(error.absolute_path, known=set(error.absolute_schema_path))} violates {error.validator}"
 
 
-def _plain(value: Any) -> Any:
+def _convert_schema(value: Any) -> Any:
     """Return a schema as dicts and lists; the validator does not accept other mappings and sequences."""
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: _convert_schema(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [_convert_schema(part) for part in value]
     return value
 
 
-def _place(path: Any, known: AbstractSet[object] | None = None) -> str:
+def _format_path(path: Any, known: AbstractSet[object] | None = None) -> str:
     """Return a path as text. A key that is not a plain name, or not a known one, may be user data: it becomes ``?``."""
     steps = []
     for step in path:

@@ -145,7 +145,7 @@ class ReplyBuilder:
         self._take_held_text()
         self._take_held_reasoning()
         text, calls = "".join(self._texts), self._calls.finish()
-        reason = self._final_reason(calls)
+        reason = self._choose_finish_reason(calls)
         self._check(reason, text, calls)
         return Reply(
             text=text,
@@ -190,7 +190,7 @@ class ReplyBuilder:
         self._thoughts.append(rest)
         return rest
 
-    def _final_reason(self, calls: tuple[ToolCall, ...]) -> FinishReason:
+    def _choose_finish_reason(self, calls: tuple[ToolCall, ...]) -> FinishReason:
         if self._stops.is_reached:
             return FinishReason.STOP
         if self.finish_reason is None:

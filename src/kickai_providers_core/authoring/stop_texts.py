@@ -35,7 +35,7 @@ class StopTexts:
         text = self._held + text
         found = [at for at in map(text.find, self._stop) if at >= 0]
         self.is_reached = bool(found)
-        cut = min(found) if found else len(text) - self._length_of_beginning(text)
+        cut = min(found) if found else len(text) - self._count_beginning(text)
         self._held = "" if found else text[cut:]
         return text[:cut]
 
@@ -44,7 +44,7 @@ class StopTexts:
         held, self._held = self._held, ""
         return held
 
-    def _length_of_beginning(self, text: str) -> int:
+    def _count_beginning(self, text: str) -> int:
         """Return how many characters at the end of a text may be the beginning of a stop text."""
         longest = min(max(map(len, self._stop)) - 1, len(text))
         return next(

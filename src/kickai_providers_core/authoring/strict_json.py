@@ -32,7 +32,7 @@ def dumps(value: object) -> str:
             place and the type, and no value.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_convert_container)
     except (ValueError, TypeError, RecursionError):
         raise UnsupportedRequestError(f"the request cannot be written as JSON: {_find_fault(value)}") from None
     return clean_text(text)
@@ -115,18 +115,18 @@ def _refuse_constant(_name: str) -> None:
     raise _NotJsonError("it holds NaN or an infinity")
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise _NotJsonError("it holds a number that is too large")
     return number
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_build)
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_float, object_pairs_hook=_build)
 """Made once: making a decoder takes as long as reading a small event of a stream."""
 
 
-def _plain(value: object) -> object:
+def _convert_container(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     if _is_array(value):
@@ -139,14 +139,14 @@ def _find_fault(value: object) -> str:
     waiting: list[tuple[str, object, frozenset[int]]] = [("", value, frozenset())]
     while waiting:
         path, item, above = waiting.pop()
-        fault = "contains itself" if id(item) in above else _fault_of(item, len(above))
+        fault = "contains itself" if id(item) in above else _find_own_fault(item, len(above))
         if fault:
             return f"{path.lstrip('.') or 'the value'} {fault}"
-        waiting += [(path + step, part, above | {id(item)}) for step, part in reversed(_parts_of(item))]
+        waiting += [(path + step, part, above | {id(item)}) for step, part in reversed(_list_parts(item))]
     return "a value is of an unusual type"
 
 
-def _fault_of(item: object, depth: int) -> str:
+def _find_own_fault(item: object, depth: int) -> str:
     """Return what is wrong with one item itself; empty when nothing is."""
     if isinstance(item, float) and not math.isfinite(item):
         return "is NaN or infinite"
@@ -160,9 +160,9 @@ def _fault_of(item: object, depth: int) -> str:
     return "" if isinstance(item, _PLAIN) or _is_array(item) else f"is of type {type(item).__name__}"
 
 
-def _parts_of(item: object) -> list[tuple[str, object]]:
+def _list_parts(item: object) -> list[tuple[str, object]]:
     if isinstance(item, Mapping):
-        return [(f".{_name(key)}", part) for key, part in item.items()]
+        return [(f".{_format_key(key)}", part) for key, part in item.items()]
     return [(f"[{index}]", part) for index, part in enumerate(item)] if _is_array(item) else []
 
 
@@ -170,7 +170,7 @@ def _is_array(item: object) -> TypeGuard[Sequence[object]]:
     return isinstance(item, Sequence) and not isinstance(item, (str, bytes, bytearray, memoryview))
 
 
-def _name(key: object) -> str:
+def _format_key(key: object) -> str:
     """Return a key as part of a path; only a short plain name, since a key may be user data."""
     text = str(key)
     return text if text.isidentifier() and len(text) <= _LONGEST_KEY else "?"

@@ -88,7 +88,7 @@ class ToolCallAssembler:
         Raises:
             InvalidReplyError: One of them has another type, or there are more than a thousand calls.
         """
-        call_id, tool, position = _text(id, "id"), _text(name, "name"), _index(index)
+        call_id, tool, position = _read_text(id, "id"), _read_text(name, "name"), _read_index(index)
         call = self._find(position, call_id, tool, is_object=isinstance(arguments, Mapping))
         if call is None:
             if len(self._calls) >= MAX_CALLS:
@@ -161,7 +161,7 @@ def _extend(call: _Call, arguments: object) -> None:
         raise InvalidReplyError(f"the arguments of a tool call are of type {type(arguments).__name__}")
 
 
-def _text(value: object, what: str) -> str:
+def _read_text(value: object, what: str) -> str:
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool) and what == "id":
@@ -171,7 +171,7 @@ def _text(value: object, what: str) -> str:
     return clean_text(value)
 
 
-def _index(value: object) -> int | None:
+def _read_index(value: object) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise InvalidReplyError(f"the index of a tool call is of type {type(value).__name__}")

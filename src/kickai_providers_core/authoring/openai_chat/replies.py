@@ -136,7 +136,7 @@ class ChatDecoder:
             InvalidReplyError: It is not what the protocol allows.
             ProviderError: It reports an error.
         """
-        found = _object(document, "it")
+        found = _require_object(document, "it")
         if found.get("error") or found.get("object") == "error":
             raise error_for_body(found)
         builder, self.has_progressed = self.builder, False
@@ -145,13 +145,13 @@ class ChatDecoder:
         if builder.request_id is None:
             builder.request_id = printable_name(found.get("id")) or None
         if found.get("usage"):
-            builder.usage = _usage(found["usage"]) or builder.usage
+            builder.usage = _parse_usage(found["usage"]) or builder.usage
         choices = found.get("choices")
         if choices is None and isinstance(found.get("usage"), dict):
             choices = []
         self._thought = text = ""
-        for number, choice in enumerate(_list(choices, "choices")):
-            if _index(choice, number) == 0:  # one answer was requested, so others are not part of it
+        for number, choice in enumerate(_require_list(choices, "choices")):
+            if _read_index(choice, number) == 0:  # one answer was requested, so others are not part of it
                 text += self._add_choice(choice)
         if not self.has_progressed:
             return None
@@ -171,14 +171,14 @@ class ChatDecoder:
 
     def _add_choice(self, choice: dict[str, Any]) -> str:
         """Return the new text of a choice."""
-        word = _text(choice.get("finish_reason"), "finish_reason")
+        word = _read_text(choice.get("finish_reason"), "finish_reason")
         name, other = ("delta", "message") if self._is_stream else ("message", "delta")
         message = choice.get(name)
         if message is None:
             message = choice.get(other)
         if message is None and not word and not (self._is_stream and name in choice):
             _raise_malformed("a choice has neither content nor an end")
-        text = "" if message is None else self._add_message(_object(message, "a message"))
+        text = "" if message is None else self._add_message(_require_object(message, "a message"))
         self.has_progressed = self.has_progressed or bool(text)
         new = self.builder.add_text(text)
         if word:
@@ -195,15 +195,15 @@ class ChatDecoder:
                 self._add_reasoning(message[name])
                 break
         if message.get("tool_calls"):
-            for call in _list(message["tool_calls"], "tool_calls"):
-                self._add_call(_object(call, "a tool call"))
+            for call in _require_list(message["tool_calls"], "tool_calls"):
+                self._add_call(_require_object(call, "a tool call"))
         legacy = message.get("function_call")
         if legacy is not None:  # the form before tools: at most one call, without an id
             self._add_call({"index": 0, "function": legacy})
         content = message.get("content")
         if not isinstance(content, list):
-            return _text(content, "content")
-        return "".join(self._part_text(_object(part, "a part of content")) for part in content)
+            return _read_text(content, "content")
+        return "".join(self._read_part(_require_object(part, "a part of content")) for part in content)
 
     def _add_reasoning(self, thought: object) -> None:
         """Take reasoning; what is not text, such as a list of encrypted parts, only shows that the model is at work."""
@@ -211,7 +211,7 @@ class ChatDecoder:
         if isinstance(thought, str):
             self._thought += self.builder.add_reasoning(thought)
 
-    def _part_text(self, part: dict[str, Any]) -> str:
+    def _read_part(self, part: dict[str, Any]) -> str:
         """Return the text of a content part; some services send a message in parts."""
         kind = part.get("type")
         if kind == "refusal":
@@ -228,8 +228,8 @@ class ChatDecoder:
     def _add_call(self, piece: dict[str, Any]) -> None:
         if piece.get("type") not in {None, "", "function"}:
             _raise_malformed("a tool call is not a call of a function")
-        function = _object(piece.get("function") or {}, "a called function")
-        name, arguments = _text(function.get("name"), "the name of a called function"), function.get("arguments")
+        function = _require_object(piece.get("function") or {}, "a called function")
+        name, arguments = _read_text(function.get("name"), "the name of a called function"), function.get("arguments")
         if arguments is not None and not isinstance(arguments, (str, dict)):
             _raise_malformed("the arguments of a tool call are neither text nor an object")
         call_id, index = piece.get("id"), piece.get("index")
@@ -248,33 +248,33 @@ def _raise_malformed(what: str) -> NoReturn:
     raise InvalidReplyError(f"the answer is not what the protocol allows: {what}") from None
 
 
-def _object(value: object, what: str) -> dict[str, Any]:
+def _require_object(value: object, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         _raise_malformed(f"{what} is not an object")
     return value
 
 
-def _list(value: object, what: str) -> list[Any]:
+def _require_list(value: object, what: str) -> list[Any]:
     if not isinstance(value, list):
         _raise_malformed(f"{what} is not a list")
     return value
 
 
-def _text(value: object, what: str) -> str:
+def _read_text(value: object, what: str) -> str:
     if value is not None and not isinstance(value, str):
         _raise_malformed(f"{what} is not text")
     return value or ""
 
 
-def _index(choice: object, number: int) -> int:
+def _read_index(choice: object, number: int) -> int:
     """Return which of several answers a choice belongs to."""
-    index = _object(choice, "a choice").get("index")
+    index = _require_object(choice, "a choice").get("index")
     if index is not None and not isinstance(index, int):
         _raise_malformed("the index of a choice is not a number")
     return number if index is None else index
 
 
-def _usage(value: object) -> Usage | None:
+def _parse_usage(value: object) -> Usage | None:
     """Return the token counts; None when they are incomplete."""
     if not isinstance(value, dict):
         return None
@@ -284,19 +284,19 @@ def _usage(value: object) -> Usage | None:
     return Usage(
         input_tokens=prompt,
         output_tokens=answer,
-        cached_tokens=_detail(value.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_detail(value.get("completion_tokens_details"), "reasoning_tokens"),
-        cost_nano_usd=_cost(value.get("cost")),
+        cached_tokens=_count_detail(value.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning_tokens=_count_detail(value.get("completion_tokens_details"), "reasoning_tokens"),
+        cost_nano_usd=_convert_cost(value.get("cost")),
     )
 
 
-def _cost(usd: object) -> int | None:
+def _convert_cost(usd: object) -> int | None:
     """Return a cost in billionths of a US dollar; None when none is stated. OpenRouter states it in dollars."""
     is_number = isinstance(usd, int | float) and not isinstance(usd, bool)
     return round(usd * NANO) if is_number and 0 <= usd <= MAX_COST_USD else None  # type: ignore[operator]
 
 
-def _detail(details: object, name: str) -> int:
+def _count_detail(details: object, name: str) -> int:
     return (_count(details.get(name)) if isinstance(details, dict) else None) or 0
 
 

@@ -28,7 +28,7 @@ def encode(request: ChatRequest, *, model: str | None, stream: bool) -> dict[str
     """
     fields = {
         "model": model,
-        "messages": [_message(message) for message in request.messages],
+        "messages": [_encode_message(message) for message in request.messages],
         "stream": stream,
         "stream_options": {"include_usage": True} if stream else None,
         "temperature": request.temperature,
@@ -36,18 +36,18 @@ def encode(request: ChatRequest, *, model: str | None, stream: bool) -> dict[str
         "top_p": request.top_p,
         "seed": request.seed,
         "stop": list(request.stop) or None,
-        "tools": [_tool(tool) for tool in request.tools] or None,
-        "tool_choice": _tool_choice(request.tool_choice) if request.tools else None,
-        "response_format": None if request.json_schema is None else _response_format(request.json_schema),
+        "tools": [_encode_tool(tool) for tool in request.tools] or None,
+        "tool_choice": _encode_tool_choice(request.tool_choice) if request.tools else None,
+        "response_format": None if request.json_schema is None else _encode_response_format(request.json_schema),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _encode_message(message: Message) -> dict[str, Any]:
     fields: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
         text = [{"type": "text", "text": message.content}] if message.content else []
-        images = [{"type": "image_url", "image_url": {"url": _image_url(image)}} for image in message.images]
+        images = [{"type": "image_url", "image_url": {"url": _encode_image(image)}} for image in message.images]
         fields["content"] = [*text, *images]
     if message.tool_calls:
         fields["tool_calls"] = [
@@ -59,32 +59,32 @@ def _message(message: Message) -> dict[str, Any]:
     return fields
 
 
-def _image_url(image: Image) -> str:
+def _encode_image(image: Image) -> str:
     return image.url or f"data:{image.media_type};base64,{b64encode(image.data or b'').decode('ascii')}"
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": _plain(tool.parameters)}
+def _encode_tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": _convert_json(tool.parameters)}
     return {"type": "function", "function": function}
 
 
-def _tool_choice(choice: str | None) -> str | dict[str, Any] | None:
+def _encode_tool_choice(choice: str | None) -> str | dict[str, Any] | None:
     if choice in {None, "auto", "none", "required"}:
         return choice
     return {"type": "function", "function": {"name": choice}}
 
 
-def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _encode_response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "json_schema",
-        "json_schema": {"name": SCHEMA_NAME, "schema": _plain(schema), "strict": True},
+        "json_schema": {"name": SCHEMA_NAME, "schema": _convert_json(schema), "strict": True},
     }
 
 
-def _plain(value: Any) -> Any:
+def _convert_json(value: Any) -> Any:
     """Return a JSON value as dicts and lists, which is all that most encoders accept."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): _convert_json(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [_convert_json(part) for part in value]
     return value
