@@ -53,7 +53,7 @@ class AsyncBoundedBackend:
         timeout.timeouts.begin("connect")
         local = (local_address, 0) if local_address else None
         failure: Exception = httpcore.ConnectError("the host has no address")
-        addresses = await self._addresses(host, port, timeout)
+        addresses = await self._find_addresses(host, port, timeout)
         for number, address in enumerate(addresses):
             share_s = timeout.wait_s(httpcore.ConnectTimeout) / (len(addresses) - number)
             opening = asyncio.open_connection(address, port, local_addr=local)
@@ -65,7 +65,7 @@ class AsyncBoundedBackend:
                 return AsyncBoundedStream(httpcore, reader, writer, timeout)
         raise failure
 
-    async def _addresses(self, host: str, port: int, timeout: RequestTimeout) -> list[str]:  # noqa: ASYNC109  as above
+    async def _find_addresses(self, host: str, port: int, timeout: RequestTimeout) -> list[str]:  # noqa: ASYNC109  as above
         if is_ip_address(host):
             return [host]
         # Not the loop's own look-up: its pool has few threads, and `asyncio.run` waits for those that hang.
@@ -88,7 +88,7 @@ class AsyncBoundedStream(StreamState):
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:  # noqa: ASYNC109
         """Return the next bytes; none at the end. Other tasks run at least every 5 ms."""
         if self._unsent:
-            await self._send(self.latest(timeout))
+            await self._send(self.choose_timeout(timeout))
         wait_s = self.read_wait_s(timeout)
         await self._pauses.pause()
         size = min(max_bytes, READ_BYTES)
@@ -137,7 +137,7 @@ class AsyncBoundedStream(StreamState):
         timeout: Any = None,  # noqa: ASYNC109
     ) -> AsyncBoundedStream:
         """Return the same connection, encrypted; it is closed when that fails."""
-        bound = self.latest(timeout)
+        bound = self.choose_timeout(timeout)
         bound.note_handshake()
         try:
             starting = self._writer.start_tls(ssl_context, server_hostname=server_hostname)

@@ -95,7 +95,7 @@ class StreamState:
         self.is_encrypted = is_encrypted
         self.has_read = False
 
-    def latest(self, timeout: Any) -> RequestTimeout:
+    def choose_timeout(self, timeout: Any) -> RequestTimeout:
         """Return the timeout of a step; the one of the step before when httpcore passes none, as for SOCKS."""
         if isinstance(timeout, RequestTimeout):
             self._timeout = timeout
@@ -104,11 +104,11 @@ class StreamState:
     def read_wait_s(self, timeout: Any) -> float:
         """Return the seconds that a read may wait, and note the read."""
         self.has_read = True
-        return self.latest(timeout).wait_s(self.httpcore.ReadTimeout)
+        return self.choose_timeout(timeout).wait_s(self.httpcore.ReadTimeout)
 
     def note_write(self, timeout: Any) -> RequestTimeout:
         """Return the timeout of a write, and note the write."""
-        bound = self.latest(timeout)
+        bound = self.choose_timeout(timeout)
         bound.note_write(is_encrypted=self.is_encrypted)
         self.has_read = False
         return bound
@@ -134,7 +134,7 @@ class BoundedBackend:
         httpcore = self._httpcore
         timeout.timeouts.begin("connect")
         failure: Exception = httpcore.ConnectError("the host has no address")
-        addresses = self._addresses(host, port, timeout)
+        addresses = self._find_addresses(host, port, timeout)
         for number, address in enumerate(addresses):
             share_s = timeout.wait_s(httpcore.ConnectTimeout) / (len(addresses) - number)
             try:
@@ -145,7 +145,7 @@ class BoundedBackend:
                 return BoundedStream(httpcore, stream, timeout)
         raise failure
 
-    def _addresses(self, host: str, port: int, timeout: RequestTimeout) -> list[str]:
+    def _find_addresses(self, host: str, port: int, timeout: RequestTimeout) -> list[str]:
         if is_ip_address(host):
             return [host]
         httpcore = self._httpcore
@@ -184,7 +184,7 @@ class BoundedStream(StreamState):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: Any = None
     ) -> BoundedStream:
         """Return the same connection, encrypted."""
-        bound = self.latest(timeout)
+        bound = self.choose_timeout(timeout)
         bound.note_handshake()
         wait_s = bound.wait_s(self.httpcore.ConnectTimeout)
         stream = self._stream.start_tls(ssl_context, server_hostname, wait_s)

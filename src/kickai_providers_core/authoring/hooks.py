@@ -80,7 +80,7 @@ def hooks_for(
             raise ValueError(f"{what} must be among {', '.join(known)}, got {', '.join(unknown)}")
     if not {"invoke", "ainvoke"}.intersection(methods):
         raise TypeError(f"{provider_class!r} must have a method invoke(request, timeout_s) or ainvoke")
-    load = _loader(provider_class, tuple(methods))
+    load = _build_loader(provider_class, tuple(methods))
     return PluginObject(
         __module__=sys._getframe(1).f_globals.get("__name__", __name__),  # noqa: SLF001  as collections.namedtuple does
         kickai_provider_info=hookimpl(lambda: info),
@@ -103,7 +103,7 @@ def _wrap(function: Callable[..., Any]) -> Callable[..., Any]:
     return hook
 
 
-def _loader(provider_class: type | str, methods: tuple[str, ...]) -> Callable[[], Any]:
+def _build_loader(provider_class: type | str, methods: tuple[str, ...]) -> Callable[[], Any]:
     """Return a function that returns the class, and imports it where necessary."""
     if not isinstance(provider_class, str):
         return lambda: provider_class

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
     from kickai_providers_core.values.errors import ProviderError
 
-__all__ = ["Connections", "HttpAttempt", "HttpMessage", "active_attempt", "core_url"]
+__all__ = ["Connections", "HttpAttempt", "HttpMessage", "convert_url", "get_active_attempt"]
 
 _DECODED_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers of an answer that no longer hold once it is decompressed."""
@@ -49,7 +49,7 @@ class HttpMessage:
     def from_request(cls, httpcore: ModuleType, request: Any) -> Self:
         """Return the message for a request of httpx."""
         headers = [pair for pair in request.headers.raw if pair[0].lower() != b"accept-encoding"]
-        return cls(method=request.method, url=core_url(httpcore, request.url), headers=headers, body=request.stream)
+        return cls(method=request.method, url=convert_url(httpcore, request.url), headers=headers, body=request.stream)
 
 
 @frozen
@@ -81,7 +81,7 @@ class Connections:
         response = self.pool.handle_request(self._build(message, timeouts))
         if _is_foreign(response):
             response.close()
-            raise self._foreign_answer()
+            raise self._build_foreign_answer_error()
         return response
 
     async def aexchange(self, message: HttpMessage, timeouts: AttemptTimeouts) -> Any:
@@ -90,7 +90,7 @@ class Connections:
         response = await pool.handle_async_request(self._build(message, timeouts))
         if _is_foreign(response):
             await response.stream.aclose()
-            raise self._foreign_answer()
+            raise self._build_foreign_answer_error()
         return response
 
     def _build(self, message: HttpMessage, timeouts: AttemptTimeouts) -> Any:
@@ -104,7 +104,7 @@ class Connections:
             extensions={"timeout": {"connect": bound, "read": bound, "write": bound, "pool": timeouts.remaining_s()}},
         )
 
-    def _foreign_answer(self) -> Exception:
+    def _build_foreign_answer_error(self) -> Exception:
         error: Exception = self.httpcore.RemoteProtocolError("an answer came before the request was sent")
         return error
 
@@ -246,7 +246,7 @@ class HttpAttempt:
     async def __aexit__(self, *_: object) -> None: ...
 
 
-def active_attempt() -> HttpAttempt:
+def get_active_attempt() -> HttpAttempt:
     """Return the attempt whose `HttpAttempt.activate` block this code runs in.
 
     Raises:
@@ -258,7 +258,7 @@ def active_attempt() -> HttpAttempt:
     return attempt
 
 
-def core_url(httpcore: ModuleType, url: Any) -> Any:
+def convert_url(httpcore: ModuleType, url: Any) -> Any:
     """Return an address of httpx as httpcore has it."""
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 

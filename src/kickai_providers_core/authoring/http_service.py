@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core.authoring.endpoint_checks import connection_problems
 from kickai_providers_core.authoring.errors_from_exceptions import error_for_exception
 from kickai_providers_core.authoring.errors_from_responses import error_for_status
-from kickai_providers_core.authoring.http_attempt import HttpMessage, core_url
+from kickai_providers_core.authoring.http_attempt import HttpMessage, convert_url
 from kickai_providers_core.authoring.http_transport import http_transport
 from kickai_providers_core.authoring.strict_json import loads
 from kickai_providers_core.values.errors import (
@@ -95,7 +95,7 @@ class HttpService:
         )
         self._httpx = self._transport.httpx
         url = self._httpx.URL(endpoint.url)
-        self._url = core_url(self._transport.httpcore, url)  # parsing it takes longer than the rest of a request
+        self._url = convert_url(self._transport.httpcore, url)  # parsing it takes longer than the rest of a request
         self.transport_errors: tuple[type[Exception], ...] = (self._httpx.TransportError, TimeoutError)
         agent = f"{user_agent}; python/{platform.python_version()}"
         self._headers = {"host": url.netloc.decode("ascii"), "accept": "*/*", "user-agent": agent}
@@ -106,7 +106,7 @@ class HttpService:
 
     def get(self, path: str) -> HttpMessage:
         """Return a request for a path below the endpoint's address."""
-        url = core_url(self._transport.httpcore, self._httpx.URL(f"{self.endpoint.url}{path}"))
+        url = convert_url(self._transport.httpcore, self._httpx.URL(f"{self.endpoint.url}{path}"))
         return HttpMessage(method="GET", url=url, headers=self._encode_headers({}))
 
     def post(self, body: bytes) -> HttpMessage:

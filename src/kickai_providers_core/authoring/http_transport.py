@@ -15,7 +15,7 @@ from kickai_providers_core.authoring.async_bounded_network import AsyncBoundedBa
 from kickai_providers_core.authoring.async_pool import AsyncPool
 from kickai_providers_core.authoring.bounded_network import BoundedBackend, look_up_host
 from kickai_providers_core.authoring.errors_from_exceptions import error_for_exception
-from kickai_providers_core.authoring.http_attempt import Connections, HttpAttempt, active_attempt, core_url
+from kickai_providers_core.authoring.http_attempt import Connections, HttpAttempt, convert_url, get_active_attempt
 from kickai_providers_core.authoring.network_environment import proxy_for, require_usable_network
 from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.size_limits import MAX_ANSWER_BYTES
@@ -87,7 +87,7 @@ def http_transport(
     if proxy is not None:
         named = httpx.Proxy(proxy)
         kind = "SOCKSProxy" if proxy.startswith("socks") else "HTTPProxy"
-        options |= {"proxy_url": core_url(httpcore, named.url), "proxy_auth": named.raw_auth}
+        options |= {"proxy_url": convert_url(httpcore, named.url), "proxy_auth": named.raw_auth}
         create_pool, create_async_pool = getattr(httpcore, kind), getattr(httpcore, f"Async{kind}")
     else:
         create_pool, create_async_pool = httpcore.ConnectionPool, partial(AsyncPool, httpcore=httpcore, h11=h11)
@@ -138,11 +138,11 @@ class HttpTransport:
 
     def handle_request(self, request: Any) -> Any:
         """Send a request within the active attempt."""
-        return active_attempt().handle_request(request)
+        return get_active_attempt().handle_request(request)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request within the active attempt, on the running loop."""
-        return await active_attempt().handle_async_request(request)
+        return await get_active_attempt().handle_async_request(request)
 
     def close(self) -> None:
         """Close all connections, those of event loops in their loops."""

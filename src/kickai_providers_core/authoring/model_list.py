@@ -45,7 +45,7 @@ def model_list_problems(service: HttpService, settings: ProviderSettings, path: 
     except ProviderError as exc:
         yield Problem(path="base_url", message=f"the online check failed: {exc}", severity="warning")
         return
-    names = _names(found.get("data") if isinstance(found, dict) else found)
+    names = _list_names(found.get("data") if isinstance(found, dict) else found)
     if settings.model is not None and names and settings.model not in names:
         yield Problem(
             path="model",
@@ -55,7 +55,7 @@ def model_list_problems(service: HttpService, settings: ProviderSettings, path: 
         )
 
 
-def _names(value: Any) -> list[str]:
+def _list_names(value: Any) -> list[str]:
     """Return the ids of a JSON array of models."""
     objects = [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
     return [printable_name(each["id"]) for each in objects if "id" in each]

@@ -78,7 +78,7 @@ def proxy_for(url: str, environ: Mapping[str, str] | None = None) -> str | None:
     variables = os.environ if environ is None else environ
     if _is_direct(url, variables):
         return None
-    found = _value(variables, f"{urlsplit(url).scheme}_proxy") or _value(variables, "all_proxy")
+    found = _find_value(variables, f"{urlsplit(url).scheme}_proxy") or _find_value(variables, "all_proxy")
     if found is None:
         return None
     try:
@@ -101,10 +101,10 @@ def network_problems(
     names: tuple[str, ...] = PROXY_NAMES
     if url:
         scheme = f"{urlsplit(url).scheme}_proxy"
-        names = () if _is_direct(url, variables) else (scheme if _value(variables, scheme) else "all_proxy",)
-    problems = list(_proxy_problems(variables, names, client))
+        names = () if _is_direct(url, variables) else (scheme if _find_value(variables, scheme) else "all_proxy",)
+    problems = list(_find_proxy_problems(variables, names, client))
     if not url or url.startswith("https:"):
-        problems += _certificate_problems(variables, client)
+        problems += _find_certificate_problems(variables, client)
     return tuple(problems)
 
 
@@ -123,7 +123,7 @@ def require_usable_network(
 
 def _is_direct(url: str, environ: Mapping[str, str]) -> bool:
     """Return whether ``no_proxy`` names the address."""
-    no_proxy = _value(environ, "no_proxy")
+    no_proxy = _find_value(environ, "no_proxy")
     if no_proxy is None:
         return False
     from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # noqa: PLC0415  imports e-mail
@@ -134,7 +134,7 @@ def _is_direct(url: str, environ: Mapping[str, str]) -> bool:
     return bool(proxy_bypass_environment(netloc, {"no": no_proxy[1]}))
 
 
-def _value(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
+def _find_value(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
     """Return the name and value of a variable, in lower case first; empty ones are unset."""
     for spelled in (name.lower(), name.upper()):
         value = environ.get(spelled, "").strip()
@@ -143,16 +143,16 @@ def _value(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
     return None
 
 
-def _proxy_problems(environ: Mapping[str, str], names: Iterable[str], client: NetworkClient) -> Iterator[Problem]:
+def _find_proxy_problems(environ: Mapping[str, str], names: Iterable[str], client: NetworkClient) -> Iterator[Problem]:
     package, module = SOCKS_PACKAGES[client]
     for name in names:
-        found = _value(environ, name)
+        found = _find_value(environ, name)
         if found is None:
             continue
         try:
             url = proxy_url(found[1])
         except ValueError as exc:
-            yield _problem(found[0], f"the proxy cannot be used: {exc}", "Correct or unset it.")
+            yield _build_problem(found[0], f"the proxy cannot be used: {exc}", "Correct or unset it.")
             continue
         if urlsplit(url).scheme in SOCKS and find_spec(module) is None:
             yield Problem(
@@ -164,20 +164,20 @@ def _proxy_problems(environ: Mapping[str, str], names: Iterable[str], client: Ne
             )
 
 
-def _certificate_problems(environ: Mapping[str, str], client: NetworkClient) -> Iterator[Problem]:
+def _find_certificate_problems(environ: Mapping[str, str], client: NetworkClient) -> Iterator[Problem]:
     for name in CA_NAMES[client]:
         path = environ.get(name, "").strip()
         if path:
-            yield from _certificate_file_problems(name, path, may_be_folder=client == "requests")
+            yield from _find_certificate_file_problems(name, path, may_be_folder=client == "requests")
             return
     if client == "requests":
         return
     folders = environ.get(CA_FOLDERS_NAME, "").strip()
     if folders and not any(os.path.isdir(folder) for folder in folders.split(os.pathsep)):  # noqa: PTH112
-        yield _problem(CA_FOLDERS_NAME, f"{folders} is not a folder", "Correct or unset it.")
+        yield _build_problem(CA_FOLDERS_NAME, f"{folders} is not a folder", "Correct or unset it.")
 
 
-def _certificate_file_problems(name: str, path: str, *, may_be_folder: bool) -> Iterator[Problem]:
+def _find_certificate_file_problems(name: str, path: str, *, may_be_folder: bool) -> Iterator[Problem]:
     hint = "Name a readable file of certificates in PEM form, or unset it."
     message = ""
     if os.path.isdir(path):  # noqa: PTH112
@@ -191,8 +191,8 @@ def _certificate_file_problems(name: str, path: str, *, may_be_folder: bool) -> 
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
             message = f"the certificates in {path} cannot be read ({why})"
     if message:
-        yield _problem(name, message, hint)
+        yield _build_problem(name, message, hint)
 
 
-def _problem(name: str, message: str, hint: str) -> Problem:
+def _build_problem(name: str, message: str, hint: str) -> Problem:
     return Problem(path="", source=name, message=message, hint=hint, missing=f"a usable {name}")
