@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.authoring.network_environment import NetworkClient
     from kickai_providers_core.values.errors import TimeoutPhase
 
-__all__ = ["error_for_exception", "kind_of", "system_cause"]
+__all__ = ["classify_exception", "error_for_exception", "system_cause"]
 
 MOST_BEHIND = 100
 """The most exceptions that are examined behind one."""
@@ -143,7 +143,7 @@ _UNREACHED = frozenset(
 )
 
 
-def kind_of(exc: BaseException) -> Kind | None:
+def classify_exception(exc: BaseException) -> Kind | None:
     """Return what an exception means, by its class or the nearest base class; None when unknown."""
     if isinstance(exc, OSError) and exc.errno in _UNREACHED:
         return Kind.UNREACHED
@@ -196,7 +196,9 @@ def error_for_exception(
     if isinstance(exc, ProviderError):
         return exc
     behind = tuple(_find_causes(exc))
-    error = _local_error(behind, url, client, environ) or _remote_error(behind, url, phase, has_begun=has_begun)
+    error = _find_local_error(behind, url, client, environ) or _build_remote_error(
+        behind, url, phase, has_begun=has_begun
+    )
     error.__cause__ = system_cause(exc)
     return error
 
@@ -209,7 +211,7 @@ def system_cause(exc: BaseException) -> OSError | None:
     if isinstance(found, socket.gaierror):
         return socket.gaierror(found.errno, found.strerror)
     if isinstance(found, ssl.SSLError):
-        return ssl.SSLError(found.errno, _tls_reason(found))
+        return ssl.SSLError(found.errno, _get_tls_reason(found))
     return OSError(found.errno, os.strerror(found.errno))
 
 
@@ -235,17 +237,17 @@ def _find_system_error(behind: Iterable[BaseException]) -> OSError | None:
     return next((each for each in numbered if not isinstance(each, WAITING)), None)
 
 
-def _local_error(
+def _find_local_error(
     behind: tuple[BaseException, ...], url: str, client: NetworkClient, environ: Mapping[str, str] | None
 ) -> ProviderError | None:
     """Return the error for a fault of this machine, or None."""
-    kinds = [kind_of(each) for each in behind]
+    kinds = [classify_exception(each) for each in behind]
     if any(isinstance(each, OSError) and each.errno in NO_HANDLES for each in behind):
         return UnusableProviderError("too many open files: raise the limit (ulimit -n), or run fewer requests at once")
     if any(isinstance(each, RuntimeError) and "start new thread" in str(each) for each in behind):
         return UnusableProviderError("no more threads can be started: raise the limit (ulimit -u)")
     if Kind.UNTRUSTED in kinds or any("CERTIFICATE_VERIFY_FAILED" in str(each) for each in behind if _is_tls(each)):
-        return _certificate_error(behind, url)
+        return _build_certificate_error(behind, url)
     if Kind.MISCONFIGURED not in kinds and not any(map(_is_file_fault, behind)):
         return None
     problems = network_problems(environ, url=url, client=client)
@@ -253,43 +255,43 @@ def _local_error(
         return UnusableProviderError(str(problems[0]).rstrip("."))
     missing = next(filter(_is_file_fault, behind), None)
     if isinstance(missing, OSError):
-        return UnusableProviderError(f"{missing.filename or 'a file'} cannot be read ({_strerror(missing)})")
+        return UnusableProviderError(f"{missing.filename or 'a file'} cannot be read ({_get_message(missing)})")
     package = next((each for each in behind if isinstance(each, ImportError)), None)
     if package is not None:
         named = f": {package.name}" if package.name else ""
         return UnusableProviderError(f"a package cannot be imported{named}")
-    return UnusableProviderError(f"the address or a header cannot be used{_location(url)}: check the settings")
+    return UnusableProviderError(f"the address or a header cannot be used{_format_url(url)}: check the settings")
 
 
-def _remote_error(
+def _build_remote_error(
     behind: tuple[BaseException, ...], url: str, phase: TimeoutPhase, *, has_begun: bool
 ) -> ProviderError:
-    kinds = [kind for kind in map(kind_of, behind) if kind is not None]
+    kinds = [kind for kind in map(classify_exception, behind) if kind is not None]
     system = _find_system_error(behind)
     kind = min(kinds, default=None, key=lambda each: each.value)
     if kind is Kind.CONNECT_TIMEOUT or (kind is Kind.UNREACHED and system and system.errno == errno.ETIMEDOUT):
-        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES['connect']}{_location(url)}", phase="connect")
+        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES['connect']}{_format_url(url)}", phase="connect")
     if kind is Kind.TIMEOUT:
-        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES[phase]}{_location(url)}", phase=phase)
+        return ProviderTimeoutError(f"{TIMEOUT_MESSAGES[phase]}{_format_url(url)}", phase=phase)
     if kind is Kind.PROXY:
-        return ProviderUnavailableError(f"the proxy refused or could not be reached{_location(url)}", reached=False)
+        return ProviderUnavailableError(f"the proxy refused or could not be reached{_format_url(url)}", reached=False)
     if kind is Kind.UNREACHED and not has_begun:
-        why = f" ({_strerror(system)})" if system else ""
-        return ProviderUnavailableError(f"the service cannot be reached{_location(url)}{why}", reached=False)
+        why = f" ({_get_message(system)})" if system else ""
+        return ProviderUnavailableError(f"the service cannot be reached{_format_url(url)}{why}", reached=False)
     if kind is Kind.UNREADABLE:
         return InvalidReplyError("the answer cannot be read: it is not in the expected form")
     if kind in {Kind.BROKEN, Kind.UNREACHED}:
         if has_begun:
             return InvalidReplyError("the answer was cut: the connection ended in the middle of it")
-        return ProviderUnavailableError(f"the service hung up, or does not speak HTTP{_location(url)}")
+        return ProviderUnavailableError(f"the service hung up, or does not speak HTTP{_format_url(url)}")
     return ProviderUnavailableError(f"the client failed with {type(behind[0]).__name__}")
 
 
-def _certificate_error(behind: tuple[BaseException, ...], url: str) -> ProviderError:
+def _build_certificate_error(behind: tuple[BaseException, ...], url: str) -> ProviderError:
     words = next(filter(None, (getattr(each, "verify_message", "") for each in behind)), "")
     why = f" ({words})" if words else ""
     return UnusableProviderError(
-        f"the certificate of the service is not trusted{_location(url)}{why}: put the authority's into SSL_CERT_FILE"
+        f"the certificate of the service is not trusted{_format_url(url)}{why}: put the authority's into SSL_CERT_FILE"
     )
 
 
@@ -306,21 +308,21 @@ def _is_file_fault(exc: BaseException) -> bool:
     return exc.errno is None and "CA certificate bundle" in str(exc)
 
 
-def _strerror(exc: OSError) -> str:
+def _get_message(exc: OSError) -> str:
     """Return the system's message: asyncio replaces it, and resolvers and TLS have numbers of their own."""
     if isinstance(exc, ssl.SSLError):
-        return _tls_reason(exc)
+        return _get_tls_reason(exc)
     if isinstance(exc, socket.gaierror) or exc.errno is None:
         return exc.strerror or type(exc).__name__
     return os.strerror(exc.errno)
 
 
-def _tls_reason(exc: ssl.SSLError) -> str:
+def _get_tls_reason(exc: ssl.SSLError) -> str:
     """Return OpenSSL's name for what went wrong; only errors that OpenSSL itself raised have one."""
     return getattr(exc, "reason", None) or "TLS failed"
 
 
-def _location(url: str) -> str:
+def _format_url(url: str) -> str:
     """Return the address as a part of a sentence, without a user name, password, path or query."""
     try:
         parts = urlsplit(url)

@@ -79,10 +79,10 @@ def _from_headers(headers: Mapping[str, str], now_s: float) -> Iterator[float]:
     for name, value in headers.items():
         found = _REMAINING.fullmatch(name)
         if found and value.strip() in {"0", "0.0"}:
-            yield from _moment(headers.get(name.replace("remaining", "reset"), ""), now_s)
+            yield from _parse_reset_s(headers.get(name.replace("remaining", "reset"), ""), now_s)
 
 
-def _moment(text: str, now_s: float) -> Iterator[float]:
+def _parse_reset_s(text: str, now_s: float) -> Iterator[float]:
     """Yield the seconds until a reset: a duration, seconds, a point in time since 1970, or a date of RFC 3339."""
     text = text.strip()
     if _NUMBER.fullmatch(text):
@@ -91,7 +91,7 @@ def _moment(text: str, now_s: float) -> Iterator[float]:
             number /= 1000
         yield max(0.0, number - now_s) if number >= _EPOCH_FROM_S else number
     elif _DURATION.fullmatch(text):
-        yield _duration_s(text)
+        yield _parse_duration_s(text)
     else:
         try:
             date = datetime.fromisoformat(text)
@@ -100,7 +100,7 @@ def _moment(text: str, now_s: float) -> Iterator[float]:
         yield max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now_s)
 
 
-def _duration_s(text: str) -> float:
+def _parse_duration_s(text: str) -> float:
     return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(text.lower()))
 
 
@@ -108,22 +108,22 @@ def _from_body(body: object) -> Iterator[float]:
     if isinstance(body, list) and body:  # Google wraps the errors of a stream in a list
         body = body[0]
     if isinstance(body, str):
-        yield from _words_s(body)
+        yield from _parse_words_s(body)
     if not isinstance(body, Mapping):
         return
-    yield from _number_s(body.get("estimated_time"))
+    yield from _parse_number_s(body.get("estimated_time"))
     error = body.get("error")
     for part in (body, error):
         if isinstance(part, str):
-            yield from _words_s(part)
+            yield from _parse_words_s(part)
         elif isinstance(part, Mapping):
-            yield from _words_s(part.get("message"))
+            yield from _parse_words_s(part.get("message"))
             details = part.get("details")
             for detail in details if isinstance(details, list) else ():
                 yield from _retry_info_s(detail)
 
 
-def _words_s(text: object) -> Iterator[float]:
+def _parse_words_s(text: object) -> Iterator[float]:
     if not isinstance(text, str):
         return
     for found in _TRY_AGAIN.finditer(text):
@@ -131,7 +131,7 @@ def _words_s(text: object) -> Iterator[float]:
         short = "ms" if unit.startswith(("ms", "milli")) else unit[0]
         yield float(found[1]) * _UNIT_S[short]
     for found in _TRY_AGAIN_SHORT.finditer(text):
-        yield _duration_s(found[1])
+        yield _parse_duration_s(found[1])
 
 
 def _retry_info_s(detail: Any) -> Iterator[float]:
@@ -140,13 +140,13 @@ def _retry_info_s(detail: Any) -> Iterator[float]:
         return
     delay = detail.get("retryDelay", detail.get("retry_delay"))
     if isinstance(delay, str) and _DURATION.fullmatch(delay):
-        yield _duration_s(delay)
+        yield _parse_duration_s(delay)
     elif isinstance(delay, Mapping):
-        whole = next(_number_s(delay.get("seconds", 0)), math.nan)
-        yield whole + next(_number_s(delay.get("nanos", 0)), 0.0) / 1e9
+        whole = next(_parse_number_s(delay.get("seconds", 0)), math.nan)
+        yield whole + next(_parse_number_s(delay.get("nanos", 0)), 0.0) / 1e9
 
 
-def _number_s(value: object) -> Iterator[float]:
+def _parse_number_s(value: object) -> Iterator[float]:
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MS_FROM:

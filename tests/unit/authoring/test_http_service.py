@@ -16,7 +16,7 @@ import pytest
 
 from kickai_providers_core import ProviderSettings
 from kickai_providers_core.authoring import AttemptTimeouts, Endpoint, HttpService
-from kickai_providers_core.authoring.errors_from_exceptions import kind_of
+from kickai_providers_core.authoring.errors_from_exceptions import classify_exception
 from kickai_providers_core.values import errors
 
 
@@ -29,7 +29,7 @@ def test_every_exception_of_the_client_is_known(library):
         for name, kind in inspect.getmembers(library, inspect.isclass)
         if issubclass(kind, Exception) and name not in known_elsewhere  # never raised here
     }
-    unknown = {name for name, kind in exceptions.items() if kind_of(kind.__new__(kind)) is None}
+    unknown = {name for name, kind in exceptions.items() if classify_exception(kind.__new__(kind)) is None}
     assert {name for name in unknown if not issubclass(exceptions[name], (RuntimeError, Warning))} <= {"RequestError"}
 
 
