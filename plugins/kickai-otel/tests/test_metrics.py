@@ -10,7 +10,7 @@ from kickai_providers_core import ChainExhaustedError, KickaiError
 from kickai_providers_core.values.events import Event, ProviderCloseFailed
 from scene import PROMPT, Scene
 
-from kickai_otel import MetricNames, OtelSettings, metric_table, names
+from kickai_otel import MetricNames, OtelSettings, conventions, metric_table
 from kickai_otel.cardinality import MAX_LENGTH, BoundedValues
 
 USED = {
@@ -229,7 +229,7 @@ def test_the_bound_holds_for_concurrent_threads():
     for thread in threads:
         thread.join()
 
-    assert names.OTHER in seen
+    assert conventions.OTHER in seen
     assert 2 <= len(seen) <= 51
 
 
@@ -238,7 +238,7 @@ def test_a_value_is_cut_and_each_attribute_has_its_own_bound():
     values = BoundedValues(1)
 
     assert values.bound("model", "x" * 1000) == "x" * MAX_LENGTH
-    assert values.bound("model", "y") == names.OTHER
+    assert values.bound("model", "y") == conventions.OTHER
     assert values.bound("role", "y") == "y"
     assert values.bound("model", "x" * 2000) == "x" * MAX_LENGTH
 

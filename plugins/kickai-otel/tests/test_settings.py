@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from scene import PROMPT, Scene
 
-from kickai_otel import MetricNames, OtelSettings, names
+from kickai_otel import MetricNames, OtelSettings, conventions
 
 
 def test_the_version_is_that_of_the_distribution():
     """The scope's version is the one in the project file."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["version"] == names.VERSION
+    assert project["project"]["version"] == conventions.VERSION
 
 
 def test_an_empty_environment_has_the_defaults():

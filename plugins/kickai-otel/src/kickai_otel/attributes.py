@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kickai_otel import names
+from kickai_otel import conventions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class ProviderNames(dict[str, str]):
     """
 
     def __init__(self, stated: Mapping[str, str]) -> None:
-        super().__init__({**names.PROVIDER_NAMES, **stated})
+        super().__init__({**conventions.PROVIDER_NAMES, **stated})
 
     def __missing__(self, instance: str) -> str:
         return instance
@@ -45,11 +45,11 @@ def describe_request_start(event: RequestStarted) -> Attributes:
     """Return the attributes that a request's span has from its start, so that samplers see them."""
     return _drop_missing(
         {
-            names.REQUEST: event.request,
-            names.ROLE: event.role,
-            names.ARM: event.arm,
-            names.TARGETS: event.targets,
-            names.DEADLINE_S: event.deadline_s,
+            conventions.REQUEST: event.request,
+            conventions.ROLE: event.role,
+            conventions.ARM: event.arm,
+            conventions.TARGETS: event.targets,
+            conventions.DEADLINE_S: event.deadline_s,
         }
     )
 
@@ -61,18 +61,18 @@ def describe_request_end(event: RequestEnded, deadline_left_s: float | None = No
     """
     return _drop_missing(
         {
-            names.ROLE: event.role,
-            names.ARM: event.arm,
-            names.OUTCOME: event.outcome,
-            names.ERROR_TYPE: event.error,
-            names.INSTANCE: event.provider or None,
-            names.MODEL: event.model or None,
-            names.ATTEMPTS: event.attempts,
-            names.FELL_BACK: event.fell_back,
-            names.FALLBACK_FROM: event.fallback_provider or None,
-            names.FALLBACK_REASON: event.fallback_reason,
-            names.REQUEST_STREAM: event.is_streamed,
-            names.DEADLINE_LEFT_S: deadline_left_s,
+            conventions.ROLE: event.role,
+            conventions.ARM: event.arm,
+            conventions.OUTCOME: event.outcome,
+            conventions.ERROR_TYPE: event.error,
+            conventions.INSTANCE: event.provider or None,
+            conventions.MODEL: event.model or None,
+            conventions.ATTEMPTS: event.attempts,
+            conventions.FELL_BACK: event.fell_back,
+            conventions.FALLBACK_FROM: event.fallback_provider or None,
+            conventions.FALLBACK_REASON: event.fallback_reason,
+            conventions.REQUEST_STREAM: event.is_streamed,
+            conventions.DEADLINE_LEFT_S: deadline_left_s,
         }
     )
 
@@ -85,29 +85,29 @@ def describe_attempt(
     error = attempt.error
     return _drop_missing(
         {
-            names.OPERATION: names.CHAT,
-            names.PROVIDER: provider_names[attempt.provider],
-            names.REQUEST_MODEL: attempt.model,
-            names.REQUEST_STREAM: event.is_streamed,
-            names.RESPONSE_MODEL: event.reply_model or None,
-            names.FINISH_REASONS: (event.finish_reason,) if event.finish_reason else None,
-            names.RESPONSE_FIRST_CHUNK: event.first_token_s,
-            names.INPUT_TOKENS: usage.input_tokens if usage else None,
-            names.OUTPUT_TOKENS: usage.output_tokens if usage else None,
-            names.CACHED_TOKENS: (usage.cached_tokens or None) if usage else None,
-            names.REASONING_TOKENS: (usage.reasoning_tokens or None) if usage else None,
-            names.ERROR_TYPE: _find_error_type(event),
-            names.STATUS_CODE: error.status_code if error is not None else None,
-            names.INSTANCE: attempt.provider,
-            names.ROLE: event.role,
-            names.ARM: event.arm,
-            names.ATTEMPT_NUMBER: attempt.number,
-            names.ATTEMPT_OUTCOME: attempt.outcome.value,
-            names.ATTEMPT_PRIMARY: event.is_primary,
-            names.ATTEMPT_HEDGE: event.is_hedge,
-            names.ATTEMPT_PROBE: event.is_probe,
-            names.ATTEMPT_TIMEOUT_S: timeout_s,
-            names.SUSPENDED_S: attempt.rests_s or None,
+            conventions.OPERATION: conventions.CHAT,
+            conventions.PROVIDER: provider_names[attempt.provider],
+            conventions.REQUEST_MODEL: attempt.model,
+            conventions.REQUEST_STREAM: event.is_streamed,
+            conventions.RESPONSE_MODEL: event.reply_model or None,
+            conventions.FINISH_REASONS: (event.finish_reason,) if event.finish_reason else None,
+            conventions.RESPONSE_FIRST_CHUNK: event.first_token_s,
+            conventions.INPUT_TOKENS: usage.input_tokens if usage else None,
+            conventions.OUTPUT_TOKENS: usage.output_tokens if usage else None,
+            conventions.CACHED_TOKENS: (usage.cached_tokens or None) if usage else None,
+            conventions.REASONING_TOKENS: (usage.reasoning_tokens or None) if usage else None,
+            conventions.ERROR_TYPE: _find_error_type(event),
+            conventions.STATUS_CODE: error.status_code if error is not None else None,
+            conventions.INSTANCE: attempt.provider,
+            conventions.ROLE: event.role,
+            conventions.ARM: event.arm,
+            conventions.ATTEMPT_NUMBER: attempt.number,
+            conventions.ATTEMPT_OUTCOME: attempt.outcome.value,
+            conventions.ATTEMPT_PRIMARY: event.is_primary,
+            conventions.ATTEMPT_HEDGE: event.is_hedge,
+            conventions.ATTEMPT_PROBE: event.is_probe,
+            conventions.ATTEMPT_TIMEOUT_S: timeout_s,
+            conventions.SUSPENDED_S: attempt.rests_s or None,
         }
     )
 
@@ -116,10 +116,10 @@ def describe_event(event: Event, provider_names: Mapping[str, str]) -> Attribute
     """Return the attributes of any other event: those that it names itself, with the instance's provider name."""
     described: Attributes = {}
     for name, value in event.attributes().items():
-        if name == names.PROVIDER and isinstance(value, str):
-            described[names.INSTANCE] = value
-            described[names.PROVIDER] = provider_names[value]
-        elif name != names.REQUEST and isinstance(value, str | bool | int | float):
+        if name == conventions.PROVIDER and isinstance(value, str):
+            described[conventions.INSTANCE] = value
+            described[conventions.PROVIDER] = provider_names[value]
+        elif name != conventions.REQUEST and isinstance(value, str | bool | int | float):
             described[name] = value
     return described
 
@@ -132,7 +132,7 @@ def name_event(kind: type[Event]) -> str:
 def _find_error_type(event: AttemptEnded) -> str | None:
     if event.attempt.error is not None:
         return type(event.attempt.error).__name__
-    return names.CANCELLED if event.attempt.outcome == names.CANCELLED else None
+    return conventions.CANCELLED if event.attempt.outcome == conventions.CANCELLED else None
 
 
 def _drop_missing(values: Mapping[str, AttributeValue | None]) -> Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from kickai_otel.names import OTHER
+from kickai_otel.conventions import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.values import events
 
-from kickai_otel import metric_table, names
+from kickai_otel import conventions, metric_table
 from kickai_otel.attributes import describe_event
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class Metering:
         record, context = self._instruments.record, _get_context(request)
         bounded = self._instruments.bound(attributes)
         record(metric_table.REQUEST_DURATION, event.latency_s, bounded, context)
-        left_s = attributes.get(names.DEADLINE_LEFT_S)
+        left_s = attributes.get(conventions.DEADLINE_LEFT_S)
         if isinstance(left_s, float):
             record(metric_table.DEADLINE_LEFT, left_s, bounded, context)
         if event.fell_back:
             record(metric_table.FALLBACKS, 1, bounded, context)
         if request is not None:
             for target in tuple(request.queued):
-                self.leave_queue(request, target, names.LEFT)
+                self.leave_queue(request, target, conventions.LEFT)
 
     def record_attempt(
         self, event: events.AttemptEnded, attributes: Mapping[str, AttributeValue], request: OpenRequest | None
@@ -83,7 +83,7 @@ class Metering:
         elif isinstance(event, events.Waiting):
             self._instruments.record(metric_table.BACKOFF_DURATION, event.wait_s, attributes, context)
         elif not isinstance(event, events.Queued):  # recorded when the wait ends
-            kind = self._instruments.bound({names.EVENT: type(event).__name__})
+            kind = self._instruments.bound({conventions.EVENT: type(event).__name__})
             self._instruments.record(metric_table.EVENTS, 1, kind, context)
 
     def leave_queue(self, request: OpenRequest, target: tuple[str, str | None], outcome: str) -> None:
@@ -98,16 +98,16 @@ class Metering:
         if entered_ns is None:
             return
         instance, model = target
-        attributes = {names.INSTANCE: instance, names.QUEUE_OUTCOME: outcome}
+        attributes = {conventions.INSTANCE: instance, conventions.QUEUE_OUTCOME: outcome}
         if model is not None:
-            attributes[names.REQUEST_MODEL] = model
+            attributes[conventions.REQUEST_MODEL] = model
         waited_s = max(0, self._clocks.monotonic_ns() - entered_ns) / 1e9
         bounded = self._instruments.bound(attributes)
         self._instruments.record(metric_table.QUEUE_DURATION, waited_s, bounded, request.context)
 
     def _record_usage(self, usage: Usage, bounded: dict[str, AttributeValue], context: Context | None) -> None:
         record = self._instruments.record
-        by_modality = {**bounded, names.TOKEN_MODALITY: names.UNKNOWN}
+        by_modality = {**bounded, conventions.TOKEN_MODALITY: conventions.UNKNOWN}
         record(metric_table.USAGE_INPUT, usage.input_tokens, by_modality, context)
         record(metric_table.USAGE_OUTPUT, usage.output_tokens, by_modality, context)
         if usage.cached_tokens:
@@ -116,7 +116,7 @@ class Metering:
             record(metric_table.USAGE_REASONING, usage.reasoning_tokens, by_modality, context)
         if self._instruments.has_previous:
             for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
-                record(metric_table.PREVIOUS_TOKEN_USAGE, tokens, {**bounded, names.TOKEN_TYPE: kind}, context)
+                record(metric_table.PREVIOUS_TOKEN_USAGE, tokens, {**bounded, conventions.TOKEN_TYPE: kind}, context)
 
 
 def _get_context(request: OpenRequest | None) -> Context | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from kickai_otel.names import (
+from kickai_otel.conventions import (
     ARM,
     ATTEMPT_OUTCOME,
     BREAKER_AFTER,

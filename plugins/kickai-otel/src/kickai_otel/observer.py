@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.values import events
 from opentelemetry import metrics, trace
 
-from kickai_otel import names
+from kickai_otel import conventions
 from kickai_otel.activation import Activation
 from kickai_otel.attributes import ProviderNames, describe_attempt, describe_request_end
 from kickai_otel.instruments import Instruments
@@ -46,8 +46,8 @@ class OtelObserver:
         clocks: Clocks = SYSTEM_CLOCKS,
     ) -> None:
         settings = OtelSettings() if settings is None else settings
-        tracer = trace.get_tracer(names.SCOPE, names.VERSION, tracer_provider=tracer_provider)
-        meter = metrics.get_meter(names.SCOPE, names.VERSION, meter_provider=meter_provider)
+        tracer = trace.get_tracer(conventions.SCOPE, conventions.VERSION, tracer_provider=tracer_provider)
+        meter = metrics.get_meter(conventions.SCOPE, conventions.VERSION, meter_provider=meter_provider)
         self._active = Activation(tracer_provider, meter_provider)
         self._provider_names = ProviderNames(settings.provider_names)
         self._open = OpenRequests(settings.max_open_requests)
@@ -68,7 +68,7 @@ class OtelObserver:
         if isinstance(event, events.AttemptStarted):
             if request is not None:
                 request.timeouts[event.provider, event.model, event.number] = event.timeout_s
-                self._metering.leave_queue(request, (event.provider, event.model), names.ADMITTED)
+                self._metering.leave_queue(request, (event.provider, event.model), conventions.ADMITTED)
         elif isinstance(event, events.AttemptEnded):
             self._end_attempt(event, request)
         elif isinstance(event, events.RequestEnded):
@@ -108,6 +108,6 @@ class OtelObserver:
             if isinstance(event, events.Queued):
                 request.queued[event.provider, event.model] = self._clocks.monotonic_ns()
             elif isinstance(event, events.TargetSkipped):
-                self._metering.leave_queue(request, (event.skip.provider, event.skip.model), names.LEFT)
+                self._metering.leave_queue(request, (event.skip.provider, event.skip.model), conventions.LEFT)
         if self._active.has_metrics:
             self._metering.record_event(event, request)

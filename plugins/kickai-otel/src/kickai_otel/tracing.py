@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
 
-from kickai_otel import names
+from kickai_otel import conventions
 from kickai_otel.attributes import describe_event, describe_request_start, name_event
 from kickai_otel.open_requests import OpenRequest
 
@@ -47,7 +47,7 @@ class Spans:
         parent = otel_context.get_current()
         started_ns, monotonic_ns = self._clocks.wall_ns(), self._clocks.monotonic_ns()
         span = self._tracer.start_span(
-            f"{names.REQUEST_SPAN} {event.role}" if event.role else names.REQUEST_SPAN,
+            f"{conventions.REQUEST_SPAN} {event.role}" if event.role else conventions.REQUEST_SPAN,
             context=parent,
             kind=SpanKind.INTERNAL,
             attributes=describe_request_start(event),
@@ -85,7 +85,7 @@ class Spans:
     def abandon_request(self, request: OpenRequest) -> None:
         """End the span of a request that has not ended, and of which no more is recorded."""
         if not request.is_foreign and request.span.is_recording():
-            request.span.set_attribute(names.OUTCOME, names.UNFINISHED)
+            request.span.set_attribute(conventions.OUTCOME, conventions.UNFINISHED)
             request.span.end(end_time=request.convert_monotonic_ns(self._clocks.monotonic_ns()))
 
     def record_attempt(
@@ -96,7 +96,7 @@ class Spans:
             return
         attempt = event.attempt
         span = self._tracer.start_span(
-            f"{names.ATTEMPT_SPAN} {attempt.model}" if attempt.model else names.ATTEMPT_SPAN,
+            f"{conventions.ATTEMPT_SPAN} {attempt.model}" if attempt.model else conventions.ATTEMPT_SPAN,
             context=request.context,
             kind=SpanKind.CLIENT,
             attributes=attributes,
@@ -113,7 +113,7 @@ class Spans:
         kind = type(event)
         name = self._event_names.get(kind) or self._event_names.setdefault(kind, name_event(kind))
         attributes = describe_event(event, self._provider_names)
-        for known in (names.ROLE, names.ARM):  # the span has them
+        for known in (conventions.ROLE, conventions.ARM):  # the span has them
             attributes.pop(known, None)
         timestamp = request.convert_monotonic_ns(self._clocks.monotonic_ns())
         request.span.add_event(name, attributes, timestamp=timestamp)
