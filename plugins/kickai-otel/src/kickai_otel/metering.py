@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.values import events
 
 from kickai_otel import conventions, metric_table
-from kickai_otel.attributes import describe_event
+from kickai_otel.event_attributes import describe_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

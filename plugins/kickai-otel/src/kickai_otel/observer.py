@@ -9,7 +9,7 @@ from opentelemetry import metrics, trace
 
 from kickai_otel import conventions
 from kickai_otel.activation import Activation
-from kickai_otel.attributes import ProviderNames, describe_attempt, describe_request_end
+from kickai_otel.event_attributes import ProviderNames, describe_attempt, describe_request_end
 from kickai_otel.instruments import Instruments
 from kickai_otel.metering import Metering
 from kickai_otel.open_requests import SYSTEM_CLOCKS, Clocks, OpenRequest, OpenRequests

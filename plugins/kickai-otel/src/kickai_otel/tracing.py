@@ -9,7 +9,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
 
 from kickai_otel import conventions
-from kickai_otel.attributes import describe_event, describe_request_start, name_event
+from kickai_otel.event_attributes import describe_event, describe_request_start, name_event
 from kickai_otel.open_requests import OpenRequest
 
 if TYPE_CHECKING:
