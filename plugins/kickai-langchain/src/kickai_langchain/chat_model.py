@@ -16,9 +16,9 @@ from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from kickai_langchain.ignored import drop_ignored
-from kickai_langchain.keys import KeyedChatModel
 from kickai_langchain.replies import PROVIDER, build_chunk, build_last_chunk, build_message
 from kickai_langchain.requests import build_keywords, build_prompt, convert_tool, convert_tool_choice
+from kickai_langchain.rollout_keys import KeyedChatModel
 from kickai_langchain.structured import Method, attach_parser, build_json_binding, choose_method, parse_call, parse_text
 
 __all__ = ["ChatKickai"]
