@@ -7,6 +7,6 @@
 """
 
 from kickai_langchain.chat_model import ChatKickai
-from kickai_langchain.ignored import IgnoredArgumentWarning
+from kickai_langchain.ignored_arguments import IgnoredArgumentWarning
 
 __all__ = ["ChatKickai", "IgnoredArgumentWarning"]

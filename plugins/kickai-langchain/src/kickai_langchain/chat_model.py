@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from kickai_langchain.ignored import drop_ignored
+from kickai_langchain.ignored_arguments import drop_ignored
 from kickai_langchain.replies import PROVIDER, build_chunk, build_last_chunk, build_message
 from kickai_langchain.requests import build_keywords, build_prompt, convert_tool, convert_tool_choice
 from kickai_langchain.rollout_keys import KeyedChatModel
