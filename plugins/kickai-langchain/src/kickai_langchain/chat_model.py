@@ -19,7 +19,14 @@ from kickai_langchain.ignored_arguments import drop_ignored
 from kickai_langchain.replies import PROVIDER, build_chunk, build_last_chunk, build_message
 from kickai_langchain.requests import build_keywords, build_prompt, convert_tool, convert_tool_choice
 from kickai_langchain.rollout_keys import KeyedChatModel
-from kickai_langchain.structured import Method, attach_parser, build_json_binding, choose_method, parse_call, parse_text
+from kickai_langchain.structured_output import (
+    Method,
+    attach_parser,
+    build_json_binding,
+    choose_method,
+    parse_call,
+    parse_text,
+)
 
 __all__ = ["ChatKickai"]
 

@@ -10,7 +10,7 @@ from kickai_providers_core import Capability, ChainExhaustedError, FinishReason,
 from langchain_core.messages import AIMessage
 from pydantic import BaseModel, field_validator
 
-from kickai_langchain.structured import choose_method, parse_text
+from kickai_langchain.structured_output import choose_method, parse_text
 
 
 class Lineup(BaseModel):
