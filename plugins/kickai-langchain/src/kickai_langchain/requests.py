@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core import ArgumentValueError
 from kickai_providers_core.values.messages import Masked
-from kickai_providers_core.values.validation import describe_type
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from kickai_langchain.structured_output import find_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +67,7 @@ def build_keywords(defaults: Mapping[str, Any], stated: Mapping[str, Any]) -> di
         keywords.setdefault("deadline_s", keywords["timeout"])
         del keywords["timeout"]
     if "response_format" in keywords:
-        keywords["json_schema"] = _find_schema(keywords.pop("response_format"))
+        keywords["json_schema"] = find_schema(keywords.pop("response_format"))
     if "response_type" in keywords:  # the chain takes one of both, and the class has its own schema
         keywords.pop("json_schema", None)
     if "tool_choice" in keywords:
@@ -76,21 +76,6 @@ def build_keywords(defaults: Mapping[str, Any], stated: Mapping[str, Any]) -> di
     if isinstance(key, Masked):
         keywords["key"] = key.reveal()
     return keywords
-
-
-def _find_schema(form: object) -> Mapping[str, Any] | None:
-    """Return the schema in OpenAI's ``response_format``, which LangChain's agents use too."""
-    kind = form.get("type") if isinstance(form, Mapping) else None
-    if kind == "text":
-        return None
-    inner = form.get("json_schema") if isinstance(form, Mapping) and kind == "json_schema" else None
-    schema = inner.get("schema") if isinstance(inner, Mapping) else None
-    if not isinstance(schema, Mapping):
-        raise ArgumentValueError(
-            "response_format must be {'type': 'json_schema', 'json_schema': {'schema': …}}, got "
-            + (f"the type {kind!r}" if isinstance(kind, str) else describe_type(form))
-        )
-    return schema
 
 
 def convert_tool(tool: Any) -> dict[str, Any]:

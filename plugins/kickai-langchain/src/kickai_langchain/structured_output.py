@@ -1,12 +1,14 @@
-"""Structured output: how an answer becomes a mapping or an object of a class."""
+"""Structured output: how JSON is asked for, and how an answer becomes a mapping or an object of a class."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from kickai_providers_core import ArgumentValueError, Capability, InvalidReplyError
+from kickai_providers_core.values.validation import describe_type
 from langchain_core.runnables import RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.runnables import Runnable
 
-__all__ = ["Method", "attach_parser", "build_json_binding", "choose_method", "parse_call", "parse_text"]
+__all__ = ["Method", "attach_parser", "build_json_binding", "choose_method", "find_schema", "parse_call", "parse_text"]
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 METHODS = ("json_schema", "function_calling", "json_mode")
@@ -54,6 +56,25 @@ def build_json_binding(schema: dict[str, Any] | type) -> dict[str, Any]:
 
 def _is_model(schema: object) -> bool:
     return isinstance(schema, type) and issubclass(schema, BaseModel)
+
+
+def find_schema(form: object) -> Mapping[str, Any] | None:
+    """Return the schema in OpenAI's ``response_format``, which LangChain's agents use too.
+
+    Raises:
+        ArgumentValueError: It has another form than OpenAI's API has for JSON schemas.
+    """
+    kind = form.get("type") if isinstance(form, Mapping) else None
+    if kind == "text":
+        return None
+    inner = form.get("json_schema") if isinstance(form, Mapping) and kind == "json_schema" else None
+    schema = inner.get("schema") if isinstance(inner, Mapping) else None
+    if not isinstance(schema, Mapping):
+        raise ArgumentValueError(
+            "response_format must be {'type': 'json_schema', 'json_schema': {'schema': …}}, got "
+            + (f"the type {kind!r}" if isinstance(kind, str) else describe_type(form))
+        )
+    return schema
 
 
 def parse_text(message: AIMessage, schema: dict[str, Any] | type) -> Any:
