@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from kickai_providers_core.plugin_api.extension_warnings import warn
-from kickai_providers_core.resilience.shares import BUCKETS, CANDIDATE
+from kickai_providers_core.resilience.rollout_shares import BUCKETS, CANDIDATE
 from kickai_providers_core.runtime.route import Route
 from kickai_providers_core.values.errors import UnknownProviderError
 from kickai_providers_core.values.rollout_key import choose_bucket

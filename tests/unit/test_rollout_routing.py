@@ -27,7 +27,7 @@ from kickai_providers_core import (
 from kickai_providers_core.observability.rollout_controller import PLAN
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, BUCKETS
 from kickai_providers_core.stores.memory import MemoryStore
 from kickai_providers_core.values.events import AttemptEnded, Event, RequestEnded
 from kickai_providers_core.values.rollout_key import choose_bucket

@@ -15,7 +15,7 @@ from kickai_providers_core.cli.doctor_findings import Finding
 from kickai_providers_core.operations.number_formats import format_percentage as format_usage
 from kickai_providers_core.operations.report_reading import AHEAD_S
 from kickai_providers_core.operations.rollout_control import RolloutControl, describe_state, explain_unfollowed
-from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, format_share
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.values.errors import Problem, UnusableProviderError
 from kickai_providers_core.values.plain_text import format_count

@@ -9,7 +9,7 @@ import click
 
 from kickai_providers_core.plugin_api.settings import LONGEST_S
 from kickai_providers_core.resilience.rollout import Ramp
-from kickai_providers_core.resilience.shares import parse_share
+from kickai_providers_core.resilience.rollout_shares import parse_share
 from kickai_providers_core.values.durations import parse_duration
 from kickai_providers_core.values.targets import Target
 

@@ -27,6 +27,7 @@ from kickai_providers_core.operations.rollout_control import (
     list_candidates,
 )
 from kickai_providers_core.resilience.rollout import Ramp
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.resilience.rollout_transitions import (
     RolloutError,
     go_back,
@@ -36,7 +37,6 @@ from kickai_providers_core.resilience.rollout_transitions import (
     set_share,
     start_ramp,
 )
-from kickai_providers_core.resilience.shares import ALL_ROLES, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.stores.urls import MEMORY
 from kickai_providers_core.values.length_limits import MESSAGE_LIMIT
 from kickai_providers_core.values.plain_text import clean_line, format_count

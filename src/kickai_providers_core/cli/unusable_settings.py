@@ -12,7 +12,7 @@ from kickai_providers_core.config.gateway_settings import find_unheld_limits
 from kickai_providers_core.operations.prices import PriceBook, load_price_list
 from kickai_providers_core.operations.rollout_control import explain_unfollowed
 from kickai_providers_core.plugin_api.store_opening import open_store
-from kickai_providers_core.resilience.shares import ALL_ROLES
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES
 from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.stores.urls import SQLITE
 from kickai_providers_core.values.errors import Problem

@@ -15,8 +15,8 @@ from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.guard import judge
 from kickai_providers_core.resilience.judged_attempts import count_attempt
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
+from kickai_providers_core.resilience.rollout_shares import BUCKETS, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.resilience.rollout_transitions import apply_verdict
-from kickai_providers_core.resilience.shares import BUCKETS, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.events import AttemptEnded

@@ -13,7 +13,7 @@ from kickai_providers_core.operations.number_formats import format_period
 from kickai_providers_core.operations.report_building import ReportContext, build_report
 from kickai_providers_core.operations.services import FALLBACK_KIND, FREE_KIND, find_service
 from kickai_providers_core.resilience.rollout import RolloutPlan
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLAN, read_evidence, read_plan
 from kickai_providers_core.resilience.guard import judge
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.base_errors import KickaiError
 from kickai_providers_core.values.durations import write_duration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.resilience.arm_counts import ArmCounts
-from kickai_providers_core.resilience.shares import CANDIDATE, CONTROL
+from kickai_providers_core.resilience.rollout_shares import CANDIDATE, CONTROL
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.errors import (
     ContentFilteredError,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, fields, frozen
 
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share
 from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.values.validation import (
     Boolean,

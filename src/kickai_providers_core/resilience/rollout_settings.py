@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from kickai_providers_core.resilience.guard_settings import GuardSettings
-from kickai_providers_core.resilience.shares import ALL_ROLES, parse_share
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, parse_share
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.rollout import RolloutPlan

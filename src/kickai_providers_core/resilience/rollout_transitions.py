@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
-from kickai_providers_core.resilience.shares import ALL_ROLES, format_share
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, format_share
 from kickai_providers_core.values.durations import write_duration
 
 if TYPE_CHECKING:

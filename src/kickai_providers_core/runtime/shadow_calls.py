@@ -10,7 +10,7 @@ from attrs import evolve
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.resilience.retry_budget import RetryBudget
-from kickai_providers_core.resilience.shares import SHADOW
+from kickai_providers_core.resilience.rollout_shares import SHADOW
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.runtime import sync
 

@@ -22,7 +22,7 @@ from kickai_providers_core.observability.rollout_controller import PLAN
 from kickai_providers_core.operations.prices import PriceBook
 from kickai_providers_core.operations.rates import Rates
 from kickai_providers_core.resilience.rollout import Rollout, RolloutPlan
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, BUCKETS
 from kickai_providers_core.stores.api import StoreStatus, Writer
 from kickai_providers_core.stores.sqlite import SqliteStore
 from kickai_providers_core.values.metrics import Cell, CellKey, MetricsBatch

@@ -15,8 +15,8 @@ from kickai_providers_core.observability.rollout_controller import EVIDENCE, PLA
 from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.rollout import Ramp, Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
+from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, BUCKETS
 from kickai_providers_core.resilience.rollout_transitions import remove, set_share, start_ramp
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS
 from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.stores.memory import MemoryStore

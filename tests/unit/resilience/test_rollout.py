@@ -13,6 +13,14 @@ from hypothesis import strategies as st
 from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.rollout import Ramp, Rollout, RolloutPlan
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
+from kickai_providers_core.resilience.rollout_shares import (
+    ALL_ROLES,
+    BUCKETS,
+    CANDIDATE,
+    CONTROL,
+    format_share,
+    parse_share,
+)
 from kickai_providers_core.resilience.rollout_transitions import (
     RolloutError,
     go_back,
@@ -21,7 +29,6 @@ from kickai_providers_core.resilience.rollout_transitions import (
     set_share,
     start_ramp,
 )
-from kickai_providers_core.resilience.shares import ALL_ROLES, BUCKETS, CANDIDATE, CONTROL, format_share, parse_share
 from kickai_providers_core.resilience.step_evidence import StepEvidence
 from kickai_providers_core.values.rollout_key import choose_bucket
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from kickai_providers_core.resilience.shares import CANDIDATE, CONTROL
+from kickai_providers_core.resilience.rollout_shares import CANDIDATE, CONTROL
 from kickai_providers_core.values.rollout_key import choose_bucket
 
 if TYPE_CHECKING:

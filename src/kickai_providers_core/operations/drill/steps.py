@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core.operations.drill.expected_counts import Ledger, find_misplaced
 from kickai_providers_core.operations.drill.process import LONGEST_S, DrillError, Operator, WorkerProcess
 from kickai_providers_core.operations.drill.scenario import CANDIDATE, CONTROL, write_settings
-from kickai_providers_core.resilience.shares import BUCKETS, format_share
+from kickai_providers_core.resilience.rollout_shares import BUCKETS, format_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
