@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.concurrency import threads
-from kickai_providers_core.concurrency.abandoned import AbandonedCalls
+from kickai_providers_core.concurrency.abandoned_calls import AbandonedCalls
 from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 from kickai_providers_core.plugin_api.awaitables import PluginAwaitable, close_quietly

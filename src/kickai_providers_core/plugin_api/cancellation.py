@@ -19,7 +19,7 @@ from kickai_providers_core.plugin_api.isolation import count_cancellations
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 
-    from kickai_providers_core.concurrency.abandoned import AbandonedCalls
+    from kickai_providers_core.concurrency.abandoned_calls import AbandonedCalls
 
 __all__ = ["GRACE_S", "CallRunner"]
 

@@ -18,7 +18,7 @@ from kickai_providers_core.plugin_api.isolation import count_cancellations, is_e
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 
-    from kickai_providers_core.concurrency.abandoned import AbandonedCalls
+    from kickai_providers_core.concurrency.abandoned_calls import AbandonedCalls
     from kickai_providers_core.concurrency.portal import Portal
     from kickai_providers_core.plugin_api.hookspecs import ProviderInfo
     from kickai_providers_core.values.requests import ChatRequest

@@ -6,7 +6,7 @@ from time import monotonic, time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.concurrency.abandoned import AbandonedCalls
+from kickai_providers_core.concurrency.abandoned_calls import AbandonedCalls
 from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.awaitables import get_error_name

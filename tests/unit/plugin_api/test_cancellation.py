@@ -22,7 +22,7 @@ from kickai_providers_core import (
     SkipReason,
     hookimpl,
 )
-from kickai_providers_core.concurrency.abandoned import AbandonedCalls
+from kickai_providers_core.concurrency.abandoned_calls import AbandonedCalls
 from kickai_providers_core.plugin_api.adapter import Adapter
 from kickai_providers_core.plugin_api.cancellation import CallRunner
 from kickai_providers_core.plugin_api.mode_calls import MAX_AHEAD
