@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kickai_providers_core.cli.masking import CONTROL, KeyMask, strip_control
+from kickai_providers_core.cli.output_masking import CONTROL, KeyMask, strip_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
