@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kickai_providers_core.cli.program import run
+from kickai_providers_core.cli.command_group import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

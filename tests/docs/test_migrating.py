@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command_line import PROGRAM, environment
 
-from kickai_providers_core.cli.program import COMMANDS
+from kickai_providers_core.cli.command_group import COMMANDS
 from kickai_providers_core.compat import MigrationReport, __all__
 from kickai_providers_core.config.environment import CORE_VARIABLES
 

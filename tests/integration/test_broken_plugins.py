@@ -18,7 +18,7 @@ from command_line import PROGRAM, environment
 from distributions import GOOD
 
 from kickai_providers_core import Resolver
-from kickai_providers_core.cli.program import run
+from kickai_providers_core.cli.command_group import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

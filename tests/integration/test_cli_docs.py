@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command_line import PROGRAM, environment, installed
 
-from kickai_providers_core.cli.program import COMMANDS
+from kickai_providers_core.cli.command_group import COMMANDS
 
 pytest.importorskip("kickai_mock", reason="the page's sessions are drilled with kickai-mock")
 

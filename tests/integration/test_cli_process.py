@@ -280,7 +280,7 @@ def list_imports(code: str, folder: Path) -> set[str]:
 
 def test_help_imports_only_what_it_needs(tmp_path: Path) -> None:
     """No rich, no cattrs, no settings, no command, no plugin."""
-    names = list_imports("from kickai_providers_core.cli import program\nprogram.run(['--help'])", tmp_path)
+    names = list_imports("from kickai_providers_core.cli.command_group import run\nrun(['--help'])", tmp_path)
     assert "click" in names
     assert not names & {"rich", "cattrs", "dotenv", "kickai_mock", "kickai_providers_core.config.sources"}
     assert not {name for name in names if name.startswith("kickai_providers_core.cli.ask")}
@@ -303,7 +303,8 @@ def test_an_answer_in_a_pipe_does_not_import_rich(tmp_path: Path) -> None:
     """Only a terminal has a spinner."""
     require_mock()
     names = list_imports(
-        "from kickai_providers_core.cli import program\nprogram.run(['ask', '-q', '--chain', 'mock', 'hi'])", tmp_path
+        "from kickai_providers_core.cli.command_group import run\nrun(['ask', '-q', '--chain', 'mock', 'hi'])",
+        tmp_path,
     )
     assert "kickai_mock" in names
     assert "rich" not in names

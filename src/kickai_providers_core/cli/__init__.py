@@ -31,7 +31,7 @@ def main() -> int:
         return USAGE
     try:
         signal.signal(signal.SIGTERM, _terminate)
-        from kickai_providers_core.cli.program import run  # noqa: PLC0415  needs click, which was looked for above
+        from kickai_providers_core.cli.command_group import run  # noqa: PLC0415  needs click, which was looked for above
 
         return run(sys.argv[1:], is_process=True)
     except (KeyboardInterrupt, Terminated) as error:  # while loading, or a second one while ending
