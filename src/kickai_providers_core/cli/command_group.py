@@ -11,7 +11,7 @@ import click
 
 from kickai_providers_core.cli.common_options import Session
 from kickai_providers_core.cli.console import CLOSED, Console, WriteError
-from kickai_providers_core.cli.errors import PIPE_CLOSED, report_error
+from kickai_providers_core.cli.error_exits import PIPE_CLOSED, report_error
 from kickai_providers_core.plugin_api.discovery import LOAD_TIMEOUT_S
 
 if TYPE_CHECKING:
