@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from kickai_providers_core.authoring.bounded_network import RequestTimeout
 from kickai_providers_core.authoring.errors_from_exceptions import error_for_exception
-from kickai_providers_core.authoring.http_body import HttpBody
+from kickai_providers_core.authoring.http_response_body import HttpBody
 from kickai_providers_core.authoring.size_limits import MAX_ERROR_BYTES
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from kickai_providers_core.authoring.endpoint import Endpoint
-    from kickai_providers_core.authoring.http_body import HttpBody
+    from kickai_providers_core.authoring.http_response_body import HttpBody
     from kickai_providers_core.authoring.http_transport import Client, HttpAttempt, HttpTransport
     from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
     from kickai_providers_core.plugin_api.settings import ProviderSettings
