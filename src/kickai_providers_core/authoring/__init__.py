@@ -9,7 +9,6 @@ from __future__ import annotations
 from kickai_providers_core.authoring import openai_chat
 from kickai_providers_core.authoring.async_generators import Untracked
 from kickai_providers_core.authoring.decompression import Decompressor
-from kickai_providers_core.authoring.documents import DocumentDecoder, DocumentStream
 from kickai_providers_core.authoring.endpoint import Endpoint
 from kickai_providers_core.authoring.endpoint_checks import (
     address_problems,
@@ -41,6 +40,7 @@ from kickai_providers_core.authoring.network_environment import (
 )
 from kickai_providers_core.authoring.per_loop import PerLoop
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder, abuild_reply, build_reply
+from kickai_providers_core.authoring.response_documents import DocumentDecoder, DocumentStream
 from kickai_providers_core.authoring.service_names import printable_name
 from kickai_providers_core.authoring.size_limits import alimit_chunks, limit_chunks
 from kickai_providers_core.authoring.stated_delays import longest_retry_after

@@ -7,8 +7,8 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.authoring.async_generators import Untracked
-from kickai_providers_core.authoring.documents import MAX_DOCUMENT_BYTES, MAX_STREAM_BYTES, DocumentStream
 from kickai_providers_core.authoring.errors_from_responses import request_id_in
+from kickai_providers_core.authoring.response_documents import MAX_DOCUMENT_BYTES, MAX_STREAM_BYTES, DocumentStream
 from kickai_providers_core.authoring.strict_json import loads
 from kickai_providers_core.plugin_api.attempt_timer import AttemptTimeouts
 from kickai_providers_core.values.errors import ProviderError, UnsupportedRequestError
@@ -16,9 +16,9 @@ from kickai_providers_core.values.errors import ProviderError, UnsupportedReques
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from kickai_providers_core.authoring.documents import DocumentDecoder
     from kickai_providers_core.authoring.http_service import HttpService
     from kickai_providers_core.authoring.http_transport import HttpAttempt
+    from kickai_providers_core.authoring.response_documents import DocumentDecoder
     from kickai_providers_core.plugin_api.settings import ProviderSettings
     from kickai_providers_core.values.replies import Reply, ReplyChunk
     from kickai_providers_core.values.requests import ChatRequest

@@ -8,7 +8,7 @@ import pytest
 
 from kickai_providers_core import InvalidReplyError
 from kickai_providers_core.authoring import DocumentStream, openai_chat
-from kickai_providers_core.authoring.documents import MAX_DOCUMENT_BYTES
+from kickai_providers_core.authoring.response_documents import MAX_DOCUMENT_BYTES
 
 HALF = b'data: {"choices": [{"delta": {"content": "Satur"}}]}\n\n'
 END = b'data: {"choices": [{"delta": {"content": "day"}, "finish_reason": "stop"}]}\n\n'
