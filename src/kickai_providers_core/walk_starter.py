@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.resilience.candidates import Candidate
     from kickai_providers_core.resilience.context import ChainContext
-    from kickai_providers_core.runtime.instances import Instances
+    from kickai_providers_core.runtime.candidate_instances import Instances
     from kickai_providers_core.runtime.route import Route
     from kickai_providers_core.values.call_options import CallOptions
 

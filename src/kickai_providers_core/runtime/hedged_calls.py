@@ -9,7 +9,7 @@ from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
 from kickai_providers_core.plugin_api.cancellation import GRACE_S
 from kickai_providers_core.resilience.actions import WaitForOther
 from kickai_providers_core.runtime.aio import await_call
-from kickai_providers_core.runtime.instances import find_instance
+from kickai_providers_core.runtime.candidate_instances import find_instance
 from kickai_providers_core.runtime.sync import cancel
 from kickai_providers_core.values.errors import ProviderError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.instance import Instance
     from kickai_providers_core.resilience.actions import Action, Call
     from kickai_providers_core.resilience.walk import Walk
-    from kickai_providers_core.runtime.instances import Instances
+    from kickai_providers_core.runtime.candidate_instances import Instances
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["ainvoke", "invoke"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kickai_providers_core.resilience.candidates import Candidate
-    from kickai_providers_core.runtime.instances import Instances
+    from kickai_providers_core.runtime.candidate_instances import Instances
 
 __all__ = ["Route"]
 

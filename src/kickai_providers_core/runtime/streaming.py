@@ -10,7 +10,7 @@ from attrs import evolve
 from kickai_providers_core.concurrency.forking import require_same_process
 from kickai_providers_core.resilience.actions import Fail
 from kickai_providers_core.runtime.aio import await_call
-from kickai_providers_core.runtime.instances import find_instance
+from kickai_providers_core.runtime.candidate_instances import find_instance
 from kickai_providers_core.runtime.sync import cancel, wait_for_call
 from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.values.replies import ReplyChunk
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.resilience.actions import Action
     from kickai_providers_core.resilience.walk import Walk
-    from kickai_providers_core.runtime.instances import Instances
+    from kickai_providers_core.runtime.candidate_instances import Instances
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["StreamMode", "astream", "stream"]

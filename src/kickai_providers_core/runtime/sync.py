@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.concurrency.forking import require_same_process
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep, Validate, WaitForSlot
-from kickai_providers_core.runtime.instances import find_instance
+from kickai_providers_core.runtime.candidate_instances import find_instance
 from kickai_providers_core.values.errors import ProviderError
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.actions import Action
     from kickai_providers_core.resilience.walk import Walk
-    from kickai_providers_core.runtime.instances import Instances
+    from kickai_providers_core.runtime.candidate_instances import Instances
     from kickai_providers_core.values.replies import Reply
 
 __all__ = ["cancel", "invoke", "wait_for_call"]
