@@ -6,8 +6,8 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
-from kickai_providers_core.plugin_api.creation import ProviderCreation
 from kickai_providers_core.plugin_api.instance_capabilities import InstanceCapabilities
+from kickai_providers_core.plugin_api.provider_creation import ProviderCreation
 from kickai_providers_core.plugin_api.request_options import narrow_options
 from kickai_providers_core.plugin_api.settings_validation import SettingsValidation
 from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter
