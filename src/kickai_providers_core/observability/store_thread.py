@@ -14,7 +14,7 @@ from attrs import frozen
 from kickai_providers_core.concurrency.end_of_process import EndOfProcess
 from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 from kickai_providers_core.observability.metrics_writer import Compaction, MetricsWriter
-from kickai_providers_core.observability.schedule import COMPACT_AFTER_S, COMPACT_EVERY_S, WRITE_EVERY_S, Schedule
+from kickai_providers_core.observability.store_schedule import COMPACT_AFTER_S, COMPACT_EVERY_S, WRITE_EVERY_S, Schedule
 from kickai_providers_core.plugin_api.extension_warnings import warn
 from kickai_providers_core.stores.api import StoreError
 

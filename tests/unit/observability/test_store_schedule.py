@@ -7,7 +7,7 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickai_providers_core.observability.schedule import FAILED_GAP_S, URGENT_GAP_S, Schedule
+from kickai_providers_core.observability.store_schedule import FAILED_GAP_S, URGENT_GAP_S, Schedule
 
 
 def run_due(schedule: Schedule, now: float, *, failed: bool = False) -> list[int]:
