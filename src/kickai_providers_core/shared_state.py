@@ -15,7 +15,7 @@ from kickai_providers_core.observability.shared_limits import SharedLimits
 from kickai_providers_core.observability.store_schedule import POLL_EVERY_S
 from kickai_providers_core.observability.store_thread import StoreThread
 from kickai_providers_core.runtime.shadow_calls import ShadowCalls
-from kickai_providers_core.values.counting import COUNTED_EVENTS
+from kickai_providers_core.values.event_counting import COUNTED_EVENTS
 from kickai_providers_core.values.events import AttemptEnded, RequestStarted
 from kickai_providers_core.values.feedback_events import FeedbackGiven
 

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.observability.unwritten_sums import UnwrittenSums
-from kickai_providers_core.values.counting import COUNTED_EVENTS
+from kickai_providers_core.values.event_counting import COUNTED_EVENTS
 from kickai_providers_core.values.events import AttemptEnded
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core.stores.cells import MAX_NAMES, OTHER
 from kickai_providers_core.values.attempts import Outcome
-from kickai_providers_core.values.counting import COUNTED_EVENTS, CellTally
+from kickai_providers_core.values.event_counting import COUNTED_EVENTS, CellTally
 from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.metrics import Cell, CellKey
 from kickai_providers_core.values.plain_text import clean_line
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterator
 
-    from kickai_providers_core.values.counting import TargetKey
+    from kickai_providers_core.values.event_counting import TargetKey
     from kickai_providers_core.values.events import Event
 
 __all__ = ["MAX_CELLS", "UnwrittenSums"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kickai_providers_core.operations.rates import TokenCounts
-from kickai_providers_core.values.counting import KINDS, REPORTED
+from kickai_providers_core.values.event_counting import KINDS, REPORTED
 from kickai_providers_core.values.metrics import SIZE_BOUNDS
 
 if TYPE_CHECKING:

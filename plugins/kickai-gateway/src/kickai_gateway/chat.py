@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from kickai_providers_core import KickaiError, Target
-from kickai_providers_core.values.counting import may_be_billed
+from kickai_providers_core.values.event_counting import may_be_billed
 
 from kickai_gateway.answering_target import start_record
 from kickai_gateway.body_reader import read_body

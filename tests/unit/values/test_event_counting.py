@@ -9,7 +9,6 @@ import pytest
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.base_errors import AttemptError
 from kickai_providers_core.values.breaker_state import BreakerState
-from kickai_providers_core.values.counting import COUNTED_EVENTS, CellTally, may_be_billed
 from kickai_providers_core.values.errors import (
     AuthenticationError,
     ContentFilteredError,
@@ -20,6 +19,7 @@ from kickai_providers_core.values.errors import (
     RateLimitedError,
     UnsupportedRequestError,
 )
+from kickai_providers_core.values.event_counting import COUNTED_EVENTS, CellTally, may_be_billed
 from kickai_providers_core.values.events import (
     AttemptEnded,
     AttemptStarted,
