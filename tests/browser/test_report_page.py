@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from report_cells import FLASH, QWEN, START_S, Recorder
 
-from kickai_providers_core.operations.page import render_page
+from kickai_providers_core.operations.html_page import render_page
 from kickai_providers_core.operations.report_building import ReportContext, build_report
 
 ROLES = ("player_coordinator", "message_processor", "finance_manager", "performance_analyst", "squad_selector")

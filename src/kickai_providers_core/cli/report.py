@@ -16,8 +16,8 @@ import click
 
 from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.config.descriptions import suggest_name
+from kickai_providers_core.operations.html_page import render_page
 from kickai_providers_core.operations.number_formats import format_period
-from kickai_providers_core.operations.page import render_page
 from kickai_providers_core.operations.prices import load_price_list
 from kickai_providers_core.operations.report_reading import ReportReader
 from kickai_providers_core.stores.urls import MEMORY, SQLITE

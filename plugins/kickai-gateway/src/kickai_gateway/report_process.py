@@ -13,7 +13,7 @@ from typing import Any
 from kickai_providers_core import KickaiError
 from kickai_providers_core.cli.common_options import Session
 from kickai_providers_core.cli.console import Console
-from kickai_providers_core.operations.page import render_page
+from kickai_providers_core.operations.html_page import render_page
 from kickai_providers_core.operations.prices import load_price_list
 from kickai_providers_core.operations.report_reading import ReportReader
 from kickai_providers_core.operations.rollout_control import RolloutControl

@@ -9,7 +9,7 @@ import pytest
 from report_cells import FLASH, START_S, Recorder
 
 from kickai_providers_core.operations.charts import Chart, Series, render_chart
-from kickai_providers_core.operations.page import render_page
+from kickai_providers_core.operations.html_page import render_page
 from kickai_providers_core.operations.report_building import ReportContext, build_report
 
 HOUR_S = 3600
