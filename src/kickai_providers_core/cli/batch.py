@@ -157,7 +157,7 @@ async def _answer(chain: Chain, run: _Options, results: BatchResults, number: in
     except KickaiError as error:
         is_malformed = isinstance(error, ArgumentTypeError | ArgumentValueError)
         code = "invalid_request" if is_malformed else type(error).__name__
-        result = format_error_line(number, custom_id, code, json_output.message_of(error))
+        result = format_error_line(number, custom_id, code, json_output.get_message(error))
     else:
         result = format_reply(number, parsed.custom_id, reply, int(time()))
         results.write(number, custom_id, result, is_answer=True)

@@ -85,7 +85,7 @@ class BatchResults:
         found = self._digests[number] if number < len(self._digests) else UNKNOWN
         if found == UNKNOWN:
             return False
-        if found != _digest(custom_id):
+        if found != _hash_id(custom_id):
             message = f"{self._path} has the results of another input: line {number} has another custom_id there"
             raise ResultsError(message)
         return True
@@ -170,9 +170,9 @@ class BatchResults:
         if self._digests[number] == UNKNOWN:
             self.answered += is_answer
             self.failed += not is_answer
-        self._digests[number] = _digest(custom_id)
+        self._digests[number] = _hash_id(custom_id)
 
 
-def _digest(custom_id: str | None) -> int:
+def _hash_id(custom_id: str | None) -> int:
     data = b"" if custom_id is None else b"=" + custom_id.encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "big") or 1

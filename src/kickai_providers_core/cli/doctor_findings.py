@@ -122,18 +122,18 @@ def _check_settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_instances(settings: Settings, results: CheckResults) -> Iterator[Finding]:
-    named = _named_instances(settings)
+    named = _list_named_instances(settings)
     called = {target.provider for targets in find_targets(settings).values() for target in targets}
     chosen = named | {path.split(".")[1].strip('"') for path in settings.sources if path.startswith("providers.")}
     for name, problems in results.of_instances.items():
         if name in settings.unusable:
             severity: Severity = "error" if name in named else "warning"
-            yield from (Finding(severity, _within(name, problem)) for problem in problems)
+            yield from (Finding(severity, _prefix_path(name, problem)) for problem in problems)
             continue
         if _has_errors(problems) and name not in chosen:
-            yield Finding("note", _within(name, _summarize(problems)))
+            yield Finding("note", _prefix_path(name, _summarize(problems)))
             continue
-        yield from (Finding(problem.severity, _within(name, problem)) for problem in problems)
+        yield from (Finding(problem.severity, _prefix_path(name, problem)) for problem in problems)
         if not _has_errors(problems):
             state = "reachable" if name in results.reached else "configured"
             unused = "" if name in called else f", but no chain calls it; KICKAI_PRIMARY={name} lets kickai ask call it"
@@ -146,7 +146,7 @@ def _check_instances(settings: Settings, results: CheckResults) -> Iterator[Find
             yield Finding("note", problem)
 
 
-def _named_instances(settings: Settings) -> frozenset[str]:
+def _list_named_instances(settings: Settings) -> frozenset[str]:
     """Return the instances that were chosen in ``[kickai]`` or in a chain."""
     in_chains = {target.provider for role in settings.roles.values() for target in role.chain or ()}
     return frozenset(settings.explicit | in_chains)
@@ -169,7 +169,9 @@ def _check_roles(settings: Settings, results: CheckResults) -> Iterator[Finding]
     targets = find_targets(settings)
     dead = [role for role, chain in targets.items() if not any(map(results.is_usable, chain))]
     if len(dead) == len(targets):
-        yield Finding("error", Problem(path="", message="no provider can answer", hint=_remedies(settings, results)))
+        yield Finding(
+            "error", Problem(path="", message="no provider can answer", hint=_describe_remedies(settings, results))
+        )
         return
     for role in dead:
         message = f"none of its targets can answer: {', '.join(map(str, targets[role]))}"
@@ -184,7 +186,7 @@ def _check_default_chain(settings: Settings, results: CheckResults) -> Iterator[
         yield Finding("ok", Problem(path="", message=f"kickai ask calls {', then '.join(usable)}"))
 
 
-def _remedies(settings: Settings, results: CheckResults) -> str:
+def _describe_remedies(settings: Settings, results: CheckResults) -> str:
     """Return what to do so that at least one provider can answer."""
     remedies = []
     for name in dict.fromkeys((*settings.kickai.order, *results.of_instances)):
@@ -210,7 +212,7 @@ def _summarize(problems: Iterable[Problem]) -> Problem:
     return Problem(path="", message=message, missing=", ".join(missing), severity="warning")
 
 
-def _within(instance: str, problem: Problem) -> Problem:
+def _prefix_path(instance: str, problem: Problem) -> Problem:
     path = ".".join(filter(None, ("providers", instance, problem.path)))
     return evolve(problem, path=path)
 

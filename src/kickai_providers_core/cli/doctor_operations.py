@@ -115,7 +115,7 @@ def check_store(examination: StoreExamination | None) -> Iterator[Finding]:
     for warning in status.warnings:
         yield _warn("store", warning)
     details = ", ".join(f"{name} {value}" for name, value in status.details.items())
-    yield _ok("store", f"{status.kind} {status.location} is writable, schema {status.schema_version}, {details}")
+    yield _build_ok("store", f"{status.kind} {status.location} is writable, schema {status.schema_version}, {details}")
     if status.details.get("journal") == "wal" and sqlite3.sqlite_version_info <= NEWEST_BROKEN_WAL:
         hint = "Run sqlite3 FILE 'PRAGMA journal_mode=DELETE' while nothing uses it"
         yield _warn("store", f"SQLite {sqlite3.sqlite_version} can damage a file in WAL mode", hint)
@@ -134,7 +134,7 @@ def _check_writers(writers: Iterable[Writer]) -> Iterator[Finding]:
         )
         yield _note("store", message, "Idle processes write nothing; look for store warnings in their logs otherwise")
     elif lately:
-        yield _ok("store", f"{format_count(len(lately), 'writer')} of the last hour, none behind")
+        yield _build_ok("store", f"{format_count(len(lately), 'writer')} of the last hour, none behind")
 
 
 def _check_rollouts(rollouts: Iterable[ScopeStatus], unfollowed: Mapping[str, str]) -> Iterator[Finding]:
@@ -149,7 +149,7 @@ def _check_rollouts(rollouts: Iterable[ScopeStatus], unfollowed: Mapping[str, st
         elif rollout.suspended_share is not None:
             yield _warn("rollout", text, "Run kickai rollout why")
         else:
-            yield _ok("rollout", text)
+            yield _build_ok("rollout", text)
 
 
 def check_daily_limits(settings: Settings, examination: StoreExamination | None, now_s: float) -> Iterator[Finding]:
@@ -177,7 +177,7 @@ def check_daily_limits(settings: Settings, examination: StoreExamination | None,
             if used > ALMOST_USED * limit:
                 yield _warn("limits", text, f"When they are used up, {instance} is skipped until 00:00 UTC")
             else:
-                yield _ok("limits", text)
+                yield _build_ok("limits", text)
 
 
 def check_prices(targets: Iterable[Target], book: PriceBook, now_s: float) -> Iterator[Finding]:
@@ -191,7 +191,7 @@ def check_prices(targets: Iterable[Target], book: PriceBook, now_s: float) -> It
         return
     unknown = [f"{name}:{model}" for name, model in named if book.find_rates(name, model, int(now_s), 1000) is None]
     if not unknown:
-        yield _ok(
+        yield _build_ok(
             "prices",
             f"{book.prices.name} or the settings have a price for each of {format_count(len(named), 'target')}",
         )
@@ -213,7 +213,7 @@ def check_network(environ: Mapping[str, str]) -> Iterator[Finding]:
         return
     names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name, "").strip()]
     certificates = f"certificates from {', '.join(names)}" if names else "the system's certificates"
-    yield _ok("network", f"{'a proxy for https' if proxy else 'no proxy'}, {certificates}")
+    yield _build_ok("network", f"{'a proxy for https' if proxy else 'no proxy'}, {certificates}")
 
 
 def check_clock(now_s: float, newest_s: int | None) -> Iterator[Finding]:
@@ -230,10 +230,10 @@ def check_clock(now_s: float, newest_s: int | None) -> Iterator[Finding]:
         message = f"the store has metrics {ahead_s:.0f} s ahead of this clock: the clocks of two machines differ"
         yield _warn("clock", message, "Synchronize them with NTP")
     else:
-        yield _ok("clock", "plausible")
+        yield _build_ok("clock", "plausible")
 
 
-def _ok(path: str, message: str) -> Finding:
+def _build_ok(path: str, message: str) -> Finding:
     return Finding("ok", Problem(path=path, message=message))
 
 

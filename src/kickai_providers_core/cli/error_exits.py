@@ -86,7 +86,7 @@ def _format_failure(error: KickaiError, *, with_steps: bool) -> list[str]:
         heading = f"kickai: {len(error.problems)} problems in the settings:"
         return [heading, *(f"kickai: {problem}" for problem in error.problems)]
     if isinstance(error, ChainExhaustedError | DeadlineExceededError):
-        message = json_output.message_of(error)
+        message = json_output.get_message(error)
         return [f"kickai: {message if with_steps else message.partition(':')[0]}", f"kickai: {HELP}"]
     lines = [f"kickai: {error}"]
     if getattr(error, "partial_text", ""):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.messages import Usage
     from kickai_providers_core.values.replies import Reply, ReplyChunk
 
-__all__ = ["from_chunk", "from_error", "from_problem", "from_reply", "message_of"]
+__all__ = ["from_chunk", "from_error", "from_problem", "from_reply", "get_message"]
 
 
 def from_reply(reply: Reply) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def from_chunk(chunk: ReplyChunk) -> dict[str, Any]:
 
 def from_error(error: BaseException) -> dict[str, Any]:
     """Return an error, in the place of an answer."""
-    record: dict[str, Any] = {"class": type(error).__name__, "message": message_of(error)}
+    record: dict[str, Any] = {"class": type(error).__name__, "message": get_message(error)}
     if isinstance(error, ConfigError):
         record["problems"] = [from_problem(problem) for problem in error.problems]
     if isinstance(error, UnknownProviderError):
@@ -54,7 +54,7 @@ def from_error(error: BaseException) -> dict[str, Any]:
     }
 
 
-def message_of(error: BaseException) -> str:
+def get_message(error: BaseException) -> str:
     """Return the message of an error; the text of an exception group would add how many exceptions it has."""
     return error.message if isinstance(error, ChainExhaustedError) else str(error)
 

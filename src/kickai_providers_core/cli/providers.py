@@ -45,7 +45,7 @@ def command(session: Session, *, available: bool) -> None:
         return
     with session.resolver(uses_store=False) as resolver:
         session.log_ignored_files(resolver)
-        rows = [_row(plugin, resolver) for plugin in resolver.discovery.plugins]
+        rows = [_describe_plugin(plugin, resolver) for plugin in resolver.discovery.plugins]
         unmatched = resolver.discovery.unmatched
     if session.as_json:
         session.console.write_json({"providers": rows, "unmatched": list(unmatched)})
@@ -89,10 +89,10 @@ def _write_available(session: Session) -> None:
             session.console.write_line(f"  {row['install']}")
 
 
-def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
+def _describe_plugin(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
     info = plugin.info
     own = [instance for instance in resolver.registry if info is not None and instance.info.name == info.name]
-    instances = [_instance(instance) for instance in own]
+    instances = [_describe_instance(instance) for instance in own]
     best = next((one for one in instances if one["state"] == "ready"), instances[0] if instances else {})
     return {
         "name": info.name if info else plugin.name,
@@ -113,7 +113,7 @@ def _row(plugin: Plugin, resolver: Resolver) -> dict[str, Any]:
     }
 
 
-def _instance(instance: Instance) -> dict[str, Any]:
+def _describe_instance(instance: Instance) -> dict[str, Any]:
     problems = instance.validation.find_problems()
     return {
         "name": instance.name,

@@ -139,20 +139,20 @@ def command(
                 store=store, settings=settings, price_list=load_price_list(), on_progress=_show_progress(session)
             )
         if watch:
-            _watch(session, reader, since, role, _groupings(by))
+            _watch(session, reader, since, role, _list_groupings(by))
         with session.console.spinner():
             session.console.set_status("reading the store")
             report = reader.read(parse_since(since, now_s := time.time()), now_s, role)
     if role is not None and report.is_empty:
         _require_role(role, settings)
-    _write(session, report, _groupings(by), html, location)
+    _write(session, report, _list_groupings(by), html, location)
     failed = report.failed_measures if check else ()
     for measure in failed:
         session.console.log(f"kickai: fails: {_describe_failure(measure)}", "red")
     return 1 if failed else 0
 
 
-def _groupings(by: Grouping | None) -> tuple[Grouping, ...]:
+def _list_groupings(by: Grouping | None) -> tuple[Grouping, ...]:
     return ("provider", "role") if by is None else (by,)
 
 

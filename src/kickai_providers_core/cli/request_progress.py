@@ -51,7 +51,7 @@ class ProgressReporter:
         if self._verbosity == "quiet":
             return
         if isinstance(event, AttemptStarted):
-            self._set_status(f"calling {_target(event.provider, event.model)}")
+            self._set_status(f"calling {_format_target(event.provider, event.model)}")
         elif isinstance(event, Waiting):
             self._report_wait(event)
         elif isinstance(event, TargetSkipped):
@@ -73,7 +73,7 @@ class ProgressReporter:
             self._report(line, attempt, COLORS[attempt.outcome])
 
     def _report_wait(self, event: Waiting) -> None:
-        line = f"{_target(event.provider, event.model)}: next attempt in {event.wait_s:.1f} s"
+        line = f"{_format_target(event.provider, event.model)}: next attempt in {event.wait_s:.1f} s"
         self._set_status(line)
         if event.wait_s >= LONG_WAIT_S or self._verbosity == "verbose":
             self._report(line, event, "bright_black")
@@ -97,5 +97,5 @@ def _skip_key(skip: Skip) -> object:
     return place, skip.reason, re.sub(r"[\d.]+", "", skip.detail)
 
 
-def _target(provider: str, model: str | None) -> str:
+def _format_target(provider: str, model: str | None) -> str:
     return f"{provider}:{model}" if model else provider

@@ -49,8 +49,8 @@ def command(session: Session, *, name: str | None) -> None:
     else:
         roles = [settings.role(name)]
         warn_of_unknown_role(session, settings, name)
-    order = _order(settings)
-    rows = [_row(role, settings) for role in roles]
+    order = _describe_order(settings)
+    rows = [_describe_role(role, settings) for role in roles]
     if session.as_json:
         session.console.write_json({**order, "roles": rows})
         return
@@ -68,15 +68,15 @@ def warn_of_unknown_role(session: Session, settings: Settings, name: str) -> Non
     session.console.warn(f"unknown role {name!r}, so the default role is used; {advice}")
 
 
-def _order(settings: Settings) -> dict[str, Any]:
+def _describe_order(settings: Settings) -> dict[str, Any]:
     kickai = settings.kickai
     fields = ("catalogue", "primary", "fallback", "preferred", "deadline_s")
     values = {field: list(kickai.fallback) if field == "fallback" else getattr(kickai, field) for field in fields}
     return {**values, "sources": {field: settings.source_of(f"kickai.{field}") for field in fields}}
 
 
-def _row(role: Role, settings: Settings) -> dict[str, Any]:
-    sources = {field: _source(role, field, settings) for field in ("group", "temperature", "max_tokens")}
+def _describe_role(role: Role, settings: Settings) -> dict[str, Any]:
+    sources = {field: _find_source(role, field, settings) for field in ("group", "temperature", "max_tokens")}
     group = settings.groups.get(role.group)
     return {
         "name": role.name,
@@ -85,21 +85,21 @@ def _row(role: Role, settings: Settings) -> dict[str, Any]:
         "temperature": role.temperature,
         "max_tokens": role.max_tokens,
         "sources": sources,
-        "targets": [_target(target, role, settings) for target in settings.targets_for(role)],
+        "targets": [_describe_target(target, role, settings) for target in settings.targets_for(role)],
     }
 
 
-def _source(role: Role, field: str, settings: Settings) -> str:
+def _find_source(role: Role, field: str, settings: Settings) -> str:
     """Return the source of a role's value; a group that was chosen is the source of its temperature."""
-    own = _source_of_field(role, field, settings)
-    group = _source_of_field(role, "group", settings)
+    own = _find_field_source(role, field, settings)
+    group = _find_field_source(role, "group", settings)
     is_chosen = group != UNSET and not group.startswith(CATALOGUE)
     if field == "temperature" and is_chosen and (own == UNSET or own.startswith(CATALOGUE)):
         return f"group {role.group}, {group}"
     return own
 
 
-def _source_of_field(role: Role, field: str, settings: Settings) -> str:
+def _find_field_source(role: Role, field: str, settings: Settings) -> str:
     from kickai_providers_core.config.descriptions import format_path  # noqa: PLC0415  not needed for --help
 
     own = settings.source_of(format_path(("roles", role.name, field)))
@@ -109,42 +109,42 @@ def _source_of_field(role: Role, field: str, settings: Settings) -> str:
     return own
 
 
-def _target(target: Target, role: Role, settings: Settings) -> dict[str, Any]:
+def _describe_target(target: Target, role: Role, settings: Settings) -> dict[str, Any]:
     instance = settings.providers.get(target.provider)
     return {
         "provider": target.provider,
         "model": target.model or (instance.model if instance else None),
-        "planned": _planned_model(target, role, settings),
-        "source": _target_source(target, role, settings),
+        "planned": _find_planned_model(target, role, settings),
+        "source": _find_target_source(target, role, settings),
     }
 
 
-def _planned_model(target: Target, role: Role, settings: Settings) -> str | None:
+def _find_planned_model(target: Target, role: Role, settings: Settings) -> str | None:
     """Return the retired model that a target's model replaces, or None."""
     if role.chain is not None:
         models = (link.model for link in role.chain if link.provider == target.provider and link.model)
         return next((model for model in models if settings.find_successor(model) == target.model != model), None)
-    key = _models_key(target, role, settings)
+    key = _choose_models_key(target, role, settings)
     first = role.models.get(key, ("",))[0]
     return role.planned.get(key) if target.model == first else None
 
 
-def _target_source(target: Target, role: Role, settings: Settings) -> str:
+def _find_target_source(target: Target, role: Role, settings: Settings) -> str:
     if role.chain is not None and any(link.provider == target.provider for link in role.chain):
-        return _source_of_field(role, "chain", settings)
+        return _find_field_source(role, "chain", settings)
     if target.model is None:
         own = settings.source_of(f"providers.{target.provider}.model")
         return "the provider's own model" if own == UNSET else own
     built_in = load_built_in_catalogue().roles.get(role.name)
     if built_in is not None and settings.kickai.catalogue == BUILT_IN:
         # A table with the models of one provider leaves those of the others unchanged.
-        key = _models_key(target, role, settings)
+        key = _choose_models_key(target, role, settings)
         if replace_retired_models(built_in, settings.successors).models.get(key) == role.models.get(key):
             return f"{CATALOGUE}{BUILT_IN}"
-    return _source_of_field(role, "models", settings)
+    return _find_field_source(role, "models", settings)
 
 
-def _models_key(target: Target, role: Role, settings: Settings) -> str:
+def _choose_models_key(target: Target, role: Role, settings: Settings) -> str:
     return target.provider if target.provider in role.models else settings.kind_of(target.provider)
 
 
