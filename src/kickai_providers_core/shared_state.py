@@ -112,7 +112,7 @@ class SharedState:
 
     def list_pending_calls(self) -> tuple[SingleFlight[Store], ...]:
         """Return the opening of the store, which a fork must not interrupt."""
-        return () if self._opening is None else self._opening.pending_calls()
+        return () if self._opening is None else self._opening.list_pending_calls()
 
     def renew_after_fork(self) -> None:
         """Keep the plan and the health in a child; what is pending is the parent's."""

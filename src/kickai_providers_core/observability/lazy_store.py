@@ -69,7 +69,7 @@ class LazyStore:
         if self._store is not None:
             self._store.close()
 
-    def pending_calls(self) -> tuple[SingleFlight[Store], ...]:
+    def list_pending_calls(self) -> tuple[SingleFlight[Store], ...]:
         """Return the opening, which a fork must not interrupt."""
         return (self._opening,)
 

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from kickai_providers_core.operations.cell_sums import Sums
     from kickai_providers_core.operations.rates import Rates
 
-__all__ = ["FLAT_NANO_USD_PER_REQUEST", "Baseline", "Cost", "FindRates", "find_baseline", "find_cost", "size_of_class"]
+__all__ = [
+    "FLAT_NANO_USD_PER_REQUEST",
+    "Baseline",
+    "Cost",
+    "FindRates",
+    "choose_class_size",
+    "find_baseline",
+    "find_cost",
+]
 
 FLAT_NANO_USD_PER_REQUEST = 50_000
 """What a request costs with Gemini alone when its tokens or their price are unknown: 0.05 USD for a thousand requests,
@@ -104,7 +112,7 @@ class Baseline:
         )
 
 
-def size_of_class(size_class: str) -> int:
+def choose_class_size(size_class: str) -> int:
     """Return a size in tokens that stands for a class: all sizes of a class have the same price for a token."""
     return int(size_class) if size_class.isdecimal() else SIZE_BOUNDS[-1] + 1
 
@@ -112,7 +120,7 @@ def size_of_class(size_class: str) -> int:
 def _find_classes(sums: Sums, *prefixes: str) -> list[str]:
     """Return the size classes of counters, the smallest first; also those of an earlier version with other bounds."""
     found = {name.rpartition(".")[2] for name, count in sums.counters.items() if count and name.startswith(prefixes)}
-    return sorted(found, key=size_of_class)
+    return sorted(found, key=choose_class_size)
 
 
 def count_tokens(sums: Sums) -> Iterator[tuple[str, TokenCounts]]:
@@ -141,13 +149,13 @@ def find_cost(sums: Sums, find_rates: FindRates) -> Cost:
     """
     cost = Cost(reported_nano_usd=sums.get("cost.reported_nano_usd"), tokens=count_reported(sums).total)
     for size_class, counts in count_tokens(sums):
-        rates = find_rates(size_of_class(size_class))
+        rates = find_rates(choose_class_size(size_class))
         if rates is None:
             cost += Cost(tokens=counts.total, unpriced_tokens=counts.total)
         else:
             cost += Cost(tokens=counts.total, calculated_nano_usd=rates.price(counts))
     for size_class, counts in count_estimated(sums):
-        rates = find_rates(size_of_class(size_class))
+        rates = find_rates(choose_class_size(size_class))
         if rates is None:
             cost += Cost(tokens=counts.total, unpriced_tokens=counts.total)
         else:
@@ -164,7 +172,7 @@ def find_baseline(sums: Sums, cost: Cost, find_rates: FindRates) -> Baseline:
         find_rates: Returns the rates of the Gemini model.
     """
     baseline = Baseline()
-    classes = [(size_of_class(size_class), counts) for size_class, counts in count_tokens(sums)]
+    classes = [(choose_class_size(size_class), counts) for size_class, counts in count_tokens(sums)]
     reported = count_reported(sums)
     if reported.attempts:
         classes.append((reported.input // reported.attempts, reported))

@@ -90,15 +90,15 @@ class Tokens:
     def from_sums(cls, sums: Sums) -> Tokens:
         """Return the tokens of all size classes."""
 
-        def total(kind: str) -> int:
+        def sum_tokens(kind: str) -> int:
             return sum(sums.find(f"tokens.{kind}.").values()) + sums.get(f"reported.{kind}")
 
         return cls(
-            input=total("input"),
-            output=total("output"),
-            cached=total("cached"),
-            reasoning=total("reasoning"),
-            estimated_input=total("estimated"),
+            input=sum_tokens("input"),
+            output=sum_tokens("output"),
+            cached=sum_tokens("cached"),
+            reasoning=sum_tokens("reasoning"),
+            estimated_input=sum_tokens("estimated"),
         )
 
     def as_dict(self) -> dict[str, int]:

@@ -61,7 +61,7 @@ def _chart_shares(report: Report, points: Sequence[Point | None], starts_s: Sequ
     ranked = sorted(report.shares, key=lambda name: -report.shares[name])
     named, others = ranked[:NAMED], ranked[NAMED:]
 
-    def share(point: Point | None, count: Callable[[Point], int]) -> float | None:
+    def compute_share(point: Point | None, count: Callable[[Point], int]) -> float | None:
         completed = point.succeeded + point.failed if point is not None else 0
         return count(point) / completed if point is not None and completed else None
 
@@ -70,10 +70,10 @@ def _chart_shares(report: Report, points: Sequence[Point | None], starts_s: Sequ
 
     groups = [(name, [name]) for name in named] + ([(OTHERS, others)] if others else [])
     series = [
-        Series(name=name, values=[share(point, count_served(names)) for point in points], style=style)
+        Series(name=name, values=[compute_share(point, count_served(names)) for point in points], style=style)
         for style, (name, names) in enumerate(groups, start=1)
     ]
-    failed = [share(point, lambda point: point.failed) for point in points]
+    failed = [compute_share(point, lambda point: point.failed) for point in points]
     parts = [f"{name} {format_percentage(report.shares[name])}" for name in named]
     return Chart(
         title="Share of requests by provider",

@@ -82,10 +82,10 @@ def test_a_fork_waits_for_the_opening() -> None:
     using = Thread(target=store.check)
     using.start()
     assert entered.wait(LONG_S)
-    (pending,) = store.pending_calls()
+    (pending,) = store.list_pending_calls()
     assert pending.is_running
     store.renew_after_fork()
-    assert not store.pending_calls()[0].is_running
+    assert not store.list_pending_calls()[0].is_running
     go_on.set()
     using.join(LONG_S)
     assert store.check().kind == "memory"

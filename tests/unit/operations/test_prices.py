@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from kickai_providers_core import ProviderSettings, Settings
 from kickai_providers_core.config.price_settings import ModelPrice, PriceSettings
-from kickai_providers_core.operations.costs import size_of_class
+from kickai_providers_core.operations.costs import choose_class_size
 from kickai_providers_core.operations.prices import ListedTarget, PriceBook, load_price_list
 from kickai_providers_core.operations.rates import Rates, TokenCounts, to_nano_usd
 from kickai_providers_core.values.metrics import SIZE_BOUNDS, find_size_class
@@ -44,7 +44,7 @@ def book(price_list):
 def price(book, instance, model, *, at_s=NOVEMBER_S, attempts=1, **tokens):
     """Return the price of one class of requests in nano-USD."""
     size_class = find_size_class(tokens.get("input", 0) // attempts)
-    rates = book.find_rates(instance, model, at_s, size_of_class(size_class))
+    rates = book.find_rates(instance, model, at_s, choose_class_size(size_class))
     return None if rates is None else rates.price(TokenCounts(attempts=attempts, **tokens))
 
 

@@ -57,7 +57,7 @@ class Drill:
         try:
             self._start_workers()
             self._ramp()
-            self._outage()
+            self._cause_outage()
             self._recover()
             self._kill()
             self._serve_the_rest()
@@ -81,7 +81,7 @@ class Drill:
         self._serve_until(lambda now: now["share"] == 1.0, "the ramp reached 100%")
         self._expect_sticky(BUCKETS)
 
-    def _outage(self) -> None:
+    def _cause_outage(self) -> None:
         self._operator.say(f"{CANDIDATE} goes down; requests fall back, and the guard watches")
         self._call_all("set_down", [CANDIDATE])
         self._serve_until(lambda now: now["share"] == 0.0, "the guard went back to 0%")
