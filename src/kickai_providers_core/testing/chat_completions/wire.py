@@ -78,32 +78,32 @@ class ChatWire:
         """Return a whole answer, or the list of models."""
         if request.method == "GET":
             return Response.json({"object": "list", "data": [{"id": self.model, "object": "model"}]})
-        message: dict[str, object] = {"role": "assistant", "content": text, **_thoughts(details)}
+        message: dict[str, object] = {"role": "assistant", "content": text, **_encode_thoughts(details)}
         if "response_format" in request.json() and text == "pong":
             message["content"] = "{}"  # keeps to the schema, which requires nothing
-        if calls := _calls(finish, details):
+        if calls := _encode_calls(finish, details):
             message |= {"content": text or None, "tool_calls": calls}
         choice = {"index": 0, "message": message, "finish_reason": details.get("finish_word", FINISH[finish])}
         model = details.get("model", self.model)
         whole = {"id": "c-1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice]}
-        return Response.json({**whole, "usage": _usage(details)}, headers=_headers(details))
+        return Response.json({**whole, "usage": _encode_usage(details)}, headers=_build_headers(details))
 
     def stream(
         self, request: Recorded, pieces: Sequence[str], finish: FinishReason = FinishReason.STOP, **details: Any
     ) -> tuple[Response, Sequence[bytes]]:
         """Return the head of a stream of server-sent events, and its events."""
-        head = Response(headers={"content-type": "text/event-stream", **_headers(details)})
+        head = Response(headers={"content-type": "text/event-stream", **_build_headers(details)})
         if "response_format" in request.json() and "".join(pieces) == "pong":
             pieces = ("{", "}", *[""] * (len(pieces) - 2))
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": piece} for piece in pieces]
         if deltas:
-            deltas[0] |= _thoughts(details)
-        for index, call in enumerate(_calls(finish, details)):
+            deltas[0] |= _encode_thoughts(details)
+        for index, call in enumerate(_encode_calls(finish, details)):
             deltas += [{"tool_calls": [part]} for part in _split_call(call, index)]
-        events = [_delta(delta) for delta in deltas]
-        events.append(_delta({}, details.get("finish_word", FINISH[finish])))
-        data = [self._event(details, choices=[event]) for event in events]
-        last = self._event(details, choices=[], usage=_usage(details)) + b"data: [DONE]\n\n"
+        events = [_build_delta(delta) for delta in deltas]
+        events.append(_build_delta({}, details.get("finish_word", FINISH[finish])))
+        data = [self._encode_event(details, choices=[event]) for event in events]
+        last = self._encode_event(details, choices=[], usage=_encode_usage(details)) + b"data: [DONE]\n\n"
         return head, [*data, last]
 
     def error(self, request: Recorded, status: int, kind: str) -> Response:  # noqa: ARG002 - for subclasses
@@ -119,25 +119,25 @@ class ChatWire:
         """Return what the service understands of a request."""
         return read_request(request.json())
 
-    def _event(self, details: Mapping[str, Any], **part: object) -> bytes:
+    def _encode_event(self, details: Mapping[str, Any], **part: object) -> bytes:
         model = details.get("model", self.model)
         value = {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": model, **part}
         return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
 
 
-def _delta(delta: Mapping[str, object], finish: str | None = None) -> Mapping[str, object]:
+def _build_delta(delta: Mapping[str, object], finish: str | None = None) -> Mapping[str, object]:
     return {"index": 0, "delta": delta, "finish_reason": finish}
 
 
-def _headers(details: Mapping[str, Any]) -> dict[str, str]:
+def _build_headers(details: Mapping[str, Any]) -> dict[str, str]:
     return {"x-request-id": details["request_id"]} if "request_id" in details else REQUEST_ID
 
 
-def _thoughts(details: Mapping[str, Any]) -> dict[str, Any]:
+def _encode_thoughts(details: Mapping[str, Any]) -> dict[str, Any]:
     return {"reasoning_content": details["reasoning"]} if "reasoning" in details else {}
 
 
-def _usage(details: Mapping[str, Any]) -> dict[str, Any]:
+def _encode_usage(details: Mapping[str, Any]) -> dict[str, Any]:
     if "usage" not in details:
         return USAGE
     usage: Usage = details["usage"]
@@ -150,7 +150,7 @@ def _usage(details: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _calls(finish: FinishReason, details: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def _encode_calls(finish: FinishReason, details: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Return the calls of tools, as a whole answer has them."""
     if "tool_calls" not in details:
         return [TOOL_CALL] if finish is FinishReason.TOOL_CALL else []
