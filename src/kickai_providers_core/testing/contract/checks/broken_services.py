@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode
+from kickai_providers_core.testing.contract.helpers.parameters import format_id, in_each_mode
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import (
     CloseEarly,
@@ -78,7 +78,7 @@ class BrokenServiceTests(ProviderSpec):
         assert error.reached, f"expected reached=True when the service answered, got False: {error}"
 
     @in_each_mode
-    @pytest.mark.parametrize("fault", [Reset(), CloseEarly()], ids=id_of)
+    @pytest.mark.parametrize("fault", [Reset(), CloseEarly()], ids=format_id)
     def test_a_connection_lost_before_the_answer_is_unavailable(
         self, harness: ProviderHarness, mode: Mode, fault: Fault
     ) -> None:
@@ -86,7 +86,7 @@ class BrokenServiceTests(ProviderSpec):
         harness.attempt(mode, fault).raises(ProviderUnavailableError, InvalidReplyError)
 
     @in_each_mode
-    @pytest.mark.parametrize("fault", [Reset(10_000), CloseEarly(10_000), ShortBody()], ids=id_of)
+    @pytest.mark.parametrize("fault", [Reset(10_000), CloseEarly(10_000), ShortBody()], ids=format_id)
     def test_a_truncated_answer_is_no_answer(self, harness: ProviderHarness, mode: Mode, fault: Fault) -> None:
         """A truncated answer is an error."""
         harness.attempt(mode, fault).raises(InvalidReplyError, ProviderUnavailableError)
@@ -131,7 +131,7 @@ class BrokenServiceTests(ProviderSpec):
 
     @in_each_mode
     @pytest.mark.parametrize(
-        "fault", [Status(503, "unavailable"), Reset(), Reset(10_000), Malformed(), NotHttp()], ids=id_of
+        "fault", [Status(503, "unavailable"), Reset(), Reset(10_000), Malformed(), NotHttp()], ids=format_id
     )
     def test_the_next_call_works(self, harness: ProviderHarness, mode: Mode, fault: Fault) -> None:
         """The next call of the same provider, on the same thread and event loop, works after a failure."""

@@ -15,7 +15,7 @@ import pytest
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.testing.contract.helpers.calls import open_stream, run_coroutine, wait_until
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, MODES, PROMPT_S, QUICK_S
-from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode, in_each_stream
+from kickai_providers_core.testing.contract.helpers.parameters import format_id, in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_native
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import CloseEarly, Malformed, Reset, Silence, Stall, Status
@@ -44,7 +44,7 @@ class CleanupTests(ProviderSpec):
             CloseEarly(),
             Malformed(),
         ],
-        ids=id_of,
+        ids=format_id,
     )
     def test_nothing_is_retried(self, harness: ProviderHarness, mode: Mode, fault: Fault) -> None:
         """A failed attempt sends one request: only the core retries."""
@@ -104,7 +104,7 @@ class CleanupTests(ProviderSpec):
         text = run_coroutine(cancel_and_call)
         assert text == "pong", f"expected 'pong' from the call after the cancelled one, got {text!r}"
 
-    @pytest.mark.parametrize("fault", [None, Status(503, "unavailable"), Reset(), Malformed()], ids=id_of)
+    @pytest.mark.parametrize("fault", [None, Status(503, "unavailable"), Reset(), Malformed()], ids=format_id)
     def test_no_socket_is_left(self, harness: ProviderHarness, fault: Fault | None) -> None:
         """After the provider is closed no connection is open, and no socket is left to the garbage collector."""
         server = harness.server
@@ -119,7 +119,7 @@ class CleanupTests(ProviderSpec):
         assert not left, f"not closed, but left to the garbage collector: {left}"
         assert server.wait_closed(GRACE_S), "a connection is still open after the provider was closed"
 
-    @pytest.mark.parametrize("fault", [None, Status(503, "unavailable")], ids=id_of)
+    @pytest.mark.parametrize("fault", [None, Status(503, "unavailable")], ids=format_id)
     def test_no_task_is_left(self, harness: ProviderHarness, fault: Fault | None) -> None:
         """After a call and a stream, and closing, no task is left on the event loop."""
 
@@ -135,7 +135,7 @@ class CleanupTests(ProviderSpec):
         left = run_coroutine(use)
         assert not left, f"tasks left on the event loop after the provider was closed: {left}"
 
-    @pytest.mark.parametrize("fault", [None, Status(503, "unavailable"), Silence()], ids=id_of)
+    @pytest.mark.parametrize("fault", [None, Status(503, "unavailable"), Silence()], ids=format_id)
     def test_no_thread_is_left(self, harness: ProviderHarness, fault: Fault | None) -> None:
         """After calls that succeed, fail or time out, and closing, no thread is left."""
         before = set(threading.enumerate())

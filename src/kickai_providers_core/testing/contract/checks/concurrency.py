@@ -48,8 +48,8 @@ class ConcurrencyTests(ProviderSpec):
     def test_calls_in_turn_get_their_own_answers(self, harness: ProviderHarness, mode: Mode) -> None:
         """Successive calls of one provider each get the answer to their own question."""
         harness.server.default = Echo()
-        texts = [harness.attempt(mode, request=_question(harness, number)).text for number in range(CALLS)]
-        assert texts == _answers(CALLS), f"expected the answers to its own questions, in order, got {texts}"
+        texts = [harness.attempt(mode, request=_build_question(harness, number)).text for number in range(CALLS)]
+        assert texts == _list_answers(CALLS), f"expected the answers to its own questions, in order, got {texts}"
 
     @in_each_mode
     def test_threads_share_a_provider(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -58,17 +58,17 @@ class ConcurrencyTests(ProviderSpec):
         total = THREADS * CALLS
         with ThreadPoolExecutor(THREADS) as pool:
             outcomes = list(
-                pool.map(lambda number: harness.attempt(mode, request=_question(harness, number)), range(total))
+                pool.map(lambda number: harness.attempt(mode, request=_build_question(harness, number)), range(total))
             )
         texts = [outcome.text for outcome in outcomes]
-        wrong = [(got, own) for got, own in zip(texts, _answers(total), strict=True) if got != own]
+        wrong = [(got, own) for got, own in zip(texts, _list_answers(total), strict=True) if got != own]
         assert not wrong, f"calls got the answers to the questions of other threads: {wrong}"
 
     def test_tasks_share_a_provider(self, harness: ProviderHarness) -> None:
         """Simultaneous calls from several tasks of one event loop each get the answer to their own question."""
         harness.server.default = Echo()
         texts = run_coroutine(lambda: _ask_together(harness, range(THREADS)))
-        assert texts == _answers(THREADS), f"tasks got the answers to the questions of others: {texts}"
+        assert texts == _list_answers(THREADS), f"tasks got the answers to the questions of others: {texts}"
 
     def test_tasks_do_not_wait_for_each_other(self, harness: ProviderHarness) -> None:
         """Calls from several tasks run at the same time."""
@@ -124,7 +124,7 @@ class ConcurrencyTests(ProviderSpec):
             first = pool.submit(run_coroutine, lambda: _ask_together(harness, range(CALLS)))
             second = pool.submit(run_coroutine, lambda: _ask_together(harness, range(CALLS)))
             found = (first.result(PROMPT_S), second.result(PROMPT_S))
-        assert found == (_answers(CALLS),) * 2, f"two event loops got the answers of each other: {found}"
+        assert found == (_list_answers(CALLS),) * 2, f"two event loops got the answers of each other: {found}"
 
     def test_modes_mix(self, harness: ProviderHarness) -> None:
         """One provider works in all modes, one after the other."""
@@ -133,11 +133,11 @@ class ConcurrencyTests(ProviderSpec):
             assert text, f"the answer of {mode} after a call in another mode is empty"
 
 
-def _question(harness: ProviderHarness, number: int) -> ChatRequest:
+def _build_question(harness: ProviderHarness, number: int) -> ChatRequest:
     return evolve(harness.request, messages=(Message(role="user", content=f"question-{number}"),))
 
 
-def _answers(count: int) -> list[str]:
+def _list_answers(count: int) -> list[str]:
     return [f"answer-{number}" for number in range(count)]
 
 
@@ -146,5 +146,5 @@ def _ask(harness: ProviderHarness, request: ChatRequest | None = None) -> Any:
 
 
 async def _ask_together(harness: ProviderHarness, numbers: range) -> list[str]:
-    replies = await asyncio.gather(*(_ask(harness, _question(harness, number)) for number in numbers))
+    replies = await asyncio.gather(*(_ask(harness, _build_question(harness, number)) for number in numbers))
     return [reply.text for reply in replies]

@@ -13,12 +13,12 @@ from kickai_providers_core.testing.contract.helpers.json_search import (
     find_leaves,
     find_subtree,
     find_text,
+    list_words,
     show,
-    words_of,
 )
 from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.requirements import require_capability
-from kickai_providers_core.testing.contract.helpers.sending import last_request, send, try_to_send
+from kickai_providers_core.testing.contract.helpers.sending import get_last_request, send, try_to_send
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok
 from kickai_providers_core.values.errors import UnsupportedRequestError
@@ -148,7 +148,7 @@ class ConversationTests(ProviderSpec):
         names = {call.name for call in CALLS}
         for call in CALLS:
             for leaf in (leaf for leaf in find_leaves(body) if leaf.value == call.id):
-                near = _labels_of(leaf, names)
+                near = _find_labels(leaf, names)
                 assert len(near) != 1 or call.name in near, (
                     f"the id {call.id} of a call of {call.name} was sent with the call of {near.pop()}; {shown}"
                 )
@@ -174,7 +174,7 @@ class ConversationTests(ProviderSpec):
             leaf = find_text(body, text)
             assert leaf is not None, f"{text!r} was not sent; {shown}"
             own, wrong = {call.id, call.name}, {other.id, other.name}
-            labels = _labels_of(leaf, own | wrong)
+            labels = _find_labels(leaf, own | wrong)
             assert labels & own, f"{text!r} names neither the id nor the name of its call {call.id}; {shown}"
             assert not labels & wrong, f"{text!r} is labelled with the call {other.id}, expected {call.id}; {shown}"
 
@@ -185,23 +185,23 @@ class ConversationTests(ProviderSpec):
         require_capability(harness, Capability.TOOLS)
         must_call = choice != "none" and FinishReason.TOOL_CALL in self.finish_reasons
         try_to_send(harness, mode, tools=TOOLS).reply  # noqa: B018
-        free = last_request(harness).json()
+        free = get_last_request(harness).json()
         outcome = try_to_send(harness, mode, CALLED if must_call else None, tools=TOOLS, tool_choice=choice)
         if isinstance(outcome.raised, UnsupportedRequestError):
             return
-        sent, reply = last_request(harness).json(), outcome.reply
+        sent, reply = get_last_request(harness).json(), outcome.reply
         if "tool_choice" in reply.omitted:
             return
         shown = f"the service received {show(sent)}"
         assert sent != free, f"tool_choice={choice!r} was not sent: send it, or name it in Reply.omitted; {shown}"
         if choice == "canary_other":
-            count, before = (words_of(each).count(choice) for each in (sent, free))
+            count, before = (list_words(each).count(choice) for each in (sent, free))
             assert count > before, f"tool_choice={choice!r} was sent without the tool's name; {shown}"
             return
         for other in sorted({"auto", "none", "required"} - {choice}):
             if isinstance(try_to_send(harness, mode, tools=TOOLS, tool_choice=other).raised, UnsupportedRequestError):
                 continue
-            same = last_request(harness).json() == sent
+            same = get_last_request(harness).json() == sent
             assert not same, f"the tool choices {choice!r} and {other!r} were sent alike; {shown}"
 
 
@@ -231,10 +231,10 @@ def _is_later_in_a_list(leaf: Leaf | None, other: Leaf | None) -> bool:
     return isinstance(first, int) and isinstance(second, int) and first > second
 
 
-def _labels_of(leaf: Leaf, labels: set[str]) -> set[str]:
+def _find_labels(leaf: Leaf, labels: set[str]) -> set[str]:
     """Return which labels occur in the innermost value around a leaf that has any."""
     for value in leaf.around:
-        found = set(words_of(value)) & labels
+        found = set(list_words(value)) & labels
         if found:
             return found
     return set()
@@ -245,6 +245,6 @@ def _check_schema(body: Any, schema: dict[str, Any]) -> None:
     if find_subtree(body, schema):
         return
     skipped = frozenset({"type"})  # services have their own names of types
-    wanted, sent = words_of(schema, skip=skipped), words_of(body)
+    wanted, sent = list_words(schema, skip=skipped), list_words(body)
     missing = sorted({word for word in wanted if sent.count(word) < wanted.count(word)})
     assert not missing, f"parts of the schema were not sent: {missing}; the service received {show(body)}"

@@ -124,7 +124,7 @@ class ErrorClassTests(ProviderSpec):
     def test_a_refused_request_is_unsupported_or_invalid(self, harness: ProviderHarness, mode: Mode, code: int) -> None:
         """A rejected request is unsupported by this target, or invalid for all when the service makes that certain."""
         outcome = self._meet(harness, mode, code, "invalid_request")
-        outcome.raises(UnsupportedRequestError, InvalidRequestError, *_too_large(code))
+        outcome.raises(UnsupportedRequestError, InvalidRequestError, *_list_other_errors(code))
 
     @in_each_mode
     @pytest.mark.parametrize("code", [400, 413, 422])
@@ -134,7 +134,7 @@ class ErrorClassTests(ProviderSpec):
     ) -> None:
         """A request rejected without a reason is unsupported by this target: another one may accept it."""
         harness.server.script(Status(code, "invalid_request", body=body))
-        harness.attempt(mode).raises(UnsupportedRequestError, *_too_large(code))
+        harness.attempt(mode).raises(UnsupportedRequestError, *_list_other_errors(code))
 
     @in_each_mode
     def test_401_is_an_authentication_error(self, harness: ProviderHarness, mode: Mode) -> None:
@@ -201,7 +201,7 @@ class ErrorClassTests(ProviderSpec):
         return harness.attempt(mode, Status(code, kind))
 
 
-def _too_large(code: int) -> tuple[type[ContextLengthExceededError], ...]:
+def _list_other_errors(code: int) -> tuple[type[ContextLengthExceededError], ...]:
     """Return what else a status may mean: some services answer a prompt with too many tokens with 413."""
     return (ContextLengthExceededError,) if code == 413 else ()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode
+from kickai_providers_core.testing.contract.helpers.parameters import format_id, in_each_mode
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import CloseEarly, Malformed, Reset, ShortBody, Status, WrongShape
 from kickai_providers_core.values.errors import ProviderError
@@ -78,7 +78,9 @@ class ErrorFieldTests(ProviderSpec):
         assert message.strip(), "the error's message is empty: say what happened"
 
     @in_each_mode
-    @pytest.mark.parametrize("fault", [Reset(), CloseEarly(10_000), ShortBody(), Malformed(), WrongShape()], ids=id_of)
+    @pytest.mark.parametrize(
+        "fault", [Reset(), CloseEarly(10_000), ShortBody(), Malformed(), WrongShape()], ids=format_id
+    )
     def test_a_service_that_was_reached_is_reported_as_such(
         self, harness: ProviderHarness, mode: Mode, fault: Fault
     ) -> None:
@@ -86,4 +88,6 @@ class ErrorFieldTests(ProviderSpec):
         harness.server  # skips the test without a wire  # noqa: B018
         error = harness.attempt(mode, fault).raises(ProviderError)
         reached = getattr(error, "reached", True)
-        assert reached, f"expected reached=True, since the service was connected ({id_of(fault)}), got False: {error}"
+        assert reached, (
+            f"expected reached=True, since the service was connected ({format_id(fault)}), got False: {error}"
+        )

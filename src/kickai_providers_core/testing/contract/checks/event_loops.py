@@ -57,7 +57,7 @@ class EventLoopTests(ProviderSpec):
             await _use(harness, mode)
             shortest = float("inf")
             for _ in range(ROUNDS):
-                shortest = min(shortest, await _longest_gap(harness, mode))
+                shortest = min(shortest, await _measure_longest_gap(harness, mode))
                 if shortest < BLOCKED_S:
                     break
             return shortest
@@ -182,7 +182,7 @@ async def _use(harness: ProviderHarness, mode: Mode) -> None:
             pass
 
 
-async def _longest_gap(harness: ProviderHarness, mode: Mode) -> float:
+async def _measure_longest_gap(harness: ProviderHarness, mode: Mode) -> float:
     """Make a call; return the longest time in which no other task ran, in seconds.
 
     Time in which the thread had no processor does not count.

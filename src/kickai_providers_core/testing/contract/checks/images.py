@@ -9,7 +9,7 @@ from kickai_providers_core.testing.contract.helpers.constants import PROMPT
 from kickai_providers_core.testing.contract.helpers.json_search import Leaf, find_leaves, find_text, show
 from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.requirements import require_capability
-from kickai_providers_core.testing.contract.helpers.sending import last_request, send, try_to_send
+from kickai_providers_core.testing.contract.helpers.sending import get_last_request, send, try_to_send
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import FaultServer
 from kickai_providers_core.values.errors import UnsupportedRequestError
@@ -65,7 +65,7 @@ class ImageTests(ProviderSpec):
         for image in IMAGES:
             leaf = find_text(body, b64encode(image.data or b"").decode())
             assert leaf is not None, f"an image was not sent; the service received {show(body)}"
-            types = _types_near(leaf)
+            types = _find_types(leaf)
             assert types == {image.media_type}, (
                 f"expected the media type {image.media_type} with its image, got {sorted(types)}: {show(body)}"
             )
@@ -105,7 +105,7 @@ class ImageTests(ProviderSpec):
         if isinstance(outcome.raised, UnsupportedRequestError):
             return
         outcome.reply  # noqa: B018
-        body = last_request(harness).json()
+        body = get_last_request(harness).json()
         assert find_text(body, url), f"the URL of the image was not sent; the service received {show(body)}"
 
 
@@ -113,7 +113,7 @@ def _send_images(harness: ProviderHarness, mode: Mode) -> Any:
     return send(harness, mode, messages=(Message(role="user", content=PROMPT, images=IMAGES),))
 
 
-def _types_near(leaf: Leaf) -> set[str]:
+def _find_types(leaf: Leaf) -> set[str]:
     """Return the media types in an image's text, or else in the innermost value around it that has any."""
     found = {each for each in TYPES if each in str(leaf.value)}
     for value in leaf.around:

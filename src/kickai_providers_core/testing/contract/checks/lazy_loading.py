@@ -14,7 +14,7 @@ import pytest
 
 from kickai_providers_core.testing.contract.helpers import interpreter_state
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
-from kickai_providers_core.testing.contract.helpers.vendor import find_required_modules, module_name_of
+from kickai_providers_core.testing.contract.helpers.vendor import find_required_modules, get_module_name
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -55,7 +55,7 @@ class LazyLoadingTests(ProviderSpec):
 
     @classmethod
     @cache
-    def _discovery(cls) -> dict[str, Any]:
+    def _discover(cls) -> dict[str, Any]:
         return _discover_in_new_process(cls.plugin, cls.__module__)
 
     def test_discovery_imports_no_vendor(self) -> None:
@@ -63,13 +63,13 @@ class LazyLoadingTests(ProviderSpec):
         vendor = {*self.vendor, *find_required_modules(self.plugin)}
         if not vendor:
             pytest.skip("not applicable: the plugin's distribution requires the core only, and vendor is empty")
-        modules = self._discovery()["modules"]
+        modules = self._discover()["modules"]
         early = sorted(name for name in vendor if name in modules)
         assert not early, f"modules imported at discovery: {', '.join(early)}; import them inside the hooks"
 
     def test_discovery_is_quiet(self) -> None:
         """Discovery prints nothing, warns of nothing, starts no thread and changes nothing that the process shares."""
-        report = self._discovery()
+        report = self._discover()
         assert report["printed"] == "", f"importing the plugin printed {report['printed']!r}"
         assert not report["changed"], f"importing the plugin changed {', '.join(report['changed'])} of the process"
         assert report["threads"] == 1, f"importing the plugin started threads: {report['threads'] - 1}"
@@ -105,7 +105,7 @@ def _check_no_connection(harness: ProviderHarness, hook: str) -> None:
 def _discover_in_new_process(plugin: object, test_module: str) -> dict[str, Any]:
     """Import and describe a plugin in a new interpreter; return its modules, threads and output."""
     attribute = ""
-    module: ModuleType = sys.modules[module_name_of(plugin)]
+    module: ModuleType = sys.modules[get_module_name(plugin)]
     if module is not plugin:
         if module.__name__ == test_module:
             pytest.skip("not applicable: the plugin is in the module of its tests, which imports more than the plugin")

@@ -12,7 +12,7 @@ from kickai_providers_core.plugin_api.hookspecs import Progress
 from kickai_providers_core.testing.contract.helpers.calls import run_coroutine, run_with_limit
 from kickai_providers_core.testing.contract.helpers.constants import GRACE_S, KEY, PROMPT_S, QUICK_S
 from kickai_providers_core.testing.contract.helpers.harness import with_long_timeouts
-from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode
+from kickai_providers_core.testing.contract.helpers.parameters import format_id, in_each_mode
 from kickai_providers_core.testing.contract.helpers.requirements import find_key_fields, require_key
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import FaultServer, Ok, Silence, Status
@@ -35,12 +35,12 @@ class LifecycleTests(ProviderSpec):
 
     def test_good_settings_have_no_problems(self, harness: ProviderHarness) -> None:
         """The settings under test are usable."""
-        problems = [problem for problem in _problems(harness, harness.settings) if problem.severity == "error"]
+        problems = [problem for problem in _validate(harness, harness.settings) if problem.severity == "error"]
         assert not problems, "\n".join(["validation rejects the settings under test:", *map(str, problems)])
 
     def test_defaults_are_validated(self, harness: ProviderHarness) -> None:
         """Validating settings without any value returns problems and raises nothing."""
-        _problems(harness, harness.info.settings_class())
+        _validate(harness, harness.info.settings_class())
 
     def test_a_missing_key_is_a_problem(self, harness: ProviderHarness) -> None:
         """Without its key the provider reports what is missing, and where to set it."""
@@ -50,7 +50,7 @@ class LifecycleTests(ProviderSpec):
         fields = find_key_fields(harness)
         for empty in (None, Secret("")):
             bare = attrs.evolve(harness.settings, **dict.fromkeys(fields, empty))
-            problems = [problem for problem in _problems(harness, bare) if problem.severity == "error"]
+            problems = [problem for problem in _validate(harness, bare) if problem.severity == "error"]
             assert any(problem.missing for problem in problems), (
                 f"with {fields[0]}={empty!r} validation must return a Problem with `missing`, got {problems}"
             )
@@ -69,10 +69,10 @@ class LifecycleTests(ProviderSpec):
         """Offline validation takes less than a second: it runs before the first call."""
         if self.wire is not None:
             harness.server.default = Silence()
-        outcome = run_with_limit("invoke", lambda: _problems(harness, harness.settings), PROMPT_S).within(QUICK_S)
+        outcome = run_with_limit("invoke", lambda: _validate(harness, harness.settings), PROMPT_S).within(QUICK_S)
         assert outcome.raised is None, f"kickai_validate_provider raised {outcome.raised!r}"
 
-    @pytest.mark.parametrize("fault", [Ok(), Status(500, "unavailable"), Status(401, "auth"), Silence()], ids=id_of)
+    @pytest.mark.parametrize("fault", [Ok(), Status(500, "unavailable"), Status(401, "auth"), Silence()], ids=format_id)
     def test_validating_online_ends_in_problems(self, harness: ProviderHarness, fault: Fault) -> None:
         """Online validation returns problems in time and raises nothing, whatever the service does."""
         harness.server.default = fault
@@ -83,10 +83,10 @@ class LifecycleTests(ProviderSpec):
             idle_timeout_s=self.patience_s,
         )
         limit_s = 10 * self.patience_s + GRACE_S  # validation may send several requests, one after the other
-        outcome = run_with_limit("invoke", lambda: _problems(harness, settings, online=True), limit_s).within(limit_s)
+        outcome = run_with_limit("invoke", lambda: _validate(harness, settings, online=True), limit_s).within(limit_s)
         assert isinstance(outcome.value, list), f"kickai_validate_provider raised {outcome.raised!r}"
 
-    @pytest.mark.parametrize("fault", [Ok(), Status(500, "unavailable")], ids=id_of)
+    @pytest.mark.parametrize("fault", [Ok(), Status(500, "unavailable")], ids=format_id)
     def test_preparing_yields_progress(self, harness: ProviderHarness, fault: Fault) -> None:
         """Preparing a model yields `Progress` or raises a `ProviderError`; it may have nothing to do."""
         if self.wire is not None:
@@ -155,7 +155,7 @@ class LifecycleTests(ProviderSpec):
         harness.close(harness.create(harness.settings))
 
 
-def _problems(harness: ProviderHarness, settings: ProviderSettings, *, online: bool = False) -> list[Problem]:
+def _validate(harness: ProviderHarness, settings: ProviderSettings, *, online: bool = False) -> list[Problem]:
     problems = list(harness.hook.kickai_validate_provider(settings=settings, online=online) or ())
     wrong = [problem for problem in problems if not isinstance(problem, Problem)]
     assert not wrong, f"kickai_validate_provider must return Problem values, got {wrong}"

@@ -82,14 +82,14 @@ def _check_reading(harness: ProviderHarness, mode: Mode, answer: Ok | None = Non
     for name in changes:
         if name in reply.omitted or (name == "tool_choice" and name not in found):
             continue  # "auto" is what services do without a choice
-        wanted, got = _plain(getattr(request, name)), _plain(found.get(name))
+        wanted, got = _normalize(getattr(request, name)), _normalize(found.get(name))
         assert got == wanted, f"{name} was requested as {wanted}, but the service reads {got}; {shown}"
 
 
-def _plain(value: Any) -> Any:
+def _normalize(value: Any) -> Any:
     """Return a value without what may differ: the form of lists, and white space in the arguments of tool calls."""
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_normalize(each) for each in value]
     if isinstance(value, Message):
         fields = {name: getattr(value, name) for name in ("role", "content", "images", "tool_call_id")}
         calls = [

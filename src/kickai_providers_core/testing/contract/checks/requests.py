@@ -71,7 +71,7 @@ class RequestTests(ProviderSpec):
         """Each field of the request is sent, or the reply names it in ``omitted``."""
         server = harness.server
         reply = harness.attempt(mode, request=evolve(harness.request, **{field: FIELDS[field]})).reply
-        sent = _values(_last_request(server.requests).json())
+        sent = _list_values(_get_last_request(server.requests).json())
         value = FIELDS[field][0] if field == "stop" else FIELDS[field]
         assert value in sent or field in reply.omitted, (
             f"{field} was not sent: send it, or name it in Reply.omitted when the service does not support it"
@@ -81,7 +81,7 @@ class RequestTests(ProviderSpec):
     def test_the_model_is_asked_for(self, harness: ProviderHarness, mode: Mode) -> None:
         """The request's model is sent, not the model of the settings."""
         sent = _send(harness, mode, model="another-model")
-        assert "another-model" in sent.path or "another-model" in _values(sent.json()), (
+        assert "another-model" in sent.path or "another-model" in _list_values(sent.json()), (
             "the request's model 'another-model' was not sent"
         )
 
@@ -90,7 +90,7 @@ class RequestTests(ProviderSpec):
         """Every message is sent, oldest first; the system message may be sent separately."""
         turns = [("system", "turn-0"), ("user", "turn-1"), ("assistant", "turn-2"), ("user", "turn-3")]
         messages = tuple(Message.of({"role": role, "content": content}) for role, content in turns)
-        values = _values(_send(harness, mode, messages=messages).json())
+        values = _list_values(_send(harness, mode, messages=messages).json())
         sent = [value for value in values if isinstance(value, str) and "turn-" in value]
         turns_sent = [value for value in sent if "turn-0" not in value]
         assert turns_sent == ["turn-1", "turn-2", "turn-3"], f"expected the messages in their order, got {turns_sent}"
@@ -112,7 +112,7 @@ class RequestTests(ProviderSpec):
         if isinstance(outcome.raised, UnsupportedRequestError):
             return
         outcome.reply  # noqa: B018
-        sent = _last_request(server.requests).body.decode()
+        sent = _get_last_request(server.requests).body.decode()
         missing = [content for _, content in turns if content not in sent]
         assert not missing, f"these of several messages, three of them of the system, were not sent: {missing}"
 
@@ -131,7 +131,7 @@ class RequestTests(ProviderSpec):
                 outcome.raises(ProviderError)
             else:
                 text = _replace_surrogates(request.messages[-1].content)
-                assert text in _values(server.requests[-1].json()), f"the message {text!r} was not sent"
+                assert text in _list_values(server.requests[-1].json()), f"the message {text!r} was not sent"
 
         send()
 
@@ -177,10 +177,10 @@ def _send(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **chan
     """Call the provider with fields of the request changed; return what the service received."""
     server = harness.server
     harness.attempt(mode, answer, request=evolve(harness.request, **changes)).reply  # noqa: B018
-    return _last_request(server.requests)
+    return _get_last_request(server.requests)
 
 
-def _last_request(requests: list[Recorded]) -> Recorded:
+def _get_last_request(requests: list[Recorded]) -> Recorded:
     assert requests, "the provider sent no request"
     return requests[-1]
 
@@ -190,7 +190,7 @@ def _replace_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _values(value: Any) -> list[Any]:
+def _list_values(value: Any) -> list[Any]:
     """Return every value of a JSON document that is neither a list nor an object, in order."""
 
     def walk(value: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from kickai_providers_core.testing.contract.helpers.json_search import count_numbers, find_leaves, show
 from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
-from kickai_providers_core.testing.contract.helpers.sending import exchange, last_request, send, try_to_send
+from kickai_providers_core.testing.contract.helpers.sending import exchange, get_last_request, send, try_to_send
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.values.errors import UnsupportedRequestError
 
@@ -59,7 +59,7 @@ class SamplingTests(ProviderSpec):
         outcome = try_to_send(harness, mode, **{field: LARGE[field]})
         if isinstance(outcome.raised, UnsupportedRequestError):
             return
-        reply, body = outcome.reply, last_request(harness).json()
+        reply, body = outcome.reply, get_last_request(harness).json()
         assert field in reply.omitted or count_numbers(body, LARGE[field]), (
             f"{field}={LARGE[field]} was replaced: send it, or name it in Reply.omitted; "
             f"the service received {show(body)}"
@@ -112,7 +112,7 @@ class SamplingTests(ProviderSpec):
             if isinstance(outcome.raised, UnsupportedRequestError):
                 continue  # the value, or the option with this client
             outcome.reply  # noqa: B018
-            body = last_request(harness).json()
+            body = get_last_request(harness).json()
             assert json.dumps(body) != json.dumps(plain), (
                 f"the option {name}={value!r} was not sent; the service received {show(body)}"
             )

@@ -14,10 +14,10 @@ from loguru import logger
 
 from kickai_providers_core.testing.contract.helpers.constants import KEY, MODES, PROMPT
 from kickai_providers_core.testing.contract.helpers.leaks import find_key_leaks
-from kickai_providers_core.testing.contract.helpers.parameters import id_of, in_each_mode, in_each_stream
+from kickai_providers_core.testing.contract.helpers.parameters import format_id, in_each_mode, in_each_stream
 from kickai_providers_core.testing.contract.helpers.requirements import require_key, require_stream
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
-from kickai_providers_core.testing.contract.helpers.vendor import module_name_of
+from kickai_providers_core.testing.contract.helpers.vendor import get_module_name
 from kickai_providers_core.testing.faults import (
     Cut,
     ErrorPiece,
@@ -47,7 +47,7 @@ __all__ = ["SecretTests"]
 ANSWER = "canary-answer: nobody can"
 FAULTS: tuple[Fault, ...] = (Status(401, "auth"), Status(500, "unavailable"), Reset(), Malformed(), NotHttp())
 
-with_each_fault = pytest.mark.parametrize("fault", FAULTS, ids=id_of)
+with_each_fault = pytest.mark.parametrize("fault", FAULTS, ids=format_id)
 
 
 class SecretTests(ProviderSpec):
@@ -154,7 +154,7 @@ class SecretTests(ProviderSpec):
         _check_error(harness, harness.attempt(mode, Silence(), timeout_s=self.patience_s, as_core=True))
 
     @in_each_stream
-    @pytest.mark.parametrize("fault", [Cut(1), ErrorPiece(1)], ids=id_of)
+    @pytest.mark.parametrize("fault", [Cut(1), ErrorPiece(1)], ids=format_id)
     def test_the_key_is_in_no_stream_error(self, harness: ProviderHarness, mode: Mode, fault: Fault) -> None:
         """The error of a stream that breaks in the middle does not contain the key."""
         require_stream(harness, mode)
@@ -212,7 +212,7 @@ class _Lines(list[str]):
 def _capture_logs(plugin: object) -> Iterator[_Lines]:
     """Collect the records of loguru and `logging` at every level, with local variables, and what is printed."""
     lines = _Lines()
-    package = module_name_of(plugin).partition(".")[0]
+    package = get_module_name(plugin).partition(".")[0]
     root = logging.getLogger()
     level, handler = root.level, _Handler(lines)
     sink = logger.add(lambda line: lines.append(str(line)), level=0, diagnose=True, backtrace=True, catch=False)

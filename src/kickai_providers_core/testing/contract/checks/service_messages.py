@@ -48,7 +48,7 @@ class ServiceMessageTests(ProviderSpec):
         quiet = harness.attempt(mode, Status(500, body=said)).raises(ProviderError)
         assert not quiet.service_message, "service_message is set without expose_service_messages"
         error = harness.attempt(mode, Status(500, body=said), expose_service_messages=True).raises(ProviderError)
-        for part, text in _parts_of(error).items():
+        for part, text in _format_parts(error).items():
             assert KEY.reveal() not in text, f"the {part} contains the key, which the service repeated: remove it"
 
     @in_each_mode
@@ -91,11 +91,11 @@ def check_words(error: BaseException) -> None:
     """Look for the words of the service, and for the prompt, in an error, its fields, and the errors behind it."""
     seen: BaseException | None = error
     while seen is not None:
-        for part, text in _parts_of(seen).items():
+        for part, text in _format_parts(seen).items():
             assert WORDS not in text, f"the {part} of {type(seen).__name__} contains the service's words: {text}"
             assert PROMPT not in text, f"the {part} of {type(seen).__name__} contains the prompt: {text}"
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
 
 
-def _parts_of(error: BaseException) -> dict[str, str]:
+def _format_parts(error: BaseException) -> dict[str, str]:
     return {"message": str(error), "repr": repr(error), "args": repr(error.args), "fields": repr(vars(error))}

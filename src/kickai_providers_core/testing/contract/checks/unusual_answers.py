@@ -10,7 +10,7 @@ from kickai_providers_core.testing.contract.checks.conversations import CALLS, T
 from kickai_providers_core.testing.contract.helpers.parameters import in_each_mode
 from kickai_providers_core.testing.contract.helpers.requirements import require_capability, require_finish_reason
 from kickai_providers_core.testing.contract.helpers.sending import (
-    bytes_of,
+    encode_answer,
     exchange,
     read_arguments,
     require_detail,
@@ -73,7 +73,7 @@ class UnusualAnswerTests(ProviderSpec):
         require_detail(harness, "tool_calls")
         _require_tools(harness)
         _, reply = exchange(harness, mode, CALLED, tools=TOOLS)
-        _check_calls(reply.tool_calls, bytes_of(harness, CALLED))
+        _check_calls(reply.tool_calls, encode_answer(harness, CALLED))
         assert reply.finish_reason is FinishReason.TOOL_CALL, (
             f"expected the finish reason tool_call, got {reply.finish_reason}"
         )
@@ -108,7 +108,7 @@ class UnusualAnswerTests(ProviderSpec):
         require_detail(harness, "usage")
         answer = Ok(usage=COUNTS)
         _, reply = exchange(harness, mode, answer)
-        sent = bytes_of(harness, answer)
+        sent = encode_answer(harness, answer)
         details = {
             name: value if str(value).encode() in sent else 0
             for name, value in {"cached_tokens": 3203, "reasoning_tokens": 2011}.items()
@@ -195,10 +195,10 @@ def _require_tools(harness: ProviderHarness) -> None:
 
 def _check_text(harness: ProviderHarness, mode: Mode, answer: Ok) -> None:
     text = try_to_send(harness, mode, answer).text
-    assert text == answer.text, f"expected the text {_short(answer.text)}, got {_short(text)}"
+    assert text == answer.text, f"expected the text {_shorten(answer.text)}, got {_shorten(text)}"
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return repr(text) if len(text) <= 200 else f"{text[:80]!r}… ({len(text)} characters)"
 
 

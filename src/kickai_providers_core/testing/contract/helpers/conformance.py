@@ -99,15 +99,15 @@ class ConformanceReport:
         results = _merge(self._config, worker, self._classes)
         if results is not None:
             self._write_badge(results)
-            self._print(self._lines(results))
+            self._print(self._format_lines(results))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Report the results of a run in one process."""
         self._write_badge(self._classes)
-        for line in self._lines(self._classes):
+        for line in self._format_lines(self._classes):
             terminalreporter.write_line(line)
 
-    def _lines(self, results: Mapping[str, Conformance]) -> list[str]:
+    def _format_lines(self, results: Mapping[str, Conformance]) -> list[str]:
         found = {name: result.describe(self._standard) for name, result in results.items()}
         return [f"{name} {line}" for name, line in found.items() if line]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-__all__ = ["Leaf", "count_numbers", "find_leaves", "find_subtree", "find_text", "show", "words_of"]
+__all__ = ["Leaf", "count_numbers", "find_leaves", "find_subtree", "find_text", "list_words", "show"]
 
 SHOWN = 1500
 """The maximum length of a document in a message, in characters."""
@@ -88,13 +88,13 @@ def _is_same(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def words_of(value: Any, *, skip: frozenset[str] = frozenset()) -> list[str]:
+def list_words(value: Any, *, skip: frozenset[str] = frozenset()) -> list[str]:
     """Return the keys and texts of a JSON value, except those below some keys."""
     if isinstance(value, Mapping):
         own = [key for key in value if key not in skip]
-        return [*own, *(word for key in own for word in words_of(value[key], skip=skip))]
+        return [*own, *(word for key in own for word in list_words(value[key], skip=skip))]
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [word for child in value for word in words_of(child, skip=skip)]
+        return [word for child in value for word in list_words(child, skip=skip)]
     return [value] if isinstance(value, str) else []
 
 

@@ -8,13 +8,13 @@ from attrs import fields
 from kickai_providers_core.testing.contract.helpers.constants import MODES, STREAMS
 from kickai_providers_core.testing.faults import Fault, Status
 
-__all__ = ["id_of", "in_each_mode", "in_each_stream"]
+__all__ = ["format_id", "in_each_mode", "in_each_stream"]
 
 in_each_mode = pytest.mark.parametrize("mode", MODES)
 in_each_stream = pytest.mark.parametrize("mode", STREAMS)
 
 
-def id_of(value: object) -> str:
+def format_id(value: object) -> str:
     """Return the id of a test's parameter: a fault's class and the values of its fields."""
     if isinstance(value, Status):
         return str(value.code)

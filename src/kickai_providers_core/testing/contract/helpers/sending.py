@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.replies import Reply
 
 __all__ = [
-    "bytes_of",
+    "encode_answer",
     "exchange",
-    "last_request",
+    "get_last_request",
     "read_arguments",
     "require_detail",
     "require_sent",
@@ -38,7 +38,7 @@ def try_to_send(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, 
 def exchange(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **changes: Any) -> tuple[Recorded, Reply]:
     """Call the provider with fields of the request changed; return what the service received, and the reply."""
     reply = try_to_send(harness, mode, answer, **changes).reply
-    return last_request(harness), reply
+    return get_last_request(harness), reply
 
 
 def send(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **changes: Any) -> Any:
@@ -46,7 +46,7 @@ def send(harness: ProviderHarness, mode: Mode, answer: Ok | None = None, **chang
     return exchange(harness, mode, answer, **changes)[0].json()
 
 
-def last_request(harness: ProviderHarness) -> Recorded:
+def get_last_request(harness: ProviderHarness) -> Recorded:
     """Return the last request that the service received; the test fails when there is none."""
     requests = harness.server.requests
     assert requests, "the provider sent no request"
@@ -79,13 +79,13 @@ def require_detail(harness: ProviderHarness, *names: str) -> None:
 
 def require_sent(harness: ProviderHarness, answer: Ok, text: str) -> None:
     """Skip the test unless the service's answer contains a text: a wire leaves out what its service does not have."""
-    if text.encode() not in bytes_of(harness, answer):
+    if text.encode() not in encode_answer(harness, answer):
         pytest.skip(f"not applicable: the answers of {type(harness.server.wire).__name__} do not contain it")
 
 
-def bytes_of(harness: ProviderHarness, answer: Ok) -> bytes:
+def encode_answer(harness: ProviderHarness, answer: Ok) -> bytes:
     """Return what the service sends for an answer to the last request, head and body."""
-    wire, request = harness.server.wire, last_request(harness)
+    wire, request = harness.server.wire, get_last_request(harness)
     if request.body and wire.wants_stream(request):
         head, events = wire.stream(request, answer.parts, *answer.unusual_finish, **answer.details)
         return b"".join((repr(dict(head.headers)).encode(), *events))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kickai_providers_core.plugin_api.hookspecs import ENTRY_POINT_GROUP
 
-__all__ = ["find_required_modules", "find_variables", "find_vendor_packages", "module_name_of"]
+__all__ = ["find_required_modules", "find_variables", "find_vendor_packages", "get_module_name"]
 
 CORE = "kickai-providers-core"
 REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -20,7 +20,7 @@ CONSTANT = re.compile(r"""["']([A-Z][A-Z0-9]*_(?:API_KEY|TOKEN|SECRET|BASE_URL|A
 LIMIT_BYTES = 2**20
 
 
-def module_name_of(plugin: object) -> str:
+def get_module_name(plugin: object) -> str:
     """Return the name of the module of a plugin, which may be an object; `hooks_for` notes its caller's."""
     return plugin.__name__ if isinstance(plugin, type(sys)) else plugin.__module__
 
@@ -30,14 +30,14 @@ def find_required_modules(plugin: object) -> frozenset[str]:
 
     Empty when the plugin does not belong to an installed distribution.
     """
-    top = module_name_of(plugin).partition(".")[0]
+    top = get_module_name(plugin).partition(".")[0]
     names = {
         entry.dist.name
         for entry in metadata.entry_points(group=ENTRY_POINT_GROUP)
         if entry.dist is not None and _belongs_to(plugin, top, entry)
     }
-    required = {each for name in names for each in _requirements_of(name)} - {_normalize(CORE)}
-    return frozenset(module for module, owners in _owners().items() if required & owners)
+    required = {each for name in names for each in _list_requirements(name)} - {_normalize(CORE)}
+    return frozenset(module for module, owners in _list_owners().items() if required & owners)
 
 
 def find_vendor_packages(plugin: object, vendor: tuple[str, ...]) -> list[Path]:
@@ -52,11 +52,11 @@ def find_vendor_packages(plugin: object, vendor: tuple[str, ...]) -> list[Path]:
 
 def find_variables(folders: list[Path]) -> frozenset[str]:
     """Return the names of environment variables that the Python sources in some folders read."""
-    return frozenset(name for folder in folders for name in _variables_in(folder))
+    return frozenset(name for folder in folders for name in _read_variables(folder))
 
 
 @cache
-def _variables_in(folder: Path) -> frozenset[str]:
+def _read_variables(folder: Path) -> frozenset[str]:
     names: set[str] = set()
     for path in folder.rglob("*.py"):
         if path.stat().st_size < LIMIT_BYTES:
@@ -74,7 +74,7 @@ def _belongs_to(plugin: object, top: str, entry: metadata.EntryPoint) -> bool:
     return loaded is not None and getattr(loaded, attribute.strip() or "__name__", loaded) is plugin
 
 
-def _requirements_of(name: str) -> set[str]:
+def _list_requirements(name: str) -> set[str]:
     """Return the normalized names that a distribution requires without an extra."""
     found = set()
     for line in metadata.requires(name) or ():
@@ -86,7 +86,7 @@ def _requirements_of(name: str) -> set[str]:
 
 
 @cache
-def _owners() -> dict[str, frozenset[str]]:
+def _list_owners() -> dict[str, frozenset[str]]:
     """Return the normalized names of the distributions of each top-level module."""
     return {module: frozenset(map(_normalize, names)) for module, names in metadata.packages_distributions().items()}
 
