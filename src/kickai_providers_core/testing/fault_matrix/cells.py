@@ -127,8 +127,8 @@ class MatrixCell:
             self._core_calls.stop()
 
     async def _run(self, service: _Service) -> CellResult:
-        settings = self._settings(service.url)
-        provider = await self._in_mode(lambda: self._hooks.hook.kickai_create_provider(settings=settings))
+        settings = self._build_settings(service.url)
+        provider = await self._call_in_mode(lambda: self._hooks.hook.kickai_create_provider(settings=settings))
         timeout_s = self._spec.patience_s if self._row.expires == "total" else PROMPT_S
         outcome = await observe(self._mode, self._call(provider, settings, timeout_s))
         requests = 0 if isinstance(self._row.fault, Unreachable) else len(service.server.requests)
@@ -151,7 +151,7 @@ class MatrixCell:
     def _is_async(self) -> bool:
         return self._mode in {"ainvoke", "astream"}
 
-    def _in_mode(self, function: Callable[[], Any]) -> Awaitable[Any]:
+    def _call_in_mode(self, function: Callable[[], Any]) -> Awaitable[Any]:
         """Call a function in the loop for an async mode, and in a thread without a loop for the others."""
 
         async def call() -> Any:
@@ -159,7 +159,7 @@ class MatrixCell:
 
         return call() if self._is_async else asyncio.to_thread(function)
 
-    def _settings(self, url: str) -> ProviderSettings:
+    def _build_settings(self, url: str) -> ProviderSettings:
         settings = with_long_timeouts(self._spec.settings(url, KEY))
         if not self._row.expires:
             return settings

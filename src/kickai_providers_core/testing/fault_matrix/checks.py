@@ -30,12 +30,13 @@ def is_late(result: CellResult, limit_s: float) -> bool:
 def find_cell_problems(row: FaultRow, mode: Mode, result: CellResult, limit_s: float) -> list[str]:
     """Return what is wrong in a cell; empty when nothing is."""
     return [
-        f"{mode}: {problem}" for problem in (*_error_problems(row, mode, result), *_call_problems(row, result, limit_s))
+        f"{mode}: {problem}"
+        for problem in (*_find_error_problems(row, mode, result), *_find_call_problems(row, result, limit_s))
     ]
 
 
-def _error_problems(row: FaultRow, mode: Mode, result: CellResult) -> Iterator[str]:
-    error, expected = result.outcome.raised, row.error_in(mode)
+def _find_error_problems(row: FaultRow, mode: Mode, result: CellResult) -> Iterator[str]:
+    error, expected = result.outcome.raised, row.get_error(mode)
     if error is None:
         yield f"expected {expected.__name__}, got {_describe_success(result.outcome)}"
         return
@@ -43,8 +44,8 @@ def _error_problems(row: FaultRow, mode: Mode, result: CellResult) -> Iterator[s
         yield f"expected {expected.__name__}, got {type(error).__name__}: {error}"
         return
     message = error.message.replace(result.url, "URL")
-    if row.message_in(mode) not in {"", message}:
-        yield f"expected the message {row.message_in(mode)!r}, got {message!r}"
+    if row.get_message(mode) not in {"", message}:
+        yield f"expected the message {row.get_message(mode)!r}, got {message!r}"
     usual = {"phase": row.phase, "reached": row.reached}
     wanted = {name: value for name, value in usual.items() if hasattr(error, name)}
     for name, value in {**wanted, "status_code": row.status_code, **row.fields}.items():
@@ -52,7 +53,7 @@ def _error_problems(row: FaultRow, mode: Mode, result: CellResult) -> Iterator[s
             yield f"expected {name}={value!r}, got {getattr(error, name, None)!r}"
     if not _is_delay(row.retry_after_s, error.retry_after_s):
         yield f"expected retry_after_s={row.retry_after_s!r}, got {error.retry_after_s!r}"
-    yield from _leaks(error)
+    yield from _find_leaks(error)
 
 
 def _is_delay(expected: float | tuple[float, float] | None, delay_s: float | None) -> bool:
@@ -63,7 +64,7 @@ def _is_delay(expected: float | tuple[float, float] | None, delay_s: float | Non
     return bool(delay_s == pytest.approx(expected))
 
 
-def _leaks(error: ProviderError) -> Iterator[str]:
+def _find_leaks(error: ProviderError) -> Iterator[str]:
     for part, text in {"message": str(error), "repr": repr(error), "fields": repr(vars(error))}.items():
         if PROMPT in text:
             yield f"the error's {part} contains the prompt"
@@ -71,7 +72,7 @@ def _leaks(error: ProviderError) -> Iterator[str]:
         yield f"the error's {part} contains the key"
 
 
-def _call_problems(row: FaultRow, result: CellResult, limit_s: float) -> Iterator[str]:
+def _find_call_problems(row: FaultRow, result: CellResult, limit_s: float) -> Iterator[str]:
     if result.outcome.elapsed_s > limit_s:
         yield f"the call took {result.outcome.elapsed_s:.2f} s, expected at most {limit_s:.2f} s"
     if not result.is_closed:

@@ -35,7 +35,7 @@ def render_document(introduction: str, sections: Mapping[str, Sequence[FaultRow]
 
 
 def _render_row(row: FaultRow) -> str:
-    cells = [row.name, _render_cell(row, WHOLE_ANSWERS), _render_cell(row, STREAMS), "; ".join(_details(row))]
+    cells = [row.name, _render_cell(row, WHOLE_ANSWERS), _render_cell(row, STREAMS), "; ".join(_list_details(row))]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
@@ -44,10 +44,10 @@ def _render_cell(row: FaultRow, modes: tuple[Mode, ...]) -> str:
     if not possible:
         return "–"
     only = "" if len(possible) == len(modes) else f" (`{possible[0]}` only)"
-    return f"`{row.error_in(possible[0]).__name__}`{only}"
+    return f"`{row.get_error(possible[0]).__name__}`{only}"
 
 
-def _details(row: FaultRow) -> list[str]:
+def _list_details(row: FaultRow) -> list[str]:
     details = [row.message] if row.message else []
     details += [f"in a stream: {row.stream_message}"] if row.stream_message else []
     details += [f"`phase` {row.phase}"] if row.phase else []

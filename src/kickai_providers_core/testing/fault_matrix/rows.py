@@ -76,10 +76,10 @@ class FaultRow:
     within_s: float | None = None
     note: str = ""
 
-    def error_in(self, mode: Mode) -> type[ProviderError]:
+    def get_error(self, mode: Mode) -> type[ProviderError]:
         """Return the class of the error in a mode."""
         return self.stream_error if self.stream_error is not None and mode in STREAMS else self.error
 
-    def message_in(self, mode: Mode) -> str:
+    def get_message(self, mode: Mode) -> str:
         """Return the message of the error in a mode; empty when any message will do."""
         return self.stream_message if self.stream_message and mode in STREAMS else self.message

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.testing.faults.wire import Response
 
-__all__ = ["END_OF_CHUNKS", "compress_repeated", "content_type_of", "encode_chunk", "encode_event", "encode_head"]
+__all__ = ["END_OF_CHUNKS", "compress_repeated", "encode_chunk", "encode_event", "encode_head", "get_content_type"]
 
 END_OF_CHUNKS = b"0\r\n\r\n"
 
@@ -38,7 +38,7 @@ def encode_head(response: Response, framing: Mapping[str, str]) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def content_type_of(response: Response) -> str:
+def get_content_type(response: Response) -> str:
     """Return the content type of a response; empty when it has none."""
     return next((value for name, value in response.headers.items() if name.lower() == "content-type"), "")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from kickai_providers_core.testing.faults.encoding import END_OF_CHUNKS, content_type_of, encode_chunk, encode_head
+from kickai_providers_core.testing.faults.encoding import END_OF_CHUNKS, encode_chunk, encode_head, get_content_type
 from kickai_providers_core.values.replies import FinishReason
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Exchange:
         if not self.streamed:
             response = self.wire.reply(self.request, good.text, *good.unusual_finish, **good.details)
             head = encode_head(response, {"content-length": str(len(response.body))})
-            return Answer(head=head, parts=(response.body,), content_type=content_type_of(response))
+            return Answer(head=head, parts=(response.body,), content_type=get_content_type(response))
         response, events = self.wire.stream(self.request, good.parts, *good.unusual_finish, **good.details)
         if len(events) < len(good.parts):
             message = (
@@ -144,7 +144,7 @@ class Exchange:
             parts=tuple(map(encode_chunk, events)),
             end=END_OF_CHUNKS,
             pieces=len(good.parts),
-            content_type=content_type_of(response),
+            content_type=get_content_type(response),
         )
 
     async def send(self, answer: Answer) -> None:

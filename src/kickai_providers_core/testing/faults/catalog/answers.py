@@ -151,7 +151,7 @@ class CloseEarly(Fault):
 
     async def play(self, exchange: Exchange) -> None:
         """Send the beginning, then close."""
-        await exchange.connection.send(_beginning(exchange, self.after_bytes))
+        await exchange.connection.send(_cut_answer(exchange, self.after_bytes))
         exchange.connection.close()
 
 
@@ -167,7 +167,7 @@ class Reset(Fault):
 
     async def play(self, exchange: Exchange) -> None:
         """Send the beginning, then reset."""
-        await exchange.connection.send(_beginning(exchange, self.after_bytes))
+        await exchange.connection.send(_cut_answer(exchange, self.after_bytes))
         await exchange.connection.reset()
 
 
@@ -177,7 +177,7 @@ async def _send_slowly(exchange: Exchange, data: bytes, interval_s: float) -> No
         await asyncio.sleep(interval_s)
 
 
-def _beginning(exchange: Exchange, size: int) -> bytes:
+def _cut_answer(exchange: Exchange, size: int) -> bytes:
     answer = exchange.answer()
     whole = b"".join((answer.head, *answer.parts, answer.end))
     return whole[: min(size, len(answer.head) + (len(whole) - len(answer.head)) // 2)]

@@ -29,7 +29,7 @@ class SlowFirstToken(Fault):
 
     async def play(self, exchange: Exchange) -> None:
         """Send the head, wait, send the rest."""
-        answer = _stream(exchange, self)
+        answer = _require_stream(exchange, self)
         await exchange.connection.send(answer.head)
         await asyncio.sleep(self.seconds)
         await exchange.send(evolve(answer, head=b""))
@@ -118,7 +118,7 @@ class ErrorPiece(Fault):
         await exchange.connection.send(encode_chunk(event + closing) + answer.end)
 
 
-def _stream(exchange: Exchange, fault: Fault) -> Answer:
+def _require_stream(exchange: Exchange, fault: Fault) -> Answer:
     if not exchange.streamed:
         message = f"{fault} is only possible in a stream, and the request does not ask for one"
         raise TypeError(message)
@@ -127,7 +127,7 @@ def _stream(exchange: Exchange, fault: Fault) -> Answer:
 
 async def _send_beginning(exchange: Exchange, fault: Fault, pieces: int) -> Answer:
     """Send the head and the first pieces; return the whole answer."""
-    answer = _stream(exchange, fault)
+    answer = _require_stream(exchange, fault)
     if pieces > answer.pieces:
         message = f"{fault} needs an answer of at least {pieces} pieces, got {answer.pieces}"
         raise ValueError(message)
