@@ -90,7 +90,7 @@ class ConversationTests(ProviderSpec):
         texts = {"turn-1": "user", "turn-2": "assistant", "turn-3": "user", "turn-4": "user"}
         messages = tuple(Message.of({"role": role, "content": text}) for text, role in texts.items())
         body = send(harness, mode, messages=messages)
-        marks = {text: _mark_of(body, text, texts) for text in texts}
+        marks = {text: _find_mark(body, text, texts) for text in texts}
         shown = f"the service received {show(body)}"
         assert marks["turn-1"] == marks["turn-3"] == marks["turn-4"], (
             f"messages of the user were not marked alike: {marks}; {shown}"
@@ -105,7 +105,7 @@ class ConversationTests(ProviderSpec):
         texts = {"turn-0": "system", "turn-1": "user", "turn-2": "assistant", "turn-3": "user"}
         messages = tuple(Message.of({"role": role, "content": text}) for text, role in texts.items())
         body = send(harness, mode, messages=messages)
-        marks = {text: _mark_of(body, text, texts) for text in texts}
+        marks = {text: _find_mark(body, text, texts) for text in texts}
         assert marks["turn-0"] not in {marks["turn-1"], marks["turn-2"]}, (
             f"the system message was marked like another one; the service received {show(body)}"
         )
@@ -205,7 +205,7 @@ class ConversationTests(ProviderSpec):
             assert not same, f"the tool choices {choice!r} and {other!r} were sent alike; {shown}"
 
 
-def _mark_of(body: Any, text: str, texts: Collection[str]) -> str:
+def _find_mark(body: Any, text: str, texts: Collection[str]) -> str:
     """Return what a message was sent with, apart from its text: the keys and values of the entry of a list around it.
 
     A service may take successive messages of one author as one, so each key and value counts once.
