@@ -19,8 +19,8 @@ from kickai_providers_core import (
     Usage,
 )
 
-from kickai_gemini.mapping import GeminiRequest
 from kickai_gemini.replies import ReplyReader, read_usage
+from kickai_gemini.requests import GeminiRequest
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="ping"),), max_tokens=64)
 SENT = GeminiRequest(model="requested-model", body={}, omitted=("temperature",))

@@ -20,7 +20,7 @@ from kickai_providers_core import (
 )
 from kickai_providers_core.testing import strategies
 
-from kickai_gemini.mapping import build_request
+from kickai_gemini.requests import build_request
 from kickai_gemini.settings import GeminiSettings
 
 OLD, NEW = "gemini-3.1-flash-lite", "gemini-3.8-flash"

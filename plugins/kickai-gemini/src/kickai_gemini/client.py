@@ -14,10 +14,10 @@ from loguru import logger
 
 from kickai_gemini.body import BodyReader
 from kickai_gemini.errors import Refusal, error_for_refusal
-from kickai_gemini.mapping import build_request
 from kickai_gemini.models import DEFAULT_MODEL, plain_name, served_model
 from kickai_gemini.network import find_network_problems
 from kickai_gemini.replies import ReplyReader
+from kickai_gemini.requests import build_request
 from kickai_gemini.sdk import GENAI, GENERATIVEAI, choose_sdk, missing_problem
 from kickai_gemini.warning_filter import hide_known_warnings
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kickai_providers_core import ChatRequest, Reply, ReplyChunk
     from kickai_providers_core.authoring import HttpAttempt
 
-    from kickai_gemini.mapping import GeminiRequest
+    from kickai_gemini.requests import GeminiRequest
     from kickai_gemini.sdk import SDK
     from kickai_gemini.settings import GeminiSettings
     from kickai_gemini.wire import GeminiWire

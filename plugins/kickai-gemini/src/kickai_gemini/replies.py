@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import ChatRequest, Reply
 
-    from kickai_gemini.mapping import GeminiRequest
+    from kickai_gemini.requests import GeminiRequest
 
 __all__ = ["ReplyReader", "read_usage"]
 

@@ -15,7 +15,7 @@ from kickai_providers_core import UnsupportedRequestError
 from kickai_providers_core.authoring import dump_bytes
 
 if TYPE_CHECKING:
-    from kickai_gemini.mapping import GeminiRequest
+    from kickai_gemini.requests import GeminiRequest
 
 __all__ = ["encode"]
 

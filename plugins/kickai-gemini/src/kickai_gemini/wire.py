@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.authoring import HttpAttempt
 
-    from kickai_gemini.mapping import GeminiRequest
+    from kickai_gemini.requests import GeminiRequest
     from kickai_gemini.settings import GeminiSettings
 
 __all__ = ["GeminiWire"]
