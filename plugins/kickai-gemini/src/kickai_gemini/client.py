@@ -12,12 +12,12 @@ from kickai_providers_core import AuthenticationError, InvalidReplyError, Provid
 from kickai_providers_core.authoring import dump_bytes
 from loguru import logger
 
-from kickai_gemini.body import BodyReader
 from kickai_gemini.errors import Refusal, error_for_refusal
 from kickai_gemini.models import DEFAULT_MODEL, plain_name, served_model
 from kickai_gemini.network import find_network_problems
 from kickai_gemini.replies import ReplyReader
 from kickai_gemini.requests import build_request
+from kickai_gemini.response_body import BodyReader
 from kickai_gemini.sdk import GENAI, GENERATIVEAI, choose_sdk, missing_problem
 from kickai_gemini.warning_filter import hide_known_warnings
 

@@ -12,8 +12,8 @@ import httpx2
 from kickai_providers_core import ProviderError
 from kickai_providers_core.authoring import AttemptTimeouts, error_for_exception, http_transport, without_frames
 
-from kickai_gemini.body import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
 from kickai_gemini.network import create_tls_context
+from kickai_gemini.response_body import MAX_RESPONSE_BYTES, MAX_STREAM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

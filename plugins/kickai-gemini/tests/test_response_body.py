@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kickai_providers_core import InvalidReplyError
 
-from kickai_gemini import body as bodies
-from kickai_gemini.body import BodyReader
+from kickai_gemini import response_body as bodies
+from kickai_gemini.response_body import BodyReader
 
 ANSWERS = [candidate('a\u2028b]}"\\'), candidate("{[é\U0001f600"), candidate("", "STOP")]
 EVENTS = b"".join(b"data: %s\n\n" % json.dumps(each, ensure_ascii=False).encode() for each in ANSWERS)
