@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core import Capability
 
-from kickai_gemini.models import DEFAULT_MODEL, plain_name
+from kickai_gemini.known_models import DEFAULT_MODEL, plain_name
 from kickai_gemini.sdk import GENAI, choose_sdk
 
 if TYPE_CHECKING:

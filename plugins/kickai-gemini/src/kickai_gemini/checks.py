@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from kickai_providers_core import AuthenticationError, Problem, ProviderError
 
-from kickai_gemini.models import DEFAULT_MODEL, find_retirement, plain_name, served_model
+from kickai_gemini.known_models import DEFAULT_MODEL, find_retirement, plain_name, served_model
 from kickai_gemini.network import find_network_problems
 from kickai_gemini.sdk import GENERATIVEAI, choose_sdk, missing_problem
 

@@ -13,7 +13,7 @@ from kickai_providers_core.authoring import dump_bytes
 from loguru import logger
 
 from kickai_gemini.errors import Refusal, error_for_refusal
-from kickai_gemini.models import DEFAULT_MODEL, plain_name, served_model
+from kickai_gemini.known_models import DEFAULT_MODEL, plain_name, served_model
 from kickai_gemini.network import find_network_problems
 from kickai_gemini.replies import ReplyReader
 from kickai_gemini.requests import build_request

@@ -9,7 +9,7 @@ from kickai_providers_core.authoring import hooks_for
 
 from kickai_gemini.capabilities import ALL_CAPABILITIES, find_capabilities
 from kickai_gemini.checks import validate
-from kickai_gemini.models import known_models
+from kickai_gemini.known_models import known_models
 from kickai_gemini.request_options import OPTIONS
 from kickai_gemini.settings import GeminiSettings
 

@@ -15,7 +15,7 @@ from kickai_providers_core import InvalidReplyError, ModelNotFoundError, Unsuppo
 from kickai_providers_core.authoring import as_object, dumps, loads
 
 from kickai_gemini.call_ids import CallIds
-from kickai_gemini.models import plain_name, takes_sampling
+from kickai_gemini.known_models import plain_name, takes_sampling
 from kickai_gemini.openapi_schema import to_openapi
 from kickai_gemini.request_options import add_options
 

@@ -9,7 +9,7 @@ from attrs.validators import in_, matches_re, optional
 from kickai_providers_core import ProviderSettings, Secret
 from kickai_providers_core.plugin_api.settings import service_address
 
-from kickai_gemini.models import DEFAULT_MODEL
+from kickai_gemini.known_models import DEFAULT_MODEL
 
 __all__ = ["Client", "GeminiSettings", "Sampling", "ThinkingLevel"]
 

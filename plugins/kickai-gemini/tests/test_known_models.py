@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from kickai_gemini.models import RETIREMENTS, find_retirement, known_models, served_model, takes_sampling
+from kickai_gemini.known_models import RETIREMENTS, find_retirement, known_models, served_model, takes_sampling
 
 TODAY = date(2026, 11, 23)
 
