@@ -9,12 +9,12 @@ from attrs import define, field, frozen
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForSlot
 from kickai_providers_core.resilience.breaker import BreakerSettings
 from kickai_providers_core.resilience.candidates import Candidate
-from kickai_providers_core.resilience.context import ChainContext, RequestContext
 from kickai_providers_core.resilience.health import Health
 from kickai_providers_core.resilience.hedging import HedgeTimer, Hedging
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.resilience.walk_context import ChainContext, RequestContext
 from kickai_providers_core.values.errors import ProviderError, ProviderTimeoutError
 from kickai_providers_core.values.replies import FinishReason, Reply
 from kickai_providers_core.values.requests import Capability, ChatRequest

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kickai_providers_core.resilience.candidates import Candidate
-    from kickai_providers_core.resilience.context import ChainContext
+    from kickai_providers_core.resilience.walk_context import ChainContext
     from kickai_providers_core.values.requests import Capability
     from kickai_providers_core.walk_starter import WalkStarter
 

@@ -24,11 +24,11 @@ from kickai_providers_core.outside_calls import OutsideCalls
 from kickai_providers_core.plugin_api.discovery import LOAD_TIMEOUT_S, discover, find_entry_points
 from kickai_providers_core.plugin_api.ranking import Ranking
 from kickai_providers_core.plugin_api.registry import Registry
-from kickai_providers_core.resilience.context import ChainContext
 from kickai_providers_core.resilience.health import Health
 from kickai_providers_core.resilience.health_report import HealthReport, report_health
 from kickai_providers_core.resilience.hedging import HedgeTimer
 from kickai_providers_core.resilience.retry_budget import RetryBudget
+from kickai_providers_core.resilience.walk_context import ChainContext
 from kickai_providers_core.runtime.route import Route
 from kickai_providers_core.values.events import RequestEnded
 from kickai_providers_core.values.targets import Target

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.resilience.context import RequestContext
 from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.resilience.walk import Walk
+from kickai_providers_core.resilience.walk_context import RequestContext
 from kickai_providers_core.values.errors import ArgumentValueError
 from kickai_providers_core.values.messages import Masked, Message
 from kickai_providers_core.values.requests import NO_NEEDS, ChatRequest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kickai_providers_core.resilience.candidates import Candidate
-    from kickai_providers_core.resilience.context import ChainContext
+    from kickai_providers_core.resilience.walk_context import ChainContext
     from kickai_providers_core.runtime.candidate_instances import Instances
     from kickai_providers_core.runtime.route import Route
     from kickai_providers_core.values.call_options import CallOptions

@@ -13,9 +13,9 @@ from kickai_providers_core.values.plain_text import format_count
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kickai_providers_core.resilience.context import RequestContext
     from kickai_providers_core.resilience.health import TargetHealth
     from kickai_providers_core.resilience.rate_limiter import RateLimiter
+    from kickai_providers_core.resilience.walk_context import RequestContext
     from kickai_providers_core.values.requests import Capability
 
 __all__ = ["UNVALIDATED", "Candidate", "Obstacle", "find_common_capabilities", "find_smallest_window"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.resilience.actions import Call
     from kickai_providers_core.resilience.candidates import Candidate, Obstacle
-    from kickai_providers_core.resilience.context import ChainContext, RequestContext
+    from kickai_providers_core.resilience.walk_context import ChainContext, RequestContext
     from kickai_providers_core.values.breaker_state import BreakerState
     from kickai_providers_core.values.errors import ProviderError
     from kickai_providers_core.values.replies import Reply

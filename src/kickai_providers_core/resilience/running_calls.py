@@ -9,10 +9,10 @@ from kickai_providers_core.values.attempts import Outcome
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.candidates import Candidate
-    from kickai_providers_core.resilience.context import RequestContext
     from kickai_providers_core.resilience.health import Admission
     from kickai_providers_core.resilience.rate_limiter import Ticket
     from kickai_providers_core.resilience.recorder import Recorder
+    from kickai_providers_core.resilience.walk_context import RequestContext
     from kickai_providers_core.values.messages import Usage
 
 __all__ = ["RunningCalls"]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kickai_providers_core.resilience.candidates import Candidate
-    from kickai_providers_core.resilience.context import ChainContext, RequestContext
+    from kickai_providers_core.resilience.walk_context import ChainContext, RequestContext
     from kickai_providers_core.values.errors import KickaiError, ProviderError
     from kickai_providers_core.values.replies import Reply
 

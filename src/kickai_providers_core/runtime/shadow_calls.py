@@ -15,7 +15,7 @@ from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.runtime import sync
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.context import ChainContext, RequestContext
+    from kickai_providers_core.resilience.walk_context import ChainContext, RequestContext
     from kickai_providers_core.runtime.route import Route
 
 __all__ = ["ShadowCalls"]

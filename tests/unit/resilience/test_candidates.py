@@ -15,8 +15,8 @@ from kickai_providers_core.resilience.candidates import (
     find_common_capabilities,
     find_smallest_window,
 )
-from kickai_providers_core.resilience.context import RequestContext
 from kickai_providers_core.resilience.health import Health
+from kickai_providers_core.resilience.walk_context import RequestContext
 
 TOOLS, IMAGES, SEED = Capability.TOOLS, Capability.IMAGES, Capability.SEED
 NO_KEY: Obstacle = (SkipReason.NOT_CONFIGURED, "KEY")
