@@ -38,8 +38,8 @@ from kickai_providers_core.resilience.rollout_transitions import (
     start_ramp,
 )
 from kickai_providers_core.stores.urls import MEMORY
-from kickai_providers_core.values.length_limits import MESSAGE_LIMIT
 from kickai_providers_core.values.plain_text import clean_line, format_count
+from kickai_providers_core.values.text_length_limits import MESSAGE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator

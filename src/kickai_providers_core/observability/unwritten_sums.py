@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from kickai_providers_core.stores.cells import MAX_NAMES, OTHER
 from kickai_providers_core.values.attempts import Outcome
 from kickai_providers_core.values.event_counting import COUNTED_EVENTS, CellTally
-from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.metrics import Cell, CellKey
 from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.text_length_limits import NAME_LIMIT
 
 if TYPE_CHECKING:
     from collections import deque

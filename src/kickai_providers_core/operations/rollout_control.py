@@ -12,8 +12,8 @@ from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, BUCKETS, 
 from kickai_providers_core.stores.api import HistoryEntry, StoreError
 from kickai_providers_core.values.base_errors import KickaiError
 from kickai_providers_core.values.durations import write_duration
-from kickai_providers_core.values.length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.text_length_limits import DETAIL_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

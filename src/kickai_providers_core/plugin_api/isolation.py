@@ -19,8 +19,8 @@ from attrs import frozen
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.plugin_api.secret_masking import mask_secrets
-from kickai_providers_core.values.length_limits import SERVICE_MESSAGE_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.text_length_limits import SERVICE_MESSAGE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
-from kickai_providers_core.values.length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.text_length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.trace import RequestTrace
 from kickai_providers_core.values.trusted import build_trusted, evolve_trusted
 

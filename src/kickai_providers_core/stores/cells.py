@@ -16,9 +16,9 @@ from kickai_providers_core.stores.retention import (
     find_deleted_before,
 )
 from kickai_providers_core.values.histogram import add_counts
-from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.metrics import Cell
 from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.text_length_limits import NAME_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

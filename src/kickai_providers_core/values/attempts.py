@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable
-from kickai_providers_core.values.length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.text_length_limits import DETAIL_LIMIT
 from kickai_providers_core.values.validation import Boolean, InstanceOf, Number, Text, require_text
 
 if TYPE_CHECKING:

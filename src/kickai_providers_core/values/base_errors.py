@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from kickai_providers_core.values.jsonable import Jsonable, to_json
-from kickai_providers_core.values.length_limits import MESSAGE_LIMIT, NAME_LIMIT, SERVICE_MESSAGE_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
+from kickai_providers_core.values.text_length_limits import MESSAGE_LIMIT, NAME_LIMIT, SERVICE_MESSAGE_LIMIT
 
 __all__ = ["ArgumentTypeError", "ArgumentValueError", "AttemptError", "KickaiError", "restore_error"]
 

@@ -43,9 +43,9 @@ from kickai_providers_core.values.base_errors import (
     AttemptError,
     KickaiError,
 )
-from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.plain_text import clean_line
 from kickai_providers_core.values.problems import Problem
+from kickai_providers_core.values.text_length_limits import NAME_LIMIT
 from kickai_providers_core.values.trace import EMPTY_TRACE, EndsRequest, RequestTrace
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from attrs import field, frozen
 
 from kickai_providers_core.values.image_files import MAX_IMAGE_BYTES, read_image
 from kickai_providers_core.values.jsonable import Jsonable
-from kickai_providers_core.values.length_limits import NAME_LIMIT
 from kickai_providers_core.values.message_objects import is_message_object, read_message_object
 from kickai_providers_core.values.openai_messages import parse_message, parse_tool
 from kickai_providers_core.values.plain_text import clean_line, clean_text, format_count
+from kickai_providers_core.values.text_length_limits import NAME_LIMIT
 from kickai_providers_core.values.validation import (
     Number,
     OneOf,

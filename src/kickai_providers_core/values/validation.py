@@ -15,8 +15,8 @@ from typing import Any, NoReturn, TypeVar
 from attrs import Attribute, frozen
 
 from kickai_providers_core.values.base_errors import ArgumentTypeError, ArgumentValueError
-from kickai_providers_core.values.length_limits import QUOTE_LIMIT
 from kickai_providers_core.values.plain_text import clean_text, format_count
+from kickai_providers_core.values.text_length_limits import QUOTE_LIMIT
 
 __all__ = [
     "Boolean",

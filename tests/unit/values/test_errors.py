@@ -18,7 +18,7 @@ from kickai_providers_core import (
     TurnLimitError,
     UnknownProviderError,
 )
-from kickai_providers_core.values.length_limits import MESSAGE_LIMIT, SERVICE_MESSAGE_LIMIT
+from kickai_providers_core.values.text_length_limits import MESSAGE_LIMIT, SERVICE_MESSAGE_LIMIT
 
 ESCAPES = "a\x1b[31mred\x1b[0m\r\nb\x07\x9b2J\u2028c\u202ed\ud800e"
 CLEANED = "a [31mred [0m b 2J c d e"
