@@ -240,7 +240,7 @@ ACROSS = [
         for name in ("cli_without_settings", "fork_plugins", "gateway_faults", "history_across_providers")
     ),
     "tests/docs/test_calling.py",
-    "tests/unit/values/test_message_objects.py",
+    "tests/unit/values/test_foreign_messages.py",
 ]
 """The core's tests that need several plugins or the libraries of applications; other sessions skip them."""
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.foreign_messages import is_message_object, read_message_object
 from kickai_providers_core.values.image_files import MAX_IMAGE_BYTES, read_image
 from kickai_providers_core.values.jsonable import Jsonable
-from kickai_providers_core.values.message_objects import is_message_object, read_message_object
 from kickai_providers_core.values.openai_messages import parse_message, parse_tool
 from kickai_providers_core.values.plain_text import clean_line, clean_text, format_count
 from kickai_providers_core.values.text_length_limits import NAME_LIMIT

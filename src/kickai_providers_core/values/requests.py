@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from kickai_providers_core.values.message_objects import MessageLike, is_message_object
+from kickai_providers_core.values.foreign_messages import MessageLike, is_message_object
 from kickai_providers_core.values.messages import Message, Tool
 from kickai_providers_core.values.openai_messages import parse_tool_choice
 from kickai_providers_core.values.plain_text import clean_text, format_count
