@@ -6,7 +6,6 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.arm_router import ArmRouter
 from kickai_providers_core.observability.lazy_store import LazyStore
 from kickai_providers_core.observability.monitor import Monitor
 from kickai_providers_core.observability.rollout_controller import RolloutController
@@ -14,6 +13,7 @@ from kickai_providers_core.observability.shared_health import SharedHealth
 from kickai_providers_core.observability.shared_limits import SharedLimits
 from kickai_providers_core.observability.store_schedule import POLL_EVERY_S
 from kickai_providers_core.observability.store_thread import StoreThread
+from kickai_providers_core.rollout_router import ArmRouter
 from kickai_providers_core.runtime.shadow_calls import ShadowCalls
 from kickai_providers_core.values.event_counting import COUNTED_EVENTS
 from kickai_providers_core.values.events import AttemptEnded, RequestStarted
