@@ -10,7 +10,7 @@ import click
 
 from kickai_providers_core.cli.common_options import STORE_TIMEOUT_S, shared_options, without_store
 from kickai_providers_core.cli.doctor_findings import Finding, diagnose, find_targets, sort_findings, to_finding
-from kickai_providers_core.cli.doctor_operations import (
+from kickai_providers_core.cli.doctor_operation_findings import (
     StoreExamination,
     check_clock,
     check_daily_limits,

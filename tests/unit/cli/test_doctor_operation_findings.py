@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from kickai_providers_core import KickaiSettings, ProviderSettings, Settings
-from kickai_providers_core.cli.doctor_operations import (
+from kickai_providers_core.cli.doctor_operation_findings import (
     StoreExamination,
     check_clock,
     check_daily_limits,
