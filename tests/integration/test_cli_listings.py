@@ -297,7 +297,7 @@ def test_online_checks_each_model_that_a_role_calls(kickai: CommandLine, site: P
 
 def test_an_online_check_has_a_time_limit(kickai: CommandLine, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that does not respond is reported, and the others are checked."""
-    monkeypatch.setattr("kickai_providers_core.cli.settings_checks.CHECK_S", 0.3)
+    monkeypatch.setattr("kickai_providers_core.cli.check_runner.CHECK_S", 0.3)
     distribute(site, "test-fussy", FUSSY)
     kickai.write('[kickai]\nprimary = "fussy"\nfallback = ["mock"]\n[providers.fussy]\nmodel = "slow"\n')
     ended = kickai("doctor", "--online")

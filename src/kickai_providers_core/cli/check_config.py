@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kickai_providers_core.cli.common_options import shared_options, without_store
-from kickai_providers_core.cli.doctor_findings import diagnose, sort_findings, to_finding
-from kickai_providers_core.cli.online_questions import ANSWER_TOKENS, ask_providers, choose_questions
-from kickai_providers_core.cli.parameter_types import FiniteNumber
-from kickai_providers_core.cli.settings_checks import (
+from kickai_providers_core.cli.check_runner import (
     build_findings_json,
     check_instances,
     load_settings,
     write_findings,
 )
+from kickai_providers_core.cli.common_options import shared_options, without_store
+from kickai_providers_core.cli.doctor_findings import diagnose, sort_findings, to_finding
+from kickai_providers_core.cli.online_questions import ANSWER_TOKENS, ask_providers, choose_questions
+from kickai_providers_core.cli.parameter_types import FiniteNumber
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.cli.unusable_settings import find_unusable_settings
 from kickai_providers_core.resolver import Resolver

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kickai_providers_core.cli.check_runner import (
+    build_findings_json,
+    check_instances,
+    load_settings,
+    write_findings,
+)
 from kickai_providers_core.cli.common_options import STORE_TIMEOUT_S, shared_options, without_store
 from kickai_providers_core.cli.doctor_findings import Finding, diagnose, find_targets, sort_findings, to_finding
 from kickai_providers_core.cli.doctor_operation_findings import (
@@ -18,12 +24,6 @@ from kickai_providers_core.cli.doctor_operation_findings import (
     check_prices,
     check_store,
     examine_store,
-)
-from kickai_providers_core.cli.settings_checks import (
-    build_findings_json,
-    check_instances,
-    load_settings,
-    write_findings,
 )
 from kickai_providers_core.cli.tracebacks import format_error
 from kickai_providers_core.cli.uncalled_providers import describe_unused_presets
