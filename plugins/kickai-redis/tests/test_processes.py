@@ -25,7 +25,7 @@ from proxy import Proxy
 from servers import KINDS, running
 
 from kickai_redis.cell_reading import CellReader
-from kickai_redis.keys import Keys
+from kickai_redis.key_names import Keys
 from kickai_redis.metrics import MAX_INCREMENTED
 
 DAY_S = 86_400

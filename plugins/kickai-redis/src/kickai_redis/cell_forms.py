@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 OPEN = 0
-"""The level of the open cells; see `kickai_redis.keys.Level`."""
+"""The level of the open cells; see `kickai_redis.key_names.Level`."""
 
 VERSION = b"version"
 """The field of a hash that changes with each change of the others."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.metrics import Cell, CellKey
 
     from kickai_redis.connection import Connection
-    from kickai_redis.keys import Keys
+    from kickai_redis.key_names import Keys
 
 __all__ = ["LEVELS", "CellReader", "Place", "read_periods", "read_starts"]
 

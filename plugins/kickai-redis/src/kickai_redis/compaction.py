@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kickai_redis.cell_reading import Place
     from kickai_redis.connection import Connection
-    from kickai_redis.keys import Keys
+    from kickai_redis.key_names import Keys
 
 __all__ = ["PACK_AFTER_S", "Compactor"]
 

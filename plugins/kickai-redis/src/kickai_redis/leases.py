@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kickai_redis.connection import Connection
-    from kickai_redis.keys import Keys
+    from kickai_redis.key_names import Keys
 
 __all__ = ["RedisLeases"]
 

@@ -10,7 +10,7 @@ from kickai_providers_core.stores.api import StoreError, StoreStatus
 from kickai_redis.connection import Connection
 from kickai_redis.documents import RedisDocuments
 from kickai_redis.health import RedisHealth
-from kickai_redis.keys import Keys
+from kickai_redis.key_names import Keys
 from kickai_redis.leases import RedisLeases
 from kickai_redis.metrics import RedisMetrics
 from kickai_redis.scripts import Script
