@@ -14,7 +14,7 @@ from kickai_providers_core import ConfigError, Resolver
 from kickai_gateway.answering_target import observe
 from kickai_gateway.app import Gateway
 from kickai_gateway.connections import Config
-from kickai_gateway.garbage import FirstAnswers, exempt_objects
+from kickai_gateway.garbage_collection import FirstAnswers, exempt_objects
 from kickai_gateway.origins import is_loopback
 from kickai_gateway.protection import UnsafeSettingsError, build_guards, load_prices, require_protection
 from kickai_gateway.reloading import Generation

@@ -8,7 +8,7 @@ import pytest
 from kickai_providers_core import Resolver
 from live import SETTINGS
 
-from kickai_gateway.garbage import FirstAnswers, exempt_objects
+from kickai_gateway.garbage_collection import FirstAnswers, exempt_objects
 
 
 @pytest.fixture(autouse=True)
