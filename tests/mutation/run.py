@@ -28,7 +28,7 @@ ROLLOUTS = (
 REQUESTS = (
     *("walk", "failure_attribution", "last_resort", "candidates", "recorder", "policy", "breaker", "health"),
     *("condition", "retry_budget", "rate_limiter", "hedging", "routing", "tokens", "suspensions", "queueing"),
-    *("running_calls", "probe_leases", "allowances", "leased_limits"),
+    *("running_calls", "probe_leases", "rate_allowances", "leased_limits"),
 )
 ROLLOUT_TESTS = (
     "unit/resilience/test_arm_counts.py",

@@ -17,8 +17,8 @@ from kickai_providers_core.stores.api import StoreError
 from kickai_providers_core.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from kickai_providers_core.resilience.allowances import Allowances
     from kickai_providers_core.resilience.leased_limits import DayLimit, MinuteLimit
+    from kickai_providers_core.resilience.rate_allowances import Allowances
 
 DAY_S = 86_400.0
 START_S = 20_000 * DAY_S + 50_000.0

@@ -10,8 +10,8 @@ from kickai_providers_core.resilience.leased_limits import find_block_size
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kickai_providers_core.resilience.allowances import Allowances
     from kickai_providers_core.resilience.leased_limits import DayLimit
+    from kickai_providers_core.resilience.rate_allowances import Allowances
     from kickai_providers_core.resilience.rate_limiter import RateLimiter
     from kickai_providers_core.stores.api import Lease, Leases
 

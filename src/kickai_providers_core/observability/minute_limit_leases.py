@@ -9,8 +9,8 @@ from kickai_providers_core.resilience.leased_limits import MINUTE_S, divide_limi
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kickai_providers_core.resilience.allowances import Allowances
     from kickai_providers_core.resilience.leased_limits import MinuteLimit
+    from kickai_providers_core.resilience.rate_allowances import Allowances
     from kickai_providers_core.resilience.rate_limiter import RateLimiter
     from kickai_providers_core.stores.api import Leases
 

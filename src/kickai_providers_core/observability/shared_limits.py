@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.plugin_api.instance import Instance
     from kickai_providers_core.plugin_api.registry import Registry
-    from kickai_providers_core.resilience.allowances import Allowances
     from kickai_providers_core.resilience.leased_limits import DayLimit, MinuteLimit
+    from kickai_providers_core.resilience.rate_allowances import Allowances
     from kickai_providers_core.stores.api import Store
 
 __all__ = ["SharedLimits"]

@@ -10,8 +10,8 @@ from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from kickai_providers_core.resilience.allowances import Allowances, Limits
 from kickai_providers_core.resilience.leased_limits import MINUTE_S
+from kickai_providers_core.resilience.rate_allowances import Allowances, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import pytest
 from simulator import Target, World
 
 from kickai_providers_core.resilience.actions import Call, WaitForSlot
-from kickai_providers_core.resilience.allowances import Limits
 from kickai_providers_core.resilience.leased_limits import DayLimit, Demand
+from kickai_providers_core.resilience.rate_allowances import Limits
 from kickai_providers_core.resilience.rate_limiter import RateLimiter
 from kickai_providers_core.values.attempts import SkipReason
 

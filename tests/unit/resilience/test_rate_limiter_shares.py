@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kickai_providers_core.resilience.allowances import Allowances, Limits
+from kickai_providers_core.resilience.rate_allowances import Allowances, Limits
 from kickai_providers_core.resilience.rate_limiter import RateLimiter
 
 

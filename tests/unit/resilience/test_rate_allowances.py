@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kickai_providers_core.resilience.allowances import Allowances, Limits
 from kickai_providers_core.resilience.leased_limits import ANSWER_S, MINUTE_S
+from kickai_providers_core.resilience.rate_allowances import Allowances, Limits
 from kickai_providers_core.resilience.rate_limiter import RateLimiter, Ticket
 
 NOON = 12 * 3600.0
