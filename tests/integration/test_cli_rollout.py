@@ -117,7 +117,7 @@ def test_why_a_rollout_is_not_followed(kickai: CommandLine, before: str, after: 
 
 def test_why_explains_the_share(kickai: CommandLine) -> None:
     """The latest change and what the guard waits for; a role without its own rollout has that of all."""
-    assert "each role's own chain counts" in kickai("rollout", "why").out
+    assert "each role calls its own chain" in kickai("rollout", "why").out
     kickai("rollout", "set", "mock", "25%", "--why", "cheaper")
     shown = kickai("rollout", "why", "--role", "team_manager").out
     assert "all roles: mock 25%" in shown

@@ -79,7 +79,7 @@ class _Options:
 @click.option(
     "--mode",
     type=click.Choice(["live", "restart", "buffered"]),
-    help="What to do when a stream breaks off: live fails; restart starts over at the next target; buffered prints "
+    help="If a stream breaks off, live fails, and restart starts over at the next target; buffered prints "
     "nothing until the answer is complete. Implies --stream.  [default: live]",
 )
 @click.option("--system", metavar="TEXT", help="Put this system message before the prompt.")

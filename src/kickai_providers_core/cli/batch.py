@@ -69,25 +69,25 @@ class _Options:
     default=CONCURRENCY,
     show_default=True,
     metavar="N",
-    help="Have N requests under way at a time.",
+    help="Send N requests at a time.",
 )
 @click.option(
     "--deadline",
     "deadline_s",
     type=FiniteNumber(0, min_open=True),
     metavar="SECONDS",
-    help="Give up a request when there is no answer after this many seconds.",
+    help="Give up a request after this many seconds.",
 )
 @click.option("--use-models", "uses_models", is_flag=True, help="Call the model that each line names.")
-@click.option("--retry-failed", is_flag=True, help="Ask the requests again that failed in an earlier run.")
+@click.option("--retry-failed", is_flag=True, help="Send requests again that failed in an earlier run.")
 @shared_options
 @click.pass_obj
 def command(session: Session, /, *, retry_failed: bool, **options: Any) -> int:
     """Answer each request of IN.jsonl through a chain of providers, and append the results to OUT.jsonl.
 
-    Both files have the form of OpenAI's batch API. The chain is chosen as in kickai ask. Results come in the order in
-    which they are ready. Run the same command again after an interruption: requests that have a result in OUT.jsonl are
-    not asked again.
+    Both files have the format of OpenAI's batch API. --role and --chain choose the chain as in kickai ask. Results are
+    written as they arrive, in any order. To continue after an interruption, run the same command again: requests that
+    have a result in OUT.jsonl are not sent again.
     """
     run = _Options(**options)
     if run.target.exists() and run.target.samefile(run.source):

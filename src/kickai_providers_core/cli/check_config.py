@@ -63,10 +63,10 @@ TIMEOUT_S = 30.0
 def command(session: Session, *, online: bool, timeout_s: float) -> int:
     """Check the settings, and with --online whether each provider answers.
 
-    The checks of the settings are those of kickai doctor, without opening the store. Every configured provider is
-    called that a role calls or the settings file mentions: all at the same time, once, without retries and fallback.
-    Nothing of it is counted in the store. The exit code is 1 when a check fails or a provider that a role calls does
-    not answer, and 2 when the settings are invalid or cannot be used.
+    It checks the settings as kickai doctor does, but does not open the store. With --online, it calls each configured
+    provider that a role calls or the settings mention: all at the same time, once, without retries and fallback. The
+    store does not count these calls. The exit code is 1 when a check fails or a provider that a role calls does not
+    answer, and 2 when the settings are invalid or cannot be used.
     """
     file, discovery, settings, findings = load_settings(session)
     unusable: list[Problem] = []

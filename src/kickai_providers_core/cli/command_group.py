@@ -21,15 +21,15 @@ __all__ = ["program", "run"]
 
 COMMANDS: Mapping[str, str] = {
     "ask": "Answer a prompt through a chain of providers.",
-    "batch": "Answer a file of prompts, and go on after an interruption.",
+    "batch": "Answer a file of prompts, and continue after an interruption.",
     "providers": "List the provider plugins and whether they can be used.",
     "roles": "List the roles with their targets and settings.",
     "init": "Write a settings file for the installed providers.",
     "doctor": "Check settings, plugins, keys and models.",
     "check-config": "Check the settings, and ask each provider one question.",
-    "report": "Show requests, costs and the five measures.",
+    "report": "Show requests, costs, and whether the five measures are met.",
     "rollout": "Shift traffic to a provider step by step, and back.",
-    "serve": "Serve the chains over HTTP, to clients of the OpenAI API.",
+    "serve": "Serve the chains over HTTP to clients of the OpenAI API.",
     "new-provider": "Write the distribution of a new provider.",
 }
 """The name of each command, which is that of its module with ``-`` for ``_``, and its summary."""

@@ -52,7 +52,7 @@ Examples:
 
 
 @click.command("doctor", epilog=EPILOG)
-@click.option("--online", is_flag=True, help="Call the services as well, to check that they accept key and models.")
+@click.option("--online", is_flag=True, help="Also call the services, to check that they accept keys and models.")
 @shared_options
 @click.pass_obj
 def command(session: Session, *, online: bool) -> int:

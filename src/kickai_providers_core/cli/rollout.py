@@ -83,8 +83,9 @@ def changes(function: Callable[..., Any], role: Callable[..., Any] = _ROLE) -> C
 def command(ctx: click.Context) -> None:
     """Shift a share of the requests to a provider, and back.
 
-    Running processes that use the same store follow within two seconds. A guard compares the provider with the rest,
-    and goes back by itself; only a person, or a ramp that a person has started, goes forward.
+    Running processes that use the same store follow within two seconds. A guard compares the provider with the others,
+    and goes back by itself when it is worse. Only a person, or a ramp that a person has started, raises the share above
+    what it was.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
@@ -121,7 +122,7 @@ def show_status(session: Session) -> None:
 )
 @click.argument("candidate")
 @click.argument("share", callback=parse_share_argument)
-@click.option("--exclude/--include", default=None, help="Whether the other requests do without the provider.")
+@click.option("--exclude/--include", default=None, help="Whether the other requests never call the provider.")
 @click.option(
     "--shadow",
     callback=parse_share_argument,
@@ -146,7 +147,7 @@ def set_command(
     default="1h",
     show_default=True,
     metavar="TIME",
-    help="The time that each share is held at least: 90s, 30m, 1h or 2d.",
+    help="The shortest time of each step: 90s, 30m, 1h or 2d.",
 )
 @changes
 @click.pass_obj
@@ -159,7 +160,7 @@ def ramp_command(session: Session, /, *, candidate: str, shares: tuple[int, ...]
 @changes
 @click.pass_obj
 def pause_command(session: Session, /, **how: Any) -> None:
-    """Keep a ramp at its present share; the guard still goes back."""
+    """Keep a ramp at its present share. The guard stays active."""
     _change(session, how, lambda plan, scope, now_s: pause(plan, scope))  # noqa: ARG005  the others need the time
 
 
@@ -167,7 +168,7 @@ def pause_command(session: Session, /, **how: Any) -> None:
 @changes
 @click.pass_obj
 def resume_command(session: Session, /, **how: Any) -> None:
-    """Let a paused ramp go on, or restore the share that the guard has suspended."""
+    """Continue a paused ramp, or restore the share that the guard has suspended."""
     _change(session, how, resume)
 
 
@@ -180,7 +181,7 @@ def resume_command(session: Session, /, **how: Any) -> None:
 @partial(changes, role=_BACK_ROLE)
 @click.pass_obj
 def back_command(session: Session, /, **how: Any) -> None:
-    """Set the share to 0 at once: of every rollout, those of single roles included, or of one role."""
+    """Set the share of every rollout, or of one role, to 0 at once."""
     _change(session, how, go_back)
 
 
@@ -237,7 +238,7 @@ def explain(session: Session, *, role: str | None) -> None:
         session.console.write_json({"rollouts": [each.as_dict() for each in shown], "latest": latest})
         return
     if not shown:
-        session.console.write_line("No rollout serves these requests: each role's own chain counts.")
+        session.console.write_line("No rollout serves these requests: each role calls its own chain.")
     for each in shown:
         for line in (
             *_format_status(each, settings),

@@ -64,12 +64,12 @@ def _print_key(name: str) -> int:
     "key_name",
     metavar="NAME",
     callback=_validate_name,
-    help="Make a key for a client, print it and its table of the settings, and end.",
+    help="Make a key for a client, print the key and its settings table, and exit.",
 )
 @shared_options
 @click.pass_obj
 def command(session: Session, *, host: str | None, port: int | None, workers: int | None, key_name: str | None) -> int:
-    """Serve the chains over HTTP, to clients of the OpenAI API.
+    """Serve the chains over HTTP to clients of the OpenAI API.
 
     It runs until Ctrl-C or SIGTERM, and then lets running requests end. SIGHUP reads the settings again.
 
