@@ -13,7 +13,7 @@ class MonitorSettings:
 
     Attributes:
         on_alert: A command and its arguments, run without a shell when the guard changes a rollout. It gets the change
-            as JSON on its standard input, and 10 seconds. Empty for none.
+            as JSON on its standard input, and has 10 seconds. Empty for none.
     """
 
     on_alert: tuple[str, ...] = ()
