@@ -80,10 +80,10 @@ class GatewaySettings:
         host: The address to listen on.
         port: The port to listen on; 0 for a free one.
         workers: The number of processes, from 1.
-        drain_s: Seconds that running requests have left when the gateway is stopped, from 0.
+        drain_s: Seconds that running requests get when the gateway is stopped, from 0.
         max_body_mb: The maximum size of a request in MiB, from 1.
         max_connections: How many connections each worker accepts at a time, from 1. Further ones get the status 503.
-        receive_timeout_s: Seconds in which a client must have sent its request; above 0.
+        receive_timeout_s: Seconds in which a client must send its request; above 0.
         keys: The keys of clients, by name. Without one, only programs on this machine are served.
     """
 

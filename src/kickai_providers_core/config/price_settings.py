@@ -31,7 +31,7 @@ class PriceSettings:
     """The table ``[prices]``, for ``kickai report`` and for the budgets of the gateway's keys.
 
     Attributes:
-        free_credit_usd_per_month: What Hugging Face does not charge in each calendar month (UTC), in USD, from 0.
+        free_credit_usd_per_month: The free credit of Hugging Face in each calendar month (UTC), in USD, from 0.
         models: Prices by model, or by ``instance:model``. They replace those of the price list.
     """
 

@@ -44,8 +44,8 @@ class StoreSettings:
 
     Attributes:
         url: The address of the store, which may hold credentials; None for none.
-        namespace: The name of the application, which keeps apart what several applications have in one remote store.
-            Required for a remote store.
+        namespace: The name of the application in a remote store, which several applications may share. Required for a
+            remote store.
         keep_days: The days after which metrics are deleted, from 1.
     """
 

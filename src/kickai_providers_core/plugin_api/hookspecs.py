@@ -318,7 +318,7 @@ def kickai_close_provider(provider: object) -> None:
 
     :param provider: The object that `kickai_create_provider` returned.
 
-    If it raises, observers receive `ProviderCloseFailed`, and the other providers are closed nevertheless.
+    If it raises, observers receive `ProviderCloseFailed`, and the other providers are still closed.
     """
 
 

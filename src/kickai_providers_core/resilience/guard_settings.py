@@ -46,10 +46,10 @@ class GuardSettings:
         floor: The success rate that the candidate must have, between 0 and 1.
         margin: How far below its floor a rate may be and still count as good enough: the ramp advances when the rate is
             proven above ``floor - margin``. A smaller margin needs more requests.
-        alpha: The probability, above 0, that any test rolls back a good candidate during a whole ramp.
-        advance_alpha: The probability, above 0, that a step advances although the rate is not above ``floor - margin``.
-        outage_alpha: The probability, above 0, that a good control arm is taken for an outage. It can be larger than
-            ``alpha``, because the consequence is only that the floor waits.
+        alpha: The highest probability that any test rolls back a good candidate during a whole ramp.
+        advance_alpha: The highest probability that a step advances although the rate is not above ``floor - margin``.
+        outage_alpha: The highest probability that a good control arm is taken for an outage. It can be larger than
+            ``alpha``, because the floor test then only waits.
         latency_limit_s: A complete answer is slow after this many seconds; at most ``slow_share`` of the answers may
             be. None: not judged.
         first_token_limit_s: The same for the first token of a stream.

@@ -61,10 +61,10 @@ class Policy:
     Attributes:
         backoff_initial_s: The maximum of the first backoff, in seconds; it doubles with each retry.
         backoff_max_s: The maximum of any backoff, in seconds.
-        min_attempt_s: With fewer seconds than this before the deadline no attempt is started.
+        min_attempt_s: The time that must be left before the deadline to start an attempt, in seconds.
         max_suspension_s: The longest delay that a service may state, in seconds, above 0; a longer one is cut to it.
-        last_resort: Whether one target is called although all are suspended: the one that is available first. Never a
-            target whose service has stated a delay or whose quota is used up.
+        last_resort: Whether the target that is available first is called when all targets are suspended. A target whose
+            service has stated a delay, or whose quota is used up, is never called.
         retry_share: Retries of all requests together for each request of the last minute, from 0; 0.2 means that
             retries add at most 20 % to the load.
         retry_floor: Retries a minute that are allowed with any traffic, from 0.

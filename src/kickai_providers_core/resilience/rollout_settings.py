@@ -28,7 +28,7 @@ class RolloutSettings:
     Attributes:
         candidate: The instance or plugin that is rolled out; None for no rollout.
         share: The percentage of the requests that it serves at first, such as ``5%``.
-        exclude: Whether the other requests do without it, instead of calling it last.
+        exclude: Whether the other requests never call it, instead of calling it last.
         shadow: The percentage of the other requests that are also sent to it in the background, to measure it.
         guard: The limits of the guard, in the table ``[rollout.guard]``.
     """

@@ -23,8 +23,8 @@ class Routing:
 
     Attributes:
         strong: The stronger instance, or one target of it; None for no routing.
-        above_tokens: The condition that the prompt has more tokens than this, by a low estimate; None for none.
-        needs: The condition that the request needs one of these capabilities.
+        above_tokens: Routes prompts with more tokens than this, by a low estimate; None for none.
+        needs: Routes requests that need one of these capabilities.
     """
 
     strong: Target | None = None

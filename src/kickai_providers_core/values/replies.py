@@ -122,7 +122,7 @@ class Reply(Jsonable):
         tool_calls: The tool calls that the model requests, with distinct ids.
         request_id: The provider's id of the request. If it gives none, the core sets one that begins with ``kickai-``.
         omitted: The names of request fields that this model does not support and that were omitted.
-        reasoning: What the model thought before it answered, if the provider shows it; empty otherwise. It is not part
+        reasoning: The model's reasoning before the answer, if the provider returns it; empty otherwise. It is not part
             of the answer. Hidden from the repr.
 
         provider: The instance that answered.
