@@ -113,6 +113,6 @@ class ArmRouter:
         try:
             candidates, instances = self.build([*rolled_out, *others])
         except UnknownProviderError:
-            warn(f"the rollout of {candidate} is not followed, because no provider of that name is configured here")
+            warn(f"the rollout of {candidate} has no effect, because no provider of that name is configured here")
             return None
         return Arms(candidates[: len(rolled_out)], candidates[len(rolled_out) :], instances)

@@ -144,7 +144,7 @@ ADD_STORE = 'Add for example url = "sqlite:///kickai.db" to [store]'
             "error",
             "store.url: no installed plugin opens stores at redis://: install kickai-redis",
         ),
-        ('[store]\nurl = "sqlite:///folder"\n', "error", "store.url: must name a file, got the folder "),
+        ('[store]\nurl = "sqlite:///folder"\n', "error", "store.url: must name a regular file, got the folder "),
         (
             '[store]\nurl = "sqlite:///none/x.db"\n',
             "error",
@@ -153,9 +153,9 @@ ADD_STORE = 'Add for example url = "sqlite:///kickai.db" to [store]'
         (
             '[monitor]\non_alert = ["/no/such/program", "x"]\n',
             "error",
-            "monitor.on_alert[0]: must be a program that can be run, by its path or its name on PATH, got '/no/such/",
+            "monitor.on_alert[0]: must be an executable program, by path or by name on PATH, got '/no/such/",
         ),
-        ('[monitor]\non_alert = ["kickai.toml"]\n', "error", "monitor.on_alert[0]: must be a program"),
+        ('[monitor]\non_alert = ["kickai.toml"]\n', "error", "monitor.on_alert[0]: must be an executable program"),
         (
             '[rollout]\ncandidate = "gemini"\n',
             "warning",

@@ -112,7 +112,7 @@ def test_why_a_rollout_is_not_followed(kickai: CommandLine, before: str, after: 
     assert "not followed" not in kickai("rollout", "status").out + kickai("doctor").out
     kickai.folder.joinpath("kickai.toml").write_text(SETTINGS.replace(before, after))
     for command in (("rollout", "status"), ("rollout", "why"), ("doctor",)):
-        assert f"not followed with these settings: {reason}" in kickai(*command).out
+        assert f"no effect with these settings: {reason}" in kickai(*command).out
 
 
 def test_why_explains_the_share(kickai: CommandLine) -> None:

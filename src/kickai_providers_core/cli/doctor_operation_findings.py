@@ -129,10 +129,10 @@ def _check_writers(writers: Iterable[Writer]) -> Iterator[Finding]:
     if silent:
         oldest = max(each.age_s for each in silent)
         message = (
-            f"{format_count(len(silent), 'writer')} of the last hour neither ended properly nor wrote in the last "
-            f"{BEHIND_S:g} s (for up to {oldest:.0f} s): killed, idle, or the store fails there"
+            f"{format_count(len(silent), 'writer')} of the last hour did not write in the last "
+            f"{BEHIND_S:g} s (for up to {oldest:.0f} s): killed, idle, or unable to write"
         )
-        yield _note("store", message, "Idle processes write nothing; look for store warnings in their logs otherwise")
+        yield _note("store", message, "Idle processes write nothing; if one is not idle, look for warnings in its log")
     elif lately:
         yield _build_ok("store", f"{format_count(len(lately), 'writer')} of the last hour, none behind")
 
@@ -145,7 +145,7 @@ def _check_rollouts(rollouts: Iterable[ScopeStatus], unfollowed: Mapping[str, st
         reason = unfollowed.get(status.scope)
         if reason:
             hint = "Change the settings, or run kickai rollout remove"
-            yield _warn("rollout", f"{text}, but it is not followed with these settings: {reason}", hint)
+            yield _warn("rollout", f"{text}, but it has no effect with these settings: {reason}", hint)
         elif rollout.suspended_share is not None:
             yield _warn("rollout", text, "Run kickai rollout why")
         else:
@@ -167,7 +167,7 @@ def check_daily_limits(settings: Settings, examination: StoreExamination | None,
                 continue
             text = f"{instance} may use {limit:,} {unit} a day"
             if examination is None or examination.status is None:
-                yield _note("limits", f"{text} in each process: without a store, nothing says how much is used")
+                yield _note("limits", f"{text} in each process: without a store, the use is unknown")
                 continue
             prefix, suffix = f"limit/{instance}/", f"/{unit}/day/{today}"
             windows = examination.windows

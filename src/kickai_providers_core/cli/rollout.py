@@ -311,7 +311,7 @@ def _format_status(status: ScopeStatus, settings: Settings) -> Iterator[str]:
     yield f"{scope}: {rollout.candidate} {format_share(rollout.share)}, {describe_state(rollout)}"
     unfollowed = explain_unfollowed(settings, status.scope, rollout.candidate)
     if unfollowed:
-        yield f"  not followed with these settings: {unfollowed}"
+        yield f"  no effect with these settings: {unfollowed}"
     if rollout.exclude:
         yield "  excluded from the other requests"
     if rollout.shadow:

@@ -52,8 +52,8 @@ def _check_store(settings: Settings, discovery: Discovery) -> Iterator[Problem]:
     if address.scheme == SQLITE:
         path = address.find_path(Path())
         if path.exists() and not path.is_file():
-            found = "the folder" if path.is_dir() else "what is not a regular file:"
-            yield _describe(settings, ("store", "url"), f"must name a file, got {found} {path}")
+            found = f"the folder {path}" if path.is_dir() else path
+            yield _describe(settings, ("store", "url"), f"must name a regular file, got {found}")
         elif not path.parent.is_dir():
             message = f"must name a file in a folder that exists, got {path}"
             yield _describe(settings, ("store", "url"), message, f"Create the folder {path.parent}")
@@ -78,16 +78,14 @@ def _check_rollout(settings: Settings) -> Iterator[Problem]:
         return
     reason = explain_unfollowed(settings, ALL_ROLES, candidate)
     if reason:
-        message = f"the rollout of {candidate} is not followed with these settings: {reason}"
+        message = f"the rollout of {candidate} has no effect with these settings: {reason}"
         yield _describe(settings, path, message, severity="warning")
 
 
 def _check_alert(settings: Settings, environ: Mapping[str, str]) -> Iterator[Problem]:
     command = settings.monitor.on_alert
     if command and shutil.which(command[0], path=environ.get("PATH")) is None:
-        message = (
-            f"must be a program that can be run, by its path or its name on PATH, got {describe_value(command[0])}"
-        )
+        message = f"must be an executable program, by path or by name on PATH, got {describe_value(command[0])}"
         yield _describe(settings, ("monitor", "on_alert", 0), message, "The arguments are further items of the array")
 
 

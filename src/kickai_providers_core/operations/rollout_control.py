@@ -217,11 +217,11 @@ def explain_unfollowed(settings: Settings, scope: str, candidate: str) -> str:
 def describe_state(rollout: Rollout) -> str:
     """Return where a rollout is, for a reader."""
     if rollout.suspended_share is not None:
-        return f"suspended by the guard, before at {format_share(rollout.suspended_share)}"
+        return f"suspended by the guard at {format_share(rollout.suspended_share)}"
     if rollout.ramp is None:
         return "fixed share" if rollout.share else "off"
     steps = ", ".join(map(format_share, rollout.ramp.shares))
     state = "paused" if rollout.is_paused else "running"
     if rollout.ramp.find_next(rollout.share) is None:
         state = "complete"
-    return f"ramp {state} ({steps}; each held for {write_duration(rollout.ramp.hold_s)} at least)"
+    return f"ramp {state} ({steps}; each held for at least {write_duration(rollout.ramp.hold_s)})"

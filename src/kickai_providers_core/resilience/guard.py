@@ -249,7 +249,7 @@ def _hold(
     numbers: dict[str, float] | None = None,
 ) -> Verdict:
     if signal is not None:
-        facts += "; the present rate would not suffice" if needed is None else f"; about {needed} more requests needed"
+        facts += "; the present rate is not enough" if needed is None else f"; about {needed} more requests needed"
     return Verdict(
         action="hold",
         reason=reason,

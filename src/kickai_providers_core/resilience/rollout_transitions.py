@@ -97,7 +97,7 @@ def pause(plan: RolloutPlan, scope: str) -> Change:
     """
     rollout = _get(plan, scope)
     if rollout.is_paused:
-        raise RolloutError(f"the ramp of {_format_scope(scope)} is paused already")
+        raise RolloutError(f"the ramp of {_format_scope(scope)} is already paused")
     if rollout.ramp is None:
         raise RolloutError(f"there is no ramp of {_format_scope(scope)}")
     after = evolve(rollout, is_paused=True)

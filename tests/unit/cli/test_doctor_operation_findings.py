@@ -80,7 +80,7 @@ def test_the_warnings_of_a_store_are_shown() -> None:
     [
         ((), []),
         ((("a", 1.0, False), ("b", 900.0, True)), ["ok store: 2 writers of the last hour, none behind"]),
-        ((("a", 60.0, False), ("b", 1.0, False)), ["note store: 1 writer of the last hour neither ended properly"]),
+        ((("a", 60.0, False), ("b", 1.0, False)), ["note store: 1 writer of the last hour did not write in the last"]),
         ((("a", 9000.0, False),), []),
     ],
 )
@@ -113,9 +113,9 @@ def test_a_real_store_is_examined(tmp_path: Path) -> None:
     found = lines(check_store(examination))
     assert "ok store: 1 writer of the last hour, none behind" in found
     assert "ok rollout: mock has 25% of all roles, fixed share" in found
-    assert "warning rollout: mock has 0% of the role coach, suspended by the guard, before at 50%" in found
+    assert "warning rollout: mock has 0% of the role coach, suspended by the guard at 50%" in found
     share = "gone has 100% of the role scout, fixed share"
-    assert f"warning rollout: {share}, but it is not followed with these settings: they have no provider gone" in found
+    assert f"warning rollout: {share}, but it has no effect with these settings: they have no provider gone" in found
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_limits_per_day_without_a_store_are_those_of_each_process() -> None:
     """Nothing is known about their use."""
     settings = Settings(providers={"mock": ProviderSettings(tokens_per_day=5)})
     assert lines(check_daily_limits(settings, None, NOW)) == [
-        "note limits: mock may use 5 tokens a day in each process: without a store, nothing says how much is used"
+        "note limits: mock may use 5 tokens a day in each process: without a store, the use is unknown"
     ]
 
 

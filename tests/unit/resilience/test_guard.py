@@ -88,7 +88,7 @@ def test_a_rate_that_would_never_suffice_says_so() -> None:
     """Then there is no estimate."""
     verdict = decide(add(StepEvidence(), count(20, 2), count(20)))
     assert (verdict.action, verdict.requests_needed) == ("hold", None)
-    assert verdict.message.endswith("; the present rate would not suffice")
+    assert verdict.message.endswith("; the present rate is not enough")
 
 
 def test_proven_success_advances_and_begins_a_new_step() -> None:
@@ -230,7 +230,7 @@ def test_a_suspension_ends_when_the_control_arm_fails_too() -> None:
     assert (held.action, held.reason) == ("hold", "shared_outage")
     expected = (
         "candidate 5 of 5 failed, not yet proven below 8.00%; control 5 of 5 failed, "
-        "so the floor test waits for the control arm to recover; the present rate would not suffice"
+        "so the floor test waits for the control arm to recover; the present rate is not enough"
     )
     assert held.message == expected
     assert decide(evidence, share=1.0).action == "roll_back"

@@ -290,7 +290,7 @@ def test_what_does_not_fit_is_refused() -> None:
     plan = make_plan(share=QUARTER)
     with pytest.raises(RolloutError, match="there is no ramp of all roles"):
         pause(plan, ALL_ROLES)
-    with pytest.raises(RolloutError, match="the ramp of all roles is paused already"):
+    with pytest.raises(RolloutError, match="the ramp of all roles is already paused"):
         pause(make_plan(share=QUARTER, ramp=RAMP, is_paused=True), ALL_ROLES)
     with pytest.raises(RolloutError, match="nothing is paused or suspended for all roles"):
         resume(plan, ALL_ROLES, 1.0)
