@@ -78,11 +78,11 @@ def test_the_counters_of_all_workers_add_up():
         for _ in range(number):
             board.metrics.begin()
             board.metrics.end("chat", 200, 0.2)
-    assert first.metrics.sums()["requests", "chat", "200"] == 3
+    assert first.metrics.sum_counters()["requests", "chat", "200"] == 3
     second.metrics.begin()
     third = Board.open(first.memory.descriptor, 2, 1)  # it replaces the second one, which was killed
-    assert third.metrics.sums()["running",] == 0
-    assert third.metrics.sums()["restarts",] == 1
+    assert third.metrics.sum_counters()["running",] == 0
+    assert third.metrics.sum_counters()["restarts",] == 1
     first.memory.close()
 
 
@@ -92,7 +92,7 @@ def test_every_route_and_status_can_be_counted():
     for route in ROUTES:
         board.metrics.begin()
         board.metrics.end(route, 418, 1.0)
-    assert sum(value for key, value in board.metrics.sums().items() if key[-1] == "other") == len(ROUTES)
+    assert sum(value for key, value in board.metrics.sum_counters().items() if key[-1] == "other") == len(ROUTES)
     board.memory.close()
 
 

@@ -104,7 +104,7 @@ class Allowance:
         self._leases = []
         return returned
 
-    def left_s(self, now: float) -> float:
+    def compute_left_s(self, now: float) -> float:
         """Return the seconds until the window ends; 0 when none has begun."""
         return max(0.0, self._ends - now)
 

@@ -32,7 +32,7 @@ class Record:
     attempts: int = 0
     fell_back: bool = False
 
-    def headers(self, model: str) -> Headers:
+    def build_headers(self, model: str) -> Headers:
         """Return the headers for the client.
 
         Args:

@@ -24,9 +24,9 @@ async def read_body(request: HttpRequest, *, max_bytes: int) -> bytes:
         ApiError: It is too large.
         ClientDisconnected: The client has disconnected.
     """
-    stated = request.header("content-length")
+    stated = request.find_header("content-length")
     if stated is not None and stated.isdecimal() and int(stated[:20]) > max_bytes:
-        raise _too_large(max_bytes)
+        raise _build_too_large_error(max_bytes)
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -36,12 +36,12 @@ async def read_body(request: HttpRequest, *, max_bytes: int) -> bytes:
         part, more = event.get("body", b""), event.get("more_body", False)
         size += len(part)
         if size > max_bytes:
-            raise _too_large(max_bytes)
+            raise _build_too_large_error(max_bytes)
         parts.append(part)
     return b"".join(parts)
 
 
-def _too_large(max_bytes: int) -> ApiError:
+def _build_too_large_error(max_bytes: int) -> ApiError:
     # The connection stays open, and the server discards the rest of the body within the time that a request may take to
     # arrive. Many clients read no response before they have sent everything; one that is cut off never sees the reason.
     message = f"the body must have at most {max_bytes} bytes"

@@ -145,7 +145,9 @@ class _Answer:
                 parallel_tool_calls=self.call.parallel_tool_calls,
             )
             try:
-                await send_stream(stream, first, encoder, responder, (*self.record.headers(first.model), *headers))
+                await send_stream(
+                    stream, first, encoder, responder, (*self.record.build_headers(first.model), *headers)
+                )
             finally:
                 self.usage = encoder.usage
             return stream.reply
@@ -154,10 +156,10 @@ class _Answer:
 def _parse_options(request: HttpRequest) -> dict[str, Any]:
     """Return the keyword arguments of the chain that the headers state."""
     options: dict[str, Any] = {}
-    key, deadline = request.header("x-kickai-key"), request.header("x-kickai-deadline-s")
+    key, deadline = request.find_header("x-kickai-key"), request.find_header("x-kickai-deadline-s")
     if key is not None:
         if not 0 < len(key) <= LONGEST_KEY:
-            raise _invalid_header("x-kickai-key", f"1 to {LONGEST_KEY} characters", f"{len(key)} characters")
+            raise _build_header_error("x-kickai-key", f"1 to {LONGEST_KEY} characters", f"{len(key)} characters")
         options["key"] = key
     if deadline is not None:
         options["deadline_s"] = _parse_seconds("x-kickai-deadline-s", deadline)
@@ -176,10 +178,10 @@ def _parse_seconds(name: str, text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds > 0):
-        raise _invalid_header(name, "a number of seconds greater than 0", repr(text[:20]))
+        raise _build_header_error(name, "a number of seconds greater than 0", repr(text[:20]))
     return seconds
 
 
-def _invalid_header(name: str, expected: str, got: str) -> ApiError:
+def _build_header_error(name: str, expected: str, got: str) -> ApiError:
     message = f"the header {name} must be {expected}, got {got}"
     return ApiError(ErrorReply(status=400, message=message, code="invalid_header", param=name))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kickai_gateway.http import Headers
 
-__all__ = ["INTERNAL", "SHUTDOWN", "ApiError", "ErrorReply", "build_error_reply", "invalid_argument"]
+__all__ = ["INTERNAL", "SHUTDOWN", "ApiError", "ErrorReply", "build_argument_error_reply", "build_error_reply"]
 
 NO_RETRY: Headers = (("x-should-retry", "false"),)
 """What keeps clients from repeating what the chain has already repeated."""
@@ -105,7 +105,7 @@ class ApiError(Exception):
         self.reply = reply
 
 
-def invalid_argument(error: ArgumentTypeError | ArgumentValueError) -> ErrorReply:
+def build_argument_error_reply(error: ArgumentTypeError | ArgumentValueError) -> ErrorReply:
     """Return the reply for a request that cannot be read: 400 with the path of the field."""
     message = str(error).replace("ChatRequest.", "")
     param = next((found.expand(param) for pattern, param in PARAMS if (found := pattern.match(message))), None)
@@ -115,11 +115,11 @@ def invalid_argument(error: ArgumentTypeError | ArgumentValueError) -> ErrorRepl
 def build_error_reply(error: KickaiError) -> ErrorReply:
     """Return the reply for an error that a chain raised."""
     if isinstance(error, ArgumentTypeError | ArgumentValueError):
-        return invalid_argument(error)
+        return build_argument_error_reply(error)
     if isinstance(error, UnknownProviderError):
         return ErrorReply(status=404, message=str(error), code="model_not_found", param="model")
     if isinstance(error, DeadlineExceededError):
-        headers = _headers(error.trace)
+        headers = _build_headers(error.trace)
         return ErrorReply(
             status=504, message=str(error), type="timeout_error", code="deadline_exceeded", headers=headers
         )
@@ -132,7 +132,7 @@ def build_error_reply(error: KickaiError) -> ErrorReply:
 
 def _describe_attempt(error: ProviderError) -> ErrorReply:
     """Return the reply for the error of one attempt that ended the request."""
-    headers, message = _headers(error.trace), str(error)
+    headers, message = _build_headers(error.trace), str(error)
     if isinstance(error, ContextLengthExceededError):
         return ErrorReply(
             status=400, message=message, code="context_length_exceeded", param="messages", headers=headers
@@ -149,7 +149,7 @@ def _describe_attempt(error: ProviderError) -> ErrorReply:
 def _describe_exhausted(error: ChainExhaustedError) -> ErrorReply:
     """Return 429 when every target is limited, and 503 otherwise; 502 when waiting does not help."""
     causes, skips = error.exceptions, error.skipped
-    message, headers = str(error.message), _headers(error.trace)
+    message, headers = str(error.message), _build_headers(error.trace)
     delays = [
         *(each.error.retry_after_s or each.rests_s for each in error.attempts if each.error is not None),
         *(skip.retry_in_s for skip in skips if skip.retry_in_s is not None),
@@ -171,7 +171,7 @@ def _describe_exhausted(error: ChainExhaustedError) -> ErrorReply:
         message=message,
         type="server_error",
         code="no_target_available",
-        headers=(*headers, *_retry_after(delay)),
+        headers=(*headers, *_build_retry_after_header(delay)),
     )
 
 
@@ -181,13 +181,13 @@ def _describe_limit(message: str, headers: Headers, delay_s: float | None, *, is
         message=message,
         type="insufficient_quota" if is_quota else "rate_limit_error",
         code="insufficient_quota" if is_quota else "rate_limit_exceeded",
-        headers=(*headers, *_retry_after(delay_s)),
+        headers=(*headers, *_build_retry_after_header(delay_s)),
     )
 
 
-def _retry_after(delay_s: float | None) -> Headers:
+def _build_retry_after_header(delay_s: float | None) -> Headers:
     return () if not delay_s or not math.isfinite(delay_s) else (("retry-after", str(max(1, math.ceil(delay_s)))),)
 
 
-def _headers(trace: RequestTrace) -> Headers:
+def _build_headers(trace: RequestTrace) -> Headers:
     return (*NO_RETRY, ("x-kickai-attempts", str(len(trace.attempts))))

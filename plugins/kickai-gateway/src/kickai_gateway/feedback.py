@@ -33,12 +33,14 @@ async def give_feedback(request: HttpRequest, answers: Answers, resolver: Resolv
     body = parse_json_object(await read_body(request, max_bytes=MAX_BODY_BYTES))
     unknown = [name for name in body if name not in FIELDS]
     if unknown:
-        raise _invalid(f"unknown field {unknown[0][:60]!r} (known are {', '.join(FIELDS)})", unknown[0][:60])
+        raise _build_request_error(
+            f"unknown field {unknown[0][:60]!r} (known are {', '.join(FIELDS)})", unknown[0][:60]
+        )
     id_, ok, name = body.get("id"), body.get("ok"), body.get("name", "answer")
     if not isinstance(id_, str):
-        raise _invalid("id must be the id of an answer", "id")
+        raise _build_request_error("id must be the id of an answer", "id")
     if not isinstance(ok, bool):
-        raise _invalid("ok must be true or false", "ok")
+        raise _build_request_error("ok must be true or false", "ok")
     found = answers.find(id_)
     if found is None:
         message = f"id must be that of one of the last {MAX_ANSWERS:,} answers"
@@ -46,9 +48,9 @@ async def give_feedback(request: HttpRequest, answers: Answers, resolver: Resolv
     try:
         resolver.record_feedback(found, ok=ok, name=name)
     except (ArgumentTypeError, ArgumentValueError) as error:
-        raise _invalid(str(error), "name") from None
+        raise _build_request_error(str(error), "name") from None
     return {"object": "feedback", "id": id_, "ok": ok, "name": name}
 
 
-def _invalid(message: str, param: str) -> ApiError:
+def _build_request_error(message: str, param: str) -> ApiError:
     return ApiError(ErrorReply(status=400, message=message, code="invalid_value", param=param))

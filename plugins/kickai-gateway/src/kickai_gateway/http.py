@@ -69,7 +69,7 @@ class HttpRequest:
             receive=receive,
         )
 
-    def header(self, name: str) -> str | None:
+    def find_header(self, name: str) -> str | None:
         """Return the first value of a header; None when it is absent.
 
         Args:

@@ -101,7 +101,7 @@ class Routes:
             responder.route = "status"
             await self._serve_status(path, responder, generation)
         else:
-            raise _no_such_path(path)
+            raise _build_unknown_path_error(path)
 
     async def _serve_public(self, path: str, responder: Responder, generation: Generation) -> None:
         if path in FILES:
@@ -127,7 +127,7 @@ def _describe_models(generation: Generation, caller: Caller, name: str) -> dict[
     """Return one model, or all when the name is empty."""
     models = generation.models
     if not name:
-        data = [models.describe(each) for each in models.names() if caller.may_use(each)]
+        data = [models.describe(each) for each in models.list_names() if caller.may_use(each)]
         return {"object": "list", "data": data}
     caller.require_model(name)
     return models.describe(name)
@@ -140,7 +140,7 @@ def _require_method(request: HttpRequest, allowed: tuple[str, ...]) -> None:
         raise ApiError(ErrorReply(status=405, message=message, code="method_not_allowed", headers=headers))
 
 
-def _no_such_path(path: str) -> ApiError:
+def _build_unknown_path_error(path: str) -> ApiError:
     reason = next((reason for known, reason in REASONS.items() if f"{path}/".startswith(f"{known}/")), None)
     if reason is None:
         word = path.strip("/")

@@ -112,7 +112,7 @@ class KeyGuards:
         Raises:
             ApiError: There is no key, it is unknown, or the body is not declared as JSON.
         """
-        scheme, _, text = (request.header("authorization") or "").partition(" ")
+        scheme, _, text = (request.find_header("authorization") or "").partition(" ")
         name = self._ring.find(text.strip()) if scheme.lower() == "bearer" else None
         if name is None:
             message = "the gateway needs a key in the header Authorization: Bearer KEY"
@@ -220,7 +220,7 @@ class KeyGuards:
     def _refuse(self, allowance: Allowance, amount: int) -> ApiError:
         limit, now = allowance.limit, self._clock()
         period, total, asked = PERIODS[limit.window_s], _format(limit, limit.amount), _format(limit, amount)
-        left_s = allowance.left_s(now)
+        left_s = allowance.compute_left_s(now)
         if amount > limit.amount:
             message = f"the request may use {asked}, and its key {total} a {period}; lower max_tokens"
             return ApiError(ErrorReply(status=400, message=message, code="request_too_large", param="max_tokens"))
@@ -248,7 +248,7 @@ class KeyGuards:
             for header in (
                 (f"x-ratelimit-limit-{unit}", _format_number(unit, allowance.limit.amount)),
                 (f"x-ratelimit-remaining-{unit}", _format_number(unit, max(0, allowance.held))),
-                (f"x-ratelimit-reset-{unit}", f"{math.ceil(allowance.left_s(now))}s"),
+                (f"x-ratelimit-reset-{unit}", f"{math.ceil(allowance.compute_left_s(now))}s"),
             )
         )
 

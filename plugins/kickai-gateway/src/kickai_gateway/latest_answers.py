@@ -46,7 +46,7 @@ class Answers:
         source = "\0".join(names).encode("utf-8", "replace")
         if len(source) >= SOURCE_BYTES:
             return
-        part, place = self.memory.part(self.memory.own), self._next
+        part, place = self.memory.get_part(self.memory.own), self._next
         self._next = (place + 1) % MAX_ANSWERS
         id_at, source_at = self._locate(place)
         part[id_at : id_at + ID_BYTES] = bytes(ID_BYTES)  # a reader must not find the new source under the old id
@@ -61,7 +61,7 @@ class Answers:
         """
         wanted = _hash(text.removeprefix("chatcmpl-").removeprefix("req_"))
         for number in range(self.memory.parts):
-            ids = bytes(self.memory.part(number)[self.offset : self.offset + IDS_BYTES])
+            ids = bytes(self.memory.get_part(number)[self.offset : self.offset + IDS_BYTES])
             at = ids.find(wanted)
             while at >= 0 and at % ID_BYTES:
                 at = ids.find(wanted, at + 1)
@@ -72,7 +72,7 @@ class Answers:
     def _read(self, number: int, place: int) -> Reply:
         """Return the answer at a place of a worker's part."""
         _, at = self._locate(place)
-        source = bytes(self.memory.part(number)[at : at + SOURCE_BYTES]).decode("utf-8")
+        source = bytes(self.memory.get_part(number)[at : at + SOURCE_BYTES]).decode("utf-8")
         provider, model, role, arm, *_ = source.split("\0")
         return Reply(
             text="",

@@ -63,7 +63,7 @@ class WorkerMetrics:
     _own: memoryview[float] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._own = self._view(self.memory.own)
+        self._own = self._get_view(self.memory.own)
         if self._own[PLACES["running",]]:
             self._own[PLACES["running",]] = 0.0  # those of a worker that was killed
             self._own[PLACES["restarts",]] += 1
@@ -94,9 +94,9 @@ class WorkerMetrics:
             self._own[PLACES["output_tokens",]] += usage.output_tokens
         self._own[PLACES["fallbacks",]] += fell_back
 
-    def sums(self) -> dict[tuple[str, ...], float]:
+    def sum_counters(self) -> dict[tuple[str, ...], float]:
         """Return the sum of each counter over all workers."""
-        views = [self._view(number) for number in range(self.memory.parts)]
+        views = [self._get_view(number) for number in range(self.memory.parts)]
         return {key: sum(view[place] for view in views) for key, place in PLACES.items()}
 
     def render(self, health: HealthReport) -> str:
@@ -105,19 +105,21 @@ class WorkerMetrics:
         Args:
             health: The health of the targets, as this worker sees it.
         """
-        return "\n".join((*_render_sums(self.sums()), *_render_health(health), ""))
+        return "\n".join((*_render_sums(self.sum_counters()), *_render_health(health), ""))
 
-    def _view(self, number: int) -> memoryview[float]:
-        return self.memory.part(number)[self.offset : self.offset + METRICS_BYTES].cast("d")
+    def _get_view(self, number: int) -> memoryview[float]:
+        return self.memory.get_part(number)[self.offset : self.offset + METRICS_BYTES].cast("d")
 
 
 def _render_sums(sums: dict[tuple[str, ...], float]) -> Iterator[str]:
-    yield from _head("kickai_gateway_requests_total", "counter", "Requests that have ended, by route and status.")
+    yield from _format_head(
+        "kickai_gateway_requests_total", "counter", "Requests that have ended, by route and status."
+    )
     for key, value in sums.items():
         if key[0] == "requests" and value:
             yield f'kickai_gateway_requests_total{{route="{key[1]}",status="{key[2]}"}} {value:.0f}'
     name = "kickai_gateway_answer_seconds"
-    yield from _head(name, "histogram", "Seconds from the head of a request to the end of its response.")
+    yield from _format_head(name, "histogram", "Seconds from the head of a request to the end of its response.")
     for route in ANSWERS:
         total = 0.0
         for place, bound in enumerate((*map(str, BOUNDS_S), "+Inf")):
@@ -125,26 +127,32 @@ def _render_sums(sums: dict[tuple[str, ...], float]) -> Iterator[str]:
             yield f'{name}_bucket{{route="{route}",le="{bound}"}} {total:.0f}'
         yield f'{name}_sum{{route="{route}"}} {sums["seconds", route]:.6f}'
         yield f'{name}_count{{route="{route}"}} {total:.0f}'
-    yield from _head("kickai_gateway_running_requests", "gauge", "Requests for answers that are being served.")
+    yield from _format_head("kickai_gateway_running_requests", "gauge", "Requests for answers that are being served.")
     yield f"kickai_gateway_running_requests {sums['running',]:.0f}"
-    yield from _head("kickai_gateway_tokens_total", "counter", "Tokens of the answers, as providers report them.")
+    yield from _format_head(
+        "kickai_gateway_tokens_total", "counter", "Tokens of the answers, as providers report them."
+    )
     for kind in ("input", "output"):
         yield f'kickai_gateway_tokens_total{{kind="{kind}"}} {sums[f"{kind}_tokens",]:.0f}'
-    yield from _head("kickai_gateway_fallbacks_total", "counter", "Answers of another target than the first one.")
+    yield from _format_head(
+        "kickai_gateway_fallbacks_total", "counter", "Answers of another target than the first one."
+    )
     yield f"kickai_gateway_fallbacks_total {sums['fallbacks',]:.0f}"
-    yield from _head("kickai_gateway_worker_restarts_total", "counter", "Workers that died while they served requests.")
+    yield from _format_head(
+        "kickai_gateway_worker_restarts_total", "counter", "Workers that died while they served requests."
+    )
     yield f"kickai_gateway_worker_restarts_total {sums['restarts',]:.0f}"
 
 
 def _render_health(health: HealthReport) -> Iterator[str]:
     name = "kickai_gateway_target_available"
-    yield from _head(name, "gauge", "Whether a target may be called, as the worker that answers this sees it.")
+    yield from _format_head(name, "gauge", "Whether a target may be called, as the worker that answers this sees it.")
     for each in health.targets:
         labels = f'provider="{_escape(each.provider)}",model="{_escape(each.model or "")}"'
         yield f"{name}{{{labels}}} {int(each.available)}"
 
 
-def _head(name: str, kind: str, text: str) -> tuple[str, str]:
+def _format_head(name: str, kind: str, text: str) -> tuple[str, str]:
     return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
 
 

@@ -56,16 +56,16 @@ class ModelTable:
         chain = self._chains.get(name)
         if chain is None:
             if len(name) > MAX_NAME:
-                raise _not_found(f"{name[:60]}…", "it is too long")
+                raise _build_not_found_error(f"{name[:60]}…", "it is too long")
             chain = self._create(name)
             if len(self._chains) >= MAX_CHAINS:
                 self._chains.pop(next(iter(self._chains)))
             self._chains[name] = chain
         return chain
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names of the models that the settings know, each once. Others of a provider can be named too."""
-        return list(dict.fromkeys(self._names()))
+        return list(dict.fromkeys(self._find_names()))
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return the entry of a model in ``GET /v1/models``.
@@ -86,17 +86,17 @@ class ModelTable:
             },
         }
 
-    def _names(self) -> Iterator[str]:
+    def _find_names(self) -> Iterator[str]:
         settings = self.resolver.settings
         yield DEFAULT
         yield from (f"{ROLE_PREFIX}{role}" for role in settings.roles)
-        instances = self._instances()
+        instances = self._list_instances()
         yield from instances
         for role in (settings.default_role, *settings.roles.values()):
             targets = settings.targets_for(role)
             yield from (str(target) for target in targets if target.model and target.provider in instances)
 
-    def _instances(self) -> dict[str, None]:
+    def _list_instances(self) -> dict[str, None]:
         settings = self.resolver.settings
         installed = {info.name for info in self.resolver.discovery.infos().values()}
         named = [*settings.kickai.order, *settings.providers]
@@ -107,19 +107,19 @@ class ModelTable:
         role = name.removeprefix(ROLE_PREFIX)
         if name == DEFAULT:
             return self.resolver.for_role(None)
-        if role in settings.roles and (role != name or name not in self._instances()):
+        if role in settings.roles and (role != name or name not in self._list_instances()):
             return self.resolver.for_role(role)
         if role != name:
-            raise _not_found(name, f"unknown role; known are {', '.join(settings.roles)}")
+            raise _build_not_found_error(name, f"unknown role; known are {', '.join(settings.roles)}")
         parts = name.split(",")
         if len(parts) > MAX_TARGETS:
-            raise _not_found(name[:60], f"a chain has at most {MAX_TARGETS} targets")
+            raise _build_not_found_error(name[:60], f"a chain has at most {MAX_TARGETS} targets")
         try:
             return self.resolver.chain(*(Target.parse(part) for part in parts))
         except (LookupError, ValueError) as error:  # UnknownProviderError, ArgumentValueError
-            raise _not_found(name, str(error)) from None
+            raise _build_not_found_error(name, str(error)) from None
 
 
-def _not_found(name: str, reason: str) -> ApiError:
+def _build_not_found_error(name: str, reason: str) -> ApiError:
     message = f"the model {name!r} does not exist: {reason}; GET /v1/models lists the models"
     return ApiError(ErrorReply(status=404, message=message, code="model_not_found", param="model"))

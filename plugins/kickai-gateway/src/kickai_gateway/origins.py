@@ -39,7 +39,7 @@ def require_local(request: HttpRequest) -> None:
     hosts = [value for name, value in request.headers if name == b"host"]
     if len(hosts) != 1 or not is_loopback(_strip_port(hosts[0].decode("latin-1"))):
         raise _refuse("the header Host must name this machine (localhost, 127.0.0.1 or [::1])")
-    if request.header("origin") is not None:
+    if request.find_header("origin") is not None:
         raise _refuse("requests of web pages (with the header Origin) are not served without keys")
 
 
@@ -49,7 +49,7 @@ def require_json(request: HttpRequest) -> None:
     Raises:
         ApiError: It has another type.
     """
-    kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
+    kind = (request.find_header("content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
         message = "the header Content-Type must be application/json"
         raise ApiError(ErrorReply(status=415, message=message, code="unsupported_media_type"))

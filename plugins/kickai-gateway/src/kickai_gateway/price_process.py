@@ -61,7 +61,7 @@ def list_targets(models: ModelTable) -> Iterator[Target]:
     listed = [name for key in settings.gateway.keys.values() for name in key.models if "*" not in name]
     priced = [name for name in settings.prices.models if ":" in name]
     known: dict[Target, None] = {}
-    for name in (*models.names(), *listed, *priced):
+    for name in (*models.list_names(), *listed, *priced):
         try:
             reachable = models.find(name).reachable
         except ApiError:  # a price or a key may name what is not installed here

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from kickai_providers_core import ArgumentTypeError, ArgumentValueError, ChatRequest, Message
 from kickai_providers_core.values.validation import describe_type, quote
 
-from kickai_gateway.errors import ApiError, ErrorReply, invalid_argument
+from kickai_gateway.errors import ApiError, ErrorReply, build_argument_error_reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,9 +89,9 @@ def parse_json_object(data: bytes) -> dict[str, Any]:
     try:
         value = _DECODER.decode(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        raise _invalid("the body must be a JSON object in UTF-8", code="invalid_json") from None
+        raise _build_request_error("the body must be a JSON object in UTF-8", code="invalid_json") from None
     if not isinstance(value, dict):
-        raise _invalid(f"the body must be a JSON object, got {_name_type(value)}", code="invalid_json")
+        raise _build_request_error(f"the body must be a JSON object, got {_name_type(value)}", code="invalid_json")
     return value
 
 
@@ -107,7 +107,7 @@ def parse_chat(body: Mapping[str, Any]) -> ChatCall:
     try:
         request = _build_request(given)
     except (ArgumentTypeError, ArgumentValueError) as error:
-        reply = invalid_argument(error)
+        reply = build_argument_error_reply(error)
         raise ApiError(reply) from None
     return ChatCall(
         model=_parse_model(given),
@@ -120,9 +120,9 @@ def parse_chat(body: Mapping[str, Any]) -> ChatCall:
 
 def _build_request(given: Mapping[str, Any]) -> ChatRequest:
     if "messages" not in given:
-        raise _invalid("messages is missing", param="messages", code="missing_required_parameter")
+        raise _build_request_error("messages is missing", param="messages", code="missing_required_parameter")
     if not isinstance(given["messages"], list):
-        raise _invalid(f"messages must be a list, got {_name_type(given['messages'])}", param="messages")
+        raise _build_request_error(f"messages must be a list, got {_name_type(given['messages'])}", param="messages")
     _limit_items(given)
     messages = (Message.of(_drop_echoed(each), f"messages[{place}]") for place, each in enumerate(given["messages"]))
     return ChatRequest(
@@ -153,22 +153,22 @@ def _limit_items(given: Mapping[str, Any]) -> None:
         ("stop", "texts in stop", len(stop) if isinstance(stop, list) else 0, MAX_TOOLS),
     ):
         if number > most:
-            raise _invalid(f"there may be at most {most} {what}, got {number}", param=param)
+            raise _build_request_error(f"there may be at most {most} {what}, got {number}", param=param)
 
 
 def _parse_model(given: Mapping[str, Any]) -> str:
     model = given.get("model")
     if model is None:
-        raise _invalid("model is missing", param="model", code="missing_required_parameter")
+        raise _build_request_error("model is missing", param="model", code="missing_required_parameter")
     if not isinstance(model, str) or not model.strip():
-        raise _invalid(f"model must be a string that is not empty, got {_name_type(model)}", param="model")
+        raise _build_request_error(f"model must be a string that is not empty, got {_name_type(model)}", param="model")
     return model.strip()
 
 
 def _parse_flag(given: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
     value = given.get(name, default)
     if not isinstance(value, bool):
-        raise _invalid(f"{name} must be true or false, got {_name_type(value)}", param=name)
+        raise _build_request_error(f"{name} must be true or false, got {_name_type(value)}", param=name)
     return value
 
 
@@ -177,12 +177,14 @@ def _parse_include_usage(given: Mapping[str, Any], stream: bool) -> bool:
     if options is None:
         return False
     if not isinstance(options, dict):
-        raise _invalid(f"stream_options must be an object, got {_name_type(options)}", param="stream_options")
+        raise _build_request_error(
+            f"stream_options must be an object, got {_name_type(options)}", param="stream_options"
+        )
     if not stream:
-        raise _invalid("stream_options must be absent unless stream is true", param="stream_options")
+        raise _build_request_error("stream_options must be absent unless stream is true", param="stream_options")
     unknown = [name for name in options if name not in {"include_usage", "include_obfuscation"}]
     if unknown:
-        raise _invalid(
+        raise _build_request_error(
             f"unknown field stream_options.{unknown[0]}"[:200],
             param=f"stream_options.{unknown[0]}"[:200],
             code="unknown_parameter",
@@ -217,7 +219,7 @@ def _parse_response_format(value: Any) -> Any:
         return None
     where = "response_format"
     if not isinstance(value, dict):
-        raise _invalid(f"{where} must be an object, got {_name_type(value)}", param=where)
+        raise _build_request_error(f"{where} must be an object, got {_name_type(value)}", param=where)
     kind = value.get("type")
     if kind == "text":
         return None
@@ -225,11 +227,11 @@ def _parse_response_format(value: Any) -> Any:
         return {"type": "object"}
     if kind != "json_schema":
         expected = "'text', 'json_object' or 'json_schema'"
-        raise _invalid(f"{where}.type must be {expected}, got {quote(kind)}", param=f"{where}.type")
+        raise _build_request_error(f"{where}.type must be {expected}, got {quote(kind)}", param=f"{where}.type")
     inner = value.get("json_schema")
     if not isinstance(inner, dict) or not isinstance(inner.get("schema"), dict):
         param = f"{where}.json_schema.schema"
-        raise _invalid(f"{param} must be an object with a JSON schema", param=param)
+        raise _build_request_error(f"{param} must be an object with a JSON schema", param=param)
     return inner["schema"]
 
 
@@ -247,7 +249,7 @@ def _reject_others(given: Mapping[str, Any]) -> None:
             neutral = NEUTRAL[name]
             if not any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in neutral):
                 expected = f"absent or {json.dumps(neutral[0])}" if neutral else "absent"
-                raise _invalid(
+                raise _build_request_error(
                     f"{name} must be {expected}: not every provider can serve another value",
                     param=name,
                     code="unsupported_parameter",
@@ -255,7 +257,7 @@ def _reject_others(given: Mapping[str, Any]) -> None:
         elif name not in FIELDS:
             near = get_close_matches(name, FIELDS, 1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise _invalid(f"unknown field {quote(name)}{hint}", param=name[:100], code="unknown_parameter")
+            raise _build_request_error(f"unknown field {quote(name)}{hint}", param=name[:100], code="unknown_parameter")
 
 
 def _refuse_constant(_name: str) -> None:
@@ -270,5 +272,5 @@ def _name_type(value: Any) -> str:
     return "null" if value is None else names.get(type(value), describe_type(value))
 
 
-def _invalid(message: str, *, param: str | None = None, code: str = "invalid_value") -> ApiError:
+def _build_request_error(message: str, *, param: str | None = None, code: str = "invalid_value") -> ApiError:
     return ApiError(ErrorReply(status=400, message=message, param=param, code=code))

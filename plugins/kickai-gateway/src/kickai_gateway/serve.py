@@ -11,7 +11,7 @@ from kickai_gateway.board import Board
 from kickai_gateway.origins import is_loopback
 from kickai_gateway.protection import load_prices, require_protection
 from kickai_gateway.shared_prices import SharedPrices
-from kickai_gateway.supervisor import Supervisor, exit_code
+from kickai_gateway.supervisor import Supervisor, choose_exit_code
 from kickai_gateway.worker import Worker
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def serve(session: Session, adjust: Callable[[GatewaySettings], GatewaySettings]
             log=log,
         )
         number = worker.run(settings, discovery, listener, on_ready=announce)
-    return exit_code(number)
+    return choose_exit_code(number)
 
 
 def _listen(own: GatewaySettings) -> socket.socket:

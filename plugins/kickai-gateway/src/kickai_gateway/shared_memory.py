@@ -58,7 +58,7 @@ class SharedMemory:
     def _from_descriptor(cls, descriptor: int, parts: int, own: int) -> Self:
         return cls(mmap.mmap(descriptor, 0), parts, own, descriptor)
 
-    def part(self, number: int) -> memoryview:
+    def get_part(self, number: int) -> memoryview:
         """Return the bytes of a part."""
         size = len(self.data) // self.parts
         return memoryview(self.data)[number * size : (number + 1) * size]

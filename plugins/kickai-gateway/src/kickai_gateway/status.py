@@ -62,7 +62,7 @@ def describe_status(generation: Generation, board: Board) -> dict[str, Any]:
 
 
 def _describe_counters(board: Board) -> dict[str, Any]:
-    sums = board.metrics.sums()
+    sums = board.metrics.sum_counters()
     answered = {key: value for key, value in sums.items() if key[0] == "requests" and key[1] in {"chat", "stream"}}
     failed = sum(value for key, value in answered.items() if key[2] not in {"200", "499"})
     return {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kickai_gateway.board import Board
     from kickai_gateway.shared_prices import SharedPrices
 
-__all__ = ["READY", "Supervisor", "exit_code"]
+__all__ = ["READY", "Supervisor", "choose_exit_code"]
 
 READY = b"R"
 """What a worker writes when it serves requests."""
@@ -75,7 +75,7 @@ class Supervisor:
         finally:
             os.close(held)  # a worker that is still there ends itself
             os.close(lifeline)
-        return self._failure or exit_code(self._signal)
+        return self._failure or choose_exit_code(self._signal)
 
     async def _run(self, listener: socket.socket, lifeline: int, on_ready: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -182,7 +182,7 @@ class Supervisor:
                 process.send_signal(number)
 
 
-def exit_code(number: int) -> int:
+def choose_exit_code(number: int) -> int:
     """Return the exit code after a signal: 130 for Ctrl-C, and 0 for SIGTERM, which is how services are stopped."""
     return INTERRUPTED if number == signal.SIGINT else 0
 
