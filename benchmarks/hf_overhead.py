@@ -29,7 +29,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from kickai_hf.client import HuggingFace, create_service
-from kickai_hf.endpoints import inference_endpoint
+from kickai_hf.endpoints import build_inference_endpoint
 from kickai_hf.settings import HuggingFaceSettings
 
 from kickai_providers_core import ChatRequest, Resolver
@@ -215,7 +215,7 @@ class Streams:
         self._chunks = chunks
         settings = HuggingFaceSettings(base_url=url, model="bench")
         self._provider = HuggingFace(settings)
-        self._client = create_service(inference_endpoint(settings), settings)
+        self._client = create_service(build_inference_endpoint(settings), settings)
 
     def measure(self, rounds: int) -> bool:
         """Measure both kinds of streams; return whether the target is met."""

@@ -34,13 +34,13 @@ def errors(**settings):
 )
 def test_the_address_of_chat_is_derived_from_base_url(base_url, url):
     """``base_url`` may end with or without ``/v1``, or with the whole path; its query is kept."""
-    assert endpoints.inference_endpoint(HuggingFaceSettings(base_url=base_url)).url == url
+    assert endpoints.build_inference_endpoint(HuggingFaceSettings(base_url=base_url)).url == url
 
 
 def test_text_generation_is_posted_to_base_url_itself():
     """Nothing is appended to the address of a server that completes text."""
     settings = HuggingFaceSettings(base_url="http://h/generate", task="text_generation")
-    assert endpoints.inference_endpoint(settings).url == "http://h/generate"
+    assert endpoints.build_inference_endpoint(settings).url == "http://h/generate"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_text_generation_is_posted_to_base_url_itself():
 )
 def test_the_router_gets_token_or_else_hub_token(given, sent):
     """The token in the settings of the instance comes first."""
-    assert endpoints.inference_endpoint(HuggingFaceSettings(**given)).key == sent
+    assert endpoints.build_inference_endpoint(HuggingFaceSettings(**given)).key == sent
 
 
 @pytest.mark.parametrize(
@@ -68,22 +68,22 @@ def test_the_router_gets_token_or_else_hub_token(given, sent):
 )
 def test_base_url_gets_no_other_token_than_its_own(given, sent):
     """A token from the environment never goes to a ``base_url``."""
-    assert endpoints.inference_endpoint(HuggingFaceSettings(base_url="https://h", **given)).key == sent
+    assert endpoints.build_inference_endpoint(HuggingFaceSettings(base_url="https://h", **given)).key == sent
 
 
 def test_the_hub_does_not_get_the_token_for_base_url():
     """The Hub gets ``hub_token`` only."""
     settings = HuggingFaceSettings(base_url="https://h", token=TOKEN, hub_token=OTHER)
-    assert endpoints.hub_endpoint(settings).key == OTHER
+    assert endpoints.build_hub_endpoint(settings).key == OTHER
 
 
 def test_only_the_router_gets_the_billing_header():
     """A ``base_url`` gets no header for billing."""
-    billed = endpoints.inference_endpoint(HuggingFaceSettings(token=TOKEN, bill_to="club"))
+    billed = endpoints.build_inference_endpoint(HuggingFaceSettings(token=TOKEN, bill_to="club"))
     assert billed.headers["x-hf-bill-to"].reveal() == "club"
     assert (
         "x-hf-bill-to"
-        not in endpoints.inference_endpoint(HuggingFaceSettings(base_url="https://h", bill_to="club")).headers
+        not in endpoints.build_inference_endpoint(HuggingFaceSettings(base_url="https://h", bill_to="club")).headers
     )
 
 
@@ -190,4 +190,4 @@ def test_values_of_headers_are_hidden():
     """A header may contain a key, so its value is in no repr."""
     settings = HuggingFaceSettings(base_url="https://h", headers={"x-api-key": "canary", "x-two": Secret("canary")})
     assert "canary" not in repr(settings)
-    assert "canary" not in repr(endpoints.inference_endpoint(settings))
+    assert "canary" not in repr(endpoints.build_inference_endpoint(settings))

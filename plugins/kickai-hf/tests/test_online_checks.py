@@ -129,7 +129,7 @@ def test_providers_of_a_model_have_a_state(hub):
     """Each inference provider is returned with its status, whether it is available or not."""
     settings = settings_for(hub)
     with OnlineCheck(settings) as check:
-        found = check.providers_of("org/m")
+        found = check.list_providers("org/m")
     assert [(each.name, each.status, each.is_available) for each in found] == [
         ("novita", "live", True),
         ("together", "error", False),

@@ -77,14 +77,14 @@ def test_the_model_comes_first(server, provide):
 def test_the_inference_provider_is_a_suffix(model, provider, expected):
     """On the router a named inference provider becomes the suffix of a model without one."""
     settings = HuggingFaceSettings(model="org/own", inference_provider=provider)
-    assert mapping.model_to_request(model, settings) == expected
+    assert mapping.encode_model(model, settings) == expected
 
 
 def test_base_url_gets_no_suffix():
     """Suffixes are sent to the router only; without a model none is sent."""
     settings = HuggingFaceSettings(base_url="http://h", inference_provider="novita")
-    assert mapping.model_to_request("m", settings) == "m"
-    assert mapping.model_to_request(None, settings) is None
+    assert mapping.encode_model("m", settings) == "m"
+    assert mapping.encode_model(None, settings) is None
 
 
 @pytest.mark.parametrize("mode", MODES)

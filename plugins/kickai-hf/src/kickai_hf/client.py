@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from kickai_providers_core import AuthenticationError, UnusableProviderError
 from kickai_providers_core.authoring import HttpProvider, HttpService
 
-from kickai_hf.endpoints import inference_endpoint
+from kickai_hf.endpoints import build_inference_endpoint
 from kickai_hf.mapping import create_decoder, encode_request
 from kickai_hf.offline_checks import find_settings_problems
 
@@ -35,7 +35,7 @@ def create_service(
     Raises:
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
-    return HttpService(endpoint, settings, user_agent=_user_agent(), transport=transport)
+    return HttpService(endpoint, settings, user_agent=_build_user_agent(), transport=transport)
 
 
 class HuggingFace(HttpProvider):
@@ -54,7 +54,7 @@ class HuggingFace(HttpProvider):
         errors = [str(problem) for problem in find_settings_problems(settings) if problem.severity == "error"]
         if errors:
             raise AuthenticationError("; ".join(errors))
-        super().__init__(create_service(inference_endpoint(settings), settings, transport=transport), settings)
+        super().__init__(create_service(build_inference_endpoint(settings), settings, transport=transport), settings)
         self._instance = settings
 
     def encode(self, request: ChatRequest, *, is_stream: bool) -> bytes:
@@ -76,5 +76,5 @@ class HuggingFace(HttpProvider):
 
 
 @cache  # reading the versions takes as long as a call
-def _user_agent() -> str:
+def _build_user_agent() -> str:
     return f"kickai-hf/{version('kickai-hf')}; hf_hub/{version('huggingface_hub')}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kickai_hf.settings import HuggingFaceSettings
 
-__all__ = ["create_decoder", "encode_request", "model_to_request"]
+__all__ = ["create_decoder", "encode_model", "encode_request"]
 
 
 def create_decoder(request: ChatRequest, settings: HuggingFaceSettings, *, is_stream: bool) -> DocumentDecoder:
@@ -41,7 +41,7 @@ def encode_request(request: ChatRequest, settings: HuggingFaceSettings, *, is_st
     return dump_bytes(encode(request, settings, is_stream=is_stream))
 
 
-def model_to_request(model: str | None, settings: HuggingFaceSettings) -> str | None:
+def encode_model(model: str | None, settings: HuggingFaceSettings) -> str | None:
     """Return the model in the service's words: on the router with the inference provider as a suffix.
 
     The router then selects the provider without a request to the Hub.
@@ -54,7 +54,7 @@ def model_to_request(model: str | None, settings: HuggingFaceSettings) -> str | 
 
 def _encode_chat(request: ChatRequest, settings: HuggingFaceSettings, *, is_stream: bool) -> dict[str, Any]:
     """Return the body of a chat completion (https://huggingface.co/docs/inference-providers/tasks/chat-completion)."""
-    model = model_to_request(request.model, settings)
+    model = encode_model(request.model, settings)
     if not has_system_role(model):
         request = evolve(request, messages=fold_system_messages(request.messages))
     body = {**openai_chat.encode(request, model=model, stream=is_stream), **find_options(request)}

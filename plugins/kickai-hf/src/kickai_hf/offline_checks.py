@@ -13,7 +13,7 @@ from kickai_providers_core.authoring import (
     plain_http_problems,
 )
 
-from kickai_hf.endpoints import hub_endpoint, inference_endpoint
+from kickai_hf.endpoints import build_hub_endpoint, build_inference_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,16 +51,16 @@ def find_settings_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
     """Yield the errors in the settings, and a warning for each setting without effect."""
     yield from header_problems({"token": settings.token, "hub_token": settings.hub_token}, settings.headers)
     if settings.base_url is None:
-        yield from _router_problems(settings)
+        yield from _find_router_problems(settings)
     else:
         yield from address_problems("base_url", settings.base_url)
         has_secrets = bool(settings.token or settings.headers)
         yield from plain_http_problems(
             "base_url", settings.base_url, has_secrets=has_secrets, is_allowed=settings.allow_plain_http
         )
-        yield from _settings_without_effect(settings)
+        yield from _find_settings_without_effect(settings)
     yield from address_problems("hub_url", settings.hub_url)
-    has_token = bool(hub_endpoint(settings).key)
+    has_token = bool(build_hub_endpoint(settings).key)
     yield from plain_http_problems(
         "hub_url", settings.hub_url, has_secrets=has_token, is_allowed=settings.allow_plain_http
     )
@@ -68,7 +68,7 @@ def find_settings_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
 
 def find_environment_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
     """Yield the environment variables that prevent requests; the settings must have no errors."""
-    yield from connection_problems(inference_endpoint(settings).url)
+    yield from connection_problems(build_inference_endpoint(settings).url)
     if settings.base_url is None and os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         yield Problem(
             path="HF_HUB_OFFLINE",
@@ -77,7 +77,7 @@ def find_environment_problems(settings: HuggingFaceSettings) -> Iterator[Problem
         )
 
 
-def _router_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
+def _find_router_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
     token = settings.token or settings.hub_token
     if not token:
         yield Problem(
@@ -100,7 +100,7 @@ def _router_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
         )
 
 
-def _settings_without_effect(settings: HuggingFaceSettings) -> Iterator[Problem]:
+def _find_settings_without_effect(settings: HuggingFaceSettings) -> Iterator[Problem]:
     used = {"inference_provider": settings.inference_provider != "auto", "bill_to": bool(settings.bill_to)}
     for path, is_set in used.items():
         if is_set:

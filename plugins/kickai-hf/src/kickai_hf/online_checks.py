@@ -24,7 +24,7 @@ from kickai_providers_core import (
 from kickai_providers_core.authoring import AttemptTimeouts, model_list_problems, printable_name
 
 from kickai_hf.client import create_service
-from kickai_hf.endpoints import hub_endpoint, server_endpoint
+from kickai_hf.endpoints import build_hub_endpoint, build_server_endpoint
 from kickai_hf.offline_checks import TOKEN_PAGE
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ def find_online_problems(settings: HuggingFaceSettings) -> Iterator[Problem]:
     """Yield the problems that the Hub, or the server at ``base_url``, reports. Takes at most ``timeout_s`` in all."""
     if settings.base_url is not None:
         path = "/models" if settings.task == "chat" else "/info"
-        with closing(create_service(server_endpoint(settings), settings)) as service:
+        with closing(create_service(build_server_endpoint(settings), settings)) as service:
             yield from model_list_problems(service, settings, path)
         return
     try:
         with OnlineCheck(settings) as check:
-            yield from check.hub_problems()
+            yield from check.find_hub_problems()
     except ProviderError as exc:
         yield Problem(path="hub_url", message=f"the online check failed: {exc}", severity="warning")
 
@@ -92,7 +92,7 @@ class OnlineCheck:
     def __init__(self, settings: HuggingFaceSettings) -> None:
         self._settings = settings
         self._ends = time.monotonic() + settings.timeout_s
-        self._service = create_service(hub_endpoint(settings), settings)
+        self._service = create_service(build_hub_endpoint(settings), settings)
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +100,7 @@ class OnlineCheck:
     def __exit__(self, *_: object) -> None:
         self._service.close()
 
-    def hub_problems(self) -> Iterator[Problem]:
+    def find_hub_problems(self) -> Iterator[Problem]:
         """Yield the problems with the token and the model that the Hub reports.
 
         Raises:
@@ -117,9 +117,9 @@ class OnlineCheck:
             )
             return
         if self._settings.model is not None:
-            yield self._model_problem(self._settings.model)
+            yield self._build_model_problem(self._settings.model)
 
-    def providers_of(self, model: str) -> tuple[ProviderOfModel, ...]:
+    def list_providers(self, model: str) -> tuple[ProviderOfModel, ...]:
         """Return the inference providers that have a model, in any state.
 
         Raises:
@@ -136,47 +136,49 @@ class OnlineCheck:
                 status=printable_name(entry.get("status")),
                 task=printable_name(entry.get("task")),
             )
-            for entry in _objects(listed)
+            for entry in _list_objects(listed)
         )
 
-    def _model_problem(self, model_and_suffix: str) -> Problem:
+    def _build_model_problem(self, model_and_suffix: str) -> Problem:
         model, _, suffix = model_and_suffix.partition(":")
         wanted = suffix or self._settings.inference_provider
         try:
-            providers = self.providers_of(model)
+            providers = self.list_providers(model)
         except (ModelNotFoundError, AuthenticationError):  # the Hub says 401 or 403 for a private or gated model
             return Problem(
-                path="model", message=f"the Hub has no model {model} for this token", hint=self._alternatives(model)
+                path="model",
+                message=f"the Hub has no model {model} for this token",
+                hint=self._suggest_alternatives(model),
             )
         available = [each.name for each in providers if each.is_available]
         if not available:
-            states = _listed(f"{each.name}: {each.status}, for {each.task}" for each in providers)
+            states = _format_names(f"{each.name}: {each.status}, for {each.task}" for each in providers)
             return Problem(
                 path="model",
                 message=f"no inference provider serves {model} for chat now ({states or 'none has it'})",
-                hint=self._alternatives(model),
+                hint=self._suggest_alternatives(model),
             )
         if wanted not in ROUTER_POLICIES and wanted not in available:
             return Problem(
                 path="model" if suffix else "inference_provider",
                 message=f"{wanted} does not serve {model} for chat now",
-                hint=f"Served by {_listed(available)}",
+                hint=f"Served by {_format_names(available)}",
             )
-        return Problem(path="model", message=f"{model} is served by {_listed(available)} now", severity="note")
+        return Problem(path="model", message=f"{model} is served by {_format_names(available)} now", severity="note")
 
-    def _alternatives(self, model: str) -> str:
+    def _suggest_alternatives(self, model: str) -> str:
         """Return a hint that names models that are served now, those of the same author first."""
         author = model.partition("/")[0]
         try:
-            found = [*self._served_models(author=author), *self._served_models()]
+            found = [*self._list_served_models(author=author), *self._list_served_models()]
         except ProviderError:
             return "see https://huggingface.co/models?inference_provider=all for models that are served"
         names = list(dict.fromkeys(found))[:MAX_SUGGESTIONS]
         return f"use {', '.join(names)} instead" if names else "the Hub lists no model that is served now"
 
-    def _served_models(self, **filters: str) -> list[str]:
+    def _list_served_models(self, **filters: str) -> list[str]:
         fixed = {"inference_provider": "all", "pipeline_tag": "text-generation", "limit": MAX_SUGGESTIONS}
-        return _ids(self._get(f"/api/models?{urlencode({**fixed, **filters})}"))
+        return _list_ids(self._get(f"/api/models?{urlencode({**fixed, **filters})}"))
 
     def _get(self, path: str) -> Any:
         """Return the JSON value at a path.
@@ -191,17 +193,17 @@ class OnlineCheck:
         return self._service.get_json(path, timeouts, MAX_RESPONSE_BYTES)
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
+def _list_objects(value: Any) -> list[dict[str, Any]]:
     """Return the objects of a JSON array; none of anything else."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _ids(value: Any) -> list[str]:
+def _list_ids(value: Any) -> list[str]:
     """Return the ids of a JSON array of models."""
-    return [printable_name(each["id"]) for each in _objects(value) if "id" in each]
+    return [printable_name(each["id"]) for each in _list_objects(value) if "id" in each]
 
 
-def _listed(names: Iterable[str]) -> str:
+def _format_names(names: Iterable[str]) -> str:
     """Return names as one text, at most `MAX_LISTED` of them."""
     found = list(names)
     more = [f"and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []

@@ -75,16 +75,16 @@ class TextDecoder:
         if isinstance(document, list) and len(document) == 1:
             document = document[0]
         if not isinstance(document, dict):
-            raise _malformed("it is not an object")
+            raise _build_malformed_error("it is not an object")
         if document.get("error"):
             raise error_for_body(document)
         details, token = document.get("details"), document.get("token")
         if self._is_stream and token is not None:
-            text = _token_text(token)
+            text = _read_token_text(token)
         elif "generated_text" in document or details is not None:
-            text = _text(document.get("generated_text"), "generated_text")
+            text = _read_text(document.get("generated_text"), "generated_text")
         else:
-            raise _malformed("it has neither token nor generated_text")
+            raise _build_malformed_error("it has neither token nor generated_text")
         new = self.builder.add_text(text)
         reason = self._add_details(details) if details is not None else ""
         return ReplyChunk(text=new, request_id=self.builder.request_id) if text or reason else None
@@ -100,34 +100,34 @@ class TextDecoder:
     def _add_details(self, details: object) -> str:
         """Take the finish reason and the token counts; return the former."""
         if not isinstance(details, dict):
-            raise _malformed("details is not an object")
-        reason = _text(details.get("finish_reason"), "finish_reason")
+            raise _build_malformed_error("details is not an object")
+        reason = _read_text(details.get("finish_reason"), "finish_reason")
         if reason:
             self.builder.finish(openai_chat.finish_reason_for(reason))
         prefill = details.get("prefill")
-        prompt = _count(details.get("input_length")) or (len(prefill) if isinstance(prefill, list) else 0)
-        answer = _count(details.get("generated_tokens"))
+        prompt = _read_count(details.get("input_length")) or (len(prefill) if isinstance(prefill, list) else 0)
+        answer = _read_count(details.get("generated_tokens"))
         if prompt and answer is not None:
             self.builder.usage = Usage(input_tokens=prompt, output_tokens=answer)
         return reason
 
 
-def _token_text(token: object) -> str:
+def _read_token_text(token: object) -> str:
     if not isinstance(token, dict):
-        raise _malformed("token is not an object")
-    text = _text(token.get("text"), "a token's text")
+        raise _build_malformed_error("token is not an object")
+    text = _read_text(token.get("text"), "a token's text")
     return "" if token.get("special") is True else text
 
 
-def _text(value: object, what: str) -> str:
+def _read_text(value: object, what: str) -> str:
     if value is not None and not isinstance(value, str):
-        raise _malformed(f"{what} is not text")
+        raise _build_malformed_error(f"{what} is not text")
     return value or ""
 
 
-def _count(value: object) -> int | None:
+def _read_count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _malformed(what: str) -> InvalidReplyError:
+def _build_malformed_error(what: str) -> InvalidReplyError:
     return InvalidReplyError(f"the answer is not what the protocol allows: {what}")
