@@ -8,7 +8,7 @@ from calling import MODES, call
 from kickai_providers_core import Capability, ChatRequest, Image, Message, Tool, UnsupportedRequestError
 from kickai_providers_core.testing.faults import Ok
 
-from kickai_openai.mapping import base_address, chat_address
+from kickai_openai.mapping import build_base_address, build_chat_address
 from kickai_openai.presets import PRESETS
 
 PING = ChatRequest.of("ping")
@@ -169,7 +169,7 @@ def test_options_are_fields_of_the_body(server, provide):
 )
 def test_the_addresses(address, base, chat):
     """A path is taken as it is; without one it is ``/v1``."""
-    assert (base_address(address), chat_address(address)) == (base, chat)
+    assert (build_base_address(address), build_chat_address(address)) == (base, chat)
 
 
 @pytest.mark.parametrize("name", PRESETS)

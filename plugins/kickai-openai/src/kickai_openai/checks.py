@@ -15,7 +15,7 @@ from kickai_providers_core.authoring import (
     plain_http_problems,
 )
 
-from kickai_openai.mapping import base_address
+from kickai_openai.mapping import build_base_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ def validate(settings: OpenAISettings, online: bool) -> Sequence[Problem]:
     if online and not _has_errors(problems):
         from kickai_openai.client import create_service  # noqa: PLC0415 - imports the HTTP client
 
-        with closing(create_service(base_address(settings.address), settings)) as service:
+        with closing(create_service(build_base_address(settings.address), settings)) as service:
             problems += model_list_problems(service, settings)
     return problems
 

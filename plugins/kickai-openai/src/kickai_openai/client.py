@@ -10,7 +10,7 @@ from kickai_providers_core import AuthenticationError
 from kickai_providers_core.authoring import Endpoint, HttpProvider, HttpService, openai_chat
 
 from kickai_openai.checks import find_settings_problems
-from kickai_openai.mapping import chat_address, encode_request, find_omitted
+from kickai_openai.mapping import build_chat_address, encode_request, find_omitted
 
 if TYPE_CHECKING:
     from kickai_providers_core import ChatRequest
@@ -29,7 +29,7 @@ def create_service(url: str, settings: OpenAISettings, *, transport: HttpTranspo
         UnusableProviderError: A proxy or certificate variable of this machine cannot be used.
     """
     endpoint = Endpoint(url=url, key=settings.api_key, headers=settings.headers)
-    return HttpService(endpoint, settings, user_agent=_user_agent(), transport=transport)
+    return HttpService(endpoint, settings, user_agent=_build_user_agent(), transport=transport)
 
 
 class OpenAIProvider(HttpProvider):
@@ -48,7 +48,7 @@ class OpenAIProvider(HttpProvider):
         errors = [str(problem) for problem in find_settings_problems(settings) if problem.severity == "error"]
         if errors:
             raise AuthenticationError("; ".join(errors))
-        super().__init__(create_service(chat_address(settings.address), settings, transport=transport), settings)
+        super().__init__(create_service(build_chat_address(settings.address), settings, transport=transport), settings)
         self._instance = settings
 
     def encode(self, request: ChatRequest, *, is_stream: bool) -> bytes:
@@ -61,5 +61,5 @@ class OpenAIProvider(HttpProvider):
 
 
 @cache  # reading the version takes as long as a call
-def _user_agent() -> str:
+def _build_user_agent() -> str:
     return f"kickai-openai/{version('kickai-openai')}"

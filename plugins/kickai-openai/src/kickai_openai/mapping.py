@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
     from kickai_openai.settings import OpenAISettings
 
-__all__ = ["base_address", "chat_address", "encode_request", "find_capabilities", "find_omitted"]
+__all__ = ["build_base_address", "build_chat_address", "encode_request", "find_capabilities", "find_omitted"]
 
 CHAT = "/chat/completions"
 
 
-def base_address(address: str) -> str:
+def build_base_address(address: str) -> str:
     """Return the address before ``/chat/completions``; one without a path gets ``/v1``, and a query is left out."""
     parts = urlsplit(address)
     path = parts.path.rstrip("/").removesuffix(CHAT) or "/v1"
     return urlunsplit(parts._replace(path=path, query="", fragment=""))
 
 
-def chat_address(address: str) -> str:
+def build_chat_address(address: str) -> str:
     """Return the address of chat completions; the query is kept."""
     query = urlsplit(address).query
-    return f"{base_address(address)}{CHAT}" + (f"?{query}" if query else "")
+    return f"{build_base_address(address)}{CHAT}" + (f"?{query}" if query else "")
 
 
 def find_capabilities(settings: OpenAISettings) -> frozenset[Capability] | None:
@@ -58,10 +58,12 @@ def encode_request(request: ChatRequest, settings: OpenAISettings, *, is_stream:
         raise UnsupportedRequestError(f"{service.title} does not support {', '.join(sorted(missing))}")
     if model is None and service.needs_model:
         raise UnsupportedRequestError(f"{service.title} needs a model: set model, or name one in the target")
-    return dump_bytes(_body(request, settings, model=model, is_stream=is_stream))
+    return dump_bytes(_build_body(request, settings, model=model, is_stream=is_stream))
 
 
-def _body(request: ChatRequest, settings: OpenAISettings, *, model: str | None, is_stream: bool) -> dict[str, Any]:
+def _build_body(
+    request: ChatRequest, settings: OpenAISettings, *, model: str | None, is_stream: bool
+) -> dict[str, Any]:
     service = settings.service
     body = openai_chat.encode(request, model=model, stream=is_stream)
     for name in find_omitted(request, settings):
