@@ -31,7 +31,7 @@ def test_there_is_a_fault_for_every_leaf_of_the_error_tree_named_after_its_class
 
 def test_an_unreachable_service_was_not_reached():
     """An error that counts against the provider's breaker can be scripted."""
-    assert [Fault.parse(name).error().reached for name in ("unreachable", "unavailable")] == [False, True]
+    assert [Fault.parse(name).build_error().reached for name in ("unreachable", "unavailable")] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_unreachable_service_was_not_reached():
 )
 def test_an_error_has_the_status_and_the_fields_of_a_real_one(entry, status, fields):
     """The error looks like that of a real service, and its message says that it is simulated."""
-    error = Fault.parse(entry).error()
+    error = Fault.parse(entry).build_error()
 
     assert error is not None
     assert error.status_code == status
@@ -110,6 +110,6 @@ def test_the_text_of_a_fault_is_its_entry(parts):
 def test_the_message_of_an_error_is_fixed():
     """Neither a prompt nor a key can get into a message."""
     for name, kind in KINDS.items():
-        error = Fault(name).error()
+        error = Fault(name).build_error()
         if error is not None:
             assert str(error).startswith(f"simulated: {kind.meaning}")

@@ -59,9 +59,11 @@ def test_a_model_inherits_its_missing_fields_from_the_instance():
     """Each field is inherited on its own, but a reply and a cycle replace each other."""
     whole = MockSettings(reply="pong", latency_s=0.5, repeat=True, script=("ok",))
 
-    assert Behaviour(latency_s=0.0).over(whole) == Behaviour(reply="pong", latency_s=0.0, repeat=True, script=("ok",))
-    assert Behaviour(cycle=("a",)).over(whole).reply is None
-    assert Behaviour(repeat=False, script=()).over(whole) == Behaviour(
+    assert Behaviour(latency_s=0.0).inherit_from(whole) == Behaviour(
+        reply="pong", latency_s=0.0, repeat=True, script=("ok",)
+    )
+    assert Behaviour(cycle=("a",)).inherit_from(whole).reply is None
+    assert Behaviour(repeat=False, script=()).inherit_from(whole) == Behaviour(
         reply="pong", latency_s=0.5, repeat=False, script=()
     )
 

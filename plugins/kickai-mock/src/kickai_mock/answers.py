@@ -91,7 +91,7 @@ def _build_tool_reply(call: Call, name: str) -> Reply:
     arguments = build_json(parameters)
     if call.fault.kind == "cut_arguments":
         arguments = arguments[: len(arguments) // 2]
-    call_id = f"{_request_id(call)}-{name}"
+    call_id = f"{_build_request_id(call)}-{name}"
     ids = {"same_ids": (call_id, call_id), "no_ids": ("", "")}.get(call.fault.kind, (call_id,))
     return Reply(
         text="",
@@ -99,7 +99,7 @@ def _build_tool_reply(call: Call, name: str) -> Reply:
         usage=_count_usage(call, len(arguments.split())),
         model=call.model,
         tool_calls=tuple(ToolCall(id=id_, name=name, arguments=arguments) for id_ in ids),
-        request_id=_request_id(call),
+        request_id=_build_request_id(call),
     )
 
 
@@ -116,7 +116,7 @@ def _build_reply(call: Call, text: str) -> Reply:
         finish_reason=reason,
         usage=_count_usage(call, words),
         model=call.model,
-        request_id=_request_id(call),
+        request_id=_build_request_id(call),
     )
 
 
@@ -125,7 +125,7 @@ def _count_usage(call: Call, output_words: int) -> Usage:
     return Usage(input_tokens=words, output_tokens=output_words)
 
 
-def _request_id(call: Call) -> str:
+def _build_request_id(call: Call) -> str:
     return f"{call.model}-{call.number}"
 
 

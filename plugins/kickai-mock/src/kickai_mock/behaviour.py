@@ -58,8 +58,8 @@ class ModelBehaviour:
         Raises:
             ModelNotFoundError: The model's name begins as a fault, but is not a valid one.
         """
-        own = settings.behaviour_of(model)
-        imposed = _imposed_script(settings, model)
+        own = settings.get_behaviour(model)
+        imposed = _find_imposed_script(settings, model)
         rates = {} if imposed else own.rates or {}
         return cls(
             model=model,
@@ -74,7 +74,7 @@ class ModelBehaviour:
             rates=tuple((Fault.parse(entry), share) for entry, share in rates.items()),
         )
 
-    def at(self, number: int) -> tuple[Fault, float]:
+    def plan_call(self, number: int) -> tuple[Fault, float]:
         """Return what a call does, and its latency in seconds.
 
         Args:
@@ -83,9 +83,9 @@ class ModelBehaviour:
         if self.is_constant:
             return OK, self.latency_s
         for_fault, *for_latency = draw_shares(self.seed, self.model, number)
-        return self._fault(number, for_fault), self._latency(*for_latency)
+        return self._choose_fault(number, for_fault), self._choose_latency_s(*for_latency)
 
-    def _fault(self, number: int, share: float) -> Fault:
+    def _choose_fault(self, number: int, share: float) -> Fault:
         if self.script and (self.repeat or number < len(self.script)):
             return self.script[number % len(self.script)]
         for fault, rate in self.rates:
@@ -94,7 +94,7 @@ class ModelBehaviour:
             share -= rate
         return OK
 
-    def _latency(self, one: float, other: float) -> float:
+    def _choose_latency_s(self, one: float, other: float) -> float:
         if self.latency_max_s is not None:
             return self.latency_s + one * (self.latency_max_s - self.latency_s)
         if self.latency_sigma:
@@ -102,7 +102,7 @@ class ModelBehaviour:
         return self.latency_s
 
 
-def _imposed_script(settings: MockSettings, model: str) -> tuple[Fault, ...]:
+def _find_imposed_script(settings: MockSettings, model: str) -> tuple[Fault, ...]:
     """Return the script that a drill or the model's own name imposes; empty without one."""
     drill = parse_drill(settings.drill)
     script = drill.get(model, drill.get(""))

@@ -106,7 +106,7 @@ class MockProvider:
             name, _Model(ModelBehaviour.from_settings(self._settings, name), count())
         )
         number = next(model.numbers)
-        call = Call(mode, name, number, request, timeout_s, *model.behaviour.at(number))
+        call = Call(mode, name, number, request, timeout_s, *model.behaviour.plan_call(number))
         self._calls.append(call)
         if self._record is not None:
             self._record.append(call)

@@ -112,7 +112,7 @@ class Fault:
             raise ValueError(f"{entry!r} must have {_FORMS[kind.takes]} after the colon, got {argument!r}")
         return cls(name, value)
 
-    def error(self) -> errors.ProviderError | None:
+    def build_error(self) -> errors.ProviderError | None:
         """Return a new error of the fault's class, or None when it has none."""
         kind = KINDS[self.kind]
         if kind.error is None:

@@ -63,7 +63,7 @@ def _build(schema: object, root: Mapping[str, Any], depth: int) -> Any:
     if "enum" in schema:
         own_type = {name: schema[name] for name in ("type",) if name in schema}
         return next((value for value in schema["enum"] if _is_allowed(value, own_type)), None)
-    kind = _type(schema)
+    kind = _infer_type(schema)
     if kind == "object":
         known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
         return {name: _build(known.get(name, others), root, depth + 1) for name in schema.get("required", ())}
@@ -76,7 +76,7 @@ def _build(schema: object, root: Mapping[str, Any], depth: int) -> Any:
         return text if len(text) <= schema.get("maxLength", inf) else ""
     if kind in {"integer", "number"}:
         own = {name: schema[name] for name in _NUMERIC if name in schema}
-        return next((number for number in _numbers(own) if _is_allowed(number, own)), 0)
+        return next((number for number in _generate_numbers(own) if _is_allowed(number, own)), 0)
     return False if kind == "boolean" else None
 
 
@@ -108,7 +108,7 @@ def _resolve(reference: str, root: Any) -> Any:
     return found
 
 
-def _type(schema: Mapping[str, Any]) -> Any:
+def _infer_type(schema: Mapping[str, Any]) -> Any:
     kind = schema.get("type")
     if kind is None:
         return "object" if "properties" in schema else "array" if "items" in schema else "null"
@@ -123,7 +123,7 @@ def _is_allowed(value: object, schema: Mapping[str, Any]) -> bool:
     return True
 
 
-def _numbers(schema: Mapping[str, Any]) -> Iterator[float]:
+def _generate_numbers(schema: Mapping[str, Any]) -> Iterator[float]:
     """Yield the numbers of which one lies within the limits, the simplest first."""
     low = max(schema.get("minimum", -inf), schema.get("exclusiveMinimum", -inf))
     high = min(schema.get("maximum", inf), schema.get("exclusiveMaximum", inf))

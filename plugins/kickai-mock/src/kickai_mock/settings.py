@@ -91,7 +91,7 @@ class Behaviour:
     repeat: bool | None = None
     rates: Mapping[str, float] | None = field(default=None, validator=_validate_rates)
 
-    def over(self, base: Behaviour) -> Behaviour:
+    def inherit_from(self, base: Behaviour) -> Behaviour:
         """Return this behaviour, with the fields that are None taken from another."""
         own = {name: value for name in _BEHAVIOUR if (value := getattr(self, name)) is not None}
         inherited = {name: getattr(base, name) for name in _BEHAVIOUR if name not in own}
@@ -122,10 +122,10 @@ class MockSettings(ProviderSettings, Behaviour):
     models: Mapping[str, Behaviour] = field(factory=dict)
     keep_calls: int = field(default=1000, validator=ge(0))
 
-    def behaviour_of(self, model: str) -> Behaviour:
+    def get_behaviour(self, model: str) -> Behaviour:
         """Return how a model behaves by its table, without drills and names."""
         own = self.models.get(model)
-        return own.over(self) if own is not None else self
+        return own.inherit_from(self) if own is not None else self
 
 
 @frozen(kw_only=True)
@@ -149,7 +149,7 @@ class MockInCode(MockSettings):
 def find_conflicts(settings: MockSettings) -> Iterator[Problem]:
     """Yield the problems of fields that exclude each other."""
     for path, own in (("", settings), *((f"models.{name}.", own) for name, own in settings.models.items())):
-        whole = own.over(settings)
+        whole = own.inherit_from(settings)
         if whole.latency_max_s is None:
             continue
         if whole.latency_sigma:

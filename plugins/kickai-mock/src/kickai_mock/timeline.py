@@ -35,10 +35,10 @@ def plan_whole(fault: Fault, latency_s: float, timeout_s: float) -> tuple[float,
     """Return when a call that is not streamed ends, and its error; None when it answers."""
     end_s = latency_s + fault.delay_s + fault.stall_s
     if end_s > timeout_s:
-        return timeout_s, _timeout("total")
+        return timeout_s, _build_timeout_error("total")
     if fault.kind == "cut":
         return end_s, InvalidReplyError("simulated: the answer was cut", status_code=200)
-    return end_s, fault.error()
+    return end_s, fault.build_error()
 
 
 def plan_stream(
@@ -58,7 +58,7 @@ def plan_stream(
     """
     due_s = latency_s + fault.delay_s
     yield from _wait(due_s, limits.first_token_s, "first_token", limits)
-    if (error := fault.error()) is not None:
+    if (error := fault.build_error()) is not None:
         raise error
     *texts, end = build_chunks()
     half = (len(texts) + 1) // 2
@@ -79,8 +79,8 @@ def _wait(due_s: float, limit_s: float, phase: TimeoutPhase, limits: StreamLimit
         limit_s, phase = limits.total_s, "total"
     yield float(min(due_s, limit_s))
     if due_s > limit_s:
-        raise _timeout(phase)
+        raise _build_timeout_error(phase)
 
 
-def _timeout(phase: TimeoutPhase) -> ProviderTimeoutError:
+def _build_timeout_error(phase: TimeoutPhase) -> ProviderTimeoutError:
     return ProviderTimeoutError(f"simulated: {TIMEOUT_MESSAGES[phase]}", phase=phase)
