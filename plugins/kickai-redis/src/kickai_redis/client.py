@@ -89,7 +89,7 @@ class RedisClient:
             return "", 0
         if own.topology is not Topology.SENTINEL:
             return own.hosts[self._next_host]
-        sentinel_options = self._options(own.sentinel_login)
+        sentinel_options = self._build_options(own.sentinel_login)
         sentinels = Sentinel(own.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
         try:
             host, port = sentinels.discover_master(own.service)  # type: ignore[no-untyped-call]
@@ -101,12 +101,12 @@ class RedisClient:
 
     def _open(self, host: str, port: int) -> redis.Redis:
         own = self._settings
-        options = self._options(own.login)
+        options = self._build_options(own.login)
         if own.topology is Topology.UNIX:
             return redis.Redis(unix_socket_path=own.path, db=own.db, **options)
         return redis.Redis(host=host, port=port, db=own.db, **options)
 
-    def _options(self, login: Login) -> dict[str, Any]:
+    def _build_options(self, login: Login) -> dict[str, Any]:
         own = self._settings
         options: dict[str, Any] = {
             "username": login.username or None,
