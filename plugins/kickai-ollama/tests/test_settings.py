@@ -63,11 +63,11 @@ def test_a_key_is_not_sent_where_others_can_read_it(host, sent):
 
 def test_options_take_precedence_over_the_context_window():
     """The window is sent as ``num_ctx``, and whole numbers are sent as integers."""
-    assert OllamaSettings().extra_options() == {}
-    assert OllamaSettings(context_window=4096).extra_options() == {"num_ctx": 4096}
+    assert OllamaSettings().build_options() == {}
+    assert OllamaSettings(context_window=4096).build_options() == {"num_ctx": 4096}
     options = OllamaSettings(
         context_window=4096, options={"top_k": 40.0, "min_p": 0.5, "num_ctx": 512.0}
-    ).extra_options()
+    ).build_options()
     assert options == {"num_ctx": 512, "top_k": 40, "min_p": 0.5}
     assert isinstance(options["top_k"], int)
 

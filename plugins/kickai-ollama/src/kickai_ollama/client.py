@@ -51,7 +51,7 @@ class OllamaProvider:
             with ollama.Client(**call.transport.client_options) as client:
                 return call.answer.build(client.chat(call.model, stream=False))
         except Exception as exc:  # noqa: BLE001  whatever the client raises becomes a typed error
-            error = self._error(exc, call)
+            error = self._build_error(exc, call)
         raise error  # outside of the handler: the client's exception contains the answer, and must not be the context
 
     async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
@@ -61,7 +61,7 @@ class OllamaProvider:
             async with ollama.AsyncClient(**call.transport.client_options) as client:
                 return call.answer.build(await client.chat(call.model, stream=False))
         except Exception as exc:  # noqa: BLE001  as above
-            error = self._error(exc, call)
+            error = self._build_error(exc, call)
         raise error
 
     def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
@@ -77,7 +77,7 @@ class OllamaProvider:
                     yield call.answer.add(part)
                     call.await_next()
         except Exception as exc:  # noqa: BLE001  as above
-            error = self._error_in_stream(exc, call)
+            error = self._find_stream_error(exc, call)
         if error is not None:
             raise error
         yield call.answer.build_last_chunk()
@@ -95,7 +95,7 @@ class OllamaProvider:
                     yield call.answer.add(part)
                     call.await_next()
         except Exception as exc:  # noqa: BLE001  as above
-            error = self._error_in_stream(exc, call)
+            error = self._find_stream_error(exc, call)
         if error is not None:
             raise error
         yield call.answer.build_last_chunk()
@@ -123,14 +123,14 @@ class OllamaProvider:
         transport = Transport(self._connections, self._settings, timeouts, model=model, body=body)
         return _Call(model, ReplyReader(request, transport.call_ids), transport)
 
-    def _error(self, exc: Exception, call: _Call) -> ProviderError:
+    def _build_error(self, exc: Exception, call: _Call) -> ProviderError:
         if call.transport.lacks_model and self._settings.pull:
             return self._pulls.start(call.model)
         return call.transport.error_for(exc)
 
-    def _error_in_stream(self, exc: Exception, call: _Call) -> ProviderError | None:
+    def _find_stream_error(self, exc: Exception, call: _Call) -> ProviderError | None:
         """Return the error of a stream that failed; None when the connection failed after a whole answer."""
-        return None if call.answer.is_done and call.transport.is_broken else self._error(exc, call)
+        return None if call.answer.is_done and call.transport.is_broken else self._build_error(exc, call)
 
 
 class _Call:

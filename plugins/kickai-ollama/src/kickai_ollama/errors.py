@@ -113,13 +113,13 @@ def _add_advice(error: ProviderError, address: Address) -> ProviderError:
     if isinstance(error, ProviderTimeoutError) and error.phase == "first_token":
         return ProviderTimeoutError(f"{error.message}: the model may still be loading", phase=error.phase)
     if isinstance(error, ProviderTimeoutError) and error.phase == "connect":
-        return ProviderTimeoutError(f"{error.message}: {_how_to_start(address)}", phase=error.phase)
+        return ProviderTimeoutError(f"{error.message}: {_advise_to_start(address)}", phase=error.phase)
     if isinstance(error, ProviderUnavailableError) and not error.reached:
-        return ProviderUnavailableError(f"{error.message}: {_how_to_start(address)}", reached=False)
+        return ProviderUnavailableError(f"{error.message}: {_advise_to_start(address)}", reached=False)
     return error
 
 
-def _how_to_start(address: Address) -> str:
+def _advise_to_start(address: Address) -> str:
     if address.is_this_machine:
         return "start the server with `ollama serve`"
     return "start the server there with `OLLAMA_HOST=0.0.0.0 ollama serve`, or correct host"
@@ -137,7 +137,7 @@ def _explain(error: ProviderError, settings: OllamaSettings, model: str) -> tupl
         if about_model is not None:
             return about_model
     if isinstance(error, AuthenticationError) or (not status and NO_ACCESS.search(words)):
-        return AuthenticationError, f"the server refuses access: {_how_to_sign_in(settings)}"
+        return AuthenticationError, f"the server refuses access: {_advise_to_sign_in(settings)}"
     if isinstance(error, ContextLengthExceededError):
         return ContextLengthExceededError, f"the prompt does not fit the context window of {model} on this server"
     if isinstance(error, ModelNotFoundError):
@@ -164,7 +164,7 @@ def _explain_model(words: str, model: str) -> tuple[type[ProviderError], str] | 
     return None
 
 
-def _how_to_sign_in(settings: OllamaSettings) -> str:
+def _advise_to_sign_in(settings: OllamaSettings) -> str:
     if settings.api_key and settings.sendable_key is None:
         return "api_key is not sent over plain HTTP; use https://"
     return "check api_key, or sign in there with `ollama signin`"

@@ -71,7 +71,7 @@ def build_body(request: ChatRequest, settings: OllamaSettings, model: str, *, st
         "model": model,
         "messages": messages,
         "stream": stream,
-        "options": {**settings.extra_options(), **own, **_without_none(options)},
+        "options": {**settings.build_options(), **own, **_drop_none(options)},
         "tools": None if request.tool_choice == "none" else _build_tools(request),
         "format": None if request.json_schema is None else dict(request.json_schema),
         "keep_alive": _build_keep_alive(settings.keep_alive),
@@ -79,10 +79,10 @@ def build_body(request: ChatRequest, settings: OllamaSettings, model: str, *, st
         "truncate": None if settings.truncate else False,
         **others,
     }
-    return _without_none(body)
+    return _drop_none(body)
 
 
-def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_none(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -90,7 +90,7 @@ class Models:
                 closing(cast("Generator[Any]", client.pull(model, stream=True))) as steps,
             ):
                 for step in steps:
-                    yield _progress(step, sizes)
+                    yield _update_progress(step, sizes)
                     if step.status == "success":
                         return
                     timeouts.begin("idle")
@@ -143,7 +143,7 @@ class Pulls:
                 del self._running[name]
 
 
-def _progress(step: ollama.ProgressResponse, sizes: dict[str, tuple[int, int]]) -> Progress:
+def _update_progress(step: ollama.ProgressResponse, sizes: dict[str, tuple[int, int]]) -> Progress:
     """Return the progress of a pull, and note the size of this step's layer."""
     if step.digest and step.total:
         sizes[step.digest] = (step.completed or 0, step.total)

@@ -102,7 +102,7 @@ class OllamaSettings(ProviderSettings):
         """The key if it may be sent to the host, otherwise None."""
         return self.api_key if self.api_key and not self.address.is_readable_by_others else None
 
-    def extra_options(self) -> dict[str, Any]:
+    def build_options(self) -> dict[str, Any]:
         """Return the options of every request; whole numbers are integers."""
         options = {name: int(value) if value == int(value) else value for name, value in self.options.items()}
         return {"num_ctx": self.context_window, **options} if self.context_window else options

@@ -110,7 +110,7 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         if response.is_success:
             return httpx.Response(response.status_code, stream=_Answer(self, response.stream))
         response.read()
-        raise self.refusal(response.content)
+        raise self.build_refusal_error(response.content)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send our request, and return the answer as soon as its head is there."""
@@ -118,21 +118,21 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         if response.is_success:
             return httpx.Response(response.status_code, stream=_Answer(self, response.stream))
         await response.aread()
-        raise self.refusal(response.content)
+        raise self.build_refusal_error(response.content)
 
-    def refusal(self, body: object) -> ProviderError:
+    def build_refusal_error(self, body: object) -> ProviderError:
         """Return the error that the server reports in a body."""
         self.lacks_model = says_missing(body)
         return error_for_refusal(self._attempt, body, settings=self._settings, model=self._model)
 
-    def values(self, chunks: Iterator[bytes]) -> Iterator[Any]:
+    def read_values(self, chunks: Iterator[bytes]) -> Iterator[Any]:
         """Yield the JSON values of an answer: one, or one for each line of a stream."""
         if self._is_stream:
             yield from json_lines(chunks)
         else:
             yield loads(b"".join(chunks))
 
-    async def avalues(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async def aread_values(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """Yield the JSON values of an answer, and let other tasks run in between."""
         if self._is_stream:
             async for value in ajson_lines(chunks):
@@ -178,13 +178,13 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._corrections = Corrections(transport.call_ids)
 
     def __iter__(self) -> Iterator[bytes]:
-        for value in self._transport.values(iter(self._stream)):
-            yield self._line(value)
+        for value in self._transport.read_values(iter(self._stream)):
+            yield self._encode_line(value)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pauses = Pauses()
-        async for value in self._transport.avalues(_Unclosable(aiter(self._stream))):
-            yield self._line(value)
+        async for value in self._transport.aread_values(_Unclosable(aiter(self._stream))):
+            yield self._encode_line(value)
             await pauses.pause()
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def aclose(self) -> None:
         await self._stream.aclose()
 
-    def _line(self, value: Any) -> bytes:
+    def _encode_line(self, value: Any) -> bytes:
         if isinstance(value, dict) and value.get("error"):
-            raise self._transport.refusal(value)
+            raise self._transport.build_refusal_error(value)
         return json.dumps(self._corrections.apply(value), separators=(",", ":")).encode("ascii") + b"\n"
