@@ -72,7 +72,7 @@ class Elsewhere:
         self._address.set_running_or_notify_cancel()
         self._address.set_result(ProcessAddress(AF_INET, (place.hostname, place.port), settings.key))
 
-    def address(self):
+    def get_address(self):
         return self._address
 
     def abandon(self, address):

@@ -156,7 +156,7 @@ def test_an_error_within_a_stream_is_raised():
 )
 def test_errors_have_our_own_words(status, error, kind, words):
     """Each is typed, has its status, and repeats nothing that may quote the prompt."""
-    found = mapping.error_for(status, {"error": error})
+    found = mapping.build_error(status, {"error": error})
     assert type(found) is kind
     assert found.status_code == status
     assert words in str(found)
@@ -166,7 +166,7 @@ def test_errors_have_our_own_words(status, error, kind, words):
 @pytest.mark.parametrize("read", [None, [], "x", {}, {"error": None}])
 def test_an_error_of_any_form_is_typed(read):
     """One that is not JSON, or of another form, is a failure of the service."""
-    assert type(mapping.error_for(500, read)) is ProviderUnavailableError
+    assert type(mapping.build_error(500, read)) is ProviderUnavailableError
 
 
 def _history(*arguments, ids=("a", "b")):
@@ -256,7 +256,7 @@ def test_an_answer_that_breaks_its_schema_is_due_to_the_request(text):
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_an_unexplained_refusal_is_of_this_target_alone(status):
     """Another target may accept the same request."""
-    assert type(mapping.error_for(status, {})) is UnsupportedRequestError
+    assert type(mapping.build_error(status, {})) is UnsupportedRequestError
 
 
 def test_options_are_sampling_parameters():

@@ -39,7 +39,7 @@ def test_a_process_that_died_is_started_again(runtime, asking):
     """A process that died between two calls is replaced, and the next call is answered."""
     provider = _provider(runtime)
     assert provider.invoke(asking(ECHO), LOAD_S).text == "KICKAI-42"
-    first, place = _pid(runtime), Path(runtime.address().result().place)
+    first, place = _pid(runtime), Path(runtime.get_address().result().place)
     os.kill(first, signal.SIGKILL)
     runtime._process._child.wait()
     assert provider.invoke(asking(ECHO), LOAD_S).text == "KICKAI-42"
@@ -67,7 +67,7 @@ def test_a_socket_that_was_removed_is_replaced(runtime, asking):
     provider = _provider(runtime)
     provider.invoke(asking(ECHO), LOAD_S)
     first = runtime._process._child
-    shutil.rmtree(Path(runtime.address().result().place).parent)
+    shutil.rmtree(Path(runtime.get_address().result().place).parent)
     with pytest.raises(ProviderUnavailableError):
         provider.invoke(asking(ECHO), LOAD_S)
     assert first.poll() is not None
@@ -81,7 +81,7 @@ import time
 from kickai_local.client import LocalProvider
 from kickai_local.settings import LocalSettings
 runtime = LocalProvider(LocalSettings(context_window=256))._runtime
-place = runtime.address().result().place
+place = runtime.get_address().result().place
 print(runtime._process._child.pid, place, flush=True)
 time.sleep(60)
 """
@@ -97,7 +97,7 @@ time.sleep(60)
 def test_closing_frees_everything(runtime, asking, loaded):
     """Closing ends process and threads, and removes socket and directory, also while the model still loads."""
     before = set(threading.enumerate())
-    pending = runtime.address()
+    pending = runtime.get_address()
     if loaded:
         assert _provider(runtime).invoke(asking(ECHO), LOAD_S).text
     began = time.monotonic()
@@ -174,7 +174,7 @@ def test_import_paths_that_are_not_strings_are_ignored(monkeypatch, asking, runt
 
 def test_signals_of_the_terminal_do_not_reach_the_process(runtime):
     """Ctrl-C goes to the application alone: the process has its own session."""
-    runtime.address().result(LOAD_S)
+    runtime.get_address().result(LOAD_S)
     assert os.getsid(_pid(runtime)) == _pid(runtime) != os.getsid(0)
 
 
@@ -216,7 +216,7 @@ def test_a_long_temporary_path_means_a_port(monkeypatch, asking, call, created, 
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     provider = created(context_window=256)
     assert call("invoke", provider, asking(ECHO))[0].text == "KICKAI-42"
-    assert provider._runtime.address().result().family is socket.AF_INET
+    assert provider._runtime.get_address().result().family is socket.AF_INET
     assert list(deep.iterdir()) == []
 
 

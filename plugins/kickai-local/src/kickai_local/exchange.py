@@ -10,7 +10,7 @@ from kickai_providers_core import InvalidReplyError
 from kickai_providers_core.authoring import EventStreamDecoder, loads
 
 from kickai_local.hidden_bytes import Sealed
-from kickai_local.mapping import error_for
+from kickai_local.mapping import build_error
 
 if TYPE_CHECKING:
     from kickai_providers_core import Secret
@@ -80,7 +80,7 @@ class HttpExchange:
                 raise InvalidReplyError("the runtime did not answer in HTTP") from None
             raise ConnectionAbortedError from None
         if self.is_over and self._status != HTTPStatus.OK:
-            raise error_for(self._status, self._parse_error(), self._key, expose=self._expose)
+            raise build_error(self._status, self._parse_error(), self._key, expose=self._expose)
         if self.is_over and self._decoder.is_unfinished:
             raise InvalidReplyError("the answer was cut inside an event")
         events, self._events = self._events, []

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kickai_local.settings import LocalSettings
 
-__all__ = ["ReplyReader", "encode", "error_for", "prepare"]
+__all__ = ["ReplyReader", "build_error", "encode", "prepare"]
 
 REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 """Statuses of a request that this model cannot serve; another target may."""
@@ -97,7 +97,7 @@ class ReplyReader:
         model: The name of the model that answers.
         max_tokens: The token limit that was sent.
         omitted: Names of the request's fields that were not sent.
-        expose: As for `error_for`.
+        expose: As for `build_error`.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ReplyReader:
 
         Args:
             events: The events.
-            key: As for `error_for`.
+            key: As for `build_error`.
 
         Raises:
             InvalidReplyError: An event is not what llama.cpp writes.
@@ -150,14 +150,14 @@ def _check(document: Any, key: Secret | None, *, expose: bool) -> None:
     """Raise when an event reports an error, or holds more than the one answer that was requested."""
     match document:
         case {"error": {"code": int(status)}}:
-            raise error_for(status, document, key, expose=expose)
+            raise build_error(status, document, key, expose=expose)
         case {"error": _} | {"choices": [_, _, *_]}:
             raise InvalidReplyError("llama.cpp wrote an event of an unknown form") from None
         case {"choices": [{"index": index}]} if index != 0:
             raise InvalidReplyError("llama.cpp wrote more than the one answer that was requested") from None
 
 
-def error_for(status: int, body: Any, key: Secret | None = None, *, expose: bool = False) -> ProviderError:
+def build_error(status: int, body: Any, key: Secret | None = None, *, expose: bool = False) -> ProviderError:
     """Return the error for a status other than 200. Its message has no words of llama.cpp, which may quote the prompt.
 
     Args:

@@ -38,7 +38,7 @@ def main() -> None:
     sys.path[:] = order["sys_path"]
     try:
         xllamacpp = import_module("xllamacpp")  # found by the path in the order
-        params = parameters(xllamacpp.CommonParams(), order)
+        params = build_parameters(xllamacpp.CommonParams(), order)
     except (ImportError, AttributeError) as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(NO_RUNTIME)
@@ -65,7 +65,7 @@ def wait_for_end(parent: int) -> None:
             return
 
 
-def parameters(params: Any, order: dict[str, Any]) -> Any:
+def build_parameters(params: Any, order: dict[str, Any]) -> Any:
     """Return llama.cpp's parameters for the order; setting one that the runtime does not know raises."""
     chosen = {
         "hostnames": [order["host"]],

@@ -143,7 +143,7 @@ class Process:
             return ProcessAddress.from_text(address, key)
         status = child.wait()
         self._clear(status)
-        return _failure(status, log)
+        return _build_load_error(status, log)
 
     def _clear(self, status: int) -> None:
         """Remove the directory of a process that could not do so itself."""
@@ -186,9 +186,9 @@ def _spawn(order: Mapping[str, Any], key: Secret, log: IO[bytes]) -> subprocess.
     return child
 
 
-def _failure(status: int, log: IO[bytes]) -> ProviderError:
+def _build_load_error(status: int, log: IO[bytes]) -> ProviderError:
     """Return the error for a process that ended before its model was loaded."""
-    reason = _reason(log)
+    reason = _read_reason(log)
     if status == model_server.NO_RUNTIME:
         return UnusableProviderError(f"the runtime xllamacpp cannot be used: {reason}")
     if status == model_server.NO_MODEL:
@@ -197,7 +197,7 @@ def _failure(status: int, log: IO[bytes]) -> ProviderError:
     return ProviderUnavailableError(f"the runtime ended ({ended}) while it loaded the model: {reason}")
 
 
-def _reason(log: IO[bytes]) -> str:
+def _read_reason(log: IO[bytes]) -> str:
     """Return llama.cpp's first error, or the last line of the log if there is none.
 
     An error in the log reads ``0.00.022.618 E llama_model_load: …``.

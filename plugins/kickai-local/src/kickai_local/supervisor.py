@@ -48,7 +48,7 @@ class Supervisor:
         self._process: Process | None = None
         self._is_closed = False
 
-    def address(self) -> Future[ProcessAddress | ProviderError]:
+    def get_address(self) -> Future[ProcessAddress | ProviderError]:
         """Return at once where the model is served, or will be once it is loaded; start a process if there is none.
 
         When loading fails, the next call starts another process.
@@ -63,7 +63,7 @@ class Supervisor:
                 self._process.end()
                 self._process = None
             if self._process is None:
-                self._process = Process(self._order(), unix=self._unix)
+                self._process = Process(self._build_order(), unix=self._unix)
             return self._process.address
 
     def abandon(self, address: ProcessAddress) -> None:
@@ -81,7 +81,7 @@ class Supervisor:
         if process is not None:
             process.end()
 
-    def _order(self) -> dict[str, object]:
+    def _build_order(self) -> dict[str, object]:
         return {
             "sys_path": sys.path,
             "model": str(self._model),
