@@ -6,7 +6,13 @@ from datetime import date
 
 import pytest
 
-from kickai_gemini.known_models import RETIREMENTS, find_retirement, known_models, served_model, takes_sampling
+from kickai_gemini.known_models import (
+    RETIREMENTS,
+    build_model_infos,
+    choose_served_model,
+    find_retirement,
+    takes_sampling,
+)
 
 TODAY = date(2026, 11, 23)
 
@@ -33,18 +39,18 @@ TODAY = date(2026, 11, 23)
 )
 def test_retired_model_leads_to_its_successor(name, model):
     """Retired models, their dated versions and previews lead to the successor; others are unchanged."""
-    assert served_model(name, TODAY) == model
+    assert choose_served_model(name, TODAY) == model
 
 
 def test_model_is_used_until_its_last_day():
     """A model is used until the day before its retirement."""
-    assert served_model("gemini-2.5-pro", date(2026, 11, 30)) == "gemini-2.5-pro"
-    assert served_model("gemini-2.5-pro", date(2026, 12, 1)) == "gemini-3.8-flash"
+    assert choose_served_model("gemini-2.5-pro", date(2026, 11, 30)) == "gemini-2.5-pro"
+    assert choose_served_model("gemini-2.5-pro", date(2026, 12, 1)) == "gemini-3.8-flash"
 
 
 def test_successors_of_successors_are_followed():
     """The last successor is used."""
-    assert served_model("gemini-3.1-flash-lite-preview", date(2027, 6, 1)) == "gemini-3.5-flash-lite"
+    assert choose_served_model("gemini-3.1-flash-lite-preview", date(2027, 6, 1)) == "gemini-3.5-flash-lite"
 
 
 def test_retirement_is_announced():
@@ -61,7 +67,7 @@ def test_successors_outlive_their_models():
     for end in RETIREMENTS:
         after = find_retirement(end.successor)
         assert after is None or after.on > end.on, end
-        assert served_model(end.model, date(2030, 1, 1)) not in {each.model for each in RETIREMENTS}
+        assert choose_served_model(end.model, date(2030, 1, 1)) not in {each.model for each in RETIREMENTS}
 
 
 @pytest.mark.parametrize(
@@ -88,8 +94,8 @@ def test_newer_models_take_no_sampling_parameters(model, takes):
 
 def test_known_models_have_windows_or_successors():
     """Served models have a context window, and retired ones a successor."""
-    models = known_models(TODAY)
+    models = build_model_infos(TODAY)
     assert models["gemini-1.5-flash"].successor == "gemini-3.5-flash-lite"
     assert models["gemini-2.5-flash"].successor is None
     assert models["gemini-3.5-flash-lite"].context_window == 1_048_576
-    assert known_models(date(2026, 12, 1))["gemini-2.5-flash"].successor == "gemini-3.5-flash-lite"
+    assert build_model_infos(date(2026, 12, 1))["gemini-2.5-flash"].successor == "gemini-3.5-flash-lite"

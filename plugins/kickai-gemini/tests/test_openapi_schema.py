@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kickai_providers_core import UnsupportedRequestError
 
-from kickai_gemini.openapi_schema import to_openapi
+from kickai_gemini.openapi_schema import convert_to_openapi
 
 STRING = {"type": "string"}
 
@@ -43,7 +43,7 @@ STRING = {"type": "string"}
 )
 def test_schema_is_translated(schema, expected):
     """Types, null, enumerations, objects, lists and references are translated completely."""
-    assert to_openapi(schema) == (expected, ())
+    assert convert_to_openapi(schema) == (expected, ())
 
 
 def test_bounds_are_left_out_and_named():
@@ -56,7 +56,7 @@ def test_bounds_are_left_out_and_named():
             "c": {"type": "string", "pattern": "y"},
         },
     }
-    made, dropped = to_openapi(schema)
+    made, dropped = convert_to_openapi(schema)
     assert dropped == ("format", "maxLength", "minimum", "pattern")
     assert made["properties"]["a"] == {"type": "STRING"}
 
@@ -79,7 +79,7 @@ def test_bounds_are_left_out_and_named():
 def test_other_shapes_are_unsupported(schema):
     """A schema that would change its meaning is unsupported."""
     with pytest.raises(UnsupportedRequestError):
-        to_openapi(schema)
+        convert_to_openapi(schema)
 
 
 @given(
@@ -105,7 +105,7 @@ def test_shape_is_kept(schema):
             *((name, shape(part)) for name, part in node.get("properties", {}).items()),
         )
 
-    made, dropped = to_openapi(schema)
+    made, dropped = convert_to_openapi(schema)
     assert (shape(made), dropped) == (shape(schema), ())
 
 
@@ -121,7 +121,7 @@ KEYWORDS = ["type", "enum", "const", "properties", "required", "items", "anyOf",
 def test_any_json_is_translated_or_unsupported(schema):
     """Any JSON object is translated or unsupported."""
     with suppress(UnsupportedRequestError):
-        assert to_openapi(schema)[0]["type"]
+        assert convert_to_openapi(schema)[0]["type"]
 
 
 def test_multiplying_references_are_unsupported():
@@ -132,4 +132,4 @@ def test_multiplying_references_are_unsupported():
     }
     definitions["d25"] = {"type": "string"}
     with pytest.raises(UnsupportedRequestError, match="more than 2000 parts"):
-        to_openapi({"$defs": definitions, "$ref": "#/$defs/d0"})
+        convert_to_openapi({"$defs": definitions, "$ref": "#/$defs/d0"})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kickai_providers_core import Capability
 
-from kickai_gemini.known_models import DEFAULT_MODEL, plain_name
+from kickai_gemini.known_models import DEFAULT_MODEL, strip_models_prefix
 from kickai_gemini.sdk import GENAI, choose_sdk
 
 if TYPE_CHECKING:
@@ -27,6 +27,6 @@ def find_capabilities(settings: GeminiSettings, model: str | None) -> frozenset[
     if sdk is None:
         return None
     unsupported = set() if sdk == GENAI else {Capability.SEED}
-    if plain_name(model or settings.model or DEFAULT_MODEL).startswith("gemma-3-"):
+    if strip_models_prefix(model or settings.model or DEFAULT_MODEL).startswith("gemma-3-"):
         unsupported |= {Capability.TOOLS, Capability.JSON_SCHEMA}
     return ALL_CAPABILITIES - unsupported

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from kickai_providers_core import AuthenticationError, Problem, ProviderError
 
-from kickai_gemini.known_models import DEFAULT_MODEL, find_retirement, plain_name, served_model
+from kickai_gemini.known_models import DEFAULT_MODEL, choose_served_model, find_retirement, strip_models_prefix
 from kickai_gemini.network import find_network_problems
-from kickai_gemini.sdk import GENERATIVEAI, choose_sdk, missing_problem
+from kickai_gemini.sdk import GENERATIVEAI, build_missing_problem, choose_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def _check_settings(settings: GeminiSettings) -> Iterator[Problem]:
         yield Problem(path="api_key", message="the API key has characters that no key has", hint=GET_A_KEY)
     sdk = choose_sdk(settings.client)
     if sdk is None:
-        yield missing_problem(settings.client)
+        yield build_missing_problem(settings.client)
     if sdk == GENERATIVEAI and settings.thinking_level is not None:
         yield Problem(
             path="thinking_level",
@@ -83,7 +83,7 @@ def _check_model(settings: GeminiSettings, today: date) -> Iterator[Problem]:
     model = settings.model or DEFAULT_MODEL
     end = find_retirement(model)
     if end is not None and end.is_over(today):
-        message = f"{model} is retired; {served_model(model, today)} is used instead"
+        message = f"{model} is retired; {choose_served_model(model, today)} is used instead"
         yield Problem(path="model", message=message, severity="warning")
     elif end is not None and end.is_soon(today):
         message = f"{model} will be retired on {end.on}; its successor is {end.successor}"
@@ -104,16 +104,16 @@ def _check_online(settings: GeminiSettings, today: date) -> Iterator[Problem]:
         return
     finally:
         provider.close()
-    model = plain_name(served_model(settings.model or DEFAULT_MODEL, today))
+    model = strip_models_prefix(choose_served_model(settings.model or DEFAULT_MODEL, today))
     if model not in names:
         yield Problem(path="model", message=f"{model} is not served to this key", hint="Choose one of the list below")
-    message = f"the key may use {', '.join(_with_retirement(name, today) for name in names) or 'no model'}"
+    message = f"the key may use {', '.join(_add_retirement(name, today) for name in names) or 'no model'}"
     yield Problem(path="model", message=message, severity="note" if names else "warning")
 
 
-def _with_retirement(name: str, today: date) -> str:
+def _add_retirement(name: str, today: date) -> str:
     end = find_retirement(name)
     if end is None or not (end.is_over(today) or end.is_soon(today)):
         return name
     when = "retired on" if end.is_over(today) else "until"
-    return f"{name} ({when} {end.on}: use {served_model(end.successor, today)})"
+    return f"{name} ({when} {end.on}: use {choose_served_model(end.successor, today)})"

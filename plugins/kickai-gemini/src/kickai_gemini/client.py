@@ -13,12 +13,12 @@ from kickai_providers_core.authoring import dump_bytes
 from loguru import logger
 
 from kickai_gemini.errors import Refusal, error_for_refusal
-from kickai_gemini.known_models import DEFAULT_MODEL, plain_name, served_model
+from kickai_gemini.known_models import DEFAULT_MODEL, choose_served_model, strip_models_prefix
 from kickai_gemini.network import find_network_problems
 from kickai_gemini.replies import ReplyReader
 from kickai_gemini.requests import build_request
 from kickai_gemini.response_body import BodyReader
-from kickai_gemini.sdk import GENAI, GENERATIVEAI, choose_sdk, missing_problem
+from kickai_gemini.sdk import GENAI, GENERATIVEAI, build_missing_problem, choose_sdk
 from kickai_gemini.warning_filter import hide_known_warnings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Gemini:
             raise AuthenticationError("no API key: set GOOGLE_API_KEY or GEMINI_API_KEY, or api_key in the settings")
         sdk = choose_sdk(settings.client)
         if sdk is None:
-            raise UnusableProviderError(str(missing_problem(settings.client)))
+            raise UnusableProviderError(str(build_missing_problem(settings.client)))
         for problem in find_network_problems(settings.base_url):
             raise UnusableProviderError(str(problem).rstrip("."))
         self._settings = settings
@@ -115,7 +115,7 @@ class Gemini:
         """
         attempt = self._wire.start_attempt(self._settings.timeout_s, is_stream=False)
         (response,) = self._read(attempt, None, is_stream=False)
-        return _model_names(response)
+        return _read_model_names(response)
 
     def close(self) -> None:
         """Close all connections."""
@@ -128,7 +128,7 @@ class Gemini:
     def _start(self, request: ChatRequest, timeout_s: float, *, is_stream: bool) -> tuple[GeminiRequest, HttpAttempt]:
         attempt = self._wire.start_attempt(timeout_s, is_stream=is_stream)
         name = request.model or self._settings.model or DEFAULT_MODEL
-        model = served_model(name, self._today())
+        model = choose_served_model(name, self._today())
         mark = object()
         if model != name and self._warned.setdefault(name, mark) is mark:  # once, in whichever thread
             logger.warning("the model {retired} is retired; using {successor} instead", retired=name, successor=model)
@@ -181,16 +181,16 @@ class Gemini:
 
     def _finish(self, reading: _Reading, sent: GeminiRequest | None) -> list[Mapping[str, Any]]:
         if reading.refusal is not None:
-            raise self._refused(reading.refusal, sent)
+            raise self._build_refusal_error(reading.refusal, sent)
         return reading.body.finish()
 
     def _check(self, response: Mapping[str, Any], sent: GeminiRequest | None) -> Mapping[str, Any]:
         """Return a response that is not an error; a service that fails within a stream sends one there."""
         if isinstance(response.get("error"), dict):
-            raise self._refused(Refusal.from_event(response), sent)
+            raise self._build_refusal_error(Refusal.from_event(response), sent)
         return response
 
-    def _refused(self, refusal: Refusal, sent: GeminiRequest | None) -> ProviderError:
+    def _build_refusal_error(self, refusal: Refusal, sent: GeminiRequest | None) -> ProviderError:
         settings = self._settings
         return error_for_refusal(
             refusal,
@@ -243,12 +243,12 @@ class _Reading:
         return Refusal.from_response(attempt.status or 0, attempt.headers, bytes(self._error))
 
 
-def _model_names(response: Mapping[str, Any]) -> list[str]:
+def _read_model_names(response: Mapping[str, Any]) -> list[str]:
     models = response.get("models", [])
     if not isinstance(models, list) or not all(isinstance(each, dict) for each in models):
         raise InvalidReplyError("the list of models cannot be read")
     able = [each for each in models if "generateContent" in (each.get("supportedGenerationMethods") or ())]
-    return [plain_name(each["name"]) for each in able if isinstance(each.get("name"), str)]
+    return [strip_models_prefix(each["name"]) for each in able if isinstance(each.get("name"), str)]
 
 
 def _create_wire(settings: GeminiSettings, sdk: SDK) -> GeminiWire:

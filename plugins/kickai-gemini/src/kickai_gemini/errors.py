@@ -26,14 +26,14 @@ from kickai_providers_core import (
 )
 from kickai_providers_core.authoring import error_for_status
 
-from kickai_gemini.refused_parameters import refused_parameters
+from kickai_gemini.refused_parameters import describe_refused_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kickai_providers_core import Secret
 
-__all__ = ["Refusal", "error_for_refusal", "unreadable_error"]
+__all__ = ["Refusal", "build_unreadable_error", "error_for_refusal"]
 
 MAX_WORDS = 10_000
 KEY = re.compile(r"AIza[\w-]{20,}")
@@ -82,15 +82,15 @@ class Refusal:
         error = body.get("error") if isinstance(body, dict) else None
         return error if isinstance(error, dict) else {}
 
-    def details(self, kind: str) -> list[Mapping[str, Any]]:
+    def list_details(self, kind: str) -> list[Mapping[str, Any]]:
         """Return the details of one type, by the last part of its name."""
         details = self.error.get("details")
         found = details if isinstance(details, list) else []
         return [each for each in found if isinstance(each, dict) and str(each.get("@type", "")).endswith(f".{kind}")]
 
-    def lists(self, kind: str, name: str) -> list[Mapping[str, Any]]:
+    def list_entries(self, kind: str, name: str) -> list[Mapping[str, Any]]:
         """Return the objects in the lists of that name in the details of one type."""
-        lists = [each.get(name) for each in self.details(kind)]
+        lists = [each.get(name) for each in self.list_details(kind)]
         return [one for each in lists if isinstance(each, list) for one in each if isinstance(one, dict)]
 
     @property
@@ -101,7 +101,7 @@ class Refusal:
     @property
     def reason(self) -> str:
         """The reason of the ``ErrorInfo``, or the status's name."""
-        reasons = [str(info.get("reason")) for info in self.details("ErrorInfo") if info.get("reason")]
+        reasons = [str(info.get("reason")) for info in self.list_details("ErrorInfo") if info.get("reason")]
         return (reasons or [str(self.error.get("status") or "")])[0]
 
 
@@ -126,7 +126,7 @@ def error_for_refusal(
         secrets=[*hidden, *KEY.findall(refusal.message)],
         now_s=now.timestamp(),
     )
-    kind, message = _meaning(refusal, general, model)
+    kind, message = _explain(refusal, general, model)
     reason = f" ({refusal.reason})" if re.fullmatch(r"[A-Z][A-Z0-9_]{1,63}", refusal.reason) else ""
     fields: dict[str, Any] = {
         "status_code": refusal.status,
@@ -136,17 +136,17 @@ def error_for_refusal(
     }
     if kind is QuotaExhaustedError and refusal.status == 429:  # noqa: PLR2004
         # The delay that comes with a daily quota is one for minutes: only the reset helps.
-        fields["retry_after_s"] = max(general.retry_after_s or 0.0, _until_midnight_s(now))
+        fields["retry_after_s"] = max(general.retry_after_s or 0.0, _compute_seconds_until_midnight(now))
     if kind is type(general) and hasattr(general, "limit_tokens"):
         fields["limit_tokens"] = general.limit_tokens
     return kind(message + reason, **fields)
 
 
-def _meaning(refusal: Refusal, general: ProviderError, model: str) -> tuple[type[ProviderError], str]:
+def _explain(refusal: Refusal, general: ProviderError, model: str) -> tuple[type[ProviderError], str]:
     """Return the class of the error and its message, where Google's details say more than the status."""
     status = refusal.status
     if status == 429:  # noqa: PLR2004
-        if any("PerDay" in str(each.get("quotaId")) for each in refusal.lists("QuotaFailure", "violations")):
+        if any("PerDay" in str(each.get("quotaId")) for each in refusal.list_entries("QuotaFailure", "violations")):
             return QuotaExhaustedError, "the daily quota is used up"
         return RateLimitedError, "too many requests or tokens at the moment"
     if refusal.reason in KEY_REASONS or status == 401:  # noqa: PLR2004
@@ -162,24 +162,24 @@ def _meaning(refusal: Refusal, general: ProviderError, model: str) -> tuple[type
     if status == 408:  # noqa: PLR2004  the service's own timeout, not one of this request's
         return ProviderUnavailableError, "the service is not available"
     if type(general) is UnsupportedRequestError:
-        fields = " ".join(str(each.get("field")) for each in refusal.lists("BadRequest", "fieldViolations"))
+        fields = " ".join(str(each.get("field")) for each in refusal.list_entries("BadRequest", "fieldViolations"))
         words = f"{refusal.message} {fields}"[:MAX_WORDS]
-        return UnsupportedRequestError, f"the service does not accept this request{refused_parameters(words)}"
+        return UnsupportedRequestError, f"the service does not accept this request{describe_refused_parameters(words)}"
     return type(general), general.message
 
 
 def _is_about_model(refusal: Refusal, model: str) -> bool:
     """Return whether a refusal is about one model, and not about the key as a whole."""
-    if any(str(info.get("reason")) in PROJECT_REASONS for info in refusal.details("ErrorInfo")):
+    if any(str(info.get("reason")) in PROJECT_REASONS for info in refusal.list_details("ErrorInfo")):
         return False
-    resources = refusal.details("ResourceInfo")
+    resources = refusal.list_details("ResourceInfo")
     if any("model" in str(each.get("resourceType", "")).lower() for each in resources):
         return True
     names = [refusal.message, *(str(each.get("resourceName", "")) for each in resources)]
     return bool(model) and any(model in each for each in names)
 
 
-def _until_midnight_s(now: datetime) -> float:
+def _compute_seconds_until_midnight(now: datetime) -> float:
     """Return the seconds until daily quotas are full again (ai.google.dev/gemini-api/docs/rate-limits)."""
     try:
         pacific: Any = ZoneInfo("America/Los_Angeles")
@@ -190,6 +190,6 @@ def _until_midnight_s(now: datetime) -> float:
     return (midnight.astimezone(UTC) - now.astimezone(UTC)).total_seconds()
 
 
-def unreadable_error() -> InvalidReplyError:
+def build_unreadable_error() -> InvalidReplyError:
     """Return the error for a body that is not in the form of the API."""
     return InvalidReplyError("the answer cannot be read: it is not in the form of the Gemini API")

@@ -20,10 +20,10 @@ __all__ = [
     "DEFAULT_MODEL",
     "RETIREMENTS",
     "Retirement",
+    "build_model_infos",
+    "choose_served_model",
     "find_retirement",
-    "known_models",
-    "plain_name",
-    "served_model",
+    "strip_models_prefix",
     "takes_sampling",
 ]
 
@@ -95,23 +95,23 @@ VERSIONED = re.compile(r"(?P<model>.+?)(?:-(?:\d{3}|latest|preview-[\d-]+|exp(?:
 NUMBERED = re.compile(r"gemini-(\d+)(?:\.(\d+))?-?(flash-lite)?")
 
 
-def plain_name(model: str) -> str:
+def strip_models_prefix(model: str) -> str:
     """Return the name without the ``models/`` that the service's own lists put before it."""
     return model.removeprefix("models/")
 
 
 def find_retirement(model: str) -> Retirement | None:
     """Return the end of a model, or of the one that it is a dated version or a preview of; None when none is known."""
-    name = plain_name(model)
+    name = strip_models_prefix(model)
     match = VERSIONED.fullmatch(name)
     names = {name} if match is None else {name, match["model"]}
     return next((end for end in RETIREMENTS if end.model in names and name not in ALIASES), None)
 
 
-def served_model(model: str, today: date) -> str:
+def choose_served_model(model: str, today: date) -> str:
     """Return the model to use on that day: the one named, or the last of its successors."""
     end = find_retirement(model)
-    return model if end is None or not end.is_over(today) else served_model(end.successor, today)
+    return model if end is None or not end.is_over(today) else choose_served_model(end.successor, today)
 
 
 def takes_sampling(model: str) -> bool:
@@ -120,7 +120,7 @@ def takes_sampling(model: str) -> bool:
     They are deprecated from Gemini 3.5 Flash-Lite and 3.6 Flash on (release notes of 21 July 2026), and some of
     those models refuse them. Other models than Gemini's own, such as Gemma, take them.
     """
-    name = plain_name(model)
+    name = strip_models_prefix(model)
     match = NUMBERED.match(name)
     if match is None:
         return name not in ALIASES
@@ -128,9 +128,11 @@ def takes_sampling(model: str) -> bool:
     return version < ((3, 5) if match[3] else (3, 6))
 
 
-def known_models(today: date) -> Mapping[str, ModelInfo]:
+def build_model_infos(today: date) -> Mapping[str, ModelInfo]:
     """Return what is known about models by name, for `kickai_providers_core.ProviderInfo`."""
     retired = {
-        end.model: ModelInfo(successor=served_model(end.model, today)) for end in RETIREMENTS if end.is_over(today)
+        end.model: ModelInfo(successor=choose_served_model(end.model, today))
+        for end in RETIREMENTS
+        if end.is_over(today)
     }
     return {name: ModelInfo(context_window=WINDOW_TOKENS) for name in SERVED} | retired

@@ -9,7 +9,7 @@ from kickai_providers_core.authoring import hooks_for
 
 from kickai_gemini.capabilities import ALL_CAPABILITIES, find_capabilities
 from kickai_gemini.checks import validate
-from kickai_gemini.known_models import known_models
+from kickai_gemini.known_models import build_model_infos
 from kickai_gemini.request_options import OPTIONS
 from kickai_gemini.settings import GeminiSettings
 
@@ -23,7 +23,7 @@ plugin = hooks_for(
         settings_class=GeminiSettings,
         capabilities=ALL_CAPABILITIES,
         environment={"GOOGLE_API_KEY": "api_key", "GEMINI_API_KEY": "api_key"},
-        models=known_models(datetime.now(UTC).date()),
+        models=build_model_infos(datetime.now(UTC).date()),
         options=OPTIONS,
         holds_timeouts=True,
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["refused_parameters"]
+__all__ = ["describe_refused_parameters"]
 
 API_NAMES = {
     "max_tokens": "max_output_tokens|maxOutputTokens|max_tokens",
@@ -37,7 +37,7 @@ LIMIT = re.compile(
 )
 
 
-def refused_parameters(message: str) -> str:
+def describe_refused_parameters(message: str) -> str:
     """Return what a message names, as ``: max_tokens, limit 8192``; empty when it names no parameter."""
     names = [name for name, pattern in PATTERNS.items() if pattern.search(message)]
     limit = LIMIT.search(message)

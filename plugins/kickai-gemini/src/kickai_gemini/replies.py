@@ -106,7 +106,7 @@ class ReplyReader:
         self._read_metadata(response)
         candidate = _find_candidate(response)
         text = thought = ""
-        for part in _checked_parts(candidate):
+        for part in _read_parts(candidate):
             if part.get("thought"):
                 thought += self._builder.add_reasoning(_read(part, "text", str) or "")
                 continue
@@ -159,7 +159,7 @@ class ReplyReader:
 
     def _check_feedback(self, response: Mapping[str, Any]) -> None:
         feedback = _read(response, "promptFeedback", dict) or {}
-        reason = _reason_name(feedback.get("blockReason"))
+        reason = _read_reason(feedback.get("blockReason"))
         if reason not in UNSPECIFIED:
             raise ContentFilteredError(f"Gemini refused the prompt: {reason}", reason=reason)
         if not response.keys() <= RESPONSE_FIELDS and "candidates" not in response:
@@ -187,14 +187,14 @@ class ReplyReader:
     def _note_finish_reason(self, stated: object) -> None:
         if isinstance(stated, int) and not isinstance(stated, bool):
             stated = NUMBERED[stated] if 0 <= stated < len(NUMBERED) else "UNKNOWN"
-        reason = _reason_name(stated)
+        reason = _read_reason(stated)
         if reason in BLOCKS:
             raise ContentFilteredError(f"Gemini withheld the answer: {reason}", reason=reason)
         if reason not in UNSPECIFIED:
             self._reason = reason
 
 
-def _reason_name(stated: object) -> str:
+def _read_reason(stated: object) -> str:
     """Return a reason of the service's vocabulary, and never other text."""
     if stated is None or stated == "":
         return ""
@@ -209,7 +209,7 @@ def _find_candidate(response: Mapping[str, Any]) -> Mapping[str, Any]:
     found = []
     for position, candidate in enumerate(_read(response, "candidates", list) or ()):
         if not isinstance(candidate, dict):
-            raise _form_error("a candidate")
+            raise _build_form_error("a candidate")
         index = candidate.get("index")
         if (position if index is None else index) == 0:
             found.append(candidate)
@@ -218,7 +218,7 @@ def _find_candidate(response: Mapping[str, Any]) -> Mapping[str, Any]:
     return found[0] if found else {}
 
 
-def _checked_parts(candidate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _read_parts(candidate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the parts of a candidate.
 
     Raises:
@@ -228,7 +228,7 @@ def _checked_parts(candidate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     parts = _read(content, "parts", list) or []
     for part in parts:
         if not isinstance(part, dict):
-            raise _form_error("a part")
+            raise _build_form_error("a part")
         fields = {name for name, value in part.items() if name not in PART_NOTES and value is not None}
         if part.get("thought") or fields <= {"text", "functionCall"}:
             continue
@@ -256,11 +256,11 @@ def _read(value: Mapping[str, Any], name: str, kind: type) -> Any:
     """
     found = value.get(name)
     if found is not None and not isinstance(found, kind):
-        raise _form_error(name)
+        raise _build_form_error(name)
     return found
 
 
-def _form_error(what: str) -> InvalidReplyError:
+def _build_form_error(what: str) -> InvalidReplyError:
     return InvalidReplyError(f"the answer cannot be read: {what} has another form than in the Gemini API")
 
 
@@ -272,18 +272,18 @@ def read_usage(response: Mapping[str, Any]) -> Usage | None:
     counts = response.get("usageMetadata")
     if not isinstance(counts, dict) or not counts:
         return None
-    prompt = _tokens(counts, "promptTokenCount") + _tokens(counts, "toolUsePromptTokenCount")
-    answer = _tokens(counts, "candidatesTokenCount")
-    rest = max(0, _tokens(counts, "totalTokenCount") - prompt - answer)
-    thinking = _tokens(counts, "thoughtsTokenCount") or rest
+    prompt = _read_tokens(counts, "promptTokenCount") + _read_tokens(counts, "toolUsePromptTokenCount")
+    answer = _read_tokens(counts, "candidatesTokenCount")
+    rest = max(0, _read_tokens(counts, "totalTokenCount") - prompt - answer)
+    thinking = _read_tokens(counts, "thoughtsTokenCount") or rest
     return Usage(
         input_tokens=prompt,
         output_tokens=answer + thinking,
-        cached_tokens=_tokens(counts, "cachedContentTokenCount"),
+        cached_tokens=_read_tokens(counts, "cachedContentTokenCount"),
         reasoning_tokens=thinking,
     )
 
 
-def _tokens(counts: Mapping[str, Any], name: str) -> int:
+def _read_tokens(counts: Mapping[str, Any], name: str) -> int:
     value = counts.get(name)
     return value if isinstance(value, int) and value > 0 else 0

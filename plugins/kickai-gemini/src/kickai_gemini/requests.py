@@ -15,8 +15,8 @@ from kickai_providers_core import InvalidReplyError, ModelNotFoundError, Unsuppo
 from kickai_providers_core.authoring import as_object, dumps, loads
 
 from kickai_gemini.call_ids import CallIds
-from kickai_gemini.known_models import plain_name, takes_sampling
-from kickai_gemini.openapi_schema import to_openapi
+from kickai_gemini.known_models import strip_models_prefix, takes_sampling
+from kickai_gemini.openapi_schema import convert_to_openapi
 from kickai_gemini.request_options import add_options
 
 if TYPE_CHECKING:
@@ -96,38 +96,38 @@ class _Builder:
     def build(self) -> GeminiRequest:
         request = self.request
         system = [{"text": each.content} for each in request.messages if each.role == "system" and each.content]
-        contents = self._contents()
+        contents = self._build_contents()
         if not contents:
             contents, system = [{"role": "user", "parts": system or [{"text": ""}]}], []
         body: dict[str, Any] = {"contents": contents}
         if system:
             body["systemInstruction"] = {"parts": system}
         if request.tools:
-            body["tools"] = [{"functionDeclarations": [self._tool(tool) for tool in request.tools]}]
+            body["tools"] = [{"functionDeclarations": [self._build_tool(tool) for tool in request.tools]}]
             if request.tool_choice is not None:
-                body["toolConfig"] = {"functionCallingConfig": _tool_config(request.tool_choice)}
-        config = self._config()
+                body["toolConfig"] = {"functionCallingConfig": _build_tool_config(request.tool_choice)}
+        config = self._build_config()
         add_options(request, body, config, is_current=self.is_current)
         if config:
             body["generationConfig"] = config
         omitted = tuple(dict.fromkeys(self.omitted))
-        return GeminiRequest(model=plain_name(self.model), body=_plain(body), omitted=omitted)
+        return GeminiRequest(model=strip_models_prefix(self.model), body=_convert_to_dict(body), omitted=omitted)
 
-    def _contents(self) -> list[dict[str, Any]]:
+    def _build_contents(self) -> list[dict[str, Any]]:
         """Return the turns; messages of one speaker in a row are one turn, as the service requires."""
         contents: list[dict[str, Any]] = []
         for message in self.request.messages:
             if message.role == "system":
                 continue
             role = "model" if message.role == "assistant" else "user"
-            parts = [self._result(message)] if message.role == "tool" else self._parts(message)
+            parts = [self._build_result(message)] if message.role == "tool" else self._build_parts(message)
             if contents and contents[-1]["role"] == role:
                 contents[-1]["parts"].extend(parts)
             elif parts:
                 contents.append({"role": role, "parts": parts})
         return contents
 
-    def _parts(self, message: Message) -> list[dict[str, Any]]:
+    def _build_parts(self, message: Message) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = [{"text": message.content}] if message.content else []
         for image in message.images:
             if image.data is not None:
@@ -140,36 +140,36 @@ class _Builder:
                     "Gemini does not fetch images from other servers: send the image's data, or upload it to the Files"
                     " API"
                 )
-        calls: list[dict[str, Any]] = [{"functionCall": self._call(call)} for call in message.tool_calls]
+        calls: list[dict[str, Any]] = [{"functionCall": self._build_call(call)} for call in message.tool_calls]
         if calls and self.is_current:
             calls[0]["thoughtSignature"] = UNSIGNED
         return parts + calls
 
-    def _call(self, call: ToolCall) -> dict[str, Any]:
+    def _build_call(self, call: ToolCall) -> dict[str, Any]:
         arguments = as_object(call.arguments)
         if not self.is_current:
             _check_integers(arguments)
         return {"id": self.ids.add(call), "name": call.name, "args": arguments}
 
-    def _result(self, message: Message) -> dict[str, Any]:
+    def _build_result(self, message: Message) -> dict[str, Any]:
         """Return a tool's result; the service knows it by the tool's name and requires an object."""
         call_id, name = self.ids.match_result(message.tool_call_id)
-        value = _value(message.content)
+        value = _parse_value(message.content)
         response = value if isinstance(value, dict) else {"result": value}
         return {"functionResponse": {"id": call_id, "name": name, "response": response}}
 
-    def _tool(self, tool: Tool) -> dict[str, Any]:
+    def _build_tool(self, tool: Tool) -> dict[str, Any]:
         declaration: dict[str, Any] = {"name": tool.name, "description": tool.description}
         if _takes_nothing(tool.parameters):
             return declaration  # the service refuses an object without properties
         if self.is_current:
             declaration["parametersJsonSchema"] = tool.parameters
         else:
-            declaration["parameters"], dropped = to_openapi(_plain(tool.parameters))
+            declaration["parameters"], dropped = convert_to_openapi(_convert_to_dict(tool.parameters))
             self.omitted.extend(f"tools.{keyword}" for keyword in dropped)
         return declaration
 
-    def _config(self) -> dict[str, Any]:
+    def _build_config(self) -> dict[str, Any]:
         request, settings = self.request, self.settings
         config: dict[str, Any] = {
             "temperature": request.temperature,
@@ -187,14 +187,14 @@ class _Builder:
             if self.is_current:
                 config["responseJsonSchema"] = request.json_schema
             else:
-                config["responseSchema"], dropped = to_openapi(_plain(request.json_schema))
+                config["responseSchema"], dropped = convert_to_openapi(_convert_to_dict(request.json_schema))
                 self.omitted.extend(f"json_schema.{keyword}" for keyword in dropped)
         if settings.thinking_level is not None and self.is_current:
             config["thinkingConfig"] = {"thinkingLevel": settings.thinking_level.upper()}
         return {name: value for name, value in config.items() if value is not None}
 
 
-def _tool_config(choice: str) -> dict[str, Any]:
+def _build_tool_config(choice: str) -> dict[str, Any]:
     if choice in TOOL_MODES:
         return {"mode": TOOL_MODES[choice]}
     return {"mode": "ANY", "allowedFunctionNames": [choice]}
@@ -221,7 +221,7 @@ def _check_names(request: ChatRequest) -> None:
         )
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     """Return the JSON value of a text; the text itself when it is not strict JSON, or would not arrive unchanged."""
     try:
         value = loads(text)
@@ -246,7 +246,7 @@ def _check_integers(value: Any) -> None:
         raise UnsupportedRequestError("a number in the arguments of a function call is too large to be sent exactly")
 
 
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+def _convert_to_dict(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return a value as dicts and lists in valid Unicode, whatever kinds of mappings and sequences it consists of.
 
     Raises:

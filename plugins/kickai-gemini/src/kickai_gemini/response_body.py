@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kickai_providers_core import InvalidReplyError
 from kickai_providers_core.authoring import EventStreamDecoder, loads
 
-from kickai_gemini.errors import unreadable_error
+from kickai_gemini.errors import build_unreadable_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,11 +68,11 @@ class BodyReader:
         """
         if self._reader is None:
             if self._start:
-                raise unreadable_error()
+                raise build_unreadable_error()
             return []
         found = self._reader.finish()
         if not self._is_stream and len(found) != 1:
-            raise unreadable_error()
+            raise build_unreadable_error()
         return found
 
 
@@ -93,7 +93,7 @@ class _Json:
             value = loads(self._data)
         except InvalidReplyError:
             value = None
-        return [_as_response(each) for each in value] if isinstance(value, list) else [_as_response(value)]
+        return [_require_response(each) for each in value] if isinstance(value, list) else [_require_response(value)]
 
 
 class _Events:
@@ -131,10 +131,10 @@ def _parse(data: bytes | str) -> Mapping[str, Any]:
         value = loads(data)
     except InvalidReplyError:
         value = None
-    return _as_response(value)
+    return _require_response(value)
 
 
-def _as_response(value: object) -> Mapping[str, Any]:
+def _require_response(value: object) -> Mapping[str, Any]:
     """Return a JSON value that is an object; an error may be in a list of one.
 
     Raises:
@@ -143,5 +143,5 @@ def _as_response(value: object) -> Mapping[str, Any]:
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and "error" in value[0]:
         value = value[0]
     if not isinstance(value, dict):
-        raise unreadable_error()
+        raise build_unreadable_error()
     return value

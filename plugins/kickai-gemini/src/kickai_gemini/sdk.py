@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kickai_gemini.settings import Client
 
-__all__ = ["GENAI", "GENERATIVEAI", "SDK", "choose_sdk", "is_sdk_usable", "missing_problem"]
+__all__ = ["GENAI", "GENERATIVEAI", "SDK", "build_missing_problem", "choose_sdk", "is_sdk_usable"]
 
 SDK = Literal["google-genai", "google-generativeai"]
 
@@ -46,7 +46,7 @@ def choose_sdk(client: Client, is_usable: Callable[[SDK], bool] = is_sdk_usable)
     return next((sdk for sdk in order if is_usable(sdk)), None)
 
 
-def missing_problem(client: Client) -> Problem:
+def build_missing_problem(client: Client) -> Problem:
     """Return the problem of a client that is not installed."""
     sdk = GENAI if client == "auto" else client
     subject = "none of Google's clients is" if client == "auto" else f"{sdk} is not"

@@ -64,13 +64,13 @@ class GeminiWire:
             UnsupportedRequestError: The client that the instance uses cannot send it.
         """
         method = "streamGenerateContent?alt=sse" if is_stream else "generateContent"
-        headers = {**self._headers(), "content-type": "application/json"}
+        headers = {**self._build_headers(), "content-type": "application/json"}
         url = f"{self._url}/{request.resource}:{method}"
         return httpx2.Request("POST", url, headers=headers, content=self._encode(request))
 
     def build_list(self) -> httpx2.Request:
         """Return the HTTP request for the list of models."""
-        return httpx2.Request("GET", f"{self._url}/models?pageSize=1000", headers=self._headers())
+        return httpx2.Request("GET", f"{self._url}/models?pageSize=1000", headers=self._build_headers())
 
     def error_for(self, exc: Exception, attempt: HttpAttempt) -> ProviderError:
         """Return the error for what a step of an attempt raised. Its frames, which hold the key, are removed."""
@@ -83,5 +83,5 @@ class GeminiWire:
         is_cut = attempt.has_begun and not isinstance(failure, httpcore2.NetworkError)
         return error_for_exception(failure, url=self._settings.base_url, has_begun=is_cut)
 
-    def _headers(self) -> dict[str, str]:
+    def _build_headers(self) -> dict[str, str]:
         return {"x-goog-api-key": self._settings.api_key.reveal(), "user-agent": "kickai-gemini"}
