@@ -77,7 +77,8 @@ def _find_providers(env: Mapping[str, str], load_timeout_s: float) -> Iterator[F
         if instance.name == instance.info.name:
             problems = instance.validation.find_problems()
             missing = tuple(problem.missing or problem.message for problem in problems)
-            yield Found(instance.name, instance.info.summary, missing, tuple(instance.info.environment))
+            variables = tuple(instance.info.environment)
+            yield Found(instance.name, instance.info.summary, missing, variables, instance.settings.timeout_s)
 
 
 def _list_steps(path: Path, order: tuple[Found, ...]) -> Iterator[str]:

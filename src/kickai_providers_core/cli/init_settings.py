@@ -31,12 +31,14 @@ class Found:
         summary: What it is, in one line.
         missing: What it needs before it can be used: variables, or what else is wrong. Empty when it is ready.
         variables: The environment variables that it reads, the most important first.
+        timeout_s: Its own default for the time limit of one attempt.
     """
 
     name: str
     summary: str
     missing: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    timeout_s: float = 10.0
 
 
 def choose_order(found: Iterable[Found]) -> tuple[Found, ...]:
@@ -83,7 +85,7 @@ def _render_providers(order: Sequence[Found]) -> list[str]:
             lines.append(f"# not configured yet: {'; '.join(provider.missing)}")
         if provider.variables:
             lines.append(f"# reads {', '.join(provider.variables)}")
-        lines += ["# timeout_s = 10  # time limit of one attempt", "# requests_per_minute = 60"]
+        lines += [f"# timeout_s = {provider.timeout_s:g}  # time limit of one attempt", "# requests_per_minute = 60"]
     return lines if order else []
 
 
@@ -96,11 +98,11 @@ HEAD = """\
 
 TAIL = """
 [store]
-# Keeps metrics, rollouts, and what processes share. The path is relative to this file; add it to .gitignore.
+# Keeps metrics, rollouts, and shared health and limits. The path is relative to this file; add it to .gitignore.
 url = "sqlite:///kickai.db"
 # keep_days = 400  # days after which metrics are deleted
 
-# A role changes the built-in one of that name; kickai roles lists them.
+# Changes single values of a built-in role; kickai roles lists the roles.
 # [roles.player_coordinator]
 # max_tokens = 400
 

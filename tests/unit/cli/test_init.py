@@ -70,6 +70,15 @@ def test_the_order_of_the_providers():
     assert [each.name for each in choose_order(FOUND[1:2])] == ["mock"]
 
 
+def test_the_suggested_timeout_is_the_default_of_the_provider(kickai, tmp_path):
+    """Uncommenting the line of a local provider does not shorten its timeout to that of a cloud service."""
+    pytest.importorskip("kickai_ollama", reason="its default differs from the others")
+    assert kickai("init", env={"KICKAI_PLUGINS": "ollama"}).code == 0
+    text = (tmp_path / "kickai.toml").read_text(encoding="utf-8")
+    assert "# timeout_s = 120  # time limit of one attempt\n" in text
+    assert "# timeout_s = 10  # time limit of one attempt\n" in render_settings(FOUND)
+
+
 def test_it_writes_a_file_for_the_installed_providers(kickai, tmp_path):
     """The output says what is missing and what to do next, and no key is written."""
     done = kickai("init", env={"GOOGLE_API_KEY": "canary", "KICKAI_PLUGINS": "gemini,huggingface,mock"})
