@@ -15,6 +15,7 @@ from distributions import Environment
 
 from kickai_providers_core import ConfigError, Resolver
 from kickai_providers_core.values import errors
+from kickai_providers_core.values.attempts import SkipReason
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("plugins/*/README.md")])
@@ -120,6 +121,12 @@ def test_the_errors_page_has_the_whole_tree() -> None:
     """The page names every class of the error tree."""
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert [name for name in errors.__all__ if name.endswith("Error") and name not in page] == []
+
+
+def test_the_page_on_routing_has_each_reason_of_a_skip() -> None:
+    """The table of the page has a row for each reason for which a target is skipped."""
+    page = (ROOT / "docs" / "walk.md").read_text(encoding="utf-8")
+    assert [reason.value for reason in SkipReason if f"| `{reason.value}` |" not in page] == []
 
 
 def test_the_changelog_has_the_version() -> None:
