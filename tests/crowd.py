@@ -141,7 +141,7 @@ class Crowd:
             for action in request.under_way:
                 late = ProviderTimeoutError("too slow")
                 yield action.began + action.timeout_s, partial(self.end_call, request, action, late)
-            hedge_in_s = request.walk.hedge_in_s(now)
+            hedge_in_s = request.walk.find_hedge_wait_s(now)
             if hedge_in_s is not None:
                 yield now + hedge_in_s, partial(self.start_hedge, request)
 

@@ -130,7 +130,7 @@ class World:
             retries=target.retries,
             context_window=target.window,
             capabilities=target.capabilities,
-            health=self.health.for_target(provider, target.name),
+            health=self.health.get_target(provider, target.name),
             find_obstacle=lambda: target.unusable,
             rate_limiter=target.rate_limiter,
         )

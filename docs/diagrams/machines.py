@@ -118,7 +118,7 @@ def _drive(world: World, walk: Walk, draw: random.Random, other: Walk) -> Iterat
         if isinstance(action, Call):
             running.append(action)
             world.now += 0.2
-            second = walk.hedge(world.now) if len(running) == 1 and walk.hedge_in_s(world.now) == 0 else None
+            second = walk.hedge(world.now) if len(running) == 1 and walk.find_hedge_wait_s(world.now) == 0 else None
             if second is not None:
                 yield before, "slow: a hedged call", _name(second)
                 running.append(second)

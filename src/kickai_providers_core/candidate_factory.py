@@ -73,7 +73,7 @@ class CandidateFactory:
             retries=own.retries,
             context_window=own.context_window or (known.context_window if known else None),
             capabilities=instance.get_capabilities(model),
-            health=self._health.for_target(instance.name, model, self._clock()),
+            health=self._health.get_target(instance.name, model, self._clock()),
             rate_limiter=instance.rate_limiter,
             find_obstacle=partial(_find_obstacle, instance),
         )
@@ -96,7 +96,7 @@ class CandidateFactory:
             retries=0,
             context_window=None,
             capabilities=frozenset(),
-            health=self._health.for_target(target.provider, target.model),
+            health=self._health.get_target(target.provider, target.model),
             find_obstacle=lambda: (SkipReason.NOT_INSTALLED, hint),
         )
 

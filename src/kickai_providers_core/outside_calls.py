@@ -112,7 +112,7 @@ class OutsideCalls:
             raise self._registry.build_unknown_error(provider)
         self._renew()
         now = self._clock()
-        state = self._health.for_target(instance.name, None, now).provider
+        state = self._health.get_target(instance.name, None, now).provider
         before = state.breaker.state
         permit = state.admit(now)
         if permit is None and ok:

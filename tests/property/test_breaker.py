@@ -95,9 +95,9 @@ class BreakerMachine(RuleBasedStateMachine):
         assert self.breaker.state == BreakerState(self.state)
         if self.state == "closed":
             assert self.breaker.errors == self.errors
-            assert self.breaker.retry_in_s(self.now) == 0.0
+            assert self.breaker.get_retry_in_s(self.now) == 0.0
         else:
-            assert 0.0 <= self.breaker.retry_in_s(self.now) <= LEASE_S
+            assert 0.0 <= self.breaker.get_retry_in_s(self.now) <= LEASE_S
 
 
 TestBreaker = BreakerMachine.TestCase

@@ -66,11 +66,11 @@ def test_a_hedged_request_ends_once_and_releases_everything(  # noqa: C901  the 
             action = None
             assert 1 <= len(under_way) <= 2
             world.now += wait_s
-            due_s = walk.hedge_in_s(world.now)
+            due_s = walk.find_hedge_wait_s(world.now)
             assert due_s is None or len(under_way) == 1
             if due_s == 0.0:
                 extra_call = walk.hedge(world.now)
-                assert walk.hedge_in_s(world.now) is None
+                assert walk.find_hedge_wait_s(world.now) is None
                 if extra_call is not None:
                     assert extra_call.candidate is not under_way[0].candidate
                     under_way.append(extra_call)

@@ -57,7 +57,7 @@ def test_limits_and_order_hold_for_any_arrivals(limits: Limits, steps: list[tupl
             began.remove(gone)
         elif what == "finish" and inside:
             inside.pop(which % len(inside)).release(now)
-        waits = [ticket.wait_s(now) for ticket in queue]
+        waits = [ticket.get_wait_s(now) for ticket in queue]
         went_in = [ticket for ticket in queue if ticket.admitted]
         assert went_in == queue[: len(went_in)]
         assert [wait_s == 0 for wait_s in waits] == [ticket.admitted for ticket in queue]

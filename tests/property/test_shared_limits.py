@@ -95,7 +95,7 @@ class Process:
         """Let the requests that were admitted call."""
         for ticket in list(self.waiting):
             if not ticket.released:
-                ticket.wait_s(self.fleet.now)
+                ticket.get_wait_s(self.fleet.now)
         for ticket in [each for each in self.waiting if each.admitted or each.released]:
             self.waiting.remove(ticket)
             if ticket.admitted:

@@ -127,7 +127,7 @@ def test_a_success_offsets_a_failure(setup: Setup) -> None:
 def test_a_stated_delay_stays(setup: Setup) -> None:
     """Neither a success nor a failure without a chain changes what the service has stated."""
     setup.record("+")
-    state = setup.resolver._health.for_target("plain", None).provider
+    state = setup.resolver._health.get_target("plain", None).provider
     state.suspend(Suspension(until=60.0, reason="QuotaExhaustedError", stated=True))
     setup.record("+---")
     (report,) = setup.resolver.health().providers

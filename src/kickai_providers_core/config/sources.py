@@ -71,12 +71,12 @@ class SettingsDocument:
         They are needed before the other settings are structured, since the plugins define what settings there are.
         A malformed list allows none; `structure` reports what is wrong with it.
         """
-        allowed = _allow_list(self.overrides)
+        allowed = _find_allow_list(self.overrides)
         if allowed is _UNSET and "KICKAI_PLUGINS" in self.environment:
             text = self.environment["KICKAI_PLUGINS"]
             allowed = [name.strip() for name in text.split(",") if name.strip() and text.strip().lower() != NONE]
         if allowed is _UNSET:
-            allowed = _allow_list(self.tables)
+            allowed = _find_allow_list(self.tables)
         if allowed is _UNSET or allowed is None:
             return None
         is_valid = isinstance(allowed, list | tuple) and all(isinstance(name, str) for name in allowed)
@@ -91,7 +91,7 @@ class SettingsDocument:
         raise TypeError(message)
 
 
-def _allow_list(tables: Mapping[str, Any]) -> Any:
+def _find_allow_list(tables: Mapping[str, Any]) -> Any:
     kickai = tables.get("kickai", {})
     return kickai.get("plugins", _UNSET) if isinstance(kickai, Mapping) else getattr(kickai, "plugins", ())
 

@@ -123,13 +123,13 @@ def structure_table(converter: cattrs.Converter, table: object, hint: Any) -> tu
         except StructuringError as error:
             # Violations that appear only after something was left out may be a consequence of that.
             violations = violations or error.violations
-            rest = _without(table, {violation.path for violation in error.violations})
+            rest = _remove_paths(table, {violation.path for violation in error.violations})
             if rest == table:
                 return None, violations
             table = rest
 
 
-def _without(table: Any, paths: Collection[Path]) -> Any:
+def _remove_paths(table: Any, paths: Collection[Path]) -> Any:
     """Return a table without the fields at some paths; an array with a violation is left out as a whole."""
     if not isinstance(table, Mapping) or () in paths:
         return {}
@@ -144,7 +144,7 @@ def _without(table: Any, paths: Collection[Path]) -> Any:
         if removed is None:
             rest[key] = inner
         elif () not in removed and isinstance(inner, Mapping):
-            inner_rest = _without(inner, removed)
+            inner_rest = _remove_paths(inner, removed)
             if inner_rest:
                 rest[key] = inner_rest
     return rest

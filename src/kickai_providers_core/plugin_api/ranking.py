@@ -38,7 +38,7 @@ class Ranking:
     _called: Callable[..., Any] | None = field(init=False, repr=False)
 
     @_called.default
-    def _hook(self) -> Callable[..., Any] | None:
+    def _combine_hooks(self) -> Callable[..., Any] | None:
         return combine_hooks(self._plugins, "kickai_rank_targets", self._report)
 
     @property

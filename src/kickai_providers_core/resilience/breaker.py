@@ -101,7 +101,7 @@ class Breaker:
             return now
         return max(now, self.opens_until if self.state is OPEN else self.lease_until)
 
-    def retry_in_s(self, now: float) -> float:
+    def get_retry_in_s(self, now: float) -> float:
         """Return the seconds until a call may be admitted: 0 when now."""
         return self.get_available_at(now) - now
 

@@ -26,12 +26,12 @@ __all__ = [
     "Block",
     "RestartingTest",
     "Tally",
+    "compute_log_block_ratios",
+    "compute_log_excess_ratios",
+    "compute_log_proof",
+    "compute_log_split_mismatch",
     "compute_wilson_interval",
     "count_more_needed",
-    "log_block_ratios",
-    "log_excess_ratios",
-    "log_proof",
-    "log_split_mismatch",
     "require_fields",
     "split_alpha",
 ]
@@ -123,7 +123,7 @@ class Block:
         return cls(**{arm: Tally.from_dict(tally, f"{where}.{arm}") for arm, tally in arms.items()})
 
 
-def log_excess_ratios(tally: Tally, limit: float, odds: Sequence[float]) -> tuple[float, ...]:
+def compute_log_excess_ratios(tally: Tally, limit: float, odds: Sequence[float]) -> tuple[float, ...]:
     """Return the log likelihood ratios of a batch, for each alternative, against "bad events have the share ``limit``".
 
     With odds above 1 each is an e-value while the share of bad events is at most ``limit``, and with odds below 1 while
@@ -133,7 +133,7 @@ def log_excess_ratios(tally: Tally, limit: float, odds: Sequence[float]) -> tupl
     return tuple(tally.bad * math.log(each) - tally.total * math.log1p((each - 1) * limit) for each in odds)
 
 
-def log_block_ratios(block: Block, limit: float) -> tuple[float, ...]:
+def compute_log_block_ratios(block: Block, limit: float) -> tuple[float, ...]:
     """Return the log ratios of the two-arm test for a closed block, one for each pair in ``GAP_ODDS``.
 
     From which arm do bad events come, given the traffic of each? If the arms are exchangeable within the block, the
@@ -197,7 +197,7 @@ class RestartingTest:
         sums = self.log_sums or (math.log(FIRST_START),) * len(log_ratios)
         return RestartingTest(
             self.seen + requests,
-            tuple(log_add(old, log_weight) + ratio for old, ratio in zip(sums, log_ratios, strict=True)),
+            tuple(add_logs(old, log_weight) + ratio for old, ratio in zip(sums, log_ratios, strict=True)),
         )
 
     @property
@@ -206,7 +206,7 @@ class RestartingTest:
         if not self.log_sums:
             return 0.0
         to_come = math.log(1 - FIRST_START) - math.log1p(self.seen / START_SCALE)
-        return log_add(log_mean(self.log_sums), to_come)
+        return add_logs(compute_log_mean(self.log_sums), to_come)
 
     @classmethod
     def from_dict(cls, data: object, where: str = "test") -> RestartingTest:
@@ -217,23 +217,23 @@ class RestartingTest:
         return cls(**values)
 
 
-def log_add(left: float, right: float) -> float:
+def add_logs(left: float, right: float) -> float:
     """Return ``log(exp(left) + exp(right))`` without overflow."""
     return max(left, right) + math.log1p(math.exp(-abs(left - right)))
 
 
-def log_mean(logs: Sequence[float]) -> float:
+def compute_log_mean(logs: Sequence[float]) -> float:
     """Return the logarithm of the mean of exponentials, without overflow."""
     top = max(logs)
     return top + math.log(sum(math.exp(each - top) for each in logs) / len(logs))
 
 
-def log_proof(tally: Tally, limit: float) -> float:
+def compute_log_proof(tally: Tally, limit: float) -> float:
     """Return the log e-value of the evidence test: it is large when bad events are rarer than ``limit``.
 
     The mirror image of the floor test, from the first request on: an average over ``BETTER_ODDS``.
     """
-    return log_mean(log_excess_ratios(tally, limit, BETTER_ODDS))
+    return compute_log_mean(compute_log_excess_ratios(tally, limit, BETTER_ODDS))
 
 
 def count_more_needed(tally: Tally, limit: float, alpha: float) -> int | None:
@@ -245,8 +245,8 @@ def count_more_needed(tally: Tally, limit: float, alpha: float) -> int | None:
     """
     rate = tally.bad / tally.total if tally.total else 0.0
     goal = math.log(1 / alpha)
-    now = log_excess_ratios(tally, limit, BETTER_ODDS)
-    if log_mean(now) >= goal:
+    now = compute_log_excess_ratios(tally, limit, BETTER_ODDS)
+    if compute_log_mean(now) >= goal:
         return 0
     gains = [rate * math.log(each) - math.log1p((each - 1) * limit) for each in BETTER_ODDS]
     terms = tuple(zip(now, gains, strict=True))
@@ -258,12 +258,12 @@ def count_more_needed(tally: Tally, limit: float, alpha: float) -> int | None:
     low, high = 0, math.ceil(min(sufficient))
     while high - low > 1:
         middle = (low + high) // 2
-        is_enough = log_mean([start + gain * middle for start, gain in terms]) >= goal
+        is_enough = compute_log_mean([start + gain * middle for start, gain in terms]) >= goal
         low, high = (low, middle) if is_enough else (middle, high)
     return high
 
 
-def log_split_mismatch(candidate: int, control: int, share: float) -> float:
+def compute_log_split_mismatch(candidate: int, control: int, share: float) -> float:
     """Return the log e-value against "each key goes to the candidate with probability ``share``".
 
     The alternative is a mixture over all other shares with Jeffreys' prior, Beta(1/2, 1/2), in closed form. It counts

@@ -15,9 +15,9 @@ from attrs import Factory, field, frozen
 from kickai_providers_core.resilience.arm_counts import ArmCounts
 from kickai_providers_core.resilience.evidence import (
     Tally,
+    compute_log_proof,
+    compute_log_split_mismatch,
     count_more_needed,
-    log_proof,
-    log_split_mismatch,
     split_alpha,
 )
 from kickai_providers_core.resilience.guard_settings import GuardSettings, Signal, SignalName
@@ -151,7 +151,7 @@ def _find_reason_to_hold(case: _Case) -> Verdict | None:
         return _hold(case, "no_traffic", facts="no first attempt of the candidate has been counted")
     if 0 < case.share < 1:
         mine, other = evidence.candidate.keys, evidence.control.keys
-        log_e = log_split_mismatch(mine, other, case.share)
+        log_e = compute_log_split_mismatch(mine, other, case.share)
         if log_e >= math.log(1 / SPLIT_ALPHA):
             facts = f"candidate {mine} of {mine + other} keys, share {case.share:.2%}, {_compare(log_e, SPLIT_ALPHA)}"
             return _hold(
@@ -159,7 +159,7 @@ def _find_reason_to_hold(case: _Case) -> Verdict | None:
             )
     for signal in case.settings.signals:
         tests, limit = evidence.get(signal.name), signal.limit + case.settings.margin
-        if not signal.is_required or log_proof(tests.candidate_proof, limit) >= math.log(
+        if not signal.is_required or compute_log_proof(tests.candidate_proof, limit) >= math.log(
             1 / case.settings.advance_alpha
         ):
             continue
@@ -178,7 +178,13 @@ def _advance(case: _Case) -> Verdict:
     tally = case.evidence.get(signal.name).candidate_proof
     facts = f"{_count('candidate', tally, signal)}, proven below {limit:.2%}"
     return _decide(
-        case, signal, "advance", "proven", facts=facts, log_e=log_proof(tally, limit), alpha=case.settings.advance_alpha
+        case,
+        signal,
+        "advance",
+        "proven",
+        facts=facts,
+        log_e=compute_log_proof(tally, limit),
+        alpha=case.settings.advance_alpha,
     )
 
 
@@ -190,7 +196,7 @@ def _judge_suspension(case: _Case) -> Verdict:
             action="restore", reason="no_longer_judged", message=facts, next_evidence=case.evidence.restore()
         )
     tests, limit = case.evidence.get(signal.name), signal.limit + case.settings.margin
-    log_e = log_proof(tests.control_proof, limit)
+    log_e = compute_log_proof(tests.control_proof, limit)
     if tests.is_shared_outage:
         facts = f"{_describe(case, signal, 'control')} since the suspension, so both arms share an outage"
         return _decide(case, signal, "restore", "shared_outage", facts=facts)

@@ -287,7 +287,7 @@ class Health:
         self._conditions: dict[tuple[str, ...], HealthState] = {}  # the most recently requested are last
         self._used: WeakValueDictionary[tuple[str, ...], HealthState] = WeakValueDictionary()
 
-    def for_target(self, provider: str, model: str | None, now: float = LONG_AGO) -> TargetHealth:
+    def get_target(self, provider: str, model: str | None, now: float = LONG_AGO) -> TargetHealth:
         """Return the health of a target. All callers share the state of a target, and of a provider.
 
         Args:

@@ -88,7 +88,7 @@ class QueueWait:
         if self._position is None:
             return None
         candidate, ticket, until = self._position.candidate, self._position.ticket, self._position.until
-        wait_s = ticket.wait_s(now)
+        wait_s = ticket.get_wait_s(now)
         if wait_s <= 0 and now <= self._latest:
             self._position = None
             return ticket

@@ -64,9 +64,9 @@ class Ticket:
         self._wake: Callable[[], None] | None = None
         self._woken = False
 
-    def wait_s(self, now: float) -> float:
+    def get_wait_s(self, now: float) -> float:
         """Return the seconds until it may be admitted: 0 when it is, `UNKNOWN_S` when that depends on others."""
-        return self._limiter.wait_s(self, now)
+        return self._limiter.get_wait_s(self, now)
 
     def release(self, now: float, *, used: bool = True, tokens: int | None = None) -> None:
         """Leave the queue, or end the call. Releasing twice has no effect.
@@ -80,11 +80,11 @@ class Ticket:
 
     @property
     def may_come_early(self) -> bool:
-        """Whether it may be admitted before `wait_s` is over, since processes share the limits."""
+        """Whether it may be admitted before `get_wait_s` is over, since processes share the limits."""
         return self._limiter.is_leased
 
     def on_wake(self, wake: Callable[[], None]) -> None:
-        """Call ``wake``, from any thread, as soon as `wait_s` may return something new; now, if it already may.
+        """Call ``wake``, from any thread, as soon as `get_wait_s` may return something new; now, if it already may.
 
         It may be called twice.
         """
@@ -225,7 +225,7 @@ class RateLimiter:
             return self._window[place].began + minutes * MINUTE_S
         return LONG_AGO
 
-    def wait_s(self, ticket: Ticket, now: float) -> float:
+    def get_wait_s(self, ticket: Ticket, now: float) -> float:
         """Return the seconds until a ticket may be admitted: 0 when it is, `UNKNOWN_S` when that depends on others."""
         with self._lock:
             ticket.clear_wake()

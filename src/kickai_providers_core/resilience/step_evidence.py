@@ -13,9 +13,9 @@ from kickai_providers_core.resilience.evidence import (
     Block,
     RestartingTest,
     Tally,
-    log_block_ratios,
-    log_excess_ratios,
-    log_proof,
+    compute_log_block_ratios,
+    compute_log_excess_ratios,
+    compute_log_proof,
     read_objects,
     require_fields,
 )
@@ -65,7 +65,7 @@ class SignalEvidence:
         """Return the evidence with one batch more."""
         block, gap = self.block.add(candidate, control), self.gap
         if block.is_closed:
-            gap, block = gap.add(log_block_ratios(block, limit), block.candidate.total), Block()
+            gap, block = gap.add(compute_log_block_ratios(block, limit), block.candidate.total), Block()
         after = evolve(
             self,
             candidate_floor=_add_to_floor(self.candidate_floor, candidate, limit),
@@ -76,11 +76,11 @@ class SignalEvidence:
             control_proof=self.control_proof + control,
         )
         proven, good_enough = math.log(1 / settings.advance_alpha), limit + settings.margin
-        if after.is_on_trial and log_proof(after.candidate_proof, good_enough) >= proven:
+        if after.is_on_trial and compute_log_proof(after.candidate_proof, good_enough) >= proven:
             after = evolve(after, is_on_trial=False)
         if after.control_floor.log_e >= math.log(1 / settings.outage_alpha):
             return evolve(after, is_shared_outage=True, control_floor=RestartingTest(), control_proof=Tally())
-        if after.is_shared_outage and log_proof(after.control_proof, good_enough) >= proven:
+        if after.is_shared_outage and compute_log_proof(after.control_proof, good_enough) >= proven:
             return evolve(after.judge_afresh(), is_shared_outage=False)
         return after
 
@@ -121,7 +121,7 @@ _PARTS: dict[str, type[RestartingTest | Block | Tally]] = {
 
 
 def _add_to_floor(test: RestartingTest, tally: Tally, limit: float) -> RestartingTest:
-    return test.add(log_excess_ratios(tally, limit, WORSE_ODDS), tally.total) if tally.total else test
+    return test.add(compute_log_excess_ratios(tally, limit, WORSE_ODDS), tally.total) if tally.total else test
 
 
 @frozen(kw_only=True)

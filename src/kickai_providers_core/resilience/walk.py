@@ -9,7 +9,8 @@ A driver calls `Walk.next`, carries out the action that it returns, and reports 
     WaitForOther  wait for the other attempt that is running
     Fail          raise ``error``
 
-A driver that can run two attempts at once asks `Walk.hedge_in_s` when a second one may be due, and then `Walk.hedge`.
+A driver that can run two attempts at once asks `Walk.find_hedge_wait_s` when a second one may be due, and then
+`Walk.hedge`.
 
 Time is an argument of every method. The same class serves the blocking driver, the asyncio driver, both streaming
 drivers and the simulations of the tests.
@@ -111,7 +112,7 @@ class Walk:
                 return action
         return self._try_again(now)
 
-    def hedge_in_s(self, now: float) -> float | None:
+    def find_hedge_wait_s(self, now: float) -> float | None:
         """Return the seconds until a second attempt may be due; None for never."""
         call, timer = self._calls.first, self.chain.hedge_timer
         is_last = self._next_index >= len(self._candidates)

@@ -78,7 +78,9 @@ async def _wait_for_first(walk: Walk, instances: Instances, tasks: Tasks) -> asy
     """Return the first attempt to end, and start another one when the walk says so."""
     clock = walk.chain.time.clock
     while True:
-        done, _ = await asyncio.wait(tasks, timeout=walk.hedge_in_s(clock()), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            tasks, timeout=walk.find_hedge_wait_s(clock()), return_when=asyncio.FIRST_COMPLETED
+        )
         if done:
             return done.pop()
         second = walk.hedge(clock())

@@ -117,7 +117,7 @@ def hide_constructor_arguments(cls: Class) -> Class:
     return cls
 
 
-def _with_article(name: str) -> str:
+def _add_article(name: str) -> str:
     is_spoken_as_you = name.startswith(("Us", "Uni"))  # a Usage, but an Update
     return f"{'an' if name[0] in 'AEIOU' and not is_spoken_as_you else 'a'} {name}"
 
@@ -222,7 +222,7 @@ class InstanceOf:
         """Validate one field."""
         if not isinstance(value, self.kind) and not (value is None and self.optional):
             raise_type_error(
-                _format_field_path(instance, attribute), _with_article(self.kind.__name__), describe_type(value)
+                _format_field_path(instance, attribute), _add_article(self.kind.__name__), describe_type(value)
             )
 
 

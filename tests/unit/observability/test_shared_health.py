@@ -72,7 +72,7 @@ class Process:
 
     def __attrs_post_init__(self) -> None:
         self.health = Health(SETTINGS, Fixed(1.0))
-        self.target = self.health.for_target("example", "m")
+        self.target = self.health.get_target("example", "m")
         find: Callable[[str], Any] = {"example": self.instance}.get
         self.shared = SharedHealth(self.health.get_states, find, lambda: self.world.now)
 
@@ -323,6 +323,6 @@ def test_targets_without_an_instance_are_left_out() -> None:
     """A provider that is not installed has no identity."""
     world = World()
     first = world.process()
-    first.health.for_target("missing", "m").target.suspend(Suspension(world.now + 60, "RateLimitedError", stated=True))
+    first.health.get_target("missing", "m").target.suspend(Suspension(world.now + 60, "RateLimitedError", stated=True))
     world.share(first)
     assert world.store.health.read() == []

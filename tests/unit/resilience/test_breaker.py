@@ -23,7 +23,7 @@ def test_a_closed_breaker_admits_everything() -> None:
     same, permit = breaker.admit(0.0)
     assert same is breaker
     assert permit == Permit(0)
-    assert breaker.retry_in_s(5.0) == 0.0
+    assert breaker.get_retry_in_s(5.0) == 0.0
 
 
 def test_the_error_count_goes_up_and_down_by_one() -> None:
@@ -42,7 +42,7 @@ def test_it_opens_at_max_errors() -> None:
         breaker = breaker.record_failure(breaker.permit, 10.0, RANDOM)
     assert breaker.state is BreakerState.OPEN
     assert breaker.admit(10.0) == (breaker, None)
-    assert breaker.retry_in_s(12.0) == pytest.approx(3.0)
+    assert breaker.get_retry_in_s(12.0) == pytest.approx(3.0)
 
 
 def test_the_cool_down_is_jittered_below_its_nominal_length() -> None:
@@ -95,7 +95,7 @@ def test_a_lost_probe_expires() -> None:
     """A lost probe cannot keep the breaker half-open for ever."""
     breaker, lost = opened(probe_lease_s=60.0).admit(5.0)
     assert breaker.admit(64.0)[1] is None
-    assert breaker.retry_in_s(64.0) == pytest.approx(1.0)
+    assert breaker.get_retry_in_s(64.0) == pytest.approx(1.0)
     breaker, another = breaker.admit(65.0)
     assert lost is not None
     assert another is not None
@@ -173,7 +173,7 @@ def test_a_very_long_outage_does_not_overflow() -> None:
         breaker, probe = breaker.admit(breaker.opens_until)
         assert probe is not None
         breaker = breaker.record_failure(probe, breaker.opens_until, RANDOM)
-    assert breaker.retry_in_s(breaker.opens_until - 20.0) == pytest.approx(20.0)
+    assert breaker.get_retry_in_s(breaker.opens_until - 20.0) == pytest.approx(20.0)
     assert breaker.failed_probes == 2000
 
 

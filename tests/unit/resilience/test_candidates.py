@@ -32,7 +32,7 @@ def candidate(window: int | None, *can: Capability, obstacle: Obstacle | None = 
         retries=0,
         context_window=window,
         capabilities=frozenset(can),
-        health=Health(BreakerSettings(), Random(0)).for_target("p", "m"),
+        health=Health(BreakerSettings(), Random(0)).get_target("p", "m"),
         find_obstacle=lambda: obstacle,
     )
 

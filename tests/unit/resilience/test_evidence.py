@@ -21,14 +21,14 @@ from kickai_providers_core.resilience.evidence import (
     Block,
     RestartingTest,
     Tally,
+    add_logs,
+    compute_log_block_ratios,
+    compute_log_excess_ratios,
+    compute_log_mean,
+    compute_log_proof,
+    compute_log_split_mismatch,
     compute_wilson_interval,
     count_more_needed,
-    log_add,
-    log_block_ratios,
-    log_excess_ratios,
-    log_mean,
-    log_proof,
-    log_split_mismatch,
     read_objects,
     split_alpha,
 )
@@ -45,7 +45,7 @@ def binomial(k: int, n: int, rate: float) -> float:
 
 def mean_of_excess(n: int, rate: float, limit: float, odds: float) -> float:
     """Return the exact mean of the floor test's ratio for ``n`` requests."""
-    ratios = [math.exp(log_excess_ratios(Tally(k, n), limit, (odds,))[0]) for k in range(n + 1)]
+    ratios = [math.exp(compute_log_excess_ratios(Tally(k, n), limit, (odds,))[0]) for k in range(n + 1)]
     return sum(binomial(k, n, rate) * ratio for k, ratio in enumerate(ratios))
 
 
@@ -77,7 +77,7 @@ def test_the_two_arm_ratio_is_an_e_value_when_the_arms_are_exchangeable(
     means = [0.0] * len(GAP_ODDS)
     for x in range(max(0, bad - other), min(mine, bad) + 1):
         probability = math.comb(mine, x) * math.comb(other, bad - x) / math.comb(mine + other, bad)
-        ratios = log_block_ratios(Block(Tally(x, mine), Tally(bad - x, other)), limit)
+        ratios = compute_log_block_ratios(Block(Tally(x, mine), Tally(bad - x, other)), limit)
         means = [mean + probability * math.exp(ratio) for mean, ratio in zip(means, ratios, strict=True)]
     assert max(means) <= 1 + ROUNDING
 
@@ -91,7 +91,7 @@ def test_the_two_arm_ratio_is_an_e_value_for_a_candidate_within_the_limit(
     control = Tally(min(other, control_bad), other)
     means = [0.0] * len(GAP_ODDS)
     for x in range(mine + 1):
-        ratios = log_block_ratios(Block(Tally(x, mine), control), limit)
+        ratios = compute_log_block_ratios(Block(Tally(x, mine), control), limit)
         means = [mean + binomial(x, mine, rate) * math.exp(ratio) for mean, ratio in zip(means, ratios, strict=True)]
     assert max(means) <= 1 + ROUNDING
 
@@ -99,11 +99,11 @@ def test_the_two_arm_ratio_is_an_e_value_for_a_candidate_within_the_limit(
 def test_the_two_arm_ratio_has_its_formula() -> None:
     """The share of the traffic decides how much a failure of the candidate proves."""
     block = Block(Tally(2, 3), Tally(1, 7))
-    ratio = log_block_ratios(block, 0.05)[GAP_ODDS.index((8.0, 2.0))]
+    ratio = compute_log_block_ratios(block, 0.05)[GAP_ODDS.index((8.0, 2.0))]
     assert math.exp(ratio) == pytest.approx(min(8**2 / 1.35**3, 2**2 * (10 / 13) ** 3))
-    strict = log_block_ratios(Block(Tally(2, 30), Tally(0, 70)), 0.05)[GAP_ODDS.index((8.0, 2.0))]
+    strict = compute_log_block_ratios(Block(Tally(2, 30), Tally(0, 70)), 0.05)[GAP_ODDS.index((8.0, 2.0))]
     assert strict == pytest.approx(2 * math.log(8) - 30 * math.log(1.35))
-    unlimited = log_block_ratios(block, 1e-6)[GAP_ODDS.index((8.0, 2.0))]
+    unlimited = compute_log_block_ratios(block, 1e-6)[GAP_ODDS.index((8.0, 2.0))]
     assert math.exp(unlimited) == pytest.approx(2**2 * (10 / 13) ** 3)
 
 
@@ -151,7 +151,7 @@ def test_the_floor_test_seldom_trips_at_the_floor() -> None:
         draw, test = random.Random(seed), RestartingTest()
         for _ in range(100):
             bad = sum(draw.random() < 0.05 for _ in range(10))
-            test = test.add(log_excess_ratios(Tally(bad, 10), 0.05, WORSE_ODDS), 10)
+            test = test.add(compute_log_excess_ratios(Tally(bad, 10), 0.05, WORSE_ODDS), 10)
             if test.log_e >= math.log(20):
                 trips += 1
                 break
@@ -162,18 +162,18 @@ def test_a_late_failure_needs_few_more_requests_than_an_early_one() -> None:
     """After 5,000 good answers, ten failures in a row are enough for an error rate of 1 in 1,000."""
     test = RestartingTest()
     for _ in range(500):
-        test = test.add(log_excess_ratios(Tally(0, 10), 0.05, WORSE_ODDS), 10)
+        test = test.add(compute_log_excess_ratios(Tally(0, 10), 0.05, WORSE_ODDS), 10)
     assert test.log_e < 0
     for _ in range(10):
-        test = test.add(log_excess_ratios(Tally(1, 1), 0.05, WORSE_ODDS), 1)
+        test = test.add(compute_log_excess_ratios(Tally(1, 1), 0.05, WORSE_ODDS), 1)
     assert test.log_e >= math.log(1000)
 
 
 def test_sums_of_logarithms_do_not_overflow() -> None:
     """Evidence of thousands of failures stays finite."""
-    assert log_add(5000.0, 5000.0) == pytest.approx(5000 + math.log(2))
-    assert log_mean([5000.0, -5000.0]) == pytest.approx(5000 - math.log(2))
-    assert log_proof(Tally(100_000, 100_000), 0.08) < -1000
+    assert add_logs(5000.0, 5000.0) == pytest.approx(5000 + math.log(2))
+    assert compute_log_mean([5000.0, -5000.0]) == pytest.approx(5000 - math.log(2))
+    assert compute_log_proof(Tally(100_000, 100_000), 0.08) < -1000
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_the_estimate_is_the_first_number_that_suffices(total: int, bad: int, li
     def log_e(more: float) -> float:
         scale = 1 + more / total
         exact = [scale * (tally.bad * math.log(odds) - total * math.log1p((odds - 1) * limit)) for odds in BETTER_ODDS]
-        return log_mean(exact)
+        return compute_log_mean(exact)
 
     if needed is None:
         assert log_e(1e6) < math.log(1 / alpha)
@@ -218,12 +218,12 @@ def test_the_estimate_is_the_first_number_that_suffices(total: int, bad: int, li
 def test_a_split_that_fits_its_share_is_no_mismatch() -> None:
     """The exact mean of the e-value under the share is 1."""
     for share in (0.01, 0.5, 0.8):
-        mean = sum(binomial(k, 30, share) * math.exp(log_split_mismatch(k, 30 - k, share)) for k in range(31))
+        mean = sum(binomial(k, 30, share) * math.exp(compute_log_split_mismatch(k, 30 - k, share)) for k in range(31))
         assert mean == pytest.approx(1)
-    assert log_split_mismatch(0, 0, 0.5) == pytest.approx(0)
-    assert log_split_mismatch(500, 500, 0.5) < 0
-    assert log_split_mismatch(0, 20, 0.5) > math.log(1000)
-    assert log_split_mismatch(600, 400, 0.5) > math.log(1000)
+    assert compute_log_split_mismatch(0, 0, 0.5) == pytest.approx(0)
+    assert compute_log_split_mismatch(500, 500, 0.5) < 0
+    assert compute_log_split_mismatch(0, 20, 0.5) > math.log(1000)
+    assert compute_log_split_mismatch(600, 400, 0.5) > math.log(1000)
 
 
 def test_error_rates_add_up() -> None:

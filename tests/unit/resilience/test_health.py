@@ -30,7 +30,7 @@ def opened() -> HealthState:
 
 def target_health(settings: BreakerSettings = ONE_ERROR) -> TargetHealth:
     """Return the health of a target."""
-    return Health(settings, Fixed(1.0)).for_target("p", "m")
+    return Health(settings, Fixed(1.0)).get_target("p", "m")
 
 
 def test_a_suspension_refuses_calls_until_its_end() -> None:
@@ -224,7 +224,7 @@ def test_an_admission_records_the_states_that_it_found() -> None:
     early.target.record_failure(early.target.admit(0.0), 0.0)
     assert early.force(1.0).states_before == (BreakerState.CLOSED, BreakerState.OPEN)
     assert target_health().force(1.0).states_before is None
-    health = Health(BreakerSettings(max_errors=2), Fixed(1.0)).for_target("p", "m")
+    health = Health(BreakerSettings(max_errors=2), Fixed(1.0)).get_target("p", "m")
     health.target.record_failure(health.target.admit(0.0), 0.0)
     assert health.admit(0.0).states_before is None
 
@@ -321,19 +321,19 @@ def test_a_failure_that_counts_against_neither_releases_the_probes() -> None:
 def test_all_targets_of_a_provider_share_its_health_state() -> None:
     """Equal targets share their own state too; a target without a model has its own."""
     health = Health(ONE_ERROR, Fixed(1.0))
-    one, same, other = health.for_target("p", "m"), health.for_target("p", "m"), health.for_target("p", "n")
+    one, same, other = health.get_target("p", "m"), health.get_target("p", "m"), health.get_target("p", "n")
     assert (one.provider, one.target) == (same.provider, same.target)
     assert one.provider is other.provider
     assert one.target is not other.target
-    nameless = health.for_target("p", None)
+    nameless = health.get_target("p", None)
     assert nameless.target not in {one.target, nameless.provider}
-    assert nameless.target is health.for_target("p", None).target
-    assert health.for_target("q", "m").target is not one.target
+    assert nameless.target is health.get_target("p", None).target
+    assert health.get_target("q", "m").target is not one.target
 
 
 def test_breakers_use_the_settings_and_jitter_of_the_health() -> None:
     """Each breaker opens as the settings say, for the time that the jitter draws."""
-    health = Health(BreakerSettings(max_errors=2), Fixed(0.0)).for_target("p", "m")
+    health = Health(BreakerSettings(max_errors=2), Fixed(0.0)).get_target("p", "m")
     health.target.record_failure(health.target.admit(0.0), 0.0)
     assert health.get_breaker_states()[1] is BreakerState.CLOSED
     health.target.record_failure(health.target.admit(0.0), 0.0)

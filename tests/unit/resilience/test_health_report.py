@@ -39,8 +39,8 @@ class Silent:
 def test_a_report_says_for_each_target_and_provider_what_keeps_it_from_being_called() -> None:
     """Breaker, errors, suspension and reason, and the seconds until it may be called; also as JSON."""
     health = Health(ONE_ERROR, Fixed(1.0))
-    well, down = health.for_target("p", "well"), health.for_target("p", "down")
-    resting = health.for_target("q", None)
+    well, down = health.get_target("p", "well"), health.get_target("p", "down")
+    resting = health.get_target("q", None)
     down.target.record_failure(down.target.admit(0.0), 0.0)
     resting.provider.suspend(Suspension(90.0, "QuotaExhaustedError", stated=True))
     report = report_health(health, 1.0)
@@ -72,7 +72,7 @@ def test_a_resolver_reports_its_health() -> None:
     time = Clockwork(clock=lambda: now[0], sleep=lambda _s: None, asleep=None)
     with Resolver.from_settings({}, env={}, time=time, plugins={"silent": Silent()}) as resolver:
         chain = resolver.chain("silent:a")
-        resolver._health.for_target("silent", "a").target.suspend(Suspension(130.0, "RateLimitedError", stated=True))
+        resolver._health.get_target("silent", "a").target.suspend(Suspension(130.0, "RateLimitedError", stated=True))
         (row,) = resolver.health().targets
         assert (row.provider, row.model, row.suspended_s) == ("silent", "a", 30.0)
         with pytest.raises(ChainExhaustedError):
@@ -82,18 +82,18 @@ def test_a_resolver_reports_its_health() -> None:
 def test_health_forgets_healthy_models_that_no_chain_uses() -> None:
     """Suspended models and the models of a chain stay."""
     health = Health(ONE_ERROR, Fixed(1.0))
-    used = health.for_target("p", "used")
-    health.for_target("p", "down").target.record_failure(health.for_target("p", "down").target.admit(0.0), 0.0)
-    health.for_target("p", "resting").target.suspend(Suspension(50.0, "x"))
+    used = health.get_target("p", "used")
+    health.get_target("p", "down").target.record_failure(health.get_target("p", "down").target.admit(0.0), 0.0)
+    health.get_target("p", "resting").target.suspend(Suspension(50.0, "x"))
     for number in range(5 * MAX_UNUSED):
-        health.for_target("p", f"m{number}", 10.0)
+        health.get_target("p", f"m{number}", 10.0)
     gc.collect()
     known = set(health.get_states())
     assert len(known) <= MAX_UNUSED + 3
     assert {("p", "down"), ("p", "resting"), ("p", "used"), ("p",)} <= known
-    assert health.for_target("p", "used").target is used.target
+    assert health.get_target("p", "used").target is used.target
     for number in range(5 * MAX_UNUSED):
-        health.for_target("p", f"n{number}", 60.0)
+        health.get_target("p", f"n{number}", 60.0)
     gc.collect()
     assert ("p", "resting") not in health.get_states()
     assert ("p", "down") in health.get_states()

@@ -66,7 +66,7 @@ def two_under_way(simulation: World) -> tuple[Any, Call, Call]:
     walk = simulation.walk()
     first = walk.next(1000.0)
     assert isinstance(first, Call)
-    assert walk.hedge_in_s(1000.5) == pytest.approx(1.0)
+    assert walk.find_hedge_wait_s(1000.5) == pytest.approx(1.0)
     second = walk.hedge(1001.5)
     assert isinstance(second, Call)
     return walk, first, second
@@ -77,7 +77,7 @@ def test_a_slow_target_is_hedged_with_the_next_one() -> None:
     simulation = world("a", "b")
     walk, _, second = two_under_way(simulation)
     assert (second.candidate.provider, second.number) == ("b", 1)
-    assert walk.hedge_in_s(1002.0) is None
+    assert walk.find_hedge_wait_s(1002.0) is None
     reply = walk.record_success(YES, 1002.0, call=second)
     assert (reply.provider, reply.fell_back, reply.skipped) == ("b", True, ())
     assert [(attempt.provider, attempt.outcome, attempt.latency_s) for attempt in reply.attempts] == [
@@ -157,19 +157,19 @@ def test_the_last_target_and_the_last_moment_are_not_hedged() -> None:
     """There is no other target to call, or no time for an answer."""
     walk = world("a").walk()
     walk.next(1000.0)
-    assert walk.hedge_in_s(1000.0) is None
+    assert walk.find_hedge_wait_s(1000.0) is None
     assert walk.hedge(1002.0) is None
     late = world("a", "b").walk(deadline_s=2.0)
     late.next(1000.0)
     assert late.hedge(1001.99) is None
-    assert late.hedge_in_s(1001.99) is None
+    assert late.find_hedge_wait_s(1001.99) is None
 
 
 def test_without_hedging_nothing_is_hedged() -> None:
     """Hedging is off by default."""
     walk = World([Target(name="a"), Target(name="b")]).walk()
     walk.next(1000.0)
-    assert walk.hedge_in_s(1000.0) is None
+    assert walk.find_hedge_wait_s(1000.0) is None
     assert walk.hedge(1100.0) is None
 
 

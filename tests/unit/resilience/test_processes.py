@@ -65,14 +65,14 @@ def test_a_child_may_call_as_a_last_resort_while_its_parent_does() -> None:
 def test_a_child_renews_every_state() -> None:
     """Also those that only a chain uses still."""
     health = Health(SETTINGS, Fixed(1.0))
-    kept = health.for_target("kept", "m")
+    kept = health.get_target("kept", "m")
     leases = kept.target.last_resort.claim(0.0), kept.provider.last_resort.claim(0.0)
     health._conditions.clear()  # what happens when more than the limit are remembered
-    new = health.for_target("new", "m")
+    new = health.get_target("new", "m")
     assert None not in {*leases, new.target.last_resort.claim(0.0)}
     with health._lock:
         health.renew_after_fork()
-        assert health.for_target("new", "m") == new
+        assert health.get_target("new", "m") == new
     for state in (kept.target, kept.provider, new.target):
         assert state.last_resort.claim(0.0) is not None
 
@@ -221,12 +221,12 @@ def test_the_oldest_idle_states_are_forgotten_beyond_the_limit() -> None:
     """A tenth of the limit at once; what was requested again or has failed stays."""
     health = Health(SETTINGS, Fixed(1.0))
     failed = ("p", "failed")
-    health.for_target(*failed, 0.0).target.record_failure(health_state().admit(0.0), 0.0)
+    health.get_target(*failed, 0.0).target.record_failure(health_state().admit(0.0), 0.0)
     for number in range(MAX_UNUSED - 2):
-        health.for_target("p", f"m{number}", 0.0)
+        health.get_target("p", f"m{number}", 0.0)
     assert len(health.get_states()) == MAX_UNUSED
-    health.for_target("p", "m0", 0.0)
-    health.for_target("p", "one more", 0.0)
+    health.get_target("p", "m0", 0.0)
+    health.get_target("p", "one more", 0.0)
     known = health.get_states()
     assert len(known) == MAX_UNUSED + 1 - MAX_UNUSED // 10
     assert {("p",), failed, ("p", "m0"), ("p", "one more"), ("p", "m101")} <= set(known)
@@ -236,8 +236,8 @@ def test_the_oldest_idle_states_are_forgotten_beyond_the_limit() -> None:
 def test_a_state_that_a_chain_uses_is_never_lost() -> None:
     """A chain and a later caller share it, although it is not among the remembered ones."""
     health = Health(SETTINGS, Fixed(1.0))
-    used = health.for_target("p", "used", 0.0)
+    used = health.get_target("p", "used", 0.0)
     for number in range(2 * MAX_UNUSED):
-        health.for_target("q", f"m{number}", 0.0)
+        health.get_target("q", f"m{number}", 0.0)
     assert health.get_states()[("p", "used")] is used.target
-    assert health.for_target("p", "used", 0.0).target is used.target
+    assert health.get_target("p", "used", 0.0).target is used.target

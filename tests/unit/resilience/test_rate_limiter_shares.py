@@ -34,10 +34,10 @@ def test_the_store_is_asked_only_while_a_request_lacks_something() -> None:
     assert (first.admitted, first.used_up, asked) == (True, "", [])
     second = limiter.request_ticket(0, 0.0)
     assert (second.admitted, asked) == (False, ["more"])
-    second.wait_s(0.0)
+    second.get_wait_s(0.0)
     assert asked == ["more"] * 2
     grant(limiter, 1, 0.0, admit=True)  # the store has no more
-    second.wait_s(0.0)
+    second.get_wait_s(0.0)
     assert asked == ["more"] * 2
 
 

@@ -26,7 +26,7 @@ def test_a_queued_ticket_is_neither_admitted_nor_released() -> None:
         (False, False, 0),
         (False, False, 1),
     ]
-    assert second.wait_s(1.0) == third.wait_s(1.0) == UNKNOWN_S
+    assert second.get_wait_s(1.0) == third.get_wait_s(1.0) == UNKNOWN_S
 
 
 def test_releasing_a_ticket_twice_frees_one_slot() -> None:
@@ -49,7 +49,7 @@ def test_no_ticket_is_woken_without_a_reason() -> None:
     timed.request_ticket(0, 0.0)
     ticket = timed.request_ticket(0, 10.0)
     assert watched(ticket) == []
-    assert ticket.wait_s(20.0) == 40.0
+    assert ticket.get_wait_s(20.0) == 40.0
     assert watched(ticket) == []
 
 
@@ -69,7 +69,7 @@ def test_checking_the_time_consumes_the_wake_up() -> None:
     woken = watched(second)
     first.release(20.0, used=False)
     assert woken == ["woken"]
-    assert second.wait_s(20.0) == 40.0
+    assert second.get_wait_s(20.0) == 40.0
     assert watched(second) == []
 
 
@@ -78,7 +78,7 @@ def test_the_last_token_of_a_minute_may_be_used() -> None:
     rate_limiter = tokens_rate_limiter()
     rate_limiter.request_ticket(40, 0.0)
     assert rate_limiter.request_ticket(60, 1.0).admitted
-    assert rate_limiter.request_ticket(1, 2.0).wait_s(3.0) == 57.0
+    assert rate_limiter.request_ticket(1, 2.0).get_wait_s(3.0) == 57.0
 
 
 def test_tokens_leave_the_window_with_their_call() -> None:
@@ -87,7 +87,7 @@ def test_tokens_leave_the_window_with_their_call() -> None:
         rate_limiter = tokens_rate_limiter()
         rate_limiter.request_ticket(20, 0.0)
         rate_limiter.request_ticket(30, 10.0)
-        assert rate_limiter.request_ticket(tokens, 65.0).wait_s(65.0) == wait_s
+        assert rate_limiter.request_ticket(tokens, 65.0).get_wait_s(65.0) == wait_s
 
 
 def test_a_ticket_waits_until_enough_tokens_have_left_the_window() -> None:
@@ -95,7 +95,7 @@ def test_a_ticket_waits_until_enough_tokens_have_left_the_window() -> None:
     rate_limiter = tokens_rate_limiter()
     for tokens, at in ((40, 0.0), (40, 10.0), (20, 20.0)):
         rate_limiter.request_ticket(tokens, at)
-    assert rate_limiter.request_ticket(60, 30.0).wait_s(30.0) == 40.0
+    assert rate_limiter.request_ticket(60, 30.0).get_wait_s(30.0) == 40.0
 
 
 def test_a_call_that_was_not_made_is_not_counted() -> None:
@@ -104,7 +104,7 @@ def test_a_call_that_was_not_made_is_not_counted() -> None:
     rate_limiter.request_ticket(10, 0.0)
     rate_limiter.request_ticket(80, 1.0).release(2.0, used=False)
     assert rate_limiter.request_ticket(90, 3.0).admitted
-    assert rate_limiter.request_ticket(0, 4.0).wait_s(4.0) == 56.0
+    assert rate_limiter.request_ticket(0, 4.0).get_wait_s(4.0) == 56.0
 
 
 def test_a_ticket_knows_whether_the_minute_counts_it() -> None:

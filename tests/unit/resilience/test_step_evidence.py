@@ -14,8 +14,8 @@ from kickai_providers_core.resilience.evidence import (
     Block,
     RestartingTest,
     Tally,
-    log_excess_ratios,
-    log_proof,
+    compute_log_excess_ratios,
+    compute_log_proof,
 )
 from kickai_providers_core.resilience.guard_settings import GuardSettings
 from kickai_providers_core.resilience.step_evidence import SignalEvidence, StepEvidence
@@ -45,12 +45,12 @@ def test_an_outage_begins_and_ends_with_the_tests_of_the_control_arm(seed: int) 
         share = 0.3 if number % 1_000 < 300 else 0.01
         control = BAD if draw.random() < share else GOOD
         evidence = evidence.add(NONE, control, LIMIT, SETTINGS)
-        floor = floor.add(log_excess_ratios(control, LIMIT, WORSE_ODDS), 1)
+        floor = floor.add(compute_log_excess_ratios(control, LIMIT, WORSE_ODDS), 1)
         proof += control
         if floor.log_e >= math.log(1 / SETTINGS.outage_alpha):
             changes += not is_outage
             is_outage, floor, proof = True, RestartingTest(), Tally()
-        elif is_outage and log_proof(proof, LIMIT + SETTINGS.margin) >= math.log(1 / SETTINGS.advance_alpha):
+        elif is_outage and compute_log_proof(proof, LIMIT + SETTINGS.margin) >= math.log(1 / SETTINGS.advance_alpha):
             is_outage, changes = False, changes + 1
         assert (evidence.is_shared_outage, evidence.control_floor, evidence.control_proof) == (is_outage, floor, proof)
     assert changes >= 4

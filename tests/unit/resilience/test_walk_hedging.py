@@ -36,7 +36,7 @@ def started(simulation: World, deadline_s: float = 30.0) -> Walk:
 def test_the_time_until_a_hedge_counts_down_to_zero() -> None:
     """A driver that is late gets zero."""
     walk = started(world(Target(name="a"), Target(name="b")))
-    assert [walk.hedge_in_s(BEGAN + at) for at in (0.0, 1.0, 1.5, 9.0)] == [1.5, 0.5, 0.0, 0.0]
+    assert [walk.find_hedge_wait_s(BEGAN + at) for at in (0.0, 1.0, 1.5, 9.0)] == [1.5, 0.5, 0.0, 0.0]
 
 
 def test_a_percentile_is_that_of_the_target_under_way() -> None:
@@ -44,23 +44,23 @@ def test_a_percentile_is_that_of_the_target_under_way() -> None:
     simulation = world(Target(name="a"), Target(name="b"), hedging=Hedging(after="p50", budget=1.0))
     for _ in range(20):
         simulation.hedges.record_latency(simulation.candidates[1], 0.7)
-    assert started(simulation).hedge_in_s(BEGAN) is None
+    assert started(simulation).find_hedge_wait_s(BEGAN) is None
     for _ in range(20):
         simulation.hedges.record_latency(simulation.candidates[0], 0.4)
-    assert started(simulation).hedge_in_s(BEGAN) == pytest.approx(0.4)
+    assert started(simulation).find_hedge_wait_s(BEGAN) == pytest.approx(0.4)
 
 
 def test_a_walk_without_hedging_never_hedges() -> None:
     """It has no time for a hedge, and `hedge` returns None."""
     walk = started(world(Target(name="a"), Target(name="b"), hedging=Hedging()))
-    assert walk.hedge_in_s(BEGAN) is None
+    assert walk.find_hedge_wait_s(BEGAN) is None
     assert walk.hedge(BEGAN + 9.0) is None
 
 
 def test_a_walk_without_an_attempt_has_nothing_to_hedge() -> None:
     """Before its first action no call is under way."""
     walk = world(Target(name="a"), Target(name="b")).walk()
-    assert walk.hedge_in_s(BEGAN) is None
+    assert walk.find_hedge_wait_s(BEGAN) is None
     assert walk.hedge(BEGAN) is None
 
 
