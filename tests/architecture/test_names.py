@@ -1,4 +1,4 @@
-"""One name means one thing: no two modules of a package define the same function, class or type."""
+"""Names: no two modules of a package define the same function, class or type, and functions are named by verbs."""
 
 from __future__ import annotations
 
@@ -72,3 +72,40 @@ def test_a_repeated_name_is_found(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text(ignored + one)
     (tmp_path / "two.py").write_text(ignored + two)
     assert find_repeated(tmp_path) == {name: ["one.py", "two.py"] for name in ("Deep", "Kind", "Tally", "judge")}
+
+
+VERBS_IN_ED = {"need", "feed", "embed", "seed", "shed", "speed", "proceed", "exceed", "succeed"}
+NOT_VERBS = {
+    "of": "Message.of, Tool.of and Target.of have the name of the first releases",
+    "kind_of": "a public method of Settings",
+    "source_of": "a public method of Settings",
+    "stated_delay_s": "a public method of Policy",
+    "closed_port": "a public fixture of the fault server",
+    "shared_options": "a decorator",
+    "marked_interpreter": "a context manager",
+}
+
+
+def find_nouns(source: str) -> set[str]:
+    """Return the functions that are named by a participle, or that end in ``of``; properties are values."""
+    functions = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    names = {node.name for node in functions if not any("property" in ast.unparse(d) for d in node.decorator_list)}
+    first_words = {name: name.strip("_").split("_")[0] for name in names}
+    participles = {name for name, word in first_words.items() if word.endswith("ed") and word not in VERBS_IN_ED}
+    return participles | {name for name in names if name == "of" or name.endswith("_of")}
+
+
+def test_no_function_is_named_by_a_participle() -> None:
+    """Name it by what it does: `validate` and not ``checked``, `find_owner` and not ``owner_of``."""
+    found = {name for package in PACKAGES for path in package.rglob("*.py") for name in find_nouns(path.read_text())}
+    assert found == NOT_VERBS.keys()
+
+
+def test_participles_are_found() -> None:
+    """Private functions and methods are found; verbs and properties are not."""
+    source = (
+        "def _listed(): ...\nclass A:\n    async def owner_of(self): ...\n    @property\n    def closed(self): ...\n"
+    )
+    assert find_nouns(f"{source}def feed_all(): ...\ndef of(): ...\n") == {"_listed", "owner_of", "of"}
