@@ -12,7 +12,7 @@ from kickai_providers_core import Capability, ModelInfo
 if TYPE_CHECKING:
     from kickai_hf.settings import HuggingFaceSettings
 
-__all__ = ["DEFAULT_MODEL", "MODELS", "find_capabilities", "has_system_role"]
+__all__ = ["DEFAULT_MODEL", "MODELS", "find_capabilities"]
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-7B-Instruct"
 """The router's model when none is named. Of the models that the role catalogue uses as fallbacks, it is the one that
@@ -29,14 +29,6 @@ MODELS = {
     "meta-llama/Llama-3.1-8B-Instruct": ModelInfo(context_window=131_072, capabilities=_CHAT),
     "openai/gpt-oss-20b": ModelInfo(context_window=131_072, capabilities=_CHAT),
 }
-
-_WITHOUT_SYSTEM_ROLE = ("google/gemma-2-", "google/gemma-1", "google/gemma-2b", "google/gemma-7b")
-"""Gemma before its third version: the chat template raises "System role not supported"."""
-
-
-def has_system_role(model: str | None) -> bool:
-    """Return whether a model accepts system messages; True when it is unknown."""
-    return model is None or not model.lower().startswith(_WITHOUT_SYSTEM_ROLE)
 
 
 def find_capabilities(settings: HuggingFaceSettings, model: str | None) -> frozenset[Capability] | None:

@@ -9,9 +9,8 @@ from kickai_providers_core import UnsupportedRequestError
 from kickai_providers_core.authoring import dump_bytes, openai_chat
 
 from kickai_hf import text_generation
-from kickai_hf.capabilities import has_system_role
 from kickai_hf.request_options import find_options
-from kickai_hf.templates import fold_system_messages
+from kickai_hf.templates import fold_system_messages, has_system_role
 
 if TYPE_CHECKING:
     from kickai_providers_core import ChatRequest

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core import Message
 
-__all__ = ["TEMPLATES", "PromptTemplate", "fold_system_messages"]
+__all__ = ["TEMPLATES", "PromptTemplate", "fold_system_messages", "has_system_role"]
 
 _TURN = re.compile(r"^(System|User|Assistant):", re.MULTILINE | re.IGNORECASE)
 _MARKER = re.compile(r"<\|(im_start|im_end|endoftext)\|>")
@@ -66,6 +66,14 @@ TEMPLATES = {
     "chatml": PromptTemplate(_render_chatml, ("<|im_end|>", "<|im_start|>")),
 }
 """The templates by the value of the setting ``template``."""
+
+_WITHOUT_SYSTEM_ROLE = ("google/gemma-2-", "google/gemma-1", "google/gemma-2b", "google/gemma-7b")
+"""Gemma before its third version: the chat template raises "System role not supported"."""
+
+
+def has_system_role(model: str | None) -> bool:
+    """Return whether a model accepts system messages; True when it is unknown."""
+    return model is None or not model.lower().startswith(_WITHOUT_SYSTEM_ROLE)
 
 
 def fold_system_messages(messages: Sequence[Message]) -> Sequence[Message]:
