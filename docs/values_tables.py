@@ -13,11 +13,14 @@ from settings_tables import ENTRY, _default, _range
 from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Progress, ProviderInfo
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.values import errors
-from kickai_providers_core.values.messages import Image, Message, Tool, ToolCall, Usage
+from kickai_providers_core.values.images import Image
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.problems import Problem
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
 from kickai_providers_core.values.requests import Capability, ChatRequest
 from kickai_providers_core.values.targets import Target
+from kickai_providers_core.values.tools import Tool, ToolCall
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from attrs import define, field
 
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep, WaitForOther, WaitForSlot
 from kickai_providers_core.values.errors import ProviderTimeoutError
-from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

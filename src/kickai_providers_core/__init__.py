@@ -52,13 +52,16 @@ from kickai_providers_core.values.errors import (
     UnsupportedRequestError,
     UnusableProviderError,
 )
-from kickai_providers_core.values.messages import Image, Message, Tool, ToolCall, Usage
+from kickai_providers_core.values.images import Image
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.replies import FinishReason, ParsedReply, Reply, ReplyChunk
 from kickai_providers_core.values.requests import Capability, ChatRequest, Prompt
 from kickai_providers_core.values.retry_after import retry_after_s
 from kickai_providers_core.values.rollout_key import use_key
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
+from kickai_providers_core.values.tools import Tool, ToolCall
+from kickai_providers_core.values.usage import Usage
 
 __version__: str
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import field, frozen
 
 from kickai_providers_core.values.errors import KickaiError
-from kickai_providers_core.values.messages import Masked
+from kickai_providers_core.values.prompt_masking import Masked
 from kickai_providers_core.values.validation import Number, describe_type, hide_arguments, raise_type_error
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from kickai_providers_core.reply_streams import AsyncReplyStream, ReplyStream, r
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
 from kickai_providers_core.tool_loop import MAX_TURNS
 from kickai_providers_core.values.call_options import CallOptions
-from kickai_providers_core.values.messages import Masked
+from kickai_providers_core.values.prompt_masking import Masked
 from kickai_providers_core.values.validation import OneOf, hide_arguments
 
 if TYPE_CHECKING:

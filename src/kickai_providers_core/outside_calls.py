@@ -10,7 +10,7 @@ from attrs import field, frozen
 from kickai_providers_core.values.attempts import Attempt, Outcome
 from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.values.events import AttemptEnded, BreakerChanged, RequestEnded
-from kickai_providers_core.values.messages import Usage
+from kickai_providers_core.values.usage import Usage
 from kickai_providers_core.values.validation import (
     InstanceOf,
     Number,

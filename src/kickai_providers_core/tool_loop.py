@@ -14,8 +14,9 @@ from attrs import evolve, field, frozen
 
 from kickai_providers_core.values.errors import TurnLimitError
 from kickai_providers_core.values.function_tools import FunctionTool
-from kickai_providers_core.values.messages import Message, describe_length
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.plain_json import to_plain_json
+from kickai_providers_core.values.prompt_masking import describe_length
 from kickai_providers_core.values.requests import ChatRequest
 from kickai_providers_core.values.shapes import MisfitError
 from kickai_providers_core.values.validation import (
@@ -29,8 +30,9 @@ from kickai_providers_core.values.validation import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from kickai_providers_core.values.messages import Masked, Tool, ToolCall
+    from kickai_providers_core.values.prompt_masking import Masked
     from kickai_providers_core.values.replies import Reply
+    from kickai_providers_core.values.tools import Tool, ToolCall
 
 __all__ = ["MAX_TURNS", "ToolError", "ToolLoop", "ToolResult", "ToolRun", "arun", "run"]
 

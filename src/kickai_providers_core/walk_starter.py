@@ -11,7 +11,8 @@ from kickai_providers_core.resilience.tokens import estimate_min_tokens
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.resilience.walk_context import RequestContext
 from kickai_providers_core.values.errors import ArgumentValueError
-from kickai_providers_core.values.messages import Masked, Message
+from kickai_providers_core.values.messages import Message
+from kickai_providers_core.values.prompt_masking import Masked
 from kickai_providers_core.values.requests import NO_NEEDS, ChatRequest
 from kickai_providers_core.values.validation import Number, hide_arguments
 

@@ -16,8 +16,8 @@ from kickai_providers_core.resilience.rate_limiter import Limits, RateLimiter, T
 from kickai_providers_core.resilience.walk import Walk
 from kickai_providers_core.values.attempts import SkipReason
 from kickai_providers_core.values.errors import ProviderUnavailableError
-from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.usage import Usage
 
 limits = st.builds(
     Limits,

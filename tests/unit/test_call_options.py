@@ -25,7 +25,7 @@ from kickai_providers_core import (
     use_key,
 )
 from kickai_providers_core.values.call_options import ALL_KEYWORDS, CallOptions
-from kickai_providers_core.values.messages import Masked
+from kickai_providers_core.values.prompt_masking import Masked
 from kickai_providers_core.values.rollout_key import get_key
 
 if TYPE_CHECKING:

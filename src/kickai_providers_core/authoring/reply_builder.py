@@ -15,8 +15,9 @@ from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
 
-    from kickai_providers_core.values.messages import ToolCall, Usage
     from kickai_providers_core.values.requests import ChatRequest
+    from kickai_providers_core.values.tools import ToolCall
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["ReplyBuilder", "abuild_reply", "build_reply"]
 

@@ -11,8 +11,8 @@ from attrs import define, field
 
 from kickai_providers_core.authoring.strict_json import dumps
 from kickai_providers_core.values.errors import InvalidReplyError, UnsupportedRequestError
-from kickai_providers_core.values.messages import ToolCall
 from kickai_providers_core.values.plain_text import clean_text
+from kickai_providers_core.values.tools import ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable

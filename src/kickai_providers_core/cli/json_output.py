@@ -8,8 +8,8 @@ from kickai_providers_core.values.errors import ChainExhaustedError, ConfigError
 
 if TYPE_CHECKING:
     from kickai_providers_core.values.errors import Problem
-    from kickai_providers_core.values.messages import Usage
     from kickai_providers_core.values.replies import Reply, ReplyChunk
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["from_chunk", "from_error", "from_problem", "from_reply", "get_message"]
 

@@ -17,7 +17,7 @@ from kickai_providers_core.values.validation import Number
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["ANSWER_TOKENS", "Question", "QuestionResult", "ask_providers", "choose_questions"]
 

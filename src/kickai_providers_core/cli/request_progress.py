@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.attempts import Attempt, Skip
     from kickai_providers_core.values.events import Event
-    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["ProgressReporter", "Verbosity"]
 

@@ -12,7 +12,7 @@ from kickai_providers_core.compat.smart_provider import is_usable
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.values.base_errors import ArgumentTypeError
 from kickai_providers_core.values.errors import ConfigError, UnknownProviderError
-from kickai_providers_core.values.messages import Masked
+from kickai_providers_core.values.prompt_masking import Masked
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import describe_type, raise_argument_error
 

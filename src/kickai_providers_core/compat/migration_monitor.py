@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.operations.figures import Figures
     from kickai_providers_core.operations.prices import PriceList
     from kickai_providers_core.operations.report import Report
-    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["AgentReport", "MigrationMonitor", "MigrationReport", "ProviderReport", "get_migration_monitor"]
 

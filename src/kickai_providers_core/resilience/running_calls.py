@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.resilience.rate_limiter import Ticket
     from kickai_providers_core.resilience.recorder import Recorder
     from kickai_providers_core.resilience.walk_context import RequestContext
-    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["RunningCalls"]
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from kickai_providers_core.values import errors
-from kickai_providers_core.values.messages import Message, Usage
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
 from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,9 @@ from kickai_providers_core.values.validation import hide_arguments, raise_value_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.values.messages import Masked, Tool
+    from kickai_providers_core.values.prompt_masking import Masked
     from kickai_providers_core.values.requests import ChatRequest
+    from kickai_providers_core.values.tools import Tool
 
 __all__ = ["NO_OPTIONS", "CallKeywords", "CallOptions", "TurnKeywords"]
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.base_errors import AttemptError
     from kickai_providers_core.values.events import Event
     from kickai_providers_core.values.histogram import Histogram
-    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["COUNTED_EVENTS", "KINDS", "REPORTED", "CellTally", "CounterName", "TargetKey", "may_be_billed"]
 

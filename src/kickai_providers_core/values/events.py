@@ -17,7 +17,7 @@ from kickai_providers_core.values.plain_text import format_count
 if TYPE_CHECKING:
     from kickai_providers_core.values.attempts import Attempt, Skip
     from kickai_providers_core.values.breaker_state import BreakerState
-    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = [
     "AttemptEnded",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import frozen
 
 from kickai_providers_core.values.docstrings import parse_docstring
-from kickai_providers_core.values.messages import TOOL_NAME, Tool
 from kickai_providers_core.values.object_shapes import build_object_shape, resolve_hints
 from kickai_providers_core.values.shapes import MisfitError
+from kickai_providers_core.values.tools import TOOL_NAME, Tool
 from kickai_providers_core.values.type_shapes import find_shape
 from kickai_providers_core.values.validation import describe_type, hide_arguments
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import field, frozen
 
 from kickai_providers_core.values.jsonable import Jsonable, to_json
-from kickai_providers_core.values.messages import Message, ToolCall, Usage, describe_length
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.plain_text import clean_line, clean_text
+from kickai_providers_core.values.prompt_masking import describe_length
 from kickai_providers_core.values.text_length_limits import NAME_LIMIT
+from kickai_providers_core.values.tools import ToolCall
 from kickai_providers_core.values.trace import EMPTY_TRACE, RequestTrace
+from kickai_providers_core.values.usage import Usage
 from kickai_providers_core.values.validation import (
     Boolean,
     InstanceOf,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kickai_providers_core.values.errors import ContentFilteredError, InvalidReplyError
-from kickai_providers_core.values.messages import ToolCall
 from kickai_providers_core.values.plain_text import clean_text
 from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.tools import ToolCall
 
 if TYPE_CHECKING:
     from kickai_providers_core.values.replies import ReplyChunk

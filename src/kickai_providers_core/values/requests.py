@@ -13,9 +13,10 @@ from typing import Any
 from attrs import field, frozen
 
 from kickai_providers_core.values.foreign_messages import MessageLike, is_message_object
-from kickai_providers_core.values.messages import Message, Tool
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.openai_messages import parse_tool_choice
 from kickai_providers_core.values.plain_text import clean_text, format_count
+from kickai_providers_core.values.tools import Tool
 from kickai_providers_core.values.trusted import evolve_trusted
 from kickai_providers_core.values.validation import (
     Number,

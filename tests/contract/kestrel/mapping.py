@@ -7,8 +7,9 @@ import json
 
 from kickai_providers_core import retry_after_s
 from kickai_providers_core.values import errors
-from kickai_providers_core.values.messages import ToolCall, Usage
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
+from kickai_providers_core.values.tools import ToolCall
+from kickai_providers_core.values.usage import Usage
 
 REASONS = {
     "done": FinishReason.STOP,

@@ -6,8 +6,10 @@ import base64
 import json
 
 from kickai_providers_core.testing.faults import Response
-from kickai_providers_core.values.messages import Image, Message, Tool, ToolCall
+from kickai_providers_core.values.images import Image
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.replies import FinishReason
+from kickai_providers_core.values.tools import Tool, ToolCall
 
 WORDS = {
     FinishReason.STOP: "done",

@@ -35,8 +35,8 @@ from kickai_providers_core.values.events import (
 )
 from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.histogram import find_bucket
-from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.metrics import SIZE_BOUNDS, CellKey
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -34,9 +34,10 @@ from kickai_providers_core.values.events import (
     TargetSkipped,
     Waiting,
 )
-from kickai_providers_core.values.messages import ToolCall, Usage
 from kickai_providers_core.values.replies import FinishReason, Reply
+from kickai_providers_core.values.tools import ToolCall
 from kickai_providers_core.values.trace import RequestTrace
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from kickai_providers_core.values.events import Event

@@ -7,8 +7,10 @@ import pytest
 from kickai_providers_core.authoring import dump_bytes, openai_chat
 from kickai_providers_core.testing.chat_completions import ChatWire
 from kickai_providers_core.testing.faults import Recorded
-from kickai_providers_core.values.messages import Image, Message, Tool, ToolCall
+from kickai_providers_core.values.images import Image
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.requests import ChatRequest
+from kickai_providers_core.values.tools import Tool, ToolCall
 
 PNG = Image(media_type="image/png", data=b"\x89PNG\xfb\xff")
 CALL = ToolCall(id="call-1", name="players", arguments='{"day": "Saturday"}')

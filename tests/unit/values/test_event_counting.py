@@ -36,8 +36,8 @@ from kickai_providers_core.values.events import (
 )
 from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.histogram import find_bucket
-from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.rollout_events import RolloutChanged
+from kickai_providers_core.values.usage import Usage
 
 WHO = {"request": 7, "role": "scout"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.values.messages import Masked
+from kickai_providers_core.values.prompt_masking import Masked
 from kickai_providers_core.values.rollout_key import get_key
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk

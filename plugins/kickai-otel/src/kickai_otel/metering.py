@@ -12,7 +12,7 @@ from kickai_otel.event_attributes import describe_event
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.usage import Usage
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 

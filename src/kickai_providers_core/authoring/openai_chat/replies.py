@@ -8,9 +8,9 @@ from kickai_providers_core.authoring.errors_from_responses import error_for_body
 from kickai_providers_core.authoring.reply_builder import ReplyBuilder
 from kickai_providers_core.authoring.service_names import printable_name
 from kickai_providers_core.values.errors import InvalidReplyError
-from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.replies import FinishReason, Reply, ReplyChunk
 from kickai_providers_core.values.trusted import evolve_trusted
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

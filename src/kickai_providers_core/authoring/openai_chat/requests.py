@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kickai_providers_core.values.messages import Image, Message, Tool
+    from kickai_providers_core.values.images import Image
+    from kickai_providers_core.values.messages import Message
     from kickai_providers_core.values.requests import ChatRequest
+    from kickai_providers_core.values.tools import Tool
 
 __all__ = ["encode"]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.values.messages import Image, Message, Tool, ToolCall
+from kickai_providers_core.values.images import Image
+from kickai_providers_core.values.messages import Message
+from kickai_providers_core.values.tools import Tool, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

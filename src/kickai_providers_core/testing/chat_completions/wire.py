@@ -12,7 +12,7 @@ from kickai_providers_core.values.replies import FinishReason
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kickai_providers_core.values.messages import Usage
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["ChatWire"]
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.testing.faults.client_connection import ClientConnection
     from kickai_providers_core.testing.faults.wire import Recorded, Response, Wire
-    from kickai_providers_core.values.messages import ToolCall, Usage
+    from kickai_providers_core.values.tools import ToolCall
+    from kickai_providers_core.values.usage import Usage
 
 __all__ = ["DETAILS", "Answer", "Exchange", "Fault", "GoodAnswer"]
 

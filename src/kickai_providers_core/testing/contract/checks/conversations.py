@@ -22,9 +22,10 @@ from kickai_providers_core.testing.contract.helpers.sending import get_last_requ
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok
 from kickai_providers_core.values.errors import UnsupportedRequestError
-from kickai_providers_core.values.messages import Message, Tool, ToolCall
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.replies import FinishReason
 from kickai_providers_core.values.requests import Capability
+from kickai_providers_core.values.tools import Tool, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,7 +13,8 @@ from kickai_providers_core.testing.contract.helpers.sending import get_last_requ
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import FaultServer
 from kickai_providers_core.values.errors import UnsupportedRequestError
-from kickai_providers_core.values.messages import Image, Message
+from kickai_providers_core.values.images import Image
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from kickai_providers_core.values import events
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip, SkipReason
 from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.errors import RateLimitedError
-from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.targets import Target
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness

@@ -18,8 +18,9 @@ from kickai_providers_core.testing.contract.helpers.requirements import require_
 from kickai_providers_core.testing.contract.helpers.sending import exchange
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok
-from kickai_providers_core.values.messages import Message, Tool
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.requests import Capability
+from kickai_providers_core.values.tools import Tool
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

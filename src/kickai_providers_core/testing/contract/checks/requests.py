@@ -21,9 +21,11 @@ from kickai_providers_core.testing.contract.helpers.sending import read_argument
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok
 from kickai_providers_core.values.errors import ProviderError, UnsupportedRequestError
-from kickai_providers_core.values.messages import Image, Message, Tool
+from kickai_providers_core.values.images import Image
+from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.replies import FinishReason
 from kickai_providers_core.values.requests import Capability
+from kickai_providers_core.values.tools import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

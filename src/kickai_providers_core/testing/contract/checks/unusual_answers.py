@@ -20,9 +20,10 @@ from kickai_providers_core.testing.contract.helpers.sending import (
 from kickai_providers_core.testing.contract.helpers.spec import ProviderSpec
 from kickai_providers_core.testing.faults import Ok, Status
 from kickai_providers_core.values.errors import ContentFilteredError, InvalidReplyError, ProviderError
-from kickai_providers_core.values.messages import ToolCall, Usage
 from kickai_providers_core.values.replies import FinishReason, Reply
 from kickai_providers_core.values.requests import Capability
+from kickai_providers_core.values.tools import ToolCall
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from kickai_providers_core.plugin_api.hookspecs import Mode

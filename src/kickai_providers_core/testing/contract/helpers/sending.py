@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from kickai_providers_core.testing.contract.helpers.harness import ProviderHarness
     from kickai_providers_core.testing.contract.helpers.outcome import CallOutcome
     from kickai_providers_core.testing.faults import Ok, Recorded
-    from kickai_providers_core.values.messages import ToolCall
     from kickai_providers_core.values.replies import Reply
+    from kickai_providers_core.values.tools import ToolCall
 
 __all__ = [
     "encode_answer",

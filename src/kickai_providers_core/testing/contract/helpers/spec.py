@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from kickai_providers_core.values.messages import Usage
 from kickai_providers_core.values.replies import FinishReason
+from kickai_providers_core.values.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
