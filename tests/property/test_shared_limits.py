@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import define, field
 from effort import count_examples
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kickai_providers_core.observability.day_limit_leases import DayPermits
@@ -130,14 +130,28 @@ steps = st.lists(
     ),
     max_size=120,
 )
+sizes = st.sampled_from([1, 2, 2, 5, 11, 20])
 
 
 @settings(max_examples=count_examples(100), deadline=None)
-@given(limit=st.integers(1, 40), tokens=st.none() | st.integers(20, 60), steps=steps)
+@given(limit=st.integers(1, 40), tokens=st.none() | st.integers(20, 60), size=sizes, steps=steps)
+@example(  # a process without tokens hears of its requests first, long after it has asked for both
+    limit=13,
+    tokens=20,
+    size=2,
+    steps=[
+        ("ask", 0, 9, 0.1),
+        ("ask", 1, 1, 0.1),
+        ("wait", 0, 1, 5.0),
+        ("ask", 2, 1, 0.1),
+        ("wait", 0, 1, 5.0),
+        ("wait", 0, 1, 1.0),
+    ],
+)
 def test_processes_together_stay_within_a_limit_per_minute(
-    limit: int, tokens: int | None, steps: list[tuple[str, int, int, float]]
+    limit: int, tokens: int | None, size: int, steps: list[tuple[str, int, int, float]]
 ) -> None:
-    """In any minute, however they start, call, end and die."""
+    """In any minute, however they start, call, end and die, and however large their requests are."""
     fleet = Fleet(Limits(requests_per_minute=limit, tokens_per_minute=tokens))
     names = iter(range(1000))
 
@@ -150,7 +164,7 @@ def test_processes_together_stay_within_a_limit_per_minute(
     for what, which, count, wait_s in steps:
         if what == "ask":
             for _ in range(count):
-                processes[which].ask(2)
+                processes[which].ask(size)
         elif what == "kill":
             processes[which] = start()
         elif what == "end":
@@ -205,6 +219,25 @@ def test_one_process_can_use_the_whole_limit() -> None:
     fleet.now += 0.1
     process.run()
     assert sum(ticket.admitted for ticket in tickets) == 60
+
+
+@pytest.mark.parametrize("asking", [1, 2, 3])
+def test_a_request_above_the_share_of_its_process_gets_the_blocks_of_others(asking: int) -> None:
+    """Idle ones give theirs back; of several that need most of the limit, each has its turn."""
+    fleet = Fleet(Limits(tokens_per_minute=20))
+    processes = [Process(fleet, f"p{at}") for at in range(5)]
+    for process in processes:
+        process.run()
+    tickets = [process.ask(19) for process in processes[:asking]]
+    served_at: list[float] = []
+    while len(served_at) < asking and fleet.now < START_S + 600.0:
+        fleet.now += 0.25
+        for process in processes:
+            process.run()
+        served_at += [fleet.now - START_S for ticket in tickets if ticket.admitted][len(served_at) :]
+        assert fleet.count_tokens(60.0) <= 20
+    assert len(served_at) == asking
+    assert served_at[0] <= (15.0 if asking == 1 else 300.0)
 
 
 def test_a_process_that_comes_late_gets_a_block() -> None:

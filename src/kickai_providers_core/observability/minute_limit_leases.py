@@ -26,7 +26,7 @@ REFUSED_S = 1.0
 """Seconds after which a block that another process had is tried again."""
 
 WISH_S = 10.0
-"""Seconds for which a process without a block asks the others for one."""
+"""Seconds for which a process that can admit nothing asks the others for a block."""
 
 LOOK_EVERY_S = 5.0
 """Seconds between two looks for such a wish."""
@@ -38,7 +38,8 @@ class MinuteBlocks:
     """Leases blocks of one limit per minute ahead of need. Used by the store's thread alone.
 
     A process keeps one block, and as many more as its calls of the last minute and another block ahead need. When a
-    process has none, another one gives one of several back, or its only one if it made no call within the last minute.
+    process has none, or its next request needs more than it has, another one gives one of several back, or its only one
+    if it made no call within the last minute.
 
     Args:
         limiter: The rate limiter.
@@ -69,6 +70,7 @@ class MinuteBlocks:
         self._refused: dict[int, float] = {}
         self._leaving: int | None = None  # a block that is no longer used
         self._looked_at = self._clock()
+        self._wished_at = -WISH_S  # when another process was last seen to ask for a block
 
     def run(self, leases: Leases, holder: str) -> None:
         """Renew, lease and return what is due. Raises `StoreError`."""
@@ -76,12 +78,14 @@ class MinuteBlocks:
         used, needed = self._limiter.exchange(self._clock(), self._read)
         self._return_some(leases, holder, used, needed)
         wanted = max(needed, used + self._block if used else self._block)
+        if not needed and not used and self._clock() - self._wished_at < WISH_S:
+            wanted = 0  # what it gave back is for the process that asked
         for number in self._find_free():
             if self._share >= wanted:
                 break
             self._claim(leases, holder, number)
         self._set_share()
-        if not self._held and needed:
+        if needed > self._share and not (self._held and used):
             leases.claim(f"{self._name}/wish", holder, WISH_S)
 
     def finish(self, leases: Leases, holder: str) -> None:
@@ -150,8 +154,11 @@ class MinuteBlocks:
             self._leaving = None
 
     def _is_wished(self, leases: Leases, holder: str) -> bool:
-        """Return whether a process without a block asks for one."""
+        """Return whether another process asks for a block."""
         if self._clock() - self._looked_at < LOOK_EVERY_S:
             return False
         self._looked_at = self._clock()
-        return leases.claim(f"{self._name}/wish", holder, SHORTEST_S) is None
+        if leases.claim(f"{self._name}/wish", holder, SHORTEST_S) is not None:
+            return False
+        self._wished_at = self._looked_at
+        return True

@@ -90,6 +90,11 @@ class Allowances:
         for day_limit in self._list_day_limits():
             day_limit.is_leased, day_limit.held, day_limit.demand = True, 0, Demand(answered_at=answered_at)
 
+    def record_store_answer(self, now: float) -> None:
+        """Record for all limits that the store has answered about one of them, so that none counts it as lost."""
+        for limit in filter(None, (self.minute_requests, self.minute_tokens, self.day_requests, self.day_tokens)):
+            limit.demand.answered_at = now
+
     def renew_after_fork(self) -> None:
         """Forget in a child what its parent has leased."""
         if self.is_leased:
@@ -171,15 +176,19 @@ class Allowances:
     def _find_token_slot(
         self, limit: MinuteLimit, window: Sequence[Ticket], used: int, ticket: Ticket, now: float
     ) -> float:
-        """Return when enough calls have left the window. A request above the limit is admitted when it is empty."""
+        """Return when enough calls have left the window. A request above the limit is admitted when it is empty.
+
+        A request above the share of this process waits for a larger share, unless the store is lost.
+        """
         usable = limit.find_usable(now, is_leased=self.is_leased)
+        needed = min(ticket.tokens, limit.limit)
         if self.is_leased and used + ticket.tokens > usable and (used < limit.limit):
             answer_at = limit.demand.find_answer_time(min(used + ticket.tokens, limit.limit), now)
             if answer_at > now:
                 return answer_at
-        if not usable:
+        if not usable or (needed > usable and not limit.demand.is_lost(now)):
             return now + MINUTE_S
-        spare = usable - used - min(ticket.tokens, usable)
+        spare = usable - used - min(needed, usable)
         slot = now
         for recent in window:
             if spare >= 0:

@@ -155,14 +155,17 @@ class RateLimiter:
         Args:
             now: The time.
             change: Called with the allowances, and the calls and tokens of the last minute. It must not wait.
-            admit: Whether to admit the requests that have waited for the change.
+            admit: Whether the change is an answer of the store; then the requests that have waited for it are admitted.
         """
         with self._lock:
             self._forget_old(now)
             waiting = sum(ticket.tokens for ticket in self._queue)
             self._allowances.count_waiting(len(self._window), self._tokens, len(self._queue), waiting)
             result = change(self._allowances, len(self._window), self._tokens)
-            woken = self._admit_waiting(now, None) if admit else []
+            woken = []
+            if admit:
+                self._allowances.record_store_answer(now)
+                woken = self._admit_waiting(now, None)
         _wake_all(woken)
         return result
 

@@ -55,6 +55,28 @@ def test_waiting_requests_are_admitted_by_an_exchange_on_demand(*, admit: bool) 
     assert (ticket.admitted, woken) == (admit, ["now"] * admit)
 
 
+@pytest.mark.parametrize("other", ["tokens_per_minute", "requests_per_day", "tokens_per_day"])
+def test_a_store_that_answers_about_one_limit_is_not_lost_for_another(other: str) -> None:
+    """Its thread was late, so that the answer about the other limit is old; the next one follows at once."""
+    limiter, _ = lease(Limits(requests_per_minute=10, **{other: 20}))
+    for now in (0.0, 5.0):
+        limiter.exchange(now, lambda allowances, *_, now=now: grant_nothing(allowances, now))
+    ticket = limiter.request_ticket(2, 5.0)
+    grant(limiter, 5, 10.0, admit=True)
+    assert not ticket.admitted
+    limiter.exchange(20.0, lambda *_: None)
+    assert ticket.get_wait_s(20.0) == 0.0  # no answer for ten seconds, although a request has asked
+
+
+def grant_nothing(allowances: Allowances, now: float) -> None:
+    """Answer about each limit that there is nothing left."""
+    for minute_limit in filter(None, (allowances.minute_requests, allowances.minute_tokens)):
+        minute_limit.set_share(0, now)
+    for day_limit in filter(None, (allowances.day_requests, allowances.day_tokens)):
+        day_limit.begin_day(0)
+        day_limit.grant(0, 0, now)
+
+
 def test_an_exchange_sees_the_calls_and_tokens_of_the_last_minute() -> None:
     """A call that began a minute ago does not count any more."""
     limiter = RateLimiter(Limits(requests_per_minute=10, tokens_per_minute=100))
