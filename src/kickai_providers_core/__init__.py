@@ -5,14 +5,15 @@
 ...     print(resolver.for_role("player_coordinator").invoke("Who can play on Saturday?"))
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from loguru import logger
 
 from kickai_providers_core import _moved
 from kickai_providers_core.batching import BatchItem, BatchProgress
 from kickai_providers_core.chain import Chain
 from kickai_providers_core.concurrency.clock import Clockwork
-from kickai_providers_core.config.roles import Role
-from kickai_providers_core.config.settings import KickaiSettings, Settings
 from kickai_providers_core.plugin_api.hookspecs import ModelInfo, Preset, Progress, ProviderInfo, hookimpl
 from kickai_providers_core.plugin_api.settings import ProviderSettings
 from kickai_providers_core.reply_streams import AsyncReplyStream, ReplyStream
@@ -62,6 +63,10 @@ from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.tools import Tool, ToolCall
 from kickai_providers_core.values.usage import Usage
+
+if TYPE_CHECKING:
+    from kickai_providers_core.config.roles import Role
+    from kickai_providers_core.config.settings import KickaiSettings, Settings
 
 __version__: str
 
@@ -141,12 +146,23 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
+_SETTINGS = {"KickaiSettings": "settings", "Role": "roles", "Settings": "settings"}
+"""What is imported when it is first used, since it takes a fifth of the import: each with its module in `config`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SETTINGS:
+        value = globals()[name] = getattr(import_module(f"kickai_providers_core.config.{_SETTINGS[name]}"), name)
+        return value
     if name == "__version__":  # reading a distribution's metadata takes a millisecond, and few need it
         from importlib.metadata import version  # noqa: PLC0415
 
         return version("kickai-providers-core")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 # Silent until an application enables it.

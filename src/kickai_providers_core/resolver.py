@@ -17,7 +17,6 @@ from kickai_providers_core.concurrency.clock import REAL_TIME, Clockwork
 from kickai_providers_core.concurrency.forking import ForkGuard
 from kickai_providers_core.concurrency.portal import Portal
 from kickai_providers_core.concurrency.process_name import ProcessName
-from kickai_providers_core.config.settings import Settings
 from kickai_providers_core.observability.feedback import RecentAnswers, build_feedback
 from kickai_providers_core.observability.observers import Observers
 from kickai_providers_core.outside_calls import OutsideCalls
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kickai_providers_core.concurrency.forking import Renewable
+    from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.observability.store_thread import StoreThreadStatus
     from kickai_providers_core.plugin_api.discovery import Discovery
     from kickai_providers_core.resilience.policy import Random
@@ -198,6 +198,8 @@ class Resolver:
         Raises:
             ConfigError: The settings are invalid; it lists every problem.
         """
+        from kickai_providers_core.config.settings import Settings  # noqa: PLC0415  a fifth of the import of the core
+
         if isinstance(source, Settings):
             found = discover(
                 find_entry_points(), allowed=source.kickai.plugins, given=plugins, timeout_s=load_timeout_s
