@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.errors import KickaiError
 from kickai_providers_core.values.prompt_masking import Masked
 from kickai_providers_core.values.validation import Number, describe_type, hide_arguments, raise_type_error
@@ -27,8 +28,8 @@ LIMIT = Number(integer=True, minimum=1)
 T = TypeVar("T")
 
 
-@frozen
-class BatchItem:
+@frozen(eq=False, repr=False)
+class BatchItem(Value):
     """What one prompt of a batch came to. Exactly one of ``reply`` and ``error`` is set.
 
     Attributes:
@@ -53,8 +54,8 @@ class BatchItem:
         return self.reply
 
 
-@frozen
-class BatchProgress:
+@frozen(eq=False, repr=False)
+class BatchProgress(Value):
     """How far a batch is.
 
     Attributes:

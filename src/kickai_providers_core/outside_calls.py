@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from kickai_providers_core.values.attempts import Attempt, Outcome
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.errors import ProviderError
 from kickai_providers_core.values.events import AttemptEnded, BreakerChanged, RequestEnded
 from kickai_providers_core.values.usage import Usage
@@ -33,8 +34,8 @@ NOT_NEGATIVE = Number(minimum=0)
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True)
-class OutsideCall:
+@frozen(kw_only=True, eq=False, repr=False)
+class OutsideCall(Value):
     """One request that an application has sent without a chain, for example with a vendor's own client.
 
     Attributes:

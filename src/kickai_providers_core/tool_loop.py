@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.errors import TurnLimitError
 from kickai_providers_core.values.function_tools import FunctionTool
 from kickai_providers_core.values.messages import Message
@@ -46,8 +47,8 @@ class ToolError(Exception):
     """Raise it in a tool to report a message to the model. Of any other exception, the model gets the class's name."""
 
 
-@frozen
-class ToolResult:
+@frozen(eq=False, repr=False)
+class ToolResult(Value):
     """What one tool call came to.
 
     Attributes:
@@ -62,8 +63,8 @@ class ToolResult:
     error: Exception | None = field(default=None, repr=lambda error: type(error).__name__ if error else "None")
 
 
-@frozen
-class ToolRun:
+@frozen(eq=False, repr=False)
+class ToolRun(Value):
     """The end of a tool loop. ``str(run)`` is the text of the last reply.
 
     Attributes:

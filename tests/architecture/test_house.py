@@ -153,6 +153,30 @@ def test_importing_the_core_brings_no_vendor_and_nothing_heavy() -> None:
     assert heavy & set(run(code).split()) == set()
 
 
+def test_settings_are_imported_when_they_are_used() -> None:
+    """They take a fifth of the import of the core. ``dir()`` lists them all the same."""
+    code = (
+        "import sys, kickai_providers_core as core; from kickai_providers_core import Resolver;"
+        "print(any(name.startswith('kickai_providers_core.config') for name in sys.modules));"
+        "print({*core.__all__} <= {*dir(core)});"
+        "from kickai_providers_core import KickaiSettings, Role, Settings;"
+        "print(Settings.__module__, KickaiSettings.__module__, Role.__module__)"
+    )
+    config = "kickai_providers_core.config"
+    assert run(code).split("\n")[:3] == ["False", "True", f"{config}.settings {config}.settings {config}.roles"]
+
+
+def test_importing_the_core_compiles_no_comparison() -> None:
+    """Attrs would compile that of each class; `Value` has one for all."""
+    code = (
+        "import sys, kickai_providers_core, kickai_providers_core.config.settings;"
+        "print([kind.__name__ for name, module in [*sys.modules.items()] if name.startswith('kickai_providers_core')"
+        " for kind in vars(module).values() if '__attrs_attrs__' in getattr(kind, '__dict__', {})"
+        " and '__eq__' in vars(kind)])"
+    )
+    assert run(code) == "[]\n"
+
+
 def test_the_log_is_silent_until_it_is_enabled() -> None:
     """An application that does not ask for the log gets none."""
     code = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from kickai_providers_core.plugin_api.settings import PERMITS
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.validation import Number, Text, raise_value_error
 
@@ -44,8 +45,8 @@ def _require_different_ids(_instance: object, _attribute: Attribute[Any], value:
             raise_value_error("keys", "tables of different keys", f"the same key in {other} and {name}")
 
 
-@frozen(kw_only=True)
-class GatewayKey:
+@frozen(kw_only=True, eq=False, repr=False)
+class GatewayKey(Value):
     """One table ``[gateway.keys.NAME]``: a key of a client, which ``kickai serve --new-key NAME`` makes.
 
     Attributes:
@@ -72,8 +73,8 @@ class GatewayKey:
         return self.usd_per_day is not None or self.usd_per_month is not None
 
 
-@frozen(kw_only=True)
-class GatewaySettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class GatewaySettings(Value):
     """The table ``[gateway]``.
 
     Attributes:

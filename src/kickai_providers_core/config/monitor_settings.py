@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from kickai_providers_core.values.base_value import Value
+
 __all__ = ["MonitorSettings"]
 
 
-@frozen(kw_only=True)
-class MonitorSettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class MonitorSettings(Value):
     """The table ``[monitor]``.
 
     Attributes:

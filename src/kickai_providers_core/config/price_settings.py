@@ -6,13 +6,14 @@ from collections.abc import Mapping  # noqa: TC003  read when the settings are s
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.validation import Number
 
 __all__ = ["ModelPrice", "PriceSettings"]
 
 
-@frozen(kw_only=True)
-class ModelPrice:
+@frozen(kw_only=True, eq=False, repr=False)
+class ModelPrice(Value):
     """One table ``[prices.models."MODEL"]`` or ``[prices.models."INSTANCE:MODEL"]``.
 
     Attributes:
@@ -26,8 +27,8 @@ class ModelPrice:
     cached_usd_per_million: float | None = field(default=None, validator=Number(minimum=0, optional=True))
 
 
-@frozen(kw_only=True)
-class PriceSettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class PriceSettings(Value):
     """The table ``[prices]``, for ``kickai report`` and for the budgets of the gateway's keys.
 
     Attributes:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import Number
 
@@ -42,8 +43,8 @@ ResolveName = Callable[[str], str]
 """From the name or alias of an instance to the name of the instance."""
 
 
-@frozen(kw_only=True)
-class Group:
+@frozen(kw_only=True, eq=False, repr=False)
+class Group(Value):
     """Roles that share a temperature.
 
     Attributes:
@@ -55,8 +56,8 @@ class Group:
     reason: str = ""
 
 
-@frozen(kw_only=True)
-class Role:
+@frozen(kw_only=True, eq=False, repr=False)
+class Role(Value):
     """How the requests of one agent are sent.
 
     Attributes:
@@ -80,8 +81,8 @@ class Role:
     chain: tuple[Target, ...] | None = None
 
 
-@frozen(kw_only=True)
-class Catalogue:
+@frozen(kw_only=True, eq=False, repr=False)
+class Catalogue(Value):
     """Roles that are used together.
 
     Attributes:
@@ -99,8 +100,8 @@ class Catalogue:
     successors: Mapping[str, str] = field(factory=dict)
 
 
-@frozen(kw_only=True)
-class RoleTable:
+@frozen(kw_only=True, eq=False, repr=False)
+class RoleTable(Value):
     """One ``[roles.NAME]`` table. A field that is None leaves the value of the catalogue as it is.
 
     Attributes:
@@ -135,8 +136,8 @@ class RoleTable:
         return evolve(role, **{name: value for name, value in fields.items() if value is not None})
 
 
-@frozen(kw_only=True)
-class CatalogueTable:
+@frozen(kw_only=True, eq=False, repr=False)
+class CatalogueTable(Value):
     """One ``[catalogues.NAME]`` table.
 
     Attributes:

@@ -24,6 +24,7 @@ from kickai_providers_core.resilience.hedging import Hedging
 from kickai_providers_core.resilience.policy import Policy
 from kickai_providers_core.resilience.rollout_settings import RolloutSettings
 from kickai_providers_core.resilience.routing import Routing
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import Number
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["KickaiSettings", "Settings"]
 
 
-@frozen(kw_only=True)
-class KickaiSettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class KickaiSettings(Value):
     """The table ``[kickai]``.
 
     Attributes:
@@ -70,8 +71,8 @@ class KickaiSettings:
         return tuple(dict.fromkeys((self.primary, *self.fallback)))
 
 
-@frozen(kw_only=True)
-class Settings:
+@frozen(kw_only=True, eq=False, repr=False)
+class Settings(Value):
     """All settings of one resolver.
 
     Attributes:

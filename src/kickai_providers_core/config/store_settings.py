@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, field, frozen
 
 from kickai_providers_core.stores.urls import SQLITE, StoreUrl
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.validation import Number, describe_type, raise_type_error, raise_value_error
 
@@ -38,8 +39,8 @@ def _validate_namespace(_instance: object, _attribute: Attribute[str], value: ob
         raise_value_error("namespace", "at most 64 letters, digits, '_', '.' and '-'", describe_type(value))
 
 
-@frozen(kw_only=True)
-class StoreSettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class StoreSettings(Value):
     """The table ``[store]``.
 
     Attributes:

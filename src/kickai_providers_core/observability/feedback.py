@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kickai_providers_core.values.base_errors import ArgumentValueError
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.events import RequestEnded
 from kickai_providers_core.values.feedback_events import FeedbackGiven
 from kickai_providers_core.values.replies import Reply
@@ -30,8 +31,8 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 """What feedback may be called."""
 
 
-@frozen
-class _Source:
+@frozen(eq=False, repr=False)
+class _Source(Value):
     """Who gave an answer, and for whom."""
 
     provider: str

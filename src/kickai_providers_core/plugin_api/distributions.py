@@ -10,6 +10,7 @@ from attrs import frozen
 from loguru import logger
 
 from kickai_providers_core.plugin_api.hookspecs import ENTRY_POINT_GROUP
+from kickai_providers_core.values.base_value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,8 +21,8 @@ __all__ = ["UnreadableDistribution", "find_entry_points"]
 ENTRY_POINTS_FILE = "entry_points.txt"
 
 
-@frozen
-class UnreadableDistribution:
+@frozen(eq=False, repr=False)
+class UnreadableDistribution(Value):
     """A distribution whose plugins, if it has any, cannot be read.
 
     Attributes:

@@ -25,6 +25,7 @@ from attrs import field, frozen
 from kickai_providers_core.plugin_api.presets import Preset, validate_presets
 from kickai_providers_core.plugin_api.request_options import convert_option_types
 from kickai_providers_core.plugin_api.settings import ProviderSettings
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.validation import (
     Boolean,
     InstanceOf,
@@ -78,8 +79,8 @@ Mode = Literal["invoke", "ainvoke", "stream", "astream"]
 """The four ways to call a provider."""
 
 
-@frozen(kw_only=True)
-class ModelInfo:
+@frozen(kw_only=True, eq=False, repr=False)
+class ModelInfo(Value):
     """What a plugin knows about one model.
 
     Attributes:
@@ -93,8 +94,8 @@ class ModelInfo:
     successor: str | None = field(default=None, validator=Text(optional=True))
 
 
-@frozen(kw_only=True)
-class Progress:
+@frozen(kw_only=True, eq=False, repr=False)
+class Progress(Value):
     """The progress of a long operation.
 
     Attributes:
@@ -124,8 +125,8 @@ def _validate_models(_info: object, _field: object, models: Mapping[str, ModelIn
             raise_type_error(f"ProviderInfo.models[{name!r}]", "a ModelInfo", describe_type(model))
 
 
-@frozen(kw_only=True)
-class ProviderInfo:
+@frozen(kw_only=True, eq=False, repr=False)
+class ProviderInfo(Value):
     """A provider plugin's description of itself.
 
     Attributes:

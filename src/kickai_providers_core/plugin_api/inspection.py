@@ -15,6 +15,7 @@ from kickai_providers_core.plugin_api import hookspecs
 from kickai_providers_core.plugin_api.hook_manager import HookManager
 from kickai_providers_core.plugin_api.isolation import describe_error, is_process_exit, run_bounded
 from kickai_providers_core.plugin_api.settings import ProviderSettings, resolve_type_hints
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.requests import Capability
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ PLUGIN_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 UPGRADE = "upgrade kickai-providers-core"
 
 
-@frozen
-class Inspection:
+@frozen(eq=False, repr=False)
+class Inspection(Value):
     """The result of inspecting a plugin.
 
     Attributes:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, frozen
 
+from kickai_providers_core.values.base_value import Value
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,8 +29,8 @@ def advise_installing(package: str) -> str:
     return f"install {package} (kickai providers --available shows how)"
 
 
-@frozen(kw_only=True)
-class Installation:
+@frozen(kw_only=True, eq=False, repr=False)
+class Installation(Value):
     """Where the core was installed from.
 
     Attributes:

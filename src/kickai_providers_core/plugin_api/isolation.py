@@ -19,6 +19,7 @@ from attrs import frozen
 
 from kickai_providers_core.concurrency import threads
 from kickai_providers_core.plugin_api.secret_masking import mask_secrets
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.plain_text import clean_line
 from kickai_providers_core.values.text_length_limits import SERVICE_MESSAGE_LIMIT
 
@@ -36,8 +37,8 @@ __all__ = [
 ]
 
 
-@frozen
-class RunResult:
+@frozen(eq=False, repr=False)
+class RunResult(Value):
     """The result of running a plugin's code.
 
     Attributes:

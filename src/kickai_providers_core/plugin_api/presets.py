@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.validation import InstanceOf, Text, describe_type, raise_type_error
 
 __all__ = ["Preset", "validate_presets"]
 
 
-@frozen(kw_only=True)
-class Preset:
+@frozen(kw_only=True, eq=False, repr=False)
+class Preset(Value):
     """One service that an instance can name with the setting ``preset``.
 
     The plugin's settings class must have the field ``preset``, and applies the preset's defaults itself. The core only

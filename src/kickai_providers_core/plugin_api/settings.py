@@ -21,6 +21,7 @@ from typing import Any, Final, get_type_hints
 
 from attrs import Attribute, field, fields, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.secrets import Secret
 from kickai_providers_core.values.targets import Target
 from kickai_providers_core.values.validation import Boolean, Number, Text
@@ -76,8 +77,8 @@ def service_address(*vendor: str) -> Mapping[str, tuple[str, ...]]:
     return {SERVICE_ADDRESS: vendor}
 
 
-@frozen(kw_only=True)
-class ProviderSettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class ProviderSettings(Value):
     """One ``[providers.NAME]`` table.
 
     A plugin subclasses this with ``@attrs.frozen(kw_only=True)`` and adds its own fields. Each field needs a default

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
+from kickai_providers_core.values.base_value import Value
+
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.candidates import Candidate
     from kickai_providers_core.resilience.health import Admission
@@ -44,36 +46,36 @@ class Call:
     is_hedge: bool = False
 
 
-@frozen
-class Sleep:
+@frozen(eq=False, repr=False)
+class Sleep(Value):
     """Sleep for ``wait_s`` seconds, then call `Walk.next`."""
 
     wait_s: float
 
 
-@frozen
-class WaitForSlot:
+@frozen(eq=False, repr=False)
+class WaitForSlot(Value):
     """Wait until the ticket wakes you, for at most ``wait_s`` seconds, then call `Walk.next`."""
 
     ticket: Ticket
     wait_s: float
 
 
-@frozen
-class Validate:
+@frozen(eq=False, repr=False)
+class Validate(Value):
     """Let the target's plugin validate its settings for at most ``timeout_s`` seconds, then call `Walk.next`."""
 
     candidate: Candidate
     timeout_s: float
 
 
-@frozen
-class WaitForOther:
+@frozen(eq=False, repr=False)
+class WaitForOther(Value):
     """Wait for the other attempt of the request, which is still running."""
 
 
-@frozen
-class Fail:
+@frozen(eq=False, repr=False)
+class Fail(Value):
     """Raise ``error``: the request has failed."""
 
     error: KickaiError

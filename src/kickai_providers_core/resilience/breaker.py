@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.breaker_state import BreakerState
 from kickai_providers_core.values.validation import Number
 
@@ -33,8 +34,8 @@ JITTER = 0.2
 """A cool-down is up to this share shorter than nominal, at random: processes do not probe together."""
 
 
-@frozen(kw_only=True)
-class BreakerSettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class BreakerSettings(Value):
     """When a breaker opens, and for how long.
 
     Attributes:
@@ -50,8 +51,8 @@ class BreakerSettings:
     probe_lease_s: float = field(default=120.0, validator=Number(above=0))
 
 
-@frozen
-class Permit:
+@frozen(eq=False, repr=False)
+class Permit(Value):
     """Permission for one call, to be returned with its result.
 
     Attributes:
@@ -63,8 +64,8 @@ class Permit:
     probe: bool = False
 
 
-@frozen
-class Breaker:
+@frozen(eq=False, repr=False)
+class Breaker(Value):
     """One circuit breaker at one moment.
 
     Attributes:

@@ -6,12 +6,13 @@ from attrs import field, frozen
 
 from kickai_providers_core.resilience.breaker import HALF_OPEN, Breaker, Permit
 from kickai_providers_core.resilience.suspensions import Suspensions
+from kickai_providers_core.values.base_value import Value
 
 __all__ = ["Condition"]
 
 
-@frozen
-class Condition:
+@frozen(eq=False, repr=False)
+class Condition(Value):
     """The circuit breaker and the suspensions of a target or a provider at one moment.
 
     A call keeps the condition in which it was admitted. Its result changes nothing that has begun since.

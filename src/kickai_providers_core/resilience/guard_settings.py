@@ -6,6 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.validation import Number, raise_value_error
 
 __all__ = ["SIGNALS", "GuardSettings", "Signal", "SignalName"]
@@ -20,8 +21,8 @@ OPTIONAL_SHARE = Number(above=0, maximum=0.99, optional=True)
 OPTIONAL_SECONDS = Number(above=0, optional=True)
 
 
-@frozen(kw_only=True)
-class Signal:
+@frozen(kw_only=True, eq=False, repr=False)
+class Signal(Value):
     """One kind of bad events, and its limit.
 
     Attributes:
@@ -38,8 +39,8 @@ class Signal:
     words: str
 
 
-@frozen(kw_only=True)
-class GuardSettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class GuardSettings(Value):
     """The limits of the rollout guard.
 
     Attributes:

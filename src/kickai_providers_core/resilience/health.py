@@ -16,6 +16,7 @@ from kickai_providers_core.resilience.breaker import CLOSED, Breaker
 from kickai_providers_core.resilience.condition import Condition
 from kickai_providers_core.resilience.probe_leases import FREE_PROBES, LONG_AGO, LastResortLease
 from kickai_providers_core.resilience.suspensions import find_longest
+from kickai_providers_core.values.base_value import Value
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.breaker import BreakerSettings
@@ -176,8 +177,8 @@ class Admission:
         return self.states_before is not None
 
 
-@frozen
-class TargetHealth:
+@frozen(eq=False, repr=False)
+class TargetHealth(Value):
     """The health of one target: its provider's state and its own.
 
     Attributes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.jsonable import Jsonable
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["HealthReport", "HealthStateReport", "report_health"]
 
 
-@frozen(kw_only=True)
-class HealthStateReport(Jsonable):
+@frozen(kw_only=True, eq=False, repr=False)
+class HealthStateReport(Value, Jsonable):
     """The health of one target, or of one provider as a whole.
 
     Attributes:
@@ -53,8 +54,8 @@ class HealthStateReport(Jsonable):
         }
 
 
-@frozen(kw_only=True)
-class HealthReport(Jsonable):
+@frozen(kw_only=True, eq=False, repr=False)
+class HealthReport(Value, Jsonable):
     """The health of a resolver's targets and providers at one time. It holds no key, prompt or answer.
 
     Targets and providers that no chain has used are not in it.

@@ -14,6 +14,7 @@ from attrs import field, frozen
 from attrs.validators import ge, gt, matches_re, optional
 
 from kickai_providers_core.resilience.retry_budget import RetryBudget
+from kickai_providers_core.values.base_value import Value
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.candidates import Candidate
@@ -30,8 +31,8 @@ KEPT_TARGETS = 1_000
 """The number of targets whose latencies are kept: a request may name any model."""
 
 
-@frozen(kw_only=True)
-class Hedging:
+@frozen(kw_only=True, eq=False, repr=False)
+class Hedging(Value):
     """The table ``[hedging]``. Without ``after_s`` and ``after`` nothing is hedged.
 
     Attributes:

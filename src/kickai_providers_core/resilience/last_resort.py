@@ -8,6 +8,7 @@ from attrs import frozen
 
 from kickai_providers_core.resilience.actions import TICK_S
 from kickai_providers_core.values.attempts import SkipReason
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.errors import RejectedRequestError, UnsupportedRequestError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ UNABLE = frozenset({SkipReason.INCAPABLE, SkipReason.WINDOW_TOO_SMALL})
 """Reasons for which a target could serve other requests, but not this one."""
 
 
-@frozen
-class RetryFinder:
+@frozen(eq=False, repr=False)
+class RetryFinder(Value):
     """Finds the targets that may be called again, after a walk has passed every target once.
 
     Attributes:

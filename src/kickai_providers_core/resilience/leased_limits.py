@@ -53,7 +53,7 @@ def divide_limit(limit: int) -> tuple[int, ...]:
     return (size,) * full + ((rest,) if rest else ())
 
 
-@define
+@define(eq=False, repr=False)
 class Demand:
     """What requests want of a leased limit, and what the store has answered.
 
@@ -97,7 +97,7 @@ class Demand:
         return is_overdue and now - self.answered_at > LOST_S
 
 
-@define
+@define(eq=False, repr=False)
 class MinuteLimit:
     """A limit per minute, of which this process leases blocks.
 
@@ -123,7 +123,7 @@ class MinuteLimit:
         return self.share or int(self.demand.is_lost(now))
 
 
-@define
+@define(eq=False, repr=False)
 class DayLimit:
     """A limit per day (UTC): of this process alone, or leased in blocks.
 

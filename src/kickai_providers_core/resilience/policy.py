@@ -8,6 +8,7 @@ from attrs import evolve, field, fields, frozen
 
 from kickai_providers_core.resilience.retry_budget import DEFAULT_FLOOR, DEFAULT_SHARE
 from kickai_providers_core.values import errors
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.validation import Boolean, InstanceOf, Number, OneOf
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Random(Protocol):
         """Return a number in [a, b]."""
 
 
-@frozen(kw_only=True)
-class Rule:
+@frozen(kw_only=True, eq=False, repr=False)
+class Rule(Value):
     """What follows from one class of errors.
 
     Attributes:
@@ -54,8 +55,8 @@ def _bind_row(**columns: object) -> Callable[[], Rule]:
     return lambda: Rule(**columns)  # type: ignore[arg-type]
 
 
-@frozen(kw_only=True)
-class Policy:
+@frozen(kw_only=True, eq=False, repr=False)
+class Policy(Value):
     """The table ``[policy]``: one `Rule` for each class of errors, and these numbers.
 
     Attributes:

@@ -6,13 +6,15 @@ from threading import Lock
 
 from attrs import frozen
 
+from kickai_providers_core.values.base_value import Value
+
 __all__ = ["FREE_PROBES", "LONG_AGO", "LastResortLease", "ProbeGate"]
 
 LONG_AGO = float("-inf")
 
 
-@frozen
-class ProbeGate:
+@frozen(eq=False, repr=False)
+class ProbeGate(Value):
     """Whether a probe needs a lease, since only one of several processes probes a target.
 
     Attributes:

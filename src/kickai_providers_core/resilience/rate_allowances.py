@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kickai_providers_core.resilience.leased_limits import DAY_S, LONG_AGO, MINUTE_S, DayLimit, Demand, MinuteLimit
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.plain_text import format_count
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Allowances", "Limits"]
 
 
-@frozen(kw_only=True)
-class Limits:
+@frozen(kw_only=True, eq=False, repr=False)
+class Limits(Value):
     """What a rate limiter admits; None means no limit.
 
     Attributes:
@@ -92,8 +93,9 @@ class Allowances:
 
     def record_store_answer(self, now: float) -> None:
         """Record for all limits that the store has answered about one of them, so that none counts it as lost."""
-        for limit in filter(None, (self.minute_requests, self.minute_tokens, self.day_requests, self.day_tokens)):
-            limit.demand.answered_at = now
+        for limit in (self.minute_requests, self.minute_tokens, self.day_requests, self.day_tokens):
+            if limit is not None:
+                limit.demand.answered_at = now
 
     def renew_after_fork(self) -> None:
         """Forget in a child what its parent has leased."""

@@ -11,6 +11,8 @@ from threading import Lock
 
 from attrs import evolve, frozen
 
+from kickai_providers_core.values.base_value import Value
+
 __all__ = ["DEFAULT_FLOOR", "DEFAULT_SHARE", "BudgetWindow", "RetryBudget"]
 
 DEFAULT_SHARE = 0.2
@@ -26,8 +28,8 @@ GRAIN_S = 1.0
 """Counts are kept once a second, so a window is at most this much longer than a minute."""
 
 
-@frozen
-class Snapshot:
+@frozen(eq=False, repr=False)
+class Snapshot(Value):
     """The totals at one time.
 
     Attributes:

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from kickai_providers_core.resilience.guard_settings import GuardSettings
 from kickai_providers_core.resilience.rollout_shares import ALL_ROLES, parse_share
+from kickai_providers_core.values.base_value import Value
 
 if TYPE_CHECKING:
     from kickai_providers_core.resilience.rollout import RolloutPlan
@@ -19,8 +20,8 @@ def _check_share(_instance: object, _attribute: object, value: str) -> None:
     parse_share(value)
 
 
-@frozen(kw_only=True)
-class RolloutSettings:
+@frozen(kw_only=True, eq=False, repr=False)
+class RolloutSettings(Value):
     """The table ``[rollout]``: the first state of the rollout, and what its guard limits.
 
     The store holds the rollout. These settings begin it while the store has none; later, `kickai rollout` changes it.

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from attrs.validators import ge, optional
 
 from kickai_providers_core.resilience.tokens import estimate_min_tokens
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.requests import Capability  # noqa: TC001 # the settings are read by these types
 from kickai_providers_core.values.targets import Target  # noqa: TC001
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Routing"]
 
 
-@frozen(kw_only=True)
-class Routing:
+@frozen(kw_only=True, eq=False, repr=False)
+class Routing(Value):
     """The table ``[routing]``. A request that meets one condition goes to the stronger provider's targets first.
 
     Attributes:

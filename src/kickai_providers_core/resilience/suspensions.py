@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from kickai_providers_core.values.base_value import Value
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,8 +16,8 @@ __all__ = ["NOT_SUSPENDED", "Suspension", "Suspensions", "find_longest"]
 LONG_AGO = float("-inf")
 
 
-@frozen
-class Suspension:
+@frozen(eq=False, repr=False)
+class Suspension(Value):
     """A time in which a target or provider is not called.
 
     Attributes:
@@ -37,8 +39,8 @@ NOT_SUSPENDED = Suspension()
 """A suspension that has always been over."""
 
 
-@frozen
-class Suspensions:
+@frozen(eq=False, repr=False)
+class Suspensions(Value):
     """The suspensions of one target or provider.
 
     A call that was admitted before a suspension began proves nothing about it. Therefore each suspension has a

@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,8 +22,8 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 FORMS = "sqlite:///kickai.db for a file next to the settings, sqlite:////var/lib/kickai.db, memory: or redis://…"
 
 
-@frozen
-class StoreUrl:
+@frozen(eq=False, repr=False)
+class StoreUrl(Value):
     """The address of a store. Its repr and its messages show no credentials.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.jsonable import Jsonable
 from kickai_providers_core.values.plain_text import clean_line
 from kickai_providers_core.values.text_length_limits import DETAIL_LIMIT
@@ -43,8 +44,8 @@ class SkipReason(StrEnum):
 NOT_NEGATIVE = Number(minimum=0)
 
 
-@frozen(slots=False)
-class Attempt(Jsonable):
+@frozen(slots=False, eq=False, repr=False)
+class Attempt(Value, Jsonable):
     """One call of one target.
 
     Attributes:
@@ -104,8 +105,8 @@ def _convert_detail(value: str) -> str:
     return clean_line(require_text("Skip.detail", value, empty=True), DETAIL_LIMIT)
 
 
-@frozen(slots=False)
-class Skip(Jsonable):
+@frozen(slots=False, eq=False, repr=False)
+class Skip(Value, Jsonable):
     """One target that was not called.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.jsonable import Jsonable, to_json
 from kickai_providers_core.values.plain_text import format_count
 
@@ -36,8 +37,8 @@ __all__ = [
 ]
 
 
-@frozen(slots=False)
-class Event(Jsonable):
+@frozen(slots=False, eq=False, repr=False)
+class Event(Value, Jsonable):
     """Base of all events.
 
     Attributes:
@@ -74,7 +75,7 @@ class Event(Jsonable):
         return {}
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class RequestStarted(Event):
     """A request has started."""
 
@@ -89,7 +90,7 @@ class RequestStarted(Event):
         return {"kickai.targets": self.targets, "kickai.deadline_s": self.deadline_s}
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class AttemptStarted(Event):
     """A target is about to be called."""
 
@@ -112,7 +113,7 @@ class AttemptStarted(Event):
         }
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class AttemptEnded(Event):
     """An attempt has ended.
 
@@ -172,7 +173,7 @@ class AttemptEnded(Event):
         }
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class TargetSkipped(Event):
     """A target was skipped."""
 
@@ -190,7 +191,7 @@ class TargetSkipped(Event):
         }
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class Waiting(Event):
     """The request waits before it calls a target again."""
 
@@ -209,7 +210,7 @@ class Waiting(Event):
         }
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class Hedged(Event):
     """A target is slow, and the next one is called too; the first answer wins.
 
@@ -235,7 +236,7 @@ class Hedged(Event):
         }
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class Queued(Event):
     """The request waits in the queue of a provider whose limits are reached.
 
@@ -262,7 +263,7 @@ class Queued(Event):
         }
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class RetryWithheld(Event):
     """A target was not retried because the retry budget of the last minute is used up."""
 
@@ -276,7 +277,7 @@ class RetryWithheld(Event):
         return {"gen_ai.provider.name": self.provider, "gen_ai.request.model": self.model}
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class BreakerChanged(Event):
     """A circuit breaker has opened, admitted a probe, or closed. ``model`` is None for a provider's own breaker."""
 
@@ -299,7 +300,7 @@ class BreakerChanged(Event):
         }
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class RequestEnded(Event):
     """A request has been answered, has failed, or was cancelled.
 
@@ -361,7 +362,7 @@ class RequestEnded(Event):
         }
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class ProviderCloseFailed(Event):
     """Closing a provider raised an error; all others were closed."""
 

@@ -11,7 +11,7 @@ from kickai_providers_core.values.events import Event
 __all__ = ["FeedbackGiven"]
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class FeedbackGiven(Event):
     """The application has rated an answer.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.docstrings import parse_docstring
 from kickai_providers_core.values.object_shapes import build_object_shape, resolve_hints
 from kickai_providers_core.values.shapes import MisfitError
@@ -25,8 +26,8 @@ __all__ = ["FunctionTool"]
 NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
 
-@frozen
-class FunctionTool:
+@frozen(eq=False, repr=False)
+class FunctionTool(Value):
     """A Python function that a model may call.
 
     Attributes:

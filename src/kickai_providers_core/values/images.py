@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.prompt_masking import describe_optional_length
 from kickai_providers_core.values.validation import (
     Text,
@@ -54,8 +55,8 @@ def _convert_image_data(data: bytes | bytearray | memoryview | None) -> bytes | 
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True, slots=False)
-class Image:
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class Image(Value):
     """An image in a message: its bytes or its URL.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.foreign_messages import is_message_object, read_message_object
 from kickai_providers_core.values.images import Image
 from kickai_providers_core.values.openai_messages import parse_message
@@ -59,8 +60,8 @@ def _convert_tool_calls(value: Iterable[ToolCall] | None) -> tuple[ToolCall, ...
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True, slots=False)
-class Message:
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class Message(Value):
     """One turn of a conversation.
 
     Attributes:

@@ -10,6 +10,7 @@ from typing import Any, NotRequired, Required, get_origin
 
 import attrs
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.docstrings import parse_docstring
 from kickai_providers_core.values.shapes import MISSING, MisfitError, Shape
 
@@ -27,8 +28,8 @@ BROKEN = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 """What a constructor or a validator raises for a value that it does not accept."""
 
 
-@attrs.frozen
-class Field:
+@attrs.frozen(eq=False, repr=False)
+class Field(Value):
     """A named part of an object in JSON.
 
     Attributes:

@@ -6,14 +6,15 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.jsonable import Jsonable
 from kickai_providers_core.values.validation import OneOf, Text
 
 __all__ = ["Problem"]
 
 
-@frozen(kw_only=True)
-class Problem(Jsonable):
+@frozen(kw_only=True, eq=False, repr=False)
+class Problem(Value, Jsonable):
     """One reason why something cannot be used, with what to do about it.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.jsonable import Jsonable, to_json
 from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.plain_text import clean_line, clean_text
@@ -111,8 +112,8 @@ def _convert_omitted(value: Iterable[str] | None) -> tuple[str, ...]:
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True, slots=False)
-class Reply(Jsonable):
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class Reply(Value, Jsonable):
     """A complete answer. ``str(reply)`` is its text.
 
     A provider's hook sets the first group of attributes; the core adds the second.
@@ -219,8 +220,8 @@ TRACE_FIELDS = ("attempts", "skipped", "fell_back", "last_resort", "latency_s", 
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True, slots=False)
-class ReplyChunk(Jsonable):
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class ReplyChunk(Value, Jsonable):
     """A chunk of a streamed answer.
 
     The last chunk of a complete answer has a finish reason; a stream that ends without one was truncated. Usage, model,

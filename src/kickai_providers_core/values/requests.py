@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.foreign_messages import MessageLike, is_message_object
 from kickai_providers_core.values.messages import Message
 from kickai_providers_core.values.openai_messages import parse_tool_choice
@@ -107,8 +108,8 @@ def _format_names(tools: tuple[Tool, ...]) -> str:
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True, slots=False)
-class ChatRequest:
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class ChatRequest(Value):
     """A request to a provider.
 
     A field that is None is set from the role, then from the chain's target, and otherwise left to the provider. When a

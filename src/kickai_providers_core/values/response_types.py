@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.errors import InvalidReplyError
 from kickai_providers_core.values.function_tools import load_json
 from kickai_providers_core.values.object_shapes import is_object_class, is_pydantic_model
@@ -26,8 +27,8 @@ __all__ = ["ResponseType"]
 T = TypeVar("T")
 
 
-@frozen
-class ResponseType(Generic[T]):
+@frozen(eq=False, repr=False)
+class ResponseType(Value, Generic[T]):
     """What the answer to a request becomes.
 
     Attributes:

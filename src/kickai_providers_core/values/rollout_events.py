@@ -11,7 +11,7 @@ from kickai_providers_core.values.events import Event
 __all__ = ["RolloutChanged"]
 
 
-@frozen(slots=False)
+@frozen(slots=False, eq=False, repr=False)
 class RolloutChanged(Event):
     """The rollout has changed, by an operator or by its guard; each process emits it when it follows.
 

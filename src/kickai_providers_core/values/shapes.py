@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
+
 if TYPE_CHECKING:
     from enum import Enum
 
@@ -54,8 +56,8 @@ class _Missing:
 MISSING = _Missing()
 
 
-@frozen
-class Shape:
+@frozen(eq=False, repr=False)
+class Shape(Value):
     """The form of a type in JSON.
 
     Attributes:

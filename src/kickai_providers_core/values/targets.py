@@ -7,6 +7,7 @@ from typing import Self
 from attrs import field, frozen
 
 from kickai_providers_core.values.base_errors import ArgumentValueError
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.validation import (
     Text,
     hide_arguments,
@@ -19,8 +20,8 @@ __all__ = ["Target"]
 
 
 @hide_constructor_arguments
-@frozen
-class Target:
+@frozen(eq=False, repr=False)
+class Target(Value):
     """One target of a chain.
 
     Attributes:

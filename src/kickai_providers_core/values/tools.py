@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.jsonable import Jsonable
 from kickai_providers_core.values.openai_messages import parse_tool
 from kickai_providers_core.values.plain_text import clean_line, clean_text
@@ -52,8 +53,8 @@ def _convert_tool_name(value: str) -> str:
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True, slots=False)
-class ToolCall(Jsonable):
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class ToolCall(Value, Jsonable):
     """A tool call that the model requests.
 
     Attributes:
@@ -85,8 +86,8 @@ def _convert_description(value: str | None) -> str:
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True, slots=False)
-class Tool:
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class Tool(Value):
     """A function that the model may call.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from attrs import field, frozen
 
 from kickai_providers_core.values.attempts import Attempt, Outcome, Skip
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.plain_text import format_count
 from kickai_providers_core.values.validation import (
     Boolean,
@@ -32,8 +33,8 @@ def _convert_skips(value: Iterable[Skip]) -> tuple[Skip, ...]:
     return require_all(Skip, "RequestTrace.skipped", value)
 
 
-@frozen(kw_only=True, slots=False)
-class RequestTrace:
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class RequestTrace(Value):
     """What one request did. It holds names, numbers and error messages; no prompt, answer or key.
 
     Attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.jsonable import Jsonable
 from kickai_providers_core.values.validation import Number, hide_constructor_arguments
 
@@ -11,8 +12,8 @@ __all__ = ["Usage"]
 
 
 @hide_constructor_arguments
-@frozen(kw_only=True, slots=False)
-class Usage(Jsonable):
+@frozen(kw_only=True, slots=False, eq=False, repr=False)
+class Usage(Value, Jsonable):
     """The token counts and the cost of one answer, as the provider reported them; integers from 0.
 
     Attributes:

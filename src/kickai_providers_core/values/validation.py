@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from attrs import Attribute, frozen
 
 from kickai_providers_core.values.base_errors import ArgumentTypeError, ArgumentValueError
+from kickai_providers_core.values.base_value import Value
 from kickai_providers_core.values.plain_text import clean_text, format_count
 from kickai_providers_core.values.text_length_limits import QUOTE_LIMIT
 
@@ -126,8 +127,8 @@ def _format_field_path(instance: object, attribute: Attribute[Any]) -> str:
     return attribute.name if instance is None else f"{type(instance).__name__}.{attribute.name}"
 
 
-@frozen(repr=False)
-class Number:
+@frozen(eq=False, repr=False)
+class Number(Value):
     """Validates a finite number. A bool is not a number.
 
     Its repr contains the bounds in the form of attrs' validators, which the generated documentation reads.
@@ -187,8 +188,8 @@ class Number:
         return "".join(f"<number for x {sign} {bound}>" for _, sign, bound in self._list_bounds()) or "<number>"
 
 
-@frozen
-class Text:
+@frozen(eq=False, repr=False)
+class Text(Value):
     """Validates a string, which must not be empty unless ``empty`` is true."""
 
     empty: bool = False
@@ -201,8 +202,8 @@ class Text:
         require_text(_format_field_path(instance, attribute), value, empty=self.empty)
 
 
-@frozen
-class Boolean:
+@frozen(eq=False, repr=False)
+class Boolean(Value):
     """Validates True or False."""
 
     def __call__(self, instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -211,8 +212,8 @@ class Boolean:
             raise_type_error(_format_field_path(instance, attribute), "True or False", quote_with_type(value))
 
 
-@frozen
-class InstanceOf:
+@frozen(eq=False, repr=False)
+class InstanceOf(Value):
     """Validates an instance of a class."""
 
     kind: type
@@ -226,8 +227,8 @@ class InstanceOf:
             )
 
 
-@frozen
-class OneOf:
+@frozen(eq=False, repr=False)
+class OneOf(Value):
     """Validates one of a fixed set of strings."""
 
     words: tuple[str, ...]
