@@ -7,14 +7,9 @@ notice, at the start of the next request, before any lock is taken.
 
 from __future__ import annotations
 
-# The standard library imports these modules during a first call (for the threads of an event loop, to resolve a host
-# name, and to decode JSON). A child that was forked during such an import could never import them.
-import concurrent.futures.thread  # noqa: F401
-import ctypes
-import encodings.idna
-import encodings.utf_8_sig  # noqa: F401
 import os
 import time
+from importlib import import_module
 from os import getpid
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -25,6 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ForkAwareAwaitable", "ForkGuard", "Renewable", "never_finalize", "raise_fork_error", "require_same_process"]
 
+
+IMPORTED_BY_CALLS = ("concurrent.futures.thread", "ctypes", "encodings.idna", "encodings.utf_8_sig")
+"""What is otherwise imported during a first call: for the threads of an event loop, for `never_finalize`, to resolve a
+host name, and to decode JSON. A child that was forked during such an import could never import it."""
 
 FORK_WAIT_S = 10.0
 """Seconds for which a fork waits while other threads create providers: the child could never import a module whose
@@ -74,6 +73,8 @@ def never_finalize(thing: object) -> None:
 
     When a client is finalized, it closes its connections, and the last bytes would go through the parent's socket.
     """
+    import ctypes  # noqa: PLC0415  the guard of the resolver has imported it
+
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
@@ -120,6 +121,8 @@ class ForkGuard:
     def __init__(
         self, parts: Iterable[Renewable] = (), pending_calls: Callable[[], Iterable[PendingCall]] = tuple
     ) -> None:
+        for name in IMPORTED_BY_CALLS:
+            import_module(name)
         self._parts = tuple(parts)
         self._pending_calls = pending_calls
         self._held: dict[int, list[PendingCall]] = {}

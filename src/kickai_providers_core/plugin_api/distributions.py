@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -15,6 +14,7 @@ from kickai_providers_core.values.base_value import Value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.metadata import Distribution, EntryPoint
+    from pathlib import Path
 
 __all__ = ["UnreadableDistribution", "find_entry_points"]
 
@@ -130,6 +130,8 @@ def _read_declared_name(distribution: Distribution) -> str:
 
 
 def _find_folder(distribution: Distribution) -> Path | None:
+    from pathlib import Path  # noqa: PLC0415  its import takes a while
+
     path: object = getattr(distribution, "_path", None)
     return path if isinstance(path, Path) else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -111,6 +110,8 @@ def _read_image(path: str | PathLike[str], max_bytes: int) -> tuple[bytes, str]:
         ValueError: It is not a regular file, empty, too large, or not an image.
         OSError: It cannot be read.
     """
+    from pathlib import Path  # noqa: PLC0415  its import takes a while
+
     file = Path(path)
     if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe would wait for its writer
         raise_value_error("an image's path", "a regular file", repr(str(file)))
