@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import urllib.parse  # noqa: F401  Path.as_uri imports it, which a child of a fork or another user may be unable to do
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
