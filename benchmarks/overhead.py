@@ -38,7 +38,7 @@ def measure_healthy_calls(rounds: int) -> Iterator[Figure]:
     yield Figure(
         name="healthy sync call / bare hook call",
         value=timings.ratio("chain", "hook"),
-        bound=17.0,
+        bound=15.0,
         detail=timings.describe("hook", "chain"),
     )
     yield Figure(
@@ -91,7 +91,7 @@ def measure_async_calls(rounds: int) -> Iterator[Figure]:
     yield Figure(
         name="healthy async call, minus a bare coroutine / bare hook call",
         value=timings.ratio("chain", "hook", minus="coroutine"),
-        bound=23.0 if sys.version_info >= (3, 12) else 32.0,  # before 3.12, a task needs a turn of the loop to begin
+        bound=18.0 if sys.version_info >= (3, 12) else 24.0,  # before 3.12, a task needs a turn of the loop to begin
         detail=timings.describe("coroutine", "chain"),
     )
 
@@ -117,7 +117,7 @@ def measure_fallbacks(rounds: int) -> Iterator[Figure]:
     yield Figure(
         name="call whose first target fails / bare hook call",
         value=timings.ratio("first fails", "hook"),
-        bound=50.0,
+        bound=35.0,
         detail=timings.describe("first fails"),
     )
     extra = timings.ratio("first skipped", "hook", minus="healthy")
