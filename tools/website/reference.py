@@ -30,8 +30,8 @@ MODULES = {
         [
             f"values.{name}"
             for name in (
-                *("requests", "messages", "replies", "attempts", "trace", "targets", "secrets", "retry_after"),
-                "events",
+                *("requests", "messages", "images", "tools", "replies", "usage", "attempts", "trace", "targets"),
+                *("secrets", "retry_after", "events"),
             )
         ],
     ),
