@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.replies import Reply
 
-__all__ = ["CONCURRENCY", "BatchItem", "BatchProgress", "abatch", "run_concurrently", "validate_batch"]
-
-CONCURRENCY = 8
-"""The calls at a time, unless the batch says otherwise."""
+__all__ = ["BatchItem", "BatchProgress", "abatch", "run_concurrently", "validate_batch"]
 
 LIMIT = Number(integer=True, minimum=1)
 

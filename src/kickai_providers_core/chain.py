@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from attrs import frozen
 
-from kickai_providers_core import batching, tool_loop
-from kickai_providers_core.batching import CONCURRENCY
 from kickai_providers_core.chain_facts import ChainFacts
 from kickai_providers_core.concurrency.forking import ForkAwareAwaitable
 from kickai_providers_core.reply_streams import AsyncReplyStream, ReplyStream, require_event_loop
 from kickai_providers_core.runtime import aio, hedged_calls, streaming, sync
-from kickai_providers_core.tool_loop import MAX_TURNS
-from kickai_providers_core.values.call_options import CallOptions
+from kickai_providers_core.values.call_options import BATCH_CONCURRENCY, MAX_TURNS, CallOptions
 from kickai_providers_core.values.prompt_masking import Masked
 from kickai_providers_core.values.validation import OneOf, hide_arguments
 
@@ -194,6 +191,8 @@ class Chain(ChainFacts):
             TurnLimitError: The model called tools in the last turn; the error has the messages so far.
             TypeError: A function cannot be a tool, is asynchronous, or returned what JSON has no form for.
         """
+        from kickai_providers_core import tool_loop  # noqa: PLC0415  few applications need it
+
         masked, given = Masked(prompt), Masked({**keywords, "response_type": response_type})
         del prompt, keywords
         return tool_loop.run(self.invoke, tool_loop.ToolLoop(masked, tools, max_turns), given)
@@ -211,6 +210,8 @@ class Chain(ChainFacts):
 
         The tools of one turn run at the same time: asynchronous functions as tasks, the others in threads.
         """
+        from kickai_providers_core import tool_loop  # noqa: PLC0415  few applications need it
+
         masked, given = Masked(prompt), Masked({**keywords, "response_type": response_type})
         del prompt, keywords
         return await tool_loop.arun(self.ainvoke, tool_loop.ToolLoop(masked, tools, max_turns), given)
@@ -219,7 +220,7 @@ class Chain(ChainFacts):
         self,
         prompts: Iterable[Prompt],
         *,
-        concurrency: int = CONCURRENCY,
+        concurrency: int = BATCH_CONCURRENCY,
         on_progress: Callable[[BatchProgress], None] | None = None,
         response_type: type | None = None,
         **keywords: Unpack[CallKeywords],
@@ -236,6 +237,8 @@ class Chain(ChainFacts):
             response_type: As in `invoke`.
             keywords: Overrides for each call, see `CallKeywords`.
         """
+        from kickai_providers_core import batching  # noqa: PLC0415  few applications need it
+
         masked, given = Masked(prompts), Masked(keywords)
         del prompts, keywords
         ainvoke = self._prepare_batch(masked, given, response_type, concurrency)
@@ -245,7 +248,7 @@ class Chain(ChainFacts):
         self,
         prompts: Iterable[Prompt],
         *,
-        concurrency: int = CONCURRENCY,
+        concurrency: int = BATCH_CONCURRENCY,
         on_progress: Callable[[BatchProgress], None] | None = None,
         response_type: type | None = None,
         **keywords: Unpack[CallKeywords],
@@ -254,6 +257,8 @@ class Chain(ChainFacts):
 
         Cancelling it cancels the running calls. ``on_progress`` is called on the event loop.
         """
+        from kickai_providers_core import batching  # noqa: PLC0415  few applications need it
+
         masked, given = Masked(prompts), Masked(keywords)
         del prompts, keywords
         ainvoke = self._prepare_batch(masked, given, response_type, concurrency)
@@ -276,6 +281,8 @@ class Chain(ChainFacts):
         self, prompts: Masked, given: Masked, response_type: type | None, concurrency: int
     ) -> Callable[[Masked], Awaitable[Reply]]:
         """Return what answers one prompt, having validated the arguments that all prompts share."""
+        from kickai_providers_core import batching  # noqa: PLC0415  few applications need it
+
         batching.validate_batch(prompts, concurrency)
         self._context.fork_guard.renew_if_forked()
         self._starter.validate(Masked("any prompt"), CallOptions.from_keywords(given, response_type))

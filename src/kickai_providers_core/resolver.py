@@ -24,7 +24,6 @@ from kickai_providers_core.plugin_api.discovery import LOAD_TIMEOUT_S, discover,
 from kickai_providers_core.plugin_api.ranking import Ranking
 from kickai_providers_core.plugin_api.registry import Registry
 from kickai_providers_core.resilience.health import Health
-from kickai_providers_core.resilience.health_report import HealthReport, report_health
 from kickai_providers_core.resilience.hedging import HedgeTimer
 from kickai_providers_core.resilience.retry_budget import RetryBudget
 from kickai_providers_core.resilience.walk_context import ChainContext
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.config.settings import Settings
     from kickai_providers_core.observability.store_thread import StoreThreadStatus
     from kickai_providers_core.plugin_api.discovery import Discovery
+    from kickai_providers_core.resilience.health_report import HealthReport
     from kickai_providers_core.resilience.policy import Random
     from kickai_providers_core.shared_state import SharedState
     from kickai_providers_core.stores.api import Store
@@ -275,6 +275,8 @@ class Resolver:
 
         The report is immutable; ``as_dict()`` returns it as JSON. Safe to call from any thread.
         """
+        from kickai_providers_core.resilience.health_report import report_health  # noqa: PLC0415  few need it
+
         return report_health(self._health, self._context.time.clock())
 
     def record_feedback(self, answer: Reply | str, *, ok: bool, name: str = "answer") -> None:

@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     from kickai_providers_core.values.replies import Reply
     from kickai_providers_core.values.tools import Tool, ToolCall
 
-__all__ = ["MAX_TURNS", "ToolError", "ToolLoop", "ToolResult", "ToolRun", "arun", "run"]
-
-MAX_TURNS = 10
-"""The turns of a tool loop, unless the call says otherwise."""
+__all__ = ["ToolError", "ToolLoop", "ToolResult", "ToolRun", "arun", "run"]
 
 TURNS = Number(integer=True, minimum=1)
 

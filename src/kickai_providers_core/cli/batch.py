@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve, frozen
 
-from kickai_providers_core.batching import CONCURRENCY, run_concurrently
+from kickai_providers_core.batching import run_concurrently
 from kickai_providers_core.cli import json_output
 from kickai_providers_core.cli.batch_format import format_error_line, format_reply, parse_custom_id, parse_line
 from kickai_providers_core.cli.batch_progress import BatchBar
@@ -18,6 +18,7 @@ from kickai_providers_core.cli.batch_results import BatchResults, ResultsError
 from kickai_providers_core.cli.common_options import shared_options
 from kickai_providers_core.cli.parameter_types import FiniteNumber, parse_targets
 from kickai_providers_core.cli.roles import warn_of_unknown_role
+from kickai_providers_core.values.call_options import BATCH_CONCURRENCY
 from kickai_providers_core.values.errors import ArgumentTypeError, ArgumentValueError, KickaiError
 from kickai_providers_core.values.plain_text import format_count
 
@@ -66,7 +67,7 @@ class _Options:
 @click.option(
     "--concurrency",
     type=click.IntRange(1),
-    default=CONCURRENCY,
+    default=BATCH_CONCURRENCY,
     show_default=True,
     metavar="N",
     help="Send N requests at a time.",

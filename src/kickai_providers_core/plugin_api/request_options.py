@@ -9,7 +9,6 @@ from kickai_providers_core.values.errors import UnsupportedRequestError
 from kickai_providers_core.values.plain_text import clean_line
 from kickai_providers_core.values.shapes import MisfitError, Shape
 from kickai_providers_core.values.trusted import evolve_trusted
-from kickai_providers_core.values.type_shapes import find_shape
 from kickai_providers_core.values.validation import describe_type, raise_type_error
 
 if TYPE_CHECKING:
@@ -35,6 +34,10 @@ def convert_option_types(types: Mapping[str, Any]) -> Mapping[str, Shape]:
     """
     if not isinstance(types, Mapping):
         raise_type_error("ProviderInfo.options", "a mapping from names to types", describe_type(types))
+    if not types:
+        return {}
+    from kickai_providers_core.values.type_shapes import find_shape  # noqa: PLC0415  few plugins have options
+
     return {
         name: hint if isinstance(hint, Shape) else find_shape(hint, f"ProviderInfo.options[{name!r}]")
         for name, hint in types.items()

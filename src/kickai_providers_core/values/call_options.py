@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from attrs import evolve, field, frozen
 
-from kickai_providers_core.values.response_types import ResponseType
 from kickai_providers_core.values.rollout_key import get_key, validate_key
 from kickai_providers_core.values.validation import hide_arguments, raise_value_error
 
@@ -15,9 +14,16 @@ if TYPE_CHECKING:
 
     from kickai_providers_core.values.prompt_masking import Masked
     from kickai_providers_core.values.requests import ChatRequest
+    from kickai_providers_core.values.response_types import ResponseType
     from kickai_providers_core.values.tools import Tool
 
-__all__ = ["NO_OPTIONS", "CallKeywords", "CallOptions", "TurnKeywords"]
+__all__ = ["BATCH_CONCURRENCY", "MAX_TURNS", "NO_OPTIONS", "CallKeywords", "CallOptions", "TurnKeywords"]
+
+MAX_TURNS = 10
+"""How often `Chain.run_tools` calls the model at most, unless the call says otherwise."""
+
+BATCH_CONCURRENCY = 8
+"""How many prompts `Chain.batch` sends at a time, unless the call says otherwise."""
 
 
 class TurnKeywords(TypedDict, total=False):
@@ -106,8 +112,11 @@ class CallOptions:
         _reject_unknown(given)
         key = given.get("key")
         fields = {name: value for name, value in given.items() if name not in NOT_IN_REQUESTS}
-        response_type: ResponseType[Any] | None = None if kind is None else ResponseType.from_class(kind)
-        if response_type is not None:
+        response_type: ResponseType[Any] | None = None
+        if kind is not None:
+            from kickai_providers_core.values.response_types import ResponseType  # noqa: PLC0415  few calls need it
+
+            response_type = ResponseType.from_class(kind)
             if "json_schema" in fields:
                 raise_value_error("json_schema", "absent next to response_type", "both")
             fields["json_schema"] = response_type.schema

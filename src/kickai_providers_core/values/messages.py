@@ -84,7 +84,7 @@ class Message(Value):
         if self.content is ABSENT:
             if not self.tool_calls or self.role != "assistant":
                 raise_type_error("Message.content", "text, unless an assistant's message has tool calls", "None")
-            self.__dict__["content"] = ""
+            object.__setattr__(self, "content", "")
         if self.tool_calls and self.role != "assistant":
             raise_value_error("Message.tool_calls", "empty unless the role is 'assistant'", f"role {self.role!r}")
         if self.tool_call_id is not None and self.role != "tool":
