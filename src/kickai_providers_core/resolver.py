@@ -54,6 +54,12 @@ __all__ = ["Resolver"]
 TEMPERATURE = Number(minimum=0)
 MAX_TOKENS = Number(integer=True, minimum=1)
 
+IMPORTED_WHEN_USED = tuple(
+    f"kickai_providers_core.{name}"
+    for name in ("batching", "tool_loop", "values.response_types", "resilience.health_report")
+)
+"""What only some applications use."""
+
 
 class Resolver:
     """Holds the configured providers, and creates the chains that use them.
@@ -165,6 +171,7 @@ class Resolver:
         return ForkGuard(
             (part for part in parts if part is not None),
             lambda: [call for owner in owners for call in owner.list_pending_calls()],
+            IMPORTED_WHEN_USED,
         )
 
     @classmethod

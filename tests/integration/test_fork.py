@@ -492,6 +492,25 @@ first.join()
     assert ran.stdout.split() == ["answer-to-child"], ran.stderr
 
 
+def test_a_child_has_what_calls_import_when_they_first_need_it() -> None:
+    """The parent imports it before the fork, so that it cannot be half imported."""
+    script = """
+import os, sys
+from kickai_providers_core import Resolver
+from kickai_providers_core.resolver import IMPORTED_WHEN_USED
+
+resolver = Resolver.from_settings({}, env={})
+print(*[name for name in IMPORTED_WHEN_USED if name in sys.modules], "before", flush=True)
+pid = os.fork()
+if pid == 0:
+    print(*[name for name in IMPORTED_WHEN_USED if name not in sys.modules], "missing", flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.split("\n")[:2] == ["before", "missing"], ran.stderr
+
+
 def _as_hook(function: Callable[..., Any]) -> Any:
     from kickai_providers_core import hookimpl
 

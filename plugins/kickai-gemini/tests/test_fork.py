@@ -46,6 +46,7 @@ async def nothing():
     pass
 
 asyncio.run(nothing())
+Resolver.from_settings({}, env={}).close()  # imports what all calls need
 provider = Gemini(GeminiSettings(base_url=url, api_key=Secret("k" * 20), client=sdk))
 modules = set(sys.modules)
 for each in mode.split(","):

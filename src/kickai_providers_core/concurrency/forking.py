@@ -112,6 +112,7 @@ class ForkGuard:
     Args:
         parts: The parts to renew.
         pending_calls: Returns the calls that a fork must not interrupt.
+        modules: What calls import when they first need it. A fork imports it before, so that it interrupts no import.
 
     Attributes:
         pid: The id of the process in which the parts were created or last renewed.
@@ -119,17 +120,26 @@ class ForkGuard:
     """
 
     def __init__(
-        self, parts: Iterable[Renewable] = (), pending_calls: Callable[[], Iterable[PendingCall]] = tuple
+        self,
+        parts: Iterable[Renewable] = (),
+        pending_calls: Callable[[], Iterable[PendingCall]] = tuple,
+        modules: Iterable[str] = (),
     ) -> None:
         for name in IMPORTED_BY_CALLS:
             import_module(name)
         self._parts = tuple(parts)
         self._pending_calls = pending_calls
+        self._modules = tuple(modules)
         self._held: dict[int, list[PendingCall]] = {}
         self.pid = getpid()
         self.calls: set[ForkAwareAwaitable] = set()
         self._streams: WeakSet[Any] = WeakSet()
         _guards.add(self)
+
+    def import_modules(self) -> None:
+        """Import before a fork what calls may import, and wait for an import that is in progress."""
+        for name in self._modules:
+            import_module(name)
 
     def wait_until_done(self, ends: float) -> None:
         """Wait for the pending calls before a fork.
@@ -250,6 +260,8 @@ _guards: WeakSet[ForkGuard] = WeakSet()
 
 def _before_fork() -> None:
     guards, ends = list(_guards), time.monotonic() + FORK_WAIT_S
+    for guard in guards:
+        guard.import_modules()
     for _ in range(MAX_ROUNDS):
         for guard in guards:
             guard.wait_until_done(ends)
