@@ -1,6 +1,7 @@
 """Waiting on the real clock; cancelling and closing end it at once, in threads and on event loops."""
 
 import asyncio
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import pytest
 from kickai_providers_core import ChatRequest, ProviderError, ProviderTimeoutError, ProviderUnavailableError
 
 from kickai_mock import MockProvider, MockSettings
+from kickai_mock.sleeper import Sleeper
 
 REQUEST = ChatRequest.of("Who can play?")
 LONG_S = 30.0
@@ -182,3 +184,32 @@ def test_threads_share_one_script_and_its_draws():
 
     assert calls(8) == calls(1)
     assert [number for number, _ in calls(8)] == list(range(400))
+
+
+def test_ctrl_c_during_a_sleep_never_blocks_closing():
+    """Wherever it interrupts, in this code and in that of the standard library."""
+    place, was_interrupted = 0, True
+    while was_interrupted:
+        place, was_interrupted = place + 1, False
+        sleeper, left = Sleeper(), place
+
+        def interrupt(_frame, event, _argument):
+            nonlocal left, was_interrupted
+            left -= event in {"call", "c_return"}  # Python handles signals when a call begins, or one of C has ended
+            if left == 0:
+                was_interrupted, left = True, -1
+                raise KeyboardInterrupt
+
+        before = sys.getprofile()
+        sys.setprofile(interrupt)
+        try:
+            sleeper.sleep_until(sleeper.clock() + 0.001)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(before)
+        closing = threading.Thread(target=sleeper.close, daemon=True)
+        closing.start()
+        closing.join(20)
+        assert not closing.is_alive(), f"interrupted at the {place}th place"
+    assert place > 5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Event
+from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from kickai_providers_core.concurrency.forking import require_same_process
@@ -87,6 +88,14 @@ def cancel(walk: Walk) -> None:
 
 
 def _wait_for_slot(action: WaitForSlot) -> None:
-    woken = Event()
-    action.ticket.on_wake(woken.set)
-    woken.wait(min(action.wait_s, LONGEST_WAIT_S))
+    # Not an `Event`: it has a lock in Python code, which Ctrl-C can leave locked (bugs.python.org/issue29988), so that
+    # the thread that wakes this one would wait forever.
+    woken = Lock()
+    woken.acquire()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # it was woken before
+            woken.release()
+
+    action.ticket.on_wake(wake)
+    woken.acquire(timeout=max(0.0, min(action.wait_s, LONGEST_WAIT_S)))
