@@ -147,10 +147,14 @@ __all__ = [
 
 
 _IMPORTED_WHEN_USED = {
-    **dict.fromkeys(("KickaiSettings", "Settings"), "config.settings"),
+    "BatchItem": "batching",
+    "BatchProgress": "batching",
+    "KickaiSettings": "config.settings",
     "Role": "config.roles",
-    **dict.fromkeys(("BatchItem", "BatchProgress"), "batching"),
-    **dict.fromkeys(("ToolError", "ToolResult", "ToolRun"), "tool_loop"),
+    "Settings": "config.settings",
+    "ToolError": "tool_loop",
+    "ToolResult": "tool_loop",
+    "ToolRun": "tool_loop",
 }
 """The module of each name that is imported when it is first used. All of them take a quarter of the import."""
 
