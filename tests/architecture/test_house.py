@@ -189,6 +189,29 @@ def test_the_log_is_silent_until_it_is_enabled() -> None:
     assert run(code).split("\n")[:2] == ["--", "{braces}: closing it raised OSError"]
 
 
+def test_no_wait_can_leave_something_locked_when_it_is_interrupted() -> None:
+    """`Flag` and `SimpleQueue` wait in C; these take their locks in Python code, where Ctrl-C can arrive in between."""
+    unsafe = {
+        "threading": {"Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"},
+        "queue": {"Queue", "LifoQueue", "PriorityQueue"},
+        "concurrent.futures": {"Future", "wait", "as_completed"},
+    }
+    # The thread that loads a model may stay behind; ending the process of the model does not wait for it.
+    known = {
+        "plugins/kickai-local/src/kickai_local/server_process.py",
+        "plugins/kickai-local/src/kickai_local/supervisor.py",
+    }
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
+        if "testing" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and unsafe.get(node.module or "", set()) & {name.name for name in node.names}
+    }
+    assert found == known
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("plugins/*/pyproject.toml")), ids=lambda path: path.parent.name)
 def test_each_distribution_knows_the_markers_that_nox_selects_by(path: Path) -> None:
     """Pytest refuses a selection by an unknown marker, and would run no test."""

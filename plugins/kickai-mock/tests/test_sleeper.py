@@ -1,7 +1,6 @@
 """Waiting on the real clock; cancelling and closing end it at once, in threads and on event loops."""
 
 import asyncio
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 from kickai_providers_core import ChatRequest, ProviderError, ProviderTimeoutError, ProviderUnavailableError
+from kickai_providers_core.testing.interruptions import interrupt_at
 
 from kickai_mock import MockProvider, MockSettings
 from kickai_mock.sleeper import Sleeper
@@ -190,24 +190,8 @@ def test_ctrl_c_during_a_sleep_never_blocks_closing():
     """Wherever it interrupts, in this code and in that of the standard library."""
     place, was_interrupted = 0, True
     while was_interrupted:
-        place, was_interrupted = place + 1, False
-        sleeper, left = Sleeper(), place
-
-        def interrupt(_frame, event, _argument):
-            nonlocal left, was_interrupted
-            left -= event in {"call", "c_return"}  # Python handles signals when a call begins, or one of C has ended
-            if left == 0:
-                was_interrupted, left = True, -1
-                raise KeyboardInterrupt
-
-        before = sys.getprofile()
-        sys.setprofile(interrupt)
-        try:
-            sleeper.sleep_until(sleeper.clock() + 0.001)
-        except KeyboardInterrupt:
-            pass
-        finally:
-            sys.setprofile(before)
+        place, sleeper = place + 1, Sleeper()
+        was_interrupted = interrupt_at(place, lambda: sleeper.sleep_until(sleeper.clock() + 0.001))  # noqa: B023
         closing = threading.Thread(target=sleeper.close, daemon=True)
         closing.start()
         closing.join(20)

@@ -12,8 +12,8 @@ from queue import Empty, SimpleQueue
 from threading import RLock, Thread, get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from kickai_providers_core.concurrency.flag import LONGEST_WAIT_S
 from kickai_providers_core.concurrency.forking import never_finalize, raise_fork_error
-from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from threading import TIMEOUT_MAX, Event, Semaphore, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from kickai_providers_core.concurrency.flag import LONGEST_WAIT_S, Flag
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-__all__ = ["LONGEST_WAIT_S", "acall", "aiterate", "call", "iterate", "post", "start"]
+__all__ = ["acall", "aiterate", "call", "iterate", "post", "start"]
 
 T = TypeVar("T")
-
-LONGEST_WAIT_S = min(TIMEOUT_MAX, 1_000_000.0)
-"""The maximum wait in seconds; longer waits are shortened to it, since locks, queues and event loops can overflow."""
 
 MAX_BUFFERED = 1_000
 """The maximum number of items that are read ahead: more than an answer has chunks, but little memory."""
@@ -98,11 +97,29 @@ def post(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], item: 
         return
 
 
+class _Room:
+    """The room for items that are read ahead of their reader; an interrupted call leaves nothing locked."""
+
+    def __init__(self) -> None:
+        self._taken = 0  # by the thread that reads ahead, the only one to call `acquire`
+        self._released: SimpleQueue[None] = SimpleQueue()
+
+    def acquire(self) -> None:
+        """Take the room of one item; wait for it while there is none."""
+        self._taken += 1
+        if self._taken > MAX_BUFFERED:
+            self._released.get()
+
+    def release(self) -> None:
+        """Give back the room of one item."""
+        self._released.put(None)
+
+
 def _read_in_thread(
     open_: Callable[[], Iterator[T]],
     put: Callable[[T], None],
     end: Callable[[_Result], None],
-    stopped: Event,
+    stopped: Flag,
     on_return: Callable[[], None],
 ) -> None:
     """Read an iterator until it ends or the reader stops (then the result is a `TimeoutError`), and close it."""
@@ -139,7 +156,7 @@ def iterate(
         TimeoutError: The next item did not arrive in time.
     """
     queue: SimpleQueue[T | _Result] = SimpleQueue()
-    room, stopped = Semaphore(MAX_BUFFERED), Event()
+    room, stopped = _Room(), Flag()
 
     def put(item: T) -> None:
         room.acquire()
@@ -181,7 +198,7 @@ async def aiterate(
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[T | _Result] = asyncio.Queue()
-    room, stopped = Semaphore(MAX_BUFFERED), Event()
+    room, stopped = _Room(), Flag()
 
     def put(item: T) -> None:
         room.acquire()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Event as Flag
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attrs import frozen
 
 from kickai_providers_core.concurrency.end_of_process import EndOfProcess
-from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
+from kickai_providers_core.concurrency.flag import LONGEST_WAIT_S, Flag
 from kickai_providers_core.observability.metrics_writer import Compaction, MetricsWriter
 from kickai_providers_core.observability.store_schedule import COMPACT_AFTER_S, COMPACT_EVERY_S, WRITE_EVERY_S, Schedule
 from kickai_providers_core.plugin_api.extension_warnings import warn

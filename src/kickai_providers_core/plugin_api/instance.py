@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
+from kickai_providers_core.concurrency.flag import LONGEST_WAIT_S
 from kickai_providers_core.plugin_api.instance_capabilities import InstanceCapabilities
 from kickai_providers_core.plugin_api.provider_creation import ProviderCreation
 from kickai_providers_core.plugin_api.request_options import narrow_options

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
+from kickai_providers_core.concurrency.flag import LONGEST_WAIT_S
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep, Validate, WaitForSlot
 from kickai_providers_core.runtime.candidate_instances import find_instance
 from kickai_providers_core.runtime.sync import cancel

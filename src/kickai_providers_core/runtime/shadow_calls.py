@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Semaphore
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -32,11 +32,11 @@ class ShadowCalls:
     """
 
     def __init__(self) -> None:
-        self._free = Semaphore(MAX_RUNNING)
+        self._free = _build_permits()
 
     def renew_after_fork(self) -> None:
         """Forget the parent's running copies in a child."""
-        self._free = Semaphore(MAX_RUNNING)
+        self._free = _build_permits()
 
     def send(self, route: Route, context: ChainContext, request: RequestContext) -> None:
         """Send a copy of a request to the route's shadow targets, or do nothing when that is not allowed.
@@ -46,23 +46,33 @@ class ShadowCalls:
             context: What all requests of its chain share.
             request: What the request is about.
         """
-        if not self._free.acquire(blocking=False):
+        try:
+            self._free.get_nowait()
+        except Empty:
             return
         if not context.retry_budget.try_withdraw(request.number, context.time.clock()):
-            self._free.release()
+            self._free.put(None)
             return
         copy = evolve(request, arm=SHADOW, streams=False, number=next(context.request_numbers))
         apart = evolve(context, retry_budget=RetryBudget(0.0, 0), hedge_timer=None)
         try:
             threads.start(partial(self._run, route, apart, copy, self._free))
         except RuntimeError:  # there are too many threads, or the interpreter is ending
-            self._free.release()
+            self._free.put(None)
 
     @staticmethod
-    def _run(route: Route, context: ChainContext, request: RequestContext, free: Semaphore) -> None:
+    def _run(route: Route, context: ChainContext, request: RequestContext, free: SimpleQueue[None]) -> None:
         try:
             sync.invoke(Walk(route.shadow, context, request, context.time.clock()), route.instances)
         except Exception:  # noqa: BLE001  its events have recorded the failure, and nobody waits for it
             return
         finally:
-            free.release()
+            free.put(None)
+
+
+def _build_permits() -> SimpleQueue[None]:
+    """Return one item for each call that may run. Unlike a `Semaphore`, Ctrl-C cannot leave it locked; see `Flag`."""
+    permits: SimpleQueue[None] = SimpleQueue()
+    for _ in range(MAX_RUNNING):
+        permits.put(None)
+    return permits

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from threading import Lock
 from typing import TYPE_CHECKING
 
+from kickai_providers_core.concurrency.flag import LONGEST_WAIT_S, Flag
 from kickai_providers_core.concurrency.forking import require_same_process
-from kickai_providers_core.concurrency.threads import LONGEST_WAIT_S
 from kickai_providers_core.resilience.actions import Call, Fail, Sleep, Validate, WaitForSlot
 from kickai_providers_core.runtime.candidate_instances import find_instance
 from kickai_providers_core.values.errors import ProviderError
@@ -88,14 +86,6 @@ def cancel(walk: Walk) -> None:
 
 
 def _wait_for_slot(action: WaitForSlot) -> None:
-    # Not an `Event`: it has a lock in Python code, which Ctrl-C can leave locked (bugs.python.org/issue29988), so that
-    # the thread that wakes this one would wait forever.
-    woken = Lock()
-    woken.acquire()
-
-    def wake() -> None:
-        with suppress(RuntimeError):  # it was woken before
-            woken.release()
-
-    action.ticket.on_wake(wake)
-    woken.acquire(timeout=max(0.0, min(action.wait_s, LONGEST_WAIT_S)))
+    woken = Flag()
+    action.ticket.on_wake(woken.set)
+    woken.wait(action.wait_s)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from attrs import define, field
+from kickai_providers_core.concurrency.flag import Flag
 from kickai_providers_core.stores.api import StoreError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class LeaseKeeper:
     _store: Store | None = field(default=None, init=False)
     _is_failing: bool = field(default=False, init=False)
     _is_closed: bool = field(default=False, init=False)
-    _woken: Event = field(factory=Event, init=False)
+    _woken: Flag = field(factory=Flag, init=False)
     _waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = field(factory=list, init=False)
     _thread: Thread | None = field(default=None, init=False)
 

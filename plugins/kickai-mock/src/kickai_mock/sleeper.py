@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from threading import TIMEOUT_MAX, Lock
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from kickai_providers_core import ProviderUnavailableError
+from kickai_providers_core.concurrency.flag import Flag
 
 if TYPE_CHECKING:
     from kickai_providers_core import Clockwork
@@ -27,11 +28,8 @@ class Sleeper:
         self.clock = clockwork.clock if clockwork else time.monotonic
         self._sleep = clockwork.sleep if clockwork else self._sleep_until_closed
         self._asleep = clockwork.asleep if clockwork else self._asleep_until_closed
-        self._is_closed = False
+        self._closed = Flag()
         self._lock = Lock()
-        # Each sleeping thread waits for a lock of its own. An `Event` has a lock in Python code, which Ctrl-C can leave
-        # locked (bugs.python.org/issue29988), so that `close` would never end.
-        self._threads: set[Lock] = set()
         self._futures: set[asyncio.Future[None]] = set()
 
     def sleep_until(self, time_s: float) -> None:
@@ -56,32 +54,20 @@ class Sleeper:
 
     def require_open(self) -> None:
         """Raise a `ProviderUnavailableError` when the provider is closed."""
-        if self._is_closed:
+        if self._closed.is_set():
             raise ProviderUnavailableError("the provider is closed")
 
     def close(self) -> None:
         """End all sleeps, in every thread and on every loop. May be called again."""
+        self._closed.set()
         with self._lock:
-            was_closed, self._is_closed = self._is_closed, True
-            threads, futures = () if was_closed else tuple(self._threads), tuple(self._futures)
-        for thread in threads:
-            thread.release()
+            futures = tuple(self._futures)
         for future in futures:
             with suppress(RuntimeError):  # its loop has ended
                 future.get_loop().call_soon_threadsafe(_wake, future)
 
     def _sleep_until_closed(self, seconds: float) -> None:
-        woken = Lock()
-        woken.acquire()
-        with self._lock:
-            if self._is_closed:
-                return
-            self._threads.add(woken)
-        try:
-            woken.acquire(timeout=min(seconds, TIMEOUT_MAX))
-        finally:
-            with self._lock:
-                self._threads.discard(woken)
+        self._closed.wait(seconds)
 
     async def _asleep_until_closed(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -90,7 +76,7 @@ class Sleeper:
         with self._lock:
             self._futures.add(future)
         try:
-            if not self._is_closed:
+            if not self._closed.is_set():
                 await future
         finally:
             timer.cancel()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event as Flag
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
+from kickai_providers_core.concurrency.flag import Flag
 from kickai_providers_core.operations.drill.scenario import KEYS, ROLES, choose_settings
 from kickai_providers_core.resolver import Resolver
 from kickai_providers_core.values.base_errors import KickaiError
@@ -109,7 +110,7 @@ class DrillWorker:
     def _answer(self, instance: str, request: ChatRequest) -> str:
         if self._hangs.is_set() and request.messages[-1].content == "hang":
             self._is_hanging.set()
-            Flag().wait()
+            Flag().wait(math.inf)
         if instance in self._down:
             raise ProviderUnavailableError("simulated outage", status_code=503)
         return "an answer of a few words"
